@@ -1,0 +1,126 @@
+"""Checkpoints that are complete and unharmed, or not there: Orbax, with a sha256 manifest beside each step."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding
+
+from cliptail_jax.state import TrainState
+
+
+class Checkpoints:
+    """The checkpoints of a run. Saving goes on in the background while training does.
+
+    A step is `checkpoints/<step>/`, and is only ever picked up if `<step>.sha256.json` beside it, written once the step is
+    complete, lists each of its files with the right hash.
+    """
+
+    def __init__(self, directory: Path, keep: int):
+        self._directory = directory.absolute()
+        self._saving: int | None = None
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                cleanup_tmp_directories=True,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._write_manifest),
+            ),
+        )
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Start saving; an earlier save still under way is waited for."""
+        self.wait()
+        self._saving = step
+        self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
+
+    def wait(self) -> None:
+        self._manager.wait_until_finished()
+        self._remove_widowed_manifests()
+
+    def close(self) -> None:
+        self.wait()
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        """The newest step that is complete and unharmed; a damaged one is named in a warning, and deleted."""
+        found = -1
+        if jax.process_index() == 0:
+            found = newest_sound_step(self._directory)
+        found = int(multihost_utils.broadcast_one_to_all(found)) if jax.process_count() > 1 else found
+        for step in self._manager.all_steps():
+            if step > found:  # it would stand in the way of saving that step anew
+                self._manager.delete(step)
+        return None if found < 0 else found
+
+    def restore(self, step: int, state: TrainState, shardings) -> TrainState:
+        """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
+
+        def target(leaf: jax.Array, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+        targets = jax.tree.map(target, state, shardings)
+        return self._manager.restore(step, args=ocp.args.StandardRestore(targets))
+
+    def _write_manifest(self) -> None:
+        if jax.process_index() == 0:
+            write_manifest(self._directory / str(self._saving))
+
+    def _remove_widowed_manifests(self) -> None:
+        if jax.process_index() == 0:
+            for manifest in self._directory.glob("*.sha256.json"):
+                if not step_of(manifest).exists():
+                    manifest.unlink(missing_ok=True)
+
+
+def manifest_of(step: Path) -> Path:
+    return step.with_name(step.name + ".sha256.json")
+
+
+def step_of(manifest: Path) -> Path:
+    return manifest.with_name(manifest.name.removesuffix(".sha256.json"))
+
+
+def file_hashes(step: Path) -> dict[str, str]:
+    """sha256 by path below the step's directory."""
+    files = sorted(path for path in step.rglob("*") if path.is_file())
+    return {str(path.relative_to(step)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def write_manifest(step: Path) -> None:
+    partial = manifest_of(step).with_suffix(".partial")
+    partial.write_text(json.dumps(file_hashes(step), indent=1))
+    partial.rename(manifest_of(step))
+
+
+def harm(step: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    manifest = manifest_of(step)
+    if not manifest.exists():
+        return "was not finished"
+    try:
+        expected = json.loads(manifest.read_text())
+    except ValueError:
+        return "has an unreadable manifest"
+    found = file_hashes(step)
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            return f"lacks {name}"
+        if expected.get(name) != found[name]:
+            return f"is corrupt: {name} has not the sha256 of its manifest"
+    return None
+
+
+def newest_sound_step(directory: Path) -> int:
+    """The newest unharmed step, or -1; harmed ones are warned of."""
+    steps = [int(path.name) for path in directory.iterdir() if path.is_dir() and path.name.isdigit()]
+    for step in sorted(steps, reverse=True):
+        reason = harm(directory / str(step))
+        if reason is None:
+            return step
+        logging.getLogger(__name__).warning("skipping checkpoint %s, which %s", directory / str(step), reason)
+    return -1

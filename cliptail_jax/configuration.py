@@ -1,0 +1,252 @@
+"""Every field a training config has, with its default and meaning, and the check of a whole config."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+
+
+def base_config() -> ConfigDict:
+    """The training config that every file of `configs/` starts from. 0, '' and () mean "off" or "all" throughout."""
+    return ConfigDict(
+        dict(
+            seed=0,  # initial weights, order of the data, augmentation, sampled vocabularies
+            objective="supervised",  # or 'contrastive'
+            total_epochs=90,
+            batch_size=256,  # over all devices and processes
+            accumulate_steps=1,  # micro-batches a step; the loss still spans the whole batch
+            log_every_steps=50,
+            checkpoint=dict(every_steps=1000, keep=2),
+            eval=dict(
+                every_epochs=1,  # and always at the end
+                sets=(),  # as 'name:split'
+                batch_size=256,
+                templates="openai80",  # zero-shot classifier of contrastive models
+                neural_collapse=False,
+                rank_by="",  # a frequency table that ranks the classes for head, mid and tail; '' = the training one
+                head_classes=0,  # how many classes are head and tail; 0 = a third each
+                tail_classes=0,
+            ),
+            data=dict(
+                name="glyphs",
+                data_dir="",  # '' = $TFDS_DATA_DIR or ~/tensorflow_datasets
+                split="train",
+                class_names="",  # a vocabulary file; '' = the builder's names
+                seed=0,  # which records, classes and captions a variant draws
+                classes=dict(
+                    names=(), first=0, random=0
+                ),  # at most one of: a list of names or labels, first k, random k
+                profile=dict(name="", ratio=100.0, exponent=1.0),  # imposed: 'exponential' (ratio), 'zipf' (exponent)
+                n=0,  # a sample of n records
+                fraction=1.0,  # or of this share of the records
+                captions=dict(
+                    template="",  # a template set in front: cname, a+cname, photo, simple, openai80
+                    words=(),  # text fields of the source behind it: superclass, title, tags, description, ...
+                    resample=False,  # draw the template anew each epoch
+                ),
+                image_size=224,
+                crop_scale=(0.9, 1.0),  # share of the area that a random resized crop keeps
+                flip=False,
+                shift=0,  # random shifts by up to so many pixels
+                eval_resize=256,  # short side before the centre crop of image_size
+                drop_last=False,  # drop an epoch's last partial batch
+                cache=False,  # keep decoded images in memory: for sources of small images
+                workers=0,  # processes that load data; 0 = threads of this one
+                max_unreadable=0.001,  # share of images that may be unreadable
+            ),
+            mesh=dict(data=-1, fsdp=1),  # devices along each axis; -1 = all that are left
+            model=dict(
+                image=dict(
+                    name="modified_resnet", layers=(3, 4, 6, 3), width=64, heads=32, patch_size=32, output_dim=1024
+                ),
+                text=dict(width=512, layers=12, heads=8, context_length=77, vocab_size=49408),
+                activation="gelu",
+                dtype="float32",  # of the computation; parameters are always float32
+            ),
+            text=dict(
+                init="random",
+                freeze=False,
+                tokenizer="",  # CLIP's merges file; '' = train one of model.text.vocab_size on the variant's captions
+            ),
+            head=dict(init="", freeze=False),  # init: an .npy of [classes, dim]; '' = random
+            freeze=(),  # further paths that are not trained, such as 'visual' or 'visual.attnpool'
+            batch_norm=dict(group_size=0),  # examples that share batch statistics; 0 = the whole batch
+            vocabulary=dict(size=0, sampling="uniform", group_size=0),  # classes per softmax; 0 = all
+            optimizer=dict(
+                name="sgd",  # or 'adamw'
+                learning_rate=0.1,
+                weight_decay=1e-4,
+                momentum=0.9,
+                b1=0.9,
+                b2=0.999,
+                eps=1e-8,
+                schedule="cosine_epochs",  # or 'cosine_steps'
+                warmup_steps=0,
+                clip_norm=0.0,  # of the global gradient
+                ema_decay=0.0,  # of the weights that evaluation uses
+            ),
+        )
+    ).lock()
+
+
+CHOICES = {
+    "objective": ("supervised", "contrastive"),
+    "data.profile.name": ("", "exponential", "zipf"),
+    "model.image.name": ("modified_resnet", "basic_resnet", "vit"),
+    "model.activation": ("gelu", "quick_gelu"),
+    "model.dtype": ("float32", "bfloat16"),
+    "text.init": ("random",),
+    "vocabulary.sampling": ("uniform", "linear", "sqrt"),
+    "optimizer.name": ("sgd", "adamw"),
+    "optimizer.schedule": ("cosine_epochs", "cosine_steps"),
+}
+POSITIVE = [
+    "total_epochs",
+    "batch_size",
+    "accumulate_steps",
+    "log_every_steps",
+    "checkpoint.every_steps",
+    "checkpoint.keep",
+    "eval.every_epochs",
+    "eval.batch_size",
+    "data.image_size",
+    "data.eval_resize",
+    "data.profile.ratio",
+    "mesh.fsdp",
+    "model.image.width",
+    "model.image.output_dim",
+    "model.text.width",
+    "model.text.layers",
+    "model.text.heads",
+    "model.text.context_length",
+    "optimizer.learning_rate",
+]
+NOT_NEGATIVE = [
+    "seed",
+    "eval.head_classes",
+    "eval.tail_classes",
+    "data.seed",
+    "data.classes.first",
+    "data.classes.random",
+    "data.n",
+    "data.shift",
+    "data.workers",
+    "data.profile.exponent",
+    "batch_norm.group_size",
+    "vocabulary.size",
+    "vocabulary.group_size",
+    "optimizer.weight_decay",
+    "optimizer.momentum",
+    "optimizer.warmup_steps",
+    "optimizer.clip_norm",
+]
+SHARES = [
+    "data.fraction",
+    "data.max_unreadable",
+    "optimizer.momentum",
+    "optimizer.b1",
+    "optimizer.b2",
+    "optimizer.ema_decay",
+]
+
+# Fields that change neither the trained numbers nor their order: a run may go on with other values.
+INCIDENTAL = ("log_every_steps", "checkpoint.", "eval.", "data.data_dir", "data.cache", "data.workers", "mesh.")
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a config as (dotted key, value)."""
+    for key, value in config.items():
+        if isinstance(value, Mapping | ConfigDict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The config as JSON has it, flat: tuples become lists."""
+    return json.loads(json.dumps(dict(flatten(config))))
+
+
+def what_trains(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields on which a run's numbers depend: two configs that agree here describe the same run."""
+    return {key: value for key, value in flat.items() if not key.startswith(INCIDENTAL)}
+
+
+def unknown_key(key: str) -> UserError:
+    known = [name for name, _ in flatten(base_config())]
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return UserError(f"unknown config key '{key}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+
+
+def check_value(key: str, value: Any, default: Any) -> None:
+    """Raise a UserError unless `value` may stand at `key`, whose default is given."""
+    number = (int, float)
+    right_type = (
+        isinstance(value, bool)
+        if isinstance(default, bool)
+        else isinstance(value, number if isinstance(default, float) else type(default)) and not isinstance(value, bool)
+    )
+    if not right_type:
+        raise UserError(f"config key '{key}' is {value!r}; it takes a {type(default).__name__} such as {default!r}")
+    if key in CHOICES and value not in CHOICES[key]:
+        raise UserError(f"config key '{key}' is {value!r}; it is one of {', '.join(map(repr, CHOICES[key]))}")
+    if key in POSITIVE and not value > 0:
+        raise UserError(f"config key '{key}' is {value!r}; it must be positive")
+    if key in NOT_NEGATIVE and not value >= 0:
+        raise UserError(f"config key '{key}' is {value!r}; it must not be negative")
+    if key in SHARES and not 0 <= value <= 1:
+        raise UserError(f"config key '{key}' is {value!r}; it is a share between 0 and 1")
+
+
+def validate(config: ConfigDict) -> None:
+    """Raise a UserError that names the first key that is unknown, missing, or has a value it cannot have."""
+    schema, given = dict(flatten(base_config())), dict(flatten(config))
+    for key, value in given.items():
+        if key not in schema:
+            raise unknown_key(key)
+        check_value(key, value, schema[key])
+    for key in schema:
+        if key not in given:
+            raise UserError(f"config key '{key}' is missing; start from cliptail_jax.configuration.base_config()")
+    check_groups(config)
+    check_data(config.data)
+
+
+def check_groups(config: ConfigDict) -> None:
+    """How the batch is cut: by accumulation, into batch-norm groups, into groups that share a vocabulary."""
+    size, steps = config.batch_size, config.accumulate_steps
+    if size % steps:
+        raise UserError(f"batch_size={size} is not divisible by accumulate_steps={steps}")
+    group = config.batch_norm.group_size
+    if config.model.image.name != "vit":
+        if steps > 1 and not group:
+            raise UserError(
+                f"batch_norm.group_size=0 normalises over the whole batch, which accumulate_steps={steps} splits; "
+                f"set batch_norm.group_size to {size // steps} or a divisor of it"
+            )
+        if group and (size // steps) % group:
+            of = f"batch_size={size}" + (f" / accumulate_steps={steps}" if steps > 1 else "")
+            raise UserError(f"batch_norm.group_size={group} does not divide {of}")
+    if config.vocabulary.group_size and size % config.vocabulary.group_size:
+        raise UserError(f"vocabulary.group_size={config.vocabulary.group_size} does not divide batch_size={size}")
+
+
+def check_data(data: ConfigDict) -> None:
+    chosen = [key for key, value in data.classes.items() if value]
+    if len(chosen) > 1:
+        raise UserError(f"data.classes takes one of names, first and random, not {' and '.join(chosen)}")
+    if data.n and data.fraction != 1:
+        raise UserError("set data.n or data.fraction, not both")
+    if not data.fraction > 0:
+        raise UserError("data.fraction=0 leaves no record")
+    low, high = (*data.crop_scale, None, None)[:2]
+    if len(data.crop_scale) != 2 or not 0 < low <= high <= 1:
+        raise UserError(
+            f"data.crop_scale is {data.crop_scale}; it is a pair of shares, the smaller first, such as (0.9, 1.0)"
+        )
+    if data.eval_resize < data.image_size:
+        raise UserError(f"data.eval_resize={data.eval_resize} is smaller than data.image_size={data.image_size}")

@@ -1,0 +1,1 @@
+"""Variants: which records, which words."""

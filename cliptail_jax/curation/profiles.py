@@ -1,0 +1,54 @@
+"""Imposed profiles: how many records each class keeps, falling from head to tail."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.errors import UserError
+
+
+def exponential(num_classes: int, largest: int, ratio: float) -> Int[np.ndarray, "rank"]:
+    """Class sizes that fall from `largest` to `largest / ratio` by a constant factor, rounded down.
+
+    n_i = floor(n_max ratio^(-i / (C-1))), the profile of CIFAR-LT: Cao et al. (2019), arXiv 1906.07413. Raises UserError
+    for a ratio below 1.
+    """
+    if ratio < 1:
+        raise UserError(f"a profile's ratio is {ratio}; largest to smallest class, it must be 1 or more")
+    rank = np.arange(num_classes)
+    return _floor(largest * float(ratio) ** (-rank / max(num_classes - 1, 1)))
+
+
+def zipf(num_classes: int, largest: int, exponent: float) -> Int[np.ndarray, "rank"]:
+    """Class sizes that fall as a power of their rank, rounded down: n_i = floor(n_max / (i+1)^exponent).
+
+    Raises UserError for a negative exponent.
+    """
+    if exponent < 0:
+        raise UserError(f"a profile's exponent is {exponent}; it must be 0 or more")
+    return _floor(largest / np.arange(1, num_classes + 1) ** float(exponent))
+
+
+def profile_counts(
+    name: str, available: Int[np.ndarray, "class"], *, ratio: float, exponent: float, seed: int
+) -> Int[np.ndarray, "class"]:
+    """How many records each class keeps under a profile, where class c has `available[c]`.
+
+    The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts from the largest class there is. Which
+    class has which rank is a permutation drawn from `seed`. A class with fewer records than its share keeps all; a class
+    may be left with none. Raises UserError for an unknown profile.
+    """
+    num_classes, largest = len(available), int(np.max(available))
+    if name == "exponential":
+        sizes = exponential(num_classes, largest, ratio)
+    elif name == "zipf":
+        sizes = zipf(num_classes, largest, exponent)
+    else:
+        raise UserError(f"unknown profile '{name}': choose from exponential, zipf")
+    counts = np.empty(num_classes, np.int64)
+    counts[np.random.default_rng(seed).permutation(num_classes)] = sizes
+    return np.minimum(counts, available)
+
+
+def _floor(sizes: Float[np.ndarray, "rank"]) -> Int[np.ndarray, "rank"]:
+    # A size that is whole in exact arithmetic may come out a rounding error below.
+    return np.floor(sizes * (1 + 1e-12)).astype(np.int64)

@@ -1,0 +1,1 @@
+"""Prepared TFDS data sets in ArrayRecord: building and reading them, without TensorFlow."""

@@ -1,0 +1,67 @@
+"""Where prepared data sets lie on disk: DATA_DIR/NAME[/CONFIG]/VERSION."""
+
+import json
+import os
+import pathlib
+import re
+
+from cliptail_jax.errors import UserError
+
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+def resolve_data_dir(data_dir: str) -> pathlib.Path:
+    """The root folder of prepared data sets; '' means the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    return pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """'set', 'set/config', 'set:1.0.0' or 'set/config:1.0.0' as (path below the root, version or '')."""
+    path, _, version = name.partition(":")
+    if not re.fullmatch(r"\w+(/[^/]+)?", path) or (version and not VERSION.fullmatch(version)):
+        raise UserError(f"data set name {name!r} is not of the form 'set', 'set/config' or 'set/config:1.0.0'")
+    return path, version
+
+
+def prepared_versions(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The prepared version folders right below `folder`, oldest first. TFDS renames a folder to its version when done."""
+    versions = [info.parent for info in folder.glob("*/dataset_info.json") if VERSION.fullmatch(info.parent.name)]
+    return sorted(versions, key=lambda version: [int(number) for number in version.name.split(".")])
+
+
+def find_prepared(name: str, data_dir: str) -> pathlib.Path | None:
+    """The folder of a prepared data set's latest or named version; None where there is none."""
+    path, version = split_name(name)
+    versions = prepared_versions(resolve_data_dir(data_dir) / path)
+    matching = [folder for folder in versions if version in ("", folder.name)]
+    return matching[-1] if matching else None
+
+
+def prepared_names(root: pathlib.Path) -> list[str]:
+    """Every data set that is prepared below a root folder, as names that `find_prepared` takes."""
+    folders = [folder for depth in ("*", "*/*") for parent in root.glob(depth) for folder in prepared_versions(parent)]
+    return sorted(f"{folder.parent.relative_to(root).as_posix()}:{folder.name}" for folder in folders)
+
+
+def require_prepared(name: str, data_dir: str) -> pathlib.Path:
+    """The folder of a data set that is prepared in ArrayRecord.
+
+    Raises:
+        UserError: there is none, or it is in another file format.
+    """
+    folder = find_prepared(name, data_dir)
+    root = resolve_data_dir(data_dir)
+    prepare = (
+        f"tfds.builder({name!r}, data_dir='{root}', file_format='array_record').download_and_prepare() in Python, "
+        "with tensorflow_datasets as tfds"
+    )
+    if folder is None:
+        there = ", ".join(prepared_names(root)) or "no data set"
+        raise UserError(f"data set {name!r} is not prepared below {root} (there: {there}); prepare it by {prepare}")
+    file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
+    if file_format != "array_record":
+        raise UserError(
+            f"data set {name!r} in {folder} is prepared as {file_format!r}, and file_format='array_record' is needed; "
+            f"remove it, then prepare it by {prepare}"
+        )
+    return folder

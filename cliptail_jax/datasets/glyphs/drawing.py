@@ -1,0 +1,111 @@
+"""One picture of a character: how it varies, and its pixels."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from cliptail_jax.datasets.glyphs.faces import SLANTS, WEIGHTS, Face, glyph_mask
+
+SIDE = 32
+SUPERSAMPLING = 2
+# What a split's pictures are set in: no test image has a family that a training image has.
+FAMILIES = {"train": ("DejaVu Sans Mono", "DejaVu Serif"), "test": ("DejaVu Sans",)}
+COLOURS = {
+    "black": (15, 15, 15),
+    "white": (245, 245, 245),
+    "grey": (128, 128, 128),
+    "red": (210, 40, 40),
+    "orange": (240, 140, 30),
+    "yellow": (240, 220, 60),
+    "green": (40, 150, 60),
+    "teal": (30, 140, 150),
+    "blue": (40, 80, 210),
+    "navy": (20, 25, 90),
+    "purple": (125, 50, 160),
+    "pink": (245, 150, 190),
+    "brown": (115, 70, 35),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Difficulty:
+    """All that makes the pictures hard, in one place. Lengths in pixels, angles in degrees, levels in 0 to 255."""
+
+    size: tuple[float, float] = (13.0, 25.0)  # the longer side of the character's ink
+    most_shift: float = 4.0  # of its centre, along each axis
+    most_rotation: float = 15.0
+    least_contrast: float = 80.0  # the ink's luminance above the ground's
+    colour_jitter: float = 20.0
+    most_noise: float = 30.0  # standard deviation
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """How one picture varies. The centre's shift is right and down, the rotation counter-clockwise."""
+
+    face: Face
+    ink: str
+    ground: str
+    size: float
+    shift: tuple[float, float]
+    rotation: float
+    noise: float
+
+
+def picture_generator(seed: int, split: str, label: int, index: int) -> np.random.Generator:
+    """The random numbers of one picture, independent of every other picture."""
+    return np.random.default_rng([seed, tuple(FAMILIES).index(split), label, index])
+
+
+@functools.cache
+def colour_pairs(least_contrast: float) -> list[tuple[str, str]]:
+    """The pairs of ink and ground where the ink is brighter by enough (luminance of Rec. 601)."""
+    luminance = {name: float(np.dot(rgb, (0.299, 0.587, 0.114))) for name, rgb in COLOURS.items()}
+    pairs = [(ink, ground) for ink in COLOURS for ground in COLOURS]
+    return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= least_contrast]
+
+
+def draw_style(rng: np.random.Generator, split: str, difficulty: Difficulty) -> Style:
+    """A random style out of those that a split's pictures have."""
+    families, pairs = FAMILIES[split], colour_pairs(difficulty.least_contrast)
+    choices = (families, WEIGHTS, SLANTS, pairs)
+    family, weight, slant, (ink, ground) = (choice[int(rng.random() * len(choice))] for choice in choices)
+    shift = difficulty.most_shift * (2 * rng.random(2) - 1)
+    return Style(
+        face=Face(family, weight, slant),
+        ink=ink,
+        ground=ground,
+        size=float(rng.uniform(*difficulty.size)),
+        shift=(float(shift[0]), float(shift[1])),
+        rotation=difficulty.most_rotation * (2 * rng.random() - 1),
+        noise=difficulty.most_noise * rng.random(),
+    )
+
+
+def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
+    """How much of each pixel the character covers, in 0..1."""
+    mask = glyph_mask(style.face, character)
+    canvas = SIDE * SUPERSAMPLING
+    scale = max(mask.size) / (style.size * SUPERSAMPLING)
+    angle = np.deg2rad(style.rotation)
+    # PIL maps an output pixel to the input: undo the shift, the rotation and the scale, in this order.
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    offset = np.array(mask.size) / 2 - turn @ (canvas / 2 + SUPERSAMPLING * np.array(style.shift))
+    matrix = (*turn[0], offset[0], *turn[1], offset[1])
+    large = mask.transform((canvas, canvas), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return np.asarray(large.reduce(SUPERSAMPLING), np.float32) / 255
+
+
+def draw_picture(
+    rng: np.random.Generator, character: str, style: Style, difficulty: Difficulty
+) -> UInt8[np.ndarray, "32 32 3"]:
+    """The character's pixels in a style; colour jitter and noise come from the generator."""
+    jitter = difficulty.colour_jitter * (2 * rng.random((2, 3)) - 1)
+    ink, ground = (np.array([COLOURS[style.ink], COLOURS[style.ground]]) + jitter).astype(np.float32)
+    coverage = place_ink(character, style)[:, :, None]
+    pixels = ground + coverage * (ink - ground)
+    pixels += np.float32(style.noise) * rng.standard_normal((SIDE, SIDE, 3), dtype=np.float32)
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

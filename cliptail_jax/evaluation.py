@@ -1,0 +1,245 @@
+"""From a training state and an evaluation set to the numbers and files of one evaluation."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax.curation.templates import templates
+from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import normalize
+from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
+from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.metrics import correlation, groups, per_class
+from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
+from cliptail_jax.models.cosine import cosine_logits
+from cliptail_jax.models.cosine import normalize as unit
+from cliptail_jax.runs import append_line, evaluation_directory, read_frequency
+from cliptail_jax.sharding import batch_sharding, local_rows, replicated, to_devices
+from cliptail_jax.state import TrainState
+
+Evaluate = Callable[[TrainState, float], dict[str, dict[str, Any]]]
+
+
+def make_evaluate(
+    config: ConfigDict,
+    workdir: Path,
+    mesh: Mesh,
+    graphdef: nnx.GraphDef,
+    class_names: tuple[str, ...],
+    frequency: Int[np.ndarray, "class"],
+    tokenizer: Tokenizer | None,
+) -> Evaluate:
+    """A function that evaluates a state on all of `config.eval.sets`, writes their files, and returns their summaries.
+
+    `frequency` is the training variant's, in the order of `class_names`, with which everything is correlated.
+    """
+    variants = {name: evaluation_variant(name, config, class_names) for name in config.eval.sets}
+    ranking = ranking_frequency(config.eval.rank_by, class_names, frequency)
+    sizes = config.eval.head_classes or None, config.eval.tail_classes or None
+    parts = groups.head_mid_tail(ranking, *sizes)
+    tokens = None
+    if config.objective == "contrastive":
+        prompts = [template.format(name) for name in class_names for template in templates(config.eval.templates)]
+        tokens = tokenizer(prompts)
+    encode_text, evaluate_batch = make_steps(graphdef, mesh, len(class_names))
+    evaluation_input = {
+        name: evaluation_batches(v, config, local_rows(config.eval.batch_size)) for name, v in variants.items()
+    }
+
+    def evaluate(state: TrainState, epoch: float) -> dict[str, dict[str, Any]]:
+        summaries = {}
+        if tokens is None:
+            head = nnx.merge(graphdef, *state.parts(), copy=True).head[...]
+        else:
+            embeddings = embed(encode_text, state, tokens, config.eval.batch_size, mesh)
+            head = zero_shot_head(embeddings, len(class_names))
+        for name, variant in variants.items():
+            counts, features, labels = predict(
+                evaluate_batch, state, head, evaluation_input[name](), variant, config, mesh
+            )
+            collapse = None
+            if config.eval.neural_collapse:
+                collapse = neural_collapse(features, labels, len(class_names), np.asarray(head))
+            summary = {"step": int(state.step), "epoch": epoch}
+            summary |= summarize(counts, frequency, parts, collapse)
+            if jax.process_index() == 0:
+                write(evaluation_directory(workdir, name), summary, counts, collapse)
+            summaries[name] = summary
+        return summaries
+
+    return evaluate
+
+
+def evaluation_variant(name: str, config: ConfigDict, class_names: tuple[str, ...]) -> Variant:
+    """All records of the set 'name:split' whose class is one of the training classes, under the training labels."""
+    source_name, colon, split = name.rpartition(":")
+    if not colon:
+        raise UserError(f"eval.sets has '{name}'; a set is named as 'name:split', such as 'cifar100:test'")
+    data = config.data.copy_and_resolve_references()
+    data.unlock()
+    names_file = data.class_names if source_name == data.name else ""
+    source = open_source(source_name, data.data_dir, split, names_file)
+    absent = [c for c in class_names if c not in source.class_names]
+    if absent:
+        raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
+    data.classes = ConfigDict(dict(names=class_names, first=0, random=0))
+    data.profile.name, data.n, data.fraction = "", 0, 1.0
+    data.captions = ConfigDict(dict(template="", words=(), resample=False))
+    return make_variant(source, data)
+
+
+def ranking_frequency(
+    table: str, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"]
+) -> Int[np.ndarray, "class"]:
+    """The counts by which classes are head, mid or tail: the table's, joined by name, or else the training variant's."""
+    if not table:
+        return frequency
+    counts = {_normalized(name): count for name, count in read_frequency(Path(table)).items()}
+    absent = [name for name in class_names if _normalized(name) not in counts]
+    if absent:
+        raise UserError(f"eval.rank_by: {table} lacks {len(absent)} of the classes, such as '{absent[0]}'")
+    return np.array([counts[_normalized(name)] for name in class_names])
+
+
+def _normalized(name: str) -> str:
+    return name.lower().replace("_", " ").strip()
+
+
+def make_steps(graphdef: nnx.GraphDef, mesh: Mesh, num_classes: int) -> tuple[Callable, Callable]:
+    """The two jitted functions of evaluation: texts to features, and a batch of images to counts and features."""
+
+    def encode_text(parts, tokens: Int[Array, "batch context"]) -> Float[Array, "batch dim"]:
+        return unit(nnx.merge(graphdef, *parts, copy=True).encode_text(tokens))
+
+    def evaluate_batch(parts, head: Float[Array, "class dim"], counts, batch):
+        model = nnx.merge(graphdef, *parts, copy=True)
+        features = model.encode_image(normalize(batch["images"]))
+        logits = cosine_logits(features, head, jnp.zeros(()))
+        labels, mask = batch["labels"], batch["mask"]
+        new = {
+            "confusion": per_class.count_confusion(labels, jnp.argmax(logits, -1), mask, num_classes),
+            "top5": per_class.top_k_correct(logits, labels, mask, k=5),
+        }
+        return jax.tree.map(jnp.add, counts, new), features.astype(jnp.float32)
+
+    whole = replicated(mesh)
+    return (
+        jax.jit(encode_text, out_shardings=whole),
+        jax.jit(evaluate_batch, out_shardings=(whole, batch_sharding(mesh)), donate_argnums=2),
+    )
+
+
+def embed(
+    encode_text: Callable, state: TrainState, tokens: Int[np.ndarray, "text context"], batch_size: int, mesh: Mesh
+) -> Float[np.ndarray, "text dim"]:
+    """Unit-length text features, in batches of one shape."""
+    features = []
+    rows = local_rows(batch_size)
+    for start in range(0, len(tokens), batch_size):
+        batch = tokens[start : start + batch_size]
+        padded = np.pad(batch, ((0, batch_size - len(batch)), (0, 0)))
+        on_devices = to_devices(mesh, {"tokens": padded[rows]})["tokens"]
+        features.append(np.asarray(encode_text(state.parts(), on_devices))[: len(batch)])
+    return np.concatenate(features)
+
+
+def zero_shot_head(
+    embeddings: Float[np.ndarray, "class*template dim"], num_classes: int
+) -> Float[np.ndarray, "class dim"]:
+    """Class embeddings: the mean of a class's unit-length template embeddings, at unit length (Radford et al., 2021)."""
+    mean = embeddings.reshape(num_classes, -1, embeddings.shape[-1]).mean(1)
+    return mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
+
+
+def predict(
+    evaluate_batch: Callable,
+    state: TrainState,
+    head: Float[Array, "class dim"],
+    batches: Iterator[dict[str, np.ndarray]],
+    variant: Variant,
+    config: ConfigDict,
+    mesh: Mesh,
+) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "sample dim"] | None, Int[np.ndarray, "sample"] | None]:
+    """Counts over a whole set, and where neural collapse is asked for each sample's features and label (-1: padding)."""
+    classes = len(variant.class_names)
+    counts = {"confusion": np.zeros((classes, classes), np.int32), "top5": np.zeros((), np.int32)}
+    counts = jax.device_put(counts, replicated(mesh))
+    unreadable = UnreadableImages(variant, config.data.max_unreadable)
+    features, labels = [], []
+    steps = -(-len(variant) // config.eval.batch_size)
+    for batch in tqdm(batches, total=steps, desc=f"evaluating {variant.source.name}", disable=None, leave=False):
+        unreadable.take_from(batch)
+        on_devices = to_devices(mesh, batch)
+        counts, of_batch = evaluate_batch(state.parts(), head, counts, on_devices)
+        if config.eval.neural_collapse:
+            of_batch, label, mask = (_gather(x) for x in (of_batch, on_devices["labels"], on_devices["mask"]))
+            features.append(of_batch)
+            labels.append(np.where(mask, label, -1))
+    counts = {name: np.asarray(count, np.int64) for name, count in counts.items()}
+    if not features:
+        return counts, None, None
+    return counts, np.concatenate(features), np.concatenate(labels)
+
+
+def _gather(array: jax.Array) -> np.ndarray:
+    if jax.process_count() == 1:
+        return np.asarray(array)
+    return multihost_utils.process_allgather(array, tiled=True)
+
+
+def summarize(
+    counts: Mapping[str, np.ndarray],
+    frequency: Int[np.ndarray, "class"],
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray],
+    collapse: NeuralCollapse | None,
+) -> dict[str, Any]:
+    """The numbers of one evaluation: accuracies in percent, correlations over classes with their 95 % intervals."""
+    confusion = counts["confusion"]
+    accuracy = per_class.per_class_accuracy(confusion)
+    predictions = per_class.per_class_predictions(confusion).astype(float)
+    examples = confusion.sum()
+    summary = {"top1": 100 * per_class.accuracy(confusion), "top5": 100 * counts["top5"] / max(examples, 1)}
+    for name, ids in zip(("head", "mid", "tail"), parts):
+        summary[name] = groups.group_accuracy(accuracy, ids)
+    pairs = {
+        "corr_acc": (frequency, accuracy),
+        "corr_pred": (frequency, predictions),
+        "corr_acc_pred": (predictions, accuracy),
+    }
+    for name, values in (collapse._asdict() if collapse else {}).items():
+        if not np.all(np.isnan(values)):
+            summary[name] = float(np.nanmean(values))
+            pairs[f"corr_{name}"] = (frequency, values)
+            pairs[f"corr_{name}_acc"] = (accuracy, values)
+    for name, (x, y) in pairs.items():
+        summary[name] = correlation.spearman(x, y)
+        summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, y))
+    summary["examples"] = int(examples)
+    return summary
+
+
+def write(
+    directory: Path, summary: dict[str, Any], counts: Mapping[str, np.ndarray], collapse: NeuralCollapse | None
+) -> None:
+    """`summary.jsonl` gets a line more, `latest.npz` is replaced."""
+    append_line(directory / "summary.jsonl", summary)
+    arrays = {
+        "confusion": counts["confusion"],
+        "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
+        "per_class_predictions": per_class.per_class_predictions(counts["confusion"]),
+    }
+    partial = directory / "latest.partial.npz"
+    np.savez(partial, **arrays, **(collapse._asdict() if collapse else {}))
+    partial.rename(directory / "latest.npz")

@@ -1,0 +1,1 @@
+"""The figures of the study, from run files alone."""

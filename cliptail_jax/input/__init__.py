@@ -1,0 +1,1 @@
+"""From a variant to batches: decode, augment, tokenise, batch, shard."""

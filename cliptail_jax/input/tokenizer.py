@@ -1,0 +1,153 @@
+"""Captions to token ids: CLIP's byte-pair encoding, with CLIP's merges or with merges trained on a variant's captions.
+
+The recipe is that of Radford et al. (2021), arXiv 2103.00020: text is cleaned and lower-cased, split into words,
+written as bytes, and merged within each word. The vocabulary is the 256 bytes, the 256 bytes that end a word, one entry
+for each merge, and the two marks around a caption. The end mark has the highest id: a text tower finds it with argmax.
+"""
+
+import gzip
+import html
+import json
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import ftfy
+import numpy as np
+import regex
+import tokenizers
+from jaxtyping import Int32
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from cliptail_jax.errors import UserError
+
+# Threads inside `tokenizers` would compete with the input's own worker processes, and it warns at every fork.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+START, END = "<start_of_text>", "<end_of_text>"
+END_OF_WORD = "</w>"
+CLIP_MERGES = 49152 - 256 - 2
+
+_SORTED_BYTES = sorted(ByteLevel.alphabet())
+BYTE_SYMBOLS = [*_SORTED_BYTES, *(symbol + END_OF_WORD for symbol in _SORTED_BYTES)]
+SMALLEST_VOCABULARY = len(BYTE_SYMBOLS) + len([START, END])
+
+# A word is a mark, an English contraction, a run of letters, one digit, or a run of anything else but white space.
+_WORD = regex.compile(
+    rf"{START}|{END}|'s|'t|'re|'ve|'m|'ll|'d|[\p{{L}}]+|[\p{{N}}]|[^\s\p{{L}}\p{{N}}]+", regex.IGNORECASE
+)
+
+
+class Tokenizer:
+    """Byte-pair encoding with CLIP's vocabulary layout. Pickles to its merges, so it travels to spawned workers.
+
+    Raises UserError where the context cannot hold the two marks.
+    """
+
+    def __init__(self, merges: Sequence[tuple[str, str]], context_length: int):
+        if context_length < 2:
+            raise UserError(f"context_length is {context_length}; the start and end tokens alone need 2")
+        self.context_length = context_length
+        self._merges = [tuple(merge) for merge in merges]
+        # Two merges may build the same symbol: it has one id.
+        symbols = dict.fromkeys([*BYTE_SYMBOLS, *("".join(merge) for merge in self._merges), START, END])
+        ids = {symbol: id_ for id_, symbol in enumerate(symbols)}
+        self.vocab_size = len(ids)
+        self.start_id, self.end_id = ids[START], ids[END]
+        self._encoder = tokenizers.Tokenizer(BPE(ids, self._merges, end_of_word_suffix=END_OF_WORD))
+        self._encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
+        marks = [tokenizers.AddedToken(mark, normalized=False, special=True) for mark in (START, END)]
+        self._encoder.add_special_tokens(marks)
+        # Captions made from templates are few and come again in every batch.
+        self._cached_row = lru_cache(maxsize=1 << 16)(self._row)
+
+    def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch context"]:
+        """Ids of `texts`: start, text, end, then zeros. A text that is too long is cut; its end token stays."""
+        ids = np.empty((len(texts), self.context_length), np.int32)
+        for row, text in zip(ids, texts):
+            row[:] = self._cached_row(text)
+        return ids
+
+    def _row(self, text: str) -> Int32[np.ndarray, "context"]:
+        encoding = self._encoder.encode(words(text), is_pretokenized=True, add_special_tokens=False)
+        kept = [self.start_id, *encoding.ids[: self.context_length - 2], self.end_id]
+        row = np.zeros(self.context_length, np.int32)
+        row[: len(kept)] = kept
+        return row
+
+    def __reduce__(self):
+        return Tokenizer, (self._merges, self.context_length)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the merges and the context length as JSON: all that `load` needs for the same ids."""
+        content = {"context_length": self.context_length, "merges": self._merges}
+        Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Tokenizer":
+        """The tokenizer that `save` wrote to `path`. Raises UserError where there is none."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(content["merges"], content["context_length"])
+        except FileNotFoundError:
+            raise UserError(f"no tokenizer at {path}: it is saved when the run that owns it starts") from None
+        except (KeyError, json.JSONDecodeError) as error:
+            raise UserError(f"{path} is not a saved tokenizer ({error!r}): delete it and start the run again") from None
+
+
+def load_clip_tokenizer(merges_path: str | os.PathLike, context_length: int = 77) -> Tokenizer:
+    """CLIP's own tokenizer, from its `bpe_simple_vocab_16e6.txt`, plain or gzipped.
+
+    The first line is a header; CLIP uses the 48,894 merges after it and ignores the rest. Ids equal those of OpenAI's
+    and open_clip's tokenizers. Raises UserError where the file is missing or holds something else.
+    """
+    path = Path(merges_path)
+    if not path.is_file():
+        raise UserError(f"no tokenizer merges at {path}: give the path of CLIP's bpe_simple_vocab_16e6.txt or .txt.gz")
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+            merges = [tuple(line.split()) for line in list(lines)[1 : CLIP_MERGES + 1]]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read tokenizer merges from {path} ({error}): fetch the file again") from None
+    if not merges or any(len(merge) != 2 for merge in merges):
+        raise UserError(f"{path} is not a list of merges: expected a header, then two symbols a line, as CLIP's has")
+    return Tokenizer(merges, context_length)
+
+
+def train_tokenizer(captions: Iterable[str], vocab_size: int, context_length: int) -> Tokenizer:
+    """A tokenizer whose merges are learned from `captions`, the same in every process that reads the same captions.
+
+    `vocab_size` counts bytes, merges and marks; captions with little text yield fewer. Raises UserError below 514,
+    which bytes and marks alone take.
+    """
+    if vocab_size < SMALLEST_VOCABULARY:
+        raise UserError(f"a tokenizer's vocab_size is {vocab_size}; it must be {SMALLEST_VOCABULARY} or more")
+    # With every byte symbol known beforehand, in order, ties between merges have one answer; left to collect the
+    # symbols itself, the trainer numbers them in an order that changes from process to process.
+    trainer = BpeTrainer(
+        vocab_size=vocab_size - len([START, END]),
+        special_tokens=BYTE_SYMBOLS,
+        initial_alphabet=[],
+        end_of_word_suffix=END_OF_WORD,
+        show_progress=False,
+    )
+    learner = tokenizers.Tokenizer(BPE())
+    learner.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
+    learner.train_from_iterator((word for caption in captions for word in words(caption)), trainer)
+    merges = json.loads(learner.to_str())["model"]["merges"]
+    return Tokenizer(merges, context_length)
+
+
+def words(text: str) -> list[str]:
+    """The cleaned words of `text`, before they are cut into tokens."""
+    return _WORD.findall(clean(text))
+
+
+def clean(text: str) -> str:
+    """`text` with broken Unicode and HTML entities mended, white space collapsed, in lower case, as CLIP does it."""
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split()).lower()

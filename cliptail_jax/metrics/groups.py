@@ -1,0 +1,30 @@
+"""Head, mid and tail: classes grouped by how frequent they are."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.errors import UserError
+
+
+def head_mid_tail(
+    frequency: Int[np.ndarray, "class"], head: int | None = None, tail: int | None = None
+) -> tuple[Int[np.ndarray, "head"], Int[np.ndarray, "mid"], Int[np.ndarray, "tail"]]:
+    """Class ids of the head, mid and tail, each from most to least frequent; equal frequencies stay in label order.
+
+    `head` and `tail` are numbers of classes, each by default a third of all, rounded; mid is what remains.
+    """
+    classes = len(frequency)
+    head = round(classes / 3) if head is None else head
+    tail = round(classes / 3) if tail is None else tail
+    if head < 0 or tail < 0 or head + tail > classes:
+        raise UserError(f"head={head} and tail={tail} do not fit in {classes} classes: choose sizes that do")
+    order = np.argsort(-np.asarray(frequency, np.float64), kind="stable")
+    return order[:head], order[head : classes - tail], order[classes - tail :]
+
+
+def group_accuracy(per_class_accuracy: Float[np.ndarray, "class"], ids: Int[np.ndarray, "group"]) -> float:
+    """Mean accuracy of a group's classes in percent, every class counted alike; classes without examples (nan) are left
+    out, and the mean over no class is nan."""
+    accuracies = np.asarray(per_class_accuracy)[ids]
+    accuracies = accuracies[~np.isnan(accuracies)]
+    return float(100 * accuracies.mean()) if accuracies.size else float("nan")

@@ -1,0 +1,145 @@
+"""Neural collapse: how tight each class's features are, and how evenly the classes are spread.
+
+The measures follow Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal phase of deep learning
+training" (PNAS 2020), class by class. With features h_i, C classes, N samples, class means μ_c and their mean μ:
+
+    Σ_W,c = (1/N) Σ_{i in c} (h_i - μ_c)(h_i - μ_c)ᵀ        Σ_B = (1/C) Σ_c (μ_c - μ)(μ_c - μ)ᵀ
+    NC1_c = trace(Σ_W,c Σ_B⁺)
+    NC2_c = mean, and max ("nearest"), over c' ≠ c of |m_c·m_c' + 1/(C-1)|,   m_c = (μ_c - μ) / |μ_c - μ|
+
+No covariance is ever formed. A singular value decomposition of the centred class means gives Σ_B⁺ = W Wᵀ, hence
+NC1_c = (1/N) Σ_{i in c} |Wᵀ(h_i - μ_c)|²: one matrix product, over blocks of samples.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from cliptail_jax.errors import UserError
+
+BLOCK = 1024  # samples held in float64 at a time
+
+
+class NeuralCollapse(NamedTuple):
+    """Per class; nan for a class without samples, and in nc2_head_* where no head was given."""
+
+    within_class_similarity: Float[np.ndarray, "class"]
+    nc1: Float[np.ndarray, "class"]
+    nc2_mean: Float[np.ndarray, "class"]
+    nc2_nearest: Float[np.ndarray, "class"]
+    nc2_head_mean: Float[np.ndarray, "class"]
+    nc2_head_nearest: Float[np.ndarray, "class"]
+
+
+def neural_collapse(
+    features: Float[Array, "sample dim"],
+    labels: Int[Array, "sample"],
+    num_classes: int,
+    head: Float[Array, "class head_dim"] | None = None,
+) -> NeuralCollapse:
+    """Neural-collapse measures of raw, un-normalised features; samples with a negative label (padding) never count.
+
+    `within_class_similarity` is the mean cosine between two different samples of a class (nan with a single sample);
+    a zero vector has cosine 0 with every other. N, C, μ and Σ_B are over the samples and classes present. `nc2_head_*`
+    is NC2 of the head's rows, uncentred, over all `num_classes` rows, present or not: they compete in training.
+
+    Computed on the host in float64 whatever the dtype of the features, because Σ_B⁺ magnifies rounding; singular
+    values of Σ_B up to dim · eps(float64) of the largest count as 0.
+
+    Raises UserError for features that are not finite and for a head with another number of rows.
+    """
+    features, labels = np.asarray(features), np.asarray(labels)
+    samples = np.flatnonzero(labels >= 0)
+    present, classes, sizes = np.unique(labels[samples], return_inverse=True, return_counts=True)
+
+    means, similarity = _means_and_similarity(features, samples, classes, sizes)
+    centred = means - means.sum(axis=0) / max(len(present), 1)
+    nc1 = _nc1(features, samples, classes, means, centred)
+    measures = [similarity, nc1, *_etf_deviation(centred)]
+
+    result = np.full((6, num_classes), np.nan)
+    result[:4, present] = measures
+    if head is not None:
+        if len(head) != num_classes:
+            raise UserError(f"the head has {len(head)} rows for {num_classes} classes: give one row per class")
+        result[4:] = _etf_deviation(np.asarray(head, np.float64))
+    return NeuralCollapse(*result)
+
+
+def _blocks(
+    features: Float[np.ndarray, "sample dim"], samples: Int[np.ndarray, "kept"], classes: Int[np.ndarray, "kept"]
+) -> Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, "block"]]]:
+    for start in range(0, len(samples), BLOCK):
+        block = slice(start, start + BLOCK)
+        yield features[samples[block]].astype(np.float64), classes[block]
+
+
+def _means_and_similarity(
+    features: Float[np.ndarray, "sample dim"],
+    samples: Int[np.ndarray, "kept"],
+    classes: Int[np.ndarray, "kept"],
+    sizes: Int[np.ndarray, "present"],
+) -> tuple[Float[np.ndarray, "present dim"], Float[np.ndarray, "present"]]:
+    sums = np.zeros((len(sizes), features.shape[1]))
+    unit_sums = np.zeros_like(sums)
+    own = np.zeros(len(sizes))  # each sample's cosine with itself: 1, or 0 for a zero vector
+    for rows, row_classes in _blocks(features, samples, classes):
+        norms = np.linalg.norm(rows, axis=1)
+        if not np.isfinite(norms).all():
+            raise UserError("features hold nan or inf: the model has diverged; evaluate an earlier checkpoint")
+        sums += _class_sums(rows, np.ones(len(rows)), row_classes, len(sizes))
+        unit_sums += _class_sums(rows, 1 / np.where(norms > 0, norms, 1), row_classes, len(sizes))
+        own += np.bincount(row_classes, norms > 0, minlength=len(sizes))
+    # The squared sum of unit vectors is the sum of all pairs' cosines, a sample with itself included.
+    pairs = sizes * (sizes - 1)
+    cosines = np.sum(unit_sums**2, axis=1) - own
+    return sums / sizes[:, None], np.where(pairs > 0, cosines / np.maximum(pairs, 1), np.nan)
+
+
+def _class_sums(
+    rows: Float[np.ndarray, "block dim"],
+    weights: Float[np.ndarray, "block"],
+    classes: Int[np.ndarray, "block"],
+    num_classes: int,
+) -> Float[np.ndarray, "class dim"]:
+    membership = csr_array((weights, (classes, np.arange(len(rows)))), shape=(num_classes, len(rows)))
+    return membership @ rows
+
+
+def _nc1(
+    features: Float[np.ndarray, "sample dim"],
+    samples: Int[np.ndarray, "kept"],
+    classes: Int[np.ndarray, "kept"],
+    means: Float[np.ndarray, "present dim"],
+    centred: Float[np.ndarray, "present dim"],
+) -> Float[np.ndarray, "present"]:
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    cutoff = features.shape[1] * np.finfo(np.float64).eps * singular.max(initial=0) ** 2
+    kept = singular**2 > cutoff
+    whiten = directions[kept].T * (np.sqrt(len(means)) / singular[kept])
+
+    traces = np.zeros(len(means))
+    for rows, row_classes in _blocks(features, samples, classes):
+        whitened = (rows - means[row_classes]) @ whiten
+        traces += np.bincount(row_classes, np.einsum("ij,ij->i", whitened, whitened), minlength=len(means))
+    return traces / max(len(samples), 1)
+
+
+def _etf_deviation(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "2 row"]:
+    """Mean and largest |cosine + 1/(C-1)| of each vector with the C-1 others: 0 for a simplex equiangular tight frame."""
+    others = len(vectors) - 1
+    if others < 1:
+        return np.full((2, len(vectors)), np.nan)
+    unit = _unit(vectors)
+    deviation = np.abs(unit @ unit.T + 1 / others)
+    np.fill_diagonal(deviation, 0)
+    return np.stack([deviation.sum(axis=1) / others, deviation.max(axis=1)])
+
+
+def _unit(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)

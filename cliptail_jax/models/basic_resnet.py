@@ -1,0 +1,73 @@
+"""A plain residual network of basic blocks for images of 32×32 pixels (He et al. 2016, arXiv 1512.03385).
+
+Every stage halves the image, the first one too: the stem alone works at full size, which makes it quick on a CPU.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Bool, Float
+
+from cliptail_jax.models.layers import BatchNorm, conv, linear
+
+
+class BasicBlock(nnx.Module):
+    """Two 3×3 convolutions and a shortcut, projected where the shape changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
+        self.conv1 = conv(inputs, outputs, 3, stride=stride, padding=1, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(outputs, group_size, dtype=dtype)
+        self.conv2 = conv(outputs, outputs, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.bn2 = BatchNorm(outputs, group_size, initial_scale=0, dtype=dtype)
+        if stride > 1 or inputs != outputs:
+            projection = conv(inputs, outputs, 1, stride=stride, dtype=dtype, rngs=rngs)
+            self.downsample = nnx.List([projection, BatchNorm(outputs, group_size, dtype=dtype)])
+        else:
+            self.downsample = None
+
+    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+        shortcut = x
+        if self.downsample is not None:
+            projection, norm = self.downsample
+            shortcut = norm(projection(x), train, mask)
+        x = jax.nn.relu(self.bn1(self.conv1(x), train, mask))
+        x = self.bn2(self.conv2(x), train, mask)
+        return jax.nn.relu(x + shortcut)
+
+
+class BasicResNet(nnx.Module):
+    """3×3 stem of `width` channels, three stages of `width`, 2 and 4 `width` with stride 2, mean pool, linear."""
+
+    def __init__(
+        self,
+        layers: tuple[int, int, int],
+        width: int,
+        output_dim: int,
+        *,
+        group_size: int = 0,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        def stage(inputs: int, outputs: int, blocks: int) -> nnx.List:
+            shape = [(inputs, outputs, 2)] + [(outputs, outputs, 1)] * (blocks - 1)
+            return nnx.List([BasicBlock(*s, group_size=group_size, dtype=dtype, rngs=rngs) for s in shape])
+
+        self.conv1 = conv(3, width, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(width, group_size, dtype=dtype)
+        self.layer1 = stage(width, width, layers[0])
+        self.layer2 = stage(width, 2 * width, layers[1])
+        self.layer3 = stage(2 * width, 4 * width, layers[2])
+        self.fc = linear(4 * width, output_dim, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self,
+        images: Float[Array, "batch height width 3"],
+        train: bool = False,
+        mask: Bool[Array, "batch"] | None = None,
+    ) -> Float[Array, "batch output_dim"]:
+        """Raw features; in training the examples whose `mask` is False stay out of the batch statistics."""
+        x = jax.nn.relu(self.bn1(self.conv1(images), train, mask))
+        for block in [*self.layer1, *self.layer2, *self.layer3]:
+            x = block(x, train, mask)
+        return self.fc(x.mean((1, 2))).astype(jnp.float32)

@@ -1,0 +1,110 @@
+"""Models from a config. Call these under `nnx.jit` (or `nnx.eval_shape`): drawing weights eagerly takes seconds."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.basic_resnet import BasicResNet
+from cliptail_jax.models.classifier import Classifier
+from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.initializers import normal
+from cliptail_jax.models.modified_resnet import EXPANSION, SHRINKAGE, ModifiedResNet
+from cliptail_jax.models.text import TextTransformer
+from cliptail_jax.models.transformer import ACTIVATIONS
+from cliptail_jax.models.vit import VisionTransformer
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+STAGES = {"modified_resnet": 4, "basic_resnet": 3, "vit": 1}  # numbers in model.image.layers
+
+
+def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = None) -> nnx.Module:
+    """The image encoder `config.model.image`, with another `output_dim` where one is given.
+
+    Raises UserError for a value that no encoder can be built with.
+    """
+    image, image_size = config.model.image, config.data.image_size
+    require_choice("model.image.name", image.name, STAGES)
+    require_choice("model.activation", config.model.activation, ACTIVATIONS)
+    require_choice("model.dtype", config.model.dtype, DTYPES)
+    if len(image.layers) != STAGES[image.name]:
+        raise UserError(f"model.image.layers: {image.name} takes {STAGES[image.name]} numbers, not {image.layers}.")
+    output_dim = output_dim or image.output_dim
+    shared = {"dtype": DTYPES[config.model.dtype], "rngs": rngs}
+    if image.name == "basic_resnet":
+        return BasicResNet(image.layers, image.width, output_dim, group_size=config.batch_norm.group_size, **shared)
+    if image.name == "modified_resnet":
+        require_multiple("data.image_size", image_size, SHRINKAGE)
+        require_multiple("model.image.width", 8 * EXPANSION * image.width, image.heads)
+        return ModifiedResNet(
+            image.layers,
+            image.width,
+            image.heads,
+            output_dim,
+            image_size,
+            group_size=config.batch_norm.group_size,
+            **shared,
+        )
+    require_multiple("data.image_size", image_size, image.patch_size)
+    require_multiple("model.image.width", image.width, image.heads)
+    return VisionTransformer(
+        image.patch_size,
+        image.width,
+        image.layers[0],
+        image.heads,
+        output_dim,
+        image_size,
+        activation=config.model.activation,
+        **shared,
+    )
+
+
+def build_clip(config: ConfigDict, rngs: nnx.Rngs) -> CLIP:
+    """The image encoder and the text encoder `config.model.text`, with features as wide as the image encoder's."""
+    text = config.model.text
+    require_multiple("model.text.width", text.width, text.heads)
+    visual = build_visual(config, rngs)
+    tower = TextTransformer(
+        text.context_length,
+        text.vocab_size,
+        text.width,
+        text.layers,
+        text.heads,
+        config.model.image.output_dim,
+        activation=config.model.activation,
+        dtype=DTYPES[config.model.dtype],
+        rngs=rngs,
+    )
+    return CLIP(visual, tower)
+
+
+def build_classifier(
+    config: ConfigDict, num_classes: int, rngs: nnx.Rngs, head: Float[Array, "classes dim"] | None = None
+) -> Classifier:
+    """A classifier of `num_classes` classes, with the given head or one drawn normal with std dim^-0.5.
+
+    The encoder's output is as wide as a given head. Raises UserError if that has not one row per class.
+    """
+    if head is None:
+        dim = config.model.image.output_dim
+        head = normal(dim**-0.5)(rngs.params(), (num_classes, dim))
+    elif np.ndim(head) != 2 or len(head) != num_classes:
+        raise UserError(
+            f"head: its shape is {np.shape(head)}, but there are {num_classes} classes; give a row to each."
+        )
+    return Classifier(build_visual(config, rngs, output_dim=head.shape[1]), head)
+
+
+def require_choice(key: str, value: str, choices) -> None:
+    """Raise UserError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise UserError(f"{key}: {value!r} is unknown; choose one of {', '.join(choices)}.")
+
+
+def require_multiple(key: str, value: int, factor: int) -> None:
+    """Raise UserError unless `value` is divisible by `factor`."""
+    if value % factor:
+        raise UserError(f"{key}: {value} is not divisible by {factor}; choose a multiple.")

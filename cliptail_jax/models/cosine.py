@@ -1,0 +1,33 @@
+"""Cosine similarity under a learned logit scale, as CLIP and the study's classifier have it."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
+MAX_LOGIT_SCALE = math.log(100)
+
+
+def normalize(x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
+    """`x` at unit length, in float32; a zero vector stays zero, and its gradient finite."""
+    x = x.astype(jnp.float32)
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
+
+
+def cosine_logits(
+    features: Float[Array, "batch dim"],
+    class_embeddings: Float[Array, "classes dim"],
+    logit_scale: Float[Array, ""],
+) -> Float[Array, "batch classes"]:
+    """exp(s) · cos(feature, class embedding), in float32 on every device (Radford et al. 2021, arXiv 2103.00020)."""
+    # An accelerator's default precision would blur logits of up to 100 by some tenths.
+    cosines = jnp.matmul(normalize(features), normalize(class_embeddings).T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.exp(logit_scale.astype(jnp.float32)) * cosines
+
+
+def clip_logit_scale(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
+    """The logit scale s kept in [0, ln 100], as CLIP does after each step."""
+    return jnp.clip(logit_scale, 0, MAX_LOGIT_SCALE)

@@ -1,0 +1,26 @@
+"""Initialisers that follow PyTorch's and CLIP's conventions."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Initializer = Callable[..., Array]
+
+
+def uniform_fan_in(fan_in: int) -> Initializer:
+    """Uniform in ±fan_in^-0.5: what PyTorch draws weights and biases of linear and convolution layers from."""
+    bound = 1 / math.sqrt(fan_in)
+
+    def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32, out_sharding=None) -> Array:
+        del out_sharding  # flax passes it on meshes with explicit axes, which this project does not use
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def normal(std: float) -> Initializer:
+    """Normal with mean zero and standard deviation `std`, not truncated."""
+    return jax.nn.initializers.normal(std)

@@ -1,0 +1,134 @@
+"""The layers that all encoders share: linear, convolution, layer norm, average pool, batch norm."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Bool, Float
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.initializers import Initializer, uniform_fan_in
+
+EPSILON = 1e-5
+MOMENTUM = 0.9  # share of a running statistic that one step keeps
+
+
+def linear(
+    inputs: int,
+    outputs: int,
+    *,
+    dtype,
+    rngs: nnx.Rngs,
+    kernel_init: Initializer | None = None,
+    bias_init: Initializer | None = None,
+) -> nnx.Linear:
+    """A linear layer with PyTorch's default initialisation where none is given."""
+    default = uniform_fan_in(inputs)
+    return nnx.Linear(
+        inputs, outputs, kernel_init=kernel_init or default, bias_init=bias_init or default, dtype=dtype, rngs=rngs
+    )
+
+
+def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, dtype, rngs: nnx.Rngs, padding: int = 0) -> nnx.Conv:
+    """A square convolution without bias, padded by `padding` on all four sides as PyTorch does, whatever the stride."""
+    return nnx.Conv(
+        inputs,
+        outputs,
+        (size, size),
+        strides=stride,
+        padding=[(padding, padding)] * 2,
+        use_bias=False,
+        kernel_init=uniform_fan_in(inputs * size * size),
+        dtype=dtype,
+        rngs=rngs,
+    )
+
+
+def layer_norm(width: int, *, dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Layer norm with statistics in float32."""
+    return nnx.LayerNorm(width, epsilon=EPSILON, use_fast_variance=False, dtype=dtype, rngs=rngs)
+
+
+def average_pool(
+    x: Float[Array, "batch height width channels"], size: int
+) -> Float[Array, "batch pooled_height pooled_width channels"]:
+    """Mean over squares of `size` pixels; rows and columns that fill no square are left out."""
+    batch, height, width, channels = x.shape
+    rows, columns = height // size, width // size
+    squares = x[:, : rows * size, : columns * size].reshape(batch, rows, size, columns, size, channels)
+    return squares.mean((2, 4))
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation whose statistics know ghost batches and padding examples.
+
+    `group_size` 0 normalises with the statistics of the whole batch, over all devices; otherwise each contiguous
+    group of `group_size` examples is normalised with its own (ghost batches, Hoffer et al. 2017, arXiv 1705.08741).
+    The running averages take the mean over groups, with unbiased variances as PyTorch's. While `frozen` is set,
+    training normalises with the running averages too, and leaves them as they are.
+    """
+
+    def __init__(self, features: int, group_size: int = 0, *, initial_scale: float = 1.0, dtype=jnp.float32):
+        self.scale = nnx.Param(jnp.full(features, initial_scale, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(features))
+        self.mean = nnx.BatchStat(jnp.zeros(features))
+        self.var = nnx.BatchStat(jnp.ones(features))
+        self.group_size = group_size
+        self.frozen = False
+        self.dtype = dtype
+
+    def __call__(
+        self,
+        x: Float[Array, "batch height width channels"],
+        train: bool = False,
+        mask: Bool[Array, "batch"] | None = None,
+    ) -> Float[Array, "batch height width channels"]:
+        """Normalise `x`; in training by the statistics of the examples whose `mask` is True (None: of all).
+
+        Raises UserError in training if the batch is not divisible by `group_size`.
+        """
+        if train and not self.frozen:
+            return self._normalize_by_batch(x, mask)
+        return self._normalize(x.astype(jnp.float32) - self.mean[...], self.var[...])
+
+    def _normalize(self, centred: Array, var: Array) -> Array:
+        factor = jax.lax.rsqrt(var + EPSILON) * self.scale[...]
+        return (centred * factor + self.bias[...]).astype(self.dtype)
+
+    def _normalize_by_batch(self, x: Array, mask: Array | None) -> Array:
+        batch, height, width, channels = x.shape
+        size = self.group_size or batch
+        if batch % size:
+            raise UserError(f"batch_norm.group_size: a batch of {batch} is not divisible by {size}; choose a divisor.")
+        grouped = x.astype(jnp.float32).reshape(batch // size, size, height, width, channels)
+        valid = jnp.ones(batch) if mask is None else mask.astype(jnp.float32)
+        weights = valid.reshape(-1, size, 1, 1, 1)
+        count = weights.sum((1, 2, 3, 4)) * height * width
+
+        def total(values: Array) -> Array:
+            return (values if mask is None else values * weights).sum((1, 2, 3))
+
+        # A group without valid examples has count 0 and all sums 0: statistics of 0 that the averages below skip.
+        mean = total(grouped) / jnp.maximum(count, 1)[:, None]
+        # The variance is stationary in the mean, so the gradient through the mean is zero and need not be computed.
+        squares = total(jnp.square(grouped - per_group(jax.lax.stop_gradient(mean))))
+        var = squares / jnp.maximum(count, 1)[:, None]
+        unbiased = squares / jnp.maximum(count - 1, 1)[:, None]
+        update_average(self.mean, mean, count > 0)
+        update_average(self.var, unbiased, count > 0)
+        return self._normalize(grouped - per_group(mean), per_group(var)).reshape(x.shape)
+
+
+def per_group(statistic: Float[Array, "groups channels"]) -> Float[Array, "groups 1 1 1 channels"]:
+    """Broadcast a statistic over the examples and pixels of its group."""
+    return statistic[:, None, None, None, :]
+
+
+def update_average(
+    running: nnx.BatchStat, statistic: Float[Array, "groups channels"], counted: Bool[Array, "groups"]
+) -> None:
+    """Move a running average towards the mean over the counted groups; leave it alone where there are none."""
+    statistic = jax.lax.stop_gradient(statistic)
+    groups = counted.sum()
+    mean = jnp.where(counted[:, None], statistic, 0).sum(0) / jnp.maximum(groups, 1)
+    running[...] = jnp.where(groups > 0, MOMENTUM * running[...] + (1 - MOMENTUM) * mean, running[...])

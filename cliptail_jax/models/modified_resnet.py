@@ -1,0 +1,124 @@
+"""CLIP's modified ResNet (Radford et al. 2021, arXiv 2103.00020, section 2.4; names as in openai/CLIP).
+
+A stem of three convolutions and an average pool; bottlenecks that shrink by average pooling, so that no convolution
+but the first has a stride; attention pooling whose query is the mean token. RN50 is layers (3, 4, 6, 3), width 64,
+32 heads, output_dim 1024, image_size 224.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Bool, Float
+
+from cliptail_jax.models.initializers import normal
+from cliptail_jax.models.layers import BatchNorm, average_pool, conv, linear
+
+EXPANSION = 4  # a bottleneck's output channels per inner channel
+SHRINKAGE = 32  # image pixels per side of one pixel in front of the attention pool
+
+
+class Bottleneck(nnx.Module):
+    """1×1, 3×3 and 1×1 convolutions; an average pool of `stride` before the third, and the same on the shortcut."""
+
+    def __init__(self, inputs: int, planes: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
+        outputs = planes * EXPANSION
+        self.stride = stride
+        self.conv1 = conv(inputs, planes, 1, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(planes, group_size, dtype=dtype)
+        self.conv2 = conv(planes, planes, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.bn2 = BatchNorm(planes, group_size, dtype=dtype)
+        self.conv3 = conv(planes, outputs, 1, dtype=dtype, rngs=rngs)
+        self.bn3 = BatchNorm(outputs, group_size, initial_scale=0, dtype=dtype)
+        if stride > 1 or inputs != outputs:
+            projection = conv(inputs, outputs, 1, dtype=dtype, rngs=rngs)
+            self.downsample = nnx.List([projection, BatchNorm(outputs, group_size, dtype=dtype)])
+        else:
+            self.downsample = None
+
+    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+        shortcut = x
+        if self.downsample is not None:
+            projection, norm = self.downsample
+            shortcut = norm(projection(average_pool(x, self.stride)), train, mask)
+        x = jax.nn.relu(self.bn1(self.conv1(x), train, mask))
+        x = jax.nn.relu(self.bn2(self.conv2(x), train, mask))
+        x = self.bn3(self.conv3(average_pool(x, self.stride)), train, mask)
+        return jax.nn.relu(x + shortcut)
+
+
+class AttentionPool(nnx.Module):
+    """Multi-head attention over the pixels and their mean, asked by the mean alone."""
+
+    def __init__(self, pixels: int, width: int, heads: int, output_dim: int, *, dtype, rngs: nnx.Rngs):
+        def projection(outputs: int) -> nnx.Linear:
+            return linear(width, outputs, kernel_init=normal(width**-0.5), dtype=dtype, rngs=rngs)
+
+        self.heads = heads
+        self.dtype = dtype
+        self.positional_embedding = nnx.Param(normal(width**-0.5)(rngs.params(), (pixels + 1, width)))
+        self.q_proj = projection(width)
+        self.k_proj = projection(width)
+        self.v_proj = projection(width)
+        self.c_proj = projection(output_dim)
+
+    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch output_dim"]:
+        batch, _, _, channels = x.shape
+        pixels = x.reshape(batch, -1, channels)
+        tokens = jnp.concatenate([pixels.mean(1, keepdims=True), pixels], 1)
+        tokens = tokens + self.positional_embedding[...].astype(self.dtype)
+
+        def by_head(projected: Array) -> Array:
+            return projected.reshape(batch, -1, self.heads, channels // self.heads)
+
+        query, key, value = self.q_proj(tokens[:, :1]), self.k_proj(tokens), self.v_proj(tokens)
+        pooled = jax.nn.dot_product_attention(by_head(query), by_head(key), by_head(value))
+        return self.c_proj(pooled.reshape(batch, channels))
+
+
+class ModifiedResNet(nnx.Module):
+    """CLIP's ResNet for square images of `image_size` pixels, a multiple of 32."""
+
+    def __init__(
+        self,
+        layers: tuple[int, int, int, int],
+        width: int,
+        heads: int,
+        output_dim: int,
+        image_size: int,
+        *,
+        group_size: int = 0,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        def stage(inputs: int, planes: int, blocks: int, stride: int) -> nnx.List:
+            shape = [(inputs, planes, stride)] + [(planes * EXPANSION, planes, 1)] * (blocks - 1)
+            return nnx.List([Bottleneck(*s, group_size=group_size, dtype=dtype, rngs=rngs) for s in shape])
+
+        self.conv1 = conv(3, width // 2, 3, stride=2, padding=1, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(width // 2, group_size, dtype=dtype)
+        self.conv2 = conv(width // 2, width // 2, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.bn2 = BatchNorm(width // 2, group_size, dtype=dtype)
+        self.conv3 = conv(width // 2, width, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.bn3 = BatchNorm(width, group_size, dtype=dtype)
+        self.layer1 = stage(width, width, layers[0], 1)
+        self.layer2 = stage(4 * width, 2 * width, layers[1], 2)
+        self.layer3 = stage(8 * width, 4 * width, layers[2], 2)
+        self.layer4 = stage(16 * width, 8 * width, layers[3], 2)
+        pixels = (image_size // SHRINKAGE) ** 2
+        self.attnpool = AttentionPool(pixels, 32 * width, heads, output_dim, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self,
+        images: Float[Array, "batch height width 3"],
+        train: bool = False,
+        mask: Bool[Array, "batch"] | None = None,
+    ) -> Float[Array, "batch output_dim"]:
+        """Raw features; in training the examples whose `mask` is False stay out of the batch statistics."""
+        x = images
+        for convolution, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
+            x = jax.nn.relu(norm(convolution(x), train, mask))
+        x = average_pool(x, 2)
+        for block in [*self.layer1, *self.layer2, *self.layer3, *self.layer4]:
+            x = block(x, train, mask)
+        return self.attnpool(x).astype(jnp.float32)

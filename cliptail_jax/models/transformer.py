@@ -1,0 +1,115 @@
+"""The pre-norm transformer that CLIP's image and text towers share (names as in openai/CLIP)."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+
+from cliptail_jax.models.initializers import Initializer, normal, uniform_fan_in
+from cliptail_jax.models.layers import layer_norm, linear
+
+WIDENING = 4  # an MLP's inner width per outer width
+
+
+def quick_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """x · sigmoid(1.702 x), the approximation of GELU that OpenAI's CLIP weights were trained with."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+ACTIVATIONS = {"gelu": partial(jax.nn.gelu, approximate=False), "quick_gelu": quick_gelu}
+
+
+class BlockInit(NamedTuple):
+    """Initialisers of the four weight matrices of a block."""
+
+    in_proj: Initializer
+    out_proj: Initializer
+    c_fc: Initializer
+    c_proj: Initializer
+
+
+def pytorch_init(width: int) -> BlockInit:
+    """PyTorch's defaults, which CLIP's vision transformer keeps."""
+    default = uniform_fan_in(width)
+    return BlockInit(jax.nn.initializers.xavier_uniform(), default, default, uniform_fan_in(WIDENING * width))
+
+
+def clip_text_init(width: int, layers: int) -> BlockInit:
+    """CLIP's text tower: projections back into the residual stream shrink with its depth."""
+    residual = normal(width**-0.5 * (2 * layers) ** -0.5)
+    return BlockInit(normal(width**-0.5), residual, normal((2 * width) ** -0.5), residual)
+
+
+class MultiHeadAttention(nnx.Module):
+    """Self-attention with one projection for queries, keys and values; softmax in float32."""
+
+    def __init__(self, width: int, heads: int, *, causal: bool, init: BlockInit, dtype, rngs: nnx.Rngs):
+        zeros = nnx.initializers.zeros
+        self.heads = heads
+        self.causal = causal
+        self.in_proj = linear(width, 3 * width, kernel_init=init.in_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
+        self.out_proj = linear(width, width, kernel_init=init.out_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+        batch, length, width = x.shape
+        projected = self.in_proj(x).reshape(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = projected[:, :, 0], projected[:, :, 1], projected[:, :, 2]
+        attended = jax.nn.dot_product_attention(query, key, value, is_causal=self.causal)
+        return self.out_proj(attended.reshape(batch, length, width))
+
+
+class Mlp(nnx.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, width: int, activation: str, *, init: BlockInit, dtype, rngs: nnx.Rngs):
+        self.activation = activation
+        self.c_fc = linear(width, WIDENING * width, kernel_init=init.c_fc, dtype=dtype, rngs=rngs)
+        self.c_proj = linear(WIDENING * width, width, kernel_init=init.c_proj, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+        return self.c_proj(ACTIVATIONS[self.activation](self.c_fc(x)))
+
+
+class ResidualAttentionBlock(nnx.Module):
+    """Attention and MLP, each behind a layer norm and added to its input."""
+
+    def __init__(
+        self, width: int, heads: int, activation: str, *, causal: bool, init: BlockInit, dtype, rngs: nnx.Rngs
+    ):
+        self.ln_1 = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.attn = MultiHeadAttention(width, heads, causal=causal, init=init, dtype=dtype, rngs=rngs)
+        self.ln_2 = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(width, activation, init=init, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class Transformer(nnx.Module):
+    """A stack of residual attention blocks; `causal` hides later tokens from earlier ones."""
+
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        heads: int,
+        activation: str,
+        *,
+        causal: bool,
+        init: BlockInit,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        self.resblocks = nnx.List(
+            ResidualAttentionBlock(width, heads, activation, causal=causal, init=init, dtype=dtype, rngs=rngs)
+            for _ in range(layers)
+        )
+
+    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+        for block in self.resblocks:
+            x = block(x)
+        return x

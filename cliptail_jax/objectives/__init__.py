@@ -1,0 +1,1 @@
+"""Pure functions from a model's outputs to its loss."""

@@ -1,0 +1,149 @@
+"""The files of a run directory, as DESIGN lays them out: written by the programs, read by the study and the figures."""
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.configuration import plain, what_trains
+from cliptail_jax.errors import UserError
+
+PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
+    """Make `workdir` the run of `config`, or go on with it; refuse if it holds another config's run."""
+    flat = plain(config)
+    held = read_config(workdir)
+    if held is not None and what_trains(held) != what_trains(flat):
+        changed = [key for key in what_trains(flat) if held.get(key) != flat[key]]
+        if not overwrite:
+            shown = ", ".join(f"{key}={held.get(key)!r} not {flat[key]!r}" for key in changed[:3])
+            raise UserError(
+                f"{workdir} holds the run of another config ({shown}); choose another --workdir or pass --overwrite"
+            )
+        for name in ("checkpoints", "eval", "tensorboard"):
+            shutil.rmtree(workdir / name, ignore_errors=True)
+        for name in ("metrics.jsonl", "class_frequency.tsv", "variant.json", "tokenizer.json"):
+            (workdir / name).unlink(missing_ok=True)
+    workdir.mkdir(parents=True, exist_ok=True)
+    software = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        software[package] = importlib.metadata.version(package)
+    write_json(workdir / "config.json", {"config": flat, "software": software})
+
+
+def finish(workdir: Path, seconds: float) -> None:
+    """Note in config.json that the run is at its end, and how long its last session took."""
+    noted = json.loads((workdir / "config.json").read_text())
+    write_json(workdir / "config.json", noted | {"finished": {"seconds": seconds}})
+
+
+def is_finished(workdir: Path, config: ConfigDict) -> bool:
+    """Whether `workdir` holds the run of `config`, trained to its end."""
+    path = workdir / "config.json"
+    noted = json.loads(path.read_text()) if path.exists() else {}
+    return "finished" in noted and what_trains(noted["config"]) == what_trains(plain(config))
+
+
+def read_config(workdir: Path) -> dict[str, Any] | None:
+    """The flat config of the run in `workdir`; None if there is none."""
+    path = workdir / "config.json"
+    return json.loads(path.read_text())["config"] if path.exists() else None
+
+
+@dataclasses.dataclass
+class FinishedRun:
+    """What a finished run has to say about its first evaluation set."""
+
+    summary: dict[str, Any]
+    frequency: Int[np.ndarray, "class"]
+    accuracy: Float[np.ndarray, "class"]
+    predictions: Int[np.ndarray, "class"]
+    seconds: float
+
+    @classmethod
+    def read(cls, workdir: Path) -> "FinishedRun":
+        noted = json.loads((workdir / "config.json").read_text())
+        directory = evaluation_directory(workdir, noted["config"]["eval.sets"][0])
+        arrays = np.load(directory / "latest.npz")
+        frequency = np.array(list(read_frequency(workdir / "class_frequency.tsv").values()))
+        *_, summary = read_lines(directory / "summary.jsonl")
+        return cls(
+            summary,
+            frequency,
+            arrays["per_class_accuracy"],
+            arrays["per_class_predictions"],
+            noted["finished"]["seconds"],
+        )
+
+
+def evaluation_directory(workdir: Path, name: str) -> Path:
+    """Where the evaluations on the set 'name:split' are."""
+    return workdir / "eval" / name.replace(":", "_").replace("/", "_")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write by rename, so that a reader sees the old file or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(finite(value), indent=1) + "\n")
+    partial.rename(path)
+
+
+def finite(value: Any) -> Any:
+    """The value with None for nan and infinities, which JSON has no words for."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(finite(record)) + "\n")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a .jsonl file; none if there is no such file. A last line that was cut off is left out."""
+    if path.exists():
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def forget_after(workdir: Path, step: int) -> None:
+    """Drop what was logged after `step`, from where the run now goes on."""
+    for path in [workdir / "metrics.jsonl", *workdir.glob("eval/*/summary.jsonl")]:
+        kept = [record for record in read_lines(path) if record["step"] <= step]
+        if path.exists():
+            partial = path.with_name(path.name + ".partial")
+            partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
+            partial.rename(path)
+
+
+def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
+    path.write_text("".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
+
+
+def read_frequency(path: Path) -> dict[str, int]:
+    """Class counts by name, in the table's order."""
+    try:
+        rows = [line.rsplit("\t", 1) for line in Path(path).read_text().splitlines() if line]
+        return {name: int(count) for name, count in rows}
+    except FileNotFoundError:
+        raise UserError(f"there is no frequency table {path}") from None
+    except ValueError:
+        raise UserError(f"{path} is no frequency table: each line is a class name, a tab, and a count") from None

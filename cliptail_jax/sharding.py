@@ -1,0 +1,60 @@
+"""One mesh with the axes `data` and `fsdp`: batches are split over both, parameters over `fsdp`."""
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+
+
+def make_mesh(axes: ConfigDict) -> Mesh:
+    """The mesh of all devices, in order of processes, so that each process holds a block of neighbouring rows."""
+    devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    data = axes.data if axes.data > 0 else len(devices) // axes.fsdp
+    if data * axes.fsdp != len(devices):
+        raise UserError(
+            f"mesh.data={axes.data} x mesh.fsdp={axes.fsdp} does not cover the {len(devices)} devices there are"
+        )
+    # Explicit axis types would refuse to cut a sharded batch into groups.
+    return Mesh(np.reshape(devices, (data, axes.fsdp)), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, P(("data", "fsdp")))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, P())
+
+
+def state_shardings(mesh: Mesh, state):
+    """Where each array of a training state lives: its largest axis that `fsdp` divides is split, all else replicated."""
+    parts = mesh.shape["fsdp"]
+
+    def of(leaf) -> NamedSharding:
+        divisible = [axis for axis, size in enumerate(leaf.shape) if size >= parts and size % parts == 0]
+        if parts == 1 or not divisible or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return replicated(mesh)
+        largest = max(divisible, key=lambda axis: leaf.shape[axis])
+        return NamedSharding(mesh, P(*[None] * largest, "fsdp"))
+
+    return jax.tree.map(of, state)
+
+
+def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:
+    if batch_size % mesh.size:
+        raise UserError(f"{key}={batch_size} is not divisible by the {mesh.size} devices")
+
+
+def local_rows(batch_size: int) -> slice:
+    """The rows of each global batch that this process loads."""
+    each = batch_size // jax.process_count()
+    return slice(jax.process_index() * each, (jax.process_index() + 1) * each)
+
+
+def to_devices(mesh: Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    """The global batch, from the rows that each process has loaded."""
+    sharding = batch_sharding(mesh)
+    return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()}

@@ -1,0 +1,77 @@
+"""The training state: one pytree that a checkpoint holds and a step maps to the next."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx, struct
+from jax import Array
+from jaxtyping import Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.build import build_classifier, build_clip
+from cliptail_jax.models.layers import BatchNorm
+from cliptail_jax.optimizer import frozen_paths, is_under, trainable
+from cliptail_jax.sharding import state_shardings
+
+
+@struct.dataclass
+class TrainState:
+    step: Int[Array, ""]  # steps done, and so the position in the data
+    rng: Array  # key that each step folds its number into
+    trainable: nnx.State
+    frozen: nnx.State
+    batch_stats: nnx.State
+    opt_state: optax.OptState
+    ema: nnx.State | None  # moving average of `trainable`
+
+    def parts(self) -> tuple[nnx.State, nnx.State, nnx.State]:
+        """What `nnx.merge` needs for the model that evaluation uses."""
+        return (self.trainable if self.ema is None else self.ema), self.frozen, self.batch_stats
+
+
+def build_model(config: ConfigDict, num_classes: int, head, rngs: nnx.Rngs) -> nnx.Module:
+    """The model of a config, its frozen batch norms told so."""
+    if config.objective == "supervised":
+        model = build_classifier(config, num_classes, head=head, rngs=rngs)
+    else:
+        model = build_clip(config, rngs=rngs)
+    for path, module in nnx.iter_modules(model):
+        if isinstance(module, BatchNorm) and is_under(path, frozen_paths(config)):
+            module.frozen = True
+    return model
+
+
+def init_state(
+    config: ConfigDict, optimizer: optax.GradientTransformation, mesh, num_classes: int, head=None
+) -> tuple[nnx.GraphDef, TrainState, Any]:
+    """The model's definition, its first state, laid out on the mesh, and the shardings of that state."""
+    prefixes = frozen_paths(config)
+
+    def init(key):
+        model = build_model(config, num_classes, head, nnx.Rngs(jax.random.fold_in(key, 0)))
+        graphdef, params, frozen, batch_stats = nnx.split(model, trainable(prefixes), nnx.Param, nnx.BatchStat)
+        ema = jax.tree.map(jnp.copy, params) if config.optimizer.ema_decay else None
+        rng = jax.random.fold_in(key, 1)
+        state = TrainState(jnp.zeros((), jnp.int32), rng, params, frozen, batch_stats, optimizer.init(params), ema)
+        definition.append(graphdef)
+        return state
+
+    definition: list[nnx.GraphDef] = []
+    key = jax.random.key(config.seed)
+    shapes = jax.eval_shape(init, key)
+    paths = [
+        ".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.merge_state(shapes.trainable, shapes.frozen))
+    ]
+    for prefix in prefixes:
+        if not any((path + ".").startswith(prefix + ".") for path in paths):
+            raise UserError(
+                f"freeze names '{prefix}', but the model has no such part; its parts start with "
+                f"{', '.join(sorted({path.split('.')[0] for path in paths}))}"
+            )
+    if not jax.tree.leaves(shapes.trainable):
+        raise UserError(f"everything is frozen ({', '.join(prefixes)}): nothing is left to train")
+    shardings = state_shardings(mesh, shapes)
+    return definition[0], jax.jit(init, out_shardings=shardings)(key), shardings

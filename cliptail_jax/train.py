@@ -1,0 +1,307 @@
+"""Train one model: `python -m cliptail_jax.train --config=configs/sup.py:data=glyphs_lt --workdir=runs/sup`.
+
+Run it again with the same arguments and it goes on from the last checkpoint, with the numbers of an uninterrupted run.
+"""
+
+import math
+import signal
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from cliptail_jax import distributed, runs
+from cliptail_jax.checkpoints import Checkpoints
+from cliptail_jax.configuration import validate
+from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation import make_evaluate
+from cliptail_jax.input.pipeline import UnreadableImages, num_steps_per_epoch, training_batches
+from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
+from cliptail_jax.objectives.supervised import sampling_weights
+from cliptail_jax.optimizer import learning_rate, make_optimizer
+from cliptail_jax.program import run_with_config
+from cliptail_jax.sharding import batch_sharding, check_batch, local_rows, make_mesh, replicated, to_devices
+from cliptail_jax.state import init_state
+from cliptail_jax.step import make_train_step
+
+
+def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
+    """Train the run of `config` in `workdir` to its end, from its newest sound checkpoint if it has one."""
+    validate(config)
+    began = time.perf_counter()
+    mesh = make_mesh(config.mesh)
+    check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
+    check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+
+    source = open_source(config.data.name, config.data.data_dir, config.data.split, config.data.class_names)
+    variant = make_variant(source, config.data)
+    check_variant(variant, config)
+    runs.claim(workdir, config, overwrite)
+    describe(variant, config, workdir)
+    tokenizer = make_tokenizer(variant, config, workdir / "tokenizer.json")
+    if tokenizer:
+        config = with_vocab_size(config, tokenizer.vocab_size)
+
+    steps_per_epoch = num_steps_per_epoch(variant, config)
+    total_steps = config.total_epochs * steps_per_epoch
+    optimizer = make_optimizer(config, steps_per_epoch)
+    schedule = learning_rate(config, steps_per_epoch)
+    graphdef, state, shardings = init_state(config, optimizer, mesh, len(variant.class_names), load_head(config))
+    checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
+    start = checkpoints.latest() or 0
+    if start:
+        state = checkpoints.restore(start, state, shardings)
+        say(f"going on from step {start} of {total_steps}")
+    if jax.process_index() == 0:
+        runs.forget_after(workdir, start)
+
+    weights = sampling_weights(variant.class_frequency, config.vocabulary.sampling)
+    train_step = jax.jit(
+        make_train_step(graphdef, optimizer, config, weights, mesh.size),
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
+    )
+    evaluate = make_evaluate(config, workdir, mesh, graphdef, variant.class_names, variant.class_frequency, tokenizer)
+    batches = training_batches(variant, config, tokenizer, start, local_rows(config.batch_size))
+    unreadable = UnreadableImages(variant, config.data.max_unreadable)
+    log = Log(workdir, config, steps_per_epoch, start)
+    stop = StopRequest()
+    progress = tqdm(
+        total=total_steps * config.batch_size,
+        initial=start * config.batch_size,
+        unit=" images",
+        unit_scale=True,
+        desc=workdir.name,
+        disable=None,
+    )
+
+    for step, batch in zip(range(start + 1, total_steps + 1), batches):
+        unreadable.take_from(batch)
+        batch = to_devices(mesh, batch)
+        if step == start + 1:
+            before = time.perf_counter()
+            train_step = train_step.lower(state, batch).compile()
+            log.compiled(time.perf_counter() - before)
+        state, metrics = train_step(state, batch)
+        progress.update(config.batch_size)
+
+        epoch = step / steps_per_epoch
+        last = step == total_steps
+        log.add(step, metrics)
+        if step % config.log_every_steps == 0 or last:
+            loss = log.write(step, metrics, float(schedule(step - 1)))
+            progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        if last or (step % steps_per_epoch == 0 and epoch % config.eval.every_epochs == 0):
+            log.check_finite()
+            with log.paused():
+                for name, summary in evaluate(state, epoch).items():
+                    say(f"{workdir.name}  epoch {epoch:g}  {name}  {one_line(summary)}")
+                    log.evaluated(step, name, summary)
+        stopping = stop.requested(step)
+        if step % config.checkpoint.every_steps == 0 or last or stopping:
+            log.check_finite()
+            checkpoints.save(step, state)
+        if stopping and not last:
+            checkpoints.close()
+            say(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
+            sys.exit(128 + signal.SIGTERM)
+    progress.close()
+    checkpoints.close()
+    log.close()
+    if jax.process_index() == 0:
+        runs.finish(workdir, time.perf_counter() - began)
+
+
+def check_variant(variant: Variant, config: ConfigDict) -> None:
+    """What can only be checked with the data at hand."""
+    classes = len(variant.class_names)
+    if config.vocabulary.size > classes:
+        raise UserError(f"vocabulary.size={config.vocabulary.size} is larger than the {classes} classes there are")
+    if config.vocabulary.size and config.objective != "supervised":
+        raise UserError(
+            "vocabulary.size samples the classes of a supervised run; with objective='contrastive' set it to 0"
+        )
+    if config.objective == "contrastive" and variant.captions is None:
+        raise UserError("objective='contrastive' needs captions: set data.captions.template or data.captions.words")
+    if config.head.freeze and not config.head.init:
+        raise UserError("head.freeze=True needs a head to freeze: set head.init to an .npy of [classes, dim]")
+    if num_steps_per_epoch(variant, config) == 0:
+        raise UserError(
+            f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {len(variant)} records"
+        )
+
+
+def describe(variant: Variant, config: ConfigDict, workdir: Path) -> None:
+    """Say what the run trains on, and record it."""
+    frequency = variant.class_frequency
+    if jax.process_index() == 0:
+        runs.write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
+        fingerprint = variant.fingerprint()
+        runs.write_json(workdir / "variant.json", {"records": len(variant), "fingerprint": fingerprint})
+        empty = int(np.sum(frequency == 0))
+        say(
+            f"{workdir.name}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "
+            f"{frequency.max():,} to {frequency.min():,} each"
+            + (f", {empty} of them empty" if empty else "")
+            + (
+                f", {variant.dropped_without_caption:,} dropped without a caption"
+                if variant.dropped_without_caption
+                else ""
+            )
+            + f"; fingerprint {fingerprint[:12]}"
+        )
+        if variant.captions:
+            for caption in variant.captions(range(min(3, len(variant))), epoch=0):
+                say(f"  caption: {caption}")
+
+
+def make_tokenizer(variant: Variant, config: ConfigDict, saved: Path) -> Tokenizer | None:
+    """CLIP's tokenizer where its merges are given, else one trained on the variant's captions and saved in the run."""
+    if config.objective != "contrastive":
+        return None
+    length = config.model.text.context_length
+    if config.text.tokenizer:
+        return load_clip_tokenizer(config.text.tokenizer, length)
+    if saved.exists():
+        return Tokenizer.load(saved)
+    tokenizer = train_tokenizer(variant.captions(range(len(variant)), 0), config.model.text.vocab_size, length)
+    if jax.process_index() == 0:
+        tokenizer.save(saved)
+    return tokenizer
+
+
+def with_vocab_size(config: ConfigDict, size: int) -> ConfigDict:
+    """The config with as many token embeddings as the tokenizer has tokens: few captions yield few merges."""
+    config = config.copy_and_resolve_references()
+    config.model.text.vocab_size = size
+    return config
+
+
+def load_head(config: ConfigDict) -> np.ndarray | None:
+    if not config.head.init:
+        return None
+    try:
+        head = np.load(config.head.init).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise UserError(f"head.init: cannot read '{config.head.init}' as an .npy array ({error})") from None
+    if not np.isfinite(head).all():
+        raise UserError(f"head.init: '{config.head.init}' has values that are not finite")
+    return head
+
+
+def say(text: str) -> None:
+    if jax.process_index() == 0:
+        tqdm.write(text, file=sys.stderr)
+
+
+def one_line(summary: dict) -> str:
+    percent = "  ".join(f"{key} {summary[key]:.1f}" for key in ("top1", "head", "mid", "tail"))
+    return f"{percent}  corr_acc {summary['corr_acc']:.2f}  corr_pred {summary['corr_pred']:.2f}"
+
+
+class StopRequest:
+    """Whether SIGTERM has asked all processes to stop after this step."""
+
+    def __init__(self):
+        self._asked = False
+        if jax.process_count() == 1:  # else JAX's own handler sees the signal, and agrees on a step
+            signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_) -> None:
+        self._asked = True
+
+    def requested(self, step: int) -> bool:
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._asked
+
+
+class Log:
+    """metrics.jsonl and TensorBoard events, and the watch over the loss."""
+
+    def __init__(self, workdir: Path, config: ConfigDict, steps_per_epoch: int, start: int):
+        self._workdir, self._config, self._steps_per_epoch = workdir, config, steps_per_epoch
+        self._events = (
+            SummaryWriter(str(workdir / "tensorboard"), purge_step=start) if jax.process_index() == 0 else None
+        )
+        self._unchecked: list[tuple[int, jax.Array]] = []
+        self._compile_seconds: float | None = None
+        self._since, self._logged = time.perf_counter(), start
+
+    def compiled(self, seconds: float) -> None:
+        self._compile_seconds = seconds
+        self._since = time.perf_counter()
+
+    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        self._unchecked.append((step, metrics["train/loss"]))
+
+    def check_finite(self) -> None:
+        """Stop at the first loss since the last check that is not a number. Waits for the devices."""
+        for step, loss in self._unchecked:
+            if not math.isfinite(loss):
+                c = self._config
+                raise UserError(
+                    f"the loss is {float(loss)} at step {step} (epoch {step / self._steps_per_epoch:.2f}; objective={c.objective} "
+                    f"batch_size={c.batch_size} optimizer.name={c.optimizer.name} optimizer.learning_rate="
+                    f"{c.optimizer.learning_rate} model.dtype={c.model.dtype}; all of it in {self._workdir}/config.json): "
+                    "try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
+                )
+        self._unchecked.clear()
+
+    def write(self, step: int, metrics: dict[str, jax.Array], rate: float) -> float:
+        """One line of metrics; returns the loss."""
+        self.check_finite()
+        seconds = time.perf_counter() - self._since
+        record = {"step": step, "epoch": step / self._steps_per_epoch}
+        record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
+        record["images_per_second"] = (step - self._logged) * self._config.batch_size / seconds
+        if self._compile_seconds is not None:
+            record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
+        if self._events:
+            runs.append_line(self._workdir / "metrics.jsonl", record)
+            for name in record.keys() - {"step", "epoch"}:
+                self._events.add_scalar(name, record[name], step)
+        self._since, self._logged = time.perf_counter(), step
+        return record["train/loss"]
+
+    def evaluated(self, step: int, name: str, summary: dict) -> None:
+        for key, value in summary.items():
+            if self._events and isinstance(value, float) and math.isfinite(value) and key != "epoch":
+                self._events.add_scalar(f"eval/{name}/{key}", value, step)
+
+    def paused(self):
+        """A context whose time does not count in images per second."""
+        log = self
+
+        class Pause:
+            def __enter__(self):
+                self.entered = time.perf_counter()
+
+            def __exit__(self, *_):
+                log._since += time.perf_counter() - self.entered
+
+        return Pause()
+
+    def close(self) -> None:
+        if self._events:
+            self._events.close()
+
+
+def main(config: ConfigDict, workdir: str) -> None:
+    distributed.initialize()
+    train(config, Path(workdir), flags.FLAGS.overwrite)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
+    run_with_config(main)

@@ -1,0 +1,50 @@
+"""What the config files share: the data presets that `data=NAME` selects, and the recipe for small images."""
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.configuration import base_config
+from cliptail_jax.errors import UserError
+
+LONG_TAILED = dict(name="exponential", ratio=100.0, exponent=1.0)
+
+# Fields of config.data, and the sets to evaluate on.
+PRESETS = {
+    "glyphs": (dict(name="glyphs"), ("glyphs:test",)),
+    "glyphs_lt": (dict(name="glyphs", profile=LONG_TAILED), ("glyphs:test",)),
+    "cifar100": (dict(name="cifar100"), ("cifar100:test",)),
+    "cifar100_lt": (dict(name="cifar100", profile=LONG_TAILED), ("cifar100:test",)),
+    "imagenet_captions": (dict(name="imagenet_captions"), ("imagenet2012:validation",)),
+    "laionet": (dict(name="laionet"), ("imagenet2012:validation",)),
+    "yfcc15m_cls": (dict(name="yfcc15m_cls"), ("imagenet2012:validation",)),
+    "cc12m_cls": (dict(name="cc12m_cls"), ("imagenet2012:validation",)),
+    "imagenet2012": (dict(name="imagenet2012"), ("imagenet2012:validation",)),
+}
+SMALL = ("glyphs", "glyphs_lt", "cifar100", "cifar100_lt")
+
+
+def start(arg: str) -> tuple[ConfigDict, str]:
+    """The base config with the data of `arg`, such as 'data=cifar100_lt', and the preset's name."""
+    arguments = dict(item.partition("=")[::2] for item in arg.split(",") if item)
+    preset = arguments.pop("data", "glyphs_lt")
+    if arguments:
+        raise UserError(f"unknown config argument '{next(iter(arguments))}'; the one there is: data=NAME")
+    if preset not in PRESETS:
+        raise UserError(f"unknown data preset '{preset}'; choose one of {', '.join(PRESETS)}")
+    config = base_config()
+    data, sets = PRESETS[preset]
+    config.data.update(data)
+    config.eval.sets = sets
+    return config, preset
+
+
+def small_images(config: ConfigDict, preset: str) -> None:
+    """32-pixel images, a ResNet of 0.1 M parameters, half an hour at most on two CPU cores."""
+    config.total_epochs = 30 if preset.endswith("_lt") else 10
+    config.batch_size = 128
+    config.data.update(dict(image_size=32, eval_resize=32, crop_scale=(1.0, 1.0), shift=4, cache=True))
+    config.data.flip = preset.startswith("cifar")
+    config.model.image.update(dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128))
+    config.model.text.update(dict(width=128, layers=2, heads=4, context_length=16, vocab_size=1024))
+    config.batch_norm.group_size = 0
+    config.eval.templates = "cname"
+    config.eval.every_epochs = 5

@@ -1,0 +1,14 @@
+"""The study's main finding on real images, CIFAR-100-LT (10,847 images, ratio 100), in 20 minutes on two CPU cores:
+
+    python -m cliptail_jax.study --config=configs/study/cifar100_lt.py --workdir=runs/cifar100_lt \\
+        --config.data_dir=DIR
+
+DIR holds CIFAR-100 as TFDS prepares it in ArrayRecord:
+`tfds.builder('cifar100', data_dir=DIR, file_format='array_record').download_and_prepare()`.
+"""
+
+from configs.study.quickstart import four_runs
+
+
+def get_config(arg: str = ""):
+    return four_runs("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30, words=("superclass",))

@@ -1,0 +1,46 @@
+"""The study's main finding on a data set that is drawn on the spot, in under six minutes on two CPU cores:
+
+    python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
+
+Expected: SL's accuracy and predictions follow class frequency; a sampled vocabulary and CLIP loosen both.
+"""
+
+from ml_collections import ConfigDict, FieldReference
+
+from configs import clip, sup
+
+
+def get_config(arg: str = ""):
+    return four_runs("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=7, words=("description",))
+
+
+def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...]) -> ConfigDict:
+    """SL, SL with a sampled vocabulary, CLIP on class names, CLIP on full captions; and what the study says of them."""
+    data_dir, seed = FieldReference(""), FieldReference(0)
+    runs = {
+        "sl": sup.get_config(f"data={preset}"),
+        "sl_sampled": sup.get_config(f"data={preset}"),
+        "clip_names": clip.get_config(f"data={preset}"),
+        "clip_captions": clip.get_config(f"data={preset}"),
+    }
+    runs["sl_sampled"].vocabulary.size = 20
+    runs["clip_captions"].data.captions.template = "a+cname"
+    runs["clip_captions"].data.captions.words = words
+    runs["clip_captions"].eval.templates = "a+cname"
+    for config in runs.values():
+        config.total_epochs = epochs
+        config.seed, config.data.data_dir = seed, data_dir
+    claims = {
+        "sampled_accuracy": dict(text="SL's accuracy is more biased than with a sampled vocabulary", statistic="corr_acc",
+                                 higher="sl", lower="sl_sampled"),
+        "sampled_prediction": dict(text="SL's predictions are more biased than with a sampled vocabulary",
+                                   statistic="corr_pred", higher="sl", lower="sl_sampled"),
+        "sampled_tail": dict(text="A sampled vocabulary lifts the tail", statistic="tail", higher="sl_sampled", lower="sl"),
+        "clip_accuracy": dict(text="SL's accuracy is more biased than CLIP's", statistic="corr_acc",
+                              higher="sl", lower="clip_names"),
+        "clip_prediction": dict(text="SL's predictions are more biased than CLIP's", statistic="corr_pred",
+                                higher="sl", lower="clip_names"),
+        "caption_accuracy": dict(text="Class names alone leave CLIP more biased than full captions", statistic="corr_acc",
+                                 higher="clip_names", lower="clip_captions"),
+    }  # fmt: skip
+    return ConfigDict(dict(title=title, data_dir=data_dir, seed=seed, runs=runs, claims=claims))

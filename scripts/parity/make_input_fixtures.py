@@ -1,0 +1,126 @@
+"""Writes the truth that tests/input compares with: outputs of torchvision and open_clip on small inputs.
+
+Needs torch, torchvision and open_clip_torch, which the project itself does not; the tests only read what this wrote:
+
+    python scripts/parity/make_input_fixtures.py tests/data
+
+Made with torchvision 0.28.0, Pillow 13.0.0 and open_clip 3.3.0. It writes
+- torchvision_images.npz: a synthetic image; what Resize, CenterCrop, resized_crop and an evaluation transform make of
+  it; mean and standard deviation of the boxes that RandomResizedCrop draws (top, left, height, width);
+- clip_merges_subset.txt: in the format of CLIP's vocabulary file, those of its 48,894 merges that the texts below use;
+  the others never apply to them, so the texts are cut into the same tokens;
+- clip_token_ids.json: the texts, their ids by open_clip at context lengths 77 and 8, the place of each merge in CLIP's
+  file.
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, RandomResizedCrop, Resize
+from torchvision.transforms import functional as F
+
+BICUBIC = InterpolationMode.BICUBIC
+CROP_BOXES = [(0, 0, 23, 31), (3, 5, 14, 11), (22, 30, 1, 1), (1, 0, 21, 20)]
+BOX_STATISTICS = [(37, 53, 0.08, 1.0), (32, 32, 0.9, 1.0), (20, 100, 0.5, 1.0), (60, 40, 0.3, 0.6)]
+TEXTS = [
+    "A girl going into a wooden building .",
+    "Two dogs of different breeds looking at each other on the road .",
+    "a photo of a pickup truck.",
+    "a bad photo of the aquarium fish.",
+    "A man in an orange hat starring at something .",
+    "  white \t space \n everywhere  ",
+    "",
+    "don't can't we've I'll he'd they're I'm it's DOGS'S 'ſ",
+    "caf\u00e9 CAF\u00c9 cafe\u0301 na\u00efve",
+    "&amp;amp; &lt;b&gt; &eacute; R&D AT&T &nbsp;x",
+    "<b>bold &eacute;</b>",
+    "\U0001f600 smile \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea",
+    "\u65e5\u672c\u8a9e \u0645\u0631\u062d\u0628\u0627 \u0401\u0416\u0418\u041a \ud55c\uad6d\uc5b4",
+    "\u00c3\u00a9 moji\u00e2\u20ac\u2122bake",
+    "\u201ccurly\u201d \u2018quotes\u2019 \u2014 dash\u2026",
+    "\ufb01ne \uff26\uff35\uff2c\uff2c",
+    "a\u00a0b\u3000c\u200bd\ufeff e\u2028f",
+    "x\x00y\x07z\x1b[31mred\x1b[0m",
+    "123 4567 \u00bd \u2167 3.14 $5 100%",
+    "!!!??? ...--- #hash @user_name",
+    "<start_of_text> hi <end_of_text> there",
+    "!!<start_of_text>!! a<end_of_text>b <END_OF_TEXT>",
+    "\u0130stanbul \u00df \u1e9e \u03a3\u0391\u03a3",
+    "lone \ud83d surrogate",
+    "word </w> </w>",
+    "counterrevolutionaries electroencephalographically pneumonoultramicroscopic",
+    "supercalifragilisticexpialidocious " * 12,
+    "the quick brown fox jumps over the lazy dog " * 10,
+    "a" * 200,
+]
+
+
+def main(folder: Path) -> None:
+    np.savez_compressed(folder / "torchvision_images.npz", **image_truth())
+    write_token_truth(folder)
+
+
+def image_truth() -> dict[str, np.ndarray]:
+    y, x = np.mgrid[:23, :31]
+    waves = np.stack([np.sin(x / 2) * np.cos(y / 3), np.sin(x * y / 40), np.cos(x / 5 - y)], axis=-1)
+    noise = np.random.default_rng(0).integers(-60, 60, waves.shape)
+    pixels = np.clip(127 + 120 * waves + noise, 0, 255).astype(np.uint8)
+    truth = {"image": pixels}
+    for (name, array), size in itertools.product(
+        {"wide": pixels, "tall": pixels.transpose(1, 0, 2)}.items(), [9, 23, 37]
+    ):
+        image = Image.fromarray(np.ascontiguousarray(array))
+        truth[f"resize_{name}_{size}"] = np.array(Resize(size, BICUBIC)(image))
+        truth[f"center_{name}_{size}"] = np.array(CenterCrop(size)(image))
+        truth[f"eval_{name}_{size}"] = np.array(Compose([Resize(24, BICUBIC), CenterCrop(size)])(image))
+    for size, (i, box) in itertools.product([8, 16, 29], enumerate(CROP_BOXES)):
+        cropped = F.resized_crop(Image.fromarray(pixels), *box, [size, size], BICUBIC)
+        truth[f"crop_{i}_{size}"] = np.array(cropped)
+    truth["crop_boxes"] = np.array(CROP_BOXES)
+
+    torch.manual_seed(0)
+    truth["statistics_of"] = np.array(BOX_STATISTICS)
+    for i, (height, width, smallest, largest) in enumerate(BOX_STATISTICS):
+        image = Image.new("RGB", (int(width), int(height)))
+        boxes = [RandomResizedCrop.get_params(image, [smallest, largest], [3 / 4, 4 / 3]) for _ in range(40_000)]
+        truth[f"statistics_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
+    return truth
+
+
+def write_token_truth(folder: Path) -> None:
+    tokenizer = SimpleTokenizer()
+    used = sorted({rank for text in TEXTS for rank in merges_used(tokenizer, text)})
+    merges = {rank: pair for pair, rank in tokenizer.bpe_ranks.items()}
+    lines = ["a subset of CLIP's merges", *(" ".join(merges[rank]) for rank in used)]
+    (folder / "clip_merges_subset.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    truth = {"texts": TEXTS, "merge_ranks": used}
+    for context in (77, 8):
+        truth[f"ids_{context}"] = tokenizer(TEXTS, context).tolist()
+    (folder / "clip_token_ids.json").write_text(json.dumps(truth), encoding="utf-8")
+
+
+def merges_used(tokenizer: SimpleTokenizer, text: str) -> set[int]:
+    """The ranks of the merges that `text` goes through on its way to tokens."""
+    used = set()
+    for word in tokenizer.pat.findall(tokenizer.clean_fn(text)):
+        symbols = [tokenizer.byte_encoder[b] for b in word.encode()]
+        symbols[-1] += "</w>"
+        while ranks := [
+            tokenizer.bpe_ranks[pair] for pair in itertools.pairwise(symbols) if pair in tokenizer.bpe_ranks
+        ]:
+            used.add(min(ranks))
+            place = next(
+                i for i, pair in enumerate(itertools.pairwise(symbols)) if tokenizer.bpe_ranks.get(pair) == min(ranks)
+            )
+            symbols[place : place + 2] = ["".join(symbols[place : place + 2])]
+    return used
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

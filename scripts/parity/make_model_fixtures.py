@@ -1,0 +1,149 @@
+"""Makes tests/data/models_*: small models of torch, torchvision and open_clip, their weights, inputs and outputs.
+
+Run it from the repository's root in an environment of its own with torch, torchvision and open_clip_torch (made with
+2.13, 0.28 and 3.3): `python scripts/parity/make_model_fixtures.py`. The project itself needs none of them.
+
+Weights are random and rounded to float16, so that they are stored exactly in few bytes; outputs are computed in
+float64. Every array is stored under PyTorch's name:
+
+    weight/NAME        state-dict entry before training
+    images, tokens     inputs; images are bytes b that stand for b / 64 - 2, channels last
+    features           output in evaluation mode (running statistics)
+    train_features     output in training mode (batch statistics), where the model has batch norm
+    running/NAME       running statistics after that one training pass
+    gradient/NAME      gradient of sum(output · cotangent), in training mode where there is one
+    cotangent
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
+from torchvision.models.resnet import BasicBlock, conv1x1
+
+DATA = Path("tests/data")
+MAX_BYTES = 300_000
+
+
+class BasicResNet(torch.nn.Module):
+    """torchvision's basic blocks behind a 3×3 stem at full size; every stage has stride 2."""
+
+    def __init__(self, blocks: tuple[int, ...], width: int, output_dim: int):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.bn1 = torch.nn.BatchNorm2d(width)
+        channels = [width, width, 2 * width, 4 * width]
+        for i, count in enumerate(blocks):
+            inputs, outputs = channels[i], channels[i + 1]
+            shortcut = torch.nn.Sequential(conv1x1(inputs, outputs, 2), torch.nn.BatchNorm2d(outputs))
+            stage = [BasicBlock(inputs, outputs, 2, shortcut)] + [BasicBlock(outputs, outputs)] * (count - 1)
+            setattr(self, f"layer{i + 1}", torch.nn.Sequential(*stage))
+        self.fc = torch.nn.Linear(4 * width, output_dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(x.mean((2, 3)))
+
+
+def randomize(model: torch.nn.Module) -> None:
+    """Give gains, biases and running statistics values that an error in their use would show in."""
+    for name, value in model.state_dict().items():
+        if name.endswith("running_var") or (name.endswith("weight") and value.ndim == 1):
+            value.uniform_(0.5, 1.5)
+        elif value.ndim == 1 and value.is_floating_point():
+            value.uniform_(-0.3, 0.3)
+    model.half().double()
+
+
+def record(name: str, model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple[str, ...]) -> None:
+    """Store what the docstring above lists; gradients of the `watched` parameters only."""
+    randomize(model)
+    stored = {f"weight/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items() if v.ndim}
+    stored[kind] = inputs
+    x = torch.from_numpy(inputs)
+    if kind == "images":
+        x = x.permute(0, 3, 1, 2).double() / 64 - 2
+    with torch.no_grad():
+        features = model.eval()(x)
+    stored["features"] = features.numpy()
+    cotangent = torch.from_numpy(np.random.default_rng(1).normal(size=features.shape).astype(np.float16)).double()
+    stored["cotangent"] = cotangent.numpy().astype(np.float16)
+    output = model.train()(x)
+    (output * cotangent).sum().backward()
+    for key, parameter in model.named_parameters():
+        if key in watched:
+            stored[f"gradient/{key}"] = parameter.grad.numpy()
+    running = {k: v for k, v in model.state_dict().items() if "running" in k}
+    if running:
+        stored["train_features"] = output.detach().numpy()
+        stored.update({f"running/{k}": v.numpy() for k, v in running.items()})
+    small = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in stored.items()}
+    path = DATA / f"models_{name}.npz"
+    np.savez_compressed(path, **small)
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes")
+    print(path, path.stat().st_size)
+
+
+def published_shapes() -> dict[str, dict[str, list[int]]]:
+    """State-dict names and shapes of full models, so that ours can be held against them without their weights."""
+    shapes = {}
+    for name in ("RN50", "ViT-B-32", "ViT-B-16"):
+        model = open_clip.create_model(name)
+        shapes[name] = {key: list(value.shape) for key, value in model.state_dict().items()}
+        for tower in ("visual", "transformer"):
+            print(name, tower, sum(p.numel() for p in getattr(model, tower).parameters()))
+        print(name, sum(p.numel() for p in model.parameters()))
+    return shapes
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+
+    def images(batch: int, size: int) -> np.ndarray:
+        return random.integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+
+    record(
+        "modified_resnet",
+        ModifiedResNet([2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4),
+        "images",
+        images(4, 64),
+        (
+            "conv1.weight",
+            "bn1.weight",
+            "layer1.1.bn3.bias",
+            "layer3.0.downsample.0.weight",
+            "attnpool.positional_embedding",
+            "attnpool.q_proj.bias",
+        ),
+    )
+    record(
+        "basic_resnet",
+        BasicResNet((1, 2, 1), width=4, output_dim=8),
+        "images",
+        images(6, 16),
+        ("conv1.weight", "bn1.weight", "layer2.1.conv2.weight", "layer3.0.downsample.1.bias", "fc.weight"),
+    )
+    tower = {"width": 32, "layers": 2, "heads": 4, "output_dim": 16}
+    vit = VisionTransformer(image_size=32, patch_size=8, mlp_ratio=4.0, **tower)
+    watched = ("class_embedding", "conv1.weight", "transformer.resblocks.0.attn.in_proj_weight", "ln_post.bias")
+    record("vit", vit, "images", images(3, 32), watched)
+    text = TextTransformer(context_length=10, vocab_size=50, act_layer=QuickGELU, **tower)
+    tokens = random.integers(1, 48, (3, 10))
+    tokens[:, 0] = 48
+    for row, end in enumerate((3, 9, 6)):
+        tokens[row, end] = 49
+        tokens[row, end + 1 :] = 0
+    watched = ("positional_embedding", "token_embedding.weight", "transformer.resblocks.1.mlp.c_fc.bias")
+    record("text", text, "tokens", tokens.astype(np.int32), watched)
+    (DATA / "models_open_clip_shapes.json").write_text(json.dumps(published_shapes(), separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()

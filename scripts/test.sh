@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# From a fresh clone to a tested one. Arguments go to pytest: scripts/test.sh tests/models -k vit
+set -euo pipefail
+source "$(dirname "$0")/setup.sh"
+ruff check
+ruff format --check
+python -m pytest "$@"

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
+from cliptail_jax.errors import UserError
+
+
+def test_cifar100_lt_with_ratio_100_has_10847_images():
+    sizes = exponential(100, 500, 100)
+    assert sizes.sum() == 10_847
+    assert (sizes[0], sizes[-1]) == (500, 5)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 40), st.integers(1, 5000), st.integers(1, 300))
+def test_exponential_is_the_floor_in_exact_arithmetic(num_classes, largest, ratio):
+    # n = floor(N r^(-i/(C-1)))  <=>  n^(C-1) r^i <= N^(C-1) < (n+1)^(C-1) r^i, in whole numbers.
+    power = num_classes - 1
+    for rank, size in enumerate(exponential(num_classes, largest, ratio).tolist()):
+        assert size**power * ratio**rank <= largest**power < (size + 1) ** power * ratio**rank
+
+
+@pytest.mark.parametrize("ratio", [3, 7, 10, 49, 50, 100, 256])
+def test_smallest_class_is_exactly_the_largest_over_the_ratio(ratio):
+    for smallest in range(1, 60):
+        assert exponential(100, smallest * ratio, ratio)[-1] == smallest
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(0, 5000), st.floats(1, 500), st.floats(0, 3))
+def test_profiles_fall_from_the_largest_class(num_classes, largest, ratio, exponent):
+    for sizes in (exponential(num_classes, largest, ratio), zipf(num_classes, largest, exponent)):
+        assert sizes.shape == (num_classes,)
+        assert sizes[0] == largest
+        assert np.all(np.diff(sizes) <= 0) and sizes[-1] >= 0
+
+
+def test_zipf_is_the_floor_of_a_power_of_the_rank():
+    assert zipf(6, 100, 1).tolist() == [100, 50, 33, 25, 20, 16]
+    assert zipf(4, 100, 2).tolist() == [100, 25, 11, 6]
+    assert zipf(4, 100, 0.5).tolist() == [100, 70, 57, 50]
+    assert zipf(3, 100, 0).tolist() == [100, 100, 100]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 300), min_size=1, max_size=30), st.sampled_from(["exponential", "zipf"]), st.integers(0, 99)
+)
+def test_no_class_keeps_more_than_it_has(available, name, seed):
+    available = np.array(available)
+    counts = profile_counts(name, available, ratio=20, exponent=1.0, seed=seed)
+    sizes = (
+        exponential(len(available), available.max(), 20)
+        if name == "exponential"
+        else zipf(len(available), available.max(), 1.0)
+    )
+    assert np.all(counts <= available)
+    # Sorted by size, the profile bounds what is kept, and where nothing is short it is kept in full.
+    assert np.all(np.sort(counts)[::-1] <= sizes)
+    full = np.full_like(available, available.max())
+    kept = profile_counts(name, full, ratio=20, exponent=1.0, seed=seed)
+    np.testing.assert_array_equal(np.sort(kept)[::-1], sizes)
+    np.testing.assert_array_equal(counts, np.minimum(kept, available))
+
+
+def test_seed_permutes_which_class_has_which_rank():
+    available = np.full(50, 500)
+    first, again, other = (
+        profile_counts("exponential", available, ratio=100, exponent=1, seed=seed) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+    assert np.any(np.diff(first) > 0)  # not in label order
+    np.testing.assert_array_equal(np.sort(first), np.sort(other))
+
+
+def test_one_class_keeps_everything():
+    for name in ("exponential", "zipf"):
+        assert profile_counts(name, np.array([7]), ratio=100, exponent=1, seed=0).tolist() == [7]
+
+
+def test_steep_profile_leaves_classes_empty():
+    counts = profile_counts("zipf", np.full(10, 8), ratio=1, exponent=2, seed=3)
+    assert sorted(counts.tolist()) == [0] * 8 + [2, 8]
+
+
+def test_ratio_below_one_is_refused():
+    with pytest.raises(UserError, match="ratio is 0.01"):
+        exponential(10, 100, 0.01)
+
+
+def test_negative_exponent_is_refused():
+    with pytest.raises(UserError, match="exponent is -1"):
+        zipf(10, 100, -1)
+
+
+def test_unknown_profile_is_refused_with_the_choices():
+    with pytest.raises(UserError, match="'pareto'.*exponential, zipf"):
+        profile_counts("pareto", np.array([3, 4]), ratio=2, exponent=1, seed=0)

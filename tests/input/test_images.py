@@ -1,0 +1,219 @@
+import io
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import (
+    Purpose,
+    UnreadableImageError,
+    center_crop,
+    decode_image,
+    eval_image,
+    normalize,
+    random_crop_box,
+    random_resized_crop,
+    record_rng,
+    record_uniforms,
+    resize,
+    resize_short_side,
+    shift_and_flip,
+)
+
+TORCHVISION = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")
+WIDE = TORCHVISION["image"]
+IMAGES = {"wide": WIDE, "tall": WIDE.transpose(1, 0, 2)}
+WORD = st.integers(0, 2**63 - 1)
+
+
+def encoded(image: Image.Image, format: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def rng(index: int = 0) -> np.random.Generator:
+    return record_rng(0, 0, index, Purpose.CROP)
+
+
+# Decoding
+
+
+def test_png_decodes_to_its_pixels():
+    np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(WIDE), "PNG")), WIDE)
+
+
+def test_jpeg_decodes_as_in_pillow():
+    data = encoded(Image.fromarray(WIDE), "JPEG")
+    image = decode_image(data)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "format", "rgb"),
+    [
+        ("L", 77, "PNG", (77, 77, 77)),
+        ("1", 1, "PNG", (255, 255, 255)),
+        ("LA", (77, 10), "PNG", (77, 77, 77)),
+        ("RGBA", (10, 20, 30, 40), "PNG", (10, 20, 30)),
+        ("CMYK", (0, 255, 255, 0), "TIFF", (255, 0, 0)),
+        ("L", 77, "JPEG", (77, 77, 77)),
+    ],
+)
+def test_other_modes_decode_to_rgb(mode, color, format, rgb):
+    image = decode_image(encoded(Image.new(mode, (5, 4), color), format))
+    assert image.shape == (4, 5, 3)
+    np.testing.assert_array_equal(image, np.broadcast_to(rgb, (4, 5, 3)))
+
+
+def test_cmyk_jpeg_decodes_to_rgb():
+    image = decode_image(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"))
+    np.testing.assert_allclose(image, np.broadcast_to([255, 0, 0], (16, 16, 3)), atol=3)
+
+
+def test_palette_decodes_to_its_colors():
+    flat = Image.fromarray(np.repeat(np.array([[[255, 0, 0]], [[0, 0, 255]]], np.uint8), 3, axis=1))
+    palette = flat.convert("P", palette=Image.Palette.ADAPTIVE, colors=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's advice about transparency in palettes
+        image = decode_image(encoded(palette, "PNG", transparency=b"\x80\xff"))
+    np.testing.assert_array_equal(image, np.asarray(flat))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
+@pytest.mark.parametrize("damage", ["empty", "text", "half", "header"])
+def test_unreadable_bytes_raise(format, damage):
+    data = encoded(Image.fromarray(np.tile(WIDE, (4, 4, 1))), format)
+    broken = {"empty": b"", "text": b"<html>404</html>", "half": data[: len(data) // 2], "header": data[:20]}[damage]
+    with pytest.raises(UnreadableImageError):
+        decode_image(broken)
+
+
+def test_png_with_flipped_bytes_raises():
+    data = bytearray(encoded(Image.fromarray(WIDE), "PNG"))
+    data[60:70] = bytes(255 - byte for byte in data[60:70])
+    with pytest.raises(UnreadableImageError):
+        decode_image(bytes(data))
+
+
+# Geometry
+
+
+@pytest.mark.parametrize("shape", ["wide", "tall"])
+@pytest.mark.parametrize("size", [9, 23, 37])
+def test_resize_and_center_crop_equal_torchvision(shape, size):
+    image = IMAGES[shape]
+    np.testing.assert_array_equal(resize_short_side(image, size), TORCHVISION[f"resize_{shape}_{size}"])
+    np.testing.assert_array_equal(center_crop(image, size), TORCHVISION[f"center_{shape}_{size}"])
+    np.testing.assert_array_equal(eval_image(image, size, resize=24), TORCHVISION[f"eval_{shape}_{size}"])
+
+
+@pytest.mark.parametrize("box", range(4))
+@pytest.mark.parametrize("size", [8, 16, 29])
+def test_crop_then_resize_equals_torchvision(box, size):
+    top, left, height, width = TORCHVISION["crop_boxes"][box]
+    cropped = WIDE[top : top + height, left : left + width]
+    np.testing.assert_array_equal(resize(cropped, size, size), TORCHVISION[f"crop_{box}_{size}"])
+
+
+def test_random_resized_crop_sees_only_its_box():
+    top, left, height, width = random_crop_box(rng(), 23, 31, (0.2, 0.4))
+    outside_changed = np.full_like(WIDE, 255)
+    outside_changed[top : top + height, left : left + width] = WIDE[top : top + height, left : left + width]
+    crop = random_resized_crop(WIDE, rng(), (0.2, 0.4), 13)
+    np.testing.assert_array_equal(crop, random_resized_crop(outside_changed, rng(), (0.2, 0.4), 13))
+    np.testing.assert_array_equal(crop, resize(WIDE[top : top + height, left : left + width], 13, 13))
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_crop_boxes_are_distributed_as_in_torchvision(case):
+    height, width, *scale = TORCHVISION["statistics_of"][case]
+    mean, deviation = TORCHVISION[f"statistics_{case}"]
+    draws = 4000
+    boxes = np.array([random_crop_box(rng(i), int(height), int(width), scale) for i in range(draws)])
+    np.testing.assert_array_less(np.abs(boxes.mean(axis=0) - mean), 4.5 * deviation / np.sqrt(draws) + 1e-9)
+    np.testing.assert_allclose(boxes.std(axis=0), deviation, rtol=0.08, atol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(WORD, st.integers(1, 60), st.integers(1, 60), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_crop_box_lies_in_the_image(index, height, width, one, other):
+    top, left, box_height, box_width = random_crop_box(rng(index), height, width, (min(one, other), max(one, other)))
+    assert 0 <= top <= top + box_height <= height and 0 <= left <= left + box_width <= width
+    assert box_height > 0 and box_width > 0
+
+
+def test_box_that_never_fits_is_the_largest_centred_one():
+    assert random_crop_box(rng(), 10, 100, (1.0, 1.0)) == (0, 43, 10, 13)
+    assert random_crop_box(rng(), 100, 10, (1.0, 1.0)) == (43, 0, 13, 10)
+
+
+# Composition
+
+
+def test_crop_has_its_size_and_repeats_for_the_same_record():
+    first, again, next_epoch, other = (
+        random_resized_crop(WIDE, record_rng(1, epoch, index, Purpose.CROP), (0.5, 1.0), 16)
+        for epoch, index in [(0, 7), (0, 7), (1, 7), (0, 8)]
+    )
+    assert first.shape == (16, 16, 3) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != next_epoch) and np.any(first != other)
+
+
+def test_flip_mirrors_half_of_the_images():
+    images = np.broadcast_to(WIDE, (400, *WIDE.shape))
+    uniforms = record_uniforms(0, 0, np.arange(400), Purpose.SHIFT_AND_FLIP, 3)
+    mirrored = [np.array_equal(image, WIDE[:, ::-1]) for image in shift_and_flip(images, uniforms, 0, flip=True)]
+    assert 150 < sum(mirrored) < 250
+
+
+def test_shift_and_flip_equals_padding_and_slicing():
+    images = np.stack([WIDE, WIDE[::-1], 255 - WIDE, WIDE[:, ::-1]])
+    uniforms = np.array([[0.0, 0.999999, 0.7], [0.5, 0.5, 0.2], [0.3, 0.81, 0.49], [0.999999, 0.0, 0.5]])
+    shifts = [(-3, 3), (0, 0), (-1, 2), (3, -3)]
+    padded = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
+    plain = np.stack([image[3 + y : 26 + y, 3 + x : 34 + x] for image, (y, x) in zip(padded, shifts)])
+    np.testing.assert_array_equal(shift_and_flip(images, uniforms, 3, flip=False), plain)
+    plain[1:3] = plain[1:3, :, ::-1]
+    np.testing.assert_array_equal(shift_and_flip(images, uniforms, 3, flip=True), plain)
+
+
+def test_no_shift_and_no_flip_change_nothing():
+    images = np.stack([WIDE, WIDE[::-1]])
+    np.testing.assert_array_equal(shift_and_flip(images, np.full((2, 3), 0.1), 0, flip=False), images)
+
+
+def test_shift_beyond_the_image_is_refused():
+    with pytest.raises(UserError, match="shift of 23 pixels"):
+        shift_and_flip(WIDE[None], np.zeros((1, 3)), 23, flip=False)
+
+
+def test_normalize_standardises_each_channel():
+    mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+    normalized = jax.jit(normalize)(WIDE[None])
+    assert normalized.dtype == np.float32
+    np.testing.assert_allclose(normalized[0], (WIDE / 255.0 - mean) / std, atol=1e-6)
+
+
+# Randomness
+
+
+def test_each_coordinate_gives_other_numbers():
+    coordinates = [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 1, 0, 0), (0, 1, 1, 0)]
+    streams = [record_rng(*c[:3], Purpose(c[3])).integers(2**63, size=1000).tolist() for c in coordinates]
+    assert len({number for stream in streams for number in stream}) == 1000 * len(coordinates)
+
+
+@settings(max_examples=50, deadline=None)
+@given(WORD, WORD, st.lists(WORD, min_size=1, max_size=4), st.sampled_from(Purpose), st.integers(1, 9))
+def test_uniforms_of_a_batch_equal_those_of_each_record(seed, epoch, indices, purpose, count):
+    expected = [record_rng(seed, epoch, index, purpose).random(count) for index in indices]
+    np.testing.assert_array_equal(record_uniforms(seed, epoch, np.array(indices), purpose, count), expected)

@@ -1,0 +1,192 @@
+import gzip
+import itertools
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.tokenizer import BYTE_SYMBOLS, Tokenizer, clean, load_clip_tokenizer, train_tokenizer, words
+
+DATA = Path(__file__).parents[1] / "data"
+CLIP_MERGES = DATA / "clip_merges_subset.txt"
+CLIP_IDS = json.loads((DATA / "clip_token_ids.json").read_text(encoding="utf-8"))
+CAPTIONS = ["a cat sat on a mat", "the black cat and the white cat", "a café on the corner, don't ask"] * 3
+
+
+@pytest.fixture(scope="module")
+def trained() -> Tokenizer:
+    return train_tokenizer(CAPTIONS, vocab_size=540, context_length=24)
+
+
+def slow_ids(text: str, merges: list[tuple[str, str]]) -> list[int]:
+    """Byte-pair encoding as it is defined: of the neighbours in a word, the merge learned first goes first."""
+    rank = {pair: i for i, pair in reversed(list(enumerate(map(tuple, merges))))}
+    symbols_in_order = dict.fromkeys([*BYTE_SYMBOLS, *("".join(pair) for pair in merges)])
+    id_of = {symbol: i for i, symbol in enumerate(symbols_in_order)}
+    # The visible stand-ins of the bytes: printable Latin-1 stands for itself, the rest for 256 and on, in order.
+    visible = [b for b in range(256) if chr(b).isprintable() and chr(b) != " "]
+    stand_in = {b: chr(b) for b in visible} | {
+        b: chr(256 + i) for i, b in enumerate(sorted(set(range(256)) - set(visible)))
+    }
+    ids = []
+    for word in words(text):
+        symbols = [stand_in[b] for b in word.encode()]
+        symbols[-1] += "</w>"
+        while pairs := [pair for pair in itertools.pairwise(symbols) if pair in rank]:
+            best, merged, i = min(pairs, key=rank.get), [], 0
+            while i < len(symbols):
+                step = 2 if tuple(symbols[i : i + 2]) == best else 1
+                merged.append("".join(symbols[i : i + step]))
+                i += step
+            symbols = merged
+        ids += [id_of[symbol] for symbol in symbols]
+    return ids
+
+
+@pytest.mark.parametrize("context_length", [77, 8])
+def test_ids_equal_open_clip(context_length):
+    tokenizer = load_clip_tokenizer(CLIP_MERGES, context_length)
+    # Merge number r of CLIP's file has id 512 + r; the marks have the last two of 49,408 ids.
+    clip_id = np.array([*range(512), *(512 + rank for rank in CLIP_IDS["merge_ranks"]), 49406, 49407])
+    ids = tokenizer(CLIP_IDS["texts"])
+    np.testing.assert_array_equal(clip_id[ids], CLIP_IDS[f"ids_{context_length}"])
+
+
+def test_gzipped_merges_are_read_like_plain_ones(tmp_path):
+    gzipped = tmp_path / "merges.txt.gz"
+    gzipped.write_bytes(gzip.compress(CLIP_MERGES.read_bytes()))
+    np.testing.assert_array_equal(
+        load_clip_tokenizer(gzipped, 77)(CLIP_IDS["texts"]), load_clip_tokenizer(CLIP_MERGES, 77)(CLIP_IDS["texts"])
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=30) | st.text("acehtw 'dn!1é&;", max_size=40))
+def test_ids_equal_slow_byte_pair_encoding(trained, text):
+    row = trained([text])[0]
+    expected = [trained.vocab_size - 2, *slow_ids(text, trained._merges)[:22], trained.vocab_size - 1]
+    assert row.tolist() == expected + [0] * (24 - len(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("  Two\n\tDogs  ", "two dogs"),
+        ("R&amp;amp;D &lt;b&gt;", "r&d <b>"),
+        ("<i>&amp;eacute;</i>", "<i>é</i>"),
+        ("caf\u00c3\u00a9", "café"),
+        ("\u201cquoted\u201d", '"quoted"'),
+        ("\ufb01ne\u00a0\uff26\uff35\uff2c\uff2c", "fine full"),
+    ],
+)
+def test_text_is_cleaned(text, cleaned):
+    assert clean(text) == cleaned
+
+
+def test_words_are_letters_single_digits_contractions_and_the_rest():
+    assert words("Don't buy 42, it's 'x'...") == ["don", "'t", "buy", "4", "2", ",", "it", "'s", "'", "x", "'..."]
+
+
+def test_text_is_between_start_and_end_and_padded_with_zeros(trained):
+    ids = trained(["", "cat"])
+    start, end = trained.vocab_size - 2, trained.vocab_size - 1
+    assert ids.shape == (2, 24) and ids.dtype == np.int32
+    assert ids[0].tolist() == [start, end] + [0] * 22
+    assert ids[1, 0] == start and ids.max() == end
+    assert np.all(ids[1, ids[1].argmax() + 1 :] == 0)
+
+
+def test_no_texts_give_no_rows(trained):
+    assert trained([]).shape == (0, 24)
+
+
+def test_text_too_long_is_cut_and_keeps_its_end(trained):
+    text = "cat and mat " * 20
+    row = trained([text])[0]
+    assert row[-1] == trained.vocab_size - 1
+    assert row[1:-1].tolist() == slow_ids(text, trained._merges)[:22]
+
+
+def test_frequent_words_become_one_token(trained):
+    assert (trained(["cat", "qzx"]) != 0).sum(axis=1).tolist() == [3, 5]
+
+
+def test_vocabulary_is_never_larger_than_asked(trained):
+    assert trained.vocab_size == 540
+    assert train_tokenizer(["a cat"], 9999, 8).vocab_size == 514 + 2  # c+a, ca+t
+
+
+def test_training_is_the_same_in_every_process():
+    # One-off words of equal frequency: nearly every merge is a tie.
+    texts = ["".join(map(chr, range(start, start + 9))) for start in range(0x400, 0x500, 7)]
+    program = (
+        "from cliptail_jax.input.tokenizer import train_tokenizer\n"
+        f"print(train_tokenizer({texts!r}, 700, 8)._merges == {train_tokenizer(texts, 700, 8)._merges!r})"
+    )
+    run = [sys.executable, "-c", program]
+    root = Path(__file__).parents[2]
+    processes = [subprocess.Popen(run, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate()[0].strip() for process in processes] == ["True"] * 3
+
+
+def test_saved_and_pickled_tokenizers_give_the_same_ids(trained, tmp_path):
+    trained.save(tmp_path / "tokenizer.json")
+    for copy in (Tokenizer.load(tmp_path / "tokenizer.json"), pickle.loads(pickle.dumps(trained))):
+        assert (copy.vocab_size, copy.context_length) == (trained.vocab_size, trained.context_length)
+        np.testing.assert_array_equal(copy(CLIP_IDS["texts"]), trained(CLIP_IDS["texts"]))
+
+
+def test_merges_that_build_the_same_symbol_share_an_id():
+    tokenizer = Tokenizer([("a", "b"), ("b", "c</w>"), ("ab", "c</w>"), ("a", "bc</w>")], 8)
+    assert tokenizer.vocab_size == 514 + 3
+    assert tokenizer(["abc"])[0, 1] == 514
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("captions.txt", b"header\nthree words here\n", "not a list of merges"),
+        ("empty.txt", b"", "not a list of merges"),
+        ("cut.txt.gz", gzip.compress(b"header\na b\n" * 50)[:-12], "cannot read tokenizer merges"),
+        ("plain.txt.gz", b"header\na b\n", "cannot read tokenizer merges"),
+        ("binary.txt", b"\xff\xfe\x00", "cannot read tokenizer merges"),
+    ],
+)
+def test_file_without_merges_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}.*{message}|{message}.*{name}"):
+        load_clip_tokenizer(tmp_path / name)
+
+
+def test_missing_merges_are_named(tmp_path):
+    with pytest.raises(UserError, match="no tokenizer merges at .*absent.txt"):
+        load_clip_tokenizer(tmp_path / "absent.txt")
+
+
+@pytest.mark.parametrize("content", ["{", '{"context_length": 8}'])
+def test_broken_saved_tokenizer_is_named(tmp_path, content):
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(UserError, match="tokenizer.json is not a saved tokenizer"):
+        Tokenizer.load(tmp_path / "tokenizer.json")
+
+
+def test_missing_saved_tokenizer_is_named(tmp_path):
+    with pytest.raises(UserError, match="no tokenizer at .*tokenizer.json"):
+        Tokenizer.load(tmp_path / "tokenizer.json")
+
+
+def test_vocabulary_too_small_for_bytes_is_refused():
+    with pytest.raises(UserError, match="vocab_size is 513"):
+        train_tokenizer(CAPTIONS, 513, 8)
+
+
+def test_context_too_short_for_the_marks_is_refused():
+    with pytest.raises(UserError, match="context_length is 1"):
+        Tokenizer([], 1)

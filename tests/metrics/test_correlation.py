@@ -1,0 +1,131 @@
+import warnings
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.metrics.correlation import bootstrap_interval, paired_difference, paired_mean_difference, spearman
+
+pytestmark = pytest.mark.filterwarnings("error")  # nothing here may warn of empty means or divisions by zero
+
+few_values = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12)  # many ties, zeros and constants
+
+
+def random_classes(seed, classes=40):
+    rng = np.random.default_rng(seed)
+    frequency = rng.integers(0, 12, classes)  # with ties and zeros
+    return frequency, np.clip(frequency / 20 + rng.normal(0, 0.2, classes), 0, 1)
+
+
+def reference(x, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return scipy.stats.spearmanr(x, y).statistic
+
+
+@settings(deadline=None)
+@given(pairs=few_values)
+def test_spearman_is_scipys_where_it_is_defined_and_else_nan(pairs):
+    x, y = np.array(pairs, float).reshape(-1, 2).T
+    defined = len(x) >= 3 and len(set(x)) > 1 and len(set(y)) > 1
+    expected = reference(x, y) if defined else np.nan
+
+    np.testing.assert_allclose(spearman(x, y), expected, atol=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_spearman_does_not_depend_on_the_order_of_classes_and_stays_in_bounds(seed):
+    x, y = random_classes(seed)
+    order = np.random.default_rng(seed).permutation(len(x))
+
+    assert spearman(x, y) == pytest.approx(spearman(x[order], y[order]), abs=1e-12)
+    assert -1 <= spearman(x, y) <= 1
+    assert spearman(x, np.exp(3.0 * x)) == pytest.approx(1) and spearman(x, -x) == pytest.approx(-1)
+
+
+def test_classes_without_accuracy_are_left_out():
+    x, y = random_classes(0)
+    holes = np.where(np.arange(40) % 3, y, np.nan)
+    kept = ~np.isnan(holes)
+
+    assert spearman(x, holes) == spearman(x[kept], y[kept])
+    assert bootstrap_interval(x, holes) == bootstrap_interval(x[kept], y[kept])
+
+
+def test_interval_is_the_percentiles_of_scipys_correlations_over_resampled_classes():
+    x, y = random_classes(1)
+    drawn = np.random.default_rng(5).integers(0, 40, (200, 40))
+    expected = np.percentile([reference(x[row], y[row]) for row in drawn], [2.5, 97.5])
+
+    np.testing.assert_allclose(bootstrap_interval(x, y, seed=5, resamples=200), expected, atol=1e-12)
+
+
+def test_interval_contains_the_value_and_repeats_with_its_seed():
+    x, y = random_classes(2)
+    interval = bootstrap_interval(x, y)
+
+    assert -1 <= interval.low < spearman(x, y) < interval.high <= 1
+    assert interval == bootstrap_interval(x, y) != bootstrap_interval(x, y, seed=1)
+
+
+def test_resamples_in_which_a_side_is_constant_are_ignored():
+    x, y = np.arange(4), np.array([0.0, 0.0, 0.0, 1.0])  # a third of the resamples miss the last class
+    interval = bootstrap_interval(x, y)
+
+    assert 0 < interval.low <= interval.high <= 1
+
+
+@pytest.mark.parametrize(
+    "x, y",
+    [([], []), ([3], [0.5]), ([3, 0], [0.5, 1]), (range(9), [0.5] * 9), ([0] * 9, range(9)), ([1] * 5, [np.nan] * 5)],
+)
+def test_where_no_correlation_is_defined_everything_is_nan(x, y):
+    assert np.isnan(spearman(x, y))
+    assert np.isnan(bootstrap_interval(x, y)).all()
+    assert np.isnan(paired_difference(x, y, x, y)).all()
+
+
+def test_paired_difference_resamples_both_runs_together():
+    (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
+    drawn = np.random.default_rng(0).integers(0, 40, (200, 40))
+    differences = [reference(x_a[row], y_a[row]) - reference(x_b[row], y_b[row]) for row in drawn]
+    result = paired_difference(x_a, y_a, x_b, y_b, resamples=200)
+
+    assert result.value == pytest.approx(spearman(x_a, y_a) - spearman(x_b, y_b))
+    np.testing.assert_allclose(result[1:], np.percentile(differences, [2.5, 97.5]), atol=1e-12)
+
+
+def test_a_run_does_not_differ_from_itself():
+    x, y = random_classes(5)
+
+    assert paired_difference(x, y, x, y) == (0, 0, 0)
+    assert paired_mean_difference(y, y, np.arange(40)) == (0, 0, 0)
+
+
+def test_a_class_that_one_run_lacks_is_left_out_of_both():
+    (x_a, y_a), (x_b, y_b) = random_classes(6), random_classes(7)
+    y_b[3] = np.nan
+    kept = np.arange(40) != 3
+
+    assert paired_difference(x_a, y_a, x_b, y_b) == paired_difference(x_a[kept], y_a[kept], x_b[kept], y_b[kept])
+    assert paired_mean_difference(y_a, y_b, np.arange(40)) == paired_mean_difference(y_a, y_b, np.flatnonzero(kept))
+
+
+def test_mean_difference_is_over_the_given_classes_alone():
+    a, b = np.array([90, 50, 40, 30]), np.array([0, 40, 20, 0])
+    result = paired_mean_difference(a, b, np.array([1, 2, 3]))
+
+    assert result.value == 20
+    assert 10 <= result.low < 20 < result.high <= 30
+    assert paired_mean_difference(a, b, np.array([2])) == (20, 20, 20)
+    assert np.isnan(paired_mean_difference(a, b, np.array([], int))).all()
+
+
+def test_mean_difference_has_the_normal_interval_for_many_classes():
+    a, b = np.random.default_rng(8).normal(0.5, 0.1, (2, 400))
+    half_width = 1.96 * np.std(a - b) / np.sqrt(400)
+    result = paired_mean_difference(a, b, np.arange(400))
+
+    np.testing.assert_allclose([result.value - result.low, result.high - result.value], half_width, rtol=0.1)

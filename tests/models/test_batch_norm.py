@@ -1,0 +1,159 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.layers import BatchNorm
+
+BATCH, PIXELS, CHANNELS = 8, (3, 5), 4
+
+
+@pytest.fixture(scope="module")
+def images():
+    random = np.random.default_rng(0)
+    # Channels far from zero, each at its own scale: a one-pass variance would lose digits here.
+    scales = np.array([1e-1, 1, 3, 10])
+    return (random.normal(size=(BATCH, *PIXELS, CHANNELS)) * scales + 300).astype(np.float32)
+
+
+@jax.jit
+def apply(module, x, mask):
+    """Training outputs and the module's running statistics after them, in one compiled call."""
+    module = nnx.merge(*nnx.split(module), copy=True)
+    y = module(x, True, mask)
+    return y, module.mean[...], module.var[...]
+
+
+def norm(group_size=0, **kwargs):
+    module = BatchNorm(CHANNELS, group_size, **kwargs)
+    module.scale[...] = jnp.array([0.5, 1.0, 1.5, 2.0])
+    module.bias[...] = jnp.array([0.0, -1.0, 1.0, 2.0])
+    module.mean[...] = jnp.array([7.0, 8.0, 9.0, 10.0])
+    return module
+
+
+def reference(module, x):
+    """The formula in float64: output, mean and unbiased variance of one group."""
+    x = x.astype(np.float64)
+    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    y = (x - mean) / np.sqrt(var + 1e-5) * np.asarray(module.scale[...]) + np.asarray(module.bias[...])
+    return y, mean, x.var((0, 1, 2), ddof=1)
+
+
+def assert_close(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_batch_statistics_normalise_and_running_averages_keep_nine_tenths(images):
+    y, mean, var = apply(norm(), images, None)
+    expected, batch_mean, batch_var = reference(norm(), images)
+    assert_close(y, expected)
+    assert_close(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * batch_mean)
+    np.testing.assert_allclose(var, 0.9 + 0.1 * batch_var, rtol=1e-5)
+
+
+def test_each_ghost_batch_is_normalised_by_its_own_statistics(images):
+    y, mean, var = apply(norm(group_size=2), images, None)
+    parts = [reference(norm(), images[i : i + 2]) for i in range(0, BATCH, 2)]
+    assert_close(y, np.concatenate([part[0] for part in parts]))
+    assert_close(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * np.mean([part[1] for part in parts], 0))
+    np.testing.assert_allclose(var, 0.9 + 0.1 * np.mean([part[2] for part in parts], 0), rtol=1e-5)
+
+
+def test_masked_examples_stay_out_of_the_statistics(images):
+    mask = np.arange(BATCH) < 5
+    y, mean, var = apply(norm(), np.where(mask[:, None, None, None], images, 1e4).astype(np.float32), mask)
+    y_valid, mean_valid, var_valid = apply(norm(), images[:5], None)
+    assert_close(y[:5], y_valid)
+    np.testing.assert_allclose(mean, mean_valid, rtol=1e-6)
+    np.testing.assert_allclose(var, var_valid, rtol=1e-5)
+
+
+def test_mask_within_ghost_batches_counts_only_groups_with_valid_examples(images):
+    mask = np.array([1, 1, 1, 1, 1, 0, 0, 0], bool)  # groups of 2: full, full, half, empty
+    y, mean, var = apply(norm(group_size=2), images, mask)
+    parts = [reference(norm(), images[a:b]) for a, b in ((0, 2), (2, 4), (4, 5))]
+    assert_close(y[:5], np.concatenate([part[0] for part in parts]))
+    assert_close(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * np.mean([part[1] for part in parts], 0))
+    np.testing.assert_allclose(var, 0.9 + 0.1 * np.mean([part[2] for part in parts], 0), rtol=1e-5)
+    assert np.isfinite(y).all()
+
+
+def test_batch_without_valid_examples_changes_nothing_and_has_finite_gradients(images):
+    module = norm(group_size=4)
+    _, mean, var = apply(module, images, np.zeros(BATCH, bool))
+    np.testing.assert_array_equal(mean, module.mean[...])
+    np.testing.assert_array_equal(var, module.var[...])
+    gradient = jax.jit(jax.grad(lambda x: apply(module, x, jnp.zeros(BATCH, bool))[0].sum()))(images)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("group_size", [0, 2])
+def test_gradient_equals_that_of_the_plain_formula(images, group_size):
+    mask = np.array([1, 1, 1, 1, 1, 1, 1, 0], bool)
+    cotangent = np.random.default_rng(1).normal(size=images.shape).astype(np.float32) * mask[:, None, None, None]
+    module = norm(group_size)
+
+    def plain(x):
+        outputs = []
+        for start in range(0, BATCH, group_size or BATCH):
+            group = x[start : start + (group_size or BATCH)]
+            valid = group[: mask[start : start + len(group)].sum()]
+            mean = valid.mean((0, 1, 2))
+            var = ((valid - mean) ** 2).mean((0, 1, 2))
+            outputs.append((group - mean) / jnp.sqrt(var + 1e-5) * module.scale[...])
+        return (jnp.concatenate(outputs) * cotangent).sum()
+
+    x = images - 300  # the plain formula needs inputs near zero to be a precise truth
+    actual = jax.jit(jax.grad(lambda x: (apply(module, x, mask)[0] * cotangent).sum()))(x)
+    expected = jax.jit(jax.grad(plain))(x)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("train, frozen", [(False, False), (True, True)])
+def test_evaluation_and_frozen_training_use_running_averages_and_keep_them(images, train, frozen):
+    module = norm()
+    module.frozen = frozen
+    y = module(images, train)
+    expected = (images - np.array([7, 8, 9, 10])) / np.sqrt(1 + 1e-5) * np.array([0.5, 1, 1.5, 2]) + [0, -1, 1, 2]
+    assert_close(y, expected)
+    np.testing.assert_array_equal(module.mean[...], [7, 8, 9, 10])
+    np.testing.assert_array_equal(module.var[...], 1)
+
+
+def test_bfloat16_outputs_come_from_float32_statistics(images):
+    x = jnp.asarray(images, jnp.bfloat16)
+    y, mean, var = apply(norm(dtype=jnp.bfloat16), x, None)
+    expected, batch_mean, batch_var = reference(norm(), np.asarray(x, np.float32))
+    assert y.dtype == jnp.bfloat16 and mean.dtype == var.dtype == jnp.float32
+    np.testing.assert_allclose(y.astype(jnp.float32), expected, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * batch_mean, rtol=1e-5)
+    np.testing.assert_allclose(var, 0.9 + 0.1 * batch_var, rtol=1e-5)
+
+
+@pytest.mark.parametrize("group_size", [0, 1, 2, 4])
+def test_eight_devices_equal_one(images, group_size):
+    if jax.device_count() < BATCH:
+        pytest.skip("needs XLA_FLAGS=--xla_force_host_platform_device_count=8")
+    mesh = jax.make_mesh((BATCH,), ("data",), axis_types=(AxisType.Auto,))
+    spread = NamedSharding(mesh, PartitionSpec("data"))
+    mask = np.arange(BATCH) < 7
+    module = norm(group_size)
+    near_zero = images - 300  # where float32 resolves the last digits of a mean
+    whole = apply(module, near_zero, mask)
+    x, valid = jax.device_put(near_zero, spread), jax.device_put(mask, spread)
+    everywhere = jax.device_put(module, NamedSharding(mesh, PartitionSpec()))
+    for actual, expected in zip(apply(everywhere, x, valid), whole, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+    if group_size == 1:
+        compiled = apply.lower(everywhere, x, valid).compile().as_text()
+        normalised = jax.jit(lambda m, x, v: apply(m, x, v)[0]).lower(everywhere, x, valid).compile().as_text()
+        assert "all-reduce" in compiled and "all-reduce" not in normalised
+
+
+def test_indivisible_batch_is_an_error_that_names_the_key(images):
+    with pytest.raises(UserError, match=r"batch_norm\.group_size: a batch of 8 is not divisible by 3"):
+        norm(group_size=3)(images, True)

@@ -1,0 +1,109 @@
+"""Every parameter against the distribution it is published with, by its path."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from published_names import flat
+
+from cliptail_jax.models.basic_resnet import BasicResNet
+from cliptail_jax.models.classifier import Classifier
+from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.modified_resnet import ModifiedResNet
+from cliptail_jax.models.text import TextTransformer
+from cliptail_jax.models.vit import VisionTransformer
+
+WIDTH, LAYERS = 48, 3  # of the transformers
+EMBED = 32 * 8  # channels in front of the attention pool of a modified ResNet of width 8
+RESIDUAL = WIDTH**-0.5 * (2 * LAYERS) ** -0.5
+
+NORMAL = {
+    r"resnet/attnpool/[qkvc]_proj/kernel": EMBED**-0.5,
+    r"resnet/attnpool/positional_embedding": EMBED**-0.5,
+    r"vit/(class_embedding|positional_embedding|proj)": WIDTH**-0.5,
+    r"text/token_embedding/embedding": 0.02,
+    r"text/positional_embedding": 0.01,
+    r"text/text_projection": WIDTH**-0.5,
+    r"text/transformer/resblocks/\d/attn/in_proj/kernel": WIDTH**-0.5,
+    r"text/transformer/resblocks/\d/attn/out_proj/kernel": RESIDUAL,
+    r"text/transformer/resblocks/\d/mlp/c_fc/kernel": (2 * WIDTH) ** -0.5,
+    r"text/transformer/resblocks/\d/mlp/c_proj/kernel": RESIDUAL,
+}
+CONSTANT = {
+    r".*attn/(in|out)_proj/bias": 0,
+    r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each block
+    r"basic/layer\d/\d/bn2/scale": 0,
+    r".*/(bn\d|ln_\w+|downsample/1)/scale": 1,
+    r".*/(bn\d|ln_\w+|downsample/1)/bias": 0,
+    r".*/var": 1,
+    r".*/mean": 0,
+}
+UNIFORM = {  # half the width of the interval
+    r"vit/transformer/resblocks/\d/attn/in_proj/kernel": (6 / (WIDTH + 3 * WIDTH)) ** 0.5,  # Xavier
+    r"resnet/attnpool/[qkvc]_proj/bias": EMBED**-0.5,
+    r"(vit|text)/transformer/resblocks/\d/mlp/c_fc/bias": WIDTH**-0.5,
+    r"(vit|text)/transformer/resblocks/\d/mlp/c_proj/bias": (4 * WIDTH) ** -0.5,
+    r"basic/fc/bias": 32**-0.5,
+    r".*/kernel": None,  # by its own fan-in
+}
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    @jax.jit
+    def draw(key):
+        rngs = nnx.Rngs(key)
+        models = {
+            "resnet": ModifiedResNet((2, 1, 1, 1), 8, 4, 16, 32, rngs=rngs),
+            "basic": BasicResNet((1, 2, 1), 8, 16, rngs=rngs),
+            "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
+            "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
+        }
+        return {name: nnx.state(model) for name, model in models.items()}
+
+    drawn = draw(jax.random.key(0))
+    return {
+        "/".join(map(str, (name, *path))): np.asarray(value)
+        for name, state in drawn.items()
+        for path, value in flat(state).items()
+    }
+
+
+def rule(rules: dict, path: str):
+    """The first rule whose pattern is the whole path, as (found, value)."""
+    return next(((True, value) for pattern, value in rules.items() if re.fullmatch(pattern, path)), (False, None))
+
+
+def test_every_parameter_follows_its_published_distribution(parameters):
+    seen = set()
+    for path, value in parameters.items():
+        n = value.size
+        constant, level = rule(CONSTANT, path)
+        is_normal, std = rule(NORMAL, path)
+        is_uniform, bound = rule(UNIFORM, path)
+        if constant:
+            seen.add("constant")
+            np.testing.assert_array_equal(value, level, err_msg=path)
+            continue
+        if is_normal:
+            seen.add("normal")
+            assert n < 1000 or np.abs(value).max() > 2.5 * std, f"{path} is truncated or uniform"
+        else:
+            assert is_uniform, path
+            seen.add("uniform")
+            bound = bound or np.prod(value.shape[:-1]) ** -0.5
+            std = bound / 3**0.5
+            assert np.abs(value).max() <= bound, path
+            assert np.abs(value).max() > bound * (1 - 10 / n), path
+        assert abs(value.std() / std - 1) < 5 / (2 * n) ** 0.5, path
+        assert abs(value.mean()) < 5 * std / n**0.5, path
+    assert seen == {"constant", "normal", "uniform"}
+
+
+def test_logit_scale_starts_at_ln_of_one_over_seven_hundredths():
+    for model in (CLIP(nnx.Module(), nnx.Module()), Classifier(nnx.Module(), jnp.ones((2, 3)))):
+        assert model.logit_scale.shape == ()
+        np.testing.assert_allclose(model.logit_scale[...], 2.6592600369327783, rtol=1e-6)

@@ -1,0 +1,83 @@
+"""Our encoders against outputs of torch, torchvision and open_clip (scripts/parity/make_model_fixtures.py)."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from published_names import convert, flat, load
+
+from cliptail_jax.models.basic_resnet import BasicResNet
+from cliptail_jax.models.modified_resnet import ModifiedResNet
+from cliptail_jax.models.text import TextTransformer
+from cliptail_jax.models.vit import VisionTransformer
+
+DATA = Path(__file__).parents[1] / "data"
+MODELS = {
+    "modified_resnet": lambda rngs: ModifiedResNet((2, 1, 1, 1), 4, 4, 16, 64, rngs=rngs),
+    "basic_resnet": lambda rngs: BasicResNet((1, 2, 1), 4, 8, rngs=rngs),
+    "vit": lambda rngs: VisionTransformer(8, 32, 2, 4, 16, 32, activation="gelu", rngs=rngs),
+    "text": lambda rngs: TextTransformer(10, 50, 32, 2, 4, 16, activation="quick_gelu", rngs=rngs),
+}
+WITH_BATCH_NORM = ("modified_resnet", "basic_resnet")
+# Compile quickly rather than well: these run once, on tiny inputs.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def case(request):
+    """Name, truth and, computed once: evaluation features, training features, gradients, running statistics."""
+    stored = dict(np.load(DATA / f"models_{request.param}.npz"))
+    weights = {k.removeprefix("weight/"): v for k, v in stored.items() if k.startswith("weight/")}
+    model = load(lambda: MODELS[request.param](nnx.Rngs(0)), weights)
+    graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
+    inputs = stored["tokens"] if "tokens" in stored else stored["images"].astype(np.float32) / 64 - 2
+
+    def loss(params, train):
+        model = nnx.merge(graphdef, params, statistics, copy=True)
+        features = model(inputs, train) if "images" in stored else model(inputs)
+        return (features * stored["cotangent"]).sum(), (features, nnx.state(model, nnx.BatchStat))
+
+    def run(params):
+        return loss(params, False)[1][0], *jax.value_and_grad(loss, has_aux=True)(params, True)
+
+    evaluated, (_, (features, running)), gradients = jax.jit(run, compiler_options=QUICK)(params)
+    return request.param, stored, evaluated, features, flat(gradients), flat(running)
+
+
+def pick(stored: dict, kind: str) -> dict:
+    """The entries `kind`/NAME, by our paths; there must be some."""
+    picked = convert({k.removeprefix(kind): v for k, v in stored.items() if k.startswith(kind)})
+    assert picked
+    return picked
+
+
+def test_evaluation_features_equal_the_reference(case):
+    _, stored, evaluated, *_ = case
+    np.testing.assert_allclose(evaluated, stored["features"], rtol=1e-5, atol=1e-5)
+
+
+def test_training_features_equal_the_reference(case):
+    name, stored, _, features, *_ = case
+    expected = stored["train_features" if name in WITH_BATCH_NORM else "features"]
+    np.testing.assert_allclose(features, expected, rtol=2e-5, atol=2e-5)
+
+
+def test_gradients_equal_the_reference(case):
+    _, stored, _, _, gradients, _ = case
+    for path, expected in pick(stored, "gradient/").items():
+        np.testing.assert_allclose(
+            gradients[path], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max(), err_msg=str(path)
+        )
+
+
+def test_running_statistics_after_a_training_pass_equal_the_reference(case):
+    name, stored, _, _, _, running = case
+    if name not in WITH_BATCH_NORM:
+        assert not running
+        return
+    expected = pick(stored, "running/")
+    assert set(expected) == set(running)
+    for path, value in expected.items():
+        np.testing.assert_allclose(running[path], value, rtol=2e-5, atol=1e-6, err_msg=str(path))

@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights, supervised_loss
+
+sample = jax.jit(sample_vocabulary, static_argnames=("size", "group_size"))
+ALL = np.ones(8, bool)
+
+
+def direct_loss(logits, labels, mask, vocabularies):
+    """The definition in float64, example by example."""
+    losses = []
+    for i in np.flatnonzero(mask):
+        classes = np.flatnonzero(vocabularies[i * len(vocabularies) // len(labels)])
+        row = logits[i].astype(np.float64)
+        losses.append(np.log(np.exp(row[classes]).sum()) - row[labels[i]])
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_loss_over_sampled_vocabulary_equals_the_definition(groups):
+    rng = np.random.default_rng(groups)
+    logits, labels = rng.normal(size=(8, 6)).astype(np.float32) * 10, rng.integers(0, 6, 8)
+    mask = rng.random(8) < 0.7
+    vocabulary = np.array(sample(jax.random.key(0), labels, mask, jnp.ones(6), size=3, group_size=8 // groups))
+    loss = supervised_loss(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(mask), jnp.asarray(vocabulary))
+    np.testing.assert_allclose(loss, direct_loss(logits, labels, mask, vocabulary), rtol=1e-5)
+
+
+def test_loss_over_all_classes_equals_the_definition():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(8, 6)).astype(np.float32), rng.integers(0, 6, 8)
+    loss = supervised_loss(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(ALL))
+    np.testing.assert_allclose(loss, direct_loss(logits, labels, ALL, np.ones((1, 6), bool)), rtol=1e-5)
+
+
+def test_masked_examples_have_no_gradient_and_leave_none_infinite():
+    """A masked example's label may be outside of the vocabulary, where its own loss would be infinite."""
+    labels, mask = jnp.array([0, 1, 5, 5]), jnp.array([True, True, False, False])
+    vocabulary = jnp.array([[True, True, False, False, False, False]])
+    grads = jax.grad(supervised_loss)(jnp.zeros((4, 6)), labels, mask, vocabulary)
+    assert np.isfinite(grads).all()
+    assert not np.any(grads[2:]) and np.any(grads[:2])
+
+
+@given(
+    labels=st.lists(st.integers(0, 9), min_size=8, max_size=8),
+    mask=st.lists(st.booleans(), min_size=8, max_size=8),
+    size=st.sampled_from([1, 4, 10]),
+    group_size=st.sampled_from([0, 4]),
+    seed=st.integers(0, 100),
+)
+@settings(deadline=None, max_examples=50)
+def test_present_classes_always_compete_and_the_rest_fills_up_to_size(labels, mask, size, group_size, seed):
+    labels, mask = np.array(labels), np.array(mask)
+    vocabulary = np.array(sample(jax.random.key(seed), labels, mask, jnp.ones(10), size=size, group_size=group_size))
+    width = group_size or 8
+    for g, row in enumerate(vocabulary):
+        present = set(labels[g * width : (g + 1) * width][mask[g * width : (g + 1) * width]].tolist())
+        chosen = set(np.flatnonzero(row).tolist())
+        assert present <= chosen
+        assert len(chosen) == max(size, len(present))
+
+
+def test_classes_of_weight_zero_are_never_drawn():
+    weights = jnp.array([1.0, 0, 0, 2.0, 0, 3.0])
+    vocabulary = np.array(sample(jax.random.key(1), np.zeros(8, int), ALL, weights, size=5, group_size=0))
+    assert np.flatnonzero(vocabulary[0]).tolist() == [0, 3, 5]
+
+
+def test_further_classes_are_drawn_in_proportion_to_their_weights():
+    """One further class beside the one present: its share of many draws is its weight's share of the others'."""
+    weights = jnp.array([100.0, 1.0, 2.0, 5.0])
+    keys = jax.random.split(jax.random.key(2), 4000)
+    drawn = jax.vmap(lambda k: sample_vocabulary(k, jnp.zeros(8, int), jnp.asarray(ALL), weights, 2, 0)[0])(keys)
+    shares = np.array(drawn).mean(0)
+    np.testing.assert_allclose(shares, [1, 1 / 8, 2 / 8, 5 / 8], atol=0.03)
+
+
+def test_vocabulary_is_drawn_anew_with_each_key_and_apart_in_each_group():
+    draw = lambda key: np.array(sample(key, np.zeros(8, int), ALL, jnp.ones(100), size=50, group_size=4))
+    first, again, other = draw(jax.random.key(0)), draw(jax.random.key(0)), draw(jax.random.key(1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_sampling_weights_are_powers_of_frequency():
+    frequency = np.array([0, 1, 4, 100])
+    assert sampling_weights(frequency, "uniform").tolist() == [1, 1, 1, 1]
+    assert sampling_weights(frequency, "sqrt").tolist() == [0, 1, 2, 10]
+    assert sampling_weights(frequency, "linear").tolist() == [0, 1, 4, 100]
