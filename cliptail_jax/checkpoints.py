@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import threading
 from pathlib import Path
 
 import jax
@@ -22,25 +23,23 @@ class Checkpoints:
 
     def __init__(self, directory: Path, keep: int):
         self._directory = directory.absolute()
-        self._saving: int | None = None
+        self._saving: threading.Thread | None = None
         self._manager = ocp.CheckpointManager(
             self._directory,
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep,
-                cleanup_tmp_directories=True,
-                async_options=ocp.AsyncOptions(post_finalization_callback=self._write_manifest),
-            ),
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
         )
 
     def save(self, step: int, state: TrainState) -> None:
         """Start saving; an earlier save still under way is waited for."""
         self.wait()
-        self._saving = step
         self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
+        self._saving = threading.Thread(target=self._finish, args=(step,))
+        self._saving.start()
 
     def wait(self) -> None:
-        self._manager.wait_until_finished()
-        self._remove_widowed_manifests()
+        """Return once the last save is complete, its manifest included."""
+        if self._saving:
+            self._saving.join()
 
     def close(self) -> None:
         self.wait()
@@ -66,15 +65,13 @@ class Checkpoints:
         targets = jax.tree.map(target, state, shardings)
         return self._manager.restore(step, args=ocp.args.StandardRestore(targets))
 
-    def _write_manifest(self) -> None:
+    def _finish(self, step: int) -> None:
+        self._manager.wait_until_finished()
         if jax.process_index() == 0:
-            write_manifest(self._directory / str(self._saving))
-
-    def _remove_widowed_manifests(self) -> None:
-        if jax.process_index() == 0:
+            write_manifest(self._directory / str(step))
             for manifest in self._directory.glob("*.sha256.json"):
-                if not step_of(manifest).exists():
-                    manifest.unlink(missing_ok=True)
+                if not step_of(manifest).exists():  # `keep` has let its step go
+                    manifest.unlink()
 
 
 def manifest_of(step: Path) -> Path:

@@ -53,12 +53,8 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> None
     started = time.perf_counter()
     failures: dict[str, str] = {}
     for name, config in study.runs.items():
-        directory = workdir / name
-        if runs.is_finished(directory, config):
-            tqdm.write(f"{name}: already finished")
-            continue
         try:
-            train(config, directory, overwrite)
+            train(config, workdir / name, overwrite)
         except UserError as error:
             failures[name] = str(error)
             tqdm.write(f"error: {name}: {error}")

@@ -37,6 +37,9 @@ from cliptail_jax.step import make_train_step
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     """Train the run of `config` in `workdir` to its end, from its newest sound checkpoint if it has one."""
     validate(config)
+    if runs.is_finished(workdir, config):
+        say(f"{workdir.name} is already trained to its end")
+        return
     began = time.perf_counter()
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")

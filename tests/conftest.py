@@ -4,8 +4,52 @@ import os
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling is most of the time that the tests take
 
 from absl import flags
 
 if not flags.FLAGS.is_parsed():  # Grain's worker processes inherit the flags, and refuse unparsed ones
     flags.FLAGS(["pytest"])
+
+import pytest  # noqa: E402
+
+from configs import clip, sup  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def glyphs_dir(tmp_path_factory):
+    """A data_dir with a small glyphs data set: 100 classes, 8 training and 2 test images each."""
+    from cliptail_jax.datasets.build import build
+    from cliptail_jax.datasets.glyphs.glyphs import Glyphs
+
+    directory = tmp_path_factory.mktemp("tfds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Glyphs, "IMAGES_PER_CLASS", {"train": 8, "test": 2})
+        build("glyphs", str(directory))
+    return directory
+
+
+def shrink(config):
+    """A config whose model trains in a test: 12 classes, a network of a few thousand parameters."""
+    config.batch_size, config.eval.batch_size, config.total_epochs = 16, 16, 2
+    config.log_every_steps, config.checkpoint.every_steps, config.eval.every_epochs = 1, 3, 1
+    config.data.classes.first = 12
+    config.data.profile.ratio = 4.0
+    config.model.image.update({"width": 4, "output_dim": 16})
+    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 520})
+    config.optimizer.warmup_steps = 0
+    return config
+
+
+@pytest.fixture
+def sup_config(glyphs_dir):
+    config = shrink(sup.get_config("data=glyphs_lt"))
+    config.data.data_dir = str(glyphs_dir)
+    return config
+
+
+@pytest.fixture
+def clip_config(glyphs_dir):
+    config = shrink(clip.get_config("data=glyphs_lt"))
+    config.data.data_dir = str(glyphs_dir)
+    return config

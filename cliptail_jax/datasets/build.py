@@ -24,7 +24,7 @@ def built_folder(name: str, data_dir: str) -> pathlib.Path:
     """Where a data set of the project lies once it is built."""
     if name not in BUILDERS:
         raise UserError(f"no data set {name!r} to build; there is {', '.join(sorted(BUILDERS))}")
-    return resolve_data_dir(data_dir) / name / str(Glyphs.VERSION)
+    return resolve_data_dir(data_dir) / name / str(BUILDERS[name].VERSION)
 
 
 def build(name: str, data_dir: str) -> pathlib.Path:
@@ -44,7 +44,7 @@ def build(name: str, data_dir: str) -> pathlib.Path:
             if not folder.is_dir():
                 build_into(name, folder)
     except OSError as error:
-        raise UserError(f"data set {name!r} cannot be built in {folder.parent}: {error.strerror}") from error
+        raise UserError(f"data set {name!r} cannot be built in {folder.parent}: {error.strerror or error}") from error
     return folder
 
 
@@ -60,7 +60,7 @@ def exclusively(folder: pathlib.Path) -> Iterator[None]:
 def build_into(name: str, folder: pathlib.Path) -> None:
     unfinished = folder.parent / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    builder = BUILDERS[name](data_dir=unfinished)
+    builder = BUILDERS[name](data_dir=unfinished, file_format="array_record")
     with quiet_tfds():
         builder.download_and_prepare()
     for split in builder.info.splits:

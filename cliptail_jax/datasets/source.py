@@ -56,13 +56,18 @@ def open_source(name: str, data_dir: str, split: str, class_names_file: str = ""
     or those in `class_names_file`, a vocabulary file whose entries are in label order.
 
     Raises:
-        UserError: the set is missing or in another file format, it lacks the split, images or labels, or the class
-            names don't fit it.
+        UserError: the set is missing, incomplete or in another file format, it lacks the split, images or labels, or
+            the class names don't fit it.
     """
     folder = build(name, data_dir) if name in BUILDERS else require_prepared(name, data_dir)
     info = tfds.builder_from_directory(folder).info
     if split not in info.splits:
         raise UserError(f"data set {name!r} has no split {split!r}; it has {', '.join(sorted(info.splits))}")
+    for shard in info.splits[split].filepaths:
+        if not shard.exists():
+            raise UserError(
+                f"data set {name!r} in {folder} lacks the file {shard.name}; remove it and prepare it again"
+            )
     for feature, kind in (("image", tfds.features.Image), ("label", tfds.features.ClassLabel)):
         if not isinstance(info.features[feature] if feature in info.features else None, kind):
             has = ", ".join(sorted(info.features))

@@ -38,7 +38,7 @@ def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = No
         return BasicResNet(image.layers, image.width, output_dim, group_size=config.batch_norm.group_size, **shared)
     if image.name == "modified_resnet":
         require_multiple("data.image_size", image_size, SHRINKAGE)
-        require_multiple("model.image.width", 8 * EXPANSION * image.width, image.heads)
+        require_heads("model.image.heads", image.heads, 8 * EXPANSION * image.width)
         return ModifiedResNet(
             image.layers,
             image.width,
@@ -49,7 +49,7 @@ def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = No
             **shared,
         )
     require_multiple("data.image_size", image_size, image.patch_size)
-    require_multiple("model.image.width", image.width, image.heads)
+    require_heads("model.image.heads", image.heads, image.width)
     return VisionTransformer(
         image.patch_size,
         image.width,
@@ -65,7 +65,7 @@ def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = No
 def build_clip(config: ConfigDict, rngs: nnx.Rngs) -> CLIP:
     """The image encoder and the text encoder `config.model.text`, with features as wide as the image encoder's."""
     text = config.model.text
-    require_multiple("model.text.width", text.width, text.heads)
+    require_heads("model.text.heads", text.heads, text.width)
     visual = build_visual(config, rngs)
     tower = TextTransformer(
         text.context_length,
@@ -108,3 +108,9 @@ def require_multiple(key: str, value: int, factor: int) -> None:
     """Raise UserError unless `value` is divisible by `factor`."""
     if value % factor:
         raise UserError(f"{key}: {value} is not divisible by {factor}; choose a multiple.")
+
+
+def require_heads(key: str, heads: int, channels: int) -> None:
+    """Raise UserError unless `heads` share `channels` equally."""
+    if channels % heads:
+        raise UserError(f"{key}: {heads} heads do not divide {channels} channels; choose a divisor.")

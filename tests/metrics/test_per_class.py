@@ -30,7 +30,7 @@ def batch(seed):
 def test_confusion_counts_every_unmasked_example_once(seed):
     labels, predictions, mask = batch(seed)
     expected = np.zeros((CLASSES, CLASSES), int)
-    for label, prediction, keep in zip(labels, predictions, mask):
+    for label, prediction, keep in zip(labels, predictions, mask, strict=True):
         if keep:
             expected[label, prediction] += 1
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from published_names import convert, flat, load
+from quick import QUICK
 
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.modified_resnet import ModifiedResNet
@@ -21,8 +22,6 @@ MODELS = {
     "text": lambda rngs: TextTransformer(10, 50, 32, 2, 4, 16, activation="quick_gelu", rngs=rngs),
 }
 WITH_BATCH_NORM = ("modified_resnet", "basic_resnet")
-# Compile quickly rather than well: these run once, on tiny inputs.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from quick import QUICK, draw
 from scipy.stats import norm
 
 from cliptail_jax.models.text import TextTransformer
@@ -11,31 +12,29 @@ from cliptail_jax.models.transformer import ACTIVATIONS, Transformer, pytorch_in
 LENGTH, WIDTH = 6, 8
 
 
-@jax.jit
-def states(key, x):
-    """States of a causal and of a full transformer."""
-    options = {"init": pytorch_init(WIDTH), "dtype": jnp.float32}
-    return [
-        Transformer(WIDTH, 2, 2, "gelu", causal=causal, rngs=nnx.Rngs(key), **options)(x) for causal in (True, False)
-    ]
+def transformer(causal: bool):
+    options = {"causal": causal, "init": pytorch_init(WIDTH), "dtype": jnp.float32}
+    return draw(lambda: Transformer(WIDTH, 2, 2, "gelu", rngs=nnx.Rngs(0), **options))
 
 
 def test_causal_attention_hides_later_tokens_only():
-    key = jax.random.key(0)
-    x = np.random.default_rng(0).normal(size=(1, LENGTH, WIDTH)).astype(np.float32)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(1, LENGTH, WIDTH)).astype(np.float32)
     changed = x.copy()
-    changed[:, 3] += 1
-    (causal, full), (causal_changed, full_changed) = states(key, x), states(key, changed)
-    np.testing.assert_array_equal(causal[:, :3], causal_changed[:, :3])
-    assert np.abs(causal - causal_changed)[0, 3:].max(-1).min() > 1e-3
-    assert np.abs(full - full_changed)[0].max(-1).min() > 1e-4
+    changed[:, 3] = random.normal(size=WIDTH)
+    models = transformer(causal=True), transformer(causal=False)
+    states = jax.jit(lambda models, x: [model(x) for model in models], compiler_options=QUICK)
+    causal, full = (
+        np.abs(after - before).max((0, 2))
+        for before, after in zip(states(models, x), states(models, changed), strict=True)
+    )
+    np.testing.assert_array_equal(causal[:3], 0)
+    assert causal[3:].min() > 1e-3
+    assert full.min() > 1e-3
 
 
 def test_text_features_come_from_the_highest_token_and_what_precedes_it():
-    @jax.jit
-    def encode(tokens):
-        return TextTransformer(LENGTH, 20, WIDTH, 1, 2, 4, rngs=nnx.Rngs(0))(tokens)
-
+    model = draw(lambda: TextTransformer(LENGTH, 20, WIDTH, 1, 2, 4, rngs=nnx.Rngs(0)))
     captions = jnp.array(
         [
             [18, 5, 6, 19, 0, 0],
@@ -44,10 +43,11 @@ def test_text_features_come_from_the_highest_token_and_what_precedes_it():
             [18, 5, 6, 1, 19, 0],  # ends later
         ]
     )
-    first, after, before, later = np.asarray(encode(captions))
+    encode = jax.jit(lambda model, tokens: model(tokens), compiler_options=QUICK)
+    first, after, before, later = np.asarray(encode(model, captions))
     np.testing.assert_allclose(after, first, rtol=1e-6)
-    assert np.abs(before - first).max() > 1e-4
-    assert np.abs(later - first).max() > 1e-4
+    assert np.abs(before - first).max() > 1e-3
+    assert np.abs(later - first).max() > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,12 @@ COLOURS = {
 class Difficulty:
     """All that makes the pictures hard, in one place. Lengths in pixels, angles in degrees, levels in 0 to 255."""
 
-    size: tuple[float, float] = (13.0, 25.0)  # the longer side of the character's ink
+    size: tuple[float, float] = (12.0, 25.0)  # the longer side of the character's ink
     most_shift: float = 4.0  # of its centre, along each axis
     most_rotation: float = 15.0
-    least_contrast: float = 80.0  # the ink's luminance above the ground's
+    least_contrast: float = 60.0  # the ink's luminance above the ground's
     colour_jitter: float = 20.0
-    most_noise: float = 30.0  # standard deviation
+    most_noise: float = 50.0  # standard deviation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,10 +36,7 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
     """Drawn characters; the test images are set in a family of typefaces that no training image has."""
 
     VERSION = "1.0.0"
-
-    def __init__(self, *, train_per_class: int = 500, test_per_class: int = 50, **kwargs):
-        self._images_per_class = {"train": train_per_class, "test": test_per_class}
-        super().__init__(file_format="array_record", **kwargs)
+    IMAGES_PER_CLASS = {"train": 500, "test": 50}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -59,12 +56,11 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        return {split: self._generate_examples(split, count) for split, count in self._images_per_class.items()}
+        return {split: self._generate_examples(split, count) for split, count in self.IMAGES_PER_CLASS.items()}
 
     def _generate_examples(self, split: str, images_per_class: int) -> Iterator[tuple[int, dict]]:
         # Classes take turns, so that any run of consecutive records is balanced.
-        for index in tqdm(
-            range(images_per_class), desc=f"drawing {split} images, {len(CHARACTERS)} a step", disable=None
-        ):
+        work = f"drawing {split} images, {len(CHARACTERS)} a step"
+        for index in tqdm(range(images_per_class), desc=work, disable=None):
             for label in range(len(CHARACTERS)):
                 yield index * len(CHARACTERS) + label, make_example(SEED, split, label, index)

@@ -1,0 +1,100 @@
+import concurrent.futures
+import os
+import shutil
+import threading
+
+import pytest
+
+from cliptail_jax.datasets import build as build_module
+from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.folder import prepared_names
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("few_glyphs")
+
+
+def read_files(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_command_builds_and_says_where_how_large_and_how_long(tmp_path, capsys):
+    assert main(["glyphs", f"--data_dir={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"glyphs: {tmp_path}/glyphs/1.0.0 (")
+    assert "MB, built in" in printed and printed.count("\n") == 1
+    assert len(open_source("glyphs", str(tmp_path), "train")) == 300
+
+
+def test_command_leaves_a_built_set_alone(glyphs_dir, capsys):
+    before = {file.name: file.stat().st_mtime_ns for file in (glyphs_dir / "glyphs" / "1.0.0").iterdir()}
+    assert main(["glyphs", f"--data_dir={glyphs_dir}"]) == 0
+    assert "already there" in capsys.readouterr().out
+    assert {file.name: file.stat().st_mtime_ns for file in (glyphs_dir / "glyphs" / "1.0.0").iterdir()} == before
+
+
+def test_command_refuses_an_unknown_set_in_one_line(tmp_path, capsys):
+    assert main(["glyps", f"--data_dir={tmp_path}"]) != 0
+    error = capsys.readouterr().err
+    assert "'glyps'" in error and "glyphs" in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_reports_a_folder_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["glyphs", f"--data_dir={tmp_path}/file"]) != 0
+    error = capsys.readouterr().err
+    assert str(tmp_path / "file") in error and error.count("\n") == 1
+
+
+def test_glyphs_build_themselves_when_first_asked_for(tmp_path):
+    source = open_source("glyphs", str(tmp_path), "test")
+    assert len(source.encoded_images(range(100))) == 100
+    assert (tmp_path / "glyphs" / "1.0.0" / "metadata-train.parquet").exists()
+
+
+def test_two_builds_give_the_same_files(glyphs_dir, tmp_path):
+    again = read_files(build("glyphs", str(tmp_path)))
+    for name, content in read_files(glyphs_dir / "glyphs" / "1.0.0").items():
+        assert again[name] == content, name
+
+
+def test_those_who_ask_at_once_get_one_build(tmp_path, monkeypatch):
+    builds, build_into = [], build_module.build_into
+    monkeypatch.setattr(build_module, "build_into", lambda *place: builds.append(place) or build_into(*place))
+    together = threading.Barrier(2)
+
+    def ask(_):
+        together.wait()
+        return build("glyphs", str(tmp_path))
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(ask, range(2)))
+    assert folders == 2 * [tmp_path / "glyphs" / "1.0.0"]
+    assert len(builds) == 1
+
+
+def test_interrupted_build_leaves_nothing_that_loads_and_does_not_hinder_the_next(tmp_path, monkeypatch):
+    def be_killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", be_killed)
+        with pytest.raises(KeyboardInterrupt):
+            build("glyphs", str(tmp_path))
+    assert (tmp_path / "glyphs" / ".unfinished").exists()
+    assert prepared_names(tmp_path) == []
+    assert len(open_source("glyphs", str(tmp_path), "train")) == 300
+    assert not (tmp_path / "glyphs" / ".unfinished").exists()
+
+
+def test_read_only_folder_serves_a_built_set(glyphs_dir, tmp_path, monkeypatch):
+    shutil.copytree(glyphs_dir, tmp_path / "tfds")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    assert build("glyphs", str(tmp_path / "tfds")) == tmp_path / "tfds" / "glyphs" / "1.0.0"
+    with pytest.raises(UserError, match="Permission denied"):
+        build("glyphs", str(tmp_path / "elsewhere"))

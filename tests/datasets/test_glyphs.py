@@ -1,0 +1,208 @@
+import dataclasses
+import io
+import re
+import unicodedata
+
+import numpy as np
+import pytest
+from fontTools.ttLib import TTFont
+from PIL import Image
+
+from cliptail_jax.datasets.glyphs import drawing, lookalikes
+from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, script
+from cliptail_jax.datasets.glyphs.drawing import Difficulty, Style
+from cliptail_jax.datasets.glyphs.faces import FACES, Face, glyph_mask
+from cliptail_jax.datasets.glyphs.glyphs import DIFFICULTY, SEED, make_example
+from cliptail_jax.datasets.glyphs.words import description, tags
+from cliptail_jax.datasets.source import open_source
+
+PLAIN = Style(Face("DejaVu Serif", "bold", "oblique"), "white", "black", size=20, shift=(0, 0), rotation=0, noise=0)
+NO_JITTER = dataclasses.replace(DIFFICULTY, colour_jitter=0)
+
+
+def decode(png):
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def ink_of(character, **changes):
+    """Where a noiseless picture has ink: the bounding box as (left, top, right, bottom), and the mask."""
+    style = dataclasses.replace(PLAIN, **changes)
+    pixels = drawing.draw_picture(np.random.default_rng(0), character, style, NO_JITTER)
+    mask = pixels[:, :, 0] > 60
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), mask
+
+
+def test_every_face_holds_every_candidate():
+    for face in FACES:
+        assert set(map(ord, lookalikes.CANDIDATES)) <= set(TTFont(face.font_file()).getBestCmap())
+
+
+def test_faces_are_twelve_font_files_that_match_their_names():
+    assert len({face.font_file() for face in FACES}) == 12
+    for face in FACES:
+        names = TTFont(face.font_file())["name"]
+        style = names.getDebugName(2)
+        assert names.getDebugName(1) == face.family
+        assert ("Bold" in style) == (face.weight == "bold")
+        assert ("Oblique" in style or "Italic" in style) == (face.slant == "oblique")
+
+
+def test_characters_are_those_that_look_different_enough():
+    assert lookalikes.choose_characters(100) == CHARACTERS
+    assert len(set(CHARACTERS)) == 100
+
+
+@pytest.mark.parametrize("group", ["AΑА", "0oOοΟ", "cCсС", "5Ss", "xXхΧ"])
+def test_at_most_one_of_a_group_of_lookalikes_is_a_class(group):
+    assert len(set(group) & set(CHARACTERS)) == 1
+
+
+def test_same_letters_of_two_scripts_are_fully_similar():
+    assert (lookalikes.views("A", (0,)) @ lookalikes.views("Α", (0,)).T).max() == pytest.approx(1, abs=1e-5)
+
+
+def test_scripts_follow_from_the_unicode_names():
+    assert [script(character) for character in "0AαЖԲ♪"] == [
+        "digit",
+        "latin",
+        "greek",
+        "cyrillic",
+        "armenian",
+        "symbol",
+    ]
+
+
+def test_same_seed_draws_the_same_bytes_in_any_order():
+    places = [("train", 7, 3), ("test", 7, 3), ("train", 8, 3), ("train", 7, 4)]
+    first = [make_example(0, *place) for place in places]
+    assert [make_example(0, *place) for place in reversed(places)] == first[::-1]
+    assert len({example["image"] for example in first}) == len(places)
+    assert make_example(1, *places[0])["image"] != first[0]["image"]
+
+
+def test_training_and_test_images_share_no_family():
+    families = {
+        split: {drawing.draw_style(np.random.default_rng(seed), split, DIFFICULTY).face.family for seed in range(50)}
+        for split in ("train", "test")
+    }
+    assert families["train"] == {"DejaVu Sans Mono", "DejaVu Serif"}
+    assert families["test"] == {"DejaVu Sans"}
+
+
+def test_styles_vary_over_their_whole_range_and_stay_inside():
+    styles = [drawing.draw_style(np.random.default_rng(seed), "train", DIFFICULTY) for seed in range(500)]
+    assert {(style.face.weight, style.face.slant) for style in styles} == {
+        (weight, slant) for weight in ("regular", "bold") for slant in ("upright", "oblique")
+    }
+    ranges = {
+        "size": ([style.size for style in styles], *DIFFICULTY.size),
+        "shift": (np.ravel([style.shift for style in styles]), -DIFFICULTY.most_shift, DIFFICULTY.most_shift),
+        "rotation": ([style.rotation for style in styles], -DIFFICULTY.most_rotation, DIFFICULTY.most_rotation),
+        "noise": ([style.noise for style in styles], 0, DIFFICULTY.most_noise),
+    }
+    for values, low, high in ranges.values():
+        assert low <= min(values) < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < max(values) <= high
+
+
+def test_ink_is_brighter_than_the_ground_by_the_least_contrast():
+    pairs = drawing.colour_pairs(DIFFICULTY.least_contrast)
+    weights = np.array([0.299, 0.587, 0.114])
+    assert len(pairs) > 20
+    for ink, ground in pairs:
+        contrast = (np.array(drawing.COLOURS[ink]) - np.array(drawing.COLOURS[ground])) @ weights
+        assert contrast >= DIFFICULTY.least_contrast
+
+
+def test_drawn_size_is_the_longer_side_of_the_ink():
+    for size in (12, 24):
+        (left, top, right, bottom), _ = ink_of("H", size=size)
+        assert max(right - left, bottom - top) == pytest.approx(size, abs=1.5)
+
+
+def test_shift_moves_right_and_down():
+    (left, top, *_), _ = ink_of("H")
+    (moved_left, moved_top, *_), _ = ink_of("H", shift=(3, -2))
+    assert (moved_left - left, moved_top - top) == (3, -2)
+
+
+def test_positive_rotation_is_counter_clockwise():
+    _, mask = ink_of("■", size=16, rotation=15)
+    _, expected = ink_of("■", size=16)
+    turned = np.asarray(Image.fromarray((expected * 255).astype(np.uint8)).rotate(15, Image.Resampling.BILINEAR)) > 127
+    assert (mask != turned).mean() < 0.04
+    _, unsymmetric = ink_of("L", rotation=90)
+    _, upright = ink_of("L")
+    assert (unsymmetric != np.rot90(upright)).mean() < 0.04
+
+
+def test_colours_are_those_that_the_words_name():
+    style = dataclasses.replace(PLAIN, ink="yellow", ground="navy")
+    pixels = drawing.draw_picture(np.random.default_rng(0), "■", style, NO_JITTER)
+    assert tuple(pixels[16, 16]) == drawing.COLOURS["yellow"]
+    assert tuple(pixels[0, 0]) == drawing.COLOURS["navy"]
+
+
+def test_noise_has_the_styles_standard_deviation():
+    style = dataclasses.replace(PLAIN, ink="grey", ground="grey", noise=20)
+    pixels = drawing.draw_picture(np.random.default_rng(0), "A", style, NO_JITTER)
+    assert pixels.std() == pytest.approx(20, rel=0.05)
+
+
+def test_pictures_never_lose_most_of_their_ink():
+    worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", DIFFICULTY.size[1], (0, 0), 0, 0)
+    far = (DIFFICULTY.most_shift, DIFFICULTY.most_shift)
+    for character in CHARACTERS:
+        centred = drawing.place_ink(character, worst).sum()
+        shifted = drawing.place_ink(character, dataclasses.replace(worst, shift=far)).sum()
+        assert shifted > 0.85 * centred
+
+
+def test_glyph_mask_is_cropped_to_its_ink():
+    for character in "A~♪":
+        mask = np.asarray(glyph_mask(FACES[0], character))
+        assert mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any()
+
+
+def test_texts_say_the_style():
+    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, DIFFICULTY.most_noise)
+    assert tags("α", style) == "greek, bold, oblique, yellow"
+    assert description("α", style, Difficulty()) == (
+        "A large yellow greek small letter alpha in bold oblique DejaVu Serif, turned 12 degrees to the right, "
+        "towards the top right of a grainy navy ground."
+    )
+    centred = dataclasses.replace(style, size=13, shift=(0, 0.5), rotation=0.2, noise=0)
+    assert description("α", centred, Difficulty()) == (
+        "A small yellow greek small letter alpha in bold oblique DejaVu Serif, not turned, "
+        "in the centre of a smooth navy ground."
+    )
+
+
+def test_built_records_are_the_pictures_in_balanced_order(glyphs_dir):
+    train, test = (open_source("glyphs", str(glyphs_dir), split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (300, 100)
+    assert train.metadata["label"].to_pylist() == 3 * list(range(100))
+    assert train.encoded_images([107, 0]) == [
+        make_example(SEED, "train", 7, 1)["image"],
+        make_example(SEED, "train", 0, 0)["image"],
+    ]
+    assert test.encoded_images([42]) == [make_example(SEED, "test", 42, 0)["image"]]
+
+
+def test_built_records_have_their_texts(glyphs_dir):
+    source = open_source("glyphs", str(glyphs_dir), "train")
+    assert source.class_names == tuple(class_name(character) for character in CHARACTERS)
+    for row in source.metadata.slice(100, 100).to_pylist():
+        character = CHARACTERS[row["label"]]
+        assert row["title"] == unicodedata.name(character)
+        assert re.fullmatch(rf"{script(character)}, (regular|bold), (upright|oblique), \w+", row["tags"])
+        assert f" {row['title'].lower()} in " in row["description"]
+        assert all(word in row["description"] for word in row["tags"].split(", ")[1:])
+
+
+def test_built_images_are_32_pixel_rgb_png(glyphs_dir):
+    source = open_source("glyphs", str(glyphs_dir), "test")
+    for png in source.encoded_images(range(100)):
+        assert png.startswith(b"\x89PNG")
+        assert decode(png).shape == (32, 32, 3)

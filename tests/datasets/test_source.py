@@ -1,0 +1,271 @@
+import dataclasses
+import json
+import pathlib
+import pickle
+import shutil
+
+import pyarrow.parquet
+import pytest
+import tensorflow_datasets as tfds
+
+from cliptail_jax.datasets import metadata
+from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+
+CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar100" / "3.0.2"
+
+
+@pytest.fixture
+def copied_glyphs(glyphs_dir, tmp_path):
+    """A copy of the small glyphs set under a name that the project doesn't build, and the folder of its version."""
+    shutil.copytree(glyphs_dir / "glyphs" / "1.0.0", tmp_path / "letters" / "1.0.0")
+    return tmp_path, tmp_path / "letters" / "1.0.0"
+
+
+@pytest.fixture(scope="session")
+def cifar100_dir(tmp_path_factory):
+    """A writable folder whose CIFAR-100 links to the shared one."""
+    if not CIFAR100.is_dir():
+        pytest.skip("no prepared CIFAR-100 beside the checkout")
+    folder = tmp_path_factory.mktemp("cifar") / "cifar100" / "3.0.2"
+    folder.mkdir(parents=True)
+    for file in CIFAR100.iterdir():
+        if file.suffix != ".parquet":
+            (folder / file.name).symlink_to(file)
+    return folder.parents[1]
+
+
+def edit_json(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def edit_feature(folder, name, feature):
+    """Replaces a feature in a prepared set's description, or removes it (None)."""
+    features = json.loads((folder / "features.json").read_text())
+    described = features["featuresDict"]["features"]
+    described[name] = feature
+    if feature is None:
+        del described[name]
+    (folder / "features.json").write_text(json.dumps(features))
+
+
+def count_scans(monkeypatch):
+    scans = []
+    scan = metadata.scan
+    monkeypatch.setattr(metadata, "scan", lambda records: scans.append(len(records)) or scan(records))
+    return scans
+
+
+def test_cifar100_opens_with_cleaned_names_and_superclasses(cifar100_dir):
+    source = open_source("cifar100", str(cifar100_dir), "test")
+    assert len(source) == source.metadata.num_rows == 10_000
+    assert len(source.class_names) == 100
+    assert source.class_names[0] == "apple"
+    assert source.class_names[58] == "pickup truck"
+    assert set(source.metadata.column_names) == {"id", "label", "coarse_label", "superclass"}
+    first = source.metadata.slice(0, 1).to_pylist()[0]
+    assert first == {"id": "test_09933", "label": 77, "coarse_label": 13, "superclass": "non-insect invertebrates"}
+    assert set(source.metadata["label"].value_counts().field("counts").to_pylist()) == {100}
+
+
+def test_cifar100_training_split_has_50000_rows_with_the_labels_of_its_records(cifar100_dir):
+    source = open_source("cifar100:3.0.2", str(cifar100_dir), "train")
+    assert len(source) == source.metadata.num_rows == 50_000
+    labels = source.metadata["label"]
+    assert labels.type == pyarrow.int64()
+    indices = [0, 1, 2, 49_999]
+    records = tfds.builder_from_directory(cifar100_dir / "cifar100" / "3.0.2").as_data_source(
+        "train", decoders={"image": tfds.decode.SkipDecoding()}
+    )
+    assert [labels[index].as_py() for index in indices] == [records[index]["label"] for index in indices]
+    assert source.encoded_images(indices) == [records[index]["image"] for index in indices]
+
+
+def test_images_come_in_the_order_asked_for_repeats_included(glyphs_dir):
+    source = open_source("glyphs", str(glyphs_dir), "train")
+    a, b, c = (source.encoded_images([index])[0] for index in (5, 299, 0))
+    assert source.encoded_images([5, 299, 0, 5]) == [a, b, c, a]
+    assert source.encoded_images([]) == []
+
+
+def test_source_pickles_small_and_works_on_the_other_side(glyphs_dir):
+    source = open_source("glyphs", str(glyphs_dir), "train")
+    images, table = source.encoded_images([3, 1]), source.metadata
+    pickled = pickle.dumps(source)
+    assert len(pickled) < 100_000
+    assert len(pickled) < table.nbytes
+    other = pickle.loads(pickled)
+    assert other.encoded_images([3, 1]) == images
+    assert other.metadata.equals(table)
+    assert (other.class_names, len(other)) == (source.class_names, len(source))
+
+
+def test_source_is_frozen(glyphs_dir):
+    source = open_source("glyphs", str(glyphs_dir), "train")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        source.split = "test"
+
+
+def test_metadata_is_scanned_once_and_saved_beside_the_shards(copied_glyphs, monkeypatch):
+    data_dir, folder = copied_glyphs
+    (folder / "metadata-train.parquet").unlink()
+    scans = count_scans(monkeypatch)
+    scanned = open_source("letters", str(data_dir), "train").metadata
+    assert open_source("letters", str(data_dir), "train").metadata.equals(scanned)
+    assert scans == [300]
+    assert sorted(file.name for file in folder.glob("metadata*")) == ["metadata-test.parquet", "metadata-train.parquet"]
+
+
+@pytest.mark.parametrize("harm", ["too few rows", "cut off"])
+def test_metadata_that_does_not_fit_the_split_is_scanned_again(copied_glyphs, monkeypatch, harm):
+    data_dir, folder = copied_glyphs
+    path = folder / "metadata-train.parquet"
+    right = pyarrow.parquet.read_table(path)
+    if harm == "cut off":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        pyarrow.parquet.write_table(right.slice(0, 299), path)
+    scans = count_scans(monkeypatch)
+    assert open_source("letters", str(data_dir), "train").metadata.equals(right)
+    assert scans == [300]
+    assert pyarrow.parquet.read_table(path).equals(right)
+
+
+def test_metadata_of_a_read_only_folder_stays_in_memory(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    (folder / "metadata-train.parquet").unlink()
+    folder.chmod(0o555)
+    try:
+        assert open_source("letters", str(data_dir), "train").metadata.num_rows == 300
+        assert [file.name for file in folder.glob("*train*parquet*")] == []
+    finally:
+        folder.chmod(0o755)
+
+
+def test_failed_save_leaves_no_metadata(copied_glyphs, monkeypatch):
+    data_dir, folder = copied_glyphs
+    (folder / "metadata-train.parquet").unlink()
+
+    def fill_the_disk(table, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pyarrow.parquet, "write_table", fill_the_disk)
+    with pytest.raises(OSError, match="No space left"):
+        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
+    assert [file.name for file in folder.glob("*train*parquet*")] == []
+
+
+def test_class_names_come_from_a_vocabulary_file(glyphs_dir, tmp_path):
+    names = [f"letter_{number}" for number in range(100)]
+    (tmp_path / "names.json").write_text(json.dumps([{"name": name, "synonyms": []} for name in names]))
+    source = open_source("glyphs", str(glyphs_dir), "test", str(tmp_path / "names.json"))
+    assert source.class_names == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"name": "a"}, {"name": "b"}]', "2 names.*100 classes"),
+        ('[{"title": "a"}]', "not a JSON list"),
+        ('["a", "b"]', "not a JSON list"),
+        ("7", "not a JSON list"),
+        ("{", "not a JSON list"),
+        (None, "names.json cannot be read"),
+    ],
+)
+def test_bad_class_names_file_is_an_error(glyphs_dir, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "names.json").write_text(content)
+    with pytest.raises(UserError, match=message):
+        open_source("glyphs", str(glyphs_dir), "test", str(tmp_path / "names.json"))
+
+
+def test_missing_set_is_an_error_that_says_what_is_there_and_how_to_prepare_it(glyphs_dir):
+    with pytest.raises(UserError) as error:
+        open_source("cifar10", str(glyphs_dir), "train")
+    message = str(error.value)
+    for part in ("'cifar10'", str(glyphs_dir), "glyphs:1.0.0", "file_format='array_record'", "download_and_prepare()"):
+        assert part in message
+    assert "\n" not in message
+    assert not (glyphs_dir / "cifar10").exists()
+
+
+def test_missing_set_in_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="there: no data set"):
+        open_source("cifar10", str(tmp_path / "nowhere"), "train")
+
+
+def test_missing_version_is_an_error_that_lists_the_others(copied_glyphs):
+    with pytest.raises(UserError, match=r"'letters:2\.0\.0' is not prepared.*letters:1\.0\.0"):
+        open_source("letters:2.0.0", str(copied_glyphs[0]), "train")
+
+
+@pytest.mark.parametrize("name", ["", "a/b/c", "../letters", "letters:latest", "/letters"])
+def test_malformed_name_is_an_error(copied_glyphs, name):
+    with pytest.raises(UserError, match="not of the form"):
+        open_source(name, str(copied_glyphs[0]), "train")
+
+
+def test_set_in_another_file_format_is_an_error(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    edit_json(folder / "dataset_info.json", fileFormat="tfrecord")
+    with pytest.raises(UserError, match="'tfrecord'.*file_format='array_record'"):
+        open_source("letters", str(data_dir), "train")
+
+
+def test_missing_split_is_an_error_that_lists_the_splits(glyphs_dir):
+    with pytest.raises(UserError, match="no split 'validation'; it has test, train"):
+        open_source("glyphs", str(glyphs_dir), "validation")
+
+
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_set_without_images_or_labels_is_an_error(copied_glyphs, name):
+    data_dir, folder = copied_glyphs
+    edit_feature(folder, name, None)
+    with pytest.raises(UserError, match=f"'letters' needs a feature '{name}'"):
+        open_source("letters", str(data_dir), "train")
+
+
+def test_label_without_classes_is_an_error(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    text = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]["title"]
+    edit_feature(folder, "label", text)
+    with pytest.raises(UserError, match="'label' of type ClassLabel"):
+        open_source("letters", str(data_dir), "train")
+
+
+def test_missing_shard_is_an_error_that_names_the_folder(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    next(folder.glob("*train*array_record*")).unlink()
+    with pytest.raises(UserError, match=f"{folder} lacks the file .*train.array_record"):
+        open_source("letters", str(data_dir), "train")
+
+
+def test_latest_version_is_opened_unless_one_is_named(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    for version in ("10.0.0", "9.2.0"):
+        shutil.copytree(folder, folder.parent / version)
+    shutil.copytree(folder, folder.parent / "incomplete.ABCDEF_11.0.0")
+    (folder.parent / "12.0.0").mkdir()
+    assert find_prepared("letters", str(data_dir)).name == "10.0.0"
+    assert find_prepared("letters:9.2.0", str(data_dir)).name == "9.2.0"
+
+
+def test_config_of_a_set_is_opened_by_name(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    shutil.move(folder, data_dir / "letters" / "bold" / "1.0.0")
+    assert len(open_source("letters/bold", str(data_dir), "train")) == 300
+    assert len(open_source("letters/bold:1.0.0", str(data_dir), "test")) == 100
+    assert prepared_names(data_dir) == ["letters/bold:1.0.0"]
+    with pytest.raises(UserError, match=r"there: letters/bold:1\.0\.0"):
+        open_source("letters", str(data_dir), "train")
+
+
+def test_default_folder_is_the_environments_else_in_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert resolve_data_dir("") == tmp_path
+    assert resolve_data_dir("/elsewhere") == pathlib.Path("/elsewhere")
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert resolve_data_dir("") == pathlib.Path.home() / "tensorflow_datasets"

@@ -1,0 +1,21 @@
+"""What keeps these tests quick: compiling little, and drawing weights without compiling at all."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+# Compiler options for functions that run once, on tiny inputs.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def draw(make_model: Callable[[], nnx.Module]) -> nnx.Module:
+    """The model with weights from NumPy: every one normal with std 0.2, gains and variances around 1."""
+    random = np.random.default_rng(0)
+    graphdef, state = nnx.split(nnx.eval_shape(make_model))
+    drawn = []
+    for path, variable in nnx.to_flat_state(state):
+        value = 0.2 * random.normal(size=variable.shape) + (path[-1] in ("scale", "var"))
+        drawn.append((path, variable.replace(jnp.asarray(value, jnp.float32))))
+    return nnx.merge(graphdef, nnx.from_flat_state(drawn))
