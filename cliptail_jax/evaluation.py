@@ -1,5 +1,6 @@
 """From a training state and an evaluation set to the numbers and files of one evaluation."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from cliptail_jax.runs import append_line, evaluation_directory, read_frequency
 from cliptail_jax.sharding import batch_sharding, local_rows, replicated, to_devices
 from cliptail_jax.state import TrainState
 
+PARTS = ("head", "mid", "tail")
 Evaluate = Callable[[TrainState, float], dict[str, dict[str, Any]]]
 
 
@@ -47,10 +49,11 @@ def make_evaluate(
     """
     variants = {name: evaluation_variant(name, config, class_names) for name in config.eval.sets}
     ranking = ranking_frequency(config.eval.rank_by, class_names, frequency)
-    sizes = config.eval.head_classes or None, config.eval.tail_classes or None
-    parts = groups.head_mid_tail(ranking, *sizes)
+    parts = groups.head_mid_tail(ranking, config.eval.head_classes or None, config.eval.tail_classes or None)
+    settings = {"rank_by": config.eval.rank_by} if config.eval.rank_by else {}
     tokens = None
     if config.objective == "contrastive":
+        settings["templates"] = config.eval.templates
         prompts = [template.format(name) for name in class_names for template in templates(config.eval.templates)]
         tokens = tokenizer(prompts)
     encode_text, evaluate_batch = make_steps(graphdef, mesh, len(class_names))
@@ -58,25 +61,24 @@ def make_evaluate(
         name: evaluation_batches(v, config, local_rows(config.eval.batch_size)) for name, v in variants.items()
     }
 
-    def evaluate(state: TrainState, epoch: float) -> dict[str, dict[str, Any]]:
-        summaries = {}
+    def class_head(state: TrainState) -> Float[Array, "class dim"]:
         if tokens is None:
-            head = nnx.merge(graphdef, *state.parts(), copy=True).head[...]
-        else:
-            embeddings = embed(encode_text, state, tokens, config.eval.batch_size, mesh)
-            head = zero_shot_head(embeddings, len(class_names))
+            return nnx.merge(graphdef, *state.parts(), copy=True).head[...]
+        embeddings = embed(encode_text, state, tokens, config.eval.batch_size, mesh)
+        return zero_shot_head(embeddings, len(class_names))
+
+    def evaluate(state: TrainState, epoch: float) -> dict[str, dict[str, Any]]:
+        head, summaries = class_head(state), {}
         for name, variant in variants.items():
-            counts, features, labels = predict(
-                evaluate_batch, state, head, evaluation_input[name](), variant, config, mesh
-            )
+            batches = evaluation_input[name]()
+            counts, features, labels = predict(evaluate_batch, state, head, batches, variant, config, mesh)
             collapse = None
             if config.eval.neural_collapse:
-                collapse = neural_collapse(features, labels, len(class_names), np.asarray(head))
-            summary = {"step": int(state.step), "epoch": epoch}
-            summary |= summarize(counts, frequency, parts, collapse)
+                collapse = neural_collapse(features, labels, len(class_names), _gather(head))
+            summaries[name] = {"step": int(state.step), "epoch": epoch} | settings
+            summaries[name] |= summarize(counts, frequency, parts, collapse)
             if jax.process_index() == 0:
-                write(evaluation_directory(workdir, name), summary, counts, collapse)
-            summaries[name] = summary
+                write(evaluation_directory(workdir, name), summaries[name], counts, parts, collapse)
         return summaries
 
     return evaluate
@@ -94,7 +96,8 @@ def evaluation_variant(name: str, config: ConfigDict, class_names: tuple[str, ..
     absent = [c for c in class_names if c not in source.class_names]
     if absent:
         raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
-    data.classes = ConfigDict(dict(names=class_names, first=0, random=0))
+    names = () if class_names == source.class_names else class_names
+    data.classes = ConfigDict(dict(names=names, first=0, random=0))
     data.profile.name, data.n, data.fraction = "", 0, 1.0
     data.captions = ConfigDict(dict(template="", words=(), resample=False))
     return make_variant(source, data)
@@ -106,11 +109,17 @@ def ranking_frequency(
     """The counts by which classes are head, mid or tail: the table's, joined by name, or else the training variant's."""
     if not table:
         return frequency
-    counts = {_normalized(name): count for name, count in read_frequency(Path(table)).items()}
-    absent = [name for name in class_names if _normalized(name) not in counts]
+    names, counts = read_frequency(Path(table))
+    wanted, names = ([_normalized(name) for name in some] for some in (class_names, names))
+    times = Counter(names)
+    absent = [name for name in wanted if not times[name]]
     if absent:
         raise UserError(f"eval.rank_by: {table} lacks {len(absent)} of the classes, such as '{absent[0]}'")
-    return np.array([counts[_normalized(name)] for name in class_names])
+    ambiguous = [name for name in wanted if times[name] > 1]
+    if ambiguous:
+        raise UserError(f"eval.rank_by: {table} lists '{ambiguous[0]}' more than once")
+    count_of = dict(zip(names, counts))
+    return np.array([count_of[name] for name in wanted])
 
 
 def _normalized(name: str) -> str:
@@ -193,8 +202,9 @@ def predict(
     return counts, np.concatenate(features), np.concatenate(labels)
 
 
-def _gather(array: jax.Array) -> np.ndarray:
-    if jax.process_count() == 1:
+def _gather(array: Array | np.ndarray) -> np.ndarray:
+    """The whole of a global array, of which this process may hold a part."""
+    if isinstance(array, np.ndarray) or array.is_fully_addressable:
         return np.asarray(array)
     return multihost_utils.process_allgather(array, tiled=True)
 
@@ -211,7 +221,7 @@ def summarize(
     predictions = per_class.per_class_predictions(confusion).astype(float)
     examples = confusion.sum()
     summary = {"top1": 100 * per_class.accuracy(confusion), "top5": 100 * counts["top5"] / max(examples, 1)}
-    for name, ids in zip(("head", "mid", "tail"), parts):
+    for name, ids in zip(PARTS, parts):
         summary[name] = groups.group_accuracy(accuracy, ids)
     pairs = {
         "corr_acc": (frequency, accuracy),
@@ -231,7 +241,11 @@ def summarize(
 
 
 def write(
-    directory: Path, summary: dict[str, Any], counts: Mapping[str, np.ndarray], collapse: NeuralCollapse | None
+    directory: Path,
+    summary: dict[str, Any],
+    counts: Mapping[str, np.ndarray],
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray],
+    collapse: NeuralCollapse | None,
 ) -> None:
     """`summary.jsonl` gets a line more, `latest.npz` is replaced."""
     append_line(directory / "summary.jsonl", summary)
@@ -239,6 +253,7 @@ def write(
         "confusion": counts["confusion"],
         "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
         "per_class_predictions": per_class.per_class_predictions(counts["confusion"]),
+        **dict(zip(PARTS, parts)),
     }
     partial = directory / "latest.partial.npz"
     np.savez(partial, **arrays, **(collapse._asdict() if collapse else {}))

@@ -39,9 +39,12 @@ def make_optimizer(config: ConfigDict, steps_per_epoch: int) -> optax.GradientTr
     if o.name == "sgd":
         rule = [optax.add_decayed_weights(o.weight_decay), optax.trace(o.momentum)]
     else:
-        matrices = lambda params: jax.tree.map(lambda p: p.ndim >= 2, params)
-        rule = [optax.scale_by_adam(o.b1, o.b2, o.eps), optax.add_decayed_weights(o.weight_decay, matrices)]
+        rule = [optax.scale_by_adam(o.b1, o.b2, o.eps), optax.add_decayed_weights(o.weight_decay, _are_matrices)]
     return optax.chain(*clip, *rule, optax.scale_by_learning_rate(rate))
+
+
+def _are_matrices(params):
+    return jax.tree.map(lambda p: p.ndim >= 2, params)
 
 
 def frozen_paths(config: ConfigDict) -> tuple[str, ...]:

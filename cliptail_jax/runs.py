@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
@@ -22,15 +23,14 @@ PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint"
 
 def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
     """Make `workdir` the run of `config`, or go on with it; refuse if it holds another config's run."""
-    flat = plain(config)
-    held = read_config(workdir)
-    if held is not None and what_trains(held) != what_trains(flat):
-        changed = [key for key in what_trains(flat) if held.get(key) != flat[key]]
-        if not overwrite:
-            shown = ", ".join(f"{key}={held.get(key)!r} not {flat[key]!r}" for key in changed[:3])
-            raise UserError(
-                f"{workdir} holds the run of another config ({shown}); choose another --workdir or pass --overwrite"
-            )
+    difference = difference_to(workdir, config)
+    if difference and not overwrite:
+        raise UserError(
+            f"{workdir} holds the run of another config ({difference}); choose another --workdir or pass --overwrite"
+        )
+    if jax.process_index():  # the first process writes for all
+        return
+    if difference:
         for name in ("checkpoints", "eval", "tensorboard"):
             shutil.rmtree(workdir / name, ignore_errors=True)
         for name in ("metrics.jsonl", "class_frequency.tsv", "variant.json", "tokenizer.json"):
@@ -39,7 +39,18 @@ def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
     software = {"python": sys.version.split()[0]}
     for package in PACKAGES:
         software[package] = importlib.metadata.version(package)
-    write_json(workdir / "config.json", {"config": flat, "software": software})
+    write_json(workdir / "config.json", {"config": plain(config), "software": software})
+
+
+def difference_to(workdir: Path, config: ConfigDict) -> str:
+    """How the run in `workdir` was trained otherwise than `config` says: up to three keys, '' if not at all, or no run."""
+    held = read_config(workdir)
+    if held is None:
+        return ""
+    held, wanted = what_trains(held), what_trains(plain(config))
+    changed = [key for key in held | wanted if held.get(key) != wanted.get(key)]
+    more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return ", ".join(f"{key}={held.get(key)!r} not {wanted.get(key)!r}" for key in changed[:3]) + more
 
 
 def finish(workdir: Path, seconds: float) -> None:
@@ -51,8 +62,7 @@ def finish(workdir: Path, seconds: float) -> None:
 def is_finished(workdir: Path, config: ConfigDict) -> bool:
     """Whether `workdir` holds the run of `config`, trained to its end."""
     path = workdir / "config.json"
-    noted = json.loads(path.read_text()) if path.exists() else {}
-    return "finished" in noted and what_trains(noted["config"]) == what_trains(plain(config))
+    return path.exists() and "finished" in json.loads(path.read_text()) and not difference_to(workdir, config)
 
 
 def read_config(workdir: Path) -> dict[str, Any] | None:
@@ -63,28 +73,35 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
 
 @dataclasses.dataclass
 class FinishedRun:
-    """What a finished run has to say about its first evaluation set."""
+    """What a finished run has to say about its first evaluation set, by its last evaluation there."""
 
+    evaluated_on: str
     summary: dict[str, Any]
+    class_names: tuple[str, ...]
     frequency: Int[np.ndarray, "class"]
-    accuracy: Float[np.ndarray, "class"]
+    accuracy: Float[np.ndarray, "class"]  # 0..1, nan for a class without examples
     predictions: Int[np.ndarray, "class"]
-    seconds: float
+    tail: Int[np.ndarray, "tail"]  # ids of the classes that the summary's tail is the mean of
+    seconds: float  # of its last session
 
     @classmethod
     def read(cls, workdir: Path) -> "FinishedRun":
         noted = json.loads((workdir / "config.json").read_text())
-        directory = evaluation_directory(workdir, noted["config"]["eval.sets"][0])
-        arrays = np.load(directory / "latest.npz")
-        frequency = np.array(list(read_frequency(workdir / "class_frequency.tsv").values()))
+        evaluated_on = noted["config"]["eval.sets"][0]
+        directory = evaluation_directory(workdir, evaluated_on)
         *_, summary = read_lines(directory / "summary.jsonl")
-        return cls(
-            summary,
-            frequency,
-            arrays["per_class_accuracy"],
-            arrays["per_class_predictions"],
-            noted["finished"]["seconds"],
-        )
+        class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
+        with np.load(directory / "latest.npz") as arrays:
+            return cls(
+                evaluated_on=evaluated_on,
+                summary=summary,
+                class_names=class_names,
+                frequency=frequency,
+                accuracy=arrays["per_class_accuracy"],
+                predictions=arrays["per_class_predictions"],
+                tail=arrays["tail"],
+                seconds=noted["finished"]["seconds"],
+            )
 
 
 def evaluation_directory(workdir: Path, name: str) -> Path:
@@ -138,12 +155,12 @@ def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarra
     path.write_text("".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
 
 
-def read_frequency(path: Path) -> dict[str, int]:
-    """Class counts by name, in the table's order."""
+def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:
+    """Class names and their counts, in the table's order."""
     try:
-        rows = [line.rsplit("\t", 1) for line in Path(path).read_text().splitlines() if line]
-        return {name: int(count) for name, count in rows}
-    except FileNotFoundError:
-        raise UserError(f"there is no frequency table {path}") from None
+        rows = [line.rsplit("\t", 1) for line in Path(path).read_text().split("\n") if line]
+        return tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
+    except OSError as error:
+        raise UserError(f"cannot read the frequency table {path}: {error.strerror}") from None
     except ValueError:
         raise UserError(f"{path} is no frequency table: each line is a class name, a tab, and a count") from None

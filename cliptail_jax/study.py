@@ -6,11 +6,14 @@ Run it again and it goes on where it was stopped; finished runs are not repeated
 """
 
 import dataclasses
+import math
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -20,7 +23,6 @@ from cliptail_jax.configuration import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.study import draw_study
 from cliptail_jax.metrics.correlation import Difference, paired_difference, paired_mean_difference
-from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.program import run_with_config
 from cliptail_jax.runs import FinishedRun
 from cliptail_jax.train import train
@@ -29,14 +31,15 @@ STATISTICS = ("corr_acc", "corr_pred", "top1", "tail")
 
 
 @dataclasses.dataclass
-class Tested:
+class Judgement:
     """A claim that `higher` has more of a statistic than `lower`, and what the runs say."""
 
     text: str
     statistic: str
     higher: str
     lower: str
-    difference: Difference | None  # None where a run is missing
+    difference: Difference | None  # None where it could not be computed,
+    obstacle: str = ""  # for this reason
 
     @property
     def verdict(self) -> str:
@@ -61,107 +64,140 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> None
         except Exception as error:  # whatever breaks in one run, the others go on
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
             traceback.print_exc()
-    if jax.process_index():
-        return
-    finished = {name: FinishedRun.read(workdir / name) for name in study.runs if name not in failures}
-    claims = [test(claim, finished) for claim in study.claims.values()]
-    if finished:
-        draw_study(finished, study.title, workdir / "figures" / "study")
-    seconds = time.perf_counter() - started
-    report = write_report(study.title, finished, failures, claims, seconds, workdir)
-    tqdm.write(f"\n{report}\nThis report: {workdir}/report.md   Its figure: {workdir}/figures/study.png")
+    if jax.process_index() == 0:
+        finished = {name: FinishedRun.read(workdir / name) for name in study.runs if name not in failures}
+        judgements = [judge(claim, finished) for claim in study.claims.values()]
+        seconds = time.perf_counter() - started
+        report(study.title, finished, failures, judgements, seconds, workdir)
     if failures:
         raise UserError(f"{len(failures)} of {len(study.runs)} runs failed: {', '.join(failures)}")
 
 
 def check_study(study: ConfigDict) -> None:
+    """Raise a UserError that names what is wrong with the study, one of its runs, or one of its claims."""
+    for key in ("title", "runs", "claims"):
+        if key not in study:
+            raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
     for name, config in study.runs.items():
         try:
             validate(config)
         except UserError as error:
             raise UserError(f"run '{name}': {error}") from None
+        if not config.eval.sets:
+            raise UserError(f"run '{name}': eval.sets is empty, but a study compares evaluations")
     for key, claim in study.claims.items():
+        missing = {"text", "statistic", "higher", "lower"} - set(claim)
+        if missing:
+            raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
         if claim.statistic not in STATISTICS:
             raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(STATISTICS)}")
         for run in (claim.higher, claim.lower):
             if run not in study.runs:
-                raise UserError(f"claims.{key} names the run '{run}', which the study has not")
+                raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(study.runs)}")
 
 
-def test(claim: ConfigDict, finished: dict[str, FinishedRun]) -> Tested:
-    """The paired bootstrap over classes of the difference that the claim says is positive."""
-    difference = None
-    if claim.higher in finished and claim.lower in finished:
-        a, b = finished[claim.higher], finished[claim.lower]
-        if claim.statistic == "corr_acc":
-            difference = paired_difference(a.frequency, a.accuracy, b.frequency, b.accuracy)
-        elif claim.statistic == "corr_pred":
-            difference = paired_difference(a.frequency, a.predictions, b.frequency, b.predictions)
-        else:
-            classes = head_mid_tail(a.frequency)[2] if claim.statistic == "tail" else range(len(a.frequency))
-            difference = paired_mean_difference(100 * a.accuracy, 100 * b.accuracy, list(classes))
-    return Tested(claim.text, claim.statistic, claim.higher, claim.lower, difference)
+def judge(claim: ConfigDict, finished: Mapping[str, FinishedRun]) -> Judgement:
+    """The paired bootstrap over classes of the difference that the claim says is positive.
+
+    Accuracies are compared class by class, every class counted alike; the tail is that of the run `higher`.
+    """
+    judged = (claim.text, claim.statistic, claim.higher, claim.lower)
+    failed = [run for run in (claim.higher, claim.lower) if run not in finished]
+    if failed:
+        return Judgement(*judged, None, f"{' and '.join(failed)} failed")
+    a, b = finished[claim.higher], finished[claim.lower]
+    if a.class_names != b.class_names:
+        return Judgement(*judged, None, "the runs have different classes")
+    if claim.statistic == "corr_acc":
+        difference = paired_difference(a.frequency, a.accuracy, b.frequency, b.accuracy)
+    elif claim.statistic == "corr_pred":
+        difference = paired_difference(a.frequency, a.predictions, b.frequency, b.predictions)
+    else:
+        classes = a.tail if claim.statistic == "tail" else np.arange(len(a.class_names))
+        difference = paired_mean_difference(100 * a.accuracy, 100 * b.accuracy, classes)
+    return Judgement(*judged, difference)
 
 
-def write_report(
+def report(
     title: str,
-    finished: dict[str, FinishedRun],
-    failures: dict[str, str],
-    claims: list[Tested],
+    finished: Mapping[str, FinishedRun],
+    failures: Mapping[str, str],
+    judgements: Sequence[Judgement],
     seconds: float,
     workdir: Path,
+) -> None:
+    """Write report.md for people, report.json for programs, and the figure; show the first."""
+    text = markdown(title, finished, failures, judgements, seconds)
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "report.md").write_text(text)
+    content = {
+        "title": title,
+        "runs": {name: run.summary | {"seconds": run.seconds} for name, run in finished.items()},
+        "failures": failures,
+        "claims": [
+            dataclasses.asdict(j) | {"difference": j.difference and j.difference._asdict(), "verdict": j.verdict}
+            for j in judgements
+        ],
+        "seconds": seconds,
+    }
+    runs.write_json(workdir / "report.json", content)
+    tqdm.write(f"\n{text}\nThis report: {workdir}/report.md")
+    if finished:
+        draw_study(finished, title, workdir / "figures" / "study")
+        tqdm.write(f"Its figure: {workdir}/figures/study.png")
+
+
+def markdown(
+    title: str,
+    finished: Mapping[str, FinishedRun],
+    failures: Mapping[str, str],
+    judgements: Sequence[Judgement],
+    seconds: float,
 ) -> str:
-    """report.md for people and report.json for programs; returns the former."""
     lines = [
         f"# {title}",
         "",
-        "| run | top-1 % | head | mid | tail | corr_acc [95 %] | corr_pred [95 %] | minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| run | images | top-1 % | head | mid | tail | corr_acc [95 %] | corr_pred [95 %] | minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(row(name, run) for name, run in finished.items()),
+        *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
+        "",
+        "| claim | difference [95 %] | verdict |",
+        "| --- | --- | --- |",
     ]
-    for name, run in finished.items():
-        s = run.summary
-        cells = [name, *(number(s[key], ".1f") for key in ("top1", "head", "mid", "tail"))]
-        for key in ("corr_acc", "corr_pred"):
-            cells.append(f"{number(s[key], '.2f')} [{interval(s[key + '_interval'])}]")
-        lines.append(f"| {' | '.join([*cells, f'{run.seconds / 60:.1f}'])} |")
-    lines += [f"\n**{name} failed**: {reason}" for name, reason in failures.items()]
-    lines += ["", "| claim | difference [95 %] | verdict |", "| --- | --- | --- |"]
-    for c in claims:
-        digits = ".2f" if c.statistic.startswith("corr") else ".1f"
-        shown = "a run is missing"
-        if c.difference:
-            shown = f"{number(c.difference.value, digits)} [{interval(c.difference[1:], digits)}]"
-        lines.append(f"| {c.text} ({c.statistic}: {c.higher} − {c.lower}) | {shown} | **{c.verdict}** |")
+    for j in judgements:
+        digits = ".2f" if j.statistic.startswith("corr") else ".1f"
+        shown = with_interval(j.difference.value, j.difference[1:], digits) if j.difference else j.obstacle
+        lines.append(f"| {j.text} ({j.statistic}: {j.higher} − {j.lower}) | {shown} | **{j.verdict}** |")
     trained = sum(run.seconds for run in finished.values())
+    sets = ", ".join(dict.fromkeys(run.evaluated_on for run in finished.values()))
     lines += [
         "",
-        "Intervals are bootstrap intervals over classes; a claim is supported where that of the paired difference lies above 0. "
-        f"Trained in {trained / 60:.1f} minutes; this call took {seconds / 60:.1f}.",
-        "",
-        "![correlations against accuracy, and accuracy by class frequency](figures/study.png)",
-        "",
+        f"Evaluated on {sets}. "
+        * bool(sets)
+        + "corr_acc and corr_pred are Spearman's correlations of class frequency with accuracy and with predictions, "
+        "and their intervals are bootstrap intervals over classes. A claim is supported where the interval of the "
+        "paired difference lies above 0, not supported where it lies below, and else inconclusive. "
+        f"Training took {trained / 60:.1f} minutes; this call took {seconds / 60:.1f}.",
     ]
-    text = "\n".join(lines)
-    (workdir / "report.md").write_text(text)
-    runs.write_json(
-        workdir / "report.json",
-        {
-            "title": title,
-            "runs": {name: run.summary | {"seconds": run.seconds} for name, run in finished.items()},
-            "failures": failures,
-            "claims": [dataclasses.asdict(c) | {"verdict": c.verdict} for c in claims],
-            "seconds": seconds,
-        },
-    )
-    return text
+    if finished:
+        lines += ["", "![correlations against accuracy, and accuracy by class frequency](figures/study.png)"]
+    return "\n".join(lines) + "\n"
+
+
+def row(name: str, run: FinishedRun) -> str:
+    s = run.summary
+    cells = [name, f"{run.frequency.sum():,}", *(number(s[key], ".1f") for key in ("top1", "head", "mid", "tail"))]
+    cells += [with_interval(s[key], s[f"{key}_interval"], ".2f") for key in ("corr_acc", "corr_pred")]
+    return f"| {' | '.join([*cells, f'{run.seconds / 60:.1f}'])} |"
+
+
+def with_interval(value: float | None, bounds: Sequence[float | None], digits: str) -> str:
+    return f"{number(value, digits)} [{', '.join(number(bound, digits) for bound in bounds)}]"
 
 
 def number(value: float | None, digits: str) -> str:
-    return "–" if value is None or value != value else format(value, digits)
-
-
-def interval(bounds, digits: str = ".2f") -> str:
-    return ", ".join(number(bound, digits) for bound in bounds)
+    return "–" if value is None or math.isnan(value) else format(value, digits)
 
 
 def main(study: ConfigDict, workdir: str) -> None:

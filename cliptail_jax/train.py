@@ -172,15 +172,20 @@ def make_tokenizer(variant: Variant, config: ConfigDict, saved: Path) -> Tokeniz
     """CLIP's tokenizer where its merges are given, else one trained on the variant's captions and saved in the run."""
     if config.objective != "contrastive":
         return None
-    length = config.model.text.context_length
-    if config.text.tokenizer:
-        return load_clip_tokenizer(config.text.tokenizer, length)
-    if saved.exists():
-        return Tokenizer.load(saved)
-    tokenizer = train_tokenizer(variant.captions(range(len(variant)), 0), config.model.text.vocab_size, length)
+    if config.text.tokenizer or saved.exists():
+        return load_tokenizer(config, saved)
+    text = config.model.text
+    tokenizer = train_tokenizer(variant.captions(range(len(variant)), 0), text.vocab_size, text.context_length)
     if jax.process_index() == 0:
         tokenizer.save(saved)
     return tokenizer
+
+
+def load_tokenizer(config: ConfigDict, saved: Path) -> Tokenizer:
+    """CLIP's tokenizer where its merges are given, else the one that the run has saved."""
+    if config.text.tokenizer:
+        return load_clip_tokenizer(config.text.tokenizer, config.model.text.context_length)
+    return Tokenizer.load(saved)
 
 
 def with_vocab_size(config: ConfigDict, size: int) -> ConfigDict:

@@ -1,10 +1,14 @@
 """Eight virtual CPU devices for every test, and absl flags as a main program would have left them."""
 
 import os
+import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling is most of the time that the tests take
+_CACHE = tempfile.TemporaryDirectory(prefix="compiled-")  # shared with the programs that tests start
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 from absl import flags
 
@@ -29,27 +33,30 @@ def glyphs_dir(tmp_path_factory):
     return directory
 
 
-def shrink(config):
-    """A config whose model trains in a test: 12 classes, a network of a few thousand parameters."""
-    config.batch_size, config.eval.batch_size, config.total_epochs = 16, 16, 2
-    config.log_every_steps, config.checkpoint.every_steps, config.eval.every_epochs = 1, 3, 1
-    config.data.classes.first = 12
-    config.data.profile.ratio = 4.0
-    config.model.image.update({"width": 4, "output_dim": 16})
-    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 520})
-    config.optimizer.warmup_steps = 0
-    return config
+@pytest.fixture(scope="session")
+def small_config(glyphs_dir):
+    """Makes configs of a family whose model trains in a test: 12 classes, a network of a few thousand parameters."""
+
+    def make(family):
+        config = family.get_config("data=glyphs_lt")
+        config.batch_size, config.eval.batch_size, config.total_epochs = 16, 16, 2
+        config.log_every_steps, config.checkpoint.every_steps, config.eval.every_epochs = 1, 3, 1
+        config.data.data_dir = str(glyphs_dir)
+        config.data.classes.first = 12
+        config.data.profile.ratio = 4.0
+        config.model.image.update({"width": 4, "output_dim": 16})
+        config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 520})
+        config.optimizer.warmup_steps = 0
+        return config
+
+    return make
 
 
 @pytest.fixture
-def sup_config(glyphs_dir):
-    config = shrink(sup.get_config("data=glyphs_lt"))
-    config.data.data_dir = str(glyphs_dir)
-    return config
+def sup_config(small_config):
+    return small_config(sup)
 
 
 @pytest.fixture
-def clip_config(glyphs_dir):
-    config = shrink(clip.get_config("data=glyphs_lt"))
-    config.data.data_dir = str(glyphs_dir)
-    return config
+def clip_config(small_config):
+    return small_config(clip)

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from cliptail_jax.curation.templates import templates
 from cliptail_jax.errors import UserError
 
 
@@ -20,7 +19,7 @@ class Captions:
     templates: tuple[str, ...]  # () = no template
     class_names: tuple[str, ...]
     labels: Int[np.ndarray, "row"]
-    records: Int[np.ndarray, "row"]
+    records: Int[np.ndarray, "row"]  # ascending
     words: pa.Array | None  # each row's own words, '' where it has none
     seed: int
     resample: bool
@@ -31,14 +30,14 @@ class Captions:
         words = [""] * len(rows) if self.words is None else self.words.take(pa.array(rows)).to_pylist()
         if not self.templates:
             return words
-        drawn = self._drawn_templates(epoch if self.resample else 0)[rows]
+        drawn = self._drawn_templates(rows, epoch if self.resample else 0)
         texts = (self.templates[t].format(self.class_names[c]) for t, c in zip(drawn, self.labels[rows]))
         return [f"{text} {more}".strip() for text, more in zip(texts, words)]
 
-    def _drawn_templates(self, epoch: int) -> Int[np.ndarray, "row"]:
+    def _drawn_templates(self, rows: Int[np.ndarray, "some"], epoch: int) -> Int[np.ndarray, "some"]:
         if len(self.templates) == 1:
-            return np.zeros(len(self.records), np.int64)
-        return _draw(self.seed, epoch, len(self.templates), int(self.records.max()) + 1)[self.records]
+            return np.zeros(len(rows), np.int64)
+        return _draw(self.seed, epoch, len(self.templates), int(self.records[-1]) + 1)[self.records[rows]]
 
 
 @functools.lru_cache(maxsize=2)
@@ -59,7 +58,3 @@ def joined_words(metadata: pa.Table, fields: Sequence[str]) -> pa.Array | None:
     columns = [pc.fill_null(metadata[field].combine_chunks(), "") for field in fields]
     joined = pc.binary_join_element_wise(*columns, " ")
     return pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"\s+", " "))
-
-
-def template_set(name: str) -> tuple[str, ...]:
-    return templates(name) if name else ()

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.curation.captions import Captions, joined_words, template_set
+from cliptail_jax.curation.captions import Captions, joined_words
 from cliptail_jax.curation.profiles import profile_counts
+from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 
@@ -44,34 +46,38 @@ class Variant:
 
 
 def make_variant(source: Source, data: ConfigDict) -> Variant:
-    """The variant of `source` that the fields of `config.data` describe: classes, then profile, then scale."""
-    source_labels = source.metadata["label"].to_numpy()
+    """The variant of `source` that the fields of `config.data` describe: classes, captions, profile, then scale.
+
+    A record whose caption would be empty is left out, and counted, before the profile and the scale are imposed. Raises
+    UserError where a field asks for what the source does not have, or where no record is left.
+    """
     classes = select_classes(source.class_names, data.classes, data.seed)
-    new_label = np.full(len(source.class_names), -1)
+    new_label = np.full(len(source.class_names) + 1, -1)  # the last is for records without a label, which have -1
     new_label[classes] = np.arange(len(classes))
-    labels = new_label[source_labels]
+    labels = new_label[source.metadata["label"].to_numpy()]
     records = np.flatnonzero(labels >= 0)
+
+    words = joined_words(source.metadata, data.captions.words)
+    prompts = templates(data.captions.template) if data.captions.template else ()
+    dropped = 0
+    if words is not None and not prompts:
+        told = np.array(pc.not_equal(words, ""))[records]
+        dropped, records = int(np.sum(~told)), records[told]
+
     if data.profile.name:
         records = impose_profile(records, labels, len(classes), data)
     records = sample(records, data)
-
-    words = joined_words(source.metadata, data.captions.words)
-    templates = template_set(data.captions.template)
-    dropped = 0
-    if words is not None:
-        words = words.take(pa.array(records))
-        if not templates:
-            told = np.array(pa.compute.not_equal(words, ""))
-            dropped = int(np.sum(~told))
-            records, words = records[told], words.filter(pa.array(told))
     if not len(records):
         raise UserError(
-            f"the variant of '{source.name}' has no record: its classes, profile, n and fraction leave none"
+            f"the variant of '{source.name}' has no record: its classes, captions, profile, n and fraction leave none"
         )
+    labels = labels[records]
     names = tuple(source.class_names[c] for c in classes)
-    captions = Captions(templates, names, labels[records], records, words, data.seed, data.captions.resample)
-    has_captions = bool(templates) or words is not None
-    return Variant(source, records, labels[records], names, captions if has_captions else None, dropped)
+    captions = None
+    if words is not None or prompts:
+        words = None if words is None else words.take(pa.array(records))
+        captions = Captions(prompts, names, labels, records, words, data.seed, data.captions.resample)
+    return Variant(source, records, labels, names, captions, dropped)
 
 
 def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, "chosen"]:
@@ -86,8 +92,9 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
     if not classes.names:
         return np.arange(len(names))
     chosen = [_label(names, wanted) for wanted in classes.names]
-    if len(set(chosen)) < len(chosen):
-        raise UserError("data.classes.names lists a class twice")
+    labels, counts = np.unique(chosen, return_counts=True)
+    if counts.max() > 1:
+        raise UserError(f"data.classes.names lists class '{names[labels[counts.argmax()]]}' twice")
     return np.array(chosen)
 
 
@@ -108,9 +115,10 @@ def impose_profile(
     counts = profile_counts(
         data.profile.name, available, ratio=data.profile.ratio, exponent=data.profile.exponent, seed=data.seed
     )
+    by_class = np.split(records[np.argsort(of_records, kind="stable")], np.cumsum(available)[:-1])
     kept = [
-        np.random.default_rng([data.seed, c]).permutation(records[of_records == c])[: counts[c]]
-        for c in range(num_classes)
+        np.random.default_rng([data.seed, c]).permutation(of_class)[:count]
+        for c, (of_class, count) in enumerate(zip(by_class, counts))
     ]
     return np.sort(np.concatenate(kept))
 

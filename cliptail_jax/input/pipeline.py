@@ -6,8 +6,8 @@ processes or devices.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 
 import grain
 import numpy as np
@@ -19,6 +19,7 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import (
     Purpose,
+    RgbImage,
     UnreadableImageError,
     decode_image,
     eval_image,
@@ -48,7 +49,9 @@ def training_batches(
     [slot, context] with a tokenizer, and unreadable [any], the records that could not be decoded. Each epoch is shuffled
     anew; its last partial batch is filled up with masked slots.
     """
-    rows = grain.MapDataset.range(len(variant)).shuffle(seed=config.seed)
+    # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
+    seed = int(np.random.SeedSequence(config.seed).generate_state(1)[0])
+    rows = grain.MapDataset.range(len(variant)).shuffle(seed=seed)
     rows = rows.batch(config.batch_size, drop_remainder=config.data.drop_last, batch_fn=np.asarray)
     steps_per_epoch = num_steps_per_epoch(variant, config)
     load = LoadBatch(variant, config, tokenizer, slots, config.batch_size, steps_per_epoch, train=True)
@@ -84,6 +87,7 @@ class LoadBatch:
     batch_size: int
     steps_per_epoch: int
     train: bool
+    cache: dict[int, RgbImage | None] = dataclasses.field(default_factory=dict)  # decoded images by record
 
     def __call__(self, step: int, rows: Int[np.ndarray, "row"]) -> Batch:
         epoch = step // self.steps_per_epoch
@@ -98,7 +102,8 @@ class LoadBatch:
             "unreadable": records[filled & ~readable],
         }
         if self.tokenizer:
-            batch["tokens"] = self.tokenizer(self.variant.captions(rows, epoch))
+            captions = self.variant.captions(np.maximum(rows, 0), epoch)  # any caption will do for an empty slot
+            batch["tokens"] = self.tokenizer(captions)
         return batch
 
     def images(
@@ -106,54 +111,45 @@ class LoadBatch:
     ) -> tuple[UInt8[np.ndarray, "slot size size 3"], np.ndarray]:
         """The images of the filled slots as the model sees them, before normalisation, and which could be decoded."""
         data = self.config.data
-        size = data.image_size
-        images = np.zeros((len(records), size, size, 3), np.uint8)
+        images = np.zeros((len(records), data.image_size, data.image_size, 3), np.uint8)
         readable = np.ones(len(records), bool)
         used = np.flatnonzero(filled)
         for slot, decoded in zip(used, self.decoded(records[used])):
             if decoded is None:
                 readable[slot] = False
-            elif not self.train:
-                images[slot] = eval_image(decoded, size, data.eval_resize)
-            elif decoded.shape[:2] == (size, size) and tuple(data.crop_scale) == (1.0, 1.0):
-                images[slot] = decoded
             else:
-                rng = record_rng(self.config.seed, epoch, int(records[slot]), Purpose.CROP)
-                images[slot] = random_resized_crop(decoded, rng, data.crop_scale, size)
+                images[slot] = self.framed(decoded, int(records[slot]), epoch)
         if self.train and (data.shift or data.flip):
             uniforms = record_uniforms(self.config.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
             images = shift_and_flip(images, uniforms, data.shift, data.flip)
         return images, readable
 
-    def decoded(self, records: Int[np.ndarray, "record"]) -> list[np.ndarray | None]:
-        if self.config.data.cache:
-            return [self.cache[record] for record in records]
-        return decode(self.variant, records)
+    def framed(self, image: RgbImage, record: int, epoch: int) -> UInt8[np.ndarray, "size size 3"]:
+        """The part of an image that the model sees, at the model's size: drawn in training, else its centre."""
+        data = self.config.data
+        if not self.train:
+            return eval_image(image, data.image_size, data.eval_resize)
+        if image.shape[:2] == (data.image_size, data.image_size) and tuple(data.crop_scale) == (1.0, 1.0):
+            return image
+        rng = record_rng(self.config.seed, epoch, record, Purpose.CROP)
+        return random_resized_crop(image, rng, data.crop_scale, data.image_size)
 
-    @functools.cached_property
-    def cache(self) -> dict[int, np.ndarray | None]:
-        """Every record's decoded image, made at the first batch, in each worker its own."""
-        cache = {}
-        records = self.variant.records
-        starts = range(0, len(records), 1024)
-        for start in tqdm(starts, desc="decoding images", disable=None, leave=False):
-            some = records[start : start + 1024]
-            cache.update(zip(some.tolist(), decode(self.variant, some)))
-        return cache
-
-    def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name != "cache"}
+    def decoded(self, records: Int[np.ndarray, "record"]) -> Iterable[RgbImage | None]:
+        """Decoded images, None for one that cannot be read. With a cache each is decoded once, in each worker anew."""
+        if not self.config.data.cache:
+            return decode(self.variant, records)
+        new = [record for record in records.tolist() if record not in self.cache]
+        self.cache.update(zip(new, decode(self.variant, new)))
+        return [self.cache[record] for record in records.tolist()]
 
 
-def decode(variant: Variant, records: Int[np.ndarray, "record"]) -> list[np.ndarray | None]:
-    """Decoded images; None for one that cannot be read."""
-    images = []
+def decode(variant: Variant, records: Iterable[int]) -> Iterator[RgbImage | None]:
+    """Decoded images, None for one that cannot be read; one at a time, for a batch of photographs is large."""
     for encoded in variant.source.encoded_images(records):
         try:
-            images.append(decode_image(encoded))
+            yield decode_image(encoded)
         except UnreadableImageError:
-            images.append(None)
-    return images
+            yield None
 
 
 def spread(rows: Int[np.ndarray, "row"], size: int) -> Int[np.ndarray, "slot"]:
@@ -173,11 +169,11 @@ class UnreadableImages:
     def take_from(self, batch: Batch) -> None:
         """Takes the batch's `unreadable` records out of it, and into account."""
         source = self._variant.source
-        for record in set(batch.pop("unreadable").tolist()) - self._seen:
+        for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
             self._seen.add(record)
             share = len(self._seen) / len(self._variant)
             found = f"{len(self._seen)} of {len(self._variant)} images are unreadable, the last of them record {record}"
             where = f"of {source.name} ({source.split})"
             if share > self._allowed:
                 raise UserError(f"{found} {where}: more than data.max_unreadable={self._allowed}")
-            tqdm.write(f"warning: {found} {where}; it is left out")
+            tqdm.write(f"warning: {found} {where}; it is left out", file=sys.stderr)

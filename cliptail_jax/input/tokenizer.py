@@ -85,7 +85,9 @@ class Tokenizer:
     def save(self, path: str | os.PathLike) -> None:
         """Writes the merges and the context length as JSON: all that `load` needs for the same ids."""
         content = {"context_length": self.context_length, "merges": self._merges}
-        Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        partial = Path(path).with_suffix(".partial")  # other processes may read as soon as the path is there
+        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        partial.rename(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":

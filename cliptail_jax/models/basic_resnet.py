@@ -19,7 +19,7 @@ class BasicBlock(nnx.Module):
         self.conv1 = conv(inputs, outputs, 3, stride=stride, padding=1, dtype=dtype, rngs=rngs)
         self.bn1 = BatchNorm(outputs, group_size, dtype=dtype)
         self.conv2 = conv(outputs, outputs, 3, padding=1, dtype=dtype, rngs=rngs)
-        self.bn2 = BatchNorm(outputs, group_size, initial_scale=0, dtype=dtype)
+        self.bn2 = BatchNorm(outputs, group_size, dtype=dtype)
         if stride > 1 or inputs != outputs:
             projection = conv(inputs, outputs, 1, stride=stride, dtype=dtype, rngs=rngs)
             self.downsample = nnx.List([projection, BatchNorm(outputs, group_size, dtype=dtype)])

@@ -11,4 +11,4 @@ from configs.study.quickstart import four_runs
 
 
 def get_config(arg: str = ""):
-    return four_runs("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30, words=("superclass",))
+    return four_runs("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30, words=("superclass",), context_length=12)

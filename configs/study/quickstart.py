@@ -11,10 +11,10 @@ from configs import clip, sup
 
 
 def get_config(arg: str = ""):
-    return four_runs("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=7, words=("description",))
+    return four_runs("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=5, words=("tags",), context_length=16)
 
 
-def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...]) -> ConfigDict:
+def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...], context_length: int) -> ConfigDict:
     """SL, SL with a sampled vocabulary, CLIP on class names, CLIP on full captions; and what the study says of them."""
     data_dir, seed = FieldReference(""), FieldReference(0)
     runs = {
@@ -27,6 +27,7 @@ def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...]) -> C
     runs["clip_captions"].data.captions.template = "a+cname"
     runs["clip_captions"].data.captions.words = words
     runs["clip_captions"].eval.templates = "a+cname"
+    runs["clip_captions"].model.text.context_length = context_length
     for config in runs.values():
         config.total_epochs = epochs
         config.seed, config.data.data_dir = seed, data_dir
@@ -43,4 +44,5 @@ def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...]) -> C
         "caption_accuracy": dict(text="Class names alone leave CLIP more biased than full captions", statistic="corr_acc",
                                  higher="clip_names", lower="clip_captions"),
     }  # fmt: skip
+    runs, claims = ConfigDict(runs, sort_keys=False), ConfigDict(claims, sort_keys=False)  # in the report's order
     return ConfigDict(dict(title=title, data_dir=data_dir, seed=seed, runs=runs, claims=claims))

@@ -82,7 +82,9 @@ def test_further_classes_are_drawn_in_proportion_to_their_weights():
 
 
 def test_vocabulary_is_drawn_anew_with_each_key_and_apart_in_each_group():
-    draw = lambda key: np.array(sample(key, np.zeros(8, int), ALL, jnp.ones(100), size=50, group_size=4))
+    def draw(key):
+        return np.array(sample(key, np.zeros(8, int), ALL, jnp.ones(100), size=50, group_size=4))
+
     first, again, other = draw(jax.random.key(0)), draw(jax.random.key(0)), draw(jax.random.key(1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

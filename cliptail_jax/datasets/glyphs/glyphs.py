@@ -27,7 +27,7 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
         "image": png.getvalue(),
         "label": label,
         "title": title(character),
-        "tags": words.tags(character, style),
+        "tags": words.tags(character, style, rng),
         "description": words.description(character, style, DIFFICULTY),
     }
 

@@ -1,14 +1,17 @@
 """One picture of a character in words."""
 
+import numpy as np
+
 from cliptail_jax.datasets.glyphs.characters import class_name, script
 from cliptail_jax.datasets.glyphs.drawing import Difficulty, Style
 
 OFF_CENTRE_PIXELS = 1.5
 
 
-def tags(character: str, style: Style) -> str:
-    """Script, weight, slant and colour: 'greek, bold, oblique, red'."""
-    return ", ".join((script(character), style.face.weight, style.face.slant, style.ink))
+def tags(character: str, style: Style, rng: np.random.Generator) -> str:
+    """One to four of script, weight, slant and colour, in any order, as people tag: 'red, greek, bold'."""
+    all_tags = [script(character), style.face.weight, style.face.slant, style.ink]
+    return ", ".join(rng.permutation(all_tags)[: rng.integers(1, 5)])
 
 
 def size_word(size: float, difficulty: Difficulty) -> str:

@@ -1,0 +1,103 @@
+"""Evaluate a run on any sets, templates or class ranking, with the config that it was trained with:
+
+    python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
+        --config.eval.templates=openai80 --config.eval.neural_collapse
+
+Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does. Only the
+`eval` fields, where the data are and the mesh may differ from the run's own.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+
+from cliptail_jax import distributed, runs
+from cliptail_jax.checkpoints import newest_sound_step
+from cliptail_jax.configuration import validate
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation import make_evaluate
+from cliptail_jax.input.pipeline import num_steps_per_epoch
+from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.program import run_with_config
+from cliptail_jax.sharding import check_batch, make_mesh
+from cliptail_jax.state import TrainState, init_state
+from cliptail_jax.train import load_head, load_tokenizer, with_vocab_size
+
+
+def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
+    """The summaries, by set, of the run in `workdir` under `config.eval`; they and their arrays are written, too."""
+    validate(config)
+    check_run(config, workdir)
+    mesh = make_mesh(config.mesh)
+    check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+
+    class_names, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    tokenizer = None
+    if config.objective == "contrastive":
+        tokenizer = load_tokenizer(config, workdir / "tokenizer.json")
+        config = with_vocab_size(config, tokenizer.vocab_size)
+
+    steps_per_epoch = num_steps_per_epoch(range(frequency.sum()), config)
+    optimizer = make_optimizer(config, steps_per_epoch)
+    graphdef, state, shardings = init_state(config, optimizer, mesh, len(class_names), load_head(config))
+    state = restore_newest(workdir / "checkpoints", state, shardings)
+
+    evaluate_state = make_evaluate(config, workdir, mesh, graphdef, class_names, frequency, tokenizer)
+    epoch = int(state.step) / steps_per_epoch
+    summaries = evaluate_state(state, epoch)
+    if jax.process_index() == 0:
+        print(f"{workdir}, step {int(state.step):,} (epoch {epoch:g})\n\n{table(summaries)}")
+    return summaries
+
+
+def check_run(config: ConfigDict, workdir: Path) -> None:
+    """Raise a UserError unless `workdir` holds a run that `config` describes and there is a set to evaluate it on."""
+    if not config.eval.sets:
+        raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('cifar100:test',)\"")
+    if runs.read_config(workdir) is None:
+        raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
+    difference = runs.difference_to(workdir, config)
+    if difference:
+        raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
+
+
+def restore_newest(directory: Path, state: TrainState, shardings) -> TrainState:
+    """The newest sound checkpoint. Nothing in `directory` is changed: a training may be at work there."""
+    step = newest_sound_step(directory) if directory.exists() else -1
+    if step < 0:
+        raise UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
+    targets = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
+    with ocp.StandardCheckpointer() as checkpointer:  # a CheckpointManager would tidy up what it takes for left over
+        return checkpointer.restore(directory.absolute() / str(step) / "default", targets)
+
+
+def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """One line per number, with its 95 % interval where it has one, and one column per set."""
+    first, *_ = summaries.values()
+    keys = [key for key in first if key not in ("step", "epoch") and not key.endswith("_interval")]
+    rows = [["", *summaries], *([key, *(cell(summary, key) for summary in summaries.values())] for key in keys)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def cell(summary: Mapping[str, Any], key: str) -> str:
+    value = summary[key]
+    if key in ("top1", "top5", "head", "mid", "tail"):
+        return f"{value:.1f} %"
+    if f"{key}_interval" in summary:
+        low, high = summary[f"{key}_interval"]
+        return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main(config: ConfigDict, workdir: str) -> None:
+    distributed.initialize()
+    evaluate(config, Path(workdir))
+
+
+if __name__ == "__main__":
+    run_with_config(main)

@@ -1,0 +1,188 @@
+"""Images per second and core of the training input, beside a plain loop that does the same work image by image.
+
+    python scripts/benchmark/input_pipeline.py --images=DIR                      # JPEGs: crops of 0.9 to 1 at 224
+    python scripts/benchmark/input_pipeline.py --data=cifar100 --data_dir=DIR    # 32 px, cached: shifts of 4 and flips
+
+Prints one JSON line. Encoded images are in memory (of a folder the first 2,000), so no disk is measured; a cached set is
+decoded before the clock starts, on both sides. The plain loop is what one worker of torch's DataLoader does: with
+torchvision's transforms where torchvision is installed, else with Pillow alone. Both end at uint8 batches.
+
+`per_core` divides by the CPU time that was used, by all threads and workers, not by time on the clock: on a busy machine
+that is what repeats. `ratio` compares it.
+"""
+
+import argparse
+import io
+import json
+import math
+import multiprocessing
+import os
+import platform
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from absl import flags
+from ml_collections import ConfigDict
+from PIL import Image
+
+from cliptail_jax.configuration import base_config
+from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.input.pipeline import num_steps_per_epoch, training_batches
+
+MOST_FILES = 2000
+
+
+class Folder:
+    """A source of the images in a folder, one class for each folder that holds some."""
+
+    split = "train"
+
+    def __init__(self, root: Path):
+        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
+        files = files[:MOST_FILES]
+        self.name = str(root)
+        self.class_names = tuple(sorted({file.parent.name for file in files}))
+        labels = [self.class_names.index(file.parent.name) for file in files]
+        self.metadata = pa.table({"label": pa.array(labels, pa.int64())})
+        self._encoded = [file.read_bytes() for file in files]
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def encoded_images(self, records) -> list[bytes]:
+        return [self._encoded[record] for record in records]
+
+
+def make_config(args: argparse.Namespace) -> ConfigDict:
+    config = base_config()
+    config.total_epochs = 10**6  # the clock ends it
+    config.data.workers = args.workers
+    if args.images:
+        config.batch_size = 256
+        config.data.update(dict(image_size=224, crop_scale=(0.9, 1.0)))
+    else:
+        config.batch_size = 128
+        config.data.update(dict(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True))
+    return config
+
+
+def plain_batches(variant: Variant, config: ConfigDict, transform: Callable) -> Iterator[int]:
+    """Loads batches image by image, in random order; yields their sizes."""
+    encoded = variant.source.encoded_images(variant.records)
+    decoded = [decode(image) for image in encoded] if config.data.cache else None
+    while True:
+        order = np.random.permutation(len(variant))
+        for rows in np.split(order, range(config.batch_size, len(order), config.batch_size)):
+            images = [transform(decoded[row] if decoded else decode(encoded[row])) for row in rows]
+            yield len(np.stack(images))
+
+
+def decode(encoded: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(encoded)).convert("RGB")
+
+
+def plain_transform(data: ConfigDict) -> tuple[str, Callable[[Image.Image], np.ndarray]]:
+    """The augmentation of a config for one image, and the library that does it."""
+    try:
+        from torchvision import transforms
+    except ImportError:
+        return "pillow", lambda image: pillow_transform(image, data)
+    size = data.image_size
+    if data.shift:
+        steps = [transforms.RandomCrop(size, padding=data.shift, padding_mode="reflect")]
+    else:
+        bicubic = transforms.InterpolationMode.BICUBIC
+        steps = [transforms.RandomResizedCrop(size, scale=data.crop_scale, interpolation=bicubic)]
+    if data.flip:
+        steps.append(transforms.RandomHorizontalFlip())
+    return "torchvision", transforms.Compose([*steps, np.asarray])
+
+
+def pillow_transform(image: Image.Image, data: ConfigDict) -> np.ndarray:
+    if data.shift:
+        padded = np.pad(np.asarray(image), [(data.shift, data.shift), (data.shift, data.shift), (0, 0)], "reflect")
+        top, left = (random.randint(0, 2 * data.shift) for _ in range(2))
+        pixels = padded[top : top + image.height, left : left + image.width]
+    else:
+        area = image.width * image.height * random.uniform(*data.crop_scale)
+        aspect = math.exp(random.uniform(-1, 1) * math.log(4 / 3))
+        width, height = min(image.width, math.sqrt(area * aspect)), min(image.height, math.sqrt(area / aspect))
+        left, top = random.uniform(0, image.width - width), random.uniform(0, image.height - height)
+        crop = image.crop((round(left), round(top), round(left + width), round(top + height)))
+        pixels = np.asarray(crop.resize((data.image_size, data.image_size), Image.Resampling.BICUBIC))
+    return pixels[:, ::-1] if data.flip and random.random() < 0.5 else pixels
+
+
+def measure(batch_sizes: Iterator[int], seconds: float) -> dict[str, float]:
+    cpu, began, images = cpu_seconds(), time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        images += next(batch_sizes)
+    wall = time.perf_counter() - began
+    cpu = cpu_seconds() - cpu
+    return {"images_per_second": round(images / wall, 1), "per_core": round(images / cpu, 1)}
+
+
+def cpu_seconds() -> float:
+    """CPU time that this process, all its threads and its living children have used."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # utime and stime
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def machine() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--images", type=Path, help="a folder of images, at any depth")
+    what.add_argument("--data", help="a prepared data set of 32-pixel images, such as cifar100 or glyphs")
+    parser.add_argument("--data_dir", default="", help="where --data is prepared")
+    parser.add_argument("--workers", type=int, default=0, help="worker processes of the input; 0 = threads")
+    parser.add_argument("--seconds", type=float, default=20, help="how long each side runs")
+    args = parser.parse_args()
+    flags.FLAGS(["input_pipeline"])  # Grain's workers inherit absl's flags, and refuse unparsed ones
+
+    config = make_config(args)
+    source = Folder(args.images) if args.images else open_source(args.data, args.data_dir, "train")
+    variant = make_variant(source, config.data)
+    library, transform = plain_transform(config.data)
+    plain = plain_batches(variant, config, transform)
+    ours = (len(batch["images"]) for batch in training_batches(variant, config, None, 0, slice(None)))
+    sides = {}
+    for name, batch_sizes in (("ours", ours), ("plain", plain)):
+        # A cache is full after one epoch, which with several workers each has to see.
+        for _ in range(num_steps_per_epoch(variant, config) * max(args.workers, 1) if config.data.cache else 2):
+            next(batch_sizes)
+        sides[name] = measure(batch_sizes, args.seconds)
+        batch_sizes.close()
+    print(
+        json.dumps(
+            {
+                "benchmark": "input_pipeline",
+                "data": args.data or "folder",
+                "images": len(variant),
+                "size": config.data.image_size,
+                "batch_size": config.batch_size,
+                "workers": args.workers,
+                **sides["ours"],
+                "plain": {"library": library, **sides["plain"]},
+                "ratio": round(sides["ours"]["per_core"] / sides["plain"]["per_core"], 2),
+                "machine": machine(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

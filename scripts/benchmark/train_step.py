@@ -1,0 +1,127 @@
+"""Images per second, compile time and FLOPs of a config's training step, on a random batch: no data set is needed.
+
+    python scripts/benchmark/train_step.py --config=configs/sup.py:data=cifar100_lt
+    python scripts/benchmark/train_step.py --config=configs/clip.py:data=laionet --config.model.dtype=bfloat16 --classes=1000
+
+Prints one JSON line. FLOPs are what XLA counts in the compiled step, forward, backward and update (none with
+accumulate_steps > 1, whose loop it counts once). `utilization` is their share of the devices' bfloat16 peak, for the
+devices whose peak is known; a float32 step can't come close to it.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+from jax import numpy as jnp
+from ml_collections import ConfigDict, config_flags
+
+from cliptail_jax.configuration import validate
+from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
+from cliptail_jax.state import init_state
+from cliptail_jax.step import make_train_step
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
+CLASSES = flags.DEFINE_integer("classes", 100, "How many classes the random labels have")
+SECONDS = flags.DEFINE_float("seconds", 10, "For how long steps are timed, about")
+
+# Peak dense bfloat16 TFLOP/s by the start of JAX's device kind, the first that fits. Sources: the "TPU versions" pages of
+# cloud.google.com/tpu/docs (per chip), and NVIDIA's data sheets of A100, H100 and H200 (without sparsity).
+PEAK_TFLOPS = {
+    "TPU v4": 275,
+    "TPU v5 lite": 197,
+    "TPU v5e": 197,
+    "TPU v5": 459,
+    "TPU v6": 918,
+    "NVIDIA A100": 312,
+    "NVIDIA H100 PCIe": 756,
+    "NVIDIA H100": 989,
+    "NVIDIA H200": 989,
+}
+
+
+def random_batch(config: ConfigDict, classes: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    size, image_size, text = config.batch_size, config.data.image_size, config.model.text
+    batch = {
+        "images": rng.integers(0, 256, (size, image_size, image_size, 3), np.uint8),
+        "labels": rng.integers(0, classes, size, np.int32),
+        "mask": np.ones(size, bool),
+    }
+    if config.objective == "contrastive":
+        batch["tokens"] = rng.integers(0, text.vocab_size, (size, text.context_length), np.int32)
+    return batch
+
+
+def main(_) -> None:
+    logging.set_verbosity(logging.WARNING)
+    config, classes = CONFIG.value, CLASSES.value
+    validate(config)
+    mesh = make_mesh(config.mesh)
+    check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
+    optimizer = make_optimizer(config, steps_per_epoch=1000)
+    graphdef, state, shardings = init_state(config, optimizer, mesh, classes)
+    train_step = jax.jit(
+        make_train_step(graphdef, optimizer, config, jnp.ones(classes), mesh.size),
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
+    )
+    batch = to_devices(mesh, random_batch(config, classes))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trainable))
+
+    began = time.perf_counter()
+    train_step = train_step.lower(state, batch).compile()
+    compile_seconds = time.perf_counter() - began
+
+    def run(state, steps: int):
+        began = time.perf_counter()
+        for _ in range(steps):
+            state, _ = train_step(state, batch)
+        jax.block_until_ready(state.step)
+        return state, time.perf_counter() - began
+
+    state, _ = run(state, 2)
+    state, of_two = run(state, 2)
+    steps = max(1, round(SECONDS.value / of_two * 2))
+    state, seconds = run(state, steps)
+
+    images_per_second = steps * config.batch_size / seconds
+    report = {
+        "benchmark": "train_step",
+        "config": {
+            "objective": config.objective,
+            "model": config.model.image.name,
+            "parameters": parameters,
+            "dtype": config.model.dtype,
+            "image_size": config.data.image_size,
+            "batch_size": config.batch_size,
+            "accumulate_steps": config.accumulate_steps,
+            "vocabulary": config.vocabulary.size,
+        },
+        "images_per_second": round(images_per_second, 1),
+        "milliseconds_per_step": round(1000 * seconds / steps, 2),
+        "steps": steps,
+        "compile_seconds": round(compile_seconds, 2),
+    }
+    kind = jax.devices()[0].device_kind
+    if config.accumulate_steps == 1:
+        flops_per_image = train_step.cost_analysis()["flops"] * mesh.size / config.batch_size  # XLA counts one device's
+        report["flops_per_image"] = round(flops_per_image)
+        report["tflops_per_second"] = round(flops_per_image * images_per_second / 1e12, 4)
+        peak = next((peak for start, peak in PEAK_TFLOPS.items() if kind.startswith(start)), None)
+        if peak:
+            report["utilization"] = round(flops_per_image * images_per_second / 1e12 / (peak * mesh.size), 4)
+    report |= {"device": kind, "devices": mesh.size, "cores": len(os.sched_getaffinity(0)), "jax": jax.__version__}
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))  # configs/ is not installed with the package
+    flags.mark_flag_as_required("config")
+    app.run(main)

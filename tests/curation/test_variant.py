@@ -1,0 +1,363 @@
+"""Variants of a source that exists only as metadata: 200 records of six classes, one of them empty."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.configuration import base_config
+from cliptail_jax.curation.profiles import exponential, zipf
+from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.correlation import bootstrap_interval, spearman
+from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
+EEL = 4  # the class without records
+LABELS = np.resize([0, 1, 0, 2, 5, 0, 1, 3, 0, 2], 200)  # 80, 40, 40, 20, 0, 20 records
+
+
+def make_source(labels=LABELS, names=NAMES, **texts):
+    number = range(len(labels))
+    texts = {
+        "title": [f"title {i}" for i in number],
+        "tags": [None if i % 4 == 0 else f"tag{i}" for i in number],
+    } | texts
+    table = pa.table({"label": np.asarray(labels), "size": np.asarray(number), **texts})
+    return SimpleNamespace(name="zoo", class_names=tuple(names), metadata=table)
+
+
+SOURCE = make_source()
+
+
+def variant_of(source=SOURCE, **fields):
+    data = base_config().data
+    data.update(fields)
+    return make_variant(source, data)
+
+
+def long_tailed():
+    """What a fresh process is asked for too."""
+    return variant_of(
+        profile={"name": "exponential", "ratio": 5.0}, captions={"template": "openai80", "words": ("tags",)}
+    )
+
+
+# Classes
+
+
+def test_everything_is_the_default():
+    variant = variant_of()
+    np.testing.assert_array_equal(variant.records, np.arange(200))
+    np.testing.assert_array_equal(variant.labels, LABELS)
+    assert variant.class_names == NAMES
+    assert variant.captions is None and variant.dropped_without_caption == 0
+
+
+@pytest.mark.parametrize("names", [("fox", "ant", "cat"), (5, 0, 2), ("fox", 0, "cat")])
+def test_listed_classes_are_labelled_in_the_order_of_the_list(names):
+    variant = variant_of(classes={"names": names})
+    assert variant.class_names == ("fox", "ant", "cat")
+    np.testing.assert_array_equal(variant.records, np.flatnonzero(np.isin(LABELS, [5, 0, 2])))
+    np.testing.assert_array_equal(np.array([5, 0, 2])[variant.labels], LABELS[variant.records])
+
+
+def test_first_classes_are_the_first_labels():
+    variant = variant_of(classes={"first": 2})
+    assert variant.class_names == ("ant", "bee")
+    np.testing.assert_array_equal(variant.records, np.flatnonzero(LABELS < 2))
+
+
+def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
+    names = [str(label) for label in range(50)]
+    source = make_source(np.arange(50), names)
+    few, same, more, other = (
+        variant_of(source, classes={"random": k}, seed=seed).class_names
+        for k, seed in [(8, 1), (8, 1), (20, 1), (8, 2)]
+    )
+    assert few == same != other
+    assert len(few) == len(set(few)) == 8
+    assert list(few) == sorted(few, key=int)
+    assert set(few) < set(more)
+    assert set(few) != set(names[:8])
+
+
+def test_records_without_a_label_belong_to_no_class():
+    variant = variant_of(make_source(np.where(np.arange(200) < 150, LABELS, -1)))
+    np.testing.assert_array_equal(variant.records, np.arange(150))
+
+
+def test_unknown_class_is_an_error():
+    with pytest.raises(UserError, match="names has 'gnu', which is no class of the source"):
+        variant_of(classes={"names": ("ant", "gnu")})
+    with pytest.raises(UserError, match="names has 6, which is no class"):
+        variant_of(classes={"names": (0, 6)})
+
+
+@pytest.mark.parametrize("names", [("ant", "bee", "ant"), ("bee", 0, "ant")])
+def test_class_listed_twice_is_an_error(names):
+    with pytest.raises(UserError, match="lists class 'ant' twice"):
+        variant_of(classes={"names": names})
+
+
+@pytest.mark.parametrize("key", ["first", "random"])
+def test_more_classes_than_there_are_is_an_error(key):
+    with pytest.raises(UserError, match=f"data.classes.{key}=7, but the source has 6 classes"):
+        variant_of(classes={key: 7})
+
+
+# Scale
+
+
+def test_n_and_fraction_are_sizes():
+    assert len(variant_of(n=37)) == 37
+    assert len(variant_of(fraction=0.25)) == 50
+    assert len(variant_of(n=30, classes={"names": ("ant",)})) == 30
+    assert len(variant_of(fraction=0.25, classes={"names": ("ant",)})) == 20
+
+
+def test_sample_is_drawn_from_all_records_by_the_seed():
+    """Uniformly: over 60 seeds every record is drawn, and each about as often."""
+    draws = [variant_of(n=100, seed=seed).records for seed in range(60)]
+    assert not np.array_equal(draws[0], draws[1])
+    times = np.bincount(np.concatenate(draws), minlength=200)
+    assert times.min() > 10 and times.max() < 50  # mean 30, standard deviation 3.9
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(0, 9))
+def test_smaller_samples_lie_in_larger_ones(n, m, seed):
+    small, large = (variant_of(n=size, seed=seed) for size in sorted((n, m)))
+    assert set(small.records) <= set(large.records)
+    assert np.all(np.diff(small.records) > 0)
+    np.testing.assert_array_equal(small.labels, LABELS[small.records])
+    fraction = variant_of(fraction=n / 200, seed=seed)
+    np.testing.assert_array_equal(fraction.records, variant_of(n=n, seed=seed).records)
+
+
+def test_n_larger_than_what_is_left_is_an_error():
+    with pytest.raises(UserError, match="data.n=81 is larger than the 80 records"):
+        variant_of(n=81, classes={"names": ("ant",)})
+
+
+# Profiles
+
+
+def balanced(classes=20, each=60):
+    return make_source(np.arange(classes * each) % classes, [f"class {c}" for c in range(classes)])
+
+
+@pytest.mark.parametrize(
+    ("profile", "sizes"),
+    [
+        ({"name": "exponential", "ratio": 30.0}, exponential(20, 60, 30)),
+        ({"name": "zipf", "exponent": 0.7}, zipf(20, 60, 0.7)),
+    ],
+)
+def test_profile_sets_how_many_records_each_class_keeps(profile, sizes):
+    variant = variant_of(balanced(), profile=profile)
+    np.testing.assert_array_equal(np.sort(variant.class_frequency)[::-1], sizes)
+    np.testing.assert_array_equal(variant.labels, variant.records % 20)
+    assert np.all(np.diff(variant.records) > 0)
+
+
+def test_profiles_class_order_is_permuted_by_the_seed():
+    a, again, b = (variant_of(balanced(), profile={"name": "zipf"}, seed=seed).class_frequency for seed in (0, 0, 1))
+    np.testing.assert_array_equal(a, again)
+    assert not np.array_equal(a, b)
+    assert np.any(np.diff(a) > 0)
+
+
+def test_steeper_profile_keeps_a_part_of_what_a_flatter_one_keeps():
+    flat, steep = (variant_of(balanced(), profile={"name": "exponential", "ratio": r}) for r in (5.0, 60.0))
+    assert set(steep.records) < set(flat.records)
+
+
+def test_kept_records_are_drawn_from_the_whole_class():
+    variant = variant_of(balanced(2, 1000), profile={"name": "exponential", "ratio": 10.0})
+    tail = variant.records[variant.labels == variant.class_frequency.argmin()]
+    assert len(tail) == 100
+    assert tail.min() < 200 and tail.max() > 1800  # the first hundred of the class end at record 200
+
+
+def test_profile_is_imposed_on_the_chosen_classes_before_the_scale():
+    variant = variant_of(balanced(), classes={"first": 5}, profile={"name": "exponential", "ratio": 6.0}, fraction=0.5)
+    assert len(variant) == round(exponential(5, 60, 6).sum() / 2)
+    assert np.all(variant.class_frequency > 0) and len(variant.class_frequency) == 5
+
+
+def test_cifar100_with_ratio_100_has_10847_images():
+    if not (SHARED / "tfds" / "cifar100").is_dir():
+        pytest.skip("no prepared CIFAR-100 beside the checkout")
+    source = open_source("cifar100", str(SHARED / "tfds"), "train")
+    variant = variant_of(source, profile={"name": "exponential", "ratio": 100.0})
+    assert len(variant) == 10_847
+    assert sorted(variant.class_frequency)[:: len(source.class_names) - 1] == [5, 500]
+    np.testing.assert_array_equal(variant.labels, source.metadata["label"].to_numpy()[variant.records])
+
+
+# Captions
+
+
+def test_caption_is_the_template_around_the_class_name_then_the_words():
+    data = {"template": "photo", "words": ("title", "tags")}
+    variant = variant_of(classes={"names": ("fox", "ant")}, captions=data)
+    rows = [variant.records.tolist().index(record) for record in (14, 8, 5)]
+    assert variant.captions(rows, epoch=0) == [
+        "a photo of a fox. title 14 tag14",
+        "a photo of a ant. title 8",  # no tags
+        "a photo of a ant. title 5 tag5",
+    ]
+    assert variant.dropped_without_caption == 0
+
+
+def test_records_without_a_caption_are_dropped_and_counted_before_the_scale_is_imposed():
+    variant = variant_of(captions={"words": ("tags",)})
+    assert variant.dropped_without_caption == 50
+    np.testing.assert_array_equal(variant.records, np.flatnonzero(np.arange(200) % 4))
+    np.testing.assert_array_equal(variant.labels, LABELS[variant.records])
+    assert variant.captions(range(len(variant)), 0) == [f"tag{record}" for record in variant.records]
+
+    of_bees = variant_of(classes={"names": ("bee",)}, captions={"words": ("tags",)})
+    assert of_bees.dropped_without_caption == np.sum(np.arange(200)[LABELS == 1] % 4 == 0)
+    sample = variant_of(n=120, captions={"words": ("tags",)})
+    assert len(sample) == 120 and np.all(sample.records % 4)
+
+
+def test_caption_field_that_the_source_lacks_is_an_error_that_lists_what_it_has():
+    with pytest.raises(UserError, match="'description', which the source lacks; it has title, tags$"):
+        variant_of(captions={"words": ("title", "description")})
+    with pytest.raises(UserError, match="'size', which the source lacks"):  # there, but no text
+        variant_of(captions={"words": ("size",)})
+    bare = SimpleNamespace(name="bare", class_names=NAMES, metadata=pa.table({"label": LABELS}))
+    with pytest.raises(UserError, match="it has no text fields"):
+        variant_of(bare, captions={"words": ("title",)})
+
+
+def test_unknown_template_set_is_an_error():
+    with pytest.raises(UserError, match="unknown template set 'openai8'"):
+        variant_of(captions={"template": "openai8"})
+
+
+# Fingerprints
+
+
+def test_fingerprint_is_sha256_of_records_labels_and_captions():
+    variant = variant_of(classes={"names": ("fox", "dog")}, captions={"template": "photo"})
+    digest = hashlib.sha256()
+    for record in np.flatnonzero(np.isin(LABELS, [5, 3])).tolist():
+        digest.update(record.to_bytes(8, "little"))
+    labels = LABELS[np.isin(LABELS, [5, 3])]
+    for label in labels.tolist():
+        digest.update({5: 0, 3: 1}[label].to_bytes(8, "little"))
+    for label in labels.tolist():
+        digest.update(f"a photo of a {NAMES[label]}.\n".encode())
+    assert variant.fingerprint() == digest.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("fields", "digest"),
+    [
+        ({"n": 50}, "bcfe779f7982daddc229a9369cdc6b81ac2b39ffd6f8d88df2e4e3a5e594b90e"),
+        (
+            {"captions": {"words": ("tags", "title")}, "fraction": 0.3},
+            "dfd82d0b0b72ab1c657401886da579d1e720420a2874ea646ae8d2232f5721df",
+        ),
+        (
+            {"profile": {"name": "zipf"}, "captions": {"template": "simple"}, "seed": 3},
+            "ce8e5ed350dce52033149f954423c30657b6b908e35281f92d2f408738e4e772",
+        ),
+    ],
+)
+def test_variants_are_what_they_always_were(fields, digest):
+    assert variant_of(**fields).fingerprint() == digest
+
+
+def test_fingerprint_changes_with_whatever_changes_the_variant():
+    simple = {"captions": {"template": "simple"}}
+    changed = [
+        simple,
+        simple | {"seed": 1},  # other templates
+        simple | {"n": 199},  # other records
+        simple | {"classes": {"names": NAMES[::-1]}},  # other labels
+        {"captions": {"template": "photo"}},
+        {"captions": {"template": "simple", "words": ("title",)}},
+        {},
+        {"classes": {"names": NAMES[::-1]}},
+    ]
+    assert len({variant_of(**fields).fingerprint() for fields in changed}) == len(changed)
+    titles = [f"title {i}" for i in range(199)] + ["another"]
+    words = {"captions": {"words": ("title",)}}
+    assert variant_of(make_source(title=titles), **words).fingerprint() != variant_of(**words).fingerprint()
+
+
+def test_fingerprint_does_not_depend_on_how_many_captions_are_made_at_once(monkeypatch):
+    """More records than fit in one piece."""
+    source = make_source(np.resize(LABELS, 70_000))
+    variant = variant_of(source, captions={"template": "simple"})
+    captions = "".join(f"{caption}\n" for caption in variant.captions(range(70_000), 0))
+    numbers = variant.records.astype("<i8").tobytes() + variant.labels.astype("<i8").tobytes()
+    assert variant.fingerprint() == hashlib.sha256(numbers + captions.encode()).hexdigest()
+
+
+def test_another_process_has_the_same_variant():
+    here = Path(__file__)
+    path = os.pathsep.join([str(here.parents[2]), str(here.parent)])
+    ask = "import test_variant; print(test_variant.long_tailed().fingerprint())"
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": "7"}
+    printed = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == long_tailed().fingerprint()
+
+
+# Empty classes
+
+
+def test_empty_class_counts_as_frequency_0_and_breaks_nothing():
+    variant = variant_of(captions={"template": "openai80"})
+    frequency = variant.class_frequency
+    assert frequency.tolist() == [80, 40, 40, 20, 0, 20]
+    assert not any("eel" in caption for caption in variant.captions(range(200), 0))
+
+    accuracy = np.array([0.9, 0.6, 0.5, 0.3, 0.1, 0.2])
+    assert spearman(frequency, accuracy) > 0.9
+    assert np.isfinite(bootstrap_interval(frequency, accuracy)).all()
+
+    for sampling, weight in (("uniform", 1), ("linear", 0), ("sqrt", 0)):
+        weights = sampling_weights(frequency, sampling)
+        assert weights[EEL] == weight and np.isfinite(weights).all()
+        sampled = sample_vocabulary(jax.random.key(0), np.array([1]), np.array([True]), weights, size=6, group_size=0)
+        assert sampled.sum() == (6 if weight else 5)
+
+
+def test_empty_class_passes_through_every_selection():
+    assert variant_of(classes={"names": ("eel", "bee")}).class_frequency.tolist() == [0, 40]
+    for name in ("exponential", "zipf"):
+        variant = variant_of(profile={"name": name, "ratio": 2.0, "exponent": 0.1}, n=60)
+        assert variant.class_frequency[EEL] == 0 and len(variant) == 60
+    steep = variant_of(balanced(10, 8), profile={"name": "zipf", "exponent": 2.0})
+    assert np.sum(steep.class_frequency == 0) == 8 and len(steep.class_names) == 10
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"classes": {"names": ("eel",)}},
+        {"classes": {"names": ("eel",)}, "profile": {"name": "exponential"}},
+        {"fraction": 0.001},
+        {"captions": {"words": ("tags",)}, "source": make_source(tags=[""] * 200)},
+    ],
+)
+def test_variant_without_any_record_is_an_error(fields):
+    with pytest.raises(UserError, match="variant of 'zoo' has no record"):
+        variant_of(**fields)

@@ -1,0 +1,350 @@
+"""The numbers and files of an evaluation, in training and alone, against a plain evaluation of the same weights."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+from flax import nnx
+
+from cliptail_jax import runs
+from cliptail_jax.curation.templates import templates
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate, restore_newest, table
+from cliptail_jax.evaluation import evaluation_variant, ranking_frequency, summarize, zero_shot_head
+from cliptail_jax.input import pipeline
+from cliptail_jax.input.images import UnreadableImageError, normalize
+from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.metrics.neural_collapse import neural_collapse
+from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.state import init_state
+from cliptail_jax.train import train, with_vocab_size
+from configs import clip, sup
+
+CLASSES, EXAMPLES = 12, 24
+NUMBERS = {"step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"}
+INTERVALS = {"corr_acc_interval", "corr_pred_interval", "corr_acc_pred_interval"}
+ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail"}
+COLLAPSE = {
+    "within_class_similarity", "nc1", "nc2_mean", "nc2_nearest", "nc2_head_mean", "nc2_head_nearest"
+}  # fmt: skip
+
+
+def tiny(config, glyphs_dir):
+    """12 of the glyphs, the rarest three without a training image, and four steps of training (three of CLIP)."""
+    config.data.data_dir = str(glyphs_dir)
+    config.data.classes.first = CLASSES
+    config.data.profile.ratio = 16.0
+    config.data.max_unreadable = 0.1
+    config.total_epochs, config.batch_size, config.eval.batch_size, config.checkpoint.every_steps = 1, 8, 16, 1
+    config.model.image.update({"width": 4, "output_dim": 16})
+    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 520})
+    return config
+
+
+@pytest.fixture(scope="module")
+def sl_run(glyphs_dir, tmp_path_factory):
+    config = tiny(sup.get_config("data=glyphs_lt"), glyphs_dir)
+    config.eval.neural_collapse = True
+    workdir = tmp_path_factory.mktemp("runs") / "sl"
+    train(config, workdir)
+    return config, workdir
+
+
+@pytest.fixture(scope="module")
+def clip_run(glyphs_dir, tmp_path_factory):
+    config = tiny(clip.get_config("data=glyphs_lt"), glyphs_dir)
+    config.optimizer.warmup_steps = 0
+    config.eval.templates = "simple"
+    workdir = tmp_path_factory.mktemp("runs") / "clip"
+    train(config, workdir)
+    return config, workdir
+
+
+def evaluation_files(workdir):
+    """The lines and the arrays of the run's one evaluation set."""
+    directory = workdir / "eval" / "glyphs_test"
+    lines = [json.loads(line) for line in (directory / "summary.jsonl").read_text().splitlines()]
+    return lines, dict(np.load(directory / "latest.npz"))
+
+
+def trained_model(config, workdir):
+    if config.objective == "contrastive":
+        config = with_vocab_size(config, Tokenizer.load(workdir / "tokenizer.json").vocab_size)
+    graphdef, state, shardings = init_state(config, make_optimizer(config, 3), make_mesh(config.mesh), CLASSES)
+    state = restore_newest(workdir / "checkpoints", state, shardings)
+    return nnx.merge(graphdef, *jax.device_get(state.parts()), copy=True)
+
+
+def plain_features(config, workdir):
+    """Image features, labels, and the class vectors, without any of the evaluation's batching."""
+    model = trained_model(config, workdir)
+    source = open_source("glyphs", config.data.data_dir, "test")
+    labels = source.metadata["label"].to_numpy()
+    records = np.flatnonzero(labels < CLASSES)
+    images = [np.array(PIL.Image.open(io.BytesIO(i))) for i in source.encoded_images(records)]
+    features = jax.jit(lambda images: model.encode_image(normalize(images)))(np.stack(images))
+    if config.objective == "supervised":
+        return np.asarray(features), labels[records], np.asarray(model.head[...])
+    tokenizer = Tokenizer.load(workdir / "tokenizer.json")
+    encode_text = jax.jit(model.encode_text)
+    head = []
+    for name in source.class_names[:CLASSES]:
+        texts = np.asarray(encode_text(tokenizer([t.format(name) for t in templates(config.eval.templates)])))
+        mean = np.mean([text / np.linalg.norm(text) for text in texts], axis=0)
+        head.append(mean / np.linalg.norm(mean))
+    return np.asarray(features), labels[records], np.array(head)
+
+
+@pytest.mark.parametrize("name", ["sl_run", "clip_run"])
+def test_counts_equal_a_plain_evaluation_of_the_saved_weights(name, request):
+    """Also: 24 examples in batches of 16 are 24 examples, and a zero-shot head is the mean of unit template embeddings."""
+    config, workdir = request.getfixturevalue(name)
+    features, labels, head = plain_features(config, workdir)
+    cosines = (features / np.linalg.norm(features, axis=1, keepdims=True)) @ (
+        head / np.linalg.norm(head, axis=1, keepdims=True)
+    ).T
+    confusion = np.zeros((CLASSES, CLASSES), int)
+    np.add.at(confusion, (labels, cosines.argmax(1)), 1)
+    top5 = np.mean([label in np.argsort(-row)[:5] for label, row in zip(labels, cosines)])
+
+    (line,), arrays = evaluation_files(workdir)
+    np.testing.assert_array_equal(arrays["confusion"], confusion)
+    assert confusion.sum() == line["examples"] == EXAMPLES
+    assert line["top1"] == pytest.approx(100 * np.trace(confusion) / EXAMPLES)
+    assert line["top5"] == pytest.approx(100 * top5)
+
+
+@pytest.mark.parametrize("name", ["sl_run", "clip_run"])
+def test_run_files_hold_what_the_design_lists(name, request):
+    config, workdir = request.getfixturevalue(name)
+    (line,), arrays = evaluation_files(workdir)
+    collapse = COLLAPSE if config.eval.neural_collapse else set()
+    correlations = {f"corr_{c}{of}{i}" for c in collapse for of in ("", "_acc") for i in ("", "_interval")}
+    settings = {"templates"} if config.objective == "contrastive" else set()
+    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | settings
+    assert set(arrays) == ARRAYS | collapse
+    assert arrays["confusion"].dtype == np.int64 and arrays["confusion"].shape == (CLASSES, CLASSES)
+    assert {arrays[key].shape for key in collapse | {"per_class_accuracy", "per_class_predictions"}} == {(CLASSES,)}
+    assert line["step"] == {"sl_run": 4, "clip_run": 3}[name] and line["epoch"] == 1
+    accuracy = arrays["per_class_accuracy"]
+    np.testing.assert_allclose(accuracy, np.diag(arrays["confusion"]) / arrays["confusion"].sum(1))
+    np.testing.assert_array_equal(arrays["per_class_predictions"], arrays["confusion"].sum(0))
+    _, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    for part in ("head", "mid", "tail"):
+        assert line[part] == pytest.approx(100 * accuracy[arrays[part]].mean())
+    assert frequency[arrays["head"]].min() >= frequency[arrays["mid"]].max()
+    assert frequency[arrays["mid"]].min() >= frequency[arrays["tail"]].max()
+
+
+def test_classes_without_training_images_are_evaluated_like_any_other(sl_run):
+    _, workdir = sl_run
+    names, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    (line,), arrays = evaluation_files(workdir)
+    assert len(names) == CLASSES and np.sum(frequency == 0) == 3
+    assert np.isfinite(arrays["per_class_accuracy"]).all()
+    assert -1 <= line["corr_pred"] <= 1 and len(line["corr_pred_interval"]) == 2
+
+
+def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
+    features, labels, head = plain_features(*sl_run)
+    (line,), arrays = evaluation_files(sl_run[1])
+    for name, expected in neural_collapse(features, labels, CLASSES, head)._asdict().items():
+        np.testing.assert_allclose(arrays[name], expected, rtol=2e-3, err_msg=name)
+        assert line[name] == pytest.approx(arrays[name].mean())
+
+
+def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_path, capsys):
+    config, workdir = copied(sl_run, tmp_path)
+    (before,), arrays_before = evaluation_files(workdir)
+    config.eval.batch_size = 24
+    summary = evaluate(config, workdir)["glyphs:test"]
+    (unchanged, line), arrays = evaluation_files(workdir)
+    assert unchanged == before and line.keys() == before.keys()
+    for key in NUMBERS:
+        assert line[key] == pytest.approx(before[key]) == pytest.approx(summary[key])
+    np.testing.assert_array_equal(arrays["confusion"], arrays_before["confusion"])
+    printed = capsys.readouterr().out
+    assert "step 4 (epoch 1)" in printed and table({"glyphs:test": summary}) in printed
+
+
+def test_other_templates_and_another_ranking(clip_run, tmp_path):
+    config, workdir = copied(clip_run, tmp_path)
+    names, _ = runs.read_frequency(workdir / "class_frequency.tsv")
+    ranked = ["Something else", *names[::-1]]  # the last class is the most frequent, in a table of another order
+    rank_by = tmp_path / "other.tsv"
+    rank_by.write_text("".join(f"{name.upper().replace(' ', '_')}\t{100 - i}\n" for i, name in enumerate(ranked)))
+    config.eval.update({"templates": "cname", "rank_by": str(rank_by), "head_classes": 2, "tail_classes": 5})
+    evaluate(config, workdir)
+    (_, line), arrays = evaluation_files(workdir)
+    assert line["templates"] == "cname" and line["rank_by"] == str(rank_by)
+    assert arrays["head"].tolist() == [11, 10] and arrays["tail"].tolist() == [4, 3, 2, 1, 0]
+    assert line["tail"] == pytest.approx(100 * arrays["per_class_accuracy"][:5].mean())
+
+    features, labels, head = plain_features(config, workdir)
+    predicted = np.argmax(features @ head.T, 1)
+    np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=CLASSES))
+
+
+def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypatch, capsys):
+    """And a damaged checkpoint is passed over, but left where it is: a training may be at work there."""
+    config, workdir = copied(sl_run, tmp_path)
+    decode, calls = pipeline.decode_image, []
+
+    def second_is_broken(encoded):
+        calls.append(encoded)
+        if len(calls) == 2:
+            raise UnreadableImageError("broken")
+        return decode(encoded)
+
+    monkeypatch.setattr(pipeline, "decode_image", second_is_broken)
+    checkpoints = workdir / "checkpoints"
+    largest = max((checkpoints / "4").rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    unfinished = checkpoints / "5.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    config.eval.neural_collapse = False
+
+    summary = evaluate(config, workdir)["glyphs:test"]
+    _, arrays = evaluation_files(workdir)
+    assert summary["examples"] == arrays["confusion"].sum() == EXAMPLES - 1
+    assert not COLLAPSE & (set(arrays) | set(summary))
+    assert "1 of 24 images are unreadable" in capsys.readouterr().err
+    assert summary["step"] == 3
+    assert largest.exists() and unfinished.exists()
+
+
+def copied(run, directory):
+    config, workdir = run
+    return config.copy_and_resolve_references(), shutil.copytree(workdir, directory / "run")
+
+
+def test_evaluation_refuses_what_is_not_its_run(sl_run, tmp_path):
+    config, workdir = copied(sl_run, tmp_path)
+    with pytest.raises(UserError, match="there is no run in .*elsewhere"):
+        evaluate(config, tmp_path / "elsewhere")
+    config.optimizer.learning_rate = 3.0
+    with pytest.raises(UserError, match=r"another config \(optimizer.learning_rate=0.1 not 3.0\)"):
+        evaluate(config, workdir)
+    config.optimizer.learning_rate = 0.1
+    config.eval.sets = ()
+    with pytest.raises(UserError, match="eval.sets is empty"):
+        evaluate(config, workdir)
+    config.eval.sets = ("glyphs:test",)
+    for manifest in (workdir / "checkpoints").glob("*.json"):
+        manifest.unlink()
+    with pytest.raises(UserError, match="no sound checkpoint"):
+        evaluate(config, workdir)
+    shutil.rmtree(workdir / "checkpoints")
+    with pytest.raises(UserError, match="no sound checkpoint"):
+        evaluate(config, workdir)
+
+
+def test_command_ends_in_one_line_on_a_users_mistake(tmp_path, glyphs_dir):
+    command = [sys.executable, "-m", "cliptail_jax.evaluate", "--config=configs/sup.py", f"--workdir={tmp_path}"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(f"error: there is no run in {tmp_path}")
+    assert "Traceback" not in result.stderr
+
+
+def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup_config):
+    source = open_source("glyphs", sup_config.data.data_dir, "test")
+    names = (source.class_names[70], source.class_names[5])
+    variant = evaluation_variant("glyphs:test", sup_config, names)
+    assert variant.class_names == names
+    expected = {70: 0, 5: 1}
+    of_source = source.metadata["label"].to_numpy()
+    assert [expected[label] for label in of_source[variant.records]] == variant.labels.tolist()
+    assert len(variant) == np.isin(of_source, (70, 5)).sum() > 0
+
+
+def test_evaluation_takes_every_record_whatever_the_training_variant_takes(sup_config):
+    sup_config.data.update({"n": 5, "split": "train"})
+    source = open_source("glyphs", sup_config.data.data_dir, "test")
+    assert len(evaluation_variant("glyphs:test", sup_config, source.class_names)) == len(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "message"),
+    [
+        ("glyphs", ("comma",), "'glyphs'; a set is named as 'name:split'"),
+        ("glyphs:test", ("a hare", "a fox"), "'glyphs:test' lacks 2 of the training classes, such as 'a hare'"),
+        ("glyphs:validation", ("comma",), "no split 'validation'"),
+        ("nothing:test", ("comma",), "nothing"),
+    ],
+)
+def test_a_set_that_cannot_be_evaluated_is_an_error(name, classes, message, sup_config):
+    with pytest.raises(UserError, match=message):
+        evaluation_variant(name, sup_config, classes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a cat\t3\n", "lacks 1 of the classes, such as 'a dog'"),
+        ("a cat\t3\na dog\t2\nA_dog\t4\n", "lists 'a dog' more than once"),
+        ("a cat 3\na dog 2\n", "is no frequency table"),
+        ("a cat\tmany\na dog\t2\n", "is no frequency table"),
+        (None, "cannot read the frequency table"),
+    ],
+)
+def test_a_ranking_table_that_does_not_fit_is_an_error(content, message, tmp_path):
+    path = tmp_path / "table.tsv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        ranking_frequency(str(path), ("a cat", "a dog"), np.array([1, 2]))
+
+
+def test_a_ranking_table_is_joined_by_name_and_none_means_the_training_frequency(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("unused\t9\nA_Dog\t7\na cat\t3\n")
+    training = np.array([1, 2])
+    np.testing.assert_array_equal(ranking_frequency(str(path), ("a cat", "a dog"), training), [3, 7])
+    np.testing.assert_array_equal(ranking_frequency("", ("a cat", "a dog"), training), training)
+
+
+def test_zero_shot_head_is_the_unit_mean_of_unit_template_embeddings():
+    embeddings = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.6, 0.8]], np.float32)
+    np.testing.assert_allclose(zero_shot_head(embeddings, 2), [[0.5**0.5, 0.5**0.5], [0.6, 0.8]], rtol=1e-6)
+
+
+def test_summary_of_a_known_confusion():
+    confusion = np.array([[4, 0, 0, 0], [1, 3, 0, 0], [2, 0, 2, 0], [3, 0, 0, 1]])
+    frequency = np.array([40, 30, 20, 10])
+    parts = (np.array([0]), np.array([1, 2]), np.array([3]))
+    summary = summarize({"confusion": confusion, "top5": np.array(12)}, frequency, parts, None)
+    assert summary["top1"] == 62.5 and summary["top5"] == 75 and summary["examples"] == 16
+    assert (summary["head"], summary["mid"], summary["tail"]) == (100, 62.5, 25)
+    assert summary["corr_acc"] == summary["corr_pred"] == summary["corr_acc_pred"] == 1
+
+
+def test_what_is_undefined_is_null_in_the_files(tmp_path):
+    """A model that predicts one class, evaluated on a set that lacks examples of another."""
+    confusion = np.array([[2, 0, 0], [2, 0, 0], [0, 0, 0]])
+    parts = (np.array([0]), np.array([1]), np.array([2]))
+    summary = summarize({"confusion": confusion, "top5": np.array(4)}, np.array([0, 0, 0]), parts, None)
+    assert np.isnan(summary["corr_acc"]) and np.isnan(summary["tail"]) and summary["head"] == 100
+    runs.append_line(tmp_path / "summary.jsonl", summary)
+    line = json.loads((tmp_path / "summary.jsonl").read_text(), parse_constant=pytest.fail)
+    assert line["corr_acc"] is None and line["corr_acc_interval"] == [None, None] and line["tail"] is None
+
+
+def test_printed_table_has_a_column_a_set_and_the_intervals():
+    summary = {"step": 3, "epoch": 1.0, "top1": 26.84, "corr_acc": 0.858, "corr_acc_interval": [0.8, 0.912]}
+    other = {"step": 3, "epoch": 1.0, "top1": 9.0, "corr_acc": float("nan"), "corr_acc_interval": [float("nan")] * 2}
+    assert table({"cifar100:test": summary, "glyphs:test": other}).splitlines() == [
+        "          cifar100:test      glyphs:test",
+        "top1      26.8 %             9.0 %",
+        "corr_acc  0.86 [0.80, 0.91]  nan [nan, nan]",
+    ]

@@ -1,0 +1,241 @@
+"""The study program on runs whose files are written by hand: what it trains, what it reports, what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from cliptail_jax import runs, study
+from cliptail_jax.curation.profiles import profile_counts
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation import summarize, write
+from cliptail_jax.metrics.groups import head_mid_tail
+from configs import sup
+from configs.study import cifar100_lt, quickstart
+
+CLASSES, PER_CLASS = 60, 50
+NAMES = tuple(f"class {c}" for c in range(CLASSES))
+FREQUENCY = profile_counts("exponential", np.full(CLASSES, 500), ratio=100.0, exponent=1.0, seed=0)
+
+
+def confusion_of(slope, seed):
+    """A run whose accuracies, and whose predictions where it errs, lean towards frequent classes by `slope`."""
+    rng = np.random.default_rng(seed)
+    log_frequency = np.log(FREQUENCY / FREQUENCY.mean())
+    accuracy = np.clip(0.5 + slope * log_frequency / 4 + rng.normal(0, 0.05, CLASSES), 0.02, 0.98)
+    wrong = np.exp(slope * log_frequency)
+    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    for c in range(CLASSES):
+        right = rng.binomial(PER_CLASS, accuracy[c])
+        others = np.where(np.arange(CLASSES) == c, 0, wrong)
+        confusion[c] = rng.multinomial(PER_CLASS - right, others / others.sum())
+        confusion[c, c] = right
+    return confusion
+
+
+def write_run(config, workdir, confusion, names=NAMES):
+    """What `train` leaves of a finished run."""
+    runs.claim(workdir, config, overwrite=True)
+    runs.write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
+    parts = head_mid_tail(FREQUENCY)
+    counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
+    summary = {"step": 9, "epoch": 1.0} | summarize(counts, FREQUENCY, parts, None)
+    write(runs.evaluation_directory(workdir, config.eval.sets[0]), summary, counts, parts, None)
+    runs.finish(workdir, seconds=90.0)
+
+
+def make_study(*names, **claims):
+    configs = {name: sup.get_config("data=glyphs_lt") for name in names}
+    for seed, config in enumerate(configs.values()):
+        config.seed = seed
+    text = {"text": "One leans more than the other"}
+    claims = {key: text | claim for key, claim in claims.items()}
+    in_order = {"runs": ConfigDict(configs, sort_keys=False), "claims": ConfigDict(claims, sort_keys=False)}
+    return ConfigDict({"title": "By hand", **in_order})
+
+
+def claim(statistic, higher, lower):
+    return dict(statistic=statistic, higher=higher, lower=lower)
+
+
+@pytest.fixture
+def trains(monkeypatch):
+    """Stands in for training: writes a run of the slope given for its name, or raises what is given instead.
+
+    Yields the slopes by name, and the list of names that were trained.
+    """
+    slopes, trained = {}, []
+
+    def train(config, workdir, overwrite=False):
+        if runs.is_finished(workdir, config):
+            return
+        trained.append(workdir.name)
+        slope = slopes[workdir.name]
+        if isinstance(slope, Exception):
+            raise slope
+        write_run(config, workdir, confusion_of(slope, config.seed))
+
+    monkeypatch.setattr(study, "train", train)
+    return slopes, trained
+
+
+def read_report(workdir):
+    text = (workdir / "report.md").read_text()
+    return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_report_has_the_runs_the_verdicts_the_figure_and_the_time(trains, tmp_path, capsys):
+    slopes, _ = trains
+    slopes.update(biased=0.8, fair=0.0, same=0.8)
+    config = make_study(
+        "biased",
+        "fair",
+        "same",
+        accuracy=claim("corr_acc", "biased", "fair"),
+        predictions=claim("corr_pred", "biased", "fair"),
+        wrong_way=claim("corr_acc", "fair", "biased"),
+        undecided=claim("corr_acc", "biased", "same"),
+        tail=claim("tail", "fair", "biased"),
+        top1=claim("top1", "same", "biased"),
+    )
+    study.run_study(config, tmp_path)
+    text, report = read_report(tmp_path)
+
+    verdicts = ["supported", "supported", "not supported", "inconclusive", "supported", "inconclusive"]
+    assert [c["verdict"] for c in report["claims"]] == verdicts
+    for verdict, line in zip(verdicts, [line for line in text.splitlines() if "One leans" in line], strict=True):
+        assert line.endswith(f"| **{verdict}** |")
+    first = report["claims"][0]["difference"]
+    assert 0 < first["low"] <= first["value"] <= first["high"]
+    assert f"biased − fair) | {first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]" in text
+
+    assert list(report["runs"]) == ["biased", "fair", "same"] and report["failures"] == {}
+    s = report["runs"]["biased"]
+    low, high = s["corr_acc_interval"]
+    expected = f"| biased | {FREQUENCY.sum():,} | {s['top1']:.1f} | {s['head']:.1f} | {s['mid']:.1f} | {s['tail']:.1f} "
+    assert expected + f"| {s['corr_acc']:.2f} [{low:.2f}, {high:.2f}] |" in text
+    assert "| 1.5 |" in text and "Training took 4.5 minutes" in text and "Evaluated on glyphs:test" in text
+    for path in ("figures/study.png", "figures/study.pdf"):
+        assert (tmp_path / path).stat().st_size > 1000
+    assert "(figures/study.png)" in text
+    assert text in capsys.readouterr().out
+
+
+def test_tail_claim_is_the_difference_of_the_tables_tail_accuracies(trains, tmp_path):
+    slopes, _ = trains
+    slopes.update(a=0.0, b=0.8)
+    study.run_study(make_study("a", "b", tail=claim("tail", "a", "b"), top1=claim("top1", "a", "b")), tmp_path)
+    _, report = read_report(tmp_path)
+    a, b = report["runs"]["a"], report["runs"]["b"]
+    assert report["claims"][0]["difference"]["value"] == pytest.approx(a["tail"] - b["tail"])
+    assert report["claims"][1]["difference"]["value"] == pytest.approx(a["top1"] - b["top1"])
+
+
+def test_finished_runs_are_not_trained_again_and_the_report_stays_the_same(trains, tmp_path):
+    slopes, trained = trains
+    slopes.update(a=0.5, b=0.1)
+    config = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    study.run_study(config, tmp_path)
+    _, first = read_report(tmp_path)
+    study.run_study(config, tmp_path)
+    _, second = read_report(tmp_path)
+    assert trained == ["a", "b"]
+    del first["seconds"], second["seconds"]
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UserError("the loss is nan at step 3"), "the loss is nan at step 3"),
+        (RuntimeError("out of memory\nand more"), "RuntimeError: out of memory"),
+    ],
+)
+def test_a_failed_run_is_reported_and_the_others_go_on(error, reason, trains, tmp_path):
+    slopes, trained = trains
+    slopes.update(a=0.5, broken=error, b=0.1)
+    config = make_study(
+        "a", "broken", "b", one=claim("corr_acc", "a", "broken"), other=claim("corr_acc", "a", "b")
+    )  # fmt: skip
+    with pytest.raises(UserError, match="1 of 3 runs failed: broken"):
+        study.run_study(config, tmp_path)
+    text, report = read_report(tmp_path)
+    assert trained == ["a", "broken", "b"]
+    assert list(report["runs"]) == ["a", "b"] and report["failures"] == {"broken": reason}
+    assert f"**broken failed**: {reason}" in text
+    assert [c["verdict"] for c in report["claims"]] == ["not tested", "supported"]
+    assert report["claims"][0]["difference"] is None and "| broken failed | **not tested** |" in text
+
+
+def test_when_every_run_fails_there_is_still_a_report(trains, tmp_path):
+    slopes, _ = trains
+    slopes.update(a=UserError("no data set"))
+    with pytest.raises(UserError, match="1 of 1 runs failed"):
+        study.run_study(make_study("a", c=claim("tail", "a", "a")), tmp_path / "new")
+    text, report = read_report(tmp_path / "new")
+    assert report["runs"] == {} and "no data set" in text and "study.png" not in text
+
+
+def test_runs_over_other_classes_are_not_compared(trains, tmp_path):
+    config = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    for name, names in (("a", NAMES), ("b", NAMES[::-1])):
+        write_run(config.runs[name], tmp_path / name, confusion_of(0.5, 0), names)
+    study.run_study(config, tmp_path)
+    text, report = read_report(tmp_path)
+    assert report["claims"][0]["verdict"] == "not tested"
+    assert "the runs have different classes" in text
+
+
+def test_a_run_that_predicts_one_class_alone_has_dashes_and_an_undecided_claim(trains, tmp_path):
+    config = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    collapsed = np.zeros((CLASSES, CLASSES), np.int64)
+    collapsed[3:, 0] = PER_CLASS  # and the set lacks examples of the class, too
+    write_run(config.runs.a, tmp_path / "a", confusion_of(0.5, 0))
+    write_run(config.runs.b, tmp_path / "b", collapsed)
+    study.run_study(config, tmp_path)
+    text, report = read_report(tmp_path)
+    assert report["runs"]["b"]["corr_acc"] is None
+    assert "| – [–, –] |" in text
+    assert report["claims"][0]["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (claim("corr_accuracy", "a", "b"), "claims.c.statistic is 'corr_accuracy'; it is one of corr_acc, corr_pred"),
+        (claim("corr_acc", "a", "z"), "claims.c names the run 'z'; the study has a, b"),
+        (claim("corr_acc", "y", "b"), "claims.c names the run 'y'"),
+        (dict(statistic="corr_acc", higher="a"), "claims.c has no lower"),
+    ],
+)
+def test_a_wrong_claim_is_named_before_anything_is_trained(wrong, message, trains, tmp_path):
+    with pytest.raises(UserError, match=message):
+        study.run_study(make_study("a", "b", c=wrong), tmp_path)
+    assert trains[1] == []
+
+
+def test_a_wrong_run_is_named_before_anything_is_trained(trains, tmp_path):
+    config = make_study("a", "b")
+    config.runs.b.batch_size = -1
+    with pytest.raises(UserError, match="run 'b': config key 'batch_size' is -1"):
+        study.run_study(config, tmp_path)
+    config.runs.b.batch_size = 128
+    config.runs.b.eval.sets = ()
+    with pytest.raises(UserError, match="run 'b': eval.sets is empty"):
+        study.run_study(config, tmp_path)
+    assert trains[1] == []
+
+
+def test_a_config_of_one_run_is_no_study():
+    with pytest.raises(UserError, match="a study's config has title, runs and claims"):
+        study.check_study(sup.get_config("data=glyphs_lt"))
+
+
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt])
+def test_the_projects_own_studies_are_sound(config_file):
+    config = config_file.get_config()
+    study.check_study(config)
+    config.data_dir, config.seed = "/data", 3
+    assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
+    assert {run.seed for run in config.runs.values()} == {3}

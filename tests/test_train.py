@@ -1,0 +1,249 @@
+"""Whole runs: their files, how they stop and go on, and what they refuse."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cliptail_jax import runs
+from cliptail_jax.checkpoints import harm, newest_sound_step
+from cliptail_jax.errors import UserError
+from cliptail_jax.train import train
+from configs import sup
+
+ROOT = Path(__file__).parents[1]
+STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
+
+
+def losses(workdir):
+    return [(line["step"], line["train/loss"]) for line in runs.read_lines(workdir / "metrics.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def sup_run(tmp_path_factory, small_config):
+    """A finished run, and its config."""
+    config = small_config(sup)
+    config.vocabulary.size = 6
+    workdir = tmp_path_factory.mktemp("sup")
+    train(config, workdir)
+    return workdir, config
+
+
+def test_a_run_leaves_the_files_that_the_design_lists(sup_run):
+    workdir, config = sup_run
+    noted = json.loads((workdir / "config.json").read_text())
+    assert noted["config"]["vocabulary.size"] == 6 and "jax" in noted["software"]
+    names, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    assert len(names) == 12
+    assert sum(frequency) == json.loads((workdir / "variant.json").read_text())["records"]
+    lines = list(runs.read_lines(workdir / "metrics.jsonl"))
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert {"epoch", "train/loss", "train/lr", "images_per_second"} <= lines[0].keys()
+    assert "compile_seconds" in lines[0] and "compile_seconds" not in lines[1]
+    assert [line["epoch"] for line in runs.read_lines(workdir / "eval/glyphs_test/summary.jsonl")] == [1, 2]
+    assert newest_sound_step(workdir / "checkpoints") == STEPS
+    assert list((workdir / "tensorboard").iterdir())
+
+
+def test_a_finished_run_is_not_repeated(sup_run, capsys):
+    workdir, config = sup_run
+    before = (workdir / "metrics.jsonl").read_text()
+    train(config, workdir)
+    assert "already trained to its end" in capsys.readouterr().err
+    assert (workdir / "metrics.jsonl").read_text() == before
+
+
+def test_a_work_directory_of_another_config_is_refused_unless_told(sup_run, tmp_path):
+    workdir, config = sup_run
+    other = config.copy_and_resolve_references()
+    other.optimizer.learning_rate = 0.05
+    with pytest.raises(UserError, match="optimizer.learning_rate=0.1 not 0.05.*--overwrite"):
+        train(other, workdir)
+
+
+def damage(step: Path):
+    """Flip one byte of the largest file."""
+    largest = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(bytes(content))
+
+
+def test_a_run_goes_on_from_its_last_sound_checkpoint_with_the_same_numbers(sup_run, tmp_path, caplog):
+    """Its last checkpoint has a flipped byte, a later one was never finished: both are named, and step 3 goes on."""
+    workdir, config = sup_run
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    noted = json.loads((copy / "config.json").read_text())
+    del noted["finished"]
+    runs.write_json(copy / "config.json", noted)
+    damage(copy / "checkpoints" / "6")
+    (copy / "checkpoints" / "7").mkdir()
+    train(config, copy)
+    assert "checkpoints/7, which was not finished" in caplog.text
+    assert "checkpoints/6, which is corrupt" in caplog.text
+    assert losses(copy) == losses(workdir)
+    for name in ("confusion", "per_class_accuracy"):
+        first, second = (np.load(d / "eval/glyphs_test/latest.npz")[name] for d in (workdir, copy))
+        np.testing.assert_array_equal(first, second)
+    assert harm(copy / "checkpoints" / "6") is None
+
+
+@pytest.mark.parametrize("remove", ["file", "manifest"])
+def test_a_checkpoint_that_lacks_something_is_not_sound(sup_run, tmp_path, remove):
+    step = tmp_path / "6"
+    shutil.copytree(sup_run[0] / "checkpoints" / "6", step)
+    manifest = step.with_name("6.sha256.json")
+    shutil.copy(sup_run[0] / "checkpoints" / "6.sha256.json", manifest)
+    assert harm(step) is None
+    victim = next(p for p in step.rglob("*") if p.is_file()) if remove == "file" else manifest
+    victim.unlink()
+    assert harm(step)
+    assert newest_sound_step(tmp_path) == -1
+
+
+def command(workdir, glyphs_dir, family="sup"):
+    """The command line of a small run on one device."""
+    overrides = {
+        "data.data_dir": glyphs_dir, "data.classes.first": 12, "data.profile.ratio": 4.0, "batch_size": 16,
+        "eval.batch_size": 16, "total_epochs": 12, "log_every_steps": 1, "checkpoint.every_steps": 5,
+        "eval.every_epochs": 12, "model.image.width": 4, "model.image.output_dim": 16, "model.text.width": 16,
+        "model.text.vocab_size": 520, "optimizer.warmup_steps": 0,
+    }  # fmt: skip
+    program = [sys.executable, "-m", "cliptail_jax.train", f"--config=configs/{family}.py:data=glyphs_lt"]
+    return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in overrides.items())]
+
+
+def start(arguments, **environment):
+    one_device = {**os.environ, "XLA_FLAGS": "", **environment}
+    return subprocess.Popen(
+        arguments, cwd=ROOT, env=one_device, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def wait_for(path: Path, process):
+    deadline = time.time() + 120
+    while not path.exists():
+        assert process.poll() is None and time.time() < deadline, process.stderr.read()
+        time.sleep(0.02)
+
+
+def finish(process):
+    errors = process.communicate(timeout=200)[1]
+    return process.returncode, errors
+
+
+def test_a_killed_run_and_a_terminated_run_end_with_the_numbers_of_an_uninterrupted_one(tmp_path, glyphs_dir):
+    whole = start(command(tmp_path / "whole", glyphs_dir))
+    assert finish(whole)[0] == 0
+
+    killed = start(command(tmp_path / "killed", glyphs_dir))
+    wait_for(tmp_path / "killed/checkpoints/5.sha256.json", killed)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    code, errors = finish(start(command(tmp_path / "killed", glyphs_dir)))
+    assert code == 0 and "going on from step" in errors
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+
+    terminated = start(command(tmp_path / "terminated", glyphs_dir))
+    wait_for(tmp_path / "terminated/metrics.jsonl", terminated)
+    terminated.send_signal(signal.SIGTERM)
+    code, errors = finish(terminated)
+    assert code == 128 + signal.SIGTERM and "stopped by SIGTERM" in errors
+    last = losses(tmp_path / "terminated")[-1][0]
+    assert newest_sound_step(tmp_path / "terminated/checkpoints") == last < len(losses(tmp_path / "whole"))
+    assert finish(start(command(tmp_path / "terminated", glyphs_dir)))[0] == 0
+    assert losses(tmp_path / "terminated") == losses(tmp_path / "whole")
+
+
+def test_two_processes_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
+    """Two processes of one device each, against one process of two."""
+    shorter = ["--config.total_epochs=3", "--config.eval.every_epochs=1", "--config.eval.neural_collapse=true"]
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    pair = [
+        start(
+            [*command(tmp_path / "two", glyphs_dir, "clip"), *shorter],
+            JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(i),
+        )
+        for i in range(2)
+    ]  # fmt: skip
+    for process in pair:
+        code, errors = finish(process)
+        assert code == 0, errors
+    one = start(
+        [*command(tmp_path / "one", glyphs_dir, "clip"), *shorter],
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    assert finish(one)[0] == 0
+    two, one = losses(tmp_path / "two"), losses(tmp_path / "one")
+    assert [step for step, _ in two] == [step for step, _ in one]
+    np.testing.assert_allclose([loss for _, loss in two], [loss for _, loss in one], rtol=1e-5)
+    confusions = [np.load(tmp_path / name / "eval/glyphs_test/latest.npz")["confusion"] for name in ("two", "one")]
+    np.testing.assert_array_equal(*confusions)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(tmp_path, sup_config):
+    sup_config.optimizer.learning_rate = 1e30
+    sup_config.checkpoint.every_steps = 2
+    with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d .*optimizer.learning_rate=1e\+30"):
+        train(sup_config, tmp_path)
+    assert newest_sound_step(tmp_path / "checkpoints") <= 2
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"batch_size": 12}, "batch_size / accumulate_steps=12 is not divisible by the 8 devices"),
+        ({"eval.batch_size": 12}, "eval.batch_size=12 is not divisible by the 8 devices"),
+        ({"mesh.fsdp": 3}, "mesh.data=-1 x mesh.fsdp=3 does not cover the 8 devices"),
+        ({"vocabulary.size": 13}, "vocabulary.size=13 is larger than the 12 classes"),
+        ({"head.freeze": True}, "head.freeze=True needs a head to freeze: set head.init"),
+        ({"head.init": "none.npy"}, "head.init: cannot read 'none.npy'"),
+        ({"objective": "contrastive"}, "needs captions: set data.captions.template"),
+        ({"objective": "contrastive", "data.captions.template": "cname", "vocabulary.size": 2}, "vocabulary.size samples"),
+        ({"data.drop_last": True, "batch_size": 64}, "batch_size=64, but the variant has 48 records"),
+        ({"data.data_dir": "/nowhere", "data.name": "cifar100"}, "download_and_prepare"),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_is_named_before_training(changes, complaint, tmp_path, sup_config):
+    sup_config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        train(sup_config, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_a_given_head_is_used_frozen_and_may_have_another_width(tmp_path, sup_config):
+    head = np.random.default_rng(0).normal(size=(12, 24)).astype(np.float16)
+    np.save(tmp_path / "head.npy", head)
+    sup_config.head.init, sup_config.head.freeze = str(tmp_path / "head.npy"), True
+    sup_config.total_epochs = 1
+    train(sup_config, tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 3
+
+    np.save(tmp_path / "head.npy", head[:11])
+    with pytest.raises(UserError, match=r"\(11, 24\).*12 classes"):
+        train(sup_config, tmp_path / "other")
+
+
+def test_classes_without_a_record_break_nothing(tmp_path, sup_config):
+    """A profile so steep that most classes are empty, with a vocabulary sampled by frequency."""
+    sup_config.data.profile.ratio = 1e6
+    sup_config.batch_size, sup_config.total_epochs = 8, 1
+    sup_config.vocabulary.update({"size": 12, "sampling": "linear"})
+    train(sup_config, tmp_path)
+    _, frequency = runs.read_frequency(tmp_path / "class_frequency.tsv")
+    assert np.sum(frequency == 0) >= 6
+    (summary,) = runs.read_lines(tmp_path / "eval/glyphs_test/summary.jsonl")
+    assert summary["examples"] == 24 and summary["tail"] is not None
+    assert jax.tree.all(jax.tree.map(np.isfinite, [loss for _, loss in losses(tmp_path)]))
