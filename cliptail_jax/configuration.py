@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -176,9 +176,9 @@ def what_trains(flat: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if not key.startswith(INCIDENTAL)}
 
 
-def unknown_key(key: str) -> UserError:
-    known = [name for name, _ in flatten(base_config())]
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+def unknown_key(key: str, known: Iterable[str]) -> UserError:
+    """The error for a dotted key that is not among the known ones."""
+    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
     return UserError(f"unknown config key '{key}'" + (f"; did you mean '{close[0]}'?" if close else ""))
 
 
@@ -207,7 +207,7 @@ def validate(config: ConfigDict) -> None:
     schema, given = dict(flatten(base_config())), dict(flatten(config))
     for key, value in given.items():
         if key not in schema:
-            raise unknown_key(key)
+            raise unknown_key(key, schema)
         check_value(key, value, schema[key])
     for key in schema:
         if key not in given:

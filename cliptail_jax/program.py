@@ -1,5 +1,7 @@
 """How the main programs start: flags, config file, and user errors as one line."""
 
+import ast
+import importlib.util
 import re
 import sys
 from collections.abc import Callable
@@ -35,6 +37,9 @@ def run_with_config(main: Callable[[ConfigDict, str], None]) -> None:
             main(config_flag.value, workdir_flag.value)
         except UserError as error:
             stop(error)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+            sys.exit(130)
 
     app.run(start, flags_parser=parse)
 
@@ -63,7 +68,7 @@ def explain(error: Exception, argv: list[str]) -> UserError:
         if not re.match(r"--?(no)?config\.", argument):
             continue
         if key not in known:
-            return unknown_key(key)
+            return unknown_key(key, known)
         if not isinstance(known[key], str):
             try:
                 check_value(key, _literal(value), known[key])
@@ -73,8 +78,6 @@ def explain(error: Exception, argv: list[str]) -> UserError:
 
 
 def read_config(path: str, arguments: str) -> ConfigDict:
-    import importlib.util
-
     spec = importlib.util.spec_from_file_location("config", path)
     if spec is None:
         raise FileNotFoundError(path)
@@ -84,8 +87,6 @@ def read_config(path: str, arguments: str) -> ConfigDict:
 
 
 def _literal(text: str):
-    import ast
-
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

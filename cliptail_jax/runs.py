@@ -24,7 +24,8 @@ PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint"
 def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
     """Make `workdir` the run of `config`, or go on with it; refuse if it holds another config's run."""
     difference = difference_to(workdir, config)
-    if difference and not overwrite:
+    began = (workdir / "checkpoints").exists()  # a config that failed before that holds nothing worth keeping
+    if difference and began and not overwrite:
         raise UserError(
             f"{workdir} holds the run of another config ({difference}); choose another --workdir or pass --overwrite"
         )

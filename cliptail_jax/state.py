@@ -1,5 +1,6 @@
 """The training state: one pytree that a checkpoint holds and a step maps to the next."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -47,7 +48,10 @@ def build_model(config: ConfigDict, num_classes: int, head, rngs: nnx.Rngs) -> n
 def init_state(
     config: ConfigDict, optimizer: optax.GradientTransformation, mesh, num_classes: int, head=None
 ) -> tuple[nnx.GraphDef, TrainState, Any]:
-    """The model's definition, its first state, laid out on the mesh, and the shardings of that state."""
+    """The model's definition, its first state, laid out on the mesh, and the shardings of that state.
+
+    Raises UserError where the config freezes a part that the model has not, or all of it.
+    """
     prefixes = frozen_paths(config)
 
     def init(key):
@@ -62,16 +66,17 @@ def init_state(
     definition: list[nnx.GraphDef] = []
     key = jax.random.key(config.seed)
     shapes = jax.eval_shape(init, key)
-    paths = [
-        ".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.merge_state(shapes.trainable, shapes.frozen))
-    ]
-    for prefix in prefixes:
-        if not any((path + ".").startswith(prefix + ".") for path in paths):
-            raise UserError(
-                f"freeze names '{prefix}', but the model has no such part; its parts start with "
-                f"{', '.join(sorted({path.split('.')[0] for path in paths}))}"
-            )
-    if not jax.tree.leaves(shapes.trainable):
-        raise UserError(f"everything is frozen ({', '.join(prefixes)}): nothing is left to train")
+    check_frozen(prefixes, shapes)
     shardings = state_shardings(mesh, shapes)
     return definition[0], jax.jit(init, out_shardings=shardings)(key), shardings
+
+
+def check_frozen(prefixes: Sequence[str], state: TrainState) -> None:
+    """Raise a UserError unless each prefix is a part of the model, and something is left to train."""
+    paths = [path for path, _ in nnx.to_flat_state(nnx.merge_state(state.trainable, state.frozen))]
+    for prefix in prefixes:
+        if not any(is_under(path, [prefix]) for path in paths):
+            parts = ", ".join(sorted({str(path[0]) for path in paths}))
+            raise UserError(f"freeze names '{prefix}', but the model has no such part; its parts start with {parts}")
+    if not jax.tree.leaves(state.trainable):
+        raise UserError(f"everything is frozen ({', '.join(prefixes)}): nothing is left to train")

@@ -3,7 +3,6 @@
 Run it again with the same arguments and it goes on from the last checkpoint, with the numbers of an uninterrupted run.
 """
 
-import math
 import signal
 import sys
 import time
@@ -12,9 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import flags
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from cliptail_jax import distributed, runs
@@ -26,12 +23,14 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import make_evaluate
 from cliptail_jax.input.pipeline import UnreadableImages, num_steps_per_epoch, training_batches
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
+from cliptail_jax.log import Log, say
 from cliptail_jax.objectives.supervised import sampling_weights
 from cliptail_jax.optimizer import learning_rate, make_optimizer
 from cliptail_jax.program import run_with_config
 from cliptail_jax.sharding import batch_sharding, check_batch, local_rows, make_mesh, replicated, to_devices
 from cliptail_jax.state import init_state
 from cliptail_jax.step import make_train_step
+from cliptail_jax.stopping import StopRequest
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
@@ -102,13 +101,12 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         last = step == total_steps
         log.add(step, metrics)
         if step % config.log_every_steps == 0 or last:
-            loss = log.write(step, metrics, float(schedule(step - 1)))
-            progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            log.write(step, metrics, float(schedule(step - 1)))
+            progress.set_postfix(loss=f"{metrics['train/loss']:.3f}", refresh=False)
         if last or (step % steps_per_epoch == 0 and epoch % config.eval.every_epochs == 0):
             log.check_finite()
             with log.paused():
                 for name, summary in evaluate(state, epoch).items():
-                    say(f"{workdir.name}  epoch {epoch:g}  {name}  {one_line(summary)}")
                     log.evaluated(step, name, summary)
         stopping = stop.requested(step)
         if step % config.checkpoint.every_steps == 0 or last or stopping:
@@ -121,6 +119,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     progress.close()
     checkpoints.close()
     log.close()
+    stop.close()
     if jax.process_index() == 0:
         runs.finish(workdir, time.perf_counter() - began)
 
@@ -205,104 +204,6 @@ def load_head(config: ConfigDict) -> np.ndarray | None:
     if not np.isfinite(head).all():
         raise UserError(f"head.init: '{config.head.init}' has values that are not finite")
     return head
-
-
-def say(text: str) -> None:
-    if jax.process_index() == 0:
-        tqdm.write(text, file=sys.stderr)
-
-
-def one_line(summary: dict) -> str:
-    percent = "  ".join(f"{key} {summary[key]:.1f}" for key in ("top1", "head", "mid", "tail"))
-    return f"{percent}  corr_acc {summary['corr_acc']:.2f}  corr_pred {summary['corr_pred']:.2f}"
-
-
-class StopRequest:
-    """Whether SIGTERM has asked all processes to stop after this step."""
-
-    def __init__(self):
-        self._asked = False
-        if jax.process_count() == 1:  # else JAX's own handler sees the signal, and agrees on a step
-            signal.signal(signal.SIGTERM, self._ask)
-
-    def _ask(self, *_) -> None:
-        self._asked = True
-
-    def requested(self, step: int) -> bool:
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
-        return self._asked
-
-
-class Log:
-    """metrics.jsonl and TensorBoard events, and the watch over the loss."""
-
-    def __init__(self, workdir: Path, config: ConfigDict, steps_per_epoch: int, start: int):
-        self._workdir, self._config, self._steps_per_epoch = workdir, config, steps_per_epoch
-        self._events = (
-            SummaryWriter(str(workdir / "tensorboard"), purge_step=start) if jax.process_index() == 0 else None
-        )
-        self._unchecked: list[tuple[int, jax.Array]] = []
-        self._compile_seconds: float | None = None
-        self._since, self._logged = time.perf_counter(), start
-
-    def compiled(self, seconds: float) -> None:
-        self._compile_seconds = seconds
-        self._since = time.perf_counter()
-
-    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        self._unchecked.append((step, metrics["train/loss"]))
-
-    def check_finite(self) -> None:
-        """Stop at the first loss since the last check that is not a number. Waits for the devices."""
-        for step, loss in self._unchecked:
-            if not math.isfinite(loss):
-                c = self._config
-                raise UserError(
-                    f"the loss is {float(loss)} at step {step} (epoch {step / self._steps_per_epoch:.2f}; objective={c.objective} "
-                    f"batch_size={c.batch_size} optimizer.name={c.optimizer.name} optimizer.learning_rate="
-                    f"{c.optimizer.learning_rate} model.dtype={c.model.dtype}; all of it in {self._workdir}/config.json): "
-                    "try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
-                )
-        self._unchecked.clear()
-
-    def write(self, step: int, metrics: dict[str, jax.Array], rate: float) -> float:
-        """One line of metrics; returns the loss."""
-        self.check_finite()
-        seconds = time.perf_counter() - self._since
-        record = {"step": step, "epoch": step / self._steps_per_epoch}
-        record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
-        record["images_per_second"] = (step - self._logged) * self._config.batch_size / seconds
-        if self._compile_seconds is not None:
-            record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
-        if self._events:
-            runs.append_line(self._workdir / "metrics.jsonl", record)
-            for name in record.keys() - {"step", "epoch"}:
-                self._events.add_scalar(name, record[name], step)
-        self._since, self._logged = time.perf_counter(), step
-        return record["train/loss"]
-
-    def evaluated(self, step: int, name: str, summary: dict) -> None:
-        for key, value in summary.items():
-            if self._events and isinstance(value, float) and math.isfinite(value) and key != "epoch":
-                self._events.add_scalar(f"eval/{name}/{key}", value, step)
-
-    def paused(self):
-        """A context whose time does not count in images per second."""
-        log = self
-
-        class Pause:
-            def __enter__(self):
-                self.entered = time.perf_counter()
-
-            def __exit__(self, *_):
-                log._since += time.perf_counter() - self.entered
-
-        return Pause()
-
-    def close(self) -> None:
-        if self._events:
-            self._events.close()
 
 
 def main(config: ConfigDict, workdir: str) -> None:

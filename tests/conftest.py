@@ -10,7 +10,7 @@ _CACHE = tempfile.TemporaryDirectory(prefix="compiled-")  # shared with the prog
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-from absl import flags
+from absl import flags  # noqa: E402
 
 if not flags.FLAGS.is_parsed():  # Grain's worker processes inherit the flags, and refuse unparsed ones
     flags.FLAGS(["pytest"])

@@ -25,6 +25,7 @@ def test_config_json_has_the_config_and_the_software(config, tmp_path):
 
 def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path):
     runs.claim(tmp_path, config, overwrite=False)
+    (tmp_path / "checkpoints").mkdir()
     kept = (tmp_path / "config.json").read_bytes()
     config.seed, config.data.profile.ratio = 7, 10.0
     with pytest.raises(UserError, match=r"\(data.profile.ratio=100.0 not 10.0, seed=0 not 7\); .* --overwrite"):
@@ -32,8 +33,18 @@ def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path)
     assert (tmp_path / "config.json").read_bytes() == kept
 
 
+def test_a_config_that_failed_before_its_first_checkpoint_holds_no_run(config, tmp_path):
+    runs.claim(tmp_path, config, overwrite=False)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    config.seed = 7
+    runs.claim(tmp_path, config, overwrite=False)
+    assert runs.read_config(tmp_path)["seed"] == 7
+    assert not (tmp_path / "tokenizer.json").exists()
+
+
 def test_of_many_differences_three_are_named(config, tmp_path):
     runs.claim(tmp_path, config, overwrite=False)
+    (tmp_path / "checkpoints").mkdir()
     config.optimizer.update({"b1": 0.1, "b2": 0.2, "momentum": 0.3, "learning_rate": 1.0, "warmup_steps": 5})
     with pytest.raises(UserError, match="[^=]*(=[^=]*){3}, and 2 more"):
         runs.claim(tmp_path, config, overwrite=False)

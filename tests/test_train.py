@@ -231,9 +231,15 @@ def test_a_given_head_is_used_frozen_and_may_have_another_width(tmp_path, sup_co
     train(sup_config, tmp_path / "run")
     assert len(losses(tmp_path / "run")) == 3
 
-    np.save(tmp_path / "head.npy", head[:11])
+
+def test_a_head_of_another_class_count_is_refused_and_leaves_the_directory_free(tmp_path, sup_config):
+    np.save(tmp_path / "head.npy", np.ones((11, 24)))
+    sup_config.head.init = str(tmp_path / "head.npy")
+    sup_config.total_epochs = 1
     with pytest.raises(UserError, match=r"\(11, 24\).*12 classes"):
-        train(sup_config, tmp_path / "other")
+        train(sup_config, tmp_path / "run")
+    sup_config.head.init = ""
+    train(sup_config, tmp_path / "run")
 
 
 def test_classes_without_a_record_break_nothing(tmp_path, sup_config):

@@ -1,0 +1,92 @@
+"""What a training run writes as it goes: metrics.jsonl, TensorBoard events, and a stop at a loss that is no number."""
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from cliptail_jax import runs
+from cliptail_jax.errors import UserError
+
+
+class Log:
+    """The log of one session of a run, which begins after step `start`."""
+
+    def __init__(self, workdir: Path, config: ConfigDict, steps_per_epoch: int, start: int):
+        self._workdir, self._config, self._steps_per_epoch = workdir, config, steps_per_epoch
+        self._writes = jax.process_index() == 0
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=start) if self._writes else None
+        self._unchecked: list[tuple[int, jax.Array]] = []
+        self._compile_seconds: float | None = None
+        self._since, self._logged = time.perf_counter(), start
+
+    def compiled(self, seconds: float) -> None:
+        """Compiling took so long; the time of the steps counts from now."""
+        self._compile_seconds = seconds
+        self._since = time.perf_counter()
+
+    def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+        """Keep a step's loss for the next check, without waiting for the devices."""
+        self._unchecked.append((step, metrics["train/loss"]))
+
+    def check_finite(self) -> None:
+        """Stop at the first loss since the last check that is no number."""
+        for step, loss in self._unchecked:
+            if not math.isfinite(loss):
+                c = self._config
+                epoch = step / self._steps_per_epoch
+                raise UserError(
+                    f"the loss is {float(loss)} at step {step} (epoch {epoch:.2f}; objective={c.objective} "
+                    f"batch_size={c.batch_size} optimizer.name={c.optimizer.name} optimizer.learning_rate="
+                    f"{c.optimizer.learning_rate} model.dtype={c.model.dtype}; all of it in {self._workdir}/config.json): "
+                    "try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
+                )
+        self._unchecked.clear()
+
+    def write(self, step: int, metrics: Mapping[str, jax.Array], rate: float) -> None:
+        """One line of metrics: `rate` is the step's learning rate."""
+        self.check_finite()
+        seconds = time.perf_counter() - self._since
+        record = {"step": step, "epoch": step / self._steps_per_epoch}
+        record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
+        record["images_per_second"] = (step - self._logged) * self._config.batch_size / seconds
+        if self._compile_seconds is not None:
+            record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
+        if self._writes:
+            runs.append_line(self._workdir / "metrics.jsonl", record)
+            for name in record.keys() - {"step", "epoch"}:
+                self._events.add_scalar(name, record[name], step)
+        self._since, self._logged = time.perf_counter(), step
+
+    def evaluated(self, step: int, name: str, summary: Mapping) -> None:
+        """Say the main numbers of an evaluation, and add all of them to the events."""
+        percent = "  ".join(f"{key} {summary[key]:.1f}" for key in ("top1", "head", "mid", "tail"))
+        biases = f"corr_acc {summary['corr_acc']:.2f}  corr_pred {summary['corr_pred']:.2f}"
+        say(f"{self._workdir.name}  epoch {summary['epoch']:g}  {name}  {percent}  {biases}")
+        for key, value in summary.items():
+            if self._writes and isinstance(value, float) and math.isfinite(value) and key != "epoch":
+                self._events.add_scalar(f"eval/{name}/{key}", value, step)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Its time does not count in images per second."""
+        entered = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - entered
+
+    def close(self) -> None:
+        if self._writes:
+            self._events.close()
+
+
+def say(text: str) -> None:
+    """Tell the user, from the first process, beside a progress bar."""
+    if jax.process_index() == 0:
+        tqdm.write(text, file=sys.stderr)
