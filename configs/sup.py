@@ -15,7 +15,7 @@ def get_config(arg: str = ""):
     config.objective = "supervised"
     if preset in common.SMALL:
         common.small_images(config, preset)
-        config.optimizer.update(dict(learning_rate=0.1, warmup_steps=100))
+        config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config
     # The study's recipe: RN50, batch 256 on four GPUs, hence groups of 64.
     config.total_epochs = 90

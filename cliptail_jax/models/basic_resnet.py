@@ -1,6 +1,7 @@
 """A plain residual network of basic blocks for images of 32×32 pixels (He et al. 2016, arXiv 1512.03385).
 
-Every stage halves the image, the first one too: the stem alone works at full size, which makes it quick on a CPU.
+Every stage halves the image, the first one too: the stem alone works at full size, which makes it quick on a CPU. No
+norm starts at zero gamma: with so few blocks, each halving the image, the shortcuts alone would see one pixel in 64.
 """
 
 import jax

@@ -36,8 +36,7 @@ NORMAL = {
 }
 CONSTANT = {
     r".*attn/(in|out)_proj/bias": 0,
-    r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each block
-    r"basic/layer\d/\d/bn2/scale": 0,
+    r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each bottleneck
     r".*/(bn\d|ln_\w+|downsample/1)/scale": 1,
     r".*/(bn\d|ln_\w+|downsample/1)/bias": 0,
     r".*/var": 1,
