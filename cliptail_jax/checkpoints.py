@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 import threading
 from pathlib import Path
 
@@ -24,10 +25,24 @@ class Checkpoints:
     def __init__(self, directory: Path, keep: int):
         self._directory = directory.absolute()
         self._saving: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self.newest = self._set_harmed_aside()  # the step to go on from, 0 if there is none
         self._manager = ocp.CheckpointManager(
             self._directory,
             options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
         )
+
+    def _set_harmed_aside(self) -> int:
+        """The newest sound step. Later ones, which stand in the way of saving anew, are renamed to `<step>.harmed`."""
+        newest = 0
+        if jax.process_index() == 0 and self._directory.exists():
+            newest = max(newest_sound_step(self._directory), 0)
+            for step in steps_in(self._directory):
+                if step > newest:
+                    aside = self._directory / f"{step}.harmed"
+                    shutil.rmtree(aside, ignore_errors=True)
+                    (self._directory / str(step)).rename(aside)
+        return int(multihost_utils.broadcast_one_to_all(newest)) if jax.process_count() > 1 else newest
 
     def save(self, step: int, state: TrainState) -> None:
         """Start saving; an earlier save still under way is waited for."""
@@ -37,24 +52,15 @@ class Checkpoints:
         self._saving.start()
 
     def wait(self) -> None:
-        """Return once the last save is complete, its manifest included."""
+        """Return once the last save is complete, its manifest included; raise what went wrong with it."""
         if self._saving:
             self._saving.join()
+        if self._failure:
+            raise self._failure
 
     def close(self) -> None:
         self.wait()
         self._manager.close()
-
-    def latest(self) -> int | None:
-        """The newest step that is complete and unharmed; a damaged one is named in a warning, and deleted."""
-        found = -1
-        if jax.process_index() == 0:
-            found = newest_sound_step(self._directory)
-        found = int(multihost_utils.broadcast_one_to_all(found)) if jax.process_count() > 1 else found
-        for step in self._manager.all_steps():
-            if step > found:  # it would stand in the way of saving that step anew
-                self._manager.delete(step)
-        return None if found < 0 else found
 
     def restore(self, step: int, state: TrainState, shardings) -> TrainState:
         """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
@@ -66,12 +72,15 @@ class Checkpoints:
         return self._manager.restore(step, args=ocp.args.StandardRestore(targets))
 
     def _finish(self, step: int) -> None:
-        self._manager.wait_until_finished()
-        if jax.process_index() == 0:
-            write_manifest(self._directory / str(step))
-            for manifest in self._directory.glob("*.sha256.json"):
-                if not step_of(manifest).exists():  # `keep` has let its step go
-                    manifest.unlink()
+        try:
+            self._manager.wait_until_finished()
+            if jax.process_index() == 0:
+                write_manifest(self._directory / str(step))
+                for manifest in self._directory.glob("*.sha256.json"):
+                    if not step_of(manifest).exists():  # `keep` has let its step go
+                        manifest.unlink()
+        except Exception as failure:  # in a thread it would be lost
+            self._failure = failure
 
 
 def manifest_of(step: Path) -> Path:
@@ -85,7 +94,12 @@ def step_of(manifest: Path) -> Path:
 def file_hashes(step: Path) -> dict[str, str]:
     """sha256 by path below the step's directory."""
     files = sorted(path for path in step.rglob("*") if path.is_file())
-    return {str(path.relative_to(step)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(step)): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(step: Path) -> None:
@@ -112,10 +126,13 @@ def harm(step: Path) -> str | None:
     return None
 
 
+def steps_in(directory: Path) -> list[int]:
+    return [int(path.name) for path in directory.iterdir() if path.is_dir() and path.name.isdigit()]
+
+
 def newest_sound_step(directory: Path) -> int:
     """The newest unharmed step, or -1; harmed ones are warned of."""
-    steps = [int(path.name) for path in directory.iterdir() if path.is_dir() and path.name.isdigit()]
-    for step in sorted(steps, reverse=True):
+    for step in sorted(steps_in(directory), reverse=True):
         reason = harm(directory / str(step))
         if reason is None:
             return step

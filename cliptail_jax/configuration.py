@@ -110,7 +110,6 @@ POSITIVE = [
     "accumulate_steps",
     "log_every_steps",
     "checkpoint.every_steps",
-    "checkpoint.keep",
     "eval.every_epochs",
     "eval.batch_size",
     "data.image_size",
@@ -118,6 +117,8 @@ POSITIVE = [
     "data.profile.ratio",
     "mesh.fsdp",
     "model.image.width",
+    "model.image.heads",
+    "model.image.patch_size",
     "model.image.output_dim",
     "model.text.width",
     "model.text.layers",
@@ -154,7 +155,16 @@ SHARES = [
 ]
 
 # Fields that change neither the trained numbers nor their order: a run may go on with other values.
-INCIDENTAL = ("log_every_steps", "checkpoint.", "eval.", "data.data_dir", "data.cache", "data.workers", "mesh.")
+INCIDENTAL = (
+    "log_every_steps",
+    "checkpoint.",
+    "eval.",
+    "data.data_dir",
+    "data.cache",
+    "data.workers",
+    "data.max_unreadable",
+    "mesh.",
+)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -212,6 +222,10 @@ def validate(config: ConfigDict) -> None:
     for key in schema:
         if key not in given:
             raise UserError(f"config key '{key}' is missing; start from cliptail_jax.configuration.base_config()")
+    if config.checkpoint.keep < 2:
+        raise UserError(
+            f"checkpoint.keep={config.checkpoint.keep}; it is 2 or more, so that one is whole at any moment"
+        )
     check_groups(config)
     check_data(config.data)
 
@@ -248,5 +262,7 @@ def check_data(data: ConfigDict) -> None:
         raise UserError(
             f"data.crop_scale is {data.crop_scale}; it is a pair of shares, the smaller first, such as (0.9, 1.0)"
         )
+    if data.shift >= data.image_size:
+        raise UserError(f"data.shift={data.shift} must be smaller than data.image_size={data.image_size}")
     if data.eval_resize < data.image_size:
         raise UserError(f"data.eval_resize={data.eval_resize} is smaller than data.image_size={data.image_size}")

@@ -56,6 +56,7 @@ def make_evaluate(
         settings["templates"] = config.eval.templates
         prompts = [template.format(name) for name in class_names for template in templates(config.eval.templates)]
         tokens = tokenizer(prompts)
+        check_told_apart(tokens, class_names, config)
     encode_text, evaluate_batch = make_steps(graphdef, mesh, len(class_names))
     evaluation_input = {
         name: evaluation_batches(v, config, local_rows(config.eval.batch_size)) for name, v in variants.items()
@@ -82,6 +83,19 @@ def make_evaluate(
         return summaries
 
     return evaluate
+
+
+def check_told_apart(
+    tokens: Int[np.ndarray, "class*template context"], class_names: tuple[str, ...], config: ConfigDict
+) -> None:
+    """Raise a UserError where the context is so short that the prompts of different classes are the same."""
+    distinct = len(np.unique(tokens.reshape(len(class_names), -1), axis=0))
+    if distinct < len(set(class_names)):
+        raise UserError(
+            f"eval.templates='{config.eval.templates}': cut to model.text.context_length={config.model.text.context_length} "
+            f"tokens, the prompts of {len(set(class_names))} classes are only {distinct} different ones; use a set of "
+            "shorter templates, or train with a longer context"
+        )
 
 
 def evaluation_variant(name: str, config: ConfigDict, class_names: tuple[str, ...]) -> Variant:

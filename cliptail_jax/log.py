@@ -22,7 +22,7 @@ class Log:
     def __init__(self, workdir: Path, config: ConfigDict, steps_per_epoch: int, start: int):
         self._workdir, self._config, self._steps_per_epoch = workdir, config, steps_per_epoch
         self._writes = jax.process_index() == 0
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=start) if self._writes else None
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1) if self._writes else None
         self._unchecked: list[tuple[int, jax.Array]] = []
         self._compile_seconds: float | None = None
         self._since, self._logged = time.perf_counter(), start

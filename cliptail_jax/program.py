@@ -51,7 +51,8 @@ def stop(error: Exception) -> None:
 
 def explain(error: Exception, argv: list[str]) -> UserError:
     """What a failure to read the config means for the user: which file, or which override, and why."""
-    given = next((a.partition("=")[2] for a in argv if re.match(r"--?config=", a)), "")
+    joined = re.search(r"(?:^|\s)--?config[=\s](\S+)", " ".join(argv))
+    given = joined.group(1) if joined else ""
     path, _, arguments = given.partition(":")
     try:
         config = read_config(path, arguments)

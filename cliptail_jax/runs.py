@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
@@ -29,9 +30,14 @@ def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
         raise UserError(
             f"{workdir} holds the run of another config ({difference}); choose another --workdir or pass --overwrite"
         )
-    if jax.process_index():  # the first process writes for all
-        return
-    if difference:
+    if jax.process_index() == 0:  # the first process writes for all
+        make_room(workdir, config, bool(difference))
+    if jax.process_count() > 1:  # and no other reads what the last run has left
+        multihost_utils.sync_global_devices("claimed")
+
+
+def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
+    if replace:
         for name in ("checkpoints", "eval", "tensorboard"):
             shutil.rmtree(workdir / name, ignore_errors=True)
         for name in ("metrics.jsonl", "class_frequency.tsv", "variant.json", "tokenizer.json"):

@@ -27,7 +27,15 @@ from cliptail_jax.log import Log, say
 from cliptail_jax.objectives.supervised import sampling_weights
 from cliptail_jax.optimizer import learning_rate, make_optimizer
 from cliptail_jax.program import run_with_config
-from cliptail_jax.sharding import batch_sharding, check_batch, local_rows, make_mesh, replicated, to_devices
+from cliptail_jax.sharding import (
+    batch_sharding,
+    check_accumulation,
+    check_batch,
+    local_rows,
+    make_mesh,
+    replicated,
+    to_devices,
+)
 from cliptail_jax.state import init_state
 from cliptail_jax.step import make_train_step
 from cliptail_jax.stopping import StopRequest
@@ -43,6 +51,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+    check_accumulation(mesh, config)
 
     source = open_source(config.data.name, config.data.data_dir, config.data.split, config.data.class_names)
     variant = make_variant(source, config.data)
@@ -58,8 +67,9 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     optimizer = make_optimizer(config, steps_per_epoch)
     schedule = learning_rate(config, steps_per_epoch)
     graphdef, state, shardings = init_state(config, optimizer, mesh, len(variant.class_names), load_head(config))
+    evaluate = make_evaluate(config, workdir, mesh, graphdef, variant.class_names, variant.class_frequency, tokenizer)
     checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
-    start = checkpoints.latest() or 0
+    start = checkpoints.newest
     if start:
         state = checkpoints.restore(start, state, shardings)
         say(f"going on from step {start} of {total_steps}")
@@ -73,7 +83,6 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
-    evaluate = make_evaluate(config, workdir, mesh, graphdef, variant.class_names, variant.class_frequency, tokenizer)
     batches = training_batches(variant, config, tokenizer, start, local_rows(config.batch_size))
     unreadable = UnreadableImages(variant, config.data.max_unreadable)
     log = Log(workdir, config, steps_per_epoch, start)
@@ -114,6 +123,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
             checkpoints.save(step, state)
         if stopping and not last:
             checkpoints.close()
+            log.close()
             say(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
             sys.exit(128 + signal.SIGTERM)
     progress.close()

@@ -10,7 +10,7 @@ from configs import common
 
 
 def get_config(arg: str = ""):
-    config, preset = common.start(arg)
+    config, preset = common.start(arg, batch_size=1024)
     config.objective = "contrastive"
     config.data.captions.template = "cname"
     config.data.drop_last = True
@@ -23,6 +23,5 @@ def get_config(arg: str = ""):
         return config
     # The study's recipe: RN50, batch 1024, batch norm over all of it.
     config.total_epochs = 32
-    config.batch_size = 1024
     config.data.eval_resize = 224
     return config

@@ -22,15 +22,22 @@ PRESETS = {
 SMALL = ("glyphs", "glyphs_lt", "cifar100", "cifar100_lt")
 
 
-def start(arg: str) -> tuple[ConfigDict, str]:
-    """The base config with the data of `arg`, such as 'data=cifar100_lt', and the preset's name."""
+def start(arg: str, batch_size: int) -> tuple[ConfigDict, str]:
+    """The base config with the data of `arg`, such as 'data=cifar100_lt', and the preset's name.
+
+    A batch size given there too, as in 'data=laionet,batch_size=512', is followed by what a recipe scales with it.
+    """
     arguments = dict(item.partition("=")[::2] for item in arg.split(",") if item)
     preset = arguments.pop("data", "glyphs_lt")
+    given = arguments.pop("batch_size", str(batch_size))
+    if not given.isdigit():
+        raise UserError(f"the config argument batch_size is '{given}'; it is a whole number")
     if arguments:
-        raise UserError(f"unknown config argument '{next(iter(arguments))}'; the one there is: data=NAME")
+        raise UserError(f"unknown config argument '{next(iter(arguments))}'; there are data=NAME and batch_size=NUMBER")
     if preset not in PRESETS:
         raise UserError(f"unknown data preset '{preset}'; choose one of {', '.join(PRESETS)}")
     config = base_config()
+    config.batch_size = int(given)
     data, sets = PRESETS[preset]
     config.data.update(data)
     config.eval.sets = sets
@@ -44,7 +51,7 @@ def small_images(config: ConfigDict, preset: str) -> None:
     config.data.update(dict(image_size=32, eval_resize=32, crop_scale=(1.0, 1.0), shift=4, cache=True))
     config.data.flip = preset.startswith("cifar")
     config.model.image.update(dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128))
-    config.model.text.update(dict(width=64, layers=1, heads=2, context_length=8, vocab_size=1024))
+    config.model.text.update(dict(width=64, layers=1, heads=2, context_length=16, vocab_size=1024))
     config.batch_norm.group_size = 0
     config.eval.templates = "cname"
     config.eval.every_epochs = 5

@@ -45,7 +45,7 @@ def small_config(glyphs_dir):
         config.data.classes.first = 12
         config.data.profile.ratio = 4.0
         config.model.image.update({"width": 4, "output_dim": 16})
-        config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 520})
+        config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 800})
         config.optimizer.warmup_steps = 0
         return config
 

@@ -38,6 +38,12 @@ def test_the_studys_recipes():
     assert (config.optimizer.warmup_steps, config.data.drop_last, config.data.eval_resize) == (500, True, 224)
 
 
+def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
+    config = sup.get_config("data=imagenet2012,batch_size=1024")
+    assert (config.batch_size, config.optimizer.learning_rate) == (1024, 0.4)
+    assert config.batch_norm.group_size == config.vocabulary.group_size == 256
+
+
 @pytest.mark.parametrize(
     "key, value, complaint",
     [
@@ -48,6 +54,9 @@ def test_the_studys_recipes():
         ),
         ("model.image.name", "resnet", "'model.image.name' is 'resnet'"),
         ("batch_size", 0, "'batch_size' is 0; it must be positive"),
+        ("data.shift", 224, "data.shift=224 must be smaller than data.image_size=224"),
+        ("checkpoint.keep", 1, "checkpoint.keep=1; it is 2 or more"),
+        ("model.image.heads", 0, "'model.image.heads' is 0; it must be positive"),
         ("data.shift", -1, "'data.shift' is -1; it must not be negative"),
         ("data.fraction", 1.5, "'data.fraction' is 1.5; it is a share between 0 and 1"),
         ("batch_norm.group_size", 100, "batch_norm.group_size=100 does not divide batch_size=256"),
@@ -116,6 +125,8 @@ def test_what_trains_leaves_out_where_and_how_often():
         (["--config=configs/none.py"], "config file 'configs/none.py' does not exist"),
         (["--config=configs/sup.py:data=imagenette"], "unknown data preset 'imagenette'; choose one of glyphs"),
         (["--config=configs/sup.py:dat=glyphs"], "unknown config argument 'dat'"),
+        (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),
+        (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean 'batch_size'"),
         (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean 'optimizer.learning_rate'"),
         (["--config=configs/sup.py", "--config.batch_size=many"], "'batch_size' is 'many'; it takes a int"),
     ],

@@ -17,7 +17,7 @@ from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate, restore_newest, table
-from cliptail_jax.evaluation import evaluation_variant, ranking_frequency, summarize, zero_shot_head
+from cliptail_jax.evaluation import check_told_apart, evaluation_variant, ranking_frequency, summarize, zero_shot_head
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import UnreadableImageError, normalize
 from cliptail_jax.input.tokenizer import Tokenizer
@@ -45,7 +45,7 @@ def tiny(config, glyphs_dir):
     config.data.max_unreadable = 0.1
     config.total_epochs, config.batch_size, config.eval.batch_size, config.checkpoint.every_steps = 1, 8, 16, 1
     config.model.image.update({"width": 4, "output_dim": 16})
-    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 520})
+    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 800})
     return config
 
 
@@ -348,3 +348,10 @@ def test_printed_table_has_a_column_a_set_and_the_intervals():
         "top1      26.8 %             9.0 %",
         "corr_acc  0.86 [0.80, 0.91]  nan [nan, nan]",
     ]
+
+
+def test_prompts_that_the_context_cuts_to_the_same_tokens_are_refused(clip_config):
+    tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
+    with pytest.raises(UserError, match="cut to model.text.context_length=8 tokens.* 3 classes are only 2 different"):
+        check_told_apart(tokens, ("a", "b", "c"), clip_config)
+    check_told_apart(tokens, ("a", "a", "c"), clip_config)  # one name twice is no fault of the context

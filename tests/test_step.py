@@ -9,7 +9,7 @@ from flax import nnx
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.optimizer import learning_rate, make_optimizer
-from cliptail_jax.sharding import batch_sharding, make_mesh, replicated, to_devices
+from cliptail_jax.sharding import batch_sharding, check_accumulation, make_mesh, replicated, to_devices
 from cliptail_jax.state import init_state
 from cliptail_jax.step import make_train_step
 
@@ -63,7 +63,7 @@ def any_config(request, sup_config, clip_config):
 
 @pytest.mark.parametrize("any_config", ["sup", "clip"], indirect=True)
 def test_eight_devices_compute_what_one_does(any_config):
-    """Data parallel with batch statistics of the whole batch, and of groups; and with parameters sharded."""
+    """Data parallel with batch statistics of the whole batch; and with parameters sharded."""
     one = numbers(*run_steps(any_config)[1:])
     for fsdp in (1, 4):
         any_config.mesh.fsdp = fsdp
@@ -72,12 +72,20 @@ def test_eight_devices_compute_what_one_does(any_config):
 
 
 @pytest.mark.parametrize("any_config", ["sup", "clip"], indirect=True)
-def test_accumulated_micro_batches_compute_what_one_batch_does(any_config):
+def test_accumulated_micro_batches_compute_what_one_batch_does_on_any_number_of_devices(any_config):
+    """With batch statistics in groups, which must lie within a device's share of a micro-batch."""
     any_config.batch_norm.group_size = 4
     whole = numbers(*run_steps(any_config)[1:])
-    any_config.accumulate_steps = 4
-    for a, b in zip(whole, numbers(*run_steps(any_config)[1:]), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(a).max())
+    for devices, steps in ((1, 4), (2, 2)):
+        any_config.accumulate_steps = steps
+        for a, b in zip(whole, numbers(*run_steps(any_config, devices)[1:]), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(a).max())
+
+
+def test_groups_that_a_micro_batch_would_tear_are_refused(sup_config):
+    sup_config.batch_norm.group_size, sup_config.accumulate_steps = 4, 2
+    with pytest.raises(UserError, match="group_size=4 does not divide the 1 examples that each of 8 devices"):
+        check_accumulation(make_mesh(sup_config.mesh), sup_config)
 
 
 def test_fsdp_shards_parameters_and_their_momentum(clip_config):

@@ -96,6 +96,7 @@ def test_a_run_goes_on_from_its_last_sound_checkpoint_with_the_same_numbers(sup_
         first, second = (np.load(d / "eval/glyphs_test/latest.npz")[name] for d in (workdir, copy))
         np.testing.assert_array_equal(first, second)
     assert harm(copy / "checkpoints" / "6") is None
+    assert (copy / "checkpoints" / "6.harmed").exists()
 
 
 @pytest.mark.parametrize("remove", ["file", "manifest"])
@@ -117,7 +118,7 @@ def command(workdir, glyphs_dir, family="sup"):
         "data.data_dir": glyphs_dir, "data.classes.first": 12, "data.profile.ratio": 4.0, "batch_size": 16,
         "eval.batch_size": 16, "total_epochs": 12, "log_every_steps": 1, "checkpoint.every_steps": 5,
         "eval.every_epochs": 12, "model.image.width": 4, "model.image.output_dim": 16, "model.text.width": 16,
-        "model.text.vocab_size": 520, "optimizer.warmup_steps": 0,
+        "model.text.vocab_size": 800, "optimizer.warmup_steps": 0,
     }  # fmt: skip
     program = [sys.executable, "-m", "cliptail_jax.train", f"--config=configs/{family}.py:data=glyphs_lt"]
     return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in overrides.items())]

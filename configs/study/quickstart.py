@@ -27,6 +27,7 @@ def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...], cont
         "clip_captions": clip.get_config(f"data={preset}"),
     }
     runs["sl_sampled"].vocabulary.size = 20
+    runs["clip_names"].model.text.context_length = 8  # enough for names, and quick
     runs["clip_captions"].data.captions.template = "a+cname"
     runs["clip_captions"].data.captions.words = words
     runs["clip_captions"].eval.templates = "a+cname"
