@@ -10,7 +10,6 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding
 
 from cliptail_jax.state import TrainState
 
@@ -64,12 +63,7 @@ class Checkpoints:
 
     def restore(self, step: int, state: TrainState, shardings) -> TrainState:
         """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
-
-        def target(leaf: jax.Array, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-        targets = jax.tree.map(target, state, shardings)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(targets))
+        return self._manager.restore(step, args=ocp.args.StandardRestore(targets(state, shardings)))
 
     def _finish(self, step: int) -> None:
         try:
@@ -81,6 +75,11 @@ class Checkpoints:
                         manifest.unlink()
         except Exception as failure:  # in a thread it would be lost
             self._failure = failure
+
+
+def targets(state: TrainState, shardings) -> TrainState:
+    """What Orbax restores to: the shapes and types of `state`, laid out by `shardings`."""
+    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
 
 
 def manifest_of(step: Path) -> Path:

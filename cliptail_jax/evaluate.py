@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 from cliptail_jax import distributed, runs
-from cliptail_jax.checkpoints import newest_sound_step
+from cliptail_jax.checkpoints import newest_sound_step, targets
 from cliptail_jax.configuration import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import make_evaluate
@@ -41,7 +41,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
         tokenizer = load_tokenizer(config, workdir / "tokenizer.json")
         config = with_vocab_size(config, tokenizer.vocab_size)
 
-    steps_per_epoch = num_steps_per_epoch(range(frequency.sum()), config)
+    steps_per_epoch = num_steps_per_epoch(int(frequency.sum()), config)
     optimizer = make_optimizer(config, steps_per_epoch)
     graphdef, state, shardings = init_state(config, optimizer, mesh, len(class_names), load_head(config))
     state = restore_newest(workdir / "checkpoints", state, shardings)
@@ -70,9 +70,8 @@ def restore_newest(directory: Path, state: TrainState, shardings) -> TrainState:
     step = newest_sound_step(directory) if directory.exists() else -1
     if step < 0:
         raise UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
-    targets = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
     with ocp.StandardCheckpointer() as checkpointer:  # a CheckpointManager would tidy up what it takes for left over
-        return checkpointer.restore(directory.absolute() / str(step) / "default", targets)
+        return checkpointer.restore(directory.absolute() / str(step) / "default", targets(state, shardings))
 
 
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:

@@ -62,7 +62,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     if tokenizer:
         config = with_vocab_size(config, tokenizer.vocab_size)
 
-    steps_per_epoch = num_steps_per_epoch(variant, config)
+    steps_per_epoch = num_steps_per_epoch(len(variant), config)
     total_steps = config.total_epochs * steps_per_epoch
     optimizer = make_optimizer(config, steps_per_epoch)
     schedule = learning_rate(config, steps_per_epoch)
@@ -147,7 +147,7 @@ def check_variant(variant: Variant, config: ConfigDict) -> None:
         raise UserError("objective='contrastive' needs captions: set data.captions.template or data.captions.words")
     if config.head.freeze and not config.head.init:
         raise UserError("head.freeze=True needs a head to freeze: set head.init to an .npy of [classes, dim]")
-    if num_steps_per_epoch(variant, config) == 0:
+    if num_steps_per_epoch(len(variant), config) == 0:
         raise UserError(
             f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {len(variant)} records"
         )

@@ -35,8 +35,8 @@ THREADS = 2  # where there are no worker processes
 Batch = dict[str, np.ndarray]
 
 
-def num_steps_per_epoch(variant: Variant, config: ConfigDict) -> int:
-    whole, rest = divmod(len(variant), config.batch_size)
+def num_steps_per_epoch(records: int, config: ConfigDict) -> int:
+    whole, rest = divmod(records, config.batch_size)
     return whole + (1 if rest and not config.data.drop_last else 0)
 
 
@@ -53,7 +53,7 @@ def training_batches(
     seed = int(np.random.SeedSequence(config.seed).generate_state(1)[0])
     rows = grain.MapDataset.range(len(variant)).shuffle(seed=seed)
     rows = rows.batch(config.batch_size, drop_remainder=config.data.drop_last, batch_fn=np.asarray)
-    steps_per_epoch = num_steps_per_epoch(variant, config)
+    steps_per_epoch = num_steps_per_epoch(len(variant), config)
     load = LoadBatch(variant, config, tokenizer, slots, config.batch_size, steps_per_epoch, train=True)
     dataset = rows.repeat(config.total_epochs).map_with_index(load)
     return iterate(dataset[start:], config.data.workers)

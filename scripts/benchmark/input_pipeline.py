@@ -17,7 +17,6 @@ import json
 import math
 import multiprocessing
 import os
-import platform
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from absl import flags
+from machine import machine
 from ml_collections import ConfigDict
 from PIL import Image
 
@@ -136,12 +136,6 @@ def cpu_seconds() -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def machine() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -162,7 +156,7 @@ def main() -> None:
     sides = {}
     for name, batch_sizes in (("ours", ours), ("plain", plain)):
         # A cache is full after one epoch, which with several workers each has to see.
-        for _ in range(num_steps_per_epoch(variant, config) * max(args.workers, 1) if config.data.cache else 2):
+        for _ in range(num_steps_per_epoch(len(variant), config) * max(args.workers, 1) if config.data.cache else 2):
             next(batch_sizes)
         sides[name] = measure(batch_sizes, args.seconds)
         batch_sizes.close()

@@ -13,7 +13,6 @@ thread: threads that wait for each other on a busy machine make times meaningles
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from machine import machine
 
 DIM = 1024
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -100,12 +100,6 @@ def measure_apart(way: str, classes: int, samples: int) -> dict[str, np.ndarray]
 def max_relative_difference(result: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> float:
     measures = [name for name, values in truth.items() if values.ndim]
     return max(float(np.max(np.abs(result[name] / truth[name] - 1))) for name in measures)
-
-
-def machine() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ def test_last_partial_batch_is_kept_with_its_empty_slots_masked():
     config = make_config()
     batches = batches_of(plain(21), config)
     variant = make_variant(plain(21), config.data)
-    assert num_steps_per_epoch(variant, config) == 3 and len(batches) == 9
+    assert num_steps_per_epoch(len(variant), config) == 3 and len(batches) == 9
     assert [batch["mask"].sum() for batch in batches] == [8, 8, 5] * 3
     assert sorted(batches[2]["mask"].reshape(4, 2).sum(1)) == [1, 1, 1, 2]  # spread over all groups
     assert [sorted(epoch) for epoch in epochs_of(plain(21), config)] == [list(range(21))] * 3
@@ -150,7 +150,7 @@ def test_last_partial_batch_is_kept_with_its_empty_slots_masked():
 
 def test_last_partial_batch_is_dropped_on_request():
     config = make_config(drop_last=True)
-    assert num_steps_per_epoch(make_variant(plain(21), config.data), config) == 2
+    assert num_steps_per_epoch(len(make_variant(plain(21), config.data)), config) == 2
     assert [batch["mask"].sum() for batch in batches_of(plain(21), config)] == [8, 8] * 3
     epochs = epochs_of(plain(21), config)
     assert all(len(set(epoch)) == 16 for epoch in epochs)
