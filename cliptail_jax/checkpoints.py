@@ -9,8 +9,9 @@ from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
+from cliptail_jax.distributed import agreed
+from cliptail_jax.errors import UserError
 from cliptail_jax.state import TrainState
 
 
@@ -41,7 +42,14 @@ class Checkpoints:
                     aside = self._directory / f"{step}.harmed"
                     shutil.rmtree(aside, ignore_errors=True)
                     (self._directory / str(step)).rename(aside)
-        return int(multihost_utils.broadcast_one_to_all(newest)) if jax.process_count() > 1 else newest
+        return agreed(newest)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.wait()
+        self._manager.close()
 
     def save(self, step: int, state: TrainState) -> None:
         """Start saving; an earlier save still under way is waited for."""
@@ -56,10 +64,6 @@ class Checkpoints:
             self._saving.join()
         if self._failure:
             raise self._failure
-
-    def close(self) -> None:
-        self.wait()
-        self._manager.close()
 
     def restore(self, step: int, state: TrainState, shardings) -> TrainState:
         """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
@@ -80,6 +84,23 @@ class Checkpoints:
 def targets(state: TrainState, shardings) -> TrainState:
     """What Orbax restores to: the shapes and types of `state`, laid out by `shardings`."""
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
+
+
+def restore_newest(directory: Path, state: TrainState, shardings) -> TrainState:
+    """The newest sound checkpoint. Nothing in `directory` is changed: a training may be at work there."""
+    while True:
+        step = agreed(newest_sound_step(directory) if directory.exists() else -1)
+        if step < 0:
+            raise UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
+        try:
+            with (
+                ocp.StandardCheckpointer() as checkpointer
+            ):  # a CheckpointManager would tidy up what it takes for left over
+                return checkpointer.restore(directory.absolute() / str(step) / "default", targets(state, shardings))
+        except (OSError, ValueError):
+            if harm(directory / str(step)) is None:
+                raise
+            # The training has let this step go since: there is a newer one.
 
 
 def manifest_of(step: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cliptail_jax.curation.templates import TEMPLATE_SETS
 from cliptail_jax.errors import UserError
 
 
@@ -95,7 +96,9 @@ def base_config() -> ConfigDict:
 
 CHOICES = {
     "objective": ("supervised", "contrastive"),
+    "eval.templates": tuple(TEMPLATE_SETS),
     "data.profile.name": ("", "exponential", "zipf"),
+    "data.captions.template": ("", *TEMPLATE_SETS),
     "model.image.name": ("modified_resnet", "basic_resnet", "vit"),
     "model.activation": ("gelu", "quick_gelu"),
     "model.dtype": ("float32", "bfloat16"),
@@ -103,6 +106,14 @@ CHOICES = {
     "vocabulary.sampling": ("uniform", "linear", "sqrt"),
     "optimizer.name": ("sgd", "adamw"),
     "optimizer.schedule": ("cosine_epochs", "cosine_steps"),
+}
+ELEMENTS = {
+    "eval.sets": (str,),
+    "data.classes.names": (str, int),
+    "data.captions.words": (str,),
+    "data.crop_scale": (float, int),
+    "model.image.layers": (int,),
+    "freeze": (str,),
 }
 POSITIVE = [
     "total_epochs",
@@ -202,6 +213,11 @@ def check_value(key: str, value: Any, default: Any) -> None:
     )
     if not right_type:
         raise UserError(f"config key '{key}' is {value!r}; it takes a {type(default).__name__} such as {default!r}")
+    if isinstance(value, tuple) and key in ELEMENTS:
+        for element in value:
+            if type(element) not in ELEMENTS[key]:
+                kinds = " or ".join(kind.__name__ for kind in ELEMENTS[key])
+                raise UserError(f"config key '{key}' is {value!r}; each of its elements is a {kinds}")
     if key in CHOICES and value not in CHOICES[key]:
         raise UserError(f"config key '{key}' is {value!r}; it is one of {', '.join(map(repr, CHOICES[key]))}")
     if key in POSITIVE and not value > 0:
@@ -226,6 +242,9 @@ def validate(config: ConfigDict) -> None:
         raise UserError(
             f"checkpoint.keep={config.checkpoint.keep}; it is 2 or more, so that one is whole at any moment"
         )
+    layers = config.model.image.layers
+    if not layers or min(layers) < 1:
+        raise UserError(f"config key 'model.image.layers' is {layers}; every stage has a block or more")
     check_groups(config)
     check_data(config.data)
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 from cliptail_jax import distributed, runs
-from cliptail_jax.checkpoints import newest_sound_step, targets
+from cliptail_jax.checkpoints import restore_newest
 from cliptail_jax.configuration import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import make_evaluate
@@ -24,7 +23,7 @@ from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.program import run_with_config
 from cliptail_jax.sharding import check_batch, make_mesh
-from cliptail_jax.state import TrainState, init_state
+from cliptail_jax.state import init_state
 from cliptail_jax.train import load_head, load_tokenizer, with_vocab_size
 
 
@@ -65,19 +64,10 @@ def check_run(config: ConfigDict, workdir: Path) -> None:
         raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
 
 
-def restore_newest(directory: Path, state: TrainState, shardings) -> TrainState:
-    """The newest sound checkpoint. Nothing in `directory` is changed: a training may be at work there."""
-    step = newest_sound_step(directory) if directory.exists() else -1
-    if step < 0:
-        raise UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
-    with ocp.StandardCheckpointer() as checkpointer:  # a CheckpointManager would tidy up what it takes for left over
-        return checkpointer.restore(directory.absolute() / str(step) / "default", targets(state, shardings))
-
-
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     """One line per number, with its 95 % interval where it has one, and one column per set."""
     first, *_ = summaries.values()
-    keys = [key for key in first if key not in ("step", "epoch") and not key.endswith("_interval")]
+    keys = [key for key in first if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
     rows = [["", *summaries], *([key, *(cell(summary, key) for summary in summaries.values())] for key in keys)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

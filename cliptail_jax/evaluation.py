@@ -1,7 +1,8 @@
 """From a training state and an evaluation set to the numbers and files of one evaluation."""
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.models.cosine import cosine_logits
 from cliptail_jax.models.cosine import normalize as unit
-from cliptail_jax.runs import append_line, evaluation_directory, read_frequency
+from cliptail_jax.runs import append_line, evaluation_directory, last_evaluation, read_frequency
 from cliptail_jax.sharding import batch_sharding, local_rows, replicated, to_devices
 from cliptail_jax.state import TrainState
 
 PARTS = ("head", "mid", "tail")
-Evaluate = Callable[[TrainState, float], dict[str, dict[str, Any]]]
+Evaluate = Callable[..., dict[str, dict[str, Any]]]  # of a state, its epoch, and when to give up
 
 
 def make_evaluate(
@@ -50,10 +51,8 @@ def make_evaluate(
     variants = {name: evaluation_variant(name, config, class_names) for name in config.eval.sets}
     ranking = ranking_frequency(config.eval.rank_by, class_names, frequency)
     parts = groups.head_mid_tail(ranking, config.eval.head_classes or None, config.eval.tail_classes or None)
-    settings = {"rank_by": config.eval.rank_by} if config.eval.rank_by else {}
     tokens = None
     if config.objective == "contrastive":
-        settings["templates"] = config.eval.templates
         prompts = [template.format(name) for name in class_names for template in templates(config.eval.templates)]
         tokens = tokenizer(prompts)
         check_told_apart(tokens, class_names, config)
@@ -61,6 +60,7 @@ def make_evaluate(
     evaluation_input = {
         name: evaluation_batches(v, config, local_rows(config.eval.batch_size)) for name, v in variants.items()
     }
+    unreadable = {name: UnreadableImages(v, config.data.max_unreadable) for name, v in variants.items()}
 
     def class_head(state: TrainState) -> Float[Array, "class dim"]:
         if tokens is None:
@@ -68,21 +68,45 @@ def make_evaluate(
         embeddings = embed(encode_text, state, tokens, config.eval.batch_size, mesh)
         return zero_shot_head(embeddings, len(class_names))
 
-    def evaluate(state: TrainState, epoch: float) -> dict[str, dict[str, Any]]:
-        head, summaries = class_head(state), {}
+    def evaluate(
+        state: TrainState, epoch: float, give_up: Callable[[], bool] = lambda: False
+    ) -> dict[str, dict[str, Any]]:
+        """Nothing is written and {} returned where `give_up` says so before the end."""
+        head, results = class_head(state), {}
         for name, variant in variants.items():
-            batches = evaluation_input[name]()
-            counts, features, labels = predict(evaluate_batch, state, head, batches, variant, config, mesh)
+            shown = f"evaluating {variant.source.name}"
+            steps = -(-len(variant) // config.eval.batch_size)
+            batches = tqdm(evaluation_input[name](), total=steps, desc=shown, disable=None, leave=False)
+            batches = itertools.takewhile(lambda _: not give_up(), batches)
+            counts, features, labels = predict(
+                evaluate_batch, state, head, batches, unreadable[name], config.eval.neural_collapse, mesh
+            )
+            if give_up():
+                return {}
             collapse = None
             if config.eval.neural_collapse:
                 collapse = neural_collapse(features, labels, len(class_names), _gather(head))
-            summaries[name] = {"step": int(state.step), "epoch": epoch} | settings
-            summaries[name] |= summarize(counts, frequency, parts, collapse)
+            summary = {"step": int(state.step), "epoch": epoch, "settings": evaluation_settings(config)}
+            results[name] = summary | summarize(counts, frequency, parts, collapse), counts, collapse
+        for name, (summary, counts, collapse) in results.items():
             if jax.process_index() == 0:
-                write(evaluation_directory(workdir, name), summaries[name], counts, parts, collapse)
-        return summaries
+                write(evaluation_directory(workdir, name), summary, counts, parts, collapse)
+        return {name: summary for name, (summary, _, _) in results.items()}
 
     return evaluate
+
+
+def evaluation_settings(config: ConfigDict) -> dict[str, Any]:
+    """What an evaluation's numbers depend on besides the weights."""
+    settings = {key: config.eval[key] for key in ("rank_by", "head_classes", "tail_classes", "neural_collapse")}
+    return settings | ({"templates": config.eval.templates} if config.objective == "contrastive" else {})
+
+
+def is_evaluated(workdir: Path, config: ConfigDict, step: int | None = None) -> bool:
+    """Whether the run's last evaluation on each set was as the config wants it, and of this step if one is given."""
+    wanted = {"settings": evaluation_settings(config)} | ({} if step is None else {"step": step})
+    summaries = [last_evaluation(workdir, name) or {} for name in config.eval.sets]
+    return all(summary | wanted == summary for summary in summaries)
 
 
 def check_told_apart(
@@ -190,26 +214,25 @@ def predict(
     evaluate_batch: Callable,
     state: TrainState,
     head: Float[Array, "class dim"],
-    batches: Iterator[dict[str, np.ndarray]],
-    variant: Variant,
-    config: ConfigDict,
+    batches: Iterable[dict[str, np.ndarray]],
+    unreadable: UnreadableImages,
+    with_features: bool,
     mesh: Mesh,
 ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "sample dim"] | None, Int[np.ndarray, "sample"] | None]:
-    """Counts over a whole set, and where neural collapse is asked for each sample's features and label (-1: padding)."""
-    classes = len(variant.class_names)
+    """Counts over a whole set, and where they are asked for each sample's features and label (-1: padding)."""
+    classes = len(head)
     counts = {"confusion": np.zeros((classes, classes), np.int32), "top5": np.zeros((), np.int32)}
     counts = jax.device_put(counts, replicated(mesh))
-    unreadable = UnreadableImages(variant, config.data.max_unreadable)
     features, labels = [], []
-    steps = -(-len(variant) // config.eval.batch_size)
-    for batch in tqdm(batches, total=steps, desc=f"evaluating {variant.source.name}", disable=None, leave=False):
+    for batch in batches:
         unreadable.take_from(batch)
         on_devices = to_devices(mesh, batch)
         counts, of_batch = evaluate_batch(state.parts(), head, counts, on_devices)
-        if config.eval.neural_collapse:
+        if with_features:
             of_batch, label, mask = (_gather(x) for x in (of_batch, on_devices["labels"], on_devices["mask"]))
             features.append(of_batch)
             labels.append(np.where(mask, label, -1))
+    unreadable.check()
     counts = {name: np.asarray(count, np.int64) for name, count in counts.items()}
     if not features:
         return counts, None, None

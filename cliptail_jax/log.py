@@ -26,6 +26,19 @@ class Log:
         self._unchecked: list[tuple[int, jax.Array]] = []
         self._compile_seconds: float | None = None
         self._since, self._logged = time.perf_counter(), start
+        earlier = [record["seconds"] for record in runs.read_lines(workdir / "metrics.jsonl")]
+        self._began = self._since - (earlier[-1] if earlier else 0)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._writes:
+            self._events.close()
+
+    def seconds(self) -> float:
+        """How long the run has taken by now, all of its sessions up to where this one began included."""
+        return time.perf_counter() - self._began
 
     def compiled(self, seconds: float) -> None:
         """Compiling took so long; the time of the steps counts from now."""
@@ -57,6 +70,7 @@ class Log:
         record = {"step": step, "epoch": step / self._steps_per_epoch}
         record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
         record["images_per_second"] = (step - self._logged) * self._config.batch_size / seconds
+        record["seconds"] = self.seconds()
         if self._compile_seconds is not None:
             record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
         if self._writes:
@@ -80,10 +94,6 @@ class Log:
         entered = time.perf_counter()
         yield
         self._since += time.perf_counter() - entered
-
-    def close(self) -> None:
-        if self._writes:
-            self._events.close()
 
 
 def say(text: str) -> None:

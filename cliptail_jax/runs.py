@@ -61,7 +61,7 @@ def difference_to(workdir: Path, config: ConfigDict) -> str:
 
 
 def finish(workdir: Path, seconds: float) -> None:
-    """Note in config.json that the run is at its end, and how long its last session took."""
+    """Note in config.json that the run is at its end, and how long it took."""
     noted = json.loads((workdir / "config.json").read_text())
     write_json(workdir / "config.json", noted | {"finished": {"seconds": seconds}})
 
@@ -89,14 +89,14 @@ class FinishedRun:
     accuracy: Float[np.ndarray, "class"]  # 0..1, nan for a class without examples
     predictions: Int[np.ndarray, "class"]
     tail: Int[np.ndarray, "tail"]  # ids of the classes that the summary's tail is the mean of
-    seconds: float  # of its last session
+    seconds: float  # that it took
 
     @classmethod
     def read(cls, workdir: Path) -> "FinishedRun":
         noted = json.loads((workdir / "config.json").read_text())
         evaluated_on = noted["config"]["eval.sets"][0]
         directory = evaluation_directory(workdir, evaluated_on)
-        *_, summary = read_lines(directory / "summary.jsonl")
+        summary = last_evaluation(workdir, evaluated_on)
         class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
         with np.load(directory / "latest.npz") as arrays:
             return cls(
@@ -111,15 +111,25 @@ class FinishedRun:
             )
 
 
+def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
+    """The summary of the run's last evaluation on the set 'name:split', None if there is none."""
+    summaries = list(read_lines(evaluation_directory(workdir, name) / "summary.jsonl"))
+    return summaries[-1] if summaries else None
+
+
 def evaluation_directory(workdir: Path, name: str) -> Path:
     """Where the evaluations on the set 'name:split' are."""
     return workdir / "eval" / name.replace(":", "_").replace("/", "_")
 
 
 def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(finite(value), indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write by rename, so that a reader sees the old file or the new one."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(finite(value), indent=1) + "\n")
+    partial.write_text(text)
     partial.rename(path)
 
 
@@ -153,13 +163,11 @@ def forget_after(workdir: Path, step: int) -> None:
     for path in [workdir / "metrics.jsonl", *workdir.glob("eval/*/summary.jsonl")]:
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if path.exists():
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
-            partial.rename(path)
+            write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
-    path.write_text("".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
+    write_text(path, "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
 
 
 def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:

@@ -20,7 +20,10 @@ from tqdm import tqdm
 
 from cliptail_jax import distributed, runs
 from cliptail_jax.configuration import validate
+from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation import is_evaluated
 from cliptail_jax.figures.study import draw_study
 from cliptail_jax.metrics.correlation import Difference, paired_difference, paired_mean_difference
 from cliptail_jax.program import run_with_config
@@ -58,6 +61,8 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> None
     for name, config in study.runs.items():
         try:
             train(config, workdir / name, overwrite)
+            if not agreed(is_evaluated(workdir / name, config)):
+                evaluate(config, workdir / name)
         except UserError as error:
             failures[name] = str(error)
             tqdm.write(f"error: {name}: {error}")
@@ -129,7 +134,7 @@ def report(
     """Write report.md for people, report.json for programs, and the figure; show the first."""
     text = markdown(title, finished, failures, judgements, seconds)
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "report.md").write_text(text)
+    runs.write_text(workdir / "report.md", text)
     content = {
         "title": title,
         "runs": {name: run.summary | {"seconds": run.seconds} for name, run in finished.items()},

@@ -19,8 +19,9 @@ from cliptail_jax.checkpoints import Checkpoints
 from cliptail_jax.configuration import validate
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
+from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import make_evaluate
+from cliptail_jax.evaluation import is_evaluated, make_evaluate
 from cliptail_jax.input.pipeline import UnreadableImages, num_steps_per_epoch, training_batches
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.log import Log, say
@@ -47,7 +48,6 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     if runs.is_finished(workdir, config):
         say(f"{workdir.name} is already trained to its end")
         return
-    began = time.perf_counter()
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
@@ -85,8 +85,6 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     )
     batches = training_batches(variant, config, tokenizer, start, local_rows(config.batch_size))
     unreadable = UnreadableImages(variant, config.data.max_unreadable)
-    log = Log(workdir, config, steps_per_epoch, start)
-    stop = StopRequest()
     progress = tqdm(
         total=total_steps * config.batch_size,
         initial=start * config.batch_size,
@@ -95,43 +93,52 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         desc=workdir.name,
         disable=None,
     )
+    with checkpoints, Log(workdir, config, steps_per_epoch, start) as log, StopRequest() as stop, progress:
 
-    for step, batch in zip(range(start + 1, total_steps + 1), batches):
-        unreadable.take_from(batch)
-        batch = to_devices(mesh, batch)
-        if step == start + 1:
-            before = time.perf_counter()
-            train_step = train_step.lower(state, batch).compile()
-            log.compiled(time.perf_counter() - before)
-        state, metrics = train_step(state, batch)
-        progress.update(config.batch_size)
-
-        epoch = step / steps_per_epoch
-        last = step == total_steps
-        log.add(step, metrics)
-        if step % config.log_every_steps == 0 or last:
-            log.write(step, metrics, float(schedule(step - 1)))
-            progress.set_postfix(loss=f"{metrics['train/loss']:.3f}", refresh=False)
-        if last or (step % steps_per_epoch == 0 and epoch % config.eval.every_epochs == 0):
+        def evaluate_at(step: int) -> None:
             log.check_finite()
             with log.paused():
-                for name, summary in evaluate(state, epoch).items():
+                for name, summary in evaluate(state, step / steps_per_epoch, stop.at_once).items():
                     log.evaluated(step, name, summary)
-        stopping = stop.requested(step)
-        if step % config.checkpoint.every_steps == 0 or last or stopping:
-            log.check_finite()
-            checkpoints.save(step, state)
-        if stopping and not last:
-            checkpoints.close()
-            log.close()
-            say(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
-            sys.exit(128 + signal.SIGTERM)
-    progress.close()
-    checkpoints.close()
-    log.close()
-    stop.close()
+
+        if is_evaluation_due(start, steps_per_epoch, config) and not agreed(is_evaluated(workdir, config, start)):
+            evaluate_at(start)  # a stop has left it out
+
+        for step, batch in zip(range(start + 1, total_steps + 1), batches):
+            unreadable.take_from(batch)
+            batch = to_devices(mesh, batch)
+            if step == start + 1:
+                before = time.perf_counter()
+                train_step = train_step.lower(state, batch).compile()
+                log.compiled(time.perf_counter() - before)
+            state, metrics = train_step(state, batch)
+            progress.update(config.batch_size)
+
+            last = step == total_steps
+            log.add(step, metrics)
+            if step % config.log_every_steps == 0 or last:
+                log.write(step, metrics, float(schedule(step - 1)))
+                progress.set_postfix(loss=f"{metrics['train/loss']:.3f}", refresh=False)
+                unreadable.check()
+            stopping = stop.after(step)
+            if is_evaluation_due(step, steps_per_epoch, config) and not stopping:
+                evaluate_at(step)
+                stopping = stop.at_once()
+            if step % config.checkpoint.every_steps == 0 or last or stopping:
+                log.check_finite()
+                checkpoints.save(step, state)
+            if stopping:
+                checkpoints.wait()
+                say(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
+                sys.exit(128 + signal.SIGTERM)
     if jax.process_index() == 0:
-        runs.finish(workdir, time.perf_counter() - began)
+        runs.finish(workdir, log.seconds())
+
+
+def is_evaluation_due(step: int, steps_per_epoch: int, config: ConfigDict) -> bool:
+    """Every so many epochs, and at the end."""
+    epoch, rest = divmod(step, steps_per_epoch)
+    return epoch > 0 and rest == 0 and (epoch % config.eval.every_epochs == 0 or epoch == config.total_epochs)
 
 
 def check_variant(variant: Variant, config: ConfigDict) -> None:

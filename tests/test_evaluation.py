@@ -128,8 +128,8 @@ def test_run_files_hold_what_the_design_lists(name, request):
     (line,), arrays = evaluation_files(workdir)
     collapse = COLLAPSE if config.eval.neural_collapse else set()
     correlations = {f"corr_{c}{of}{i}" for c in collapse for of in ("", "_acc") for i in ("", "_interval")}
-    settings = {"templates"} if config.objective == "contrastive" else set()
-    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | settings
+    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | {"settings"}
+    assert ("templates" in line["settings"]) == (config.objective == "contrastive")
     assert set(arrays) == ARRAYS | collapse
     assert arrays["confusion"].dtype == np.int64 and arrays["confusion"].shape == (CLASSES, CLASSES)
     assert {arrays[key].shape for key in collapse | {"per_class_accuracy", "per_class_predictions"}} == {(CLASSES,)}
@@ -184,7 +184,7 @@ def test_other_templates_and_another_ranking(clip_run, tmp_path):
     config.eval.update({"templates": "cname", "rank_by": str(rank_by), "head_classes": 2, "tail_classes": 5})
     evaluate(config, workdir)
     (_, line), arrays = evaluation_files(workdir)
-    assert line["templates"] == "cname" and line["rank_by"] == str(rank_by)
+    assert line["settings"]["templates"] == "cname" and line["settings"]["rank_by"] == str(rank_by)
     assert arrays["head"].tolist() == [11, 10] and arrays["tail"].tolist() == [4, 3, 2, 1, 0]
     assert line["tail"] == pytest.approx(100 * arrays["per_class_accuracy"][:5].mean())
 
@@ -218,7 +218,7 @@ def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypa
     _, arrays = evaluation_files(workdir)
     assert summary["examples"] == arrays["confusion"].sum() == EXAMPLES - 1
     assert not COLLAPSE & (set(arrays) | set(summary))
-    assert "1 of 24 images are unreadable" in capsys.readouterr().err
+    assert "of glyphs (test) is unreadable" in capsys.readouterr().err
     assert summary["step"] == 3
     assert largest.exists() and unfinished.exists()
 

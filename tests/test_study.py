@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from cliptail_jax import runs, study
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import summarize, write
+from cliptail_jax.evaluation import evaluation_settings, summarize, write
 from cliptail_jax.metrics.groups import head_mid_tail
 from configs import sup
 from configs.study import cifar100_lt, quickstart
@@ -40,7 +40,8 @@ def write_run(config, workdir, confusion, names=NAMES):
     runs.write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
     parts = head_mid_tail(FREQUENCY)
     counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
-    summary = {"step": 9, "epoch": 1.0} | summarize(counts, FREQUENCY, parts, None)
+    summary = {"step": 9, "epoch": 1.0, "settings": evaluation_settings(config)}
+    summary |= summarize(counts, FREQUENCY, parts, None)
     write(runs.evaluation_directory(workdir, config.eval.sets[0]), summary, counts, parts, None)
     runs.finish(workdir, seconds=90.0)
 
@@ -166,6 +167,26 @@ def test_a_failed_run_is_reported_and_the_others_go_on(error, reason, trains, tm
     assert f"**broken failed**: {reason}" in text
     assert [c["verdict"] for c in report["claims"]] == ["not tested", "supported"]
     assert report["claims"][0]["difference"] is None and "| broken failed | **not tested** |" in text
+
+
+def test_a_finished_run_is_evaluated_anew_where_the_study_wants_it_otherwise(trains, tmp_path, monkeypatch):
+    slopes, trained = trains
+    slopes["one"] = 0.5
+    made = make_study("one")
+    study.run_study(made, tmp_path)
+    evaluated = []
+
+    def evaluate(config, workdir):
+        evaluated.append(config.eval.tail_classes)
+        write_run(config, workdir, confusion_of(0.0, 1))
+
+    monkeypatch.setattr(study, "evaluate", evaluate)
+    study.run_study(made, tmp_path)
+    assert evaluated == []
+    made.runs.one.eval.tail_classes = 3
+    study.run_study(made, tmp_path)
+    study.run_study(made, tmp_path)
+    assert evaluated == [3] and trained == ["one"]
 
 
 def test_when_every_run_fails_there_is_still_a_report(trains, tmp_path):

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
+from cliptail_jax import evaluation, runs
 from cliptail_jax.checkpoints import harm, newest_sound_step
+from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.train import train
 from configs import sup
@@ -241,6 +242,57 @@ def test_a_head_of_another_class_count_is_refused_and_leaves_the_directory_free(
         train(sup_config, tmp_path / "run")
     sup_config.head.init = ""
     train(sup_config, tmp_path / "run")
+
+
+def test_a_stop_in_an_evaluation_leaves_it_to_the_next_session(sup_run, tmp_path, sup_config, monkeypatch):
+    """SIGTERM arrives while the first epoch is evaluated: the step is saved at once, and the evaluation made up for."""
+    sup_config.vocabulary.size = 6
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "predict", lambda *a: os.kill(os.getpid(), signal.SIGTERM) or (None, None, None))
+        with pytest.raises(SystemExit) as stopped:
+            train(sup_config, tmp_path)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert newest_sound_step(tmp_path / "checkpoints") == 3
+    assert not (tmp_path / "eval").exists()
+    train(sup_config, tmp_path)
+    assert losses(tmp_path) == losses(sup_run[0])
+    first, again = (list(runs.read_lines(d / "eval/glyphs_test/summary.jsonl")) for d in (sup_run[0], tmp_path))
+    assert again == first
+
+
+def test_unreadable_images_are_left_out_up_to_a_share_and_then_stop_the_run(tmp_path, sup_config, monkeypatch, capsys):
+    stored, broken = Source.encoded_images, {0}
+    monkeypatch.setattr(
+        Source,
+        "encoded_images",
+        lambda source, records: [
+            b"no image" if record in broken and source.split == "train" else image
+            for record, image in zip(records, stored(source, records))
+        ],
+    )
+    sup_config.data.classes.first, sup_config.data.profile.name = 2, ""
+    sup_config.data.max_unreadable, sup_config.total_epochs = 0.1, 1
+    train(sup_config, tmp_path / "one")
+    assert capsys.readouterr().err.count("record 0 of glyphs (train) is unreadable") == 1
+    broken |= {1}
+    with pytest.raises(UserError, match=r"2 of 16 images of glyphs \(train\) are unreadable \(records 0, 1\)"):
+        train(sup_config, tmp_path / "two")
+
+
+def test_the_time_of_a_run_is_that_of_all_its_sessions(sup_run, tmp_path):
+    workdir, config = sup_run
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    lines = list(runs.read_lines(copy / "metrics.jsonl"))
+    lines[2]["seconds"] = 1000.0  # the last of which step 3's checkpoint knows
+    runs.write_text(copy / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    shutil.rmtree(copy / "checkpoints" / "6")
+    noted = json.loads((copy / "config.json").read_text())
+    del noted["finished"]
+    runs.write_json(copy / "config.json", noted)
+    train(config, copy)
+    assert 1000 < json.loads((copy / "config.json").read_text())["finished"]["seconds"] < 1100
 
 
 def test_classes_without_a_record_break_nothing(tmp_path, sup_config):

@@ -5,9 +5,9 @@ from cliptail_jax.errors import UserError
 
 def templates(name: str) -> tuple[str, ...]:
     """The templates of a set. Raises UserError for an unknown set, naming the sets there are."""
-    if name not in _SETS:
-        raise UserError(f"unknown template set '{name}': choose from {', '.join(_SETS)}")
-    return _SETS[name]
+    if name not in TEMPLATE_SETS:
+        raise UserError(f"unknown template set '{name}': choose from {', '.join(TEMPLATE_SETS)}")
+    return TEMPLATE_SETS[name]
 
 
 # OpenAI's 80 templates for ImageNet and the 7 that work best together, both in the order in which they were published:
@@ -104,7 +104,7 @@ _SIMPLE = (
     "a photo of the small {}.",
 )
 
-_SETS = {
+TEMPLATE_SETS = {
     "cname": ("{}",),
     "a+cname": ("a {}",),
     "photo": ("a photo of a {}.",),

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import grain
+import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -160,7 +162,7 @@ def spread(rows: Int[np.ndarray, "row"], size: int) -> Int[np.ndarray, "slot"]:
 
 
 class UnreadableImages:
-    """Counts the records that could not be decoded, names each once, and stops the program when they are too many."""
+    """Collects the records that could not be decoded, names each once, and stops the program when they are too many."""
 
     def __init__(self, variant: Variant, allowed: float):
         self._variant, self._allowed = variant, allowed
@@ -168,12 +170,26 @@ class UnreadableImages:
 
     def take_from(self, batch: Batch) -> None:
         """Takes the batch's `unreadable` records out of it, and into account."""
-        source = self._variant.source
         for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
             self._seen.add(record)
-            share = len(self._seen) / len(self._variant)
-            found = f"{len(self._seen)} of {len(self._variant)} images are unreadable, the last of them record {record}"
-            where = f"of {source.name} ({source.split})"
-            if share > self._allowed:
-                raise UserError(f"{found} {where}: more than data.max_unreadable={self._allowed}")
-            tqdm.write(f"warning: {found} {where}; it is left out", file=sys.stderr)
+            tqdm.write(
+                f"warning: the image of record {record} of {self._set()} is unreadable; it is left out", file=sys.stderr
+            )
+
+    def check(self) -> None:
+        """Raise UserError where all processes together have seen too many. Every process calls this at the same step."""
+        seen = self._seen
+        if jax.process_count() > 1:
+            counts = multihost_utils.process_allgather(np.array(len(seen)))
+            padded = np.full(max(counts.max(), 1), EMPTY)
+            padded[: len(seen)] = sorted(seen)
+            seen = set(multihost_utils.process_allgather(padded).ravel().tolist()) - {EMPTY}
+        if len(seen) > self._allowed * len(self._variant):
+            some = ", ".join(map(str, sorted(seen)[:5])) + (", ..." if len(seen) > 5 else "")
+            raise UserError(
+                f"{len(seen)} of {len(self._variant)} images of {self._set()} are unreadable (records {some}): "
+                f"more than data.max_unreadable={self._allowed}"
+            )
+
+    def _set(self) -> str:
+        return f"{self._variant.source.name} ({self._variant.source.split})"

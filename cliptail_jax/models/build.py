@@ -14,7 +14,6 @@ from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.modified_resnet import EXPANSION, SHRINKAGE, ModifiedResNet
 from cliptail_jax.models.text import TextTransformer
-from cliptail_jax.models.transformer import ACTIVATIONS
 from cliptail_jax.models.vit import VisionTransformer
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -27,9 +26,6 @@ def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = No
     Raises UserError for a value that no encoder can be built with.
     """
     image, image_size = config.model.image, config.data.image_size
-    require_choice("model.image.name", image.name, STAGES)
-    require_choice("model.activation", config.model.activation, ACTIVATIONS)
-    require_choice("model.dtype", config.model.dtype, DTYPES)
     if len(image.layers) != STAGES[image.name]:
         raise UserError(f"model.image.layers: {image.name} takes {STAGES[image.name]} numbers, not {image.layers}.")
     output_dim = output_dim or image.output_dim
@@ -96,12 +92,6 @@ def build_classifier(
             f"head: its shape is {np.shape(head)}, but there are {num_classes} classes; give a row to each."
         )
     return Classifier(build_visual(config, rngs, output_dim=head.shape[1]), head)
-
-
-def require_choice(key: str, value: str, choices) -> None:
-    """Raise UserError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise UserError(f"{key}: {value!r} is unknown; choose one of {', '.join(choices)}.")
 
 
 def require_multiple(key: str, value: int, factor: int) -> None:

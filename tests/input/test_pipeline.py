@@ -322,10 +322,10 @@ def test_unreadable_images_are_named_and_counted_once(capsys):
     for batch in training_batches(variant, config, None, 0, ALL):
         unreadable.take_from(batch)
         assert "unreadable" not in batch
+    unreadable.check()
     warnings = capsys.readouterr().err.splitlines()
     assert len(warnings) == 3
-    for count, warning in enumerate(warnings, 1):
-        assert f"{count} of 40 images are unreadable" in warning and "of pictures (train)" in warning
+    assert all("of pictures (train) is unreadable" in warning for warning in warnings)
     assert {record for record in range(40) for w in warnings if f"record {record} " in w} == set(BROKEN)
 
 
@@ -333,13 +333,15 @@ def test_more_unreadable_images_than_allowed_are_an_error():
     config = make_config(max_unreadable=0.05)
     variant = make_variant(with_broken(), config.data)
     unreadable = UnreadableImages(variant, config.data.max_unreadable)
-    with pytest.raises(UserError, match=r"3 of 40 images .* record (3|11|17) .*max_unreadable=0.05"):
-        for batch in training_batches(variant, config, None, 0, ALL):
-            unreadable.take_from(batch)
+    for batch in training_batches(variant, config, None, 0, ALL):
+        unreadable.take_from(batch)
+    with pytest.raises(UserError, match=r"3 of 40 images .*\(records 3, 11, 17\).*max_unreadable=0.05"):
+        unreadable.check()
     two = {record: BROKEN[record] for record in (3, 11)}
     allowed = UnreadableImages(variant, config.data.max_unreadable)
     for batch in batches_of(with_broken(broken=two), config):
-        allowed.take_from(batch)  # 2 of 40 are just 5 %
+        allowed.take_from(batch)
+    allowed.check()  # 2 of 40 are just 5 %
 
 
 # Evaluation
