@@ -2,6 +2,7 @@
 # From a fresh clone to a tested one. Arguments go to pytest: scripts/test.sh tests/models -k vit
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
+bash scripts/wordnet.sh
 ruff check
 ruff format --check
 python -m pytest "$@"

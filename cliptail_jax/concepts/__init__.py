@@ -1,0 +1,1 @@
+"""How often each concept occurs in a caption corpus."""

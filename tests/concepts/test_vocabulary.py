@@ -1,0 +1,401 @@
+import ast
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+import tensorflow_datasets as tfds
+
+from cliptail_jax.concepts import vocabulary as module
+from cliptail_jax.concepts.vocabulary import BUILT_IN, Concept, imagenet_wnids, load_vocabulary, normalized_name
+from cliptail_jax.concepts.wordnet import lemmas
+from cliptail_jax.errors import UserError
+
+REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
+TFDS = pathlib.Path(tfds.__file__).parent
+SIZES = {
+    "imagenet1k": 1000,
+    "imagenet100": 100,
+    "cub": 200,
+    "dtd": 47,
+    "eurosat": 10,
+    "flowers102": 102,
+    "food101": 101,
+    "pets": 37,
+    "places365": 365,
+    "cars": 196,
+    "aircraft": 100,
+    "aircraft_family": 70,
+    "birdsnap": 500,
+    "caltech101": 102,
+    "sun397": 397,
+    "cifar10": 10,
+    "cifar100": 100,
+    "voc2007": 20,
+}
+
+
+def names(vocabulary):
+    return [concept.name for concept in load_vocabulary(vocabulary)]
+
+
+def concept_named(vocabulary, name):
+    (concept,) = (concept for concept in load_vocabulary(vocabulary) if concept.name == name)
+    return concept
+
+
+def reference(*path):
+    file = REFERENCE.joinpath(*path)
+    if not file.exists():
+        pytest.skip(f"no {'/'.join(path)} beside the checkout")
+    return file.read_text(encoding="utf-8")
+
+
+def tfds_lines(path):
+    return (TFDS / path).read_text(encoding="utf-8").splitlines()
+
+
+def tfds_constant(path, name):
+    """A constant of a TFDS builder, read without importing it."""
+    for node in ast.parse((TFDS / path).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == name:
+            return list(ast.literal_eval(node.value))
+    raise KeyError(name)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_vocabularies_have_every_class_once(name):
+    vocabulary = load_vocabulary(name)
+    assert len(vocabulary) == SIZES[name]
+    assert len({normalized_name(concept.name) for concept in vocabulary}) == SIZES[name]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_names_are_clean_text(name):
+    for concept in load_vocabulary(name):
+        for text in (concept.name, *concept.synonyms, *concept.exclude):
+            assert text == " ".join(text.split()) != ""
+            assert not set(text) & set("_;\t")
+            assert text.isascii()
+
+
+@pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"aircraft_family"}))
+def test_built_in_phrases_keep_a_word_when_digits_are_dropped(name):
+    for concept in load_vocabulary(name):
+        for phrase in concept.synonyms or (concept.name,):
+            assert re.search("[a-z]", phrase.lower()), concept
+
+
+def test_list_of_built_in_vocabularies_is_that_of_the_data_files():
+    files = pathlib.Path(module.__file__).parent.joinpath("vocabularies").glob("*.txt")
+    assert sorted(file.stem for file in files) == sorted(BUILT_IN) == sorted(SIZES)
+
+
+def published_concepts(name):
+    entries = json.loads(reference("vocabularies", f"{name}.json"))
+    return [
+        Concept(entry["name"].replace("_", " "), tuple(entry.get("synonyms", ())), tuple(entry.get("exclude", ())))
+        for entry in entries
+    ]
+
+
+@pytest.mark.parametrize("name", ["imagenet1k", "cub", "dtd", "eurosat", "flowers102", "places365", "cars"])
+def test_vocabularies_are_the_studys_with_spaces_for_underscores(name):
+    assert list(load_vocabulary(name)) == published_concepts(name)
+
+
+def test_aircraft_families_are_the_studys():
+    assert list(load_vocabulary("aircraft_family")) == published_concepts("fgvcaircraft")
+
+
+@pytest.mark.parametrize("name", ["food101", "pets"])
+def test_vocabularies_are_the_studys_in_another_order(name):
+    assert set(load_vocabulary(name)) == set(published_concepts(name))
+
+
+def test_imagenet_ids_belong_to_the_studys_classes():
+    published = json.loads(reference("vocabularies", "imagenet1k.json"))
+    assert list(imagenet_wnids()) == [entry["wnid"] for entry in published]
+
+
+def test_imagenet_phrases_are_lemmas_with_edits():
+    vocabulary = load_vocabulary("imagenet1k")
+    pairs = [(set(concept.synonyms), set(lemmas(wnid))) for wnid, concept in zip(imagenet_wnids(), vocabulary)]
+    assert sum(bool(phrases - known) for phrases, known in pairs) == 197
+    assert sum(bool(known - phrases) for phrases, known in pairs) == 111
+    assert "torpedo" not in concept_named("imagenet1k", "electric ray").synonyms
+    assert concept_named("imagenet1k", "crane bird").synonyms == ("crane bird",)
+    assert concept_named("imagenet1k", "construction crane").synonyms == ("crane", "construction crane")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("common sorrel horse", "plant herb flower leaf"),
+        ("gymnastic horizontal bar", "chart plot graph diagram"),
+        ("impala (antelope)", "car automobile vehicle chevy"),
+        ("hunting bow", "tie"),
+        ("ringlet butterfly", "hair"),
+        ("construction crane", "bird fish water wing leg zoo"),
+        ("submarine", "sandwich bread italian meatball grill menu"),
+        ("sidewinder rattlesnake", "missile army military resort park"),
+    ],
+)
+def test_imagenet_classes_exclude_what_their_name_also_means(name, words):
+    assert concept_named("imagenet1k", name).exclude == tuple(words.split())
+
+
+def test_nine_imagenet_classes_exclude_words():
+    excluding = [concept for concept in load_vocabulary("imagenet1k") if concept.exclude]
+    assert len(excluding) == 9
+    assert "random access" in concept_named("imagenet1k", "ram (adult male sheep)").exclude
+    assert "sub" in concept_named("imagenet1k", "submarine").synonyms
+
+
+def test_ambiguous_names_have_the_studys_phrases():
+    assert concept_named("cub", "Cardinal").synonyms == ("cardinal bird", "northern cardinal", "red cardinal")
+    arcade = concept_named("places365", "arcade (passageway)")
+    assert arcade.synonyms == ("arcade passageway", "arcade walkway", "arcade hallway", "arcade corridor")
+    lock = concept_named("places365", "lock chamber (canal)")
+    assert lock.synonyms == ("lock chamber canal", "lock chamber waterway", "lock chamber water")
+    assert sum(bool(concept.synonyms) for name in ("cub", "places365") for concept in load_vocabulary(name)) == 3
+
+
+def test_imagenet100_is_imagenet1k_at_the_published_labels():
+    labels = [int(line) for line in reference("imagenet100_idxs.txt").split()]
+    whole = load_vocabulary("imagenet1k")
+    assert list(load_vocabulary("imagenet100")) == [whole[label] for label in labels]
+
+
+def test_imagenet_ids_are_tfds_labels():
+    assert list(imagenet_wnids()) == tfds_lines("datasets/imagenet2012/labels.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("dtd", tfds_lines("image_classification/dtd_key_attributes.txt")),
+        ("food101", tfds_lines("image_classification/food-101_classes.txt")),
+        ("pets", tfds_constant("datasets/oxford_iiit_pet/oxford_iiit_pet_dataset_builder.py", "_LABEL_CLASSES")),
+        ("cars", tfds_constant("image_classification/cars196.py", "_NAMES")),
+        ("sun397", [line[3:] for line in tfds_lines("image_classification/sun397_labels.txt")]),
+    ],
+)
+def test_classes_are_in_tfds_order(name, labels):
+    assert [normalized_name(own) for own in names(name)] == [normalized_name(label) for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "differing"),
+    [
+        (
+            "places365",
+            tfds_lines("image_classification/categories_places365.txt"),
+            {"arcade": "arcade (passageway)", "lock_chamber": "lock chamber (canal)"},
+        ),
+        (
+            "flowers102",
+            tfds_constant("datasets/oxford_flowers102/oxford_flowers102_dataset_builder.py", "_NAMES"),
+            {"pink-yellow dahlia?": "pink-yellow dahlia", "lotus": "lotus lotus"},
+        ),
+        (
+            "eurosat",
+            tfds_constant("image_classification/eurosat.py", "_LABELS"),
+            {
+                "AnnualCrop": "annual crop land",
+                "HerbaceousVegetation": "brushland or shrubland",
+                "Highway": "highway or road",
+                "Industrial": "industrial buildings or commercial buildings",
+                "Pasture": "pasture land",
+                "PermanentCrop": "permanent crop land",
+                "Residential": "residential buildings or homes or apartments",
+                "SeaLake": "lake or sea",
+            },
+        ),
+        (
+            "caltech101",
+            tfds_lines("image_classification/caltech101_labels.txt"),
+            {
+                "airplanes": "airplane",
+                "background_google": "background",
+                "car_side": "side of a car",
+                "cougar_body": "body of a cougar cat",
+                "cougar_face": "face of a cougar cat",
+                "crocodile_head": "head of a crocodile",
+                "faces": "off-center face",
+                "faces_easy": "centered face",
+                "flamingo_head": "head of a flamingo",
+                "leopards": "leopard",
+                "motorbikes": "motorbike",
+                "snoopy": "snoopy (cartoon beagle)",
+                "yin_yang": "yin and yang symbol",
+            },
+        ),
+        (
+            "voc2007",
+            tfds_constant("object_detection/voc.py", "_VOC_LABELS"),
+            {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"},
+        ),
+    ],
+)
+def test_classes_with_names_of_their_own_are_in_tfds_order(name, labels, differing):
+    expected = [normalized_name(differing.get(label, label)) for label in labels]
+    assert [normalized_name(own) for own in names(name)] == expected
+
+
+def test_cifar100_is_in_the_order_of_the_prepared_set():
+    prepared = REFERENCE.parent / "tfds" / "cifar100" / "3.0.2" / "label.labels.txt"
+    if not prepared.exists():
+        pytest.skip("no prepared CIFAR-100 beside the checkout")
+    assert names("cifar100") == [line.replace("_", " ") for line in prepared.read_text().splitlines()]
+
+
+def test_classes_that_no_label_list_here_can_check():
+    assert names("cifar10") == "airplane automobile bird cat deer dog frog horse ship truck".split()
+    cub = names("cub")
+    assert [cub[label] for label in (0, 16, 104, 199)] == [
+        "Black-footed Albatross",
+        "Cardinal",
+        "Whip-poor Will",
+        "Common Yellowthroat",
+    ]
+    assert names("birdsnap")[::166] == [
+        "Acadian Flycatcher",
+        "Eastern Phoebe",
+        "Pine Grosbeak",
+        "Yellow throated Warbler",
+    ]
+    assert names("aircraft")[::33] == ["707-320", "A380", "E-195", "Yak-42"]
+    assert names("aircraft_family")[::23] == ["A300", "CRJ-700", "Falcon 2000", "Yak-42"]
+    for sorted_set in ("birdsnap", "aircraft", "aircraft_family"):
+        assert names(sorted_set) == sorted(names(sorted_set))
+
+
+def test_possessives_of_birdsnap_match_with_and_without_apostrophe():
+    assert concept_named("birdsnap", "Bairds Sandpiper").synonyms == ("Baird's Sandpiper", "Bairds Sandpiper")
+    assert concept_named("birdsnap", "Rosss Goose").synonyms == ("Ross Goose", "Rosss Goose")
+
+
+@pytest.mark.parametrize("name", ["cub", "dtd", "eurosat", "flowers102", "food101", "pets", "places365", "imagenet"])
+def test_published_tables_join_one_to_one_by_normalized_name(name):
+    tables = sorted((REFERENCE / "class_frequency").glob(f"*_{name}*.txt"))
+    tables = [table for table in tables if re.search(rf"_{name}(_ori)?\.txt$", table.name)]
+    if not tables:
+        pytest.skip("no published class frequencies beside the checkout")
+    own = sorted(normalized_name(own) for own in names("imagenet1k" if name == "imagenet" else name))
+    for table in tables:
+        rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+        assert sorted(normalized_name(row[0]) for row in rows) == own, table.name
+
+
+@pytest.mark.parametrize(
+    ("name", "normalized"),
+    [
+        ("apartment_building/outdoor", "apartment building outdoor"),
+        ("apartment building-outdoor", "apartment building outdoor"),
+        ("  Black-footed\tAlbatross ", "black footed albatross"),
+        ("colt's foot", "colt's foot"),
+        ("", ""),
+    ],
+)
+def test_normalized_name(name, normalized):
+    assert normalized_name(name) == normalized_name(normalized) == normalized
+
+
+def test_vocabularies_other_than_imagenets_need_no_nltk():
+    program = (
+        "import sys; from cliptail_jax.concepts.vocabulary import *; imagenet_wnids()\n"
+        "for name in BUILT_IN:\n    if not name.startswith('imagenet'): load_vocabulary(name)\n"
+        "assert 'nltk' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def write(tmp_path, content):
+    path = tmp_path / "vocabulary.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+def test_a_file_gives_its_concepts_in_order(tmp_path):
+    content = [
+        {"name": "zebra crossing"},
+        {"name": "Ram", "synonyms": ["ram", "male sheep"], "exclude": ["random access"], "wnid": "n02412080"},
+        {"name": "crème brûlée", "synonyms": [], "exclude": []},
+    ]
+    assert load_vocabulary(write(tmp_path, content)) == (
+        Concept("zebra crossing"),
+        Concept("Ram", ("ram", "male sheep"), ("random access",)),
+        Concept("crème brûlée"),
+    )
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    assert load_vocabulary(write(tmp_path, '\ufeff[{"name": "a"}]')) == (Concept("a"),)
+
+
+def test_the_studys_own_files_load(tmp_path):
+    reference("vocabularies", "imagenet1k.json")
+    assert load_vocabulary(str(REFERENCE / "vocabularies" / "imagenet1k.json")) == load_vocabulary("imagenet1k")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "has no classes"),
+        ("{", "is not JSON"),
+        ("", "is not JSON"),
+        ('{"name": "a"}', "is not a JSON list"),
+        ("7", "is not a JSON list"),
+        (["a"], "entry 1 is not of the form"),
+        ([{"name": "a"}, {"title": "b"}], "entry 2 is not of the form"),
+        ([{"name": "a", "synonym": ["b"]}], "entry 1 has an unknown key 'synonym'"),
+        ([{"name": 7}], "entry 1: name 7"),
+        ([{"name": None}], "entry 1: name None"),
+        ([{"name": " "}], "entry 1: name ' '"),
+        ([{"name": "a\tb"}], "not a line of text"),
+        ([{"name": "a\n"}], "not a line of text"),
+        ([{"name": "a", "synonyms": "b"}], r"entry 1 \('a'\): synonyms"),
+        ([{"name": "a", "synonyms": [["b"]]}], r"entry 1 \('a'\): synonyms"),
+        ([{"name": "a", "synonyms": None}], r"entry 1 \('a'\): synonyms"),
+        ([{"name": "a", "exclude": [""]}], r"entry 1 \('a'\): exclude"),
+        ([{"name": "a"}, {"name": "b"}, {"name": "a"}], "'a' twice, entries 1 and 3"),
+    ],
+)
+def test_a_bad_file_is_an_error_that_names_it(tmp_path, content, message):
+    path = write(tmp_path, content)
+    with pytest.raises(UserError, match=message) as error:
+        load_vocabulary(path)
+    assert path in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_in_another_encoding_is_an_error(tmp_path):
+    (tmp_path / "latin.json").write_bytes('[{"name": "crème"}]'.encode("latin-1"))
+    with pytest.raises(UserError, match="latin.json is not JSON.*utf-8"):
+        load_vocabulary(str(tmp_path / "latin.json"))
+
+
+def test_a_folder_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load_vocabulary(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("imagenet", "imagenet100 or imagenet1k"), ("CUB", "cub"), ("flowers", "flowers102"), ("aircrafts", "aircraft")],
+)
+def test_an_unknown_name_lists_the_vocabularies_and_close_ones(name, hint):
+    with pytest.raises(UserError, match=rf"no vocabulary file {name}.*did you mean .*") as error:
+        load_vocabulary(name)
+    hints = re.search(r"did you mean (.*)\?", str(error.value))[1].split(" or ")
+    assert set(hint.split(" or ")) <= set(hints)
+    assert str(error.value).endswith(", ".join(BUILT_IN))
+
+
+def test_a_missing_file_is_an_error_without_a_guess(tmp_path):
+    with pytest.raises(UserError, match="no vocabulary file .*/mine.json") as error:
+        load_vocabulary(str(tmp_path / "mine.json"))
+    assert "did you mean" not in str(error.value)
