@@ -19,6 +19,7 @@ from cliptail_jax.checkpoints import restore_newest
 from cliptail_jax.configuration import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import make_evaluate
+from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.program import run_with_config
@@ -34,7 +35,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
-    class_names, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
     tokenizer = None
     if config.objective == "contrastive":
         tokenizer = load_tokenizer(config, workdir / "tokenizer.json")

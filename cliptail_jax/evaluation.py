@@ -1,7 +1,6 @@
 """From a training state and an evaluation set to the numbers and files of one evaluation."""
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from cliptail_jax.curation.templates import templates
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.frequency_tables import frequency_of
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.tokenizer import Tokenizer
@@ -27,7 +27,7 @@ from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.models.cosine import cosine_logits
 from cliptail_jax.models.cosine import normalize as unit
-from cliptail_jax.runs import append_line, evaluation_directory, last_evaluation, read_frequency
+from cliptail_jax.runs import append_line, evaluation_directory, last_evaluation
 from cliptail_jax.sharding import batch_sharding, local_rows, replicated, to_devices
 from cliptail_jax.state import TrainState
 
@@ -145,23 +145,7 @@ def ranking_frequency(
     table: str, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"]
 ) -> Int[np.ndarray, "class"]:
     """The counts by which classes are head, mid or tail: the table's, joined by name, or else the training variant's."""
-    if not table:
-        return frequency
-    names, counts = read_frequency(Path(table))
-    wanted, names = ([_normalized(name) for name in some] for some in (class_names, names))
-    times = Counter(names)
-    absent = [name for name in wanted if not times[name]]
-    if absent:
-        raise UserError(f"eval.rank_by: {table} lacks {len(absent)} of the classes, such as '{absent[0]}'")
-    ambiguous = [name for name in wanted if times[name] > 1]
-    if ambiguous:
-        raise UserError(f"eval.rank_by: {table} lists '{ambiguous[0]}' more than once")
-    count_of = dict(zip(names, counts))
-    return np.array([count_of[name] for name in wanted])
-
-
-def _normalized(name: str) -> str:
-    return name.lower().replace("_", " ").strip()
+    return frequency_of(class_names, Path(table)) if table else frequency
 
 
 def make_steps(graphdef: nnx.GraphDef, mesh: Mesh, num_classes: int) -> tuple[Callable, Callable]:

@@ -18,6 +18,8 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.configuration import plain, what_trains
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+from cliptail_jax.frequency_tables import read_frequency
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -126,13 +128,6 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(finite(value), indent=1) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write by rename, so that a reader sees the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.rename(path)
-
-
 def finite(value: Any) -> Any:
     """The value with None for nan and infinities, which JSON has no words for."""
     if isinstance(value, Mapping):
@@ -164,18 +159,3 @@ def forget_after(workdir: Path, step: int) -> None:
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if path.exists():
             write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
-
-
-def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
-    write_text(path, "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
-
-
-def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:
-    """Class names and their counts, in the table's order."""
-    try:
-        rows = [line.rsplit("\t", 1) for line in Path(path).read_text().split("\n") if line]
-        return tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
-    except OSError as error:
-        raise UserError(f"cannot read the frequency table {path}: {error.strerror}") from None
-    except ValueError:
-        raise UserError(f"{path} is no frequency table: each line is a class name, a tab, and a count") from None

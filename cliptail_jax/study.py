@@ -25,6 +25,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation import is_evaluated
 from cliptail_jax.figures.study import draw_study
+from cliptail_jax.files import write_text
 from cliptail_jax.metrics.correlation import Difference, paired_difference, paired_mean_difference
 from cliptail_jax.program import run_with_config
 from cliptail_jax.runs import FinishedRun
@@ -134,7 +135,7 @@ def report(
     """Write report.md for people, report.json for programs, and the figure; show the first."""
     text = markdown(title, finished, failures, judgements, seconds)
     workdir.mkdir(parents=True, exist_ok=True)
-    runs.write_text(workdir / "report.md", text)
+    write_text(workdir / "report.md", text)
     content = {
         "title": title,
         "runs": {name: run.summary | {"seconds": run.seconds} for name, run in finished.items()},

@@ -22,6 +22,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import is_evaluated, make_evaluate
+from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.input.pipeline import UnreadableImages, num_steps_per_epoch, training_batches
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.log import Log, say
@@ -164,7 +165,7 @@ def describe(variant: Variant, config: ConfigDict, workdir: Path) -> None:
     """Say what the run trains on, and record it."""
     frequency = variant.class_frequency
     if jax.process_index() == 0:
-        runs.write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
+        write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
         fingerprint = variant.fingerprint()
         runs.write_json(workdir / "variant.json", {"records": len(variant), "fingerprint": fingerprint})
         empty = int(np.sum(frequency == 0))

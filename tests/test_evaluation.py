@@ -18,6 +18,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate, restore_newest, table
 from cliptail_jax.evaluation import check_told_apart, evaluation_variant, ranking_frequency, summarize, zero_shot_head
+from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import UnreadableImageError, normalize
 from cliptail_jax.input.tokenizer import Tokenizer
@@ -137,7 +138,7 @@ def test_run_files_hold_what_the_design_lists(name, request):
     accuracy = arrays["per_class_accuracy"]
     np.testing.assert_allclose(accuracy, np.diag(arrays["confusion"]) / arrays["confusion"].sum(1))
     np.testing.assert_array_equal(arrays["per_class_predictions"], arrays["confusion"].sum(0))
-    _, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    _, frequency = read_frequency(workdir / "class_frequency.tsv")
     for part in ("head", "mid", "tail"):
         assert line[part] == pytest.approx(100 * accuracy[arrays[part]].mean())
     assert frequency[arrays["head"]].min() >= frequency[arrays["mid"]].max()
@@ -146,7 +147,7 @@ def test_run_files_hold_what_the_design_lists(name, request):
 
 def test_classes_without_training_images_are_evaluated_like_any_other(sl_run):
     _, workdir = sl_run
-    names, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    names, frequency = read_frequency(workdir / "class_frequency.tsv")
     (line,), arrays = evaluation_files(workdir)
     assert len(names) == CLASSES and np.sum(frequency == 0) == 3
     assert np.isfinite(arrays["per_class_accuracy"]).all()
@@ -177,7 +178,7 @@ def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_pa
 
 def test_other_templates_and_another_ranking(clip_run, tmp_path):
     config, workdir = copied(clip_run, tmp_path)
-    names, _ = runs.read_frequency(workdir / "class_frequency.tsv")
+    names, _ = read_frequency(workdir / "class_frequency.tsv")
     ranked = ["Something else", *names[::-1]]  # the last class is the most frequent, in a table of another order
     rank_by = tmp_path / "other.tsv"
     rank_by.write_text("".join(f"{name.upper().replace(' ', '_')}\t{100 - i}\n" for i, name in enumerate(ranked)))

@@ -8,6 +8,7 @@ import pytest
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError
+from cliptail_jax.frequency_tables import read_frequency, write_frequency
 from configs import sup
 
 
@@ -133,7 +134,7 @@ def test_json_has_null_for_what_is_not_finite(tmp_path):
 
 def test_a_frequency_table_reads_back_in_order_with_names_that_come_twice(tmp_path):
     names, counts = ("crane", "a\x85b", "crane"), np.array([3, 0, 12])
-    runs.write_frequency(tmp_path / "class_frequency.tsv", names, counts)
-    read_names, read_counts = runs.read_frequency(tmp_path / "class_frequency.tsv")
+    write_frequency(tmp_path / "class_frequency.tsv", names, counts)
+    read_names, read_counts = read_frequency(tmp_path / "class_frequency.tsv")
     assert read_names == names
     np.testing.assert_array_equal(read_counts, counts)

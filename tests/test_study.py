@@ -10,6 +10,7 @@ from cliptail_jax import runs, study
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import evaluation_settings, summarize, write
+from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.metrics.groups import head_mid_tail
 from configs import sup
 from configs.study import cifar100_lt, quickstart
@@ -37,7 +38,7 @@ def confusion_of(slope, seed):
 def write_run(config, workdir, confusion, names=NAMES):
     """What `train` leaves of a finished run."""
     runs.claim(workdir, config, overwrite=True)
-    runs.write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
+    write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
     parts = head_mid_tail(FREQUENCY)
     counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
     summary = {"step": 9, "epoch": 1.0, "settings": evaluation_settings(config)}

@@ -18,6 +18,8 @@ from cliptail_jax import evaluation, runs
 from cliptail_jax.checkpoints import harm, newest_sound_step
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.train import train
 from configs import sup
 
@@ -43,7 +45,7 @@ def test_a_run_leaves_the_files_that_the_design_lists(sup_run):
     workdir, config = sup_run
     noted = json.loads((workdir / "config.json").read_text())
     assert noted["config"]["vocabulary.size"] == 6 and "jax" in noted["software"]
-    names, frequency = runs.read_frequency(workdir / "class_frequency.tsv")
+    names, frequency = read_frequency(workdir / "class_frequency.tsv")
     assert len(names) == 12
     assert sum(frequency) == json.loads((workdir / "variant.json").read_text())["records"]
     lines = list(runs.read_lines(workdir / "metrics.jsonl"))
@@ -286,7 +288,7 @@ def test_the_time_of_a_run_is_that_of_all_its_sessions(sup_run, tmp_path):
     shutil.copytree(workdir, copy)
     lines = list(runs.read_lines(copy / "metrics.jsonl"))
     lines[2]["seconds"] = 1000.0  # the last of which step 3's checkpoint knows
-    runs.write_text(copy / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    write_text(copy / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     shutil.rmtree(copy / "checkpoints" / "6")
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
@@ -301,7 +303,7 @@ def test_classes_without_a_record_break_nothing(tmp_path, sup_config):
     sup_config.batch_size, sup_config.total_epochs = 8, 1
     sup_config.vocabulary.update({"size": 12, "sampling": "linear"})
     train(sup_config, tmp_path)
-    _, frequency = runs.read_frequency(tmp_path / "class_frequency.tsv")
+    _, frequency = read_frequency(tmp_path / "class_frequency.tsv")
     assert np.sum(frequency == 0) >= 6
     (summary,) = runs.read_lines(tmp_path / "eval/glyphs_test/summary.jsonl")
     assert summary["examples"] == 24 and summary["tail"] is not None

@@ -1,0 +1,110 @@
+"""How often corpora hold each class, from the head of one of them to its tail (figure 1a of the study).
+
+    python -m cliptail_jax.figures class_frequency --frequencies laion.tsv cc12m.tsv --rank-by laion.tsv --output frequency.png
+
+Prints each corpus's imbalance and Spearman's correlations between corpora, which the figure shows below the curves.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.figures.study import COLOURS
+from cliptail_jax.frequency_tables import frequency_of, read_frequency
+from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+
+SMOOTHED = 25  # a curve's points are means over a twenty-fifth of the classes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--frequencies", nargs="+", type=Path, required=True, help="tables of class name <TAB> count")
+    parser.add_argument("--rank-by", type=Path, help="the table that ranks the classes (default: the first)")
+    parser.add_argument("--output", type=Path, required=True, help="the figure, as .png, .pdf or .svg")
+
+
+def run(options: argparse.Namespace) -> None:
+    kinds = Figure().canvas.get_supported_filetypes()
+    if options.output.suffix[1:] not in kinds:
+        raise UserError(f"--output {options.output}: its ending is none of {', '.join(sorted(kinds))}")
+    names, ranking = read_frequency(options.rank_by or options.frequencies[0])
+    corpora = {
+        label: frequency_of(names, path) for label, path in zip(labels(options.frequencies), options.frequencies)
+    }
+    draw_class_frequency(corpora, ranking, options.output)
+    rows = comparison(corpora)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+    print(f"\nThe figure: {options.output}")
+
+
+def labels(paths: list[Path]) -> list[str]:
+    """What tells the tables apart: their names without the start and the end that all share."""
+    stems = [path.stem for path in paths]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise UserError(f"--frequencies has two tables of the name '{twice}': rename one, the figure calls them by it")
+    if len(stems) == 1:
+        return stems
+    parts = [stem.split("_") for stem in stems]
+    while len({p[0] for p in parts}) == 1 and min(map(len, parts)) > 1:
+        parts = [p[1:] for p in parts]
+    while len({p[-1] for p in parts}) == 1 and min(map(len, parts)) > 1:
+        parts = [p[:-1] for p in parts]
+    return ["_".join(p) for p in parts]
+
+
+def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str]]:
+    """A table of each corpus's imbalance, and Spearman's correlation of its frequencies with each corpus's.
+
+    Hits are all counts together: a caption that carries two classes is two. max/min is over classes that occur.
+    """
+    rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {name}" for name in corpora)]]
+    for name, frequency in corpora.items():
+        present = frequency[frequency > 0]
+        ratio = imbalance_ratio(present) if len(present) else float("nan")
+        correlations = [f"{spearman(frequency, other):.2f}" for other in corpora.values()]
+        empty = f"{len(frequency) - len(present):,}"
+        rows.append([name, f"{frequency.sum():,}", empty, f"{ratio:,.0f}", f"{gini(frequency):.2f}", *correlations])
+    return rows
+
+
+def draw_class_frequency(
+    corpora: Mapping[str, Int[np.ndarray, "class"]], ranking: Int[np.ndarray, "class"], path: Path
+) -> None:
+    """Each class's frequency, and its geometric mean over neighbouring classes, in the order of `ranking`."""
+    rows = comparison(corpora)
+    figure = Figure(figsize=(8, 4.4 + 0.24 * len(rows)), layout="constrained")
+    curves, below = figure.subplots(2, 1, height_ratios=(4.4, 0.24 * len(rows)))
+    order = np.argsort(-ranking, kind="stable")
+    for i, (name, frequency) in enumerate(corpora.items()):
+        draw_curve(curves, frequency[order], COLOURS[i % len(COLOURS)], name)
+    curves.set_yscale("log")
+    curves.set_xlabel("class, from the most frequent to the rarest")
+    curves.set_ylabel("records that carry the class")
+    curves.grid(alpha=0.3)
+    curves.legend(frameon=False)
+    below.axis("off")
+    table = below.table([row[1:] for row in rows[1:]], rowLabels=[row[0] for row in rows[1:]], colLabels=rows[0][1:],
+                        loc="center", edges="horizontal")  # fmt: skip
+    table.auto_set_font_size(False)
+    table.set_fontsize(8)
+    table.auto_set_column_width(list(range(len(rows[0]) - 1)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def draw_curve(axes: Axes, frequency: Int[np.ndarray, "class"], colour: str, name: str) -> None:
+    """Classes without a record have no place on a logarithmic axis: they are left out of the points and the means."""
+    rank = np.arange(1, len(frequency) + 1)
+    present = frequency > 0
+    axes.plot(rank[present], frequency[present], ".", color=colour, markersize=2, alpha=0.35)
+    groups = np.array_split(rank[present] - 1, min(SMOOTHED, present.sum()) or 1)
+    means = [np.exp(np.log(frequency[group]).mean()) if len(group) else np.nan for group in groups]
+    axes.plot([group.mean() + 1 if len(group) else np.nan for group in groups], means, color=colour, label=name)

@@ -1,0 +1,41 @@
+"""Class frequencies as files: class name <TAB> count, one class a line."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from cliptail_jax.concepts.vocabulary import normalized_name
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+
+
+def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
+    write_text(path, "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
+
+
+def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:
+    """Class names and their counts, in the table's order."""
+    try:
+        rows = [line.rsplit("\t", 1) for line in path.read_text().split("\n") if line]
+        return tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
+    except OSError as error:
+        raise UserError(f"cannot read the frequency table {path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"{path} is no frequency table: each line is a class name, a tab, and a count") from None
+
+
+def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, "class"]:
+    """The table's counts of the given classes, joined by normalised name: tables come in several orders."""
+    names, counts = read_frequency(table)
+    wanted, names = ([normalized_name(name) for name in some] for some in (class_names, names))
+    times = Counter(names)
+    absent = [name for name in wanted if not times[name]]
+    if absent:
+        raise UserError(f"the frequency table {table} lacks {len(absent)} of the classes, such as '{absent[0]}'")
+    ambiguous = [name for name in wanted if times[name] > 1]
+    if ambiguous:
+        raise UserError(f"the frequency table {table} lists '{ambiguous[0]}' more than once")
+    count_of = dict(zip(names, counts))
+    return np.array([count_of[name] for name in wanted])

@@ -1,0 +1,73 @@
+"""The figure of class frequencies, from the command line."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from cliptail_jax.figures.__main__ import main
+from cliptail_jax.figures.class_frequency import labels
+
+
+def write_table(path, counts):
+    path.write_text("".join(f"{name}\t{count}\n" for name, count in counts.items()))
+    return str(path)
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Two corpora that agree but for the order of their tables, their names' form, and one empty class."""
+    rng = np.random.default_rng(0)
+    first = {f"big Cat {i}": int(1e6 / (i + 1) ** 2) + 1 for i in range(60)}
+    second = {name.lower().replace(" ", "_"): count // 7 for name, count in first.items()}
+    shuffled = dict(rng.permutation(list(second.items())).tolist())
+    return write_table(tmp_path / "freq_one_x.tsv", first), write_table(tmp_path / "freq_two_x.tsv", shuffled)
+
+
+def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
+    output = tmp_path / "pictures" / "frequency.png"
+    assert main(["class_frequency", "--frequencies", *tables, "--rank-by", tables[0], "--output", str(output)]) == 0
+    image = matplotlib.image.imread(output)[..., :3]
+    assert image.shape[1] > 1000 and image.min() < 0.2
+    for edge in (image[:2], image[-2:], image[:, :2], image[:, -2:]):
+        assert edge.min() == 1
+    header, one, two, *_ = capsys.readouterr().out.splitlines()
+    assert header.split() == ["corpus", "hits", "empty", "max/min", "Gini", "ρ", "one", "ρ", "two"]
+    assert one.split()[0] == "one" and one.split()[2] == "0" and one.split()[-2:] == ["1.00", "1.00"]
+    assert two.split()[0] == "two"
+
+
+def test_one_table_and_a_class_without_a_record_are_drawn(tmp_path):
+    table = write_table(tmp_path / "only.tsv", {"a": 0, "b": 3, "c": 9})
+    assert main(["class_frequency", "--frequencies", table, "--output", str(tmp_path / "only.pdf")]) == 0
+    assert (tmp_path / "only.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    "content, complaint",
+    [("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"), ("no table", "is no frequency table")],
+)
+def test_a_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
+    other = tmp_path / "other.tsv"
+    other.write_text(content)
+    arguments = ["--frequencies", tables[0], str(other), "--output", str(tmp_path / "f.png")]
+    assert main(["class_frequency", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_two_tables_of_one_name_are_refused(tables, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    twin = write_table(tmp_path / "other" / "freq_one_x.tsv", {})
+    assert main(["class_frequency", "--frequencies", tables[0], twin, "--output", str(tmp_path / "f.png")]) == 2
+    assert "two tables of the name 'freq_one_x'" in capsys.readouterr().err
+
+
+def test_an_unknown_kind_of_picture_is_an_error(tables, tmp_path, capsys):
+    assert main(["class_frequency", "--frequencies", tables[0], "--output", str(tmp_path / "f.xyz")]) == 2
+    assert "error: --output" in capsys.readouterr().err
+
+
+def test_labels_are_what_tells_the_tables_apart(tmp_path):
+    paths = [tmp_path / f"class_frequency_{name}_ori.txt" for name in ("laion", "cc12m_cls")]
+    assert labels(paths) == ["laion", "cc12m_cls"]
+    assert labels(paths[:1]) == ["class_frequency_laion_ori"]
+    assert labels([tmp_path / "a.tsv", tmp_path / "a_b.tsv"]) == ["a", "a_b"]
