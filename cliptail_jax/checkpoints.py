@@ -27,7 +27,7 @@ class Checkpoints:
         self._saving: threading.Thread | None = None
         self._failure: Exception | None = None
         self.newest = self._set_harmed_aside()  # the step to go on from, 0 if there is none
-        self._manager = ocp.CheckpointManager(
+        self._manager = _Manager(
             self._directory,
             options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
         )
@@ -79,6 +79,12 @@ class Checkpoints:
                         manifest.unlink()
         except Exception as failure:  # in a thread it would be lost
             self._failure = failure
+
+
+class _Manager(ocp.CheckpointManager):
+    def reached_preemption(self, step: int) -> bool:
+        """Leaves it to StopRequest to ask JAX, whose agreement on when to stop takes one count of steps alone."""
+        return False
 
 
 def targets(state: TrainState, shardings) -> TrainState:

@@ -1,9 +1,14 @@
 """Stopping a run on request: SIGTERM, as schedulers send it before they take a machine back."""
 
+import itertools
 import signal
 
 import jax
 from jax.experimental import multihost_utils
+
+# Asked to stop, JAX picks the number after the last one that it was shown in any process, from 0 when they start. Steps
+# would not do: a session that goes on from a checkpoint, or a study's next run, passes over the number picked before it.
+_numbers = itertools.count(1)
 
 
 class StopRequest:
@@ -24,10 +29,10 @@ class StopRequest:
     def _ask(self, *_) -> None:
         self._asked = True
 
-    def after(self, step: int) -> bool:
-        """Whether all processes are to stop after this step."""
+    def after_step(self) -> bool:
+        """Whether all processes are to stop after this step; each process asks once after each step."""
         if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
+            return multihost_utils.reached_preemption_sync_point(next(_numbers))
         return self._asked
 
     def at_once(self) -> bool:
