@@ -167,7 +167,7 @@ def test_glyph_mask_is_cropped_to_its_ink():
 def test_texts_say_the_style():
     style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, DIFFICULTY.most_noise)
     drawn = [tags("α", style, np.random.default_rng(seed)).split(", ") for seed in range(100)]
-    assert {len(some) for some in drawn} == {1, 2, 3, 4}
+    assert {len(some) for some in drawn} == {1, 2}
     assert all(set(some) <= {"greek", "bold", "oblique", "yellow"} for some in drawn)
     assert len({some[0] for some in drawn}) == 4
     assert description("α", style, Difficulty()) == (
