@@ -1,0 +1,111 @@
+"""Captions of any kind as Arrow arrays of bounded size."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+
+from cliptail_jax.errors import UserError
+
+MOST_CAPTIONS = 1 << 16
+MOST_BYTES = 1 << 23  # unless one caption alone has more
+
+Captions = Iterable[str | bytes | None] | pa.Array | pa.ChunkedArray
+Weights = Sequence[int] | Int[np.ndarray, "caption"]
+
+
+class Batch(NamedTuple):
+    captions: pa.LargeBinaryArray  # UTF-8
+    weights: Int[np.ndarray, "caption"] | None  # how many captions each stands for; None = one
+
+
+def batches_of(captions: Captions, weights: Weights | None = None) -> Iterator[Batch]:
+    """The captions in order, a batch at a time.
+
+    Takes a list, an Arrow array or chunked array, or a NumPy, Pandas or Polars column. None, null and nan are missing.
+
+    Raises:
+        UserError: the captions are not text, or the weights not one whole number for each.
+    """
+    chunks = [as_bytes(chunk) for chunk in arrow_chunks(captions)]
+    if weights is not None:
+        weights = np.asarray(weights)
+        if weights.shape != (sum(map(len, chunks)),) or not np.issubdtype(weights.dtype, np.integer) and len(weights):
+            raise UserError("weights must be one whole number for each caption")
+        weights = weights.astype(np.int64)
+    begin = 0
+    for chunk in chunks:
+        for batch in bounded(chunk):
+            yield Batch(batch, None if weights is None else weights[begin : begin + len(batch)])
+            begin += len(batch)
+
+
+def arrow_chunks(captions: Captions) -> list[pa.Array]:
+    if isinstance(captions, str | bytes):
+        raise UserError("captions must be a column of texts, not one text")
+    if isinstance(captions, pa.Array):
+        return [captions]
+    if hasattr(captions, "__arrow_c_stream__"):  # a chunked array, or Polars
+        return pa.chunked_array(captions).chunks
+    captions = captions if hasattr(captions, "__len__") else list(captions)
+    try:
+        return [pa.array(captions, pa.large_binary(), from_pandas=True)]
+    except UnicodeEncodeError:  # half a surrogate pair
+        encoded = [text.encode(errors="surrogatepass") if isinstance(text, str) else text for text in captions]
+        return [pa.array(encoded, pa.large_binary(), from_pandas=True)]
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise UserError(f"captions must be texts: {error}") from error
+
+
+def is_text(type: pa.DataType) -> bool:
+    kinds = "null", "string", "large_string", "string_view", "binary", "large_binary", "binary_view"
+    return is_text(type.value_type) if pa.types.is_dictionary(type) else str(type) in kinds
+
+
+def as_bytes(texts: pa.Array) -> pa.LargeBinaryArray:
+    """An array of any text type as large_binary.
+
+    Raises:
+        UserError: it is of another type.
+    """
+    if not is_text(texts.type):
+        raise UserError(f"captions must be texts, not {texts.type}")
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
+    return texts.cast(pa.large_binary())
+
+
+def bounded(captions: pa.LargeBinaryArray) -> Iterator[pa.LargeBinaryArray]:
+    """Cuts an array into slices of at most `MOST_CAPTIONS` captions and, if it can, `MOST_BYTES` bytes."""
+    ends = offsets_of(captions)[1:]
+    begin = 0
+    while begin < len(captions):
+        limit = offsets_of(captions)[begin] + MOST_BYTES
+        end = min(begin + MOST_CAPTIONS, int(np.searchsorted(ends, limit, side="right")))
+        end = max(end, begin + 1)
+        yield captions.slice(begin, end - begin)
+        begin = end
+
+
+def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, "caption+1"]:
+    """Where each caption of a non-empty array begins in its buffer, and where the last one ends."""
+    return np.frombuffer(captions.buffers()[1], np.int64, len(captions) + 1, 8 * captions.offset)
+
+
+def packed(batch: Batch) -> pa.Buffer:
+    """A batch for another process. Pickled, a slice of an array would take the whole array along."""
+    columns = {"captions": batch.captions}
+    if batch.weights is not None:
+        columns["weights"] = pa.array(batch.weights)
+    rows = pa.record_batch(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_batch(rows)
+    return sink.getvalue()
+
+
+def unpacked(buffer: pa.Buffer) -> Batch:
+    rows = pa.ipc.open_stream(buffer).read_next_batch()
+    return Batch(rows.column("captions"), rows.column("weights").to_numpy() if rows.num_columns > 1 else None)

@@ -1,0 +1,129 @@
+"""Counts how many captions of a corpus carry each class of a vocabulary, by the study's rule.
+
+    python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --vocabulary=imagenet1k --output=counts.tsv
+
+It writes a line for each class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv
+with a header, JSON lines, or .txt with a caption a line, each also with .gz. A run that was stopped or killed goes on with
+the first file that it had not finished. A damaged file is named and left out, and the exit status is not 0.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from cliptail_jax.concepts.captions import USUAL_COLUMNS, find_parts
+from cliptail_jax.concepts.corpus import count_corpus
+from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.finished import FinishedParts
+from cliptail_jax.concepts.tally import Tally
+from cliptail_jax.concepts.vocabulary import load_vocabulary
+from cliptail_jax.concepts.word_counter import WordCounter
+from cliptail_jax.errors import UserError
+
+RULE = 1  # raised when the same captions come to be counted otherwise
+
+
+def main(arguments: list[str]) -> int:
+    """Counts what the command line asks for; returns the exit status."""
+    options = parse(arguments)
+    try:
+        count(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; run again to go on with the files that are not finished", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m cliptail_jax.concepts.count",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--captions", required=True, help="a file, a glob (quoted), or a folder")
+    parser.add_argument(
+        "--column", help=f"which holds the captions; default: {', '.join(USUAL_COLUMNS)}, else the only one of text"
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a JSON file")
+    what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
+    parser.add_argument("--output", required=True, type=pathlib.Path, help="the .tsv file to write")
+    parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
+    parser.add_argument(
+        "--weights", action="store_true", help="the captions files are JSON objects from text to count, as MetaCLIP's"
+    )
+    parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
+    options = parser.parse_args(arguments)
+    if options.processes < 1:
+        parser.error("--processes must be at least 1")
+    return options
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def count(options: argparse.Namespace) -> None:
+    """
+    Raises:
+        UserError: a flag is wrong; or files are damaged, and the counts of the others are written.
+    """
+    start = time.monotonic()
+    parts = find_parts(options.captions)
+    outputs = [options.output, *[options.output.with_suffix(".sorted.tsv")] * options.sorted]
+    if twice := {*map(os.path.abspath, parts)} & {*map(os.path.abspath, outputs)}:
+        raise UserError(f"{min(twice)} is an output, and one of the captions files too: choose another --output")
+    vocabulary = None if options.words else load_vocabulary(options.vocabulary)
+    counter = WordCounter() if options.words else ConceptCounter(vocabulary)
+    job = repr((RULE, vocabulary, options.column, options.weights))
+    with FinishedParts(options.output, job, parts) as finished:
+        tally, damaged = count_corpus(counter, parts, finished, options.column, options.weights, options.processes)
+        if len(damaged) < len(parts):
+            rows = frequent_first(counts_of(tally)) if options.words else counts_of(tally, counter.names)
+            for path, order in zip(outputs, (list, frequent_first)):
+                write_counts(path, order(rows))
+            report(tally, options.output, time.monotonic() - start)
+        if damaged:
+            left = f"; {options.output} has the counts of the others" * (len(damaged) < len(parts))
+            raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{left}")
+        finished.remove()
+
+
+Row = tuple[str, int]
+
+
+def counts_of(tally: Tally, names: Sequence[str] | None = None) -> list[Row]:
+    """Names and their counts, in the order of `names` and 0 for those that don't occur; by default, those that do."""
+    counts = dict(zip(*(column.to_pylist() for column in tally.counts.columns)))
+    return [(name, counts.get(name, 0)) for name in names or sorted(counts)]
+
+
+def frequent_first(rows: list[Row]) -> list[Row]:
+    """Those of equal counts stay in order."""
+    return sorted(rows, key=lambda row: -row[1])
+
+
+def write_counts(path: pathlib.Path, rows: Iterable[Row]) -> None:
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{name}\t{count}\n" for name, count in rows)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def report(tally: Tally, output: pathlib.Path, seconds: float) -> None:
+    if tally.undecodable:
+        print(f"{tally.undecodable:,} captions have bytes that are not UTF-8, which count as spaces", file=sys.stderr)
+    print(f"{output}: {tally.captions:,} captions in {seconds:.0f} s, {tally.counts.num_rows:,} names occur")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,95 @@
+"""Counts how many captions carry each concept of a vocabulary: `ConceptCounter(vocabulary).count(captions)`."""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+
+from cliptail_jax.concepts.batches import Batch, Captions, Weights, batches_of
+from cliptail_jax.concepts.matching import ConceptIndex
+from cliptail_jax.concepts.splitting import count_undecodable, split_captions
+from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
+from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.words import excluded_by, phrases_of
+from cliptail_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Matches(Sequence):
+    """The concepts of each caption: item i is the array of the ids of those that caption i carries, ascending.
+
+    For millions of captions take the flat arrays: caption i's ids are `concepts[offsets[i] : offsets[i + 1]]`.
+    """
+
+    concepts: Int[np.ndarray, "match"]
+    offsets: Int[np.ndarray, "caption+1"]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, caption: int) -> Int[np.ndarray, "of_caption"]:
+        caption = range(len(self))[caption]
+        return self.concepts[self.offsets[caption] : self.offsets[caption + 1]]
+
+
+class ConceptCounter:
+    """Counts the captions that carry each concept of a vocabulary. It pickles, and where it is unpickled needs no WordNet.
+
+    A caption carries a concept if it has all words of one of the concept's phrases, in any order, and none of the words
+    that the concept excludes, by the rule of `cliptail_jax.concepts.words`. A missing caption carries none. Captions are
+    a list, an Arrow array, or a NumPy, Pandas or Polars column, of text or of UTF-8; bytes that are not count as spaces.
+    """
+
+    def __init__(self, vocabulary: Sequence[Concept]):
+        """
+        Raises:
+            UserError: the vocabulary is empty, a name occurs twice, a concept has no phrase with a word in it, or WordNet
+                is missing.
+        """
+        self.names = tuple(concept.name for concept in vocabulary)
+        if not self.names:
+            raise UserError("the vocabulary is empty")
+        name, times = collections.Counter(self.names).most_common(1)[0]
+        if times > 1:
+            raise UserError(f"the vocabulary has the class name {name!r} {times} times")
+        phrases = [phrases_of(concept) for concept in vocabulary]
+        for name, found in zip(self.names, phrases):
+            if not found:
+                raise UserError(
+                    f"class {name!r} has no phrase with a word of the letters a-z: give it a synonym that has"
+                )
+        self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
+
+    def count(self, captions: Captions, weights: Weights | None = None) -> dict[str, int]:
+        """The number of captions that carry each concept, in the vocabulary's order; or the sum of their weights.
+
+        Raises:
+            UserError: the captions are not text, or the weights not one whole number for each.
+        """
+        counts = np.zeros(len(self.names), np.int64)
+        for batch in batches_of(captions, weights):
+            counts += self._counts(batch)
+        return dict(zip(self.names, counts.tolist()))
+
+    def matches(self, captions: Captions) -> Matches:
+        """The ids of the concepts that each caption carries; a concept's id is its place in the vocabulary."""
+        concepts, numbers = [np.zeros(0, np.int64)], [np.zeros(1, np.int64)]
+        for batch in batches_of(captions):
+            ids, rows = self._index.matches(split_captions(batch.captions))
+            concepts.append(ids[np.argsort(rows, kind="stable")])
+            numbers.append(np.bincount(rows, minlength=len(batch.captions)))
+        return Matches(np.concatenate(concepts), np.cumsum(np.concatenate(numbers)))
+
+    def tally(self, batch: Batch) -> Tally:
+        """Counts one batch, for sums over many."""
+        counts = self._counts(batch)
+        found = np.flatnonzero(counts)
+        table = pa.table([[self.names[concept] for concept in found], counts[found]], schema=COUNTS)
+        return Tally(table, len(batch.captions), count_undecodable(batch.captions))
+
+    def _counts(self, batch: Batch) -> Int[np.ndarray, "concept"]:
+        concepts, rows = self._index.matches(split_captions(batch.captions))
+        return sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])

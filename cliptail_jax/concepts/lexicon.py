@@ -1,0 +1,85 @@
+"""Lemmas that are asked for, by number, and where in a batch of captions they occur."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Int
+
+from cliptail_jax.concepts.splitting import Words
+from cliptail_jax.concepts.words import CONTRACTIONS, forms_of, lemma
+
+NONE = -1
+
+
+class Occurrences:
+    """Which lemma, by number, occurs in which caption of a batch, however often.
+
+    Attributes:
+        lemmas, captions: the pairs, ascending by lemma, then by caption.
+        frequency: in how many captions each lemma occurs.
+        first: where each lemma's captions begin in `captions`.
+    """
+
+    def __init__(
+        self,
+        lemmas: Int[np.ndarray, "word"],
+        captions: Int[np.ndarray, "word"],
+        num_lemmas: int,
+        num_captions: int,
+    ):
+        """Takes the lemma of each word and its caption. It is quickest if the captions are in order."""
+        # NumPy is fastest at stable sorting of 16-bit numbers, and then of what is nearly sorted.
+        by_lemma = np.argsort(lemmas.astype(np.min_scalar_type(num_lemmas)), kind="stable")
+        keys = np.sort(lemmas[by_lemma] * num_captions + captions[by_lemma], kind="stable")
+        self._keys, self._num_captions = keys[is_new(keys)], num_captions
+        self.lemmas, self.captions = split_keys(self._keys, num_captions)
+        self.frequency = np.bincount(self.lemmas, minlength=num_lemmas)
+        self.first = np.cumsum(self.frequency) - self.frequency
+
+    def include(self, lemmas: Int[np.ndarray, "some"], captions: Int[np.ndarray, "some"]) -> Bool[np.ndarray, "some"]:
+        """Whether lemma i occurs in caption i."""
+        keys = lemmas * self._num_captions + captions
+        return np.append(self._keys, NONE)[np.searchsorted(self._keys, keys)] == keys
+
+
+class Lexicon:
+    """Some lemmas, numbered in the order given, and every word that has one of them."""
+
+    def __init__(self, lemmas: Sequence[str]):
+        self.numbers = {word: number for number, word in enumerate(lemmas)}
+        of_form = {form: [number] for word, number in self.numbers.items() for form in forms_of(word)}
+        for contraction, parts in CONTRACTIONS.items():
+            if known := [self.numbers[word] for word in map(lemma, parts) if word in self.numbers]:
+                of_form[contraction] = known
+        forms = sorted(of_form, key=lambda form: len(of_form[form]))  # those of two words last
+        self._forms = pa.array(forms, pa.string())
+        self._lemma = np.array([of_form[form][0] for form in forms], np.int64)
+        self._second_lemma = np.array([of_form[form][1] for form in forms if len(of_form[form]) == 2], np.int64)
+
+    def occurrences(self, words: Words) -> Occurrences:
+        found = pc.index_in(words.words, self._forms)
+        known = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        forms, captions = np.frombuffer(found.buffers()[1], np.int32)[known], words.captions[known]
+        lemmas = self._lemma[forms]
+        num_single = len(self._forms) - len(self._second_lemma)
+        if len(split := np.flatnonzero(forms >= num_single)):
+            lemmas = np.append(lemmas, self._second_lemma[forms[split] - num_single])
+            captions = np.append(captions, captions[split])
+        return Occurrences(lemmas, captions, len(self.numbers), words.num_captions)
+
+
+def is_new(keys: Int[np.ndarray, "key"]) -> Bool[np.ndarray, "key"]:
+    """Which of the sorted keys differ from the one before."""
+    new = np.ones(len(keys), bool)
+    np.not_equal(keys[1:], keys[:-1], out=new[1:])
+    return new
+
+
+def split_keys(
+    keys: Int[np.ndarray, "key"], num_captions: int
+) -> tuple[Int[np.ndarray, "key"], Int[np.ndarray, "key"]]:
+    """The thing and the caption of each key, which is thing * num_captions + caption."""
+    things = keys // max(num_captions, 1)
+    return things, keys - things * num_captions

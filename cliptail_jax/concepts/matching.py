@@ -1,0 +1,71 @@
+"""Which concepts the captions of a batch carry, found by index: the cost follows the matches, not the vocabulary."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from cliptail_jax.concepts.lexicon import Lexicon, Occurrences, is_new, split_keys
+from cliptail_jax.concepts.splitting import Words
+
+
+class LemmaSets:
+    """Sets of lemmas: set i is `lemmas[first[i] : first[i] + size[i]]`."""
+
+    def __init__(self, sets: Iterable[Iterable[int]]):
+        sets = [sorted(lemmas) for lemmas in sets]
+        self.lemmas = np.array([lemma for lemmas in sets for lemma in lemmas], np.int64)
+        self.size = np.array([len(lemmas) for lemmas in sets], np.int64)
+        self.first = np.cumsum(self.size) - self.size
+
+    def members(self, sets: Int[np.ndarray, "set"]) -> tuple[Int[np.ndarray, "member"], Int[np.ndarray, "member"]]:
+        """All lemmas of some sets, set by set: for each the place in `sets`, and the lemma."""
+        size = self.size[sets]
+        return np.repeat(np.arange(len(sets)), size), self.lemmas[ranges(self.first[sets], size)]
+
+
+class ConceptIndex:
+    """The phrases of each concept, sets of lemmas, and the lemmas that it excludes. Concepts are numbered from 0."""
+
+    def __init__(self, phrases: Sequence[frozenset[frozenset[str]]], excluded: Sequence[frozenset[str]]):
+        self._lexicon = Lexicon(sorted(set().union(*(phrase for group in phrases for phrase in group), *excluded)))
+        number = self._lexicon.numbers.__getitem__
+        self._phrases = LemmaSets(map(number, phrase) for group in phrases for phrase in group)
+        self._concept_of_phrase = np.array([concept for concept, group in enumerate(phrases) for _ in group])
+        self._excluded = LemmaSets(map(number, lemmas) for lemmas in excluded)
+
+    def matches(self, words: Words) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
+        """Concepts and the captions that carry them: ascending by concept, then by caption, each pair once."""
+        occurrences = self._lexicon.occurrences(words)
+        phrases, captions = self._phrase_matches(occurrences)
+        keys = np.sort(self._concept_of_phrase[phrases] * words.num_captions + captions, kind="stable")
+        concepts, captions = split_keys(keys[is_new(keys)], words.num_captions)
+
+        match, lemmas = self._excluded.members(concepts)
+        carried = np.ones(len(concepts), bool)
+        carried[match[occurrences.include(lemmas, captions[match])]] = False
+        return concepts[carried], captions[carried]
+
+    def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
+        """Phrases and captions that hold them, ascending by phrase. Only captions with its rarest lemma are looked at."""
+        lemmas, num_lemmas = self._phrases.lemmas, len(occurrences.frequency)
+        rarest = np.minimum.reduceat(occurrences.frequency[lemmas] * num_lemmas + lemmas, self._phrases.first)
+        phrases = np.flatnonzero(rarest >= num_lemmas)
+        rarest = rarest[phrases] % num_lemmas
+        frequency = occurrences.frequency[rarest]
+        captions = occurrences.captions[ranges(occurrences.first[rarest], frequency)]  # candidates, phrase by phrase
+
+        phrase, lemmas = self._phrases.members(phrases)
+        others = np.flatnonzero(lemmas != rarest[phrase])
+        phrase, lemmas = phrase[others], lemmas[others]
+        candidates = ranges((np.cumsum(frequency) - frequency)[phrase], frequency[phrase])
+        included = occurrences.include(np.repeat(lemmas, frequency[phrase]), captions[candidates])
+        held = np.ones(len(captions), bool)
+        held[candidates[~included]] = False
+        return np.repeat(phrases, frequency)[held], captions[held]
+
+
+def ranges(starts: Int[np.ndarray, "range"], lengths: Int[np.ndarray, "range"]) -> Int[np.ndarray, "number"]:
+    """The numbers start, start + 1, ..., start + length - 1 of each range in turn."""
+    ends = np.cumsum(lengths)
+    return np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)

@@ -1,0 +1,83 @@
+"""Captions into words, a batch at a time: NumPy on Arrow's buffers, no Python object per caption or word."""
+
+import dataclasses
+import string
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int
+
+from cliptail_jax.concepts.batches import offsets_of
+
+LETTERS = string.ascii_letters.encode()
+LOWER_CASE = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+IS_LETTER = bytes(byte in LETTERS for byte in range(256))
+OTHER_BYTES = bytes(byte for byte in range(256) if byte not in LETTERS)
+
+# The two characters outside ASCII whose lower case has a letter of a–z (UTF-8): İ becomes i and a dot above it, the
+# Kelvin sign k. All others become spaces, with every byte of theirs.
+LOWERED_TO_LETTERS = {b"\xc4\xb0": b"i ", b"\xe2\x84\xaa": b"k"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The words of a batch of captions, cleaned but not yet split at contractions, in order."""
+
+    words: pa.StringArray  # of a–z
+    captions: Int[np.ndarray, "word"]  # the row of each word's caption, ascending
+    num_captions: int
+
+
+def split_captions(captions: pa.LargeBinaryArray) -> Words:
+    """The words of each caption, which is UTF-8; null, and bytes that are none, have no words."""
+    offsets, text = offsets_and_text(captions)
+    if not text.isascii() and any(character in text for character in LOWERED_TO_LETTERS):
+        for character, lowered in LOWERED_TO_LETTERS.items():
+            captions = pc.replace_substring(captions, character, lowered)
+        offsets, text = offsets_and_text(captions)
+
+    is_letter = np.frombuffer(text.translate(IS_LETTER), bool)
+    begins, ends = is_letter.copy(), is_letter.copy()
+    np.greater(is_letter[1:], is_letter[:-1], out=begins[1:])
+    np.greater(is_letter[:-1], is_letter[1:], out=ends[:-1])
+    filled = offsets[1:] > offsets[:-1]
+    first, last = offsets[:-1][filled], offsets[1:][filled] - 1  # bytes of captions: no word goes on into the next one
+    begins[first], ends[last] = is_letter[first], is_letter[last]
+    starts = np.flatnonzero(begins)
+    lengths = np.flatnonzero(ends) + 1 - starts
+
+    letters = text.translate(LOWER_CASE, OTHER_BYTES)  # all words, without anything between them
+    word_offsets = np.zeros(len(starts) + 1, np.int32)
+    np.cumsum(lengths, out=word_offsets[1:])
+    words = pa.StringArray.from_buffers(len(starts), pa.py_buffer(word_offsets), pa.py_buffer(letters))
+    words_per_caption = np.diff(np.searchsorted(starts, offsets))
+    return Words(words, np.repeat(np.arange(len(captions)), words_per_caption), len(captions))
+
+
+def offsets_and_text(captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, "caption+1"], bytes]:
+    """Where each caption begins and ends in the batch's text, and the text. A null is empty."""
+    if captions.null_count == len(captions):
+        return np.zeros(len(captions) + 1, np.int64), b""
+    if captions.null_count:
+        captions = captions.fill_null(b"")  # a null may have bytes, too
+    offsets = offsets_of(captions)
+    text = memoryview(captions.buffers()[2])[offsets[0] : offsets[-1]]
+    return offsets - offsets[0], bytes(text)
+
+
+def count_undecodable(captions: pa.LargeBinaryArray) -> int:
+    """How many of the captions are not UTF-8."""
+    try:
+        captions.cast(pa.large_string())
+        return 0
+    except pa.ArrowInvalid:
+        return sum(not is_utf8(caption) for caption in captions.drop_null().to_pylist())
+
+
+def is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+        return True
+    except UnicodeDecodeError:
+        return False

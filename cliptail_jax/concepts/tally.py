@@ -1,0 +1,65 @@
+"""What counting a batch, a part or a corpus gives: how many captions have each name."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+
+COUNTS = pa.schema([("name", pa.string()), ("count", pa.int64())])
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """Counts of captions.
+
+    Attributes:
+        counts: each name that occurs, once, and the number of captions it occurs in (or the sum of their weights).
+        captions: how many captions were read.
+        undecodable: how many of them had bytes that are not UTF-8.
+    """
+
+    counts: pa.Table
+    captions: int
+    undecodable: int
+
+
+NOTHING = Tally(COUNTS.empty_table(), 0, 0)
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    tallies = [NOTHING, *tallies]
+    counts = pa.concat_tables([tally.counts for tally in tallies]).group_by("name").aggregate([("count", "sum")])
+    return Tally(
+        pa.table([counts["name"], counts["count_sum"]], schema=COUNTS),
+        sum(tally.captions for tally in tallies),
+        sum(tally.undecodable for tally in tallies),
+    )
+
+
+class RunningTotal:
+    """Sums tallies as they come. They are added up now and then, so that what waits stays smaller than the sum."""
+
+    def __init__(self):
+        self._tallies = [NOTHING]
+
+    def add(self, tally: Tally) -> None:
+        self._tallies.append(tally)
+        waiting = sum(tally.counts.num_rows for tally in self._tallies[1:])
+        if waiting > max(100_000, self._tallies[0].counts.num_rows):
+            self._tallies = [total(self._tallies)]
+
+    def total(self) -> Tally:
+        return total(self._tallies)
+
+
+def sums_by(
+    groups: Int[np.ndarray, "item"], num_groups: int, weights: Int[np.ndarray, "item"] | None
+) -> Int[np.ndarray, "group"]:
+    """The number of items in each group, or the exact sum of their weights."""
+    if weights is None:
+        return np.bincount(groups, minlength=num_groups)
+    sums = np.zeros(num_groups, np.int64)
+    np.add.at(sums, groups, weights)
+    return sums

@@ -1,0 +1,110 @@
+"""The study's rule on words: how a caption, and a phrase of a concept, become a set of lemmas.
+
+Text is lower-cased, every character outside a–z and space becomes a space, it is split into Treebank words, and each
+word is lemmatised as a noun with WordNet. `lemmas_of` does it for one text; `forms_of` turns lemmatising round.
+
+NLTK is imported where it is first needed: its import is slow, and processes that only count do without.
+"""
+
+import functools
+import re
+
+from cliptail_jax.concepts.vocabulary import Concept
+
+# What NLTK's Treebank tokenisers still split in text of a–z and spaces.
+CONTRACTIONS = {
+    "cannot": ("can", "not"),
+    "gimme": ("gim", "me"),
+    "gonna": ("gon", "na"),
+    "gotta": ("got", "ta"),
+    "lemme": ("lem", "me"),
+    "wanna": ("wan", "na"),
+}
+
+
+def cleaned_words(text: str) -> list[str]:
+    """The Treebank words of a text, in order, before they are lemmatised."""
+    words = re.sub("[^a-z]", " ", text.lower()).split()
+    return [part for word in words for part in CONTRACTIONS.get(word, (word,))]
+
+
+def lemmas_of(text: str) -> frozenset[str]:
+    return frozenset(map(lemma, cleaned_words(text)))
+
+
+@functools.cache
+def lemma(word: str) -> str:
+    """The word's noun lemma: the shortest that WordNet has for it, else the word itself."""
+    return lemmatizer().lemmatize(word, "n")
+
+
+@functools.cache
+def lemmatizer():
+    """NLTK's `WordNetLemmatizer`.
+
+    Raises:
+        UserError: WordNet is missing.
+    """
+    from nltk.stem import WordNetLemmatizer
+
+    from cliptail_jax.concepts.wordnet import wordnet
+
+    wordnet()  # from here on NLTK finds it
+    return WordNetLemmatizer()
+
+
+def phrases_of(concept: Concept) -> frozenset[frozenset[str]]:
+    """The lemmas of each phrase of a concept; a phrase without any word is none.
+
+    The phrases are the concept's synonyms, else its name split at " or " and " / ". Parts in parentheses don't count.
+    """
+    texts = concept.synonyms or re.split(" or | / ", without_parentheses(concept.name))
+    return frozenset(lemmas_of(without_parentheses(text)) for text in texts) - {frozenset()}
+
+
+def without_parentheses(text: str) -> str:
+    inner = re.compile(r"\([^()]*\)")
+    while inner.search(text):
+        text = inner.sub(" ", text)
+    return text
+
+
+def excluded_by(concept: Concept) -> frozenset[str]:
+    """The lemmas of which none may occur in a caption that carries the concept."""
+    return frozenset().union(*map(lemmas_of, concept.exclude))
+
+
+def forms_of(word: str) -> set[str]:
+    """All words of a–z that have `word` for their lemma.
+
+    Lemmatising gives the word itself, an entry of WordNet's list of exceptions, or the word with another ending. Each
+    is turned round, and what does not lead back is dropped. So none of a corpus's many words has to be lemmatised.
+    """
+    lemmatizer()
+    from nltk.corpus import wordnet
+
+    endings = wordnet.MORPHOLOGICAL_SUBSTITUTIONS[wordnet.NOUN]
+    replaced = {word[: len(word) - len(new)] + old for old, new in endings if word.endswith(new)}
+    candidates = {word} | replaced | irregular_forms().get(word, set())
+    return {form for form in candidates - CONTRACTIONS.keys() if re.fullmatch("[a-z]+", form) and lemma(form) == word}
+
+
+@functools.cache
+def irregular_forms() -> dict[str, set[str]]:
+    """WordNet's list of exceptions for nouns, from the lemma to its forms."""
+    from nltk.corpus import wordnet
+
+    forms: dict[str, set[str]] = {}
+    for form, lemmas in wordnet._exception_map[wordnet.NOUN].items():
+        for word in lemmas:
+            forms.setdefault(word, set()).add(form)
+    return forms
+
+
+def changed_words() -> dict[str, str]:
+    """Every word of a–z that has another word for its lemma, with that lemma; contractions aside."""
+    lemmatizer()
+    from nltk.corpus import wordnet
+
+    nouns = wordnet.all_lemma_names(wordnet.NOUN)
+    return {form: noun for noun in nouns for form in forms_of(noun) if form != noun}

@@ -1,0 +1,61 @@
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from cliptail_jax.concepts import beam, count
+
+ROOT = pathlib.Path(__file__).parents[2]
+needs_beam = pytest.mark.skipif(beam.beam is None, reason="Apache Beam is not installed (extra beam)")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Arguments for a corpus of three files."""
+    (tmp_path / "pets.json").write_text(json.dumps([{"name": "cat"}, {"name": "dog or puppy"}, {"name": "emu"}]))
+    for number, captions in enumerate(["dogs\ncat and dog\n", "puppy\n\n", "a c\xe4t, cats\ndo\n"]):
+        (tmp_path / f"{number}.txt").write_text(captions)
+    return [f"--captions={tmp_path}/*.txt", f"--vocabulary={tmp_path}/pets.json", f"--output={tmp_path}/out.tsv"]
+
+
+def run(arguments):
+    """As the command line does, in a process of its own."""
+    command = [sys.executable, "-m", "cliptail_jax.concepts.beam", *arguments, "--runner=DirectRunner"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@needs_beam
+@pytest.mark.parametrize("more", [[], ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]])
+def test_beams_counts_are_those_of_one_machine(corpus, tmp_path, more):
+    done = run([*corpus, *more])
+    assert done.returncode == 0, done.stderr
+    counts = (tmp_path / "out.tsv").read_text()
+    assert counts == "cat\t2\ndog or puppy\t3\nemu\t0\n"
+    assert count.main([*corpus[:2], f"--output={tmp_path}/one.tsv"]) == 0
+    assert (tmp_path / "one.tsv").read_text() == counts
+    assert not list(tmp_path.glob("*unfinished*"))
+
+
+@needs_beam
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--captions=nowhere/*.txt"], "no captions file matches nowhere"),
+        (["--output=TMP/pets.json/out.tsv"], "pets.json/out.tsv cannot be written"),
+        (["--captions=TMP/*.parquet"], "bad.parquet"),
+        (["--vocabulary=petz"], "no vocabulary file petz"),
+    ],
+)
+def test_a_mistake_is_one_line(corpus, tmp_path, capsys, arguments, message):
+    (tmp_path / "bad.parquet").write_text("no parquet")
+    assert beam.main([*corpus, *(argument.replace("TMP", str(tmp_path)) for argument in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and message in error
+
+
+def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):
+    monkeypatch.setattr(beam, "beam", None)
+    assert beam.main(corpus) == 2
+    assert capsys.readouterr().err == "error: Apache Beam is not installed: pip install 'cliptail_jax[beam]'\n"

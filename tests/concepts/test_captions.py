@@ -1,0 +1,237 @@
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from cliptail_jax.concepts import readers
+from cliptail_jax.concepts.captions import check_part, find_parts, read_part
+from cliptail_jax.concepts.readers import DamagedError
+from cliptail_jax.errors import UserError
+
+ROWS = [("1", "a dog"), ("2", 'two "cats",\nand a\ttab'), ("3", ""), ("4", "zwölf 日本"), ("5", None)]
+
+
+def write_parquet(path, rows=ROWS, **options):
+    ids, captions = zip(*rows)
+    pa.parquet.write_table(pa.table({"id": pa.array(ids).cast(pa.int64()), "TEXT": captions}), path, **options)
+
+
+def write_table(path, delimiter):
+    def quoted(field):
+        return '"' + field.replace('"', '""') + '"' if field and set(field) & set('",\n\t') else field or ""
+
+    lines = [("id", "TEXT"), *ROWS]
+    path.write_text("".join(delimiter.join(map(quoted, line)) + "\n" for line in lines))
+
+
+def write_json_lines(path):
+    path.write_text("".join(json.dumps({"id": int(number), "TEXT": caption}) + "\n" for number, caption in ROWS))
+
+
+WRITERS = {
+    ".parquet": write_parquet,
+    ".tsv": lambda path: write_table(path, "\t"),
+    ".csv": lambda path: write_table(path, ","),
+    ".jsonl": write_json_lines,
+    ".ndjson": write_json_lines,
+    ".json": write_json_lines,
+}
+
+
+def gzipped(path):
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    return packed
+
+
+def read(path, column=None, card=False):
+    """The captions of a file, None for missing ones."""
+    return [
+        None if caption is None else caption.decode(errors="replace")
+        for batch, _ in read_part(str(path), column, card)
+        for caption in batch.captions.to_pylist()
+    ]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_gives_its_captions(tmp_path, kind, packed):
+    path = tmp_path / f"captions{kind}"
+    WRITERS[kind](path)
+    captions = [caption for _, caption in ROWS]
+    if kind in (".tsv", ".csv"):
+        captions[2] = None  # a table does not tell an empty caption from a missing one
+    path = gzipped(path) if packed else path
+    check_part(str(path), "TEXT")
+    assert read(path, "TEXT") == captions
+    assert read(path) == captions
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("ending", ["", "\n"])
+def test_text_has_a_caption_a_line(tmp_path, packed, ending):
+    path = tmp_path / "captions.txt"
+    path.write_text("a dog\n\ncats, \u2028mice\r\nlast" + ending)
+    lines = read(gzipped(path) if packed else path, "whatever")
+    assert [line.strip() for line in lines] == ["a dog", "", "cats, \u2028mice", "last"]
+
+
+@pytest.mark.parametrize("kind", [*WRITERS, ".txt"])
+def test_long_files_are_read_in_pieces(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"captions{kind}"
+    captions = [f"caption {number} x{'x' * (number % 50)}" for number in range(2000)]
+    if kind == ".parquet":
+        write_parquet(path, [(str(number), caption) for number, caption in enumerate(captions)])
+    elif kind == ".txt":
+        path.write_text("\n".join(captions))
+    elif "j" in kind:
+        path.write_text("\n".join(json.dumps({"TEXT": caption}) for caption in captions))
+    else:
+        path.write_text("TEXT\n" + "\n".join(captions))
+    monkeypatch.setattr(readers, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(readers, "PARQUET_ROWS", 30)
+    batches = list(read_part(str(path)))
+    assert len(batches) > 20
+    assert [caption.strip().decode() for batch, _ in batches for caption in batch.captions.to_pylist()] == captions
+    positions = [position for _, position in batches]
+    assert positions == sorted(positions) and positions[-1] <= path.stat().st_size
+
+
+def test_a_table_is_read_as_pandas_reads_it(tmp_path):
+    path = tmp_path / "captions.tsv"
+    path.write_bytes(
+        b'\xef\xbb\xbfid\tTEXT\tmore\r\n1\tsay "hi"\tx\r\n\r\n2\n3\tshort row\n4\t"""quoted"" and\nbroken"\t\n5\t"NA"\t\n6\tNone\t\n7\tna\t'
+    )
+    captions = read(path)
+    assert sorted(map(str, captions)) == sorted(['say "hi"', "short row", '"quoted" and\nbroken', "None", "None", "na"])
+
+
+def test_undecodable_bytes_stay_where_they_are(tmp_path):
+    text, table, lines = (tmp_path / f"captions{kind}" for kind in (".txt", ".csv", ".jsonl"))
+    text.write_bytes(b"a d\xffog\n")
+    table.write_bytes(b"TEXT\na d\xffog\n")
+    lines.write_bytes(b'{"TEXT": "a d\xffog"}\n{"TEXT": "\\ud800"}\n')
+    for path in (text, table, lines):
+        ((batch, _),) = read_part(str(path))
+        assert b"a d\xffog" in batch.captions[0].as_py() or path is lines
+        assert "\ufffd" in read(path)[0]
+
+
+def test_columns_of_bytes_and_of_dictionaries_are_captions_too(tmp_path):
+    path = tmp_path / "captions.parquet"
+    for captions in (pa.array([b"d\xffog", None]), pa.array(["dog", None]).dictionary_encode()):
+        pa.parquet.write_table(pa.table({"TEXT": captions}), path)
+        assert read(path)[1] is None and "og" in read(path)[0]
+
+
+def test_an_object_without_the_column_has_no_caption(tmp_path):
+    path = tmp_path / "captions.jsonl"
+    path.write_text('{"id": 1}\n\n{"caption": "dog", "caption": "cat", "n": NaN}\n{"caption": null}\n')
+    assert [caption for caption in read(path, "caption") if caption] == ["cat"]
+
+
+def test_data_card_gives_texts_and_their_counts(tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps({"photo of a dog": 3, "cat": 10**15, "": 0}))
+    for path in (path, gzipped(path)):
+        ((batch, _),) = read_part(str(path), card=True)
+        assert batch.captions.to_pylist() == [b"photo of a dog", b"cat", b""]
+        assert batch.weights.tolist() == [3, 10**15, 0]
+
+
+def test_a_path_a_glob_and_a_folder_stand_for_files_in_order(tmp_path):
+    for name in ("b.tsv", "a.tsv.gz", "c.parquet", "notes.md", ".hidden.tsv", "d[1].TXT"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.tsv").mkdir()
+    assert find_parts(str(tmp_path / "d[1].TXT")) == [str(tmp_path / "d[1].TXT")]
+    assert find_parts(str(tmp_path / "*.tsv*")) == [str(tmp_path / name) for name in ("a.tsv.gz", "b.tsv")]
+    folder = [str(tmp_path / name) for name in ("a.tsv.gz", "b.tsv", "c.parquet", "d[1].TXT")]
+    assert find_parts(str(tmp_path)) == folder
+
+
+@pytest.mark.parametrize("pattern", ["*.parquet", "nowhere/x.tsv", "nowhere", "empty", ""])
+def test_no_matching_file_is_an_error(tmp_path, pattern):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no captions file matches .*parquet"):
+        find_parts(str(tmp_path / pattern))
+
+
+def test_a_file_of_another_kind_is_an_error(tmp_path):
+    (tmp_path / "captions.xlsx").touch()
+    with pytest.raises(UserError, match=r"captions.xlsx .*\.parquet, \.tsv"):
+        find_parts(str(tmp_path / "*"))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_missing_column_is_an_error_that_lists_those_there_are(tmp_path, kind):
+    path = tmp_path / f"captions{kind}"
+    WRITERS[kind](path)
+    for look in (check_part, lambda *arguments: list(read_part(*arguments))):
+        with pytest.raises(UserError, match=f"{path.name} has no column 'caption'; it has id, TEXT"):
+            look(str(path), "caption")
+
+
+@pytest.mark.parametrize(("kind", "type"), [(".parquet", "int64"), (".jsonl", "int")])
+def test_a_column_that_is_no_text_is_an_error_that_names_it(tmp_path, kind, type):
+    path = tmp_path / f"captions{kind}"
+    WRITERS[kind](path)
+    with pytest.raises(UserError, match=f"column 'id' of .*{path.name} is {type}, not text"):
+        check_part(str(path), "id")
+
+
+def test_the_column_is_the_usual_one_or_the_only_one_of_text(tmp_path):
+    path = tmp_path / "captions.parquet"
+    texts = {name: ["x"] for name in ("title", "text", "caption")}
+    pa.parquet.write_table(pa.table({**texts, "caption": ["dog"]}), path)
+    assert read(path) == ["dog"]
+    pa.parquet.write_table(pa.table({"n": [1], "title": ["dog"]}), path)
+    assert read(path) == ["dog"]
+    for columns in ({"n": [1]}, {"title": ["dog"], "alt": ["cat"]}):
+        pa.parquet.write_table(pa.table(columns), path)
+        with pytest.raises(UserError, match=f"it has {', '.join(columns)}: name it with --column"):
+            read(path)
+
+
+@pytest.mark.parametrize("harm", ["cut off", "another kind"])
+@pytest.mark.parametrize("name", ["x.parquet", "x.parquet.gz", "x.tsv.gz", "x.jsonl.gz", "x.txt.gz"])
+def test_a_damaged_file_is_named(tmp_path, monkeypatch, name, harm):
+    monkeypatch.setattr(readers, "CHUNK_BYTES", 1000)
+    path = tmp_path / name.removesuffix(".gz")
+    WRITERS.get(path.suffix, lambda path: write_table(path, "\t"))(path)
+    path = gzipped(path) if name.endswith(".gz") else path
+    path.write_bytes(path.read_bytes()[:-9] if harm == "cut off" else b"hello" * 20)
+    with pytest.raises(DamagedError) as error:
+        read(path, "TEXT")
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.tsv", "id\tTEXT\n1\tdog\n2\tcat\tbird\n", "Expected 2 columns, got 3"),
+        ("x.tsv", "", "no header"),
+        ("x.jsonl", '{"TEXT": "dog"}\n{"TEXT": "c\n', "line 2 is not JSON"),
+        ("x.jsonl", '{"TEXT": "dog"}\n["cat"]\n', "line 2 is not a JSON object"),
+        ("x.jsonl", '{"TEXT": "dog"}\n' * 200 + '{"TEXT": 7}\n', "line 201: TEXT is int, not text"),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DamagedError, match=message):
+        read(tmp_path / name, "TEXT")
+
+
+@pytest.mark.parametrize(
+    "content", ['["dog"]', '{"dog": "3"}', '{"dog": 1.5}', '{"dog": -1}', '{"dog": true}', '{"dog']
+)
+def test_a_file_that_is_no_data_card_is_named(tmp_path, content):
+    (tmp_path / "card.json").write_text(content)
+    with pytest.raises(DamagedError, match="card.json"):
+        read(tmp_path / "card.json", card=True)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(DamagedError, match="gone.txt: No such file"):
+        read(tmp_path / "gone.txt")

@@ -1,0 +1,266 @@
+import gzip
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cliptail_jax.concepts import corpus
+from cliptail_jax.concepts.count import main
+
+ROOT = pathlib.Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+VOCABULARY = [
+    {"name": "cat", "synonyms": ["cat", "tabby kitten"]},
+    {"name": "Dog or puppy"},
+    {"name": "bow", "exclude": ["tie"]},
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working directory, with a vocabulary of three classes and three parts in which they occur 2, 4 and 1 times."""
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY))
+    pathlib.Path("parts").mkdir()
+    pathlib.Path("parts/a.tsv").write_text("id\tTEXT\n1\tdogs and cats\n2\ta bow tie\n3\t\n")
+    pathlib.Path("parts/b.jsonl").write_text('{"TEXT": "my puppy"}\n{"TEXT": null}\n{"TEXT": "the DOG\'s bow"}\n')
+    pathlib.Path("parts/c.txt.gz").write_bytes(gzip.compress(b"dog\nkittens, tabby\nnothing"))
+    return tmp_path
+
+
+def run(*arguments, captions="parts", output="out.tsv", vocabulary="pets.json"):
+    what = [f"--vocabulary={vocabulary}"] if vocabulary else []
+    return main([f"--captions={captions}", f"--output={output}", *what, *arguments])
+
+
+def lines(path="out.tsv"):
+    return pathlib.Path(path).read_text().splitlines()
+
+
+def left_behind():
+    return sorted(path.name for path in pathlib.Path().iterdir() if path.name not in ("pets.json", "parts"))
+
+
+def test_counts_come_in_the_order_of_the_vocabulary(folder, capsys):
+    assert run() == 0
+    assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
+    assert left_behind() == ["out.tsv"]
+    assert capsys.readouterr().out.startswith("out.tsv: 9 captions in ")
+
+
+def test_sorted_counts_fall_and_ties_keep_the_order(folder):
+    pathlib.Path("more.json").write_text(json.dumps([{"name": "zebra"}, *VOCABULARY, {"name": "ape"}]))
+    assert run("--sorted", vocabulary="more.json") == 0
+    assert lines() == ["zebra\t0", "cat\t2", "Dog or puppy\t4", "bow\t1", "ape\t0"]
+    assert lines("out.sorted.tsv") == ["Dog or puppy\t4", "cat\t2", "bow\t1", "zebra\t0", "ape\t0"]
+
+
+def test_words_are_counted_by_caption_most_frequent_first(folder):
+    pathlib.Path("c.txt").write_text("a dog, dogs\nDOG a cannot\nmice")
+    assert run("--words", captions="c.txt", vocabulary=None) == 0
+    assert lines() == ["a\t2", "dog\t2", "can\t1", "mouse\t1", "not\t1"]
+
+
+def test_texts_of_a_data_card_count_with_their_weights(folder):
+    pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12, "puppies": 7, "tie": 3}))
+    assert run("--weights", captions="card.json") == 0
+    assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12 + 7}", "bow\t0"]
+    assert run("--weights", "--words", captions="card.json", vocabulary=None) == 0
+    assert lines()[-2:] == ["puppy\t7", "tie\t3"]
+
+
+def test_several_processes_count_the_same(folder, monkeypatch):
+    monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
+    pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12}))
+    assert run("--processes=2") == 0
+    assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
+    assert run("--processes=2", "--weights", captions="card.json") == 0
+    assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12}", "bow\t0"]
+
+
+def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):
+    pathlib.Path("c.txt").write_bytes(b"dog\xff\ndog\nd\xffog\n")
+    assert run(captions="c.txt") == 0
+    assert lines()[1] == "Dog or puppy\t2"
+    assert "2 captions have bytes that are not UTF-8" in capsys.readouterr().err
+
+
+def test_a_built_in_vocabulary_is_taken_by_its_name(folder):
+    assert run(vocabulary="pets") == 0
+    assert len(lines()) == 37
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"captions": "*.parquet"}, "no captions file matches *.parquet"),
+        ({"captions": "parts/a.tsv", "column": "caption"}, "no column 'caption'; it has id, TEXT"),
+        ({"vocabulary": "empty.json"}, "empty.json has no classes"),
+        ({"vocabulary": "twice.json"}, "'cat' twice"),
+        ({"vocabulary": "jets.json"}, "class '707-320' has no phrase"),
+        ({"vocabulary": "petz"}, "no vocabulary file petz"),
+        ({"output": "nowhere/out.tsv"}, "nowhere/out.tsv cannot be written: No such file"),
+        ({"output": "parts"}, "parts cannot be written: it is a folder"),
+        ({"captions": "parts/*.tsv", "output": "parts/a.tsv"}, "is an output, and one of the captions files too"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_counted(folder, capsys, monkeypatch, arguments, message):
+    pathlib.Path("empty.json").write_text("[]")
+    pathlib.Path("twice.json").write_text(json.dumps([{"name": "cat"}, {"name": "cat"}]))
+    pathlib.Path("jets.json").write_text(json.dumps([{"name": "707-320"}]))
+    monkeypatch.setattr(corpus, "read_parts", None)
+    before = sorted(folder.rglob("*"))
+    column = [f"--column={arguments.pop('column')}"] if "column" in arguments else []
+    assert run(*column, **arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_damaged_file_is_named_and_the_others_are_counted_and_kept(folder, capsys, monkeypatch):
+    good = pathlib.Path("parts/b.jsonl").read_text()
+    pathlib.Path("parts/b.jsonl").write_text(good + '{"TEXT": "dog')
+    assert run() == 2
+    error = capsys.readouterr().err
+    assert "1 of 3 files not counted: parts/b.jsonl: line 4 is not JSON" in error
+    assert "out.tsv has the counts of the others" in error
+    assert lines() == ["cat\t2", "Dog or puppy\t2", "bow\t0"]
+    pathlib.Path("parts/b.jsonl").write_text(good)
+    assert parts_read(monkeypatch) == ["parts/b.jsonl"]
+    assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
+    assert left_behind() == ["out.tsv"]
+
+
+def test_where_every_file_is_damaged_nothing_is_written(folder, capsys):
+    pathlib.Path("bad.parquet").write_text("no parquet")
+    assert run(captions="bad.parquet") == 2
+    assert "1 of 1 files not counted: bad.parquet: " in capsys.readouterr().err
+    assert "out.tsv" not in left_behind() and "out.tsv.parts" not in left_behind()
+
+
+def parts_read(monkeypatch, *arguments):
+    """Which parts a run reads, after those of the runs before it."""
+    read, read_part = [], corpus.read_part
+
+    def noted(part, *rest):
+        read.append(part)
+        return read_part(part, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus, "read_part", noted)
+        assert run(*arguments) == 0
+    return read
+
+
+def stop_before(monkeypatch, part):
+    """A run that is interrupted when it comes to a part."""
+    read_part = corpus.read_part
+
+    def interrupted(path, *rest):
+        if path == part:
+            raise KeyboardInterrupt
+        return read_part(path, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus, "read_part", interrupted)
+        assert run() == 130
+
+
+def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder, monkeypatch, capsys):
+    stop_before(monkeypatch, "parts/c.txt.gz")
+    assert capsys.readouterr().err.startswith("interrupted")
+    assert left_behind() == ["out.tsv.parts"]
+    assert parts_read(monkeypatch) == ["parts/c.txt.gz"]
+    assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
+    assert left_behind() == ["out.tsv"]
+
+
+@pytest.mark.parametrize("change", ["a part", "the vocabulary", "the column", "a damaged tally"])
+def test_what_has_changed_is_counted_again(folder, monkeypatch, change):
+    stop_before(monkeypatch, "parts/c.txt.gz")
+    arguments, again = [], ["parts/a.tsv", "parts/b.jsonl", "parts/c.txt.gz"]
+    if change == "a part":
+        pathlib.Path("parts/a.tsv").write_text("TEXT\ncat\n")
+        again.remove("parts/b.jsonl")
+    elif change == "the vocabulary":
+        pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY[:2]))
+    elif change == "the column":
+        arguments = ["--column=TEXT"]
+    else:
+        for tally in pathlib.Path("out.tsv.parts").iterdir():
+            tally.write_bytes(tally.read_bytes()[:-9])
+    assert parts_read(monkeypatch, *arguments) == again
+
+
+ENDLESS = """
+import itertools, sys, time
+from cliptail_jax.concepts import corpus
+from cliptail_jax.concepts.count import main
+
+read_part = corpus.read_part
+
+def slowly(part, *rest):
+    '''The last part never ends.'''
+    for batch in itertools.cycle(read_part(part, *rest)) if part.endswith(".gz") else read_part(part, *rest):
+        yield batch
+        time.sleep(0.01)
+
+if __name__ == "__main__":
+    corpus.read_part, corpus.BYTES_PER_PROCESS = slowly, 1
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_finished_parts_outlive_the_program_and_its_processes_do_not(folder, monkeypatch, how):
+    pathlib.Path("endless.py").write_text(ENDLESS)
+    command = [sys.executable, "endless.py", "--captions=parts", "--vocabulary=pets.json", "--output=out.tsv"]
+    program = subprocess.Popen([*command, "--processes=2"], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    try:
+        wait_until(lambda: len(list(pathlib.Path().glob("out.tsv.parts/*.parquet"))) == 2)
+        workers = children(program.pid)
+        assert workers
+        program.send_signal(how)
+        assert program.wait(20) == (130 if how == signal.SIGINT else -how)
+        wait_until(lambda: not any(map(is_running, workers)))
+    finally:
+        program.kill()
+    assert not pathlib.Path("out.tsv").exists()
+    assert parts_read(monkeypatch) == ["parts/c.txt.gz"]
+    assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
+
+
+def wait_until(happened, seconds=60):
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def children(pid):
+    return [
+        int(child)
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def is_running(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_flickr8k_counts_from_the_command_line_are_the_studys(folder):
+    captions = SHARED / "captions" / "flickr8k_20k.tsv"
+    if not captions.exists():
+        pytest.skip("no captions of Flickr8k beside the checkout")
+    assert run(captions=captions, vocabulary="imagenet1k") == 0
+    assert lines() == (SHARED / "reference" / "concept_counts_flickr8k_20k" / "imagenet.tsv").read_text().splitlines()

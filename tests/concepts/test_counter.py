@@ -1,0 +1,251 @@
+import collections
+import functools
+import pathlib
+import pickle
+import string
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.concepts import batches
+from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.splitting import LOWERED_TO_LETTERS, split_captions
+from cliptail_jax.concepts.tally import RunningTotal, total
+from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
+from cliptail_jax.concepts.word_counter import WordCounter
+from cliptail_jax.errors import UserError
+from scripts.benchmark import direct_concepts
+
+SHARED = pathlib.Path(__file__).parents[2].parent / "shared"
+PETS = (
+    Concept("dog", ("dog", "golden retriever")),
+    Concept("cat or kitten"),
+    Concept("bow", exclude=("tie", "arrow heads")),
+    Concept("cannot fly"),
+)
+
+# Words that mean something to the rule, glued together in every way, and letters that lower-casing changes.
+WORDS = (
+    "dog dogs DOGS cat mice mouse us u cannot can not gonna wanna gon na bow tie glasses glass ties children".split()
+)
+BETWEEN = [
+    " ",
+    "",
+    ", ",
+    "-",
+    "\n",
+    "\t",
+    "\0",
+    "é",
+    "İ",
+    "\u212a",
+    "ſ",
+    "ß",
+    "Ａ",
+    "ﬁ",
+    "Σ",
+    "日本",
+    "\ud800",
+    "'",
+    "🐕",
+]
+TEXTS = st.lists(st.sampled_from(WORDS + BETWEEN), max_size=12).map("".join) | st.text(max_size=20)
+CAPTIONS = st.lists(st.none() | TEXTS, max_size=8)
+PHRASES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
+CONCEPTS = st.builds(
+    Concept,
+    name=st.lists(PHRASES, min_size=1, max_size=3).map(" or ".join),
+    synonyms=st.lists(PHRASES, max_size=3).map(tuple),
+    exclude=st.just(()) | st.lists(PHRASES, max_size=2).map(tuple),
+)
+VOCABULARIES = st.lists(CONCEPTS, min_size=1, max_size=6, unique_by=lambda concept: concept.name)
+ARROW_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
+
+
+@functools.cache
+def pets():
+    return ConceptCounter(PETS)
+
+
+@functools.cache
+def word_counter():
+    return WordCounter()
+
+
+def ids(matches):
+    return [concepts.tolist() for concepts in matches]
+
+
+def words_of(captions):
+    return [
+        (word, caption)
+        for batch in batches.batches_of(captions)
+        for words in [split_captions(batch.captions)]
+        for word, caption in zip(words.words.to_pylist(), words.captions.tolist())
+    ]
+
+
+def counts_in(tally):
+    return dict(zip(*(column.to_pylist() for column in tally.counts.columns)))
+
+
+@settings(deadline=None)
+@given(VOCABULARIES, CAPTIONS)
+def test_concepts_of_captions_are_those_of_the_direct_implementation(vocabulary, captions):
+    counter, expected = ConceptCounter(vocabulary), list(direct_concepts.carried(vocabulary, captions))
+    assert ids(counter.matches(captions)) == expected
+    numbers = [sum(number in found for found in expected) for number in range(len(vocabulary))]
+    assert list(counter.count(captions).items()) == [(c.name, n) for c, n in zip(vocabulary, numbers)]
+
+
+@settings(deadline=None)
+@given(VOCABULARIES, st.lists(st.tuples(st.none() | TEXTS, st.integers(0, 10**15)), max_size=8))
+def test_weights_are_summed_exactly(vocabulary, weighted):
+    captions, weights = [caption for caption, _ in weighted], [weight for _, weight in weighted]
+    expected = dict.fromkeys((concept.name for concept in vocabulary), 0)
+    for found, weight in zip(direct_concepts.carried(vocabulary, captions), weights):
+        for number in found:
+            expected[vocabulary[number].name] += weight
+    assert ConceptCounter(vocabulary).count(captions, weights) == expected
+
+
+@settings(deadline=None)
+@given(CAPTIONS, st.integers(1, 4))
+def test_frequency_of_words_is_the_direct_one_and_adds_up_over_batches(captions, size):
+    sums = RunningTotal()
+    for begin in range(0, len(captions), size):
+        for batch in batches.batches_of(captions[begin : begin + size]):
+            sums.add(word_counter().tally(batch))
+    expected = collections.Counter(word for caption in captions for word in direct_concepts.lemmas(caption))
+    assert counts_in(sums.total()) == expected
+    assert sums.total().captions == len(captions)
+
+
+@given(st.lists(st.none() | st.text(max_size=6), min_size=1, max_size=12), st.data())
+def test_captions_are_the_same_however_they_come(captions, data):
+    captions = [caption and caption.encode(errors="replace").decode() for caption in captions]
+    part = slice(*sorted(data.draw(st.lists(st.integers(0, len(captions)), min_size=2, max_size=2))))
+    expected = words_of(captions[part])
+    array = pa.array(captions, pa.string())
+    for type in ARROW_TYPES:
+        assert words_of(array.cast(pa.binary()).cast(type)[part]) == expected
+    assert words_of(array.dictionary_encode()[part]) == expected
+    assert words_of(pa.chunked_array([array[: part.start], array[part.start :]])[part]) == expected
+    assert words_of(np.array(captions, object)[part]) == expected
+    assert words_of(iter(captions[part])) == expected
+
+
+def test_what_lies_under_a_null_is_not_read():
+    text, offsets = pa.py_buffer(b"dogcatcat"), pa.py_buffer(np.array([0, 3, 6, 9], np.int64))
+    second_is_null = pa.py_buffer(bytes([0b101]))
+    captions = pa.Array.from_buffers(pa.large_binary(), 3, [second_is_null, offsets, text])
+    assert ids(pets().matches(captions)) == [[0], [], [1]]
+
+
+def test_captions_next_to_each_other_are_not_one_text():
+    assert ids(pets().matches(["do", "g", "ca", "t", "dog", "", "cat"])) == [[], [], [], [], [0], [], [1]]
+    assert ids(pets().matches(["golden", "retriever", "golden retriever"])) == [[], [], [0]]
+
+
+def test_only_two_characters_beyond_ascii_have_letters_in_their_lower_case():
+    """Those that `split_captions` replaces; all others become spaces, with every byte of theirs."""
+    others = [chr(point) for point in range(128, 0x110000) if set(chr(point).lower()) & set(string.ascii_lowercase)]
+    assert {c.encode(): c.lower().replace("\u0307", " ").encode() for c in others} == LOWERED_TO_LETTERS
+
+
+def test_undecodable_bytes_are_spaces_and_their_captions_are_counted():
+    captions = [b"a dog\xff", b"d\xe9og", b"\xc4", b"\xb0", "dög".encode(), b"\xe2\x84dog", None, b""]
+    assert ids(pets().matches(captions)) == [[0], [], [], [], [], [0], [], []]
+    (batch,) = batches.batches_of(captions)
+    assert pets().tally(batch).undecodable == 5
+
+
+@pytest.mark.parametrize(("captions", "bytes_"), [(1, 1 << 23), (3, 10), (1 << 16, 1)])
+def test_results_do_not_depend_on_the_size_of_batches(monkeypatch, captions, bytes_):
+    texts = ["a dog", None, "cat and dog", "", "bow tie", "a dog of a size that no batch is made for"] * 3
+    expected, weights = ids(pets().matches(texts)), list(range(len(texts)))
+    sums = pets().count(texts, weights)
+    monkeypatch.setattr(batches, "MOST_CAPTIONS", captions)
+    monkeypatch.setattr(batches, "MOST_BYTES", bytes_)
+    assert ids(pets().matches(texts)) == expected
+    assert pets().count(texts, weights) == sums
+    assert total(map(pets().tally, batches.batches_of(texts, weights))).captions == len(texts)
+
+
+def test_batches_survive_the_way_to_another_process_without_their_neighbours():
+    captions = pa.array(["dog"] * 100_000 + ["cat", None], pa.large_binary())
+    for weights in (None, np.arange(2)):
+        sent = batches.packed(batches.Batch(captions[-2:], weights))
+        assert len(sent) < 2000
+        received = batches.unpacked(sent)
+        assert received.captions.to_pylist() == [b"cat", None]
+        np.testing.assert_equal(received.weights, weights)
+
+
+def test_counter_pickles_and_needs_no_nltk_to_count():
+    program = "import pickle, sys; counter = pickle.load(sys.stdin.buffer); print(counter.count(['dogs cannot fly']))"
+    program += "; assert 'nltk' not in sys.modules"
+    for counter in (pets(), word_counter()):
+        assert pickle.loads(pickle.dumps(counter)).__class__ is counter.__class__
+    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(pets()), capture_output=True, check=True)
+    assert eval(done.stdout) == {"dog": 1, "cat or kitten": 0, "bow": 0, "cannot fly": 1}
+
+
+def test_matches_are_arrays_by_caption():
+    matches = pets().matches(["cats, dogs", "", "dog"])
+    assert len(matches) == 3
+    assert matches[-1].tolist() == [0]
+    assert matches.concepts.tolist() == [0, 1, 0]
+    assert matches.offsets.tolist() == [0, 2, 2, 3]
+    with pytest.raises(IndexError):
+        matches[3]
+    assert ids(pets().matches([])) == []
+
+
+def test_empty_corpora_count_nothing():
+    for nothing in ([], [None], [""], pa.array([], pa.string()), pa.nulls(2), pa.chunked_array([], pa.string())):
+        assert set(pets().count(nothing).values()) == {0}
+
+
+@pytest.mark.parametrize("captions", [[1, 2], pa.array([1, 2]), ["dog", 1], "a dog", pa.array([["dog"]])])
+def test_captions_that_are_no_texts_are_an_error(captions):
+    with pytest.raises(UserError, match="captions must be"):
+        pets().count(captions)
+
+
+@pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1.5, 2.0], [[1, 2]], ["1", "2"]])
+def test_weights_that_do_not_fit_are_an_error(weights):
+    with pytest.raises(UserError, match="one whole number for each caption"):
+        pets().count(["dog", "cat"], weights)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "message"),
+    [
+        ([], "vocabulary is empty"),
+        ([Concept("a dog"), Concept("cat"), Concept("a dog")], "'a dog' 2 times"),
+        ([Concept("dog"), Concept("707-320")], "class '707-320' has no phrase"),
+        ([Concept("cat", ("日本", "(cat)"))], "class 'cat' has no phrase"),
+    ],
+)
+def test_bad_vocabulary_is_an_error(vocabulary, message):
+    with pytest.raises(UserError, match=message):
+        ConceptCounter(vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "table"), [("imagenet1k", "imagenet"), ("places365", "places365"), ("cub", "cub")]
+)
+def test_counts_on_flickr8k_are_the_studys(vocabulary, table):
+    captions = SHARED / "captions" / "flickr8k_20k.tsv"
+    if not captions.exists():
+        pytest.skip("no captions of Flickr8k beside the checkout")
+    concepts = load_vocabulary(str(SHARED / "reference" / "vocabularies" / f"{vocabulary}.json"))
+    counts = ConceptCounter(concepts).count(captions.read_text().splitlines()[1:])
+    lines = (SHARED / "reference" / "concept_counts_flickr8k_20k" / f"{table}.tsv").read_text().splitlines()
+    assert [f"{name}\t{count}" for name, count in counts.items()] == lines

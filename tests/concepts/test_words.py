@@ -1,0 +1,117 @@
+import itertools
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nltk.stem import WordNetLemmatizer
+from nltk.tokenize import NLTKWordTokenizer, TreebankWordTokenizer
+
+from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.words import (
+    CONTRACTIONS,
+    changed_words,
+    cleaned_words,
+    excluded_by,
+    forms_of,
+    irregular_forms,
+    lemma,
+    phrases_of,
+)
+
+PIECES = [*CONTRACTIONS, *itertools.chain(*CONTRACTIONS.values()), "t", "d", "ye", "is", "was", "more", "n", "whaddya"]
+
+
+def phrase_texts(name, *synonyms):
+    return {" ".join(sorted(phrase)) for phrase in phrases_of(Concept(name, synonyms))}
+
+
+@pytest.mark.parametrize("tokenizer", [TreebankWordTokenizer(), NLTKWordTokenizer()])
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.text("acdgimnotwy ", max_size=8))).map("".join))
+def test_contractions_are_those_of_the_treebank_tokenizers(tokenizer, text):
+    assert cleaned_words(text) == tokenizer.tokenize(text)
+
+
+@pytest.mark.parametrize("tokenizer", [TreebankWordTokenizer(), NLTKWordTokenizer()])
+@given(text=st.text())
+def test_words_are_those_of_the_cleaned_text(tokenizer, text):
+    cleaned = "".join(c if c in string.ascii_lowercase + " " else " " for c in text.lower())
+    assert cleaned_words(text) == tokenizer.tokenize(cleaned)
+
+
+def test_lemma_is_the_shortest_noun_of_wordnet_or_the_word_itself():
+    assert [lemma(word) for word in ("dogs", "mice", "us", "glasses", "running", "flickrs")] == [
+        "dog",
+        "mouse",
+        "u",
+        "glass",
+        "running",
+        "flickrs",
+    ]
+
+
+def test_forms_are_all_words_with_that_lemma():
+    """Every noun of one word, and what could be a form of it or of an irregular one: each is in its own lemma's forms."""
+    endings = ("", "s", "es", "ses", "ves", "xes", "zes", "ches", "shes", "men", "ies", "man", "i")
+    nouns = (
+        "dog",
+        "church",
+        "wolf",
+        "woman",
+        "city",
+        "us",
+        "glass",
+        "ox",
+        "u",
+        "axis",
+        "bus",
+        "gas",
+        "wish",
+        "quiz",
+        "x",
+    )
+    stems = {noun[: len(noun) - cut] for noun in nouns for cut in range(3) if len(noun) > cut}
+    words = {stem + ending for stem in stems for ending in endings}
+    words |= {word for form, lemmas in irregular_forms().items() for word in (form, *lemmas)}
+    words = {word for word in words if word and set(word) <= set(string.ascii_lowercase)} - CONTRACTIONS.keys()
+    lemmatize = WordNetLemmatizer().lemmatize
+    assert [word for word in sorted(words) if word not in forms_of(lemmatize(word))] == []
+    assert all(lemmatize(form) == word for word in ("dog", "axis", "u") for form in forms_of(word))
+
+
+def test_word_that_lemmatising_leaves_alone_is_its_only_form():
+    assert forms_of("flickrs") == {"flickrs"}
+    assert "us" not in forms_of("us")  # its own lemma is u
+    assert forms_of("gonna") == set()  # the tokeniser leaves no such word
+
+
+def test_changed_words_are_those_that_lemmatising_changes():
+    changed = changed_words()
+    assert changed["dogs"] == "dog" and changed["mice"] == "mouse" and changed["us"] == "u"
+    assert all(lemma(form) == word != form for form, word in itertools.islice(changed.items(), 1000))
+    assert not {"dog", "running", "flickrs", *CONTRACTIONS} & changed.keys()
+
+
+def test_name_is_split_at_or_and_slash_outside_parentheses():
+    assert phrase_texts("Mountain Bikes or all-terrain bike (off/on road or trail)") == {
+        "bike mountain",
+        "all bike terrain",
+    }
+    assert phrase_texts("lake / sea/ocean") == {"lake", "ocean sea"}
+    assert phrase_texts("color orange") == {"color orange"}
+    assert phrase_texts("ram (adult (male) sheep)") == {"ram"}
+
+
+def test_synonyms_stand_for_the_name():
+    assert phrase_texts("crane", "crane birds", "Crane (bird)") == {"bird crane", "crane"}
+    assert phrase_texts("either", "this or that") == {"or that this"}
+
+
+def test_phrase_without_words_is_none():
+    assert phrase_texts("747 or 日本 or jet") == {"jet"}
+    assert phrase_texts("707-320") == set()
+
+
+def test_any_word_of_an_excluded_phrase_excludes():
+    assert excluded_by(Concept("ram", exclude=("random access", "chips", "!"))) == {"random", "access", "chip"}
+    assert excluded_by(Concept("ram")) == set()
