@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+from collections.abc import Callable
 
 from cliptail_jax.errors import UserError
 
@@ -43,25 +44,23 @@ def prepared_names(root: pathlib.Path) -> list[str]:
     return sorted(f"{folder.parent.relative_to(root).as_posix()}:{folder.name}" for folder in folders)
 
 
-def require_prepared(name: str, data_dir: str) -> pathlib.Path:
-    """The folder of a data set that is prepared in ArrayRecord.
+def require_prepared(name: str, data_dir: str, how_to_prepare: Callable[[str, pathlib.Path], str]) -> pathlib.Path:
+    """The folder of a data set that is prepared in ArrayRecord; `how_to_prepare` says it for a name and a root folder.
 
     Raises:
         UserError: there is none, or it is in another file format.
     """
     folder = find_prepared(name, data_dir)
     root = resolve_data_dir(data_dir)
-    prepare = (
-        f"tfds.builder({name!r}, data_dir='{root}', file_format='array_record').download_and_prepare() in Python, "
-        "with tensorflow_datasets as tfds"
-    )
     if folder is None:
         there = ", ".join(prepared_names(root)) or "no data set"
-        raise UserError(f"data set {name!r} is not prepared below {root} (there: {there}); prepare it by {prepare}")
+        raise UserError(
+            f"data set {name!r} is not prepared below {root} (there: {there}); prepare it by {how_to_prepare(name, root)}"
+        )
     file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
     if file_format != "array_record":
         raise UserError(
             f"data set {name!r} in {folder} is prepared as {file_format!r}, and file_format='array_record' is needed; "
-            f"remove it, then prepare it by {prepare}"
+            f"remove it, then prepare it by {how_to_prepare(name, root)}"
         )
     return folder

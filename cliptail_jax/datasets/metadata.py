@@ -1,8 +1,16 @@
-"""The fields of a split's records other than the image, as a table that is scanned once and kept beside the shards."""
+"""The fields of a split's records other than the image, as a table that is kept beside the shards.
+
+The file `metadata-SPLIT.parquet` has a row a record, in record order, and says which shards it is of: the key `shards` of
+its schema's metadata is a fingerprint of them, `skipped` (JSON) counts what the builder left out, by reason, and its
+column `record` is each row's place in the split.
+"""
 
 import errno
+import hashlib
+import json
 import os
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow
@@ -11,7 +19,10 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 from tqdm import tqdm
 
+from cliptail_jax.errors import UserError
+
 SCAN_BATCH = 1000
+WRITE_BATCH = 1 << 16
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -26,31 +37,74 @@ def open_records(folder: pathlib.Path, split: str) -> ArrayRecordDataSource:
     return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
 
 
-def load_metadata(folder: pathlib.Path, split: str) -> pyarrow.Table:
+def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
+    return folder / f"metadata-{split}.parquet"
+
+
+def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
     """A row a record, in record order, with every scalar number and text, and 'superclass' where there is 'coarse_label'.
 
-    It is read from `metadata-SPLIT.parquet` beside the shards, or else scanned from the records and saved there; in a
-    read-only folder it isn't saved.
+    'label' is -1 in a set without labels. The table is read from beside the shards, or else, where there is none or one
+    from before tables said which shards they are of, scanned from the records and saved there; in a read-only folder it
+    isn't saved. With `columns`, these alone are read, in this order.
+
+    Raises:
+        UserError: the table beside the shards is not theirs.
     """
-    path = folder / f"metadata-{split}.parquet"
     records = open_records(folder, split)
-    table = read_table(path)
-    if table is None or table.num_rows != len(records):
-        table = scan(records)
+    info = records.dataset_info.splits[split]
+    shards = fingerprint(info.filepaths, info.shard_lengths)
+    path = table_path(folder, split)
+    if b"shards" in read_origin(path):
+        # Buffering ahead takes half as much memory again, and is slower on a disk.
+        wanted = None if columns is None else ["record", *columns]
+        table = pyarrow.parquet.ParquetFile(path, pre_buffer=False).read(wanted)
+        if fault := disagreement(table, shards, len(records)):
+            raise UserError(
+                f"metadata table {path} disagrees with the shards beside it: {fault}; remove it to have it made anew"
+            )
+    else:
+        table = scan(records).replace_schema_metadata({"shards": shards})
         save_table(table, path)
-    return table
+    if "label" not in table.column_names and (columns is None or "label" in columns):
+        table = table.append_column("label", pyarrow.array(np.full(len(table), -1)))
+    return table.drop_columns("record") if columns is None else table.select(list(columns))
 
 
-def read_table(path: pathlib.Path) -> pyarrow.Table | None:
+def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:
+    """sha256 over the shards' names, sizes and numbers of records."""
+    lines = (f"{os.path.basename(shard)} {os.path.getsize(shard)} {count}\n" for shard, count in zip(shards, counts))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read_origin(path: pathlib.Path) -> dict[bytes, bytes]:
+    """The metadata of the schema of the table in a file; {} where there is no table, or half of one."""
     try:
-        return pyarrow.parquet.read_table(path)
+        return pyarrow.parquet.read_schema(path).metadata or {}
     except (FileNotFoundError, pyarrow.ArrowInvalid):
-        return None
+        return {}
+
+
+def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
+    """What is wrong with a table for these shards and number of records; '' where it is theirs."""
+    if len(table) != count:
+        return f"it has {len(table):,} rows, and they {count:,} records"
+    if table.schema.metadata[b"shards"].decode() != shards:
+        return "it was made for shards of other names or sizes (its fingerprint is not theirs)"
+    if "record" not in table.column_names or not np.array_equal(table["record"].to_numpy(), np.arange(count)):
+        return "its rows are not in the order of their records"
+    return ""
+
+
+def skipped(folder: pathlib.Path, split: str) -> dict[str, int]:
+    """How many records the builder left out of a split, by reason; {} where the table doesn't tell."""
+    table = read_origin(table_path(folder, split))
+    return json.loads(table.get(b"skipped", "{}"))
 
 
 def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     features = records.dataset_info.features
-    columns = {name: [] for name, feature in features.items() if name != "image" and feature.shape == ()}
+    columns = {name: [] for name in scalar_features(features)}
     with tqdm(total=len(records), desc="reading metadata", unit=" records", disable=None) as progress:
         for start in range(0, len(records), SCAN_BATCH):
             batch = records.__getitems__(list(range(start, min(start + SCAN_BATCH, len(records)))))
@@ -61,7 +115,11 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     if "coarse_label" in arrays:
         names = [clean_name(name) for name in features["coarse_label"].names]
         arrays["superclass"] = pyarrow.array([names[label] for label in columns["coarse_label"]])
-    return pyarrow.table(arrays)
+    return pyarrow.table({"record": np.arange(len(records)), **arrays})
+
+
+def scalar_features(features: tfds.features.FeaturesDict) -> list[str]:
+    return sorted(name for name, feature in features.items() if name != "image" and feature.shape == ())
 
 
 def column_array(values: list) -> pyarrow.Array:
@@ -83,3 +141,43 @@ def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
             raise
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+class TableWriter:
+    """Writes the metadata table of a split whose records come one at a time, in the memory of a batch.
+
+    Rows wait in an Arrow file of their own, because the table's schema names shards that are complete only at the end.
+    """
+
+    def __init__(self, path: pathlib.Path, features: tfds.features.FeaturesDict):
+        self.path, self.waiting = path, path.with_suffix(".waiting")
+        kinds = {name: arrow_type(features[name]) for name in scalar_features(features)}
+        self.schema = pyarrow.schema({"record": pyarrow.int64(), **kinds})
+        self.rows, self.count = [], 0
+        self.batches = pyarrow.ipc.new_file(self.waiting, self.schema)
+
+    def add(self, example: Mapping) -> None:
+        """A record's fields, of which 'image' is ignored."""
+        self.rows.append({name: example[name] for name in self.schema.names[1:]} | {"record": self.count})
+        self.count += 1
+        if len(self.rows) == WRITE_BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        self.batches.write_batch(pyarrow.RecordBatch.from_pylist(self.rows, self.schema))
+        self.rows = []
+
+    def finish(self, shards: str, skipped: Mapping[str, int]) -> None:
+        """Writes the table for the shards with this fingerprint."""
+        self.flush()
+        self.batches.close()
+        schema = self.schema.with_metadata({"shards": shards, "skipped": json.dumps(dict(skipped))})
+        with pyarrow.memory_map(str(self.waiting)) as file, pyarrow.parquet.ParquetWriter(self.path, schema) as table:
+            batches = pyarrow.ipc.open_file(file)
+            for index in range(batches.num_record_batches):
+                table.write_batch(batches.get_batch(index).replace_schema_metadata(schema.metadata))
+        self.waiting.unlink()
+
+
+def arrow_type(feature: tfds.features.FeatureConnector) -> pyarrow.DataType:
+    return pyarrow.string() if isinstance(feature, tfds.features.Text) else pyarrow.from_numpy_dtype(feature.np_dtype)

@@ -1,0 +1,87 @@
+"""Birdsnap: 500 species of North American birds.
+
+Berg et al. (2014), "Birdsnap: Large-Scale Fine-Grained Visual Categorization of Birds", CVPR. Its archive has lists of
+images and a script that downloads them from Flickr, where some are gone.
+"""
+
+import csv
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from cliptail_jax.concepts.vocabulary import normalized_name
+from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.datasets.streaming import StreamingBuilder, decodes
+from cliptail_jax.errors import UserError
+
+FILES = ("species.txt", "images.txt", "test_images.txt")
+
+
+class Birdsnap(StreamingBuilder):
+    """Birds of 500 species; the test images are those of test_images.txt, the training images all others."""
+
+    VERSION = "1.0.0"
+    OPTIONS = {
+        "raw": f"the extracted folder of birdsnap.tgz ({', '.join(FILES)}), with the downloaded images in download/images/ "
+        "or images/"
+    }
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(),
+                    "label": tfds.features.ClassLabel(names=list(vocabulary_names("birdsnap"))),
+                    "filename": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        species, images, tests = (read_list(self.raw / name) for name in FILES)
+        label_of = species_labels(species, self.raw / FILES[0])
+        test_paths = {row["path"] for row in tests}
+        labels = {row["path"]: label_of[row["species_id"]] for row in images}
+        return {
+            split: self._generate_examples(
+                split, {path: label for path, label in labels.items() if (path in test_paths) == (split == "test")}
+            )
+            for split in ("train", "test")
+        }
+
+    def _generate_examples(self, split: str, labels: dict[str, int]) -> Iterator[tuple[int, dict]]:
+        folders = [folder for folder in (self.raw / "download" / "images", self.raw / "images") if folder.is_dir()]
+        if not folders:
+            raise UserError(f"--raw={self.raw} has neither download/images/ nor images/: run its get_birdsnap.py first")
+        progress = tqdm(labels.items(), desc=f"birdsnap {split}", unit=" images", disable=None)
+        for number, (path, label) in enumerate(progress):
+            image = folders[0] / path
+            if not image.is_file():
+                self.skipped["without an image"] += 1
+            elif not decodes(content := image.read_bytes()):
+                self.skipped["whose image cannot be read"] += 1
+            else:
+                yield number, {"image": content, "label": label, "filename": path}
+
+
+def read_list(path: pathlib.Path) -> list[dict[str, str]]:
+    """A tab-separated list whose first line names the fields."""
+    if not path.is_file():
+        raise UserError(f"--raw={path.parent} has no {path.name}")
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def species_labels(species: list[dict[str, str]], path: pathlib.Path) -> dict[str, int]:
+    """Each species' label by its id. The vocabulary names species as their folders do, without apostrophes."""
+    labels = {normalized_name(name): label for label, name in enumerate(vocabulary_names("birdsnap"))}
+    for row in species:
+        if normalized_name(row["dir"]) not in labels:
+            raise UserError(f"{path} has the species {row['dir']!r}, which is not in the vocabulary 'birdsnap'")
+    return {row["id"]: labels[normalized_name(row["dir"])] for row in species}

@@ -1,0 +1,67 @@
+"""FGVC-Aircraft: 10,000 aircraft of 100 variants, or 70 families.
+
+Maji et al. (2013), "Fine-Grained Visual Classification of Aircraft", arXiv 1306.5151.
+"""
+
+from collections.abc import Iterator
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.datasets.streaming import StreamingBuilder, decodes
+from cliptail_jax.errors import UserError
+
+SPLITS = {"train": "train", "validation": "val", "test": "test"}
+VOCABULARIES = {"variant": "aircraft", "family": "aircraft_family"}
+
+
+class FgvcAircraft(StreamingBuilder):
+    """Aircraft by variant or family. The lowest 20 pixels of an image are a banner that names its photographer."""
+
+    VERSION = "1.0.0"
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=level, description=f"by {level}") for level in VOCABULARIES]
+    OPTIONS = {"raw": "the extracted folder of fgvc-aircraft-2013b.tar.gz"}
+
+    @property
+    def level(self) -> str:
+        return self.builder_config.name
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(),
+                    "label": tfds.features.ClassLabel(names=list(vocabulary_names(VOCABULARIES[self.level]))),
+                    "filename": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        return {split: self._generate_examples(split) for split in SPLITS}
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
+        data = self.raw / "data" if (self.raw / "data").is_dir() else self.raw
+        path = data / f"images_{self.level}_{SPLITS[split]}.txt"
+        if not path.is_file():
+            raise UserError(f"--raw={self.raw} has no data/{path.name}")
+        labels = {name: label for label, name in enumerate(vocabulary_names(VOCABULARIES[self.level]))}
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(tqdm(lines, desc=f"fgvc_aircraft {split}", unit=" images", disable=None)):
+            name, _, class_name = line.partition(" ")
+            if class_name not in labels:
+                raise UserError(
+                    f"{path} has the class {class_name!r}, not in the vocabulary {VOCABULARIES[self.level]!r}"
+                )
+            image = data / "images" / f"{name}.jpg"
+            if not image.is_file():
+                self.skipped["without an image"] += 1
+            elif not decodes(content := image.read_bytes()):
+                self.skipped["whose image cannot be read"] += 1
+            else:
+                yield number, {"image": content, "label": labels[class_name], "filename": image.name}

@@ -1,0 +1,125 @@
+"""Any images with texts: shards in WebDataset's form, or a table of paths and captions (YFCC15M, CC12M)."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes
+from cliptail_jax.datasets.tables import read_rows
+from cliptail_jax.datasets.webdataset import Shard, find_shards, has_failed
+from cliptail_jax.errors import UserError
+
+
+class ImageText(StreamingBuilder):
+    """Images with texts of any kind, and labels where there are some."""
+
+    VERSION = "1.0.0"
+    ANY_CONFIG = True  # it is the set's name: image_text/yfcc15m
+    OPTIONS = {
+        "raw": "a folder of shards (*.tar), one shard, or a table of paths and captions (.tsv, .csv, .jsonl, .parquet)",
+        "images": "the folder that the table's paths start from (default: the table's)",
+        "path_column": "the table's column of image paths (default: filepath)",
+        "caption_columns": "the columns of texts, or the fields of the samples' .json, as A,B,...; each becomes a field "
+        "of its name (default: caption, which is also a sample's .txt)",
+        "label_column": "the column or field of labels: numbers, or names of the classes (default: there are no labels)",
+        "classes": "the vocabulary of the labels, built-in or a file; label_column needs it",
+    }
+
+    def __init__(
+        self,
+        *,
+        images: str | os.PathLike = "",
+        path_column: str = "filepath",
+        caption_columns: str = "caption",
+        label_column: str = "",
+        classes: str = "",
+        **kwargs,
+    ):
+        self.images = pathlib.Path(images).expanduser() if images else None
+        self.path_column, self.label_column = path_column, label_column
+        self.caption_columns = caption_columns.split(",")
+        if bool(label_column) != bool(classes):
+            raise UserError("data set 'image_text' takes --label_column and --classes together, or neither")
+        if taken := set(self.caption_columns) & {"image", "label", "filename", ""}:
+            raise UserError(f"--caption_columns={caption_columns} has {min(taken)!r}, which cannot be a text's name")
+        self.class_names = class_names(classes)
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {"image": tfds.features.Image(), "filename": tfds.features.Text()}
+        features |= {column: tfds.features.Text() for column in self.caption_columns}
+        if self.class_names:
+            features["label"] = tfds.features.ClassLabel(names=list(self.class_names))
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=__doc__,
+            features=tfds.features.FeaturesDict(features),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+        is_sharded = self.raw.is_dir() or self.raw.suffix == ".tar"
+        labels = {name: label for label, name in enumerate(self.class_names)}
+        for count, (filename, image, fields) in enumerate(self._shards() if is_sharded else self._table()):
+            if image is None:
+                self.skipped["without an image"] += 1
+            elif not decodes(image):
+                self.skipped["whose image cannot be read"] += 1
+            else:
+                example = {"image": image, "filename": filename}
+                example |= {column: clean_text(fields.get(column)) for column in self.caption_columns}
+                if labels:
+                    example["label"] = self._label(fields.get(self.label_column), labels)
+                yield count, example
+
+    def _shards(self) -> Iterator[tuple[str, bytes | None, dict]]:
+        """Each sample as the name, image and fields of a record. A failed download has no image."""
+        for path in tqdm(find_shards(self.raw), desc=self.name, unit=" shards", disable=None):
+            shard = Shard(path)
+            failed = {key for key, row in shard.downloads.items() if has_failed(row)}
+            for sample in shard:
+                failed.discard(sample.key)
+                image = None if has_failed(sample.fields) else sample.image
+                fields = sample.fields | {name: sample.fields.get(name.lower()) for name in self._columns()}
+                yield f"{path.stem}/{sample.key}", image, fields
+            yield from ((f"{path.stem}/{key}", None, {}) for key in sorted(failed))
+
+    def _table(self) -> Iterator[tuple[str, bytes | None, dict]]:
+        """Each row as the name, image and fields of a record."""
+        folder = self.images or self.raw.parent
+        rows = read_rows(self.raw, [self.path_column, *self._columns()])
+        for row in tqdm(rows, desc=self.name, unit=" rows", disable=None):
+            filename = clean_text(row[self.path_column])
+            path = folder / filename
+            yield filename, path.read_bytes() if path.is_file() else None, row
+
+    def _columns(self) -> list[str]:
+        return [*self.caption_columns, *filter(None, [self.label_column])]
+
+    def _label(self, value: object, labels: dict[str, int]) -> int:
+        """The label of a class name or of a number as it is or in writing; -1 where there is none."""
+        text = clean_text(value).strip()
+        if text in labels:
+            return labels[text]
+        if text in ("", "-1"):
+            return -1
+        if not text.isdigit() or int(text) >= len(labels):
+            raise UserError(
+                f"{self.raw} has the label {text!r}, which is no class of --classes, nor a number below {len(labels)}"
+            )
+        return int(text)
+
+
+def class_names(classes: str) -> tuple[str, ...]:
+    """The builder's names of the labels: ImageNet's are WordNet ids, as TFDS has them."""
+    if classes == "imagenet1k":
+        return imagenet_wnids()
+    return vocabulary_names(classes) if classes else ()

@@ -1,0 +1,140 @@
+"""ImageNet-Captions: ImageNet's training images with the texts that their photographers gave them on Flickr.
+
+Fang et al. (2022), "Data Determines Distributional Robustness in Contrastive Language Image Pre-training (CLIP)",
+arXiv 2205.01397; its captions are github.com/mlfoundations/imagenet-captions.
+"""
+
+import json
+import pathlib
+import tarfile
+from collections.abc import Iterator, Sequence
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes, naming_damage
+from cliptail_jax.errors import UserError
+
+CAPTIONS = "imagenet_captions.json"
+IMAGES = ("train", "ILSVRC2012_img_train.tar")
+TEXTS = ("title", "tags", "description")
+
+
+class ImagenetCaptions(StreamingBuilder):
+    """ImageNet's training images with title, tags and description from Flickr, in the order of class and file name."""
+
+    VERSION = "1.0.0"
+    OPTIONS = {
+        "raw": f"a folder with {CAPTIONS} and ImageNet's training images, as train/WNID/*.JPEG or {IMAGES[1]}; or the "
+        "images in either form, with the captions beside them"
+    }
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        texts = {name: tfds.features.Text() for name in ("wnid", "filename", *TEXTS)}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(),
+                    "label": tfds.features.ClassLabel(names=list(imagenet_wnids())),
+                    **texts,
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+        captions_file, images_path = find_raw(self.raw)
+        captions = self._captions_by_class(captions_file)
+        images = ArchivedImages(images_path) if images_path.is_file() else ExtractedImages(images_path)
+        progress = tqdm(total=sum(map(len, captions.values())), desc="imagenet_captions", unit=" images", disable=None)
+        with progress, naming_damage(images_path):
+            for label, wnid in enumerate(imagenet_wnids()):
+                filenames = sorted(captions[wnid])
+                for filename, image in zip(filenames, images.read_class(wnid, filenames)):
+                    progress.update()
+                    if image is None:
+                        self.skipped["without an image"] += 1
+                    elif not decodes(image):
+                        self.skipped["whose image cannot be read"] += 1
+                    else:
+                        entry = captions[wnid][filename]
+                        texts = {name: clean_text(entry.get(name)) for name in TEXTS}
+                        example = {"image": image, "label": label, "wnid": wnid, "filename": filename, **texts}
+                        yield progress.n, example
+
+    def _captions_by_class(self, path: pathlib.Path) -> dict[str, dict[str, dict]]:
+        """The file's entries by WordNet id and file name."""
+        captions = {wnid: {} for wnid in imagenet_wnids()}
+        unknown = []
+        for entry in read_captions(path):
+            if entry["wnid"] not in captions:
+                unknown.append(entry["wnid"])
+            elif entry["filename"] in captions[entry["wnid"]]:
+                self.skipped["listed twice"] += 1
+            else:
+                captions[entry["wnid"]][entry["filename"]] = entry
+        if unknown:
+            self.skipped[f"of unknown WordNet ids such as {unknown[0]!r}"] = len(unknown)
+        return captions
+
+
+def find_raw(raw: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """The captions file and the images, where `raw` is the folder of both, or the images."""
+    if (raw / CAPTIONS).is_file():
+        for name in IMAGES:
+            if (raw / name).exists():
+                return raw / CAPTIONS, raw / name
+        raise UserError(f"--raw={raw} has {CAPTIONS}, but neither {IMAGES[0]}/ nor {IMAGES[1]}")
+    if (raw.parent / CAPTIONS).is_file():
+        return raw.parent / CAPTIONS, raw
+    raise UserError(f"there is no {CAPTIONS} in --raw={raw}, nor beside it")
+
+
+def read_captions(path: pathlib.Path) -> list[dict]:
+    try:
+        entries = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
+    for entry in entries if isinstance(entries, list) else [None]:
+        if not isinstance(entry, dict) or not {"wnid", "filename"} <= set(entry):
+            raise UserError(f"{path} is not a list of objects with filename, wnid, title, tags and description")
+    return entries
+
+
+class ExtractedImages:
+    """The images in a folder for each class."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+
+    def read_class(self, wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
+        """The images of these names among a class's, None for one that is missing."""
+        for filename in filenames:
+            path = self.folder / wnid / filename
+            yield path.read_bytes() if path.is_file() else None
+
+
+class ArchivedImages:
+    """The images in ILSVRC2012's archive, which holds an archive for each class."""
+
+    def __init__(self, path: pathlib.Path):
+        with naming_damage(path):
+            self.archive = tarfile.open(path)
+            self.classes = {pathlib.PurePath(member.name).stem: member for member in self.archive}
+
+    def read_class(self, wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
+        """The images of these names among a class's, None for one that is missing."""
+        if wnid not in self.classes:
+            yield from (None for _ in filenames)
+            return
+        with tarfile.open(fileobj=self.archive.extractfile(self.classes[wnid])) as images:
+            members = {pathlib.PurePath(member.name).name: member for member in images}
+            for filename in filenames:
+                yield images.extractfile(members[filename]).read() if filename in members else None

@@ -1,0 +1,143 @@
+"""LAIONet: LAION's image–text pairs whose text names one class of ImageNet and is close to the class's definition.
+
+Shirali and Hardt (2023), "What Makes ImageNet Look Unlike LAION", arXiv 2306.15769.
+"""
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow
+import pyarrow.dataset
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes, naming_damage
+from cliptail_jax.datasets.webdataset import Sample, Shard, find_shards, has_failed
+from cliptail_jax.errors import UserError
+
+LABELS = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
+
+
+class Laionet(StreamingBuilder):
+    """LAION images with their texts, classes of ImageNet, and similarities of text and class definition."""
+
+    VERSION = "1.0.0"
+    OPTIONS = {
+        "raw": "a folder of img2dataset's shards (NNNNN.tar, and NNNNN.parquet beside them)",
+        "table": "the curated parquet, a file or a folder, for what the shards don't tell of wnid, similarity and NSFW; "
+        "it is joined by URL and TEXT",
+        "similarity_column": "the column of the similarity of text and class definition (default: similarity)",
+    }
+
+    def __init__(self, *, table: str | os.PathLike = "", similarity_column: str = "similarity", **kwargs):
+        self.table = pathlib.Path(table).expanduser() if table else None
+        self.similarity_column = similarity_column
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(),
+                    "label": tfds.features.ClassLabel(names=list(imagenet_wnids())),
+                    "wnid": tfds.features.Text(),
+                    "text": tfds.features.Text(),
+                    "url": tfds.features.Text(),
+                    "similarity": tfds.features.Scalar(dtype=np.float32),
+                    "nsfw": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+        curated = CuratedTable(self.table, self.similarity_column) if self.table else None
+        count = 0
+        for path in tqdm(find_shards(self.raw), desc="laionet", unit=" shards", disable=None):
+            shard = Shard(path)
+            failed = {key for key, row in shard.downloads.items() if has_failed(row)}
+            for sample in shard:
+                if sample.image is None or has_failed(sample.fields):
+                    failed.add(sample.key)
+                elif not decodes(sample.image):
+                    self.skipped["whose image cannot be read"] += 1
+                elif example := self._example(shard, sample, curated):
+                    yield count, example
+                    count += 1
+            if failed:
+                self.skipped["failed downloads"] += len(failed)
+
+    def _example(self, shard: Shard, sample: Sample, curated: "CuratedTable | None") -> dict | None:
+        """The record of a sample; None, and counted, where the curated table lacks it."""
+        fields = shard.downloads.get(sample.key, {}) | sample.fields
+        similarity = self.similarity_column.lower()
+        if curated:
+            row = curated.find(clean_text(fields.get("url")), clean_text(fields.get("caption")))
+            if row is None:
+                self.skipped[f"that {self.table} lacks"] += 1
+                return None
+            fields |= row
+        for column in ("wnid", similarity):
+            if fields.get(column) is None:
+                raise UserError(
+                    f"{shard.path}: sample {sample.key} has no {column!r}; --table=PARQUET names the curated table that "
+                    "has it, or img2dataset keeps it with --save_additional_columns"
+                )
+        if fields["wnid"] not in LABELS:
+            raise UserError(
+                f"{shard.path}: sample {sample.key} has the WordNet id {fields['wnid']!r}, not ImageNet-1k's"
+            )
+        return {
+            "image": sample.image,
+            "label": LABELS[fields["wnid"]],
+            "wnid": fields["wnid"],
+            "text": clean_text(fields.get("caption")),
+            "url": clean_text(fields.get("url")),
+            "similarity": float(fields[similarity]),
+            "nsfw": clean_text(fields.get("nsfw")),
+        }
+
+
+class CuratedTable:
+    """What the curated parquet says of an image–text pair. Of URLs and texts it keeps eight bytes a row."""
+
+    def __init__(self, path: pathlib.Path, similarity_column: str):
+        kept = {"wnid": pyarrow.string(), similarity_column: pyarrow.float32(), "NSFW": pyarrow.string()}
+        hashes, batches = [], []
+        with naming_damage(path):
+            dataset = pyarrow.dataset.dataset(path, format="parquet")
+            if lacking := [name for name in ("URL", "TEXT", *kept) if name not in dataset.schema.names]:
+                raise UserError(
+                    f"--table={path} has no column {lacking[0]!r}; it has {', '.join(dataset.schema.names)}"
+                )
+            for batch in dataset.to_batches(columns=["URL", "TEXT", *kept]):
+                pairs = zip(batch["URL"].to_pylist(), batch["TEXT"].to_pylist())
+                hashes.extend(pair_hash(clean_text(url), clean_text(text)) for url, text in pairs)
+                batches.append(batch.select(list(kept)).cast(pyarrow.schema(kept)))
+        hashes = np.array(hashes, np.uint64)
+        self.order = np.argsort(hashes)
+        self.hashes = hashes[self.order]
+        rows = pyarrow.Table.from_batches(batches, pyarrow.schema(kept))
+        self.rows = rows.rename_columns([name.lower() for name in kept]).combine_chunks()
+
+    def find(self, url: str, text: str) -> dict | None:
+        """The row's wnid, similarity and nsfw."""
+        wanted = pair_hash(url, text)
+        place = int(np.searchsorted(self.hashes, np.uint64(wanted)))
+        if place == len(self.hashes) or self.hashes[place] != wanted:
+            return None
+        return self.rows.slice(int(self.order[place]), 1).to_pylist()[0]
+
+
+def pair_hash(url: str, text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{url}\n{text}".encode(), digest_size=8).digest())

@@ -1,0 +1,131 @@
+"""TFDS builders whose records go to the shards as they come, so that a set may have any size."""
+
+import collections
+import contextlib
+import io
+import os
+import pathlib
+import tarfile
+from collections.abc import Iterable, Iterator
+
+import pyarrow
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
+from PIL import Image
+from tensorflow_datasets.core import example_serializer, naming
+
+from cliptail_jax.datasets.metadata import TableWriter, fingerprint, table_path
+from cliptail_jax.errors import UserError
+
+SHARD_BYTES = 1 << 30
+
+
+class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
+    """A builder of raw data on disk, which writes records in the order in which they are generated.
+
+    TFDS's own writer first sorts a split: up to 1 GB of it in memory, and more only with TensorFlow, in temporary files.
+    Here a shard is written after the other, and beside them the metadata table; TFDS renames the folder when all is done.
+
+    `OPTIONS` says what the constructor takes beyond TFDS's arguments, as the command line explains it.
+    """
+
+    OPTIONS = {"raw": ""}
+
+    def __init__(self, *, raw: str | os.PathLike = "", file_format: str = "array_record", **kwargs):
+        self.raw = pathlib.Path(raw).expanduser() if raw else None
+        self.skipped = collections.Counter()  # of the split that is being generated: how many, by reason
+        super().__init__(file_format=file_format, **kwargs)
+
+    def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
+        if self.raw is None:
+            raise UserError(f"data set {self.name!r} needs --raw=PATH: {self.OPTIONS['raw']}")
+        if not self.raw.exists():
+            raise UserError(f"data set {self.name!r}: there is no {self.raw}; --raw names {self.OPTIONS['raw']}")
+        if self.info.file_format.value != "array_record":
+            raise UserError(f"data set {self.name!r} is written as file_format='array_record' only")
+        return [self._write_split(*split) for split in self._split_generators(dl_manager).items()]
+
+    def _write_split(self, split: str, examples: Iterable[tuple[int, dict]]) -> tfds.core.SplitInfo:
+        template = self._get_filename_template(split_name=split)
+        folder = pathlib.Path(template.data_dir)  # TFDS's temporary one
+        features = self.info.features
+        serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
+        table = TableWriter(table_path(folder, split), features)
+        self.skipped.clear()
+        with contextlib.closing(Shards(folder, split)) as shards:
+            for _, example in examples:
+                shards.write(serializer.serialize_example(features.encode_example(example)))
+                table.add(example)
+        if not table.count:
+            left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"
+            raise UserError(f"data set {self.name!r}: {self.raw} gives no record of the split {split!r} ({left_out})")
+        paths = shards.rename(template)
+        table.finish(fingerprint(paths, shards.counts), self.skipped)
+        return tfds.core.SplitInfo(
+            name=split, shard_lengths=shards.counts, num_bytes=shards.num_bytes, filename_template=template
+        )
+
+
+class Shards:
+    """ArrayRecord files that are filled one after the other; they get their names when it is known how many there are."""
+
+    def __init__(self, folder: pathlib.Path, split: str):
+        self.folder, self.split = folder, split
+        self.writer, self.room = None, 0
+        self.counts, self.num_bytes = [], 0
+
+    def write(self, record: bytes) -> None:
+        if self.room <= 0:
+            self.close()
+            self.writer = ArrayRecordWriter(str(self._path(len(self.counts))), "group_size:1")
+            self.counts.append(0)
+            self.room = SHARD_BYTES
+        self.writer.write(record)
+        self.room -= len(record)
+        self.num_bytes += len(record)
+        self.counts[-1] += 1
+
+    def close(self) -> None:
+        """Completes the last shard. Raises OSError where the disk is full."""
+        if self.writer is not None:
+            writer, self.writer = self.writer, None
+            try:
+                writer.close()
+            except RuntimeError as error:  # the writer keeps what went wrong until now
+                raise OSError(str(error)) from error
+
+    def rename(self, template: naming.ShardedFileTemplate) -> list[pathlib.Path]:
+        """Names the shards as TFDS does; returns their paths."""
+        count = len(self.counts)
+        names = [template.sharded_filepath(shard_index=index, num_shards=count).name for index in range(count)]
+        return [self._path(index).rename(self.folder / name) for index, name in enumerate(names)]
+
+    def _path(self, index: int) -> pathlib.Path:
+        return self.folder / f"{self.split}-{index}.unfinished"
+
+
+def decodes(image: bytes) -> bool:
+    """Whether Pillow reads the image to its end. A JPEG is decoded at an eighth of its size, which meets the same faults."""
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            opened.draft("RGB", (1, 1))
+            opened.load()
+    except Exception:  # what Pillow's decoders raise on broken bytes is not limited to its own exceptions
+        return False
+    return True
+
+
+def clean_text(value: object) -> str:
+    """A text as it is, but '' for None, a list joined with spaces, and '?' for halves of surrogate pairs."""
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    return "" if value is None else str(value).encode(errors="replace").decode()
+
+
+@contextlib.contextmanager
+def naming_damage(path: pathlib.Path) -> Iterator[None]:
+    """Turns what the readers of archives and tables raise on a damaged file into a UserError that names it."""
+    try:
+        yield
+    except (tarfile.TarError, pyarrow.ArrowInvalid, EOFError) as error:
+        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error

@@ -1,0 +1,72 @@
+import pytest
+from raw_data import jpeg
+
+from cliptail_jax.concepts.vocabulary import class_lines
+from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+
+SPECIES = """id\tcommon\tscientific\tdir
+1\tAcadian Flycatcher\tEmpidonax virescens\tAcadian_Flycatcher
+7\tAllen's Hummingbird\tSelasphorus sasin\tAllens_Hummingbird
+"""
+IMAGES = """url\tmd5\tpath\tspecies_id\tbb_x1
+http://x.org/1\t0\tAllens_Hummingbird/1.jpg\t7\t10
+http://x.org/2\t0\tAcadian_Flycatcher/2.jpg\t1\t10
+http://x.org/3\t0\tAllens_Hummingbird/3.jpg\t7\t10
+http://x.org/4\t0\tAcadian_Flycatcher/4.jpg\t1\t10
+"""
+TESTS = "path\nAllens_Hummingbird/3.jpg\n"
+
+
+@pytest.fixture
+def raw(tmp_path):
+    raw = tmp_path / "birdsnap"
+    (raw / "download" / "images").mkdir(parents=True)
+    for name, content in (("species", SPECIES), ("images", IMAGES), ("test_images", TESTS)):
+        (raw / f"{name}.txt").write_text(content)
+    for path, red in (
+        ("Allens_Hummingbird/1.jpg", 1),
+        ("Acadian_Flycatcher/2.jpg", 2),
+        ("Allens_Hummingbird/3.jpg", 3),
+    ):
+        (raw / "download" / "images" / path).parent.mkdir(exist_ok=True)
+        (raw / "download" / "images" / path).write_bytes(jpeg(red))
+    return raw
+
+
+def test_splits_and_labels_are_the_published_ones(tmp_path, raw, capsys):
+    assert main(["birdsnap", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 0
+    assert "2 train + 1 test records, 0 MB, skipped 1 without an image" in capsys.readouterr().out
+    train, test = (open_source("birdsnap", str(tmp_path), split) for split in ("train", "test"))
+    assert train.class_names == tuple(name for name, _ in class_lines("birdsnap"))
+    named = [(train.class_names[row["label"]], row["filename"]) for row in train.metadata.to_pylist()]
+    assert named == [
+        ("Allens Hummingbird", "Allens_Hummingbird/1.jpg"),
+        ("Acadian Flycatcher", "Acadian_Flycatcher/2.jpg"),
+    ]
+    assert test.metadata["filename"].to_pylist() == ["Allens_Hummingbird/3.jpg"]
+    assert (train.encoded_images([0, 1]), test.encoded_images([0])) == ([jpeg(1), jpeg(2)], [jpeg(3)])
+    assert skipped(tmp_path / "birdsnap" / "1.0.0", "test") == {}
+
+
+def test_images_may_lie_beside_the_lists(tmp_path, raw):
+    (raw / "download" / "images").rename(raw / "images")
+    build("birdsnap", str(tmp_path), raw=str(raw))
+    assert len(open_source("birdsnap", str(tmp_path), "train")) == 2
+
+
+def test_lists_without_images_or_a_missing_list_are_an_error(tmp_path, raw):
+    (raw / "download" / "images").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="neither download/images/ nor images/: run its get_birdsnap.py first"):
+        build("birdsnap", str(tmp_path), raw=str(raw))
+    (raw / "test_images.txt").unlink()
+    with pytest.raises(UserError, match="has no test_images.txt"):
+        build("birdsnap", str(tmp_path), raw=str(raw))
+
+
+def test_unknown_species_is_an_error_that_names_it(tmp_path, raw):
+    (raw / "species.txt").write_text(SPECIES + "9\tDodo\tRaphus cucullatus\tDodo\n")
+    with pytest.raises(UserError, match="species.txt has the species 'Dodo'"):
+        build("birdsnap", str(tmp_path), raw=str(raw))

@@ -1,0 +1,110 @@
+import io
+import json
+
+import pytest
+import tensorflow_datasets as tfds
+from raw_data import jpeg
+
+from cliptail_jax.concepts.vocabulary import BUILT_IN, class_lines, imagenet_wnids, load_vocabulary
+from cliptail_jax.datasets.class_names import choose_class_names, vocabulary_names
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+
+WNIDS = imagenet_wnids()
+
+
+class LabelledImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Two images a split, as a builder of TFDS has them."""
+
+    VERSION = "1.0.0"
+    labels, split = WNIDS, "validation"
+
+    def _info(self):
+        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=list(self.labels))}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {self.split: self._generate_examples()}
+
+    def _generate_examples(self):
+        for label in (0, len(self.labels) - 1):
+            yield label, {"image": io.BytesIO(jpeg(label % 256)), "label": label}
+
+
+class Imagenet2012(LabelledImages, skip_registration=True):
+    VERSION = "5.1.0"
+
+
+class ImagenetV2(LabelledImages, skip_registration=True):
+    VERSION, split = "3.0.0", "test"
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="matched-frequency")]
+
+
+class FiveClasses(LabelledImages, skip_registration=True):
+    labels = ("n15075141", "n01440764", "n02112018", "n01443537", "n03532672")
+
+
+def prepare(builder, data_dir):
+    builder(data_dir=data_dir, file_format="array_record").download_and_prepare()
+
+
+@pytest.mark.parametrize(
+    ("builder", "name", "split"),
+    [(Imagenet2012, "imagenet2012", "validation"), (ImagenetV2, "imagenet_v2/matched-frequency", "test")],
+)
+def test_evaluation_sets_open_by_tfds_name_with_clips_class_names(tmp_path, builder, name, split):
+    prepare(builder, tmp_path)
+    source = open_source(name, str(tmp_path), split)
+    assert (len(source), source.wnids) == (2, WNIDS)
+    assert source.class_names == tuple(name for _, name in class_lines("imagenet1k"))
+    assert sorted(source.metadata["label"].to_pylist()) == [0, 999]
+    assert open_source(name, str(tmp_path), split, "imagenet1k").class_names == source.class_names
+
+
+def test_any_wnids_in_any_order_have_clips_names(tmp_path):
+    prepare(FiveClasses, tmp_path)
+    for vocabulary in ("", "imagenet1k"):
+        source = open_source("five_classes", str(tmp_path), "validation", vocabulary)
+        assert source.class_names == ("toilet paper", "tench", "Pomeranian", "goldfish", "hook")
+        assert source.wnids == FiveClasses.labels
+
+
+def test_unknown_wnids_keep_the_builders_names():
+    labels = ("n01440764", "n99999999")
+    assert choose_class_names(labels, "") == labels
+
+
+def test_clips_names_of_imagenet_are_all_different():
+    assert len(set(choose_class_names(WNIDS, ""))) == 1000
+
+
+@pytest.mark.parametrize("vocabulary", [name for name in BUILT_IN if not name.startswith("imagenet")])
+def test_built_in_vocabulary_gives_its_names_in_label_order(vocabulary):
+    names = tuple(concept.name for concept in load_vocabulary(vocabulary))
+    assert vocabulary_names(vocabulary) == names
+    assert choose_class_names([str(label) for label in range(len(names))], vocabulary) == names
+
+
+def test_names_of_imagenet_need_no_wordnet(monkeypatch):
+    monkeypatch.setattr("cliptail_jax.concepts.wordnet.loads", lambda: 1 / 0)
+    names = vocabulary_names("imagenet1k")
+    assert (names[0], names[999]) == ("tench", "toilet paper")
+    assert len(vocabulary_names("imagenet100")) == 100 and set(vocabulary_names("imagenet100")) < set(names)
+
+
+def test_vocabulary_of_another_size_is_an_error_that_names_it(tmp_path):
+    prepare(FiveClasses, tmp_path)
+    with pytest.raises(UserError, match="cifar10: there are 10 names, and the data set has 5 classes"):
+        open_source("five_classes", str(tmp_path), "validation", "cifar10")
+
+
+def test_name_of_two_classes_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "names.json").write_text(json.dumps([{"name": "crane"}, {"name": "hen"}, {"name": "crane"}]))
+    with pytest.raises(UserError, match="names.json: 'crane' occurs 2 times"):
+        choose_class_names(("a", "b", "c"), str(tmp_path / "names.json"))
+    with pytest.raises(UserError, match="the builder's names of the classes: 'a b' occurs 2 times"):
+        choose_class_names(("a_b", "a b"), "")
+
+
+def test_set_without_classes_has_no_names():
+    assert choose_class_names((), "imagenet1k") == ()

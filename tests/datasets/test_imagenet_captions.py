@@ -1,0 +1,186 @@
+import hashlib
+import json
+import pathlib
+
+import pytest
+import tensorflow_datasets as tfds
+from raw_data import archive, jpeg
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.imagenet_captions import ImagenetCaptions
+from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+
+SAMPLE = pathlib.Path(__file__).parents[2].parent / "shared" / "imagenet-sample"
+TENCH, GOLDFISH, TISSUE = "n01440764", "n01443537", "n15075141"
+
+
+def entry(wnid, number, **texts):
+    return {
+        "filename": f"{wnid}_{number}.JPEG",
+        "title": "a title",
+        "tags": ["two words", "tag"],
+        "description": "",
+        "wnid": wnid,
+    } | texts
+
+
+ENTRIES = [
+    entry(GOLDFISH, 7, title='A "fish"\tof gold', description="first line\n\nsecond, with <b>markup</b> &amp; é"),
+    entry(TENCH, 2, tags=[], title=""),
+    entry(TENCH, 10),
+    entry(TISSUE, 1),
+    entry(TISSUE, 99),  # there is no such image
+]
+IMAGES = {
+    f"{wnid}_{number}.JPEG": jpeg(number)
+    for wnid, number in [(GOLDFISH, 7), (TENCH, 2), (TENCH, 10), (TENCH, 11), (TISSUE, 1)]
+}
+
+
+def write_folder(raw, entries=ENTRIES, images=IMAGES):
+    (raw / "train").mkdir(parents=True)
+    for filename, image in images.items():
+        (raw / "train" / filename.split("_")[0]).mkdir(exist_ok=True)
+        (raw / "train" / filename.split("_")[0] / filename).write_bytes(image)
+    (raw / "imagenet_captions.json").write_text(json.dumps(entries))
+    return raw
+
+
+def write_archive(raw, images=IMAGES):
+    raw.mkdir()
+    wnids = {filename.split("_")[0] for filename in images}
+    of_class = {
+        f"{wnid}.tar": archive({name: image for name, image in images.items() if name.startswith(wnid)})
+        for wnid in sorted(wnids, reverse=True)
+    }
+    (raw / "ILSVRC2012_img_train.tar").write_bytes(archive(of_class))
+    (raw / "imagenet_captions.json").write_text(json.dumps(ENTRIES))
+    return raw
+
+
+def test_records_come_in_the_order_of_class_and_file_name_with_their_texts_as_they_are(tmp_path):
+    raw = write_folder(tmp_path / "raw")
+    build("imagenet_captions", str(tmp_path), raw=str(raw))
+    source = open_source("imagenet_captions", str(tmp_path), "train")
+    rows = source.metadata.to_pylist()
+    assert [row["filename"] for row in rows] == [
+        f"{TENCH}_10.JPEG",
+        f"{TENCH}_2.JPEG",
+        f"{GOLDFISH}_7.JPEG",
+        f"{TISSUE}_1.JPEG",
+    ]
+    assert [row["label"] for row in rows] == [0, 0, 1, 999]
+    assert rows[1] == {
+        "label": 0,
+        "wnid": TENCH,
+        "filename": f"{TENCH}_2.JPEG",
+        "title": "",
+        "tags": "",
+        "description": "",
+    }
+    assert rows[2]["title"] == ENTRIES[0]["title"] and rows[2]["description"] == ENTRIES[0]["description"]
+    assert rows[2]["tags"] == "two words tag"
+    assert source.encoded_images(range(4)) == [IMAGES[row["filename"]] for row in rows]
+
+
+def test_labels_are_imagenets_and_classes_have_clips_names(tmp_path):
+    build("imagenet_captions", str(tmp_path), raw=str(write_folder(tmp_path / "raw")))
+    source = open_source("imagenet_captions", str(tmp_path), "train")
+    assert source.wnids == imagenet_wnids()
+    assert (source.class_names[0], source.class_names[999]) == ("tench", "toilet paper")
+
+
+def test_archive_and_folder_give_the_same_files(tmp_path):
+    folder = build("imagenet_captions", str(tmp_path / "a"), raw=str(write_folder(tmp_path / "folder")))
+    again = build("imagenet_captions", str(tmp_path / "b"), raw=str(write_archive(tmp_path / "archive")))
+    for file in folder.glob("*-train*"):
+        assert (again / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_folder, "train"), (write_archive, "ILSVRC2012_img_train.tar")])
+def test_raw_may_name_the_images_with_the_captions_beside_them(tmp_path, write, name):
+    build("imagenet_captions", str(tmp_path), raw=str(write(tmp_path / "raw") / name))
+    assert len(open_source("imagenet_captions", str(tmp_path), "train")) == 4
+
+
+def test_what_cannot_be_used_is_skipped_and_counted(tmp_path, capsys):
+    entries = [*ENTRIES, ENTRIES[2], entry("n99999999", 5), entry("n99999999", 6)]
+    images = IMAGES | {f"{TENCH}_10.JPEG": IMAGES[f"{TENCH}_10.JPEG"][:-40]}
+    raw = write_folder(tmp_path / "raw", entries, images)
+    assert main(["imagenet_captions", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 0
+    line = capsys.readouterr().out
+    folder = tmp_path / "imagenet_captions" / "1.0.0"
+    assert skipped(folder, "train") == {
+        "without an image": 1,
+        "whose image cannot be read": 1,
+        "listed twice": 1,
+        "of unknown WordNet ids such as 'n99999999'": 2,
+    }
+    assert line.startswith(f"imagenet_captions: {folder} (3 train records, 0 MB, skipped ") and line.count("\n") == 1
+    for reason in ("1 without an image", "2 of unknown WordNet ids such as 'n99999999'"):
+        assert reason in line
+
+
+def test_builder_is_an_ordinary_tfds_builder(tmp_path):
+    builder = ImagenetCaptions(raw=write_folder(tmp_path / "raw"), data_dir=tmp_path, file_format="array_record")
+    builder.download_and_prepare()
+    record = builder.as_data_source("train", decoders={"image": tfds.decode.SkipDecoding()})[2]
+    assert (record["image"], record["label"]) == (IMAGES[f"{GOLDFISH}_7.JPEG"], 1)
+    assert record["description"].decode() == ENTRIES[0]["description"]
+    assert len(open_source("imagenet_captions", str(tmp_path), "train")) == 4
+
+
+@pytest.mark.parametrize(
+    ("captions", "message"),
+    [
+        ("{", "imagenet_captions.json is not JSON"),
+        ('{"a": 1}', "not a list of objects"),
+        ('[{"wnid": "n01440764"}]', "not a list of objects with filename"),
+        (None, "there is no imagenet_captions.json in --raw="),
+        ("[]", "gives no record of the split 'train'"),
+    ],
+)
+def test_bad_captions_are_an_error(tmp_path, captions, message):
+    raw = write_folder(tmp_path / "raw")
+    (raw / "imagenet_captions.json").unlink()
+    if captions is not None:
+        (raw / "imagenet_captions.json").write_text(captions)
+    with pytest.raises(UserError, match=message) as error:
+        build("imagenet_captions", str(tmp_path), raw=str(raw))
+    assert "\n" not in str(error.value)
+
+
+def test_captions_without_images_are_an_error(tmp_path):
+    (tmp_path / "imagenet_captions.json").write_text("[]")
+    with pytest.raises(UserError, match="neither train/ nor ILSVRC2012_img_train.tar"):
+        build("imagenet_captions", str(tmp_path), raw=str(tmp_path))
+
+
+@pytest.mark.parametrize("length", [1024 + 600, 3000])
+def test_cut_off_archive_is_an_error_that_names_it(tmp_path, length):
+    raw = write_archive(tmp_path / "raw")
+    path = raw / "ILSVRC2012_img_train.tar"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UserError, match="ILSVRC2012_img_train.tar is damaged"):
+        build("imagenet_captions", str(tmp_path), raw=str(raw))
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="no ImageNet sample beside the checkout")
+def test_sample_of_real_images_keeps_its_bytes_and_texts(tmp_path):
+    entries = json.loads((SAMPLE / "imagenet_captions.json").read_text())[::20]
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "train").symlink_to(SAMPLE / "train")
+    (tmp_path / "raw" / "imagenet_captions.json").write_text(json.dumps(entries))
+    build("imagenet_captions", str(tmp_path), raw=str(tmp_path / "raw"))
+    source = open_source("imagenet_captions", str(tmp_path), "train")
+    assert len(source) == 50
+    texts = {entry["filename"]: entry for entry in entries}
+    for row, image in zip(source.metadata.to_pylist(), source.encoded_images(range(50))):
+        original = SAMPLE / "train" / row["wnid"] / row["filename"]
+        assert hashlib.sha256(image).digest() == hashlib.sha256(original.read_bytes()).digest()
+        assert row["title"] == texts[row["filename"]]["title"]
+        assert row["tags"] == " ".join(texts[row["filename"]]["tags"])
+        assert source.wnids[row["label"]] == row["wnid"]

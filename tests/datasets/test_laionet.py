@@ -1,0 +1,170 @@
+import pyarrow
+import pyarrow.parquet
+import pytest
+from raw_data import archive, jpeg, write_shard
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.laionet import CuratedTable
+from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+
+TENCH, GOLDFISH = "n01440764", "n01443537"
+
+
+def pair(number, wnid=TENCH, image=True, **more):
+    return {
+        "key": f"{number:09d}",
+        "image": jpeg(number) if image else None,
+        "url": f"http://example.org/{number}",
+        "caption": f"picture {number}",
+        "wnid": wnid,
+        "similarity": 0.5 + number / 100,
+        "NSFW": "UNLIKELY",
+    } | more
+
+
+def without(row, *names):
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def write_curated(path, rows, **columns):
+    names = {"url": "URL", "caption": "TEXT", "wnid": "wnid", "similarity": "similarity", "NSFW": "NSFW"}
+    table = [{names[name]: row[name] for name in names} for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table).rename_columns(columns), path)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    (tmp_path / "raw").mkdir()
+    return tmp_path / "raw"
+
+
+def rows_of(data_dir):
+    return open_source("laionet", str(data_dir), "train").metadata.to_pylist()
+
+
+def test_records_are_the_shards_samples_in_order_with_what_img2dataset_kept(tmp_path, raw):
+    write_shard(raw / "00001.tar", [pair(30), pair(10, GOLDFISH, caption="a\nfish é", NSFW=None)])
+    write_shard(raw / "00000.tar", [pair(20)])
+    build("laionet", str(tmp_path), raw=str(raw))
+    source = open_source("laionet", str(tmp_path), "train")
+    rows = source.metadata.to_pylist()
+    assert [row["url"].rsplit("/")[-1] for row in rows] == ["20", "30", "10"]
+    assert rows[2] == {
+        "label": 1,
+        "wnid": GOLDFISH,
+        "text": "a\nfish é",
+        "url": "http://example.org/10",
+        "similarity": pytest.approx(0.6),
+        "nsfw": "",
+    }
+    assert rows[0]["nsfw"] == "UNLIKELY"
+    assert source.encoded_images(range(3)) == [jpeg(20), jpeg(30), jpeg(10)]
+    assert source.wnids == imagenet_wnids() and source.class_names[1] == "goldfish"
+
+
+def test_failed_downloads_and_broken_images_are_skipped_and_counted(tmp_path, raw, capsys):
+    rows = [pair(1, image=False), pair(2), pair(3, image=False), pair(4)]
+    rows[3]["image"] = rows[3]["image"][:-50]
+    write_shard(raw / "00000.tar", rows)
+    write_shard(raw / "00001.tar", [pair(5)])
+    (raw / "00001.parquet").unlink()
+    assert main(["laionet", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 0
+    assert "2 train records, 0 MB, skipped 1 whose image cannot be read, skipped 2 failed" in capsys.readouterr().out
+    assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {"failed downloads": 2, "whose image cannot be read": 1}
+
+
+def test_sample_without_an_image_counts_once_though_both_files_tell_of_it(tmp_path, raw):
+    write_shard(raw / "00000.tar", [pair(1, image=False), pair(2)])
+    sound = {"1.jpg": jpeg(3), "1.txt": b"x", "1.json": b'{"wnid": "n01440764", "similarity": 1}'}
+    failed = {"000000001.json": b'{"status": "failed_to_resize"}', "000000001.txt": b"x"}
+    (raw / "00000.tar").write_bytes(archive(sound | failed))
+    build("laionet", str(tmp_path), raw=str(raw))
+    assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {"failed downloads": 1}
+
+
+def test_what_the_json_lacks_comes_from_the_parquet_beside_the_shard(tmp_path, raw):
+    write_shard(raw / "00000.tar", [pair(1), pair(2, GOLDFISH)], keep_metadata=False)
+    build("laionet", str(tmp_path), raw=str(raw))
+    assert [(row["wnid"], row["text"], row["url"]) for row in rows_of(tmp_path)] == [
+        (TENCH, "picture 1", "http://example.org/1"),
+        (GOLDFISH, "picture 2", "http://example.org/2"),
+    ]
+
+
+def test_curated_table_is_joined_by_url_and_text(tmp_path, raw):
+    curated = [pair(number, GOLDFISH if number % 2 else TENCH) for number in range(20)]
+    same_url = pair(30, GOLDFISH, url="http://example.org/4", similarity=0.9)
+    write_curated(tmp_path / "curated.parquet", [*reversed(curated), same_url])
+    downloaded = [without(row, "wnid", "NSFW") | {"similarity": 0.3} for row in (curated[5], curated[4], same_url)]
+    absent = without(pair(77), "wnid")
+    write_shard(raw / "00000.tar", [*downloaded, absent])
+    build("laionet", str(tmp_path), raw=str(raw), table=str(tmp_path / "curated.parquet"))
+    assert [(row["label"], row["text"], row["similarity"], row["nsfw"]) for row in rows_of(tmp_path)] == [
+        (1, "picture 5", pytest.approx(0.55), "UNLIKELY"),
+        (0, "picture 4", pytest.approx(0.54), "UNLIKELY"),
+        (1, "picture 30", pytest.approx(0.9), "UNLIKELY"),
+    ]
+    assert list(skipped(tmp_path / "laionet" / "1.0.0", "train").values()) == [1]
+
+
+def test_curated_table_may_be_a_folder_with_its_similarity_under_another_name(tmp_path, raw):
+    (tmp_path / "curated").mkdir()
+    for part in range(3):
+        write_curated(
+            tmp_path / "curated" / f"{part}.parquet", [pair(part)], similarity="text_to_name_def_wnid_similarity"
+        )
+    write_shard(raw / "00000.tar", [without(pair(number), "wnid") for number in (2, 0)])
+    options = {"table": str(tmp_path / "curated"), "similarity_column": "text_to_name_def_wnid_similarity"}
+    build("laionet", str(tmp_path), raw=str(raw), **options)
+    assert [row["similarity"] for row in rows_of(tmp_path)] == pytest.approx([0.52, 0.5])
+
+
+def test_curated_table_finds_every_pair_and_no_other(tmp_path):
+    pairs = [pair(number, similarity=number / 1000) for number in range(500)]
+    write_curated(tmp_path / "curated.parquet", pairs)
+    table = CuratedTable(tmp_path / "curated.parquet", "similarity")
+    for row in pairs:
+        assert table.find(row["url"], row["caption"])["similarity"] == pytest.approx(row["similarity"])
+        assert table.find(row["url"], row["caption"] + " ") is None
+
+
+@pytest.mark.parametrize("lacking", ["wnid", "similarity"])
+def test_sample_without_class_or_similarity_is_an_error_that_says_where_to_get_it(tmp_path, raw, lacking):
+    write_shard(raw / "00000.tar", [without(pair(7), lacking)])
+    with pytest.raises(UserError, match=f"00000.tar: sample 000000007 has no '{lacking}'; --table=PARQUET"):
+        build("laionet", str(tmp_path), raw=str(raw))
+
+
+def test_unknown_wnid_is_an_error_that_names_it(tmp_path, raw):
+    write_shard(raw / "00000.tar", [pair(7, "n00000001")])
+    with pytest.raises(UserError, match="00000.tar: sample 000000007 has the WordNet id 'n00000001'"):
+        build("laionet", str(tmp_path), raw=str(raw))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda raw: (raw / "00000.tar").write_bytes((raw / "00000.tar").read_bytes()[:1500]), "00000.tar is damaged"),
+        (lambda raw: (raw / "00000.parquet").write_bytes(b"PAR1"), "00000.parquet is damaged"),
+        (lambda raw: (raw / "00000.tar").write_bytes(archive({"1.json": b"{"})), "00000.tar: 1.json is not JSON"),
+        (lambda raw: (raw / "00000.tar").unlink(), "has no shards"),
+    ],
+)
+def test_damaged_shard_is_an_error_that_names_it(tmp_path, raw, harm, message):
+    write_shard(raw / "00000.tar", [pair(1), pair(2)])
+    harm(raw)
+    with pytest.raises(UserError, match=message) as error:
+        build("laionet", str(tmp_path), raw=str(raw))
+    assert "\n" not in str(error.value)
+
+
+def test_curated_table_without_a_column_is_an_error_that_names_it(tmp_path, raw):
+    write_shard(raw / "00000.tar", [pair(1)])
+    write_curated(tmp_path / "curated.parquet", [pair(1)], TEXT="caption")
+    with pytest.raises(UserError, match="curated.parquet has no column 'TEXT'; it has URL, caption"):
+        build("laionet", str(tmp_path), raw=str(raw), table=str(tmp_path / "curated.parquet"))
+    with pytest.raises(UserError, match=r"nowhere.parquet"):
+        build("laionet", str(tmp_path), raw=str(raw), table=str(tmp_path / "nowhere.parquet"))

@@ -1,0 +1,191 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from raw_data import jpeg, write_shard
+
+from cliptail_jax.datasets import image_text, streaming
+from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.folder import prepared_names
+from cliptail_jax.datasets.image_text import ImageText
+from cliptail_jax.datasets.metadata import load_metadata, open_records, scan
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.datasets.streaming import clean_text, decodes
+from cliptail_jax.errors import UserError
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Twenty samples in two shards."""
+    (tmp_path / "raw").mkdir()
+    rows = [{"key": f"{number:03}", "image": jpeg(number), "caption": f"text {number}"} for number in range(20)]
+    write_shard(tmp_path / "raw" / "00000.tar", rows[:10])
+    write_shard(tmp_path / "raw" / "00001.tar", rows[10:])
+    return str(tmp_path / "raw")
+
+
+def texts(data_dir):
+    return open_source("image_text", str(data_dir), "train").metadata["caption"].to_pylist()
+
+
+def test_large_split_is_cut_into_shards_in_order(tmp_path, raw, monkeypatch):
+    monkeypatch.setattr(streaming, "SHARD_BYTES", 4 * len(jpeg(0)))
+    folder = build("image_text", str(tmp_path), raw=raw)
+    shards = sorted(file.name for file in folder.glob("*array_record*"))
+    assert shards == [f"image_text-train.array_record-0000{index}-of-00005" for index in range(5)]
+    source = open_source("image_text", str(tmp_path), "train")
+    assert tfds.builder_from_directory(folder).info.splits["train"].shard_lengths == 5 * [4]
+    assert source.encoded_images(range(20)) == [jpeg(number) for number in range(20)]
+    assert texts(tmp_path) == [f"text {number}" for number in range(20)]
+
+
+def test_files_of_a_built_set_are_shards_table_and_description(tmp_path, raw):
+    folder = build("image_text", str(tmp_path), raw=raw)
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "dataset_info.json",
+        "features.json",
+        "image_text-train.array_record-00000-of-00001",
+        "metadata-train.parquet",
+    ]
+    assert sorted(file.name for file in folder.parent.iterdir()) == [".lock", "1.0.0"]
+
+
+def test_table_written_on_the_way_is_what_a_scan_of_the_records_finds(tmp_path, raw):
+    folder = build("image_text", str(tmp_path), raw=raw)
+    scanned = scan(open_records(folder, "train"))
+    written = load_metadata(folder, "train")
+    assert written.select(["filename", "caption"]).equals(scanned.select(["filename", "caption"]))
+    (folder / "metadata-train.parquet").unlink()
+    assert load_metadata(folder, "train").equals(written)
+
+
+def test_records_and_rows_are_written_in_the_memory_of_a_batch(tmp_path, raw, monkeypatch):
+    monkeypatch.setattr("cliptail_jax.datasets.metadata.WRITE_BATCH", 3)
+    build("image_text", str(tmp_path), raw=raw)
+    assert texts(tmp_path) == [f"text {number}" for number in range(20)]
+
+
+def interrupt_after(count, monkeypatch):
+    calls = []
+
+    def check(image):
+        calls.append(image)
+        if len(calls) > count:
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr(image_text, "decodes", check)
+
+
+def test_interrupted_build_leaves_nothing_that_loads_and_does_not_hinder_the_next(tmp_path, raw, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_after(12, patch)
+        with pytest.raises(KeyboardInterrupt):
+            build("image_text", str(tmp_path), raw=raw)
+    assert prepared_names(tmp_path) == []
+    with pytest.raises(
+        UserError, match="'image_text' is not prepared.*datasets.build image_text --data_dir=.* --raw=PATH"
+    ):
+        open_source("image_text", str(tmp_path), "train")
+    build("image_text", str(tmp_path), raw=raw)
+    assert len(texts(tmp_path)) == 20
+    assert not (tmp_path / "image_text" / ".unfinished").exists()
+
+
+def test_interrupted_tfds_preparation_leaves_nothing_that_loads(tmp_path, raw, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_after(12, patch)
+        with pytest.raises(KeyboardInterrupt):
+            ImageText(raw=raw, data_dir=tmp_path).download_and_prepare()
+    assert prepared_names(tmp_path) == []
+    ImageText(raw=raw, data_dir=tmp_path).download_and_prepare()
+    assert len(texts(tmp_path)) == 20
+
+
+def test_killed_build_leaves_nothing_that_loads(tmp_path, raw):
+    script = (
+        "import os, signal, sys\n"
+        "from cliptail_jax.datasets import build, image_text\n"
+        "seen = []\n"
+        "def check(image):\n"
+        "    seen.append(image)\n"
+        "    if len(seen) > 15: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return True\n"
+        "image_text.decodes = check\n"
+        "build.main(sys.argv[1:])\n"
+    )
+    arguments = ["image_text", f"--data_dir={tmp_path}", f"--raw={raw}"]
+    killed = subprocess.run([sys.executable, "-c", script, *arguments], cwd=REPOSITORY, env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "image_text" / ".unfinished").exists()
+    assert prepared_names(tmp_path) == []
+    assert main(arguments) == 0
+    assert len(texts(tmp_path)) == 20
+
+
+def test_full_disk_is_an_error_and_leaves_nothing_that_loads(tmp_path, raw, monkeypatch, capsys):
+    class FullDisk:
+        def __init__(self, *_):
+            pass
+
+        def write(self, record):
+            pass
+
+        def close(self):
+            raise RuntimeError("write() failed: No space left on device")
+
+    monkeypatch.setattr(streaming, "ArrayRecordWriter", FullDisk)
+    assert main(["image_text", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "No space left on device" in error and error.count("\n") == 1
+    assert prepared_names(tmp_path) == []
+
+
+def test_raw_data_that_are_not_named_or_not_there_are_an_error_in_one_line(tmp_path, capsys):
+    for arguments, message in (
+        (["laionet"], "data set 'laionet' needs --raw=PATH: a folder of img2dataset's shards"),
+        (
+            ["birdsnap", f"--raw={tmp_path}/nowhere"],
+            f"there is no {tmp_path}/nowhere; --raw names the extracted folder",
+        ),
+        (["glyphs", f"--raw={tmp_path}"], "data set 'glyphs' takes no options, and not --raw"),
+        (["laionet/half", f"--raw={tmp_path}"], "data set 'laionet' has no config 'half'; it has none"),
+        (["image_text/../x", f"--raw={tmp_path}"], "data set 'image_text' has no config '../x'"),
+    ):
+        assert main([*arguments, f"--data_dir={tmp_path}/tfds"]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert prepared_names(tmp_path / "tfds") == []
+
+
+def test_other_file_formats_are_refused(tmp_path, raw):
+    with pytest.raises(UserError, match="'image_text' is written as file_format='array_record' only"):
+        ImageText(raw=raw, data_dir=tmp_path, file_format="parquet").download_and_prepare()
+
+
+def test_decoding_check_agrees_with_a_full_decode(tmp_path):
+    image = np.random.default_rng(0).bytes(30_000)
+    sound = jpeg(9, (300, 200))
+    for content, expected in (
+        (sound, True),
+        (sound[:-2], False),
+        (sound[: len(sound) // 2], False),
+        (image, False),
+        (b"", False),
+    ):
+        assert decodes(content) is expected, len(content)
+
+
+def test_texts_are_cleaned_of_what_cannot_be_stored_alone():
+    assert clean_text(None) == ""
+    assert clean_text(["two words", 3]) == "two words 3"
+    assert clean_text("a\n\tb é \U0001f41f ") == "a\n\tb é \U0001f41f "
+    assert clean_text(json.loads('"half \\ud83d"')) == "half ?"
