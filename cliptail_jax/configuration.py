@@ -38,16 +38,25 @@ def base_config() -> ConfigDict:
                 split="train",
                 class_names="",  # a vocabulary file; '' = the builder's names
                 seed=0,  # which records, classes and captions a variant draws
-                classes=dict(
-                    names=(), first=0, random=0
-                ),  # at most one of: a list of names or labels, first k, random k
+                table="",  # a TSV of filepath, label, caption: these records, with these labels and words
+                class_match=dict(vocabulary="", unique=False),  # label records by the classes that their words name
+                # At most one of: a list of names or labels, a vocabulary's names, the first k, k random ones.
+                classes=dict(names=(), vocabulary="", first=0, random=0),
+                min_similarity=0.0,  # of the caption to the class's definition, where the source has it
+                balance=dict(cap=0, vocabulary=""),  # MetaCLIP's cap on each class, or each entry of a vocabulary
                 profile=dict(name="", ratio=100.0, exponent=1.0),  # imposed: 'exponential' (ratio), 'zipf' (exponent)
+                match=dict(
+                    frequency="", fill=""
+                ),  # another variant's frequency table; a source 'name:split' to fill up from
                 n=0,  # a sample of n records
                 fraction=1.0,  # or of this share of the records
+                keep_all_classes=False,  # a sample loses no class
+                tail=dict(classes=0, shots=0),  # so many of the rarest classes are cut to so many records each
                 captions=dict(
                     template="",  # a template set in front: cname, a+cname, photo, simple, openai80
                     words=(),  # text fields of the source behind it: superclass, title, tags, description, ...
-                    resample=False,  # draw the template anew each epoch
+                    synset=False,  # a random lemma of the class's WordNet synset in place of its name
+                    resample=False,  # draw template and lemma anew each epoch
                 ),
                 image_size=224,
                 crop_scale=(0.9, 1.0),  # share of the area that a random resized crop keeps
@@ -144,7 +153,10 @@ NOT_NEGATIVE = [
     "data.seed",
     "data.classes.first",
     "data.classes.random",
+    "data.balance.cap",
     "data.n",
+    "data.tail.classes",
+    "data.tail.shots",
     "data.shift",
     "data.workers",
     "data.profile.exponent",
@@ -271,7 +283,15 @@ def check_groups(config: ConfigDict) -> None:
 def check_data(data: ConfigDict) -> None:
     chosen = [key for key, value in data.classes.items() if value]
     if len(chosen) > 1:
-        raise UserError(f"data.classes takes one of names, first and random, not {' and '.join(chosen)}")
+        raise UserError(f"data.classes takes one of names, vocabulary, first and random, not {' and '.join(chosen)}")
+    if data.profile.name and data.match.frequency:
+        raise UserError("set data.profile.name or data.match.frequency, not both")
+    if data.table and (data.class_match.vocabulary or data.captions.words):
+        raise UserError(
+            "data.table has the labels and words of its records: leave data.class_match and data.captions.words off"
+        )
+    if data.captions.synset and not data.captions.template:
+        raise UserError("data.captions.synset changes the class name in a template: set data.captions.template")
     if data.n and data.fraction != 1:
         raise UserError("set data.n or data.fraction, not both")
     if not data.fraction > 0:

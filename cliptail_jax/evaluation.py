@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from cliptail_jax.configuration import base_config
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
@@ -127,17 +128,13 @@ def evaluation_variant(name: str, config: ConfigDict, class_names: tuple[str, ..
     source_name, colon, split = name.rpartition(":")
     if not colon:
         raise UserError(f"eval.sets has '{name}'; a set is named as 'name:split', such as 'cifar100:test'")
-    data = config.data.copy_and_resolve_references()
-    data.unlock()
-    names_file = data.class_names if source_name == data.name else ""
-    source = open_source(source_name, data.data_dir, split, names_file)
+    names_file = config.data.class_names if source_name == config.data.name else ""
+    source = open_source(source_name, config.data.data_dir, split, names_file)
     absent = [c for c in class_names if c not in source.class_names]
     if absent:
         raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
-    names = () if class_names == source.class_names else class_names
-    data.classes = ConfigDict(dict(names=names, first=0, random=0))
-    data.profile.name, data.n, data.fraction = "", 0, 1.0
-    data.captions = ConfigDict(dict(template="", words=(), resample=False))
+    data = base_config().data  # all records, no captions
+    data.classes.names = () if class_names == source.class_names else class_names
     return make_variant(source, data)
 
 

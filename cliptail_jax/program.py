@@ -13,11 +13,11 @@ from cliptail_jax.configuration import check_value, flatten, unknown_key
 from cliptail_jax.errors import UserError
 
 
-def run_with_config(main: Callable[[ConfigDict, str], None]) -> None:
+def run_with_config(main: Callable[[ConfigDict, str], None], workdir_required: bool = True) -> None:
     """Run `main(config, workdir)` from --config and --workdir. A user's mistake ends in one line and exit status 2."""
     config_flag = config_flags.DEFINE_config_file("config", None, "Config file, as FILE or FILE:key=value,key=value")
     workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the run")
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flags_as_required(["config", "workdir"] if workdir_required else ["config"])
 
     def parse(argv: list[str]) -> list[str]:
         try:

@@ -121,7 +121,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 log.write(step, metrics, float(schedule(step - 1)))
                 progress.set_postfix(loss=f"{metrics['train/loss']:.3f}", refresh=False)
                 unreadable.check()
-            stopping = stop.after(step)
+            stopping = stop.after_step()
             if is_evaluation_due(step, steps_per_epoch, config) and not stopping:
                 evaluate_at(step)
                 stopping = stop.at_once()
@@ -180,6 +180,8 @@ def describe(variant: Variant, config: ConfigDict, workdir: Path) -> None:
             )
             + f"; fingerprint {fingerprint[:12]}"
         )
+        for note in variant.notes:
+            say(f"  note: {note}")
         if variant.captions:
             for caption in variant.captions(range(min(3, len(variant))), epoch=0):
                 say(f"  caption: {caption}")

@@ -71,7 +71,7 @@ def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
         ("accumulate_steps", 2, "set batch_norm.group_size to 128 or a divisor"),
         ("data.crop_scale", (0.9, 0.5), "'data.crop_scale'|data.crop_scale is"),
         ("data.eval_resize", 200, "data.eval_resize=200 is smaller than data.image_size=224"),
-        ("data.classes", dict(names=(), first=3, random=4), "takes one of names, first and random"),
+        ("data.classes", dict(names=(), vocabulary="", first=3, random=4), "takes one of names, vocabulary, first and random"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(key, value, complaint):

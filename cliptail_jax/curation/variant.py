@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,23 +11,32 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.curation.captions import Captions, joined_words
-from cliptail_jax.curation.profiles import profile_counts
+from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
+from cliptail_jax.curation.captions import Captions
+from cliptail_jax.curation.joined import JoinedSource
+from cliptail_jax.curation.rows import Rows, all_rows
+from cliptail_jax.curation.selection import balance, first_of_permutation, impose_profile, sample, trim_tail
 from cliptail_jax.curation.templates import templates
-from cliptail_jax.datasets.source import Source
+from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.frequency_tables import frequency_of
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """Rows in ascending order of the source's records; labels index `class_names`."""
+    """Rows in ascending order of the source's records; labels index `class_names`.
 
-    source: Source
+    A record is two rows where its caption names two classes (`data.class_match`).
+    """
+
+    source: Source | JoinedSource
     records: Int[np.ndarray, "row"]
     labels: Int[np.ndarray, "row"]
     class_names: tuple[str, ...]
     captions: Captions | None  # None where the config asks for no template and no words
     dropped_without_caption: int = 0
+    notes: tuple[str, ...] = ()  # what a selection could not do, or did to frequencies, for the log
 
     def __len__(self) -> int:
         return len(self.records)
@@ -35,8 +45,13 @@ class Variant:
     def class_frequency(self) -> Int[np.ndarray, "class"]:
         return np.bincount(self.labels, minlength=len(self.class_names))
 
+    @property
+    def original_labels(self) -> Int[np.ndarray, "row"]:
+        """The source's own labels."""
+        return self.source.metadata["label"].to_numpy()[self.records]
+
     def fingerprint(self) -> str:
-        """sha256 over the record indices and (first-epoch) captions: equal fingerprints, equal variants."""
+        """sha256 over the record indices, labels and (first-epoch) captions: equal fingerprints, equal variants."""
         digest = hashlib.sha256(self.records.astype("<i8").tobytes())
         digest.update(self.labels.astype("<i8").tobytes())
         for start in range(0, len(self) if self.captions else 0, 65536):
@@ -46,42 +61,135 @@ class Variant:
 
 
 def make_variant(source: Source, data: ConfigDict) -> Variant:
-    """The variant of `source` that the fields of `config.data` describe: classes, captions, profile, then scale.
+    """The variant of `source` that the fields of `config.data` describe.
 
-    A record whose caption would be empty is left out, and counted, before the profile and the scale are imposed. Raises
-    UserError where a field asks for what the source does not have, or where no record is left.
+    In this order: the records and their labels (the source's, a table's, or the classes that captions name), classes,
+    similarity, words (a record without any of those asked for is left out, as in the study's published frequencies),
+    balance, frequency (an imposed profile, or another variant's), scale, and the tail. Raises UserError where a field asks
+    for what the source does not have, or where no record is left.
     """
-    classes = select_classes(source.class_names, data.classes, data.seed)
-    new_label = np.full(len(source.class_names) + 1, -1)  # the last is for records without a label, which have -1
+    first = len(source)
+    if data.match.fill:
+        source = fill_source(source, data)
+    rows = all_rows(source, data)
+    classes = select_classes(rows.class_names, data.classes, data.seed)
+    class_names = tuple(rows.class_names[c] for c in classes)
+    new_label = np.full(len(rows.class_names) + 1, -1)  # the last is for rows of no class, which have -1
     new_label[classes] = np.arange(len(classes))
-    labels = new_label[source.metadata["label"].to_numpy()]
-    records = np.flatnonzero(labels >= 0)
+    labels = new_label[rows.labels]
+    kept = np.flatnonzero(labels >= 0)  # places in `rows`; from here on it only gets shorter
+    notes: list[str] = []
 
-    words = joined_words(source.metadata, data.captions.words)
-    prompts = templates(data.captions.template) if data.captions.template else ()
+    if data.min_similarity:
+        kept = kept[similarity(source)[rows.records[kept]] >= data.min_similarity]
     dropped = 0
-    if words is not None and not prompts:
-        told = np.array(pc.not_equal(words, ""))[records]
-        dropped, records = int(np.sum(~told)), records[told]
-
+    if rows.words is not None:
+        told = pc.not_equal(rows.words, "").to_numpy()[kept]
+        dropped, kept = int(np.sum(~told)), kept[told]
+    if data.balance.cap:
+        kept = kept[balanced(rows, kept, class_names, data, notes)]
     if data.profile.name:
-        records = impose_profile(records, labels, len(classes), data)
-    records = sample(records, data)
-    if not len(records):
-        raise UserError(
-            f"the variant of '{source.name}' has no record: its classes, captions, profile, n and fraction leave none"
-        )
-    labels = labels[records]
-    names = tuple(source.class_names[c] for c in classes)
+        kept = kept[impose_profile(labels[kept], len(classes), data)]
+    if data.match.frequency:
+        kept = kept[matched(labels[kept], rows.records[kept] < first, class_names, data, notes)]
+    kept = kept[sample(labels[kept], len(classes), data)]
+    if data.tail.classes:
+        kept = kept[trim_tail(labels[kept], class_names, data)]
+    if not len(kept):
+        raise UserError(f"the variant of '{source.name}' has no record: its selections leave none")
+
+    records, labels = rows.records[kept], labels[kept]
+    prompts = templates(data.captions.template) if data.captions.template else ()
     captions = None
-    if words is not None or prompts:
-        words = None if words is None else words.take(pa.array(records))
-        captions = Captions(prompts, names, labels, records, words, data.seed, data.captions.resample)
-    return Variant(source, records, labels, names, captions, dropped)
+    if rows.words is not None or prompts:
+        words = None if rows.words is None else rows.words.take(pa.array(kept)).combine_chunks()
+        phrases = class_phrases(class_names, rows.wnids and [rows.wnids[c] for c in classes], data)
+        captions = Captions(prompts, phrases, labels, records, words, data.seed, data.captions.resample)
+    return Variant(source, records, labels, class_names, captions, dropped, tuple(notes))
+
+
+def fill_source(source: Source, data: ConfigDict) -> JoinedSource:
+    """The source, and behind it the one that `data.match.fill` names as NAME:SPLIT."""
+    if not data.match.frequency:
+        raise UserError("data.match.fill is for what data.match.frequency leaves short: set that, too")
+    name, colon, split = data.match.fill.rpartition(":")
+    if not colon:
+        raise UserError(f"data.match.fill is '{data.match.fill}'; a source is named as 'name:split'")
+    return JoinedSource(source, open_source(name, data.data_dir, split, data.class_names))
+
+
+def similarity(source: Source | JoinedSource):
+    """Each record's text-to-definition similarity; a record without one has nan, and is never similar enough."""
+    if "similarity" not in source.metadata.column_names:
+        has = ", ".join(source.metadata.column_names)
+        raise UserError(f"data.min_similarity needs a source with 'similarity'; {source.name} has {has}")
+    return source.metadata["similarity"].to_numpy()
+
+
+def balanced(
+    rows: Rows, kept: Int[np.ndarray, "row"], class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
+) -> Int[np.ndarray, "place"]:
+    """Places in `kept` that MetaCLIP's rule keeps, by the entries that their words carry: the classes, or a vocabulary's."""
+    if rows.words is None:
+        raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to look in")
+    path = data.balance.vocabulary
+    counter = ConceptCounter(load_vocabulary(path) if path else [Concept(name) for name in class_names])
+    matches = counter.matches(rows.words.take(pa.array(kept)))
+    carriers = np.repeat(np.arange(len(kept)), np.diff(matches.offsets))
+    stay = balance(carriers, matches.concepts, data.balance.cap, len(counter.names), data.seed)
+    before = np.bincount(matches.concepts, minlength=len(counter.names))
+    after = np.bincount(matches.concepts[np.isin(carriers, stay)], minlength=len(counter.names))
+    notes.append(
+        f"balanced to {data.balance.cap:,}: {len(kept):,} records become {len(stay):,}; "
+        + old_and_new(counter.names, before, after)
+    )
+    return stay
+
+
+def old_and_new(names: Sequence[str], before: Int[np.ndarray, "entry"], after: Int[np.ndarray, "entry"]) -> str:
+    """The frequencies of the most and least frequent entries that occur, before and after."""
+    order = np.argsort(-before, kind="stable")
+    order = order[before[order] > 0]
+    shown = [*order[:3], *order[3:][-3:]]
+    return "; ".join(f"'{names[i]}' {before[i]:,} -> {after[i]:,}" for i in shown)
+
+
+def matched(
+    labels: Int[np.ndarray, "row"], is_own: np.ndarray, class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
+) -> Int[np.ndarray, "place"]:
+    """Places of as many rows of each class as `data.match.frequency` has: the source's own, then those that fill up."""
+    target = frequency_of(class_names, Path(data.match.frequency))
+    own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
+    from_own = np.minimum(np.bincount(labels[own], minlength=len(target)), target)
+    filled = np.minimum(np.bincount(labels[others], minlength=len(target)), target - from_own)
+    short = target - from_own - filled
+    if short.any():
+        worst = short.argmax()
+        notes.append(
+            f"{short.sum():,} records short of {data.match.frequency} in {np.sum(short > 0):,} classes, "
+            f"most of them in '{class_names[worst]}': {short[worst]:,} of {target[worst]:,}"
+        )
+    kept = own[first_of_permutation(labels[own], from_own, data.seed)]
+    return np.concatenate([kept, others[first_of_permutation(labels[others], filled, data.seed)]])
+
+
+def class_phrases(
+    class_names: tuple[str, ...], wnids: Sequence[str] | None, data: ConfigDict
+) -> tuple[tuple[str, ...], ...]:
+    """What stands for each class in a template: its name, or with `synset` any lemma of its synset."""
+    if not data.captions.synset:
+        return tuple((name,) for name in class_names)
+    if not wnids:
+        raise UserError(
+            "data.captions.synset draws lemmas of WordNet synsets; the source's classes have no WordNet ids"
+        )
+    from cliptail_jax.concepts.wordnet import lemmas  # NLTK is slow to import
+
+    return tuple(lemmas(wnid) for wnid in wnids)
 
 
 def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, "chosen"]:
-    """The source's labels that the config's list, `first` or `random` selects: in the list's order, else ascending."""
+    """The labels that the config's list, vocabulary, `first` or `random` selects: in the list's order, else ascending."""
     for key in ("first", "random"):
         if classes[key] > len(names):
             raise UserError(f"data.classes.{key}={classes[key]}, but the source has {len(names)} classes")
@@ -89,9 +197,10 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
         return np.arange(classes.first)
     if classes.random:
         return np.sort(np.random.default_rng(seed).permutation(len(names))[: classes.random])
-    if not classes.names:
+    if not (classes.names or classes.vocabulary):
         return np.arange(len(names))
-    chosen = [_label(names, wanted) for wanted in classes.names]
+    listed = classes.names or [concept.name for concept in load_vocabulary(classes.vocabulary)]
+    chosen = [_label(names, wanted) for wanted in listed]
     labels, counts = np.unique(chosen, return_counts=True)
     if counts.max() > 1:
         raise UserError(f"data.classes.names lists class '{names[labels[counts.argmax()]]}' twice")
@@ -104,30 +213,3 @@ def _label(names: Sequence[str], wanted: str | int) -> int:
     if wanted in names:
         return names.index(wanted)
     raise UserError(f"data.classes.names has {wanted!r}, which is no class of the source (such as {names[0]!r})")
-
-
-def impose_profile(
-    records: Int[np.ndarray, "record"], labels: Int[np.ndarray, "all"], num_classes: int, data: ConfigDict
-) -> Int[np.ndarray, "kept"]:
-    """Cut each class to its count in the profile. A class's kept records are the first of its seeded permutation."""
-    of_records = labels[records]
-    available = np.bincount(of_records, minlength=num_classes)
-    counts = profile_counts(
-        data.profile.name, available, ratio=data.profile.ratio, exponent=data.profile.exponent, seed=data.seed
-    )
-    by_class = np.split(records[np.argsort(of_records, kind="stable")], np.cumsum(available)[:-1])
-    kept = [
-        np.random.default_rng([data.seed, c]).permutation(of_class)[:count]
-        for c, (of_class, count) in enumerate(zip(by_class, counts))
-    ]
-    return np.sort(np.concatenate(kept))
-
-
-def sample(records: Int[np.ndarray, "record"], data: ConfigDict) -> Int[np.ndarray, "kept"]:
-    """`n` or `fraction` of the records, in ascending order. With one seed, smaller samples lie in larger ones."""
-    if data.n > len(records):
-        raise UserError(f"data.n={data.n} is larger than the {len(records)} records that there are")
-    size = data.n or round(data.fraction * len(records))
-    if size == len(records):
-        return records
-    return np.sort(np.random.default_rng(data.seed).permutation(records)[:size])

@@ -39,9 +39,10 @@ class TextTransformer(nnx.Module):
         self.ln_final = layer_norm(width, dtype=dtype, rngs=rngs)
         self.text_projection = nnx.Param(normal(width**-0.5)(rngs.params(), (width, output_dim)))
 
-    def __call__(self, tokens: Int[Array, "batch context_length"]) -> Float[Array, "batch output_dim"]:
-        """Raw features of tokenised captions."""
-        x = self.token_embedding(tokens) + self.positional_embedding[...].astype(self.dtype)
+    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch output_dim"]:
+        """Raw features of tokenised captions, which may be cut behind the longest one: what follows an end has no effect."""
+        position = self.positional_embedding[: tokens.shape[1]].astype(self.dtype)
+        x = self.token_embedding(tokens) + position
         x = self.transformer(x)
         end_of_text = tokens.argmax(-1)
         x = self.ln_final(x[jnp.arange(len(tokens)), end_of_text])

@@ -21,6 +21,7 @@ from jax import numpy as jnp
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.configuration import validate
+from cliptail_jax.devices import peak_flops
 from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
 from cliptail_jax.state import init_state
@@ -29,20 +30,6 @@ from cliptail_jax.step import make_train_step
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
 CLASSES = flags.DEFINE_integer("classes", 100, "How many classes the random labels have")
 SECONDS = flags.DEFINE_float("seconds", 10, "For how long steps are timed, about")
-
-# Peak dense bfloat16 TFLOP/s by the start of JAX's device kind, the first that fits. Sources: the "TPU versions" pages of
-# cloud.google.com/tpu/docs (per chip), and NVIDIA's data sheets of A100, H100 and H200 (without sparsity).
-PEAK_TFLOPS = {
-    "TPU v4": 275,
-    "TPU v5 lite": 197,
-    "TPU v5e": 197,
-    "TPU v5": 459,
-    "TPU v6": 918,
-    "NVIDIA A100": 312,
-    "NVIDIA H100 PCIe": 756,
-    "NVIDIA H100": 989,
-    "NVIDIA H200": 989,
-}
 
 
 def random_batch(config: ConfigDict, classes: int) -> dict[str, np.ndarray]:
@@ -114,9 +101,9 @@ def main(_) -> None:
         flops_per_image = train_step.cost_analysis()["flops"] * mesh.size / config.batch_size  # XLA counts one device's
         report["flops_per_image"] = round(flops_per_image)
         report["tflops_per_second"] = round(flops_per_image * images_per_second / 1e12, 4)
-        peak = next((peak for start, peak in PEAK_TFLOPS.items() if kind.startswith(start)), None)
+        peak = peak_flops()
         if peak:
-            report["utilization"] = round(flops_per_image * images_per_second / 1e12 / (peak * mesh.size), 4)
+            report["utilization"] = round(flops_per_image * images_per_second / (peak * mesh.size), 4)
     report |= {"device": kind, "devices": mesh.size, "cores": len(os.sched_getaffinity(0)), "jax": jax.__version__}
     print(json.dumps(report))
 

@@ -14,7 +14,7 @@ OPENAI80 = templates("openai80")
 
 def make_captions(records=range(8000), prompts=OPENAI80, words=None, seed=0, resample=False):
     records = np.asarray(records)
-    return Captions(tuple(prompts), NAMES, records % 2, records, words, seed, resample)
+    return Captions(tuple(prompts), tuple((name,) for name in NAMES), records % 2, records, words, seed, resample)
 
 
 def drawn(captions, epoch=0, rows=None):
@@ -29,7 +29,7 @@ def test_single_template_is_filled_with_each_rows_class_name():
 
 
 def test_class_name_with_braces_stands_as_it_is():
-    captions = Captions(("a {}",), ("{0} {x}",), np.zeros(1, int), np.zeros(1, int), None, 0, False)
+    captions = Captions(("a {}",), (("{0} {x}",),), np.zeros(1, int), np.zeros(1, int), None, 0, False)
     assert captions([0], 0) == ["a {0} {x}"]
 
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,37 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.configuration import base_config
 from cliptail_jax.curation.profiles import exponential, zipf
-from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.correlation import bootstrap_interval, spearman
 from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
+from tests.curation.zoo import EEL, LABELS, NAMES, Zoo, make_source, variant_of
 
 SHARED = Path(__file__).parents[2].parent / "shared"
-NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
-EEL = 4  # the class without records
-LABELS = np.resize([0, 1, 0, 2, 5, 0, 1, 3, 0, 2], 200)  # 80, 40, 40, 20, 0, 20 records
-
-
-def make_source(labels=LABELS, names=NAMES, **texts):
-    number = range(len(labels))
-    texts = {
-        "title": [f"title {i}" for i in number],
-        "tags": [None if i % 4 == 0 else f"tag{i}" for i in number],
-    } | texts
-    table = pa.table({"label": np.asarray(labels), "size": np.asarray(number), **texts})
-    return SimpleNamespace(name="zoo", class_names=tuple(names), metadata=table)
-
-
-SOURCE = make_source()
-
-
-def variant_of(source=SOURCE, **fields):
-    data = base_config().data
-    data.update(fields)
-    return make_variant(source, data)
 
 
 def long_tailed():
@@ -240,7 +216,7 @@ def test_caption_field_that_the_source_lacks_is_an_error_that_lists_what_it_has(
         variant_of(captions={"words": ("title", "description")})
     with pytest.raises(UserError, match="'size', which the source lacks"):  # there, but no text
         variant_of(captions={"words": ("size",)})
-    bare = SimpleNamespace(name="bare", class_names=NAMES, metadata=pa.table({"label": LABELS}))
+    bare = Zoo(name="bare", class_names=NAMES, metadata=pa.table({"label": LABELS}))
     with pytest.raises(UserError, match="it has no text fields"):
         variant_of(bare, captions={"words": ("title",)})
 

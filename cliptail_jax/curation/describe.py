@@ -1,0 +1,119 @@
+"""What the data of a config are, before anything is trained on them:
+
+    python -m cliptail_jax.curation.describe --config=configs/clip.py:data=glyphs_lt [--workdir=DIR] [--export=TSV]
+        [--import=TSV] [--compare=TSV] [--config.data.x=v ...]
+
+Prints size, classes, imbalance, fingerprint and ten captions, and writes class_frequency.tsv and a picture to --workdir,
+by default runs/described. --export writes filepath, label and caption of each record, and --import takes such a table
+as the variant; --compare shows how the class frequency differs from a published one.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from jaxtyping import Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.configuration import validate
+from cliptail_jax.curation.rows import record_paths
+from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.figures.class_frequency import draw_class_frequency
+from cliptail_jax.files import write_text
+from cliptail_jax.frequency_tables import frequency_of, write_frequency
+from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+from cliptail_jax.program import run_with_config
+
+WORKDIR = "runs/described"
+SAMPLES = 10
+DIFFERENCES = 10
+
+
+def describe(variant: Variant, config: ConfigDict) -> str:
+    """The variant in words and numbers."""
+    frequency = variant.class_frequency
+    parts = head_mid_tail(frequency, config.eval.head_classes or None, config.eval.tail_classes or None)
+    present = frequency[frequency > 0]
+    most, least = frequency.argmax(), np.where(frequency > 0, frequency, frequency.max() + 1).argmin()
+    lines = [
+        f"source       {variant.source.name} ({variant.source.split}), {len(variant.source):,} records",
+        f"records      {len(variant):,}"
+        + (
+            f"; {variant.dropped_without_caption:,} left out that have no words"
+            if variant.dropped_without_caption
+            else ""
+        ),
+        f"classes      {len(frequency):,}, {np.sum(frequency == 0):,} of them empty",
+        f"most         {frequency[most]:,}  {variant.class_names[most]}",
+        f"fewest       {frequency[least]:,}  {variant.class_names[least]}",
+        *(
+            f"{name:<12} {len(ids):,} classes, {frequency[ids].sum():,} records"
+            for name, ids in zip(("head", "mid", "tail"), parts)
+        ),
+        f"imbalance    {imbalance_ratio(present):,.1f} (most / fewest), Gini {gini(frequency):.2f}",
+        f"fingerprint  {variant.fingerprint()}",
+        *(f"note         {note}" for note in variant.notes),
+    ]
+    if variant.captions:
+        rows = np.linspace(0, len(variant) - 1, min(SAMPLES, len(variant))).astype(int)
+        lines += ["captions", *(f"  {caption}" for caption in variant.captions(rows, epoch=0))]
+    return "\n".join(lines)
+
+
+def comparison(variant: Variant, table: Path) -> str:
+    """How the variant's class frequency differs from a table's: rank correlation, and the largest differences."""
+    ours, theirs = variant.class_frequency, frequency_of(variant.class_names, table)
+    lines = [
+        f"beside {table}: {ours.sum():,} against {theirs.sum():,} in all, Spearman {spearman(ours, theirs):.4f}, "
+        f"{np.sum(ours == theirs):,} of {len(ours):,} classes equal",
+        *difference_lines(variant.class_names, ours, theirs),
+    ]
+    return "\n".join(lines)
+
+
+def difference_lines(
+    names: tuple[str, ...], ours: Int[np.ndarray, "class"], theirs: Int[np.ndarray, "class"]
+) -> list[str]:
+    order = np.argsort(-np.abs(ours - theirs), kind="stable")[:DIFFERENCES]
+    return [f"  {ours[c]:>10,} {theirs[c]:>10,}  {names[c]}" for c in order if ours[c] != theirs[c]]
+
+
+def export(variant: Variant, path: Path) -> None:
+    """Write a tab-separated line of file path, label of the source, and caption for each record."""
+    captions = variant.captions(range(len(variant)), epoch=0) if variant.captions else [""] * len(variant)
+    rows = zip(record_paths(variant.source, variant.records), variant.original_labels, captions)
+    text = "".join(f"{file}\t{label}\t{caption}\n" for file, label, caption in rows)
+    try:
+        write_text(path, "filepath\tlabel\tcaption\n" + text)
+    except OSError as error:
+        raise UserError(f"--export: cannot write {path}: {error.strerror}") from None
+
+
+def main(config: ConfigDict, workdir: str | None) -> None:
+    validate(config)
+    data = config.data
+    data.table = flags.FLAGS["import"].value or data.table
+    variant = make_variant(open_source(data.name, data.data_dir, data.split, data.class_names), data)
+    print(describe(variant, config))
+    if flags.FLAGS.compare:
+        print(comparison(variant, Path(flags.FLAGS.compare)))
+    folder = Path(workdir or WORKDIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
+    frequency = {variant.source.name: variant.class_frequency}
+    draw_class_frequency(frequency, variant.class_frequency, folder / "class_frequency.png")
+    print(f"written      {folder}/class_frequency.tsv and class_frequency.png")
+    if flags.FLAGS.export:
+        export(variant, Path(flags.FLAGS.export))
+        print(f"written      {flags.FLAGS.export}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("import", "", "A TSV of filepath, label, caption to take as the variant, as data.table does")
+    flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here")
+    flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
+    run_with_config(main, workdir_required=False)

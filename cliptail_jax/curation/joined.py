@@ -1,0 +1,60 @@
+"""Two sources of the same classes as one."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from cliptail_jax.datasets.source import Source
+from cliptail_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinedSource:
+    """The records of `first`, then those of `second`; raises UserError where their class lists differ."""
+
+    first: Source
+    second: Source
+
+    def __post_init__(self):
+        a, b = self.first.class_names, self.second.class_names
+        if a != b:
+            odd = next((name for name in [*a, *b] if name not in a or name not in b), "")
+            why = f"'{odd}' is a class of one alone" if odd else "they have the same classes in another order"
+            raise UserError(
+                f"data.match.fill: {self.first.name} and {self.second.name} have different class lists: {why}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getstate__(self) -> dict:
+        return {"first": self.first, "second": self.second}  # without the cached metadata
+
+    @property
+    def name(self) -> str:
+        return f"{self.first.name}+{self.second.name}"
+
+    @property
+    def split(self) -> str:
+        return f"{self.first.split}+{self.second.split}"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.first.class_names
+
+    @property
+    def wnids(self) -> tuple[str, ...] | None:
+        return self.first.wnids
+
+    @functools.cached_property
+    def metadata(self) -> pa.Table:
+        """All columns of both; where a source lacks one, its records have null there."""
+        return pa.concat_tables([self.first.metadata, self.second.metadata], promote_options="permissive")
+
+    def encoded_images(self, indices: Iterable[int]) -> list[bytes]:
+        indices, border = [int(i) for i in indices], len(self.first)
+        first = iter(self.first.encoded_images([i for i in indices if i < border]))
+        second = iter(self.second.encoded_images([i - border for i in indices if i >= border]))
+        return [next(first if i < border else second) for i in indices]

@@ -1,0 +1,83 @@
+"""Make LAIONet from a caption corpus in parquet parts, stage by stage; each goes on where it was stopped:
+
+    python -m cliptail_jax.curation.laion match      --input=laion400m --output=matched
+    python -m cliptail_jax.curation.laion similarity --input=matched --output=similar --clip=RUN
+    python -m cliptail_jax.curation.laion select     --input=similar --output=laionet --threshold=0.7
+    python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.parquet --output=matched.parquet --clip=RUN
+
+`match` and `select` also run on Beam: add its options, such as --runner=DirectRunner.
+"""
+
+import argparse
+import functools
+import os
+import sys
+from pathlib import Path
+
+from cliptail_jax.curation.laion.match import match
+from cliptail_jax.curation.laion.parts import run_stage
+from cliptail_jax.curation.laion.select import select
+from cliptail_jax.errors import UserError
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the stage that the command line names; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cliptail_jax.curation.laion",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stage", choices=["match", "similarity", "select", "retrieve"])
+    parser.add_argument("--input", required=True, help="a folder of parquet parts, or a glob")
+    parser.add_argument("--output", required=True, type=Path, help="a folder; for retrieve a parquet file")
+    parser.add_argument("--column", default="TEXT", help="the column of captions (default: TEXT)")
+    parser.add_argument("--nsfw", default="NSFW", help="the column of the NSFW tag (default: NSFW)")
+    parser.add_argument("--threshold", type=float, default=0.7, help="similarity to be above (default: 0.7)")
+    parser.add_argument("--clip", type=Path, help="work directory of the CLIP run whose text tower is used")
+    parser.add_argument("--queries", type=Path, help="parquet with the columns caption, wnid, label")
+    parser.add_argument("--neighbours", type=int, default=50, help="corpus rows kept for each query (default: 50)")
+    parser.add_argument(
+        "--processes", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    )
+    options, beam_options = parser.parse_known_args(arguments)
+    try:
+        run(options, beam_options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace, beam_options: list[str]) -> None:
+    if beam_options and options.stage in ("similarity", "retrieve"):
+        raise UserError(f"unknown argument {beam_options[0]}: {options.stage} runs on this machine's accelerators")
+    text = options.column
+    if options.stage == "match":
+        stage, columns = functools.partial(match, text=text), [text]
+    elif options.stage == "select":
+        stage = functools.partial(select, threshold=options.threshold, nsfw=options.nsfw)
+        columns = ["similarity", options.nsfw]
+    else:
+        return run_with_clip(options)
+    run_stage(stage, options.input, options.output, columns, options.processes, beam_options)
+
+
+def run_with_clip(options: argparse.Namespace) -> None:
+    """The stages that embed text."""
+    from cliptail_jax.curation.laion.retrieve import retrieve  # the others need no accelerator
+    from cliptail_jax.curation.laion.similarity import Similarity
+    from cliptail_jax.text_embedder import load_text_embedder
+
+    if not options.clip:
+        raise UserError(f"{options.stage} needs --clip, the work directory of a CLIP run")
+    embedder = load_text_embedder(options.clip)
+    if options.stage == "similarity":
+        stage = Similarity(embedder, options.column)
+        return run_stage(stage, options.input, options.output, [options.column, "label"])
+    if not options.queries:
+        raise UserError("retrieve needs --queries, a parquet with the columns caption, wnid and label")
+    retrieve(options.queries, options.input, options.column, embedder, options.output, options.neighbours)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,42 @@
+"""Stage 1: rows whose text names exactly one ImageNet class.
+
+Every ASCII punctuation mark of the text becomes a space, and a lemma of the class's synset matches where it stands
+between spaces or ends, its capitals unchanged: no 'ai' in 'paid', 'Great Dane' only with its capitals, and a lemma with a
+hyphen never. Lemmas of several classes are not looked for.
+"""
+
+import functools
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.curation.lemma_matcher import LemmaMatcher
+
+PUNCTUATION = r"[!-/:-@\[-`{-~]"
+
+
+@functools.cache
+def matcher() -> LemmaMatcher:
+    from cliptail_jax.concepts.wordnet import synset
+
+    lemmas = [
+        (name.replace("_", " "), label)
+        for label, wnid in enumerate(imagenet_wnids())
+        for name in dict.fromkeys(synset(wnid).lemma_names())
+    ]
+    times = Counter(lemma for lemma, _ in lemmas)
+    return LemmaMatcher({f" {lemma} ": [label] for lemma, label in lemmas if times[lemma] == 1}, whole_words=False)
+
+
+def match(table: pa.Table, text: str) -> pa.Table:
+    """The rows of the table whose `text` column names one class, with columns `wnid` and `label` of it."""
+    spaced = pc.replace_substring_regex(pc.fill_null(table[text], ""), PUNCTUATION, " ")
+    padded = pc.binary_join_element_wise("", spaced, "", " ")
+    rows, labels = matcher().matches(padded.to_pylist())
+    alone = np.bincount(rows, minlength=len(table))[rows] == 1
+    rows, labels = rows[alone], labels[alone]
+    wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
+    return table.take(pa.array(rows)).append_column("wnid", wnids).append_column("label", pa.array(labels))

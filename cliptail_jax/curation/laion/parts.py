@@ -1,0 +1,110 @@
+"""A stage of the curation: one parquet part in, one out, each whole or not there; on one machine or on Beam."""
+
+import concurrent.futures
+import glob
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from cliptail_jax.errors import UserError
+
+ROWS = 200_000  # held at a time
+
+Stage = Callable[[pa.Table], pa.Table]
+
+
+def find_parts(pattern: str) -> list[Path]:
+    """The parquet files that a path, a folder or a glob names, in order."""
+    paths = sorted(Path(pattern).glob("*.parquet")) if Path(pattern).is_dir() else map(Path, sorted(glob.glob(pattern)))
+    parts = [path for path in paths if path.is_file()]
+    if not parts:
+        raise UserError(f"no parquet file matches {pattern}")
+    return parts
+
+
+def tables(part: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The part's rows, so many at a time. Raises UserError that names a damaged part, or one that lacks a column."""
+    try:
+        file = pq.ParquetFile(part)
+        absent = [column for column in columns or () if column not in file.schema_arrow.names]
+        if absent:
+            raise UserError(f"{part} lacks the column '{absent[0]}'; it has {', '.join(file.schema_arrow.names)}")
+        for batch in file.iter_batches(ROWS):
+            yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{part} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def run_part(stage: Stage, part: Path, output: Path, columns: Sequence[str]) -> tuple[int, int]:
+    """Apply a stage to a part that `output` lacks; rows in and out, or 0, 0 where it is there."""
+    done = output / part.name
+    if done.exists():
+        return 0, 0
+    partial = output / f".{part.name}.{os.getpid()}.partial"
+    read = written = 0
+    writer = None
+    try:
+        for table in tables(part, columns):
+            result = stage(table)
+            writer = writer or pq.ParquetWriter(partial, result.schema)
+            writer.write_table(result)
+            read, written = read + len(table), written + len(result)
+        if writer:
+            writer.close()
+            partial.rename(done)
+    finally:
+        partial.unlink(missing_ok=True)
+    return read, written
+
+
+def run_stage(
+    stage: Stage,
+    pattern: str,
+    output: Path,
+    columns: Sequence[str],
+    processes: int = 1,
+    beam_options: Sequence[str] = (),
+) -> None:
+    """Apply a stage to every part that is not yet done: a part a process, or on Beam with options such as --runner=..."""
+    parts = find_parts(pattern)
+    output.mkdir(parents=True, exist_ok=True)
+    if beam_options:
+        return run_on_beam(stage, parts, output, columns, beam_options)
+    read = written = 0
+    if processes > 1:
+        workers = concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+    else:
+        workers = concurrent.futures.ThreadPoolExecutor(1)
+    with workers, tqdm(total=len(parts), unit=" parts", desc=output.name, disable=None) as progress:
+        jobs = [workers.submit(run_part, stage, part, output, columns) for part in parts]
+        for job in concurrent.futures.as_completed(jobs):
+            try:
+                rows = job.result()
+            except BaseException:
+                workers.shutdown(wait=False, cancel_futures=True)
+                raise
+            read, written = read + rows[0], written + rows[1]
+            progress.update()
+            progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
+    print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts")
+
+
+def run_on_beam(
+    stage: Stage, parts: Sequence[Path], output: Path, columns: Sequence[str], options: Sequence[str]
+) -> None:
+    """Every part on a worker of the runner, which must see the same files."""
+    try:
+        import apache_beam as beam
+    except ImportError:
+        raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'") from None
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
+        paths = pipeline | beam.Create([str(part) for part in parts]) | beam.Reshuffle()
+        paths | beam.Map(lambda path: run_part(stage, Path(path), output, columns))
+    print(f"{output}: {len(parts)} parts")

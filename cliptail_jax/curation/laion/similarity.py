@@ -1,0 +1,29 @@
+"""Stage 2: how close a row's text is to the definition of its class, as a CLIP text tower sees them."""
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.text_embedder import TextEmbedder
+
+
+def definition(wnid: str) -> str:
+    """'NAME which is DEFINITION', by WordNet's first lemma and gloss."""
+    from cliptail_jax.concepts.wordnet import synset
+
+    found = synset(wnid)
+    return f"{found.lemma_names()[0].replace('_', ' ')} which is {found.definition()}"
+
+
+class Similarity:
+    """The stage: it adds the column `similarity`, the cosine of text and definition, -1 to 1."""
+
+    def __init__(self, embedder: TextEmbedder, text: str):
+        self._embedder, self._text = embedder, text
+        self._definitions: Float[np.ndarray, "class dim"] = embedder([definition(wnid) for wnid in imagenet_wnids()])
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        texts = self._embedder(table[self._text].to_pylist())
+        definitions = self._definitions[table["label"].to_numpy()]
+        return table.append_column("similarity", pa.array(np.sum(texts * definitions, axis=-1).astype(np.float32)))

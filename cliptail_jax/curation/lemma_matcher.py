@@ -1,0 +1,62 @@
+"""Which classes' lemmas stand in texts: one pass for all lemmas (Aho and Corasick, 1975)."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import ahocorasick
+import numpy as np
+from jaxtyping import Bool, Int
+
+BLOCK = 20_000  # texts searched at a time
+
+
+class LemmaMatcher:
+    """Finds lemmas in texts."""
+
+    def __init__(self, classes_of: Mapping[str, Sequence[int]], whole_words: bool = True):
+        """`classes_of` has the ids of the classes of each lemma.
+
+        With `whole_words` a lemma counts only where no word character, as in Python's regular expressions, touches it.
+        """
+        self._whole_words = whole_words
+        lemmas = [lemma for lemma in classes_of if lemma]
+        self._automaton = ahocorasick.Automaton()
+        for i, lemma in enumerate(lemmas):
+            self._automaton.add_word(lemma, i)
+        self._automaton.make_automaton()
+        self._length = np.array([len(lemma) for lemma in lemmas])
+        sizes = [len(classes_of[lemma]) for lemma in lemmas]
+        self._first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._classes = np.array([c for lemma in lemmas for c in classes_of[lemma]], np.int64)
+
+    def matches(self, texts: Sequence[str]) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
+        """Pairs of text and class, each once, ordered by text and then by class."""
+        found = [self._in_block(texts[start : start + BLOCK], start) for start in range(0, len(texts), BLOCK)]
+        pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
+        return pairs[:, 0], pairs[:, 1]
+
+    def _in_block(self, texts: Sequence[str], start: int) -> Int[np.ndarray, "pair 2"]:
+        joined = "\n" + "\n".join(texts) + "\n"
+        hits = np.array(list(self._automaton.iter(joined)), np.int64).reshape(-1, 2)
+        last, lemma = hits[:, 0], hits[:, 1]
+        first = last - self._length[lemma] + 1
+        if self._whole_words:
+            is_word = word_characters()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
+            whole = ~is_word[first - 1] & ~is_word[last + 1]
+            first, lemma = first[whole], lemma[whole]
+
+        starts = 1 + np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts])])
+        row = np.searchsorted(starts, first, side="right") - 1
+        # A lemma of several classes is a pair with each of them.
+        sizes = self._first[lemma + 1] - self._first[lemma]
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        classes = self._classes[np.repeat(self._first[lemma], sizes) + within]
+        return np.unique(np.stack([np.repeat(row, sizes) + start, classes], axis=1), axis=0)
+
+
+@functools.cache
+def word_characters() -> Bool[np.ndarray, "codepoint"]:
+    """Which code points are word characters: letters, digits and the underscore."""
+    table = np.array([chr(c).isalnum() for c in range(0x110000)])
+    table[ord("_")] = True
+    return table

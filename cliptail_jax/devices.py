@@ -1,0 +1,23 @@
+"""What the devices can do at best."""
+
+import jax
+
+# Peak dense bfloat16 TFLOP/s by the start of JAX's device kind, the first that fits. Sources: the "TPU versions" pages of
+# cloud.google.com/tpu/docs (per chip), and NVIDIA's data sheets of A100, H100 and H200 (without sparsity).
+PEAK_TFLOPS = {
+    "TPU v4": 275,
+    "TPU v5 lite": 197,
+    "TPU v5e": 197,
+    "TPU v5": 459,
+    "TPU v6": 918,
+    "NVIDIA A100": 312,
+    "NVIDIA H100 PCIe": 756,
+    "NVIDIA H100": 989,
+    "NVIDIA H200": 989,
+}
+
+
+def peak_flops() -> float | None:
+    """Dense bfloat16 operations a second of one device, None where its kind is not known."""
+    kind = jax.devices()[0].device_kind
+    return next((1e12 * peak for start, peak in PEAK_TFLOPS.items() if kind.startswith(start)), None)

@@ -1,0 +1,80 @@
+"""Texts to unit-length features by the text tower of a trained CLIP."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int
+from ml_collections import ConfigDict
+
+from cliptail_jax import runs
+from cliptail_jax.checkpoints import restore_newest
+from cliptail_jax.configuration import base_config
+from cliptail_jax.errors import UserError
+from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.models.cosine import normalize
+from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.state import init_state
+from cliptail_jax.train import load_tokenizer, with_vocab_size
+
+SHORTEST = 8  # tokens
+
+
+class TextEmbedder:
+    """Embeds texts in batches of like length: most captions are far shorter than the context."""
+
+    def __init__(
+        self,
+        encode: Callable[[Int[Array, "batch length"]], Float[Array, "batch dim"]],
+        tokenizer: Tokenizer,
+        dim: int,
+        batch_size: int = 1024,
+    ):
+        self.dim = dim
+        self._tokenizer, self._batch_size = tokenizer, batch_size
+        self._encode = jax.jit(lambda tokens: normalize(encode(tokens)).astype(jnp.float32))
+
+    def __call__(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
+        """Unit-length features; a missing text is an empty one."""
+        tokens = self._tokenizer([text or "" for text in texts])
+        lengths = np.array([self._shape(length) for length in tokens.argmax(-1) + 1], np.int64)
+        features = np.zeros((len(texts), self.dim), np.float32)
+        for length in np.unique(lengths):
+            of_length = np.flatnonzero(lengths == length)
+            for start in range(0, len(of_length), self._batch_size):
+                rows = of_length[start : start + self._batch_size]
+                padded = np.resize(rows, self._batch_size)  # one compiled shape a length
+                features[rows] = np.asarray(self._encode(tokens[padded, :length]))[: len(rows)]
+        return features
+
+    def _shape(self, length: int) -> int:
+        """The power of two, or the whole context, that a text of so many tokens is cut to."""
+        return min(max(SHORTEST, 1 << (int(length) - 1).bit_length()), self._tokenizer.context_length)
+
+
+def load_text_embedder(workdir: Path) -> TextEmbedder:
+    """The text tower of the CLIP run in `workdir`, as its newest checkpoint has it."""
+    flat = runs.read_config(workdir)
+    if flat is None or flat["objective"] != "contrastive":
+        raise UserError(f"{workdir} holds no CLIP run")
+    config = as_config(flat)
+    tokenizer = load_tokenizer(config, workdir / "tokenizer.json")
+    config = with_vocab_size(config, tokenizer.vocab_size)
+    names, _ = read_frequency(workdir / "class_frequency.tsv")
+    mesh = make_mesh(base_config().mesh)
+    graphdef, state, shardings = init_state(config, make_optimizer(config, steps_per_epoch=1), mesh, len(names))
+    state = restore_newest(workdir / "checkpoints", state, shardings)
+    model = nnx.merge(graphdef, *state.parts())
+    return TextEmbedder(model.encode_text, tokenizer, config.model.image.output_dim)
+
+
+def as_config(flat: dict) -> ConfigDict:
+    """The config that a run's config.json holds."""
+    config = base_config()
+    config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+    return config

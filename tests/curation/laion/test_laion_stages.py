@@ -1,0 +1,233 @@
+"""The stages that make LAIONet, from the command line and against direct versions."""
+
+import re
+import string
+from collections import Counter
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.wordnet import synset
+from cliptail_jax.curation.laion import retrieve as retrieval
+from cliptail_jax.curation.laion.__main__ import main
+from cliptail_jax.curation.laion.match import match
+from cliptail_jax.curation.laion.select import select
+from cliptail_jax.curation.laion.similarity import Similarity, definition
+
+TEXTS = [
+    "a Great Dane, asleep",
+    "a great dane",
+    "paid",
+    "an ai(sloth)",
+    "ai",
+    "tench and goldfish",
+    "black-and-tan coonhound",
+    "crane",
+    None,
+    "tench? Tinca tinca!",
+    "“tench”",
+    "",
+]
+
+
+def direct_match(text):
+    """The rule, lemma by lemma."""
+    lemmas = [(n.replace("_", " "), c) for c, w in enumerate(imagenet_wnids()) for n in set(synset(w).lemma_names())]
+    times = Counter(lemma for lemma, _ in lemmas)
+    spaced = "".join(" " if c in string.punctuation else c for c in text)
+    found = {c for lemma, c in lemmas if times[lemma] == 1 and re.search(rf"(?:^| ){re.escape(lemma)}(?: |$)", spaced)}
+    return found.pop() if len(found) == 1 else None
+
+
+def test_match_is_the_rule():
+    table = match(pa.table({"URL": [f"u{i}" for i in range(len(TEXTS))], "TEXT": TEXTS}), "TEXT")
+    got = dict(zip(table["URL"].to_pylist(), table["label"].to_pylist()))
+    expected = {f"u{i}": label for i, text in enumerate(TEXTS) if (label := direct_match(text or "")) is not None}
+    assert got == expected
+    assert set(expected) == {"u0", "u3", "u4", "u9"}
+    assert table["wnid"].to_pylist() == [imagenet_wnids()[label] for label in table["label"].to_pylist()]
+
+
+def test_select_keeps_what_is_above_the_threshold_and_safe():
+    table = pa.table({
+        "similarity": [0.7, 0.71, 0.9, 0.9, 0.9, None],
+        "NSFW": ["UNLIKELY", "UNLIKELY", "UNSURE", None, "UNLIKELY", "UNLIKELY"],
+    })  # fmt: skip
+    assert select(table, 0.7, "NSFW")["similarity"].to_pylist() == [0.71, 0.9]
+
+
+class HashedWords:
+    """Stands in for a text tower: the mean of random vectors of its words, at unit length."""
+
+    dim = 16
+
+    def __call__(self, texts):
+        vectors = [
+            sum(
+                (np.random.default_rng(sum(word.encode())).normal(size=16) for word in (text or "").split()),
+                np.zeros(16),
+            )
+            for text in texts
+        ]
+        return np.array([v / max(np.linalg.norm(v), 1e-9) for v in vectors], np.float32)
+
+
+def test_similarity_is_the_cosine_of_text_and_definition():
+    assert definition("n01440764") == f"tench which is {synset('n01440764').definition()}"
+    embedder = HashedWords()
+    table = Similarity(embedder, "TEXT")(pa.table({"TEXT": ["a tench", definition("n01443537")], "label": [0, 1]}))
+    direct = embedder(["a tench"])[0] @ embedder([definition("n01440764")])[0]
+    np.testing.assert_allclose(table["similarity"].to_numpy(), [direct, 1.0], rtol=1e-5)
+
+
+def test_search_finds_the_best_rows_of_a_corpus_that_comes_in_blocks(monkeypatch):
+    monkeypatch.setattr(retrieval, "QUERIES", 7)
+    monkeypatch.setattr(retrieval, "BLOCK", 32)
+    rng = np.random.default_rng(0)
+    queries, corpus = rng.normal(size=(20, 8)).astype(np.float32), rng.normal(size=(130, 8)).astype(np.float32)
+    corpus[100] = corpus[3]  # a tie
+    search = retrieval.Search(queries, neighbours=10)
+    search.add(corpus[:50])
+    resumed = retrieval.Search(queries, neighbours=10)
+    resumed.load(search.state())
+    resumed.add(corpus[50:])
+    scores, rows = resumed.result()
+    direct = queries.astype(np.float64) @ corpus.T.astype(np.float64)
+    expected = np.argsort(-np.round(direct, 5), axis=1, kind="stable")[:, :10]
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_allclose(scores, np.take_along_axis(direct, expected, 1), rtol=1e-4)
+
+
+def test_a_corpus_smaller_than_the_neighbours_leaves_places_empty():
+    search = retrieval.Search(np.eye(2, dtype=np.float32), neighbours=5)
+    search.add(np.eye(2, dtype=np.float32))
+    _, rows = search.result()
+    assert rows.tolist() == [[0, 1, -1, -1, -1], [1, 0, -1, -1, -1]]
+
+
+def test_queries_choose_in_order_and_no_row_twice():
+    rows = np.array([[5, 3], [5, 3], [3, 5], [7, -1]])
+    assert retrieval.assign(rows).tolist() == [5, 3, -1, 7]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "laion"
+    folder.mkdir()
+    for number in range(3):
+        texts = [f"{text or ''} {number}" for text in TEXTS]
+        columns = {
+            "URL": [f"{number}/{i}" for i in range(len(texts))],
+            "TEXT": texts,
+            "NSFW": ["UNLIKELY"] * len(texts),
+        }
+        pq.write_table(pa.table(columns), folder / f"part-{number}.parquet")
+    return folder
+
+
+def test_a_stage_goes_on_with_the_parts_that_are_missing(corpus, tmp_path, capsys):
+    arguments = ["match", f"--input={corpus}", f"--output={tmp_path}/matched", "--processes=1"]
+    assert main(arguments) == 0
+    assert "12 of 36 rows kept, 3 parts" in capsys.readouterr().out
+    before = (tmp_path / "matched" / "part-0.parquet").stat().st_mtime_ns
+    (tmp_path / "matched" / "part-1.parquet").unlink()
+    assert main(arguments) == 0
+    assert "4 of 12 rows kept" in capsys.readouterr().out
+    assert (tmp_path / "matched" / "part-0.parquet").stat().st_mtime_ns == before
+    assert sorted(path.name for path in (tmp_path / "matched").iterdir()) == [f"part-{i}.parquet" for i in range(3)]
+
+
+def test_two_processes_make_the_same_parts(corpus, tmp_path):
+    for processes in (1, 2):
+        assert main(["match", f"--input={corpus}", f"--output={tmp_path}/{processes}", f"--processes={processes}"]) == 0
+    for number in range(3):
+        one, two = (pq.read_table(tmp_path / str(p) / f"part-{number}.parquet") for p in (1, 2))
+        assert one.equals(two)
+
+
+def test_beam_makes_the_same_parts(corpus, tmp_path):
+    pytest.importorskip("apache_beam")
+    assert main(["match", f"--input={corpus}", f"--output={tmp_path}/here", "--processes=1"]) == 0
+    assert main(["match", f"--input={corpus}", f"--output={tmp_path}/beam", "--runner=DirectRunner"]) == 0
+    for number in range(3):
+        here, beam = (pq.read_table(tmp_path / where / f"part-{number}.parquet") for where in ("here", "beam"))
+        assert here.equals(beam)
+
+
+def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp_path, capsys):
+    queries = {
+        "caption": ["a Great Dane, asleep 1", "tench and goldfish 2", "paid 0"],
+        "wnid": ["a", "b", "c"],
+        "label": [5, 6, 7],
+    }
+    pq.write_table(pa.table(queries), tmp_path / "queries.parquet")
+    output = tmp_path / "matched.parquet"
+    retrieval.retrieve(tmp_path / "queries.parquet", str(corpus), "TEXT", HashedWords(), output, neighbours=4)
+    table = pq.read_table(output).to_pylist()
+    assert {(row["URL"], row["label"], row["query"]) for row in table} == {("1/0", 5, 0), ("2/5", 6, 1), ("0/2", 7, 2)}
+    assert all(row["similarity"] == pytest.approx(1, abs=1e-5) for row in table)
+    assert not list(tmp_path.glob("*.npz"))
+    assert "3 of 3 captions have a row of their own" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["match", "--input=/nowhere", "--output=x"], "no parquet file matches /nowhere"),
+    (["match", "--input={corpus}", "--output={tmp}/x", "--column=text"], "lacks the column 'text'; it has URL, TEXT, NSFW"),
+    (["select", "--input={corpus}", "--output={tmp}/x"], "lacks the column 'similarity'"),
+    (["similarity", "--input={corpus}", "--output={tmp}/x"], "similarity needs --clip"),
+    (["similarity", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}"], "holds no CLIP run"),
+    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--what"], "unknown argument --what"),
+])  # fmt: skip
+def test_a_users_mistake_is_one_line(arguments, complaint, corpus, tmp_path, capsys):
+    arguments = [argument.format(corpus=corpus, tmp=tmp_path) for argument in arguments]
+    assert main([*arguments, "--processes=1"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and complaint in error and error.count("\n") == 1
+
+
+def test_a_damaged_part_is_named_and_leaves_nothing_half_written(corpus, tmp_path, capsys):
+    damaged = corpus / "part-1.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    assert main(["match", f"--input={corpus}", f"--output={tmp_path}/x", "--processes=1"]) == 2
+    assert "part-1.parquet is damaged" in capsys.readouterr().err
+    assert all(path.name.startswith("part-") for path in (tmp_path / "x").iterdir())
+
+
+@pytest.fixture(scope="module")
+def clip_run(tmp_path_factory, small_config):
+    from cliptail_jax.train import train
+    from configs import clip
+
+    config = small_config(clip)
+    config.total_epochs, config.model.text.context_length = 1, 12
+    workdir = tmp_path_factory.mktemp("clip")
+    train(config, workdir)
+    return workdir
+
+
+def test_a_runs_text_tower_embeds_texts_of_any_length_as_in_one_batch(clip_run):
+    from cliptail_jax.text_embedder import load_text_embedder
+
+    embedder = load_text_embedder(clip_run)
+    texts = ["a", "digit four", "greek small letter alpha and so on and on and on", None, "latin"]
+    features = embedder(texts)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.concatenate([embedder([text]) for text in texts]), features, atol=1e-5)
+    whole = jax.device_get(embedder._encode(embedder._tokenizer([text or "" for text in texts])))
+    np.testing.assert_allclose(features, whole, atol=1e-5)
+
+
+def test_stages_follow_one_another(clip_run, corpus, tmp_path):
+    steps = [
+        ["match", f"--input={corpus}", f"--output={tmp_path}/a"],
+        ["similarity", f"--input={tmp_path}/a", f"--output={tmp_path}/b", f"--clip={clip_run}"],
+        ["select", f"--input={tmp_path}/b", f"--output={tmp_path}/c", "--threshold=-1"],
+    ]
+    for step in steps:
+        assert main([*step, "--processes=1"]) == 0
+    table = pq.read_table(tmp_path / "c" / "part-0.parquet")
+    assert table.column_names == ["URL", "TEXT", "NSFW", "wnid", "label", "similarity"] and len(table) == 4

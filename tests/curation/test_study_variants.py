@@ -1,0 +1,272 @@
+"""The study's data factors as variants, over a source that exists only as metadata."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cliptail_jax.curation import variant as variants
+from cliptail_jax.curation.rows import record_paths
+from cliptail_jax.curation.selection import balance
+from cliptail_jax.errors import UserError
+from cliptail_jax.frequency_tables import write_frequency
+from tests.curation.zoo import EEL, LABELS, NAMES, make_source, variant_of
+
+FREQUENCY = np.bincount(LABELS, minlength=6)  # 80, 40, 40, 20, 0, 20
+DOG_WNIDS = ("n02109047", "n01440764", "n02085620", "n02084071", "n02121808", "n02119789")
+
+
+# Captions
+
+
+def test_records_without_own_words_go_even_where_a_template_would_speak():
+    variant = variant_of(captions={"words": ("tags",), "template": "a+cname"})
+    assert variant.dropped_without_caption == 50 and len(variant) == 150
+    assert variant.captions([0], 0) == ["a bee tag1"]
+
+
+def test_words_keep_the_order_of_the_config_and_lose_newlines_and_tabs():
+    source = make_source(title=["a\tb\nc  d"] * 200)
+    variant = variant_of(source, captions={"words": ("title", "tags")})
+    assert variant.captions([0, 4], 0) == ["a b c d", "a b c d"] or variant.captions([1], 0) == ["a b c d tag1"]
+    assert variant.captions([1], 0) == ["a b c d tag1"] and variant.captions([0], 0) == ["a b c d"]
+
+
+def test_synset_draws_a_lemma_once_a_record_by_the_seed():
+    source = make_source()
+    source.wnids = DOG_WNIDS
+    variant = variant_of(source, captions={"template": "a+cname", "synset": True})
+    great_dane_or_tench = {label: set() for label in (0, 1)}
+    texts = variant.captions(range(200), 0)
+    for text, label in zip(texts, variant.labels):
+        if label in great_dane_or_tench:
+            great_dane_or_tench[label].add(text)
+    assert great_dane_or_tench == {0: {"a great dane"}, 1: {"a tench", "a tinca tinca"}}
+    assert variant.captions(range(200), 5) == texts
+    assert variant_of(source, captions={"template": "a+cname", "synset": True}, seed=1).captions(range(200), 0) != texts
+    resampled = variant_of(source, captions={"template": "a+cname", "synset": True, "resample": True})
+    assert resampled.captions(range(200), 0) == texts != resampled.captions(range(200), 1)
+
+
+def test_synset_without_wordnet_ids_is_an_error():
+    with pytest.raises(UserError, match="the source's classes have no WordNet ids"):
+        variant_of(captions={"template": "cname", "synset": True})
+
+
+# Classes
+
+
+def test_classes_of_a_vocabulary_are_joined_by_name(tmp_path):
+    vocabulary = tmp_path / "some.json"
+    vocabulary.write_text('[{"name": "fox"}, {"name": "bee"}]')
+    variant = variant_of(classes={"vocabulary": str(vocabulary)})
+    assert variant.class_names == ("fox", "bee")
+    np.testing.assert_array_equal(variant.original_labels, np.array([5, 1])[variant.labels])
+
+
+# Scale
+
+
+@pytest.mark.parametrize("size", [{"n": 8}, {"fraction": 0.04}])
+def test_no_class_is_lost_where_all_are_to_be_kept(size):
+    plain = variant_of(**size)
+    assert np.sum(plain.class_frequency > 0) < 5  # seed 0 misses some
+    kept = variant_of(**size, keep_all_classes=True)
+    assert np.all(kept.class_frequency[FREQUENCY > 0] > 0)
+    missing = np.flatnonzero((plain.class_frequency == 0) & (FREQUENCY > 0))
+    firsts = [np.flatnonzero(LABELS == c)[0] for c in missing]
+    assert set(firsts) <= set(kept.records.tolist())
+    assert len(kept) == (8 if "n" in size else 8 + len(missing))
+    if "fraction" in size:
+        np.testing.assert_array_equal(kept.records, np.union1d(plain.records, firsts))
+
+
+def test_too_few_records_for_all_classes_is_an_error():
+    with pytest.raises(UserError, match="data.n=3 is too small to keep a record of each of 5 classes"):
+        variant_of(n=3, keep_all_classes=True)
+
+
+# Diversity
+
+
+def test_similar_records_are_kept_before_the_scale_is_imposed():
+    similarity = np.linspace(0, 0.995, 200)
+    source = make_source(similarity=pa.array(similarity, mask=np.arange(200) == 190))
+    assert variant_of(source, min_similarity=0.75).records.tolist() == [
+        i for i in range(200) if similarity[i] >= 0.75 and i != 190
+    ]
+    assert len(variant_of(source, min_similarity=0.75, n=20)) == 20
+    with pytest.raises(UserError, match="n=60 is larger than the 49 records"):
+        variant_of(source, min_similarity=0.75, n=60)
+    with pytest.raises(UserError, match="needs a source with 'similarity'; zoo has label, size, title, tags"):
+        variant_of(min_similarity=0.7)
+
+
+# The tail
+
+
+@pytest.mark.parametrize("classes, shots, frequency", [
+    (2, 0, [80, 40, 40, 0, 0, 0]),
+    (2, 1, [80, 40, 40, 1, 0, 1]),
+    (3, 25, [80, 25, 40, 20, 0, 20]),
+    (5, 3, [3, 3, 3, 3, 0, 3]),
+])  # fmt: skip
+def test_the_rarest_classes_are_cut_to_their_shots(classes, shots, frequency):
+    variant = variant_of(tail={"classes": classes, "shots": shots})
+    assert variant.class_frequency.tolist() == frequency
+    assert variant.class_frequency[EEL] == 0
+
+
+def test_more_shots_hold_the_fewer_ones():
+    one, five = (variant_of(tail={"classes": 3, "shots": shots}).records for shots in (1, 5))
+    assert set(one.tolist()) < set(five.tolist())
+
+
+def test_a_tail_longer_than_the_classes_with_records_is_an_error():
+    with pytest.raises(
+        UserError, match=r"data.tail.classes=6, but only 5 classes have a record \(1 have none, such as 'eel'\)"
+    ):
+        variant_of(tail={"classes": 6, "shots": 1})
+
+
+# Matched frequency
+
+
+@pytest.fixture
+def two_sources(monkeypatch):
+    """The zoo, and another one behind it that the config can name."""
+
+    def other(names=NAMES):
+        made = make_source(np.resize([3, 5, 4], 90), names, title=[f"other {i}" for i in range(90)])
+        made.name = "farm"
+        monkeypatch.setattr(variants, "open_source", lambda name, data_dir, split, names: made)
+        return made
+
+    return other
+
+
+def test_frequency_is_matched_and_filled_up_from_another_source(two_sources, tmp_path):
+    two_sources()
+    target = np.array([10, 0, 45, 25, 40, 20])
+    write_frequency(tmp_path / "b.tsv", NAMES, target)
+    alone = variant_of(match={"frequency": str(tmp_path / "b.tsv")})
+    assert alone.class_frequency.tolist() == [10, 0, 40, 20, 0, 20]
+    assert alone.notes == (f"50 records short of {tmp_path}/b.tsv in 3 classes, most of them in 'eel': 40 of 40",)
+    filled = variant_of(
+        match={"frequency": str(tmp_path / "b.tsv"), "fill": "farm:train"}, captions={"words": ("title",)}
+    )
+    assert filled.class_frequency.tolist() == [10, 0, 40, 25, 30, 20]
+    assert "15 records short" in filled.notes[0] and "in 2 classes" in filled.notes[0]
+    own = filled.records < 200
+    np.testing.assert_array_equal(filled.records[own], alone.records)
+    assert filled.captions([len(filled) - 1], 0)[0].startswith("other ")
+    assert set(filled.labels[~own].tolist()) == {3, 4}
+
+
+def test_sources_of_other_classes_do_not_fill_up(two_sources, tmp_path):
+    write_frequency(tmp_path / "b.tsv", NAMES, FREQUENCY)
+    match = {"frequency": str(tmp_path / "b.tsv"), "fill": "farm:train"}
+    two_sources(("ant", "bee", "cat", "dog", "eel", "yak"))
+    with pytest.raises(UserError, match="zoo and farm have different class lists: 'fox' is a class of one alone"):
+        variant_of(match=match)
+    two_sources(NAMES[::-1])
+    with pytest.raises(UserError, match="the same classes in another order"):
+        variant_of(match=match)
+
+
+# Class match
+
+
+def test_records_are_rows_of_each_class_that_their_words_name(tmp_path):
+    vocabulary = tmp_path / "v.json"
+    vocabulary.write_text(
+        '[{"name": "Great Dane", "synonyms": ["great dane", "dane"]}, {"name": "ai"}, {"name": "cat"}]'
+    )
+    texts = ["paid", "an AI and a great DANE", "cat,dane", "the Danes", "AI?", "concat"]
+    source = make_source([-1] * 6, (), title=texts, tags=[""] * 6)
+    match = {"vocabulary": str(vocabulary)}
+    every = variant_of(source, class_match=match, captions={"words": ("title",)})
+    assert every.class_names == ("Great Dane", "ai", "cat")
+    assert list(zip(every.records.tolist(), every.labels.tolist())) == [(1, 0), (1, 1), (2, 0), (2, 2), (4, 1)]
+    assert every.captions(range(5), 0) == [texts[1], texts[1], texts[2], texts[2], texts[4]]
+    alone = variant_of(source, class_match=match | {"unique": True}, captions={"words": ("title",)})
+    assert list(zip(alone.records.tolist(), alone.labels.tolist())) == [(4, 1)]
+    with pytest.raises(UserError, match="looks for classes in data.captions.words"):
+        variant_of(source, class_match=match)
+
+
+def test_imagenet_classes_are_matched_by_their_lemmas():
+    source = make_source([-1] * 3, (), title=["a Tinca tinca", "tench", "mako"], tags=[""] * 3)
+    variant = variant_of(source, class_match={"vocabulary": "imagenet1k"}, captions={"words": ("title",)})
+    assert variant.records.tolist() == [0, 1] and variant.labels.tolist() == [0, 0]
+    assert len(variant.class_names) == 1000
+
+
+# Balance
+
+
+def test_balance_keeps_a_row_if_one_of_its_entries_coins_says_so():
+    """10,000 rows with entry 0, every tenth also with entry 1; a cap of 1,000: about 10 % of those without entry 1."""
+    rows = np.concatenate([np.arange(10000), np.arange(0, 10000, 10), [10001]])
+    entries = np.concatenate([np.zeros(10000, int), np.ones(1000, int), [2]])
+    kept = balance(rows, entries, cap=1000, num_entries=3, seed=0)
+    assert set(range(0, 10000, 10)) | {10001} <= set(kept.tolist())
+    assert 800 < np.sum(kept % 10 != 0) < 1000
+    np.testing.assert_array_equal(kept, balance(rows, entries, cap=1000, num_entries=3, seed=0))
+    assert set(kept.tolist()) != set(balance(rows, entries, cap=1000, num_entries=3, seed=1).tolist())
+
+
+def test_balanced_variant_reports_the_frequencies_before_and_after():
+    title = [f"a {NAMES[label]}" if i else "nothing" for i, label in enumerate(LABELS)]
+    variant = variant_of(make_source(title=title), balance={"cap": 30}, captions={"words": ("title",)})
+    frequency = variant.class_frequency
+    assert frequency[3] == frequency[5] == 20  # below the cap
+    assert np.all(frequency[:3] < [60, 40, 40]) and np.all(frequency[:3] > 15)
+    assert 0 not in variant.records  # it carries no entry
+    (note,) = variant.notes
+    assert f"'ant' 79 -> {frequency[0]}" in note and f"200 records become {len(variant)}" in note
+    with pytest.raises(UserError, match="looks for entries in data.captions.words"):
+        variant_of(balance={"cap": 30})
+
+
+# Tables
+
+
+def test_a_table_is_a_variant(tmp_path):
+    source = make_source(filename=[f"n01/img_{i}.JPEG" for i in range(200)])
+    table = tmp_path / "t.tsv"
+    table.write_text(
+        'filepath\tlabel\tcaption\n/far/img_7.JPEG\t5\tsome "words\n/img_2.JPEG\t0\tothers\nimg_7.JPEG\t1\tagain\n'
+    )
+    variant = variant_of(source, table=str(table))
+    assert variant.records.tolist() == [2, 7, 7] and variant.labels.tolist() == [0, 5, 1]
+    assert variant.captions(range(3), 0) == ["others", 'some "words', "again"]
+    table.write_text("filepath\ttitle\nimg_3.JPEG\tx y\n")
+    assert variant_of(source, table=str(table)).captions([0], 0) == ["x y"]
+    assert variant_of(source, table=str(table)).labels.tolist() == [LABELS[3]]
+    table.write_text("filepath\tlabel\nimg_3.JPEG\tfox\n")
+    assert variant_of(source, table=str(table)).labels.tolist() == [5]
+
+
+def test_records_without_file_names_are_called_by_number(tmp_path):
+    source = make_source()
+    paths = record_paths(source, np.array([3, 199]))
+    assert paths == ["zoo/train/3", "zoo/train/199"]
+    (tmp_path / "t.tsv").write_text("filepath\n" + "\n".join(paths) + "\n")
+    assert variant_of(source, table=str(tmp_path / "t.tsv")).records.tolist() == [3, 199]
+
+
+@pytest.mark.parametrize(
+    "content, complaint",
+    [
+        ("path\tlabel\nx\t1\n", "has no column 'filepath'; it has path, label"),
+        ("filepath\tlabel\nzoo/train/3\t6\n", "labels beyond the 6 classes"),
+        ("filepath\tlabel\nzoo/train/3\tgnu\n", "has the label 'gnu', which is no class of the source"),
+        ("filepath\nzoo/train/200\nimg.JPEG\n", "names 'zoo/train/200' and 1 more that zoo lacks"),
+        (None, "cannot read"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_an_error(content, complaint, tmp_path):
+    if content is not None:
+        (tmp_path / "t.tsv").write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        variant_of(table=str(tmp_path / "t.tsv"))
