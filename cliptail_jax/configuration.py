@@ -36,7 +36,7 @@ def base_config() -> ConfigDict:
                 name="glyphs",
                 data_dir="",  # '' = $TFDS_DATA_DIR or ~/tensorflow_datasets
                 split="train",
-                class_names="",  # a vocabulary file; '' = the builder's names
+                class_names="",  # a built-in vocabulary or a file; '' = the builder's, or CLIP's for ImageNet's ids
                 seed=0,  # which records, classes and captions a variant draws
                 table="",  # a TSV of filepath, label, caption: these records, with these labels and words
                 class_match=dict(vocabulary="", unique=False),  # label records by the classes that their words name

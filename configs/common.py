@@ -5,6 +5,12 @@ from ml_collections import ConfigDict
 from cliptail_jax.configuration import base_config
 from cliptail_jax.errors import UserError
 
+
+def named_classes(source: str, words: tuple[str, ...]) -> dict:
+    """The records of an image–text source whose words name ImageNet's classes."""
+    return dict(name=source, captions=dict(words=words), class_match=dict(vocabulary="imagenet1k", unique=False))
+
+
 LONG_TAILED = dict(name="exponential", ratio=100.0, exponent=1.0)
 
 # Fields of config.data, and the sets to evaluate on.
@@ -14,9 +20,9 @@ PRESETS = {
     "cifar100": (dict(name="cifar100"), ("cifar100:test",)),
     "cifar100_lt": (dict(name="cifar100", profile=LONG_TAILED), ("cifar100:test",)),
     "imagenet_captions": (dict(name="imagenet_captions"), ("imagenet2012:validation",)),
-    "laionet": (dict(name="laionet"), ("imagenet2012:validation",)),
-    "yfcc15m_cls": (dict(name="yfcc15m_cls"), ("imagenet2012:validation",)),
-    "cc12m_cls": (dict(name="cc12m_cls"), ("imagenet2012:validation",)),
+    "laionet": (dict(name="laionet", min_similarity=0.7, keep_all_classes=True), ("imagenet2012:validation",)),
+    "yfcc15m_cls": (named_classes("image_text/yfcc15m", ("title", "description")), ("imagenet2012:validation",)),
+    "cc12m_cls": (named_classes("image_text/cc12m", ("caption",)), ("imagenet2012:validation",)),
     "imagenet2012": (dict(name="imagenet2012"), ("imagenet2012:validation",)),
 }
 SMALL = ("glyphs", "glyphs_lt", "cifar100", "cifar100_lt")

@@ -10,8 +10,6 @@ from jaxtyping import Bool, Int
 from cliptail_jax.concepts.splitting import Words
 from cliptail_jax.concepts.words import CONTRACTIONS, forms_of, lemma
 
-NONE = -1
-
 
 class Occurrences:
     """Which lemma, by number, occurs in which caption of a batch, however often.
@@ -30,18 +28,19 @@ class Occurrences:
         num_captions: int,
     ):
         """Takes the lemma of each word and its caption. It is quickest if the captions are in order."""
+        self._step = key_step(num_lemmas, num_captions)
         # NumPy is fastest at stable sorting of 16-bit numbers, and then of what is nearly sorted.
         by_lemma = np.argsort(lemmas.astype(np.min_scalar_type(num_lemmas)), kind="stable")
-        keys = np.sort(lemmas[by_lemma] * num_captions + captions[by_lemma], kind="stable")
-        self._keys, self._num_captions = keys[is_new(keys)], num_captions
-        self.lemmas, self.captions = split_keys(self._keys, num_captions)
+        self._keys = distinct((lemmas * self._step + captions)[by_lemma])
+        self.lemmas, self.captions = split_keys(self._keys, self._step)
         self.frequency = np.bincount(self.lemmas, minlength=num_lemmas)
         self.first = np.cumsum(self.frequency) - self.frequency
 
     def include(self, lemmas: Int[np.ndarray, "some"], captions: Int[np.ndarray, "some"]) -> Bool[np.ndarray, "some"]:
         """Whether lemma i occurs in caption i."""
-        keys = lemmas * self._num_captions + captions
-        return np.append(self._keys, NONE)[np.searchsorted(self._keys, keys)] == keys
+        keys = lemmas * self._step + captions
+        no_key = self._keys.dtype.type(-1)  # comes after the last one
+        return np.append(self._keys, no_key)[np.searchsorted(self._keys, keys)] == keys
 
 
 class Lexicon:
@@ -55,8 +54,8 @@ class Lexicon:
                 of_form[contraction] = known
         forms = sorted(of_form, key=lambda form: len(of_form[form]))  # those of two words last
         self._forms = pa.array(forms, pa.string())
-        self._lemma = np.array([of_form[form][0] for form in forms], np.int64)
-        self._second_lemma = np.array([of_form[form][1] for form in forms if len(of_form[form]) == 2], np.int64)
+        self._lemma = np.array([of_form[form][0] for form in forms], np.int32)
+        self._second_lemma = np.array([of_form[form][1] for form in forms if len(of_form[form]) == 2], np.int32)
 
     def occurrences(self, words: Words) -> Occurrences:
         found = pc.index_in(words.words, self._forms)
@@ -70,16 +69,21 @@ class Lexicon:
         return Occurrences(lemmas, captions, len(self.numbers), words.num_captions)
 
 
-def is_new(keys: Int[np.ndarray, "key"]) -> Bool[np.ndarray, "key"]:
-    """Which of the sorted keys differ from the one before."""
+def key_step(num_things: int, num_captions: int) -> np.integer:
+    """What to multiply a thing with, so that adding a caption makes a key for the pair; in four bytes if they suffice."""
+    step = max(num_captions, 1)
+    return np.int32(step) if num_things * step < 2**31 else np.int64(step)
+
+
+def split_keys(keys: Int[np.ndarray, "key"], step: np.integer) -> tuple[Int[np.ndarray, "key"], Int[np.ndarray, "key"]]:
+    """The thing and the caption of each key."""
+    things = keys // step
+    return things, keys - things * step
+
+
+def distinct(keys: Int[np.ndarray, "key"]) -> Int[np.ndarray, "distinct"]:
+    """Nearly sorted keys: sorted, each once."""
+    keys = np.sort(keys, kind="stable")
     new = np.ones(len(keys), bool)
     np.not_equal(keys[1:], keys[:-1], out=new[1:])
-    return new
-
-
-def split_keys(
-    keys: Int[np.ndarray, "key"], num_captions: int
-) -> tuple[Int[np.ndarray, "key"], Int[np.ndarray, "key"]]:
-    """The thing and the caption of each key, which is thing * num_captions + caption."""
-    things = keys // max(num_captions, 1)
-    return things, keys - things * num_captions
+    return keys[new]

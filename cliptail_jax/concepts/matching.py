@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.lexicon import Lexicon, Occurrences, is_new, split_keys
+from cliptail_jax.concepts.lexicon import Lexicon, Occurrences, distinct, key_step, split_keys
 from cliptail_jax.concepts.splitting import Words
 
 
@@ -14,7 +14,7 @@ class LemmaSets:
 
     def __init__(self, sets: Iterable[Iterable[int]]):
         sets = [sorted(lemmas) for lemmas in sets]
-        self.lemmas = np.array([lemma for lemmas in sets for lemma in lemmas], np.int64)
+        self.lemmas = np.array([lemma for lemmas in sets for lemma in lemmas], np.int32)
         self.size = np.array([len(lemmas) for lemmas in sets], np.int64)
         self.first = np.cumsum(self.size) - self.size
 
@@ -31,15 +31,16 @@ class ConceptIndex:
         self._lexicon = Lexicon(sorted(set().union(*(phrase for group in phrases for phrase in group), *excluded)))
         number = self._lexicon.numbers.__getitem__
         self._phrases = LemmaSets(map(number, phrase) for group in phrases for phrase in group)
-        self._concept_of_phrase = np.array([concept for concept, group in enumerate(phrases) for _ in group])
+        self._concept_of_phrase = np.repeat(np.arange(len(phrases), dtype=np.int32), [len(group) for group in phrases])
+        self._num_concepts = len(phrases)
         self._excluded = LemmaSets(map(number, lemmas) for lemmas in excluded)
 
     def matches(self, words: Words) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
         """Concepts and the captions that carry them: ascending by concept, then by caption, each pair once."""
         occurrences = self._lexicon.occurrences(words)
         phrases, captions = self._phrase_matches(occurrences)
-        keys = np.sort(self._concept_of_phrase[phrases] * words.num_captions + captions, kind="stable")
-        concepts, captions = split_keys(keys[is_new(keys)], words.num_captions)
+        step = key_step(self._num_concepts, words.num_captions)
+        concepts, captions = split_keys(distinct(self._concept_of_phrase[phrases] * step + captions), step)
 
         match, lemmas = self._excluded.members(concepts)
         carried = np.ones(len(concepts), bool)

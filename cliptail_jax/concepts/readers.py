@@ -22,7 +22,7 @@ from jaxtyping import Int
 from cliptail_jax.concepts.batches import arrow_chunks, is_text
 
 CHUNK_BYTES = 1 << 22
-PARQUET_ROWS = 1 << 15
+PARQUET_ROWS = 1 << 16
 FIRST_LINES = 100  # of JSON lines: their keys are the columns
 
 # What pandas, with which the study read its tables, takes for a missing value.

@@ -52,7 +52,7 @@ def split_captions(captions: pa.LargeBinaryArray) -> Words:
     np.cumsum(lengths, out=word_offsets[1:])
     words = pa.StringArray.from_buffers(len(starts), pa.py_buffer(word_offsets), pa.py_buffer(letters))
     words_per_caption = np.diff(np.searchsorted(starts, offsets))
-    return Words(words, np.repeat(np.arange(len(captions)), words_per_caption), len(captions))
+    return Words(words, np.repeat(np.arange(len(captions), dtype=np.int32), words_per_caption), len(captions))
 
 
 def offsets_and_text(captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, "caption+1"], bytes]:

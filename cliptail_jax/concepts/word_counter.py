@@ -36,7 +36,7 @@ class WordCounter:
         codes = occurring.indices.to_numpy()
         more = np.flatnonzero((second >= 0)[codes])
         occurrences = Occurrences(
-            np.append(first[codes], second[codes[more]]).astype(np.int64),
+            np.append(first[codes], second[codes[more]]),
             np.append(words.captions, words.captions[more]),
             len(lemmas.dictionary),
             words.num_captions,

@@ -24,8 +24,8 @@ class Birdsnap(StreamingBuilder):
 
     VERSION = "1.0.0"
     OPTIONS = {
-        "raw": f"the extracted folder of birdsnap.tgz ({', '.join(FILES)}), with the downloaded images in download/images/ "
-        "or images/"
+        "raw": f"the extracted folder of birdsnap.tgz ({', '.join(FILES)}), with the downloaded images in "
+        "download/images/ or images/"
     }
 
     def _info(self) -> tfds.core.DatasetInfo:

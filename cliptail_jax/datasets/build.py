@@ -59,7 +59,7 @@ def how_to_prepare(name: str, root: pathlib.Path) -> str:
 
 
 def full_name(name: str) -> str:
-    """The name of a data set of the project with its config, if it has configs: 'fgvc_aircraft' as 'fgvc_aircraft/variant'.
+    """The name of a data set of the project with its config if it has any: 'fgvc_aircraft' as 'fgvc_aircraft/variant'.
 
     Raises:
         UserError: the project has no such data set or config.

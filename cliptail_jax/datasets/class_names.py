@@ -22,7 +22,7 @@ def choose_class_names(labels: Sequence[str], vocabulary: str) -> tuple[str, ...
 
     Args:
         labels: the builder's names of the labels.
-        vocabulary: a built-in vocabulary or a file of one, whose classes are in label order; '' for the builder's names,
+        vocabulary: a built-in vocabulary or a file of one, its classes in label order; '' for the builder's names,
             cleaned, or for CLIP's names where those are ids of ImageNet-1k, whichever of them and in whatever order.
 
     Raises:

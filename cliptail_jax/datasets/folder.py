@@ -25,7 +25,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def prepared_versions(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The prepared version folders right below `folder`, oldest first. TFDS renames a folder to its version when done."""
+    """The prepared version folders right below `folder`, oldest first. TFDS names a folder by its version when done."""
     versions = [info.parent for info in folder.glob("*/dataset_info.json") if VERSION.fullmatch(info.parent.name)]
     return sorted(versions, key=lambda version: [int(number) for number in version.name.split(".")])
 
@@ -55,7 +55,8 @@ def require_prepared(name: str, data_dir: str, how_to_prepare: Callable[[str, pa
     if folder is None:
         there = ", ".join(prepared_names(root)) or "no data set"
         raise UserError(
-            f"data set {name!r} is not prepared below {root} (there: {there}); prepare it by {how_to_prepare(name, root)}"
+            f"data set {name!r} is not prepared below {root} (there: {there}); "
+            f"prepare it by {how_to_prepare(name, root)}"
         )
     file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
     if file_format != "array_record":

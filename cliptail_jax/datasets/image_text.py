@@ -24,9 +24,9 @@ class ImageText(StreamingBuilder):
         "raw": "a folder of shards (*.tar), one shard, or a table of paths and captions (.tsv, .csv, .jsonl, .parquet)",
         "images": "the folder that the table's paths start from (default: the table's)",
         "path_column": "the table's column of image paths (default: filepath)",
-        "caption_columns": "the columns of texts, or the fields of the samples' .json, as A,B,...; each becomes a field "
+        "caption_columns": "the columns of texts, or fields of the samples' .json, as A,B,...; each becomes a field "
         "of its name (default: caption, which is also a sample's .txt)",
-        "label_column": "the column or field of labels: numbers, or names of the classes (default: there are no labels)",
+        "label_column": "the column or field of labels: numbers, or names of the classes (default: there are none)",
         "classes": "the vocabulary of the labels, built-in or a file; label_column needs it",
     }
 

@@ -26,10 +26,11 @@ class Laionet(StreamingBuilder):
     """LAION images with their texts, classes of ImageNet, and similarities of text and class definition."""
 
     VERSION = "1.0.0"
+    ANY_CONFIG = True  # for a second set beside it, such as laionet/retrieved
     OPTIONS = {
         "raw": "a folder of img2dataset's shards (NNNNN.tar, and NNNNN.parquet beside them)",
-        "table": "the curated parquet, a file or a folder, for what the shards don't tell of wnid, similarity and NSFW; "
-        "it is joined by URL and TEXT",
+        "table": "the curated parquet, a file or a folder, which then tells wnid, similarity and NSFW; it is joined by "
+        "URL and TEXT",
         "similarity_column": "the column of the similarity of text and class definition (default: similarity)",
     }
 
@@ -90,8 +91,8 @@ class Laionet(StreamingBuilder):
         for column in ("wnid", similarity):
             if fields.get(column) is None:
                 raise UserError(
-                    f"{shard.path}: sample {sample.key} has no {column!r}; --table=PARQUET names the curated table that "
-                    "has it, or img2dataset keeps it with --save_additional_columns"
+                    f"{shard.path}: sample {sample.key} has no {column!r}; --table=PARQUET names the curated table "
+                    "that has it, or img2dataset keeps it with --save_additional_columns"
                 )
         if fields["wnid"] not in LABELS:
             raise UserError(

@@ -1,7 +1,7 @@
 """The fields of a split's records other than the image, as a table that is kept beside the shards.
 
-The file `metadata-SPLIT.parquet` has a row a record, in record order, and says which shards it is of: the key `shards` of
-its schema's metadata is a fingerprint of them, `skipped` (JSON) counts what the builder left out, by reason, and its
+The file `metadata-SPLIT.parquet` has a row a record, in record order, and says which shards it is of: the key `shards`
+of its schema's metadata is a fingerprint of them, `skipped` (JSON) counts what the builder left out, by reason, and its
 column `record` is each row's place in the split.
 """
 
@@ -42,7 +42,7 @@ def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
 
 
 def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
-    """A row a record, in record order, with every scalar number and text, and 'superclass' where there is 'coarse_label'.
+    """A row a record, in record order, with every scalar number and text, and 'superclass' beside a 'coarse_label'.
 
     'label' is -1 in a set without labels. The table is read from beside the shards, or else, where there is none or one
     from before tables said which shards they are of, scanned from the records and saved there; in a read-only folder it

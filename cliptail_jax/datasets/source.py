@@ -63,8 +63,8 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
     where the builder has ids of ImageNet.
 
     Raises:
-        UserError: the set is missing, incomplete or in another file format, it lacks the split or images, its labels are
-            of another kind than classes, or the class names don't fit it.
+        UserError: the set is missing, incomplete or in another file format, it lacks the split or images, its labels
+            are of another kind than classes, or the class names don't fit it.
     """
     folder = build(name, data_dir) if builds_itself(name) else require_prepared(name, data_dir, how_to_prepare)
     info = tfds.builder_from_directory(folder).info

@@ -23,8 +23,9 @@ SHARD_BYTES = 1 << 30
 class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     """A builder of raw data on disk, which writes records in the order in which they are generated.
 
-    TFDS's own writer first sorts a split: up to 1 GB of it in memory, and more only with TensorFlow, in temporary files.
-    Here a shard is written after the other, and beside them the metadata table; TFDS renames the folder when all is done.
+    TFDS's own writer first sorts a split: up to 1 GB of it in memory, and more in temporary files, for which it needs
+    TensorFlow. Here a shard is written after the other, and beside them the metadata table; TFDS renames the folder
+    when all is done.
 
     `OPTIONS` says what the constructor takes beyond TFDS's arguments, as the command line explains it.
     """
@@ -67,7 +68,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
 
 class Shards:
-    """ArrayRecord files that are filled one after the other; they get their names when it is known how many there are."""
+    """ArrayRecord files, filled one after the other; they get their names when it is known how many there are."""
 
     def __init__(self, folder: pathlib.Path, split: str):
         self.folder, self.split = folder, split
@@ -105,7 +106,7 @@ class Shards:
 
 
 def decodes(image: bytes) -> bool:
-    """Whether Pillow reads the image to its end. A JPEG is decoded at an eighth of its size, which meets the same faults."""
+    """Whether Pillow reads the image to its end. A JPEG is decoded at an eighth of its size, with the same faults."""
     try:
         with Image.open(io.BytesIO(image)) as opened:
             opened.draft("RGB", (1, 1))

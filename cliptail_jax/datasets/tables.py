@@ -1,4 +1,4 @@
-"""Rows of a table on disk, one at a time: parquet, TSV or CSV with a header, JSON lines, each of the texts also gzipped."""
+"""Rows of a table on disk, one at a time: parquet, or TSV, CSV (with a header) and JSON lines, each also gzipped."""
 
 import csv
 import gzip

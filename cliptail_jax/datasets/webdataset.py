@@ -1,4 +1,4 @@
-"""Shards of image–text data as img2dataset writes them: tar files in WebDataset's form, each with a parquet beside it."""
+"""Shards of image–text data as img2dataset writes them: archives in WebDataset's form, and a parquet beside each."""
 
 import dataclasses
 import functools

@@ -65,6 +65,15 @@ def test_records_are_the_shards_samples_in_order_with_what_img2dataset_kept(tmp_
     assert source.wnids == imagenet_wnids() and source.class_names[1] == "goldfish"
 
 
+def test_a_second_set_has_a_name_of_its_own(tmp_path, raw):
+    write_shard(raw / "00000.tar", [pair(1), pair(2)])
+    write_shard(raw / "00001.tar", [pair(3)])
+    build("laionet", str(tmp_path), raw=str(raw))
+    build("laionet/retrieved", str(tmp_path), raw=str(raw / "00001.tar"))
+    assert len(rows_of(tmp_path)) == 3
+    assert len(open_source("laionet/retrieved", str(tmp_path), "train")) == 1
+
+
 def test_failed_downloads_and_broken_images_are_skipped_and_counted(tmp_path, raw, capsys):
     rows = [pair(1, image=False), pair(2), pair(3, image=False), pair(4)]
     rows[3]["image"] = rows[3]["image"][:-50]

@@ -157,7 +157,7 @@ def test_raw_data_that_are_not_named_or_not_there_are_an_error_in_one_line(tmp_p
             f"there is no {tmp_path}/nowhere; --raw names the extracted folder",
         ),
         (["glyphs", f"--raw={tmp_path}"], "data set 'glyphs' takes no options, and not --raw"),
-        (["laionet/half", f"--raw={tmp_path}"], "data set 'laionet' has no config 'half'; it has none"),
+        (["birdsnap/half", f"--raw={tmp_path}"], "data set 'birdsnap' has no config 'half'; it has none"),
         (["image_text/../x", f"--raw={tmp_path}"], "data set 'image_text' has no config '../x'"),
     ):
         assert main([*arguments, f"--data_dir={tmp_path}/tfds"]) == 2

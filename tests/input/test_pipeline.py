@@ -32,7 +32,7 @@ ALL = slice(None)
 class Pictures:
     """A source in memory."""
 
-    name, split, class_names = "pictures", "train", ("ant", "bee", "cat")
+    name, split, class_names, wnids = "pictures", "train", ("ant", "bee", "cat"), None
 
     def __init__(self, encoded):
         self._encoded = encoded
