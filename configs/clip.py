@@ -2,7 +2,8 @@
 
     python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
 
-Captions are the class name by default; `--config.data.captions.template=openai80` draws one of 80 templates per record,
+Captions are the class name by default, and the raw captions of LAIONet, YFCC15M-Cls and CC12M-Cls;
+`--config.data.captions.template=openai80` draws one of 80 templates per record,
 and on glyphs `--config.data.captions.words="('description',)"` adds each image's own words.
 """
 
@@ -12,7 +13,8 @@ from configs import common
 def get_config(arg: str = ""):
     config, preset = common.start(arg, batch_size=1024)
     config.objective = "contrastive"
-    config.data.captions.template = "cname"
+    if not config.data.captions.words:
+        config.data.captions.template = "cname"
     config.data.drop_last = True
     config.optimizer.update(
         dict(name="adamw", learning_rate=1e-3, weight_decay=0.2, schedule="cosine_steps", warmup_steps=500)

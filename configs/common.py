@@ -20,7 +20,10 @@ PRESETS = {
     "cifar100": (dict(name="cifar100"), ("cifar100:test",)),
     "cifar100_lt": (dict(name="cifar100", profile=LONG_TAILED), ("cifar100:test",)),
     "imagenet_captions": (dict(name="imagenet_captions"), ("imagenet2012:validation",)),
-    "laionet": (dict(name="laionet", min_similarity=0.7, keep_all_classes=True), ("imagenet2012:validation",)),
+    "laionet": (
+        dict(name="laionet", captions=dict(words=("text",)), min_similarity=0.7, keep_all_classes=True),
+        ("imagenet2012:validation",),
+    ),
     "yfcc15m_cls": (named_classes("image_text/yfcc15m", ("title", "description")), ("imagenet2012:validation",)),
     "cc12m_cls": (named_classes("image_text/cc12m", ("caption",)), ("imagenet2012:validation",)),
     "imagenet2012": (dict(name="imagenet2012"), ("imagenet2012:validation",)),
