@@ -21,7 +21,7 @@ def get_config(arg: str = ""):
     )
     if preset in common.SMALL:
         common.small_images(config, preset)
-        config.optimizer.warmup_steps = 100
+        config.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 100})
         return config
     # The study's recipe: RN50, batch 1024, batch norm over all of it.
     config.total_epochs = 32

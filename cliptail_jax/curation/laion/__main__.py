@@ -5,7 +5,7 @@
     python -m cliptail_jax.curation.laion select     --input=similar --output=laionet --threshold=0.7
     python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.parquet --output=matched.parquet --clip=RUN
 
-`match` and `select` also run on Beam: add its options, such as --runner=DirectRunner.
+The first three also run on Beam, whose workers must see the files: add its options, such as --runner=DirectRunner.
 """
 
 import argparse
@@ -49,33 +49,34 @@ def main(arguments: list[str]) -> int:
 
 
 def run(options: argparse.Namespace, beam_options: list[str]) -> None:
-    if beam_options and options.stage in ("similarity", "retrieve"):
-        raise UserError(f"unknown argument {beam_options[0]}: {options.stage} runs on this machine's accelerators")
     text = options.column
+    if options.stage in ("similarity", "retrieve") and not options.clip:
+        raise UserError(f"{options.stage} needs --clip, the work directory of a CLIP run")
+    if options.stage == "retrieve":
+        return run_retrieval(options, beam_options)
+    processes = options.processes
     if options.stage == "match":
         stage, columns = functools.partial(match, text=text), [text]
     elif options.stage == "select":
         stage = functools.partial(select, threshold=options.threshold, nsfw=options.nsfw)
         columns = ["similarity", options.nsfw]
     else:
-        return run_with_clip(options)
-    run_stage(stage, options.input, options.output, columns, options.processes, beam_options)
+        from cliptail_jax.curation.laion.similarity import similarity  # the others need no accelerator
+
+        stage, columns = functools.partial(similarity, clip=options.clip, text=text), [text, "label"]
+        processes = 1  # that has all the devices
+    run_stage(stage, options.input, options.output, columns, processes, beam_options)
 
 
-def run_with_clip(options: argparse.Namespace) -> None:
-    """The stages that embed text."""
-    from cliptail_jax.curation.laion.retrieve import retrieve  # the others need no accelerator
-    from cliptail_jax.curation.laion.similarity import Similarity
+def run_retrieval(options: argparse.Namespace, beam_options: list[str]) -> None:
+    from cliptail_jax.curation.laion.retrieve import retrieve
     from cliptail_jax.text_embedder import load_text_embedder
 
-    if not options.clip:
-        raise UserError(f"{options.stage} needs --clip, the work directory of a CLIP run")
-    embedder = load_text_embedder(options.clip)
-    if options.stage == "similarity":
-        stage = Similarity(embedder, options.column)
-        return run_stage(stage, options.input, options.output, [options.column, "label"])
+    if beam_options:
+        raise UserError(f"unknown argument {beam_options[0]}: retrieve runs on this machine's devices")
     if not options.queries:
         raise UserError("retrieve needs --queries, a parquet with the columns caption, wnid and label")
+    embedder = load_text_embedder(options.clip)
     retrieve(options.queries, options.input, options.column, embedder, options.output, options.neighbours)
 
 

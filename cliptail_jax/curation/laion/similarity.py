@@ -1,11 +1,14 @@
 """Stage 2: how close a row's text is to the definition of its class, as a CLIP text tower sees them."""
 
+import functools
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.text_embedder import TextEmbedder
+from cliptail_jax.text_embedder import TextEmbedder, load_text_embedder
 
 
 def definition(wnid: str) -> str:
@@ -27,3 +30,13 @@ class Similarity:
         texts = self._embedder(table[self._text].to_pylist())
         definitions = self._definitions[table["label"].to_numpy()]
         return table.append_column("similarity", pa.array(np.sum(texts * definitions, axis=-1).astype(np.float32)))
+
+
+def similarity(table: pa.Table, clip: Path, text: str) -> pa.Table:
+    """The stage with the text tower of the run in `clip`, which each process loads once."""
+    return _of_run(clip, text)(table)
+
+
+@functools.cache
+def _of_run(clip: Path, text: str) -> Similarity:
+    return Similarity(load_text_embedder(clip), text)

@@ -179,8 +179,8 @@ def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp
     (["match", "--input={corpus}", "--output={tmp}/x", "--column=text"], "lacks the column 'text'; it has URL, TEXT, NSFW"),
     (["select", "--input={corpus}", "--output={tmp}/x"], "lacks the column 'similarity'"),
     (["similarity", "--input={corpus}", "--output={tmp}/x"], "similarity needs --clip"),
-    (["similarity", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}"], "holds no CLIP run"),
-    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--what"], "unknown argument --what"),
+    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--queries=q"], "holds no CLIP run"),
+    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--what"], "unknown argument --what"),
 ])  # fmt: skip
 def test_a_users_mistake_is_one_line(arguments, complaint, corpus, tmp_path, capsys):
     arguments = [argument.format(corpus=corpus, tmp=tmp_path) for argument in arguments]
