@@ -47,10 +47,10 @@ def arrow_chunks(captions: Captions) -> list[pa.Array]:
         raise UserError("captions must be a column of texts, not one text")
     if isinstance(captions, pa.Array):
         return [captions]
-    if hasattr(captions, "__arrow_c_stream__"):  # a chunked array, or Polars
-        return pa.chunked_array(captions).chunks
     captions = captions if hasattr(captions, "__len__") else list(captions)
     try:
+        if hasattr(captions, "__arrow_c_stream__"):  # a chunked array, Pandas or Polars
+            return pa.chunked_array(captions).chunks
         return [pa.array(captions, pa.large_binary(), from_pandas=True)]
     except UnicodeEncodeError:  # half a surrogate pair
         encoded = [text.encode(errors="surrogatepass") if isinstance(text, str) else text for text in captions]
@@ -73,7 +73,7 @@ def as_bytes(texts: pa.Array) -> pa.LargeBinaryArray:
     if not is_text(texts.type):
         raise UserError(f"captions must be texts, not {texts.type}")
     if pa.types.is_dictionary(texts.type):
-        texts = texts.dictionary_decode()
+        texts = texts.dictionary.cast(pa.large_binary()).take(texts.indices)
     return texts.cast(pa.large_binary())
 
 
@@ -94,18 +94,26 @@ def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, "caption+1"]:
     return np.frombuffer(captions.buffers()[1], np.int64, len(captions) + 1, 8 * captions.offset)
 
 
-def packed(batch: Batch) -> pa.Buffer:
-    """A batch for another process. Pickled, a slice of an array would take the whole array along."""
+def write_batch(batch: Batch, sink: pa.NativeFile) -> None:
+    """Writes a batch, and of a slice only the slice, for another process."""
+    rows = as_rows(batch)
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_batch(rows)
+
+
+def read_batch(buffer: pa.Buffer) -> Batch:
+    """A batch that was written, in the buffer's memory."""
+    rows = pa.ipc.open_stream(buffer).read_next_batch()
+    return Batch(rows.column("captions"), rows.column("weights").to_numpy() if rows.num_columns > 1 else None)
+
+
+def size_of(batch: Batch) -> int:
+    """How many bytes `write_batch` writes, but for a kilobyte of description."""
+    return pa.ipc.get_record_batch_size(as_rows(batch))
+
+
+def as_rows(batch: Batch) -> pa.RecordBatch:
     columns = {"captions": batch.captions}
     if batch.weights is not None:
         columns["weights"] = pa.array(batch.weights)
-    rows = pa.record_batch(columns)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as stream:
-        stream.write_batch(rows)
-    return sink.getvalue()
-
-
-def unpacked(buffer: pa.Buffer) -> Batch:
-    rows = pa.ipc.open_stream(buffer).read_next_batch()
-    return Batch(rows.column("captions"), rows.column("weights").to_numpy() if rows.num_columns > 1 else None)
+    return pa.record_batch(columns)

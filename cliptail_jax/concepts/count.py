@@ -12,13 +12,16 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
 
 from cliptail_jax.concepts.captions import USUAL_COLUMNS, find_parts
 from cliptail_jax.concepts.corpus import count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.finished import FinishedParts
-from cliptail_jax.concepts.tally import Tally
+from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
@@ -85,9 +88,10 @@ def count(options: argparse.Namespace) -> None:
     with FinishedParts(options.output, job, parts) as finished:
         tally, damaged = count_corpus(counter, parts, finished, options.column, options.weights, options.processes)
         if len(damaged) < len(parts):
-            rows = frequent_first(counts_of(tally)) if options.words else counts_of(tally, counter.names)
-            for path, order in zip(outputs, (list, frequent_first)):
-                write_counts(path, order(rows))
+            counts = tally.counts.sort_by("name") if options.words else in_order(tally.counts, counter.names)
+            write_counts(options.output, frequent_first(counts) if options.words else counts)
+            if options.sorted:
+                write_counts(outputs[1], frequent_first(counts))
             report(tally, options.output, time.monotonic() - start)
         if damaged:
             left = f"; {options.output} has the counts of the others" * (len(damaged) < len(parts))
@@ -95,25 +99,23 @@ def count(options: argparse.Namespace) -> None:
         finished.remove()
 
 
-Row = tuple[str, int]
+def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The counts of all names in their order, 0 for those that do not occur."""
+    found = dict(zip(*(column.to_pylist() for column in counts.columns)))
+    return pa.table([names, [found.get(name, 0) for name in names]], schema=COUNTS)
 
 
-def counts_of(tally: Tally, names: Sequence[str] | None = None) -> list[Row]:
-    """Names and their counts, in the order of `names` and 0 for those that don't occur; by default, those that do."""
-    counts = dict(zip(*(column.to_pylist() for column in tally.counts.columns)))
-    return [(name, counts.get(name, 0)) for name in names or sorted(counts)]
+def frequent_first(counts: pa.Table) -> pa.Table:
+    """Sorted by decreasing count; where counts are equal, in the order there was."""
+    return counts.take(np.argsort(-counts["count"].to_numpy(), kind="stable"))
 
 
-def frequent_first(rows: list[Row]) -> list[Row]:
-    """Those of equal counts stay in order."""
-    return sorted(rows, key=lambda row: -row[1])
-
-
-def write_counts(path: pathlib.Path, rows: Iterable[Row]) -> None:
+def write_counts(path: pathlib.Path, counts: pa.Table) -> None:
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{name}\t{count}\n" for name, count in rows)
+            for rows in counts.to_batches(max_chunksize=100_000):
+                file.writelines(f"{name}\t{count}\n" for name, count in zip(*map(pa.Array.to_pylist, rows.columns)))
         os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error

@@ -54,9 +54,16 @@ class FinishedParts:
         return Tally(table.replace_schema_metadata(), **json.loads(table.schema.metadata[b"tally"]))
 
     def save(self, part: str, tally: Tally) -> None:
+        """
+        Raises:
+            UserError: it cannot be written.
+        """
         numbers = json.dumps({"captions": tally.captions, "undecodable": tally.undecodable})
-        pa.parquet.write_table(tally.counts.replace_schema_metadata({"tally": numbers}), self._unfinished)
-        os.replace(self._unfinished, self._files[part])
+        try:
+            pa.parquet.write_table(tally.counts.replace_schema_metadata({"tally": numbers}), self._unfinished)
+            os.replace(self._unfinished, self._files[part])
+        except OSError as error:
+            raise UserError(f"{self._folder} cannot be written: {error.strerror or error}") from error
 
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

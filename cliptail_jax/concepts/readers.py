@@ -29,6 +29,9 @@ FIRST_LINES = 100  # of JSON lines: their keys are the columns
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
 MISSING += ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 
+END_OF_TABLE = "end of table"  # in a row that is added, to see whether it is taken for a row
+UNENDED_QUOTE = """a '"' begins a quoted value that never ends"""
+
 Columns = dict[str, str]
 
 
@@ -59,8 +62,9 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
 
 def read_table(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
     """As pandas reads tables: '"' quotes, and a row may lack its last fields, but not have more than the header."""
-    place = list(table_columns(stream, delimiter)).index(column)
-    stream.seek(0)
+    columns = list(table_columns(stream, delimiter))
+    place = columns.index(column)
+    last_row = delimiter.join(END_OF_TABLE * (name == column) for name in columns)
     short_rows = collections.deque()
 
     def keep_short(row: pa.csv.InvalidRow) -> str:
@@ -69,22 +73,49 @@ def read_table(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Arr
         short_rows.append(row.text)
         return "skip"
 
-    chunks = pa.csv.open_csv(
-        stream,
-        pa.csv.ReadOptions(use_threads=False, block_size=CHUNK_BYTES),
-        pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep_short),
-        pa.csv.ConvertOptions(
-            check_utf8=False,
-            include_columns=[column],
-            column_types={column: pa.large_binary()},
-            strings_can_be_null=True,
-            null_values=MISSING,
-        ),
-    )
-    for chunk in chunks:
-        yield chunk.column(0)
-        rows = csv.reader([short_rows.popleft() for _ in range(len(short_rows))], delimiter=delimiter)
-        yield pa.array([row[place] for row in rows if place < len(row)], pa.large_string())
+    stream.seek(0)
+    last = pa.array([], pa.large_binary())
+    try:
+        chunks = pa.csv.open_csv(
+            Extended(stream, f"\n{last_row}\n".encode()),
+            pa.csv.ReadOptions(use_threads=False, block_size=CHUNK_BYTES),
+            pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep_short),
+            pa.csv.ConvertOptions(
+                check_utf8=False,
+                include_columns=[column],
+                column_types={column: pa.large_binary()},
+                strings_can_be_null=True,
+                null_values=MISSING,
+            ),
+        )
+        for chunk in chunks:
+            if chunk.num_rows:
+                yield last
+                last = chunk.column(0)
+            rows = csv.reader([short_rows.popleft() for _ in range(len(short_rows))], delimiter=delimiter)
+            yield pa.array([row[place] for row in rows if place < len(row)], pa.large_string())
+    except pa.ArrowInvalid as error:
+        raise DamagedError(UNENDED_QUOTE) if "straddling" in str(error) else error
+    if last[-1:].to_pylist() != [END_OF_TABLE.encode()]:
+        raise DamagedError(UNENDED_QUOTE)
+    yield last[:-1]
+
+
+class Extended(io.RawIOBase):
+    """A stream with some more bytes at its end."""
+
+    def __init__(self, stream: BinaryIO, end: bytes):
+        self._streams = [stream, io.BytesIO(end)]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = self._streams[0].readinto(buffer)
+        if count or len(self._streams) == 1:
+            return count
+        self._streams.pop(0)
+        return self.readinto(buffer)
 
 
 def line_chunks(stream: BinaryIO) -> Iterator[bytes]:

@@ -40,17 +40,22 @@ def lemma(word: str) -> str:
 
 @functools.cache
 def lemmatizer():
-    """NLTK's `WordNetLemmatizer`.
+    """NLTK's `WordNetLemmatizer`, and WordNet for it to look into."""
+    from nltk.stem import WordNetLemmatizer
+
+    nltk_wordnet()
+    return WordNetLemmatizer()
+
+
+def nltk_wordnet():
+    """NLTK's WordNet reader.
 
     Raises:
         UserError: WordNet is missing.
     """
-    from nltk.stem import WordNetLemmatizer
-
     from cliptail_jax.concepts.wordnet import wordnet
 
-    wordnet()  # from here on NLTK finds it
-    return WordNetLemmatizer()
+    return wordnet()
 
 
 def phrases_of(concept: Concept) -> frozenset[frozenset[str]]:
@@ -80,9 +85,7 @@ def forms_of(word: str) -> set[str]:
     Lemmatising gives the word itself, an entry of WordNet's list of exceptions, or the word with another ending. Each
     is turned round, and what does not lead back is dropped. So none of a corpus's many words has to be lemmatised.
     """
-    lemmatizer()
-    from nltk.corpus import wordnet
-
+    wordnet = nltk_wordnet()
     endings = wordnet.MORPHOLOGICAL_SUBSTITUTIONS[wordnet.NOUN]
     replaced = {word[: len(word) - len(new)] + old for old, new in endings if word.endswith(new)}
     candidates = {word} | replaced | irregular_forms().get(word, set())
@@ -92,8 +95,7 @@ def forms_of(word: str) -> set[str]:
 @functools.cache
 def irregular_forms() -> dict[str, set[str]]:
     """WordNet's list of exceptions for nouns, from the lemma to its forms."""
-    from nltk.corpus import wordnet
-
+    wordnet = nltk_wordnet()
     forms: dict[str, set[str]] = {}
     for form, lemmas in wordnet._exception_map[wordnet.NOUN].items():
         for word in lemmas:
@@ -103,8 +105,6 @@ def irregular_forms() -> dict[str, set[str]]:
 
 def changed_words() -> dict[str, str]:
     """Every word of a–z that has another word for its lemma, with that lemma; contractions aside."""
-    lemmatizer()
-    from nltk.corpus import wordnet
-
+    wordnet = nltk_wordnet()
     nouns = wordnet.all_lemma_names(wordnet.NOUN)
     return {form: noun for noun in nouns for form in forms_of(noun) if form != noun}

@@ -11,6 +11,7 @@ import pytest
 
 from cliptail_jax.concepts import corpus
 from cliptail_jax.concepts.count import main
+from cliptail_jax.concepts.workers import SLOT_BYTES
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -81,6 +82,13 @@ def test_several_processes_count_the_same(folder, monkeypatch):
     assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
     assert run("--processes=2", "--weights", captions="card.json") == 0
     assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12}", "bow\t0"]
+
+
+def test_a_caption_larger_than_what_processes_share_is_counted_too(folder, monkeypatch):
+    monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
+    pathlib.Path("large.txt").write_text(f"dog\n{'word ' * (SLOT_BYTES // 4)} cat\ncat\n")
+    assert run("--processes=2", captions="large.txt") == 0
+    assert lines() == ["cat\t2", "Dog or puppy\t1", "bow\t0"]
 
 
 def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):

@@ -2,7 +2,7 @@ import itertools
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.stem import WordNetLemmatizer
 from nltk.tokenize import NLTKWordTokenizer, TreebankWordTokenizer
@@ -27,12 +27,14 @@ def phrase_texts(name, *synonyms):
 
 
 @pytest.mark.parametrize("tokenizer", [TreebankWordTokenizer(), NLTKWordTokenizer()])
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text("acdgimnotwy ", max_size=8))).map("".join))
 def test_contractions_are_those_of_the_treebank_tokenizers(tokenizer, text):
     assert cleaned_words(text) == tokenizer.tokenize(text)
 
 
 @pytest.mark.parametrize("tokenizer", [TreebankWordTokenizer(), NLTKWordTokenizer()])
+@settings(deadline=None)
 @given(text=st.text())
 def test_words_are_those_of_the_cleaned_text(tokenizer, text):
     cleaned = "".join(c if c in string.ascii_lowercase + " " else " " for c in text.lower())
