@@ -48,8 +48,10 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_) -> None:
-        self.wait()
-        self._manager.close()
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
 
     def save(self, step: int, state: TrainState) -> None:
         """Start saving; an earlier save still under way is waited for."""

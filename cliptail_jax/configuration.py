@@ -286,10 +286,8 @@ def check_data(data: ConfigDict) -> None:
         raise UserError(f"data.classes takes one of names, vocabulary, first and random, not {' and '.join(chosen)}")
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
-    if data.table and (data.class_match.vocabulary or data.captions.words):
-        raise UserError(
-            "data.table has the labels and words of its records: leave data.class_match and data.captions.words off"
-        )
+    if data.table and data.captions.words:
+        raise UserError("data.table has the words of its records: leave data.captions.words empty")
     if data.captions.synset and not data.captions.template:
         raise UserError("data.captions.synset changes the class name in a template: set data.captions.template")
     if data.n and data.fraction != 1:

@@ -265,8 +265,8 @@ def write(
     parts: tuple[np.ndarray, np.ndarray, np.ndarray],
     collapse: NeuralCollapse | None,
 ) -> None:
-    """`summary.jsonl` gets a line more, `latest.npz` is replaced."""
-    append_line(directory / "summary.jsonl", summary)
+    """`latest.npz` is replaced, and then, as a sign that both are there, `summary.jsonl` gets a line more."""
+    directory.mkdir(parents=True, exist_ok=True)
     arrays = {
         "confusion": counts["confusion"],
         "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
@@ -276,3 +276,4 @@ def write(
     partial = directory / "latest.partial.npz"
     np.savez(partial, **arrays, **(collapse._asdict() if collapse else {}))
     partial.rename(directory / "latest.npz")
+    append_line(directory / "summary.jsonl", summary)

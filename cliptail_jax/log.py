@@ -26,7 +26,7 @@ class Log:
         self._unchecked: list[tuple[int, jax.Array]] = []
         self._compile_seconds: float | None = None
         self._since, self._logged = time.perf_counter(), start
-        earlier = [record["seconds"] for record in runs.read_lines(workdir / "metrics.jsonl")]
+        earlier = [record.get("seconds", 0) for record in runs.read_lines(workdir / "metrics.jsonl")]
         self._began = self._since - (earlier[-1] if earlier else 0)
 
     def __enter__(self) -> "Log":

@@ -82,7 +82,7 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
 
 @dataclasses.dataclass
 class FinishedRun:
-    """What a finished run has to say about its first evaluation set, by its last evaluation there."""
+    """What a finished run has to say about an evaluation set, by its last evaluation there."""
 
     evaluated_on: str
     summary: dict[str, Any]
@@ -94,9 +94,8 @@ class FinishedRun:
     seconds: float  # that it took
 
     @classmethod
-    def read(cls, workdir: Path) -> "FinishedRun":
+    def read(cls, workdir: Path, evaluated_on: str) -> "FinishedRun":
         noted = json.loads((workdir / "config.json").read_text())
-        evaluated_on = noted["config"]["eval.sets"][0]
         directory = evaluation_directory(workdir, evaluated_on)
         summary = last_evaluation(workdir, evaluated_on)
         class_names, frequency = read_frequency(workdir / "class_frequency.tsv")

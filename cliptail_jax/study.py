@@ -71,7 +71,11 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> None
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
             traceback.print_exc()
     if jax.process_index() == 0:
-        finished = {name: FinishedRun.read(workdir / name) for name in study.runs if name not in failures}
+        finished = {
+            name: FinishedRun.read(workdir / name, config.eval.sets[0])
+            for name, config in study.runs.items()
+            if name not in failures
+        }
         judgements = [judge(claim, finished) for claim in study.claims.values()]
         seconds = time.perf_counter() - started
         report(study.title, finished, failures, judgements, seconds, workdir)

@@ -1,6 +1,7 @@
 """Texts to unit-length features by the text tower of a trained CLIP."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -16,6 +17,7 @@ from cliptail_jax.configuration import base_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.sharding import make_mesh
@@ -30,14 +32,20 @@ class TextEmbedder:
 
     def __init__(
         self,
-        encode: Callable[[Int[Array, "batch length"]], Float[Array, "batch dim"]],
+        clip: CLIP,
         tokenizer: Tokenizer,
         dim: int,
         batch_size: int = 1024,
     ):
         self.dim = dim
         self._tokenizer, self._batch_size = tokenizer, batch_size
-        self._encode = jax.jit(lambda tokens: normalize(encode(tokens)).astype(jnp.float32))
+        definition, weights = nnx.split(clip)
+
+        @jax.jit
+        def encode(weights: nnx.State, tokens: Int[Array, "batch length"]) -> Float[Array, "batch dim"]:
+            return normalize(nnx.merge(definition, weights).encode_text(tokens)).astype(jnp.float32)
+
+        self._encode = functools.partial(encode, weights)
 
     def __call__(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
         """Unit-length features; a missing text is an empty one."""
@@ -69,8 +77,7 @@ def load_text_embedder(workdir: Path) -> TextEmbedder:
     mesh = make_mesh(base_config().mesh)
     graphdef, state, shardings = init_state(config, make_optimizer(config, steps_per_epoch=1), mesh, len(names))
     state = restore_newest(workdir / "checkpoints", state, shardings)
-    model = nnx.merge(graphdef, *state.parts())
-    return TextEmbedder(model.encode_text, tokenizer, config.model.image.output_dim)
+    return TextEmbedder(nnx.merge(graphdef, *state.parts()), tokenizer, config.model.image.output_dim)
 
 
 def as_config(flat: dict) -> ConfigDict:

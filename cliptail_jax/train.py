@@ -94,7 +94,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         desc=workdir.name,
         disable=None,
     )
-    with checkpoints, Log(workdir, config, steps_per_epoch, start) as log, StopRequest() as stop, progress:
+    with StopRequest() as stop, checkpoints, Log(workdir, config, steps_per_epoch, start) as log, progress:
 
         def evaluate_at(step: int) -> None:
             log.check_finite()
@@ -104,6 +104,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
 
         if is_evaluation_due(start, steps_per_epoch, config) and not agreed(is_evaluated(workdir, config, start)):
             evaluate_at(start)  # a stop has left it out
+            if stop.at_once():
+                leave(start)
 
         for step, batch in zip(range(start + 1, total_steps + 1), batches):
             unreadable.take_from(batch)
@@ -130,10 +132,15 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 checkpoints.save(step, state)
             if stopping:
                 checkpoints.wait()
-                say(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
-                sys.exit(128 + signal.SIGTERM)
+                leave(step)
     if jax.process_index() == 0:
         runs.finish(workdir, log.seconds())
+
+
+def leave(step: int) -> None:
+    """End the program as SIGTERM does."""
+    say(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
+    sys.exit(128 + signal.SIGTERM)
 
 
 def is_evaluation_due(step: int, steps_per_epoch: int, config: ConfigDict) -> bool:

@@ -71,8 +71,10 @@ def joined_words(metadata: pa.Table, fields: Sequence[str]) -> pa.ChunkedArray |
             raise UserError(f"data.captions.words names '{field}', which the source lacks; {has}")
     if not fields:
         return None
-    columns = [pc.fill_null(metadata[field].cast(pa.string()), "") for field in fields]
-    joined = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, " ")
+    columns = [pc.fill_null(metadata[field].cast(pa.large_string()), "") for field in fields]  # may pass 2 GiB
+    joined = (
+        columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, pa.scalar(" ", pa.large_string()))
+    )
     return pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"\s+", " "))
 
 

@@ -11,12 +11,13 @@ as the variant; --compare shows how the class frequency differs from a published
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from absl import flags
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.configuration import validate
-from cliptail_jax.curation.rows import record_paths
+from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -83,9 +84,10 @@ def difference_lines(
 
 
 def export(variant: Variant, path: Path) -> None:
-    """Write a tab-separated line of file path, label of the source, and caption for each record."""
+    """Write a tab-separated line of file path, label before classes were selected, and caption for each row."""
     captions = variant.captions(range(len(variant)), epoch=0) if variant.captions else [""] * len(variant)
-    rows = zip(record_paths(variant.source, variant.records), variant.original_labels, captions)
+    paths = paths_of_records(variant.source).take(pa.array(variant.records)).to_pylist()
+    rows = zip(paths, variant.original_labels, captions)
     text = "".join(f"{file}\t{label}\t{caption}\n" for file, label, caption in rows)
     try:
         write_text(path, "filepath\tlabel\tcaption\n" + text)
@@ -94,9 +96,10 @@ def export(variant: Variant, path: Path) -> None:
 
 
 def main(config: ConfigDict, workdir: str | None) -> None:
-    validate(config)
     data = config.data
-    data.table = flags.FLAGS["import"].value or data.table
+    if table := flags.FLAGS["import"].value:  # its captions are whole
+        data.update({"table": table, "captions": {"words": (), "template": "", "synset": False}})
+    validate(config)
     variant = make_variant(open_source(data.name, data.data_dir, data.split, data.class_names), data)
     print(describe(variant, config))
     if flags.FLAGS.compare:
@@ -107,6 +110,10 @@ def main(config: ConfigDict, workdir: str | None) -> None:
     frequency = {variant.source.name: variant.class_frequency}
     draw_class_frequency(frequency, variant.class_frequency, folder / "class_frequency.png")
     print(f"written      {folder}/class_frequency.tsv and class_frequency.png")
+    if variant.balance:
+        header, path = "entry\tbefore\tafter\n", folder / "balance.tsv"
+        write_text(path, header + "".join(f"{name}\t{old}\t{new}\n" for name, old, new in zip(*variant.balance)))
+        print(f"written      {path}, how often each entry occurs before and after")
     if flags.FLAGS.export:
         export(variant, Path(flags.FLAGS.export))
         print(f"written      {flags.FLAGS.export}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import ahocorasick
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Bool, Int
 
 BLOCK = 20_000  # texts searched at a time
@@ -29,9 +30,14 @@ class LemmaMatcher:
         self._first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._classes = np.array([c for lemma in lemmas for c in classes_of[lemma]], np.int64)
 
-    def matches(self, texts: Sequence[str]) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
-        """Pairs of text and class, each once, ordered by text and then by class."""
-        found = [self._in_block(texts[start : start + BLOCK], start) for start in range(0, len(texts), BLOCK)]
+    def matches(
+        self, texts: pa.Array | pa.ChunkedArray, lower_case: bool = False
+    ) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
+        """Pairs of text and class, each once, ordered by text and then by class; `lower_case` is what the texts become."""
+        found = []
+        for start in range(0, len(texts), BLOCK):
+            block = texts.slice(start, BLOCK).to_pylist()
+            found.append(self._in_block([text.lower() for text in block] if lower_case else block, start))
         pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
         return pairs[:, 0], pairs[:, 1]
 

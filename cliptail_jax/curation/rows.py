@@ -31,7 +31,7 @@ class Rows:
 def all_rows(source: Source, data: ConfigDict) -> Rows:
     """The source's records under its labels; or those of a table, or those whose captions name a class."""
     if data.table:
-        return table_rows(source, Path(data.table))
+        return table_rows(source, Path(data.table), data.class_match.vocabulary)
     words = joined_words(source.metadata, data.captions.words)
     if data.class_match.vocabulary:
         return class_match_rows(source, words, data)
@@ -48,7 +48,7 @@ def class_match_rows(source: Source, words: pa.ChunkedArray | None, data: Config
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to look in")
     vocabulary = data.class_match.vocabulary
     names, wnids, matcher = class_matcher(vocabulary)
-    records, labels = matcher.matches([text.lower() for text in words.to_pylist()])
+    records, labels = matcher.matches(words, lower_case=True)
     if data.class_match.unique:
         alone = np.bincount(records, minlength=len(words))[records] == 1
         records, labels = records[alone], labels[alone]
@@ -73,65 +73,85 @@ def class_matcher(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | N
     return names, wnids, LemmaMatcher(classes_of)
 
 
-def table_rows(source: Source, path: Path) -> Rows:
-    """The rows of a table of filepath, label and caption: `label` is the source's number or name of the class, or absent.
+def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
+    """The rows of a table of filepath, label and caption, as `describe` writes it.
 
-    A file path names a record by its last part, which is the record's `filename`, or is SET/SPLIT/RECORD as `describe`
-    writes it for sources without file names.
+    `label` is a number or a name of the source's classes, or of the vocabulary's if one is given; without the column it is
+    the record's own. A file path is the record's `filename`, or ends like one, or is SET/SPLIT/RECORD.
     """
     table = read_table(path)
+    names, wnids = source.class_names, source.wnids
+    if vocabulary:
+        names, wnids, _ = class_matcher(vocabulary)
     records = records_of(source, table["filepath"], path)
-    if "label" not in table.column_names:
-        labels = source.metadata["label"].to_numpy()[records]
-    elif pa.types.is_integer(table.schema.field("label").type):
-        labels = table["label"].to_numpy()
-        if len(labels) and not (labels.min() >= 0 and labels.max() < len(source.class_names)):
-            raise UserError(f"data.table: {path} has labels beyond the {len(source.class_names)} classes of the source")
+    if "label" in table.column_names:
+        labels = labels_of(table["label"], names, path)
     else:
-        indices = pc.index_in(table["label"].cast(pa.string()), pa.array(source.class_names))
-        if indices.null_count:
-            unknown = table["label"].filter(indices.is_null())[0]
-            raise UserError(f"data.table: {path} has the label '{unknown}', which is no class of the source")
-        labels = indices.to_numpy()
+        labels = source.metadata["label"].to_numpy()[records]
     order = np.argsort(records, kind="stable")
-    words = pc.fill_null(table["caption"].cast(pa.string()), "") if "caption" in table.column_names else None
-    words = None if words is None else words.take(pa.array(order))
-    return Rows(records[order], labels[order].astype(np.int64), source.class_names, source.wnids, words)
+    words = table["caption"].fill_null("").take(pa.array(order)) if "caption" in table.column_names else None
+    return Rows(records[order], labels[order].astype(np.int64), names, wnids, words)
+
+
+def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path) -> Int[np.ndarray, "row"]:
+    if column.null_count:
+        raise UserError(f"data.table: {path} has {column.null_count} rows without a label")
+    if pa.types.is_integer(column.type):
+        labels = column.to_numpy()
+        if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
+            raise UserError(f"data.table: {path} has labels beyond the {len(names)} classes that there are")
+        return labels
+    found = pc.index_in(column.cast(pa.string()), pa.array(names))
+    if found.null_count:
+        raise UserError(f"data.table: {path} has the label '{column.filter(found.is_null())[0]}', which is no class")
+    return found.to_numpy()
 
 
 def read_table(path: Path) -> pa.Table:
-    """A tab-separated file with a header. The study's files call the caption `title`."""
-    options = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
+    """A tab-separated file with a header, its captions as `caption`. The study's files call them `title`."""
+    parse = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
+    texts = {name: pa.large_string() for name in ("filepath", "caption", "title")}
     try:
-        table = pa.csv.read_csv(path, parse_options=options)
+        table = pa.csv.read_csv(path, parse_options=parse, convert_options=pa.csv.ConvertOptions(column_types=texts))
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"data.table: cannot read {path}: {str(error).splitlines()[0]}") from None
-    table = table.rename_columns(["caption" if name == "title" else name for name in table.column_names])
+    if "caption" not in table.column_names:
+        table = table.rename_columns(["caption" if name == "title" else name for name in table.column_names])
     if "filepath" not in table.column_names:
         raise UserError(f"data.table: {path} has no column 'filepath'; it has {', '.join(table.column_names)}")
     return table
 
 
 def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, "row"]:
-    """The records that file paths name."""
-    last = pc.replace_substring_regex(paths.cast(pa.string()), r"^.*/", "")
-    if "filename" in source.metadata.column_names:
-        names = pc.replace_substring_regex(source.metadata["filename"].cast(pa.string()), r"^.*/", "")
-        found = pc.index_in(last, names.combine_chunks())
-    else:
-        is_number = pc.match_substring_regex(last, r"^\d+$")
-        found = pc.if_else(is_number, last, None).cast(pa.int64())
-        found = pc.if_else(pc.less(found, source.metadata.num_rows), found, None)
+    """The records that file paths name: by all of the path, else by its last part."""
+    found = pc.index_in(paths, paths_of_records(source))
+    if found.null_count and "filename" in source.metadata.column_names:
+        last = last_part(paths)
+        endings = last_part(source.metadata["filename"].cast(pa.large_string()).combine_chunks())
+        by_ending = pc.index_in(last, endings)
+        repeated = pc.value_counts(endings.filter(pc.is_in(endings, last.filter(found.is_null()))))
+        if repeated and pc.max(repeated.field("counts")).as_py() > 1:
+            raise UserError(
+                f"data.table: several records of {source.name} end like a path of {table}: give the whole paths"
+            )
+        found = pc.if_else(found.is_null(), by_ending, found)
     if found.null_count:
         unknown = paths.filter(found.is_null())[0]
         raise UserError(
-            f"data.table: {table} names '{unknown}' and {found.null_count - 1} more that {source.name} lacks"
+            f"data.table: {table} names {found.null_count} records that {source.name} lacks, such as '{unknown}'"
         )
     return found.to_numpy().astype(np.int64)
 
 
-def record_paths(source: Source, records: Int[np.ndarray, "row"]) -> list[str]:
-    """What a table calls these records."""
-    if "filename" in source.metadata.column_names:
-        return source.metadata["filename"].take(pa.array(records)).to_pylist()
-    return [f"{source.name}/{source.split}/{record}" for record in records]
+def paths_of_records(source: Source) -> pa.Array:
+    """What a table calls each record: its file name, or SET/SPLIT/RECORD where it has none."""
+    number = pc.cast(pa.array(np.arange(len(source))), pa.large_string())
+    prefix, nothing = (pa.scalar(text, pa.large_string()) for text in (f"{source.name}/{source.split}/", ""))
+    numbered = pc.binary_join_element_wise(prefix, number, nothing)
+    if "filename" not in source.metadata.column_names:
+        return numbered
+    return pc.coalesce(source.metadata["filename"].cast(pa.large_string()).combine_chunks(), numbered)
+
+
+def last_part(paths: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(paths, r"^.*/", "")

@@ -86,7 +86,7 @@ def trim_tail(labels: Int[np.ndarray, "row"], class_names: tuple[str, ...], data
     return first_of_permutation(labels, counts, data.seed)
 
 
-def balance(
+def balanced_rows(
     rows: Int[np.ndarray, "pair"], entries: Int[np.ndarray, "pair"], cap: int, num_entries: int, seed: int
 ) -> Rows:
     """MetaCLIP's rule (Xu et al., 2023, arXiv 2309.16671): the rows that at least one of their entries' coins keeps.

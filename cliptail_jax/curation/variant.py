@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,19 @@ from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.curation.captions import Captions
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import Rows, all_rows
-from cliptail_jax.curation.selection import balance, first_of_permutation, impose_profile, sample, trim_tail
+from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, impose_profile, sample, trim_tail
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import frequency_of
+
+
+class Balance(NamedTuple):
+    """How many records carry each entry, before and after balancing."""
+
+    entries: tuple[str, ...]
+    before: Int[np.ndarray, "entry"]
+    after: Int[np.ndarray, "entry"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +43,13 @@ class Variant:
     records: Int[np.ndarray, "row"]
     labels: Int[np.ndarray, "row"]
     class_names: tuple[str, ...]
+    original_labels: Int[
+        np.ndarray, "row"
+    ]  # before classes were selected: the source's, the table's or the vocabulary's
     captions: Captions | None  # None where the config asks for no template and no words
     dropped_without_caption: int = 0
     notes: tuple[str, ...] = ()  # what a selection could not do, or did to frequencies, for the log
+    balance: Balance | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -44,11 +57,6 @@ class Variant:
     @property
     def class_frequency(self) -> Int[np.ndarray, "class"]:
         return np.bincount(self.labels, minlength=len(self.class_names))
-
-    @property
-    def original_labels(self) -> Int[np.ndarray, "row"]:
-        """The source's own labels."""
-        return self.source.metadata["label"].to_numpy()[self.records]
 
     def fingerprint(self) -> str:
         """sha256 over the record indices, labels and (first-epoch) captions: equal fingerprints, equal variants."""
@@ -86,8 +94,13 @@ def make_variant(source: Source, data: ConfigDict) -> Variant:
     if rows.words is not None:
         told = pc.not_equal(rows.words, "").to_numpy()[kept]
         dropped, kept = int(np.sum(~told)), kept[told]
+    balance = None
     if data.balance.cap:
-        kept = kept[balanced(rows, kept, class_names, data, notes)]
+        places, balance = balanced(rows, kept, class_names, data)
+        notes.append(
+            f"balanced to {data.balance.cap:,}: {len(kept):,} rows become {len(places):,}; {most_frequent(balance)}"
+        )
+        kept = kept[places]
     if data.profile.name:
         kept = kept[impose_profile(labels[kept], len(classes), data)]
     if data.match.frequency:
@@ -105,7 +118,8 @@ def make_variant(source: Source, data: ConfigDict) -> Variant:
         words = None if rows.words is None else rows.words.take(pa.array(kept)).combine_chunks()
         phrases = class_phrases(class_names, rows.wnids and [rows.wnids[c] for c in classes], data)
         captions = Captions(prompts, phrases, labels, records, words, data.seed, data.captions.resample)
-    return Variant(source, records, labels, class_names, captions, dropped, tuple(notes))
+    original = rows.labels[kept]
+    return Variant(source, records, labels, class_names, original, captions, dropped, tuple(notes), balance)
 
 
 def fill_source(source: Source, data: ConfigDict) -> JoinedSource:
@@ -127,31 +141,27 @@ def similarity(source: Source | JoinedSource):
 
 
 def balanced(
-    rows: Rows, kept: Int[np.ndarray, "row"], class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
-) -> Int[np.ndarray, "place"]:
-    """Places in `kept` that MetaCLIP's rule keeps, by the entries that their words carry: the classes, or a vocabulary's."""
+    rows: Rows, kept: Int[np.ndarray, "row"], class_names: tuple[str, ...], data: ConfigDict
+) -> tuple[Int[np.ndarray, "place"], Balance]:
+    """Places in `kept` that MetaCLIP's rule keeps, by the entries that a record's words carry: the class names, or a
+    vocabulary's phrases. A record that is two rows has one fate."""
     if rows.words is None:
         raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to look in")
     path = data.balance.vocabulary
     counter = ConceptCounter(load_vocabulary(path) if path else [Concept(name) for name in class_names])
-    matches = counter.matches(rows.words.take(pa.array(kept)))
-    carriers = np.repeat(np.arange(len(kept)), np.diff(matches.offsets))
-    stay = balance(carriers, matches.concepts, data.balance.cap, len(counter.names), data.seed)
+    _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
+    matches = counter.matches(rows.words.take(pa.array(kept[first])))
+    carriers = np.repeat(np.arange(len(first)), np.diff(matches.offsets))
+    stay = balanced_rows(carriers, matches.concepts, data.balance.cap, len(counter.names), data.seed)
     before = np.bincount(matches.concepts, minlength=len(counter.names))
     after = np.bincount(matches.concepts[np.isin(carriers, stay)], minlength=len(counter.names))
-    notes.append(
-        f"balanced to {data.balance.cap:,}: {len(kept):,} records become {len(stay):,}; "
-        + old_and_new(counter.names, before, after)
-    )
-    return stay
+    return np.flatnonzero(np.isin(record_of, stay)), Balance(counter.names, before, after)
 
 
-def old_and_new(names: Sequence[str], before: Int[np.ndarray, "entry"], after: Int[np.ndarray, "entry"]) -> str:
-    """The frequencies of the most and least frequent entries that occur, before and after."""
-    order = np.argsort(-before, kind="stable")
-    order = order[before[order] > 0]
-    shown = [*order[:3], *order[3:][-3:]]
-    return "; ".join(f"'{names[i]}' {before[i]:,} -> {after[i]:,}" for i in shown)
+def most_frequent(balance: Balance) -> str:
+    """The frequencies of the three most frequent entries, before and after."""
+    order = np.argsort(-balance.before, kind="stable")[:3]
+    return "; ".join(f"'{balance.entries[i]}' {balance.before[i]:,} -> {balance.after[i]:,}" for i in order)
 
 
 def matched(

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,13 +42,13 @@ def test_matches_are_those_of_one_regular_expression_a_lemma(texts):
         if re.search(rf"(?<!\w){re.escape(lemma)}(?!\w)", text)
         for c in classes
     }
-    rows, classes = LemmaMatcher(LEMMAS).matches(texts)
+    rows, classes = LemmaMatcher(LEMMAS).matches(pa.array(texts, pa.string()))
     assert list(zip(rows.tolist(), classes.tolist())) == sorted(expected)
 
 
 def test_blocks_are_joined(monkeypatch):
     monkeypatch.setattr("cliptail_jax.curation.lemma_matcher.BLOCK", 2)
-    rows, classes = LemmaMatcher({"x": [0]}).matches(["x", "", "y x", "x", "z"])
+    rows, classes = LemmaMatcher({"x": [0]}).matches(pa.array(["x", "", "y x", "x", "z"]))
     assert rows.tolist() == [0, 2, 3] and classes.tolist() == [0, 0, 0]
 
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from cliptail_jax.curation import variant as variants
-from cliptail_jax.curation.rows import record_paths
-from cliptail_jax.curation.selection import balance
+from cliptail_jax.curation.rows import paths_of_records
+from cliptail_jax.curation.selection import balanced_rows
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import write_frequency
 from tests.curation.zoo import EEL, LABELS, NAMES, make_source, variant_of
@@ -208,11 +208,11 @@ def test_balance_keeps_a_row_if_one_of_its_entries_coins_says_so():
     """10,000 rows with entry 0, every tenth also with entry 1; a cap of 1,000: about 10 % of those without entry 1."""
     rows = np.concatenate([np.arange(10000), np.arange(0, 10000, 10), [10001]])
     entries = np.concatenate([np.zeros(10000, int), np.ones(1000, int), [2]])
-    kept = balance(rows, entries, cap=1000, num_entries=3, seed=0)
+    kept = balanced_rows(rows, entries, cap=1000, num_entries=3, seed=0)
     assert set(range(0, 10000, 10)) | {10001} <= set(kept.tolist())
     assert 800 < np.sum(kept % 10 != 0) < 1000
-    np.testing.assert_array_equal(kept, balance(rows, entries, cap=1000, num_entries=3, seed=0))
-    assert set(kept.tolist()) != set(balance(rows, entries, cap=1000, num_entries=3, seed=1).tolist())
+    np.testing.assert_array_equal(kept, balanced_rows(rows, entries, cap=1000, num_entries=3, seed=0))
+    assert set(kept.tolist()) != set(balanced_rows(rows, entries, cap=1000, num_entries=3, seed=1).tolist())
 
 
 def test_balanced_variant_reports_the_frequencies_before_and_after():
@@ -223,7 +223,7 @@ def test_balanced_variant_reports_the_frequencies_before_and_after():
     assert np.all(frequency[:3] < [60, 40, 40]) and np.all(frequency[:3] > 15)
     assert 0 not in variant.records  # it carries no entry
     (note,) = variant.notes
-    assert f"'ant' 79 -> {frequency[0]}" in note and f"200 records become {len(variant)}" in note
+    assert f"'ant' 79 -> {frequency[0]}" in note and f"200 rows become {len(variant)}" in note
     with pytest.raises(UserError, match="looks for entries in data.captions.words"):
         variant_of(balance={"cap": 30})
 
@@ -247,9 +247,28 @@ def test_a_table_is_a_variant(tmp_path):
     assert variant_of(source, table=str(table)).labels.tolist() == [5]
 
 
+def test_whole_paths_tell_files_of_one_name_apart(tmp_path):
+    source = make_source([0, 1, 2], filename=["x/1.jpg", "y/1.jpg", None], title=["a"] * 3, tags=["b"] * 3)
+    table = tmp_path / "t.tsv"
+    table.write_text("filepath\ny/1.jpg\nzoo/train/2\n")
+    assert variant_of(source, table=str(table)).records.tolist() == [1, 2]
+    table.write_text("filepath\nelsewhere/1.jpg\n")
+    with pytest.raises(UserError, match="several records of zoo end like a path"):
+        variant_of(source, table=str(table))
+
+
+def test_labels_of_a_table_may_be_those_of_a_vocabulary(tmp_path):
+    (tmp_path / "v.json").write_text('[{"name": "yak"}, {"name": "gnu"}]')
+    (tmp_path / "t.tsv").write_text("filepath\tlabel\tcaption\nzoo/train/3\t1\t007\n")
+    source = make_source([-1] * 6, (), title=["a"] * 6, tags=["b"] * 6)
+    variant = variant_of(source, table=str(tmp_path / "t.tsv"), class_match={"vocabulary": str(tmp_path / "v.json")})
+    assert variant.class_names == ("yak", "gnu") and variant.labels.tolist() == variant.original_labels.tolist() == [1]
+    assert variant.captions([0], 0) == ["007"]
+
+
 def test_records_without_file_names_are_called_by_number(tmp_path):
     source = make_source()
-    paths = record_paths(source, np.array([3, 199]))
+    paths = paths_of_records(source).take(pa.array([3, 199])).to_pylist()
     assert paths == ["zoo/train/3", "zoo/train/199"]
     (tmp_path / "t.tsv").write_text("filepath\n" + "\n".join(paths) + "\n")
     assert variant_of(source, table=str(tmp_path / "t.tsv")).records.tolist() == [3, 199]
@@ -260,8 +279,10 @@ def test_records_without_file_names_are_called_by_number(tmp_path):
     [
         ("path\tlabel\nx\t1\n", "has no column 'filepath'; it has path, label"),
         ("filepath\tlabel\nzoo/train/3\t6\n", "labels beyond the 6 classes"),
-        ("filepath\tlabel\nzoo/train/3\tgnu\n", "has the label 'gnu', which is no class of the source"),
-        ("filepath\nzoo/train/200\nimg.JPEG\n", "names 'zoo/train/200' and 1 more that zoo lacks"),
+        ("filepath\tlabel\nzoo/train/3\tgnu\n", "has the label 'gnu', which is no class"),
+        ("filepath\nzoo/train/200\nimg.JPEG\n", "names 2 records that zoo lacks, such as 'zoo/train/200'"),
+        ("filepath\tlabel\nzoo/train/3\t1\nzoo/train/4\t\n", "1 rows without a label"),
+        ("filepath\nfarm/train/3\n", "names 1 records that zoo lacks"),
         (None, "cannot read"),
     ],
 )

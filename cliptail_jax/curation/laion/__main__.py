@@ -3,7 +3,7 @@
     python -m cliptail_jax.curation.laion match      --input=laion400m --output=matched
     python -m cliptail_jax.curation.laion similarity --input=matched --output=similar --clip=RUN
     python -m cliptail_jax.curation.laion select     --input=similar --output=laionet --threshold=0.7
-    python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.parquet --output=matched.parquet --clip=RUN
+    python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.tsv --output=retrieved.parquet --clip=RUN
 
 The first three also run on Beam, whose workers must see the files: add its options, such as --runner=DirectRunner.
 """
@@ -34,12 +34,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--nsfw", default="NSFW", help="the column of the NSFW tag (default: NSFW)")
     parser.add_argument("--threshold", type=float, default=0.7, help="similarity to be above (default: 0.7)")
     parser.add_argument("--clip", type=Path, help="work directory of the CLIP run whose text tower is used")
-    parser.add_argument("--queries", type=Path, help="parquet with the columns caption, wnid, label")
+    parser.add_argument("--queries", type=Path, help="table of captions, as curation.describe --export writes it")
     parser.add_argument("--neighbours", type=int, default=50, help="corpus rows kept for each query (default: 50)")
     parser.add_argument(
         "--processes", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     )
     options, beam_options = parser.parse_known_args(arguments)
+    if beam_options and not any(option.startswith("--runner") for option in beam_options):
+        parser.error(f"unknown argument {beam_options[0]}")
     try:
         run(options, beam_options)
     except UserError as error:
@@ -73,9 +75,9 @@ def run_retrieval(options: argparse.Namespace, beam_options: list[str]) -> None:
     from cliptail_jax.text_embedder import load_text_embedder
 
     if beam_options:
-        raise UserError(f"unknown argument {beam_options[0]}: retrieve runs on this machine's devices")
+        raise UserError(f"{beam_options[0]}: retrieve does not run on Beam, but on this machine's devices")
     if not options.queries:
-        raise UserError("retrieve needs --queries, a parquet with the columns caption, wnid and label")
+        raise UserError("retrieve needs --queries, the table of captions that `curation.describe --export` writes")
     embedder = load_text_embedder(options.clip)
     retrieve(options.queries, options.input, options.column, embedder, options.output, options.neighbours)
 

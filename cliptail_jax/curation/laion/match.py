@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.curation.laion.parts import with_column
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 
 PUNCTUATION = r"[!-/:-@\[-`{-~]"
@@ -35,8 +36,8 @@ def match(table: pa.Table, text: str) -> pa.Table:
     """The rows of the table whose `text` column names one class, with columns `wnid` and `label` of it."""
     spaced = pc.replace_substring_regex(pc.fill_null(table[text], ""), PUNCTUATION, " ")
     padded = pc.binary_join_element_wise("", spaced, "", " ")
-    rows, labels = matcher().matches(padded.to_pylist())
+    rows, labels = matcher().matches(padded)
     alone = np.bincount(rows, minlength=len(table))[rows] == 1
     rows, labels = rows[alone], labels[alone]
     wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
-    return table.take(pa.array(rows)).append_column("wnid", wnids).append_column("label", pa.array(labels))
+    return with_column(with_column(table.take(pa.array(rows)), "wnid", wnids), "label", pa.array(labels))

@@ -3,7 +3,6 @@
 import concurrent.futures
 import glob
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,8 +26,16 @@ def find_parts(pattern: str) -> list[Path]:
     return parts
 
 
+def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    """The table with a column more, in place of one of the same name: LAION-400M has a `similarity` of its own."""
+    return (table.drop_columns(name) if name in table.column_names else table).append_column(name, values)
+
+
 def tables(part: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The part's rows, so many at a time. Raises UserError that names a damaged part, or one that lacks a column."""
+    """The part's rows, so many at a time, and one table of none where it has none.
+
+    Raises UserError that names a damaged part, or one that lacks a column.
+    """
     try:
         file = pq.ParquetFile(part)
         absent = [column for column in columns or () if column not in file.schema_arrow.names]
@@ -36,6 +43,8 @@ def tables(part: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Tabl
             raise UserError(f"{part} lacks the column '{absent[0]}'; it has {', '.join(file.schema_arrow.names)}")
         for batch in file.iter_batches(ROWS):
             yield pa.Table.from_batches([batch])
+        if not file.metadata.num_rows:
+            yield file.schema_arrow.empty_table()
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{part} is damaged: {str(error).splitlines()[0]}") from None
 
@@ -45,7 +54,7 @@ def run_part(stage: Stage, part: Path, output: Path, columns: Sequence[str]) -> 
     done = output / part.name
     if done.exists():
         return 0, 0
-    partial = output / f".{part.name}.{os.getpid()}.partial"
+    partial = output / f".{part.name}.partial"
     read = written = 0
     writer = None
     try:
@@ -54,9 +63,8 @@ def run_part(stage: Stage, part: Path, output: Path, columns: Sequence[str]) -> 
             writer = writer or pq.ParquetWriter(partial, result.schema)
             writer.write_table(result)
             read, written = read + len(table), written + len(result)
-        if writer:
-            writer.close()
-            partial.rename(done)
+        writer.close()
+        partial.rename(done)
     finally:
         partial.unlink(missing_ok=True)
     return read, written
@@ -82,15 +90,15 @@ def run_stage(
         workers = concurrent.futures.ThreadPoolExecutor(1)
     with workers, tqdm(total=len(parts), unit=" parts", desc=output.name, disable=None) as progress:
         jobs = [workers.submit(run_part, stage, part, output, columns) for part in parts]
-        for job in concurrent.futures.as_completed(jobs):
-            try:
+        try:
+            for job in concurrent.futures.as_completed(jobs):
                 rows = job.result()
-            except BaseException:
-                workers.shutdown(wait=False, cancel_futures=True)
-                raise
-            read, written = read + rows[0], written + rows[1]
-            progress.update()
-            progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
+                read, written = read + rows[0], written + rows[1]
+                progress.update()
+                progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)
+            raise
     print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts")
 
 

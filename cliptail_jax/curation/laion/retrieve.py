@@ -5,6 +5,7 @@ order, so that no corpus row is used twice.
 """
 
 import functools
+import hashlib
 import time
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from jax import Array
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from cliptail_jax.curation.laion.parts import find_parts, tables
+from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.curation.laion.parts import find_parts, tables, with_column
+from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.devices import peak_flops
 from cliptail_jax.errors import UserError
 from cliptail_jax.text_embedder import TextEmbedder
@@ -38,7 +41,9 @@ def merge_block(
 ) -> tuple[Float[Array, "query k"], Int[Array, "query k"]]:
     """The best k of what is there and of a block of corpus rows that starts at row `first` and holds `size` true ones."""
     number = jnp.arange(len(block))
-    of_block = jnp.where(number < size, queries @ block.T, -jnp.inf)
+    # At the devices' default precision, scores that are close would change places.
+    products = jnp.matmul(queries, block.T, precision=jax.lax.Precision.HIGHEST)
+    of_block = jnp.where(number < size, products, -jnp.inf)
     best, places = jax.lax.top_k(of_block, min(scores.shape[1], len(block)))
     joined = jnp.concatenate([scores, best], axis=1)
     joined_rows = jnp.concatenate([rows, first + places], axis=1)
@@ -86,8 +91,8 @@ def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, "query"]:
     """The corpus row of each query, -1 for none: in order, each takes its best that is still free."""
     taken: set[int] = set()
     chosen = np.full(len(rows), NOBODY, np.int64)
-    for query, best in enumerate(rows.tolist()):
-        for row in best:
+    for query, best in enumerate(rows):
+        for row in best.tolist():
             if row != NOBODY and row not in taken:
                 taken.add(row)
                 chosen[query] = row
@@ -98,17 +103,22 @@ def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, "query"]:
 def retrieve(queries: Path, corpus: str, text: str, embedder: TextEmbedder, output: Path, neighbours: int) -> None:
     """Write `output`: the corpus rows that the captions of the `queries` parquet choose, under their labels.
 
-    `queries` has columns `caption`, `wnid` and `label`. What has been searched is kept in OUTPUT.search.npz after each part.
+    `queries` is a table as `describe --export` writes it, of labels of ImageNet. What has been searched is kept in
+    OUTPUT.search.npz after each part.
     """
-    wanted = pa.concat_tables(tables(queries, ["caption", "wnid", "label"]))
+    wanted = read_queries(queries)
     parts = find_parts(corpus)
-    search = Search(embedder(wanted["caption"].to_pylist()), neighbours)
+    embedded = embedder(wanted["caption"].to_pylist())
+    search = Search(embedded, neighbours)
+    identity = hashlib.sha256(
+        embedded.tobytes() + repr([(p.name, p.stat().st_size) for p in parts]).encode()
+    ).hexdigest()
     kept = output.with_name(f"{output.name}.search.npz")
     done = 0
     if kept.exists():
         with np.load(kept) as state:
-            if state["scores"].shape != (len(wanted), neighbours):
-                raise UserError(f"{kept} is of another search: remove it")
+            if str(state["identity"]) != identity or state["scores"].shape[1] != neighbours:
+                raise UserError(f"{kept} is of another search, of other queries, another model or corpus: remove it")
             search.load(state)
             done = int(state["parts"])
     started, begun_at = time.perf_counter(), search.seen
@@ -118,7 +128,7 @@ def retrieve(queries: Path, corpus: str, text: str, embedder: TextEmbedder, outp
         for table in tables(part, [text]):
             search.add(embedder(table[text].to_pylist()))
         partial = kept.with_name(f".{kept.name}")  # NumPy would add another ending to .partial
-        np.savez(partial, parts=number + 1, **search.state())
+        np.savez(partial, identity=identity, parts=number + 1, **search.state())
         partial.rename(kept)
     scores, rows = search.result()
     report_speed(len(wanted), search.seen - begun_at, embedder.dim, time.perf_counter() - started)
@@ -131,11 +141,22 @@ def retrieve(queries: Path, corpus: str, text: str, embedder: TextEmbedder, outp
     kept.unlink(missing_ok=True)
 
 
+def read_queries(path: Path) -> pa.Table:
+    """The captions, labels and wnids of a table as `describe --export` writes it."""
+    table = read_table(path)
+    absent = [name for name in ("caption", "label") if name not in table.column_names]
+    if absent:
+        raise UserError(f"--queries: {path} has no column '{absent[0]}'; it has {', '.join(table.column_names)}")
+    labels = labels_of(table["label"], imagenet_wnids(), path)
+    wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
+    return pa.table({"caption": table["caption"], "label": pa.array(labels), "wnid": wnids})
+
+
 def report_speed(queries: int, rows: int, dim: int, seconds: float) -> None:
     """Rows a second, and where the device is known what share of its peak the products of the search alone took."""
     flops = 2.0 * queries * rows * dim / max(seconds, 1e-9)
     peak = peak_flops()
-    share = f", {flops / peak:.1%} of the devices' peak, embedding included" if peak else ""
+    share = f", {flops / peak:.1%} of the device's peak, embedding included" if peak else ""
     print(f"{rows / max(seconds, 1e-9):,.0f} rows/s, {flops / 1e12:.2f} TFLOP/s{share}")
 
 
@@ -149,11 +170,11 @@ def write_chosen(wanted: pa.Table, chosen, found, scores, rows, parts: list[Path
             picked.append(table.take(pa.array(chosen[inside] - first)))
             first += len(table)
     result = pa.concat_tables(picked)
-    result = result.drop_columns([name for name in ("wnid", "label", "similarity") if name in result.column_names])
     similarity = np.array([scores[q, np.flatnonzero(rows[q] == chosen[q])[0]] for q in order], np.float32)
-    for name, values in (("wnid", wanted["wnid"].take(pa.array(order))), ("label", wanted["label"].take(pa.array(order))),
-                         ("similarity", pa.array(similarity)), ("query", pa.array(order))):  # fmt: skip
-        result = result.append_column(name, values)
+    result = with_column(result, "wnid", wanted["wnid"].take(pa.array(order)))
+    result = with_column(result, "label", wanted["label"].take(pa.array(order)))
+    result = with_column(result, "similarity", pa.array(similarity))
+    result = with_column(result, "query", pa.array(order))
     partial = output.with_name(f".{output.name}.partial")
     pq.write_table(result, partial)
     partial.rename(output)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.curation.laion.parts import with_column
 from cliptail_jax.text_embedder import TextEmbedder, load_text_embedder
 
 
@@ -29,7 +30,7 @@ class Similarity:
     def __call__(self, table: pa.Table) -> pa.Table:
         texts = self._embedder(table[self._text].to_pylist())
         definitions = self._definitions[table["label"].to_numpy()]
-        return table.append_column("similarity", pa.array(np.sum(texts * definitions, axis=-1).astype(np.float32)))
+        return with_column(table, "similarity", pa.array(np.einsum("td,td->t", texts, definitions)))
 
 
 def similarity(table: pa.Table, clip: Path, text: str) -> pa.Table:

@@ -17,6 +17,7 @@ from cliptail_jax.curation.laion.__main__ import main
 from cliptail_jax.curation.laion.match import match
 from cliptail_jax.curation.laion.select import select
 from cliptail_jax.curation.laion.similarity import Similarity, definition
+from cliptail_jax.errors import UserError
 
 TEXTS = [
     "a Great Dane, asleep",
@@ -121,6 +122,7 @@ def corpus(tmp_path):
     for number in range(3):
         texts = [f"{text or ''} {number}" for text in TEXTS]
         columns = {
+            "similarity": [0.3] * len(texts),
             "URL": [f"{number}/{i}" for i in range(len(texts))],
             "TEXT": texts,
             "NSFW": ["UNLIKELY"] * len(texts),
@@ -164,9 +166,11 @@ def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp
         "wnid": ["a", "b", "c"],
         "label": [5, 6, 7],
     }
-    pq.write_table(pa.table(queries), tmp_path / "queries.parquet")
+    captions = zip(queries["label"], queries["caption"])
+    lines = "".join(f"x/{i}.JPEG\t{label}\t{caption}\n" for i, (label, caption) in enumerate(captions))
+    (tmp_path / "queries.tsv").write_text("filepath\tlabel\tcaption\n" + lines)
     output = tmp_path / "matched.parquet"
-    retrieval.retrieve(tmp_path / "queries.parquet", str(corpus), "TEXT", HashedWords(), output, neighbours=4)
+    retrieval.retrieve(tmp_path / "queries.tsv", str(corpus), "TEXT", HashedWords(), output, neighbours=4)
     table = pq.read_table(output).to_pylist()
     assert {(row["URL"], row["label"], row["query"]) for row in table} == {("1/0", 5, 0), ("2/5", 6, 1), ("0/2", 7, 2)}
     assert all(row["similarity"] == pytest.approx(1, abs=1e-5) for row in table)
@@ -176,17 +180,44 @@ def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp
 
 @pytest.mark.parametrize("arguments, complaint", [
     (["match", "--input=/nowhere", "--output=x"], "no parquet file matches /nowhere"),
-    (["match", "--input={corpus}", "--output={tmp}/x", "--column=text"], "lacks the column 'text'; it has URL, TEXT, NSFW"),
-    (["select", "--input={corpus}", "--output={tmp}/x"], "lacks the column 'similarity'"),
+    (["match", "--input={corpus}", "--output={tmp}/x", "--column=text"], "lacks the column 'text'; it has similarity, URL, TEXT, NSFW"),
+    (["select", "--input={corpus}", "--output={tmp}/x", "--nsfw=tag"], "lacks the column 'tag'"),
     (["similarity", "--input={corpus}", "--output={tmp}/x"], "similarity needs --clip"),
     (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--queries=q"], "holds no CLIP run"),
-    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--what"], "unknown argument --what"),
+    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--runner=DirectRunner"], "does not run on Beam"),
 ])  # fmt: skip
 def test_a_users_mistake_is_one_line(arguments, complaint, corpus, tmp_path, capsys):
     arguments = [argument.format(corpus=corpus, tmp=tmp_path) for argument in arguments]
     assert main([*arguments, "--processes=1"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and complaint in error and error.count("\n") == 1
+
+
+def test_a_mistyped_option_is_not_taken_for_one_of_beams(corpus, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["select", f"--input={corpus}", f"--output={tmp_path}/x", "--treshold=0.9"])
+    assert "unknown argument --treshold=0.9" in capsys.readouterr().err
+
+
+def test_a_part_without_rows_is_done_too(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"TEXT": pa.array([], pa.string())}), tmp_path / "in" / "empty.parquet")
+    assert main(["match", f"--input={tmp_path}/in", f"--output={tmp_path}/out", "--processes=1"]) == 0
+    assert pq.read_table(tmp_path / "out" / "empty.parquet").column_names == ["TEXT", "wnid", "label"]
+
+
+def test_another_search_is_not_gone_on_with(corpus, tmp_path):
+    (tmp_path / "q.tsv").write_text("filepath\tlabel\tcaption\nx\t1\ta tench\n")
+    np.savez(
+        tmp_path / "out.parquet.search.npz",
+        identity="other",
+        parts=1,
+        scores=np.zeros((1, 4)),
+        rows=np.zeros((1, 4)),
+        seen=1,
+    )
+    with pytest.raises(UserError, match="is of another search"):
+        retrieval.retrieve(tmp_path / "q.tsv", str(corpus), "TEXT", HashedWords(), tmp_path / "out.parquet", 4)
 
 
 def test_a_damaged_part_is_named_and_leaves_nothing_half_written(corpus, tmp_path, capsys):
