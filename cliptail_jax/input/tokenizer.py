@@ -19,8 +19,10 @@ import numpy as np
 import regex
 import tokenizers
 from jaxtyping import Int32
+from tokenizers import pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
 from cliptail_jax.errors import UserError
@@ -81,6 +83,19 @@ class Tokenizer:
 
     def __reduce__(self):
         return Tokenizer, (self._merges, self.context_length)
+
+    def vocabulary(self) -> dict[str, int]:
+        """Every symbol with its id."""
+        return self._encoder.get_vocab()
+
+    def to_json(self) -> str:
+        """The vocabulary and merges as Hugging Face's tokenizer.json, which cuts mended, lower-case text the same way."""
+        standalone = tokenizers.Tokenizer.from_str(self._encoder.to_str())
+        words = pre_tokenizers.Split(tokenizers.Regex("(?i)" + _WORD.pattern), "removed", invert=True)
+        standalone.pre_tokenizer = pre_tokenizers.Sequence([words, self._encoder.pre_tokenizer])
+        marks = [(START, self.start_id), (END, self.end_id)]
+        standalone.post_processor = TemplateProcessing(single=[START, "$A", END], special_tokens=marks)
+        return standalone.to_str(pretty=True)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the merges and the context length as JSON: all that `load` needs for the same ids."""
@@ -150,6 +165,11 @@ def words(text: str) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """`text` with broken Unicode and HTML entities mended, white space collapsed, in lower case, as CLIP does it."""
+    """`text` mended and in lower case, as CLIP does it."""
+    return mend(text).lower()
+
+
+def mend(text: str) -> str:
+    """`text` with broken Unicode and HTML entities mended and white space collapsed, as open_clip does it."""
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
-    return " ".join(text.split()).lower()
+    return " ".join(text.split())

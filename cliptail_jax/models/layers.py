@@ -21,11 +21,18 @@ def linear(
     rngs: nnx.Rngs,
     kernel_init: Initializer | None = None,
     bias_init: Initializer | None = None,
+    use_bias: bool = True,
 ) -> nnx.Linear:
     """A linear layer with PyTorch's default initialisation where none is given."""
     default = uniform_fan_in(inputs)
     return nnx.Linear(
-        inputs, outputs, kernel_init=kernel_init or default, bias_init=bias_init or default, dtype=dtype, rngs=rngs
+        inputs,
+        outputs,
+        use_bias=use_bias,
+        kernel_init=kernel_init or default,
+        bias_init=bias_init or default,
+        dtype=dtype,
+        rngs=rngs,
     )
 
 
@@ -44,9 +51,9 @@ def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, dtype, rngs: 
     )
 
 
-def layer_norm(width: int, *, dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:
+def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:
     """Layer norm with statistics in float32."""
-    return nnx.LayerNorm(width, epsilon=EPSILON, use_fast_variance=False, dtype=dtype, rngs=rngs)
+    return nnx.LayerNorm(width, epsilon=epsilon, use_fast_variance=False, dtype=dtype, rngs=rngs)
 
 
 def average_pool(

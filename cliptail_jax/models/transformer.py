@@ -6,12 +6,12 @@ from typing import NamedTuple
 import jax
 from flax import nnx
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from cliptail_jax.models.initializers import Initializer, normal, uniform_fan_in
-from cliptail_jax.models.layers import layer_norm, linear
+from cliptail_jax.models.layers import EPSILON, layer_norm, linear
 
-WIDENING = 4  # an MLP's inner width per outer width
+WIDENING = 4.0  # an MLP's inner width per outer width
 
 
 def quick_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -19,7 +19,11 @@ def quick_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return x * jax.nn.sigmoid(1.702 * x)
 
 
-ACTIVATIONS = {"gelu": partial(jax.nn.gelu, approximate=False), "quick_gelu": quick_gelu}
+ACTIVATIONS = {
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": partial(jax.nn.gelu, approximate=True),
+    "quick_gelu": quick_gelu,
+}
 
 
 class BlockInit(NamedTuple):
@@ -31,10 +35,10 @@ class BlockInit(NamedTuple):
     c_proj: Initializer
 
 
-def pytorch_init(width: int) -> BlockInit:
+def pytorch_init(width: int, widening: float = WIDENING) -> BlockInit:
     """PyTorch's defaults, which CLIP's vision transformer keeps."""
     default = uniform_fan_in(width)
-    return BlockInit(jax.nn.initializers.xavier_uniform(), default, default, uniform_fan_in(WIDENING * width))
+    return BlockInit(jax.nn.initializers.xavier_uniform(), default, default, uniform_fan_in(int(widening * width)))
 
 
 def clip_text_init(width: int, layers: int) -> BlockInit:
@@ -53,21 +57,25 @@ class MultiHeadAttention(nnx.Module):
         self.in_proj = linear(width, 3 * width, kernel_init=init.in_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
         self.out_proj = linear(width, width, kernel_init=init.out_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+    def __call__(
+        self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
+    ) -> Float[Array, "batch length width"]:
         batch, length, width = x.shape
         projected = self.in_proj(x).reshape(batch, length, 3, self.heads, width // self.heads)
         query, key, value = projected[:, :, 0], projected[:, :, 1], projected[:, :, 2]
-        attended = jax.nn.dot_product_attention(query, key, value, is_causal=self.causal)
+        mask = None if visible is None else visible[:, None, None, :]
+        attended = jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=self.causal)
         return self.out_proj(attended.reshape(batch, length, width))
 
 
 class Mlp(nnx.Module):
     """Two linear layers with an activation between them."""
 
-    def __init__(self, width: int, activation: str, *, init: BlockInit, dtype, rngs: nnx.Rngs):
+    def __init__(self, width: int, activation: str, *, widening: float, init: BlockInit, dtype, rngs: nnx.Rngs):
+        inner = int(widening * width)
         self.activation = activation
-        self.c_fc = linear(width, WIDENING * width, kernel_init=init.c_fc, dtype=dtype, rngs=rngs)
-        self.c_proj = linear(WIDENING * width, width, kernel_init=init.c_proj, dtype=dtype, rngs=rngs)
+        self.c_fc = linear(width, inner, kernel_init=init.c_fc, dtype=dtype, rngs=rngs)
+        self.c_proj = linear(inner, width, kernel_init=init.c_proj, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
         return self.c_proj(ACTIVATIONS[self.activation](self.c_fc(x)))
@@ -77,20 +85,35 @@ class ResidualAttentionBlock(nnx.Module):
     """Attention and MLP, each behind a layer norm and added to its input."""
 
     def __init__(
-        self, width: int, heads: int, activation: str, *, causal: bool, init: BlockInit, dtype, rngs: nnx.Rngs
+        self,
+        width: int,
+        heads: int,
+        activation: str,
+        *,
+        causal: bool,
+        widening: float,
+        epsilon: float,
+        init: BlockInit,
+        dtype,
+        rngs: nnx.Rngs,
     ):
-        self.ln_1 = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.ln_1 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.attn = MultiHeadAttention(width, heads, causal=causal, init=init, dtype=dtype, rngs=rngs)
-        self.ln_2 = layer_norm(width, dtype=dtype, rngs=rngs)
-        self.mlp = Mlp(width, activation, init=init, dtype=dtype, rngs=rngs)
+        self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(width, activation, widening=widening, init=init, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
-        x = x + self.attn(self.ln_1(x))
+    def __call__(
+        self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
+    ) -> Float[Array, "batch length width"]:
+        x = x + self.attn(self.ln_1(x), visible)
         return x + self.mlp(self.ln_2(x))
 
 
 class Transformer(nnx.Module):
-    """A stack of residual attention blocks; `causal` hides later tokens from earlier ones."""
+    """A stack of residual attention blocks; `causal` hides later tokens from earlier ones.
+
+    An MLP is `widening` times as wide inside, rounded down.
+    """
 
     def __init__(
         self,
@@ -100,16 +123,21 @@ class Transformer(nnx.Module):
         activation: str,
         *,
         causal: bool,
+        widening: float = WIDENING,
+        epsilon: float = EPSILON,
         init: BlockInit,
         dtype,
         rngs: nnx.Rngs,
     ):
+        shared = {"causal": causal, "widening": widening, "epsilon": epsilon, "init": init, "dtype": dtype}
         self.resblocks = nnx.List(
-            ResidualAttentionBlock(width, heads, activation, causal=causal, init=init, dtype=dtype, rngs=rngs)
-            for _ in range(layers)
+            ResidualAttentionBlock(width, heads, activation, **shared, rngs=rngs) for _ in range(layers)
         )
 
-    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+    def __call__(
+        self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
+    ) -> Float[Array, "batch length width"]:
+        """States after the last block; tokens that are not `visible` are attended by none."""
         for block in self.resblocks:
-            x = block(x)
+            x = block(x, visible)
         return x

@@ -1,20 +1,75 @@
-"""CLIP's vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929; names as in openai/CLIP).
+"""CLIP's vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929; names as in openai/CLIP and open_clip).
 
 B/32 is patch_size 32, width 768, 12 layers, 12 heads, output_dim 512; S has width 384 and 6 heads, Ti 192 and 3.
 """
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float
 
 from cliptail_jax.models.initializers import normal
-from cliptail_jax.models.layers import conv, layer_norm
-from cliptail_jax.models.transformer import Transformer, pytorch_init
+from cliptail_jax.models.layers import EPSILON, conv, layer_norm, linear
+from cliptail_jax.models.transformer import WIDENING, Transformer, pytorch_init
+
+
+class CrossAttention(nnx.Module):
+    """Multi-head attention from queries of `width` to a context of another width (names as PyTorch's)."""
+
+    def __init__(self, width: int, context_width: int, heads: int, *, dtype, rngs: nnx.Rngs):
+        def projection(inputs: int) -> nnx.Linear:
+            xavier = nnx.initializers.xavier_uniform()
+            return linear(inputs, width, kernel_init=xavier, use_bias=False, dtype=dtype, rngs=rngs)
+
+        self.heads = heads
+        self.dtype = dtype
+        self.q_proj = projection(width)
+        self.k_proj = projection(context_width)
+        self.v_proj = projection(context_width)
+        self.in_proj_bias = nnx.Param(jnp.zeros(3 * width))
+        self.out_proj = linear(width, width, bias_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, query: Float[Array, "batch queries width"], context: Float[Array, "batch length context_width"]
+    ) -> Float[Array, "batch queries width"]:
+        def by_head(projected: Array, bias: Array) -> Array:
+            return (projected + bias).reshape(*projected.shape[:2], self.heads, -1)
+
+        q_bias, k_bias, v_bias = jnp.split(self.in_proj_bias[...].astype(self.dtype), 3)
+        attended = jax.nn.dot_product_attention(
+            by_head(self.q_proj(query), q_bias),
+            by_head(self.k_proj(context), k_bias),
+            by_head(self.v_proj(context), v_bias),
+        )
+        return self.out_proj(attended.reshape(query.shape))
+
+
+class AttentionalPooler(nnx.Module):
+    """Learned queries that attend to all tokens (CoCa: Yu et al. 2022, arXiv 2205.01917).
+
+    The contrastive feature is what the first query finds; the others serve CoCa's caption decoder alone.
+    """
+
+    def __init__(self, width: int, context_width: int, heads: int, queries: int, *, dtype, rngs: nnx.Rngs):
+        self.dtype = dtype
+        self.query = nnx.Param(normal(1.0)(rngs.params(), (queries, width)))
+        self.attn = CrossAttention(width, context_width, heads, dtype=dtype, rngs=rngs)
+        self.ln_q = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.ln_k = layer_norm(context_width, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch length context_width"]) -> Float[Array, "batch width"]:
+        """What the first query finds."""
+        query = self.ln_q(self.query[:1].astype(self.dtype))
+        return self.attn(jnp.broadcast_to(query, (len(x), *query.shape)), self.ln_k(x))[:, 0]
 
 
 class VisionTransformer(nnx.Module):
-    """Pre-norm transformer over patches and a class token, whose final state is projected to the features."""
+    """Pre-norm transformer over patches and a class token, whose pooled state is projected to the features.
+
+    `pool` takes the class token ('tok') or the mean of the patches ('avg'); the last layer norm comes before it, or
+    behind it with `norm_after_pool`. `attention_pool` is (heads, queries) of CoCa's pooler in their place.
+    """
 
     def __init__(
         self,
@@ -26,21 +81,43 @@ class VisionTransformer(nnx.Module):
         image_size: int,
         *,
         activation: str = "gelu",
+        widening: float = WIDENING,
+        epsilon: float = EPSILON,
+        pool: str = "tok",
+        norm_after_pool: bool = False,
+        norm_before: bool = True,
+        attention_pool: tuple[int, int] | None = None,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
         draw = normal(width**-0.5)
         tokens = (image_size // patch_size) ** 2 + 1
+        shared = {"dtype": dtype, "rngs": rngs}
         self.dtype = dtype
-        self.conv1 = conv(3, width, patch_size, stride=patch_size, dtype=dtype, rngs=rngs)
+        self.pool = pool
+        self.norm_after_pool = norm_after_pool
+        self.conv1 = conv(3, width, patch_size, stride=patch_size, **shared)
         self.class_embedding = nnx.Param(draw(rngs.params(), (width,)))
         self.positional_embedding = nnx.Param(draw(rngs.params(), (tokens, width)))
-        self.ln_pre = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.ln_pre = layer_norm(width, epsilon=epsilon, **shared) if norm_before else None
         self.transformer = Transformer(
-            width, layers, heads, activation, causal=False, init=pytorch_init(width), dtype=dtype, rngs=rngs
+            width,
+            layers,
+            heads,
+            activation,
+            causal=False,
+            widening=widening,
+            epsilon=epsilon,
+            init=pytorch_init(width, widening),
+            **shared,
         )
-        self.ln_post = layer_norm(width, dtype=dtype, rngs=rngs)
-        self.proj = nnx.Param(draw(rngs.params(), (width, output_dim)))
+        if attention_pool:
+            self.attn_pool = AttentionalPooler(output_dim, width, *attention_pool, **shared)
+        else:
+            self.attn_pool = None
+        pooled_width = output_dim if attention_pool else width
+        self.ln_post = layer_norm(pooled_width, epsilon=epsilon, **shared)
+        self.proj = nnx.Param(draw(rngs.params(), (pooled_width, output_dim)))
 
     def __call__(
         self,
@@ -54,6 +131,17 @@ class VisionTransformer(nnx.Module):
         batch, _, _, width = patches.shape
         class_token = jnp.broadcast_to(self.class_embedding[...].astype(self.dtype), (batch, 1, width))
         x = jnp.concatenate([class_token, patches.reshape(batch, -1, width)], 1)
-        x = self.ln_pre(x + self.positional_embedding[...].astype(self.dtype))
-        x = self.ln_post(self.transformer(x)[:, 0])
+        x = x + self.positional_embedding[...].astype(self.dtype)
+        if self.ln_pre is not None:
+            x = self.ln_pre(x)
+        x = self._pooled(self.transformer(x))
         return (x @ self.proj[...].astype(self.dtype)).astype(jnp.float32)
+
+    def _pooled(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch pooled_width"]:
+        if self.attn_pool is not None:
+            return self.ln_post(self.attn_pool(x))
+        if self.pool == "tok":
+            return self.ln_post(x[:, 0])
+        if self.norm_after_pool:
+            return self.ln_post(x[:, 1:].mean(1))
+        return self.ln_post(x[:, 1:]).mean(1)

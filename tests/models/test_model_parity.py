@@ -1,4 +1,4 @@
-"""Our encoders against outputs of torch, torchvision and open_clip (scripts/parity/make_model_fixtures.py)."""
+"""Our encoders against outputs of torch, torchvision and open_clip (scripts/make_parity_fixtures.py)."""
 
 from pathlib import Path
 

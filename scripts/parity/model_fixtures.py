@@ -1,8 +1,5 @@
 """Makes tests/data/models_*: small models of torch, torchvision and open_clip, their weights, inputs and outputs.
 
-Run it from the repository's root in an environment of its own with torch, torchvision and open_clip_torch (made with
-2.13, 0.28 and 3.3): `python scripts/parity/make_model_fixtures.py`. The project itself needs none of them.
-
 Weights are random and rounded to float16, so that they are stored exactly in few bytes; outputs are computed in
 float64. Every array is stored under PyTorch's name:
 
@@ -25,7 +22,6 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
 from torchvision.models.resnet import BasicBlock, conv1x1
 
-DATA = Path("tests/data")
 MAX_BYTES = 300_000
 
 
@@ -60,7 +56,9 @@ def randomize(model: torch.nn.Module) -> None:
     model.half().double()
 
 
-def record(name: str, model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple[str, ...]) -> None:
+def record(
+    folder: Path, name: str, model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple[str, ...]
+) -> None:
     """Store what the docstring above lists; gradients of the `watched` parameters only."""
     randomize(model)
     stored = {f"weight/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items() if v.ndim}
@@ -83,7 +81,7 @@ def record(name: str, model: torch.nn.Module, kind: str, inputs: np.ndarray, wat
         stored["train_features"] = output.detach().numpy()
         stored.update({f"running/{k}": v.numpy() for k, v in running.items()})
     small = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in stored.items()}
-    path = DATA / f"models_{name}.npz"
+    path = folder / f"models_{name}.npz"
     np.savez_compressed(path, **small)
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} has {path.stat().st_size} bytes")
@@ -102,7 +100,7 @@ def published_shapes() -> dict[str, dict[str, list[int]]]:
     return shapes
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     torch.manual_seed(0)
     random = np.random.default_rng(0)
 
@@ -110,6 +108,7 @@ def main() -> None:
         return random.integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
 
     record(
+        folder,
         "modified_resnet",
         ModifiedResNet([2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4),
         "images",
@@ -124,6 +123,7 @@ def main() -> None:
         ),
     )
     record(
+        folder,
         "basic_resnet",
         BasicResNet((1, 2, 1), width=4, output_dim=8),
         "images",
@@ -133,7 +133,7 @@ def main() -> None:
     tower = {"width": 32, "layers": 2, "heads": 4, "output_dim": 16}
     vit = VisionTransformer(image_size=32, patch_size=8, mlp_ratio=4.0, **tower)
     watched = ("class_embedding", "conv1.weight", "transformer.resblocks.0.attn.in_proj_weight", "ln_post.bias")
-    record("vit", vit, "images", images(3, 32), watched)
+    record(folder, "vit", vit, "images", images(3, 32), watched)
     text = TextTransformer(context_length=10, vocab_size=50, act_layer=QuickGELU, **tower)
     tokens = random.integers(1, 48, (3, 10))
     tokens[:, 0] = 48
@@ -141,9 +141,5 @@ def main() -> None:
         tokens[row, end] = 49
         tokens[row, end + 1 :] = 0
     watched = ("positional_embedding", "token_embedding.weight", "transformer.resblocks.1.mlp.c_fc.bias")
-    record("text", text, "tokens", tokens.astype(np.int32), watched)
-    (DATA / "models_open_clip_shapes.json").write_text(json.dumps(published_shapes(), separators=(",", ":")) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    record(folder, "text", text, "tokens", tokens.astype(np.int32), watched)
+    (folder / "models_open_clip_shapes.json").write_text(json.dumps(published_shapes(), separators=(",", ":")) + "\n")

@@ -1,10 +1,7 @@
 """Writes the truth that tests/input compares with: outputs of torchvision and open_clip on small inputs.
 
-Needs torch, torchvision and open_clip_torch, which the project itself does not; the tests only read what this wrote:
+Made with torchvision 0.28.0, Pillow 13.0.0 and open_clip 3.3.0:
 
-    python scripts/parity/make_input_fixtures.py tests/data
-
-Made with torchvision 0.28.0, Pillow 13.0.0 and open_clip 3.3.0. It writes
 - torchvision_images.npz: a synthetic image; what Resize, CenterCrop, resized_crop and an evaluation transform make of
   it; mean and standard deviation of the boxes that RandomResizedCrop draws (top, left, height, width);
 - clip_merges_subset.txt: in the format of CLIP's vocabulary file, those of its 48,894 merges that the texts below use;
@@ -15,7 +12,6 @@ Made with torchvision 0.28.0, Pillow 13.0.0 and open_clip 3.3.0. It writes
 
 import itertools
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +116,3 @@ def merges_used(tokenizer: SimpleTokenizer, text: str) -> set[int]:
             )
             symbols[place : place + 2] = ["".join(symbols[place : place + 2])]
     return used
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

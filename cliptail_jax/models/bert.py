@@ -1,0 +1,233 @@
+"""BERT and RoBERTa as text towers (Devlin et al. 2019, arXiv 1810.04805; Liu et al. 2019, arXiv 1907.11692).
+
+Names are those of the published state dicts: `embeddings`, `encoder.layer.N`, `pooler`. XLM-RoBERTa is RoBERTa with
+another vocabulary. RoBERTa-base is width 768, 12 layers, 12 heads, inner 3072, positions 514, epsilon 1e-5, pad_id 1.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from cliptail_jax.models.initializers import normal
+from cliptail_jax.models.layers import layer_norm, linear
+from cliptail_jax.models.transformer import ACTIVATIONS
+
+POOLERS = ("mean_pooler", "cls_pooler", "cls_last_hidden_state_pooler", "last_token_pooler")
+PROJECTIONS = (None, "linear", "mlp")
+
+
+@dataclass(frozen=True)
+class BertShape:
+    """The sizes of an encoder. `counted_positions`: padding takes no position, and the first is pad_id + 1 (RoBERTa)."""
+
+    vocab_size: int
+    width: int
+    layers: int
+    heads: int
+    inner: int
+    positions: int
+    token_types: int = 2
+    epsilon: float = 1e-12
+    pad_id: int = 0
+    counted_positions: bool = False
+
+
+def dense(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
+    """A linear layer as BERT draws it: normal with std 0.02, biases zero."""
+    zeros = nnx.initializers.zeros
+    return linear(inputs, outputs, kernel_init=normal(0.02), bias_init=zeros, dtype=dtype, rngs=rngs)
+
+
+class Embeddings(nnx.Module):
+    """Sum of word, position and (the first) type embedding, normalised."""
+
+    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        def table(rows: int) -> nnx.Embed:
+            return nnx.Embed(rows, shape.width, embedding_init=normal(0.02), dtype=dtype, rngs=rngs)
+
+        self.pad_id = shape.pad_id
+        self.counted_positions = shape.counted_positions
+        self.word_embeddings = table(shape.vocab_size)
+        self.position_embeddings = table(shape.positions)
+        self.token_type_embeddings = table(shape.token_types)
+        self.LayerNorm = layer_norm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
+
+    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length width"]:
+        positions = jnp.arange(tokens.shape[1])
+        if self.counted_positions:
+            valid = tokens != self.pad_id
+            positions = jnp.cumsum(valid, 1) * valid + self.pad_id
+        words = self.word_embeddings(tokens)
+        first_type = self.token_type_embeddings.embedding[0].astype(words.dtype)
+        return self.LayerNorm(words + self.position_embeddings(positions) + first_type)
+
+
+class SelfAttention(nnx.Module):
+    """Multi-head attention to the tokens that are no padding."""
+
+    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        self.heads = shape.heads
+        self.query = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.key = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.value = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"]
+    ) -> Float[Array, "batch length width"]:
+        def by_head(projected: Array) -> Array:
+            return projected.reshape(*projected.shape[:2], self.heads, -1)
+
+        query, key, value = by_head(self.query(x)), by_head(self.key(x)), by_head(self.value(x))
+        return jax.nn.dot_product_attention(query, key, value, mask=valid[:, None, None, :]).reshape(x.shape)
+
+
+class ResidualOutput(nnx.Module):
+    """A linear layer whose result is added to the residual stream, then normalised."""
+
+    def __init__(self, inputs: int, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
+        self.dense = dense(inputs, width, dtype=dtype, rngs=rngs)
+        self.LayerNorm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Array, residual: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+        return self.LayerNorm(self.dense(x) + residual)
+
+
+class Attention(nnx.Module):
+    """Self-attention and its output; `self` is its published name."""
+
+    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        self.self = SelfAttention(shape, dtype=dtype, rngs=rngs)
+        self.output = ResidualOutput(shape.width, shape.width, shape.epsilon, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Array, valid: Bool[Array, "batch length"]) -> Float[Array, "batch length width"]:
+        return self.output(self.self(x, valid), x)
+
+
+class Intermediate(nnx.Module):
+    """The linear layer that widens, and GELU."""
+
+    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        self.dense = dense(shape.width, shape.inner, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length inner"]:
+        return ACTIVATIONS["gelu"](self.dense(x))
+
+
+class Layer(nnx.Module):
+    """Attention and MLP, each followed by a layer norm (post-norm)."""
+
+    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        self.attention = Attention(shape, dtype=dtype, rngs=rngs)
+        self.intermediate = Intermediate(shape, dtype=dtype, rngs=rngs)
+        self.output = ResidualOutput(shape.inner, shape.width, shape.epsilon, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Array, valid: Bool[Array, "batch length"]) -> Float[Array, "batch length width"]:
+        x = self.attention(x, valid)
+        return self.output(self.intermediate(x), x)
+
+
+class Encoder(nnx.Module):
+    """The stack of layers."""
+
+    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        self.layer = nnx.List(Layer(shape, dtype=dtype, rngs=rngs) for _ in range(shape.layers))
+
+    def __call__(self, x: Array, valid: Bool[Array, "batch length"]) -> Float[Array, "batch length width"]:
+        for layer in self.layer:
+            x = layer(x, valid)
+        return x
+
+
+class Pooler(nnx.Module):
+    """Linear layer and tanh over the class token's state."""
+
+    def __init__(self, width: int, *, dtype, rngs: nnx.Rngs):
+        self.dense = dense(width, width, dtype=dtype, rngs=rngs)
+
+    def __call__(self, states: Float[Array, "batch length width"]) -> Float[Array, "batch width"]:
+        return jnp.tanh(self.dense(states[:, 0]))
+
+
+class Bert(nnx.Module):
+    """The encoder: states of all tokens. `pooler` is there where something asks for its output."""
+
+    def __init__(self, shape: BertShape, *, with_pooler: bool, dtype=jnp.float32, rngs: nnx.Rngs):
+        self.embeddings = Embeddings(shape, dtype=dtype, rngs=rngs)
+        self.encoder = Encoder(shape, dtype=dtype, rngs=rngs)
+        self.pooler = Pooler(shape.width, dtype=dtype, rngs=rngs) if with_pooler else None
+
+    def __call__(
+        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"]
+    ) -> Float[Array, "batch length width"]:
+        return self.encoder(self.embeddings(tokens), valid)
+
+
+class ProjectionMlp(nnx.Module):
+    """Two linear layers without bias, GELU between them; its inner width is the mean of both ends."""
+
+    def __init__(self, width: int, output_dim: int, *, dtype, rngs: nnx.Rngs):
+        inner = (width + output_dim) // 2
+        # The published names of these two layers are numbers: their places in a sequence.
+        setattr(self, "0", projection(width, inner, dtype=dtype, rngs=rngs))
+        setattr(self, "2", projection(inner, output_dim, dtype=dtype, rngs=rngs))
+
+    def __call__(self, x: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
+        first, second = getattr(self, "0"), getattr(self, "2")
+        return second(ACTIVATIONS["gelu"](first(x)))
+
+
+def projection(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
+    """A linear layer without bias."""
+    draw = normal(inputs**-0.5)
+    return linear(inputs, outputs, kernel_init=draw, use_bias=False, dtype=dtype, rngs=rngs)
+
+
+class BertText(nnx.Module):
+    """A BERT encoder, the pooling of its states and the projection to the features, as open_clip has them.
+
+    `pooler` is one of POOLERS: the mean of all tokens but padding; the class token's state behind BERT's linear layer
+    and tanh, or as it is; the state of the last token that is no padding. `projection_type` is one of PROJECTIONS; None
+    where the encoder is as wide as the features.
+    """
+
+    def __init__(
+        self,
+        shape: BertShape,
+        output_dim: int,
+        *,
+        pooler: str = "mean_pooler",
+        projection_type: str | None = "mlp",
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.pooler = pooler
+        self.pad_id = shape.pad_id
+        self.transformer = Bert(shape, with_pooler=pooler == "cls_pooler", dtype=dtype, rngs=rngs)
+        if projection_type == "mlp":
+            self.proj = ProjectionMlp(shape.width, output_dim, dtype=dtype, rngs=rngs)
+        elif projection_type == "linear":
+            self.proj = projection(shape.width, output_dim, dtype=dtype, rngs=rngs)
+        else:
+            self.proj = None
+
+    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch output_dim"]:
+        """Raw features of tokenised texts, which may be cut behind the longest one."""
+        valid = tokens != self.pad_id
+        pooled = self._pooled(self.transformer(tokens, valid), valid)
+        return (pooled if self.proj is None else self.proj(pooled)).astype(jnp.float32)
+
+    def _pooled(
+        self, states: Float[Array, "batch length width"], valid: Bool[Array, "batch length"]
+    ) -> Float[Array, "batch width"]:
+        if self.pooler == "mean_pooler":
+            return jnp.where(valid[:, :, None], states, 0).sum(1) / valid.sum(1, keepdims=True)
+        if self.pooler == "cls_pooler":
+            return self.transformer.pooler(states)
+        if self.pooler == "cls_last_hidden_state_pooler":
+            return states[:, 0]
+        last = valid.shape[1] - 1 - valid[:, ::-1].argmax(1)
+        return states[jnp.arange(len(states)), last]

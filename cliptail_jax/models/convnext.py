@@ -1,0 +1,153 @@
+"""ConvNeXt as CLIP's image tower (Liu et al. 2022, arXiv 2201.03545; names as in timm, under `trunk` and `head`).
+
+Base is depths (3, 3, 27, 3), widths (128, 256, 512, 1024), epsilon 1e-6.
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Bool, Float
+
+from cliptail_jax.models.layers import layer_norm, linear
+from cliptail_jax.models.transformer import ACTIVATIONS
+
+WIDENING = 4
+STEM = 4  # pixels a side of a patch
+SHRINKAGE = 32  # image pixels a side of one pixel of the last stage
+INITIAL_GAMMA = 1e-6
+
+_truncated = nnx.initializers.truncated_normal(0.02)
+
+
+class Mlp(nnx.Module):
+    """Two linear layers with GELU between them."""
+
+    def __init__(self, inputs: int, inner: int, outputs: int, *, final_bias: bool = True, dtype, rngs: nnx.Rngs):
+        drawn = {"kernel_init": _truncated, "bias_init": nnx.initializers.zeros, "dtype": dtype, "rngs": rngs}
+        self.fc1 = linear(inputs, inner, **drawn)
+        self.fc2 = linear(inner, outputs, use_bias=final_bias, **drawn)
+
+    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        return self.fc2(ACTIVATIONS["gelu"](self.fc1(x)))
+
+
+def patches(inputs: int, outputs: int, size: int, *, dtype, rngs: nnx.Rngs) -> nnx.Conv:
+    """A convolution of patches that do not overlap, with bias."""
+    return nnx.Conv(
+        inputs, outputs, (size, size), strides=size, padding="VALID", kernel_init=_truncated, dtype=dtype, rngs=rngs
+    )
+
+
+class Block(nnx.Module):
+    """7×7 convolution within each channel, layer norm and MLP, scaled by `gamma` and added to the input."""
+
+    def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
+        self.dtype = dtype
+        self.conv_dw = nnx.Conv(
+            width,
+            width,
+            (7, 7),
+            padding=[(3, 3)] * 2,
+            feature_group_count=width,
+            kernel_init=_truncated,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(width, WIDENING * width, width, dtype=dtype, rngs=rngs)
+        self.gamma = nnx.Param(jnp.full(width, INITIAL_GAMMA))
+
+    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+        return x + self.gamma[...].astype(self.dtype) * self.mlp(self.norm(self.conv_dw(x)))
+
+
+class Stage(nnx.Module):
+    """Blocks of one width, behind a layer norm and a 2×2 convolution with stride 2 where the width changes."""
+
+    def __init__(self, inputs: int, width: int, depth: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
+        if inputs == width:
+            self.downsample = None
+        else:
+            norm = layer_norm(inputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
+            self.downsample = nnx.List([norm, patches(inputs, width, 2, dtype=dtype, rngs=rngs)])
+        self.blocks = nnx.List(Block(width, epsilon, dtype=dtype, rngs=rngs) for _ in range(depth))
+
+    def __call__(self, x: Array) -> Float[Array, "batch height width channels"]:
+        if self.downsample is not None:
+            norm, convolution = self.downsample
+            x = convolution(norm(x))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class PooledNorm(nnx.Module):
+    """Mean over the pixels, then layer norm."""
+
+    def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
+        self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch channels"]:
+        return self.norm(x.mean((1, 2)))
+
+
+class Trunk(nnx.Module):
+    """Stem of patches, four stages, pooled."""
+
+    def __init__(self, depths: tuple[int, ...], widths: tuple[int, ...], epsilon: float, *, dtype, rngs: nnx.Rngs):
+        norm = layer_norm(widths[0], epsilon=epsilon, dtype=dtype, rngs=rngs)
+        self.stem = nnx.List([patches(3, widths[0], STEM, dtype=dtype, rngs=rngs), norm])
+        before = (widths[0], *widths)
+        self.stages = nnx.List(Stage(*shape, epsilon, dtype=dtype, rngs=rngs) for shape in zip(before, widths, depths))
+        self.head = PooledNorm(widths[-1], epsilon, dtype=dtype, rngs=rngs)
+
+    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch channels"]:
+        convolution, norm = self.stem
+        x = norm(convolution(images))
+        for stage in self.stages:
+            x = stage(x)
+        return self.head(x)
+
+
+class Head(nnx.Module):
+    """The projection to the features: a linear layer `proj`, or an MLP of inner width 2 · output_dim."""
+
+    def __init__(self, width: int, output_dim: int, *, projection: str, bias: bool, dtype, rngs: nnx.Rngs):
+        if projection == "mlp":
+            self.mlp = Mlp(width, 2 * output_dim, output_dim, final_bias=bias, dtype=dtype, rngs=rngs)
+            self.proj = None
+        else:
+            self.mlp = None
+            self.proj = linear(width, output_dim, use_bias=bias, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch channels"]) -> Float[Array, "batch output_dim"]:
+        return self.mlp(x) if self.proj is None else self.proj(x)
+
+
+class ConvNeXt(nnx.Module):
+    """ConvNeXt for images whose sides are multiples of 32; `projection` is 'linear' or 'mlp'."""
+
+    def __init__(
+        self,
+        depths: tuple[int, int, int, int],
+        widths: tuple[int, int, int, int],
+        output_dim: int,
+        *,
+        epsilon: float = 1e-6,
+        projection: str = "linear",
+        projection_bias: bool = False,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.trunk = Trunk(depths, widths, epsilon, dtype=dtype, rngs=rngs)
+        self.head = Head(widths[-1], output_dim, projection=projection, bias=projection_bias, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self,
+        images: Float[Array, "batch height width 3"],
+        train: bool = False,
+        mask: Bool[Array, "batch"] | None = None,
+    ) -> Float[Array, "batch output_dim"]:
+        """Raw features. `train` and `mask` are there because every image encoder has them: nothing depends on them."""
+        del train, mask
+        return self.head(self.trunk(images)).astype(jnp.float32)

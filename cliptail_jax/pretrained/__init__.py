@@ -1,0 +1,1 @@
+"""Published weights in, our weights out, in open_clip's format and without torch."""

@@ -1,0 +1,48 @@
+"""Files of a Hugging Face repository, through huggingface_hub's cache and with its progress bar."""
+
+from pathlib import Path
+
+from cliptail_jax.errors import UserError
+
+PREFIX = "hf-hub:"
+
+
+def fetch(repository: str, files: list[str], revision: str | None) -> Path:
+    """The path of the first of `files` that the repository has; from the cache where there is no network.
+
+    The revision is a branch, a tag or a commit; None is the main branch. Raises UserError where huggingface_hub is not
+    installed, the repository, revision or file does not exist, or there is neither network nor cached copy.
+    """
+    try:
+        import huggingface_hub
+        from huggingface_hub import errors
+    except ImportError:
+        raise UserError(
+            f"{PREFIX}{repository} needs the package huggingface_hub: pip install 'cliptail_jax[pretrained]'"
+        ) from None
+    where = f"{PREFIX}{repository}" + (f" at revision {revision}" if revision else "")
+    unreachable = None
+    for file in files:
+        try:
+            # One attempt to reach the Hub is long enough.
+            options = {"revision": revision, "local_files_only": unreachable is not None}
+            return Path(huggingface_hub.hf_hub_download(repository, file, **options))
+        except (errors.GatedRepoError, errors.RepositoryNotFoundError, errors.HFValidationError):
+            raise UserError(f"{where}: the Hub has no such repository, or it asks for a login") from None
+        except errors.RevisionNotFoundError:
+            raise UserError(f"{where}: the repository has no such revision") from None
+        except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+            unreachable = error
+        except errors.EntryNotFoundError:
+            continue
+        except (errors.HfHubHTTPError, OSError) as error:
+            unreachable = error
+    if unreachable is not None:
+        raise UserError(f"{where}: {files[0]} is not in the cache, and the Hub cannot be reached") from None
+    raise UserError(f"{where} has no {' or '.join(files)}")
+
+
+def commit(path: Path) -> str:
+    """The commit that a fetched file belongs to."""
+    parts = path.parts
+    return parts[parts.index("snapshots") + 1]

@@ -1,0 +1,41 @@
+"""Where a parameter of ours stands in a published (PyTorch) state dict, and in which layout.
+
+Our attribute paths are the published names; only the last part differs, and the order of a kernel's axes.
+"""
+
+import numpy as np
+
+PUBLISHED = {"kernel": "weight", "scale": "weight", "embedding": "weight", "mean": "running_mean", "var": "running_var"}
+# PyTorch's multi-head attention holds these as arrays of its own, not as layers.
+FUSED = ("in_proj", "q_proj", "k_proj", "v_proj")
+
+
+def published_name(path: tuple) -> str:
+    """The state-dict name of the parameter at `path`."""
+    *parents, last = map(str, path)
+    last = PUBLISHED.get(last, last)
+    if parents[-2:-1] == ["attn"] and parents[-1] in FUSED:
+        last = f"{parents.pop()}_{last}"
+    return ".".join([*parents, last])
+
+
+def published_axes(path: tuple, ndim: int) -> tuple[int, ...]:
+    """Our axes in the order that PyTorch has: kernels [outputs, inputs] and [outputs, inputs, height, width]."""
+    if path[-1] != "kernel":
+        return tuple(range(ndim))
+    return (3, 2, 0, 1) if ndim == 4 else (1, 0)
+
+
+def to_published(path: tuple, value: np.ndarray) -> np.ndarray:
+    """The parameter at `path` in PyTorch's layout."""
+    return value.transpose(published_axes(path, value.ndim))
+
+
+def from_published(path: tuple, value: np.ndarray) -> np.ndarray:
+    """A published array in the layout of our parameter at `path`."""
+    return value.transpose(np.argsort(published_axes(path, value.ndim)))
+
+
+def published_shape(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that PyTorch has for our parameter of that shape at `path`."""
+    return tuple(shape[axis] for axis in published_axes(path, len(shape)))

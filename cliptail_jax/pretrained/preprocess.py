@@ -1,0 +1,79 @@
+"""Images as a published model expects them, from open_clip's preprocess_cfg."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import MEAN, STD, RgbImage, center_crop
+
+FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "random": Image.Resampling.BICUBIC,  # drawn in training alone
+    "bilinear": Image.Resampling.BILINEAR,
+}
+RESIZE_MODES = ("shortest", "longest", "squash")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize with antialiasing, cut or pad to a square of `size` pixels, then normalise by channel.
+
+    `resize_mode`: the short side becomes `size`, the long side does, or both do whatever the aspect.
+    """
+
+    size: int
+    mean: tuple[float, float, float] = tuple(MEAN.tolist())
+    std: tuple[float, float, float] = tuple(STD.tolist())
+    interpolation: str = "bicubic"
+    resize_mode: str = "shortest"
+
+    def __call__(self, image: RgbImage) -> Float32[np.ndarray, "size size 3"]:
+        """The model's input."""
+        return (self.square(image).astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
+
+    def square(self, image: RgbImage) -> UInt8[np.ndarray, "size size 3"]:
+        """The image at the model's size, before its values are normalised."""
+        height, width = image.shape[:2]
+        if self.resize_mode == "squash":
+            return self._resized(image, self.size, self.size)
+        if self.resize_mode == "longest":
+            scale = self.size / max(height, width)
+            return center_crop(self._resized(image, round(height * scale), round(width * scale)), self.size)
+        short = min(height, width)
+        resized = self._resized(image, int(self.size * height / short), int(self.size * width / short))
+        return center_crop(resized, self.size)
+
+    def _resized(self, image: RgbImage, height: int, width: int) -> RgbImage:
+        if image.shape[:2] == (height, width):
+            return image
+        return np.array(Image.fromarray(image).resize((width, height), FILTERS[self.interpolation]))
+
+    def to_config(self) -> dict[str, Any]:
+        """open_clip's preprocess_cfg; the size stands in the model's own configuration."""
+        return {key: value for key, value in asdict(self).items() if key != "size"}
+
+
+def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
+    """The preprocessing of a `preprocess_cfg`, for a model of that image size. Raises UserError for what is unknown."""
+    given = {key: value for key, value in config.items() if value is not None}
+    interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")
+    for key, value, known in (
+        ("interpolation", interpolation, FILTERS),
+        ("resize_mode", resize_mode, RESIZE_MODES),
+        ("fill_color", given.get("fill_color", 0), (0,)),
+    ):
+        if value not in known:
+            names = ", ".join(map(repr, known))
+            raise UserError(f"the model's configuration has preprocess_cfg.{key}={value!r}; {names} are supported")
+    mean, std = (three(given.get(key, default)) for key, default in (("mean", MEAN.tolist()), ("std", STD.tolist())))
+    return Preprocess(size, mean, std, interpolation, resize_mode)
+
+
+def three(value: float | list[float]) -> tuple[float, float, float]:
+    """One number for each channel."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,) * 3

@@ -1,0 +1,71 @@
+"""Where the files of a published model lie: a folder, a file, or a repository of the Hugging Face Hub."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.pretrained import hub
+from cliptail_jax.pretrained.weights import sha256
+
+TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a model."""
+
+    weights: Path
+    config: Path | None
+    tokenizer: Path | None
+    revision: str | None = None  # the commit, where they came from the Hub
+
+
+def find(name: str, config_file: str, weights_files: list[str], revision: str | None) -> Source:
+    """The files of the model `name`: 'hf-hub:OWNER/NAME', a folder, its configuration, or a weights file.
+
+    Of `weights_files` the first that is there counts. Raises UserError where there are no weights.
+    """
+    if name.startswith(hub.PREFIX):
+        repository = name.removeprefix(hub.PREFIX)
+        config = hub.fetch(repository, [config_file], revision)
+        commit = hub.commit(config)
+        weights = hub.fetch(repository, weights_files, commit)
+        try:
+            tokenizer = hub.fetch(repository, [TOKENIZER], commit)
+        except UserError:  # some repositories have none
+            tokenizer = None
+        return Source(weights, config, tokenizer, commit)
+    path = Path(name)
+    if path.is_dir() or path.name == config_file:
+        folder = path if path.is_dir() else path.parent
+        weights = next((folder / file for file in weights_files if (folder / file).is_file()), None)
+        if weights is None:
+            raise UserError(f"{folder} has no weights: none of {', '.join(weights_files)}")
+    elif path.is_file():
+        folder, weights = path.parent, path
+    else:
+        raise UserError(f"no model '{name}': give hf-hub:OWNER/NAME, a folder or a .safetensors file that exists")
+    beside = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
+    return Source(weights, *beside)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a configuration. Raises UserError where it is no JSON object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no JSON file ({error}): fetch it again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is no configuration: it holds no JSON object")
+    return content
+
+
+def checked_digest(source: Source) -> str:
+    """sha256 of the weights. Raises UserError where the Hub's cache knows another one."""
+    digest = sha256(source.weights)
+    blob = source.weights.resolve().name
+    if source.revision is not None and len(blob) == len(digest) and blob != digest:
+        raise UserError(f"{source.weights} is damaged: its sha256 is not the Hub's; delete it and load again")
+    return digest

@@ -1,0 +1,105 @@
+"""Holds a full-size model of ours against open_clip's, side by side: same weights, same images and texts, float32.
+
+Needs the extra `parity` beside the project. Weights are drawn, or published ones where `--pretrained` names an open_clip
+tag and there is a network. Prints one JSON line: the largest difference of a feature, relative to the largest feature;
+`rounding` is how far open_clip's own float32 features are from its float64 ones. Then open_clip loads what we save, and
+its weights must be the same bit for bit.
+
+    python scripts/check_parity.py --model RN50 [--pretrained openai]
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import jax
+import numpy as np
+import open_clip
+import torch
+from parity.pretrained_fixtures import build, draw_all, draw_images
+from safetensors.torch import save_file
+
+from cliptail_jax.pretrained.architecture import named_encoder
+from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, Pretrained, load
+from cliptail_jax.pretrained.save import save
+
+BATCH = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True, help="open_clip's name, such as ViT-B-32")
+    parser.add_argument("--pretrained", help="open_clip's tag of published weights, such as openai")
+    args = parser.parse_args()
+    config = open_clip.get_model_config(args.model)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = open_clip_model(args.model, args.pretrained, config, Path(folder))
+        tensors = {key: value.contiguous() for key, value in theirs.state_dict().items()}
+        save_file(tensors, Path(folder) / WEIGHTS[0])
+        if "hf_model_name" in config["text_cfg"]:
+            config["text_cfg"]["hf_model_name"] = folder  # its configuration lies there: no network is asked
+        (Path(folder) / CONFIG).write_text(json.dumps({"model_cfg": config}))
+        ours = load(folder)
+        check_saved(ours, theirs)
+    images, tokens = (
+        draw_images(BATCH, ours.preprocess.size),
+        draw_tokens(open_clip.get_model_config(args.model)["text_cfg"]),
+    )
+    found = jax.jit(lambda m, i, t: (m.encode_image(i), m.encode_text(t)))(ours.model, images, tokens)
+    expected = encode(theirs, images, tokens)
+    exact = encode(theirs.double(), images.astype(np.float64), tokens)
+    parameters = sum(parameter.numel() for parameter in theirs.parameters())
+    result = {"model": args.model, "weights": args.pretrained or "drawn", "parameters": parameters}
+    for i, kind in enumerate(("image", "text")):
+        result[kind] = relative_difference(found[i], expected[i])
+        result[f"{kind}_rounding"] = relative_difference(expected[i], exact[i])
+    print(json.dumps(result))
+
+
+def encode(model: torch.nn.Module, images: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """open_clip's features of both."""
+    with torch.no_grad():
+        image_features = model.encode_image(torch.from_numpy(images).permute(0, 3, 1, 2), normalize=False)
+        return image_features.numpy(), model.encode_text(torch.from_numpy(tokens), normalize=False).numpy()
+
+
+def relative_difference(value: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, in parts of the largest value."""
+    return float(f"{np.abs(np.asarray(value) - expected).max() / np.abs(expected).max():.1e}")
+
+
+def check_saved(ours: Pretrained, theirs: torch.nn.Module) -> None:
+    """Raises unless open_clip loads what we save, with the weights that we loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(ours.model, folder, ours.config, ours.preprocess)
+        again = open_clip.create_model(f"local-dir:{folder}").state_dict()
+    for name, value in theirs.state_dict().items():
+        if not name.startswith("text_decoder."):
+            torch.testing.assert_close(again[name], value, rtol=0, atol=0)
+
+
+def open_clip_model(name: str, pretrained: str | None, config: dict, folder: Path) -> torch.nn.Module:
+    """open_clip's model, with published weights or with drawn ones."""
+    if pretrained:
+        return open_clip.create_model(name, pretrained).eval()
+    encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
+    model = build(config, encoder, folder).eval()
+    shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in draw_all(shapes).items()})
+    return model
+
+
+def draw_tokens(text_config: dict) -> np.ndarray:
+    """Token ids of captions of several lengths, the highest id last, then padding."""
+    encoder = named_encoder(text_config.get("hf_model_name", ""))
+    length = text_config.get("context_length", 77)
+    size, pad = (encoder["vocab_size"], encoder["pad_token_id"]) if encoder else (text_config["vocab_size"], 0)
+    ids = np.random.default_rng(0).integers(3, size - 1, (BATCH, length))
+    for row, end in zip(ids, np.linspace(4, length - 1, BATCH, dtype=int)):
+        row[end], row[end + 1 :] = size - 1, pad
+    return ids
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Truth of tests/pretrained/test_preprocess.py: what open_clip's evaluation transforms make of a synthetic image.
+
+pretrained_images.npz has MODE_INTERPOLATION_SIZE_ORIENTATION, bytes before normalisation, of the image in
+torchvision_images.npz as it is (wide) and on its side (tall); `normalized` is the first of them with CLIP's statistics.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from open_clip.transform import image_transform
+from PIL import Image
+
+CASES = list(itertools.product(("shortest", "longest", "squash"), ("bicubic", "bilinear"), (11, 29), ("wide", "tall")))
+
+
+def main(folder: Path) -> None:
+    wide = np.load(folder / "torchvision_images.npz")["image"]
+    images = {"wide": wide, "tall": np.ascontiguousarray(wide.transpose(1, 0, 2))}
+    truth = {}
+    for mode, interpolation, size, orientation in CASES:
+        options = {"is_train": False, "resize_mode": mode, "interpolation": interpolation}
+        raw = image_transform(size, mean=(0.0,) * 3, std=(1.0,) * 3, **options)(Image.fromarray(images[orientation]))
+        name = f"{mode}_{interpolation}_{size}_{orientation}"
+        truth[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    truth["normalized"] = image_transform(11, is_train=False)(Image.fromarray(wide)).permute(1, 2, 0).numpy()
+    path = folder / "pretrained_images.npz"
+    np.savez_compressed(path, **truth)
+    print(path, path.stat().st_size, "bytes")

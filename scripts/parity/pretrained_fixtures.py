@@ -1,0 +1,141 @@
+"""Truth of tests/pretrained: what tiny members of every family of open_clip's make of images and tokens.
+
+Weights are drawn from their names (tests/pretrained/seeded_weights.py) and so not stored; features are computed in
+float64. pretrained_parity.json has for each family its configuration (and that of its Hugging Face encoder), the names
+and shapes of its state dict, tokens, and both features.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.coca_model import CoCa
+from open_clip.model import CLIP, CustomTextCLIP
+from timm.models import register_model
+from timm.models.convnext import ConvNeXt
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "pretrained"))
+from seeded_weights import draw_all, draw_images  # noqa: E402
+
+BATCH = 2
+TEXT = {"context_length": 10, "vocab_size": 50, "width": 32, "heads": 4, "layers": 2}
+VIT = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 8, "layers": 2}
+RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32, "patch_size": None}
+CLIPA_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True}
+CLIPA_VIT = {**VIT, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True}
+CONVNEXT = {"timm_pool": "", "timm_proj": "linear", "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": 64}
+COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
+COCA_VIT = {**VIT, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, "output_tokens": True}
+ENCODER = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 20,
+    "hidden_act": "gelu",
+}
+BERT = {**ENCODER, "model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-2, "pad_token_id": 0}
+ROBERTA = {**ENCODER, "model_type": "roberta", "type_vocab_size": 1, "layer_norm_eps": 1e-3, "pad_token_id": 1}
+XLM = {**ROBERTA, "model_type": "xlm-roberta"}
+
+
+def encoder_text(projection: str | None, pooler: str) -> dict:
+    return {"hf_model_name": "", "hf_proj_type": projection, "hf_pooler_type": pooler}
+
+
+# Family -> embed_dim, quick_gelu, vision_cfg, text_cfg, configuration of the Hugging Face encoder.
+FAMILIES = {
+    "resnet": (16, False, RESNET, TEXT, None),
+    "resnet-quickgelu": (16, True, {**RESNET, "layers": [2, 1, 1, 1]}, TEXT, None),
+    "vit": (16, False, VIT, TEXT, None),
+    "vit-quickgelu": (16, True, VIT, TEXT, None),
+    "vit-wide-mlp": (16, False, {**VIT, "width": 48, "head_width": 12, "mlp_ratio": 4.3637}, TEXT, None),
+    "vit-mean-of-normed": (16, False, {**VIT, "pool_type": "avg"}, {**TEXT, "pool_type": "eos", "eos_id": 49}, None),
+    "clipa": (16, False, CLIPA_VIT, CLIPA_TEXT, None),
+    "coca": (16, False, COCA_VIT, COCA_TEXT, None),
+    "convnext": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity"}, TEXT, None),
+    "convnext-mlp": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity_d", "timm_proj": "mlp"}, TEXT, None),
+    "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
+    "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
+    "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
+    "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
+}
+
+
+@register_model
+def convnext_parity(pretrained=False, **options) -> ConvNeXt:
+    return tiny_convnext(None, options)
+
+
+@register_model
+def convnext_parity_d(pretrained=False, **options) -> ConvNeXt:
+    return tiny_convnext(1e-5, options)  # as timm's convnext_xxlarge
+
+
+def tiny_convnext(epsilon: float | None, options: dict) -> ConvNeXt:
+    options = {key: value for key, value in options.items() if key in ("num_classes", "drop_path_rate")}
+    model = ConvNeXt(depths=(1, 2, 1, 1), dims=(8, 12, 16, 24), norm_eps=epsilon, **options)
+    model.default_cfg = {"pool_size": (2, 2)}
+    return model
+
+
+def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
+    """open_clip's model; `folder` is one to keep the encoder's configuration in."""
+    config = json.loads(json.dumps(config))
+    if encoder is not None:
+        (folder / "config.json").write_text(json.dumps(encoder))
+        config["text_cfg"] |= {"hf_model_name": str(folder), "hf_model_pretrained": False}
+        return CustomTextCLIP(**config)
+    if config.pop("custom_text", False):
+        return CoCa(**config)
+    return CLIP(**config)
+
+
+def tokens(case: dict) -> np.ndarray:
+    """Captions of several lengths: marks 48 and 49 around ids between, then padding."""
+    random = np.random.default_rng(1)
+    length = case["config"]["text_cfg"].get("context_length", 10)
+    ids = random.integers(3, 48, (BATCH, length))
+    ids[:, 0] = 48
+    for row, end in zip(ids, (length - 1, 4)):
+        row[end] = 49
+        row[end + 1 :] = (case["encoder"] or {}).get("pad_token_id", 0)
+    return ids
+
+
+def make_case(name: str) -> dict:
+    embed_dim, quick_gelu, vision, text, encoder = FAMILIES[name]
+    config = {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
+    if name == "coca":
+        config |= {"custom_text": True, "multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
+    case = {"config": config, "encoder": encoder}
+    with tempfile.TemporaryDirectory() as folder:
+        model = build(config, encoder, Path(folder))
+    shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in draw_all(shapes).items()})
+    model = model.double().eval()
+    images = torch.from_numpy(draw_images(BATCH, vision["image_size"])).permute(0, 3, 1, 2).double()
+    ids = tokens(case)
+    options = {"normalize": False}
+    with torch.no_grad():
+        image_features = model.encode_image(images, **options).numpy()
+        text_features = model.encode_text(torch.from_numpy(ids), **options).numpy()
+    return case | {
+        "shapes": shapes,
+        "tokens": ids.tolist(),
+        "image_features": image_features.astype(np.float32).tolist(),
+        "text_features": text_features.astype(np.float32).tolist(),
+    }
+
+
+def main(folder: Path) -> None:
+    cases = {name: make_case(name) for name in FAMILIES}
+    path = folder / "pretrained_parity.json"
+    lines = [f"{json.dumps(name)}: {json.dumps(case, separators=(',', ':'))}" for name, case in cases.items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(path, path.stat().st_size, "bytes, open_clip", open_clip.__version__)

@@ -1,0 +1,49 @@
+"""Text towers other than CLIP's own: what they may and may not depend on."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from quick import QUICK, draw
+
+from cliptail_jax.models.bert import BertShape, BertText
+from cliptail_jax.models.text import TextTransformer
+
+PAD = 1
+encode = jax.jit(lambda model, tokens: model(tokens), compiler_options=QUICK)
+
+
+@pytest.mark.parametrize("pooler", ["mean_pooler", "cls_pooler", "last_token_pooler"])
+@pytest.mark.parametrize("counted_positions", [False, True])
+def test_padding_has_no_effect_on_berts_features(pooler, counted_positions):
+    shape = BertShape(20, 8, 1, 2, 16, positions=10, pad_id=PAD, counted_positions=counted_positions)
+    model = draw(lambda: BertText(shape, 4, pooler=pooler, rngs=nnx.Rngs(0)))
+    short = np.array([[2, 7, 9, 3]])
+    padded = np.pad(short, [(0, 0), (0, 3)], constant_values=PAD)
+    np.testing.assert_allclose(encode(model, padded), encode(model, short), rtol=1e-5, atol=1e-6)
+    assert np.abs(encode(model, np.array([[2, 7, 8, 3]])) - encode(model, short)).max() > 1e-3
+
+
+@pytest.mark.parametrize("pool, place", [("first", 0), ("last", 5), ("eos", 3)])
+def test_the_pooled_token_is_the_one_that_is_named(pool, place):
+    model = draw(lambda: TextTransformer(6, 20, 8, 1, 2, 4, pool=pool, eos_id=17, rngs=nnx.Rngs(0)))
+    tokens = np.array([[18, 5, 6, 17, 19, 17]])
+    before = encode(model, tokens)
+    later = tokens.copy()
+    later[0, place + 1 :] = 4
+    if pool == "eos":
+        np.testing.assert_allclose(encode(model, later), before, rtol=1e-6)
+    else:
+        changed = tokens.copy()
+        changed[0, place] = 3
+        assert np.abs(encode(model, changed) - before).max() > 1e-3
+
+
+def test_without_causality_the_first_token_sees_the_last():
+    changed = {}
+    for causal in (True, False):
+        model = draw(lambda: TextTransformer(6, 20, 8, 1, 2, 4, pool="first", causal=causal, rngs=nnx.Rngs(0)))
+        tokens = np.array([[18, 5, 6, 7, 8, 9], [18, 5, 6, 7, 8, 4]])
+        first, second = encode(model, tokens)
+        changed[causal] = np.abs(first - second).max()
+    assert changed[True] == 0 and changed[False] > 1e-3

@@ -1,0 +1,97 @@
+"""The Hugging Face Hub as a server on this machine plays it."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from tiny_models import write_model
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.pretrained.load import load
+
+constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """/owner/name/resolve/REVISION/FILE for the files of `folder`, at the revisions main and COMMIT."""
+
+    folder = None
+    requests = []
+
+    def do_HEAD(self):
+        self.answer(with_body=False)
+
+    def do_GET(self):
+        self.answer(with_body=True)
+
+    def answer(self, with_body: bool):
+        owner, name, _, revision, file = self.path.lstrip("/").split("/")
+        self.requests.append((self.command, file))
+        path = self.folder / file
+        for missing, code in (
+            ((owner, name) != ("owner", "name"), "RepoNotFound"),
+            (revision not in ("main", COMMIT), "RevisionNotFound"),
+            (not path.is_file(), "EntryNotFound"),
+        ):
+            if missing:
+                return self.reply(404, {"X-Error-Code": code}, b"")
+        content = path.read_bytes()
+        etag = hashlib.sha256(content).hexdigest()
+        self.reply(200, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}, content, with_body)
+
+    def reply(self, status: int, headers: dict[str, str], content: bytes, with_body: bool = True):
+        self.send_response(status)
+        for key, value in (headers | {"Content-Length": str(len(content))}).items():
+            self.send_header(key, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """The server, with one model that has no tokenizer, and an empty cache."""
+    monkeypatch.setattr(Hub, "folder", write_model(tmp_path / "published", "vit"))
+    monkeypatch.setattr(Hub, "requests", [])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+def test_a_repository_is_fetched_once_and_pinned(hub):
+    pretrained = load("hf-hub:owner/name")
+    assert pretrained.revision == COMMIT
+    assert ("GET", "open_clip_model.safetensors") in Hub.requests
+    Hub.requests.clear()
+    assert load("hf-hub:owner/name", revision=COMMIT).digest == pretrained.digest
+    assert not [request for request in Hub.requests if request[0] == "GET"]
+
+
+@pytest.mark.parametrize(
+    "name, revision, expected",
+    [
+        ("owner/other", None, "hf-hub:owner/other: the Hub has no such repository"),
+        ("not a name", None, "hf-hub:not a name: the Hub has no such repository"),
+        ("owner/name", "v2", "hf-hub:owner/name at revision v2: the repository has no such revision"),
+    ],
+)
+def test_what_the_hub_has_not_is_named(hub, name, revision, expected):
+    with pytest.raises(UserError, match=expected):
+        load(f"hf-hub:{name}", revision=revision)
+
+
+def test_a_repository_without_safetensors_is_named(hub):
+    (Hub.folder / "open_clip_model.safetensors").unlink()
+    with pytest.raises(UserError, match="has no open_clip_model.safetensors or .*model.safetensors$"):
+        load("hf-hub:owner/name")

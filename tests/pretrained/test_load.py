@@ -1,0 +1,243 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from flax import nnx
+from ml_collections import ConfigDict
+from safetensors.numpy import load_file, save_file
+from tiny_models import CASES, write_model
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.pretrained.architecture import build, named_architecture, named_encoder
+from cliptail_jax.pretrained.load import load
+from cliptail_jax.sharding import make_mesh
+
+DATA = Path(__file__).parents[1] / "data"
+WEIGHTS = "open_clip_model.safetensors"
+CONFIG = "open_clip_config.json"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("published"), "vit")
+
+
+@pytest.fixture
+def folder(published, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(published, tmp_path / "model")
+
+
+def change_tensors(folder, change):
+    tensors = load_file(folder / WEIGHTS)
+    change(tensors)
+    save_file(tensors, folder / WEIGHTS)
+
+
+def change_config(folder, section, **changes):
+    document = json.loads((folder / CONFIG).read_text())
+    config = document["model_cfg"]
+    (config[section] if section else config).update(changes)
+    (folder / CONFIG).write_text(json.dumps(document))
+
+
+def assert_equal_states(model, other):
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(model), nnx.state(other))
+
+
+def message(action) -> str:
+    with pytest.raises(UserError) as error:
+        action()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_folder_its_configuration_and_its_weights_name_the_same_model(published):
+    first, *others = [load(published / file) for file in ("", CONFIG, WEIGHTS)]
+    digest = hashlib.sha256((published / WEIGHTS).read_bytes()).hexdigest()
+    assert first.digest == digest and first.config["embed_dim"] == 16
+    for other in others:
+        assert_equal_states(other.model, first.model)
+
+
+@pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
+def test_half_precision_weights_become_float32(folder, kind):
+    full = load(folder).model
+    change_tensors(folder, lambda t: t.update({key: value.astype(kind) for key, value in t.items()}))
+    half = load(folder).model
+    as_kind = jax.tree.map(lambda x: jnp.asarray(np.asarray(x).astype(kind), jnp.float32), nnx.state(full))
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(half), as_kind)
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(half))} == {jnp.dtype("float32")}
+
+
+def test_parameters_are_laid_out_on_the_mesh(published):
+    mesh = make_mesh(ConfigDict({"data": 2, "fsdp": 4}))
+    model = load(published, mesh=mesh).model
+    kernel = model.visual.transformer.resblocks[0].mlp.c_fc.kernel[...]
+    assert kernel.shape == (32, 128)
+    assert {shard.data.shape for shard in kernel.addressable_shards} == {(32, 32)}
+    assert_equal_states(model, load(published).model)
+
+
+def test_a_scale_stored_as_an_array_of_one_is_a_number(folder):
+    change_tensors(folder, lambda t: t.update(logit_scale=t["logit_scale"].reshape(1)))
+    assert load(folder).model.logit_scale.shape == ()
+
+
+def test_the_first_tensor_of_another_shape_is_named_with_both_shapes(folder):
+    change_tensors(folder, lambda t: t.update({"visual.proj": np.zeros((32, 8), np.float16)}))
+    assert "visual.proj has shape [32, 8], but the architecture asks for [32, 16]" in message(lambda: load(folder))
+
+
+def test_weights_of_another_architecture_are_refused(published):
+    found = message(lambda: load(published, architecture="ViT-B-32"))
+    assert "ln_final.bias has shape [32], but the architecture asks for [512]" in found
+
+
+def test_a_missing_tensor_is_named(folder):
+    change_tensors(folder, lambda t: t.pop("ln_final.bias"))
+    assert "no tensor ln_final.bias, which the architecture has with shape [32]" in message(lambda: load(folder))
+
+
+def test_a_tensor_too_many_is_named(folder):
+    change_tensors(folder, lambda t: t.update({"visual.extra": np.zeros(3, np.float16)}))
+    assert "a tensor visual.extra of shape [3], which the architecture has not" in message(lambda: load(folder))
+
+
+def test_integer_weights_are_refused(folder):
+    change_tensors(folder, lambda t: t.update({"visual.proj": np.zeros((32, 16), np.int8)}))
+    assert "visual.proj is I8" in message(lambda: load(folder))
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:8] + b"?" + b[9:]])
+def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
+    path = folder / WEIGHTS
+    path.write_bytes(spoil(path.read_bytes()))
+    assert f"{path} is no whole safetensors file" in message(lambda: load(folder))
+
+
+@pytest.mark.parametrize(
+    "section, change, expected",
+    [
+        ("", {"init_logit_bias": -10}, "init_logit_bias=-10, which is not supported; null are"),
+        ("", {"loss": "siglip"}, "'loss', which is not supported"),
+        ("vision_cfg", {"ls_init_value": 0.1}, "vision_cfg.ls_init_value=0.1"),
+        ("vision_cfg", {"pool_type": "map"}, 'vision_cfg.pool_type="map", which is not supported; "tok", "avg" are'),
+        ("vision_cfg", {"image_size": [32, 64]}, "only square images"),
+        ("vision_cfg", {"timm_model_name": "vit_base"}, "timm_model_name='vit_base', which is not supported; convnext"),
+        ("text_cfg", {"proj_type": "none"}, "text_cfg.proj_type"),
+        ("text_cfg", {"norm_kwargs": {"elementwise": 1}}, "text_cfg.norm_kwargs"),
+        ("text_cfg", {"hf_model_name": "roberta-base", "hf_pooler_type": "max_pooler"}, "hf_pooler_type"),
+    ],
+)
+def test_a_configuration_that_asks_for_more_is_refused_by_the_key(folder, section, change, expected):
+    change_config(folder, section, **change)
+    assert expected in message(lambda: load(folder))
+
+
+def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
+    folder = write_model(tmp_path, "bert-pooler")
+    (folder / "config.json").write_text(json.dumps({**CASES["bert-pooler"]["encoder"], "hidden_act": "relu"}))
+    assert 'hidden_act="relu"' in message(lambda: load(folder))
+
+
+def test_what_is_not_there_is_named(folder, tmp_path):
+    assert "no model 'RN999'" in message(lambda: load("RN999"))
+    assert "unknown architecture 'RN999'; it is one of RN50, " in message(lambda: load(folder, architecture="RN999"))
+    (folder / CONFIG).write_text("{")
+    assert "is no JSON file" in message(lambda: load(folder))
+    (folder / CONFIG).write_text("[]")
+    assert "holds no JSON object" in message(lambda: load(folder))
+    (folder / CONFIG).write_text("{}")
+    assert "is no configuration of open_clip's" in message(lambda: load(folder))
+    (folder / CONFIG).unlink()
+    assert "name its architecture" in message(lambda: load(folder))
+    (folder / WEIGHTS).unlink()
+    assert "has no weights" in message(lambda: load(folder))
+
+
+def test_clips_merges_are_given_by_path(published):
+    tokenizer = load(published, merges=DATA / "clip_merges_subset.txt").tokenizer
+    assert tokenizer(["a photo"]).shape == (1, 10)
+
+
+def test_clips_merges_do_not_serve_another_tokenizers_model(folder):
+    change_config(folder, "text_cfg", hf_tokenizer_name="roberta-base")
+    found = message(lambda: load(folder, merges=DATA / "clip_merges_subset.txt"))
+    assert "cut by that of roberta-base" in found
+
+
+def test_the_tokenizer_beside_the_weights_counts(folder):
+    shutil.copy(DATA / "tokenizer_bert.json", folder / "tokenizer.json")
+    change_config(folder, "text_cfg", hf_tokenizer_name="bert-base-uncased", vocab_size=50)
+    assert "tokens, but the model's vocabulary has 50" in message(lambda: load(folder))
+
+
+def test_a_model_without_tokenizer_says_so_when_it_is_asked_for(published):
+    assert "comes without a tokenizer.json" in message(lambda: load(published).tokenizer)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A cache of the Hub without network."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def put_in_cache(hub, folder, repository):
+    """As huggingface_hub lays its cache out."""
+    root = hub / f"models--{repository.replace('/', '--')}"
+    for part in ("refs", "blobs", f"snapshots/{COMMIT}"):
+        (root / part).mkdir(parents=True)
+    (root / "refs" / "main").write_text(COMMIT)
+    for file in folder.iterdir():
+        blob = root / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+        shutil.copy(file, blob)
+        (root / "snapshots" / COMMIT / file.name).symlink_to(blob)
+    return root
+
+
+@pytest.mark.parametrize("revision", [None, COMMIT])
+def test_a_cached_repository_loads_without_network(hub, published, revision):
+    put_in_cache(hub, published, "owner/name")
+    pretrained = load("hf-hub:owner/name", revision=revision)
+    assert pretrained.revision == COMMIT
+    assert_equal_states(pretrained.model, load(published).model)
+
+
+def test_without_network_and_cache_the_repository_is_named(hub):
+    found = message(lambda: load("hf-hub:owner/name", revision="v1"))
+    assert "hf-hub:owner/name at revision v1: open_clip_config.json is not in the cache" in found
+
+
+def test_a_damaged_blob_of_the_cache_is_noticed(hub, published):
+    root = put_in_cache(hub, published, "owner/name")
+    blob = (root / "snapshots" / COMMIT / WEIGHTS).resolve()
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1
+    blob.write_bytes(content)
+    assert "is damaged" in message(lambda: load("hf-hub:owner/name"))
+
+
+# Parameters that open_clip 3.3 counts.
+PARAMETERS = {
+    "RN101": 119_688_033,
+    "roberta-ViT-B-32": 212_723_457,
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_named_architectures_have_the_published_number_of_parameters(name):
+    config = named_architecture(name)
+    encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
+    model = nnx.eval_shape(lambda: build(config, encoder, nnx.Rngs(0)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]

