@@ -17,7 +17,8 @@ def test_images_are_those_of_open_clip(name):
     mode, interpolation, size, orientation = name.split("_")
     preprocess = Preprocess(int(size), interpolation=interpolation, resize_mode=mode)
     image = WIDE if orientation == "wide" else np.ascontiguousarray(WIDE.transpose(1, 0, 2))
-    np.testing.assert_array_equal(preprocess.square(image), TRUTH[name])
+    # Versions of Pillow differ in which side they resize first, and round in between.
+    np.testing.assert_allclose(preprocess.square(image).astype(int), TRUTH[name].astype(int), atol=1)
 
 
 def test_values_are_normalised_by_channel():
