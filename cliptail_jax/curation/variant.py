@@ -89,7 +89,9 @@ def make_variant(source: Source, data: ConfigDict) -> Variant:
     notes: list[str] = []
 
     if data.min_similarity:
-        kept = kept[similarity(source)[rows.records[kept]] >= data.min_similarity]
+        # What fills up was chosen by another similarity.
+        records = rows.records[kept]
+        kept = kept[(similarity(source)[records] >= data.min_similarity) | (records >= first)]
     dropped = 0
     if rows.words is not None:
         told = pc.not_equal(rows.words, "").to_numpy()[kept]

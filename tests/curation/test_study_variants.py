@@ -162,6 +162,15 @@ def test_frequency_is_matched_and_filled_up_from_another_source(two_sources, tmp
     assert set(filled.labels[~own].tolist()) == {3, 4}
 
 
+def test_what_fills_up_need_not_be_similar_to_its_definition(two_sources, tmp_path):
+    two_sources()
+    write_frequency(tmp_path / "b.tsv", NAMES, np.full(6, 30))
+    source = make_source(similarity=np.full(200, 0.5))
+    match = {"frequency": str(tmp_path / "b.tsv"), "fill": "farm:train"}
+    variant = variant_of(source, match=match, min_similarity=0.7)
+    assert variant.class_frequency.tolist() == [0, 0, 0, 30, 30, 30] and variant.records.min() >= 200
+
+
 def test_sources_of_other_classes_do_not_fill_up(two_sources, tmp_path):
     write_frequency(tmp_path / "b.tsv", NAMES, FREQUENCY)
     match = {"frequency": str(tmp_path / "b.tsv"), "fill": "farm:train"}
