@@ -65,6 +65,7 @@ class TextEmbedder:
         return min(max(SHORTEST, 1 << (int(length) - 1).bit_length()), self._tokenizer.context_length)
 
 
+@functools.cache
 def load_text_embedder(workdir: Path) -> TextEmbedder:
     """The text tower of the CLIP run in `workdir`, as its newest checkpoint has it."""
     flat = runs.read_config(workdir)

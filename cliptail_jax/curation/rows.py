@@ -95,15 +95,15 @@ def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
 
 def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path) -> Int[np.ndarray, "row"]:
     if column.null_count:
-        raise UserError(f"data.table: {path} has {column.null_count} rows without a label")
+        raise UserError(f"the table {path} has {column.null_count} rows without a label")
     if pa.types.is_integer(column.type):
         labels = column.to_numpy()
         if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
-            raise UserError(f"data.table: {path} has labels beyond the {len(names)} classes that there are")
+            raise UserError(f"the table {path} has labels beyond the {len(names)} classes that there are")
         return labels
     found = pc.index_in(column.cast(pa.string()), pa.array(names))
     if found.null_count:
-        raise UserError(f"data.table: {path} has the label '{column.filter(found.is_null())[0]}', which is no class")
+        raise UserError(f"the table {path} has the label '{column.filter(found.is_null())[0]}', which is no class")
     return found.to_numpy()
 
 
@@ -114,11 +114,11 @@ def read_table(path: Path) -> pa.Table:
     try:
         table = pa.csv.read_csv(path, parse_options=parse, convert_options=pa.csv.ConvertOptions(column_types=texts))
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"data.table: cannot read {path}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
     if "caption" not in table.column_names:
         table = table.rename_columns(["caption" if name == "title" else name for name in table.column_names])
     if "filepath" not in table.column_names:
-        raise UserError(f"data.table: {path} has no column 'filepath'; it has {', '.join(table.column_names)}")
+        raise UserError(f"the table {path} has no column 'filepath'; it has {', '.join(table.column_names)}")
     return table
 
 
@@ -131,14 +131,12 @@ def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.nd
         by_ending = pc.index_in(last, endings)
         repeated = pc.value_counts(endings.filter(pc.is_in(endings, last.filter(found.is_null()))))
         if repeated and pc.max(repeated.field("counts")).as_py() > 1:
-            raise UserError(
-                f"data.table: several records of {source.name} end like a path of {table}: give the whole paths"
-            )
+            raise UserError(f"several records of {source.name} end like a path of {table}: give the whole paths")
         found = pc.if_else(found.is_null(), by_ending, found)
     if found.null_count:
         unknown = paths.filter(found.is_null())[0]
         raise UserError(
-            f"data.table: {table} names {found.null_count} records that {source.name} lacks, such as '{unknown}'"
+            f"the table {table} names {found.null_count} records that {source.name} lacks, such as '{unknown}'"
         )
     return found.to_numpy().astype(np.int64)
 

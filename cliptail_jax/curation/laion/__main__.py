@@ -5,7 +5,7 @@
     python -m cliptail_jax.curation.laion select     --input=similar --output=laionet --threshold=0.7
     python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.tsv --output=retrieved.parquet --clip=RUN
 
-The first three also run on Beam, whose workers must see the files: add its options, such as --runner=DirectRunner.
+All run on Beam too, whose workers must see the files: add its options, such as --runner=DirectRunner.
 """
 
 import argparse
@@ -74,12 +74,10 @@ def run_retrieval(options: argparse.Namespace, beam_options: list[str]) -> None:
     from cliptail_jax.curation.laion.retrieve import retrieve
     from cliptail_jax.text_embedder import load_text_embedder
 
-    if beam_options:
-        raise UserError(f"{beam_options[0]}: retrieve does not run on Beam, but on this machine's devices")
     if not options.queries:
         raise UserError("retrieve needs --queries, the table of captions that `curation.describe --export` writes")
-    embedder = load_text_embedder(options.clip)
-    retrieve(options.queries, options.input, options.column, embedder, options.output, options.neighbours)
+    load = functools.partial(load_text_embedder, options.clip)
+    retrieve(options.queries, options.input, options.column, load, options.output, options.neighbours, beam_options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A stage of the curation: one parquet part in, one out, each whole or not there; on one machine or on Beam."""
 
 import concurrent.futures
+import functools
 import glob
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +83,8 @@ def run_stage(
     parts = find_parts(pattern)
     output.mkdir(parents=True, exist_ok=True)
     if beam_options:
-        return run_on_beam(stage, parts, output, columns, beam_options)
+        run_on_beam(functools.partial(run_part, stage, output=output, columns=columns), parts, beam_options)
+        return print(f"{output}: {len(parts)} parts")
     read = written = 0
     if processes > 1:
         workers = concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
@@ -102,9 +104,7 @@ def run_stage(
     print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts")
 
 
-def run_on_beam(
-    stage: Stage, parts: Sequence[Path], output: Path, columns: Sequence[str], options: Sequence[str]
-) -> None:
+def run_on_beam(work: Callable[[Path], object], parts: Sequence[Path], options: Sequence[str]) -> None:
     """Every part on a worker of the runner, which must see the same files."""
     try:
         import apache_beam as beam
@@ -114,5 +114,4 @@ def run_on_beam(
 
     with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
         paths = pipeline | beam.Create([str(part) for part in parts]) | beam.Reshuffle()
-        paths | beam.Map(lambda path: run_part(stage, Path(path), output, columns))
-    print(f"{output}: {len(parts)} parts")
+        paths | beam.Map(lambda path: work(Path(path)) and None)

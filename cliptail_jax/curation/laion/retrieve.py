@@ -1,12 +1,14 @@
 """Stage 4: for each query caption the corpus row that is most like it and still free: an exact search.
 
-The corpus goes by in blocks while each query keeps its best rows so far; no index is built. Then the queries choose, in
+The corpus goes by in blocks while each query keeps its best rows so far, part by part; no index is built. Then the queries choose, in
 order, so that no corpus row is used twice.
 """
 
 import functools
 import hashlib
+import shutil
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -19,10 +21,11 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.curation.laion.parts import find_parts, tables, with_column
+from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_column
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.devices import peak_flops
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
 from cliptail_jax.text_embedder import TextEmbedder
 
 NEIGHBOURS = 50
@@ -45,10 +48,7 @@ def merge_block(
     products = jnp.matmul(queries, block.T, precision=jax.lax.Precision.HIGHEST)
     of_block = jnp.where(number < size, products, -jnp.inf)
     best, places = jax.lax.top_k(of_block, min(scores.shape[1], len(block)))
-    joined = jnp.concatenate([scores, best], axis=1)
-    joined_rows = jnp.concatenate([rows, first + places], axis=1)
-    scores, places = jax.lax.top_k(joined, scores.shape[1])
-    return scores, jnp.take_along_axis(joined_rows, places, axis=1)
+    return best_of(scores, rows, best, first + places)
 
 
 class Search:
@@ -76,16 +76,6 @@ class Search:
         """Similarity and corpus row of each query's best, in falling order; -inf and -1 where the corpus is smaller."""
         return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in (self._scores, self._rows))
 
-    def state(self) -> dict[str, np.ndarray]:
-        scores, rows = self.result()
-        return {"scores": scores, "rows": rows, "seen": np.array(self.seen)}
-
-    def load(self, state: dict[str, np.ndarray]) -> None:
-        cuts = np.cumsum([len(q) for q in self._queries])[:-1]
-        self._scores = [jnp.asarray(part) for part in np.split(state["scores"], cuts)]
-        self._rows = [jnp.asarray(part) for part in np.split(state["rows"], cuts)]
-        self.seen = int(state["seen"])
-
 
 def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, "query"]:
     """The corpus row of each query, -1 for none: in order, each takes its best that is still free."""
@@ -100,45 +90,84 @@ def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, "query"]:
     return chosen
 
 
-def retrieve(queries: Path, corpus: str, text: str, embedder: TextEmbedder, output: Path, neighbours: int) -> None:
-    """Write `output`: the corpus rows that the captions of the `queries` parquet choose, under their labels.
+def retrieve(
+    queries: Path,
+    corpus: str,
+    text: str,
+    load_embedder: Callable[[], TextEmbedder],
+    output: Path,
+    neighbours: int = NEIGHBOURS,
+    beam_options: Sequence[str] = (),
+) -> None:
+    """Write `output`: the corpus rows that the captions of `queries` choose, under their labels.
 
-    `queries` is a table as `describe --export` writes it, of labels of ImageNet. What has been searched is kept in
-    OUTPUT.search.npz after each part.
+    `queries` is a table as `describe --export` writes it, of labels of ImageNet. The best rows of each part are kept in
+    OUTPUT.search/ until the end, and a part that is there is not searched again.
     """
     wanted = read_queries(queries)
     parts = find_parts(corpus)
-    embedded = embedder(wanted["caption"].to_pylist())
-    search = Search(embedded, neighbours)
-    identity = hashlib.sha256(
-        embedded.tobytes() + repr([(p.name, p.stat().st_size) for p in parts]).encode()
-    ).hexdigest()
-    kept = output.with_name(f"{output.name}.search.npz")
-    done = 0
-    if kept.exists():
-        with np.load(kept) as state:
-            if str(state["identity"]) != identity or state["scores"].shape[1] != neighbours:
-                raise UserError(f"{kept} is of another search, of other queries, another model or corpus: remove it")
-            search.load(state)
-            done = int(state["parts"])
-    started, begun_at = time.perf_counter(), search.seen
-    for number, part in enumerate(tqdm(parts, unit=" parts", desc="searching", initial=done, disable=None)):
-        if number < done:
-            continue
-        for table in tables(part, [text]):
-            search.add(embedder(table[text].to_pylist()))
-        partial = kept.with_name(f".{kept.name}")  # NumPy would add another ending to .partial
-        np.savez(partial, identity=identity, parts=number + 1, **search.state())
-        partial.rename(kept)
-    scores, rows = search.result()
-    report_speed(len(wanted), search.seen - begun_at, embedder.dim, time.perf_counter() - started)
+    folder = output.with_name(f"{output.name}.search")
+    begin(folder, load_embedder()(wanted["caption"].to_pylist()), parts, neighbours)
+    search = functools.partial(
+        search_part, folder=folder, text=text, load_embedder=load_embedder, neighbours=neighbours
+    )
+    if beam_options:
+        run_on_beam(search, parts, beam_options)
+    else:
+        started = time.perf_counter()
+        rows = sum(map(search, tqdm(parts, unit=" parts", desc="searching", disable=None)))
+        report_speed(len(wanted), rows, load_embedder().dim, time.perf_counter() - started)
+    scores, rows = merged(folder, parts)
     chosen = assign(rows)
     found = np.flatnonzero(chosen != NOBODY)
     print(
         f"{len(found):,} of {len(wanted):,} captions have a row of their own; {len(wanted) - len(found):,} stay short"
     )
     write_chosen(wanted, chosen, found, scores, rows, parts, output)
-    kept.unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
+def begin(folder: Path, queries: Float[np.ndarray, "query dim"], parts: Sequence[Path], neighbours: int) -> None:
+    """Make the folder of a search, or make sure that it is of this one."""
+    told = repr((neighbours, [(part.name, part.stat().st_size) for part in parts]))
+    identity = hashlib.sha256(queries.tobytes() + told.encode()).hexdigest()
+    if folder.exists() and (not (folder / "identity").exists() or (folder / "identity").read_text() != identity):
+        raise UserError(f"{folder} is of another search, of other queries, another model or corpus: remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "identity", identity)
+    np.save(folder / "queries.npy", queries)
+
+
+def search_part(part: Path, folder: Path, text: str, load_embedder: Callable[[], TextEmbedder], neighbours: int) -> int:
+    """Leave the best rows of a part in the search's folder; how many rows it has, 0 if that was done before."""
+    done, partial = folder / f"{part.name}.npz", folder / f".{part.name}.npz"
+    if done.exists():
+        return 0
+    search = Search(np.load(folder / "queries.npy"), neighbours)
+    for table in tables(part, [text]):
+        search.add(load_embedder()(table[text].to_pylist()))
+    scores, rows = search.result()
+    np.savez(partial, scores=scores, rows=rows, seen=search.seen)
+    partial.rename(done)
+    return search.seen
+
+
+def merged(folder: Path, parts: Sequence[Path]) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
+    """The best rows over all parts, counted through the corpus; ties go to the earlier part."""
+    first, best = 0, None
+    for part in parts:
+        with np.load(folder / f"{part.name}.npz") as found:
+            scores, rows = found["scores"], np.where(found["rows"] == NOBODY, NOBODY, found["rows"] + first)
+            first += int(found["seen"])
+        best = (scores, rows) if best is None else best_of(*best, scores, rows)
+    return tuple(map(np.asarray, best))
+
+
+@jax.jit
+def best_of(scores: Array, rows: Array, more_scores: Array, more_rows: Array) -> tuple[Array, Array]:
+    """Of two lists of k for each query the best k."""
+    joined, places = jax.lax.top_k(jnp.concatenate([scores, more_scores], 1), scores.shape[1])
+    return joined, jnp.take_along_axis(jnp.concatenate([rows, more_rows], 1), places, 1)
 
 
 def read_queries(path: Path) -> pa.Table:

@@ -93,10 +93,8 @@ def test_search_finds_the_best_rows_of_a_corpus_that_comes_in_blocks(monkeypatch
     corpus[100] = corpus[3]  # a tie
     search = retrieval.Search(queries, neighbours=10)
     search.add(corpus[:50])
-    resumed = retrieval.Search(queries, neighbours=10)
-    resumed.load(search.state())
-    resumed.add(corpus[50:])
-    scores, rows = resumed.result()
+    search.add(corpus[50:])
+    scores, rows = search.result()
     direct = queries.astype(np.float64) @ corpus.T.astype(np.float64)
     expected = np.argsort(-np.round(direct, 5), axis=1, kind="stable")[:, :10]
     np.testing.assert_array_equal(rows, expected)
@@ -170,11 +168,11 @@ def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp
     lines = "".join(f"x/{i}.JPEG\t{label}\t{caption}\n" for i, (label, caption) in enumerate(captions))
     (tmp_path / "queries.tsv").write_text("filepath\tlabel\tcaption\n" + lines)
     output = tmp_path / "matched.parquet"
-    retrieval.retrieve(tmp_path / "queries.tsv", str(corpus), "TEXT", HashedWords(), output, neighbours=4)
+    retrieval.retrieve(tmp_path / "queries.tsv", str(corpus), "TEXT", HashedWords, output, neighbours=4)
     table = pq.read_table(output).to_pylist()
     assert {(row["URL"], row["label"], row["query"]) for row in table} == {("1/0", 5, 0), ("2/5", 6, 1), ("0/2", 7, 2)}
     assert all(row["similarity"] == pytest.approx(1, abs=1e-5) for row in table)
-    assert not list(tmp_path.glob("*.npz"))
+    assert not (tmp_path / "matched.parquet.search").exists()
     assert "3 of 3 captions have a row of their own" in capsys.readouterr().out
 
 
@@ -183,14 +181,47 @@ def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp
     (["match", "--input={corpus}", "--output={tmp}/x", "--column=text"], "lacks the column 'text'; it has similarity, URL, TEXT, NSFW"),
     (["select", "--input={corpus}", "--output={tmp}/x", "--nsfw=tag"], "lacks the column 'tag'"),
     (["similarity", "--input={corpus}", "--output={tmp}/x"], "similarity needs --clip"),
-    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--queries=q"], "holds no CLIP run"),
-    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--runner=DirectRunner"], "does not run on Beam"),
+    (["retrieve", "--input={corpus}", "--output={tmp}/x", "--clip={tmp}", "--queries=q"], "cannot read the table q"),
 ])  # fmt: skip
 def test_a_users_mistake_is_one_line(arguments, complaint, corpus, tmp_path, capsys):
     arguments = [argument.format(corpus=corpus, tmp=tmp_path) for argument in arguments]
     assert main([*arguments, "--processes=1"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and complaint in error and error.count("\n") == 1
+
+
+def test_a_retrieval_that_was_stopped_goes_on_with_the_parts_that_are_missing(corpus, tmp_path, monkeypatch):
+    captions = [f"x/{i}\t{i}\t{text} {i % 3}\n" for i, text in enumerate(["a tench", "paid", "crane", "an ai(sloth)"])]
+    (tmp_path / "q.tsv").write_text("filepath\tlabel\tcaption\n" + "".join(captions))
+    arguments = (tmp_path / "q.tsv", str(corpus), "TEXT", HashedWords)
+    retrieval.retrieve(*arguments, tmp_path / "whole.parquet", 5)
+    searched = retrieval.search_part
+
+    def stops_at_the_second(part, **options):
+        if part.name == "part-1.parquet":
+            raise KeyboardInterrupt
+        return searched(part, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(retrieval, "search_part", stops_at_the_second)
+        retrieval.retrieve(*arguments, tmp_path / "stopped.parquet", 5)
+    before = (tmp_path / "stopped.parquet.search" / "part-0.parquet.npz").stat().st_mtime_ns
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(retrieval, "search_part", lambda part, **o: seen.append(searched(part, **o)) or seen[-1])
+        retrieval.retrieve(*arguments, tmp_path / "stopped.parquet", 5)
+    assert before and seen == [0, 12, 12]
+    whole = pq.read_table(tmp_path / "whole.parquet")
+    assert whole.equals(pq.read_table(tmp_path / "stopped.parquet"))
+
+
+def test_a_retrieval_on_beam_is_the_same(corpus, tmp_path):
+    pytest.importorskip("apache_beam")
+    (tmp_path / "q.tsv").write_text("filepath\tlabel\tcaption\nx\t1\ta tench 1\ny\t2\tpaid 0\n")
+    arguments = (tmp_path / "q.tsv", str(corpus), "TEXT", HashedWords)
+    retrieval.retrieve(*arguments, tmp_path / "here.parquet", 5)
+    retrieval.retrieve(*arguments, tmp_path / "beam.parquet", 5, ["--runner=DirectRunner"])
+    assert pq.read_table(tmp_path / "here.parquet").equals(pq.read_table(tmp_path / "beam.parquet"))
 
 
 def test_a_mistyped_option_is_not_taken_for_one_of_beams(corpus, tmp_path, capsys):
@@ -208,16 +239,10 @@ def test_a_part_without_rows_is_done_too(tmp_path, capsys):
 
 def test_another_search_is_not_gone_on_with(corpus, tmp_path):
     (tmp_path / "q.tsv").write_text("filepath\tlabel\tcaption\nx\t1\ta tench\n")
-    np.savez(
-        tmp_path / "out.parquet.search.npz",
-        identity="other",
-        parts=1,
-        scores=np.zeros((1, 4)),
-        rows=np.zeros((1, 4)),
-        seen=1,
-    )
+    (tmp_path / "out.parquet.search").mkdir()
+    (tmp_path / "out.parquet.search" / "identity").write_text("other")
     with pytest.raises(UserError, match="is of another search"):
-        retrieval.retrieve(tmp_path / "q.tsv", str(corpus), "TEXT", HashedWords(), tmp_path / "out.parquet", 4)
+        retrieval.retrieve(tmp_path / "q.tsv", str(corpus), "TEXT", HashedWords, tmp_path / "out.parquet", 4)
 
 
 def test_a_damaged_part_is_named_and_leaves_nothing_half_written(corpus, tmp_path, capsys):
@@ -262,3 +287,10 @@ def test_stages_follow_one_another(clip_run, corpus, tmp_path):
         assert main([*step, "--processes=1"]) == 0
     table = pq.read_table(tmp_path / "c" / "part-0.parquet")
     assert table.column_names == ["URL", "TEXT", "NSFW", "wnid", "label", "similarity"] and len(table) == 4
+
+
+def test_a_folder_without_a_clip_run_has_no_text_tower(tmp_path):
+    from cliptail_jax.text_embedder import load_text_embedder
+
+    with pytest.raises(UserError, match="holds no CLIP run"):
+        load_text_embedder(tmp_path)
