@@ -1,4 +1,4 @@
-"""Texts to unit-length features by the text tower of a trained CLIP."""
+"""Texts to features by the text tower of a CLIP: one trained here, or a published one."""
 
 import functools
 from collections.abc import Sequence
@@ -18,8 +18,9 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.clip import CLIP
-from cliptail_jax.models.cosine import normalize
 from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.sharding import make_mesh
 from cliptail_jax.state import init_state
 from cliptail_jax.train import load_tokenizer, with_vocab_size
@@ -33,7 +34,7 @@ class TextEmbedder:
     def __init__(
         self,
         clip: CLIP,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | HuggingFaceTokenizer,
         dim: int,
         batch_size: int = 1024,
     ):
@@ -43,14 +44,21 @@ class TextEmbedder:
 
         @jax.jit
         def encode(weights: nnx.State, tokens: Int[Array, "batch length"]) -> Float[Array, "batch dim"]:
-            return normalize(nnx.merge(definition, weights).encode_text(tokens)).astype(jnp.float32)
+            return nnx.merge(definition, weights).encode_text(tokens).astype(jnp.float32)
 
         self._encode = functools.partial(encode, weights)
 
     def __call__(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
         """Unit-length features; a missing text is an empty one."""
+        return unit(self.raw(texts))
+
+    def raw(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
+        """Features as the text tower gives them."""
         tokens = self._tokenizer([text or "" for text in texts])
-        lengths = np.array([self._shape(length) for length in tokens.argmax(-1) + 1], np.int64)
+        if isinstance(self._tokenizer, Tokenizer):  # what follows its end token has no effect
+            lengths = np.array([self._shape(length) for length in tokens.argmax(-1) + 1], np.int64)
+        else:
+            lengths = np.full(len(texts), tokens.shape[1])
         features = np.zeros((len(texts), self.dim), np.float32)
         for length in np.unique(lengths):
             of_length = np.flatnonzero(lengths == length)
@@ -65,12 +73,24 @@ class TextEmbedder:
         return min(max(SHORTEST, 1 << (int(length) - 1).bit_length()), self._tokenizer.context_length)
 
 
+def unit(features: Float[np.ndarray, "text dim"]) -> Float[np.ndarray, "text dim"]:
+    """At length 1."""
+    return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+
+
 @functools.cache
-def load_text_embedder(workdir: Path) -> TextEmbedder:
-    """The text tower of the CLIP run in `workdir`, as its newest checkpoint has it."""
+def load_text_embedder(clip: str) -> TextEmbedder:
+    """The text tower of a CLIP run's work directory, as its newest checkpoint has it, or of a published CLIP.
+
+    Raises UserError for a directory of another run, and where `pretrained.load` finds no model of that name.
+    """
+    workdir = Path(clip)
     flat = runs.read_config(workdir)
-    if flat is None or flat["objective"] != "contrastive":
-        raise UserError(f"{workdir} holds no CLIP run")
+    if flat is None:
+        published = load(clip)
+        return TextEmbedder(published.model, published.tokenizer, published.config["embed_dim"])
+    if flat["objective"] != "contrastive":
+        raise UserError(f"{workdir} holds a run without a text tower: its objective is {flat['objective']}")
     config = as_config(flat)
     tokenizer = load_tokenizer(config, workdir / "tokenizer.json")
     config = with_vocab_size(config, tokenizer.vocab_size)

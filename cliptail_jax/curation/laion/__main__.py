@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--column", default="TEXT", help="the column of captions (default: TEXT)")
     parser.add_argument("--nsfw", default="NSFW", help="the column of the NSFW tag (default: NSFW)")
     parser.add_argument("--threshold", type=float, default=0.7, help="similarity to be above (default: 0.7)")
-    parser.add_argument("--clip", type=Path, help="work directory of the CLIP run whose text tower is used")
+    parser.add_argument("--clip", help="the CLIP whose text tower is used: a run's work directory, or a published one")
     parser.add_argument("--queries", type=Path, help="table of captions, as curation.describe --export writes it")
     parser.add_argument("--neighbours", type=int, default=50, help="corpus rows kept for each query (default: 50)")
     parser.add_argument(
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
 def run(options: argparse.Namespace, beam_options: list[str]) -> None:
     text = options.column
     if options.stage in ("similarity", "retrieve") and not options.clip:
-        raise UserError(f"{options.stage} needs --clip, the work directory of a CLIP run")
+        raise UserError(f"{options.stage} needs --clip, the work directory of a CLIP run or a published CLIP")
     if options.stage == "retrieve":
         return run_retrieval(options, beam_options)
     processes = options.processes

@@ -1,7 +1,6 @@
 """Stage 2: how close a row's text is to the definition of its class, as a CLIP text tower sees them."""
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,11 +32,11 @@ class Similarity:
         return with_column(table, "similarity", pa.array(np.einsum("td,td->t", texts, definitions)))
 
 
-def similarity(table: pa.Table, clip: Path, text: str) -> pa.Table:
-    """The stage with the text tower of the run in `clip`, which each process loads once."""
-    return _of_run(clip, text)(table)
+def similarity(table: pa.Table, clip: str, text: str) -> pa.Table:
+    """The stage with the text tower of `clip`, which each process loads once."""
+    return _of(clip, text)(table)
 
 
 @functools.cache
-def _of_run(clip: Path, text: str) -> Similarity:
+def _of(clip: str, text: str) -> Similarity:
     return Similarity(load_text_embedder(clip), text)

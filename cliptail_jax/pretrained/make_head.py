@@ -1,0 +1,94 @@
+"""Class heads from a CLIP's text tower, for `head.init` of a supervised run:
+
+    python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
+        --template=a+cname --output=heads/rn50.npy
+
+Writes a float32 array [classes, dim], and beside it as .json the classes, the template set, the model and the digest of
+the array. The study's heads average raw embeddings and stay raw, as is the default; zero-shot classifiers average
+unit-length ones (--average=unit --norm=unit).
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
+from cliptail_jax.curation.templates import TEMPLATE_SETS, templates
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+from cliptail_jax.text_embedder import TextEmbedder, load_text_embedder, unit
+
+
+def class_head(
+    embedder: TextEmbedder,
+    concepts: Sequence[Concept],
+    template_set: str,
+    synonyms: bool = False,
+    average_unit: bool = False,
+    unit_norm: bool = False,
+) -> Float[np.ndarray, "classes dim"]:
+    """A row a class: the mean embedding of its prompts, which are all templates around its name, or all its synonyms."""
+    phrases = [concept.synonyms if synonyms and concept.synonyms else (concept.name,) for concept in concepts]
+    prompts = [[t.format(phrase) for phrase in of_class for t in templates(template_set)] for of_class in phrases]
+    flat = [prompt for of_class in prompts for prompt in of_class]
+    features = embedder(flat) if average_unit else embedder.raw(flat)
+    starts = np.concatenate([[0], np.cumsum([len(of_class) for of_class in prompts])[:-1]])
+    head = np.add.reduceat(features, starts) / np.array([[len(of_class)] for of_class in prompts], np.float32)
+    return unit(head) if unit_norm else head
+
+
+def write_head(path: Path, head: Float[np.ndarray, "classes dim"], told: dict) -> None:
+    """The array as .npy, and `told` with its digest as .json beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, head)
+    digest = hashlib.sha256(head.tobytes()).hexdigest()
+    write_text(path.with_suffix(".json"), json.dumps(told | {"digest": digest}, indent=1) + "\n")
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the head that the command line asks for; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cliptail_jax.pretrained.make_head",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", required=True, help="a published CLIP, or a CLIP run's work directory")
+    parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a JSON file")
+    parser.add_argument("--template", default="a+cname", choices=TEMPLATE_SETS)
+    parser.add_argument("--synonyms", action="store_true", help="average over a class's synonyms, not its name alone")
+    parser.add_argument(
+        "--average", default="raw", choices=["raw", "unit"], help="what is averaged: raw embeddings or unit ones"
+    )
+    parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they come, or at length 1")
+    parser.add_argument("--output", required=True, type=Path, help="the .npy file")
+    options = parser.parse_args(arguments)
+    try:
+        if options.output.suffix != ".npy":
+            raise UserError(f"--output is {options.output}; it is an .npy file")
+        concepts = load_vocabulary(options.vocabulary)
+        embedder = load_text_embedder(options.model)
+        how = {
+            "synonyms": options.synonyms,
+            "average_unit": options.average == "unit",
+            "unit_norm": options.norm == "unit",
+        }
+        head = class_head(embedder, concepts, options.template, **how)
+        told = {"classes": [c.name for c in concepts], "template": options.template, "model": options.model} | how
+        write_head(options.output, head, told)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {np.linalg.norm(head, axis=1).mean():.2f}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

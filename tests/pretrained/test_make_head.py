@@ -1,0 +1,55 @@
+"""Class heads against plain averages of their prompts' embeddings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.curation.templates import templates
+from cliptail_jax.pretrained import make_head
+from cliptail_jax.pretrained.make_head import class_head, main
+
+CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
+
+
+class Lengths:
+    """Stands in for a text tower: two numbers of each text."""
+
+    def raw(self, texts):
+        return np.array([[len(text), text.count("o") + 1] for text in texts], np.float32)
+
+    def __call__(self, texts):
+        raw = self.raw(texts)
+        return raw / np.linalg.norm(raw, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("average_unit", [False, True])
+@pytest.mark.parametrize("synonyms, phrases", [(False, [["dog"], ["cat"]]), (True, [["hound", "dog"], ["cat"]])])
+def test_head_is_the_mean_over_templates_and_synonyms(average_unit, synonyms, phrases):
+    embed = Lengths() if average_unit else Lengths().raw
+    prompts = [[t.format(p) for p in of_class for t in templates("simple")] for of_class in phrases]
+    expected = np.array([embed(of_class).mean(0) for of_class in prompts])
+    head = class_head(Lengths(), CONCEPTS, "simple", synonyms, average_unit)
+    np.testing.assert_allclose(head, expected, rtol=1e-6)
+    at_one = class_head(Lengths(), CONCEPTS, "simple", synonyms, average_unit, unit_norm=True)
+    np.testing.assert_allclose(at_one, expected / np.linalg.norm(expected, axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(make_head, "load_text_embedder", lambda model: Lengths())
+    output = tmp_path / "heads" / "cifar10.npy"
+    assert main(["--model=m", "--vocabulary=cifar10", "--template=openai80", "--norm=unit", f"--output={output}"]) == 0
+    head, told = np.load(output), json.loads(output.with_suffix(".json").read_text())
+    assert head.shape == (10, 2) and head.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(head, axis=1), 1, rtol=1e-6)
+    assert told["template"] == "openai80" and told["model"] == "m" and len(told["classes"]) == 10 and told["unit_norm"]
+    assert "10 classes, 2 wide" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argument, complaint", [("--output=x.txt", "it is an .npy file"), ("--vocabulary=none", "no vocabulary file none")]
+)
+def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
+    assert main(["--model=m", "--vocabulary=cifar10", f"--output={tmp_path}/h.npy", argument]) == 2
+    assert complaint in capsys.readouterr().err
