@@ -1,13 +1,17 @@
 """Class heads against plain averages of their prompts' embeddings."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tiny_models import write_model
 
+from cliptail_jax import text_embedder
 from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.pretrained import make_head
+from cliptail_jax.pretrained.load import load
 from cliptail_jax.pretrained.make_head import class_head, main
 
 CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
@@ -53,3 +57,20 @@ def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
 def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
     assert main(["--model=m", "--vocabulary=cifar10", f"--output={tmp_path}/h.npy", argument]) == 2
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["vit", "roberta-mean"])
+def test_published_text_towers_embed_as_they_are(name, tmp_path, monkeypatch):
+    published = load(write_model(tmp_path, name))
+    length = published.config["text_cfg"].get("context_length", 77)
+
+    def tokenizer(texts):
+        rows = [np.random.default_rng(sum(text.encode())).integers(3, 10, length) for text in texts]
+        return np.array(rows, np.int32)
+
+    with_tokens = SimpleNamespace(model=published.model, config=published.config, tokenizer=tokenizer)
+    monkeypatch.setattr(text_embedder, "load", lambda name: with_tokens)
+    embedder = text_embedder.load_text_embedder(str(tmp_path / name))
+    texts = ["a", "bc", "def"]
+    np.testing.assert_allclose(embedder.raw(texts), published.model.encode_text(tokenizer(texts)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(embedder(texts), axis=1), 1, rtol=1e-5)
