@@ -17,8 +17,10 @@ def test_images_are_those_of_open_clip(name):
     mode, interpolation, size, orientation = name.split("_")
     preprocess = Preprocess(int(size), interpolation=interpolation, resize_mode=mode)
     image = WIDE if orientation == "wide" else np.ascontiguousarray(WIDE.transpose(1, 0, 2))
-    # Versions of Pillow differ in which side they resize first, and round in between.
-    np.testing.assert_allclose(preprocess.square(image).astype(int), TRUTH[name].astype(int), atol=1)
+    difference = np.abs(preprocess.square(image).astype(int) - TRUTH[name])
+    # Pillow 12 and 13 differ in which side of a tall image they squash first, and cut off at 0 and 255 in between.
+    either_first = mode == "squash" and orientation == "tall"
+    assert difference.max() <= (12 if either_first else 0) and difference.mean() < 0.5
 
 
 def test_values_are_normalised_by_channel():
