@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
 from cliptail_jax.state import TrainState
 
 
@@ -101,9 +102,8 @@ def restore_newest(directory: Path, state: TrainState, shardings) -> TrainState:
         if step < 0:
             raise UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
         try:
-            with (
-                ocp.StandardCheckpointer() as checkpointer
-            ):  # a CheckpointManager would tidy up what it takes for left over
+            # A CheckpointManager would tidy up what it takes for left over.
+            with ocp.StandardCheckpointer() as checkpointer:
                 return checkpointer.restore(directory.absolute() / str(step) / "default", targets(state, shardings))
         except (OSError, ValueError):
             if harm(directory / str(step)) is None:
@@ -131,9 +131,7 @@ def _sha256(path: Path) -> str:
 
 
 def write_manifest(step: Path) -> None:
-    partial = manifest_of(step).with_suffix(".partial")
-    partial.write_text(json.dumps(file_hashes(step), indent=1))
-    partial.rename(manifest_of(step))
+    write_text(manifest_of(step), json.dumps(file_hashes(step), indent=1))
 
 
 def harm(step: Path) -> str | None:

@@ -45,9 +45,7 @@ def base_config() -> ConfigDict:
                 min_similarity=0.0,  # of the caption to the class's definition, where the source has it
                 balance=dict(cap=0, vocabulary=""),  # MetaCLIP's cap on each class, or each entry of a vocabulary
                 profile=dict(name="", ratio=100.0, exponent=1.0),  # imposed: 'exponential' (ratio), 'zipf' (exponent)
-                match=dict(
-                    frequency="", fill=""
-                ),  # another variant's frequency table; a source 'name:split' to fill up from
+                match=dict(frequency="", fill=""),  # a variant's frequency table; a source 'name:split' to fill up from
                 n=0,  # a sample of n records
                 fraction=1.0,  # or of this share of the records
                 keep_all_classes=False,  # a sample loses no class

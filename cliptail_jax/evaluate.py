@@ -15,17 +15,14 @@ import jax
 from ml_collections import ConfigDict
 
 from cliptail_jax import distributed, runs
-from cliptail_jax.checkpoints import restore_newest
 from cliptail_jax.configuration import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import make_evaluate
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.pipeline import num_steps_per_epoch
-from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.program import run_with_config
 from cliptail_jax.sharding import check_batch, make_mesh
-from cliptail_jax.state import init_state
-from cliptail_jax.train import load_head, load_tokenizer, with_vocab_size
+from cliptail_jax.trained import restore_run, with_tokenizer
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
@@ -36,18 +33,10 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
     class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
-    tokenizer = None
-    if config.objective == "contrastive":
-        tokenizer = load_tokenizer(config, workdir / "tokenizer.json")
-        config = with_vocab_size(config, tokenizer.vocab_size)
-
-    steps_per_epoch = num_steps_per_epoch(int(frequency.sum()), config)
-    optimizer = make_optimizer(config, steps_per_epoch)
-    graphdef, state, shardings = init_state(config, optimizer, mesh, len(class_names), load_head(config))
-    state = restore_newest(workdir / "checkpoints", state, shardings)
-
+    config, tokenizer = with_tokenizer(config, workdir)
+    graphdef, state = restore_run(config, workdir, mesh, len(class_names))
     evaluate_state = make_evaluate(config, workdir, mesh, graphdef, class_names, frequency, tokenizer)
-    epoch = int(state.step) / steps_per_epoch
+    epoch = int(state.step) / num_steps_per_epoch(int(frequency.sum()), config)
     summaries = evaluate_state(state, epoch)
     if jax.process_index() == 0:
         print(f"{workdir}, step {int(state.step):,} (epoch {epoch:g})\n\n{table(summaries)}")

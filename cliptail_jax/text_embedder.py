@@ -9,21 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
-from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import restore_newest
 from cliptail_jax.configuration import base_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.clip import CLIP
-from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.sharding import make_mesh
-from cliptail_jax.state import init_state
-from cliptail_jax.train import load_tokenizer, with_vocab_size
+from cliptail_jax.trained import as_config, restore_run, with_tokenizer
 
 SHORTEST = 8  # tokens
 
@@ -91,18 +87,7 @@ def load_text_embedder(clip: str) -> TextEmbedder:
         return TextEmbedder(published.model, published.tokenizer, published.config["embed_dim"])
     if flat["objective"] != "contrastive":
         raise UserError(f"{workdir} holds a run without a text tower: its objective is {flat['objective']}")
-    config = as_config(flat)
-    tokenizer = load_tokenizer(config, workdir / "tokenizer.json")
-    config = with_vocab_size(config, tokenizer.vocab_size)
+    config, tokenizer = with_tokenizer(as_config(flat), workdir)
     names, _ = read_frequency(workdir / "class_frequency.tsv")
-    mesh = make_mesh(base_config().mesh)
-    graphdef, state, shardings = init_state(config, make_optimizer(config, steps_per_epoch=1), mesh, len(names))
-    state = restore_newest(workdir / "checkpoints", state, shardings)
+    graphdef, state = restore_run(config, workdir, make_mesh(base_config().mesh), len(names))
     return TextEmbedder(nnx.merge(graphdef, *state.parts()), tokenizer, config.model.image.output_dim)
-
-
-def as_config(flat: dict) -> ConfigDict:
-    """The config that a run's config.json holds."""
-    config = base_config()
-    config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
-    return config

@@ -13,10 +13,11 @@ import pytest
 from flax import nnx
 
 from cliptail_jax import runs
+from cliptail_jax.checkpoints import restore_newest
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluate import evaluate, restore_newest, table
+from cliptail_jax.evaluate import evaluate, table
 from cliptail_jax.evaluation import check_told_apart, evaluation_variant, ranking_frequency, summarize, zero_shot_head
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input import pipeline

@@ -46,31 +46,33 @@ def class_match_rows(source: Source, words: pa.ChunkedArray | None, data: Config
     """
     if words is None:
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to look in")
-    vocabulary = data.class_match.vocabulary
-    names, wnids, matcher = class_matcher(vocabulary)
-    records, labels = matcher.matches(words, lower_case=True)
+    names, wnids = vocabulary_classes(data.class_match.vocabulary)
+    records, labels = class_matcher(data.class_match.vocabulary).matches(words, lower_case=True)
     if data.class_match.unique:
         alone = np.bincount(records, minlength=len(words))[records] == 1
         records, labels = records[alone], labels[alone]
     return Rows(records, labels, names, wnids, words.take(pa.array(records)))
 
 
-def class_matcher(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None, LemmaMatcher]:
-    """Names and WordNet ids of a vocabulary's classes, and what finds them: WordNet's lemmas for ImageNet's classes, else the
-    phrases that the vocabulary has."""
-    concepts = load_vocabulary(vocabulary)
-    names, wnids = tuple(concept.name for concept in concepts), None
-    phrases = [concept.synonyms or (concept.name,) for concept in concepts]
+def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """The names of a vocabulary's classes, and their WordNet ids where it is ImageNet's."""
+    names = tuple(concept.name for concept in load_vocabulary(vocabulary))
+    return names, imagenet_wnids() if vocabulary == "imagenet1k" else None
+
+
+def class_matcher(vocabulary: str) -> LemmaMatcher:
+    """Finds a vocabulary's classes: WordNet's lemmas for ImageNet's, else the phrases that it has."""
     if vocabulary == "imagenet1k":
         from cliptail_jax.concepts.wordnet import lemmas  # NLTK is slow to import
 
-        wnids = imagenet_wnids()
-        phrases = [lemmas(wnid) for wnid in wnids]
+        phrases = [lemmas(wnid) for wnid in imagenet_wnids()]
+    else:
+        phrases = [concept.synonyms or (concept.name,) for concept in load_vocabulary(vocabulary)]
     classes_of: dict[str, list[int]] = {}
     for c, of_class in enumerate(phrases):
         for phrase in {phrase.lower() for phrase in of_class}:
             classes_of.setdefault(phrase, []).append(c)
-    return names, wnids, LemmaMatcher(classes_of)
+    return LemmaMatcher(classes_of)
 
 
 def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
@@ -82,7 +84,7 @@ def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
     table = read_table(path)
     names, wnids = source.class_names, source.wnids
     if vocabulary:
-        names, wnids, _ = class_matcher(vocabulary)
+        names, wnids = vocabulary_classes(vocabulary)
     records = records_of(source, table["filepath"], path)
     if "label" in table.column_names:
         labels = labels_of(table["label"], names, path)

@@ -43,9 +43,7 @@ class Variant:
     records: Int[np.ndarray, "row"]
     labels: Int[np.ndarray, "row"]
     class_names: tuple[str, ...]
-    original_labels: Int[
-        np.ndarray, "row"
-    ]  # before classes were selected: the source's, the table's or the vocabulary's
+    original_labels: Int[np.ndarray, "row"]  # before classes were selected
     captions: Captions | None  # None where the config asks for no template and no words
     dropped_without_caption: int = 0
     notes: tuple[str, ...] = ()  # what a selection could not do, or did to frequencies, for the log

@@ -29,19 +29,7 @@ class Birdsnap(StreamingBuilder):
     }
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(),
-                    "label": tfds.features.ClassLabel(names=list(vocabulary_names("birdsnap"))),
-                    "filename": tfds.features.Text(),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            disable_shuffling=True,
-        )
+        return self.labelled(__doc__, vocabulary_names("birdsnap"), filename=tfds.features.Text())
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         species, images, tests = (read_list(self.raw / name) for name in FILES)

@@ -28,19 +28,7 @@ class FgvcAircraft(StreamingBuilder):
         return self.builder_config.name
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(),
-                    "label": tfds.features.ClassLabel(names=list(vocabulary_names(VOCABULARIES[self.level]))),
-                    "filename": tfds.features.Text(),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            disable_shuffling=True,
-        )
+        return self.labelled(__doc__, vocabulary_names(VOCABULARIES[self.level]), filename=tfds.features.Text())
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         return {split: self._generate_examples(split) for split in SPLITS}

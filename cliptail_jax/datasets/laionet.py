@@ -40,23 +40,9 @@ class Laionet(StreamingBuilder):
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(),
-                    "label": tfds.features.ClassLabel(names=list(imagenet_wnids())),
-                    "wnid": tfds.features.Text(),
-                    "text": tfds.features.Text(),
-                    "url": tfds.features.Text(),
-                    "similarity": tfds.features.Scalar(dtype=np.float32),
-                    "nsfw": tfds.features.Text(),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            disable_shuffling=True,
-        )
+        text, number = tfds.features.Text(), tfds.features.Scalar(dtype=np.float32)
+        features = dict(wnid=text, text=text, url=text, similarity=number, nsfw=text)
+        return self.labelled(__doc__, imagenet_wnids(), **features)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         return {"train": self._generate_examples()}

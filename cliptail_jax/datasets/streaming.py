@@ -37,6 +37,17 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         self.skipped = collections.Counter()  # of the split that is being generated: how many, by reason
         super().__init__(file_format=file_format, **kwargs)
 
+    def labelled(self, description: str, label_names: Iterable[str], /, **features) -> tfds.core.DatasetInfo:
+        """What TFDS is told of records that are an image, its label, and `features`."""
+        image, label = tfds.features.Image(), tfds.features.ClassLabel(names=list(label_names))
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=description,
+            features=tfds.features.FeaturesDict({"image": image, "label": label, **features}),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
         if self.raw is None:
             raise UserError(f"data set {self.name!r} needs --raw=PATH: {self.OPTIONS['raw']}")

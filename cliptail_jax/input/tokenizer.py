@@ -26,6 +26,7 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
 
 # Threads inside `tokenizers` would compete with the input's own worker processes, and it warns at every fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -100,9 +101,9 @@ class Tokenizer:
     def save(self, path: str | os.PathLike) -> None:
         """Writes the merges and the context length as JSON: all that `load` needs for the same ids."""
         content = {"context_length": self.context_length, "merges": self._merges}
-        partial = Path(path).with_suffix(".partial")  # other processes may read as soon as the path is there
-        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        partial.rename(path)
+        write_text(
+            Path(path), json.dumps(content, ensure_ascii=False)
+        )  # other processes may read as soon as it is there
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":

@@ -10,18 +10,14 @@ from pathlib import Path
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import restore_newest
 from cliptail_jax.configuration import base_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.models.classifier import Classifier
-from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.pretrained.preprocess import Preprocess
 from cliptail_jax.pretrained.save import open_clip_config, save
 from cliptail_jax.sharding import make_mesh
-from cliptail_jax.state import init_state
-from cliptail_jax.text_embedder import as_config
-from cliptail_jax.train import load_head, load_tokenizer, with_vocab_size
+from cliptail_jax.trained import as_config, restore_run, with_tokenizer
 
 
 def export(workdir: Path, folder: Path) -> None:
@@ -29,16 +25,10 @@ def export(workdir: Path, folder: Path) -> None:
     flat = runs.read_config(workdir)
     if flat is None:
         raise UserError(f"{workdir} holds no run: give the --workdir that it was trained in")
-    config, tokenizer = as_config(flat), None
-    if config.objective == "contrastive":
-        tokenizer = load_tokenizer(config, workdir / "tokenizer.json")
-        config = with_vocab_size(config, tokenizer.vocab_size)
+    config, tokenizer = with_tokenizer(as_config(flat), workdir)
     published = open_clip_config(config, config.model.image.output_dim)
     names, _ = read_frequency(workdir / "class_frequency.tsv")
-    mesh = make_mesh(base_config().mesh)
-    optimizer = make_optimizer(config, steps_per_epoch=1)
-    graphdef, state, shardings = init_state(config, optimizer, mesh, len(names), load_head(config))
-    state = restore_newest(workdir / "checkpoints", state, shardings)
+    graphdef, state = restore_run(config, workdir, make_mesh(base_config().mesh), len(names))
     model = nnx.merge(graphdef, *state.parts())
     if isinstance(model, Classifier):
         published["embed_dim"] = model.head.shape[1]  # a given head's width is the encoder's
