@@ -2,9 +2,9 @@
 
 The built-in ones lie in `vocabularies/NAME.txt`, a class a line in label order, after '#' lines that say where they are
 from: its name and, where captions need other phrases than the name, after a tab those phrases, separated by '; '.
-ImageNet's lines are WordNet id and name. Its phrases are the lemmas of the synset, then the name in lower case unless it
-is one of them, changed by what `imagenet1k_edits.json` says of the id: "remove" and "replace" phrases, "add" some at
-the end, and "exclude" words.
+ImageNet's lines are WordNet id and name; `imagenet1k_eval` has those only that differ from `imagenet1k`. Its phrases
+are the lemmas of the synset, then the name in captions in lower case unless it is one of them, changed by what
+`imagenet1k_edits.json` says of the id: "remove" and "replace" phrases, "add" some at the end, and "exclude" words.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ import re
 
 from cliptail_jax.errors import UserError
 
+IMAGENET = ("imagenet1k", "imagenet1k_eval", "imagenet100")
 BUILT_IN = (
-    "imagenet1k",
-    "imagenet100",
+    *IMAGENET,
     "cub",
     "dtd",
     "eurosat",
@@ -64,7 +64,7 @@ def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
         UserError: there is no such vocabulary, the file cannot be read or is not of that form, a name occurs twice, or
             WordNet is missing (ImageNet's phrases need it).
     """
-    if name_or_path in ("imagenet1k", "imagenet100"):
+    if name_or_path in IMAGENET:
         return imagenet_concepts(name_or_path)
     if name_or_path in BUILT_IN:
         return tuple(
@@ -83,6 +83,18 @@ def imagenet_wnids() -> tuple[str, ...]:
     return tuple(wnid for wnid, _ in class_lines("imagenet1k"))
 
 
+def imagenet_names(vocabulary: str) -> dict[str, str]:
+    """The names of the classes of one of `IMAGENET` by WordNet id, in label order.
+
+    `imagenet1k_eval` has the names of the study's zero-shot prompts, where two classes are a "missile", and two
+    "sunglasses": its names do not tell the classes apart.
+    """
+    names = dict(class_lines("imagenet1k"))
+    if vocabulary == "imagenet1k_eval":
+        return names | dict(class_lines(vocabulary))
+    return {wnid: names[wnid] for wnid, _ in class_lines(vocabulary)}
+
+
 def class_lines(vocabulary: str) -> tuple[tuple[str, str], ...]:
     """The lines of a built-in vocabulary's classes, each split at its tab; the second part may be ''."""
     lines = data_file(f"{vocabulary}.txt").splitlines()
@@ -94,9 +106,12 @@ def data_file(name: str) -> str:
 
 
 def imagenet_concepts(vocabulary: str) -> tuple[Concept, ...]:
-    names = dict(class_lines("imagenet1k"))
+    in_captions = imagenet_names("imagenet1k")
     edits = json.loads(data_file("imagenet1k_edits.json"))
-    return tuple(imagenet_concept(wnid, names[wnid], edits.get(wnid, {})) for wnid, _ in class_lines(vocabulary))
+    return tuple(
+        dataclasses.replace(imagenet_concept(wnid, in_captions[wnid], edits.get(wnid, {})), name=name)
+        for wnid, name in imagenet_names(vocabulary).items()
+    )
 
 
 def imagenet_concept(wnid: str, name: str, edit: dict) -> Concept:

@@ -6,7 +6,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-from cliptail_jax.concepts.vocabulary import BUILT_IN, class_lines
+from cliptail_jax.concepts.vocabulary import BUILT_IN, IMAGENET, class_lines, imagenet_names
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.errors import UserError
 
@@ -30,7 +30,7 @@ def choose_class_names(labels: Sequence[str], vocabulary: str) -> tuple[str, ...
     """
     if not labels:
         return ()
-    imagenet = dict(class_lines("imagenet1k"))
+    imagenet = imagenet_names("imagenet1k")
     if vocabulary in ("", "imagenet1k") and set(labels) <= set(imagenet):
         return tuple(imagenet[wnid] for wnid in labels)
     names = vocabulary_names(vocabulary) if vocabulary else tuple(clean_name(label) for label in labels)
@@ -43,13 +43,27 @@ def choose_class_names(labels: Sequence[str], vocabulary: str) -> tuple[str, ...
     return names
 
 
+def evaluation_names(wnids: Sequence[str]) -> tuple[str, ...]:
+    """The names in the study's zero-shot prompts of classes of ImageNet-1k, given by WordNet id, in whatever order.
+
+    They are those of `imagenet1k` but for four classes: newt, tights, missile and sunglasses, where captions and heads
+    have eft, maillot, projectile and sunglass. Two classes are then a "missile", and two "sunglasses".
+
+    Raises:
+        UserError: an id is none of ImageNet-1k's.
+    """
+    names = imagenet_names("imagenet1k_eval")
+    if unknown := [wnid for wnid in wnids if wnid not in names]:
+        raise UserError(f"{unknown[0]!r} is no WordNet id of ImageNet-1k's classes, which alone have evaluation names")
+    return tuple(names[wnid] for wnid in wnids)
+
+
 def vocabulary_names(vocabulary: str) -> tuple[str, ...]:
     """The class names of a built-in vocabulary, or of a file: a JSON list of objects with a 'name' each."""
-    if vocabulary == "imagenet100":
-        imagenet = dict(class_lines("imagenet1k"))
-        return tuple(imagenet[wnid] for wnid, _ in class_lines(vocabulary))
+    if vocabulary in IMAGENET:
+        return tuple(imagenet_names(vocabulary).values())
     if vocabulary in BUILT_IN:
-        return tuple(line[vocabulary == "imagenet1k"] for line in class_lines(vocabulary))
+        return tuple(name for name, _ in class_lines(vocabulary))
     try:
         entries = json.loads(pathlib.Path(vocabulary).read_text(encoding="utf-8"))
         return tuple(entry["name"] for entry in entries)

@@ -36,6 +36,28 @@ class BertShape:
     counted_positions: bool = False
 
 
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout in one forward pass: it zeroes a share `rate` of the values and scales the others by 1 / (1 - rate).
+
+    Without a key all values pass. Each place in the network has a key of its own, by `at`.
+    (Srivastava et al. 2014, jmlr.org/papers/v15/srivastava14a.html)
+    """
+
+    rate: float = 0.0
+    key: Array | None = None
+
+    def at(self, place: int) -> "Dropout":
+        """The dropout of a place within this one, independent of that of all other places."""
+        return self if self.key is None else Dropout(self.rate, jax.random.fold_in(self.key, place))
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        if self.key is None:
+            return x
+        kept = jax.random.bernoulli(self.key, 1 - self.rate, x.shape)
+        return jnp.where(kept, x / (1 - self.rate), 0)
+
+
 def dense(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
     """A linear layer as BERT draws it: normal with std 0.02, biases zero."""
     zeros = nnx.initializers.zeros
@@ -43,7 +65,7 @@ def dense(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
 
 
 class Embeddings(nnx.Module):
-    """Sum of word, position and (the first) type embedding, normalised."""
+    """Sum of word, position and (the first) type embedding, normalised and dropped out."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         def table(rows: int) -> nnx.Embed:
@@ -56,18 +78,18 @@ class Embeddings(nnx.Module):
         self.token_type_embeddings = table(shape.token_types)
         self.LayerNorm = layer_norm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
 
-    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length width"]:
+    def __call__(self, tokens: Int[Array, "batch length"], dropout: Dropout) -> Float[Array, "batch length width"]:
         positions = jnp.arange(tokens.shape[1])
         if self.counted_positions:
             valid = tokens != self.pad_id
             positions = jnp.cumsum(valid, 1) * valid + self.pad_id
         words = self.word_embeddings(tokens)
         first_type = self.token_type_embeddings.embedding[0].astype(words.dtype)
-        return self.LayerNorm(words + self.position_embeddings(positions) + first_type)
+        return dropout(self.LayerNorm(words + self.position_embeddings(positions) + first_type))
 
 
 class SelfAttention(nnx.Module):
-    """Multi-head attention to the tokens that are no padding."""
+    """Multi-head attention to the tokens that are no padding, its probabilities dropped out."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         self.heads = shape.heads
@@ -76,24 +98,37 @@ class SelfAttention(nnx.Module):
         self.value = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"]
+        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
     ) -> Float[Array, "batch length width"]:
         def by_head(projected: Array) -> Array:
             return projected.reshape(*projected.shape[:2], self.heads, -1)
 
         query, key, value = by_head(self.query(x)), by_head(self.key(x)), by_head(self.value(x))
-        return jax.nn.dot_product_attention(query, key, value, mask=valid[:, None, None, :]).reshape(x.shape)
+        dropping = dropout.key is not None
+        attended = nnx.dot_product_attention(
+            query,
+            key,
+            value,
+            mask=valid[:, None, None, :],
+            broadcast_dropout=False,  # published encoders draw for each caption and head
+            dropout_rng=dropout.key,
+            dropout_rate=dropout.rate if dropping else 0.0,
+            dtype=jnp.float32 if dropping else None,  # for the softmax: under dropout nnx has it in this type
+        )
+        return attended.astype(value.dtype).reshape(x.shape)
 
 
 class ResidualOutput(nnx.Module):
-    """A linear layer whose result is added to the residual stream, then normalised."""
+    """A linear layer whose result is dropped out and added to the residual stream, then normalised."""
 
     def __init__(self, inputs: int, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
         self.dense = dense(inputs, width, dtype=dtype, rngs=rngs)
         self.LayerNorm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Array, residual: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
-        return self.LayerNorm(self.dense(x) + residual)
+    def __call__(
+        self, x: Array, residual: Float[Array, "batch length width"], dropout: Dropout
+    ) -> Float[Array, "batch length width"]:
+        return self.LayerNorm(dropout(self.dense(x)) + residual)
 
 
 class Attention(nnx.Module):
@@ -103,8 +138,10 @@ class Attention(nnx.Module):
         self.self = SelfAttention(shape, dtype=dtype, rngs=rngs)
         self.output = ResidualOutput(shape.width, shape.width, shape.epsilon, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Array, valid: Bool[Array, "batch length"]) -> Float[Array, "batch length width"]:
-        return self.output(self.self(x, valid), x)
+    def __call__(
+        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
+    ) -> Float[Array, "batch length width"]:
+        return self.output(self.self(x, valid, dropout.at(0)), x, dropout.at(1))
 
 
 class Intermediate(nnx.Module):
@@ -125,9 +162,11 @@ class Layer(nnx.Module):
         self.intermediate = Intermediate(shape, dtype=dtype, rngs=rngs)
         self.output = ResidualOutput(shape.inner, shape.width, shape.epsilon, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Array, valid: Bool[Array, "batch length"]) -> Float[Array, "batch length width"]:
-        x = self.attention(x, valid)
-        return self.output(self.intermediate(x), x)
+    def __call__(
+        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
+    ) -> Float[Array, "batch length width"]:
+        x = self.attention(x, valid, dropout.at(0))
+        return self.output(self.intermediate(x), x, dropout.at(1))
 
 
 class Encoder(nnx.Module):
@@ -136,9 +175,11 @@ class Encoder(nnx.Module):
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         self.layer = nnx.List(Layer(shape, dtype=dtype, rngs=rngs) for _ in range(shape.layers))
 
-    def __call__(self, x: Array, valid: Bool[Array, "batch length"]) -> Float[Array, "batch length width"]:
-        for layer in self.layer:
-            x = layer(x, valid)
+    def __call__(
+        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
+    ) -> Float[Array, "batch length width"]:
+        for i, layer in enumerate(self.layer):
+            x = layer(x, valid, dropout.at(i))
         return x
 
 
@@ -161,9 +202,9 @@ class Bert(nnx.Module):
         self.pooler = Pooler(shape.width, dtype=dtype, rngs=rngs) if with_pooler else None
 
     def __call__(
-        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"]
+        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
     ) -> Float[Array, "batch length width"]:
-        return self.encoder(self.embeddings(tokens), valid)
+        return self.encoder(self.embeddings(tokens, dropout.at(0)), valid, dropout.at(1))
 
 
 class ProjectionMlp(nnx.Module):
@@ -191,7 +232,9 @@ class BertText(nnx.Module):
 
     `pooler` is one of POOLERS: the mean of all tokens but padding; the class token's state behind BERT's linear layer
     and tanh, or as it is; the state of the last token that is no padding. `projection_type` is one of PROJECTIONS; None
-    where the encoder is as wide as the features.
+    where the encoder is as wide as the features. `dropout` is the share that drops out wherever the published encoders
+    have dropout, in forward passes that get a key: of the embeddings, the attention probabilities, and what each
+    sub-layer adds to the residual stream (0.1 in BERT's and RoBERTa's training).
     """
 
     def __init__(
@@ -201,11 +244,13 @@ class BertText(nnx.Module):
         *,
         pooler: str = "mean_pooler",
         projection_type: str | None = "mlp",
+        dropout: float = 0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
         self.pooler = pooler
         self.pad_id = shape.pad_id
+        self.dropout = dropout
         self.transformer = Bert(shape, with_pooler=pooler == "cls_pooler", dtype=dtype, rngs=rngs)
         if projection_type == "mlp":
             self.proj = ProjectionMlp(shape.width, output_dim, dtype=dtype, rngs=rngs)
@@ -214,10 +259,22 @@ class BertText(nnx.Module):
         else:
             self.proj = None
 
-    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch output_dim"]:
-        """Raw features of tokenised texts, which may be cut behind the longest one."""
+    def __call__(
+        self, tokens: Int[Array, "batch length"], dropout_key: Array | None = None
+    ) -> Float[Array, "batch output_dim"]:
+        """Raw features of tokenised texts, which may be cut behind the longest one; with a key, under dropout."""
+        return self.project(self.state(tokens, dropout_key))
+
+    def state(
+        self, tokens: Int[Array, "batch length"], dropout_key: Array | None = None
+    ) -> Float[Array, "batch width"]:
+        """The pooled states of the encoder, in float32: what `project` makes features of."""
         valid = tokens != self.pad_id
-        pooled = self._pooled(self.transformer(tokens, valid), valid)
+        dropout = Dropout(self.dropout, dropout_key) if self.dropout else Dropout()
+        return self._pooled(self.transformer(tokens, valid, dropout), valid).astype(jnp.float32)
+
+    def project(self, pooled: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
+        """Raw features of pooled states, in float32."""
         return (pooled if self.proj is None else self.proj(pooled)).astype(jnp.float32)
 
     def _pooled(

@@ -1,5 +1,7 @@
 """Models from a config. Call these under `nnx.jit` (or `nnx.eval_shape`): drawing weights eagerly takes seconds."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -17,6 +19,7 @@ from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.vit import VisionTransformer
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+Build = Callable[[nnx.Rngs], nnx.Module]
 STAGES = {"modified_resnet": 4, "basic_resnet": 3, "vit": 1}  # numbers in model.image.layers
 
 
@@ -58,12 +61,20 @@ def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = No
     )
 
 
-def build_clip(config: ConfigDict, rngs: nnx.Rngs) -> CLIP:
-    """The image encoder and the text encoder `config.model.text`, with features as wide as the image encoder's."""
+def build_clip(config: ConfigDict, rngs: nnx.Rngs, image: Build | None = None, text: Build | None = None) -> CLIP:
+    """The image encoder and the text encoder of `config.model`, or those that `image` and `text` build.
+
+    Text features are as wide as the image encoder's.
+    """
+    visual = image(rngs) if image else build_visual(config, rngs)
+    return CLIP(visual, text(rngs) if text else build_text(config, rngs))
+
+
+def build_text(config: ConfigDict, rngs: nnx.Rngs) -> TextTransformer:
+    """The text encoder `config.model.text`."""
     text = config.model.text
     require_heads("model.text.heads", text.heads, text.width)
-    visual = build_visual(config, rngs)
-    tower = TextTransformer(
+    return TextTransformer(
         text.context_length,
         text.vocab_size,
         text.width,
@@ -74,15 +85,19 @@ def build_clip(config: ConfigDict, rngs: nnx.Rngs) -> CLIP:
         dtype=DTYPES[config.model.dtype],
         rngs=rngs,
     )
-    return CLIP(visual, tower)
 
 
 def build_classifier(
-    config: ConfigDict, num_classes: int, rngs: nnx.Rngs, head: Float[Array, "classes dim"] | None = None
+    config: ConfigDict,
+    num_classes: int,
+    rngs: nnx.Rngs,
+    head: Float[Array, "classes dim"] | None = None,
+    image: Build | None = None,
 ) -> Classifier:
     """A classifier of `num_classes` classes, with the given head or one drawn normal with std dim^-0.5.
 
-    The encoder's output is as wide as a given head. Raises UserError if that has not one row per class.
+    The encoder is `config.model.image`, its output as wide as a given head, or what `image` builds. Raises UserError if
+    the head has not one row per class, or is not as wide as the features.
     """
     if head is None:
         dim = config.model.image.output_dim
@@ -91,7 +106,11 @@ def build_classifier(
         raise UserError(
             f"head: its shape is {np.shape(head)}, but there are {num_classes} classes; give a row to each."
         )
-    return Classifier(build_visual(config, rngs, output_dim=head.shape[1]), head)
+    if image and head.shape[1] != config.model.image.output_dim:
+        raise UserError(
+            f"head: its rows are {head.shape[1]} wide: set model.image.output_dim to that, the width of the features"
+        )
+    return Classifier(image(rngs) if image else build_visual(config, rngs, output_dim=head.shape[1]), head)
 
 
 def require_multiple(key: str, value: int, factor: int) -> None:

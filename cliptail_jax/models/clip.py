@@ -25,6 +25,15 @@ class CLIP(nnx.Module):
         """Raw, un-normalised image features; `mask` is False for padding examples."""
         return self.visual(images, train, mask)
 
-    def encode_text(self, tokens: Int[Array, "batch context_length"]) -> Float[Array, "batch dim"]:
-        """Raw, un-normalised text features."""
-        return self.text(tokens)
+    def encode_text(
+        self,
+        text: Int[Array, "batch length"] | Float[Array, "batch width"],
+        dropout_key: Array | None = None,
+    ) -> Float[Array, "batch dim"]:
+        """Raw, un-normalised text features, of tokens or of what the tower's `state` gives for them.
+
+        With a key, a tower that has dropout drops out.
+        """
+        if jnp.issubdtype(text.dtype, jnp.floating):
+            return self.text.project(text)
+        return self.text(text) if dropout_key is None else self.text(text, dropout_key)

@@ -40,6 +40,8 @@ class TextTransformer(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.dtype = dtype
+        # Whether tokens behind the pooled one have no effect, so that texts may be cut there.
+        self.may_be_cut = causal and pool == "argmax" and not class_token
         self.pool = pool
         self.eos_id = eos_id
         self.pad_id = pad_id
@@ -63,18 +65,21 @@ class TextTransformer(nnx.Module):
         self.text_projection = nnx.Param(normal(width**-0.5)(rngs.params(), (width, output_dim)))
 
     def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch output_dim"]:
-        """Raw features of tokenised captions.
+        """Raw features of tokenised captions, which may be cut behind the longest one where `may_be_cut`."""
+        return self.project(self.state(tokens))
 
-        With `pool` 'argmax' and a causal transformer they may be cut behind the longest one: what follows an end has no
-        effect.
-        """
+    def state(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch width"]:
+        """The transformer's state at each caption's pooled token."""
         x = self.token_embedding(tokens)
         if self.cls_emb is not None:
             x = jnp.concatenate([x, jnp.broadcast_to(self.cls_emb[...].astype(self.dtype), (len(x), 1, x.shape[2]))], 1)
         x = x + self.positional_embedding[: x.shape[1]].astype(self.dtype)
         x = self.transformer(x, self._visible(tokens))
-        x = self.ln_final(x[jnp.arange(len(tokens)), self._pooled_position(tokens)])
-        return (x @ self.text_projection[...].astype(self.dtype)).astype(jnp.float32)
+        return self.ln_final(x[jnp.arange(len(tokens)), self._pooled_position(tokens)]).astype(jnp.float32)
+
+    def project(self, state: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
+        """Raw features, of what `state` gives."""
+        return (state.astype(self.dtype) @ self.text_projection[...].astype(self.dtype)).astype(jnp.float32)
 
     def _visible(self, tokens: Int[Array, "batch length"]) -> Bool[Array, "batch length_and_class"] | None:
         """Which tokens others attend to; None where all.

@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 from raw_data import jpeg
 
 from cliptail_jax.concepts.vocabulary import BUILT_IN, class_lines, imagenet_wnids, load_vocabulary
-from cliptail_jax.datasets.class_names import choose_class_names, vocabulary_names
+from cliptail_jax.datasets.class_names import choose_class_names, evaluation_names, vocabulary_names
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
@@ -90,6 +90,34 @@ def test_names_of_imagenet_need_no_wordnet(monkeypatch):
     names = vocabulary_names("imagenet1k")
     assert (names[0], names[999]) == ("tench", "toilet paper")
     assert len(vocabulary_names("imagenet100")) == 100 and set(vocabulary_names("imagenet100")) < set(names)
+
+
+def test_evaluation_prompts_call_four_classes_of_imagenet_otherwise():
+    captions, prompts = vocabulary_names("imagenet1k"), evaluation_names(WNIDS)
+    assert prompts == vocabulary_names("imagenet1k_eval")
+    differing = {label: (captions[label], prompts[label]) for label in range(1000) if captions[label] != prompts[label]}
+    assert differing == {
+        27: ("eft", "newt"),
+        638: ("maillot", "tights"),
+        744: ("projectile", "missile"),
+        836: ("sunglass", "sunglasses"),
+    }
+
+
+def test_evaluation_names_are_those_of_any_ids_in_their_order():
+    assert evaluation_names(("n04008634", "n01440764", "n01631663")) == ("missile", "tench", "newt")
+    assert evaluation_names(()) == ()
+
+
+@pytest.mark.parametrize("unknown", ["n99999999", "tench", ""])
+def test_evaluation_name_of_an_unknown_id_is_an_error_that_names_it(unknown):
+    with pytest.raises(UserError, match=f"'{unknown}' is no WordNet id of ImageNet-1k"):
+        evaluation_names(("n01440764", unknown))
+
+
+def test_evaluation_names_do_not_name_a_sources_classes():
+    with pytest.raises(UserError, match="class names of imagenet1k_eval: '(missile|sunglasses)' occurs 2 times"):
+        choose_class_names(WNIDS, "imagenet1k_eval")
 
 
 def test_vocabulary_of_another_size_is_an_error_that_names_it(tmp_path):
