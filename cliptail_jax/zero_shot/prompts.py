@@ -1,0 +1,98 @@
+"""Families of prompts: what is said of each class. All are texts for a tokenizer, a tuple of prompts per class."""
+
+import importlib.resources
+import json
+import string
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cliptail_jax.concepts.vocabulary import normalized_name
+from cliptail_jax.errors import UserError
+
+Prompts = tuple[tuple[str, ...], ...]
+
+KINDS = ("words", "characters")
+CHARACTERS = string.ascii_letters + string.digits
+WORDS_PER_DESCRIPTOR = 2  # WaffleCLIP's random words come in pairs
+
+
+def template_prompts(names: Sequence[str], templates: Sequence[str]) -> Prompts:
+    """Every class's name in every template (Radford et al., 2021)."""
+    return tuple(tuple(template.replace("{}", name) for template in templates) for name in names)
+
+
+def descriptor_prompts(names: Sequence[str], descriptors: Sequence[Sequence[str]]) -> Prompts:
+    """'NAME, which has DESCRIPTOR' for each descriptor of a class, NAME where it has none (Menon & Vondrick, 2023)."""
+    return tuple(
+        tuple(f"{name}, which has {descriptor}" for descriptor in of_class) or (name,)
+        for name, of_class in zip(names, descriptors, strict=True)
+    )
+
+
+def read_descriptors(path: str | Path, names: Sequence[str]) -> Prompts:
+    """Each class's descriptors from a JSON object of class name -> list of texts, joined by normalised name.
+
+    Classes of the file that are not among `names` are left out; a list may be empty. Raises UserError where the file
+    cannot be read or is no such object, lacks a class, or has a class twice.
+    """
+    table = descriptor_table(Path(path))
+    times = Counter(normalized_name(name) for name in table)
+    descriptors_of = {normalized_name(name): of_class for name, of_class in table.items()}
+    missing = [name for name in names if normalized_name(name) not in descriptors_of]
+    if missing:
+        raise UserError(
+            f"descriptors file {path} lacks {len(missing)} of the classes, such as '{missing[0]}': add them, with [] "
+            "where there is nothing to say"
+        )
+    twice = [name for name in names if times[normalized_name(name)] > 1]
+    if twice:
+        raise UserError(f"descriptors file {path} has the class '{twice[0]}' more than once, in several spellings")
+    return tuple(descriptors_of[normalized_name(name)] for name in names)
+
+
+def descriptor_table(path: Path) -> dict[str, tuple[str, ...]]:
+    """A descriptors file's content, checked."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"descriptors file {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"descriptors file {path} is not JSON: {error}") from None
+    if not isinstance(table, dict):
+        raise UserError(f'descriptors file {path} is not a JSON object of {{"class name": ["descriptor", ...], ...}}')
+    for name, of_class in table.items():
+        if not isinstance(of_class, list) or not all(isinstance(text, str) and text.strip() for text in of_class):
+            raise UserError(f"descriptors file {path}: what '{name}' has is not a list of texts")
+    return {name: tuple(text.strip() for text in of_class) for name, of_class in table.items()}
+
+
+def waffle_prompts(names: Sequence[str], n: int, seed: int, kind: str) -> Prompts:
+    """`n` prompts per class with random descriptors, the same ones for every class (WaffleCLIP, Roth et al., 2023).
+
+    A descriptor is a pair of common words, or for the kind 'characters' two strings of random letters and digits as
+    long as such words. A seed gives the same prompts in any process. Raises UserError for another
+    kind, or an `n` below 1.
+    """
+    if kind not in KINDS:
+        raise UserError(f"unknown kind of random descriptors '{kind}': choose from {', '.join(KINDS)}")
+    if n < 1:
+        raise UserError(f"{n} random descriptors per class: give 1 or more")
+    random = np.random.default_rng(seed)
+    descriptors = [random_descriptor(random, kind) for _ in range(n)]
+    return descriptor_prompts(names, [descriptors] * len(names))
+
+
+def random_descriptor(random: np.random.Generator, kind: str) -> str:
+    words = random.choice(common_words(), WORDS_PER_DESCRIPTOR, replace=False).tolist()
+    if kind == "characters":
+        words = ["".join(random.choice(list(CHARACTERS), len(word))) for word in words]
+    return " ".join(words)
+
+
+def common_words() -> list[str]:
+    """Common English words, a few hundred."""
+    lines = importlib.resources.files(__package__).joinpath("words.txt").read_text(encoding="utf-8").splitlines()
+    return [word for line in lines if not line.startswith("#") for word in line.split()]
