@@ -75,9 +75,13 @@ def base_config() -> ConfigDict:
                 activation="gelu",
                 dtype="float32",  # of the computation; parameters are always float32
             ),
+            image=dict(init="random", freeze=False, partial=False),  # as in text
             text=dict(
-                init="random",
-                freeze=False,
+                init="random",  # or a published CLIP, whose text tower it is, or a published BERT or RoBERTa
+                freeze=False,  # all of the tower that init has filled
+                partial=False,  # init may leave parameters unfilled; they are drawn, and trained
+                dropout=0.0,  # of a BERT or RoBERTa in training, frozen or not; 0.1 where they were trained
+                cache=True,  # embed each caption once where a frozen tower's captions do not change, not at every step
                 tokenizer="",  # CLIP's merges file; '' = train one of model.text.vocab_size on the variant's captions
             ),
             head=dict(init="", freeze=False),  # init: an .npy of [classes, dim]; '' = random
@@ -109,7 +113,6 @@ CHOICES = {
     "model.image.name": ("modified_resnet", "basic_resnet", "vit"),
     "model.activation": ("gelu", "quick_gelu"),
     "model.dtype": ("float32", "bfloat16"),
-    "text.init": ("random",),
     "vocabulary.sampling": ("uniform", "linear", "sqrt"),
     "optimizer.name": ("sgd", "adamw"),
     "optimizer.schedule": ("cosine_epochs", "cosine_steps"),
@@ -173,6 +176,7 @@ SHARES = [
     "optimizer.b1",
     "optimizer.b2",
     "optimizer.ema_decay",
+    "text.dropout",
 ]
 
 # Fields that change neither the trained numbers nor their order: a run may go on with other values.

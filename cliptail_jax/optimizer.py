@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from ml_collections import ConfigDict
 
 
@@ -49,7 +48,7 @@ def _are_matrices(params):
 
 def frozen_paths(config: ConfigDict) -> tuple[str, ...]:
     """Dotted paths of the parts that get no update, no weight decay and no optimizer state."""
-    named = {"head": config.head.freeze, "text": config.text.freeze}
+    named = {"head": config.head.freeze, "text": config.text.freeze, "visual": config.image.freeze}
     return tuple(config.freeze) + tuple(path for path, frozen in named.items() if frozen)
 
 
@@ -57,7 +56,3 @@ def is_under(path: Sequence, prefixes: Sequence[str]) -> bool:
     """Whether a module path such as ('visual', 'layer1', 0, 'conv1') lies at or below one of the dotted prefixes."""
     dotted = ".".join(map(str, path)) + "."
     return any(dotted.startswith(prefix + ".") for prefix in prefixes)
-
-
-def trainable(prefixes: Sequence[str]) -> nnx.filterlib.Filter:
-    return nnx.All(nnx.Param, lambda path, value: not is_under(path, prefixes))

@@ -42,7 +42,7 @@ def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
     if replace:
         for name in ("checkpoints", "eval", "tensorboard"):
             shutil.rmtree(workdir / name, ignore_errors=True)
-        for name in ("metrics.jsonl", "class_frequency.tsv", "variant.json", "tokenizer.json"):
+        for name in ("metrics.jsonl", "class_frequency.tsv", "variant.json", "tokenizer.json", "initialization.tsv"):
             (workdir / name).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
     software = {"python": sys.version.split()[0]}

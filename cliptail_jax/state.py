@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import build_classifier, build_clip
 from cliptail_jax.models.layers import BatchNorm
-from cliptail_jax.optimizer import frozen_paths, is_under, trainable
+from cliptail_jax.optimizer import frozen_paths, is_under
+from cliptail_jax.pretrained.towers import Towers
 from cliptail_jax.sharding import state_shardings
 
 
@@ -33,12 +34,12 @@ class TrainState:
         return (self.trainable if self.ema is None else self.ema), self.frozen, self.batch_stats
 
 
-def build_model(config: ConfigDict, num_classes: int, head, rngs: nnx.Rngs) -> nnx.Module:
+def build_model(config: ConfigDict, num_classes: int, head, towers: Towers, rngs: nnx.Rngs) -> nnx.Module:
     """The model of a config, its frozen batch norms told so."""
     if config.objective == "supervised":
-        model = build_classifier(config, num_classes, head=head, rngs=rngs)
+        model = build_classifier(config, num_classes, rngs, head, towers.image and towers.image.build)
     else:
-        model = build_clip(config, rngs=rngs)
+        model = build_clip(config, rngs, towers.image and towers.image.build, towers.text and towers.text.build)
     for path, module in nnx.iter_modules(model):
         if isinstance(module, BatchNorm) and is_under(path, frozen_paths(config)):
             module.frozen = True
@@ -46,17 +47,20 @@ def build_model(config: ConfigDict, num_classes: int, head, rngs: nnx.Rngs) -> n
 
 
 def init_state(
-    config: ConfigDict, optimizer: optax.GradientTransformation, mesh, num_classes: int, head=None
+    config: ConfigDict, optimizer: optax.GradientTransformation, mesh, num_classes: int, head=None, towers=Towers()
 ) -> tuple[nnx.GraphDef, TrainState, Any]:
     """The model's definition, its first state, laid out on the mesh, and the shardings of that state.
+
+    All weights are drawn: `load_towers` puts published ones in their places.
 
     Raises UserError where the config freezes a part that the model has not, or all of it.
     """
     prefixes = frozen_paths(config)
 
     def init(key):
-        model = build_model(config, num_classes, head, nnx.Rngs(jax.random.fold_in(key, 0)))
-        graphdef, params, frozen, batch_stats = nnx.split(model, trainable(prefixes), nnx.Param, nnx.BatchStat)
+        model = build_model(config, num_classes, head, towers, nnx.Rngs(jax.random.fold_in(key, 0)))
+        trained = nnx.All(nnx.Param, lambda path, _: is_trained(path, prefixes, towers))
+        graphdef, params, frozen, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
         ema = jax.tree.map(jnp.copy, params) if config.optimizer.ema_decay else None
         rng = jax.random.fold_in(key, 1)
         state = TrainState(jnp.zeros((), jnp.int32), rng, params, frozen, batch_stats, optimizer.init(params), ema)
@@ -69,6 +73,22 @@ def init_state(
     check_frozen(prefixes, shapes)
     shardings = state_shardings(mesh, shapes)
     return definition[0], jax.jit(init, out_shardings=shardings)(key), shardings
+
+
+def is_trained(path: tuple, prefixes: Sequence[str], towers: Towers) -> bool:
+    """Whether the parameter at `path` gets updates: it is not frozen, or no published weights fill it."""
+    return not is_under(path, prefixes) or any(tower.is_drawn(path) for tower in towers)
+
+
+def load_towers(state: TrainState, towers: Towers, shardings: TrainState) -> TrainState:
+    """The state of a new run with published weights in their places; the logit scale stays at its initial value."""
+    for tower in towers:
+        parts = {
+            part: tower.fill(getattr(state, part), getattr(shardings, part))
+            for part in ("trainable", "frozen", "batch_stats")
+        }
+        state = state.replace(**parts)
+    return state if state.ema is None else state.replace(ema=jax.tree.map(jnp.copy, state.trainable))
 
 
 def check_frozen(prefixes: Sequence[str], state: TrainState) -> None:

@@ -16,7 +16,11 @@ from cliptail_jax.objectives.contrastive import contrastive_loss
 from cliptail_jax.objectives.supervised import sample_vocabulary, supervised_loss
 from cliptail_jax.state import TrainState
 
-Batch = dict[str, Array]  # images [b, h, w, 3] uint8, labels [b], mask [b], and for CLIP tokens [b, context]
+DROPOUT = 1  # folded into a step's key for dropout; a sampled vocabulary uses the key as it is
+Batch = dict[
+    str, Array
+]  # images [b, h, w, 3] uint8, labels [b], mask [b], and for CLIP text: tokens [b, context], or a
+# frozen tower's states [b, width]
 
 
 def make_train_step(
@@ -31,13 +35,19 @@ def make_train_step(
     def merge(params: nnx.State, state: TrainState) -> nnx.Module:
         return nnx.merge(graphdef, params, state.frozen, state.batch_stats, copy=True)
 
-    def encode(params: nnx.State, state: TrainState, batch: Batch):
-        """Features by tower, each [b, dim], and the batch statistics after this batch."""
+    def encode(params: nnx.State, state: TrainState, batch: Batch, part: int | Array = 0):
+        """Features by tower, each [b, dim], and the batch statistics after this batch, the `part`th of a step's."""
         model = merge(params, state)
         features = {"image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"])}
         if config.objective == "contrastive":
-            features["text"] = model.encode_text(batch["tokens"])
+            features["text"] = model.encode_text(batch["text"], dropout_key(state, part))
         return features, nnx.state(model, nnx.BatchStat)
+
+    def dropout_key(state: TrainState, part: int | Array) -> Array | None:
+        """The same for every pass over a part of a step's batch; None where nothing drops out."""
+        if not config.text.dropout:
+            return None
+        return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(state.rng, state.step), DROPOUT), part)
 
     def objective(params: nnx.State, features: dict[str, Array], state: TrainState, batch: Batch) -> Float[Array, ""]:
         """The loss of the whole batch, given its features."""
@@ -67,17 +77,17 @@ def make_train_step(
         First all features, without their graph; then the loss's gradient in the features; then, micro-batch by
         micro-batch, that gradient on through the towers.
         """
-        micro = _split(batch, config.accumulate_steps, num_devices)
-        _, features = jax.lax.scan(lambda _, part: (None, encode(state.trainable, state, part)[0]), None, micro)
+        micro = _split(batch, config.accumulate_steps, num_devices), jnp.arange(config.accumulate_steps)
+        _, features = jax.lax.scan(lambda _, part: (None, encode(state.trainable, state, *part)[0]), None, micro)
         joined = _join(features, num_devices)
         loss, (grads, cotangents) = jax.value_and_grad(objective, argnums=(0, 1))(state.trainable, joined, state, batch)
 
         def backward(grads, part):
-            micro_batch, cotangent = part
-            _, pull, batch_stats = jax.vjp(lambda p: encode(p, state, micro_batch), state.trainable, has_aux=True)
+            micro_batch, i, cotangent = part
+            _, pull, batch_stats = jax.vjp(lambda p: encode(p, state, micro_batch, i), state.trainable, has_aux=True)
             return jax.tree.map(jnp.add, grads, pull(cotangent)[0]), batch_stats
 
-        parts = (micro, _split(cotangents, config.accumulate_steps, num_devices))
+        parts = (*micro, _split(cotangents, config.accumulate_steps, num_devices))
         grads, batch_stats = jax.lax.scan(backward, grads, parts)
         # Each micro-batch moved the running statistics from the same start: their mean is the move of the whole batch.
         return loss, grads, jax.tree.map(lambda s: s.mean(0), batch_stats)

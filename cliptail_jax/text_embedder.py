@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from cliptail_jax import runs
@@ -15,7 +15,8 @@ from cliptail_jax.configuration import base_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.tokenizer import Tokenizer
-from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.bert import BertText
+from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.sharding import make_mesh
@@ -25,22 +26,30 @@ SHORTEST = 8  # tokens
 
 
 class TextEmbedder:
-    """Embeds texts in batches of like length: most captions are far shorter than the context."""
+    """Embeds texts by a text tower, on all of this process's devices, in batches of like length: most are short."""
 
     def __init__(
         self,
-        clip: CLIP,
+        tower: TextTransformer | BertText,
         tokenizer: Tokenizer | HuggingFaceTokenizer,
         dim: int,
         batch_size: int = 1024,
+        weights_digest: str | None = None,
+        states: bool = False,
     ):
+        """`dim` is the width of the tower's features, or with `states` of its pooled states, which are given instead."""
         self.dim = dim
-        self._tokenizer, self._batch_size = tokenizer, batch_size
-        definition, weights = nnx.split(clip)
+        self.weights_digest = weights_digest  # sha256 of the weights file, of a published CLIP
+        self._tokenizer, self._tower = tokenizer, tower
+        mesh = Mesh(np.array(jax.local_devices()), "data")
+        self._batch_size = -(-batch_size // mesh.size) * mesh.size
+        definition, weights = nnx.split(tower)
+        weights = jax.device_put(weights, NamedSharding(mesh, PartitionSpec()))
 
-        @jax.jit
+        @functools.partial(jax.jit, in_shardings=(None, NamedSharding(mesh, PartitionSpec("data"))))
         def encode(weights: nnx.State, tokens: Int[Array, "batch length"]) -> Float[Array, "batch dim"]:
-            return nnx.merge(definition, weights).encode_text(tokens).astype(jnp.float32)
+            tower = nnx.merge(definition, weights)
+            return tower.state(tokens) if states else tower(tokens)
 
         self._encode = functools.partial(encode, weights)
 
@@ -51,10 +60,7 @@ class TextEmbedder:
     def raw(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
         """Features as the text tower gives them."""
         tokens = self._tokenizer([text or "" for text in texts])
-        if isinstance(self._tokenizer, Tokenizer):  # what follows its end token has no effect
-            lengths = np.array([self._shape(length) for length in tokens.argmax(-1) + 1], np.int64)
-        else:
-            lengths = np.full(len(texts), tokens.shape[1])
+        lengths = self._lengths(tokens)
         features = np.zeros((len(texts), self.dim), np.float32)
         for length in np.unique(lengths):
             of_length = np.flatnonzero(lengths == length)
@@ -64,9 +70,17 @@ class TextEmbedder:
                 features[rows] = np.asarray(self._encode(tokens[padded, :length]))[: len(rows)]
         return features
 
-    def _shape(self, length: int) -> int:
-        """The power of two, or the whole context, that a text of so many tokens is cut to."""
-        return min(max(SHORTEST, 1 << (int(length) - 1).bit_length()), self._tokenizer.context_length)
+    def _lengths(self, tokens: Int[np.ndarray, "text context"]) -> Int[np.ndarray, "text"]:
+        """What each text is cut to: the power of two that holds it, or the whole context."""
+        context = tokens.shape[1]
+        if isinstance(self._tower, BertText):
+            used = (tokens != self._tower.pad_id).sum(-1)
+        elif self._tower.may_be_cut:
+            used = tokens.argmax(-1) + 1
+        else:
+            return np.full(len(tokens), context)
+        powers = 1 << np.ceil(np.log2(np.maximum(used, SHORTEST))).astype(np.int64)
+        return np.minimum(powers, context)
 
 
 def unit(features: Float[np.ndarray, "text dim"]) -> Float[np.ndarray, "text dim"]:
@@ -84,10 +98,11 @@ def load_text_embedder(clip: str) -> TextEmbedder:
     flat = runs.read_config(workdir)
     if flat is None:
         published = load(clip)
-        return TextEmbedder(published.model, published.tokenizer, published.config["embed_dim"])
+        dim = published.config["embed_dim"]
+        return TextEmbedder(published.model.text, published.tokenizer, dim, weights_digest=published.digest)
     if flat["objective"] != "contrastive":
         raise UserError(f"{workdir} holds a run without a text tower: its objective is {flat['objective']}")
     config, tokenizer = with_tokenizer(as_config(flat), workdir)
     names, _ = read_frequency(workdir / "class_frequency.tsv")
     graphdef, state = restore_run(config, workdir, make_mesh(base_config().mesh), len(names))
-    return TextEmbedder(nnx.merge(graphdef, *state.parts()), tokenizer, config.model.image.output_dim)
+    return TextEmbedder(nnx.merge(graphdef, *state.parts()).text, tokenizer, config.model.image.output_dim)

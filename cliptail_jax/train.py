@@ -11,24 +11,29 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import flags
+from jaxtyping import Float32
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax import distributed, runs
+from cliptail_jax import distributed, initialization, runs
 from cliptail_jax.checkpoints import Checkpoints
+from cliptail_jax.class_head import head_for
 from cliptail_jax.configuration import validate
 from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import is_evaluated, make_evaluate
 from cliptail_jax.frequency_tables import write_frequency
-from cliptail_jax.input.pipeline import UnreadableImages, num_steps_per_epoch, training_batches
-from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
+from cliptail_jax.frozen_text import distinct_captions, frozen_text, is_kept
+from cliptail_jax.input.pipeline import ReadText, UnreadableImages, num_steps_per_epoch, training_batches
 from cliptail_jax.log import Log, say
 from cliptail_jax.objectives.supervised import sampling_weights
 from cliptail_jax.optimizer import learning_rate, make_optimizer
+from cliptail_jax.pretrained.towers import TextTokenizer, Tower, open_towers
 from cliptail_jax.program import run_with_config
+from cliptail_jax.run_tokenizer import make_tokenizer, with_vocab_size
 from cliptail_jax.sharding import (
     batch_sharding,
     check_accumulation,
@@ -38,7 +43,7 @@ from cliptail_jax.sharding import (
     replicated,
     to_devices,
 )
-from cliptail_jax.state import init_state
+from cliptail_jax.state import init_state, load_towers
 from cliptail_jax.step import make_train_step
 from cliptail_jax.stopping import StopRequest
 
@@ -57,23 +62,29 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     source = open_source(config.data.name, config.data.data_dir, config.data.split, config.data.class_names)
     variant = make_variant(source, config.data)
     check_variant(variant, config)
+    head, towers = make_head(variant, config), open_towers(config)
     runs.claim(workdir, config, overwrite)
     describe(variant, config, workdir)
-    tokenizer = make_tokenizer(variant, config, workdir / "tokenizer.json")
-    if tokenizer:
-        config = with_vocab_size(config, tokenizer.vocab_size)
+    tokenizer = make_tokenizer(variant, config, towers, workdir / "tokenizer.json")
+    config = with_vocab_size(config, tokenizer)
+    read, read_prompts = make_readers(variant, config, towers.text, tokenizer)
 
     steps_per_epoch = num_steps_per_epoch(len(variant), config)
     total_steps = config.total_epochs * steps_per_epoch
     optimizer = make_optimizer(config, steps_per_epoch)
     schedule = learning_rate(config, steps_per_epoch)
-    graphdef, state, shardings = init_state(config, optimizer, mesh, len(variant.class_names), load_head(config))
-    evaluate = make_evaluate(config, workdir, mesh, graphdef, variant.class_names, variant.class_frequency, tokenizer)
+    graphdef, state, shardings = init_state(config, optimizer, mesh, len(variant.class_names), head, towers)
+    evaluate = make_evaluate(
+        config, workdir, mesh, graphdef, variant.class_names, variant.class_frequency, read_prompts
+    )
     checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
     start = checkpoints.newest
     if start:
         state = checkpoints.restore(start, state, shardings)
         say(f"going on from step {start} of {total_steps}")
+    elif tuple(towers):
+        state = load_towers(state, towers, shardings)
+        initialization.report(state, towers, workdir)
     if jax.process_index() == 0:
         runs.forget_after(workdir, start)
 
@@ -84,7 +95,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
-    batches = training_batches(variant, config, tokenizer, start, local_rows(config.batch_size))
+    batches = training_batches(variant, config, read, start, local_rows(config.batch_size))
     unreadable = UnreadableImages(variant, config.data.max_unreadable)
     progress = tqdm(
         total=total_steps * config.batch_size,
@@ -158,6 +169,8 @@ def check_variant(variant: Variant, config: ConfigDict) -> None:
         raise UserError(
             "vocabulary.size samples the classes of a supervised run; with objective='contrastive' set it to 0"
         )
+    if config.objective == "zero_shot":
+        raise UserError("objective='zero_shot' is for cliptail_jax.evaluate: it has nothing to train")
     if config.objective == "contrastive" and variant.captions is None:
         raise UserError("objective='contrastive' needs captions: set data.captions.template or data.captions.words")
     if config.head.freeze and not config.head.init:
@@ -194,43 +207,23 @@ def describe(variant: Variant, config: ConfigDict, workdir: Path) -> None:
                 say(f"  caption: {caption}")
 
 
-def make_tokenizer(variant: Variant, config: ConfigDict, saved: Path) -> Tokenizer | None:
-    """CLIP's tokenizer where its merges are given, else one trained on the variant's captions and saved in the run."""
-    if config.objective != "contrastive":
-        return None
-    if config.text.tokenizer or saved.exists():
-        return load_tokenizer(config, saved)
-    text = config.model.text
-    tokenizer = train_tokenizer(variant.captions(range(len(variant)), 0), text.vocab_size, text.context_length)
-    if jax.process_index() == 0:
-        tokenizer.save(saved)
-    return tokenizer
-
-
-def load_tokenizer(config: ConfigDict, saved: Path) -> Tokenizer:
-    """CLIP's tokenizer where its merges are given, else the one that the run has saved."""
-    if config.text.tokenizer:
-        return load_clip_tokenizer(config.text.tokenizer, config.model.text.context_length)
-    return Tokenizer.load(saved)
-
-
-def with_vocab_size(config: ConfigDict, size: int) -> ConfigDict:
-    """The config with as many token embeddings as the tokenizer has tokens: few captions yield few merges."""
-    config = config.copy_and_resolve_references()
-    config.model.text.vocab_size = size
-    return config
-
-
-def load_head(config: ConfigDict) -> np.ndarray | None:
+def make_head(variant: Variant, config: ConfigDict) -> Float32[np.ndarray, "classes dim"] | None:
+    """The rows of `head.init` for the variant's classes; None where the head is drawn."""
     if not config.head.init:
         return None
-    try:
-        head = np.load(config.head.init).astype(np.float32)
-    except (OSError, ValueError) as error:
-        raise UserError(f"head.init: cannot read '{config.head.init}' as an .npy array ({error})") from None
-    if not np.isfinite(head).all():
-        raise UserError(f"head.init: '{config.head.init}' has values that are not finite")
-    return head
+    vocabulary = config.data.class_match.vocabulary
+    all_names = vocabulary_names(vocabulary) if vocabulary else variant.source.class_names
+    return head_for(config.head.init, variant.class_names, all_names)
+
+
+def make_readers(
+    variant: Variant, config: ConfigDict, tower: Tower | None, tokenizer: TextTokenizer | None
+) -> tuple[ReadText | None, ReadText | None]:
+    """What reads captions and what reads prompts for the text tower: the tokenizer, or a frozen tower's kept states."""
+    if not tokenizer or not is_kept(config, tower):
+        return tokenizer, tokenizer
+    read = frozen_text(tower, config, distinct_captions(variant))
+    return read, lambda prompts: frozen_text(tower, config, list(dict.fromkeys(prompts)))(prompts)
 
 
 def main(config: ConfigDict, workdir: str) -> None:

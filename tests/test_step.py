@@ -24,7 +24,7 @@ def random_batch(tokens: bool):
         "mask": np.arange(BATCH) % 5 > 0,
     }
     if tokens:
-        batch["tokens"] = rng.integers(0, 500, (BATCH, 8)).astype(np.int32)
+        batch["text"] = rng.integers(0, 500, (BATCH, 8)).astype(np.int32)
     return batch
 
 

@@ -240,7 +240,7 @@ def test_a_head_of_another_class_count_is_refused_and_leaves_the_directory_free(
     np.save(tmp_path / "head.npy", np.ones((11, 24)))
     sup_config.head.init = str(tmp_path / "head.npy")
     sup_config.total_epochs = 1
-    with pytest.raises(UserError, match=r"\(11, 24\).*12 classes"):
+    with pytest.raises(UserError, match="11 rows.*12 classes"):
         train(sup_config, tmp_path / "run")
     sup_config.head.init = ""
     train(sup_config, tmp_path / "run")

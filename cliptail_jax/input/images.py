@@ -133,9 +133,13 @@ def _mirrored(positions: Int[np.ndarray, "batch side"], side: int) -> Int[np.nda
     return (side - 1) - np.abs((side - 1) - np.abs(positions))
 
 
-def normalize(images: UInt8[Array, "batch height width 3"]) -> Float32[Array, "batch height width 3"]:
-    """Pixels 0..255 to the standardised values that CLIP's models take. Meant for the inside of a jitted step."""
-    return (images.astype(np.float32) / 255 - MEAN) / STD
+def normalize(
+    images: UInt8[Array, "batch height width 3"],
+    mean: Float32[np.ndarray, "3"] = MEAN,
+    std: Float32[np.ndarray, "3"] = STD,
+) -> Float32[Array, "batch height width 3"]:
+    """Pixels 0..255 to standardised values, by default those that CLIP's models take. For the inside of a jitted step."""
+    return (images.astype(np.float32) / 255 - mean) / std
 
 
 def record_rng(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random.Generator:

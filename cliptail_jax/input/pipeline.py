@@ -7,7 +7,7 @@ processes or devices.
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import grain
 import jax
@@ -30,11 +30,13 @@ from cliptail_jax.input.images import (
     record_uniforms,
     shift_and_flip,
 )
-from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.pretrained.preprocess import Preprocess
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
 THREADS = 2  # where there are no worker processes
 Batch = dict[str, np.ndarray]
+# What a text tower takes of captions: a tokenizer's ids, or a frozen tower's states.
+ReadText = Callable[[Sequence[str]], np.ndarray]
 
 
 def num_steps_per_epoch(records: int, config: ConfigDict) -> int:
@@ -43,29 +45,34 @@ def num_steps_per_epoch(records: int, config: ConfigDict) -> int:
 
 
 def training_batches(
-    variant: Variant, config: ConfigDict, tokenizer: Tokenizer | None, start: int, slots: slice
+    variant: Variant, config: ConfigDict, read: ReadText | None, start: int, slots: slice
 ) -> Iterator[Batch]:
     """This process's `slots` of every global batch from step `start` on, to the end of training.
 
-    Keys: images [slot, height, width, 3] uint8, labels [slot], mask [slot] (False: padding or unreadable), tokens
-    [slot, context] with a tokenizer, and unreadable [any], the records that could not be decoded. Each epoch is shuffled
-    anew; its last partial batch is filled up with masked slots.
+    Keys: images [slot, height, width, 3] uint8, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...]
+    where captions are read, and unreadable [any], the records that could not be decoded. Each epoch is shuffled anew; its
+    last partial batch is filled up with masked slots.
     """
     # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
     seed = int(np.random.SeedSequence(config.seed).generate_state(1)[0])
     rows = grain.MapDataset.range(len(variant)).shuffle(seed=seed)
     rows = rows.batch(config.batch_size, drop_remainder=config.data.drop_last, batch_fn=np.asarray)
     steps_per_epoch = num_steps_per_epoch(len(variant), config)
-    load = LoadBatch(variant, config, tokenizer, slots, config.batch_size, steps_per_epoch, train=True)
+    load = LoadBatch(variant, config, read, slots, config.batch_size, steps_per_epoch, train=True)
     dataset = rows.repeat(config.total_epochs).map_with_index(load)
     return iterate(dataset[start:], config.data.workers)
 
 
-def evaluation_batches(variant: Variant, config: ConfigDict, slots: slice) -> Callable[[], Iterator[Batch]]:
-    """A function that starts a pass over the variant in order: batches as in training, without augmentation."""
+def evaluation_batches(
+    variant: Variant, config: ConfigDict, slots: slice, frame: Preprocess | None = None
+) -> Callable[[], Iterator[Batch]]:
+    """A function that starts a pass over the variant in order: batches as in training, without augmentation.
+
+    Images are the centre of `data.image_size` pixels after a resize to `data.eval_resize`, or what `frame` makes of them.
+    """
     size = config.eval.batch_size
     rows = grain.MapDataset.range(len(variant)).batch(size, drop_remainder=False, batch_fn=np.asarray)
-    load = LoadBatch(variant, config, None, slots, size, steps_per_epoch=len(rows), train=False)
+    load = LoadBatch(variant, config, None, slots, size, steps_per_epoch=len(rows), train=False, frame=frame)
     dataset = rows.map_with_index(load)
     return lambda: iterate(dataset, config.data.workers)
 
@@ -84,11 +91,12 @@ class LoadBatch:
 
     variant: Variant
     config: ConfigDict
-    tokenizer: Tokenizer | None
+    read: ReadText | None
     slots: slice
     batch_size: int
     steps_per_epoch: int
     train: bool
+    frame: Preprocess | None = None
     cache: dict[int, RgbImage | None] = dataclasses.field(default_factory=dict)  # decoded images by record
 
     def __call__(self, step: int, rows: Int[np.ndarray, "row"]) -> Batch:
@@ -103,9 +111,9 @@ class LoadBatch:
             "mask": filled & readable,
             "unreadable": records[filled & ~readable],
         }
-        if self.tokenizer:
+        if self.read:
             captions = self.variant.captions(np.maximum(rows, 0), epoch)  # any caption will do for an empty slot
-            batch["tokens"] = self.tokenizer(captions)
+            batch["text"] = self.read(captions)
         return batch
 
     def images(
@@ -113,7 +121,8 @@ class LoadBatch:
     ) -> tuple[UInt8[np.ndarray, "slot size size 3"], np.ndarray]:
         """The images of the filled slots as the model sees them, before normalisation, and which could be decoded."""
         data = self.config.data
-        images = np.zeros((len(records), data.image_size, data.image_size, 3), np.uint8)
+        size = self.frame.size if self.frame else data.image_size
+        images = np.zeros((len(records), size, size, 3), np.uint8)
         readable = np.ones(len(records), bool)
         used = np.flatnonzero(filled)
         for slot, decoded in zip(used, self.decoded(records[used])):
@@ -129,6 +138,8 @@ class LoadBatch:
     def framed(self, image: RgbImage, record: int, epoch: int) -> UInt8[np.ndarray, "size size 3"]:
         """The part of an image that the model sees, at the model's size: drawn in training, else its centre."""
         data = self.config.data
+        if self.frame:
+            return self.frame.square(image)
         if not self.train:
             return eval_image(image, data.image_size, data.eval_resize)
         if image.shape[:2] == (data.image_size, data.image_size) and tuple(data.crop_scale) == (1.0, 1.0):

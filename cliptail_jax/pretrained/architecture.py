@@ -163,15 +163,21 @@ def check_keys(prefix: str, config: Mapping[str, Any], supported: Mapping[str, A
             )
 
 
-def build_visual(config: Mapping[str, Any], output_dim: int, quick_gelu: bool, *, dtype, rngs: nnx.Rngs) -> nnx.Module:
-    """The image tower of `vision_cfg`: a modified ResNet where `layers` is a list, a ConvNeXt by timm's name, or a ViT."""
+def build_visual(
+    config: Mapping[str, Any], output_dim: int, quick_gelu: bool, *, group_size: int = 0, dtype, rngs: nnx.Rngs
+) -> nnx.Module:
+    """The image tower of `vision_cfg`: a modified ResNet where `layers` is a list, a ConvNeXt by timm's name, or a ViT.
+
+    `group_size` examples share batch statistics in training; 0: the whole batch.
+    """
     shared = {"dtype": dtype, "rngs": rngs}
     if config.get("timm_model_name"):
         return build_convnext(config, output_dim, **shared)
     layers, width = config.get("layers", 12), config.get("width", 768)
     head_width, size = config.get("head_width", 64), image_size(config)
     if isinstance(layers, list | tuple):
-        return ModifiedResNet(tuple(layers), width, width * 32 // head_width, output_dim, size, **shared)
+        heads = width * 32 // head_width
+        return ModifiedResNet(tuple(layers), width, heads, output_dim, size, group_size=group_size, **shared)
     attention_pool = None
     if config.get("attentional_pool"):
         if config.get("pool_type", "tok") != "tok" or width == output_dim:
@@ -244,7 +250,13 @@ def build_text(
 
 
 def build_encoder(
-    config: Mapping[str, Any], encoder: Mapping[str, Any], output_dim: int, *, dtype, rngs: nnx.Rngs
+    config: Mapping[str, Any],
+    encoder: Mapping[str, Any],
+    output_dim: int,
+    *,
+    dropout: float = 0.0,
+    dtype,
+    rngs: nnx.Rngs,
 ) -> BertText:
     """The Hugging Face text tower of `text_cfg`, whose encoder has the configuration `encoder`."""
     shape = bert_shape(encoder)
@@ -255,7 +267,9 @@ def build_encoder(
             f"embed_dim={output_dim}; 'linear' and 'mlp' project"
         )
     pooler = config.get("hf_pooler_type", "mean_pooler")
-    return BertText(shape, output_dim, pooler=pooler, projection_type=projection, dtype=dtype, rngs=rngs)
+    return BertText(
+        shape, output_dim, pooler=pooler, projection_type=projection, dropout=dropout, dtype=dtype, rngs=rngs
+    )
 
 
 def bert_shape(encoder: Mapping[str, Any]) -> BertShape:

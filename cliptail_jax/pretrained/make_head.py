@@ -3,9 +3,9 @@
     python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
-Writes a float32 array [classes, dim], and beside it as .json the classes, the template set, the model and the digest of
-the array. The study's heads average raw embeddings and stay raw, as is the default; zero-shot classifiers average
-unit-length ones (--average=unit --norm=unit).
+Writes a float32 array [classes, dim], and beside it as .json the classes, the template set, the model, as "weights"
+the sha256 of a published model's weights file, and the digest of the array. The study's heads average raw embeddings
+and stay raw, as is the default; zero-shot classifiers average unit-length ones (--average=unit --norm=unit).
 """
 
 import argparse
@@ -79,8 +79,13 @@ def main(arguments: list[str]) -> int:
             "unit_norm": options.norm == "unit",
         }
         head = class_head(embedder, concepts, options.template, **how)
-        told = {"classes": [c.name for c in concepts], "template": options.template, "model": options.model} | how
-        write_head(options.output, head, told)
+        told = {
+            "classes": [concept.name for concept in concepts],
+            "template": options.template,
+            "model": options.model,
+            "weights": embedder.weights_digest,
+        }
+        write_head(options.output, head, told | how)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

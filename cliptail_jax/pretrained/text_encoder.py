@@ -9,10 +9,10 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.bert import BertText
+from cliptail_jax.models.bert import BertShape, BertText
 from cliptail_jax.pretrained.architecture import bert_shape
 from cliptail_jax.pretrained.names import published_name
-from cliptail_jax.pretrained.source import TOKENIZER, checked_digest, find, read_json
+from cliptail_jax.pretrained.source import TOKENIZER, Source, checked_digest, find, read_json
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.pretrained.weights import fill, open_weights
 
@@ -50,6 +50,19 @@ def load_encoder(
     something is missing, damaged or does not fit.
     """
     name = str(name_or_path)
+    source, shape, tokenizer = read_encoder_files(name, context_length, revision)
+    abstract = nnx.eval_shape(
+        lambda: BertText(shape, shape.width, pooler=pooler, projection_type=None, dtype=dtype, rngs=nnx.Rngs(0))
+    )
+    name_of, ignored = encoder_names(source.weights)
+    model = fill(abstract, source.weights, name_of=name_of, ignored=ignored, mesh=mesh)
+    return PretrainedEncoder(model, tokenizer, name, checked_digest(source), source.revision)
+
+
+def read_encoder_files(
+    name: str, context_length: int, revision: str | None = None
+) -> tuple[Source, BertShape, HuggingFaceTokenizer]:
+    """The files of an encoder, its sizes, and its tokenizer, which cuts texts to `context_length` tokens."""
     source = find(name, CONFIG, WEIGHTS, revision)
     for file, path in ((CONFIG, source.config), (TOKENIZER, source.tokenizer)):
         if path is None:
@@ -57,13 +70,8 @@ def load_encoder(
     shape = bert_shape(read_json(source.config))
     if context_length > shape.positions - (shape.pad_id + 1) * shape.counted_positions:
         raise UserError(f"context_length={context_length} is more than the positions that {name} has")
-    abstract = nnx.eval_shape(
-        lambda: BertText(shape, shape.width, pooler=pooler, projection_type=None, dtype=dtype, rngs=nnx.Rngs(0))
-    )
-    name_of, ignored = encoder_names(source.weights)
-    model = fill(abstract, source.weights, name_of=name_of, ignored=ignored, mesh=mesh)
     tokenizer = load_tokenizer(source.tokenizer, {"context_length": context_length, "vocab_size": shape.vocab_size})
-    return PretrainedEncoder(model, tokenizer, name, checked_digest(source), source.revision)
+    return source, shape, tokenizer
 
 
 def encoder_names(weights: Path) -> tuple[Callable[[tuple], str], tuple[str, ...]]:

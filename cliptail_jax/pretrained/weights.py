@@ -44,22 +44,32 @@ def fill(
 ) -> nnx.Module:
     """`model`, which may have shapes alone, with the weights of the file at `path`, in float32 and laid out on `mesh`.
 
-    Each tensor is read, put in our layout and on its devices before the next is read, so that the host never holds the
-    model. `name_of` gives a parameter's name in the file; tensors of the file that begin with one of `ignored` may be
-    left over, no others. Raises UserError that names the first tensor that is missing, left over or of another shape.
+    `name_of` gives a parameter's name in the file; tensors of the file that begin with one of `ignored` may be left over,
+    no others. Raises UserError that names the first tensor that is missing, left over or of another shape.
     """
     graphdef, state = nnx.split(model)
-    placed = dict(nnx.to_flat_state(state_shardings(mesh, state))) if mesh is not None else {}
-    loaded = []
+    placed = state_shardings(mesh, state) if mesh is not None else None
     with open_weights(path) as file:
         check_tensors(state, path, file, name_of, ignored)
-        for at, variable in nnx.to_flat_state(state):
-            value = file.get_tensor(name_of(at))
-            # A published logit scale may be an array of one number.
-            value = value.reshape(published_shape(at, variable.shape))
-            value = np.asarray(from_published(at, value), np.float32, order="C")
-            loaded.append((at, variable.replace(put(value, placed.get(at)))))
-    return nnx.merge(graphdef, nnx.from_flat_state(loaded))
+        return nnx.merge(graphdef, read_tensors(state, file, name_of, placed))
+
+
+def read_tensors(
+    state: nnx.State, file: safe_open, name_of: Callable[[tuple], str], shardings: nnx.State | None
+) -> nnx.State:
+    """The file's values for `state`, where `shardings` says.
+
+    Each tensor is read, put in our layout and on its devices before the next is read, so that the host never holds the
+    model.
+    """
+    placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
+    read = []
+    for at, variable in nnx.to_flat_state(state):
+        # A published logit scale may be an array of one number.
+        value = file.get_tensor(name_of(at)).reshape(published_shape(at, variable.shape))
+        value = np.asarray(from_published(at, value), np.float32, order="C")
+        read.append((at, variable.replace(put(value, placed.get(at)))))
+    return nnx.from_flat_state(read)
 
 
 def put(value: Float[np.ndarray, "*shape"], variable: nnx.Variable | None) -> jax.Array:
@@ -75,20 +85,27 @@ def check_tensors(
     """Raise UserError unless the file has what `state` asks for, and nothing more that counts."""
     present = set(file.keys())
     for at, variable in nnx.to_flat_state(state):
-        name, shape = name_of(at), published_shape(at, variable.shape)
-        if name not in present:
-            raise UserError(f"{path} has no tensor {name}, which the architecture has with shape {list(shape)}")
-        stored = file.get_slice(name)
-        found = tuple(stored.get_shape())
-        if found != shape and not (np.prod(found) == np.prod(shape) == 1):
-            raise UserError(f"{path}: {name} has shape {list(found)}, but the architecture asks for {list(shape)}")
-        if stored.get_dtype() not in FLOATS:
-            raise UserError(f"{path}: {name} is {stored.get_dtype()}; weights are one of {', '.join(FLOATS)}")
-        present.remove(name)
+        if problem := misfit(at, variable, file, name_of):
+            raise UserError(f"{path}: {problem}")
+        present.remove(name_of(at))
     for name in sorted(present):
         if not name.endswith(BUFFERS) and not name.startswith(ignored):
             shape = file.get_slice(name).get_shape()
             raise UserError(f"{path} has a tensor {name} of shape {shape}, which the architecture has not")
+
+
+def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: Callable[[tuple], str]) -> str:
+    """Why the file's tensor cannot be the parameter at `at`; '' where it can."""
+    name, shape = name_of(at), published_shape(at, variable.shape)
+    if name not in file.keys():
+        return f"it has no tensor {name}, which the architecture has with shape {list(shape)}"
+    stored = file.get_slice(name)
+    found = tuple(stored.get_shape())
+    if found != shape and not (np.prod(found) == np.prod(shape) == 1):
+        return f"{name} has shape {list(found)}, but the architecture asks for {list(shape)}"
+    if stored.get_dtype() not in FLOATS:
+        return f"{name} is {stored.get_dtype()}; weights are one of {', '.join(FLOATS)}"
+    return ""
 
 
 def sha256(path: Path) -> str:

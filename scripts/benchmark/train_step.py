@@ -41,7 +41,7 @@ def random_batch(config: ConfigDict, classes: int) -> dict[str, np.ndarray]:
         "mask": np.ones(size, bool),
     }
     if config.objective == "contrastive":
-        batch["tokens"] = rng.integers(0, text.vocab_size, (size, text.context_length), np.int32)
+        batch["text"] = rng.integers(0, text.vocab_size, (size, text.context_length), np.int32)
     return batch
 
 

@@ -282,12 +282,12 @@ def test_tokens_are_those_of_each_rows_caption_in_its_epoch(tokenizer):
     for step, batch in enumerate(batches_of(plain(21), config, tokenizer)):
         filled = batch["mask"]
         records = batch["images"][filled][:, 0, 0, 0].astype(int)
-        np.testing.assert_array_equal(batch["tokens"][filled], tokenizer(variant.captions(records, step // 3)))
-        assert batch["tokens"].shape == (8, 16) and batch["tokens"].dtype == np.int32
+        np.testing.assert_array_equal(batch["text"][filled], tokenizer(variant.captions(records, step // 3)))
+        assert batch["text"].shape == (8, 16) and batch["text"].dtype == np.int32
 
 
 def test_without_a_tokenizer_there_are_no_tokens():
-    assert "tokens" not in batches_of(plain(8), make_config())[0]
+    assert "text" not in batches_of(plain(8), make_config())[0]
 
 
 # Unreadable images

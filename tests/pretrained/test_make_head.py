@@ -1,5 +1,6 @@
 """Class heads against plain averages of their prompts' embeddings."""
 
+import hashlib
 import json
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 from tiny_models import write_model
 
 from cliptail_jax import text_embedder
+from cliptail_jax.class_head import head_for
 from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.pretrained import make_head
@@ -19,6 +21,8 @@ CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
 
 class Lengths:
     """Stands in for a text tower: two numbers of each text."""
+
+    weights_digest = "5a"
 
     def raw(self, texts):
         return np.array([[len(text), text.count("o") + 1] for text in texts], np.float32)
@@ -48,6 +52,8 @@ def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
     assert head.shape == (10, 2) and head.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(head, axis=1), 1, rtol=1e-6)
     assert told["template"] == "openai80" and told["model"] == "m" and len(told["classes"]) == 10 and told["unit_norm"]
+    assert told["weights"] == "5a" and told["digest"] == hashlib.sha256(head.tobytes()).hexdigest()
+    np.testing.assert_array_equal(head_for(str(output), ("Truck", "airplane"), ()), head[[9, 0]])
     assert "10 classes, 2 wide" in capsys.readouterr().out
 
 
@@ -68,9 +74,10 @@ def test_published_text_towers_embed_as_they_are(name, tmp_path, monkeypatch):
         rows = [np.random.default_rng(sum(text.encode())).integers(3, 10, length) for text in texts]
         return np.array(rows, np.int32)
 
-    with_tokens = SimpleNamespace(model=published.model, config=published.config, tokenizer=tokenizer)
+    with_tokens = SimpleNamespace(model=published.model, config=published.config, tokenizer=tokenizer, digest="5a")
     monkeypatch.setattr(text_embedder, "load", lambda name: with_tokens)
     embedder = text_embedder.load_text_embedder(str(tmp_path / name))
+    assert embedder.weights_digest == "5a"
     texts = ["a", "bc", "def"]
     np.testing.assert_allclose(embedder.raw(texts), published.model.encode_text(tokenizer(texts)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(embedder(texts), axis=1), 1, rtol=1e-5)

@@ -1,0 +1,197 @@
+"""Published towers as training starts from them: `text.init` and `image.init` of a config.
+
+A tower follows its weights' own configuration, but for the width of the features (`model.image.output_dim`) and the size
+of the images (`data.image_size`), which are the run's. Parameters that the weights have not, or have in another shape, are
+drawn as in any run.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import MEAN, STD
+from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.models.bert import BertText
+from cliptail_jax.models.build import DTYPES
+from cliptail_jax.pretrained import hub
+from cliptail_jax.pretrained.architecture import build_encoder, build_text, build_visual, image_size
+from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, read_document, read_encoder, read_tokenizer, text_names
+from cliptail_jax.pretrained.names import published_name
+from cliptail_jax.pretrained.preprocess import read_preprocess
+from cliptail_jax.pretrained.source import Source, checked_digest, find
+from cliptail_jax.pretrained.text_encoder import encoder_names, read_encoder_files
+from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
+from cliptail_jax.pretrained.weights import misfit, open_weights, read_tensors
+
+TextTokenizer = Tokenizer | HuggingFaceTokenizer
+RANDOM = "random"
+PROJECTIONS = ("proj", "text_projection")  # what text towers have behind the pooled state
+
+
+@dataclasses.dataclass(frozen=True)
+class Tower:
+    """One tower of a model, its weights not read yet."""
+
+    part: str  # 'visual' or 'text': where it stands in the model
+    name: str  # of the published model
+    source: Source
+    build: Callable[[nnx.Rngs], nnx.Module]
+    name_of: Callable[[tuple], str]  # the name in the weights of a parameter of the tower
+    drawn: dict[tuple, str]  # the paths of parameters that the weights do not fill, and why
+    open_clip: dict[str, Any]  # vision_cfg or text_cfg
+    quick_gelu: bool
+    tokenizer: TextTokenizer | None = None  # of a text tower
+
+    def digest(self) -> str:
+        """sha256 of the weights file, of which the other tower may be a part."""
+        return checked_digest(self.source)
+
+    def is_drawn(self, path: tuple) -> bool:
+        """Whether the parameter at `path` of the whole model is one of this tower's that the weights do not fill."""
+        return path[0] == self.part and path[1:] in self.drawn
+
+    def has_published_states(self) -> bool:
+        """Whether a text tower's pooled states, in front of the projection, are the published model's."""
+        return all(path[0] in PROJECTIONS for path in self.drawn)
+
+    def fill(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
+        """`state`, parameters of a whole model, with the published values of this tower's."""
+
+        def mine(of: nnx.State) -> nnx.State:
+            flat = nnx.to_flat_state(of)
+            return nnx.from_flat_state([(p, v) for p, v in flat if p[0] == self.part and not self.is_drawn(p)])
+
+        with open_weights(self.source.weights) as file:
+            placed = None if shardings is None else mine(shardings)
+            filled = read_tensors(mine(state), file, lambda path: self.name_of(path[1:]), placed)
+        return nnx.merge_state(state, filled)
+
+
+@dataclasses.dataclass(frozen=True)
+class Towers:
+    """The published towers of a run; None for one that is drawn."""
+
+    image: Tower | None = None
+    text: Tower | None = None
+
+    def __iter__(self):
+        return iter([tower for tower in (self.image, self.text) if tower])
+
+
+def open_towers(config: ConfigDict) -> Towers:
+    """The towers that `image.init` and, in a contrastive run, `text.init` name.
+
+    Raises UserError where there is no such model, or its weights do not fill all of it and the config does not allow that.
+    """
+    image = open_image_tower(config) if config.image.init != RANDOM else None
+    if config.objective != "contrastive":
+        return Towers(image)
+    text = open_text_tower(config) if config.text.init != RANDOM else None
+    if config.text.dropout and not (text and text.open_clip.get("hf_model_name")):
+        raise UserError(f"text.dropout={config.text.dropout}: only BERT and RoBERTa towers from text.init have dropout")
+    return Towers(image, text)
+
+
+def open_image_tower(config: ConfigDict) -> Tower:
+    """The image tower of the published CLIP `image.init`."""
+    name, size = config.image.init, config.data.image_size
+    source, document, quick_gelu = open_clip(name)
+    vision = document["model_cfg"]["vision_cfg"]
+    preprocess = read_preprocess(document.get("preprocess_cfg") or {}, image_size(vision))
+    if preprocess.mean != tuple(MEAN.tolist()) or preprocess.std != tuple(STD.tolist()):
+        raise UserError(f"image.init: {name} takes other pixel statistics than CLIP's, with which training normalises")
+    vision = vision | {"image_size": size}
+    group = {"group_size": config.batch_norm.group_size, "dtype": DTYPES[config.model.dtype]}
+
+    def build(rngs: nnx.Rngs) -> nnx.Module:
+        return build_visual(vision, config.model.image.output_dim, quick_gelu, **group, rngs=rngs)
+
+    def name_of(path: tuple) -> str:
+        return published_name(("visual", *path))
+
+    drawn = unfilled(build, source.weights, name_of)
+    check_partial("image", name, drawn, config)
+    return Tower("visual", name, source, build, name_of, drawn, vision, quick_gelu)
+
+
+def open_text_tower(config: ConfigDict) -> Tower:
+    """The text tower of the published CLIP `text.init`, or the BERT or RoBERTa of that name with an MLP drawn behind it."""
+    name, dim = config.text.init, config.model.image.output_dim
+    shared = {"dtype": DTYPES[config.model.dtype]}
+    if is_encoder(name):
+        context = config.model.text.context_length
+        source, shape, tokenizer = read_encoder_files(name, context)
+
+        def build(rngs: nnx.Rngs) -> nnx.Module:
+            return BertText(shape, dim, dropout=config.text.dropout, **shared, rngs=rngs)
+
+        name_of, _ = encoder_names(source.weights)
+        drawn = unfilled(build, source.weights, name_of)
+        # The MLP is no part of an encoder.
+        check_partial("text", name, {path: why for path, why in drawn.items() if path[0] != "proj"}, config)
+        text_cfg = {"hf_model_name": name.removeprefix(hub.PREFIX), "hf_tokenizer_name": name.removeprefix(hub.PREFIX)}
+        text_cfg |= {"hf_proj_type": "mlp", "hf_pooler_type": "mean_pooler", "context_length": context}
+        return Tower("text", name, source, build, name_of, drawn, text_cfg, False, tokenizer)
+
+    source, document, quick_gelu = open_clip(name)
+    text_cfg = document["model_cfg"]["text_cfg"]
+    encoder = read_encoder(text_cfg, source)
+
+    def build(rngs: nnx.Rngs) -> nnx.Module:
+        if encoder is None:
+            return build_text(text_cfg, dim, quick_gelu, **shared, rngs=rngs)
+        return build_encoder(text_cfg, encoder, dim, dropout=config.text.dropout, **shared, rngs=rngs)
+
+    in_model = text_names(source.weights)
+
+    def name_of(path: tuple) -> str:
+        return in_model(("text", *path))
+
+    drawn = unfilled(build, source.weights, name_of)
+    check_partial("text", name, drawn, config)
+    tokenizer = read_tokenizer(text_cfg, source, config.text.tokenizer or None)
+    if tokenizer is None:
+        raise UserError(f"text.init: {name} comes without a tokenizer.json: give CLIP's merges file as text.tokenizer")
+    return Tower("text", name, source, build, name_of, drawn, text_cfg, quick_gelu, tokenizer)
+
+
+def open_clip(name: str) -> tuple[Source, dict[str, Any], bool]:
+    """A published CLIP's files, its configuration, and whether it has QuickGELU."""
+    source = find(name, CONFIG, WEIGHTS, None)
+    document = read_document(name, source.config, None)
+    return source, document, bool(document["model_cfg"].get("quick_gelu"))
+
+
+def is_encoder(name: str) -> bool:
+    """Whether `name` is a text encoder on its own: a folder or repository without open_clip's configuration."""
+    if not name.startswith(hub.PREFIX):
+        return Path(name).is_dir() and not (Path(name) / CONFIG).exists()
+    try:
+        hub.fetch(name.removeprefix(hub.PREFIX), [CONFIG], None)
+        return False
+    except hub.NoSuchFileError:
+        return True
+
+
+def unfilled(
+    build: Callable[[nnx.Rngs], nnx.Module], weights: Path, name_of: Callable[[tuple], str]
+) -> dict[tuple, str]:
+    """The parameters that the weights have not as the tower needs them, by path, and why."""
+    state = nnx.state(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+    with open_weights(weights) as file:
+        problems = {path: misfit(path, variable, file, name_of) for path, variable in nnx.to_flat_state(state)}
+    return {path: why for path, why in problems.items() if why}
+
+
+def check_partial(key: str, name: str, drawn: dict[tuple, str], config: ConfigDict) -> None:
+    if drawn and not config[key].partial:
+        more = f" (and {len(drawn) - 1} more parameters)" if len(drawn) > 1 else ""
+        raise UserError(
+            f"{key}.init: {name} does not fill the tower: {next(iter(drawn.values()))}{more}; "
+            f"{key}.partial=True draws and trains what is missing"
+        )
