@@ -38,7 +38,7 @@ def train(config, devices=1, steps=2, head=None) -> Trajectory:
         "mask": np.arange(BATCH) % 7 > 0,
     }
     if config.objective == "contrastive":
-        batch["tokens"] = rng.integers(0, 500, (BATCH, 8), np.int32)
+        batch["text"] = rng.integers(0, 500, (BATCH, 8), np.int32)
     states, metrics = [state], []
     for _ in range(steps):
         state, of_step = step(state, to_devices(mesh, batch))

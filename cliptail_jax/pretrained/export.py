@@ -16,6 +16,7 @@ from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.pretrained.preprocess import Preprocess
 from cliptail_jax.pretrained.save import open_clip_config, save
+from cliptail_jax.pretrained.towers import open_towers
 from cliptail_jax.sharding import make_mesh
 from cliptail_jax.trained import as_config, restore_run, with_tokenizer
 
@@ -26,7 +27,7 @@ def export(workdir: Path, folder: Path) -> None:
     if flat is None:
         raise UserError(f"{workdir} holds no run: give the --workdir that it was trained in")
     config, tokenizer = with_tokenizer(as_config(flat), workdir)
-    published = open_clip_config(config, config.model.image.output_dim)
+    published = open_clip_config(config, config.model.image.output_dim, open_towers(config))
     names, _ = read_frequency(workdir / "class_frequency.tsv")
     graphdef, state = restore_run(config, workdir, make_mesh(base_config().mesh), len(names))
     model = nnx.merge(graphdef, *state.parts())

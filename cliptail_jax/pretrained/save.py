@@ -21,6 +21,7 @@ from cliptail_jax.pretrained.names import published_name, to_published
 from cliptail_jax.pretrained.preprocess import Preprocess
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
+from cliptail_jax.pretrained.towers import Tower, Towers
 
 # open_clip has no image tower alone: the smallest text tower stands beside a classifier's, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
@@ -88,19 +89,45 @@ def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def open_clip_config(config: ConfigDict, embed_dim: int) -> dict[str, Any]:
-    """open_clip's model_cfg for a run's config. Raises UserError for an image encoder that open_clip has not."""
-    image, text = config.model.image, config.model.text
+def open_clip_config(config: ConfigDict, embed_dim: int, towers: Towers) -> dict[str, Any]:
+    """open_clip's model_cfg for a run's config and its published towers.
+
+    Raises UserError for an image encoder that open_clip has not, and for towers with different activations, of which it
+    has one a model.
+    """
+    vision, text = vision_config(config, towers.image), text_config(config, towers.text)
+    own = config.model.activation == "quick_gelu"
+    quick = {tower.quick_gelu if tower else own for tower in (towers.image, towers.text)}
+    if isinstance(vision["layers"], list):  # a ResNet has no GELU
+        quick = {towers.text.quick_gelu if towers.text else own}
+    if len(quick) > 1:
+        raise UserError("open_clip has one activation a model: one tower of this run has GELU, the other QuickGELU")
+    return {"embed_dim": embed_dim, "quick_gelu": quick.pop(), "vision_cfg": vision, "text_cfg": text}
+
+
+def vision_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
+    """open_clip's vision_cfg."""
+    if tower:
+        return {"layers": 12} | tower.open_clip
+    image = config.model.image
     vision = {"image_size": config.data.image_size, "width": image.width}
     if image.name == "modified_resnet":
-        vision |= {"layers": list(image.layers), "head_width": 32 * image.width // image.heads, "patch_size": None}
-    elif image.name == "vit":
+        return vision | {
+            "layers": list(image.layers),
+            "head_width": 32 * image.width // image.heads,
+            "patch_size": None,
+        }
+    if image.name == "vit":
         head_width = image.width // image.heads
-        vision |= {"layers": image.layers[0], "head_width": head_width, "patch_size": image.patch_size}
-    else:
-        raise UserError(f"model.image.name: open_clip has no {image.name}; modified_resnet and vit can be saved for it")
-    text = dict(text)
-    if not config.text.tokenizer:  # its merges are the run's own: open_clip must read tokenizer.json
-        text |= {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}
-    quick_gelu = config.model.activation == "quick_gelu"
-    return {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
+        return vision | {"layers": image.layers[0], "head_width": head_width, "patch_size": image.patch_size}
+    raise UserError(f"model.image.name: open_clip has no {image.name}; modified_resnet and vit can be saved for it")
+
+
+def text_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
+    """open_clip's text_cfg."""
+    if tower:
+        return tower.open_clip
+    if config.text.tokenizer:
+        return dict(config.model.text)
+    # The merges are the run's own: open_clip must read tokenizer.json.
+    return dict(config.model.text) | {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}

@@ -1,0 +1,307 @@
+"""Training with published towers: a tiny CLIP of our own, exported, and a tiny BERT."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from test_text_encoder import write_encoder
+
+from cliptail_jax import frozen_text, runs
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.frozen_text import FrozenText
+from cliptail_jax.initialization import FILE
+from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
+from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.pretrained.export import export
+from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.towers import open_towers
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.state import init_state, load_towers
+from cliptail_jax.text_embedder import load_text_embedder
+from cliptail_jax.train import train
+from cliptail_jax.trained import restore_run
+from configs import clip
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of each test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "cliptail_jax" / "text_states"
+
+
+@pytest.fixture(scope="session")
+def published(small_config, tmp_path_factory):
+    """The folder of a CLIP with QuickGELU that one epoch has moved from where it was drawn."""
+    folder = tmp_path_factory.mktemp("published")
+    config = small_config(clip)
+    config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
+    config.model.activation = "quick_gelu"
+    config.total_epochs = 1
+    train(config, folder / "run")
+    export(folder / "run", folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bert") / "encoder"
+    write_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def config(clip_config, published):
+    clip_config.text.init = str(published)
+    clip_config.total_epochs = 1
+    return clip_config
+
+
+@pytest.fixture
+def bert_config(clip_config, bert):
+    clip_config.text.init = str(bert)
+    clip_config.text.freeze = True
+    clip_config.model.text.context_length = 10
+    clip_config.total_epochs = 1
+    return clip_config
+
+
+def start(config):
+    """The first state of a run."""
+    towers = open_towers(config)
+    _, state, shardings = init_state(config, make_optimizer(config, 1), make_mesh(config.mesh), 12, towers=towers)
+    return load_towers(state, towers, shardings)
+
+
+def end(config, workdir):
+    """The model of a finished run."""
+    graphdef, state = restore_run(config, workdir, make_mesh(config.mesh), 12)
+    return nnx.merge(graphdef, *state.parts())
+
+
+def losses(workdir):
+    return [line["train/loss"] for line in runs.read_lines(workdir / "metrics.jsonl")]
+
+
+def assert_equal(ours, theirs):
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(ours, nnx.Param), nnx.state(theirs, nnx.Param))
+
+
+def test_a_text_tower_starts_as_published_and_the_rest_as_drawn(config, published):
+    drawn = dict(nnx.to_flat_state(start_random(config).trainable))
+    theirs = load(published).model
+    flat = dict(nnx.to_flat_state(start(config).trainable))
+    for path, variable in nnx.to_flat_state(nnx.state(theirs.text, nnx.Param)):
+        np.testing.assert_array_equal(flat.pop(("text", *path))[...], variable[...])
+    np.testing.assert_allclose(flat[("logit_scale",)][...], INITIAL_LOGIT_SCALE)
+    for path, variable in flat.items():
+        np.testing.assert_array_equal(variable[...], drawn[path][...])
+
+
+def start_random(config):
+    config = config.copy_and_resolve_references()
+    config.text.init = "random"
+    return init_state(config, make_optimizer(config, 1), make_mesh(config.mesh), 12)[1]
+
+
+def test_an_image_tower_starts_as_published_on_a_split_mesh_too(clip_config, published):
+    clip_config.image.init = str(published)
+    clip_config.mesh.data, clip_config.mesh.fsdp = 4, 2
+    state = start(clip_config)
+    theirs = load(published).model.visual
+    ours = {path[1:]: v for path, v in nnx.to_flat_state(state.trainable) if path[0] == "visual"}
+    for path, variable in nnx.to_flat_state(nnx.state(theirs, nnx.Param)):
+        np.testing.assert_array_equal(ours[path][...], variable[...])
+    assert any(not v[...].sharding.is_fully_replicated for v in ours.values())
+
+
+def test_a_frozen_text_tower_is_still_the_published_one_after_training(config, published, tmp_path):
+    config.text.freeze = True
+    train(config, tmp_path / "run")
+    theirs = load(published)
+    model = end(config, tmp_path / "run")
+    assert_equal(model.text, theirs.model.text)
+    tokens = theirs.tokenizer(["a photo of a cat", "seven"])
+    np.testing.assert_allclose(model.encode_text(tokens), theirs.model.encode_text(tokens), rtol=1e-5, atol=1e-6)
+    assert float(model.logit_scale[...]) != pytest.approx(INITIAL_LOGIT_SCALE, abs=1e-7)
+
+
+def test_every_parameter_is_reported(config, published, tmp_path, capsys):
+    train(config, tmp_path / "run")
+    assert f"parameters from {published}; all of them" in capsys.readouterr().err
+    rows = [line.split("\t") for line in (tmp_path / "run" / FILE).read_text().splitlines()[1:]]
+    origin = {row[0]: row[2] for row in rows}
+    assert all((origin[name] == str(published)) == name.startswith("text.") for name in origin)
+    assert origin["text.text_projection"] == str(published) and origin["logit_scale"] == "drawn"
+
+
+def test_a_parameter_that_does_not_fit_is_an_error_with_both_shapes_unless_allowed(config, tmp_path):
+    config.model.image.output_dim = 24
+    with pytest.raises(UserError, match=r"text_projection has shape \[16, 16\], .* \[16, 24\].*text.partial=True"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    config.text.partial, config.text.freeze = True, True
+    before = dict(nnx.to_flat_state(start(config).trainable))
+    train(config, tmp_path / "run")
+    after = end(config, tmp_path / "run")
+    assert [path for path in before if path[0] == "text"] == [("text", "text_projection")]
+    assert np.abs(after.text.text_projection[...] - before[("text", "text_projection")][...]).max() > 1e-5
+
+
+def test_the_states_of_a_frozen_tower_are_computed_once_and_give_the_same_numbers(
+    bert_config, tmp_path, monkeypatch, cache
+):
+    train(bert_config, tmp_path / "kept")
+    assert len(list(cache.iterdir())) == 2  # captions, and the prompts of evaluations
+    monkeypatch.setattr(frozen_text, "compute", None)  # not called again
+    bert_config.optimizer.learning_rate *= 1.0
+    train(bert_config, tmp_path / "again")
+    assert losses(tmp_path / "again") == losses(tmp_path / "kept")
+    bert_config.text.cache = False
+    train(bert_config, tmp_path / "anew")
+    np.testing.assert_allclose(losses(tmp_path / "kept"), losses(tmp_path / "anew"), rtol=1e-4)
+    kept, anew = (runs.last_evaluation(tmp_path / name, "glyphs:test") for name in ("kept", "anew"))
+    assert kept["top1"] == pytest.approx(anew["top1"], abs=5)
+
+
+def test_an_interrupted_computation_of_states_goes_on(bert_config, monkeypatch, cache):
+    texts = [f"{i} cats" for i in range(20)]
+    tower = open_towers(bert_config).text
+    monkeypatch.setattr(frozen_text, "CHUNK", 8)
+    whole = np.array(frozen_text.frozen_text(tower, bert_config, texts)(texts))
+    (folder,) = cache.iterdir()
+    partial = folder.rename(cache / f"{folder.name}.partial-0")
+    (partial / frozen_text.DONE).write_text("16")
+    states = np.lib.format.open_memmap(partial / frozen_text.STATES, "r+")
+    states[16:] = 0  # what was not done
+    first, seen = frozen_text.TextEmbedder.raw, []
+    monkeypatch.setattr(frozen_text.TextEmbedder, "raw", lambda self, t: seen.extend(t) or first(self, t))
+    np.testing.assert_allclose(frozen_text.frozen_text(tower, bert_config, texts)(texts), whole, rtol=1e-5, atol=1e-6)
+    assert len(seen) == 4
+
+
+def test_kept_states_are_those_of_the_tower_for_each_text(bert_config, bert):
+    tower = open_towers(bert_config).text
+    texts = ["a cat", "two dogs in the park", "a", "cat a"]
+    kept = frozen_text.frozen_text(tower, bert_config, texts)
+    model = nnx.merge(*nnx.split(nnx.jit(lambda: tower.build(nnx.Rngs(0)))()))
+    filled = tower.fill(nnx.State({"text": nnx.state(model)}))["text"]
+    nnx.update(model, filled)
+    np.testing.assert_allclose(kept(texts[::-1]), model.state(tower.tokenizer(texts[::-1])), rtol=1e-5, atol=1e-6)
+
+
+def test_other_captions_other_weights_and_another_dtype_have_states_of_their_own(bert_config, config):
+    towers = [open_towers(c).text for c in (bert_config, config)]
+    texts = frozen_text.hashes_of(["a", "b"])
+    keys = {frozen_text.key(tower, bert_config, texts) for tower in towers}
+    keys.add(frozen_text.key(towers[0], bert_config, texts[:1]))
+    bert_config.model.dtype = "bfloat16"
+    keys.add(frozen_text.key(towers[0], bert_config, texts))
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize("change", ["resample", "dropout", "cache", "freeze"])
+def test_what_changes_from_step_to_step_is_not_kept(bert_config, change):
+    tower = open_towers(bert_config).text
+    assert frozen_text.is_kept(bert_config, tower)
+    if change == "resample":
+        bert_config.data.captions.resample = True
+    elif change == "dropout":
+        bert_config.text.dropout = 0.1
+    else:
+        bert_config.text[change] = False
+    assert not frozen_text.is_kept(bert_config, tower)
+
+
+def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_config, tmp_path):
+    before = dict(nnx.to_flat_state(start(bert_config).trainable))
+    train(bert_config, tmp_path / "run")
+    model = end(bert_config, tmp_path / "run")
+    mine = {path[1:]: v for path, v in before.items() if path[0] == "text"}
+    width, dim = model.text.transformer.embeddings.LayerNorm.scale.shape[0], bert_config.model.image.output_dim
+    assert {p: v.shape for p, v in mine.items()} == {
+        ("proj", "0", "kernel"): (width, (width + dim) // 2),
+        ("proj", "2", "kernel"): ((width + dim) // 2, dim),
+    }
+    after = dict(nnx.to_flat_state(nnx.state(model.text, nnx.Param)))
+    for path, variable in mine.items():
+        assert np.abs(after[path][...] - variable[...]).max() > 1e-6
+
+
+def test_dropout_changes_a_frozen_tower_from_step_to_step_reproducibly(bert_config, tmp_path):
+    bert_config.text.cache = False
+    train(bert_config, tmp_path / "without")
+    bert_config.text.dropout = 0.2
+    for name in ("first", "second"):
+        train(bert_config, tmp_path / name)
+    assert losses(tmp_path / "first") == losses(tmp_path / "second")
+    assert losses(tmp_path / "first")[0] != losses(tmp_path / "without")[0]
+    bert_config.batch_norm.group_size, bert_config.accumulate_steps = 4, 2  # both passes drop out the same
+    bert_config.mesh.data = 1
+    train(bert_config, tmp_path / "accumulated")
+    assert np.isfinite(losses(tmp_path / "accumulated")).all()
+
+
+def test_a_run_with_a_published_tower_is_evaluated_embedded_and_exported(config, published, tmp_path):
+    config.text.freeze = True
+    train(config, tmp_path / "run")
+    summary = evaluate(config, tmp_path / "run")["glyphs:test"]
+    assert summary["top1"] == pytest.approx(runs.last_evaluation(tmp_path / "run", "glyphs:test")["top1"])
+    texts = ["a cat", "a dog"]
+    features = load_text_embedder(str(tmp_path / "run")).raw(texts)
+    np.testing.assert_allclose(features, load_text_embedder(str(published)).raw(texts), rtol=1e-5, atol=1e-6)
+    config.image.init = str(published)
+    train(config, tmp_path / "both")
+    export(tmp_path / "both", tmp_path / "exported")
+    assert_equal(load(tmp_path / "exported").model, end(config, tmp_path / "both"))
+
+
+def test_an_encoder_with_its_mlp_is_exported(bert_config, published, tmp_path):
+    bert_config.image.init = str(published)
+    train(bert_config, tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "exported")
+    assert_equal(load(tmp_path / "exported").model, end(bert_config, tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"text.init": "nowhere"}, "no model 'nowhere'"),
+        ({"text.init": "random", "text.dropout": 0.1}, "only BERT and RoBERTa towers"),
+        ({"text.dropout": 0.1}, "only BERT and RoBERTa towers"),
+        ({"text.dropout": 1.0}, "text.dropout"),
+        ({"image.init": "nowhere"}, "no model 'nowhere'"),
+    ],
+)
+def test_a_mistake_about_a_tower_is_named(config, tmp_path, changes, complaint):
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        train(config, tmp_path / "run")
+
+
+def test_a_tower_without_tokenizer_or_with_other_pixels_is_refused(config, published, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    document = json.loads((published / "open_clip_config.json").read_text())
+    document["preprocess_cfg"]["mean"] = [0.5, 0.5, 0.5]
+    (copy / "open_clip_config.json").write_text(json.dumps(document))
+    (copy / "open_clip_model.safetensors").symlink_to(published / "open_clip_model.safetensors")
+    config.text.init = str(copy)
+    with pytest.raises(UserError, match="without a tokenizer.json"):
+        open_towers(config)
+    config.text.init, config.image.init = "random", str(copy)
+    with pytest.raises(UserError, match="pixel statistics"):
+        open_towers(config)
+
+
+def test_frozen_text_travels_to_workers(bert_config):
+    import pickle
+
+    texts = ["a cat", "a dog"]
+    kept = frozen_text.frozen_text(open_towers(bert_config).text, bert_config, texts)
+    copy = pickle.loads(pickle.dumps(kept))
+    assert isinstance(copy, FrozenText)
+    np.testing.assert_array_equal(copy(texts), kept(texts))
