@@ -97,18 +97,21 @@ def open_clip_config(config: ConfigDict, embed_dim: int, towers: Towers) -> dict
     """
     vision, text = vision_config(config, towers.image), text_config(config, towers.text)
     own = config.model.activation == "quick_gelu"
-    quick = {tower.quick_gelu if tower else own for tower in (towers.image, towers.text)}
-    if isinstance(vision["layers"], list):  # a ResNet has no GELU
-        quick = {towers.text.quick_gelu if towers.text else own}
+    has_choice = {"image": not isinstance(vision.get("layers"), list), "text": not text.get("hf_model_name")}
+    quick = {
+        tower.quick_gelu if tower else own
+        for part, tower in (("image", towers.image), ("text", towers.text))
+        if has_choice[part]  # a ResNet and a BERT have none
+    }
     if len(quick) > 1:
         raise UserError("open_clip has one activation a model: one tower of this run has GELU, the other QuickGELU")
-    return {"embed_dim": embed_dim, "quick_gelu": quick.pop(), "vision_cfg": vision, "text_cfg": text}
+    return {"embed_dim": embed_dim, "quick_gelu": True in quick, "vision_cfg": vision, "text_cfg": text}
 
 
 def vision_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
     """open_clip's vision_cfg."""
     if tower:
-        return {"layers": 12} | tower.open_clip
+        return tower.open_clip
     image = config.model.image
     vision = {"image_size": config.data.image_size, "width": image.width}
     if image.name == "modified_resnet":
