@@ -19,6 +19,7 @@ from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import Rows, all_rows
 from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, impose_profile, sample, trim_tail
 from cliptail_jax.curation.templates import templates
+from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import frequency_of
@@ -209,7 +210,7 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
         return np.sort(np.random.default_rng(seed).permutation(len(names))[: classes.random])
     if not (classes.names or classes.vocabulary):
         return np.arange(len(names))
-    listed = classes.names or [concept.name for concept in load_vocabulary(classes.vocabulary)]
+    listed = classes.names or vocabulary_names(classes.vocabulary)
     chosen = [_label(names, wanted) for wanted in listed]
     labels, counts = np.unique(chosen, return_counts=True)
     if counts.max() > 1:

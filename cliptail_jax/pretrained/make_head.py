@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.curation.templates import TEMPLATE_SETS, templates
+from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 from cliptail_jax.text_embedder import TextEmbedder, load_text_embedder, unit
@@ -71,7 +72,11 @@ def main(arguments: list[str]) -> int:
     try:
         if options.output.suffix != ".npy":
             raise UserError(f"--output is {options.output}; it is an .npy file")
-        concepts = load_vocabulary(options.vocabulary)
+        concepts = (
+            load_vocabulary(options.vocabulary)  # which needs WordNet for ImageNet's
+            if options.synonyms
+            else [Concept(name) for name in vocabulary_names(options.vocabulary)]
+        )
         embedder = load_text_embedder(options.model)
         how = {
             "synonyms": options.synonyms,
