@@ -7,10 +7,6 @@ from cliptail_jax.errors import UserError
 PREFIX = "hf-hub:"
 
 
-class NoSuchFileError(UserError):
-    """The repository is there, and has none of the files."""
-
-
 def fetch(repository: str, files: list[str], revision: str | None) -> Path:
     """The path of the first of `files` that the repository has; from the cache where there is no network.
 
@@ -43,7 +39,7 @@ def fetch(repository: str, files: list[str], revision: str | None) -> Path:
             unreachable = error
     if unreachable is not None:
         raise UserError(f"{where}: {files[0]} is not in the cache, and the Hub cannot be reached") from None
-    raise NoSuchFileError(f"{where} has no {' or '.join(files)}")
+    raise UserError(f"{where} has no {' or '.join(files)}")
 
 
 def commit(path: Path) -> str:

@@ -24,6 +24,7 @@ from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, read_document, read_en
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.preprocess import read_preprocess
 from cliptail_jax.pretrained.source import Source, checked_digest, find
+from cliptail_jax.pretrained.text_encoder import CONFIG as ENCODER_CONFIG
 from cliptail_jax.pretrained.text_encoder import encoder_names, read_encoder_files
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.pretrained.weights import misfit, open_weights, read_tensors
@@ -171,10 +172,12 @@ def is_encoder(name: str) -> bool:
     """Whether `name` is a text encoder on its own: a folder or repository without open_clip's configuration."""
     if not name.startswith(hub.PREFIX):
         return Path(name).is_dir() and not (Path(name) / CONFIG).exists()
+    repository = name.removeprefix(hub.PREFIX)
     try:
-        hub.fetch(name.removeprefix(hub.PREFIX), [CONFIG], None)
+        hub.fetch(repository, [CONFIG], None)
         return False
-    except hub.NoSuchFileError:
+    except UserError:  # which may also be because the Hub is out of reach
+        hub.fetch(repository, [ENCODER_CONFIG], None)
         return True
 
 

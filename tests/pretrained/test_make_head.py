@@ -58,7 +58,8 @@ def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "argument, complaint", [("--output=x.txt", "it is an .npy file"), ("--vocabulary=none", "class names file none cannot be read")]
+    "argument, complaint",
+    [("--output=x.txt", "it is an .npy file"), ("--vocabulary=none", "class names file none cannot be read")],
 )
 def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
     assert main(["--model=m", "--vocabulary=cifar10", f"--output={tmp_path}/h.npy", argument]) == 2

@@ -13,8 +13,11 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.frozen_text import FrozenText
 from cliptail_jax.initialization import FILE
+from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.pretrained import towers
+from cliptail_jax.pretrained.architecture import bert_shape, named_encoder
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.pretrained.towers import open_towers
@@ -79,9 +82,9 @@ def bert_config(clip_config, bert):
 
 def start(config):
     """The first state of a run."""
-    towers = open_towers(config)
-    _, state, shardings = init_state(config, make_optimizer(config, 1), make_mesh(config.mesh), 12, towers=towers)
-    return load_towers(state, towers, shardings)
+    opened = open_towers(config)
+    _, state, shardings = init_state(config, make_optimizer(config, 1), make_mesh(config.mesh), 12, towers=opened)
+    return load_towers(state, opened, shardings)
 
 
 def end(config, workdir):
@@ -216,12 +219,12 @@ def test_kept_states_are_those_of_the_tower_for_each_text(bert_config, bert):
 
 
 def test_other_captions_other_weights_and_another_dtype_have_states_of_their_own(bert_config, config):
-    towers = [open_towers(c).text for c in (bert_config, config)]
+    both = [open_towers(c).text for c in (bert_config, config)]
     texts = frozen_text.hashes_of(["a", "b"])
-    keys = {frozen_text.key(tower, bert_config, texts) for tower in towers}
-    keys.add(frozen_text.key(towers[0], bert_config, texts[:1]))
+    keys = {frozen_text.key(tower, bert_config, texts) for tower in both}
+    keys.add(frozen_text.key(both[0], bert_config, texts[:1]))
     bert_config.model.dtype = "bfloat16"
-    keys.add(frozen_text.key(towers[0], bert_config, texts))
+    keys.add(frozen_text.key(both[0], bert_config, texts))
     assert len(keys) == 4
 
 
@@ -304,6 +307,26 @@ def test_a_tower_without_tokenizer_or_with_other_pixels_is_refused(config, publi
     config.text.init, config.image.init = "random", str(copy)
     with pytest.raises(UserError, match="pixel statistics"):
         open_towers(config)
+
+
+def test_a_repository_is_an_encoder_where_it_has_no_configuration_of_open_clips(monkeypatch):
+    repositories = {"a/clip": ["open_clip_config.json", "config.json"], "a/bert": ["config.json"]}
+
+    def fetch(repository, files, revision):
+        if files[0] not in repositories[repository]:
+            raise UserError(f"no {files[0]}")
+
+    monkeypatch.setattr(towers.hub, "fetch", fetch)
+    assert not towers.is_encoder("hf-hub:a/clip") and towers.is_encoder("hf-hub:a/bert")
+
+
+def test_roberta_base_gets_the_studys_mlp():
+    shape = bert_shape(named_encoder("roberta-base"))
+    model = nnx.eval_shape(lambda: BertText(shape, 1024, rngs=nnx.Rngs(0)))
+    assert {path: v.shape for path, v in nnx.to_flat_state(nnx.state(model.proj))} == {
+        ("0", "kernel"): (768, 896),
+        ("2", "kernel"): (896, 1024),
+    }
 
 
 def test_frozen_text_travels_to_workers(bert_config):
