@@ -16,7 +16,7 @@ def base_config() -> ConfigDict:
     return ConfigDict(
         dict(
             seed=0,  # initial weights, order of the data, augmentation, sampled vocabularies
-            objective="supervised",  # or 'contrastive'
+            objective="supervised",  # or 'contrastive'; or 'zero_shot', published models that are evaluated, not trained
             total_epochs=90,
             batch_size=256,  # over all devices and processes
             accumulate_steps=1,  # micro-batches a step; the loss still spans the whole batch
@@ -24,10 +24,19 @@ def base_config() -> ConfigDict:
             checkpoint=dict(every_steps=1000, keep=2),
             eval=dict(
                 every_epochs=1,  # and always at the end
-                sets=(),  # as 'name:split'
+                sets=(),  # as 'name:split', or short names of zero_shot.sets
                 batch_size=256,
-                templates="openai80",  # zero-shot classifier of contrastive models
+                templates="openai80",  # zero-shot classifier of contrastive models; '' = the set's own
+                descriptors="",  # in their place, each class's descriptors: a JSON file
+                waffle=0,  # in their place, so many random descriptors
+                waffle_kind="words",  # or 'characters'
+                waffle_seed=0,
                 neural_collapse=False,
+                similarity=False,  # of a class's images with each other and with the class's embedding
+                save_features=False,  # image features, labels and class embeddings, as .npy
+                models=(),  # zero-shot: names of zero_shot.models, or what pretrained.load takes
+                class_frequency="",  # zero-shot: a table, a corpus, or 'published', each model's; '' = no correlations
+                frequency_dir="",  # the folder with the published tables of the corpora
                 rank_by="",  # a frequency table that ranks the classes for head, mid and tail; '' = the training one
                 head_classes=0,  # how many classes are head and tail; 0 = a third each
                 tail_classes=0,
@@ -106,8 +115,9 @@ def base_config() -> ConfigDict:
 
 
 CHOICES = {
-    "objective": ("supervised", "contrastive"),
-    "eval.templates": tuple(TEMPLATE_SETS),
+    "objective": ("supervised", "contrastive", "zero_shot"),
+    "eval.templates": ("", *TEMPLATE_SETS),
+    "eval.waffle_kind": ("words", "characters"),
     "data.profile.name": ("", "exponential", "zipf"),
     "data.captions.template": ("", *TEMPLATE_SETS),
     "model.image.name": ("modified_resnet", "basic_resnet", "vit"),
@@ -119,6 +129,7 @@ CHOICES = {
 }
 ELEMENTS = {
     "eval.sets": (str,),
+    "eval.models": (str,),
     "data.classes.names": (str, int),
     "data.captions.words": (str,),
     "data.crop_scale": (float, int),
@@ -151,6 +162,8 @@ NOT_NEGATIVE = [
     "seed",
     "eval.head_classes",
     "eval.tail_classes",
+    "eval.waffle",
+    "eval.waffle_seed",
     "data.seed",
     "data.classes.first",
     "data.classes.random",
@@ -259,8 +272,26 @@ def validate(config: ConfigDict) -> None:
     layers = config.model.image.layers
     if not layers or min(layers) < 1:
         raise UserError(f"config key 'model.image.layers' is {layers}; every stage has a block or more")
+    check_evaluation(config)
     check_groups(config)
     check_data(config.data)
+
+
+def check_evaluation(config: ConfigDict) -> None:
+    if config.eval.descriptors and config.eval.waffle:
+        raise UserError("set eval.descriptors or eval.waffle, not both: each says what is said of a class")
+    if config.objective == "zero_shot":
+        if not config.eval.models:
+            raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")
+        if not config.eval.sets:
+            raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('imagenet',)\"")
+        return
+    for key in ("models", "class_frequency", "frequency_dir"):
+        if config.eval[key]:
+            raise UserError(
+                f"eval.{key} is for objective='zero_shot', as in configs/zero_shot.py: a run has its own model and "
+                "class frequency"
+            )
 
 
 def check_groups(config: ConfigDict) -> None:

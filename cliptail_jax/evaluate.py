@@ -4,7 +4,13 @@
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
 Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does. Only the
-`eval` fields, where the data are and the mesh may differ from the run's own.
+`eval` fields, where the data are and the mesh may differ from the run's own, and `head.init` of a supervised run: the
+head of another is then evaluated in place of the one it was trained with.
+
+Or published CLIPs, zero-shot (see `cliptail_jax.zero_shot.evaluate`):
+
+    python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
+        --workdir=runs/rn50
 """
 
 from collections.abc import Mapping
@@ -23,19 +29,20 @@ from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.program import run_with_config
 from cliptail_jax.sharding import check_batch, make_mesh
 from cliptail_jax.trained import restore_run, with_tokenizer
+from cliptail_jax.zero_shot.evaluate import evaluate_published
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     """The summaries, by set, of the run in `workdir` under `config.eval`; they and their arrays are written, too."""
     validate(config)
-    check_run(config, workdir)
+    config, other_head = check_run(config, workdir)
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
     class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
     config, tokenizer = with_tokenizer(config, workdir)
     graphdef, state = restore_run(config, workdir, mesh, len(class_names))
-    evaluate_state = make_evaluate(config, workdir, mesh, graphdef, class_names, frequency, tokenizer)
+    evaluate_state = make_evaluate(config, workdir, mesh, graphdef, class_names, frequency, tokenizer, other_head)
     epoch = int(state.step) / num_steps_per_epoch(int(frequency.sum()), config)
     summaries = evaluate_state(state, epoch)
     if jax.process_index() == 0:
@@ -43,28 +50,39 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     return summaries
 
 
-def check_run(config: ConfigDict, workdir: Path) -> None:
-    """Raise a UserError unless `workdir` holds a run that `config` describes and there is a set to evaluate it on."""
+def check_run(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, str]:
+    """The config that the run in `workdir` was trained with, and the path of a head to put in place of its own, or ''.
+
+    Raises UserError unless `workdir` holds a run that `config` describes and there is a set to evaluate it on.
+    """
     if not config.eval.sets:
         raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('cifar100:test',)\"")
-    if runs.read_config(workdir) is None:
+    held = runs.read_config(workdir)
+    if held is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
-    difference = runs.difference_to(workdir, config)
+    trained, other_head = config.copy_and_resolve_references(), ""
+    if config.objective == held["objective"] == "supervised":
+        trained.head.update({"init": held["head.init"], "freeze": held["head.freeze"]})
+        other_head = config.head.init if config.head.init != held["head.init"] else ""
+    difference = runs.difference_to(workdir, trained)
     if difference:
         raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
+    return trained, other_head
 
 
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     """One line per number, with its 95 % interval where it has one, and one column per set."""
-    first, *_ = summaries.values()
-    keys = [key for key in first if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
+    all_keys = dict.fromkeys(key for summary in summaries.values() for key in summary)
+    keys = [key for key in all_keys if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
     rows = [["", *summaries], *([key, *(cell(summary, key) for summary in summaries.values())] for key in keys)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def cell(summary: Mapping[str, Any], key: str) -> str:
-    value = summary[key]
+    value = summary.get(key)
+    if value is None:
+        return "–"
     if key in ("top1", "top5", "head", "mid", "tail"):
         return f"{value:.1f} %"
     if f"{key}_interval" in summary:
@@ -75,7 +93,11 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
 
 def main(config: ConfigDict, workdir: str) -> None:
     distributed.initialize()
-    evaluate(config, Path(workdir))
+    validate(config)
+    if config.objective == "zero_shot":
+        evaluate_published(config, Path(workdir))
+    else:
+        evaluate(config, Path(workdir))
 
 
 if __name__ == "__main__":

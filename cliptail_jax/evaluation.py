@@ -1,7 +1,9 @@
-"""From a training state and an evaluation set to the numbers and files of one evaluation."""
+"""From a model and an evaluation set to the numbers and files of one evaluation."""
 
+import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +13,40 @@ import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from cliptail_jax.class_head import head_for, join_keys
 from cliptail_jax.configuration import base_config
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.frequency_tables import frequency_of
-from cliptail_jax.input.images import normalize
-from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
-from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.frequency_tables import frequency_of, write_frequency
+from cliptail_jax.input.images import MEAN, STD, normalize
+from cliptail_jax.input.pipeline import Batch, ReadText, UnreadableImages, evaluation_batches
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
+from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.models.cosine import cosine_logits
 from cliptail_jax.models.cosine import normalize as unit
 from cliptail_jax.runs import append_line, evaluation_directory, last_evaluation
 from cliptail_jax.sharding import batch_sharding, local_rows, replicated, to_devices
 from cliptail_jax.state import TrainState
+from cliptail_jax.zero_shot.prompts import (
+    Prompts,
+    descriptor_prompts,
+    read_descriptors,
+    template_prompts,
+    waffle_prompts,
+)
+from cliptail_jax.zero_shot.sets import OpenedSet, open_set, prompt_names
 
 PARTS = ("head", "mid", "tail")
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 Evaluate = Callable[..., dict[str, dict[str, Any]]]  # of a state, its epoch, and when to give up
+ClassHeads = Callable[[TrainState], dict[str, Float[Array, "class dim"]]]  # class embeddings by set
 
 
 def make_evaluate(
@@ -43,64 +56,64 @@ def make_evaluate(
     graphdef: nnx.GraphDef,
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, "class"],
-    tokenizer: Tokenizer | None,
+    read: ReadText | None,
+    other_head: str = "",
 ) -> Evaluate:
     """A function that evaluates a state on all of `config.eval.sets`, writes their files, and returns their summaries.
 
-    `frequency` is the training variant's, in the order of `class_names`, with which everything is correlated.
+    `frequency` is the training variant's, in the order of `class_names`, with which everything is correlated; `read` is
+    for the prompts of a contrastive run what the text tower takes; `other_head` an .npy in place of a supervised run's.
     """
-    variants = {name: evaluation_variant(name, config, class_names) for name in config.eval.sets}
-    ranking = ranking_frequency(config.eval.rank_by, class_names, frequency)
-    parts = groups.head_mid_tail(ranking, config.eval.head_classes or None, config.eval.tail_classes or None)
-    tokens = None
+    sets = {name: open_run_set(name, config, class_names) for name in config.eval.sets}
+    columns = {name: columns_of(opened.variant.class_names, class_names) for name, opened in sets.items()}
+    known = {name: None if rows is None else frequency[rows] for name, rows in columns.items()}
+    parts = {name: head_mid_tail(config, opened.variant.class_names, known[name]) for name, opened in sets.items()}
+    encode_text, evaluate_batch = make_steps(graphdef, mesh)
     if config.objective == "contrastive":
-        prompts = [template.format(name) for name in class_names for template in templates(config.eval.templates)]
-        tokens = tokenizer(prompts)
-        check_told_apart(tokens, class_names, config)
-    encode_text, evaluate_batch = make_steps(graphdef, mesh, len(class_names))
+        class_heads = zero_shot_heads(config, sets, graphdef, mesh, encode_text, read)
+    else:
+        class_heads = supervised_heads(sets, columns, graphdef, other_head)
     evaluation_input = {
-        name: evaluation_batches(v, config, local_rows(config.eval.batch_size)) for name, v in variants.items()
+        name: evaluation_batches(opened.variant, config, local_rows(config.eval.batch_size))
+        for name, opened in sets.items()
     }
-    unreadable = {name: UnreadableImages(v, config.data.max_unreadable) for name, v in variants.items()}
-
-    def class_head(state: TrainState) -> Float[Array, "class dim"]:
-        if tokens is None:
-            return nnx.merge(graphdef, *state.parts(), copy=True).head[...]
-        embeddings = embed(encode_text, state, tokens, config.eval.batch_size, mesh)
-        return zero_shot_head(embeddings, len(class_names))
+    unreadable = {name: UnreadableImages(opened.variant, config.data.max_unreadable) for name, opened in sets.items()}
 
     def evaluate(
         state: TrainState, epoch: float, give_up: Callable[[], bool] = lambda: False
     ) -> dict[str, dict[str, Any]]:
         """Nothing is written and {} returned where `give_up` says so before the end."""
-        head, results = class_head(state), {}
-        for name, variant in variants.items():
-            shown = f"evaluating {variant.source.name}"
-            steps = -(-len(variant) // config.eval.batch_size)
-            batches = tqdm(evaluation_input[name](), total=steps, desc=shown, disable=None, leave=False)
+        results = {}
+        for name, head in class_heads(state).items():
+            variant = sets[name].variant
+            batches = with_progress(evaluation_input[name](), variant, config)
             batches = itertools.takewhile(lambda _: not give_up(), batches)
-            counts, features, labels = predict(
-                evaluate_batch, state, head, batches, unreadable[name], config.eval.neural_collapse, mesh
-            )
+            measured = predict(evaluate_batch, state.parts(), head, batches, unreadable[name], config.eval, mesh)
             if give_up():
                 return {}
-            collapse = None
-            if config.eval.neural_collapse:
-                collapse = neural_collapse(features, labels, len(class_names), _gather(head))
-            summary = {"step": int(state.step), "epoch": epoch, "settings": evaluation_settings(config)}
-            results[name] = summary | summarize(counts, frequency, parts, collapse), counts, collapse
-        for name, (summary, counts, collapse) in results.items():
+            settings = evaluation_settings(config) | ({"head": other_head} if other_head else {})
+            summary = {"step": int(state.step), "epoch": epoch, "settings": settings}
+            summary |= summarize(measured.counts, known[name], parts[name], measured.collapse, measured.similarities)
+            results[name] = summary, measured
+        for name, (summary, measured) in results.items():
             if jax.process_index() == 0:
-                write(evaluation_directory(workdir, name), summary, counts, parts, collapse)
-        return {name: summary for name, (summary, _, _) in results.items()}
+                directory = evaluation_directory(workdir, name)
+                names = sets[name].variant.class_names
+                if names != class_names and known[name] is not None:
+                    directory.mkdir(parents=True, exist_ok=True)
+                    write_frequency(directory / "class_frequency.tsv", names, known[name])
+                write_measured(directory, summary, measured, parts[name])
+        return {name: summary for name, (summary, _) in results.items()}
 
     return evaluate
 
 
 def evaluation_settings(config: ConfigDict) -> dict[str, Any]:
-    """What an evaluation's numbers depend on besides the weights."""
-    settings = {key: config.eval[key] for key in ("rank_by", "head_classes", "tail_classes", "neural_collapse")}
-    return settings | ({"templates": config.eval.templates} if config.objective == "contrastive" else {})
+    """What an evaluation's numbers and files depend on besides the weights."""
+    keys = ("rank_by", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
+    if config.objective != "supervised":
+        keys += ("templates", "descriptors", "waffle", "waffle_kind", "waffle_seed")
+    return {key: config.eval[key] for key in keys}
 
 
 def is_evaluated(workdir: Path, config: ConfigDict, step: int | None = None) -> bool:
@@ -110,24 +123,113 @@ def is_evaluated(workdir: Path, config: ConfigDict, step: int | None = None) -> 
     return all(summary | wanted == summary for summary in summaries)
 
 
+def zero_shot_heads(
+    config: ConfigDict,
+    sets: Mapping[str, OpenedSet],
+    graphdef: nnx.GraphDef,
+    mesh: Mesh,
+    encode_text: Callable,
+    read: ReadText,
+) -> ClassHeads:
+    """The class embeddings of a contrastive run's state. Sets with the same prompts share them.
+
+    Raises UserError where the run's context cuts the prompts of different classes to the same.
+    """
+    prompts = {name: set_prompts(opened, config.eval) for name, opened in sets.items()}
+    texts = {of_set: read([prompt for of_class in of_set for prompt in of_class]) for of_set in set(prompts.values())}
+    for name, opened in sets.items():
+        check_told_apart(texts[prompts[name]], sizes(prompts[name]), opened.prompt_names, config)
+
+    def class_heads(state: TrainState) -> dict[str, Float[Array, "class dim"]]:
+        head_of = {}
+        for of_set, text in texts.items():
+            embeddings = embed(encode_text, state.parts(), text, config.eval.batch_size, mesh)
+            head_of[of_set] = zero_shot_head(embeddings, sizes(of_set))
+        return {name: head_of[of_set] for name, of_set in prompts.items()}
+
+    return class_heads
+
+
+def supervised_heads(
+    sets: Mapping[str, OpenedSet],
+    columns: Mapping[str, Int[np.ndarray, "class"] | None],
+    graphdef: nnx.GraphDef,
+    other_head: str,
+) -> ClassHeads:
+    """The rows of a supervised run's head, or of that at the path `other_head`, that are the classes of each set.
+
+    Raises UserError for a set with a class that the run has not, or a head that does not fit.
+    """
+    if other_head:
+        heads = {
+            name: head_for(other_head, opened.variant.class_names, opened.variant.source.class_names)
+            for name, opened in sets.items()
+        }
+    else:
+        for name, rows in columns.items():
+            if rows is None:
+                raise UserError(
+                    f"eval.sets: '{name}' has classes that the run was not trained on, and a supervised run has no head "
+                    "for them: name the set as 'name:split', for the training classes alone"
+                )
+
+    def class_heads(state: TrainState) -> dict[str, Float[Array, "class dim"]]:
+        own = _gather(nnx.merge(graphdef, *state.parts(), copy=True).head[...])
+        if not other_head:
+            return {name: own[rows] for name, rows in columns.items()}
+        for head in heads.values():
+            if head.shape[1] != own.shape[1]:
+                raise UserError(
+                    f"head.init: '{other_head}' is {head.shape[1]} wide, but the run's features are {own.shape[1]} wide"
+                )
+        return heads
+
+    return class_heads
+
+
+def set_prompts(opened: OpenedSet, chosen: ConfigDict) -> Prompts:
+    """What `config.eval` says of a set's classes: descriptors, random ones, or templates, '' being the set's own."""
+    names = opened.prompt_names
+    if chosen.descriptors:
+        return descriptor_prompts(names, read_descriptors(chosen.descriptors, opened.variant.class_names, names))
+    if chosen.waffle:
+        return waffle_prompts(names, chosen.waffle, chosen.waffle_seed, chosen.waffle_kind)
+    return template_prompts(names, templates(chosen.templates) if chosen.templates else opened.templates)
+
+
+def sizes(prompts: Prompts) -> list[int]:
+    """How many prompts each class has."""
+    return [len(of_class) for of_class in prompts]
+
+
 def check_told_apart(
-    tokens: Int[np.ndarray, "class*template context"], class_names: tuple[str, ...], config: ConfigDict
+    text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], config: ConfigDict
 ) -> None:
-    """Raise a UserError where the context is so short that the prompts of different classes are the same."""
-    distinct = len(np.unique(tokens.reshape(len(class_names), -1), axis=0))
-    if distinct < len(set(class_names)):
+    """Raise a UserError where the context is so short that the prompts of different classes are the same.
+
+    `sizes` are the numbers of prompts of each class, and `names` what they call it.
+    """
+    of_classes = np.split(text, np.cumsum(sizes)[:-1])
+    distinct, wanted = len({of_class.tobytes() for of_class in of_classes}), len(set(names))
+    if distinct < wanted:
         raise UserError(
             f"eval.templates='{config.eval.templates}': cut to model.text.context_length={config.model.text.context_length} "
-            f"tokens, the prompts of {len(set(class_names))} classes are only {distinct} different ones; use a set of "
+            f"tokens, the prompts of {wanted} classes are only {distinct} different ones; use a set of "
             "shorter templates, or train with a longer context"
         )
 
 
+def open_run_set(name: str, config: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:
+    """The set of a run: that of a short name with all its classes, or 'name:split' with those of the run."""
+    if ":" not in name:
+        return open_set(name, config.data.data_dir)
+    variant = evaluation_variant(name, config, class_names)
+    return OpenedSet(name, variant, prompt_names(variant, ""), templates("photo"))
+
+
 def evaluation_variant(name: str, config: ConfigDict, class_names: tuple[str, ...]) -> Variant:
     """All records of the set 'name:split' whose class is one of the training classes, under the training labels."""
-    source_name, colon, split = name.rpartition(":")
-    if not colon:
-        raise UserError(f"eval.sets has '{name}'; a set is named as 'name:split', such as 'cifar100:test'")
+    source_name, _, split = name.rpartition(":")
     names_file = config.data.class_names if source_name == config.data.name else ""
     source = open_source(source_name, config.data.data_dir, split, names_file)
     absent = [c for c in class_names if c not in source.class_names]
@@ -138,26 +240,48 @@ def evaluation_variant(name: str, config: ConfigDict, class_names: tuple[str, ..
     return make_variant(source, data)
 
 
+def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, "class"] | None:
+    """Where a set's classes are among the run's; None where one is not. ImageNet's may have either of their names."""
+    keys, run_keys = names, class_names
+    if not set(names) <= set(class_names):
+        keys, run_keys = join_keys(names), join_keys(class_names)
+    column_of = {key: column for column, key in enumerate(run_keys)}
+    return np.array([column_of[key] for key in keys]) if set(keys) <= column_of.keys() else None
+
+
+def head_mid_tail(
+    config: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
+) -> Parts | None:
+    """The classes that are head, mid and tail by `eval.rank_by` or else their frequency; None without either."""
+    ranking = ranking_frequency(config.eval.rank_by, class_names, frequency)
+    if ranking is None:
+        return None
+    return groups.head_mid_tail(ranking, config.eval.head_classes or None, config.eval.tail_classes or None)
+
+
 def ranking_frequency(
-    table: str, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"]
-) -> Int[np.ndarray, "class"]:
-    """The counts by which classes are head, mid or tail: the table's, joined by name, or else the training variant's."""
+    table: str, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
+) -> Int[np.ndarray, "class"] | None:
+    """The counts by which classes are head, mid or tail: the table's, joined by name, or else `frequency`."""
     return frequency_of(class_names, Path(table)) if table else frequency
 
 
-def make_steps(graphdef: nnx.GraphDef, mesh: Mesh, num_classes: int) -> tuple[Callable, Callable]:
-    """The two jitted functions of evaluation: texts to features, and a batch of images to counts and features."""
+def make_steps(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> tuple[Callable, Callable]:
+    """The two jitted functions of evaluation: texts to features, and a batch of images to counts and features.
 
-    def encode_text(parts, tokens: Int[Array, "batch context"]) -> Float[Array, "batch dim"]:
-        return unit(nnx.merge(graphdef, *parts, copy=True).encode_text(tokens))
+    `mean` and `std` are the pixel statistics that the model takes.
+    """
+
+    def encode_text(parts, text: Shaped[Array, "batch width"]) -> Float[Array, "batch dim"]:
+        return unit(nnx.merge(graphdef, *parts, copy=True).encode_text(text))
 
     def evaluate_batch(parts, head: Float[Array, "class dim"], counts, batch):
         model = nnx.merge(graphdef, *parts, copy=True)
-        features = model.encode_image(normalize(batch["images"]))
+        features = model.encode_image(normalize(batch["images"], mean, std))
         logits = cosine_logits(features, head, jnp.zeros(()))
         labels, mask = batch["labels"], batch["mask"]
         new = {
-            "confusion": per_class.count_confusion(labels, jnp.argmax(logits, -1), mask, num_classes),
+            "confusion": per_class.count_confusion(labels, jnp.argmax(logits, -1), mask, len(head)),
             "top5": per_class.top_k_correct(logits, labels, mask, k=5),
         }
         return jax.tree.map(jnp.add, counts, new), features.astype(jnp.float32)
@@ -170,54 +294,129 @@ def make_steps(graphdef: nnx.GraphDef, mesh: Mesh, num_classes: int) -> tuple[Ca
 
 
 def embed(
-    encode_text: Callable, state: TrainState, tokens: Int[np.ndarray, "text context"], batch_size: int, mesh: Mesh
+    encode_text: Callable,
+    parts: tuple[nnx.State, ...],
+    text: Shaped[np.ndarray, "text width"],
+    batch_size: int,
+    mesh: Mesh,
 ) -> Float[np.ndarray, "text dim"]:
     """Unit-length text features, in batches of one shape."""
     features = []
     rows = local_rows(batch_size)
-    for start in range(0, len(tokens), batch_size):
-        batch = tokens[start : start + batch_size]
+    for start in range(0, len(text), batch_size):
+        batch = text[start : start + batch_size]
         padded = np.pad(batch, ((0, batch_size - len(batch)), (0, 0)))
-        on_devices = to_devices(mesh, {"tokens": padded[rows]})["tokens"]
-        features.append(np.asarray(encode_text(state.parts(), on_devices))[: len(batch)])
+        on_devices = to_devices(mesh, {"text": padded[rows]})["text"]
+        features.append(np.asarray(encode_text(parts, on_devices))[: len(batch)])
     return np.concatenate(features)
 
 
-def zero_shot_head(
-    embeddings: Float[np.ndarray, "class*template dim"], num_classes: int
-) -> Float[np.ndarray, "class dim"]:
-    """Class embeddings: the mean of a class's unit-length template embeddings, at unit length (Radford et al., 2021)."""
-    mean = embeddings.reshape(num_classes, -1, embeddings.shape[-1]).mean(1)
+def zero_shot_head(embeddings: Float[np.ndarray, "prompt dim"], sizes: Sequence[int]) -> Float[np.ndarray, "class dim"]:
+    """Class embeddings: the mean of a class's unit-length prompt embeddings, at unit length (Radford et al., 2021).
+
+    `sizes` are the numbers of prompts of each class, which stand one behind the other.
+    """
+    starts = np.cumsum([0, *sizes[:-1]])
+    mean = np.add.reduceat(embeddings, starts) / np.array(sizes, np.float32)[:, None]
     return mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
+
+
+def with_progress(batches: Iterable[Batch], variant: Variant, config: ConfigDict) -> Iterable[Batch]:
+    """The batches of a pass over `variant`, with a progress bar."""
+    steps = -(-len(variant) // config.eval.batch_size)
+    return tqdm(batches, total=steps, desc=f"evaluating {variant.source.name}", disable=None, leave=False)
+
+
+@dataclasses.dataclass
+class Measured:
+    """What a pass over a set has counted, and where it was asked for kept or computed.
+
+    Attributes:
+        asked: `config.eval`.
+        counts: `confusion` [class, class] and `top5`.
+        head: the class embeddings.
+        kept: raw features [sample, dim] and labels [sample]; None where nothing asked for them.
+        similarities: None where they were not asked for.
+    """
+
+    asked: ConfigDict
+    counts: Mapping[str, np.ndarray]
+    head: Float[np.ndarray, "class dim"]
+    kept: tuple[np.ndarray, np.ndarray] | None
+    similarities: Similarities | None
+
+    @functools.cached_property
+    def collapse(self) -> NeuralCollapse | None:
+        """Computed when it is first used: of an interrupted pass it is not."""
+        return neural_collapse(*self.kept, len(self.head), self.head) if self.asked.neural_collapse else None
+
+    def saved(self) -> dict[str, np.ndarray]:
+        """The arrays that are written as .npy."""
+        return {**dict(zip(("features", "labels"), self.kept)), "head": self.head} if self.asked.save_features else {}
+
+
+class Kept:
+    """The features and labels of all batches so far."""
+
+    def __init__(self):
+        self._features, self._labels = [], []
+
+    def add(self, features: Float[np.ndarray, "sample dim"], labels: Int[np.ndarray, "sample"]) -> None:
+        self._features.append(features)
+        self._labels.append(labels)
+
+    def result(self) -> tuple[Float[np.ndarray, "sample dim"], Int[np.ndarray, "sample"]]:
+        """Of one batch or more."""
+        return np.concatenate(self._features), np.concatenate(self._labels)
 
 
 def predict(
     evaluate_batch: Callable,
-    state: TrainState,
+    parts: tuple[nnx.State, ...],
     head: Float[Array, "class dim"],
-    batches: Iterable[dict[str, np.ndarray]],
+    batches: Iterable[Batch],
     unreadable: UnreadableImages,
-    with_features: bool,
+    asked: ConfigDict,
     mesh: Mesh,
-) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "sample dim"] | None, Int[np.ndarray, "sample"] | None]:
-    """Counts over a whole set, and where they are asked for each sample's features and label (-1: padding)."""
+) -> Measured:
+    """A pass over a set's batches; `asked` is `config.eval`."""
+    whole_head = _gather(head)
+    kept = Kept() if asked.neural_collapse or asked.save_features else None
+    similarities = ClassSimilarities(whole_head) if asked.similarity else None
+    takers = [taker for taker in (kept, similarities) if taker]
+    counts = count(evaluate_batch, parts, head, batches, unreadable, takers, mesh)
+    return Measured(
+        asked,
+        counts,
+        whole_head,
+        kept.result() if kept and counts["confusion"].any() else None,
+        similarities.result() if similarities else None,
+    )
+
+
+def count(
+    evaluate_batch: Callable,
+    parts: tuple[nnx.State, ...],
+    head: Float[Array, "class dim"],
+    batches: Iterable[Batch],
+    unreadable: UnreadableImages,
+    takers: Sequence[Kept | ClassSimilarities],
+    mesh: Mesh,
+) -> dict[str, np.ndarray]:
+    """Counts over a whole set; `takers` get the raw features and labels of each batch, in order, without padding."""
     classes = len(head)
     counts = {"confusion": np.zeros((classes, classes), np.int32), "top5": np.zeros((), np.int32)}
     counts = jax.device_put(counts, replicated(mesh))
-    features, labels = [], []
     for batch in batches:
         unreadable.take_from(batch)
         on_devices = to_devices(mesh, batch)
-        counts, of_batch = evaluate_batch(state.parts(), head, counts, on_devices)
-        if with_features:
-            of_batch, label, mask = (_gather(x) for x in (of_batch, on_devices["labels"], on_devices["mask"]))
-            features.append(of_batch)
-            labels.append(np.where(mask, label, -1))
+        counts, features = evaluate_batch(parts, head, counts, on_devices)
+        if takers:
+            features, labels, mask = (_gather(x) for x in (features, on_devices["labels"], on_devices["mask"]))
+            for taker in takers:
+                taker.add(features[mask], labels[mask])
     unreadable.check()
-    counts = {name: np.asarray(count, np.int64) for name, count in counts.items()}
-    if not features:
-        return counts, None, None
-    return counts, np.concatenate(features), np.concatenate(labels)
+    return {name: np.asarray(value, np.int64) for name, value in counts.items()}
 
 
 def _gather(array: Array | np.ndarray) -> np.ndarray:
@@ -229,17 +428,21 @@ def _gather(array: Array | np.ndarray) -> np.ndarray:
 
 def summarize(
     counts: Mapping[str, np.ndarray],
-    frequency: Int[np.ndarray, "class"],
-    parts: tuple[np.ndarray, np.ndarray, np.ndarray],
+    frequency: Int[np.ndarray, "class"] | None,
+    parts: Parts | None,
     collapse: NeuralCollapse | None,
+    similarities: Similarities | None = None,
 ) -> dict[str, Any]:
-    """The numbers of one evaluation: accuracies in percent, correlations over classes with their 95 % intervals."""
+    """The numbers of one evaluation: accuracies in percent, correlations over classes with their 95 % intervals.
+
+    Without a class frequency there is no correlation with it, and without `parts` no accuracy of head, mid and tail.
+    """
     confusion = counts["confusion"]
     accuracy = per_class.per_class_accuracy(confusion)
     predictions = per_class.per_class_predictions(confusion).astype(float)
     examples = confusion.sum()
     summary = {"top1": 100 * per_class.accuracy(confusion), "top5": 100 * counts["top5"] / max(examples, 1)}
-    for name, ids in zip(PARTS, parts):
+    for name, ids in zip(PARTS, parts or ()):
         summary[name] = groups.group_accuracy(accuracy, ids)
     pairs = {
         "corr_acc": (frequency, accuracy),
@@ -252,18 +455,32 @@ def summarize(
             pairs[f"corr_{name}"] = (frequency, values)
             pairs[f"corr_{name}_acc"] = (accuracy, values)
     for name, (x, y) in pairs.items():
-        summary[name] = correlation.spearman(x, y)
-        summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, y))
+        if x is not None:
+            summary[name] = correlation.spearman(x, y)
+            summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, y))
+    for name, values in (similarities._asdict() if similarities else {}).items():
+        summary[name] = float(np.nanmean(values)) if not np.all(np.isnan(values)) else float("nan")
     summary["examples"] = int(examples)
     return summary
+
+
+def write_measured(directory: Path, summary: dict[str, Any], measured: Measured, parts: Parts | None) -> None:
+    """The files of an evaluation on a set: as `write`, and features.npy, labels.npy and head.npy where asked for."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, array in measured.saved().items():
+        partial = directory / f"{name}.partial.npy"
+        np.save(partial, array)
+        partial.rename(directory / f"{name}.npy")
+    write(directory, summary, measured.counts, parts, measured.collapse, measured.similarities)
 
 
 def write(
     directory: Path,
     summary: dict[str, Any],
     counts: Mapping[str, np.ndarray],
-    parts: tuple[np.ndarray, np.ndarray, np.ndarray],
+    parts: Parts | None,
     collapse: NeuralCollapse | None,
+    similarities: Similarities | None = None,
 ) -> None:
     """`latest.npz` is replaced, and then, as a sign that both are there, `summary.jsonl` gets a line more."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -271,9 +488,11 @@ def write(
         "confusion": counts["confusion"],
         "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
         "per_class_predictions": per_class.per_class_predictions(counts["confusion"]),
-        **dict(zip(PARTS, parts)),
+        **dict(zip(PARTS, parts or ())),
     }
+    for computed in (collapse, similarities):
+        arrays |= computed._asdict() if computed else {}
     partial = directory / "latest.partial.npz"
-    np.savez(partial, **arrays, **(collapse._asdict() if collapse else {}))
+    np.savez(partial, **arrays)
     partial.rename(directory / "latest.npz")
     append_line(directory / "summary.jsonl", summary)

@@ -14,26 +14,41 @@ from flax import nnx
 
 from cliptail_jax import runs
 from cliptail_jax.checkpoints import restore_newest
+from cliptail_jax.concepts.vocabulary import imagenet_names
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate, table
-from cliptail_jax.evaluation import check_told_apart, evaluation_variant, ranking_frequency, summarize, zero_shot_head
+from cliptail_jax.evaluation import (
+    PARTS,
+    check_told_apart,
+    columns_of,
+    evaluation_variant,
+    is_evaluated,
+    open_run_set,
+    ranking_frequency,
+    summarize,
+    zero_shot_head,
+)
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import UnreadableImageError, normalize
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.run_tokenizer import with_vocab_size
 from cliptail_jax.sharding import make_mesh
 from cliptail_jax.state import init_state
-from cliptail_jax.train import train, with_vocab_size
+from cliptail_jax.train import train
+from cliptail_jax.zero_shot import sets
+from cliptail_jax.zero_shot import templates as set_templates
 from configs import clip, sup
 
 CLASSES, EXAMPLES = 12, 24
 NUMBERS = {"step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"}
 INTERVALS = {"corr_acc_interval", "corr_pred_interval", "corr_acc_pred_interval"}
 ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail"}
+SIMILARITIES = {"image_image_similarity", "image_text_similarity", "image_text_similarity_std"}
 COLLAPSE = {
     "within_class_similarity", "nc1", "nc2_mean", "nc2_nearest", "nc2_head_mean", "nc2_head_nearest"
 }  # fmt: skip
@@ -79,7 +94,7 @@ def evaluation_files(workdir):
 
 def trained_model(config, workdir):
     if config.objective == "contrastive":
-        config = with_vocab_size(config, Tokenizer.load(workdir / "tokenizer.json").vocab_size)
+        config = with_vocab_size(config, Tokenizer.load(workdir / "tokenizer.json"))
     graphdef, state, shardings = init_state(config, make_optimizer(config, 3), make_mesh(config.mesh), CLASSES)
     state = restore_newest(workdir / "checkpoints", state, shardings)
     return nnx.merge(graphdef, *jax.device_get(state.parts()), copy=True)
@@ -251,6 +266,105 @@ def test_evaluation_refuses_what_is_not_its_run(sl_run, tmp_path):
         evaluate(config, workdir)
 
 
+@pytest.fixture
+def part_set(glyphs_dir, tmp_path, monkeypatch):
+    """Makes a set 'part' of the glyphs with these labels, in this order, under its short name."""
+
+    def make(labels):
+        names = open_source("glyphs", str(glyphs_dir), "test").class_names
+        chosen = tuple(names[label] for label in labels)
+        vocabulary = tmp_path / "part.json"
+        vocabulary.write_text(json.dumps([{"name": name} for name in chosen]))
+        monkeypatch.setitem(sets.SETS, "part", ("glyphs", "test", "", str(vocabulary)))
+        monkeypatch.setitem(set_templates.PUBLISHED_TEMPLATES, "part", ("the {}.", "a {}."))
+        return chosen
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["sl_run", "clip_run"])
+def test_a_set_with_some_of_the_classes_is_scored_on_their_columns_alone(name, part_set, request, tmp_path):
+    config, workdir = copied(request.getfixturevalue(name), tmp_path)
+    features, labels, head = plain_features(config, workdir)
+    some = [7, 2, 9, 0]
+    names = part_set(some)
+    config.eval.update({"sets": ("part",), "save_features": True, "similarity": True, "neural_collapse": False})
+    summary = evaluate(config, workdir)["part"]
+
+    mine = np.isin(labels, some)
+    features, labels = features[mine], np.array([some.index(label) for label in labels[mine]])
+    head = head[some] / np.linalg.norm(head[some], axis=1, keepdims=True)
+    unit_features = features / np.linalg.norm(features, axis=1, keepdims=True)
+    confusion = np.zeros((4, 4), int)
+    np.add.at(confusion, (labels, (unit_features @ head.T).argmax(1)), 1)
+    directory = workdir / "eval" / "part"
+    with np.load(directory / "latest.npz") as arrays:
+        np.testing.assert_array_equal(arrays["confusion"], confusion)
+        assert set(arrays) == ARRAYS | SIMILARITIES
+        of_pairs = [unit_features[labels == label] @ unit_features[labels == label].T for label in range(4)]
+        np.testing.assert_allclose(arrays["image_image_similarity"], [pair[0, 1] for pair in of_pairs], atol=1e-5)
+        frequency_of = dict(zip(*read_frequency(workdir / "class_frequency.tsv")))
+        frequency = [frequency_of[name] for name in names]
+        np.testing.assert_array_equal(arrays["head"], np.argsort(-np.array(frequency), kind="stable")[:1])
+    assert read_frequency(directory / "class_frequency.tsv")[1].tolist() == frequency
+    own = np.sum(unit_features * head[labels], axis=1)
+    assert summary["image_text_similarity"] == pytest.approx(own.mean(), abs=1e-5)
+    np.testing.assert_allclose(np.load(directory / "features.npy"), features, atol=1e-5)
+    np.testing.assert_array_equal(np.load(directory / "labels.npy"), labels)
+    saved = np.load(directory / "head.npy")
+    np.testing.assert_allclose(saved / np.linalg.norm(saved, axis=1, keepdims=True), head, atol=1e-5)
+
+
+def test_classes_that_the_run_was_not_trained_on_have_prompts_but_no_frequency(sl_run, clip_run, part_set, tmp_path):
+    part_set([3, 50, 60])
+    config, workdir = copied(clip_run, tmp_path / "clip")
+    config.eval.update({"sets": ("part",), "templates": ""})
+    summary = evaluate(config, workdir)["part"]
+    assert summary["examples"] == 6 and not {"corr_acc", "corr_pred", *PARTS} & summary.keys()
+    config, workdir = copied(sl_run, tmp_path / "sl")
+    config.eval.sets = ("part",)
+    with pytest.raises(UserError, match="'part' has classes that the run was not trained on"):
+        evaluate(config, workdir)
+
+
+def test_a_supervised_run_under_another_head(sl_run, part_set, tmp_path):
+    config, workdir = copied(sl_run, tmp_path)
+    features, labels, _ = plain_features(config, workdir)
+    other = np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32)
+    path = tmp_path / "other.npy"
+    np.save(path, other)
+    config.head.update({"init": str(path), "freeze": True})
+    summary = evaluate(config, workdir)["glyphs:test"]
+    predicted = (features @ (other / np.linalg.norm(other, axis=1, keepdims=True)).T).argmax(1)
+    assert summary["top1"] == pytest.approx(100 * np.mean(predicted == labels))
+    assert summary["settings"]["head"] == str(path)
+    assert not is_evaluated(workdir, sl_run[0]), "its own head's evaluation is another"
+
+    np.save(path, other[:, :8])
+    with pytest.raises(UserError, match="other.npy' is 8 wide, but the run's features are 16 wide"):
+        evaluate(config, workdir)
+    np.save(path, other[:7])
+    with pytest.raises(UserError, match="other.npy' has 7 rows, but the run has 12 classes"):
+        evaluate(config, workdir)
+    np.save(path, other)
+    path.with_suffix(".json").write_text(json.dumps({"classes": [f"class {i}" for i in range(CLASSES)]}))
+    with pytest.raises(UserError, match="the head has no row for 12 of the run's 12 classes"):
+        evaluate(config, workdir)
+
+
+def test_imagenets_classes_are_found_under_either_of_their_names():
+    captions, prompts = (tuple(imagenet_names(names).values()) for names in ("imagenet1k", "imagenet1k_eval"))
+    assert columns_of(prompts, captions).tolist() == list(range(1000))
+    assert columns_of(captions[5:8], captions[::-1]).tolist() == [994, 993, 992]
+    assert columns_of(("a hare", *captions[:2]), captions) is None
+
+
+def test_random_descriptors_of_a_run(clip_run, tmp_path):
+    config, workdir = copied(clip_run, tmp_path)
+    config.eval.waffle = 2
+    assert evaluate(config, workdir)["glyphs:test"]["settings"]["waffle"] == 2
+
+
 def test_command_ends_in_one_line_on_a_users_mistake(tmp_path, glyphs_dir):
     command = [sys.executable, "-m", "cliptail_jax.evaluate", "--config=configs/sup.py", f"--workdir={tmp_path}"]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -279,7 +393,7 @@ def test_evaluation_takes_every_record_whatever_the_training_variant_takes(sup_c
 @pytest.mark.parametrize(
     ("name", "classes", "message"),
     [
-        ("glyphs", ("comma",), "'glyphs'; a set is named as 'name:split'"),
+        ("glyphs", ("comma",), "unknown evaluation set 'glyphs'.*any prepared set as 'name:split'"),
         ("glyphs:test", ("a hare", "a fox"), "'glyphs:test' lacks 2 of the training classes, such as 'a hare'"),
         ("glyphs:validation", ("comma",), "no split 'validation'"),
         ("nothing:test", ("comma",), "nothing"),
@@ -287,7 +401,7 @@ def test_evaluation_takes_every_record_whatever_the_training_variant_takes(sup_c
 )
 def test_a_set_that_cannot_be_evaluated_is_an_error(name, classes, message, sup_config):
     with pytest.raises(UserError, match=message):
-        evaluation_variant(name, sup_config, classes)
+        open_run_set(name, sup_config, classes)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +432,12 @@ def test_a_ranking_table_is_joined_by_name_and_none_means_the_training_frequency
 
 def test_zero_shot_head_is_the_unit_mean_of_unit_template_embeddings():
     embeddings = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.6, 0.8]], np.float32)
-    np.testing.assert_allclose(zero_shot_head(embeddings, 2), [[0.5**0.5, 0.5**0.5], [0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(zero_shot_head(embeddings, [2, 2]), [[0.5**0.5, 0.5**0.5], [0.6, 0.8]], rtol=1e-6)
+
+
+def test_a_class_may_have_more_prompts_than_another():
+    embeddings = np.array([[0.6, 0.8], [1, 0], [0, 1]], np.float32)
+    np.testing.assert_allclose(zero_shot_head(embeddings, [1, 2]), [[0.6, 0.8], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
 
 
 def test_summary_of_a_known_confusion():
@@ -355,5 +474,5 @@ def test_printed_table_has_a_column_a_set_and_the_intervals():
 def test_prompts_that_the_context_cuts_to_the_same_tokens_are_refused(clip_config):
     tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
     with pytest.raises(UserError, match="cut to model.text.context_length=8 tokens.* 3 classes are only 2 different"):
-        check_told_apart(tokens, ("a", "b", "c"), clip_config)
-    check_told_apart(tokens, ("a", "a", "c"), clip_config)  # one name twice is no fault of the context
+        check_told_apart(tokens, [1, 1, 1], ("a", "b", "c"), clip_config)
+    check_told_apart(tokens, [1, 1, 1], ("a", "a", "c"), clip_config)  # one name twice is no fault of the context

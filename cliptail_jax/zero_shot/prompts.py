@@ -32,15 +32,18 @@ def descriptor_prompts(names: Sequence[str], descriptors: Sequence[Sequence[str]
     )
 
 
-def read_descriptors(path: str | Path, names: Sequence[str]) -> Prompts:
+def read_descriptors(path: str | Path, names: Sequence[str], other_names: Sequence[str] = ()) -> Prompts:
     """Each class's descriptors from a JSON object of class name -> list of texts, joined by normalised name.
 
-    Classes of the file that are not among `names` are left out; a list may be empty. Raises UserError where the file
-    cannot be read or is no such object, lacks a class, or has a class twice.
+    The file may call a class by its name or by that in `other_names`, the same classes in the same order. Classes of the
+    file that are neither are left out; a list may be empty. Raises UserError where the file cannot be read or is no such
+    object, lacks a class, or has a class twice.
     """
     table = descriptor_table(Path(path))
     times = Counter(normalized_name(name) for name in table)
     descriptors_of = {normalized_name(name): of_class for name, of_class in table.items()}
+    others = zip(names, other_names or names)
+    names = [name if normalized_name(name) in descriptors_of else other for name, other in others]
     missing = [name for name in names if normalized_name(name) not in descriptors_of]
     if missing:
         raise UserError(

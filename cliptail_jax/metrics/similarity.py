@@ -1,0 +1,69 @@
+"""How alike a class's images are to each other (its diversity, turned round), and to the class's own embedding."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+class Similarities(NamedTuple):
+    """Cosines, per class.
+
+    Attributes:
+        image_image_similarity: mean over pairs of different images of the class; nan for fewer than two.
+        image_text_similarity: mean over the class's images of that with the class embedding; nan without images.
+        image_text_similarity_std: and its standard deviation over them, divided by their number.
+    """
+
+    image_image_similarity: Float[np.ndarray, "class"]
+    image_text_similarity: Float[np.ndarray, "class"]
+    image_text_similarity_std: Float[np.ndarray, "class"]
+
+
+class ClassSimilarities:
+    """Computes `Similarities` batch by batch, in float64: no feature is kept.
+
+    With unit features u_i of the n images of a class, the sum over pairs of different ones of u_i·u_j is |Σ u_i|² - n.
+    A zero vector has cosine 0 with everything, itself included.
+    """
+
+    def __init__(self, head: Float[np.ndarray, "class dim"]):
+        self._head = unit(head)
+        classes, dim = self._head.shape
+        self._images = np.zeros(classes)
+        self._sum = np.zeros((classes, dim))
+        self._own = np.zeros(classes)  # each image's cosine with itself, which is no pair
+        self._mean, self._squares = np.zeros(classes), np.zeros(classes)
+
+    def add(self, features: Float[np.ndarray, "sample dim"], labels: Int[np.ndarray, "sample"]) -> None:
+        """Takes in a batch of image features, of whatever length."""
+        features = unit(features)
+        cosines = np.sum(features * self._head[labels], axis=1)
+        for label in np.unique(labels):
+            of_class = labels == label
+            self._sum[label] += features[of_class].sum(axis=0)
+            self._own[label] += np.sum(features[of_class] ** 2)
+            self._add_cosines(label, cosines[of_class])
+
+    def _add_cosines(self, label: int, cosines: Float[np.ndarray, "sample"]) -> None:
+        """Mean and squared deviations of two groups together (Chan, Golub & LeVeque, 1983)."""
+        before, new = self._images[label], len(cosines)
+        shift = cosines.mean() - self._mean[label]
+        self._images[label] += new
+        self._mean[label] += shift * new / (before + new)
+        self._squares[label] += np.sum((cosines - cosines.mean()) ** 2) + shift**2 * before * new / (before + new)
+
+    def result(self) -> Similarities:
+        n = self._images
+        pairs = np.sum(self._sum**2, axis=1) - self._own
+        return Similarities(
+            np.where(n > 1, pairs / np.maximum(n * (n - 1), 1), np.nan),
+            np.where(n > 0, self._mean, np.nan),
+            np.where(n > 0, np.sqrt(self._squares / np.maximum(n, 1)), np.nan),
+        )
+
+
+def unit(x: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+    """Rows at length 1, in float64; a zero vector stays zero."""
+    x = np.asarray(x, np.float64)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,218 @@
+"""Speed of zero-shot evaluation, with drawn weights and drawn JPEGs: no data set or published weights are needed.
+
+    python scripts/benchmark/zero_shot.py --models RN50 ViT-B-32 --dtype bfloat16
+
+Prints one JSON line. Of each model: images per second of an evaluation on a set of 1,000 classes, from JPEGs of 500 x 375
+pixels to counts (decoding is most of it where cores are few), and of the computation alone, on batches that are there;
+prompts per second, from texts to embeddings. The same of open_clip where it and torch are importable, on a GPU under
+autocast to the same dtype; its images are loaded by as many workers as there are cores.
+"""
+
+import argparse
+import io
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+from flax import nnx
+from machine import machine
+from PIL import Image
+
+from cliptail_jax.configuration import base_config
+from cliptail_jax.curation.templates import templates
+from cliptail_jax.curation.variant import Variant
+from cliptail_jax.evaluation import count, make_steps
+from cliptail_jax.input.images import MEAN, STD
+from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
+from cliptail_jax.input.tokenizer import train_tokenizer
+from cliptail_jax.models.build import DTYPES
+from cliptail_jax.pretrained.architecture import build, image_size, named_architecture
+from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.sharding import local_rows, make_mesh, replicated, to_devices
+from cliptail_jax.text_embedder import TextEmbedder
+
+CLASSES = 1000
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 1},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+
+
+def drawn_set(records: int, width: int, height: int) -> Variant:
+    """Photograph-like JPEGs: 16 different ones, smooth, with some noise."""
+    rng = np.random.default_rng(0)
+    jpegs = []
+    for _ in range(16):
+        smooth = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize((width, height), Image.BICUBIC)
+        noisy = np.clip(np.asarray(smooth, np.int16) + rng.integers(-12, 13, (height, width, 3)), 0, 255)
+        file = io.BytesIO()
+        Image.fromarray(noisy.astype(np.uint8)).save(file, "JPEG", quality=90)
+        jpegs.append(file.getvalue())
+    source = SimpleNamespace(
+        name="drawn", split="test", encoded_images=lambda wanted: [jpegs[i % len(jpegs)] for i in wanted]
+    )
+    labels = np.arange(records) % CLASSES
+    names = tuple(f"class {label}" for label in range(CLASSES))
+    return Variant(source, np.arange(records), labels, names, labels, None)
+
+
+def rate(work, seconds: float) -> float:
+    """How often a second `work` is done, timed for about so long. The first call does not count."""
+    work()
+    began, times = time.perf_counter(), 0
+    while times == 0 or time.perf_counter() - began < seconds:
+        work()
+        times += 1
+    return times / (time.perf_counter() - began)
+
+
+def ours(architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace) -> dict[str, float]:
+    config = base_config()
+    config.eval.batch_size = options.batch_size
+    mesh = make_mesh(config.mesh)
+    model = nnx.jit(lambda: build(architecture, None, nnx.Rngs(0), DTYPES[options.dtype]))()
+    tokenizer = train_tokenizer(prompts[:500], 2000, architecture["text_cfg"].get("context_length", 77))
+    embedder = TextEmbedder(model.text, tokenizer, architecture["embed_dim"], options.batch_size)
+    head = np.random.default_rng(0).normal(size=(CLASSES, architecture["embed_dim"])).astype(np.float32)
+    graphdef, state = nnx.split(model)
+    parts = (jax.device_put(state, replicated(mesh)),)
+    _, evaluate_batch = make_steps(graphdef, mesh)
+    frame = Preprocess(image_size(architecture["vision_cfg"]))
+    batches = evaluation_batches(variant, config, local_rows(options.batch_size), frame)
+    unreadable = UnreadableImages(variant, 0.0)
+
+    def computed(batch: dict[str, np.ndarray], times: int) -> None:
+        batch = {name: array for name, array in batch.items() if name != "unreadable"}
+        on_devices = to_devices(mesh, batch)
+        counts = {"confusion": np.zeros((CLASSES, CLASSES), np.int32), "top5": np.zeros((), np.int32)}
+        counts = jax.device_put(counts, replicated(mesh))
+        for _ in range(times):
+            counts, _ = evaluate_batch(parts, head, counts, on_devices)
+        jax.block_until_ready(counts)
+
+    batch, times = next(batches()), 8
+    evaluation = rate(lambda: count(evaluate_batch, parts, head, batches(), unreadable, (), mesh), options.seconds)
+    return {
+        "images_per_second": round(evaluation * len(variant), 1),
+        "images_per_second_computed": round(
+            rate(lambda: computed(batch, times), options.seconds) * times * options.batch_size, 1
+        ),
+        "prompts_per_second": round(rate(lambda: embedder(prompts), options.seconds) * len(prompts), 1),
+    }
+
+
+def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace) -> dict:
+    import open_clip
+    import torch
+
+    if options.small:  # where other programs are at work, threads that wait for each other take far longer
+        torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = open_clip.CLIP(**architecture).to(device).eval()
+    transform = open_clip.image_transform(image_size(architecture["vision_cfg"]), False, tuple(MEAN), tuple(STD))
+    tokenizer = open_clip.SimpleTokenizer(context_length=architecture["text_cfg"].get("context_length", 77))
+    head = torch.nn.functional.normalize(torch.randn(CLASSES, architecture["embed_dim"], device=device), dim=1)
+    size = options.batch_size
+    half = options.dtype == "bfloat16"
+
+    class Jpegs(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(variant)
+
+        def __getitem__(self, index):
+            (jpeg,) = variant.source.encoded_images([index])
+            return transform(Image.open(io.BytesIO(jpeg))), int(variant.labels[index])
+
+    workers = len(os.sched_getaffinity(0))
+    loader = torch.utils.data.DataLoader(Jpegs(), size, num_workers=0 if options.small else workers)
+
+    def predicted(images):
+        features = torch.nn.functional.normalize(model.encode_image(images.to(device)), dim=1)
+        return (features.float() @ head.T).argmax(1)
+
+    def evaluate():
+        return sum(int((predicted(images).cpu() == labels).sum()) for images, labels in loader)
+
+    def compute(images, times):
+        return [predicted(images) for _ in range(times)][-1].cpu()
+
+    def embed():
+        for start in range(0, len(prompts), size):
+            tokens = tokenizer(prompts[start : start + size]).to(device)
+            torch.nn.functional.normalize(model.encode_text(tokens), dim=1).cpu()
+
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
+        images, _ = next(iter(loader))
+        images, times = images.to(device), 8
+        return {
+            "images_per_second": round(rate(evaluate, options.seconds) * len(variant), 1),
+            "images_per_second_computed": round(
+                rate(lambda: compute(images, times), options.seconds) * times * len(images), 1
+            ),
+            "prompts_per_second": round(rate(embed, options.seconds) * len(prompts), 1),
+        }
+
+
+def has_open_clip() -> bool:
+    try:
+        import open_clip  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def measured_apart() -> dict[str, dict[str, float]]:
+    """open_clip's numbers by model, from the same command in another process."""
+    command = [sys.executable, *sys.argv, "--open_clip"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["RN50", "ViT-B-32"], help="open_clip's names of architectures")
+    parser.add_argument("--dtype", default="float32", choices=DTYPES)
+    parser.add_argument("--batch_size", type=int, default=256)
+    parser.add_argument("--records", type=int, default=2048, help="images of the set")
+    parser.add_argument("--prompts", type=int, default=4096, help="texts of the head")
+    parser.add_argument("--seconds", type=float, default=10, help="for how long each number is timed, at least")
+    parser.add_argument("--small", action="store_true", help="a network of one layer, and tiny images: to try this out")
+    parser.add_argument("--open_clip", action="store_true", help="open_clip's numbers alone, by model")
+    options = parser.parse_args()
+    architectures = {name: named_architecture(name) for name in options.models}
+    width, height = 500, 375
+    if options.small:
+        architectures, width, height = {"tiny": TINY}, 48, 40
+        options.batch_size, options.records, options.prompts, options.seconds = 8, 16, 16, 0.1
+    variant = drawn_set(options.records, width, height)
+    phrases = (t.format(name) for name in variant.class_names for t in templates("openai80"))
+    prompts = list(itertools.islice(phrases, options.prompts))
+    if options.open_clip:  # in a process of its own, where JAX does not compute
+        print(json.dumps({name: of_open_clip(a, variant, prompts, options) for name, a in architectures.items()}))
+        return
+    beside = measured_apart() if has_open_clip() else {}
+    report = {
+        "benchmark": "zero_shot",
+        "dtype": options.dtype,
+        "batch_size": options.batch_size,
+        "models": {
+            name: {"cliptail_jax": ours(architecture, variant, prompts, options)}
+            | ({"open_clip": beside[name]} if beside else {})
+            for name, architecture in architectures.items()
+        },
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "machine": machine(),
+    }
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
