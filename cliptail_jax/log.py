@@ -81,9 +81,10 @@ class Log:
 
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
         """Say the main numbers of an evaluation, and add all of them to the events."""
-        percent = "  ".join(f"{key} {summary[key]:.1f}" for key in ("top1", "head", "mid", "tail"))
-        biases = f"corr_acc {summary['corr_acc']:.2f}  corr_pred {summary['corr_pred']:.2f}"
-        say(f"{self._workdir.name}  epoch {summary['epoch']:g}  {name}  {percent}  {biases}")
+        formats = dict(top1=".1f", head=".1f", mid=".1f", tail=".1f", corr_acc=".2f", corr_pred=".2f")
+        # A set with classes that the run was not trained on has no frequencies to go by.
+        numbers = [f"{key} {summary[key]:{form}}" for key, form in formats.items() if key in summary]
+        say("  ".join([self._workdir.name, f"epoch {summary['epoch']:g}", name, *numbers]))
         for key, value in summary.items():
             if self._writes and isinstance(value, float) and math.isfinite(value) and key != "epoch":
                 self._events.add_scalar(f"eval/{name}/{key}", value, step)

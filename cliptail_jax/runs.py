@@ -98,8 +98,14 @@ class FinishedRun:
         noted = json.loads((workdir / "config.json").read_text())
         directory = evaluation_directory(workdir, evaluated_on)
         summary = last_evaluation(workdir, evaluated_on)
-        class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
+        # A set with other classes than the run's has a table of its own, or no frequency that is known.
+        own = directory / "class_frequency.tsv"
+        class_names, frequency = read_frequency(own if own.exists() else workdir / "class_frequency.tsv")
         with np.load(directory / "latest.npz") as arrays:
+            if "tail" not in arrays:
+                raise UserError(
+                    f"{workdir} was not trained on the classes of {evaluated_on}: a study compares runs on theirs"
+                )
             return cls(
                 evaluated_on=evaluated_on,
                 summary=summary,

@@ -14,6 +14,7 @@ ARGUMENTS = {
     "train_step": ["--config=configs/sup.py:data=glyphs_lt", *TINY],
     "frozen_text": ["--config=configs/clip.py:data=glyphs_lt", "--config.model.text.context_length=4", *TINY],
     "input_pipeline": ["--data=glyphs", "--seconds=0.5"],
+    "zero_shot": ["--small"],
     "neural_collapse": ["--classes=5", "--samples=500"],
 }
 MAY_BE_ZERO = {"vocabulary", "workers"}
