@@ -202,6 +202,7 @@ INCIDENTAL = (
     "data.workers",
     "data.max_unreadable",
     "mesh.",
+    "text.cache",
 )
 
 
@@ -265,6 +266,8 @@ def validate(config: ConfigDict) -> None:
     for key in schema:
         if key not in given:
             raise UserError(f"config key '{key}' is missing; start from cliptail_jax.configuration.base_config()")
+    if not config.text.dropout < 1:
+        raise UserError(f"text.dropout={config.text.dropout} leaves nothing: it is below 1")
     if config.checkpoint.keep < 2:
         raise UserError(
             f"checkpoint.keep={config.checkpoint.keep}; it is 2 or more, so that one is whole at any moment"
@@ -299,18 +302,23 @@ def check_groups(config: ConfigDict) -> None:
     size, steps = config.batch_size, config.accumulate_steps
     if size % steps:
         raise UserError(f"batch_size={size} is not divisible by accumulate_steps={steps}")
-    group = config.batch_norm.group_size
-    if config.model.image.name != "vit":
-        if steps > 1 and not group:
-            raise UserError(
-                f"batch_norm.group_size=0 normalises over the whole batch, which accumulate_steps={steps} splits; "
-                f"set batch_norm.group_size to {size // steps} or a divisor of it"
-            )
-        if group and (size // steps) % group:
-            of = f"batch_size={size}" + (f" / accumulate_steps={steps}" if steps > 1 else "")
-            raise UserError(f"batch_norm.group_size={group} does not divide {of}")
+    if config.model.image.name != "vit" and config.image.init == "random":
+        check_batch_norm(config)
     if config.vocabulary.group_size and size % config.vocabulary.group_size:
         raise UserError(f"vocabulary.group_size={config.vocabulary.group_size} does not divide batch_size={size}")
+
+
+def check_batch_norm(config: ConfigDict) -> None:
+    """Groups that share batch statistics lie within a micro-batch."""
+    size, steps, group = config.batch_size, config.accumulate_steps, config.batch_norm.group_size
+    if steps > 1 and not group:
+        raise UserError(
+            f"batch_norm.group_size=0 normalises over the whole batch, which accumulate_steps={steps} splits; "
+            f"set batch_norm.group_size to {size // steps} or a divisor of it"
+        )
+    if group and (size // steps) % group:
+        of = f"batch_size={size}" + (f" / accumulate_steps={steps}" if steps > 1 else "")
+        raise UserError(f"batch_norm.group_size={group} does not divide {of}")
 
 
 def check_data(data: ConfigDict) -> None:

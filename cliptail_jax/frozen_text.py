@@ -5,15 +5,14 @@ captions share them, and a computation that was stopped goes on.
 """
 
 import dataclasses
+import fcntl
 import functools
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 import pyarrow as pa
 from flax import nnx
@@ -22,11 +21,15 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
+from cliptail_jax.log import say
 from cliptail_jax.pretrained.towers import Tower
 from cliptail_jax.text_embedder import TextEmbedder
 
 CHUNK = 16384  # texts between two moments that the computation can go on from
+LARGE = 1e8  # bytes that a user is told of
+FORMAT = 1  # to be counted up when a tower's forward pass changes
 STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
 
 
@@ -44,7 +47,11 @@ class FrozenText:
 
     def __call__(self, texts: Sequence[str]) -> Float32[np.ndarray, "text width"]:
         hashes, states = self._arrays
-        return states[np.searchsorted(hashes, hashes_of(texts))]
+        wanted = hashes_of(texts)
+        rows = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
+        if (absent := hashes[rows] != wanted).any():
+            raise KeyError(f"no state is kept of {texts[int(absent.argmax())]!r}")
+        return states[rows]
 
     @functools.cached_property
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
@@ -55,19 +62,25 @@ class FrozenText:
 
 
 def frozen_text(tower: Tower, config: ConfigDict, texts: Sequence[str]) -> FrozenText:
-    """The states of distinct texts: those in the cache, or computed now. Every process sees to its own disk."""
+    """The states of distinct texts: those in the cache, or computed now. Of processes that share it, one computes."""
     hashes = hashes_of(texts)
     order = np.argsort(hashes, kind="stable")
     folder = cache_folder() / key(tower, config, hashes[order])
-    if not folder.exists():
-        partial = folder.with_name(f"{folder.name}.partial-{jax.process_index()}")
-        partial.mkdir(parents=True, exist_ok=True)
-        np.save(partial / HASHES, hashes[order])
-        compute(partial, tower, [texts[i] for i in order])
-        try:
-            partial.rename(folder)
-        except OSError:  # another process was faster
-            shutil.rmtree(partial)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, or the process ends
+            if not folder.exists():
+                partial = folder.with_suffix(".partial")
+                partial.mkdir(exist_ok=True)
+                np.save(partial / HASHES, hashes[order])
+                compute(partial, tower, [texts[i] for i in order])
+                partial.rename(folder)
+    except OSError as error:
+        raise UserError(
+            f"the states of {len(texts):,} captions cannot be kept in {folder.parent} ({error.strerror}): make room, set "
+            "XDG_CACHE_HOME to another disk, or text.cache=False"
+        ) from None
     return FrozenText(folder)
 
 
@@ -82,6 +95,12 @@ def compute(folder: Path, tower: Tower, texts: Sequence[str]) -> None:
     done = int((folder / DONE).read_text()) if (folder / DONE).exists() else 0
     path, shape = folder / STATES, (len(texts), width)
     states = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float32, shape)
+    with open(path, "r+b") as file:
+        os.posix_fallocate(
+            file.fileno(), 0, path.stat().st_size
+        )  # a full disk is noticed here, not at a write to memory
+    if states.nbytes > LARGE:
+        say(f"  states of {len(texts):,} texts, {states.nbytes / 1e9:.1f} GB, are kept in {folder.parent}")
     shown = f"embedding captions by {tower.name}"
     with tqdm(total=len(texts), initial=done, unit=" texts", unit_scale=True, desc=shown, disable=None) as progress:
         for start in range(done, len(texts), CHUNK):
@@ -102,9 +121,10 @@ def distinct_captions(variant: Variant) -> list[str]:
 def key(tower: Tower, config: ConfigDict, hashes: UInt64[np.ndarray, "text"]) -> str:
     """What the states depend on, as a name."""
     told = {
-        "weights": tower.digest(),
+        "format": FORMAT,
+        "weights": tower.digest,
         "tokenizer": hashlib.sha256(tower.tokenizer.to_json().encode()).hexdigest(),
-        "tower": {key: value for key, value in tower.open_clip.items()},
+        "tower": [tower.published_config, tower.quick_gelu, tower.encoder],
         "dtype": config.model.dtype,
         "texts": hashlib.sha256(hashes.tobytes()).hexdigest(),
     }

@@ -1,22 +1,38 @@
 """Where a run's first parameters come from, parameter by parameter."""
 
+import json
 from pathlib import Path
 
 import jax
 from flax import nnx
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 from cliptail_jax.log import say
 from cliptail_jax.pretrained.towers import Towers
+from cliptail_jax.runs import write_json
 from cliptail_jax.state import TrainState
 
-FILE = "initialization.tsv"
+FILE, TOWERS = "initialization.tsv", "towers.json"
+
+
+def check_unchanged(towers: Towers, workdir: Path) -> None:
+    """Raise UserError where a run would go on with other published weights than those it began with."""
+    noted = json.loads((workdir / TOWERS).read_text()) if (workdir / TOWERS).exists() else {}
+    for tower in towers:
+        if noted.get(tower.part, {}).get("digest") not in (None, tower.digest):
+            raise UserError(
+                f"{workdir} began with other weights of {tower.name} than are there now "
+                f"({noted[tower.part]['digest'][:12]}, not {tower.digest[:12]}): bring them back, or start in another --workdir"
+            )
 
 
 def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     """Write a line a parameter: its path, shape, where its values are from, and whether it is trained. Say the sums."""
     if jax.process_index() != 0:
         return
+    noted = {t.part: {"name": t.name, "revision": t.source.revision, "digest": t.digest} for t in towers}
+    write_json(workdir / TOWERS, noted)
     name_of = {tower.part: tower.name for tower in towers}
     rows = []
     for fate, part in (("trained", state.trainable), ("frozen", state.frozen), ("statistic", state.batch_stats)):

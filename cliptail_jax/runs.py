@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.configuration import plain, what_trains
+from cliptail_jax.configuration import base_config, plain, what_trains
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 from cliptail_jax.frequency_tables import read_frequency
@@ -42,7 +42,14 @@ def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
     if replace:
         for name in ("checkpoints", "eval", "tensorboard"):
             shutil.rmtree(workdir / name, ignore_errors=True)
-        for name in ("metrics.jsonl", "class_frequency.tsv", "variant.json", "tokenizer.json", "initialization.tsv"):
+        for name in (
+            "metrics.jsonl",
+            "class_frequency.tsv",
+            "variant.json",
+            "tokenizer.json",
+            "initialization.tsv",
+            "towers.json",
+        ):
             (workdir / name).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
     software = {"python": sys.version.split()[0]}
@@ -56,7 +63,8 @@ def difference_to(workdir: Path, config: ConfigDict) -> str:
     held = read_config(workdir)
     if held is None:
         return ""
-    held, wanted = what_trains(held), what_trains(plain(config))
+    # A field that came after the run has its default there.
+    held, wanted = what_trains(plain(base_config()) | held), what_trains(plain(config))
     changed = [key for key in held | wanted if held.get(key) != wanted.get(key)]
     more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
     return ", ".join(f"{key}={held.get(key)!r} not {wanted.get(key)!r}" for key in changed[:3]) + more

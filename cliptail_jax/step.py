@@ -17,10 +17,9 @@ from cliptail_jax.objectives.supervised import sample_vocabulary, supervised_los
 from cliptail_jax.state import TrainState
 
 DROPOUT = 1  # folded into a step's key for dropout; a sampled vocabulary uses the key as it is
-Batch = dict[
-    str, Array
-]  # images [b, h, w, 3] uint8, labels [b], mask [b], and for CLIP text: tokens [b, context], or a
-# frozen tower's states [b, width]
+# images [b, h, w, 3] uint8, labels [b], mask [b], and for CLIP text: tokens [b, context], or a frozen tower's states
+# [b, width]
+Batch = dict[str, Array]
 
 
 def make_train_step(

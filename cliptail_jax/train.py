@@ -80,6 +80,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
     start = checkpoints.newest
     if start:
+        initialization.check_unchanged(towers, workdir)
         state = checkpoints.restore(start, state, shardings)
         say(f"going on from step {start} of {total_steps}")
     elif tuple(towers):

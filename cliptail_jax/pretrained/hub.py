@@ -7,6 +7,12 @@ from cliptail_jax.errors import UserError
 PREFIX = "hf-hub:"
 
 
+def split(name: str) -> tuple[str, str | None]:
+    """Repository and revision of 'hf-hub:OWNER/NAME' or 'hf-hub:OWNER/NAME@REVISION'; a folder stays as it is."""
+    repository, _, revision = name.removeprefix(PREFIX).partition("@") if name.startswith(PREFIX) else (name, "", "")
+    return repository, revision or None
+
+
 def fetch(repository: str, files: list[str], revision: str | None) -> Path:
     """The path of the first of `files` that the repository has; from the cache where there is no network.
 

@@ -111,7 +111,7 @@ def open_clip_config(config: ConfigDict, embed_dim: int, towers: Towers) -> dict
 def vision_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
     """open_clip's vision_cfg."""
     if tower:
-        return tower.open_clip
+        return tower.published_config
     image = config.model.image
     vision = {"image_size": config.data.image_size, "width": image.width}
     if image.name == "modified_resnet":
@@ -129,7 +129,7 @@ def vision_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
 def text_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
     """open_clip's text_cfg."""
     if tower:
-        return tower.open_clip
+        return tower.published_config
     if config.text.tokenizer:
         return dict(config.model.text)
     # The merges are the run's own: open_clip must read tokenizer.json.

@@ -23,12 +23,13 @@ class Source:
 
 
 def find(name: str, config_file: str, weights_files: list[str], revision: str | None) -> Source:
-    """The files of the model `name`: 'hf-hub:OWNER/NAME', a folder, its configuration, or a weights file.
+    """The files of the model `name`: 'hf-hub:OWNER/NAME', with '@REVISION' if wanted, a folder, its configuration, or a weights file.
 
     Of `weights_files` the first that is there counts. Raises UserError where there are no weights.
     """
     if name.startswith(hub.PREFIX):
-        repository = name.removeprefix(hub.PREFIX)
+        repository, pinned = hub.split(name)
+        revision = revision or pinned
         config = hub.fetch(repository, [config_file], revision)
         commit = hub.commit(config)
         weights = hub.fetch(repository, weights_files, commit)

@@ -6,18 +6,20 @@ drawn as in any run.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from flax import nnx
 from ml_collections import ConfigDict
 
+from cliptail_jax.configuration import check_batch_norm, flatten
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.bert import BertText
-from cliptail_jax.models.build import DTYPES
+from cliptail_jax.models.build import DTYPES, require_multiple
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.architecture import build_encoder, build_text, build_visual, image_size
 from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, read_document, read_encoder, read_tokenizer, text_names
@@ -44,10 +46,12 @@ class Tower:
     build: Callable[[nnx.Rngs], nnx.Module]
     name_of: Callable[[tuple], str]  # the name in the weights of a parameter of the tower
     drawn: dict[tuple, str]  # the paths of parameters that the weights do not fill, and why
-    open_clip: dict[str, Any]  # vision_cfg or text_cfg
-    quick_gelu: bool
+    published_config: dict[str, Any]  # open_clip's vision_cfg or text_cfg
+    quick_gelu: bool = False
+    encoder: dict[str, Any] | None = None  # the sizes of a BERT or RoBERTa
     tokenizer: TextTokenizer | None = None  # of a text tower
 
+    @functools.cached_property
     def digest(self) -> str:
         """sha256 of the weights file, of which the other tower may be a part."""
         return checked_digest(self.source)
@@ -93,7 +97,7 @@ def open_towers(config: ConfigDict) -> Towers:
     if config.objective != "contrastive":
         return Towers(image)
     text = open_text_tower(config) if config.text.init != RANDOM else None
-    if config.text.dropout and not (text and text.open_clip.get("hf_model_name")):
+    if config.text.dropout and not (text and text.encoder):
         raise UserError(f"text.dropout={config.text.dropout}: only BERT and RoBERTa towers from text.init have dropout")
     return Towers(image, text)
 
@@ -101,11 +105,12 @@ def open_towers(config: ConfigDict) -> Towers:
 def open_image_tower(config: ConfigDict) -> Tower:
     """The image tower of the published CLIP `image.init`."""
     name, size = config.image.init, config.data.image_size
-    source, document, quick_gelu = open_clip(name)
+    source, document, quick_gelu = read_clip("image", name)
     vision = document["model_cfg"]["vision_cfg"]
     preprocess = read_preprocess(document.get("preprocess_cfg") or {}, image_size(vision))
     if preprocess.mean != tuple(MEAN.tolist()) or preprocess.std != tuple(STD.tolist()):
         raise UserError(f"image.init: {name} takes other pixel statistics than CLIP's, with which training normalises")
+    check_sides(vision, config)
     vision = vision | {"image_size": size}
     group = {"group_size": config.batch_norm.group_size, "dtype": DTYPES[config.model.dtype]}
 
@@ -116,7 +121,8 @@ def open_image_tower(config: ConfigDict) -> Tower:
         return published_name(("visual", *path))
 
     drawn = unfilled(build, source.weights, name_of)
-    check_partial("image", name, drawn, config)
+    sizes = {"model.image.output_dim": document["model_cfg"]["embed_dim"], "data.image_size": preprocess.size}
+    check_partial("image", name, drawn, config, sizes)
     return Tower("visual", name, source, build, name_of, drawn, vision, quick_gelu)
 
 
@@ -134,12 +140,14 @@ def open_text_tower(config: ConfigDict) -> Tower:
         name_of, _ = encoder_names(source.weights)
         drawn = unfilled(build, source.weights, name_of)
         # The MLP is no part of an encoder.
-        check_partial("text", name, {path: why for path, why in drawn.items() if path[0] != "proj"}, config)
-        text_cfg = {"hf_model_name": name.removeprefix(hub.PREFIX), "hf_tokenizer_name": name.removeprefix(hub.PREFIX)}
-        text_cfg |= {"hf_proj_type": "mlp", "hf_pooler_type": "mean_pooler", "context_length": context}
-        return Tower("text", name, source, build, name_of, drawn, text_cfg, False, tokenizer)
+        check_partial("text", name, {path: why for path, why in drawn.items() if path[0] != "proj"}, config, {})
+        repository, _ = hub.split(name)
+        text_cfg = {"hf_model_name": repository, "hf_tokenizer_name": repository, "context_length": context}
+        text_cfg |= {"hf_proj_type": "mlp", "hf_pooler_type": "mean_pooler"}
+        encoder = dataclasses.asdict(shape)
+        return Tower("text", name, source, build, name_of, drawn, text_cfg, encoder=encoder, tokenizer=tokenizer)
 
-    source, document, quick_gelu = open_clip(name)
+    source, document, quick_gelu = read_clip("text", name)
     text_cfg = document["model_cfg"]["text_cfg"]
     encoder = read_encoder(text_cfg, source)
 
@@ -154,16 +162,18 @@ def open_text_tower(config: ConfigDict) -> Tower:
         return in_model(("text", *path))
 
     drawn = unfilled(build, source.weights, name_of)
-    check_partial("text", name, drawn, config)
+    check_partial("text", name, drawn, config, {"model.image.output_dim": document["model_cfg"]["embed_dim"]})
     tokenizer = read_tokenizer(text_cfg, source, config.text.tokenizer or None)
     if tokenizer is None:
         raise UserError(f"text.init: {name} comes without a tokenizer.json: give CLIP's merges file as text.tokenizer")
-    return Tower("text", name, source, build, name_of, drawn, text_cfg, quick_gelu, tokenizer)
+    return Tower("text", name, source, build, name_of, drawn, text_cfg, quick_gelu, encoder, tokenizer)
 
 
-def open_clip(name: str) -> tuple[Source, dict[str, Any], bool]:
+def read_clip(key: str, name: str) -> tuple[Source, dict[str, Any], bool]:
     """A published CLIP's files, its configuration, and whether it has QuickGELU."""
     source = find(name, CONFIG, WEIGHTS, None)
+    if source.config is None:
+        raise UserError(f"{key}.init: {name} has no {CONFIG} beside its weights: put the model's there")
     document = read_document(name, source.config, None)
     return source, document, bool(document["model_cfg"].get("quick_gelu"))
 
@@ -172,12 +182,12 @@ def is_encoder(name: str) -> bool:
     """Whether `name` is a text encoder on its own: a folder or repository without open_clip's configuration."""
     if not name.startswith(hub.PREFIX):
         return Path(name).is_dir() and not (Path(name) / CONFIG).exists()
-    repository = name.removeprefix(hub.PREFIX)
+    repository, revision = hub.split(name)
     try:
-        hub.fetch(repository, [CONFIG], None)
+        hub.fetch(repository, [CONFIG], revision)
         return False
     except UserError:  # which may also be because the Hub is out of reach
-        hub.fetch(repository, [ENCODER_CONFIG], None)
+        hub.fetch(repository, [ENCODER_CONFIG], revision)
         return True
 
 
@@ -191,10 +201,24 @@ def unfilled(
     return {path: why for path, why in problems.items() if why}
 
 
-def check_partial(key: str, name: str, drawn: dict[tuple, str], config: ConfigDict) -> None:
-    if drawn and not config[key].partial:
-        more = f" (and {len(drawn) - 1} more parameters)" if len(drawn) > 1 else ""
-        raise UserError(
-            f"{key}.init: {name} does not fill the tower: {next(iter(drawn.values()))}{more}; "
-            f"{key}.partial=True draws and trains what is missing"
-        )
+def check_partial(key: str, name: str, drawn: dict[tuple, str], config: ConfigDict, sizes: Mapping[str, int]) -> None:
+    """Raise UserError where a tower would be filled in part and may not. `sizes` are the fields that the weights fix."""
+    if not drawn or config[key].partial:
+        return
+    flat = dict(flatten(config))
+    wrong = [f"{field}={size}" for field, size in sizes.items() if flat[field] != size]
+    more = f" (and {len(drawn) - 1} more parameters)" if len(drawn) > 1 else ""
+    remedy = f"set {' and '.join(wrong)}, or {key}.partial=True to" if wrong else f"{key}.partial=True would"
+    raise UserError(
+        f"{key}.init: {name} does not fill the tower: {next(iter(drawn.values()))}{more}; {remedy} draw and train what "
+        "is missing"
+    )
+
+
+def check_sides(vision: Mapping[str, Any], config: ConfigDict) -> None:
+    """Raise UserError where the run's images or batches cannot be cut as the image tower needs it."""
+    is_resnet = isinstance(vision.get("layers"), list)
+    if is_resnet:
+        check_batch_norm(config)
+    patch = 32 if is_resnet or vision.get("timm_model_name") else vision.get("patch_size", 16)
+    require_multiple("data.image_size", config.data.image_size, patch)

@@ -37,7 +37,7 @@ def drawn_tower(config, shape) -> Tower:
         return BertText(shape, config.model.image.output_dim, dtype=DTYPES[config.model.dtype], rngs=rngs)
 
     drawn = {("proj", layer, "kernel"): "" for layer in ("0", "2")}
-    return Tower("text", ENCODER.value, None, build, None, drawn, {}, False)
+    return Tower("text", ENCODER.value, None, build, None, drawn, {})
 
 
 def main(_) -> None:

@@ -1,6 +1,7 @@
 """Training with published towers: a tiny CLIP of our own, exported, and a tiny BERT."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -9,10 +10,11 @@ from flax import nnx
 from test_text_encoder import write_encoder
 
 from cliptail_jax import frozen_text, runs
+from cliptail_jax.configuration import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.frozen_text import FrozenText
-from cliptail_jax.initialization import FILE
+from cliptail_jax.initialization import FILE, TOWERS
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.optimizer import make_optimizer
@@ -166,7 +168,10 @@ def test_a_run_with_a_published_tower_is_evaluated_and_embeds_texts(frozen_run, 
 
 def test_a_parameter_that_does_not_fit_is_an_error_with_both_shapes_unless_allowed(config, tmp_path):
     config.model.image.output_dim = 24
-    with pytest.raises(UserError, match=r"text_projection has shape \[16, 16\], .* \[16, 24\].*text.partial=True"):
+    complaint = (
+        r"text_projection has shape \[16, 16\], .* \[16, 24\]; set model.image.output_dim=16, or text.partial=True"
+    )
+    with pytest.raises(UserError, match=complaint):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     config.text.partial, config.text.freeze = True, True
@@ -181,7 +186,7 @@ def test_the_states_of_a_frozen_tower_are_computed_once_and_give_the_same_number
     bert_config, tmp_path, monkeypatch, cache
 ):
     train(bert_config, tmp_path / "kept")
-    assert len(list(cache.iterdir())) == 1  # captions and prompts are the same texts here
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1  # captions and prompts are the same texts here
     monkeypatch.setattr(frozen_text, "compute", None)  # not called again
     train(bert_config, tmp_path / "again")
     assert losses(tmp_path / "again") == losses(tmp_path / "kept")
@@ -197,8 +202,8 @@ def test_an_interrupted_computation_of_states_goes_on(bert_config, monkeypatch, 
     tower = open_towers(bert_config).text
     monkeypatch.setattr(frozen_text, "CHUNK", 8)
     whole = np.array(frozen_text.frozen_text(tower, bert_config, texts)(texts))
-    (folder,) = cache.iterdir()
-    partial = folder.rename(cache / f"{folder.name}.partial-0")
+    (folder,) = (path for path in cache.iterdir() if path.is_dir())
+    partial = folder.rename(folder.with_suffix(".partial"))
     (partial / frozen_text.DONE).write_text("16")
     states = np.lib.format.open_memmap(partial / frozen_text.STATES, "r+")
     states[16:] = 0  # what was not done
@@ -284,7 +289,7 @@ def test_an_encoder_with_its_mlp_is_exported(bert_config, published, tmp_path):
         ({"text.init": "nowhere"}, "no model 'nowhere'"),
         ({"text.init": "random", "text.dropout": 0.1}, "only BERT and RoBERTa towers"),
         ({"text.dropout": 0.1}, "only BERT and RoBERTa towers"),
-        ({"text.dropout": 1.0}, "text.dropout"),
+        ({"text.dropout": 1.0}, "text.dropout=1.0 leaves nothing"),
         ({"image.init": "nowhere"}, "no model 'nowhere'"),
     ],
 )
@@ -327,6 +332,55 @@ def test_roberta_base_gets_the_studys_mlp():
         ("0", "kernel"): (768, 896),
         ("2", "kernel"): (896, 1024),
     }
+
+
+def test_weights_that_changed_since_the_run_began_are_noticed(frozen_run, published, tmp_path):
+    config, workdir = frozen_run
+    shutil.copytree(workdir, tmp_path / "run")
+    noted = json.loads((tmp_path / "run" / TOWERS).read_text())
+    assert noted["text"]["digest"] == load(published).digest
+    noted["text"]["digest"] = "0" * 64
+    (tmp_path / "run" / TOWERS).write_text(json.dumps(noted))
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    del settings["finished"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match="began with other weights"):
+        train(config, tmp_path / "run")
+
+
+def test_a_run_from_before_a_field_was_there_goes_on(frozen_run, tmp_path):
+    config, workdir = frozen_run
+    noted = json.loads((workdir / "config.json").read_text())
+    del noted["config"]["image.freeze"], noted["config"]["text.dropout"]
+    (tmp_path / "config.json").write_text(json.dumps(noted))
+    assert runs.difference_to(tmp_path, config) == ""
+
+
+def test_image_towers_are_held_to_the_rules_of_their_kind(config, published):
+    config.image.init, config.text.init = str(published), "random"
+    config.model.image.name, config.accumulate_steps = "basic_resnet", 2  # a ViT has no batch norm
+    validate(config)
+    open_towers(config)
+    config.data.image_size = 36
+    with pytest.raises(UserError, match="data.image_size: 36 is not divisible by 8"):
+        open_towers(config)
+
+
+def test_texts_that_are_not_kept_and_folders_that_cannot_be_written_are_named(bert_config, tmp_path, monkeypatch):
+    tower = open_towers(bert_config).text
+    kept = frozen_text.frozen_text(tower, bert_config, ["a cat"])
+    with pytest.raises(KeyError, match="zzz"):
+        kept(["a cat", "zzz"])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be kept in .*text.cache=False"):
+        frozen_text.frozen_text(tower, bert_config, ["a cat"])
+
+
+def test_a_hub_name_may_pin_a_revision():
+    assert towers.hub.split("hf-hub:a/b@main") == ("a/b", "main")
+    assert towers.hub.split("hf-hub:a/b") == ("a/b", None)
+    assert towers.hub.split("/tmp/a@b") == ("/tmp/a@b", None)
 
 
 def test_frozen_text_travels_to_workers(bert_config):
