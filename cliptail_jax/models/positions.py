@@ -1,0 +1,47 @@
+"""Positional embeddings for inputs of another size than they were made for: bicubic, as PyTorch interpolates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Float64
+
+CUBIC = -0.75  # the slope a of PyTorch's cubic kernel; that of jax.image.resize is -0.5
+
+
+def resize_positions(
+    grid: Float[Array, "height width dim"], height: int, width: int
+) -> Float[Array, "new_height new_width dim"]:
+    """The grid at `height` × `width`, computed in float32; at its own size it is returned as it is.
+
+    Equals torch.nn.functional.interpolate with mode="bicubic", size=(height, width), align_corners=False and no
+    antialiasing: the kernel has the width of four inputs also where the grid shrinks.
+    """
+    if grid.shape[:2] == (height, width):
+        return grid
+    rows, columns = cubic_matrix(grid.shape[0], height), cubic_matrix(grid.shape[1], width)
+    resized = jnp.einsum(
+        "hy,wx,yxd->hwd",
+        jnp.asarray(rows, jnp.float32),
+        jnp.asarray(columns, jnp.float32),
+        grid.astype(jnp.float32),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    return resized.astype(grid.dtype)
+
+
+def cubic_matrix(inputs: int, outputs: int) -> Float64[np.ndarray, "outputs inputs"]:
+    """What each input contributes to each output along one axis; beyond the borders the outermost input is repeated."""
+    centres = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
+    neighbours = np.floor(centres)[:, None].astype(int) + np.arange(-1, 3)
+    weights = cubic_kernel(np.abs(centres[:, None] - neighbours))
+    matrix = np.zeros((outputs, inputs))
+    np.add.at(matrix, (np.arange(outputs)[:, None], np.clip(neighbours, 0, inputs - 1)), weights)
+    return matrix
+
+
+def cubic_kernel(distance: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """The cubic convolution kernel (Keys 1981, equation 4, there with a = -1/2), for distances of 0 to 2 inputs."""
+    near = (CUBIC + 2) * distance**3 - (CUBIC + 3) * distance**2 + 1
+    far = CUBIC * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return np.where(distance <= 1, near, far)
