@@ -33,7 +33,7 @@ def base_config() -> ConfigDict:
                 waffle_seed=0,
                 neural_collapse=False,
                 similarity=False,  # of a class's images with each other and with the class's embedding
-                save_features=False,  # image features, labels and class embeddings, as .npy
+                save_features=False,  # image features with their labels and records, and class embeddings, as .npy
                 models=(),  # zero-shot: names of zero_shot.models, or what pretrained.load takes
                 class_frequency="",  # zero-shot: a table, a corpus, or 'published', each model's; '' = no correlations
                 frequency_dir="",  # the folder with the published tables of the corpora

@@ -3,9 +3,10 @@
     python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
-Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does. Only the
-`eval` fields, where the data are and the mesh may differ from the run's own, and `head.init` of a supervised run: the
-head of another is then evaluated in place of the one it was trained with.
+`eval.sets` are short names of `cliptail_jax.zero_shot.sets`, with all of the set's classes, or NAME:SPLIT, with those of
+the run. Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does.
+Only the `eval` fields, where the data are and the mesh may differ from the run's own, and `head.init` of a supervised
+run: the head of another is then evaluated in place of the one it was trained with.
 
 Or published CLIPs, zero-shot (see `cliptail_jax.zero_shot.evaluate`):
 
@@ -56,7 +57,9 @@ def check_run(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, str]:
     Raises UserError unless `workdir` holds a run that `config` describes and there is a set to evaluate it on.
     """
     if not config.eval.sets:
-        raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('cifar100:test',)\"")
+        raise UserError(
+            "eval.sets is empty: name the sets to evaluate on, such as \"('cifar100',)\" or \"('cifar100:test',)\""
+        )
     held = runs.read_config(workdir)
     if held is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -25,7 +26,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.input.images import MEAN, STD, normalize
-from cliptail_jax.input.pipeline import Batch, ReadText, UnreadableImages, evaluation_batches
+from cliptail_jax.input.pipeline import Batch, ReadText, UnreadableImages, evaluation_batches, spread
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
@@ -34,6 +35,7 @@ from cliptail_jax.models.cosine import normalize as unit
 from cliptail_jax.runs import append_line, evaluation_directory, last_evaluation
 from cliptail_jax.sharding import batch_sharding, local_rows, replicated, to_devices
 from cliptail_jax.state import TrainState
+from cliptail_jax.text_embedder import cut_lengths
 from cliptail_jax.zero_shot.prompts import (
     Prompts,
     descriptor_prompts,
@@ -43,8 +45,9 @@ from cliptail_jax.zero_shot.prompts import (
 )
 from cliptail_jax.zero_shot.sets import OpenedSet, open_set, prompt_names
 
-PARTS = ("head", "mid", "tail")
-Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
+GROUPS = ("head", "mid", "tail")
+ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
+KEPT = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 Evaluate = Callable[..., dict[str, dict[str, Any]]]  # of a state, its epoch, and when to give up
 ClassHeads = Callable[[TrainState], dict[str, Float[Array, "class dim"]]]  # class embeddings by set
 
@@ -67,7 +70,9 @@ def make_evaluate(
     sets = {name: open_run_set(name, config, class_names) for name in config.eval.sets}
     columns = {name: columns_of(opened.variant.class_names, class_names) for name, opened in sets.items()}
     known = {name: None if rows is None else frequency[rows] for name, rows in columns.items()}
-    parts = {name: head_mid_tail(config, opened.variant.class_names, known[name]) for name, opened in sets.items()}
+    class_groups = {
+        name: head_mid_tail(config, opened.variant.class_names, known[name]) for name, opened in sets.items()
+    }
     encode_text, evaluate_batch = make_steps(graphdef, mesh)
     if config.objective == "contrastive":
         class_heads = zero_shot_heads(config, sets, graphdef, mesh, encode_text, read)
@@ -88,12 +93,17 @@ def make_evaluate(
             variant = sets[name].variant
             batches = with_progress(evaluation_input[name](), variant, config)
             batches = itertools.takewhile(lambda _: not give_up(), batches)
-            measured = predict(evaluate_batch, state.parts(), head, batches, unreadable[name], config.eval, mesh)
+            measured = predict(
+                evaluate_batch, state.parts(), head, batches, variant, unreadable[name], config.eval, mesh
+            )
             if give_up():
                 return {}
+            check_any_read(measured.counts, name)
             settings = evaluation_settings(config) | ({"head": other_head} if other_head else {})
             summary = {"step": int(state.step), "epoch": epoch, "settings": settings}
-            summary |= summarize(measured.counts, known[name], parts[name], measured.collapse, measured.similarities)
+            summary |= summarize(
+                measured.counts, known[name], class_groups[name], measured.collapse, measured.similarities
+            )
             results[name] = summary, measured
         for name, (summary, measured) in results.items():
             if jax.process_index() == 0:
@@ -102,18 +112,28 @@ def make_evaluate(
                 if names != class_names and known[name] is not None:
                     directory.mkdir(parents=True, exist_ok=True)
                     write_frequency(directory / "class_frequency.tsv", names, known[name])
-                write_measured(directory, summary, measured, parts[name])
+                write_measured(directory, summary, measured, class_groups[name])
         return {name: summary for name, (summary, _) in results.items()}
 
     return evaluate
 
 
 def evaluation_settings(config: ConfigDict) -> dict[str, Any]:
-    """What an evaluation's numbers and files depend on besides the weights."""
-    keys = ("rank_by", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
+    """What an evaluation's numbers and files depend on besides the weights; of files it names, by their content."""
+    keys = ("head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
+    files = ("rank_by",)
     if config.objective != "supervised":
-        keys += ("templates", "descriptors", "waffle", "waffle_kind", "waffle_seed")
-    return {key: config.eval[key] for key in keys}
+        keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
+        files += ("descriptors",)
+    return {key: config.eval[key] for key in keys} | {key: file_digest(config.eval[key]) for key in files}
+
+
+def file_digest(path: str) -> str:
+    """What changes with the content of a file: 16 digits of its sha256; '' for the path ''. UserError for no file."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 
 def is_evaluated(workdir: Path, config: ConfigDict, step: int | None = None) -> bool:
@@ -138,12 +158,14 @@ def zero_shot_heads(
     prompts = {name: set_prompts(opened, config.eval) for name, opened in sets.items()}
     texts = {of_set: read([prompt for of_class in of_set for prompt in of_class]) for of_set in set(prompts.values())}
     for name, opened in sets.items():
-        check_told_apart(texts[prompts[name]], sizes(prompts[name]), opened.prompt_names, config)
+        check_told_apart(texts[prompts[name]], sizes(prompts[name]), opened.prompt_names, config.eval)
 
     def class_heads(state: TrainState) -> dict[str, Float[Array, "class dim"]]:
         head_of = {}
+        tower = nnx.merge(graphdef, *state.parts(), copy=True).text
         for of_set, text in texts.items():
-            embeddings = embed(encode_text, state.parts(), text, config.eval.batch_size, mesh)
+            lengths = cut_lengths(tower, text)
+            embeddings = embed(encode_text, state.parts(), text, lengths, config.eval.batch_size, mesh)
             head_of[of_set] = zero_shot_head(embeddings, sizes(of_set))
         return {name: head_of[of_set] for name, of_set in prompts.items()}
 
@@ -174,7 +196,7 @@ def supervised_heads(
                 )
 
     def class_heads(state: TrainState) -> dict[str, Float[Array, "class dim"]]:
-        own = _gather(nnx.merge(graphdef, *state.parts(), copy=True).head[...])
+        own = gather(nnx.merge(graphdef, *state.parts(), copy=True).head[...])
         if not other_head:
             return {name: own[rows] for name, rows in columns.items()}
         for head in heads.values():
@@ -203,20 +225,29 @@ def sizes(prompts: Prompts) -> list[int]:
 
 
 def check_told_apart(
-    text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], config: ConfigDict
+    text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], chosen: ConfigDict
 ) -> None:
     """Raise a UserError where the context is so short that the prompts of different classes are the same.
 
-    `sizes` are the numbers of prompts of each class, and `names` what they call it.
+    `sizes` are the numbers of prompts of each class, `names` what they call it, and `chosen` is `config.eval`.
     """
     of_classes = np.split(text, np.cumsum(sizes)[:-1])
     distinct, wanted = len({of_class.tobytes() for of_class in of_classes}), len(set(names))
     if distinct < wanted:
+        context = f"the {text.shape[1]} tokens" if np.issubdtype(text.dtype, np.integer) else "the context"
         raise UserError(
-            f"eval.templates='{config.eval.templates}': cut to model.text.context_length={config.model.text.context_length} "
-            f"tokens, the prompts of {wanted} classes are only {distinct} different ones; use a set of "
-            "shorter templates, or train with a longer context"
+            f"{told_prompts(chosen)}: cut to {context} that the text tower reads, the prompts of {wanted} classes are only "
+            f"{distinct} different ones; use shorter prompts, or a tower with a longer context"
         )
+
+
+def told_prompts(chosen: ConfigDict) -> str:
+    """Which prompts `config.eval` chooses."""
+    if chosen.descriptors:
+        return f"eval.descriptors='{chosen.descriptors}'"
+    if chosen.waffle:
+        return f"eval.waffle={chosen.waffle}"
+    return f"eval.templates='{chosen.templates}'" if chosen.templates else "the set's own templates"
 
 
 def open_run_set(name: str, config: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:
@@ -251,19 +282,16 @@ def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.n
 
 def head_mid_tail(
     config: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
-) -> Parts | None:
-    """The classes that are head, mid and tail by `eval.rank_by` or else their frequency; None without either."""
-    ranking = ranking_frequency(config.eval.rank_by, class_names, frequency)
+) -> ClassGroups | None:
+    """The classes that are head, mid and tail by `eval.rank_by` or else their frequency; None without either.
+
+    `eval.rank_by` is a table, joined by name. Raises UserError where it does not fit the classes.
+    """
+    table = config.eval.rank_by
+    ranking = frequency_of(class_names, Path(table)) if table else frequency
     if ranking is None:
         return None
     return groups.head_mid_tail(ranking, config.eval.head_classes or None, config.eval.tail_classes or None)
-
-
-def ranking_frequency(
-    table: str, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
-) -> Int[np.ndarray, "class"] | None:
-    """The counts by which classes are head, mid or tail: the table's, joined by name, or else `frequency`."""
-    return frequency_of(class_names, Path(table)) if table else frequency
 
 
 def make_steps(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> tuple[Callable, Callable]:
@@ -297,18 +325,22 @@ def embed(
     encode_text: Callable,
     parts: tuple[nnx.State, ...],
     text: Shaped[np.ndarray, "text width"],
+    lengths: Int[np.ndarray, "text"],
     batch_size: int,
     mesh: Mesh,
 ) -> Float[np.ndarray, "text dim"]:
-    """Unit-length text features, in batches of one shape."""
-    features = []
+    """Unit-length text features, in batches of texts that are cut to the same length: one shape for each."""
     rows = local_rows(batch_size)
-    for start in range(0, len(text), batch_size):
-        batch = text[start : start + batch_size]
-        padded = np.pad(batch, ((0, batch_size - len(batch)), (0, 0)))
-        on_devices = to_devices(mesh, {"text": padded[rows]})["text"]
-        features.append(np.asarray(encode_text(parts, on_devices))[: len(batch)])
-    return np.concatenate(features)
+    order, features = [], []
+    for length in np.unique(lengths):
+        of_length = np.flatnonzero(lengths == length)
+        for start in range(0, len(of_length), batch_size):
+            batch = of_length[start : start + batch_size]
+            padded = np.resize(batch, batch_size)[rows]
+            on_devices = to_devices(mesh, {"text": text[padded, :length]})["text"]
+            order.append(batch)
+            features.append(np.asarray(encode_text(parts, on_devices))[: len(batch)])
+    return np.concatenate(features)[np.argsort(np.concatenate(order))]
 
 
 def zero_shot_head(embeddings: Float[np.ndarray, "prompt dim"], sizes: Sequence[int]) -> Float[np.ndarray, "class dim"]:
@@ -335,60 +367,75 @@ class Measured:
         asked: `config.eval`.
         counts: `confusion` [class, class] and `top5`.
         head: the class embeddings.
-        kept: raw features [sample, dim] and labels [sample]; None where nothing asked for them.
+        kept: as `Kept.result`; None where nothing asked for it, or no image was read.
         similarities: None where they were not asked for.
     """
 
     asked: ConfigDict
     counts: Mapping[str, np.ndarray]
     head: Float[np.ndarray, "class dim"]
-    kept: tuple[np.ndarray, np.ndarray] | None
+    kept: Mapping[str, np.ndarray] | None
     similarities: Similarities | None
 
     @functools.cached_property
     def collapse(self) -> NeuralCollapse | None:
         """Computed when it is first used: of an interrupted pass it is not."""
-        return neural_collapse(*self.kept, len(self.head), self.head) if self.asked.neural_collapse else None
+        if not self.asked.neural_collapse:
+            return None
+        return neural_collapse(self.kept["features"], self.kept["labels"], len(self.head), self.head)
 
     def saved(self) -> dict[str, np.ndarray]:
         """The arrays that are written as .npy."""
-        return {**dict(zip(("features", "labels"), self.kept)), "head": self.head} if self.asked.save_features else {}
+        return {**self.kept, "head": self.head} if self.asked.save_features else {}
 
 
 class Kept:
-    """The features and labels of all batches so far."""
+    """The features, labels and records of all images so far, of batches that come in the order of `variant`."""
 
-    def __init__(self):
-        self._features, self._labels = [], []
+    def __init__(self, variant: Variant):
+        self._variant = variant
+        self._features, self._labels, self._records = [], [], []
+        self._start = 0
 
-    def add(self, features: Float[np.ndarray, "sample dim"], labels: Int[np.ndarray, "sample"]) -> None:
-        self._features.append(features)
-        self._labels.append(labels)
+    def add(
+        self, features: Float[np.ndarray, "slot dim"], labels: Int[np.ndarray, "slot"], mask: Bool[np.ndarray, "slot"]
+    ) -> None:
+        end = min(self._start + len(mask), len(self._variant))
+        rows = spread(np.arange(self._start, end), len(mask))[mask]
+        self._start = end
+        self._records.append(self._variant.records[rows])
+        self._features.append(features[mask])
+        self._labels.append(labels[mask])
 
-    def result(self) -> tuple[Float[np.ndarray, "sample dim"], Int[np.ndarray, "sample"]]:
-        """Of one batch or more."""
-        return np.concatenate(self._features), np.concatenate(self._labels)
+    def result(self) -> dict[str, np.ndarray]:
+        """Raw `features` [sample, dim], `labels` [sample] and `records` [sample], of one batch or more."""
+        lists = {"features": self._features, "labels": self._labels, "records": self._records}
+        return {name: np.concatenate(arrays) for name, arrays in lists.items()}
+
+
+# What takes in the raw features [slot, dim], labels [slot] and mask [slot] of a batch.
+Taker = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
 def predict(
     evaluate_batch: Callable,
     parts: tuple[nnx.State, ...],
-    head: Float[Array, "class dim"],
+    head: Float[np.ndarray, "class dim"],
     batches: Iterable[Batch],
+    variant: Variant,
     unreadable: UnreadableImages,
     asked: ConfigDict,
     mesh: Mesh,
 ) -> Measured:
     """A pass over a set's batches; `asked` is `config.eval`."""
-    whole_head = _gather(head)
-    kept = Kept() if asked.neural_collapse or asked.save_features else None
-    similarities = ClassSimilarities(whole_head) if asked.similarity else None
-    takers = [taker for taker in (kept, similarities) if taker]
+    kept = Kept(variant) if asked.neural_collapse or asked.save_features else None
+    similarities = ClassSimilarities(head) if asked.similarity else None
+    takers = [taker.add for taker in (kept, similarities) if taker]
     counts = count(evaluate_batch, parts, head, batches, unreadable, takers, mesh)
     return Measured(
         asked,
         counts,
-        whole_head,
+        head,
         kept.result() if kept and counts["confusion"].any() else None,
         similarities.result() if similarities else None,
     )
@@ -397,29 +444,42 @@ def predict(
 def count(
     evaluate_batch: Callable,
     parts: tuple[nnx.State, ...],
-    head: Float[Array, "class dim"],
+    head: Float[np.ndarray, "class dim"],
     batches: Iterable[Batch],
     unreadable: UnreadableImages,
-    takers: Sequence[Kept | ClassSimilarities],
+    takers: Sequence[Taker],
     mesh: Mesh,
 ) -> dict[str, np.ndarray]:
-    """Counts over a whole set; `takers` get the raw features and labels of each batch, in order, without padding."""
+    """Counts over a whole set; `takers` get what a batch has given, in order."""
     classes = len(head)
     counts = {"confusion": np.zeros((classes, classes), np.int32), "top5": np.zeros((), np.int32)}
-    counts = jax.device_put(counts, replicated(mesh))
+    counts, head = jax.device_put((counts, head), replicated(mesh))
+    given = []  # one batch late, for the devices to work on the next meanwhile
     for batch in batches:
         unreadable.take_from(batch)
         on_devices = to_devices(mesh, batch)
         counts, features = evaluate_batch(parts, head, counts, on_devices)
-        if takers:
-            features, labels, mask = (_gather(x) for x in (features, on_devices["labels"], on_devices["mask"]))
-            for taker in takers:
-                taker.add(features[mask], labels[mask])
+        hand(given, takers)
+        given = [features, on_devices["labels"], on_devices["mask"]] if takers else []
+    hand(given, takers)
     unreadable.check()
     return {name: np.asarray(value, np.int64) for name, value in counts.items()}
 
 
-def _gather(array: Array | np.ndarray) -> np.ndarray:
+def hand(given: Sequence[Array], takers: Sequence[Taker]) -> None:
+    """Gives takers the whole arrays of a batch; nothing where there is none."""
+    arrays = [gather(array) for array in given]
+    for taker in takers if arrays else ():
+        taker(*arrays)
+
+
+def check_any_read(counts: Mapping[str, np.ndarray], name: str) -> None:
+    """Raise UserError where a whole pass over the set `name` has counted no image: there is nothing to compute from."""
+    if not counts["confusion"].any():
+        raise UserError(f"no image of {name} could be read: prepare the set again")
+
+
+def gather(array: Array | np.ndarray) -> np.ndarray:
     """The whole of a global array, of which this process may hold a part."""
     if isinstance(array, np.ndarray) or array.is_fully_addressable:
         return np.asarray(array)
@@ -429,20 +489,20 @@ def _gather(array: Array | np.ndarray) -> np.ndarray:
 def summarize(
     counts: Mapping[str, np.ndarray],
     frequency: Int[np.ndarray, "class"] | None,
-    parts: Parts | None,
+    class_groups: ClassGroups | None,
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
 ) -> dict[str, Any]:
     """The numbers of one evaluation: accuracies in percent, correlations over classes with their 95 % intervals.
 
-    Without a class frequency there is no correlation with it, and without `parts` no accuracy of head, mid and tail.
+    Without a class frequency there is no correlation with it, and without `class_groups` no accuracy of head, mid and tail.
     """
     confusion = counts["confusion"]
     accuracy = per_class.per_class_accuracy(confusion)
     predictions = per_class.per_class_predictions(confusion).astype(float)
     examples = confusion.sum()
     summary = {"top1": 100 * per_class.accuracy(confusion), "top5": 100 * counts["top5"] / max(examples, 1)}
-    for name, ids in zip(PARTS, parts or ()):
+    for name, ids in zip(GROUPS, class_groups or ()):
         summary[name] = groups.group_accuracy(accuracy, ids)
     pairs = {
         "corr_acc": (frequency, accuracy),
@@ -464,21 +524,30 @@ def summarize(
     return summary
 
 
-def write_measured(directory: Path, summary: dict[str, Any], measured: Measured, parts: Parts | None) -> None:
-    """The files of an evaluation on a set: as `write`, and features.npy, labels.npy and head.npy where asked for."""
+def write_measured(
+    directory: Path, summary: dict[str, Any], measured: Measured, class_groups: ClassGroups | None
+) -> None:
+    """The files of an evaluation on a set: as `write`, and where asked for what `KEPT` names, a row an image read.
+
+    Where they are not asked for, those of an earlier evaluation go: they would not be of the other files' weights.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    for name, array in measured.saved().items():
-        partial = directory / f"{name}.partial.npy"
-        np.save(partial, array)
-        partial.rename(directory / f"{name}.npy")
-    write(directory, summary, measured.counts, parts, measured.collapse, measured.similarities)
+    saved = measured.saved()
+    for name in KEPT:
+        if name in saved:
+            partial = directory / f"{name}.partial.npy"
+            np.save(partial, saved[name])
+            partial.rename(directory / f"{name}.npy")
+        else:
+            (directory / f"{name}.npy").unlink(missing_ok=True)
+    write(directory, summary, measured.counts, class_groups, measured.collapse, measured.similarities)
 
 
 def write(
     directory: Path,
     summary: dict[str, Any],
     counts: Mapping[str, np.ndarray],
-    parts: Parts | None,
+    class_groups: ClassGroups | None,
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
 ) -> None:
@@ -488,7 +557,7 @@ def write(
         "confusion": counts["confusion"],
         "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
         "per_class_predictions": per_class.per_class_predictions(counts["confusion"]),
-        **dict(zip(PARTS, parts or ())),
+        **dict(zip(GROUPS, class_groups or ())),
     }
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}

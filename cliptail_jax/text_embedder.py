@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from cliptail_jax import runs
 from cliptail_jax.configuration import base_config
@@ -59,9 +59,12 @@ class TextEmbedder:
 
     def raw(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
         """Features as the text tower gives them."""
-        tokens = self._tokenizer([text or "" for text in texts])
-        lengths = self._lengths(tokens)
-        features = np.zeros((len(texts), self.dim), np.float32)
+        return self.of_tokens(self._tokenizer([text or "" for text in texts]))
+
+    def of_tokens(self, tokens: Int[np.ndarray, "text context"]) -> Float[np.ndarray, "text dim"]:
+        """The same of texts that are tokenised."""
+        lengths = cut_lengths(self._tower, tokens)
+        features = np.zeros((len(tokens), self.dim), np.float32)
         for length in np.unique(lengths):
             of_length = np.flatnonzero(lengths == length)
             for start in range(0, len(of_length), self._batch_size):
@@ -70,17 +73,23 @@ class TextEmbedder:
                 features[rows] = np.asarray(self._encode(tokens[padded, :length]))[: len(rows)]
         return features
 
-    def _lengths(self, tokens: Int[np.ndarray, "text context"]) -> Int[np.ndarray, "text"]:
-        """What each text is cut to: the power of two that holds it, or the whole context."""
-        context = tokens.shape[1]
-        if isinstance(self._tower, BertText):
-            used = (tokens != self._tower.pad_id).sum(-1)
-        elif self._tower.may_be_cut:
-            used = tokens.argmax(-1) + 1
-        else:
-            return np.full(len(tokens), context)
-        powers = 1 << np.ceil(np.log2(np.maximum(used, SHORTEST))).astype(np.int64)
-        return np.minimum(powers, context)
+
+def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "text width"]) -> Int[np.ndarray, "text"]:
+    """What each text may be cut to for a tower: the power of two that holds its tokens, or the whole width.
+
+    Nothing can be cut off a frozen tower's states, nor of texts to which a tower pays heed behind their end.
+    """
+    width = text.shape[1]
+    if not np.issubdtype(text.dtype, np.integer):
+        return np.full(len(text), width)
+    if isinstance(tower, BertText):
+        used = (text != tower.pad_id).sum(-1)
+    elif tower.may_be_cut:
+        used = text.argmax(-1) + 1
+    else:
+        return np.full(len(text), width)
+    powers = 1 << np.ceil(np.log2(np.maximum(used, SHORTEST))).astype(np.int64)
+    return np.minimum(powers, width)
 
 
 def unit(features: Float[np.ndarray, "text dim"]) -> Float[np.ndarray, "text dim"]:

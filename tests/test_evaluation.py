@@ -20,13 +20,17 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate, table
 from cliptail_jax.evaluation import (
-    PARTS,
+    GROUPS,
     check_told_apart,
     columns_of,
+    embed,
+    evaluation_settings,
     evaluation_variant,
+    file_digest,
+    head_mid_tail,
     is_evaluated,
+    make_steps,
     open_run_set,
-    ranking_frequency,
     summarize,
     zero_shot_head,
 )
@@ -201,7 +205,7 @@ def test_other_templates_and_another_ranking(clip_run, tmp_path):
     config.eval.update({"templates": "cname", "rank_by": str(rank_by), "head_classes": 2, "tail_classes": 5})
     evaluate(config, workdir)
     (_, line), arrays = evaluation_files(workdir)
-    assert line["settings"]["templates"] == "cname" and line["settings"]["rank_by"] == str(rank_by)
+    assert line["settings"]["templates"] == "cname" and line["settings"]["rank_by"] == file_digest(rank_by)
     assert arrays["head"].tolist() == [11, 10] and arrays["tail"].tolist() == [4, 3, 2, 1, 0]
     assert line["tail"] == pytest.approx(100 * arrays["per_class_accuracy"][:5].mean())
 
@@ -320,7 +324,7 @@ def test_classes_that_the_run_was_not_trained_on_have_prompts_but_no_frequency(s
     config, workdir = copied(clip_run, tmp_path / "clip")
     config.eval.update({"sets": ("part",), "templates": ""})
     summary = evaluate(config, workdir)["part"]
-    assert summary["examples"] == 6 and not {"corr_acc", "corr_pred", *PARTS} & summary.keys()
+    assert summary["examples"] == 6 and not {"corr_acc", "corr_pred", *GROUPS} & summary.keys()
     config, workdir = copied(sl_run, tmp_path / "sl")
     config.eval.sets = ("part",)
     with pytest.raises(UserError, match="'part' has classes that the run was not trained on"):
@@ -414,20 +418,38 @@ def test_a_set_that_cannot_be_evaluated_is_an_error(name, classes, message, sup_
         (None, "cannot read the frequency table"),
     ],
 )
-def test_a_ranking_table_that_does_not_fit_is_an_error(content, message, tmp_path):
+def test_a_ranking_table_that_does_not_fit_is_an_error(content, message, sup_config, tmp_path):
     path = tmp_path / "table.tsv"
     if content is not None:
         path.write_text(content)
+    sup_config.eval.rank_by = str(path)
     with pytest.raises(UserError, match=message):
-        ranking_frequency(str(path), ("a cat", "a dog"), np.array([1, 2]))
+        head_mid_tail(sup_config, ("a cat", "a dog"), np.array([1, 2]))
 
 
-def test_a_ranking_table_is_joined_by_name_and_none_means_the_training_frequency(tmp_path):
+def test_a_ranking_table_is_joined_by_name_and_none_means_the_training_frequency(sup_config, tmp_path):
     path = tmp_path / "table.tsv"
-    path.write_text("unused\t9\nA_Dog\t7\na cat\t3\n")
-    training = np.array([1, 2])
-    np.testing.assert_array_equal(ranking_frequency(str(path), ("a cat", "a dog"), training), [3, 7])
-    np.testing.assert_array_equal(ranking_frequency("", ("a cat", "a dog"), training), training)
+    path.write_text("unused\t9\nA_Dog\t7\na cat\t3\nan owl\t5\n")
+    names, training = ("a cat", "a dog", "an owl"), np.array([2, 1, 3])
+    assert np.concatenate(head_mid_tail(sup_config, names, training)).tolist() == [2, 0, 1]
+    assert head_mid_tail(sup_config, names, None) is None
+    sup_config.eval.rank_by = str(path)
+    assert np.concatenate(head_mid_tail(sup_config, names, training)).tolist() == [1, 2, 0]
+
+
+def test_settings_know_files_by_their_content(clip_config, tmp_path):
+    path, moved = tmp_path / "table.tsv", tmp_path / "moved.tsv"
+    path.write_text("a cat\t3\n")
+    clip_config.eval.rank_by = str(path)
+    before = evaluation_settings(clip_config)
+    moved.write_text("a cat\t3\n")
+    clip_config.eval.rank_by = str(moved)
+    assert evaluation_settings(clip_config) == before
+    moved.write_text("a cat\t4\n")
+    assert evaluation_settings(clip_config) != before
+    clip_config.eval.rank_by = "nowhere.tsv"
+    with pytest.raises(UserError, match="cannot read nowhere.tsv: No such file"):
+        evaluation_settings(clip_config)
 
 
 def test_zero_shot_head_is_the_unit_mean_of_unit_template_embeddings():
@@ -471,8 +493,77 @@ def test_printed_table_has_a_column_a_set_and_the_intervals():
     ]
 
 
-def test_prompts_that_the_context_cuts_to_the_same_tokens_are_refused(clip_config):
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"templates": "simple"}, "eval.templates='simple'"),
+        ({"templates": ""}, "the set's own templates"),
+        ({"templates": "simple", "descriptors": "cats.json"}, "eval.descriptors='cats.json'"),
+        ({"templates": "simple", "waffle": 3}, "eval.waffle=3"),
+    ],
+)
+def test_prompts_that_the_context_cuts_to_the_same_tokens_are_refused(chosen, told, clip_config):
     tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
-    with pytest.raises(UserError, match="cut to model.text.context_length=8 tokens.* 3 classes are only 2 different"):
-        check_told_apart(tokens, [1, 1, 1], ("a", "b", "c"), clip_config)
-    check_told_apart(tokens, [1, 1, 1], ("a", "a", "c"), clip_config)  # one name twice is no fault of the context
+    clip_config.eval.update(chosen)
+    with pytest.raises(UserError, match=f"^{told}: cut to the 3 tokens .* 3 classes are only 2 different"):
+        check_told_apart(tokens, [1, 1, 1], ("a", "b", "c"), clip_config.eval)
+    check_told_apart(tokens, [1, 1, 1], ("a", "a", "c"), clip_config.eval)  # one name twice is no fault of the context
+
+
+def test_prompts_cut_to_their_length_are_embedded_as_in_the_whole_context(clip_run):
+    """Of each length more texts than a batch takes."""
+    config, workdir = clip_run
+    graphdef, state = nnx.split(trained_model(config, workdir))
+    tokens = np.zeros((60, 8), np.int32)
+    ends = np.random.default_rng(0).integers(1, 8, len(tokens))
+    for row, end in enumerate(ends):
+        tokens[row, :end], tokens[row, end] = row + 1, 700
+    mesh = make_mesh(config.mesh)
+    encode_text, _ = make_steps(graphdef, mesh)
+    whole, cut = (
+        embed(encode_text, (state,), tokens, lengths, 8, mesh)
+        for lengths in (np.full(len(tokens), 8), np.where(ends < 4, 4, 8))
+    )
+    np.testing.assert_allclose(cut, whole, atol=1e-5)
+    assert len(np.unique(whole.round(4), axis=0)) == len(tokens)
+
+
+def test_a_pass_that_reads_no_image_is_an_error(sl_run, tmp_path, monkeypatch):
+    config, workdir = copied(sl_run, tmp_path)
+
+    def broken(encoded):
+        raise UnreadableImageError("broken")
+
+    monkeypatch.setattr(pipeline, "decode_image", broken)
+    config.data.max_unreadable = 1.0
+    config.eval.update({"save_features": True, "similarity": True})
+    with pytest.raises(UserError, match="no image of glyphs:test could be read"):
+        evaluate(config, workdir)
+
+
+def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_run, tmp_path, monkeypatch):
+    config, workdir = copied(sl_run, tmp_path)
+    features, labels, _ = plain_features(config, workdir)
+    decode, calls = pipeline.decode_image, []
+
+    def two_are_broken(encoded):
+        calls.append(encoded)
+        if len(calls) in (4, 19):
+            raise UnreadableImageError("broken")
+        return decode(encoded)
+
+    config.eval.update({"save_features": True, "neural_collapse": False})
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "decode_image", two_are_broken)
+        evaluate(config, workdir)
+    directory = workdir / "eval" / "glyphs_test"
+    saved = {path.stem: np.load(path) for path in directory.glob("*.npy")}
+    assert set(saved) == {"features", "labels", "records", "head"} and len(saved["records"]) == EXAMPLES - 2
+    of_source = open_source("glyphs", config.data.data_dir, "test").metadata["label"].to_numpy()
+    np.testing.assert_array_equal(of_source[saved["records"]], saved["labels"])
+    places = np.searchsorted(np.flatnonzero(of_source < CLASSES), saved["records"])
+    np.testing.assert_allclose(saved["features"], features[places], atol=1e-5)
+
+    config.eval.save_features = False
+    evaluate(config, workdir)
+    assert not list(directory.glob("*.npy"))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 
 class Similarities(NamedTuple):
@@ -35,9 +35,11 @@ class ClassSimilarities:
         self._own = np.zeros(classes)  # each image's cosine with itself, which is no pair
         self._mean, self._squares = np.zeros(classes), np.zeros(classes)
 
-    def add(self, features: Float[np.ndarray, "sample dim"], labels: Int[np.ndarray, "sample"]) -> None:
-        """Takes in a batch of image features, of whatever length."""
-        features = unit(features)
+    def add(
+        self, features: Float[np.ndarray, "slot dim"], labels: Int[np.ndarray, "slot"], mask: Bool[np.ndarray, "slot"]
+    ) -> None:
+        """Takes in a batch of image features, of whatever length; slots that `mask` has as False are left out."""
+        features, labels = unit(features[mask]), labels[mask]
         cosines = np.sum(features * self._head[labels], axis=1)
         for label in np.unique(labels):
             of_class = labels == label

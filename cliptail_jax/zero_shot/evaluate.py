@@ -1,22 +1,25 @@
 """Published CLIPs as zero-shot classifiers of labelled sets, and how their accuracies go with class frequency.
 
 One model's `--workdir` is laid out as a run's; of several, each has a directory there, beside table.md and table.tsv. A
-model that cannot be loaded is reported and left out, and what is finished is not repeated: the same command goes on.
+model that cannot be loaded, or embed the prompts, is reported and left out; a set that cannot be read stops the command.
+What is finished is not repeated: the same command goes on.
 """
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
@@ -27,8 +30,12 @@ from cliptail_jax.configuration import validate
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import (
-    Parts,
+    GROUPS,
+    ClassGroups,
+    check_any_read,
+    check_told_apart,
     evaluation_settings,
+    gather,
     head_mid_tail,
     make_steps,
     predict,
@@ -47,18 +54,20 @@ from cliptail_jax.log import say
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.pretrained.hub import PREFIX
-from cliptail_jax.pretrained.load import Pretrained, load
+from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, Pretrained, load
+from cliptail_jax.pretrained.source import checked_digest, find
 from cliptail_jax.runs import evaluation_directory, last_evaluation
-from cliptail_jax.sharding import check_batch, local_rows, make_mesh, state_shardings
-from cliptail_jax.text_embedder import TextEmbedder
+from cliptail_jax.sharding import check_batch, local_rows, make_mesh
+from cliptail_jax.text_embedder import TextEmbedder, unit
 from cliptail_jax.zero_shot.frequencies import CORPORA, class_frequency
 from cliptail_jax.zero_shot.models import published_models
 from cliptail_jax.zero_shot.prompts import Prompts
 from cliptail_jax.zero_shot.sets import OpenedSet, open_set
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
+REASON = 512  # bytes of why a model is left out that processes tell each other
 CHUNK = 64  # batches of prompts between two moments of the progress bar
-COLUMNS = ("top1", "top5", "head", "mid", "tail")
+COLUMNS = ("top1", "top5", *GROUPS)
 CORRELATIONS = ("corr_acc", "corr_pred")
 Summaries = dict[tuple[str, str], dict[str, Any]]  # by model and set
 
@@ -73,6 +82,20 @@ class Model:
     corpus: str | None = None
     is_supported: bool = True
 
+    @functools.cached_property
+    def digest(self) -> str | None:
+        """sha256 of the weights that the name now stands for; None for the Hub's, which a name stands for for good.
+
+        Raises UserError where there are none.
+        """
+        if self.source.startswith(PREFIX):
+            return None
+        return checked_digest(find(self.source, CONFIG, WEIGHTS, None))
+
+
+class Skipped(Exception):
+    """Why a model is left out, in a line."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -82,15 +105,15 @@ class Task:
     prompts: Prompts
     frequency_name: str  # '' for none
     frequency: Int[np.ndarray, "class"] | None
-    parts: Parts | None
+    class_groups: ClassGroups | None
     settings: Mapping[str, Any]
 
 
 def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     """Evaluates each of `config.eval.models` on each of `config.eval.sets`, and writes and prints the table.
 
-    Raises UserError, before any model is loaded, where sets, prompts or frequencies are not there or do not fit, and at
-    the end where models were skipped.
+    Raises UserError, before any model is loaded, where sets, prompts or frequencies are not there or do not fit; where a
+    set's images cannot be read; and at the end where models were skipped.
     """
     validate(config)
     mesh = make_mesh(config.mesh)
@@ -107,21 +130,21 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
 
     for number, model in enumerate(models, 1):
         directory = directories[model.name]
-        waiting = {name: t for name, t in tasks[model.name].items() if not agreed(is_done(directory, name, t))}
+        waiting = {name: t for name, t in tasks[model.name].items() if not agreed(is_done(directory, name, t, model))}
         if not waiting:
             say(f"{model.name} is already evaluated")
             continue
         say(f"{model.name} ({number} of {len(models)})")
         try:
             evaluate_model(model, waiting, directory, mesh, config)
-        except UserError as error:
+        except Skipped as error:
             skipped[model.name] = str(error).removeprefix(f"{model.source}: ")
             say(f"skipped {model.name}: {skipped[model.name]}")
     summaries = {
-        (model, name): last_evaluation(directories[model], name)
-        for model, of_model in tasks.items()
-        for name, task in of_model.items()
-        if is_done(directories[model], name, task)
+        (model.name, name): last_evaluation(directories[model.name], name)
+        for model in models
+        for name, task in tasks[model.name].items()
+        if is_done(directories[model.name], name, task, model)
     }
     report(summaries, tasks, workdir, len(names) > 1)
     if skipped:
@@ -150,10 +173,10 @@ def find_model(name: str) -> Model:
     published = published_models()
     for model in published:
         if name == model.name:
-            return Model(name, model.repository, model.architecture, model.corpus, model.in_figures)
+            return Model(name, model.repository, model.architecture, model.corpus, model.is_supported)
     for model in published:  # of a repository, with its own architecture
         if name == model.repository:
-            return Model(name, name, None, model.corpus, model.in_figures)
+            return Model(name, name, None, model.corpus, model.is_supported)
     if name.startswith(PREFIX) or Path(name).exists():
         return Model(name, name)
     close = difflib.get_close_matches(name, [model.name for model in published], cutoff=0.7)
@@ -184,6 +207,7 @@ def make_task(model: Model, opened: OpenedSet, prompts: Prompts, config: ConfigD
     if frequency_name:
         frequency = class_frequency(frequency_name, config.eval.frequency_dir, opened.name, names)
     settings = evaluation_settings(config) | {
+        "data": opened.variant.fingerprint(),
         "prompts": digest(prompts),
         "class_frequency": frequency_name,
         "frequency": digest(frequency.tolist()) if frequency_name else "",
@@ -202,9 +226,15 @@ def slug(name: str) -> str:
 
 
 def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
-    """Raises UserError where the directory of a model, or that of all, holds something else."""
-    owner = {workdir: None} | {directory: name for name, directory in directories.items()}
-    for directory, name in owner.items():
+    """Raises UserError where two models have one directory, or that of a model, or of all, holds something else."""
+    name_of = {}
+    for name, directory in directories.items():
+        if directory in name_of:
+            raise UserError(
+                f"{name_of[directory]} and {name} would both be written to {directory}: give each a --workdir of its own"
+            )
+        name_of[directory] = name
+    for directory, name in ({workdir: None} | name_of).items():
         held = runs.read_config(directory)
         if held is None:
             continue
@@ -216,64 +246,125 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
             )
 
 
-def is_done(directory: Path, set_name: str, task: Task) -> bool:
-    """Whether the model in `directory` was last evaluated on the set as the task wants it."""
+def is_done(directory: Path, set_name: str, task: Task, model: Model) -> bool:
+    """Whether the model in `directory` was last evaluated on the set as the task wants it, with the weights it now has."""
     last = last_evaluation(directory, set_name)
-    return last is not None and last["settings"] == task.settings
+    if last is None or last["settings"] != task.settings:
+        return False
+    try:
+        return model.digest in (None, last["weights"])
+    except UserError:  # loading will tell
+        return False
 
 
 def evaluate_model(model: Model, tasks: Mapping[str, Task], directory: Path, mesh: Mesh, config: ConfigDict) -> None:
-    """Loads a model, and evaluates it on each set and writes that before the next."""
-    if not model.is_supported:
-        raise UserError(f"{model.source} is an EVA-CLIP, whose architecture is not supported")
-    pretrained = load(model.source, architecture=model.architecture, dtype=DTYPES[config.model.dtype])
-    if not isinstance(pretrained.model, CLIP):
-        raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
+    """Loads a model, and evaluates it on each set and writes that before the next.
+
+    Raises Skipped where that model cannot be loaded or embed the prompts, and UserError where a set's images cannot be
+    read.
+    """
+    pretrained = together(lambda: load_clip(model, mesh, config))
+    frame, weights = pretrained.preprocess, pretrained.digest
+    text_tower = on_this_process(pretrained.model.text)
+    heads = together(lambda: class_heads(pretrained, text_tower, tasks, config))
+    # Images need no text tower: its memory is given back.
+    del text_tower, pretrained.model.text
+    graphdef, state = nnx.split(pretrained.model)
     if jax.process_index() == 0:
         own = config.copy_and_resolve_references()
         own.eval.models = (model.name,)
         runs.make_room(directory, own, replace=False)
-    heads = class_heads(pretrained, {task.prompts for task in tasks.values()}, config)
-    frame = pretrained.preprocess
-    graphdef, state = nnx.split(pretrained.model)
-    parts = (place(state, mesh),)
     _, evaluate_batch = make_steps(graphdef, mesh, np.float32(frame.mean), np.float32(frame.std))
     for name, task in tasks.items():
         variant = task.opened.variant
         unreadable = UnreadableImages(variant, config.data.max_unreadable)
         batches = evaluation_batches(variant, config, local_rows(config.eval.batch_size), frame)()
         batches = with_progress(batches, variant, config)
-        measured = predict(evaluate_batch, parts, heads[task.prompts], batches, unreadable, config.eval, mesh)
-        told = {"step": 0, "epoch": 0.0, "model": model.name, "weights": pretrained.digest}
+        measured = predict(
+            evaluate_batch, (state,), heads[task.prompts], batches, variant, unreadable, config.eval, mesh
+        )
+        check_any_read(measured.counts, name)
+        told = {"step": 0, "epoch": 0.0, "model": model.name, "weights": weights}
         told |= {"settings": dict(task.settings)}
-        numbers = summarize(measured.counts, task.frequency, task.parts, measured.collapse, measured.similarities)
+        numbers = summarize(
+            measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities
+        )
         if jax.process_index() == 0:
             of_set = evaluation_directory(directory, name)
             of_set.mkdir(parents=True, exist_ok=True)
             if task.frequency is not None:
                 write_frequency(of_set / "class_frequency.tsv", variant.class_names, task.frequency)
-            write_measured(of_set, told | numbers, measured, task.parts)
+            write_measured(of_set, told | numbers, measured, task.class_groups)
+
+
+def together(action: Callable[[], Any]) -> Any:
+    """What `action` gives. Raises Skipped in every process where it fails in any: none is left waiting for another.
+
+    All exceptions count: files of others may be wrong in any way, and the next model's are not these.
+    """
+    given, reason = None, ""
+    try:
+        given = action()
+    except UserError as error:
+        reason = str(error)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    if reason := first_reason(reason):
+        raise Skipped(reason)
+    return given
+
+
+def first_reason(reason: str) -> str:
+    """The first process's that has one, in every process; '' where none has."""
+    if jax.process_count() == 1:
+        return reason
+    told = np.frombuffer(reason.encode()[:REASON].ljust(REASON), np.uint8)
+    of_all = multihost_utils.process_allgather(told)
+    return next((text for row in of_all if (text := row.tobytes().decode(errors="ignore").strip())), "")
+
+
+def load_clip(model: Model, mesh: Mesh, config: ConfigDict) -> Pretrained:
+    """The model, laid out on the mesh. Raises UserError for one that is not supported or has no text tower."""
+    if not model.is_supported:
+        raise UserError(f"{model.source} is an EVA-CLIP, whose architecture is not supported")
+    dtype = DTYPES[config.model.dtype]
+    pretrained = load(model.source, architecture=model.architecture, dtype=dtype, mesh=mesh)
+    if not isinstance(pretrained.model, CLIP):
+        raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
+    return pretrained
+
+
+def on_this_process(tower: nnx.Module) -> nnx.Module:
+    """The tower with all of its weights in this process, of which the mesh may give it a part."""
+    if jax.process_count() == 1:
+        return tower
+    graphdef, state = nnx.split(tower)
+    return nnx.merge(graphdef, jax.tree.map(gather, state))
 
 
 def class_heads(
-    pretrained: Pretrained, prompts: set[Prompts], config: ConfigDict
+    pretrained: Pretrained, text_tower: nnx.Module, tasks: Mapping[str, Task], config: ConfigDict
 ) -> dict[Prompts, Float[np.ndarray, "class dim"]]:
-    """The class embeddings by each of some prompts. Of all of them, no text is embedded twice."""
-    texts = list(dict.fromkeys(text for of_set in prompts for of_class in of_set for text in of_class))
+    """The class embeddings by the prompts of each task. Of all of them, no text is embedded twice.
+
+    Raises UserError where the tower's context cuts the prompts of different classes to the same.
+    """
+    texts = list(dict.fromkeys(text for task in tasks.values() for of_class in task.prompts for text in of_class))
+    row_of = {text: row for row, text in enumerate(texts)}
+    rows = {task.prompts: [row_of[text] for of_class in task.prompts for text in of_class] for task in tasks.values()}
     tokenizer = tokenizer_of(pretrained, config)
+    tokens = tokenizer(texts)
+    for task in tasks.values():
+        check_told_apart(tokens[rows[task.prompts]], sizes(task.prompts), task.opened.prompt_names, config.eval)
     size = config.eval.batch_size
-    embed = TextEmbedder(pretrained.model.text, tokenizer, pretrained.config["embed_dim"], size)
+    embed = TextEmbedder(text_tower, tokenizer, pretrained.config["embed_dim"], size)
     embeddings = np.zeros((len(texts), embed.dim), np.float32)
     with tqdm(total=len(texts), desc="embedding prompts", unit=" texts", disable=None, leave=False) as progress:
         for start in range(0, len(texts), CHUNK * size):
-            chunk = texts[start : start + CHUNK * size]
-            embeddings[start : start + len(chunk)] = embed(chunk)
+            chunk = tokens[start : start + CHUNK * size]
+            embeddings[start : start + len(chunk)] = unit(embed.of_tokens(chunk))
             progress.update(len(chunk))
-    row_of = {text: row for row, text in enumerate(texts)}
-    return {
-        of_set: zero_shot_head(embeddings[[row_of[text] for of_class in of_set for text in of_class]], sizes(of_set))
-        for of_set in prompts
-    }
+    return {prompts: zero_shot_head(embeddings[of_set], sizes(prompts)) for prompts, of_set in rows.items()}
 
 
 def tokenizer_of(pretrained: Pretrained, config: ConfigDict):
@@ -290,13 +381,6 @@ def tokenizer_of(pretrained: Pretrained, config: ConfigDict):
             f"{pretrained.name} comes without a tokenizer.json: put it beside the weights, or set text.tokenizer to CLIP's "
             "bpe_simple_vocab_16e6.txt.gz"
         ) from None
-
-
-def place(state: nnx.State, mesh: Mesh) -> nnx.State:
-    """The parameters on the mesh, as a training state's are."""
-    return jax.tree.map(
-        lambda leaf, where: jax.device_put(np.asarray(leaf), where), state, state_shardings(mesh, state)
-    )
 
 
 def report(summaries: Summaries, tasks: Mapping[str, Mapping[str, Task]], workdir: Path, several: bool) -> None:

@@ -22,7 +22,7 @@ class PublishedModel:
         name: open_clip's names of the architecture and the weights, 'ARCHITECTURE/WEIGHTS'.
         repository: 'hf-hub:OWNER/NAME', as `cliptail_jax.pretrained.load` takes it.
         corpus: what they were trained on, one of `cliptail_jax.zero_shot.frequencies.CORPORA`.
-        in_figures: whether the study's figures show them; those of the others have architectures that `load` refuses.
+        in_figures: whether the study's figures show them.
         architecture: the `architecture` to give to `load`, for the five pairs with another activation than the weights
             were trained with; None for the one in the repository.
     """
@@ -32,6 +32,11 @@ class PublishedModel:
     corpus: str
     in_figures: bool
     architecture: str | None
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether `load` has the architecture: it has no EVA-CLIP's."""
+        return not self.name.startswith("EVA")
 
 
 def published_models() -> tuple[PublishedModel, ...]:

@@ -13,7 +13,8 @@ def cosine(a, b):
 def similarities(features, labels, head, batch):
     streamed = ClassSimilarities(head)
     for start in range(0, len(features), batch):
-        streamed.add(features[start : start + batch], labels[start : start + batch])
+        part = slice(start, start + batch)
+        streamed.add(features[part], labels[part], np.ones(len(labels[part]), bool))
     return streamed.result()
 
 
@@ -46,3 +47,9 @@ def test_equal_images_are_at_one_and_a_zero_vector_at_zero():
     result = similarities(features, np.array([0, 0, 1, 1]), np.eye(2), 3)
     np.testing.assert_allclose(result.image_image_similarity, [1, 0], atol=1e-12)
     np.testing.assert_allclose(result.image_text_similarity, [1, 0.5])
+
+
+def test_slots_without_an_image_do_not_count():
+    streamed = ClassSimilarities(np.eye(2))
+    streamed.add(np.array([[1.0, 0], [0, 1.0], [1.0, 0]]), np.array([0, 0, 0]), np.array([True, False, True]))
+    np.testing.assert_allclose(streamed.result().image_image_similarity, [1, np.nan])

@@ -8,7 +8,7 @@ from cliptail_jax.pretrained.architecture import build
 from cliptail_jax.pretrained.preprocess import Preprocess
 from cliptail_jax.pretrained.save import save
 
-CONTEXT = 16
+CONTEXT = 48
 PREPROCESS = Preprocess(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bilinear")  # unlike what training does
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,12 +10,17 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.input import pipeline
+from cliptail_jax.input.images import UnreadableImageError
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.zero_shot import evaluate as program
+from cliptail_jax.zero_shot import sets
+from cliptail_jax.zero_shot import templates as set_templates
 from cliptail_jax.zero_shot.evaluate import evaluate_published, find_model, slug
 from configs import zero_shot, zero_shot_all
 
@@ -100,6 +106,14 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["eval.models"] == [str(make_model(1))]
 
 
+def test_weights_that_are_split_over_devices_give_the_same_numbers(config, tmp_path):
+    for fsdp in (1, 4):
+        config.mesh.fsdp = fsdp
+        evaluate_published(config, tmp_path / str(fsdp))
+    (_, whole), (_, split) = (files(tmp_path / str(fsdp)) for fsdp in (1, 4))
+    np.testing.assert_array_equal(split["confusion"], whole["confusion"])
+
+
 def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
     evaluate_published(config, tmp_path)
     (line,), arrays = files(tmp_path)
@@ -121,6 +135,89 @@ def test_what_is_finished_is_not_repeated_until_settings_change(config, tmp_path
     evaluate_published(config, tmp_path)
     lines, _ = files(tmp_path)
     assert [line["settings"]["templates"] for line in lines] == ["simple", "cname", ""]
+
+
+def test_other_weights_data_or_ranking_of_the_same_name_are_evaluated_anew(
+    config, frequency_table, tmp_path, monkeypatch, make_model
+):
+    model, table = tmp_path / "model", frequency_table[0]
+    shutil.copytree(make_model(1), model)
+    config.eval.update({"models": (str(model),), "rank_by": str(table)})
+
+    def lines_after():
+        evaluate_published(config, tmp_path / "run")
+        return len(files(tmp_path / "run")[0])
+
+    assert (lines_after(), lines_after()) == (1, 1)
+    shutil.copytree(make_model(2), model, dirs_exist_ok=True)
+    assert (lines_after(), lines_after()) == (2, 2)
+    table.write_text(table.read_text().replace("\t", "\t1"))
+    assert (lines_after(), lines_after()) == (3, 3)
+    monkeypatch.setattr(Variant, "fingerprint", lambda _: "of other data")
+    assert (lines_after(), lines_after()) == (4, 4)
+
+
+def test_a_finished_model_of_the_hub_is_not_fetched_to_be_compared(config, tmp_path, monkeypatch, make_model):
+    config.eval.models = ("hf-hub:someone/clip",)
+    original = load
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "load", lambda _, **options: original(make_model(1), mesh=options["mesh"]))
+        evaluate_published(config, tmp_path)
+    for name in ("load", "find"):
+        monkeypatch.setattr(program, name, lambda *_, **__: pytest.fail("fetched"))
+    evaluate_published(config, tmp_path)
+
+
+def test_whatever_fails_in_one_model_the_next_is_evaluated(config, tmp_path, monkeypatch, capsys, make_model):
+    config.eval.models = (str(make_model(1)), str(make_model(2)))
+    original = load
+
+    def runs_out_of_memory(source, **options):
+        if source == config.eval.models[0]:
+            raise RuntimeError("out of memory\nwhile trying to allocate")
+        return original(source, **options)
+
+    monkeypatch.setattr(program, "load", runs_out_of_memory)
+    with pytest.raises(UserError, match="1 of 2 models skipped .*clip1"):
+        evaluate_published(config, tmp_path)
+    captured = capsys.readouterr()
+    assert f"skipped {config.eval.models[0]}: RuntimeError: out of memory\n" in captured.err
+    assert config.eval.models[1] in captured.out
+
+
+def test_images_that_cannot_be_read_stop_the_command_at_the_first_model(config, tmp_path, monkeypatch, make_model):
+    def broken(encoded):
+        raise UnreadableImageError("broken")
+
+    monkeypatch.setattr(pipeline, "decode_image", broken)
+    config.eval.models = (str(make_model(1)), str(make_model(2)))
+    with pytest.raises(UserError, match="200 of 200 images of glyphs .test. are unreadable"):
+        evaluate_published(config, tmp_path)
+    assert not (tmp_path / slug(config.eval.models[1])).exists()
+    config.data.max_unreadable = 1.0
+    config.eval.save_features = True
+    with pytest.raises(UserError, match="no image of glyphs:test could be read"):
+        evaluate_published(config, tmp_path)
+
+
+def test_a_model_whose_context_cuts_prompts_to_the_same_is_skipped(config, tmp_path):
+    beginning = "the same long beginning of every prompt, of which no context has room for more than a few words"
+    config.eval.templates = ""
+    config.eval.sets = ("mine",)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sets.SETS, "mine", ("glyphs", "test", "", ""))
+        patch.setitem(set_templates.PUBLISHED_TEMPLATES, "mine", (f"{beginning}: {beginning}: {{}}",))
+        with pytest.raises(UserError, match="skipped .*: the set's own templates: cut to the 48 tokens that the text"):
+            evaluate_published(config, tmp_path / "run")
+
+
+def test_models_that_would_share_a_directory_are_refused(config, tmp_path, make_model):
+    folders = [tmp_path / "a b", tmp_path / "a_b"]
+    for folder in folders:
+        shutil.copytree(make_model(1), folder)
+    config.eval.models = tuple(map(str, folders))
+    with pytest.raises(UserError, match="a b and .*a_b would both be written to"):
+        evaluate_published(config, tmp_path / "run")
 
 
 def test_descriptors_and_random_ones_take_the_templates_place(config, glyphs_dir, tmp_path, make_model):

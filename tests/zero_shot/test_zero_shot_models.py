@@ -35,9 +35,9 @@ def test_weights_are_listed_twice_only_with_the_two_activations():
 
 
 @pytest.mark.parametrize("model", published_models(), ids=lambda model: model.name)
-def test_exactly_the_models_in_figures_have_architectures_that_we_have(model):
+def test_models_are_supported_whose_architectures_we_have(model):
     architecture = model.name.split("/")[0]
-    if model.in_figures:
+    if model.is_supported:
         assert named_architecture(architecture)["embed_dim"]
     else:
         with pytest.raises(UserError, match="unknown architecture 'EVA"):
