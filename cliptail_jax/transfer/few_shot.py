@@ -1,0 +1,95 @@
+"""Few-shot classification by prototypes: each query takes the class whose mean of a few examples is nearest.
+
+Method: Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017 (arXiv 1703.05175).
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from cliptail_jax.errors import UserError
+
+_EPISODES_AT_ONCE = 25  # bounds the memory that the gathered features take
+
+
+class FewShot(NamedTuple):
+    """Mean accuracy over episodes and half its 95 % confidence interval, 1.96 σ/√n; both in 0..1."""
+
+    mean: float
+    margin: float
+
+
+def few_shot_accuracy(
+    features: Float[np.ndarray, "example dim"],
+    labels: Int[np.ndarray, "example"],
+    ways: int = 5,
+    shots: int = 5,
+    queries: int = 15,
+    episodes: int = 600,
+    seed: int = 0,
+) -> FewShot:
+    """Accuracy over seeded episodes of `ways` classes, with `shots` examples and `queries` queries of each.
+
+    σ is the standard deviation over the n episodes with n - 1 in its denominator (0 for one episode). UserError as in
+    `sample_episodes`, and for features that are not finite.
+    """
+    features = np.asarray(features, np.float32)
+    bad = np.flatnonzero(~np.isfinite(features).all(1))
+    if len(bad):
+        raise UserError(f"features: row {bad[0]} has NaN or infinite values: check the model's weights and that image")
+    examples = sample_episodes(labels, ways, shots + queries, episodes, seed)
+    accuracies = np.asarray(episode_accuracies(features, examples, shots), np.float64)
+    deviation = accuracies.std(ddof=1) if episodes > 1 else 0.0
+    return FewShot(float(accuracies.mean()), float(1.96 * deviation / np.sqrt(episodes)))
+
+
+def sample_episodes(
+    labels: Int[np.ndarray, "example"], ways: int, per_class: int, episodes: int, seed: int
+) -> Int[np.ndarray, "episode way per_class"]:
+    """Examples of each episode: `ways` different classes, `per_class` different examples of each, all uniform.
+
+    Classes are the labels that occur. UserError where there are fewer classes than `ways`, or where any class has
+    fewer examples than an episode takes of it.
+    """
+    classes, class_of = np.unique(np.asarray(labels), return_inverse=True)
+    sizes = np.bincount(class_of, minlength=len(classes))
+    if len(classes) < ways:
+        raise UserError(f"{ways}-way episodes need {ways} classes, but there are {len(classes)}: lower the ways")
+    if sizes.min() < per_class:
+        small = sizes.argmin()
+        raise UserError(
+            f"class {classes[small]} has {sizes[small]} examples, but an episode takes {per_class} of each class: "
+            "lower the shots or the queries"
+        )
+    rng = np.random.default_rng(seed)
+    chosen = rng.random((episodes, len(classes))).argpartition(ways - 1, axis=1)[:, :ways]
+    examples = np.empty((episodes, ways, per_class), np.int64)
+    for index in range(len(classes)):
+        members = np.flatnonzero(class_of == index)
+        places = chosen == index
+        order = rng.random((places.sum(), len(members))).argpartition(per_class - 1, axis=1)
+        examples[places] = members[order[:, :per_class]]
+    return rng.permuted(examples, axis=2)  # argpartition leaves the chosen ones in an order that is not uniform
+
+
+@partial(jax.jit, static_argnames="shots")
+def episode_accuracies(
+    features: Float[Array, "example dim"], examples: Int[Array, "episode way per_class"], shots: int
+) -> Float[Array, "episode"]:
+    """Share of each episode's queries nearest, by squared Euclidean distance, to the mean of their own class's shots.
+
+    The first `shots` examples of each class make its mean, the others are its queries.
+    """
+
+    def accuracy(episode: Int[Array, "way per_class"]) -> Float[Array, ""]:
+        of_episode = features[episode]
+        prototypes = of_episode[:, :shots].mean(1)
+        queries = of_episode[:, shots:]
+        distances = ((queries[:, :, None] - prototypes) ** 2).sum(-1)
+        return (distances.argmin(-1) == jnp.arange(len(episode))[:, None]).mean()
+
+    return jax.lax.map(accuracy, examples, batch_size=_EPISODES_AT_ONCE)

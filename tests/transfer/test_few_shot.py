@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.transfer.few_shot import episode_accuracies, few_shot_accuracy, sample_episodes
+
+
+def images(classes=6, per_class=12, dim=8):
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(classes * per_class) % classes)
+    return (rng.normal(size=(len(labels), dim)) + rng.normal(size=(classes, dim))[labels]).astype(np.float32), labels
+
+
+def loop(features, episodes, shots):
+    accuracies = []
+    for episode in episodes:
+        means = [features[way[:shots]].mean(0) for way in episode]
+        right = []
+        for own, way in enumerate(episode):
+            for query in way[shots:]:
+                right.append(np.argmin([((features[query] - mean) ** 2).sum() for mean in means]) == own)
+        accuracies.append(np.mean(right))
+    return np.array(accuracies)
+
+
+@pytest.mark.parametrize("ways, shots, queries", [(5, 5, 7), (2, 1, 3)])
+def test_accuracies_equal_a_plain_loop(ways, shots, queries):
+    features, labels = images()
+    episodes = sample_episodes(labels, ways, shots + queries, 30, seed=1)
+    direct = loop(features, episodes, shots)
+    np.testing.assert_allclose(episode_accuracies(features, episodes, shots), direct, atol=1e-6)
+    result = few_shot_accuracy(features, labels, ways, shots, queries, 30, seed=1)
+    assert result.mean == pytest.approx(direct.mean(), abs=1e-6)
+    assert result.margin == pytest.approx(1.96 * direct.std(ddof=1) / np.sqrt(30), abs=1e-6)
+
+
+def test_an_episode_has_different_classes_and_different_examples_of_each():
+    labels = images()[1] * 10  # labels need not follow one another
+    episodes = sample_episodes(labels, 5, 10, 40, seed=0)
+    assert episodes.shape == (40, 5, 10)
+    for episode in episodes:
+        assert len(np.unique(episode)) == 50
+        assert (labels[episode] == labels[episode[:, :1]]).all() and len(set(labels[episode[:, 0]])) == 5
+
+
+def test_classes_and_shots_are_drawn_uniformly():
+    labels = np.arange(20) % 4
+    episodes = sample_episodes(labels, 2, 3, 4000, seed=0)
+    assert np.bincount(episodes[:, :, 0].ravel(), minlength=20) / 8000 == pytest.approx(np.full(20, 0.05), abs=0.01)
+
+
+def test_episodes_follow_the_seed():
+    labels = images()[1]
+    np.testing.assert_array_equal(sample_episodes(labels, 3, 4, 5, 0), sample_episodes(labels, 3, 4, 5, 0))
+    assert (sample_episodes(labels, 3, 4, 5, 0) != sample_episodes(labels, 3, 4, 5, 1)).any()
+
+
+def test_classes_far_apart_are_told_apart_without_doubt():
+    labels = np.arange(100) % 5
+    assert few_shot_accuracy(np.eye(5)[labels], labels, episodes=10) == (1.0, 0.0)
+
+
+def test_an_episode_larger_than_a_class_or_wider_than_the_set_is_named():
+    features, labels = images()
+    with pytest.raises(UserError, match="has 12 examples, but an episode takes 13"):
+        few_shot_accuracy(features, labels, 5, 5, 8)
+    with pytest.raises(UserError, match="7-way episodes need 7 classes, but there are 6"):
+        few_shot_accuracy(features, labels, 7, 1, 1)
+
+
+def test_features_with_nan_are_named():
+    features, labels = images()
+    features[4, 0] = np.nan
+    with pytest.raises(UserError, match="row 4 has NaN"):
+        few_shot_accuracy(features, labels, 5, 5, 5)

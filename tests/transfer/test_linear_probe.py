@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.transfer.linear_probe import (
+    Examples,
+    Linear,
+    choose_weight_decay,
+    fit,
+    fit_path,
+    predict,
+    seeded_split,
+)
+
+CLASSES = 4
+
+
+def examples(count=200, dim=6, separation=1.0, seed=0):
+    """Features of uneven scale, far from the origin, as a network's are."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    centres = separation * np.random.default_rng(9).normal(size=(CLASSES, dim))
+    features = (centres[labels] + rng.normal(size=(count, dim))) * np.logspace(0.5, -1, dim) + 2
+    return Examples(features.astype(np.float32), labels)
+
+
+def objective(parameters, features, labels, weight_decay):
+    """Mean loss + λ/(2N)|W|² and its gradient, in float64."""
+    features, one_hot = features.astype(np.float64), np.eye(CLASSES)[labels]
+    weights, bias = np.split(parameters, [features.shape[1] * CLASSES])
+    weights = weights.reshape(-1, CLASSES)
+    log_probabilities = scipy.special.log_softmax(features @ weights + bias, axis=1)
+    error = (np.exp(log_probabilities) - one_hot) / len(labels)
+    decay = weight_decay / len(labels)
+    value = -(one_hot * log_probabilities).sum(1).mean() + decay / 2 * (weights**2).sum()
+    return value, np.concatenate([(features.T @ error + decay * weights).ravel(), error.sum(0)])
+
+
+def flat(classifier):
+    return np.concatenate([np.ravel(classifier.weights), np.ravel(classifier.bias)]).astype(np.float64)
+
+
+def direct_optimum(data, weight_decay):
+    start = np.zeros(data.features.shape[1] * CLASSES + CLASSES)
+    options = {"maxiter": 20_000, "maxfun": 50_000, "gtol": 1e-9, "ftol": 1e-15}
+    arguments = (data.features, data.labels, weight_decay)
+    return scipy.optimize.minimize(objective, start, arguments, "L-BFGS-B", jac=True, options=options)
+
+
+@pytest.mark.parametrize("separation", [0.5, 3.0])
+def test_the_path_reaches_the_optimum_of_each_weight_decay(separation):
+    data = examples(separation=separation)
+    decays = np.logspace(4, -4, 5)
+    path = fit_path(*data, CLASSES, decays)
+    assert path.weights.shape == (5, 6, CLASSES) and path.bias.shape == (5, CLASSES)
+    for decay, *one in zip(decays, *path):
+        best = direct_optimum(data, decay)
+        ours = objective(flat(Linear(*one)), *data, decay)[0]
+        assert ours == pytest.approx(best.fun, rel=1e-4, abs=1e-7)
+        weights, bias = np.split(best.x, [24])
+        theirs = predict(Linear(weights.reshape(6, CLASSES).astype(np.float32), bias.astype(np.float32)), data.features)
+        accuracies = [np.mean(guess == data.labels) for guess in (predict(Linear(*one), data.features), theirs)]
+        assert accuracies[0] == pytest.approx(accuracies[1], abs=0.0051)  # one example
+
+
+def test_the_optimum_is_that_of_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    data = examples()
+    for decay in (1e2, 1.0, 1e-2):
+        theirs = linear_model.LogisticRegression(C=1 / decay, max_iter=10_000, tol=1e-8).fit(*data)
+        best = objective(flat(Linear(theirs.coef_.T, theirs.intercept_)), *data, decay)[0]
+        assert objective(flat(fit(*data, CLASSES, decay)), *data, decay)[0] == pytest.approx(best, abs=1e-4)
+
+
+def test_a_start_changes_nothing_but_the_way():
+    data = examples()
+    cold = fit(*data, CLASSES, 0.1)
+    warm = fit(*data, CLASSES, 0.1, start=fit(*data, CLASSES, 10.0))
+    np.testing.assert_allclose(warm.weights, cold.weights, atol=2e-2)
+    assert objective(flat(warm), *data, 0.1)[0] == pytest.approx(objective(flat(cold), *data, 0.1)[0], abs=1e-5)
+
+
+def test_more_dimensions_than_examples_and_a_constant_one_still_fit():
+    rng = np.random.default_rng(0)
+    features = np.c_[rng.normal(size=(20, 50)), np.ones(20)].astype(np.float32)
+    labels = np.arange(20) % CLASSES
+    assert (predict(fit(features, labels, CLASSES, 1e-3), features) == labels).all()
+
+
+def test_the_chosen_weight_decay_scores_best_on_validation_and_is_the_strongest_of_equals():
+    train, validation, decays = examples(60), examples(200, seed=1), np.logspace(5, -5, 6)
+    path = fit_path(*train, CLASSES, decays)
+    scores = [np.mean(predict(Linear(*one), validation.features) == validation.labels) for one in zip(*path)]
+    assert choose_weight_decay(train, validation, CLASSES, weight_decays=decays) == decays[np.argmax(scores)]
+    assert choose_weight_decay(train, validation, CLASSES, lambda *_: 1.0, decays) == decays[0]
+
+
+def test_the_split_is_seeded_and_takes_its_share_of_every_class():
+    labels = np.repeat([0, 1, 2], [50, 10, 1])
+    kept, held_out = seeded_split(labels, 0.2, seed=3)
+    assert sorted([*kept, *held_out]) == list(range(61))
+    assert np.bincount(labels[held_out], minlength=3).tolist() == [10, 2, 0]
+    np.testing.assert_array_equal(seeded_split(labels, 0.2, seed=3)[1], held_out)
+    assert seeded_split(labels, 0.2, seed=4)[1].tolist() != held_out.tolist()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_nothing_or_everything_is_refused(share):
+    with pytest.raises(UserError, match="share .* between 0 and 1"):
+        seeded_split(np.arange(4), share)
+
+
+def test_features_with_nan_are_named():
+    data = examples()
+    spoiled = data.features.copy()
+    spoiled[7, 2] = np.nan
+    with pytest.raises(UserError, match="row 7 has NaN"):
+        fit(spoiled, data.labels, CLASSES, 1.0)
+    with pytest.raises(UserError, match="validation features: row 7"):
+        choose_weight_decay(data, Examples(spoiled, data.labels), CLASSES)
+
+
+def test_a_class_missing_from_train_is_named():
+    data = examples()
+    with pytest.raises(UserError, match=r"class 4 has no training example \(1 of 5"):
+        fit(*data, 5, 1.0)
+
+
+@pytest.mark.parametrize(
+    "labels, classes, decay, message",
+    [
+        (np.arange(200) % 4, 3, 1.0, "labels from 0 to 3, but 3 classes"),
+        (np.arange(200) % 4, 4, 0.0, "weight decay 0 .* positive"),
+        (np.arange(100) % 4, 4, 1.0, "200 features but 100 labels"),
+    ],
+)
+def test_other_mistakes_are_named(labels, classes, decay, message):
+    with pytest.raises(UserError, match=message):
+        fit(examples().features, labels, classes, decay)
