@@ -8,14 +8,13 @@ are the lemmas of the synset, then the name in captions in lower case unless it 
 """
 
 import dataclasses
-import difflib
 import importlib.resources
 import itertools
 import json
 import pathlib
 import re
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 
 IMAGENET = ("imagenet1k", "imagenet1k_eval", "imagenet100")
 BUILT_IN = (
@@ -142,8 +141,7 @@ def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
 
 
 def not_found(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), BUILT_IN)
-    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+    hint = did_you_mean(name.lower(), BUILT_IN)
     return f"no vocabulary file {name}, and no built-in vocabulary of that name{hint}: there is {', '.join(BUILT_IN)}"
 
 

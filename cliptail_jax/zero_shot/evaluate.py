@@ -6,7 +6,6 @@ What is finished is not repeated: the same command goes on.
 """
 
 import dataclasses
-import difflib
 import functools
 import hashlib
 import json
@@ -28,7 +27,7 @@ from tqdm import tqdm
 from cliptail_jax import runs
 from cliptail_jax.configuration import validate
 from cliptail_jax.distributed import agreed
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.evaluation import (
     GROUPS,
     ClassGroups,
@@ -179,8 +178,7 @@ def find_model(name: str) -> Model:
             return Model(name, name, None, model.corpus, model.is_supported)
     if name.startswith(PREFIX) or Path(name).exists():
         return Model(name, name)
-    close = difflib.get_close_matches(name, [model.name for model in published], cutoff=0.7)
-    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+    hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
     raise UserError(
         f"unknown model '{name}'{hint}: give a name of cliptail_jax.zero_shot.models, hf-hub:OWNER/NAME, or a folder "
         "that exists"

@@ -5,13 +5,12 @@ ends in `_ori` says that the classes are in label order and not sorted by freque
 will do.
 """
 
-import difflib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.frequency_tables import frequency_of
 
 CORPORA = ("cc12m", "yfcc15m", "laion400m", "laion2b", "metaclip_400m", "metaclip_fullcc")
@@ -58,6 +57,4 @@ def corpus_frequency(
 
 def close_corpora(name: str) -> str:
     """What to choose instead of a name that is no corpus, to end an error with."""
-    close = difflib.get_close_matches(name.lower(), CORPORA)
-    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-    return f"{hint}: there are {', '.join(CORPORA)}"
+    return f"{did_you_mean(name.lower(), CORPORA)}: there are {', '.join(CORPORA)}"

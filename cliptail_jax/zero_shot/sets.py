@@ -4,7 +4,6 @@ A source's labels become class names one by one, by the builder's name of each l
 """
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, normalized_name
@@ -13,7 +12,7 @@ from cliptail_jax.curation.templates import templates
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.class_names import evaluation_names, vocabulary_names
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.zero_shot.templates import published_templates
 
 
@@ -103,8 +102,7 @@ def evaluation_set(name: str) -> EvaluationSet:
         return EvaluationSet(name, *SETS[name], published_templates(name))
     source, colon, split = name.rpartition(":")
     if not (colon and source and split):
-        close = difflib.get_close_matches(name.lower(), SETS)
-        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+        hint = did_you_mean(name.lower(), SETS)
         raise UserError(
             f"unknown evaluation set '{name}'{hint}: there are {', '.join(SETS)}, and any prepared set as 'name:split'"
         )
