@@ -16,8 +16,9 @@ def base_config() -> ConfigDict:
     return ConfigDict(
         dict(
             seed=0,  # initial weights, order of the data, augmentation, sampled vocabularies
-            objective="supervised",  # or 'contrastive'; or 'zero_shot', published models that are evaluated, not trained
+            objective="supervised",  # 'contrastive', 'dino'; or 'zero_shot', published models that are evaluated, not trained
             total_epochs=90,
+            total_steps=0,  # in place of total_epochs
             batch_size=256,  # over all devices and processes
             accumulate_steps=1,  # micro-batches a step; the loss still spans the whole batch
             log_every_steps=50,
@@ -66,9 +67,17 @@ def base_config() -> ConfigDict:
                     resample=False,  # draw template and lemma anew each epoch
                 ),
                 image_size=224,
-                crop_scale=(0.9, 1.0),  # share of the area that a random resized crop keeps
+                crop_scale=(0.9, 1.0),  # share of the area that a random resized crop keeps, with multi-crop a global one
                 flip=False,
                 shift=0,  # random shifts by up to so many pixels
+                multi_crop=dict(  # of DINO: two global crops of image_size, and local ones
+                    num_local=8,
+                    local_size=96,
+                    local_scale=(0.05, 0.14),
+                    max_blur=2.0,  # largest radius of the Gaussian blur, in pixels; 0 = none
+                    on_device=True,  # augment in the step, not in the input pipeline with Pillow
+                    canvas=256,  # side that on_device squashes whole images to before they are cropped
+                ),
                 eval_resize=256,  # short side before the centre crop of image_size
                 drop_last=False,  # drop an epoch's last partial batch
                 cache=False,  # keep decoded images in memory: for sources of small images
@@ -78,7 +87,13 @@ def base_config() -> ConfigDict:
             mesh=dict(data=-1, fsdp=1),  # devices along each axis; -1 = all that are left
             model=dict(
                 image=dict(
-                    name="modified_resnet", layers=(3, 4, 6, 3), width=64, heads=32, patch_size=32, output_dim=1024
+                    name="modified_resnet",
+                    layers=(3, 4, 6, 3),
+                    width=64,
+                    heads=32,
+                    patch_size=32,
+                    output_dim=1024,
+                    initialization="clip",  # of a modified_resnet; or 'pytorch', its layers' default
                 ),
                 text=dict(width=512, layers=12, heads=8, context_length=77, vocab_size=49408),
                 activation="gelu",
@@ -96,18 +111,30 @@ def base_config() -> ConfigDict:
             head=dict(init="", freeze=False),  # init: an .npy of [classes, dim]; '' = random
             freeze=(),  # further paths that are not trained, such as 'visual' or 'visual.attnpool'
             batch_norm=dict(group_size=0),  # examples that share batch statistics; 0 = the whole batch
-            vocabulary=dict(size=0, sampling="uniform", group_size=0),  # classes per softmax; 0 = all
+            vocabulary=dict(size=0, sampling="uniform", group_size=0),  # classes or prototypes per softmax; 0 = all
+            dino=dict(
+                prototypes=65536,
+                hidden=2048,  # width of the head's perceptron
+                bottleneck=256,  # width that it ends in
+                freeze_last_layer=0,  # epochs in which the prototypes stay as they are drawn
+                teacher_momentum=0.996,  # at the start; at the end 1, by a cosine
+            ),
             optimizer=dict(
-                name="sgd",  # or 'adamw'
+                name="sgd",  # or 'adamw', 'lars'
                 learning_rate=0.1,
+                final_learning_rate=0.0,  # of 'cosine_steps'
                 weight_decay=1e-4,
+                final_weight_decay=0.0,  # by a cosine; 0 = it stays as it is
+                decay_vectors=True,  # sgd decays biases and gains too; adamw and lars never do
                 momentum=0.9,
                 b1=0.9,
                 b2=0.999,
                 eps=1e-8,
                 schedule="cosine_epochs",  # or 'cosine_steps'
                 warmup_steps=0,
+                warmup_epochs=0,  # in place of warmup_steps
                 clip_norm=0.0,  # of the global gradient
+                clip_each_norm=0.0,  # of each parameter's gradient
                 ema_decay=0.0,  # of the weights that evaluation uses
             ),
         )
@@ -115,16 +142,17 @@ def base_config() -> ConfigDict:
 
 
 CHOICES = {
-    "objective": ("supervised", "contrastive", "zero_shot"),
+    "objective": ("supervised", "contrastive", "dino", "zero_shot"),
     "eval.templates": ("", *TEMPLATE_SETS),
     "eval.waffle_kind": ("words", "characters"),
     "data.profile.name": ("", "exponential", "zipf"),
     "data.captions.template": ("", *TEMPLATE_SETS),
     "model.image.name": ("modified_resnet", "basic_resnet", "vit"),
+    "model.image.initialization": ("clip", "pytorch"),
     "model.activation": ("gelu", "quick_gelu"),
     "model.dtype": ("float32", "bfloat16"),
     "vocabulary.sampling": ("uniform", "linear", "sqrt"),
-    "optimizer.name": ("sgd", "adamw"),
+    "optimizer.name": ("sgd", "adamw", "lars"),
     "optimizer.schedule": ("cosine_epochs", "cosine_steps"),
 }
 ELEMENTS = {
@@ -133,6 +161,7 @@ ELEMENTS = {
     "data.classes.names": (str, int),
     "data.captions.words": (str,),
     "data.crop_scale": (float, int),
+    "data.multi_crop.local_scale": (float, int),
     "model.image.layers": (int,),
     "freeze": (str,),
 }
@@ -146,6 +175,8 @@ POSITIVE = [
     "eval.batch_size",
     "data.image_size",
     "data.eval_resize",
+    "data.multi_crop.local_size",
+    "data.multi_crop.canvas",
     "data.profile.ratio",
     "mesh.fsdp",
     "model.image.width",
@@ -156,10 +187,14 @@ POSITIVE = [
     "model.text.layers",
     "model.text.heads",
     "model.text.context_length",
+    "dino.prototypes",
+    "dino.hidden",
+    "dino.bottleneck",
     "optimizer.learning_rate",
 ]
 NOT_NEGATIVE = [
     "seed",
+    "total_steps",
     "eval.head_classes",
     "eval.tail_classes",
     "eval.waffle",
@@ -172,19 +207,27 @@ NOT_NEGATIVE = [
     "data.tail.classes",
     "data.tail.shots",
     "data.shift",
+    "data.multi_crop.num_local",
+    "data.multi_crop.max_blur",
     "data.workers",
     "data.profile.exponent",
     "batch_norm.group_size",
     "vocabulary.size",
     "vocabulary.group_size",
+    "dino.freeze_last_layer",
+    "optimizer.final_learning_rate",
     "optimizer.weight_decay",
+    "optimizer.final_weight_decay",
     "optimizer.momentum",
     "optimizer.warmup_steps",
+    "optimizer.warmup_epochs",
     "optimizer.clip_norm",
+    "optimizer.clip_each_norm",
 ]
 SHARES = [
     "data.fraction",
     "data.max_unreadable",
+    "dino.teacher_momentum",
     "optimizer.momentum",
     "optimizer.b1",
     "optimizer.b2",
@@ -204,6 +247,11 @@ INCIDENTAL = (
     "mesh.",
     "text.cache",
 )
+
+
+def num_steps(config: ConfigDict, steps_per_epoch: int) -> int:
+    """How many steps a run of the config has."""
+    return config.total_steps or config.total_epochs * steps_per_epoch
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -275,8 +323,12 @@ def validate(config: ConfigDict) -> None:
     layers = config.model.image.layers
     if not layers or min(layers) < 1:
         raise UserError(f"config key 'model.image.layers' is {layers}; every stage has a block or more")
+    if config.optimizer.warmup_steps and config.optimizer.warmup_epochs:
+        raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
     check_evaluation(config)
     check_groups(config)
+    if config.objective == "dino":
+        check_dino(config)
     check_data(config.data)
 
 
@@ -295,6 +347,20 @@ def check_evaluation(config: ConfigDict) -> None:
                 f"eval.{key} is for objective='zero_shot', as in configs/zero_shot.py: a run has its own model and "
                 "class frequency"
             )
+
+
+def check_dino(config: ConfigDict) -> None:
+    size, prototypes = config.vocabulary.size, config.dino.prototypes
+    if size > prototypes:
+        raise UserError(f"vocabulary.size={size} is larger than dino.prototypes={prototypes}: lower it, or 0 for all")
+    if config.accumulate_steps > 1:
+        raise UserError("accumulate_steps is 1 with objective='dino': its targets are balanced over the whole batch")
+    if config.optimizer.ema_decay:
+        raise UserError("optimizer.ema_decay is 0 with objective='dino': the teacher is the moving average")
+    if config.eval.sets:
+        raise UserError(
+            "eval.sets is empty with objective='dino', which learns no classes: measure it with cliptail_jax.transfer"
+        )
 
 
 def check_groups(config: ConfigDict) -> None:
@@ -335,11 +401,10 @@ def check_data(data: ConfigDict) -> None:
         raise UserError("set data.n or data.fraction, not both")
     if not data.fraction > 0:
         raise UserError("data.fraction=0 leaves no record")
-    low, high = (*data.crop_scale, None, None)[:2]
-    if len(data.crop_scale) != 2 or not 0 < low <= high <= 1:
-        raise UserError(
-            f"data.crop_scale is {data.crop_scale}; it is a pair of shares, the smaller first, such as (0.9, 1.0)"
-        )
+    for key, scale in (("crop_scale", data.crop_scale), ("multi_crop.local_scale", data.multi_crop.local_scale)):
+        low, high = (*scale, None, None)[:2]
+        if len(scale) != 2 or not 0 < low <= high <= 1:
+            raise UserError(f"data.{key} is {scale}; it is a pair of shares, the smaller first, such as (0.9, 1.0)")
     if data.shift >= data.image_size:
         raise UserError(f"data.shift={data.shift} must be smaller than data.image_size={data.image_size}")
     if data.eval_resize < data.image_size:

@@ -67,6 +67,8 @@ def make_evaluate(
     `frequency` is the training variant's, in the order of `class_names`, with which everything is correlated; `read` is
     for the prompts of a contrastive run what the text tower takes; `other_head` an .npy in place of a supervised run's.
     """
+    if not config.eval.sets:
+        return lambda *_: {}
     sets = {name: open_run_set(name, config, class_names) for name in config.eval.sets}
     columns = {name: columns_of(opened.variant.class_names, class_names) for name, opened in sets.items()}
     known = {name: None if rows is None else frequency[rows] for name, rows in columns.items()}

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
@@ -64,7 +65,7 @@ def local_rows(batch_size: int) -> slice:
     return slice(jax.process_index() * each, (jax.process_index() + 1) * each)
 
 
-def to_devices(mesh: Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+def to_devices(mesh: Mesh, batch: PyTree[np.ndarray]) -> PyTree[jax.Array]:
     """The global batch, from the rows that each process has loaded."""
     sharding = batch_sharding(mesh)
-    return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()}
+    return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), batch)

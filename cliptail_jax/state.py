@@ -12,7 +12,7 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import build_classifier, build_clip
+from cliptail_jax.models.build import build_classifier, build_clip, build_dino
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.optimizer import frozen_paths, is_under
 from cliptail_jax.pretrained.towers import Towers
@@ -27,17 +27,21 @@ class TrainState:
     frozen: nnx.State
     batch_stats: nnx.State
     opt_state: optax.OptState
-    ema: nnx.State | None  # moving average of `trainable`
+    ema: nnx.State | None = None  # moving average of `trainable`: in DINO the teacher
+    ema_batch_stats: nnx.State | None = None  # the teacher's own; any other average goes with `batch_stats`
 
     def parts(self) -> tuple[nnx.State, nnx.State, nnx.State]:
         """What `nnx.merge` needs for the model that evaluation uses."""
-        return (self.trainable if self.ema is None else self.ema), self.frozen, self.batch_stats
+        params = self.trainable if self.ema is None else self.ema
+        return params, self.frozen, (self.batch_stats if self.ema_batch_stats is None else self.ema_batch_stats)
 
 
 def build_model(config: ConfigDict, num_classes: int, head, towers: Towers, rngs: nnx.Rngs) -> nnx.Module:
     """The model of a config, its frozen batch norms told so."""
     if config.objective == "supervised":
         model = build_classifier(config, num_classes, rngs, head, towers.image and towers.image.build)
+    elif config.objective == "dino":
+        model = build_dino(config, rngs, towers.image and towers.image.build)
     else:
         model = build_clip(config, rngs, towers.image and towers.image.build, towers.text and towers.text.build)
     for path, module in nnx.iter_modules(model):
@@ -61,9 +65,12 @@ def init_state(
         model = build_model(config, num_classes, head, towers, nnx.Rngs(jax.random.fold_in(key, 0)))
         trained = nnx.All(nnx.Param, lambda path, _: is_trained(path, prefixes, towers))
         graphdef, params, frozen, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
-        ema = jax.tree.map(jnp.copy, params) if config.optimizer.ema_decay else None
         rng = jax.random.fold_in(key, 1)
-        state = TrainState(jnp.zeros((), jnp.int32), rng, params, frozen, batch_stats, optimizer.init(params), ema)
+        state = TrainState(jnp.zeros((), jnp.int32), rng, params, frozen, batch_stats, optimizer.init(params))
+        if config.optimizer.ema_decay or config.objective == "dino":
+            state = state.replace(ema=jax.tree.map(jnp.copy, params))
+        if config.objective == "dino":
+            state = state.replace(ema_batch_stats=jax.tree.map(jnp.copy, batch_stats))
         definition.append(graphdef)
         return state
 
@@ -88,7 +95,10 @@ def load_towers(state: TrainState, towers: Towers, shardings: TrainState) -> Tra
             for part in ("trainable", "frozen", "batch_stats")
         }
         state = state.replace(**parts)
-    return state if state.ema is None else state.replace(ema=jax.tree.map(jnp.copy, state.trainable))
+    for average, of in (("ema", "trainable"), ("ema_batch_stats", "batch_stats")):
+        if getattr(state, average) is not None:
+            state = state.replace(**{average: jax.tree.map(jnp.copy, getattr(state, of))})
+    return state
 
 
 def check_frozen(prefixes: Sequence[str], state: TrainState) -> None:

@@ -18,10 +18,11 @@ from tqdm import tqdm
 from cliptail_jax import distributed, initialization, runs
 from cliptail_jax.checkpoints import Checkpoints
 from cliptail_jax.class_head import head_for
-from cliptail_jax.configuration import validate
+from cliptail_jax.configuration import num_steps, validate
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.datasets.source import open_source
+from cliptail_jax.dino_step import make_dino_step
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import is_evaluated, make_evaluate
@@ -70,7 +71,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     read, read_prompts = make_readers(variant, config, towers.text, tokenizer)
 
     steps_per_epoch = num_steps_per_epoch(len(variant), config)
-    total_steps = config.total_epochs * steps_per_epoch
+    total_steps = num_steps(config, steps_per_epoch)
     optimizer = make_optimizer(config, steps_per_epoch)
     schedule = learning_rate(config, steps_per_epoch)
     graphdef, state, shardings = init_state(config, optimizer, mesh, len(variant.class_names), head, towers)
@@ -89,9 +90,13 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     if jax.process_index() == 0:
         runs.forget_after(workdir, start)
 
-    weights = sampling_weights(variant.class_frequency, config.vocabulary.sampling)
+    if config.objective == "dino":
+        step_function = make_dino_step(graphdef, optimizer, config, steps_per_epoch)
+    else:
+        weights = sampling_weights(variant.class_frequency, config.vocabulary.sampling)
+        step_function = make_train_step(graphdef, optimizer, config, weights, mesh.size)
     train_step = jax.jit(
-        make_train_step(graphdef, optimizer, config, weights, mesh.size),
+        step_function,
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
@@ -114,7 +119,9 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 for name, summary in evaluate(state, step / steps_per_epoch, stop.at_once).items():
                     log.evaluated(step, name, summary)
 
-        if is_evaluation_due(start, steps_per_epoch, config) and not agreed(is_evaluated(workdir, config, start)):
+        if is_evaluation_due(start, total_steps, steps_per_epoch, config) and not agreed(
+            is_evaluated(workdir, config, start)
+        ):
             evaluate_at(start)  # a stop has left it out
             if stop.at_once():
                 leave(start)
@@ -136,7 +143,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 progress.set_postfix(loss=f"{metrics['train/loss']:.3f}", refresh=False)
                 unreadable.check()
             stopping = stop.after_step()
-            if is_evaluation_due(step, steps_per_epoch, config) and not stopping:
+            if is_evaluation_due(step, total_steps, steps_per_epoch, config) and not stopping:
                 evaluate_at(step)
                 stopping = stop.at_once()
             if step % config.checkpoint.every_steps == 0 or last or stopping:
@@ -155,20 +162,19 @@ def leave(step: int) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
-def is_evaluation_due(step: int, steps_per_epoch: int, config: ConfigDict) -> bool:
+def is_evaluation_due(step: int, total_steps: int, steps_per_epoch: int, config: ConfigDict) -> bool:
     """Every so many epochs, and at the end."""
-    epoch, rest = divmod(step, steps_per_epoch)
-    return epoch > 0 and rest == 0 and (epoch % config.eval.every_epochs == 0 or epoch == config.total_epochs)
+    return step == total_steps or (step > 0 and step % (steps_per_epoch * config.eval.every_epochs) == 0)
 
 
 def check_variant(variant: Variant, config: ConfigDict) -> None:
     """What can only be checked with the data at hand."""
     classes = len(variant.class_names)
-    if config.vocabulary.size > classes:
+    if config.objective == "supervised" and config.vocabulary.size > classes:
         raise UserError(f"vocabulary.size={config.vocabulary.size} is larger than the {classes} classes there are")
-    if config.vocabulary.size and config.objective != "supervised":
+    if config.vocabulary.size and config.objective == "contrastive":
         raise UserError(
-            "vocabulary.size samples the classes of a supervised run; with objective='contrastive' set it to 0"
+            "vocabulary.size samples the classes of a supervised run or DINO's prototypes; with objective='contrastive' set it to 0"
         )
     if config.objective == "zero_shot":
         raise UserError("objective='zero_shot' is for cliptail_jax.evaluate: it has nothing to train")

@@ -1,5 +1,7 @@
 """What the config files share: the data presets that `data=NAME` selects, and the recipe for small images."""
 
+from collections.abc import Mapping
+
 from ml_collections import ConfigDict
 
 from cliptail_jax.configuration import base_config
@@ -31,22 +33,25 @@ PRESETS = {
 SMALL = ("glyphs", "glyphs_lt", "cifar100", "cifar100_lt")
 
 
-def start(arg: str, batch_size: int) -> tuple[ConfigDict, str]:
+def start(arg: str, fields: Mapping[str, str] = {}, **defaults: int) -> tuple[ConfigDict, str]:
     """The base config with the data of `arg`, such as 'data=cifar100_lt', and the preset's name.
 
-    A batch size given there too, as in 'data=laionet,batch_size=512', is followed by what a recipe scales with it.
+    The other arguments are whole numbers with `defaults`; each is the config field of its name, or that in `fields`. What a
+    recipe scales with them follows them, as the learning rate does in 'data=laionet,batch_size=512'.
     """
     arguments = dict(item.partition("=")[::2] for item in arg.split(",") if item)
     preset = arguments.pop("data", "glyphs_lt")
-    given = arguments.pop("batch_size", str(batch_size))
-    if not given.isdigit():
-        raise UserError(f"the config argument batch_size is '{given}'; it is a whole number")
-    if arguments:
-        raise UserError(f"unknown config argument '{next(iter(arguments))}'; there are data=NAME and batch_size=NUMBER")
+    for name, given in arguments.items():
+        if name not in defaults:
+            known = ", ".join(f"{known}=NUMBER" for known in defaults)
+            raise UserError(f"unknown config argument '{name}'; there are data=NAME, {known}")
+        if not given.isdigit():
+            raise UserError(f"the config argument {name} is '{given}'; it is a whole number")
     if preset not in PRESETS:
         raise UserError(f"unknown data preset '{preset}'; choose one of {', '.join(PRESETS)}")
     config = base_config()
-    config.batch_size = int(given)
+    numbers = {name: int(arguments.get(name, default)) for name, default in defaults.items()}
+    config.update_from_flattened_dict({fields.get(name, name): number for name, number in numbers.items()})
     data, sets = PRESETS[preset]
     config.data.update(data)
     config.eval.sets = sets

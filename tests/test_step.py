@@ -198,3 +198,61 @@ def test_clipping_bounds_the_global_norm(sup_config):
     params = {"a": jnp.zeros(2), "b": jnp.zeros(1)}
     updates, _ = optimizer.update({"a": jnp.array([2.0, 1.0]), "b": jnp.array([2.0])}, optimizer.init(params), params)
     np.testing.assert_allclose(optax.global_norm(updates), 0.5, rtol=1e-6)
+
+
+def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_steps(sup_config):
+    o = sup_config.optimizer
+    o.update({"learning_rate": 0.4, "final_learning_rate": 0.1, "schedule": "cosine_steps", "warmup_epochs": 2})
+    sup_config.total_steps = 28
+    schedule = learning_rate(sup_config, steps_per_epoch=4)
+    expected = [0.05, 0.4, 0.4, 0.25, 0.1 + 0.3 * 0.5 * (1 + np.cos(np.pi * 19 / 20))]
+    np.testing.assert_allclose([schedule(step) for step in (0, 7, 8, 18, 27)], expected, rtol=1e-5)
+
+
+def updates_of(config, params, gradients, steps_per_epoch=10):
+    """The updates of the last of a few steps on parameters that stay where they are."""
+    optimizer = make_optimizer(config, steps_per_epoch)
+    state = optimizer.init(params)
+    for gradient in gradients:
+        updates, state = optimizer.update(gradient, state, params)
+    return updates
+
+
+def test_weight_decay_follows_a_cosine_and_spares_vectors_where_told(sup_config):
+    o = sup_config.optimizer
+    o.update(
+        {"learning_rate": 1.0, "weight_decay": 0.4, "final_weight_decay": 0.2, "momentum": 0.0, "decay_vectors": False}
+    )
+    sup_config.total_epochs = 1
+    o.schedule, sup_config.total_steps = "cosine_steps", 8
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    updates = updates_of(sup_config, params, [nothing] * 5)  # of step 4, halfway: both cosines are at their middle
+    np.testing.assert_allclose(updates["kernel"], -0.5 * 0.3, rtol=1e-5)
+    assert not updates["bias"].any()
+
+
+def test_clipping_each_parameter_leaves_the_small_ones_alone(sup_config):
+    sup_config.optimizer.update({"learning_rate": 1.0, "weight_decay": 0.0, "clip_each_norm": 3.0})
+    params = {"a": jnp.zeros((2, 1)), "b": jnp.zeros(2)}
+    updates = updates_of(sup_config, params, [{"a": jnp.array([[6.0], [8.0]]), "b": jnp.array([1.0, 2.0])}])
+    np.testing.assert_allclose(updates["a"], [[-1.8], [-2.4]], rtol=1e-5)
+    np.testing.assert_allclose(updates["b"], [-1.0, -2.0], rtol=1e-6)
+
+
+def test_lars_scales_a_matrix_by_its_trust_ratio_and_leaves_vectors_to_sgd(sup_config):
+    """d = g + wd p; d *= 0.001 |p| / |d|; v = m v + d; p = p - lr v (You et al., 2017)."""
+    sup_config.optimizer.update({"name": "lars", "learning_rate": 2.0, "weight_decay": 0.1, "momentum": 0.5})
+    sup_config.total_epochs = 10**6
+    params = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([1.0, 1.0])}
+    gradients = [
+        {"kernel": jnp.array([[1.0, 0.0]]), "bias": jnp.array([0.5, 0.0])},
+        {"kernel": jnp.array([[0.0, 2.0]]), "bias": jnp.array([0.0, 0.5])},
+    ]
+    updates = updates_of(sup_config, params, gradients)
+    p, v = np.array([[3.0, 4.0]]), 0
+    for gradient in ([[1.0, 0.0]], [[0.0, 2.0]]):
+        d = np.array(gradient) + 0.1 * p
+        v = 0.5 * v + d * 0.001 * 5 / np.linalg.norm(d)
+    np.testing.assert_allclose(updates["kernel"], -2 * v, rtol=1e-5)
+    np.testing.assert_allclose(updates["bias"], [-2 * 0.25, -2 * 0.5], rtol=1e-6)

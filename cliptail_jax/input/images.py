@@ -18,6 +18,9 @@ from cliptail_jax.errors import UserError
 # Mean and standard deviation of CLIP's training images by channel, values in 0..1 (github.com/openai/CLIP).
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+# The same of ImageNet's, as torchvision's models take them.
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 # torchvision's RandomResizedCrop: the range of width / height, and how often it tries for a box that fits.
 _ASPECTS = (3 / 4, 4 / 3)
@@ -39,6 +42,7 @@ class Purpose(IntEnum):
 
     CROP = 0
     SHIFT_AND_FLIP = 1
+    VIEWS = 2
 
 
 def decode_image(encoded: bytes) -> RgbImage:

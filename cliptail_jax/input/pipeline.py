@@ -13,10 +13,11 @@ import grain
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from cliptail_jax.configuration import num_steps
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import (
@@ -28,8 +29,11 @@ from cliptail_jax.input.images import (
     random_resized_crop,
     record_rng,
     record_uniforms,
+    resize,
     shift_and_flip,
 )
+from cliptail_jax.input.pillow_views import pillow_views
+from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, draw_views
 from cliptail_jax.pretrained.preprocess import Preprocess
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
@@ -50,8 +54,10 @@ def training_batches(
     """This process's `slots` of every global batch from step `start` on, to the end of training.
 
     Keys: images [slot, height, width, 3] uint8, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...]
-    where captions are read, and unreadable [any], the records that could not be decoded. Each epoch is shuffled anew; its
-    last partial batch is filled up with masked slots.
+    where captions are read, and unreadable [any], the records that could not be decoded. For DINO, images are whole, at
+    the size of `multi_crop.canvas`, and `views` says how the step augments them; without `on_device` there are
+    global_crops and local_crops [slot, view, height, width, 3] uint8 in their place. Each epoch is shuffled anew; its last
+    partial batch is filled up with masked slots.
     """
     # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
     seed = int(np.random.SeedSequence(config.seed).generate_state(1)[0])
@@ -59,8 +65,9 @@ def training_batches(
     rows = rows.batch(config.batch_size, drop_remainder=config.data.drop_last, batch_fn=np.asarray)
     steps_per_epoch = num_steps_per_epoch(len(variant), config)
     load = LoadBatch(variant, config, read, slots, config.batch_size, steps_per_epoch, train=True)
-    dataset = rows.repeat(config.total_epochs).map_with_index(load)
-    return iterate(dataset[start:], config.data.workers)
+    total_steps = num_steps(config, steps_per_epoch)
+    dataset = rows.repeat(-(-total_steps // steps_per_epoch)).map_with_index(load)
+    return iterate(dataset[start:total_steps], config.data.workers)
 
 
 def evaluation_batches(
@@ -104,9 +111,10 @@ class LoadBatch:
         rows = spread(rows, self.batch_size)[self.slots]
         filled = rows != EMPTY
         records = self.variant.records[rows]
-        images, readable = self.images(records, filled, epoch)
+        make_images = self.views if self.train and self.config.objective == "dino" else self.images
+        images, readable = make_images(records, filled, epoch)
         batch = {
-            "images": images,
+            **images,
             "labels": np.where(filled, self.variant.labels[rows], 0).astype(np.int32),
             "mask": filled & readable,
             "unreadable": records[filled & ~readable],
@@ -118,7 +126,7 @@ class LoadBatch:
 
     def images(
         self, records: Int[np.ndarray, "slot"], filled: np.ndarray, epoch: int
-    ) -> tuple[UInt8[np.ndarray, "slot size size 3"], np.ndarray]:
+    ) -> tuple[Batch, Bool[np.ndarray, "slot"]]:
         """The images of the filled slots as the model sees them, before normalisation, and which could be decoded."""
         data = self.config.data
         size = self.frame.size if self.frame else data.image_size
@@ -133,7 +141,36 @@ class LoadBatch:
         if self.train and (data.shift or data.flip):
             uniforms = record_uniforms(self.config.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
             images = shift_and_flip(images, uniforms, data.shift, data.flip)
-        return images, readable
+        return {"images": images}, readable
+
+    def views(
+        self, records: Int[np.ndarray, "slot"], filled: np.ndarray, epoch: int
+    ) -> tuple[Batch, Bool[np.ndarray, "slot"]]:
+        """The views of the filled slots, or what the step makes them from, and which images could be decoded."""
+        data, crops, seed = self.config.data, multi_crop(self.config.data), self.config.seed
+        slots, canvas = len(records), data.multi_crop.canvas
+        if data.multi_crop.on_device:
+            shapes = {"images": (canvas, canvas)}
+        else:
+            local = (crops.num_local, crops.local_size, crops.local_size)
+            shapes = {"global_crops": (NUM_GLOBAL, crops.global_size, crops.global_size), "local_crops": local}
+        arrays = {name: np.zeros((slots, *shape, 3), np.uint8) for name, shape in shapes.items()}
+        readable, sizes = np.ones(slots, bool), np.full((slots, 2), canvas)
+        used = np.flatnonzero(filled)
+        for slot, decoded in zip(used, self.decoded(records[used])):
+            if decoded is None:
+                readable[slot] = False
+                continue
+            sizes[slot] = decoded.shape[:2]
+            if data.multi_crop.on_device:
+                arrays["images"][slot] = resize(decoded, canvas, canvas)
+            else:
+                drawn = draw_views(seed, epoch, records[[slot]], sizes[[slot]], crops)
+                for array, made in zip(arrays.values(), pillow_views(decoded, drawn.record(0), crops)):
+                    array[slot] = made
+        if data.multi_crop.on_device:
+            arrays["views"] = draw_views(seed, epoch, records, sizes, crops)
+        return arrays, readable
 
     def framed(self, image: RgbImage, record: int, epoch: int) -> UInt8[np.ndarray, "size size 3"]:
         """The part of an image that the model sees, at the model's size: drawn in training, else its centre."""
@@ -154,6 +191,19 @@ class LoadBatch:
         new = [record for record in records.tolist() if record not in self.cache]
         self.cache.update(zip(new, decode(self.variant, new)))
         return [self.cache[record] for record in records.tolist()]
+
+
+def multi_crop(data: ConfigDict) -> MultiCrop:
+    """The crops that `config.data` asks for."""
+    chosen = data.multi_crop
+    return MultiCrop(
+        global_size=data.image_size,
+        global_scale=tuple(data.crop_scale),
+        num_local=chosen.num_local,
+        local_size=chosen.local_size,
+        local_scale=tuple(chosen.local_scale),
+        max_blur=chosen.max_blur,
+    )
 
 
 def decode(variant: Variant, records: Iterable[int]) -> Iterator[RgbImage | None]:

@@ -13,6 +13,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.dino import Dino
+from cliptail_jax.models.dino_head import DinoHead
 from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.modified_resnet import EXPANSION, SHRINKAGE, ModifiedResNet
 from cliptail_jax.models.text import TextTransformer
@@ -45,6 +47,7 @@ def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = No
             output_dim,
             image_size,
             group_size=config.batch_norm.group_size,
+            pytorch_init=image.initialization == "pytorch",
             **shared,
         )
     require_multiple("data.image_size", image_size, image.patch_size)
@@ -111,6 +114,21 @@ def build_classifier(
             f"head: its rows are {head.shape[1]} wide: set model.image.output_dim to that, the width of the features"
         )
     return Classifier(image(rngs) if image else build_visual(config, rngs, output_dim=head.shape[1]), head)
+
+
+def build_dino(config: ConfigDict, rngs: nnx.Rngs, image: Build | None = None) -> Dino:
+    """The image encoder `config.model.image`, or what `image` builds, with the head of `config.dino`."""
+    visual = image(rngs) if image else build_visual(config, rngs)
+    dino = config.dino
+    head = DinoHead(
+        config.model.image.output_dim,
+        hidden=dino.hidden,
+        bottleneck=dino.bottleneck,
+        prototypes=dino.prototypes,
+        dtype=DTYPES[config.model.dtype],
+        rngs=rngs,
+    )
+    return Dino(visual, head)
 
 
 def require_multiple(key: str, value: int, factor: int) -> None:

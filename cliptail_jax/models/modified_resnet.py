@@ -13,15 +13,21 @@ from jaxtyping import Bool, Float
 
 from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import BatchNorm, average_pool, conv, linear
+from cliptail_jax.models.positions import token_positions
 
 EXPANSION = 4  # a bottleneck's output channels per inner channel
 SHRINKAGE = 32  # image pixels per side of one pixel in front of the attention pool
 
 
 class Bottleneck(nnx.Module):
-    """1×1, 3×3 and 1×1 convolutions; an average pool of `stride` before the third, and the same on the shortcut."""
+    """1×1, 3×3 and 1×1 convolutions; an average pool of `stride` before the third, and the same on the shortcut.
 
-    def __init__(self, inputs: int, planes: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
+    CLIP starts the last norm's gain at 0, so that every block begins as its shortcut; with `pytorch_init` it is 1.
+    """
+
+    def __init__(
+        self, inputs: int, planes: int, stride: int, *, group_size: int, pytorch_init: bool, dtype, rngs: nnx.Rngs
+    ):
         outputs = planes * EXPANSION
         self.stride = stride
         self.conv1 = conv(inputs, planes, 1, dtype=dtype, rngs=rngs)
@@ -29,7 +35,7 @@ class Bottleneck(nnx.Module):
         self.conv2 = conv(planes, planes, 3, padding=1, dtype=dtype, rngs=rngs)
         self.bn2 = BatchNorm(planes, group_size, dtype=dtype)
         self.conv3 = conv(planes, outputs, 1, dtype=dtype, rngs=rngs)
-        self.bn3 = BatchNorm(outputs, group_size, initial_scale=0, dtype=dtype)
+        self.bn3 = BatchNorm(outputs, group_size, initial_scale=float(pytorch_init), dtype=dtype)
         if stride > 1 or inputs != outputs:
             projection = conv(inputs, outputs, 1, dtype=dtype, rngs=rngs)
             self.downsample = nnx.List([projection, BatchNorm(outputs, group_size, dtype=dtype)])
@@ -48,25 +54,33 @@ class Bottleneck(nnx.Module):
 
 
 class AttentionPool(nnx.Module):
-    """Multi-head attention over the pixels and their mean, asked by the mean alone."""
+    """Multi-head attention over the pixels and their mean, asked by the mean alone.
 
-    def __init__(self, pixels: int, width: int, heads: int, output_dim: int, *, dtype, rngs: nnx.Rngs):
+    The positions are those of `side` × `side` pixels, resized for other inputs. CLIP draws the projections' kernels
+    normal with std width^-0.5; with `pytorch_init` they are uniform, PyTorch's default for linear layers.
+    """
+
+    def __init__(
+        self, side: int, width: int, heads: int, output_dim: int, *, pytorch_init: bool, dtype, rngs: nnx.Rngs
+    ):
+        kernel_init = None if pytorch_init else normal(width**-0.5)
+
         def projection(outputs: int) -> nnx.Linear:
-            return linear(width, outputs, kernel_init=normal(width**-0.5), dtype=dtype, rngs=rngs)
+            return linear(width, outputs, kernel_init=kernel_init, dtype=dtype, rngs=rngs)
 
         self.heads = heads
         self.dtype = dtype
-        self.positional_embedding = nnx.Param(normal(width**-0.5)(rngs.params(), (pixels + 1, width)))
+        self.positional_embedding = nnx.Param(normal(width**-0.5)(rngs.params(), (side**2 + 1, width)))
         self.q_proj = projection(width)
         self.k_proj = projection(width)
         self.v_proj = projection(width)
         self.c_proj = projection(output_dim)
 
     def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch output_dim"]:
-        batch, _, _, channels = x.shape
+        batch, height, width, channels = x.shape
         pixels = x.reshape(batch, -1, channels)
         tokens = jnp.concatenate([pixels.mean(1, keepdims=True), pixels], 1)
-        tokens = tokens + self.positional_embedding[...].astype(self.dtype)
+        tokens = tokens + token_positions(self.positional_embedding[...], height, width).astype(self.dtype)
 
         def by_head(projected: Array) -> Array:
             return projected.reshape(batch, -1, self.heads, channels // self.heads)
@@ -77,7 +91,10 @@ class AttentionPool(nnx.Module):
 
 
 class ModifiedResNet(nnx.Module):
-    """CLIP's ResNet for square images of `image_size` pixels, a multiple of 32."""
+    """CLIP's ResNet for square images of `image_size` pixels, a multiple of 32; its positions are resized for others.
+
+    `pytorch_init` leaves CLIP's own initialisation out: all but the positions starts as PyTorch's layers do.
+    """
 
     def __init__(
         self,
@@ -88,12 +105,15 @@ class ModifiedResNet(nnx.Module):
         image_size: int,
         *,
         group_size: int = 0,
+        pytorch_init: bool = False,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
+        shared = {"pytorch_init": pytorch_init, "dtype": dtype, "rngs": rngs}
+
         def stage(inputs: int, planes: int, blocks: int, stride: int) -> nnx.List:
             shape = [(inputs, planes, stride)] + [(planes * EXPANSION, planes, 1)] * (blocks - 1)
-            return nnx.List([Bottleneck(*s, group_size=group_size, dtype=dtype, rngs=rngs) for s in shape])
+            return nnx.List([Bottleneck(*s, group_size=group_size, **shared) for s in shape])
 
         self.conv1 = conv(3, width // 2, 3, stride=2, padding=1, dtype=dtype, rngs=rngs)
         self.bn1 = BatchNorm(width // 2, group_size, dtype=dtype)
@@ -105,8 +125,7 @@ class ModifiedResNet(nnx.Module):
         self.layer2 = stage(4 * width, 2 * width, layers[1], 2)
         self.layer3 = stage(8 * width, 4 * width, layers[2], 2)
         self.layer4 = stage(16 * width, 8 * width, layers[3], 2)
-        pixels = (image_size // SHRINKAGE) ** 2
-        self.attnpool = AttentionPool(pixels, 32 * width, heads, output_dim, dtype=dtype, rngs=rngs)
+        self.attnpool = AttentionPool(image_size // SHRINKAGE, 32 * width, heads, output_dim, **shared)
 
     def __call__(
         self,

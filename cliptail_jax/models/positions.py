@@ -1,12 +1,32 @@
 """Positional embeddings for inputs of another size than they were made for: bicubic, as PyTorch interpolates."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Float64
 
+from cliptail_jax.errors import UserError
+
 CUBIC = -0.75  # the slope a of PyTorch's cubic kernel; that of jax.image.resize is -0.5
+
+
+def token_positions(embedding: Float[Array, "tokens dim"], height: int, width: int) -> Float[Array, "new_tokens dim"]:
+    """The embedding of one leading token and a square grid, row by row, for a grid of `height` × `width`.
+
+    The leading token's row stays as it is. Raises UserError for a grid without cells: the image is too small.
+    """
+    if not height * width:
+        raise UserError(
+            f"images too small for this image tower, which get a grid of {height} × {width}: give larger ones"
+        )
+    side = math.isqrt(len(embedding) - 1)
+    if (height, width) == (side, side):
+        return embedding
+    grid = resize_positions(embedding[1:].reshape(side, side, -1), height, width)
+    return jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
 
 
 def resize_positions(

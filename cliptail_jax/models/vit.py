@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import EPSILON, conv, layer_norm, linear
+from cliptail_jax.models.positions import token_positions
 from cliptail_jax.models.transformer import WIDENING, Transformer, pytorch_init
 
 
@@ -66,6 +67,9 @@ class AttentionalPooler(nnx.Module):
 
 class VisionTransformer(nnx.Module):
     """Pre-norm transformer over patches and a class token, whose pooled state is projected to the features.
+
+    The positions are those of square images of `image_size` pixels, resized for others; pixels at the right and bottom
+    that fill no patch are left out.
 
     `pool` takes the class token ('tok') or the mean of the patches ('avg'); the last layer norm comes before it, or
     behind it with `norm_after_pool`. `attention_pool` is (heads, queries) of CoCa's pooler in their place.
@@ -128,10 +132,10 @@ class VisionTransformer(nnx.Module):
         """Raw features. `train` and `mask` are there because every image encoder has them: nothing depends on them."""
         del train, mask
         patches = self.conv1(images)
-        batch, _, _, width = patches.shape
+        batch, rows, columns, width = patches.shape
         class_token = jnp.broadcast_to(self.class_embedding[...].astype(self.dtype), (batch, 1, width))
         x = jnp.concatenate([class_token, patches.reshape(batch, -1, width)], 1)
-        x = x + self.positional_embedding[...].astype(self.dtype)
+        x = x + token_positions(self.positional_embedding[...], rows, columns).astype(self.dtype)
         if self.ln_pre is not None:
             x = self.ln_pre(x)
         x = self._pooled(self.transformer(x))

@@ -14,7 +14,7 @@ from cliptail_jax.models.build import DTYPES, build_classifier, build_clip, buil
 from cliptail_jax.models.layers import BatchNorm
 
 IMAGE = {
-    "modified_resnet": {"layers": (1, 1, 1, 1), "width": 4, "heads": 4, "output_dim": 8},
+    "modified_resnet": {"layers": (1, 1, 1, 1), "width": 4, "heads": 4, "output_dim": 8, "initialization": "clip"},
     "basic_resnet": {"layers": (1, 1, 1), "width": 4, "output_dim": 8},
     "vit": {"layers": (2,), "width": 8, "heads": 2, "patch_size": 8, "output_dim": 8},
 }
@@ -62,6 +62,15 @@ def test_group_size_reaches_every_batch_norm():
         model = nnx.eval_shape(lambda name=name: build_visual(config(name, batch_norm__group_size=4), nnx.Rngs(0)))
         norms = [module for _, module in nnx.iter_modules(model) if isinstance(module, BatchNorm)]
         assert len(norms) > 9 and all(norm.group_size == 4 for norm in norms)
+
+
+def test_initialization_reaches_the_modified_resnet():
+    def gain_of_a_last_norm(initialization):
+        model = build_visual(config("modified_resnet", model__image__initialization=initialization), nnx.Rngs(0))
+        return model.layer1[0].bn3.scale[...]
+
+    gains = jax.jit(lambda: [gain_of_a_last_norm(name) for name in ("clip", "pytorch")], compiler_options=QUICK)()
+    np.testing.assert_array_equal(gains, np.repeat([[0], [1]], 16, 1))
 
 
 def test_activation_reaches_both_towers():

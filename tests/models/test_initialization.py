@@ -24,7 +24,7 @@ RESIDUAL = WIDTH**-0.5 * (2 * LAYERS) ** -0.5
 
 NORMAL = {
     r"resnet/attnpool/[qkvc]_proj/kernel": EMBED**-0.5,
-    r"resnet/attnpool/positional_embedding": EMBED**-0.5,
+    r"resnet(_pytorch)?/attnpool/positional_embedding": EMBED**-0.5,
     r"vit/(class_embedding|positional_embedding|proj)": WIDTH**-0.5,
     r"text/token_embedding/embedding": 0.02,
     r"text/positional_embedding": 0.01,
@@ -44,7 +44,7 @@ CONSTANT = {
 }
 UNIFORM = {  # half the width of the interval
     r"vit/transformer/resblocks/\d/attn/in_proj/kernel": (6 / (WIDTH + 3 * WIDTH)) ** 0.5,  # Xavier
-    r"resnet/attnpool/[qkvc]_proj/bias": EMBED**-0.5,
+    r"resnet(_pytorch)?/attnpool/[qkvc]_proj/bias": EMBED**-0.5,
     r"(vit|text)/transformer/resblocks/\d/mlp/c_fc/bias": WIDTH**-0.5,
     r"(vit|text)/transformer/resblocks/\d/mlp/c_proj/bias": (4 * WIDTH) ** -0.5,
     r"basic/fc/bias": 32**-0.5,
@@ -59,6 +59,7 @@ def parameters():
         rngs = nnx.Rngs(key)
         models = {
             "resnet": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, rngs=rngs),
+            "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
             "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
             "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),

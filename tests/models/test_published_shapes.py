@@ -14,7 +14,14 @@ from cliptail_jax.models.build import build_clip
 SHAPES = json.loads((Path(__file__).parents[1] / "data" / "models_open_clip_shapes.json").read_text())
 TEXT = {"width": 512, "heads": 8, "layers": 12, "context_length": 77, "vocab_size": 49408}
 IMAGE = {
-    "RN50": {"name": "modified_resnet", "layers": (3, 4, 6, 3), "width": 64, "heads": 32, "output_dim": 1024},
+    "RN50": {
+        "name": "modified_resnet",
+        "layers": (3, 4, 6, 3),
+        "width": 64,
+        "heads": 32,
+        "output_dim": 1024,
+        "initialization": "clip",
+    },
     "ViT-B-32": {"name": "vit", "layers": (12,), "width": 768, "heads": 12, "patch_size": 32, "output_dim": 512},
     "ViT-B-16": {"name": "vit", "layers": (12,), "width": 768, "heads": 12, "patch_size": 16, "output_dim": 512},
 }

@@ -1,0 +1,171 @@
+"""The views of images on the accelerator: what `pillow_views` does, for whole batches, inside of a jitted step.
+
+Each operation rounds to whole grey levels where Pillow's does, which costs next to nothing and lets tests compare exactly.
+Colours are planes, [3, height, width]: as the last axis, 3 would waste most of a vector's lanes.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float32, Int, UInt8
+
+from cliptail_jax.input.views import CONTRAST, HUE, SATURATION, Views
+
+# ITU-R 601 luma in Pillow's fixed point: 2^-16. The sums are exact in float32.
+_LUMA = (19595.0, 38470.0, 7471.0)
+_BLUR_PASSES = 3
+_BLUR_REACH = 2  # pixels on each side that a pass of the largest radius reaches
+
+Planes = Float32[Array, "3 height width"]
+
+
+def device_views(
+    images: UInt8[Array, "batch side side 3"], views: Views, size: int
+) -> Float32[Array, "batch view size size 3"]:
+    """The views of one size, values 0..255, given whole images resized to a square and what was drawn for them.
+
+    `views` has arrays [batch, view, ...] (`Views.global_views`, `Views.local_views`).
+    """
+    planes = jnp.moveaxis(images, -1, 1).astype(jnp.float32)
+    of_image = jax.vmap(lambda image, view: _view(image, view, size), in_axes=(None, 0))
+    return jnp.moveaxis(jax.vmap(of_image)(planes, views), 2, -1)
+
+
+def _view(image: Planes, view: Views, size: int) -> Planes:
+    result = _crop(image, view.box, view.flip, size)
+    result = _jitter(result, view)
+    result = jnp.where(view.grey, _grey(result), result)
+    result = _blur(result, view.blur)
+    return jnp.where(view.solarize & (result >= 128), 255 - result, result)
+
+
+# Geometry
+
+
+def _crop(image: Planes, box: Float32[Array, "4"], flip: Bool[Array, ""], size: int) -> Planes:
+    """A box of `image`, resized to a square by Pillow's bicubic filter and, where asked, mirrored.
+
+    Both axes are matrix products. The first takes whole numbers up to 255, exact even in bfloat16, but the weights need
+    more than its 8 bits (an error of 0.4 % would be a grey level): `HIGH` is three bfloat16 passes, or TF32, with at least 11.
+    """
+    top, left, height, width = box
+    rows = _bicubic_weights(top, height, image.shape[1], size)
+    columns = _bicubic_weights(left, width, image.shape[2], size)
+    columns = jnp.where(flip, columns[::-1], columns)
+    precision = jax.lax.Precision.HIGH
+    # Columns first, and whole grey levels in between, as Pillow does.
+    squeezed = _whole(jnp.einsum("chw,xw->chx", image, columns, precision=precision))
+    return _whole(jnp.einsum("chx,yh->cyx", squeezed, rows, precision=precision))
+
+
+def _bicubic_weights(
+    start: Float32[Array, ""], extent: Float32[Array, ""], side: int, size: int
+) -> Float32[Array, "size side"]:
+    """The weight of each of `side` pixels in each of `size` pixels that cover the box of `extent` at `start`, as shares.
+
+    The cubic of Keys (1981) with a = -1/2, widened to antialias where it shrinks; it sees no pixel outside of the box.
+    """
+    start, extent = start * side, extent * side
+    step = extent / size
+    centres = start + (jnp.arange(size) + 0.5) * step
+    pixels = jnp.arange(side) + 0.5
+    distance = jnp.abs(pixels - centres[:, None]) / jnp.maximum(step, 1)
+    near = (1.5 * distance - 2.5) * distance * distance + 1
+    far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+    weights = jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))
+    # A box thinner than a pixel still sees the one it lies in.
+    inside = jnp.abs(pixels - (start + extent / 2)) <= jnp.maximum(extent / 2, 0.5)
+    weights = jnp.where(inside, weights, 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+# Colour
+
+
+def _jitter(image: Planes, view: Views) -> Planes:
+    """Brightness, contrast, saturation and hue in the drawn order.
+
+    The first three are one formula, three times before and three times after the turn of hue; of these six times three
+    change nothing. So hue, the costly one, is computed once.
+    """
+    hue_at = jnp.argmax(view.order == HUE)
+    others = [view.order[place + (place >= hue_at)] for place in range(3)]
+    for place in range(3):
+        image = _adjust(image, view, others[place], view.jitter & (place < hue_at))
+    image = jnp.where(view.jitter, _turn_hue(image, view.factors[HUE]), image)
+    for place in range(3):
+        image = _adjust(image, view, others[place], view.jitter & (place >= hue_at))
+    return image
+
+
+def _adjust(image: Planes, view: Views, adjustment: Int[Array, ""], apply: Bool[Array, ""]) -> Planes:
+    """Away from black (brightness), the mean grey (contrast) or each pixel's grey (saturation) by a factor."""
+    grey = _grey(image)
+    mean = jnp.floor(grey.mean() + 0.5)
+    origin = jnp.where(adjustment == SATURATION, grey, jnp.where(adjustment == CONTRAST, mean, 0))
+    factor = jnp.where(apply, view.factors[adjustment], 1)
+    return jnp.floor(jnp.clip(origin + factor * (image - origin), 0, 255))
+
+
+def _grey(image: Planes) -> Float32[Array, "height width"]:
+    red, green, blue = image
+    return jnp.floor((_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue + 2**15) / 2**16)
+
+
+def _turn_hue(image: Planes, turns: Float32[Array, ""]) -> Planes:
+    """Each hue `turns` of the colour circle further, by way of hue, saturation and value in whole numbers to 255."""
+    red, green, blue = image
+    value, least = image.max(axis=0), image.min(axis=0)
+    range_ = value - least
+    most_red, most_green = red == value, green == value
+    ahead = jnp.where(most_red, green - blue, jnp.where(most_green, blue - red, red - green))
+    sixth = jnp.where(most_red, jnp.where(ahead < 0, 6, 0), jnp.where(most_green, 2, 4))
+    divisor = jnp.maximum(range_, 1)
+    hue = jnp.floor((sixth * divisor + ahead) * (255 / 6) / divisor)
+    saturation = jnp.floor(range_ * 255 / jnp.maximum(value, 1))
+
+    hue += jnp.trunc(turns * 255)
+    hue += jnp.where(hue < 0, 256, jnp.where(hue > 255, -256, 0))
+
+    # Where each primary is on the circle of six, if 0..4 is where it is not at its fullest.
+    places = hue * (6 / 255) + jnp.array([5.0, 3.0, 1.0])[:, None, None]
+    places = jnp.where(places < 6, places, places - 6)
+    missing = jnp.clip(jnp.minimum(places, 4 - places), 0, 1)
+    return jnp.floor(value * (1 - saturation / 255 * missing) + 0.5)
+
+
+# Blur
+
+
+def _blur(image: Planes, radius: Float32[Array, ""]) -> Planes:
+    """Pillow's GaussianBlur: on each axis three box filters with soft ends, of the Gaussian's variance together.
+
+    Gwosdek et al. (2011), "Theoretical foundations of Gaussian convolution by extended box filtering".
+    """
+    variance = radius**2 / _BLUR_PASSES
+    whole = jnp.floor((jnp.sqrt(12 * variance + 1) - 1) / 2)
+    soft = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
+    box = whole + soft
+    weights = jnp.clip(box + 1 - jnp.arange(_BLUR_REACH + 1), 0, 1) / (2 * box + 1)
+    for axis in (2, 1):
+        for _ in range(_BLUR_PASSES):
+            image = _box_filter(image, weights, axis)
+    return image
+
+
+def _box_filter(image: Planes, weights: Float32[Array, "distance"], axis: int) -> Planes:
+    """A symmetric filter along an axis, whose pixels at the ends repeat beyond them."""
+    side = image.shape[axis]
+    padding = [(0, 0)] * 3
+    padding[axis] = (_BLUR_REACH, _BLUR_REACH)
+    # Without the barrier XLA computes the padding anew for each shift, several times slower on a CPU.
+    padded = jax.lax.optimization_barrier(jnp.pad(image, padding, mode="edge"))
+    shifted = [jax.lax.slice_in_dim(padded, at, at + side, axis=axis) for at in range(2 * _BLUR_REACH + 1)]
+    total = weights[0] * shifted[_BLUR_REACH]
+    for distance in range(1, _BLUR_REACH + 1):
+        total += weights[distance] * (shifted[_BLUR_REACH - distance] + shifted[_BLUR_REACH + distance])
+    return jnp.floor(total + 0.5)
+
+
+def _whole(image: Planes) -> Planes:
+    return jnp.floor(jnp.clip(image, 0, 255) + 0.5)

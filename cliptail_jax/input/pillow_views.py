@@ -1,0 +1,52 @@
+"""The views of an image on the host: each operation is Pillow's, as torchvision's transforms apply it."""
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from cliptail_jax.input.images import RgbImage, resize
+from cliptail_jax.input.views import HUE, NUM_GLOBAL, MultiCrop, Views
+
+_SOLARIZE_FROM = 128
+# By position in `Views.factors`.
+_ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+
+
+def pillow_views(
+    image: RgbImage, views: Views, multi_crop: MultiCrop
+) -> tuple[UInt8[np.ndarray, "2 global_size global_size 3"], UInt8[np.ndarray, "num_local local_size local_size 3"]]:
+    """The global and the local views of one image, given what was drawn for it: arrays [view, ...]."""
+    sizes = [multi_crop.global_size] * NUM_GLOBAL + [multi_crop.local_size] * multi_crop.num_local
+    crops = [_view(image, Views(*view), size) for view, size in zip(zip(*views), sizes)]
+    no_crops = np.empty((0, multi_crop.local_size, multi_crop.local_size, 3), np.uint8)
+    return np.stack(crops[:NUM_GLOBAL]), np.stack(crops[NUM_GLOBAL:]) if multi_crop.num_local else no_crops
+
+
+def _view(image: RgbImage, view: Views, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    sides = np.tile(image.shape[:2], 2)
+    top, left, height, width = np.rint(view.box * sides).astype(int)
+    # Cropped before resized: a filter must not see pixels outside of the box.
+    cropped = resize(image[top : top + height, left : left + width], size, size)
+    result = Image.fromarray(cropped[:, ::-1] if view.flip else cropped)
+    if view.jitter:
+        for adjustment in view.order:
+            result = _adjust(result, adjustment, float(view.factors[adjustment]))
+    if view.grey:
+        result = result.convert("L").convert("RGB")
+    if view.blur:
+        result = result.filter(ImageFilter.GaussianBlur(float(view.blur)))
+    if view.solarize:
+        result = ImageOps.solarize(result, _SOLARIZE_FROM)
+    return np.asarray(result)
+
+
+def _adjust(image: Image.Image, adjustment: int, factor: float) -> Image.Image:
+    return _turn_hue(image, factor) if adjustment == HUE else _ENHANCERS[adjustment](image).enhance(factor)
+
+
+def _turn_hue(image: Image.Image, turns: float) -> Image.Image:
+    """`image` with each hue `turns` of the colour circle further; Pillow's circle has 256 hues."""
+    shift = int(turns * 255)
+    hue, saturation, value = image.convert("HSV").split()
+    hue = hue.point([(level + shift) % 256 for level in range(256)])
+    return Image.merge("HSV", (hue, saturation, value)).convert("RGB")

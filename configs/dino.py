@@ -1,0 +1,47 @@
+"""DINO, self-supervised, with all prototypes or a sample of them in each step's softmax:
+
+    python -m cliptail_jax.train --config=configs/dino.py:data=cifar100_lt --workdir=runs/dino --config.data.data_dir=DIR
+
+The study's runs, 100 epochs at batch 1024; what they learn is measured by transfer (configs/transfer.py):
+
+    configs/dino.py:data=imagenet2012
+    configs/dino.py:data=laionet
+    configs/dino.py:data=laionet,prototypes=16384
+    configs/dino.py:data=laionet,vocabulary=1024      and 4096, 16384: so many of the 65,536 prototypes, anew each step
+"""
+
+from configs import common
+
+FIELDS = {"prototypes": "dino.prototypes", "vocabulary": "vocabulary.size"}
+PROTOTYPES = 65536
+
+
+def get_config(arg: str = ""):
+    config, preset = common.start(arg, FIELDS, batch_size=1024, prototypes=PROTOTYPES, vocabulary=0)
+    config.objective = "dino"
+    config.eval.sets = ()
+    plain = config.dino.prototypes == PROTOTYPES and not config.vocabulary.size
+    config.dino.freeze_last_layer = 1 if plain else 0
+    config.optimizer.update(
+        dict(decay_vectors=False, clip_each_norm=3.0, schedule="cosine_steps", final_learning_rate=1e-6)
+    )
+    config.data.drop_last = True
+    if preset in common.SMALL:
+        return small(config, preset)
+    config.total_epochs = 100
+    config.model.image.initialization = "pytorch"
+    config.data.update(dict(crop_scale=(0.14, 1.0), flip=True))
+    config.optimizer.update(dict(learning_rate=0.03 * config.batch_size / 256, warmup_epochs=10))
+    return config
+
+
+def small(config, preset: str):
+    """Two global crops of 32 pixels and four of 16, and 4,096 prototypes."""
+    prototypes, vocabulary = config.dino.prototypes, config.vocabulary.size
+    common.small_images(config, preset)
+    config.data.update(dict(shift=0, crop_scale=(0.3, 1.0)))
+    config.data.multi_crop.update(dict(num_local=4, local_size=16, local_scale=(0.08, 0.3), max_blur=0.0, canvas=32))
+    config.dino.update(dict(prototypes=min(prototypes, 4096), hidden=256, bottleneck=64))
+    config.vocabulary.size = vocabulary
+    config.optimizer.update(dict(learning_rate=0.1, warmup_epochs=2))
+    return config
