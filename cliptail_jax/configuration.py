@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.curation.templates import TEMPLATE_SETS
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.views import MAX_BLUR
 
 
 def base_config() -> ConfigDict:
@@ -325,10 +326,10 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f"config key 'model.image.layers' is {layers}; every stage has a block or more")
     if config.optimizer.warmup_steps and config.optimizer.warmup_epochs:
         raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
-    check_evaluation(config)
-    check_groups(config)
     if config.objective == "dino":
         check_dino(config)
+    check_evaluation(config)
+    check_groups(config)
     check_data(config.data)
 
 
@@ -353,6 +354,8 @@ def check_dino(config: ConfigDict) -> None:
     size, prototypes = config.vocabulary.size, config.dino.prototypes
     if size > prototypes:
         raise UserError(f"vocabulary.size={size} is larger than dino.prototypes={prototypes}: lower it, or 0 for all")
+    if config.data.multi_crop.max_blur > MAX_BLUR:
+        raise UserError(f"data.multi_crop.max_blur={config.data.multi_crop.max_blur}; it is {MAX_BLUR} pixels at most")
     if config.accumulate_steps > 1:
         raise UserError("accumulate_steps is 1 with objective='dino': its targets are balanced over the whole batch")
     if config.optimizer.ema_decay:

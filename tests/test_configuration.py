@@ -7,12 +7,12 @@ import pytest
 from cliptail_jax.configuration import base_config, plain, validate, what_trains
 from cliptail_jax.errors import UserError
 from cliptail_jax.program import explain
-from configs import clip, common, sup
+from configs import clip, common, dino, sup
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("family", [sup, clip])
+@pytest.mark.parametrize("family", [sup, clip, dino])
 @pytest.mark.parametrize("preset", common.PRESETS)
 def test_every_preset_of_every_family_is_valid(family, preset):
     config = family.get_config(f"data={preset}")
@@ -36,6 +36,31 @@ def test_the_studys_recipes():
         0.2,
     )
     assert (config.optimizer.warmup_steps, config.data.drop_last, config.data.eval_resize) == (500, True, 224)
+
+
+@pytest.mark.parametrize(
+    "arguments, prototypes, sampled, frozen_epochs",
+    [
+        ("data=imagenet2012", 65536, 0, 1),
+        ("data=laionet", 65536, 0, 1),
+        ("data=laionet,prototypes=16384", 16384, 0, 0),
+        ("data=laionet,vocabulary=1024", 65536, 1024, 0),
+        ("data=laionet,vocabulary=4096", 65536, 4096, 0),
+        ("data=laionet,vocabulary=16384", 65536, 16384, 0),
+    ],
+)
+def test_the_studys_dino_runs(arguments, prototypes, sampled, frozen_epochs):
+    config = dino.get_config(arguments)
+    validate(config)
+    assert (config.dino.prototypes, config.vocabulary.size) == (prototypes, sampled)
+    assert config.dino.freeze_last_layer == frozen_epochs
+    assert (config.total_epochs, config.batch_size, config.model.image.initialization) == (100, 1024, "pytorch")
+    o = config.optimizer
+    assert (o.name, o.momentum, o.weight_decay, o.decay_vectors, o.clip_each_norm) == ("sgd", 0.9, 1e-4, False, 3)
+    assert (o.learning_rate, o.warmup_epochs, o.schedule, o.final_learning_rate) == (0.12, 10, "cosine_steps", 1e-6)
+    crops = config.data.multi_crop
+    assert (config.data.image_size, config.data.crop_scale, config.data.flip) == (224, (0.14, 1.0), True)
+    assert (crops.num_local, crops.local_size, crops.local_scale, crops.max_blur) == (8, 96, (0.05, 0.14), 2.0)
 
 
 def test_rate_and_groups_follow_the_batch_size_given_to_the_config():

@@ -202,6 +202,7 @@ def multi_crop(data: ConfigDict) -> MultiCrop:
         num_local=chosen.num_local,
         local_size=chosen.local_size,
         local_scale=tuple(chosen.local_scale),
+        flip=data.flip,
         max_blur=chosen.max_blur,
     )
 

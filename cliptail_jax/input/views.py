@@ -54,6 +54,7 @@ class MultiCrop:
     num_local: int = 8
     local_size: int = 96
     local_scale: tuple[float, float] = (0.05, 0.14)
+    flip: bool = True
     max_blur: float = MAX_BLUR
 
     def __post_init__(self):
@@ -111,7 +112,7 @@ def draw_views(
     radius = multi_crop.max_blur * (1 + (_BLUR_RANGE - 1) * uniform["blur"][..., 1]) / _BLUR_RANGE
     return Views(
         box=_boxes(uniform["box"], sizes, scale),
-        flip=uniform["flip"][..., 0] < _FLIP,
+        flip=(uniform["flip"][..., 0] < _FLIP) & multi_crop.flip,
         jitter=uniform["jitter"][..., 0] < _JITTER,
         factors=(_NEUTRAL + _STRENGTHS * (2 * uniform["factors"] - 1)).astype(np.float32),
         order=np.argsort(uniform["order"], axis=-1).astype(np.int8),

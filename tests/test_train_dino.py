@@ -1,0 +1,81 @@
+"""Whole DINO runs: their files, and that they go on with the same numbers, the teacher's included."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from test_train import damage, losses
+
+from cliptail_jax import runs
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.train import train
+from cliptail_jax.trained import restore_run
+from configs import dino
+
+
+@pytest.fixture(scope="module")
+def dino_run(tmp_path_factory, small_config):
+    """A finished run of six steps, checkpoints after the third and the sixth; and its config."""
+    config = small_config(dino)
+    config.data.multi_crop.update({"num_local": 1, "on_device": False})
+    config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8, "freeze_last_layer": 1})
+    config.vocabulary.size = 10
+    config.optimizer.warmup_epochs = 1
+    workdir = tmp_path_factory.mktemp("dino")
+    train(config, workdir)
+    return workdir, config
+
+
+def state_of(workdir, config):
+    _, state = restore_run(config, workdir, make_mesh(config.mesh), 12)
+    return state
+
+
+def test_a_run_goes_on_from_its_last_sound_checkpoint_with_the_same_student_and_teacher(dino_run, tmp_path):
+    workdir, config = dino_run
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    noted = json.loads((copy / "config.json").read_text())
+    del noted["finished"]
+    runs.write_json(copy / "config.json", noted)
+    damage(copy / "checkpoints" / "6")
+    train(config, copy)
+    assert losses(copy) == losses(workdir) and len(losses(copy)) == 6
+    whole, resumed = state_of(workdir, config), state_of(copy, config)
+    parts = [(s.trainable, s.batch_stats, s.ema, s.ema_batch_stats, s.opt_state) for s in (whole, resumed)]
+    for a, b in zip(*map(jax.tree.leaves, parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+    different = [not np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (whole.trainable, whole.ema)))]
+    assert all(different)
+
+
+def test_a_run_has_no_evaluation_and_says_where_to_go(dino_run):
+    workdir, config = dino_run
+    assert not (workdir / "eval").exists()
+    config = config.copy_and_resolve_references()
+    config.eval.sets = ("glyphs:test",)
+    with pytest.raises(UserError, match="measure it with cliptail_jax.transfer"):
+        evaluate(config, workdir)
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"vocabulary.size": 41}, "vocabulary.size=41 is larger than dino.prototypes=40"),
+        ({"accumulate_steps": 2}, "accumulate_steps is 1 with objective='dino'"),
+        ({"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
+        ({"optimizer.warmup_steps": 5}, "warmup_steps or optimizer.warmup_epochs, not both"),
+        ({"data.multi_crop.local_scale": (0.5, 0.1)}, "data.multi_crop.local_scale is"),
+        ({"data.multi_crop.max_blur": 3.0}, "max_blur=3.0"),
+    ],
+)
+def test_what_dino_cannot_do_is_refused(dino_run, tmp_path, changes, complaint):
+    config = dino_run[1].copy_and_resolve_references()
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        train(config, tmp_path)
+    assert not list(tmp_path.iterdir())
