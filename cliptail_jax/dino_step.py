@@ -79,9 +79,10 @@ def crops_by_size(batch: Batch, config: ConfigDict) -> list[Array]:
     """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255."""
     data = config.data
     if "views" in batch:
-        crops = [device_views(batch["images"], batch["views"].global_views(), data.image_size)]
+        blur = data.multi_crop.max_blur > 0
+        crops = [device_views(batch["images"], batch["views"].global_views(), data.image_size, blur)]
         if data.multi_crop.num_local:
-            crops.append(device_views(batch["images"], batch["views"].local_views(), data.multi_crop.local_size))
+            crops.append(device_views(batch["images"], batch["views"].local_views(), data.multi_crop.local_size, blur))
         return crops
     return [batch["global_crops"], *([batch["local_crops"]] if data.multi_crop.num_local else [])]
 

@@ -2,7 +2,7 @@
 
 Needs the extra `parity`; the tests themselves need none of it. From the root of the repository:
 
-    python scripts/make_parity_fixtures.py [input] [model] [preprocess] [tokenizer] [pretrained] [encoder] [positions]
+    python scripts/make_parity_fixtures.py [NAME ...]    # of MAKERS below; without one, all
 
 Made with torch 2.13, torchvision 0.28, timm 1.0.31, transformers 5.24 and open_clip 3.3.0.
 """
@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-MAKERS = ("input", "model", "preprocess", "tokenizer", "pretrained", "encoder", "positions")
+MAKERS = ("input", "model", "preprocess", "tokenizer", "pretrained", "encoder", "positions", "sizes", "view")
 
 
 def main(names: list[str]) -> None:

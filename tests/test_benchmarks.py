@@ -15,6 +15,7 @@ ARGUMENTS = {
     "frozen_text": ["--config=configs/clip.py:data=glyphs_lt", "--config.model.text.context_length=4", *TINY],
     "input_pipeline": ["--data=glyphs", "--seconds=0.5"],
     "zero_shot": ["--small"],
+    "multi_crop": ["--seconds=0.3"],
     "neural_collapse": ["--classes=5", "--samples=500"],
 }
 MAY_BE_ZERO = {"vocabulary", "workers"}

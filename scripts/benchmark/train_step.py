@@ -12,16 +12,21 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 from absl import app, flags, logging
+from flax import nnx
 from jax import numpy as jnp
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.configuration import validate
 from cliptail_jax.devices import peak_flops
+from cliptail_jax.dino_step import make_dino_step
+from cliptail_jax.input.pipeline import multi_crop
+from cliptail_jax.input.views import draw_views
 from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
 from cliptail_jax.state import init_state
@@ -29,6 +34,7 @@ from cliptail_jax.step import make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
 CLASSES = flags.DEFINE_integer("classes", 100, "How many classes the random labels have")
+STEPS_PER_EPOCH = 1000
 SECONDS = flags.DEFINE_float("seconds", 10, "For how long steps are timed, about")
 
 
@@ -42,7 +48,17 @@ def random_batch(config: ConfigDict, classes: int) -> dict[str, np.ndarray]:
     }
     if config.objective == "contrastive":
         batch["text"] = rng.integers(0, text.vocab_size, (size, text.context_length), np.int32)
+    if config.objective == "dino":  # augmented in the step, whatever on_device says
+        side = config.data.multi_crop.canvas
+        batch["images"] = rng.integers(0, 256, (size, side, side, 3), np.uint8)
+        batch["views"] = draw_views(0, 0, np.arange(size), np.full((size, 2), side), multi_crop(config.data))
     return batch
+
+
+def make_step(config: ConfigDict, graphdef: nnx.GraphDef, optimizer, classes: int, devices: int) -> Callable:
+    if config.objective == "dino":
+        return make_dino_step(graphdef, optimizer, config, STEPS_PER_EPOCH)
+    return make_train_step(graphdef, optimizer, config, jnp.ones(classes), devices)
 
 
 def main(_) -> None:
@@ -51,10 +67,10 @@ def main(_) -> None:
     validate(config)
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
-    optimizer = make_optimizer(config, steps_per_epoch=1000)
+    optimizer = make_optimizer(config, STEPS_PER_EPOCH)
     graphdef, state, shardings = init_state(config, optimizer, mesh, classes)
     train_step = jax.jit(
-        make_train_step(graphdef, optimizer, config, jnp.ones(classes), mesh.size),
+        make_step(config, graphdef, optimizer, classes, mesh.size),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,

@@ -1,0 +1,147 @@
+"""Images per second of DINO's augmentation, all ten crops: on the host by Pillow, and on the device.
+
+    python scripts/benchmark/multi_crop.py --images=DIR    # JPEGs: 2 crops of 224 and 8 of 96 pixels
+    python scripts/benchmark/multi_crop.py                 # drawn images of 32 pixels: 2 crops of 32 and 8 of 16
+
+Prints one JSON line. Encoded images are in memory; those of 32 pixels are decoded beforehand, as a cached set's are.
+
+- `pillow`: decode, draw, all crops; images per second of CPU time, which is what one core does.
+- `device`: its share on the host (decode, resize to the canvas, draw) in the same measure, and the jitted function alone,
+  on arrays that are on the device, by the clock; on CPUs also per core.
+- `torchvision`, where it is importable: decode and its own transforms on Pillow images, as `pillow`.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from machine import machine
+from PIL import Image, ImageFilter
+
+from cliptail_jax.input.device_views import device_views
+from cliptail_jax.input.images import RgbImage, decode_image, resize
+from cliptail_jax.input.pillow_views import pillow_views
+from cliptail_jax.input.views import MultiCrop, draw_views
+
+PHOTOGRAPHS = MultiCrop()
+SMALL = MultiCrop(global_size=32, global_scale=(0.3, 1.0), local_size=16, local_scale=(0.08, 0.3), max_blur=0.5)
+
+
+def images_of(args: argparse.Namespace) -> list[Callable[[], RgbImage]]:
+    """Functions that give each image, decoded."""
+    if args.images:
+        files = sorted(path for path in args.images.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
+        encoded = [file.read_bytes() for file in files[: args.batch_size]]
+        return [lambda data=data: decode_image(data) for data in encoded]
+    coarse = np.random.default_rng(0).integers(0, 256, (args.batch_size, 6, 6, 3), np.uint8)
+    return [lambda image=resize(image, 32, 32): image for image in coarse]
+
+
+def by_pillow(images: list[Callable[[], RgbImage]], multi_crop: MultiCrop, epoch: int) -> None:
+    for record, image in enumerate(images):
+        pixels = image()
+        views = draw_views(0, epoch, np.array([record]), np.array([pixels.shape[:2]]), multi_crop)
+        pillow_views(pixels, views.record(0), multi_crop)
+
+
+def host_share(images: list[Callable[[], RgbImage]], multi_crop: MultiCrop, canvas: int, epoch: int):
+    """What the device path leaves to the host: whole images on their canvas, and what is drawn for them."""
+    canvases, sizes = [], []
+    for image in images:
+        pixels = image()
+        canvases.append(resize(pixels, canvas, canvas))
+        sizes.append(pixels.shape[:2])
+    return np.stack(canvases), draw_views(0, epoch, np.arange(len(images)), np.array(sizes), multi_crop)
+
+
+def torchvision_crops(multi_crop: MultiCrop) -> Callable[[Image.Image], list[Image.Image]]:
+    """DINO's augmentation in torchvision's transforms; raises ImportError where that isn't installed."""
+    from torchvision import transforms
+
+    def crop(size, scale, blur, solarize):
+        steps = [
+            transforms.RandomResizedCrop(size, scale=scale, interpolation=transforms.InterpolationMode.BICUBIC),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=0.8),
+            transforms.RandomGrayscale(0.2),
+            transforms.RandomApply([transforms.Lambda(gaussian)], p=blur),
+            transforms.RandomSolarize(128, p=solarize),
+        ]
+        return transforms.Compose(steps)
+
+    def gaussian(image: Image.Image) -> Image.Image:
+        return image.filter(ImageFilter.GaussianBlur(random.uniform(multi_crop.max_blur / 20, multi_crop.max_blur)))
+
+    large, small = (multi_crop.global_size, multi_crop.global_scale), (multi_crop.local_size, multi_crop.local_scale)
+    crops = [crop(*large, 1.0, 0.0), crop(*large, 0.1, 0.2), *[crop(*small, 0.5, 0.0)] * multi_crop.num_local]
+    return lambda image: [np.asarray(crop(image)) for crop in crops]
+
+
+def rates(work: Callable[[int], None], images: int, seconds: float) -> tuple[float, float]:
+    """Images per second by the clock, and by the CPU time of all threads. The first call does not count."""
+    work(0)
+    began, cpu, times = time.perf_counter(), time.process_time(), 0
+    while times == 0 or time.perf_counter() - began < seconds:
+        times += 1
+        work(times)
+    done = times * images
+    return round(done / (time.perf_counter() - began), 1), round(done / (time.process_time() - cpu), 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, help="a folder of photographs, at any depth")
+    parser.add_argument("--canvas", type=int, default=256, help="side of the device's photographs, in pixels")
+    parser.add_argument("--batch_size", type=int, default=48, help="so many images, again and again")
+    parser.add_argument("--seconds", type=float, default=10, help="how long each part runs")
+    args = parser.parse_args()
+
+    multi_crop, canvas = (PHOTOGRAPHS, args.canvas) if args.images else (SMALL, 32)
+    images = images_of(args)
+    count = len(images)
+    report = {
+        "benchmark": "multi_crop",
+        "images": "photographs" if args.images else "drawn",
+        "crops": f"2x{multi_crop.global_size} {multi_crop.num_local}x{multi_crop.local_size}",
+        "canvas": canvas,
+        "batch_size": count,
+    }
+    _, per_core = rates(lambda epoch: by_pillow(images, multi_crop, epoch), count, args.seconds)
+    report["pillow"] = {"per_core": per_core}
+
+    @jax.jit
+    def augment(canvases, views):
+        return (
+            device_views(canvases, views.global_views(), multi_crop.global_size),
+            device_views(canvases, views.local_views(), multi_crop.local_size),
+        )
+
+    on_device = jax.device_put(host_share(images, multi_crop, canvas, 0))
+    _, host_per_core = rates(lambda epoch: host_share(images, multi_crop, canvas, epoch), count, args.seconds)
+    clock, per_core = rates(lambda _: jax.block_until_ready(augment(*on_device)), count, args.seconds)
+    device = jax.devices()[0]
+    report["device"] = {"host_per_core": host_per_core, "images_per_second": clock, "kind": device.device_kind}
+    if device.platform == "cpu":
+        report["device"]["per_core"] = per_core
+
+    try:
+        crops = torchvision_crops(multi_crop)
+    except ImportError:
+        pass
+    else:
+
+        def by_torchvision(_: int) -> None:
+            for image in images:
+                crops(Image.fromarray(image()))
+
+        report["torchvision"] = {"per_core": rates(by_torchvision, count, args.seconds)[1]}
+    print(json.dumps({**report, "machine": machine()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Truth of tests/input/test_views.py and test_device_views.py: what torchvision makes of a small image.
+
+torchvision_views.npz has the image; the names of the cases, for each what a view does (boxes in pixels) and the result; and
+the mean and standard deviation of what RandomResizedCrop and ColorJitter draw. The blur is Pillow's own
+Gaussian, which DINO uses, not torchvision's.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torchvision.transforms import ColorJitter, InterpolationMode, RandomResizedCrop
+from torchvision.transforms import functional as F
+
+SIDE = 24
+ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+NEUTRAL = (1.0, 1.0, 1.0, 0.0)
+WHOLE = {
+    "box": (0, 0, SIDE, SIDE),  # top, left, height, width in pixels
+    "flip": False, "jitter": False, "factors": NEUTRAL, "order": (0, 1, 2, 3), "grey": False, "blur": 0.0, "solarize": False,
+}  # fmt: skip
+# Factors and radii are crooked, as drawn ones are: with round ones many results lie exactly between two grey levels.
+ALL = {"jitter": True, "blur": 1.31, "solarize": True}
+CASES = {
+    "whole": {},
+    "flipped": {"flip": True},
+    "corner": {"box": (13, 0, 11, 9)},
+    "wide": {"box": (2, 3, 15, 20), "flip": True},
+    "pixel": {"box": (23, 5, 1, 1)},
+    **{
+        f"{name}_{factor}": {"jitter": True, "factors": (*NEUTRAL[:place], factor, *NEUTRAL[place + 1 :])}
+        for place, name, factors in [
+            (0, "brightness", (0.613, 1.387)), (1, "contrast", (0.613, 1.387)), (2, "saturation", (0.807, 1.193)), (3, "hue", (-0.0997, 0.0423, 0.0997)),
+        ]
+        for factor in factors
+    },  # fmt: skip
+    "grey": {"grey": True},
+    **{f"blur_{radius}": {"blur": radius} for radius in (0.1, 0.73, 1.1, 1.61, 1.97)},
+    "solarize": {"solarize": True},
+    "everything_0123": {**ALL, "box": (0, 4, 19, 20), "factors": (1.303, 0.697, 1.199, 0.0997), "order": (0, 1, 2, 3)},
+    "everything_3210": {**ALL, "box": (4, 0, 20, 24), "factors": (0.607, 1.393, 0.803, -0.0997), "order": (3, 2, 1, 0), "flip": True},
+    "everything_1320": {**ALL, "factors": (1.397, 1.393, 0.897, -0.0303), "order": (1, 3, 2, 0), "solarize": False},
+    "everything_2031": {**ALL, "factors": (0.903, 0.607, 0.803, 0.0703), "order": (2, 0, 3, 1), "grey": True},
+}  # fmt: skip
+BOX_STATISTICS = [(256, 341, 0.14, 1.0), (256, 341, 0.05, 0.14), (32, 32, 0.05, 0.14), (40, 120, 0.14, 1.0)]
+
+
+def main(folder: Path) -> None:
+    image = colourful_image()
+    cases = [{**WHOLE, **changes} for changes in CASES.values()]
+    truth = {"image": image, "names": np.array(list(CASES))}
+    truth |= {field: np.array([case[field] for case in cases]) for field in WHOLE}
+    truth["results"] = np.array([np.array(torchvision_view(Image.fromarray(image), **case)) for case in cases])
+
+    torch.manual_seed(0)
+    truth["boxes_of"] = np.array(BOX_STATISTICS)
+    for i, (height, width, *scale) in enumerate(BOX_STATISTICS):
+        blank = Image.new("RGB", (width, height))
+        boxes = [RandomResizedCrop.get_params(blank, scale, [3 / 4, 4 / 3]) for _ in range(40_000)]
+        truth[f"boxes_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
+    jitter = ColorJitter(0.4, 0.4, 0.2, 0.1)
+    drawn = [
+        jitter.get_params(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) for _ in range(40_000)
+    ]
+    factors = np.array([factors for _, *factors in drawn])
+    truth["factor_statistics"] = np.array([factors.mean(axis=0), factors.std(axis=0)])
+
+    path = folder / "torchvision_views.npz"
+    np.savez_compressed(path, **truth)
+    print(path, path.stat().st_size, "bytes")
+
+
+def colourful_image() -> np.ndarray:
+    """Every kind of colour: waves with noise, and patches of black, white, grey and pure colours."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    waves = np.stack([np.sin(x / 3) * np.cos(y / 4), np.sin(x * y / 40), np.cos(x / 5 - y / 3)], axis=-1)
+    noise = np.random.default_rng(0).integers(-30, 30, waves.shape)
+    image = np.clip(127 + 120 * waves + noise, 0, 255).astype(np.uint8)
+    patches = [
+        (0, 0, 0),
+        (255, 255, 255),
+        (77, 77, 77),
+        (255, 0, 0),
+        (0, 255, 0),
+        (0, 0, 255),
+        (255, 255, 0),
+        (9, 200, 200),
+    ]
+    for i, colour in enumerate(patches):
+        image[3 * i : 3 * i + 2, 20:22] = colour
+    return image
+
+
+def torchvision_view(image, box, flip, jitter, factors, order, grey, blur, solarize):
+    image = F.resized_crop(image, *box, [SIDE, SIDE], InterpolationMode.BICUBIC)
+    if flip:
+        image = F.hflip(image)
+    if jitter:
+        for place in order:
+            image = ADJUST[place](image, factors[place])
+    if grey:
+        image = F.rgb_to_grayscale(image, num_output_channels=3)
+    if blur:
+        image = image.filter(ImageFilter.GaussianBlur(blur))
+    return F.solarize(image, 128) if solarize else image

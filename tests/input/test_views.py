@@ -1,0 +1,178 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import Purpose, random_crop_box, record_rng
+from cliptail_jax.input.pillow_views import pillow_views
+from cliptail_jax.input.views import MultiCrop, Views, draw_views
+
+TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")
+IMAGE = TRUTH["image"]
+SIDE = len(IMAGE)
+CASES = Views(*(TRUTH[field] / SIDE if field == "box" else TRUTH[field] for field in Views._fields))
+MULTI_CROP = MultiCrop()
+DRAWS = 4000
+SIZES = np.random.default_rng(0).integers(200, 400, (DRAWS, 2))
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return draw_views(3, 1, np.arange(DRAWS), SIZES, MULTI_CROP)
+
+
+def pixels(views: Views, sizes) -> np.ndarray:
+    return np.rint(views.box * np.tile(sizes, 2)[:, None]).astype(int)
+
+
+# What is drawn
+
+
+@pytest.mark.parametrize("height, width", [(300, 200), (32, 32), (10, 100), (100, 10), (1, 1)])
+@pytest.mark.parametrize("scale", [(0.14, 1.0), (0.05, 0.14), (1.0, 1.0)])
+def test_a_box_is_what_a_record_alone_would_draw(height, width, scale):
+    sizes = np.tile([height, width], (200, 1))
+    views = draw_views(3, 1, np.arange(200), sizes, MultiCrop(global_scale=scale))
+    # The first numbers of a record are those of its first box.
+    alone = [random_crop_box(record_rng(3, 1, record, Purpose.VIEWS), height, width, scale) for record in range(200)]
+    np.testing.assert_array_equal(pixels(views, sizes)[:, 0], alone)
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_boxes_are_distributed_as_in_torchvision(case):
+    height, width, *scale = TRUTH["boxes_of"][case]
+    mean, deviation = TRUTH[f"boxes_{case}"]
+    sizes = np.tile([int(height), int(width)], (DRAWS, 1))
+    multi_crop = MultiCrop(global_scale=tuple(scale), local_scale=tuple(scale), num_local=1)
+    boxes = pixels(draw_views(0, 0, np.arange(DRAWS), sizes, multi_crop), sizes)
+    for view in range(3):
+        error = 4.5 * deviation / np.sqrt(DRAWS)
+        np.testing.assert_array_less(np.abs(boxes[:, view].mean(axis=0) - mean), error + 1e-9)
+        np.testing.assert_allclose(boxes[:, view].std(axis=0), deviation, rtol=0.08, atol=1e-9)
+
+
+def test_shares_of_the_area_are_those_of_global_and_local_crops(drawn):
+    area = drawn.box[..., 2] * drawn.box[..., 3]
+    slack = 0.01  # sides are whole pixels
+    assert area[:, :2].min() > 0.14 - slack and area[:, :2].max() <= 1 and area[:, :2].max() > 0.9
+    assert area[:, 2:].min() > 0.05 - slack and area[:, 2:].max() < 0.14 + slack
+    assert drawn.box[..., :2].min() >= 0 and (drawn.box[..., :2] + drawn.box[..., 2:]).max() <= 1 + 1e-6
+
+
+def test_each_augmentation_happens_as_often_as_dino_says(drawn):
+    first, second, smaller = slice(0, 1), slice(1, 2), slice(2, None)
+    chances = [
+        (drawn.flip, 0.5, 0.5, 0.5),
+        (drawn.jitter, 0.8, 0.8, 0.8),
+        (drawn.grey, 0.2, 0.2, 0.2),
+        (drawn.blur > 0, 1.0, 0.1, 0.5),
+        (drawn.solarize, 0.0, 0.2, 0.0),
+    ]
+    for happens, *expected in chances:
+        for views, chance in zip((first, second, smaller), expected):
+            share = happens[:, views].mean()
+            assert abs(share - chance) <= 4.5 * np.sqrt(chance * (1 - chance) / DRAWS)
+
+
+def test_factors_are_distributed_as_in_torchvision(drawn):
+    mean, deviation = TRUTH["factor_statistics"]
+    factors = drawn.factors.reshape(-1, 4)
+    np.testing.assert_array_less(np.abs(factors.mean(axis=0) - mean), 6.5 * deviation / np.sqrt(len(factors)))
+    np.testing.assert_allclose(factors.std(axis=0), deviation, rtol=0.02)
+    low, high = np.array([0.6, 0.6, 0.8, -0.1]), np.array([1.4, 1.4, 1.2, 0.1])
+    assert np.all(low - 1e-6 <= factors.min(axis=0)) and np.all(factors.max(axis=0) <= high + 1e-6)
+
+
+def test_every_order_of_adjustments_is_as_likely(drawn):
+    orders, counts = np.unique(drawn.order.reshape(-1, 4), axis=0, return_counts=True)
+    assert len(orders) == 24 and np.all(np.sort(orders, axis=1) == np.arange(4))
+    expected = DRAWS * 10 / 24
+    assert np.abs(counts - expected).max() < 4.5 * np.sqrt(expected)
+
+
+def test_radii_of_blur_are_uniform(drawn):
+    radii = drawn.blur[drawn.blur > 0]
+    assert 0.1 <= radii.min() < 0.11 and 1.99 < radii.max() <= 2
+    np.testing.assert_allclose([radii.mean(), radii.std()], [1.05, 1.9 / np.sqrt(12)], rtol=0.02)
+    small = draw_views(3, 1, np.arange(100), SIZES[:100], MultiCrop(max_blur=0.5)).blur
+    np.testing.assert_allclose(small, drawn.blur[:100] / 4, rtol=1e-6)
+
+
+def test_no_blur_is_none():
+    assert not draw_views(3, 1, np.arange(100), SIZES[:100], MultiCrop(max_blur=0)).blur.any()
+
+
+def test_views_depend_on_their_record_alone(drawn):
+    some = np.array([17, 5, 3999])
+    for one, other in zip(draw_views(3, 1, some, SIZES[some], MULTI_CROP), drawn):
+        np.testing.assert_array_equal(one, other[some])
+
+
+@pytest.mark.parametrize("seed, epoch, record", [(4, 1, 0), (3, 2, 0), (3, 1, 1)])
+def test_another_seed_epoch_or_record_gives_other_views(seed, epoch, record, drawn):
+    views = draw_views(seed, epoch, np.array([record]), SIZES[:1], MULTI_CROP)
+    assert np.all(views.factors[0] != drawn.factors[0])
+
+
+def test_more_local_views_leave_the_others_as_they_are(drawn):
+    more = draw_views(3, 1, np.arange(9), SIZES[:9], MultiCrop(num_local=12))
+    for one, other in zip(more, drawn):
+        np.testing.assert_array_equal(one[:, :10], other[:9])
+
+
+def test_an_empty_slot_gets_some_views():
+    views = draw_views(0, 0, np.array([-1, 5]), np.array([[0, 0], [30, 40]]), MULTI_CROP)
+    assert all(np.isfinite(field).all() for field in views)
+    alone = draw_views(0, 0, np.array([5]), np.array([[30, 40]]), MULTI_CROP)
+    np.testing.assert_array_equal(views.box[1], alone.box[0])
+
+
+def test_global_and_local_views_are_all_of_them(drawn):
+    for whole, *parts in zip(drawn, drawn.global_views(), drawn.local_views()):
+        np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
+        assert parts[0].shape[1] == 2
+
+
+@pytest.mark.parametrize(
+    "values, named",
+    [
+        ({"max_blur": -0.1}, "max_blur=-0.1"),
+        ({"max_blur": 2.5}, "max_blur=2.5"),
+        ({"global_scale": (0.5, 0.4)}, "global_scale"),
+        ({"local_scale": (0.0, 0.1)}, "local_scale"),
+        ({"local_scale": (0.1, 1.1)}, "local_scale"),
+    ],
+)
+def test_impossible_crops_are_refused(values, named):
+    with pytest.raises(UserError, match=named):
+        MultiCrop(**values)
+
+
+def test_multi_crop_travels_to_workers():
+    multi_crop = MultiCrop(num_local=3)
+    assert pickle.loads(pickle.dumps(multi_crop)) == multi_crop
+
+
+# What Pillow makes of it
+
+
+@pytest.fixture(scope="module")
+def by_pillow():
+    """All cases at once: the first two as global, the others as local views of the same size."""
+    return np.concatenate(pillow_views(IMAGE, CASES, MultiCrop(SIDE, num_local=len(CASES.flip) - 2, local_size=SIDE)))
+
+
+@pytest.mark.parametrize("case", range(len(TRUTH["names"])), ids=TRUTH["names"])
+def test_pillow_views_equal_torchvision(case, by_pillow):
+    np.testing.assert_array_equal(by_pillow[case], TRUTH["results"][case])
+
+
+def test_views_have_their_numbers_and_sizes():
+    for num_local in (3, 0):
+        multi_crop = MultiCrop(global_size=20, num_local=num_local, local_size=12)
+        views = draw_views(0, 0, np.array([1]), np.array([IMAGE.shape[:2]]), multi_crop).record(0)
+        global_crops, local_crops = pillow_views(IMAGE, views, multi_crop)
+        assert global_crops.shape == (2, 20, 20, 3) and local_crops.shape == (num_local, 12, 12, 3)
+        assert global_crops.dtype == local_crops.dtype == np.uint8
