@@ -82,6 +82,12 @@ def is_finished(workdir: Path, config: ConfigDict) -> bool:
     return path.exists() and "finished" in json.loads(path.read_text()) and not difference_to(workdir, config)
 
 
+def trained_on(workdir: Path) -> tuple[int, float]:
+    """Of a finished run the number of its images, and how many seconds it took."""
+    _, frequency = read_frequency(workdir / "class_frequency.tsv")
+    return int(frequency.sum()), json.loads((workdir / "config.json").read_text())["finished"]["seconds"]
+
+
 def read_config(workdir: Path) -> dict[str, Any] | None:
     """The flat config of the run in `workdir`; None if there is none."""
     path = workdir / "config.json"
@@ -99,11 +105,9 @@ class FinishedRun:
     accuracy: Float[np.ndarray, "class"]  # 0..1, nan for a class without examples
     predictions: Int[np.ndarray, "class"]
     tail: Int[np.ndarray, "tail"]  # ids of the classes that the summary's tail is the mean of
-    seconds: float  # that it took
 
     @classmethod
     def read(cls, workdir: Path, evaluated_on: str) -> "FinishedRun":
-        noted = json.loads((workdir / "config.json").read_text())
         directory = evaluation_directory(workdir, evaluated_on)
         summary = last_evaluation(workdir, evaluated_on)
         # A set with other classes than the run's has a table of its own, or no frequency that is known.
@@ -122,7 +126,6 @@ class FinishedRun:
                 accuracy=arrays["per_class_accuracy"],
                 predictions=arrays["per_class_predictions"],
                 tail=arrays["tail"],
-                seconds=noted["finished"]["seconds"],
             )
 
 

@@ -2,7 +2,8 @@
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-Run it again and it goes on where it was stopped; finished runs are not repeated.
+Run it again and it goes on where it was stopped; finished runs are not repeated. A study whose config has `transfer`, a
+config of cliptail_jax.transfer without models, also measures all its runs by that.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import flags
+from jaxtyping import Float
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -27,11 +29,27 @@ from cliptail_jax.evaluation import is_evaluated
 from cliptail_jax.figures.study import draw_study
 from cliptail_jax.files import write_text
 from cliptail_jax.metrics.correlation import Difference, paired_difference, paired_mean_difference
+from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy
 from cliptail_jax.program import run_with_config
 from cliptail_jax.runs import FinishedRun
 from cliptail_jax.train import train
+from cliptail_jax.transfer.program import Result, predictions_path, transfer
+from cliptail_jax.transfer.report import TITLES, aligned
 
-STATISTICS = ("corr_acc", "corr_pred", "top1", "tail")
+STATISTICS = ("corr_acc", "corr_pred", "top1", "tail", "probe")
+
+
+@dataclasses.dataclass
+class Outcome:
+    """A run that is trained, and what was measured of it."""
+
+    images: int  # it was trained on
+    seconds: float  # it took
+    evaluated: FinishedRun | None  # None where the run has no evaluation set, as DINO's
+    transferred: Sequence[Result] = ()  # its cells of the transfer study
+
+
+Outcomes = Mapping[str, Outcome]  # by the run's name
 
 
 @dataclasses.dataclass
@@ -70,17 +88,37 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> None
         except Exception as error:  # whatever breaks in one run, the others go on
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
             traceback.print_exc()
+    outcomes = {
+        name: Outcome(*runs.trained_on(workdir / name), finished_run(config, workdir / name))
+        for name, config in study.runs.items()
+        if name not in failures
+    }
+    if "transfer" in study and outcomes:
+        try:
+            transfer_runs(study.transfer, outcomes, workdir)
+        except UserError as error:
+            failures["transfer"] = str(error)
     if jax.process_index() == 0:
-        finished = {
-            name: FinishedRun.read(workdir / name, config.eval.sets[0])
-            for name, config in study.runs.items()
-            if name not in failures
-        }
-        judgements = [judge(claim, finished) for claim in study.claims.values()]
+        judgements = [judge(claim, outcomes, workdir) for claim in study.claims.values()]
         seconds = time.perf_counter() - started
-        report(study.title, finished, failures, judgements, seconds, workdir)
+        report(study.title, outcomes, failures, judgements, seconds, workdir)
     if failures:
-        raise UserError(f"{len(failures)} of {len(study.runs)} runs failed: {', '.join(failures)}")
+        what = f"{len(failures)} of {len(study.runs)} runs" if "transfer" not in failures else "parts of the study"
+        raise UserError(f"{what} failed: {', '.join(failures)}")
+
+
+def finished_run(config: ConfigDict, workdir: Path) -> FinishedRun | None:
+    """The run on its first evaluation set, if it has one."""
+    return FinishedRun.read(workdir, config.eval.sets[0]) if config.eval.sets else None
+
+
+def transfer_runs(config: ConfigDict, outcomes: Outcomes, workdir: Path) -> None:
+    """Measure all runs by transfer, and note the cells of each with it."""
+    config = config.copy_and_resolve_references()
+    config.models = tuple(str(workdir / name) for name in outcomes)
+    results = transfer(config, workdir / "transfer")
+    for name, outcome in outcomes.items():
+        outcome.transferred = [result for result in results if result["model"] == str(workdir / name)]
 
 
 def check_study(study: ConfigDict) -> None:
@@ -93,7 +131,7 @@ def check_study(study: ConfigDict) -> None:
             validate(config)
         except UserError as error:
             raise UserError(f"run '{name}': {error}") from None
-        if not config.eval.sets:
+        if not config.eval.sets and "transfer" not in study:
             raise UserError(f"run '{name}': eval.sets is empty, but a study compares evaluations")
     for key, claim in study.claims.items():
         missing = {"text", "statistic", "higher", "lower"} - set(claim)
@@ -106,16 +144,26 @@ def check_study(study: ConfigDict) -> None:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(study.runs)}")
 
 
-def judge(claim: ConfigDict, finished: Mapping[str, FinishedRun]) -> Judgement:
+def judge(claim: ConfigDict, outcomes: Outcomes, workdir: Path) -> Judgement:
     """The paired bootstrap over classes of the difference that the claim says is positive.
 
-    Accuracies are compared class by class, every class counted alike; the tail is that of the run `higher`.
+    Accuracies are compared class by class, every class counted alike; the tail is that of the run `higher`. That of the
+    linear probe is on the first set of the transfer study.
     """
     judged = (claim.text, claim.statistic, claim.higher, claim.lower)
-    failed = [run for run in (claim.higher, claim.lower) if run not in finished]
+    pair = (claim.higher, claim.lower)
+    failed = [run for run in pair if run not in outcomes]
     if failed:
         return Judgement(*judged, None, f"{' and '.join(failed)} failed")
-    a, b = finished[claim.higher], finished[claim.lower]
+    if claim.statistic == "probe":
+        probes = [probe_accuracies(outcomes[run], workdir) for run in pair]
+        if any(probe is None for probe in probes):
+            return Judgement(*judged, None, "there is no linear probe of both")
+        a, b = probes
+        return Judgement(*judged, paired_mean_difference(100 * a, 100 * b, np.arange(len(a))))
+    a, b = (outcomes[run].evaluated for run in pair)
+    if a is None or b is None:
+        return Judgement(*judged, None, "not both have an evaluation set")
     if a.class_names != b.class_names:
         return Judgement(*judged, None, "the runs have different classes")
     if claim.statistic == "corr_acc":
@@ -128,21 +176,36 @@ def judge(claim: ConfigDict, finished: Mapping[str, FinishedRun]) -> Judgement:
     return Judgement(*judged, difference)
 
 
+def probe_accuracies(outcome: Outcome, workdir: Path) -> Float[np.ndarray, "class"] | None:
+    """Accuracy of each class in 0..1 by the run's linear probe on the first set that it was measured on."""
+    for cell in outcome.transferred:
+        if cell["method"] == "probe":
+            with np.load(predictions_path(workdir / "transfer", cell)) as arrays:
+                labels, predictions = arrays["labels"], arrays["predictions"]
+                everyone = np.ones(len(labels), bool)
+                return per_class_accuracy(count_confusion(labels, predictions, everyone, cell["sizes"]["classes"]))
+    return None
+
+
 def report(
     title: str,
-    finished: Mapping[str, FinishedRun],
+    outcomes: Outcomes,
     failures: Mapping[str, str],
     judgements: Sequence[Judgement],
     seconds: float,
     workdir: Path,
 ) -> None:
     """Write report.md for people, report.json for programs, and the figure; show the first."""
-    text = markdown(title, finished, failures, judgements, seconds)
+    text = markdown(title, outcomes, failures, judgements, seconds)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "report.md", text)
     content = {
         "title": title,
-        "runs": {name: run.summary | {"seconds": run.seconds} for name, run in finished.items()},
+        "runs": {
+            name: (o.evaluated.summary if o.evaluated else {})
+            | {"images": o.images, "seconds": o.seconds, "transfer": list(o.transferred)}
+            for name, o in outcomes.items()
+        },
         "failures": failures,
         "claims": [
             dataclasses.asdict(j) | {"difference": j.difference and j.difference._asdict(), "verdict": j.verdict}
@@ -152,14 +215,18 @@ def report(
     }
     runs.write_json(workdir / "report.json", content)
     tqdm.write(f"\n{text}\nThis report: {workdir}/report.md")
-    if finished:
-        draw_study(finished, title, workdir / "figures" / "study")
+    if evaluated := evaluated_ones(outcomes):
+        draw_study(evaluated, title, workdir / "figures" / "study")
         tqdm.write(f"Its figure: {workdir}/figures/study.png")
+
+
+def evaluated_ones(outcomes: Outcomes) -> dict[str, FinishedRun]:
+    return {name: outcome.evaluated for name, outcome in outcomes.items() if outcome.evaluated}
 
 
 def markdown(
     title: str,
-    finished: Mapping[str, FinishedRun],
+    outcomes: Outcomes,
     failures: Mapping[str, str],
     judgements: Sequence[Judgement],
     seconds: float,
@@ -169,8 +236,9 @@ def markdown(
         "",
         "| run | images | top-1 % | head | mid | tail | corr_acc [95 %] | corr_pred [95 %] | minutes |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *(row(name, run) for name, run in finished.items()),
+        *(row(name, outcome) for name, outcome in outcomes.items()),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
+        *transfer_table(outcomes),
         "",
         "| claim | difference [95 %] | verdict |",
         "| --- | --- | --- |",
@@ -179,8 +247,8 @@ def markdown(
         digits = ".2f" if j.statistic.startswith("corr") else ".1f"
         shown = with_interval(j.difference.value, j.difference[1:], digits) if j.difference else j.obstacle
         lines.append(f"| {j.text} ({j.statistic}: {j.higher} − {j.lower}) | {shown} | **{j.verdict}** |")
-    trained = sum(run.seconds for run in finished.values())
-    sets = ", ".join(dict.fromkeys(run.evaluated_on for run in finished.values()))
+    trained = sum(outcome.seconds for outcome in outcomes.values())
+    sets = ", ".join(dict.fromkeys(run.evaluated_on for run in evaluated_ones(outcomes).values()))
     lines += [
         "",
         f"Evaluated on {sets}. "
@@ -190,16 +258,36 @@ def markdown(
         "paired difference lies above 0, not supported where it lies below, and else inconclusive. "
         f"Training took {trained / 60:.1f} minutes; this call took {seconds / 60:.1f}.",
     ]
-    if finished:
+    if evaluated_ones(outcomes):
         lines += ["", "![correlations against accuracy, and accuracy by class frequency](figures/study.png)"]
     return "\n".join(lines) + "\n"
 
 
-def row(name: str, run: FinishedRun) -> str:
-    s = run.summary
-    cells = [name, f"{run.frequency.sum():,}", *(number(s[key], ".1f") for key in ("top1", "head", "mid", "tail"))]
-    cells += [with_interval(s[key], s[f"{key}_interval"], ".2f") for key in ("corr_acc", "corr_pred")]
-    return f"| {' | '.join([*cells, f'{run.seconds / 60:.1f}'])} |"
+def row(name: str, outcome: Outcome) -> str:
+    if outcome.evaluated:
+        s = outcome.evaluated.summary
+        cells = [number(s[key], ".1f") for key in ("top1", "head", "mid", "tail")]
+        cells += [with_interval(s[key], s[f"{key}_interval"], ".2f") for key in ("corr_acc", "corr_pred")]
+    else:
+        cells = ["–"] * 6
+    return f"| {' | '.join([name, f'{outcome.images:,}', *cells, f'{outcome.seconds / 60:.1f}'])} |"
+
+
+def transfer_table(outcomes: Outcomes) -> list[str]:
+    """A row a run, a column for each set and method that the runs were measured on; nothing where there are none."""
+    columns = list(dict.fromkeys((r["set"], r["method"]) for o in outcomes.values() for r in o.transferred))
+    if not columns:
+        return []
+    rows = [["run", *(f"{of_set}: {TITLES[method].lower()} %" for of_set, method in columns)]]
+    for name, outcome in outcomes.items():
+        cells = {(r["set"], r["method"]): shown(r) for r in outcome.transferred}
+        rows.append([name, *(cells.get(column, "–") for column in columns)])
+    return ["", *aligned(rows), "", "More of the transfer: [transfer/report.md](transfer/report.md)"]
+
+
+def shown(result: Result) -> str:
+    margin = f" ± {result['margin']:.1f}" if "margin" in result else ""
+    return f"{result['score']:.1f}{margin}"
 
 
 def with_interval(value: float | None, bounds: Sequence[float | None], digits: str) -> str:

@@ -12,8 +12,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import evaluation_settings, summarize, write
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.transfer.configuration import base_config
+from cliptail_jax.transfer.program import predictions_path
 from configs import sup
-from configs.study import cifar100_lt, quickstart
+from configs.study import cifar100_lt, dino_cifar100_lt, quickstart
 
 CLASSES, PER_CLASS = 60, 50
 NAMES = tuple(f"class {c}" for c in range(CLASSES))
@@ -43,7 +45,8 @@ def write_run(config, workdir, confusion, names=NAMES):
     counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
     summary = {"step": 9, "epoch": 1.0, "settings": evaluation_settings(config)}
     summary |= summarize(counts, FREQUENCY, parts, None)
-    write(runs.evaluation_directory(workdir, config.eval.sets[0]), summary, counts, parts, None)
+    for evaluated_on in config.eval.sets:
+        write(runs.evaluation_directory(workdir, evaluated_on), summary, counts, parts, None)
     runs.finish(workdir, seconds=90.0)
 
 
@@ -222,6 +225,72 @@ def test_a_run_that_predicts_one_class_alone_has_dashes_and_an_undecided_claim(t
     assert report["claims"][0]["verdict"] == "inconclusive"
 
 
+@pytest.fixture
+def probes(monkeypatch):
+    """Stands in for the transfer program: a linear probe of each run with the accuracy given for its name.
+
+    Yields the accuracies by name, and the configs that the program was called with.
+    """
+    accuracies, called = {}, []
+
+    def transfer(config, workdir):
+        called.append(config)
+        results = []
+        for model in config.models:
+            cell = {"model": model, "set": "cifar100", "method": "probe", "sizes": {"classes": 10}}
+            labels = np.repeat(np.arange(10), 20)
+            right = np.tile(np.arange(20) < 20 * accuracies[model.rsplit("/")[-1]], 10)
+            path = predictions_path(workdir, cell)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, labels=labels, predictions=np.where(right, labels, (labels + 1) % 10))
+            results.append(cell | {"score": 100 * right.mean()})
+        return results
+
+    monkeypatch.setattr(study, "transfer", transfer)
+    return accuracies, called
+
+
+def make_transfer_study(*names, **claims):
+    """The last of the runs has no evaluation set, as DINO's have none."""
+    made = make_study(*names, **claims)
+    made.runs[names[-1]].eval.sets = ()
+    with made.unlocked():
+        made.transfer = base_config()
+    made.transfer.sets = ("cifar100",)
+    return made
+
+
+def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_own(trains, probes, tmp_path):
+    trains[0].update(a=0.5, self=0.5)
+    accuracies, called = probes
+    accuracies.update(a=0.2, self=0.6)
+    made = make_transfer_study("a", "self", better=claim("probe", "self", "a"), own=claim("corr_acc", "a", "self"))
+    study.run_study(made, tmp_path)
+    text, report = read_report(tmp_path)
+    assert called[0].models == (str(tmp_path / "a"), str(tmp_path / "self"))
+    assert [c["verdict"] for c in report["claims"]] == ["supported", "not tested"]
+    assert report["claims"][0]["difference"]["value"] == pytest.approx(40)
+    assert "not both have an evaluation set" in text
+    table = [line.replace(" ", "") for line in text.splitlines()]
+    assert "|run|cifar100:linearprobe%|" in table and "|a|20.0|" in table and "|self|60.0|" in table
+    assert f"|self|{FREQUENCY.sum():,}|–|–|–|–|–|–|1.5|" in table
+    assert report["runs"]["self"]["transfer"][0]["score"] == pytest.approx(60)
+
+
+def test_a_failed_transfer_is_reported_beside_the_runs(trains, monkeypatch, tmp_path):
+    def transfer(config, workdir):
+        raise UserError("cifar100 is not prepared")
+
+    monkeypatch.setattr(study, "transfer", transfer)
+    trains[0].update(a=0.5, b=0.5)
+    made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
+    with pytest.raises(UserError, match="failed: transfer"):
+        study.run_study(made, tmp_path)
+    text, report = read_report(tmp_path)
+    assert report["failures"] == {"transfer": "cifar100 is not prepared"} and list(report["runs"]) == ["a", "b"]
+    assert "there is no linear probe of both" in text
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -254,7 +323,7 @@ def test_a_config_of_one_run_is_no_study():
         study.check_study(sup.get_config("data=glyphs_lt"))
 
 
-@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt])
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt])
 def test_the_projects_own_studies_are_sound(config_file):
     config = config_file.get_config()
     study.check_study(config)

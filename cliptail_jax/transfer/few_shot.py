@@ -34,17 +34,36 @@ def few_shot_accuracy(
 ) -> FewShot:
     """Accuracy over seeded episodes of `ways` classes, with `shots` examples and `queries` queries of each.
 
-    σ is the standard deviation over the n episodes with n - 1 in its denominator (0 for one episode). UserError as in
-    `sample_episodes`, and for features that are not finite.
+    UserError as in `few_shot_accuracies`.
+    """
+    return mean_and_margin(few_shot_accuracies(features, labels, ways, shots, queries, episodes, seed))
+
+
+def mean_and_margin(accuracies: Float[np.ndarray, "episode"]) -> FewShot:
+    """σ is the standard deviation over the n episodes with n - 1 in its denominator (0 for one episode)."""
+    deviation = accuracies.std(ddof=1) if len(accuracies) > 1 else 0.0
+    return FewShot(float(accuracies.mean()), float(1.96 * deviation / np.sqrt(len(accuracies))))
+
+
+def few_shot_accuracies(
+    features: Float[np.ndarray, "example dim"],
+    labels: Int[np.ndarray, "example"],
+    ways: int,
+    shots: int,
+    queries: int,
+    episodes: int,
+    seed: int,
+) -> Float[np.ndarray, "episode"]:
+    """The accuracy of each seeded episode, in 0..1. The same labels and seed give the same episodes, whatever the features.
+
+    UserError as in `sample_episodes`, and for features that are not finite.
     """
     features = np.asarray(features, np.float32)
     bad = np.flatnonzero(~np.isfinite(features).all(1))
     if len(bad):
         raise UserError(f"features: row {bad[0]} has NaN or infinite values: check the model's weights and that image")
     examples = sample_episodes(labels, ways, shots + queries, episodes, seed)
-    accuracies = np.asarray(episode_accuracies(features, examples, shots), np.float64)
-    deviation = accuracies.std(ddof=1) if episodes > 1 else 0.0
-    return FewShot(float(accuracies.mean()), float(1.96 * deviation / np.sqrt(episodes)))
+    return np.asarray(episode_accuracies(features, examples, shots), np.float64)
 
 
 def sample_episodes(

@@ -17,7 +17,7 @@ def a_run(seed=0, classes=100, least=5, **summary):
     numbers = dict(top1=100 * accuracy.mean(), corr_acc=0.8, corr_pred=0.6)
     numbers |= dict(corr_acc_interval=[0.7, 0.9], corr_pred_interval=[0.4, 0.7])
     names = tuple(map(str, range(classes)))
-    return FinishedRun("glyphs:test", numbers | summary, names, frequency, accuracy, frequency, np.arange(9), 60.0)
+    return FinishedRun("glyphs:test", numbers | summary, names, frequency, accuracy, frequency, np.arange(9))
 
 
 UNDEFINED = dict(corr_acc=None, corr_acc_interval=[None, None])

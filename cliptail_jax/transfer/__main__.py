@@ -1,0 +1,21 @@
+"""Measure trained models by transfer: linear probes and few-shot episodes on other sets.
+
+python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd --workdir=runs/transfer
+"""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from cliptail_jax import distributed
+from cliptail_jax.program import run_with_config
+from cliptail_jax.transfer.program import transfer
+
+
+def main(config: ConfigDict, workdir: str) -> None:
+    distributed.initialize()
+    transfer(config, Path(workdir))
+
+
+if __name__ == "__main__":
+    run_with_config(main)

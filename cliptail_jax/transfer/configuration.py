@@ -1,0 +1,61 @@
+"""Every field of a transfer config, with its default and meaning, and the check of a whole config."""
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.configuration import check_value, flatten, unknown_key
+from cliptail_jax.errors import UserError, did_you_mean
+
+METHODS = ("probe", "few_shot")
+
+
+def base_config() -> ConfigDict:
+    """The config that `configs/transfer.py` starts from."""
+    return ConfigDict(
+        dict(
+            models=(),  # work directories of runs, names of zero_shot.models, hf-hub:OWNER/NAME, or folders
+            sets=(),  # short names of transfer.sets, or NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST
+            methods=METHODS,
+            seed=0,  # the images held out for validation, the folds of temperature scaling, the episodes
+            image_size=0,  # of the images that a model gets; 0 = the model's own
+            batch_size=256,  # of images, over all devices and processes
+            few_shot=dict(ways=5, shots=5, queries=15, episodes=600),
+            data=dict(
+                data_dir="",  # '' = $TFDS_DATA_DIR or ~/tensorflow_datasets
+                workers=0,  # processes that load images; 0 = threads of this one
+                max_unreadable=0.001,  # share of a split's images that may be unreadable
+            ),
+            mesh=dict(data=-1, fsdp=1),  # devices along each axis; -1 = all that are left
+        )
+    ).lock()
+
+
+POSITIVE = [f"few_shot.{key}" for key in ("ways", "shots", "queries", "episodes")]
+
+
+def validate(config: ConfigDict) -> None:
+    """Raise a UserError that names the first key that is unknown, missing, or has a value it cannot have."""
+    schema, given = dict(flatten(base_config())), dict(flatten(config))
+    for key, value in given.items():
+        if key not in schema:
+            raise unknown_key(key, schema)
+        check_value(key, value, schema[key])
+        if key in POSITIVE and value < 1:
+            raise UserError(f"config key '{key}' is {value!r}; it must be positive")
+    for key in schema:
+        if key not in given:
+            raise UserError(
+                f"config key '{key}' is missing; start from cliptail_jax.transfer.configuration.base_config()"
+            )
+    for key in ("models", "sets", "methods"):
+        if not all(isinstance(name, str) for name in config[key]):
+            raise UserError(f"config key '{key}' is {config[key]!r}; each of its elements is a str")
+    if config.image_size < 0:
+        raise UserError(f"config key 'image_size' is {config.image_size}; it is 0, the model's own, or positive")
+    if not config.models:
+        raise UserError("models is empty: name work directories of runs or published models, such as \"('runs/sup',)\"")
+    if not config.sets:
+        raise UserError("sets is empty: name the sets to transfer to, such as \"('cifar100',)\"")
+    for method in config.methods or ("",):
+        if method not in METHODS:
+            hint = did_you_mean(method, METHODS)
+            raise UserError(f"methods has '{method}'{hint}: there are {', '.join(METHODS)}")

@@ -1,0 +1,145 @@
+"""Features of a model's image tower for the splits of transfer sets, computed once and kept on disk.
+
+`features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` gives
+them, `labels`, `records` (each image's place in the split; unreadable ones are left out) and `seconds`. The key stands for the
+weights, the image size and the split's files: where one of them changes, the features are computed anew and the old ones go.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Float, Int, UInt8
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax import configuration
+from cliptail_jax.curation.variant import Variant
+from cliptail_jax.datasets.metadata import fingerprint
+from cliptail_jax.datasets.source import Source
+from cliptail_jax.distributed import agreed
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation import Kept, hand
+from cliptail_jax.input.images import normalize
+from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
+from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.sharding import batch_sharding, local_rows, to_devices
+from cliptail_jax.transfer.models import ImageTower, PublishedModel, RunModel
+from cliptail_jax.transfer.sets import OpenedSet
+from cliptail_jax.zero_shot.evaluate import slug, together
+
+
+class Features(NamedTuple):
+    """Of the images of a split that could be read."""
+
+    features: Float[np.ndarray, "image dim"]
+    labels: Int[np.ndarray, "image"] | Bool[np.ndarray, "image class"]
+    records: Int[np.ndarray, "image"]
+    seconds: float  # that computing them took
+
+
+class FeatureExtractor:
+    """Gives the features of one model. It is loaded when the first ones have to be computed."""
+
+    def __init__(self, model: RunModel | PublishedModel, mesh: Mesh, config: ConfigDict, workdir: Path):
+        self._model, self._mesh, self._config = model, mesh, config
+        self._folder = workdir / "features" / slug(model.name)
+        self._loaded: tuple[ImageTower, Callable] | None = None
+
+    def __call__(self, opened: OpenedSet, split: str) -> Features:
+        """The features of a split. Raises UserError where images cannot be read, or features are not finite, and Skipped
+        where the model cannot be loaded."""
+        source = opened.sources[split]
+        stem = re.sub(r"[^\w.-]+", "_", f"{source.name}-{split}")
+        path = self._folder / f"{stem}.{self._key(source)}.npz"
+        if not agreed(path.exists()):
+            computed = self._compute(opened, split)
+            if jax.process_index() == 0:
+                write_arrays(path, computed._asdict())
+                for other in self._folder.glob(f"{stem}.*.npz"):
+                    if other != path:
+                        other.unlink()
+            return computed
+        with np.load(path) as arrays:
+            return Features(**{name: arrays[name] for name in Features._fields})
+
+    def _key(self, source: Source) -> str:
+        parts = [self._model.weights, self._config.image_size, split_fingerprint(source)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def _compute(self, opened: OpenedSet, split: str) -> Features:
+        if self._loaded is None:
+            tower = together(lambda: self._model.load(self._mesh))
+            self._loaded = tower, make_encode(tower.graphdef, self._mesh)
+        tower, encode = self._loaded
+        source, labels = opened.sources[split], opened.labels(split)
+        start = time.perf_counter()
+        frame = Preprocess(self._config.image_size or tower.image_size)
+        computed = encode_images(encode, tower.parts, source, frame, self._mesh, self._config)
+        features, records = computed["features"], computed["records"]
+        bad = np.sum(~np.isfinite(features).all(1))
+        if bad:
+            raise UserError(
+                f"{bad} of {len(features)} images of {source.name} ({split}) have features with NaN or infinite values: "
+                "check the model's weights"
+            )
+        return Features(features, labels[records], records, time.perf_counter() - start)
+
+
+def split_fingerprint(source: Source) -> str:
+    """What changes with the files of a source's split."""
+    info = source.records.dataset_info.splits[source.split]
+    return fingerprint(info.filepaths, info.shard_lengths)
+
+
+def make_encode(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:
+    """The jitted function from a tower's parts and uint8 images to features."""
+
+    def encode(parts, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
+        return nnx.merge(graphdef, *parts, copy=True).encode_image(normalize(images)).astype(jnp.float32)
+
+    return jax.jit(encode, out_shardings=batch_sharding(mesh))
+
+
+def encode_images(
+    encode: Callable, parts: tuple[nnx.State, ...], source: Source, frame: Preprocess, mesh: Mesh, config: ConfigDict
+) -> dict[str, np.ndarray]:
+    """`features` and `records` of a split's images, as `frame` makes them; CLIP's pixel statistics for every model."""
+    nothing = np.zeros(len(source), np.int64)
+    variant = Variant(source, np.arange(len(source)), nothing, source.class_names, nothing, captions=None)
+    loading = configuration.base_config()
+    loading.eval.batch_size, loading.data.workers = config.batch_size, config.data.workers
+    unreadable, kept = UnreadableImages(variant, config.data.max_unreadable), Kept(variant)
+    batches = evaluation_batches(variant, loading, local_rows(config.batch_size), frame)()
+    steps = -(-len(source) // config.batch_size)
+    given = []  # one batch late, for the devices to work on the next meanwhile
+    for batch in tqdm(batches, f"features of {source.name} ({source.split})", steps, disable=None, leave=False):
+        unreadable.take_from(batch)
+        on_devices = to_devices(mesh, batch)
+        features = encode(parts, on_devices["images"])
+        hand(given, [kept.add])
+        given = [features, on_devices["labels"], on_devices["mask"]]
+    hand(given, [kept.add])
+    unreadable.check()
+    computed = kept.result()
+    if not len(computed["records"]):
+        raise UserError(f"no image of {source.name} ({source.split}) could be read: prepare the set again")
+    return computed
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """An .npz, written by rename: whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)
+    partial.rename(path)

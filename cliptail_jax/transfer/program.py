@@ -1,0 +1,178 @@
+"""What features of trained models are worth on other sets: from a config to a table of models × sets.
+
+A work directory has
+
+    report.md                            the tables, for people
+    results.jsonl                        a line for each finished cell; of lines of the same cell the last counts
+    predictions/MODEL/SET-METHOD.npz     of a probe the `predictions` and `labels` of the test images that could be read, and
+                                         their places in the split (`records`); of VOC `scores` [image, class] in place of
+                                         predictions; of few-shot the `accuracies` of the episodes, in 0..1
+    features/                            as `cliptail_jax.transfer.features` says
+
+What is finished is not repeated, as long as weights, data and settings stay: the same command goes on.
+"""
+
+import re
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from cliptail_jax import runs
+from cliptail_jax.distributed import agreed
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+from cliptail_jax.log import say
+from cliptail_jax.sharding import check_batch, make_mesh
+from cliptail_jax.transfer import cells
+from cliptail_jax.transfer.configuration import validate
+from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint, write_arrays
+from cliptail_jax.transfer.models import PublishedModel, RunModel, find_image_model
+from cliptail_jax.transfer.report import markdown
+from cliptail_jax.transfer.sets import OpenedSet, open_set
+from cliptail_jax.zero_shot.evaluate import Skipped, slug
+
+Result = dict[str, Any]
+Failures = dict[str, str]  # why, by what
+
+
+def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
+    """The results of all cells, in the order of models, sets and methods; they and their tables are written, too.
+
+    Raises UserError for a config that makes no sense, before anything is computed, and at the end where something failed.
+    """
+    validate(config)
+    mesh = make_mesh(config.mesh)
+    check_batch(mesh, config.batch_size, "batch_size")
+    if runs.read_config(workdir) is not None:
+        raise UserError(f"{workdir} holds a run or an evaluation: choose another --workdir")
+    check_directories(config.models)
+    failures: Failures = {}
+    models = opened_ones(open_model, config.models, failures)
+    sets = opened_ones(lambda name: open_set(name, config.data.data_dir), config.sets, failures)
+    results = []
+    for model in models:
+        extractor = FeatureExtractor(model, mesh, config, workdir)
+        for opened in sets:
+            try:
+                results += cells_of(model, opened, extractor, config, workdir, failures)
+            except Skipped as error:
+                note(failures, model.name, str(error))
+                break
+    if jax.process_index() == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        text = markdown(results, [opened.chosen for opened in sets], failures)
+        write_text(workdir / "report.md", text)
+        print(f"{text}\nThis report: {workdir}/report.md")
+    if failures:
+        raise UserError(f"{len(failures)} of the models, sets and cells failed: {'; '.join(failures)}")
+    return results
+
+
+def check_directories(names: Sequence[str]) -> None:
+    """Raises UserError where two models would have one directory."""
+    name_of = {}
+    for name in dict.fromkeys(names):
+        if (other := name_of.setdefault(slug(name), name)) != name:
+            raise UserError(
+                f"{other} and {name} would share the directory {slug(name)}: give each a --workdir of its own"
+            )
+
+
+def opened_ones(open_one: Callable[[str], Any], names: Sequence[str], failures: Failures) -> list[Any]:
+    """What the names stand for; of those that stand for nothing the reason is noted."""
+    opened = []
+    for name in dict.fromkeys(names):
+        try:
+            opened.append(open_one(name))
+        except UserError as error:
+            note(failures, name, str(error))
+    return opened
+
+
+def open_model(name: str) -> RunModel | PublishedModel:
+    """Raises UserError where there is no such model, or it has no weights."""
+    model = find_image_model(name)
+    model.weights
+    return model
+
+
+def note(failures: Failures, what: str, why: str) -> None:
+    failures[what] = why
+    say(f"error: {what}: {why}")
+
+
+def cells_of(
+    model: RunModel | PublishedModel,
+    opened: OpenedSet,
+    extractor: FeatureExtractor,
+    config: ConfigDict,
+    workdir: Path,
+    failures: Failures,
+) -> list[Result]:
+    """The cells of one model and one set, by method; those that are not finished are computed.
+
+    Raises Skipped where the model cannot be loaded. Whatever else breaks in one cell is noted, and the others go on.
+    """
+    results = []
+    for method in dict.fromkeys(config.methods):
+        if method == "few_shot" and not opened.chosen.few_shot:
+            continue
+        cell = {"model": model.name, "set": opened.chosen.name, "method": method}
+        asked = {"weights": model.weights, "image_size": config.image_size}
+        asked["data"] = {split: split_fingerprint(source) for split, source in opened.sources.items()}
+        asked |= cells.settings(method, config)
+        path = predictions_path(workdir, cell)
+        done = last_result(workdir, cell | {"settings": asked}) if path.exists() else None
+        if not agreed(done is not None):
+            try:
+                done = compute(cell | {"settings": asked}, opened, extractor, config, path)
+            except UserError as error:
+                note(failures, name_of(cell), str(error))
+                continue
+            except Skipped:
+                raise
+            except Exception as error:
+                note(failures, name_of(cell), f"{type(error).__name__}: {error}".splitlines()[0])
+                traceback.print_exc()
+                continue
+            if jax.process_index() == 0:
+                runs.append_line(workdir / "results.jsonl", done)
+            say(f"{name_of(cell)}: {done['score']:.1f}")
+        results.append(done)
+    return results
+
+
+def compute(cell: Result, opened: OpenedSet, extractor: FeatureExtractor, config: ConfigDict, path: Path) -> Result:
+    """A cell's result. Its arrays are written to `path`."""
+    splits = {split: extractor(opened, split) for split in opened.chosen.splits}
+    started = time.perf_counter()
+    measured = cells.measure(cell["method"], opened, splits, config)
+    seconds = {
+        "seconds": time.perf_counter() - started,
+        "feature_seconds": sum(float(of_split.seconds) for of_split in splits.values()),
+    }
+    if jax.process_index() == 0:
+        write_arrays(path, measured.arrays)
+    return cell | {"metric": cells.metric(cell["method"], opened)} | measured.numbers | seconds
+
+
+def name_of(cell: Mapping[str, Any]) -> str:
+    return f"{cell['model']} on {cell['set']} by {cell['method']}"
+
+
+def predictions_path(workdir: Path, cell: Mapping[str, Any]) -> Path:
+    """Where the arrays of a cell are."""
+    of_set = re.sub(r"[^\w.-]+", "_", cell["set"])
+    return workdir / "predictions" / slug(cell["model"]) / f"{of_set}-{cell['method']}.npz"
+
+
+def last_result(workdir: Path, wanted: Mapping[str, Any]) -> Result | None:
+    """The last line of a cell in results.jsonl, if it is of the wanted settings."""
+    cell = {key: wanted[key] for key in ("model", "set", "method")}
+    lines = [line for line in runs.read_lines(workdir / "results.jsonl") if line | cell == line]
+    return lines[-1] if lines and lines[-1]["settings"] == wanted["settings"] else None

@@ -1,0 +1,96 @@
+"""The tables of report.md: models × sets, one table a method, with what the numbers of each set are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cliptail_jax.transfer.sets import TransferSet
+
+Result = Mapping[str, Any]
+TITLES = {"probe": "Linear probe", "few_shot": "Few-shot"}
+
+
+def markdown(results: Sequence[Result], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:
+    """The whole report."""
+    lines = ["# Transfer", ""]
+    for method, title in TITLES.items():
+        of_method = [result for result in results if result["method"] == method]
+        if of_method:
+            lines += [f"## {title}", "", *SECTIONS[method](of_method, sets), ""]
+    lines += [f"**{what} failed**: {why}\n" for what, why in failures.items()]
+    lines += ["## Sets", "", *set_table(results, sets), ""]
+    return "\n".join(lines)
+
+
+def probe_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+    lines = [
+        "Test scores in percent: mean per-class accuracy, accuracy, or 11-point mAP, as the last table says. Multinomial "
+        "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
+        "images, and it is then fitted on them and the training images.",
+        "",
+        *table(results, sets, lambda result: f"{result['score']:.1f}"),
+        "",
+        "The chosen λ:",
+        "",
+        *table(results, sets, lambda result: f"{result['weight_decay']:.2g}" + " (edge)" * bool(result["edge"])),
+    ]
+    at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
+    if at_edge:
+        lines += ["", f"At the edge of the grid, where a better λ may lie beyond: {', '.join(at_edge)}."]
+    calibrated = [result for result in results if "ece" in result]
+    if calibrated:
+        lines += [
+            "",
+            "## Calibration",
+            "",
+            "Expected calibration error in percent (15 bins) of the linear probe, raw → after temperature scaling (5 folds of the "
+            "test images: the temperature is fitted on one, the error measured on the other four).",
+            "",
+            *table(calibrated, sets, lambda result: f"{result['ece']:.1f} → {result['ece_scaled']:.1f}"),
+        ]
+    return lines
+
+
+def few_shot_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+    asked = results[0]["settings"]
+    return [
+        f"Accuracy in percent ± 1.96 σ/√n over n = {asked['episodes']} episodes: {asked['ways']}-way, {asked['shots']}-shot, "
+        f"{asked['queries']} queries a class, from the images of all splits; nearest class mean by Euclidean distance. No "
+        "episodes are made of Birdsnap and VOC2007.",
+        "",
+        *table(results, sets, lambda result: f"{result['score']:.1f} ± {result['margin']:.1f}"),
+    ]
+
+
+SECTIONS = {"probe": probe_section, "few_shot": few_shot_section}
+
+
+def table(results: Sequence[Result], sets: Sequence[TransferSet], shown: Callable[[Result], str]) -> list[str]:
+    """A row a model, a column a set; '–' where there is no result."""
+    cells = {(result["model"], result["set"]): shown(result) for result in results}
+    models = list(dict.fromkeys(result["model"] for result in results))
+    rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
+    return aligned([["model", *(chosen.name for chosen in sets)], *rows])
+
+
+def set_table(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+    """What the numbers of each set are numbers of, and how long a model takes for them on average."""
+    rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
+    for chosen in sets:
+        probes = [result for result in results if result["set"] == chosen.name and result["method"] == "probe"]
+        images, classes, seconds = "–", "–", "–"
+        if probes:
+            sizes = probes[0]["sizes"]
+            images = f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}"
+            classes = f"{sizes['classes']:,}"
+            seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
+        rows.append([chosen.name, chosen.metric, images, classes, seconds, chosen.note or "–"])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A markdown table whose first row is its header."""
+    rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows]

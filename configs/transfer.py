@@ -1,0 +1,28 @@
+"""Transfer of trained image towers to other sets, by linear probes and few-shot episodes:
+
+    python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd \\
+        --workdir=runs/transfer --config.data.data_dir=DIR
+
+`models=` are work directories of runs (SL, CLIP, DINO's teacher), names of `cliptail_jax.zero_shot.models`,
+hf-hub:OWNER/NAME or folders; `sets=` short names of `cliptail_jax.transfer.sets`, by default all twelve, or
+NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST; `methods=` of probe and few_shot, by default both. The tables are in
+report.md, a line for each finished cell in results.jsonl. The same command goes on where it was stopped.
+"""
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.transfer.configuration import base_config
+from cliptail_jax.transfer.sets import SETS
+
+ARGUMENTS = ("models", "sets", "methods")
+
+
+def get_config(arg: str = ""):
+    given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
+    unknown = given.keys() - set(ARGUMENTS)
+    if unknown:
+        raise UserError(f"unknown config argument '{min(unknown)}'; there are {', '.join(ARGUMENTS)}")
+    config = base_config()
+    config.sets = tuple(SETS)
+    for key, value in given.items():
+        config[key] = tuple(value.split("+"))
+    return config
