@@ -9,6 +9,7 @@ from cliptail_jax.transfer.linear_probe import (
     Linear,
     choose_weight_decay,
     fit,
+    fit_binary_path,
     fit_path,
     predict,
     seeded_split,
@@ -65,13 +66,15 @@ def test_the_path_reaches_the_optimum_of_each_weight_decay(separation):
         assert accuracies[0] == pytest.approx(accuracies[1], abs=0.0051)  # one example
 
 
-def test_the_optimum_is_that_of_scikit_learn():
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    data = examples()
-    for decay in (1e2, 1.0, 1e-2):
-        theirs = linear_model.LogisticRegression(C=1 / decay, max_iter=10_000, tol=1e-8).fit(*data)
-        best = objective(flat(Linear(theirs.coef_.T, theirs.intercept_)), *data, decay)[0]
-        assert objective(flat(fit(*data, CLASSES, decay)), *data, decay)[0] == pytest.approx(best, abs=1e-4)
+def test_binary_fits_side_by_side_are_those_of_two_classes_with_twice_the_weight_decay():
+    data, decays = examples(), np.logspace(2, -2, 3)
+    positives = np.stack([data.labels == 0, data.labels >= 2], 1)
+    path = fit_binary_path(data.features, positives, decays)
+    assert path.weights.shape == (3, 6, 2) and path.bias.shape == (3, 2)
+    scores = path.logits(data.features)
+    for column, positive in enumerate(positives.T):
+        pair = fit_path(data.features, positive.astype(int), 2, 2 * decays).logits(data.features)
+        np.testing.assert_allclose(scores[:, :, column], pair[:, :, 1] - pair[:, :, 0], atol=0.02)
 
 
 def test_a_start_changes_nothing_but_the_way():
@@ -139,3 +142,26 @@ def test_a_class_missing_from_train_is_named():
 def test_other_mistakes_are_named(labels, classes, decay, message):
     with pytest.raises(UserError, match=message):
         fit(examples().features, labels, classes, decay)
+
+
+@pytest.mark.parametrize(
+    "positives, message",
+    [
+        (np.zeros((200, 2), bool), "class 0 has no positive training example"),
+        (np.ones((200, 2), bool), "class 0 has no negative training example"),
+        (np.arange(200) % 2 == 0, r"200 features, but positives of shape \(200,\)"),
+        (np.ones((100, 2), bool), r"200 features, but positives of shape \(100, 2\)"),
+    ],
+)
+def test_positives_that_no_binary_fit_can_use_are_named(positives, message):
+    with pytest.raises(UserError, match=message):
+        fit_binary_path(examples().features, positives)
+
+
+def test_binary_fits_name_bad_features_and_weight_decays():
+    data = examples()
+    positives = data.labels[:, None] == np.arange(CLASSES)
+    with pytest.raises(UserError, match="row 0 has NaN"):
+        fit_binary_path(np.full_like(data.features, np.nan), positives)
+    with pytest.raises(UserError, match="weight decay -1 .* positive"):
+        fit_binary_path(data.features, positives, [-1.0])

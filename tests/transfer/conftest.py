@@ -1,0 +1,131 @@
+"""Trained runs, a published model and a VOC of a few drawn images, all tiny."""
+
+import io
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow_datasets as tfds
+from flax import nnx
+
+from cliptail_jax.concepts.vocabulary import class_lines
+from cliptail_jax.pretrained.architecture import build
+from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.pretrained.save import save
+from cliptail_jax.train import train
+from configs import clip, sup, transfer
+
+COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "pink": (1, 0, 1)}
+COLOUR_SPLITS = {"train": 100, "test": 50}
+VOC_SPLITS = {"train": 60, "validation": 40, "test": 50}
+
+
+@pytest.fixture(scope="session")
+def sup_run(tmp_path_factory, small_config):
+    """A supervised run with checkpoints of two steps."""
+    config = small_config(sup)
+    config.eval.sets = ()
+    workdir = tmp_path_factory.mktemp("runs") / "sup"
+    train(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def clip_run(tmp_path_factory, small_config):
+    config = small_config(clip)
+    config.total_epochs, config.eval.sets = 1, ()
+    workdir = tmp_path_factory.mktemp("runs") / "clip"
+    train(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The folder of a model with drawn weights, which takes other pixel statistics than CLIP's."""
+    text = {"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1}
+    vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
+    config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
+    model = nnx.jit(lambda: build(config, None, nnx.Rngs(0)))()
+    rng = np.random.default_rng(0)
+    draw = lambda x: x + 0.1 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
+    nnx.update(model, jax.tree.map(draw, nnx.state(model, nnx.Param)))
+    folder = tmp_path_factory.mktemp("published") / "vit"
+    save(model, folder, config, Preprocess(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)))
+    return folder
+
+
+@pytest.fixture
+def config(sup_run, made_up_dir):
+    """The probe of the supervised run on colours."""
+    config = transfer.get_config(f"models={sup_run},sets=colours:train:test,methods=probe")
+    config.data.data_dir = str(made_up_dir)
+    config.batch_size = 32
+    config.few_shot.update({"ways": 4, "shots": 3, "queries": 4, "episodes": 20})
+    return config
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+class Colours(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Images of 32 pixels, each of a colour that varies so much that no model tells all of them."""
+
+    VERSION = "1.0.0"
+    pkg_dir_path = None
+
+    def _info(self):
+        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=list(COLOURS))}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(count) for split, count in COLOUR_SPLITS.items()}
+
+    def _generate_examples(self, count):
+        rng = np.random.default_rng(count)
+        for number in range(count):
+            label = number % len(COLOURS)
+            colour = 90 + 60 * np.array(list(COLOURS.values())[label]) + rng.normal(0, 25, 3)
+            yield number, {"image": png(colour + rng.normal(0, 10, (32, 32, 3))), "label": label}
+
+
+def objects_of(number, rng):
+    """One object that is not difficult, of class after class, and up to two more, difficult or not."""
+    more = rng.integers(0, 3)
+    labels = [number % 20, *rng.integers(0, 20, more)]
+    difficult = [False, *(rng.integers(0, 2, more) == 1)]
+    return [{"label": int(label), "is_difficult": bool(hard)} for label, hard in zip(labels, difficult)]
+
+
+class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A VOC2007 whose records have the fields that are read of TFDS's."""
+
+    VERSION = "5.0.0"
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="2007")]
+    pkg_dir_path = None
+
+    def _info(self):
+        names = [name for name, _ in class_lines("voc2007")]
+        of_objects = {"label": tfds.features.ClassLabel(names=names), "is_difficult": np.bool_}
+        features = {"image": tfds.features.Image(), "objects": tfds.features.Sequence(of_objects)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(count) for split, count in VOC_SPLITS.items()}
+
+    def _generate_examples(self, count):
+        rng = np.random.default_rng(count)
+        for number in range(count):
+            yield number, {"image": png(rng.integers(0, 256, (20, 24, 3))), "objects": objects_of(number, rng)}
+
+
+@pytest.fixture(scope="session")
+def made_up_dir(tmp_path_factory):
+    """A folder of prepared data sets with `colours` and a tiny `voc/2007`."""
+    directory = tmp_path_factory.mktemp("made_up")
+    Colours(data_dir=directory, file_format="array_record").download_and_prepare()
+    Voc(data_dir=directory, config="2007", file_format="array_record").download_and_prepare()
+    return directory

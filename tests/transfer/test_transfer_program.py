@@ -1,0 +1,406 @@
+"""Whole transfers of tiny models to tiny sets: numbers, files, going on, and what is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+from flax import nnx
+
+from cliptail_jax import runs
+from cliptail_jax.checkpoints import manifest_of, steps_in
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.input import pipeline
+from cliptail_jax.input.images import decode_image, normalize
+from cliptail_jax.pretrained.load import load
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.trained import as_config, restore_run
+from cliptail_jax.transfer import cells, features, program, sets
+from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
+from cliptail_jax.transfer.few_shot import few_shot_accuracy
+from cliptail_jax.transfer.linear_probe import seeded_split
+from cliptail_jax.transfer.program import transfer
+from configs import transfer as config_file
+
+CLASSES = 5
+
+
+def kept_features(workdir, name):
+    (path,) = (workdir / "features").glob(f"*/{name}.*.npz")
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def predictions(workdir, name):
+    (path,) = (workdir / "predictions").glob(f"*/{name}.npz")
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def logistic_regression(x, labels, weight_decay):
+    """Multinomial logistic regression in float64: the weights [dim + 1, class], the last row being the bias."""
+    x = np.concatenate([x, np.ones((len(x), 1))], 1).astype(np.float64)
+    hot = np.eye(CLASSES)[labels]
+
+    def objective(flat):
+        weights = flat.reshape(-1, CLASSES)
+        logits = x @ weights
+        losses = scipy.special.logsumexp(logits, axis=1) - (logits * hot).sum(1)
+        gradient = x.T @ (scipy.special.softmax(logits, axis=1) - hot)
+        gradient[:-1] += weight_decay * weights[:-1]
+        return losses.sum() + weight_decay / 2 * (weights[:-1] ** 2).sum(), gradient.ravel()
+
+    options = {"maxiter": 1000, "ftol": 1e-12, "gtol": 1e-4}
+    start = np.zeros(x.shape[1] * CLASSES)
+    found = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return found.x.reshape(-1, CLASSES)
+
+
+def with_ones(x):
+    return np.concatenate([x, np.ones((len(x), 1))], 1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, sup_run, clip_run, published, made_up_dir):
+    """Three models on colours by both methods: the config, the work directory and the results."""
+    config = config_file.get_config(f"models={sup_run}+{clip_run}+{published},sets=colours:train:test")
+    config.data.data_dir, config.batch_size = str(made_up_dir), 32
+    config.few_shot.update({"ways": 4, "shots": 3, "queries": 4, "episodes": 20})
+    workdir = tmp_path_factory.mktemp("transfer") / "out"
+    return config, workdir, transfer(config, workdir)
+
+
+@pytest.fixture
+def nothing_is_computed(monkeypatch):
+    def computed(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(features, "encode_images", computed)
+    monkeypatch.setattr(cells, "measure", computed)
+
+
+def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finished, sup_run, made_up_dir):
+    _, workdir, _ = finished
+    config = as_config(runs.read_config(sup_run))
+    names, _ = read_frequency(sup_run / "class_frequency.tsv")
+    graphdef, state = restore_run(config, sup_run, make_mesh(config.mesh), len(names))
+    source = open_source("colours", str(made_up_dir), "test")
+    images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
+    assert images.shape[1] == config.data.image_size
+    model = nnx.merge(graphdef, *state.parts())
+    direct = jax.jit(lambda images: model.encode_image(normalize(images)))(images)
+    (path,) = (workdir / "features" / program.slug(str(sup_run))).glob("colours-test.*.npz")
+    kept = np.load(path)
+    assert kept["features"].dtype == np.float32
+    np.testing.assert_allclose(kept["features"], direct, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(kept["labels"], source.metadata["label"])
+    np.testing.assert_array_equal(kept["records"], np.arange(len(source)))
+
+
+def test_a_published_model_gets_its_own_size_with_clips_pixel_statistics(finished, published, made_up_dir):
+    _, workdir, _ = finished
+    model = load(published).model
+    source = open_source("colours", str(made_up_dir), "test")
+    frame = features.Preprocess(16)
+    images = [frame(decode_image(encoded)) for encoded in source.encoded_images(range(8))]
+    direct = jax.jit(lambda images: model.encode_image(images))(np.stack(images))
+    (path,) = (workdir / "features" / program.slug(str(published))).glob("colours-test.*.npz")
+    np.testing.assert_allclose(np.load(path)["features"][:8], direct, rtol=1e-3, atol=1e-4)
+
+
+def test_another_image_size_is_another_cell(config, published, tmp_path):
+    config.models, config.methods, config.image_size = (str(published),), ("few_shot",), 24
+    (result,) = transfer(config, tmp_path)
+    assert result["settings"]["image_size"] == 24
+    source = open_source("colours", config.data.data_dir, "test")
+    images = [features.Preprocess(24)(decode_image(encoded)) for encoded in source.encoded_images(range(2))]
+    model = load(published).model
+    direct = jax.jit(lambda images: model.encode_image(images))(np.stack(images))
+    np.testing.assert_allclose(kept_features(tmp_path, "colours-test")["features"][:2], direct, rtol=1e-3, atol=1e-4)
+
+
+def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, published, tmp_path, monkeypatch):
+    grid = np.array([100.0, 1.0, 0.1])
+    monkeypatch.setattr(cells, "WEIGHT_DECAYS", grid)
+    config.models = (str(published),)
+    (result,) = transfer(config, tmp_path)
+    train, test = kept_features(tmp_path, "colours-train"), kept_features(tmp_path, "colours-test")
+    x, labels = train["features"], train["labels"]
+    kept, held_out = seeded_split(labels, 0.2, 0)
+    scores = []
+    for weight_decay in grid:
+        chosen = logistic_regression(x[kept], labels[kept], weight_decay)
+        scores.append(np.mean((with_ones(x[held_out]) @ chosen).argmax(1) == labels[held_out]))
+    assert result["weight_decay"] == grid[np.argmax(scores)]
+    direct = with_ones(test["features"]) @ logistic_regression(x, labels, result["weight_decay"])
+    written = predictions(tmp_path, "colours_train_test-probe")
+    assert np.mean(written["predictions"] == direct.argmax(1)) > 0.98
+    assert result["score"] == 100 * np.mean(written["predictions"] == test["labels"]) > 40
+    np.testing.assert_array_equal(written["labels"], test["labels"])
+    np.testing.assert_array_equal(written["records"], test["records"])
+    assert result["ece"] == pytest.approx(100 * expected_calibration_error(direct, test["labels"]), abs=0.5)
+    scaled = 100 * error_after_temperature_scaling(direct, test["labels"])
+    assert result["ece_scaled"] == pytest.approx(scaled, abs=0.5)
+    assert result["sizes"] == {"train": 80, "validation": 20, "test": 50, "classes": CLASSES, "dim": 32}
+    assert result["edge"] == "weakest" * (result["weight_decay"] == 0.1)
+
+
+def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
+    _, workdir, results = finished
+    result = next(r for r in results if r["model"] == str(sup_run) and r["method"] == "few_shot")
+    folder = workdir / "features" / program.slug(str(sup_run))
+    parts = [np.load(next(folder.glob(f"colours-{split}.*.npz"))) for split in ("train", "test")]
+    pooled = [np.concatenate([part[key] for part in parts]) for key in ("features", "labels")]
+    direct = few_shot_accuracy(*pooled, ways=4, shots=3, queries=4, episodes=20)
+    assert result["score"] == pytest.approx(100 * direct.mean) and result["margin"] == pytest.approx(
+        100 * direct.margin
+    )
+    assert result["sizes"] == {"images": 150, "classes": CLASSES, "dim": 16}
+    written = np.load(workdir / "predictions" / program.slug(str(sup_run)) / "colours_train_test-few_shot.npz")
+    assert 100 * written["accuracies"].mean() == pytest.approx(result["score"])
+
+
+def test_the_report_and_the_lines_have_all_cells(finished, capsys):
+    config, workdir, results = finished
+    lines = [json.loads(line) for line in (workdir / "results.jsonl").read_text().splitlines()]
+    assert lines == results and len(results) == 6
+    report = (workdir / "report.md").read_text()
+    for title in ("## Linear probe", "The chosen λ:", "## Calibration", "## Few-shot", "## Sets"):
+        assert title in report
+    for result in results:
+        assert result["seconds"] > 0 and result["feature_seconds"] > 0 and len(result["settings"]["weights"]) == 64
+        margin = f" ± {result['margin']:.1f}" if result["method"] == "few_shot" else ""
+        row = [result["model"], f"{result['score']:.1f}{margin}"]
+        assert any([cell.strip() for cell in line.split("|")[1:-1]] == row for line in report.splitlines())
+    assert "80 + 20 / 50" in report and "n = 20 episodes: 4-way, 3-shot, 4 queries" in report
+
+
+def test_what_is_finished_is_not_repeated(finished, nothing_is_computed):
+    config, workdir, results = finished
+    before = (workdir / "results.jsonl").read_text()
+    assert transfer(config, workdir) == results
+    assert (workdir / "results.jsonl").read_text() == before
+
+
+def test_a_killed_command_goes_on_from_the_kept_features(config, tmp_path, monkeypatch):
+    (result,) = transfer(config, tmp_path)
+    (tmp_path / "results.jsonl").write_text(json.dumps(result))  # a line that was cut off
+    monkeypatch.setattr(features, "encode_images", None)
+    (again,) = transfer(config, tmp_path)
+    assert again | {"seconds": 0} == result | {"seconds": 0}
+
+
+def test_other_settings_repeat_the_cells_of_their_method_alone(config, tmp_path, monkeypatch):
+    config.methods = ("probe", "few_shot")
+    measured = []
+    measure = cells.measure
+    monkeypatch.setattr(cells, "measure", lambda method, *rest: measured.append(method) or measure(method, *rest))
+    transfer(config, tmp_path)
+    config.few_shot.episodes = 21
+    transfer(config, tmp_path)
+    assert measured == ["probe", "few_shot", "few_shot"]
+
+
+def test_another_checkpoint_is_measured_anew_and_its_features_take_the_others_place(config, sup_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(sup_run, run)
+    config.models = (str(run),)
+    (newest,) = transfer(config, tmp_path / "out")
+    first = {path.name for path in (tmp_path / "out" / "features").glob("*/*.npz")}
+    last = run / "checkpoints" / str(max(steps_in(run / "checkpoints")))
+    shutil.rmtree(last)
+    manifest_of(last).unlink()
+    (older,) = transfer(config, tmp_path / "out")
+    assert older["settings"]["weights"] != newest["settings"]["weights"]
+    second = {path.name for path in (tmp_path / "out" / "features").glob("*/*.npz")}
+    assert len(second) == len(first) == 2 and not first & second
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_batch_size_and_the_mesh_change_no_number(config, tmp_path):
+    (wide,) = transfer(config, tmp_path / "wide")
+    config.batch_size, config.mesh.data, config.mesh.fsdp = 16, 2, 4
+    (narrow,) = transfer(config, tmp_path / "narrow")
+    one, other = (kept_features(tmp_path / name, "colours-train")["features"] for name in ("wide", "narrow"))
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert narrow["score"] == pytest.approx(wide["score"], abs=1)
+
+
+def test_voc_is_twenty_probes_against_the_rest_with_difficult_objects_negative(
+    config, made_up_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cells, "WEIGHT_DECAYS", np.array([100.0, 10.0]))
+    config.sets, config.methods = ("voc2007",), ("probe", "few_shot")
+    (result,) = transfer(config, tmp_path)  # and no few-shot, without complaint
+    assert result["metric"] == "11-point mAP" and "ece" not in result
+    assert result["sizes"] == {"train": 60, "validation": 40, "test": 50, "classes": 20, "dim": 16}
+    opened = sets.open_set("voc2007", str(made_up_dir))
+    source = opened.sources["test"]
+    shown = [
+        {int(o["label"]) for o in objects_of_record(source.records[record]) if not o["is_difficult"]}
+        for record in range(len(source))
+    ]
+    kept = {split: kept_features(tmp_path, f"voc_2007-{split}") for split in opened.sources}
+    np.testing.assert_array_equal(kept["test"]["labels"], [[c in of_image for c in range(20)] for of_image in shown])
+    # The binary objective: Σ log(1 + exp(-y (w'x + b))) + λ/2 |w|².
+    x, shows = (
+        np.concatenate([kept[split][key] for split in ("train", "validation")]) for key in ("features", "labels")
+    )
+    written = predictions(tmp_path, "voc2007-probe")
+    for name in (0, 7, 19):
+        sign = np.where(shows[:, name], 1.0, -1.0)
+
+        def objective(weights):
+            decay = result["weight_decay"] / 2 * (weights[:-1] ** 2).sum()
+            return np.logaddexp(0, -sign * (with_ones(x) @ weights)).sum() + decay
+
+        best = scipy.optimize.minimize(objective, np.zeros(17), method="L-BFGS-B", options={"maxiter": 2000})
+        direct = with_ones(kept["test"]["features"]) @ best.x
+        np.testing.assert_allclose(written["scores"][:, name], direct, atol=0.05 * abs(direct).max())
+    assert result["score"] == 100 * sets.mean_average_precision(written["scores"], written["labels"])
+    assert "voc2007" in (tmp_path / "report.md").read_text()
+
+
+def objects_of_record(record):
+    objects = record["objects"]
+    return [dict(zip(objects, values)) for values in zip(*objects.values())]
+
+
+def failed(config, workdir):
+    """The message at the end, and the report."""
+    with pytest.raises(UserError) as error:
+        transfer(config, workdir)
+    assert "\n" not in str(error.value)
+    return str(error.value), (workdir / "report.md").read_text()
+
+
+def test_what_fails_is_told_and_the_rest_is_measured(config, tmp_path, sup_run, capsys):
+    config.models = ("nowhere", str(sup_run), str(tmp_path / "empty"))
+    (tmp_path / "empty").mkdir()
+    config.sets = ("cars", "colours:train:test", "glyhs", "colours:train:validation")
+    message, report = failed(config, tmp_path / "out")
+    assert message.startswith("5 of the models, sets and cells failed: nowhere; ")
+    assert "**nowhere failed**: unknown model 'nowhere'" in report
+    assert "empty has no weights" in report
+    assert "data set 'cars196' is not prepared" in report and "download_and_prepare()" in report
+    assert "unknown transfer set 'glyhs'" in report
+    assert "data set 'colours' has no split 'validation'" in report
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 1
+    assert capsys.readouterr().err.count("error: ") == 5
+
+
+def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypatch):
+    labels = sets.OpenedSet.labels
+    monkeypatch.setattr(
+        sets.OpenedSet, "labels", lambda self, split: np.where((own := labels(self, split)) == 3, 4, own)
+    )
+    name = open_source("colours", config.data.data_dir, "train").class_names[3]
+    _, report = failed(config, tmp_path)
+    assert f"class '{name}' has no training image (1 of 5 classes have none)" in report
+
+
+def test_a_voc_class_without_an_image_is_named(config, made_up_dir, tmp_path, monkeypatch):
+    labels = sets.OpenedSet.labels
+    without = np.arange(20) != 6
+    monkeypatch.setattr(
+        sets.OpenedSet,
+        "labels",
+        lambda self, split: labels(self, split) & (split != "test") | labels(self, split) & without,
+    )
+    config.sets = ("voc2007",)
+    _, report = failed(config, tmp_path)
+    assert "class 'car' has no test image (1 of 20 classes have none)" in report
+
+
+def test_an_episode_larger_than_a_class_is_named_and_the_probe_stays(config, tmp_path):
+    config.methods, config.few_shot.queries = ("probe", "few_shot"), 28
+    message, report = failed(config, tmp_path)
+    assert "colours:train:test by few_shot" in message
+    assert "has 30 examples, but an episode takes 31 of each class: lower the shots or the queries" in report
+    assert "## Linear probe" in report
+
+
+def test_features_with_nan_are_named_and_not_kept(config, tmp_path, monkeypatch):
+    encode = features.encode_images
+
+    def with_nan(*arguments):
+        computed = encode(*arguments)
+        computed["features"][5:7] = np.nan
+        return computed
+
+    monkeypatch.setattr(features, "encode_images", with_nan)
+    _, report = failed(config, tmp_path)
+    assert "2 of 100 images of colours (train) have features with NaN or infinite values" in report
+    assert not list((tmp_path / "features").glob("*/*.npz"))
+
+
+def test_a_few_unreadable_images_are_left_out_and_many_are_an_error(config, tmp_path, monkeypatch):
+    decode, broken = pipeline.decode_image, []
+
+    def some_fail(encoded):
+        if len(broken) < 1 or encoded in broken:
+            broken.append(encoded)
+            raise pipeline.UnreadableImageError
+        return decode(encoded)
+
+    monkeypatch.setattr(pipeline, "decode_image", some_fail)
+    config.data.max_unreadable = 0.01
+    (result,) = transfer(config, tmp_path / "few")
+    assert result["sizes"]["train"] + result["sizes"]["validation"] == 99
+    config.data.max_unreadable = 0.0
+    _, report = failed(config, tmp_path / "none")
+    assert "1 of 100 images of colours (train) are unreadable" in report
+
+
+def test_whatever_breaks_in_one_model_the_next_is_measured(config, sup_run, published, tmp_path, monkeypatch):
+    config.models = (str(published), str(sup_run))
+
+    def breaks(self, mesh):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(program.PublishedModel, "load", breaks)
+    message, report = failed(config, tmp_path)
+    assert f"**{published} failed**: MemoryError: out of memory" in report
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_directory_of_a_run_is_left_alone(config, sup_run):
+    with pytest.raises(UserError, match="holds a run or an evaluation: choose another --workdir"):
+        transfer(config, sup_run)
+
+
+def test_models_that_would_share_a_directory_are_refused(config, tmp_path):
+    config.models = ("a/b", "a_b")
+    with pytest.raises(UserError, match="a/b and a_b would share the directory a_b"):
+        transfer(config, tmp_path)
+
+
+def test_a_batch_that_the_devices_cannot_share_is_an_error(config, tmp_path):
+    config.batch_size = 12
+    with pytest.raises(UserError, match="batch_size=12 is not divisible by the 8 devices"):
+        transfer(config, tmp_path)
+
+
+def test_the_command_ends_with_status_2_where_something_failed(config, sup_run, tmp_path):
+    command = [sys.executable, "-m", "cliptail_jax.transfer", f"--workdir={tmp_path}"]
+    done = subprocess.run(
+        [
+            *command,
+            f"--config=configs/transfer.py:models={sup_run}+nowhere,sets=colours:train:test,methods=few_shot",
+            f"--config.data.data_dir={config.data.data_dir}",
+            "--config.few_shot.queries=2",
+            "--config.few_shot.episodes=5",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "error: 1 of the models, sets and cells failed: nowhere"
+    assert done.stdout.startswith("# Transfer") and (tmp_path / "report.md").exists()
