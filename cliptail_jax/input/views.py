@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int8
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import Purpose, record_uniforms
 
 NUM_GLOBAL = 2
@@ -46,7 +45,7 @@ _UNIFORMS = {
 class MultiCrop:
     """How views are cropped: sides in pixels, shares of the image's area, and the largest radius of blur in pixels.
 
-    A blur of 0 is none. Raises UserError for values that no view can have.
+    A blur of 0 is none, and of more than `MAX_BLUR` not what `device_views` can do.
     """
 
     global_size: int = 224
@@ -56,14 +55,6 @@ class MultiCrop:
     local_scale: tuple[float, float] = (0.05, 0.14)
     flip: bool = True
     max_blur: float = MAX_BLUR
-
-    def __post_init__(self):
-        if not 0 <= self.max_blur <= MAX_BLUR:
-            raise UserError(f"max_blur={self.max_blur}: the largest radius of blur lies in 0..{MAX_BLUR} pixels")
-        for name in ("global_scale", "local_scale"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high <= 1:
-                raise UserError(f"{name}={(low, high)}: shares of the area rise from above 0 to at most 1")
 
     @property
     def num_views(self) -> int:
