@@ -6,6 +6,8 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.dino_step import make_dino_step
+from cliptail_jax.input.images import resize
+from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.pipeline import multi_crop
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes
@@ -25,23 +27,24 @@ def config(small_config):
     config.dino.update(
         {"prototypes": PROTOTYPES, "hidden": 16, "bottleneck": 8, "teacher_momentum": 0.9, "freeze_last_layer": 0}
     )
-    config.optimizer.update({"learning_rate": RATE, "weight_decay": DECAY, "warmup_epochs": 0})
+    config.optimizer.update({"name": "sgd", "learning_rate": RATE, "weight_decay": DECAY, "warmup_epochs": 0})
     return config
 
 
-def random_batch(config):
-    """Decoded images of 32 pixels with their views; a fifth of them is masked."""
-    rng = np.random.default_rng(0)
-    sizes = np.full((BATCH, 2), 32)
-    return {
-        "images": rng.integers(0, 256, (BATCH, 32, 32, 3), np.uint8),
-        "views": draw_views(0, 0, np.arange(BATCH), sizes, multi_crop(config.data)),
-        "labels": np.zeros(BATCH, np.int32),
-        "mask": np.arange(BATCH) % 5 > 0,
-    }
+def random_batch(config, on_device=False):
+    """Smooth images of 32 pixels, a fifth of them masked: their crops, or themselves with the views that are drawn."""
+    coarse = np.random.default_rng(0).integers(0, 256, (BATCH, 4, 4, 3), np.uint8)
+    images = np.stack([resize(image, 32, 32) for image in coarse])
+    crops = multi_crop(config.data)
+    views = draw_views(0, 0, np.arange(BATCH), np.full((BATCH, 2), 32), crops)
+    batch = {"labels": np.zeros(BATCH, np.int32), "mask": np.arange(BATCH) % 5 > 0}
+    if on_device:
+        return batch | {"images": images, "views": views}
+    made = [pillow_views(image, views.record(slot), crops) for slot, image in enumerate(images)]
+    return batch | dict(zip(("global_crops", "local_crops"), map(np.stack, zip(*made))))
 
 
-def run_steps(config, devices=1, steps=2):
+def run_steps(config, devices=1, steps=2, on_device=False):
     """The states before and after each of a few steps of epochs of `EPOCH`, and the last step's metrics."""
     mesh = jax.sharding.Mesh(np.reshape(jax.devices()[:devices], (devices, 1)), ("data", "fsdp"))
     optimizer = make_optimizer(config, EPOCH)
@@ -51,7 +54,7 @@ def run_steps(config, devices=1, steps=2):
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
     )
-    batch, states = to_devices(mesh, random_batch(config)), [state]
+    batch, states = to_devices(mesh, random_batch(config, on_device)), [state]
     for _ in range(steps):
         state, metrics = step(state, batch)
         states.append(state)
@@ -70,16 +73,27 @@ def prototypes(tree):
     return np.asarray(tree["head"]["prototypes"][...])
 
 
+def numbers(state):
+    parts = (state.trainable, state.batch_stats, state.ema, state.ema_batch_stats, state.opt_state)
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(parts)]
+
+
 def test_eight_devices_compute_what_one_does(sampled):
-    (one, metrics), config = sampled
-    eight, other_metrics = run_steps(config, devices=8, steps=2)
-
-    def numbers(state):
-        parts = (state.trainable, state.batch_stats, state.ema, state.ema_batch_stats, state.opt_state)
-        return [np.asarray(leaf) for leaf in jax.tree.leaves(parts)]
-
-    for a, b in zip(numbers(one[2]), numbers(eight[2]), strict=True):
+    (states, _), config = sampled
+    eight, _ = run_steps(config, devices=8, steps=2)
+    for a, b in zip(numbers(states[2]), numbers(eight[2]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(a).max())
+
+
+def test_views_made_in_the_step_teach_what_pillows_do(sampled):
+    """Their pixels differ by rounding alone, and so the first update does by little."""
+    (states, _), config = sampled
+    on_device, _ = run_steps(config, steps=1, on_device=True)
+    start, by_pillow, by_step = (
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.trainable)])
+        for state in (states[0], states[1], on_device[1])
+    )
+    assert np.linalg.norm(by_step - by_pillow) < 0.05 * np.linalg.norm(by_pillow - start)
 
 
 def test_the_teacher_starts_as_the_student_and_follows_it_by_a_momentum_that_rises_to_1(sampled):
@@ -144,6 +158,15 @@ def test_masked_images_have_no_part_in_the_step(config):
     step = jax.jit(make_dino_step(graphdef, optimizer, config, EPOCH))
     batch = random_batch(config)
     losses = [float(step(state, batch)[1]["train/loss"])]
-    batch["images"] = np.where(batch["mask"][:, None, None, None], batch["images"], 77).astype(np.uint8)
+    for name in ("global_crops", "local_crops"):
+        batch[name] = np.where(batch["mask"][:, None, None, None, None], batch[name], 77).astype(np.uint8)
     losses.append(float(step(state, batch)[1]["train/loss"]))
     assert losses[0] == losses[1]
+
+
+def test_a_vision_transformer_takes_crops_of_both_sizes(config):
+    config = config.copy_and_resolve_references()
+    config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 8})
+    states, metrics = run_steps(config, steps=1)
+    assert np.isfinite(metrics["train/loss"]) and metrics["train/grad_norm"] > 0
+    assert not jax.tree.leaves(states[1].ema_batch_stats)
