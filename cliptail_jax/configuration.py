@@ -46,11 +46,12 @@ def base_config() -> ConfigDict:
             data=dict(
                 name="glyphs",
                 data_dir="",  # '' = $TFDS_DATA_DIR or ~/tensorflow_datasets
-                split="train",
+                split="train",  # or several, as 'train+validation'
                 class_names="",  # a built-in vocabulary or a file; '' = the builder's, or CLIP's for ImageNet's ids
                 seed=0,  # which records, classes and captions a variant draws
                 table="",  # a TSV of filepath, label, caption: these records, with these labels and words
                 class_match=dict(vocabulary="", unique=False),  # label records by the classes that their words name
+                held_out=0.0,  # share of each class that is left out, for validation
                 # At most one of: a list of names or labels, a vocabulary's names, the first k, k random ones.
                 classes=dict(names=(), vocabulary="", first=0, random=0),
                 min_similarity=0.0,  # of the caption to the class's definition, where the source has it
@@ -68,7 +69,7 @@ def base_config() -> ConfigDict:
                     resample=False,  # draw template and lemma anew each epoch
                 ),
                 image_size=224,
-                crop_scale=(0.9, 1.0),  # share of the area that a random resized crop keeps, with multi-crop a global one
+                crop_scale=(0.9, 1.0),  # share of the area that a random resized crop keeps, of DINO a global one
                 flip=False,
                 shift=0,  # random shifts by up to so many pixels
                 multi_crop=dict(  # of DINO: two global crops of image_size, and local ones
@@ -100,7 +101,11 @@ def base_config() -> ConfigDict:
                 activation="gelu",
                 dtype="float32",  # of the computation; parameters are always float32
             ),
-            image=dict(init="random", freeze=False, partial=False),  # as in text
+            image=dict(
+                init="random",  # or a published CLIP, whose image tower it is, or the work directory of a run
+                freeze=False,  # as in text
+                partial=False,
+            ),
             text=dict(
                 init="random",  # or a published CLIP, whose text tower it is, or a published BERT or RoBERTa
                 freeze=False,  # all of the tower that init has filled
@@ -109,7 +114,11 @@ def base_config() -> ConfigDict:
                 cache=True,  # embed each caption once where a frozen tower's captions do not change, not at every step
                 tokenizer="",  # CLIP's merges file; '' = train one of model.text.vocab_size on the variant's captions
             ),
-            head=dict(init="", freeze=False),  # init: an .npy of [classes, dim]; '' = random
+            head=dict(
+                kind="cosine",  # or 'linear': with a bias, on raw features
+                init="",  # an .npy of [classes, dim]; '' = random
+                freeze=False,
+            ),
             freeze=(),  # further paths that are not trained, such as 'visual' or 'visual.attnpool'
             batch_norm=dict(group_size=0),  # examples that share batch statistics; 0 = the whole batch
             vocabulary=dict(size=0, sampling="uniform", group_size=0),  # classes or prototypes per softmax; 0 = all
@@ -128,6 +137,7 @@ def base_config() -> ConfigDict:
                 final_weight_decay=0.0,  # by a cosine; 0 = it stays as it is
                 decay_vectors=True,  # sgd decays biases and gains too; adamw and lars never do
                 momentum=0.9,
+                nesterov=False,  # momentum of sgd
                 b1=0.9,
                 b2=0.999,
                 eps=1e-8,
@@ -152,6 +162,7 @@ CHOICES = {
     "model.image.initialization": ("clip", "pytorch"),
     "model.activation": ("gelu", "quick_gelu"),
     "model.dtype": ("float32", "bfloat16"),
+    "head.kind": ("cosine", "linear"),
     "vocabulary.sampling": ("uniform", "linear", "sqrt"),
     "optimizer.name": ("sgd", "adamw", "lars"),
     "optimizer.schedule": ("cosine_epochs", "cosine_steps"),
@@ -226,6 +237,7 @@ NOT_NEGATIVE = [
     "optimizer.clip_each_norm",
 ]
 SHARES = [
+    "data.held_out",
     "data.fraction",
     "data.max_unreadable",
     "dino.teacher_momentum",
@@ -267,6 +279,13 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def plain(config: ConfigDict) -> dict[str, Any]:
     """The config as JSON has it, flat: tuples become lists."""
     return json.loads(json.dumps(dict(flatten(config))))
+
+
+def as_config(flat: Mapping[str, Any]) -> ConfigDict:
+    """The config that `plain` was made of, as a run's config.json holds it."""
+    config = base_config()
+    config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+    return config
 
 
 def what_trains(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,6 +345,10 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f"config key 'model.image.layers' is {layers}; every stage has a block or more")
     if config.optimizer.warmup_steps and config.optimizer.warmup_epochs:
         raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
+    if config.optimizer.nesterov and config.optimizer.name != "sgd":
+        raise UserError(f"optimizer.nesterov is for optimizer.name='sgd', not '{config.optimizer.name}'")
+    if config.head.kind == "linear" and config.head.init:
+        raise UserError("head.init has the class embeddings of a cosine head: set head.kind='cosine'")
     if config.objective == "dino":
         check_dino(config)
     check_evaluation(config)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +24,14 @@ from cliptail_jax.curation.templates import templates
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import save_array, save_arrays
 from cliptail_jax.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.input.images import MEAN, STD, normalize
 from cliptail_jax.input.pipeline import Batch, ReadText, UnreadableImages, evaluation_batches, spread
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
+from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosine_logits
 from cliptail_jax.models.cosine import normalize as unit
 from cliptail_jax.runs import append_line, evaluation_directory, last_evaluation
@@ -49,7 +51,16 @@ GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 KEPT = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 Evaluate = Callable[..., dict[str, dict[str, Any]]]  # of a state, its epoch, and when to give up
-ClassHeads = Callable[[TrainState], dict[str, Float[Array, "class dim"]]]  # class embeddings by set
+
+
+class ClassHead(NamedTuple):
+    """What tells the classes apart: by cosine, or with a bias as a linear layer on raw features."""
+
+    embeddings: Float[Array, "class dim"]
+    bias: Float[Array, "class"] | None = None
+
+
+ClassHeads = Callable[[TrainState], dict[str, ClassHead]]  # by set
 
 
 def make_evaluate(
@@ -95,8 +106,9 @@ def make_evaluate(
             variant = sets[name].variant
             batches = with_progress(evaluation_input[name](), variant, config)
             batches = itertools.takewhile(lambda _: not give_up(), batches)
+            evaluate_one = functools.partial(evaluate_batch, bias=head.bias)
             measured = predict(
-                evaluate_batch, state.parts(), head, batches, variant, unreadable[name], config.eval, mesh
+                evaluate_one, state.parts(), head.embeddings, batches, variant, unreadable[name], config.eval, mesh
             )
             if give_up():
                 return {}
@@ -162,13 +174,13 @@ def zero_shot_heads(
     for name, opened in sets.items():
         check_told_apart(texts[prompts[name]], sizes(prompts[name]), opened.prompt_names, config.eval)
 
-    def class_heads(state: TrainState) -> dict[str, Float[Array, "class dim"]]:
+    def class_heads(state: TrainState) -> dict[str, ClassHead]:
         head_of = {}
         tower = nnx.merge(graphdef, *state.parts(), copy=True).text
         for of_set, text in texts.items():
             lengths = cut_lengths(tower, text)
             embeddings = embed(encode_text, state.parts(), text, lengths, config.eval.batch_size, mesh)
-            head_of[of_set] = zero_shot_head(embeddings, sizes(of_set))
+            head_of[of_set] = ClassHead(zero_shot_head(embeddings, sizes(of_set)))
         return {name: head_of[of_set] for name, of_set in prompts.items()}
 
     return class_heads
@@ -197,16 +209,18 @@ def supervised_heads(
                     "for them: name the set as 'name:split', for the training classes alone"
                 )
 
-    def class_heads(state: TrainState) -> dict[str, Float[Array, "class dim"]]:
-        own = gather(nnx.merge(graphdef, *state.parts(), copy=True).head[...])
+    def class_heads(state: TrainState) -> dict[str, ClassHead]:
+        model = nnx.merge(graphdef, *state.parts(), copy=True)
+        own = gather(model.head[...])
         if not other_head:
-            return {name: own[rows] for name, rows in columns.items()}
+            bias = gather(model.bias[...]) if hasattr(model, "bias") else None
+            return {name: ClassHead(own[rows], None if bias is None else bias[rows]) for name, rows in columns.items()}
         for head in heads.values():
             if head.shape[1] != own.shape[1]:
                 raise UserError(
                     f"head.init: '{other_head}' is {head.shape[1]} wide, but the run's features are {own.shape[1]} wide"
                 )
-        return heads
+        return {name: ClassHead(head) for name, head in heads.items()}
 
     return class_heads
 
@@ -299,16 +313,19 @@ def head_mid_tail(
 def make_steps(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> tuple[Callable, Callable]:
     """The two jitted functions of evaluation: texts to features, and a batch of images to counts and features.
 
-    `mean` and `std` are the pixel statistics that the model takes.
+    `mean` and `std` are the pixel statistics that the model takes. Features are compared with class embeddings by cosine,
+    or where a `bias` is given, the class embeddings are the weights of a linear head.
     """
 
     def encode_text(parts, text: Shaped[Array, "batch width"]) -> Float[Array, "batch dim"]:
         return unit(nnx.merge(graphdef, *parts, copy=True).encode_text(text))
 
-    def evaluate_batch(parts, head: Float[Array, "class dim"], counts, batch):
+    def evaluate_batch(
+        parts, head: Float[Array, "class dim"], counts, batch, bias: Float[Array, "class"] | None = None
+    ):
         model = nnx.merge(graphdef, *parts, copy=True)
         features = model.encode_image(normalize(batch["images"], mean, std))
-        logits = cosine_logits(features, head, jnp.zeros(()))
+        logits = cosine_logits(features, head, jnp.zeros(())) if bias is None else linear_logits(features, head, bias)
         labels, mask = batch["labels"], batch["mask"]
         new = {
             "confusion": per_class.count_confusion(labels, jnp.argmax(logits, -1), mask, len(head)),
@@ -537,9 +554,7 @@ def write_measured(
     saved = measured.saved()
     for name in KEPT:
         if name in saved:
-            partial = directory / f"{name}.partial.npy"
-            np.save(partial, saved[name])
-            partial.rename(directory / f"{name}.npy")
+            save_array(directory / f"{name}.npy", saved[name])
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
     write(directory, summary, measured.counts, class_groups, measured.collapse, measured.similarities)
@@ -563,7 +578,5 @@ def write(
     }
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
-    partial = directory / "latest.partial.npz"
-    np.savez(partial, **arrays)
-    partial.rename(directory / "latest.npz")
+    save_arrays(directory / "latest.npz", **arrays)
     append_line(directory / "summary.jsonl", summary)

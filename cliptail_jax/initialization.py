@@ -31,7 +31,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     """Write a line a parameter: its path, shape, where its values are from, and whether it is trained. Say the sums."""
     if jax.process_index() != 0:
         return
-    noted = {t.part: {"name": t.name, "revision": t.source.revision, "digest": t.digest} for t in towers}
+    noted = {t.part: {"name": t.name, "revision": t.revision, "digest": t.digest} for t in towers}
     write_json(workdir / TOWERS, noted)
     name_of = {tower.part: tower.name for tower in towers}
     rows = []

@@ -41,7 +41,8 @@ def learning_rate(config: ConfigDict, steps_per_epoch: int) -> Schedule:
 def make_optimizer(config: ConfigDict, steps_per_epoch: int) -> optax.GradientTransformation:
     """SGD, AdamW or LARS.
 
-    SGD's weight decay is part of the gradient (L2), on every parameter or with `decay_vectors` off on matrices alone.
+    SGD's weight decay is part of the gradient (L2), on every parameter or with `decay_vectors` off on matrices alone; with
+    `nesterov` its momentum is Nesterov's as PyTorch has it.
     AdamW's and LARS's are on matrices alone (not gains, biases, logit scale), and so is LARS's trust ratio, |parameter| /
     |gradient with decay| / 1000 (You et al. 2017, arXiv 1708.03888).
     """
@@ -54,7 +55,8 @@ def make_optimizer(config: ConfigDict, steps_per_epoch: int) -> optax.GradientTr
         decay = cosine(o.weight_decay, o.final_weight_decay, num_steps(config, steps_per_epoch))
     decay_matrices = optax.add_decayed_weights(decay, _are_matrices)
     if o.name == "sgd":
-        rule = [optax.add_decayed_weights(decay) if o.decay_vectors else decay_matrices, optax.trace(o.momentum)]
+        rule = [optax.add_decayed_weights(decay) if o.decay_vectors else decay_matrices]
+        rule += [optax.trace(o.momentum, nesterov=o.nesterov)]
     elif o.name == "adamw":
         rule = [optax.scale_by_adam(o.b1, o.b2, o.eps), decay_matrices]
     else:

@@ -54,7 +54,7 @@ def make_train_step(
         if config.objective == "contrastive":
             logits = cosine_logits(features["image"], features["text"], model.logit_scale[...])
             return contrastive_loss(logits, batch["mask"])
-        logits = cosine_logits(features["image"], model.head[...], model.logit_scale[...])
+        logits = model.logits(features["image"])
         vocabulary = None
         if config.vocabulary.size:
             key = jax.random.fold_in(state.rng, state.step)

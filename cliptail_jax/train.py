@@ -19,9 +19,9 @@ from cliptail_jax import distributed, initialization, runs
 from cliptail_jax.checkpoints import Checkpoints
 from cliptail_jax.class_head import head_for
 from cliptail_jax.configuration import num_steps, validate
+from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.class_names import vocabulary_names
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.dino_step import make_dino_step
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
@@ -60,7 +60,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
     check_accumulation(mesh, config)
 
-    source = open_source(config.data.name, config.data.data_dir, config.data.split, config.data.class_names)
+    source = open_splits(config.data.name, config.data.data_dir, config.data.split, config.data.class_names)
     variant = make_variant(source, config.data)
     check_variant(variant, config)
     head, towers = make_head(variant, config), open_towers(config)
@@ -233,9 +233,9 @@ def make_readers(
     return read, lambda prompts: frozen_text(tower, config, list(dict.fromkeys(prompts)))(prompts)
 
 
-def main(config: ConfigDict, workdir: str) -> None:
+def main(config: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
-    train(config, Path(workdir), flags.FLAGS.overwrite)
+    train(config, workdir, flags.FLAGS.overwrite)
 
 
 if __name__ == "__main__":

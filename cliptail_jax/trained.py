@@ -1,8 +1,6 @@
 """A run's model, as its newest sound checkpoint has it."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -11,18 +9,10 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.checkpoints import restore_newest
 from cliptail_jax.class_head import read_head
-from cliptail_jax.configuration import base_config
 from cliptail_jax.optimizer import make_optimizer
 from cliptail_jax.pretrained.towers import TextTokenizer, open_towers
 from cliptail_jax.run_tokenizer import load_tokenizer, with_vocab_size
 from cliptail_jax.state import TrainState, init_state
-
-
-def as_config(flat: Mapping[str, Any]) -> ConfigDict:
-    """The config that a run's config.json holds."""
-    config = base_config()
-    config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
-    return config
 
 
 def with_tokenizer(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, TextTokenizer | None]:

@@ -3,14 +3,22 @@
 import json
 import pathlib
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from cliptail_jax.class_head import head_for, read_head
 from cliptail_jax.concepts.vocabulary import imagenet_names
 from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.pretrained.make_head import write_head
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.train import train
+from cliptail_jax.trained import restore_run
 
 REFERENCE = pathlib.Path(__file__).parents[1].parent / "shared" / "reference"
 PETS = ("cat", "black-footed Cat", "dog", "cow")
@@ -177,3 +185,34 @@ def test_imagenet100_gets_the_studys_rows_by_label(name):
     head = head_for(str(path), vocabulary_names("imagenet100"), tuple(imagenet_names("imagenet1k").values()))
     assert head.dtype == np.float32 and head.shape == (100, 1024)
     np.testing.assert_array_equal(head, np.load(path)[labels].astype(np.float32))
+
+
+def test_a_linear_head_is_evaluated_by_its_weights_and_bias(sup_config, tmp_path):
+    """In training and by the stand-alone program; sets with a part of the classes get their part of the bias."""
+    config = sup_config
+    config.head.kind, config.total_steps = "linear", 4
+    config.optimizer.learning_rate = 0.01
+    train(config, tmp_path)
+    graphdef, state = restore_run(config, tmp_path, make_mesh(config.mesh), 12)
+    model = nnx.merge(graphdef, *state.parts())
+    weights, bias = np.asarray(model.head[...]), np.asarray(model.bias[...])
+    source = open_source("glyphs", config.data.data_dir, "test")
+    labels = source.metadata["label"].to_numpy()
+    records = np.flatnonzero(labels < 12)
+    images = np.stack([decode_image(encoded) for encoded in source.encoded_images(records)])
+    features = np.asarray(jax.jit(lambda x: model.encode_image(normalize(x)))(images), np.float64)
+    logits = features @ weights.T + bias
+    assert (logits.argmax(1) != (features @ weights.T).argmax(1)).any()  # the bias counts
+    confusion = np.zeros((12, 12), int)
+    np.add.at(confusion, (labels[records], logits.argmax(1)), 1)
+
+    def of_last_evaluation():
+        with np.load(tmp_path / "eval" / "glyphs_test" / "latest.npz") as arrays:
+            return arrays["confusion"]
+
+    np.testing.assert_array_equal(of_last_evaluation(), confusion)
+    summary = evaluate(config, tmp_path)["glyphs:test"]
+    np.testing.assert_array_equal(of_last_evaluation(), confusion)
+    assert summary["top1"] == pytest.approx(100 * np.trace(confusion) / confusion.sum())
+    best = np.argsort(-logits, axis=1)[:, :5]
+    assert summary["top5"] == pytest.approx(100 * (best == labels[records][:, None]).any(1).mean())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cliptail_jax.configuration import base_config, plain, validate, what_trains
+from cliptail_jax.configuration import as_config, base_config, plain, validate, what_trains
 from cliptail_jax.errors import UserError
 from cliptail_jax.program import explain
 from configs import clip, common, dino, sup
@@ -92,6 +92,8 @@ def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
         ("data.fraction", 1.5, "'data.fraction' is 1.5; it is a share between 0 and 1"),
         ("batch_norm.group_size", 100, "batch_norm.group_size=100 does not divide batch_size=256"),
         ("vocabulary.group_size", 100, "vocabulary.group_size=100 does not divide batch_size=256"),
+        ("head.kind", "affine", "'head.kind' is 'affine'; it is one of 'cosine', 'linear'"),
+        ("data.held_out", 1.5, "'data.held_out' is 1.5; it is a share between 0 and 1"),
         ("accumulate_steps", 3, "batch_size=256 is not divisible by accumulate_steps=3"),
         ("accumulate_steps", 2, "set batch_norm.group_size to 128 or a divisor"),
         ("data.crop_scale", (0.9, 0.5), "'data.crop_scale'|data.crop_scale is"),
@@ -110,6 +112,25 @@ def test_a_wrong_value_is_named_with_its_key(key, value, complaint):
     )
     with pytest.raises(UserError, match=complaint):
         validate(config)
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"optimizer.name": "adamw", "optimizer.nesterov": True}, "optimizer.nesterov is for optimizer.name='sgd'"),
+        ({"head.kind": "linear", "head.init": "head.npy"}, "head.init has the class embeddings of a cosine head"),
+    ],
+)
+def test_fields_that_exclude_each_other_are_named(changes, complaint):
+    config = base_config()
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        validate(config)
+
+
+def test_a_config_comes_back_from_what_a_run_notes_of_it():
+    config = sup.get_config("data=cifar100_lt")
+    assert as_config(plain(config)).to_dict() == config.to_dict()
 
 
 def test_n_and_fraction_exclude_each_other():

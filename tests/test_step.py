@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.special
 from flax import nnx
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import normalize
 from cliptail_jax.optimizer import learning_rate, make_optimizer
 from cliptail_jax.sharding import batch_sharding, check_accumulation, make_mesh, replicated, to_devices
 from cliptail_jax.state import init_state
@@ -178,6 +180,46 @@ def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(sup_config):
         v = 0.9 * v + np.array(g) + 0.01 * p
         p = p - 0.1 * v
     np.testing.assert_allclose(params["bias"], p, rtol=1e-6)
+
+
+def test_nesterov_momentum_is_pytorchs(sup_config):
+    """d = g + wd p; v = m v + d; p = p - lr (d + m v)."""
+    sup_config.optimizer.update({"learning_rate": 0.1, "weight_decay": 0.01, "momentum": 0.9, "nesterov": True})
+    sup_config.total_epochs = 10**6
+    optimizer = make_optimizer(sup_config, 10)
+    p, v, params = np.array([1.0, -2.0]), np.zeros(2), {"bias": jnp.array([1.0, -2.0])}
+    state = optimizer.init(params)
+    for g in ([0.5, 0.5], [-1.0, 2.0], [0.3, 0.0]):
+        updates, state = optimizer.update({"bias": jnp.array(g)}, state, params)
+        params = optax.apply_updates(params, updates)
+        d = np.array(g) + 0.01 * p
+        v = 0.9 * v + d
+        p = p - 0.1 * (d + 0.9 * v)
+    np.testing.assert_allclose(params["bias"], p, rtol=1e-6)
+
+
+def test_a_linear_head_has_the_cross_entropy_of_its_logits_and_no_logit_scale(sup_config):
+    """The step of a frozen encoder, whose statistics stand still, is the head's: (p - y) of each example, by hand."""
+    sup_config.head.kind, sup_config.freeze = "linear", ("visual",)
+    sup_config.optimizer.update({"learning_rate": 1.0, "weight_decay": 0.0, "momentum": 0.0})
+    start, state, metrics = run_steps(sup_config, steps=1)
+    assert set(state.trainable) == {"head", "bias"} and "train/logit_scale" not in metrics
+    weights, bias = (start.trainable[name][...] for name in ("head", "bias"))
+    bound = weights.shape[1] ** -0.5
+    for drawn in (weights, bias):
+        assert np.abs(drawn).max() <= bound and np.std(drawn) == pytest.approx(bound / 3**0.5, rel=0.35)
+
+    graphdef, _, _ = init_state(sup_config, make_optimizer(sup_config, 10), make_mesh(sup_config.mesh), CLASSES)
+    model, batch = nnx.merge(graphdef, start.trainable, start.frozen, start.batch_stats), random_batch(False)
+    images = jnp.asarray(batch["images"][batch["mask"]])
+    features = np.asarray(jax.jit(lambda x: model.encode_image(normalize(x)))(images), np.float64)
+    logits = features @ weights.T.astype(np.float64) + bias
+    p = scipy.special.softmax(logits, axis=1)
+    labels = batch["labels"][batch["mask"]]
+    assert metrics["train/loss"] == pytest.approx(-np.log(p[np.arange(len(p)), labels]).mean(), rel=1e-4)
+    error = (p - np.eye(CLASSES)[labels]) / len(p)
+    np.testing.assert_allclose(state.trainable["bias"][...], bias - error.sum(0), atol=1e-5)
+    np.testing.assert_allclose(state.trainable["head"][...], weights - error.T @ features, atol=1e-4)
 
 
 def test_adamw_decays_matrices_alone(clip_config):

@@ -1,4 +1,4 @@
-"""Two sources of the same classes as one."""
+"""Sources of the same classes as one."""
 
 import dataclasses
 import functools
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from cliptail_jax.datasets.source import Source
+from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 
 
@@ -14,7 +14,7 @@ from cliptail_jax.errors import UserError
 class JoinedSource:
     """The records of `first`, then those of `second`; raises UserError where their class lists differ."""
 
-    first: Source
+    first: "Source | JoinedSource"
     second: Source
 
     def __post_init__(self):
@@ -34,7 +34,8 @@ class JoinedSource:
 
     @property
     def name(self) -> str:
-        return f"{self.first.name}+{self.second.name}"
+        first, second = self.first.name, self.second.name
+        return first if first == second else f"{first}+{second}"
 
     @property
     def split(self) -> str:
@@ -58,3 +59,9 @@ class JoinedSource:
         first = iter(self.first.encoded_images([i for i in indices if i < border]))
         second = iter(self.second.encoded_images([i - border for i in indices if i >= border]))
         return [next(first if i < border else second) for i in indices]
+
+
+def open_splits(name: str, data_dir: str, split: str, class_names: str = "") -> Source | JoinedSource:
+    """As `open_source`, and of several splits, as 'train+validation', one source: their records in that order."""
+    sources = [open_source(name, data_dir, one, class_names) for one in split.split("+")]
+    return functools.reduce(JoinedSource, sources)

@@ -22,6 +22,24 @@ def first_of_permutation(labels: Int[np.ndarray, "row"], counts: Int[np.ndarray,
     return np.sort(np.concatenate(kept))
 
 
+def seeded_split(
+    labels: Int[np.ndarray, "row"], share: float = 0.2, seed: int = 0
+) -> tuple[Int[np.ndarray, "kept"], Int[np.ndarray, "held_out"]]:
+    """Places of the rows to train on and of those held out, each ascending.
+
+    `share` of every class is held out (rounded), but at least one row of every class stays to train on.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"share {share:g} of the examples held out for validation: give one between 0 and 1")
+    labels = np.asarray(labels)
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held_out[members[: min(round(share * len(members)), len(members) - 1)]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
 def impose_profile(labels: Int[np.ndarray, "row"], num_classes: int, data: ConfigDict) -> Rows:
     """Cut each class to its count in the profile."""
     available = np.bincount(labels, minlength=num_classes)

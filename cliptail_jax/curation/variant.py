@@ -17,7 +17,14 @@ from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.curation.captions import Captions
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import Rows, all_rows
-from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, impose_profile, sample, trim_tail
+from cliptail_jax.curation.selection import (
+    balanced_rows,
+    first_of_permutation,
+    impose_profile,
+    sample,
+    seeded_split,
+    trim_tail,
+)
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.datasets.source import Source, open_source
@@ -67,11 +74,11 @@ class Variant:
         return digest.hexdigest()
 
 
-def make_variant(source: Source, data: ConfigDict) -> Variant:
+def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     """The variant of `source` that the fields of `config.data` describe.
 
     In this order: the records and their labels (the source's, a table's, or the classes that captions name), classes,
-    similarity, words (a record without any of those asked for is left out, as in the study's published frequencies),
+    what is held out, similarity, words (a record without any of those asked for is left out, as in the study's published frequencies),
     balance, frequency (an imposed profile, or another variant's), scale, and the tail. Raises UserError where a field asks
     for what the source does not have, or where no record is left.
     """
@@ -87,6 +94,8 @@ def make_variant(source: Source, data: ConfigDict) -> Variant:
     kept = np.flatnonzero(labels >= 0)  # places in `rows`; from here on it only gets shorter
     notes: list[str] = []
 
+    if data.held_out:
+        kept = kept[seeded_split(labels[kept], data.held_out, data.seed)[0]]
     if data.min_similarity:
         # What fills up was chosen by another similarity.
         records = rows.records[kept]
@@ -123,7 +132,7 @@ def make_variant(source: Source, data: ConfigDict) -> Variant:
     return Variant(source, records, labels, class_names, original, captions, dropped, tuple(notes), balance)
 
 
-def fill_source(source: Source, data: ConfigDict) -> JoinedSource:
+def fill_source(source: Source | JoinedSource, data: ConfigDict) -> JoinedSource:
     """The source, and behind it the one that `data.match.fill` names as NAME:SPLIT."""
     if not data.match.frequency:
         raise UserError("data.match.fill is for what data.match.frequency leaves short: set that, too")

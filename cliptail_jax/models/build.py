@@ -15,7 +15,7 @@ from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.dino import Dino
 from cliptail_jax.models.dino_head import DinoHead
-from cliptail_jax.models.initializers import normal
+from cliptail_jax.models.initializers import normal, uniform_fan_in
 from cliptail_jax.models.modified_resnet import EXPANSION, SHRINKAGE, ModifiedResNet
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.vit import VisionTransformer
@@ -99,10 +99,17 @@ def build_classifier(
 ) -> Classifier:
     """A classifier of `num_classes` classes, with the given head or one drawn normal with std dim^-0.5.
 
+    A linear head is drawn as PyTorch draws a linear layer, which the study's fine-tuning begins with
+    (github.com/linusericsson/ssl-transfer).
+
     The encoder is `config.model.image`, its output as wide as a given head, or what `image` builds. Raises UserError if
     the head has not one row per class, or is not as wide as the features.
     """
-    if head is None:
+    bias = None
+    if config.head.kind == "linear":
+        dim = config.model.image.output_dim
+        head, bias = (uniform_fan_in(dim)(rngs.params(), shape) for shape in ((num_classes, dim), (num_classes,)))
+    elif head is None:
         dim = config.model.image.output_dim
         head = normal(dim**-0.5)(rngs.params(), (num_classes, dim))
     elif np.ndim(head) != 2 or len(head) != num_classes:
@@ -113,7 +120,7 @@ def build_classifier(
         raise UserError(
             f"head: its rows are {head.shape[1]} wide: set model.image.output_dim to that, the width of the features"
         )
-    return Classifier(image(rngs) if image else build_visual(config, rngs, output_dim=head.shape[1]), head)
+    return Classifier(image(rngs) if image else build_visual(config, rngs, output_dim=head.shape[1]), head, bias)
 
 
 def build_dino(config: ConfigDict, rngs: nnx.Rngs, image: Build | None = None) -> Dino:

@@ -1,20 +1,30 @@
-"""The supervised classifier: an image encoder and a head matrix without bias, compared by scaled cosine."""
+"""The supervised classifier: an image encoder and a head, which compares by scaled cosine or is a linear layer."""
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float
 
-from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
+from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE, cosine_logits
 
 
 class Classifier(nnx.Module):
-    """An encoder and one class embedding per row of `head`; `logit_scale` is s, the logits' scale exp(s)."""
+    """An encoder and one class embedding per row of `head`.
 
-    def __init__(self, visual: nnx.Module, head: Float[Array, "classes dim"]):
+    `logit_scale` is s, the cosine logits' scale exp(s). With a `bias` there is none, and the logits are linear in the raw
+    features.
+    """
+
+    def __init__(
+        self, visual: nnx.Module, head: Float[Array, "classes dim"], bias: Float[Array, "classes"] | None = None
+    ):
         self.visual = visual
         self.head = nnx.Param(jnp.asarray(head, jnp.float32))
-        self.logit_scale = nnx.Param(jnp.asarray(INITIAL_LOGIT_SCALE, jnp.float32))
+        if bias is None:
+            self.logit_scale = nnx.Param(jnp.asarray(INITIAL_LOGIT_SCALE, jnp.float32))
+        else:
+            self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
 
     def encode_image(
         self,
@@ -24,3 +34,16 @@ class Classifier(nnx.Module):
     ) -> Float[Array, "batch dim"]:
         """Raw, un-normalised image features; `mask` is False for padding examples."""
         return self.visual(images, train, mask)
+
+    def logits(self, features: Float[Array, "batch dim"]) -> Float[Array, "batch classes"]:
+        """The classes' logits of raw features, in float32."""
+        if hasattr(self, "bias"):
+            return linear_logits(features, self.head[...], self.bias[...])
+        return cosine_logits(features, self.head[...], self.logit_scale[...])
+
+
+def linear_logits(
+    features: Float[Array, "batch dim"], weights: Float[Array, "classes dim"], bias: Float[Array, "classes"]
+) -> Float[Array, "batch classes"]:
+    """W x + b, in float32 on every device."""
+    return jnp.matmul(features.astype(jnp.float32), weights.T, precision=jax.lax.Precision.HIGHEST) + bias

@@ -10,7 +10,7 @@ from pathlib import Path
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.configuration import base_config
+from cliptail_jax.configuration import as_config, base_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.models.classifier import Classifier
@@ -18,7 +18,7 @@ from cliptail_jax.pretrained.preprocess import Preprocess
 from cliptail_jax.pretrained.save import open_clip_config, save
 from cliptail_jax.pretrained.towers import open_towers
 from cliptail_jax.sharding import make_mesh
-from cliptail_jax.trained import as_config, restore_run, with_tokenizer
+from cliptail_jax.trained import restore_run, with_tokenizer
 
 
 def export(workdir: Path, folder: Path) -> None:
@@ -26,6 +26,10 @@ def export(workdir: Path, folder: Path) -> None:
     flat = runs.read_config(workdir)
     if flat is None:
         raise UserError(f"{workdir} holds no run: give the --workdir that it was trained in")
+    if flat["objective"] == "supervised" and flat.get("head.kind") == "linear":
+        raise UserError(
+            f"{workdir} has head.kind='linear', for which open_clip's models have no place: use its checkpoints"
+        )
     config, tokenizer = with_tokenizer(as_config(flat), workdir)
     published = open_clip_config(config, config.model.image.output_dim, open_towers(config))
     names, _ = read_frequency(workdir / "class_frequency.tsv")

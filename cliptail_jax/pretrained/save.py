@@ -19,6 +19,7 @@ from cliptail_jax.pretrained.architecture import build_text
 from cliptail_jax.pretrained.load import CONFIG, HEAD, WEIGHTS
 from cliptail_jax.pretrained.names import published_name, to_published
 from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.pretrained.run_tower import RunTower
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.pretrained.towers import Tower, Towers
@@ -108,8 +109,10 @@ def open_clip_config(config: ConfigDict, embed_dim: int, towers: Towers) -> dict
     return {"embed_dim": embed_dim, "quick_gelu": True in quick, "vision_cfg": vision, "text_cfg": text}
 
 
-def vision_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
+def vision_config(config: ConfigDict, tower: Tower | RunTower | None) -> dict[str, Any]:
     """open_clip's vision_cfg."""
+    if isinstance(tower, RunTower):
+        return vision_config(tower.config, tower.first)
     if tower:
         return tower.published_config
     image = config.model.image

@@ -1,8 +1,9 @@
-"""Published towers as training starts from them: `text.init` and `image.init` of a config.
+"""The towers that training starts from: `text.init` and `image.init` of a config.
 
-A tower follows its weights' own configuration, but for the width of the features (`model.image.output_dim`) and the size
-of the images (`data.image_size`), which are the run's. Parameters that the weights have not, or have in another shape, are
-drawn as in any run.
+Text towers are a published model's, image towers that or another run's. A published tower follows its weights' own
+configuration, but for the width of the features (`model.image.output_dim`) and the size of the images
+(`data.image_size`), which are the run's. Parameters that the weights have not, or have in another shape, are drawn as in
+any run.
 """
 
 import dataclasses
@@ -14,17 +15,23 @@ from typing import Any
 from flax import nnx
 from ml_collections import ConfigDict
 
-from cliptail_jax.configuration import check_batch_norm, flatten
+from cliptail_jax import runs
+from cliptail_jax.class_head import read_head
+from cliptail_jax.configuration import as_config, check_batch_norm, flatten
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.models import build as own
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.build import DTYPES, require_multiple
+from cliptail_jax.models.modified_resnet import SHRINKAGE
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.architecture import build_encoder, build_text, build_visual, image_size
 from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, read_document, read_encoder, read_tokenizer, text_names
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.preprocess import read_preprocess
+from cliptail_jax.pretrained.run_tower import RunTower, newest_checkpoint
+from cliptail_jax.pretrained.run_tower import unfilled as unfilled_by_run
 from cliptail_jax.pretrained.source import Source, checked_digest, find
 from cliptail_jax.pretrained.text_encoder import CONFIG as ENCODER_CONFIG
 from cliptail_jax.pretrained.text_encoder import encoder_names, read_encoder_files
@@ -50,6 +57,11 @@ class Tower:
     quick_gelu: bool = False
     encoder: dict[str, Any] | None = None  # the sizes of a BERT or RoBERTa
     tokenizer: TextTokenizer | None = None  # of a text tower
+
+    @property
+    def revision(self) -> str | None:
+        """The commit, where the weights came from the Hub."""
+        return self.source.revision
 
     @functools.cached_property
     def digest(self) -> str:
@@ -79,9 +91,9 @@ class Tower:
 
 @dataclasses.dataclass(frozen=True)
 class Towers:
-    """The published towers of a run; None for one that is drawn."""
+    """The towers that a run does not draw; None for one that it does."""
 
-    image: Tower | None = None
+    image: Tower | RunTower | None = None
     text: Tower | None = None
 
     def __iter__(self):
@@ -102,9 +114,11 @@ def open_towers(config: ConfigDict) -> Towers:
     return Towers(image, text)
 
 
-def open_image_tower(config: ConfigDict) -> Tower:
-    """The image tower of the published CLIP `image.init`."""
+def open_image_tower(config: ConfigDict) -> Tower | RunTower:
+    """The image tower of the run or the published CLIP `image.init`."""
     name, size = config.image.init, config.data.image_size
+    if run := run_config(name):
+        return open_run_tower(config, run)
     source, document, quick_gelu = read_clip("image", name)
     vision = document["model_cfg"]["vision_cfg"]
     preprocess = read_preprocess(document.get("preprocess_cfg") or {}, image_size(vision))
@@ -124,6 +138,51 @@ def open_image_tower(config: ConfigDict) -> Tower:
     sizes = {"model.image.output_dim": document["model_cfg"]["embed_dim"], "data.image_size": preprocess.size}
     check_partial("image", name, drawn, config, sizes)
     return Tower("visual", name, source, build, name_of, drawn, vision, quick_gelu)
+
+
+def run_config(name: str) -> ConfigDict | None:
+    """The config of the run whose work directory `name` is; None where it is none."""
+    held = runs.read_config(Path(name)) if not name.startswith(hub.PREFIX) else None
+    return None if held is None or held["objective"] == "zero_shot" else as_config(held)
+
+
+def open_run_tower(config: ConfigDict, run: ConfigDict) -> RunTower:
+    """The image tower of the run `image.init`, whose config is `run`. It has the run's image size, whatever images it gets."""
+    name, of_run = config.image.init, feature_width(run)
+    checkpoint = newest_checkpoint(Path(name))
+    run = run.copy_and_resolve_references()
+    run.model.dtype, run.batch_norm.group_size = config.model.dtype, config.batch_norm.group_size
+    run.model.image.output_dim = config.model.image.output_dim
+    first = None
+    if run.image.init != RANDOM:
+        run.image.partial = True  # the checkpoint has what the run has drawn
+        first = open_image_tower(run)
+    if isinstance(first, Tower):
+        check_sides(first.published_config, config)
+    elif first is None:
+        check_own_sides(run.model.image, config)
+    build = first.build if first else functools.partial(own.build_visual, run)
+    drawn = unfilled_by_run(checkpoint, build)
+    check_partial("image", name, drawn, config, {"model.image.output_dim": of_run})
+    quick_gelu = first.quick_gelu if first else run.model.activation == "quick_gelu"
+    return RunTower(name, run, checkpoint, build, drawn, quick_gelu, first)
+
+
+def feature_width(run: ConfigDict) -> int:
+    """How wide the image features of a run are."""
+    if run.objective == "supervised" and run.head.init:
+        return read_head(run.head.init).shape[1]
+    return run.model.image.output_dim
+
+
+def image_shape(name: str) -> tuple[int, int]:
+    """The width of the features of a run or a published CLIP, and the size of the images that it was made for."""
+    if run := run_config(name):
+        return feature_width(run), run.data.image_size
+    _, document, _ = read_clip("image", name)
+    vision = document["model_cfg"]["vision_cfg"]
+    preprocess = read_preprocess(document.get("preprocess_cfg") or {}, image_size(vision))
+    return document["model_cfg"]["embed_dim"], preprocess.size
 
 
 def open_text_tower(config: ConfigDict) -> Tower:
@@ -213,6 +272,14 @@ def check_partial(key: str, name: str, drawn: dict[tuple, str], config: ConfigDi
         f"{key}.init: {name} does not fill the tower: {next(iter(drawn.values()))}{more}; {remedy} draw and train what "
         "is missing"
     )
+
+
+def check_own_sides(image: ConfigDict, config: ConfigDict) -> None:
+    """As `check_sides`, of the image tower `model.image` of a run."""
+    if image.name != "vit":
+        check_batch_norm(config)
+    patch = {"vit": image.patch_size, "modified_resnet": SHRINKAGE}.get(image.name, 1)
+    require_multiple("data.image_size", config.data.image_size, patch)
 
 
 def check_sides(vision: Mapping[str, Any], config: ConfigDict) -> None:

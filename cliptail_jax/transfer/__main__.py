@@ -1,4 +1,4 @@
-"""Measure trained models by transfer: linear probes and few-shot episodes on other sets.
+"""Measure trained models by transfer: linear probes, few-shot episodes and fine-tuning on other sets.
 
 python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd --workdir=runs/transfer
 """
@@ -12,9 +12,9 @@ from cliptail_jax.program import run_with_config
 from cliptail_jax.transfer.program import transfer
 
 
-def main(config: ConfigDict, workdir: str) -> None:
+def main(config: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
-    transfer(config, Path(workdir))
+    transfer(config, workdir)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One cell of the table: what the features of one model are worth on one set, by one method.
+"""One cell of the table: what one model, or its features, are worth on one set, by one method.
 
 Numbers are in percent. Beside them come the arrays from which differences between two models are bootstrapped: they saw
 the same test images, and the same episodes.
@@ -6,16 +6,19 @@ the same test images, and the same episodes.
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from ml_collections import ConfigDict
 
+from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.features import Features
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
+from cliptail_jax.transfer.fine_tuning import fine_tune
 from cliptail_jax.transfer.linear_probe import (
     WEIGHT_DECAYS,
     Examples,
@@ -23,11 +26,9 @@ from cliptail_jax.transfer.linear_probe import (
     choose_weight_decay,
     fit,
     fit_binary_path,
-    seeded_split,
 )
-from cliptail_jax.transfer.sets import OpenedSet
-
-HELD_OUT = 0.2  # share of the training images for validation, where a set has no validation split
+from cliptail_jax.transfer.models import PublishedModel, RunModel
+from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,13 @@ class Measured:
 
     numbers: dict[str, Any]
     arrays: dict[str, np.ndarray]
+
+
+def applies(method: str, chosen: TransferSet) -> bool:
+    """Whether a method is measured on a set."""
+    if method == "few_shot":
+        return chosen.few_shot
+    return method == "probe" or not chosen.has_objects
 
 
 def measure(method: str, opened: OpenedSet, splits: Mapping[str, Features], config: ConfigDict) -> Measured:
@@ -57,6 +65,10 @@ def settings(method: str, config: ConfigDict) -> dict[str, Any]:
     """What a method's numbers depend on besides the features."""
     if method == "probe":
         return {"seed": config.seed, "weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT}
+    if method == "finetune":
+        asked = config.finetune
+        grid = {key: list(asked[key]) for key in ("learning_rates", "weight_decays")}  # as results.jsonl has it
+        return {"seed": config.seed, "held_out": HELD_OUT, **asked.to_dict(), **grid}
     return {"seed": config.seed, **config.few_shot.to_dict()}
 
 
@@ -121,6 +133,13 @@ def few_shot(opened: OpenedSet, splits: Mapping[str, Features], asked: ConfigDic
     numbers = {"score": 100 * result.mean, "margin": 100 * result.margin}
     numbers["sizes"] = {"images": len(labels), "classes": len(opened.class_names), "dim": features.shape[1]}
     return Measured(numbers, {"accuracies": accuracies})
+
+
+def finetune(model: RunModel | PublishedModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> Measured:
+    """Fine-tuning, with the runs in `folder`. Raises UserError where a class is missing, or training cannot start or end."""
+    shows = np.eye(len(opened.class_names), dtype=bool)[opened.labels(opened.chosen.train)]
+    check_classes(shows, opened, "training")
+    return Measured(*fine_tune(model, opened, config, folder))
 
 
 def edge(weight_decay: float) -> str:

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.configuration import check_value, flatten, unknown_key
 from cliptail_jax.errors import UserError, did_you_mean
 
-METHODS = ("probe", "few_shot")
+METHODS = ("probe", "few_shot", "finetune")
 
 
 def base_config() -> ConfigDict:
@@ -14,11 +14,17 @@ def base_config() -> ConfigDict:
         dict(
             models=(),  # work directories of runs, names of zero_shot.models, hf-hub:OWNER/NAME, or folders
             sets=(),  # short names of transfer.sets, or NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST
-            methods=METHODS,
-            seed=0,  # the images held out for validation, the folds of temperature scaling, the episodes
+            methods=("probe", "few_shot"),  # and 'finetune', which trains the model 21 times for each set
+            seed=0,  # the images held out for validation, the folds of temperature scaling, the episodes, fine-tuning
             image_size=0,  # of the images that a model gets; 0 = the model's own
             batch_size=256,  # of images, over all devices and processes
             few_shot=dict(ways=5, shots=5, queries=15, episodes=600),
+            finetune=dict(
+                steps=5000,
+                batch_size=256,
+                learning_rates=(1e-1, 1e-2, 1e-3, 1e-4),
+                weight_decays=(0.0, 1e-6, 1e-5, 1e-4, 1e-3),  # divided by the learning rate where they are used
+            ),
             data=dict(
                 data_dir="",  # '' = $TFDS_DATA_DIR or ~/tensorflow_datasets
                 workers=0,  # processes that load images; 0 = threads of this one
@@ -30,6 +36,7 @@ def base_config() -> ConfigDict:
 
 
 POSITIVE = [f"few_shot.{key}" for key in ("ways", "shots", "queries", "episodes")]
+POSITIVE += ["finetune.steps", "finetune.batch_size"]
 
 
 def validate(config: ConfigDict) -> None:
@@ -49,6 +56,11 @@ def validate(config: ConfigDict) -> None:
     for key in ("models", "sets", "methods"):
         if not all(isinstance(name, str) for name in config[key]):
             raise UserError(f"config key '{key}' is {config[key]!r}; each of its elements is a str")
+    for key, lowest in (("learning_rates", "positive"), ("weight_decays", "0 or more")):
+        values = config.finetune[key]
+        numbers = values and all(type(value) in (int, float) for value in values)
+        if not numbers or min(values) < 0 or (lowest == "positive" and 0 in values):
+            raise UserError(f"config key 'finetune.{key}' is {values!r}; it is one number or several, each {lowest}")
     if config.image_size < 0:
         raise UserError(f"config key 'image_size' is {config.image_size}; it is 0, the model's own, or positive")
     if not config.models:

@@ -29,6 +29,7 @@ from cliptail_jax.datasets.source import Source
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import Kept, hand
+from cliptail_jax.files import load_arrays, save_arrays
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.pretrained.preprocess import Preprocess
@@ -69,8 +70,7 @@ class FeatureExtractor:
                     if other != path:
                         other.unlink()
             return computed
-        with np.load(path) as arrays:
-            return Features(**{name: arrays[name] for name in Features._fields})
+        return Features(**load_arrays(path))
 
     def _key(self, source: Source) -> str:
         parts = [self._model.weights, self._config.image_size, split_fingerprint(source)]
@@ -139,7 +139,4 @@ def encode_images(
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """An .npz, written by rename: whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, **arrays)
-    partial.rename(path)
+    save_arrays(path, **arrays)

@@ -2,9 +2,9 @@
 
 The recipe is Ericsson et al.'s, "How Well Do Self-Supervised Models Transfer?", CVPR 2021 (finetune.py of
 github.com/linusericsson/ssl-transfer): SGD with Nesterov momentum 0.9, a cosine to 0 by the step, random resized crops of
-0.08 to 1 of the area and flips; each learning rate η with each weight decay λ of a grid, which as L2 of the gradient is
-λ/η, so that a step shrinks the weights by η · λ/η = λ at first. The pair of the best validation score trains once more, on
-train + validation.
+0.08 to 1 of the area and flips; each learning rate η with each weight decay λ of a grid. The gradient gets λ/η times the
+weights, of which a step at rate η is λ: the pull of a weight decay is the same at all learning rates. The pair of the best
+validation score, of equals the first, trains once more, on train + validation.
 
 A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, with a `score.json` and no checkpoints once it is
 scored, and `final/`, which keeps them.
@@ -13,13 +13,13 @@ scored, and `final/`, which keeps them.
 import functools
 import itertools
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Int
@@ -39,9 +39,8 @@ from cliptail_jax.sharding import check_batch, local_rows, make_mesh
 from cliptail_jax.train import train
 from cliptail_jax.trained import restore_run
 from cliptail_jax.transfer.models import PublishedModel, RunModel
-from cliptail_jax.transfer.sets import OpenedSet
+from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
 
-HELD_OUT = 0.2  # share of the training images for validation, where a set has no validation split
 CROP_SCALE = (0.08, 1.0)
 SCORE, FINAL = "score.json", "final"
 
@@ -61,7 +60,7 @@ class Point(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"lr={self.learning_rate:g},wd={self.weight_decay:g}"
+        return f"lr={self.learning_rate!r},wd={self.weight_decay!r}"
 
 
 def fine_tune(model: RunModel | PublishedModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> FineTuned:
@@ -117,9 +116,9 @@ def score_of(
             noted = {"score": None, "diverged": str(error)}
         if jax.process_index() == 0:
             runs.write_json(workdir / SCORE, noted)
-            shutil.rmtree(workdir / "checkpoints", ignore_errors=True)
-        told = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f}"
-        say(f"{model.name} on {opened.chosen.name}, {point.name}: {told} on validation images")
+            epath.Path(workdir / "checkpoints").rmtree(missing_ok=True)
+        told = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
+        say(f"{model.name} on {opened.chosen.name}, {point.name}: {told}")
     else:
         noted = json.loads((workdir / SCORE).read_text())
     return -np.inf if noted["score"] is None else noted["score"]

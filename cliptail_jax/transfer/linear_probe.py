@@ -124,24 +124,6 @@ def predict(classifier: Linear, features: Float[np.ndarray, "example dim"]) -> I
         return np.asarray(jnp.argmax(classifier.logits(jnp.asarray(features, jnp.float32)), -1))
 
 
-def seeded_split(
-    labels: Int[np.ndarray, "example"], share: float = 0.2, seed: int = 0
-) -> tuple[Int[np.ndarray, "kept"], Int[np.ndarray, "held_out"]]:
-    """Indices of the examples to train on and of those held out, each ascending.
-
-    `share` of every class is held out (rounded), but at least one example of every class stays to train on.
-    """
-    if not 0 < share < 1:
-        raise UserError(f"share {share:g} of the examples held out for validation: give one between 0 and 1")
-    labels = np.asarray(labels)
-    rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        held_out[members[: min(round(share * len(members)), len(members) - 1)]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
-
-
 def _check_examples(features: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
     if len(features) != len(labels):
         raise UserError(f"{len(features)} features but {len(labels)} labels: give one label for each row of features")

@@ -6,16 +6,18 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax import runs
 from cliptail_jax.checkpoints import manifest_of, newest_sound_step
+from cliptail_jax.configuration import as_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.pretrained.load import load
-from cliptail_jax.trained import as_config, restore_run, with_tokenizer
+from cliptail_jax.trained import restore_run, with_tokenizer
 from cliptail_jax.zero_shot.evaluate import Model, find_model
 
 
@@ -35,7 +37,7 @@ class RunModel:
 
     @property
     def workdir(self) -> Path:
-        return Path(self.name)
+        return epath.Path(self.name)
 
     @functools.cached_property
     def step(self) -> int:
@@ -94,7 +96,7 @@ def find_image_model(name: str) -> RunModel | PublishedModel:
 
     Raises UserError for what is none of them, naming what is like it.
     """
-    held = runs.read_config(Path(name))
+    held = runs.read_config(epath.Path(name))
     if held is not None and held["objective"] != "zero_shot":
         return RunModel(name)
     if held is not None:

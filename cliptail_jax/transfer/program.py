@@ -1,17 +1,21 @@
-"""What features of trained models are worth on other sets: from a config to a table of models × sets.
+"""What trained models and their features are worth on other sets: from a config to a table of models × sets.
 
 A work directory has
 
     report.md                            the tables, for people
     results.jsonl                        a line for each finished cell; of lines of the same cell the last counts
-    predictions/MODEL/SET-METHOD.npz     of a probe the `predictions` and `labels` of the test images that could be read, and
+    predictions/MODEL/SET-METHOD.npz     of a probe or fine-tuning the `predictions` and `labels` of the test images that could be read, and
                                          their places in the split (`records`); of VOC `scores` [image, class] in place of
                                          predictions; of few-shot the `accuracies` of the episodes, in 0..1
     features/                            as `cliptail_jax.transfer.features` says
+    fine_tuning/MODEL/SET.KEY/           as `cliptail_jax.transfer.fine_tuning` says; the key stands for weights, data and
+                                         settings, and where one of them changes the runs of the others go
 
 What is finished is not repeated, as long as weights, data and settings stay: the same command goes on.
 """
 
+import hashlib
+import json
 import re
 import time
 import traceback
@@ -20,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
@@ -120,7 +125,7 @@ def cells_of(
     """
     results = []
     for method in dict.fromkeys(config.methods):
-        if method == "few_shot" and not opened.chosen.few_shot:
+        if not cells.applies(method, opened.chosen):
             continue
         cell = {"model": model.name, "set": opened.chosen.name, "method": method}
         asked = {"weights": model.weights, "image_size": config.image_size}
@@ -130,7 +135,7 @@ def cells_of(
         done = last_result(workdir, cell | {"settings": asked}) if path.exists() else None
         if not agreed(done is not None):
             try:
-                done = compute(cell | {"settings": asked}, opened, extractor, config, path)
+                done = compute(cell | {"settings": asked}, model, opened, extractor, config, workdir)
             except UserError as error:
                 note(failures, name_of(cell), str(error))
                 continue
@@ -147,17 +152,29 @@ def cells_of(
     return results
 
 
-def compute(cell: Result, opened: OpenedSet, extractor: FeatureExtractor, config: ConfigDict, path: Path) -> Result:
-    """A cell's result. Its arrays are written to `path`."""
-    splits = {split: extractor(opened, split) for split in opened.chosen.splits}
-    started = time.perf_counter()
-    measured = cells.measure(cell["method"], opened, splits, config)
-    seconds = {
-        "seconds": time.perf_counter() - started,
-        "feature_seconds": sum(float(of_split.seconds) for of_split in splits.values()),
-    }
+def compute(
+    cell: Result,
+    model: RunModel | PublishedModel,
+    opened: OpenedSet,
+    extractor: FeatureExtractor,
+    config: ConfigDict,
+    workdir: Path,
+) -> Result:
+    """A cell's result. Its arrays are written, too."""
+    if cell["method"] == "finetune":
+        started = time.perf_counter()
+        measured = cells.finetune(model, opened, config, fine_tuning_folder(workdir, cell))
+        seconds = {"seconds": time.perf_counter() - started}
+    else:
+        splits = {split: extractor(opened, split) for split in opened.chosen.splits}
+        started = time.perf_counter()
+        measured = cells.measure(cell["method"], opened, splits, config)
+        seconds = {
+            "seconds": time.perf_counter() - started,
+            "feature_seconds": sum(float(of_split.seconds) for of_split in splits.values()),
+        }
     if jax.process_index() == 0:
-        write_arrays(path, measured.arrays)
+        write_arrays(predictions_path(workdir, cell), measured.arrays)
     return cell | {"metric": cells.metric(cell["method"], opened)} | measured.numbers | seconds
 
 
@@ -167,8 +184,22 @@ def name_of(cell: Mapping[str, Any]) -> str:
 
 def predictions_path(workdir: Path, cell: Mapping[str, Any]) -> Path:
     """Where the arrays of a cell are."""
-    of_set = re.sub(r"[^\w.-]+", "_", cell["set"])
-    return workdir / "predictions" / slug(cell["model"]) / f"{of_set}-{cell['method']}.npz"
+    return workdir / "predictions" / slug(cell["model"]) / f"{file_name(cell['set'])}-{cell['method']}.npz"
+
+
+def fine_tuning_folder(workdir: Path, cell: Mapping[str, Any]) -> Path:
+    """Where the runs of a cell are. Those of other weights, data or settings are removed."""
+    key = hashlib.sha256(json.dumps(cell["settings"]).encode()).hexdigest()[:16]
+    folder = workdir / "fine_tuning" / slug(cell["model"]) / f"{file_name(cell['set'])}.{key}"
+    if jax.process_index() == 0 and folder.parent.exists():
+        for other in folder.parent.iterdir():
+            if other != folder and other.name.rpartition(".")[0] == file_name(cell["set"]):
+                epath.Path(other).rmtree()
+    return folder
+
+
+def file_name(of_set: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", of_set)
 
 
 def last_result(workdir: Path, wanted: Mapping[str, Any]) -> Result | None:

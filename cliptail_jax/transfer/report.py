@@ -8,7 +8,7 @@ import numpy as np
 from cliptail_jax.transfer.sets import TransferSet
 
 Result = Mapping[str, Any]
-TITLES = {"probe": "Linear probe", "few_shot": "Few-shot"}
+TITLES = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}
 
 
 def markdown(results: Sequence[Result], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:
@@ -63,7 +63,33 @@ def few_shot_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> 
     ]
 
 
-SECTIONS = {"probe": probe_section, "few_shot": few_shot_section}
+def finetune_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+    asked = results[0]["settings"]
+    rates, decays = (", ".join(f"{value:g}" for value in asked[key]) for key in ("learning_rates", "weight_decays"))
+    lines = [
+        "Test scores in percent, as those of linear probes. The whole model is trained on with a new linear head: SGD with "
+        f"Nesterov momentum, {asked['steps']:,} steps of {asked['batch_size']} images, a cosine by the step, random resized "
+        f"crops (0.08 to 1) and flips. Of the learning rates η {rates} and the weight decays λ {decays}, which are divided by η, "
+        "the pair of the best validation score trains once more, on the validation images and the training images. VOC2007, whose "
+        "images show several classes, is left out.",
+        "",
+        *table(results, sets, lambda result: f"{result['score']:.1f}"),
+        "",
+        "The chosen η and λ:",
+        "",
+        *table(results, sets, lambda result: f"{result['learning_rate']:g}, {result['weight_decay']:g}"),
+    ]
+    at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
+    if at_edge:
+        lines += ["", f"At the edge of the grid, where a better value may lie beyond: {', '.join(at_edge)}."]
+    diverged = {f"{r['model']} on {r['set']}": sum(score is None for *_, score in r["grid"]) for r in results}
+    told = [f"{number} of {where}" for where, number in diverged.items() if number]
+    if told:
+        lines += ["", f"Runs that diverged, and so were not chosen: {', '.join(told)}."]
+    return lines
+
+
+SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": finetune_section}
 
 
 def table(results: Sequence[Result], sets: Sequence[TransferSet], shown: Callable[[Result], str]) -> list[str]:
@@ -78,12 +104,13 @@ def set_table(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[st
     """What the numbers of each set are numbers of, and how long a model takes for them on average."""
     rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
     for chosen in sets:
-        probes = [result for result in results if result["set"] == chosen.name and result["method"] == "probe"]
+        trained = [result for result in results if result["set"] == chosen.name and result["method"] != "few_shot"]
         images, classes, seconds = "–", "–", "–"
-        if probes:
-            sizes = probes[0]["sizes"]
+        if trained:
+            sizes = trained[0]["sizes"]
             images = f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}"
             classes = f"{sizes['classes']:,}"
+        if probes := [result for result in trained if result["method"] == "probe"]:
             seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
         rows.append([chosen.name, chosen.metric, images, classes, seconds, chosen.note or "–"])
     return aligned(rows)

@@ -17,6 +17,7 @@ METRICS = {
     "mean per-class accuracy": mean_per_class_accuracy,
     "11-point mAP": mean_average_precision,
 }
+HELD_OUT = 0.2  # share of the training images for validation, where a set has no validation split
 AT_ONCE = 1000  # records whose objects are read at once
 
 

@@ -29,6 +29,7 @@ def config(name: str = "basic_resnet", **changes) -> ConfigDict:
                 "activation": "gelu",
                 "dtype": "float32",
             },
+            "head": {"kind": "cosine"},
             "batch_norm": {"group_size": 0},
             "data": {"image_size": 32},
         }

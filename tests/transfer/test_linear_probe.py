@@ -3,6 +3,7 @@ import pytest
 import scipy.optimize
 import scipy.special
 
+from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.linear_probe import (
     Examples,
@@ -12,7 +13,6 @@ from cliptail_jax.transfer.linear_probe import (
     fit_binary_path,
     fit_path,
     predict,
-    seeded_split,
 )
 
 CLASSES = 4

@@ -14,6 +14,8 @@ from flax import nnx
 
 from cliptail_jax import runs
 from cliptail_jax.checkpoints import manifest_of, steps_in
+from cliptail_jax.configuration import as_config
+from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
@@ -21,11 +23,10 @@ from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.sharding import make_mesh
-from cliptail_jax.trained import as_config, restore_run
+from cliptail_jax.trained import restore_run
 from cliptail_jax.transfer import cells, features, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.few_shot import few_shot_accuracy
-from cliptail_jax.transfer.linear_probe import seeded_split
 from cliptail_jax.transfer.program import transfer
 from configs import transfer as config_file
 

@@ -68,7 +68,7 @@ def test_voc_shows_classes_by_the_objects_that_are_not_difficult(made_up_dir):
 @pytest.mark.parametrize(
     "key, value, message",
     [
-        ("methods", ("prob",), r"methods has 'prob' \(did you mean probe\?\): there are probe, few_shot"),
+        ("methods", ("prob",), r"methods has 'prob' \(did you mean probe\?\): there are probe, few_shot, finetune"),
         ("methods", (), "methods has ''"),
         ("models", (), "models is empty"),
         ("sets", (), "sets is empty"),

@@ -1,0 +1,297 @@
+"""Fine-tuning: which runs it makes, how it chooses among them, and a whole one of a tiny model."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from cliptail_jax import runs
+from cliptail_jax.configuration import base_config, validate
+from cliptail_jax.curation.joined import open_splits
+from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import decode_image, normalize
+from cliptail_jax.log import Diverged
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.trained import restore_run
+from cliptail_jax.transfer import fine_tuning
+from cliptail_jax.transfer.configuration import base_config as transfer_base
+from cliptail_jax.transfer.fine_tuning import Point, fine_tune, run_config, validation_images
+from cliptail_jax.transfer.models import find_image_model
+from cliptail_jax.transfer.program import transfer
+from cliptail_jax.transfer.sets import OpenedSet, TransferSet, open_set
+
+SET = "colours:train:test"
+
+
+@pytest.fixture
+def config(config):
+    """Four steps of fine-tuning at two points."""
+    config.methods = ("finetune",)
+    config.finetune.update({"steps": 4, "batch_size": 16, "learning_rates": (0.1,), "weight_decays": (0.0, 1e-3)})
+    return config
+
+
+@pytest.fixture
+def model(sup_run):
+    return find_image_model(str(sup_run))
+
+
+@pytest.fixture
+def opened(made_up_dir):
+    return open_set(SET, str(made_up_dir))
+
+
+def with_validation(opened):
+    """The set as if its test images were for validation."""
+    chosen = TransferSet("three", "colours", "train", "test", "test")
+    return OpenedSet(chosen, opened.sources, opened.class_names)
+
+
+def test_the_grid_is_the_studys():
+    asked = transfer_base().finetune
+    assert (asked.steps, asked.batch_size) == (5000, 256)
+    np.testing.assert_allclose(asked.learning_rates, np.logspace(-1, -4, 4))
+    np.testing.assert_allclose(asked.weight_decays, [0, *np.logspace(-6, -3, 4)])
+
+
+def test_a_run_is_the_studys_recipe(config, model, opened):
+    config.seed = 3
+    run = run_config(Point(0.01, 1e-3), model, opened, config, whole=False)
+    validate(run)
+    o, data = run.optimizer, run.data
+    assert (o.name, o.momentum, o.nesterov, o.schedule, o.warmup_steps) == ("sgd", 0.9, True, "cosine_steps", 0)
+    assert o.learning_rate == 0.01 and o.weight_decay == pytest.approx(0.1) and o.decay_vectors
+    assert (run.total_steps, run.batch_size, run.seed, data.seed) == (4, 16, 3, 3)
+    assert (run.image.init, run.image.freeze, run.head.kind) == (model.name, False, "linear")
+    assert (data.crop_scale, data.flip, data.image_size, data.eval_resize) == ((0.08, 1.0), True, 32, 32)
+    assert (run.objective, run.eval.sets, run.model.image.output_dim) == ("supervised", (), 16)
+    config.image_size = 48
+    run = run_config(Point(0.01, 0.0), model, opened, config, whole=False)
+    assert (run.data.image_size, run.data.eval_resize, run.optimizer.weight_decay) == (48, 48, 0)
+
+
+def test_training_and_validation_images_are_parts_of_the_training_images(config, model, opened):
+    run = run_config(Point(0.1, 0.0), model, opened, config, whole=False)
+    trained = make_variant(open_splits("colours", run.data.data_dir, run.data.split), run.data)
+    held_out = validation_images(opened, config.seed)
+    assert len(trained) == 80 and np.bincount(held_out.labels).tolist() == [4] * 5
+    np.testing.assert_array_equal(np.sort([*trained.records, *held_out.records]), np.arange(100))
+    np.testing.assert_array_equal(held_out.labels, opened.labels("train")[held_out.records])
+    whole = run_config(Point(0.1, 0.0), model, opened, config, whole=True)
+    assert (whole.data.split, whole.data.held_out) == ("train", 0)
+
+
+def test_a_validation_split_is_chosen_by_and_then_trained_on(config, model, opened):
+    three = with_validation(opened)
+    run = run_config(Point(0.1, 0.0), model, three, config, whole=False)
+    assert (run.data.split, run.data.held_out) == ("train", 0)
+    assert validation_images(three, 0).source.split == "test" and len(validation_images(three, 0)) == 50
+    whole = run_config(Point(0.1, 0.0), model, three, config, whole=True)
+    assert (whole.data.split, whole.data.held_out) == ("train+test", 0)
+    joined = open_splits("colours", whole.data.data_dir, whole.data.split)
+    variant = make_variant(joined, whole.data)
+    assert len(variant) == 150 and (joined.name, joined.split) == ("colours", "train+test")
+    np.testing.assert_array_equal(variant.labels, np.concatenate([three.labels(s) for s in ("train", "test")]))
+    of_test = open_source("colours", whole.data.data_dir, "test")
+    assert joined.encoded_images([100, 3, 149])[::2] == of_test.encoded_images([0, 49])
+
+
+def made_up_runs(monkeypatch, opened, accuracy, seen):
+    """In place of training: a run at (rate, decay) has `accuracy[rate, decay]`, and diverges where that is None."""
+
+    def train(run, workdir, overwrite):
+        assert overwrite
+        seen.append((run, workdir.name))
+        rate = run.optimizer.learning_rate
+        point = (rate, float(f"{run.optimizer.weight_decay * rate:g}"))
+        (workdir / "checkpoints").mkdir(parents=True)
+        if accuracy[point] is None:
+            raise Diverged("the loss is nan")
+        (workdir / "accuracy").write_text(str(accuracy[point]))
+
+    def predict(run, workdir, images, mesh):
+        right = int(float((workdir / "accuracy").read_text()) * len(images))
+        wrong = (images.labels + 1) % 5
+        return {
+            "predictions": np.where(np.arange(len(images)) < right, images.labels, wrong),
+            "labels": images.labels,
+            "records": images.records,
+        }
+
+    monkeypatch.setattr(fine_tuning, "train", train)
+    monkeypatch.setattr(fine_tuning, "predict", predict)
+    monkeypatch.setattr(fine_tuning, "check_weights", lambda *_: None)
+
+
+GRID = {(0.1, 0.0): None, (0.1, 1e-6): 0.5, (0.01, 0.0): 0.8, (0.01, 1e-6): 0.8}
+
+
+@pytest.fixture
+def seen(config, opened, monkeypatch):
+    """The runs that were trained, on the way, with accuracies that are made up."""
+    seen = []
+    config.finetune.update({"learning_rates": (0.1, 0.01), "weight_decays": (0.0, 1e-6)})
+    made_up_runs(monkeypatch, opened, GRID, seen)
+    return seen
+
+
+def test_the_first_of_the_best_on_validation_trains_on_all_and_is_tested(config, model, opened, tmp_path, seen):
+    numbers, arrays = fine_tune(model, opened, config, tmp_path)
+    points = [(r.optimizer.learning_rate, r.optimizer.weight_decay) for r, _ in seen]
+    assert points[:4] == [(0.1, 0), (0.1, pytest.approx(1e-5)), (0.01, 0), (0.01, pytest.approx(1e-4))]
+    assert points[4] == (0.01, 0) and [r.data.held_out for r, _ in seen] == [0.2] * 4 + [0]
+    assert [name for _, name in seen][-2:] == ["lr=0.01,wd=1e-06", "final"]
+    assert (numbers["learning_rate"], numbers["weight_decay"]) == (0.01, 0)
+    assert numbers["score"] == numbers["validation_score"] == pytest.approx(80)
+    assert numbers["grid"] == [[*point, score and pytest.approx(100 * score)] for point, score in GRID.items()]
+    assert numbers["edge"] == "learning rate"
+    assert numbers["sizes"] == {"train": 80, "validation": 20, "test": 50, "classes": 5}
+    np.testing.assert_array_equal(arrays["labels"], opened.labels("test"))
+    assert not list(tmp_path.glob("lr=*/checkpoints")) and (tmp_path / "final" / "checkpoints").exists()
+
+
+def test_scored_runs_are_not_repeated(config, model, opened, tmp_path, seen):
+    first = fine_tune(model, opened, config, tmp_path)
+    for directory in ("lr=0.1,wd=1e-06", "final"):
+        shutil.rmtree(tmp_path / directory)
+    seen.clear()
+    again = fine_tune(model, opened, config, tmp_path)
+    assert [name for _, name in seen] == ["lr=0.1,wd=1e-06", "final"]
+    assert again.numbers == first.numbers
+
+
+def test_where_all_runs_diverge_it_is_told(config, model, opened, tmp_path, seen):
+    config.finetune.weight_decays, config.finetune.learning_rates = (0.0,), (0.1,)
+    with pytest.raises(UserError, match="all 1 runs of .* diverged: lower finetune.learning_rates"):
+        fine_tune(model, opened, config, tmp_path)
+
+
+def test_what_a_user_can_mend_ends_the_cell(config, model, opened, tmp_path, monkeypatch, seen):
+    def no_data(*_, **__):
+        raise UserError("data set 'colours' is not prepared")
+
+    monkeypatch.setattr(fine_tuning, "train", no_data)
+    with pytest.raises(UserError, match="is not prepared"):
+        fine_tune(model, opened, config, tmp_path)
+    assert not list(tmp_path.glob("*/score.json"))
+
+
+@pytest.mark.parametrize("key, values", [("learning_rates", ()), ("learning_rates", (0.1, 0.0)), ("weight_decays", (-1.0,)),
+                                         ("weight_decays", ("0",))])  # fmt: skip
+def test_a_grid_that_makes_no_sense_is_refused(config, tmp_path, key, values):
+    config.finetune[key] = values
+    with pytest.raises(UserError, match=f"'finetune.{key}' is .* each"):
+        transfer(config, tmp_path)
+
+
+def test_images_of_several_classes_are_left_out(config, tmp_path):
+    config.sets = ("voc2007",)
+    assert transfer(config, tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, sup_run, made_up_dir):
+    """A whole fine-tuning: config, work directory, and its one result."""
+    config = transfer_base()
+    config.models, config.sets, config.methods = (str(sup_run),), (SET,), ("finetune",)
+    config.data.data_dir, config.batch_size = str(made_up_dir), 32
+    config.finetune.update({"steps": 60, "batch_size": 32, "learning_rates": (0.003, 1e-6), "weight_decays": (1e-5,)})
+    workdir = tmp_path_factory.mktemp("fine_tuning")
+    (result,) = transfer(config, workdir)
+    return config, workdir, result
+
+
+def test_predictions_are_those_of_the_run_on_all_training_images(finished, made_up_dir):
+    config, workdir, result = finished
+    (folder,) = workdir.glob("fine_tuning/*/colours_train_test.*")
+    run = runs.read_config(folder / "final")
+    assert run["data.split"] == "train" and run["optimizer.weight_decay"] == pytest.approx(
+        1e-5 / result["learning_rate"]
+    )
+    own = run_config(
+        Point(0.03, 1e-5), find_image_model(config.models[0]), open_set(SET, str(made_up_dir)), config, True
+    )
+    graphdef, state = restore_run(own, folder / "final", make_mesh(config.mesh), 5)
+    model = nnx.merge(graphdef, *state.parts())
+    source = open_source("colours", str(made_up_dir), "test")
+    images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
+    logits = jax.jit(lambda x: model.logits(model.encode_image(normalize(x))))(images)
+    (path,) = (workdir / "predictions").glob("*/colours_train_test-finetune.npz")
+    with np.load(path) as arrays:
+        np.testing.assert_array_equal(arrays["predictions"], np.argmax(logits, 1))
+        np.testing.assert_array_equal(arrays["labels"], source.metadata["label"])
+        np.testing.assert_array_equal(arrays["records"], np.arange(50))
+        assert result["score"] == pytest.approx(100 * np.mean(arrays["predictions"] == arrays["labels"]))
+
+
+def test_the_score_on_validation_images_is_that_of_the_run(finished):
+    _, workdir, result = finished
+    noted = {p.parent.name: json.loads(p.read_text())["score"] for p in workdir.glob("fine_tuning/*/*/lr=*/score.json")}
+    assert noted.keys() == {"lr=0.003,wd=1e-05", "lr=1e-06,wd=1e-05"}
+    assert result["validation_score"] == pytest.approx(100 * max(noted.values()))
+    assert [100 * noted[f"lr={rate},wd={decay}"] for rate, decay, _ in result["grid"]] == [
+        s for *_, s in result["grid"]
+    ]
+    last = {}
+    for name in noted:
+        (folder,) = workdir.glob(f"fine_tuning/*/*/{name}")
+        assert json.loads((folder / "variant.json").read_text())["records"] == 80
+        *_, last[name] = runs.read_lines(folder / "metrics.jsonl")
+    assert last["lr=0.003,wd=1e-05"]["train/loss"] < 0.9 * last["lr=1e-06,wd=1e-05"]["train/loss"]
+
+
+def test_a_finished_cell_is_reported_and_not_repeated(finished, monkeypatch):
+    config, workdir, result = finished
+    report = (workdir / "report.md").read_text()
+    for told in (
+        "## Fine-tuning",
+        f"{result['score']:.1f}",
+        f"{result['learning_rate']:g}, 1e-05",
+        "80 + 20 / 50",
+        "VOC2007, whose images",
+    ):
+        assert told in report
+    monkeypatch.setattr(fine_tuning, "train", None)
+    assert transfer(config, workdir) == [json.loads(json.dumps(result))]
+
+
+def test_other_settings_take_the_place_of_the_old_runs(finished, tmp_path):
+    config, workdir, _ = finished
+    copy = tmp_path / "out"
+    shutil.copytree(workdir, copy)
+    config = config.copy_and_resolve_references()
+    config.finetune.steps, config.finetune.learning_rates = 2, (0.003,)
+    (result,) = transfer(config, copy)
+    (folder,) = copy.glob("fine_tuning/*/colours_train_test.*")
+    assert runs.read_config(folder / "final")["total_steps"] == 2 and result["settings"]["steps"] == 2
+    assert len((copy / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypatch):
+    labels = OpenedSet.labels
+    monkeypatch.setattr(OpenedSet, "labels", lambda self, split: np.where((own := labels(self, split)) == 3, 4, own))
+    with pytest.raises(UserError, match="by finetune"):
+        transfer(config, tmp_path)
+    assert "has no training image (1 of 5 classes have none)" in (tmp_path / "report.md").read_text()
+
+
+def test_a_published_clip_with_other_pixel_statistics_is_refused(config, published, tmp_path):
+    config.models = (str(published),)
+    with pytest.raises(UserError):
+        transfer(config, tmp_path)
+    assert "takes other pixel statistics than CLIP's" in (tmp_path / "report.md").read_text()
+
+
+def test_held_out_images_are_no_part_of_a_variant(made_up_dir):
+    data = base_config().data
+    data.held_out, data.seed = 0.2, 3
+    source = open_source("colours", str(made_up_dir), "train")
+    variant = make_variant(source, data)
+    assert variant.class_frequency.tolist() == [16] * 5
+    data.seed = 4
+    assert variant.records.tolist() != make_variant(source, data).records.tolist()
