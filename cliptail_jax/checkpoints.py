@@ -3,17 +3,16 @@
 import hashlib
 import json
 import logging
-import shutil
 import threading
 from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
-from cliptail_jax.state import TrainState
+from cliptail_jax.files import absolute, files_below, write_text
 
 
 class Checkpoints:
@@ -24,7 +23,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, keep: int):
-        self._directory = directory.absolute()
+        self._directory = absolute(directory)
         self._saving: threading.Thread | None = None
         self._failure: Exception | None = None
         self.newest = self._set_harmed_aside()  # the step to go on from, 0 if there is none
@@ -41,7 +40,7 @@ class Checkpoints:
             for step in steps_in(self._directory):
                 if step > newest:
                     aside = self._directory / f"{step}.harmed"
-                    shutil.rmtree(aside, ignore_errors=True)
+                    aside.rmtree(missing_ok=True)
                     (self._directory / str(step)).rename(aside)
         return agreed(newest)
 
@@ -54,7 +53,7 @@ class Checkpoints:
         finally:
             self._manager.close()
 
-    def save(self, step: int, state: TrainState) -> None:
+    def save(self, step: int, state: PyTree) -> None:
         """Start saving; an earlier save still under way is waited for."""
         self.wait()
         self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
@@ -68,7 +67,7 @@ class Checkpoints:
         if self._failure:
             raise self._failure
 
-    def restore(self, step: int, state: TrainState, shardings) -> TrainState:
+    def restore(self, step: int, state: PyTree, shardings) -> PyTree:
         """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
         return self._manager.restore(step, args=ocp.args.StandardRestore(targets(state, shardings)))
 
@@ -90,12 +89,12 @@ class _Manager(ocp.CheckpointManager):
         return False
 
 
-def targets(state: TrainState, shardings) -> TrainState:
+def targets(state: PyTree, shardings) -> PyTree:
     """What Orbax restores to: the shapes and types of `state`, laid out by `shardings`."""
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
 
 
-def restore_newest(directory: Path, state: TrainState, shardings) -> TrainState:
+def restore_newest(directory: Path, state: PyTree, shardings) -> PyTree:
     """The newest sound checkpoint. Nothing in `directory` is changed: a training may be at work there."""
     while True:
         step = agreed(newest_sound_step(directory) if directory.exists() else -1)
@@ -104,7 +103,7 @@ def restore_newest(directory: Path, state: TrainState, shardings) -> TrainState:
         try:
             # A CheckpointManager would tidy up what it takes for left over.
             with ocp.StandardCheckpointer() as checkpointer:
-                return checkpointer.restore(directory.absolute() / str(step) / "default", targets(state, shardings))
+                return checkpointer.restore(absolute(directory) / str(step) / "default", targets(state, shardings))
         except (OSError, ValueError):
             if harm(directory / str(step)) is None:
                 raise
@@ -121,8 +120,7 @@ def step_of(manifest: Path) -> Path:
 
 def file_hashes(step: Path) -> dict[str, str]:
     """sha256 by path below the step's directory."""
-    files = sorted(path for path in step.rglob("*") if path.is_file())
-    return {str(path.relative_to(step)): _sha256(path) for path in files}
+    return {str(path.relative_to(step)): _sha256(path) for path in sorted(files_below(step))}
 
 
 def _sha256(path: Path) -> str:
@@ -153,7 +151,7 @@ def harm(step: Path) -> str | None:
 
 
 def steps_in(directory: Path) -> list[int]:
-    return [int(path.name) for path in directory.iterdir() if path.is_dir() and path.name.isdigit()]
+    return [int(path.name) for path in directory.iterdir() if path.name.isdigit() and path.is_dir()]
 
 
 def newest_sound_step(directory: Path) -> int:

@@ -1,16 +1,87 @@
 """Joining the processes of a multi-process run."""
 
 import os
+import time
+import urllib.request
 
 import jax
 from jax.experimental import multihost_utils
 
+from cliptail_jax.errors import UserError
+
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+ATTEMPTS = 3  # at asking for the hosts of a TPU slice
+
 
 def initialize() -> None:
-    """Join the run that JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe, if they are set."""
-    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
-    if address:
-        jax.distributed.initialize(address, int(os.environ["JAX_NUM_PROCESSES"]), int(os.environ["JAX_PROCESS_ID"]))
+    """Join the other processes of the run, if the environment says that there are any.
+
+    They are, in this order: those that JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe, the tasks
+    of one srun of SLURM's, the hosts of a Cloud TPU slice.
+
+    Raises:
+        UserError: the three variables are incomplete, or nobody says how many hosts the TPU slice has.
+    """
+    if os.environ.get("JAX_COORDINATOR_ADDRESS"):
+        address, processes, process = described()
+        # Else JAX, where it finds SLURM, would give each process the one device that has its task's number.
+        jax.distributed.initialize(address, processes, process, cluster_detection_method="deactivate")
+    elif slurm("STEP_NUM_TASKS") > 1:
+        jax.distributed.initialize(num_processes=slurm("STEP_NUM_TASKS"), local_device_ids=slurm_devices())
+    elif tpu_hosts() > 1:
+        jax.distributed.initialize()
+
+
+def described() -> tuple[str, int, int]:
+    """The coordinator's address, the number of processes, and which of them this is."""
+    address, *numbers = (os.environ.get(name, "") for name in VARIABLES)
+    processes, process = (int(number) if number.isdecimal() else -1 for number in numbers)
+    if ":" not in address or not 0 <= process < processes:
+        told = " ".join(f"{name}='{os.environ.get(name, '')}'" for name in VARIABLES)
+        raise UserError(
+            f"{told}: a process needs the address as HOST:PORT, a number of processes, and its own from 0 on"
+        )
+    return address, processes, process
+
+
+def slurm(name: str) -> int:
+    """A number of SLURM's about the step, the job or the node; 0 where it says none."""
+    return int(os.environ.get(f"SLURM_{name}") or 0)
+
+
+def slurm_devices() -> list[int] | None:
+    """All GPUs of a task that has its node to itself; None, which JAX takes as that of the task's number, where several share it."""
+    if slurm("STEP_NUM_TASKS") > slurm("STEP_NUM_NODES"):
+        return None
+    return list(range(slurm("GPUS_ON_NODE"))) or None
+
+
+def tpu_hosts() -> int:
+    """How many hosts the TPU slice of this one has; 1 where there is no TPU."""
+    if not (jax.config.jax_platforms or "").startswith("tpu"):  # JAX sets it where it finds one, and the user has not
+        return 1
+    hosts = os.environ.get("TPU_WORKER_HOSTNAMES")  # on Kubernetes
+    if hosts is None and "TPU_SKIP_MDS_QUERY" not in os.environ:  # which says that there is no metadata server
+        hosts = slice_endpoints()
+    return len((hosts or "").split(","))
+
+
+def slice_endpoints() -> str:
+    """What Google Cloud's metadata server says of the slice: one endpoint a host, separated by commas."""
+    server = os.environ.get("GCE_METADATA_IP", "metadata.google.internal")
+    url = f"http://{server}/computeMetadata/v1/instance/attributes/worker-network-endpoints"
+    request = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})
+    for attempt in range(ATTEMPTS):
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.read().decode()
+        except OSError as error:
+            reason = error
+            time.sleep(attempt)
+    raise UserError(
+        f"this machine has a TPU, but {server} does not say how many hosts its slice has ({reason}): set "
+        "TPU_SKIP_MDS_QUERY=1 if it is the only one, else JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID"
+    )
 
 
 def agreed(value: int) -> int:

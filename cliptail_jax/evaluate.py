@@ -94,13 +94,13 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def main(config: ConfigDict, workdir: str) -> None:
+def main(config: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
     validate(config)
     if config.objective == "zero_shot":
-        evaluate_published(config, Path(workdir))
+        evaluate_published(config, workdir)
     else:
-        evaluate(config, Path(workdir))
+        evaluate(config, workdir)
 
 
 if __name__ == "__main__":

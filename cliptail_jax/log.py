@@ -16,6 +16,10 @@ from cliptail_jax import runs
 from cliptail_jax.errors import UserError
 
 
+class Diverged(UserError):
+    """The loss of a run is no number any more."""
+
+
 class Log:
     """The log of one session of a run, which begins after step `start`."""
 
@@ -55,7 +59,7 @@ class Log:
             if not math.isfinite(loss):
                 c = self._config
                 epoch = step / self._steps_per_epoch
-                raise UserError(
+                raise Diverged(
                     f"the loss is {float(loss)} at step {step} (epoch {epoch:.2f}; objective={c.objective} "
                     f"batch_size={c.batch_size} optimizer.name={c.optimizer.name} optimizer.learning_rate="
                     f"{c.optimizer.learning_rate} model.dtype={c.model.dtype}; all of it in {self._workdir}/config.json): "

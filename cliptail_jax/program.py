@@ -7,16 +7,18 @@ import sys
 from collections.abc import Callable
 
 from absl import app, flags, logging
+from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.configuration import check_value, flatten, unknown_key
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import work_path
 
 
-def run_with_config(main: Callable[[ConfigDict, str], None], workdir_required: bool = True) -> None:
+def run_with_config(main: Callable[[ConfigDict, epath.Path | None], None], workdir_required: bool = True) -> None:
     """Run `main(config, workdir)` from --config and --workdir. A user's mistake ends in one line and exit status 2."""
     config_flag = config_flags.DEFINE_config_file("config", None, "Config file, as FILE or FILE:key=value,key=value")
-    workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the run")
+    workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the run, also as gs://BUCKET/NAME")
     flags.mark_flags_as_required(["config", "workdir"] if workdir_required else ["config"])
 
     def parse(argv: list[str]) -> list[str]:
@@ -34,7 +36,7 @@ def run_with_config(main: Callable[[ConfigDict, str], None], workdir_required: b
     def start(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # the libraries' own progress is not the user's
         try:
-            main(config_flag.value, workdir_flag.value)
+            main(config_flag.value, workdir_flag.value and work_path(workdir_flag.value))
         except UserError as error:
             stop(error)
         except KeyboardInterrupt:

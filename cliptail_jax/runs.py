@@ -4,7 +4,6 @@ import dataclasses
 import importlib.metadata
 import json
 import math
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from etils import epath
 from jax.experimental import multihost_utils
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.configuration import base_config, plain, what_trains
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.files import append_text, load_arrays, write_text
 from cliptail_jax.frequency_tables import read_frequency
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -41,7 +41,7 @@ def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
 def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
     if replace:
         for name in ("checkpoints", "eval", "tensorboard"):
-            shutil.rmtree(workdir / name, ignore_errors=True)
+            epath.Path(workdir / name).rmtree(missing_ok=True)
         for name in (
             "metrics.jsonl",
             "class_frequency.tsv",
@@ -91,7 +91,7 @@ def trained_on(workdir: Path) -> tuple[int, float]:
 def read_config(workdir: Path) -> dict[str, Any] | None:
     """The flat config of the run in `workdir`; None if there is none."""
     path = workdir / "config.json"
-    return json.loads(path.read_text())["config"] if path.exists() else None
+    return json.loads(path.read_text()).get("config") if path.exists() else None
 
 
 @dataclasses.dataclass
@@ -113,20 +113,20 @@ class FinishedRun:
         # A set with other classes than the run's has a table of its own, or no frequency that is known.
         own = directory / "class_frequency.tsv"
         class_names, frequency = read_frequency(own if own.exists() else workdir / "class_frequency.tsv")
-        with np.load(directory / "latest.npz") as arrays:
-            if "tail" not in arrays:
-                raise UserError(
-                    f"{workdir} was not trained on the classes of {evaluated_on}: a study compares runs on theirs"
-                )
-            return cls(
-                evaluated_on=evaluated_on,
-                summary=summary,
-                class_names=class_names,
-                frequency=frequency,
-                accuracy=arrays["per_class_accuracy"],
-                predictions=arrays["per_class_predictions"],
-                tail=arrays["tail"],
+        arrays = load_arrays(directory / "latest.npz")
+        if "tail" not in arrays:
+            raise UserError(
+                f"{workdir} was not trained on the classes of {evaluated_on}: a study compares runs on theirs"
             )
+        return cls(
+            evaluated_on=evaluated_on,
+            summary=summary,
+            class_names=class_names,
+            frequency=frequency,
+            accuracy=arrays["per_class_accuracy"],
+            predictions=arrays["per_class_predictions"],
+            tail=arrays["tail"],
+        )
 
 
 def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
@@ -157,8 +157,7 @@ def finite(value: Any) -> Any:
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(finite(record)) + "\n")
+    append_text(path, json.dumps(finite(record)) + "\n")
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation import is_evaluated
 from cliptail_jax.figures.study import draw_study
-from cliptail_jax.files import write_text
+from cliptail_jax.files import load_arrays, write_text
 from cliptail_jax.metrics.correlation import Difference, paired_difference, paired_mean_difference
 from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy
 from cliptail_jax.program import run_with_config
@@ -180,10 +180,10 @@ def probe_accuracies(outcome: Outcome, workdir: Path) -> Float[np.ndarray, "clas
     """Accuracy of each class in 0..1 by the run's linear probe on the first set that it was measured on."""
     for cell in outcome.transferred:
         if cell["method"] == "probe":
-            with np.load(predictions_path(workdir / "transfer", cell)) as arrays:
-                labels, predictions = arrays["labels"], arrays["predictions"]
-                everyone = np.ones(len(labels), bool)
-                return per_class_accuracy(count_confusion(labels, predictions, everyone, cell["sizes"]["classes"]))
+            arrays = load_arrays(predictions_path(workdir / "transfer", cell))
+            labels, predictions = arrays["labels"], arrays["predictions"]
+            everyone = np.ones(len(labels), bool)
+            return per_class_accuracy(count_confusion(labels, predictions, everyone, cell["sizes"]["classes"]))
     return None
 
 
@@ -298,9 +298,9 @@ def number(value: float | None, digits: str) -> str:
     return "–" if value is None or math.isnan(value) else format(value, digits)
 
 
-def main(study: ConfigDict, workdir: str) -> None:
+def main(study: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
-    run_study(study, Path(workdir), flags.FLAGS.overwrite)
+    run_study(study, workdir, flags.FLAGS.overwrite)
 
 
 if __name__ == "__main__":

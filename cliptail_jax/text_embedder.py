@@ -2,16 +2,16 @@
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
+from etils import epath
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 
 from cliptail_jax import runs
-from cliptail_jax.configuration import base_config
+from cliptail_jax.configuration import as_config, base_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.tokenizer import Tokenizer
@@ -20,7 +20,7 @@ from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.sharding import make_mesh
-from cliptail_jax.trained import as_config, restore_run, with_tokenizer
+from cliptail_jax.trained import restore_run, with_tokenizer
 
 SHORTEST = 8  # tokens
 
@@ -103,7 +103,7 @@ def load_text_embedder(clip: str) -> TextEmbedder:
 
     Raises UserError for a directory of another run, and where `pretrained.load` finds no model of that name.
     """
-    workdir = Path(clip)
+    workdir = epath.Path(clip)
     flat = runs.read_config(workdir)
     if flat is None:
         published = load(clip)

@@ -55,9 +55,9 @@ def test_a_key_that_only_the_old_run_has_is_a_difference(config, tmp_path):
     runs.claim(tmp_path, config, overwrite=False)
     path = tmp_path / "config.json"
     noted = json.loads(path.read_text())
-    noted["config"]["optimizer.nesterov"] = True
+    noted["config"]["optimizer.lookahead"] = True
     path.write_text(json.dumps(noted))
-    assert runs.difference_to(tmp_path, config) == "optimizer.nesterov=True not None"
+    assert runs.difference_to(tmp_path, config) == "optimizer.lookahead=True not None"
 
 
 def test_overwrite_leaves_nothing_of_the_other_run(config, tmp_path):

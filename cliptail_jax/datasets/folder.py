@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import is_remote, work_path
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def resolve_data_dir(data_dir: str) -> pathlib.Path:
     """The root folder of prepared data sets; '' means the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    root = work_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    return root if is_remote(root) else pathlib.Path(root).expanduser()  # builders write to local folders
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSo
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import file_size, is_remote, readable
 
 SCAN_BATCH = 1000
 WRITE_BATCH = 1 << 16
@@ -58,7 +59,7 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
     if b"shards" in read_origin(path):
         # Buffering ahead takes half as much memory again, and is slower on a disk.
         wanted = None if columns is None else ["record", *columns]
-        table = pyarrow.parquet.ParquetFile(path, pre_buffer=False).read(wanted)
+        table = pyarrow.parquet.ParquetFile(readable(path), pre_buffer=False).read(wanted)
         if fault := disagreement(table, shards, len(records)):
             raise UserError(
                 f"metadata table {path} disagrees with the shards beside it: {fault}; remove it to have it made anew"
@@ -73,14 +74,14 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
 
 def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:
     """sha256 over the shards' names, sizes and numbers of records."""
-    lines = (f"{os.path.basename(shard)} {os.path.getsize(shard)} {count}\n" for shard, count in zip(shards, counts))
+    lines = (f"{os.path.basename(shard)} {file_size(shard)} {count}\n" for shard, count in zip(shards, counts))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def read_origin(path: pathlib.Path) -> dict[bytes, bytes]:
     """The metadata of the schema of the table in a file; {} where there is no table, or half of one."""
     try:
-        return pyarrow.parquet.read_schema(path).metadata or {}
+        return pyarrow.parquet.read_schema(readable(path)).metadata or {}
     except (FileNotFoundError, pyarrow.ArrowInvalid):
         return {}
 
@@ -129,8 +130,8 @@ def column_array(values: list) -> pyarrow.Array:
 
 
 def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
-    """Writes the table so that the path never holds half of it; does nothing in a read-only folder."""
-    if not path.parent.stat().st_mode & 0o222:  # root could write there, and is not meant to
+    """Writes the table so that the path never holds half of it; does nothing in a read-only folder, or in a bucket."""
+    if is_remote(path) or not os.stat(path.parent).st_mode & 0o222:  # root could write there, and is not meant to
         return
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:

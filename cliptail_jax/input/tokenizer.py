@@ -18,6 +18,7 @@ import ftfy
 import numpy as np
 import regex
 import tokenizers
+from etils import epath
 from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 from tokenizers.models import BPE
@@ -101,15 +102,14 @@ class Tokenizer:
     def save(self, path: str | os.PathLike) -> None:
         """Writes the merges and the context length as JSON: all that `load` needs for the same ids."""
         content = {"context_length": self.context_length, "merges": self._merges}
-        write_text(
-            Path(path), json.dumps(content, ensure_ascii=False)
-        )  # other processes may read as soon as it is there
+        # Other processes may read as soon as it is there.
+        write_text(epath.Path(path), json.dumps(content, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
         """The tokenizer that `save` wrote to `path`. Raises UserError where there is none."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(epath.Path(path).read_text(encoding="utf-8"))
             return cls(content["merges"], content["context_length"])
         except FileNotFoundError:
             raise UserError(f"no tokenizer at {path}: it is saved when the run that owns it starts") from None

@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# Runs a command on all hosts of a Cloud TPU slice, and again after each preemption until it is done:
+#
+#   scripts/launch_tpu.sh --name=cliptail --zone=us-central2-b --type=v4-32 --spot -- \
+#     python -m cliptail_jax.train --config=configs/clip.py:data=imagenet_captions \
+#     --config.data.data_dir=gs://BUCKET/tfds --workdir=gs://BUCKET/runs/clip
+#
+# The slice is requested if there is none of that name, and awaited. The code is copied from here, without runs and data, and
+# installed with the extra 'tpu'. The command runs in that folder, in the background: interrupt this script, start it again
+# with the same arguments, and it goes on showing the first host's log. It ends with the command's exit status.
+#
+#   --name=NAME        of the slice, and of the queued resource that requests it
+#   --zone=ZONE        as us-central2-b
+#   --type=TYPE        as v4-8, v5litepod-16, v5p-8, v6e-8
+#   --project=PROJECT  gcloud's own if left out
+#   --version=VERSION  of the image of the TPU VM; follows from the type if left out
+#   --spot             at the price of preemptible machines
+#   --fetch=PATH       copies this when the command is done: runs/x from the first host, or gs://BUCKET/x, to runs/x
+#   --delete           deletes the slice when the command is done, and so ends its cost
+#   --stop             ends the command that runs there, which saves first, and starts none
+#   --dry_run          prints the commands of a launch, and runs none
+#   --help             prints this
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/launch/common.sh
+source scripts/launch/common.sh
+poll="${LAUNCH_POLL_SECONDS:-30}" # between looks at a request, and before a failure is taken for one
+
+name="" zone="" type="" project="" version="" fetch="" spot="" delete="" stop=""
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+  case "$1" in
+  --name | --name=*) name="$(needs_value "$1")" ;;
+  --zone | --zone=*) zone="$(needs_value "$1")" ;;
+  --type | --type=*) type="$(needs_value "$1")" ;;
+  --project | --project=*) project="$(needs_value "$1")" ;;
+  --version | --version=*) version="$(needs_value "$1")" ;;
+  --fetch | --fetch=*) fetch="$(needs_value "$1")" ;;
+  --spot) spot=1 ;;
+  --delete) delete=1 ;;
+  --stop) stop=1 ;;
+  --dry_run) dry_run=1 ;;
+  --help) usage && exit ;;
+  *) fail "unknown argument '$1'; --help lists them, and the command comes after --" ;;
+  esac
+  shift
+done
+[ "${1:-}" = -- ] && shift
+command=("$@")
+
+[ -n "$name" ] || fail "--name is missing: any name for the slice, as --name=cliptail"
+[ -n "$zone" ] || fail "--zone is missing: where you have TPU quota, as --zone=us-central2-b"
+if [ -z "$stop" ]; then
+  [ -n "$type" ] || fail "--type is missing: the slice's accelerator type, as --type=v4-8"
+  [ ${#command[@]} -gt 0 ] || fail "there is no command: put it behind --, as -- python -m cliptail_jax.train ..."
+fi
+if [ "${type##*-}" -gt 8 ] 2>/dev/null; then # in all generations that is more than a host has
+  for argument in "${command[@]}"; do
+    case "$argument" in
+    --workdir=gs://* | --workdir=/*) ;;
+    --workdir=*) fail "$argument: the hosts of a $type need one that they all see, as --workdir=gs://BUCKET/runs/x" ;;
+    esac
+  done
+fi
+[[ "$fetch" != /* ]] || fail "--fetch=$fetch: give it relative to the folder of the code, as runs/x, or as gs://BUCKET/x"
+if [ -z "$version" ]; then
+  case "$type" in
+  v2-* | v3-* | v4-*) version=tpu-ubuntu2204-base ;;
+  v5litepod-*) version=v2-alpha-tpuv5-lite ;;
+  v5p-*) version=v2-alpha-tpuv5 ;;
+  v6e-*) version=v2-alpha-tpuv6e ;;
+  *) [ -n "$stop" ] || fail "--type=$type: its image is not known here; name one with --version" ;;
+  esac
+fi
+[ -n "$dry_run" ] || command -v gcloud >/dev/null || fail "gcloud is missing: https://cloud.google.com/sdk/docs/install"
+
+where=(--zone="$zone" ${project:+--project="$project"})
+vm=(gcloud compute tpus tpu-vm)
+queue=(gcloud compute tpus queued-resources)
+
+show_slice=("${vm[@]}" describe "$name" "${where[@]}" --format='value(state)')
+show_request=("${queue[@]}" describe "$name" "${where[@]}" --format='value(state.state)')
+
+on_host() { # WORKER ACTION...: what host.sh is to do there
+  run "${vm[@]}" ssh "$name" "${where[@]}" --worker="$1" \
+    --command="bash cliptail_jax/scripts/launch/host.sh $(quoted "${@:2}")"
+}
+
+slice_state() { # READY, PREEMPTED, ...; nothing where there is none
+  "${show_slice[@]}" 2>/dev/null || true
+}
+
+request() {
+  note "requesting $type in $zone"
+  run "${queue[@]}" create "$name" "${where[@]}" --node-id="$name" --accelerator-type="$type" \
+    --runtime-version="$version" ${spot:+--spot}
+}
+
+give_back() {
+  note "deleting the slice $name"
+  run "${queue[@]}" delete "$name" "${where[@]}" --force --quiet
+}
+
+await_slice() {
+  local state requested
+  while state="$(slice_state)" && [ "$state" != READY ]; do
+    requested="$("${show_request[@]}" 2>/dev/null || true)"
+    case "$requested" in
+    "")
+      [ -z "$state" ] || fail "$name is $state, and was not made by this script: delete it, or choose another --name"
+      request
+      ;;
+    SUSPENDED) give_back ;;
+    FAILED) fail "the request for $name has failed: see $(quoted "${show_request[@]::6}"), and delete it" ;;
+    *) note "the request for $name is $requested" && sleep "$poll" ;;
+    esac
+  done
+}
+
+copy_code() {
+  note "copying the code to all hosts"
+  pack
+  run "${vm[@]}" scp "$archive" "$name:cliptail_jax.tar.gz" "${where[@]}" --worker=all
+  run "${vm[@]}" ssh "$name" "${where[@]}" --worker=all --command="$unpack"
+}
+
+start() {
+  note "starting the command on all hosts"
+  on_host all start tpu "${command[@]}"
+}
+
+follow() {
+  note "following the first host's log"
+  on_host 0 follow
+}
+
+status() { # as host.sh says it; nothing where there is no answer
+  on_host 0 status "${command[@]}" 2>/dev/null || true
+}
+
+collect() {
+  [ -n "$fetch" ] || return 0
+  note "fetching $fetch"
+  case "$fetch" in
+  gs://*) run mkdir -p "runs/${fetch##*/}" && run gcloud storage rsync --recursive "$fetch" "runs/${fetch##*/}" ;;
+  *) run mkdir -p runs && run "${vm[@]}" scp --recurse "$name:cliptail_jax/$fetch" runs/ "${where[@]}" --worker=0 ;;
+  esac
+}
+
+if [ -n "$stop" ]; then
+  on_host all stop
+  exit
+fi
+
+if [ -n "$dry_run" ]; then
+  note "where there is no slice that is READY: requesting it, after the deletion of one that was preempted"
+  run "${show_slice[@]}"
+  run "${show_request[@]}"
+  give_back
+  request
+  note "where the command is not yet running: the code, and the command"
+  status
+  copy_code
+  start
+  follow
+  note "after each break in the connection"
+  status
+  note "at the end"
+  collect
+  [ -z "$delete" ] || give_back
+  exit
+fi
+
+while true; do
+  await_slice
+  case "$(status)" in
+  running) ;;
+  busy) fail "$name runs another command; --stop ends it" ;;
+  *)
+    if ! { copy_code && start; }; then
+      [ "$(slice_state)" != READY ] || fail "$name cannot be reached: what gcloud says stands above"
+      continue
+    fi
+    ;;
+  esac
+  follow || true # the connection may break
+  code="$(status)"
+  case "$code" in
+  0) break ;;
+  2) exit 2 ;; # a mistake that the log names
+  running) ;;
+  stopped) exit 143 ;;
+  143) note "stopped by SIGTERM; going on from the last checkpoint" ;;
+  *)
+    sleep "$poll" # until a preemption shows
+    if [[ "$code" =~ ^[0-9]+$ ]] && [ "$(slice_state)" = READY ]; then
+      on_host all last
+      echo "error: the command has failed with status $code" >&2
+      exit "$code"
+    fi
+    note "$name is lost; going on from the last checkpoint"
+    ;;
+  esac
+done
+collect
+[ -z "$delete" ] || give_back

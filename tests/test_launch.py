@@ -1,0 +1,296 @@
+"""The launch scripts: the commands of a dry run, what they refuse, and whole launches on hosts that are folders."""
+
+import os
+import re
+import shlex
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+COMMAND = [
+    "python",
+    "-m",
+    "cliptail_jax.train",
+    "--config=configs/sup.py:data=glyphs",
+    "--config.title=it's $HOME 'a b'",
+]
+SLICE = ["--name=slice", "--zone=us-central2-b", "--type=v4-32"]
+HOST = "cliptail_jax/scripts/launch/host.sh"
+
+
+def launch(script, *arguments, **environment):
+    command = [SCRIPTS / f"launch_{script}.sh", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+
+
+def dry_run(script, *arguments):
+    """The commands that would run, each as the list of its words."""
+    done = launch(script, "--dry_run", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [shlex.split(line) for line in done.stdout.splitlines() if not line.startswith("#")]
+
+
+def on_worker(worker, action, command=()):
+    ssh = ["gcloud", "compute", "tpus", "tpu-vm", "ssh", "slice", "--zone=us-central2-b", f"--worker={worker}"]
+    return ssh, shlex.split(f"bash {HOST} {action}") + list(command)
+
+
+def parsed(words):
+    """A command of ssh: what is before the remote command, and the words that the remote shell makes of it."""
+    *before, remote = words
+    return before, shlex.split(remote.removeprefix("--command="))
+
+
+def test_a_dry_run_on_tpus_prints_every_command_in_order():
+    done = dry_run("tpu", *SLICE, "--spot", "--fetch=runs/x", "--delete", "--", *COMMAND)
+    tpus, where = ["gcloud", "compute", "tpus"], "--zone=us-central2-b"
+    archive = done[5][3]
+    assert done[:4] == [
+        [*tpus, "tpu-vm", "describe", "slice", where, "--format=value(state)"],
+        [*tpus, "queued-resources", "describe", "slice", where, "--format=value(state.state)"],
+        [*tpus, "queued-resources", "delete", "slice", where, "--force", "--quiet"],
+        [*tpus, "queued-resources", "create", "slice", where, "--node-id=slice", "--accelerator-type=v4-32"]
+        + ["--runtime-version=tpu-ubuntu2204-base", "--spot"],
+    ]
+    assert parsed(done[4]) == on_worker(0, "status", COMMAND)
+    parts = ["cliptail_jax", "configs", "scripts", "pyproject.toml", "README.md", "LICENSE"]
+    assert done[5] == ["tar", "--exclude=__pycache__", "-czf", archive, *parts]
+    assert done[6] == [*tpus, "tpu-vm", "scp", archive, "slice:cliptail_jax.tar.gz", where, "--worker=all"]
+    assert done[7][:-1] == [*tpus, "tpu-vm", "ssh", "slice", where, "--worker=all"]
+    assert parsed(done[8]) == on_worker("all", "start tpu", COMMAND)
+    assert parsed(done[9]) == on_worker(0, "follow")
+    assert parsed(done[10]) == on_worker(0, "status", COMMAND)
+    assert done[11:] == [
+        ["mkdir", "-p", "runs"],
+        [*tpus, "tpu-vm", "scp", "--recurse", "slice:cliptail_jax/runs/x", "runs/", where, "--worker=0"],
+        [*tpus, "queued-resources", "delete", "slice", where, "--force", "--quiet"],
+    ]
+
+
+def test_project_image_and_a_bucket_to_fetch_are_passed_on():
+    arguments = ["--project=mine", "--version=special", "--fetch=gs://bucket/runs/x", "--", "true"]
+    done = dry_run("tpu", *SLICE, *arguments)
+    assert all("--project=mine" in words for words in done if words[:3] == ["gcloud", "compute", "tpus"])
+    assert "--runtime-version=special" in done[3] and "--spot" not in done[3]
+    assert done[-1] == ["gcloud", "storage", "rsync", "--recursive", "gs://bucket/runs/x", "runs/x"]
+
+
+@pytest.mark.parametrize(
+    "kind, image",
+    [("v3-8", "tpu-ubuntu2204-base"), ("v5litepod-8", "v2-alpha-tpuv5-lite"), ("v6e-8", "v2-alpha-tpuv6e")],
+)
+def test_the_image_follows_from_the_type(kind, image):
+    assert f"--runtime-version={image}" in dry_run("tpu", "--name=a", "--zone=b", f"--type={kind}", "--", "true")[3]
+
+
+def test_a_run_on_several_hosts_gets_its_coordinator_and_each_its_number():
+    done = dry_run("gpu", "--hosts=me@one,two", "--port=99", "--", *COMMAND)
+    started = [parsed(words) for words in done if " start gpu " in words[-1]]
+    assert [before[-1] for before, _ in started] == ["me@one", "two"]
+    for process, (_, remote) in enumerate(started):
+        variables = ["JAX_COORDINATOR_ADDRESS=one:99", "JAX_NUM_PROCESSES=2", f"JAX_PROCESS_ID={process}"]
+        assert remote == ["bash", HOST, "start", "gpu", "env", *variables, *COMMAND]
+    assert [words[-1] for words in done if words[0] == "scp"] == [
+        "me@one:cliptail_jax.tar.gz",
+        "two:cliptail_jax.tar.gz",
+    ]
+
+
+def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
+    *_, job = dry_run("gpu", "--slurm", "--nodes=2", "--gpus=8", "--sbatch=--time=1-0", "--sbatch=-p a", "--", *COMMAND)
+    assert {"--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=8", "--requeue", "--time=1-0", "-p a"} <= set(job)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").touch()
+    stub(tmp_path / "srun", 'for word; do echo "$word"; done >words; exit "$CODE"')
+    stub(tmp_path / "scontrol", 'echo "$@" >>requeued')
+    for code in (0, 1, 143):
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "CODE": str(code)}
+        wrapped = ["sh", "-c", job[-1].removeprefix("--wrap=")]  # as sbatch runs it
+        assert subprocess.run(wrapped, cwd=tmp_path, env=environment).returncode == code
+        assert (tmp_path / "words").read_text().splitlines() == ["--kill-on-bad-exit=1", *COMMAND]
+        assert (tmp_path / "requeued").exists() == (code == 143)
+    assert (tmp_path / "requeued").read_text() == "requeue 7\n"
+
+
+def test_on_this_machine_the_command_runs_in_the_environment():
+    installed, command = dry_run("gpu", "--", *COMMAND)
+    assert installed[:2] == ["env", "EXTRAS=gpu"] and command[-len(COMMAND) :] == COMMAND
+
+
+@pytest.mark.parametrize(
+    "script, arguments, message",
+    [
+        ("tpu", ["--zone=b", "--type=v4-8", "--", "true"], "--name is missing"),
+        ("tpu", ["--name=a", "--type=v4-8", "--", "true"], "--zone is missing"),
+        ("tpu", ["--name=a", "--zone=b", "--", "true"], "--type is missing"),
+        ("tpu", SLICE, "no command: put it behind --"),
+        ("tpu", ["--name"], "--name needs a value, as --name=VALUE"),
+        ("tpu", ["--name="], "--name needs a value, as --name=VALUE"),
+        ("tpu", ["--nmae=a"], "unknown argument '--nmae=a'"),
+        ("tpu", [*SLICE, "python"], "unknown argument 'python'; .* comes after --"),
+        ("tpu", ["--name=a", "--zone=b", "--type=v9-8", "--", "true"], "--type=v9-8: .* --version"),
+        ("tpu", [*SLICE, "--", "train", "--workdir=runs/x"], "--workdir=runs/x: .* --workdir=gs://BUCKET/runs/x"),
+        ("tpu", [*SLICE, "--fetch=/runs/x", "--", "true"], "--fetch=/runs/x: give it relative"),
+        ("gpu", [], "no command: put it behind --"),
+        ("gpu", ["--hosts=", "--", "true"], "--hosts needs a value"),
+        ("gpu", ["--slurm", "--hosts=a", "--", "true"], "--hosts and --slurm exclude each other"),
+        ("gpu", ["--slurm", "--", "true"], "--gpus is missing"),
+        ("gpu", ["--slurm", "--gpus=x", "--", "true"], "'x' is no number"),
+        ("gpu", ["--nodes=2", "--", "true"], "belong to --slurm"),
+        ("gpu", ["--stop"], "--stop needs --hosts"),
+    ],
+)
+def test_what_cannot_be_launched_is_named(script, arguments, message):
+    for more in (["--dry_run"], []):
+        done = launch(script, *more, *arguments, PATH="/usr/bin:/bin")
+        assert done.returncode == 2 and re.fullmatch(f"error: .*{message}.*\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("script", ["tpu", "gpu"])
+def test_help_shows_every_argument(script):
+    shown = launch(script, "--help").stdout
+    known = set(re.findall(r"^  (--\w+)", (SCRIPTS / f"launch_{script}.sh").read_text(), re.M))
+    assert len(known) > 5 and known <= set(re.findall(r"--\w+", shown))
+    assert shown.startswith("Runs a command") and "set -euo" not in shown
+
+
+def stub(path, script):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+GCLOUD = """
+echo "$@" >>"$CLOUD/asked"
+worker=; command=
+for argument; do
+  case "$argument" in --worker=*) worker="${argument#*=}" ;; --command=*) command="${argument#*=}" ;; esac
+done
+[ "$worker" != all ] && workers="$worker" || workers="0 1"
+case "$3 $4" in
+"tpu-vm describe") cat "$CLOUD/slice" ;;
+"queued-resources describe") cat "$CLOUD/request" ;;
+"queued-resources create") echo READY >"$CLOUD/slice"; echo ACTIVE >"$CLOUD/request"; mkdir -p "$CLOUD"/{0,1} ;;
+"queued-resources delete") rm -rf "$CLOUD"/{slice,request,0,1} ;;
+"tpu-vm scp") for w in $workers; do cp "$5" "$CLOUD/$w/cliptail_jax.tar.gz"; done ;;
+"tpu-vm ssh") for w in $workers; do (cd "$CLOUD/$w" && HOME="$PWD" bash -c "$command") || exit; done ;;
+esac
+"""
+PYTHON = """
+[ "$1" != -m ] && exit  # new enough
+mkdir -p .venv/bin && touch .venv/bin/activate && ln -sf "$(type -P true)" .venv/bin/pip && ln -sf pip .venv/bin/python
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    """Two hosts that are folders, reached by a `gcloud` of bash; the environment that launches there."""
+    stub(tmp_path / "bin/gcloud", GCLOUD)
+    stub(tmp_path / "bin/python3", PYTHON)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    return {"CLOUD": str(tmp_path), "PATH": path, "LAUNCH_POLL_SECONDS": "0.1", "TMPDIR": str(tmp_path)}
+
+
+def count(asked, what):
+    return asked.read_text().count(f"compute tpus {what}")
+
+
+def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up(cloud, tmp_path):
+    command = ["bash", "-c", 'echo "$1, $PWD"; pwd >>"$CLOUD/ran"', "-", "it's $HOME"]
+    done = launch("tpu", *SLICE, "--delete", "--", *command, **cloud)
+    assert done.returncode == 0, done.stderr
+    assert f"it's $HOME, {tmp_path}/0/cliptail_jax\n" in done.stdout  # the first host's output
+    ran = (tmp_path / "ran").read_text().split()
+    assert sorted(ran) == [f"{tmp_path}/{worker}/cliptail_jax" for worker in (0, 1)]
+    assert not (tmp_path / "slice").exists() and count(tmp_path / "asked", "queued-resources create") == 1
+
+
+def test_a_preempted_slice_is_requested_anew_and_the_command_goes_on(cloud, tmp_path):
+    # The first session loses its slice: the host's files go, and the request is suspended.
+    preempt = 'rm "$CLOUD"/slice; echo SUSPENDED >"$CLOUD/request"; rm -rf "$CLOUD"/[01]'
+    command = [
+        "bash",
+        "-c",
+        f'echo session >>"$CLOUD/sessions"; [ $(wc -l <"$CLOUD/sessions") -gt 2 ] || {{ {preempt}; }}',
+    ]
+    done = launch("tpu", *SLICE, "--", *command, **cloud)
+    assert done.returncode == 0, done.stderr
+    assert count(tmp_path / "asked", "queued-resources create") == 2
+    assert (tmp_path / "sessions").read_text().count("session") >= 3  # two hosts' second sessions among them
+
+
+def test_a_command_that_saves_on_sigterm_is_run_again(cloud, tmp_path):
+    command = ["bash", "-c", 'echo x >>"$HOME/ran"; [ $(wc -l <"$HOME/ran") = 2 ] || exit 143']
+    done = launch("tpu", *SLICE, "--", *command, **cloud)
+    assert done.returncode == 0, done.stderr
+    assert count(tmp_path / "asked", "queued-resources create") == 1
+
+
+@pytest.mark.parametrize("code", [2, 7])
+def test_a_failure_ends_the_launch_with_its_status_and_its_log(cloud, tmp_path, code):
+    done = launch("tpu", *SLICE, "--", "bash", "-c", f"echo broken; exit {code}", **cloud)
+    assert done.returncode == code and "broken" in done.stdout
+    assert (f"failed with status {code}" in done.stderr) == (code != 2)
+
+
+def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_command(cloud, tmp_path):
+    script = (
+        'trap "echo saved >$HOME/saved; exit 143" TERM; echo started >>"$HOME/started"; while true; do sleep 0.1; done'
+    )
+    arguments = [*SLICE, "--", "bash", "-c", script]
+    command = [SCRIPTS / "launch_tpu.sh", *arguments]
+    started = [tmp_path / str(worker) / "started" for worker in (0, 1)]
+
+    def attach():
+        attached = subprocess.Popen(
+            command, env={**os.environ, **cloud}, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        deadline = time.time() + 60
+        while not all(path.exists() for path in started):
+            assert attached.poll() is None and time.time() < deadline
+            time.sleep(0.05)
+        return attached
+
+    first = attach()
+    os.killpg(first.pid, signal.SIGINT)
+    assert first.wait() != 0
+    first.communicate()
+    other = launch("tpu", *SLICE, "--", "true", **cloud)
+    assert other.returncode == 2 and "runs another command; --stop ends it" in other.stderr
+    second = attach()
+    assert launch("tpu", *SLICE, "--stop", **cloud).returncode == 0
+    second.communicate(timeout=60)
+    assert second.returncode == 143
+    for worker in (0, 1):
+        deadline = time.time() + 30
+        while not (tmp_path / str(worker) / "saved").exists():
+            assert time.time() < deadline
+            time.sleep(0.05)
+    assert started[0].read_text() == "started\n"  # the second launch has not started it again
+
+
+def test_a_request_that_fails_is_named(cloud, tmp_path):
+    (tmp_path / "request").write_text("FAILED\n")
+    done = launch("tpu", *SLICE, "--", "true", **cloud)
+    assert (
+        done.returncode == 2
+        and "the request for slice has failed: see gcloud compute tpus queued-resources" in done.stderr
+    )
+
+
+def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path):
+    stub(tmp_path / "bin/ssh", 'mkdir -p "$CLOUD/$3" && cd "$CLOUD/$3" && HOME="$PWD" bash -c "$4"')
+    stub(tmp_path / "bin/scp", 'host="${4%%:*}"; mkdir -p "$CLOUD/$host" && cp "$3" "$CLOUD/$host/${4#*:}"')
+    command = ["bash", "-c", 'echo "$JAX_COORDINATOR_ADDRESS $JAX_PROCESS_ID/$JAX_NUM_PROCESSES" | tee "$HOME/told"']
+    done = launch("gpu", "--hosts=one,two", "--", *command, **cloud)
+    assert done.returncode == 0 and "one:8476 0/2" in done.stdout, done.stderr
+    deadline = time.time() + 30
+    while not (tmp_path / "two/told").exists():
+        assert time.time() < deadline
+        time.sleep(0.05)
+    assert (tmp_path / "two/told").read_text() == "one:8476 1/2\n"
