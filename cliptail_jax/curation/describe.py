@@ -17,9 +17,9 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.configuration import validate
+from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.class_frequency import draw_class_frequency
 from cliptail_jax.files import write_text
@@ -100,7 +100,7 @@ def main(config: ConfigDict, workdir: str | None) -> None:
     if table := flags.FLAGS["import"].value:  # its captions are whole
         data.update({"table": table, "captions": {"words": (), "template": "", "synset": False}})
     validate(config)
-    variant = make_variant(open_source(data.name, data.data_dir, data.split, data.class_names), data)
+    variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     print(describe(variant, config))
     if flags.FLAGS.compare:
         print(comparison(variant, Path(flags.FLAGS.compare)))

@@ -4,17 +4,51 @@ import argparse
 import sys
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures import class_frequency
+from cliptail_jax.figures import (
+    captions_vocabulary,
+    class_frequency,
+    corpora,
+    diversity,
+    example_classes,
+    feature_maps,
+    fine_grained,
+    laionet,
+    open_world,
+    scale,
+    tail_similarity,
+    transfer,
+    trimmed_tail,
+)
+
+FIGURES = (  # in the order of the study's
+    class_frequency,
+    corpora,
+    captions_vocabulary,
+    scale,
+    diversity,
+    open_world,
+    trimmed_tail,
+    tail_similarity,
+    feature_maps,
+    transfer,
+    laionet,
+    fine_grained,
+    example_classes,
+)
 
 
 def main(arguments: list[str]) -> int:
     """Draws what the command line names; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m cliptail_jax.figures", description=__doc__)
     figures = parser.add_subparsers(required=True, metavar="FIGURE")
-    summary, *_ = class_frequency.__doc__.splitlines()
-    figure = figures.add_parser("class_frequency", help=summary, description=summary)
-    class_frequency.add_arguments(figure)
-    figure.set_defaults(run=class_frequency.run)
+    for module in FIGURES:
+        name = module.__name__.rpartition(".")[2]
+        summary, *_ = module.__doc__.splitlines()
+        figure = figures.add_parser(
+            name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_arguments(figure)
+        figure.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
     try:
         options.run(options)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.study import COLOURS
+from cliptail_jax.figures.style import COLOURS, add_output, bare, check_output, legend_below, save
 from cliptail_jax.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
@@ -26,18 +26,16 @@ SMOOTHED = 25  # a curve's points are means over a twenty-fifth of the classes
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frequencies", nargs="+", type=Path, required=True, help="tables of class name <TAB> count")
     parser.add_argument("--rank-by", type=Path, help="the table that ranks the classes (default: the first)")
-    parser.add_argument("--output", type=Path, required=True, help="the figure, as .png, .pdf or .svg")
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    kinds = Figure().canvas.get_supported_filetypes()
-    if options.output.suffix[1:] not in kinds:
-        raise UserError(f"--output {options.output}: its ending is none of {', '.join(sorted(kinds))}")
+    check_output(options.output)
     names, ranking = read_frequency(options.rank_by or options.frequencies[0])
     corpora = {
         label: frequency_of(names, path) for label, path in zip(labels(options.frequencies), options.frequencies)
     }
-    draw_class_frequency(corpora, ranking, options.output)
+    save(draw_class_frequency(corpora, ranking), options.output)
     rows = comparison(corpora)
     widths = [max(map(len, column)) for column in zip(*rows)]
     print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
@@ -75,29 +73,44 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str
     return rows
 
 
-def draw_class_frequency(
-    corpora: Mapping[str, Int[np.ndarray, "class"]], ranking: Int[np.ndarray, "class"], path: Path
-) -> None:
-    """Each class's frequency, and its geometric mean over neighbouring classes, in the order of `ranking`."""
+def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], ranking: Int[np.ndarray, "class"]) -> Figure:
+    """Each class's frequency, and its geometric mean over neighbouring classes, in the order of `ranking`.
+
+    Beside it on a linear axis each corpus's shares of its hits, from its own most frequent class to its rarest.
+    """
     rows = comparison(corpora)
-    figure = Figure(figsize=(8, 4.4 + 0.24 * len(rows)), layout="constrained")
-    curves, below = figure.subplots(2, 1, height_ratios=(4.4, 0.24 * len(rows)))
+    figure = Figure(figsize=(9, 4.6 + 0.24 * len(rows)), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
+    logarithmic, linear = above.subplots(1, 2)
     order = np.argsort(-ranking, kind="stable")
     for i, (name, frequency) in enumerate(corpora.items()):
-        draw_curve(curves, frequency[order], COLOURS[i % len(COLOURS)], name)
-    curves.set_yscale("log")
-    curves.set_xlabel("class, from the most frequent to the rarest")
-    curves.set_ylabel("records that carry the class")
-    curves.grid(alpha=0.3)
-    curves.legend(frameon=False)
-    below.axis("off")
-    table = below.table([row[1:] for row in rows[1:]], rowLabels=[row[0] for row in rows[1:]], colLabels=rows[0][1:],
-                        loc="center", edges="horizontal")  # fmt: skip
+        colour = COLOURS[i % len(COLOURS)]
+        draw_curve(logarithmic, frequency[order], colour, name)
+        linear.plot(np.arange(1, len(order) + 1), 100 * ranked_share(frequency), color=colour)
+    logarithmic.set_yscale("log")
+    logarithmic.set_ylabel("records that carry the class")
+    linear.set_ylabel("share of all hits (%)")
+    logarithmic.set_xlabel("class, from the most frequent to the rarest")
+    linear.set_xlabel("class, from the corpus's own most frequent")
+    for axes in (logarithmic, linear):
+        bare(axes)
+    legend_below(above)
+    draw_table(below.subplots(), rows)
+    return figure
+
+
+def ranked_share(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
+    """The share of all hits that each class has, in falling order; zeros where there is no hit."""
+    return np.sort(frequency)[::-1] / max(frequency.sum(), 1)
+
+
+def draw_table(axes: Axes, rows: list[list[str]]) -> None:
+    axes.axis("off")
+    table = axes.table([row[1:] for row in rows[1:]], rowLabels=[row[0] for row in rows[1:]], colLabels=rows[0][1:],
+                       loc="center", edges="horizontal")  # fmt: skip
     table.auto_set_font_size(False)
     table.set_fontsize(8)
     table.auto_set_column_width(list(range(len(rows[0]) - 1)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
 
 
 def draw_curve(axes: Axes, frequency: Int[np.ndarray, "class"], colour: str, name: str) -> None:

@@ -10,11 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
+from cliptail_jax.figures.style import bare, legend_below, save, style
 from cliptail_jax.runs import FinishedRun
 
-# Okabe and Ito's colours, told apart by the colour-blind, and a marker each for print in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
 BINS = 10
 
 
@@ -24,11 +22,10 @@ def draw_study(finished: Mapping[str, FinishedRun], title: str, path: Path) -> N
     by_accuracy, by_prediction, by_frequency = figure.subplots(1, 3)
     by_prediction.sharey(by_accuracy)
     for i, (name, run) in enumerate(finished.items()):
-        style = dict(color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)])
-        draw_correlation(by_accuracy, run.summary, "corr_acc", style)
-        draw_correlation(by_prediction, run.summary, "corr_pred", style)
+        draw_correlation(by_accuracy, run.summary, "corr_acc", style(i))
+        draw_correlation(by_prediction, run.summary, "corr_pred", style(i))
         frequency, accuracy = binned(run.frequency, run.accuracy)
-        by_frequency.plot(frequency, 100 * accuracy, **style, markersize=6, label=name)
+        by_frequency.plot(frequency, 100 * accuracy, **style(i), markersize=6, label=name)
     by_accuracy.set_title("class frequency and accuracy (corr_acc)", fontsize=10)
     by_prediction.set_title("class frequency and predictions (corr_pred)", fontsize=10)
     by_frequency.set_title(f"accuracy of {BINS} groups of classes", fontsize=10)
@@ -45,22 +42,19 @@ def draw_study(finished: Mapping[str, FinishedRun], title: str, path: Path) -> N
     by_frequency.set_xlabel("class frequency (group mean)")
     by_frequency.set_ylabel("accuracy (%)")
     for axes in (by_accuracy, by_prediction, by_frequency):
-        axes.grid(alpha=0.3)
+        bare(axes)
     figure.suptitle(title, fontsize=12)
-    handles, names = by_frequency.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for ending in (".png", ".pdf"):
-        figure.savefig(path.with_suffix(ending), dpi=150)
+    legend_below(figure)
+    save(figure, path)
 
 
-def draw_correlation(axes: Axes, summary: Mapping[str, Any], key: str, style: Mapping[str, Any]) -> None:
+def draw_correlation(axes: Axes, summary: Mapping[str, Any], key: str, look: Mapping[str, Any]) -> None:
     """One marker at (top-1, correlation), with the correlation's interval."""
     value, (low, high) = summary[key], summary[f"{key}_interval"]
     if value is None or summary["top1"] is None:  # undefined, as of a run that predicts one class alone
         return
     error = None if low is None else [[max(value - low, 0)], [max(high - value, 0)]]
-    axes.errorbar(summary["top1"], value, error, **style, markersize=8, capsize=3, linestyle="")
+    axes.errorbar(summary["top1"], value, error, **{**look, "linestyle": ""}, markersize=8, capsize=3)
 
 
 def binned(

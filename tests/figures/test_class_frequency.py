@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.figures.__main__ import main
-from cliptail_jax.figures.class_frequency import labels
+from cliptail_jax.figures.class_frequency import draw_class_frequency, labels
 
 
 def write_table(path, counts):
@@ -71,3 +71,11 @@ def test_labels_are_what_tells_the_tables_apart(tmp_path):
     assert labels(paths) == ["laion", "cc12m_cls"]
     assert labels(paths[:1]) == ["class_frequency_laion_ori"]
     assert labels([tmp_path / "a.tsv", tmp_path / "a_b.tsv"]) == ["a", "a_b"]
+
+
+def test_linear_panel_has_each_corpuss_shares_in_falling_order():
+    frequency = {"one": np.array([1, 6, 3]), "two": np.array([0, 0, 5]), "none": np.array([0, 0, 0])}
+    figure = draw_class_frequency(frequency, ranking=frequency["one"])
+    linear = next(axes for axes in figure.axes if axes.get_ylabel() == "share of all hits (%)")
+    drawn = [line.get_ydata().tolist() for line in linear.lines]
+    assert drawn == [pytest.approx([60, 30, 10]), [100, 0, 0], [0, 0, 0]]

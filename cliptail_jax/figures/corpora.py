@@ -1,0 +1,136 @@
+"""How biased models of each corpus are, CLIP beside SL, and where every model lies between the correlations (figure 2).
+
+    python -m cliptail_jax.figures corpora --runs models.tsv --output corpora
+
+The sheet:
+
+    run             set                        kind   corpus       backbone
+    vit_b_32        imagenet+imagenet_v2       CLIP   laion400m    ViT-B/32
+    rn50_cc12m      imagenet+imagenet_v2       CLIP   cc12m        RN50
+    sl_incaps       imagenet+imagenet_v2       SL     IN-Captions  RN50
+
+Above, by corpus on the sheet's first set: the correlations of class frequency with accuracy and with predictions, and
+those of neural collapse with accuracy and with frequency. A bar is the mean over models, which are the points. Below a
+plane for each set: a model's size is its accuracy, its marker the backbone, its colour the corpus, and SL is hollow.
+`--plain` leaves out neural collapse, for models that were evaluated without eval.neural_collapse.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.figures.planes import name_axes
+from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
+from cliptail_jax.figures.style import COLOURS, add_output, bare, check_output, save, styles
+
+KINDS = ("CLIP", "SL")
+CORRELATIONS = (("corr_acc", "corr_nc1_acc", "corr_nc2_mean_acc"), ("corr_pred", "corr_nc1", "corr_nc2_mean"))
+WIDTH = 0.36  # of a bar, where corpora are 1 apart
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", type=Path, required=True, help="the sheet: run, kind, corpus, backbone; set where wanted"
+    )
+    parser.add_argument("--plain", action="store_true", help="without neural collapse")
+    add_output(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    check_output(options.output)
+    entries = read_sheet(options.runs, ("run", "kind", "corpus", "backbone"))
+    save(draw_corpora(entries, [("corr_acc", "corr_pred")] if options.plain else CORRELATIONS), options.output)
+
+
+def draw_corpora(entries: Sequence[Entry], correlations: Sequence[Sequence[str]]) -> Figure:
+    """`correlations` are the measures that are shown by corpus, a row of panels for each row."""
+    for entry in entries:
+        if entry["kind"] not in KINDS:
+            raise UserError(f"{entry.where}: kind is '{entry['kind']}'; it is one of {', '.join(KINDS)}")
+    sets: dict[str, list[Entry]] = {}
+    for entry in entries:
+        sets.setdefault(entry.set_name, []).append(entry)
+    figure = Figure(figsize=(11, 2.6 * len(correlations) + 5.2), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(2.6 * len(correlations) + 0.3, 4.9))
+    panels = above.subplots(len(correlations), len(correlations[0]), squeeze=False, sharex=True)
+    for axes, measure in zip(panels.flat, (measure for row in correlations for measure in row)):
+        draw_by_corpus(axes, next(iter(sets.values())), measure)
+    shown = [kind for kind in KINDS if any(entry["kind"] == kind for entry in entries)]
+    handles = [panels.flat[0].bar(0, 0, color=kind_colour(kind), alpha=0.35) for kind in shown]
+    above.legend(handles, shown, loc="outside lower center", ncols=len(shown), frameon=False)
+    planes = below.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
+    colours = {name: look["color"] for name, look in styles(entry["corpus"] for entry in entries).items()}
+    markers = {name: look["marker"] for name, look in styles(entry["backbone"] for entry in entries).items()}
+    for axes, (name, of_set) in zip(planes, sets.items()):
+        draw_plane(axes, of_set, colours, markers)
+        axes.set_title(name, fontsize=10)
+    below.legend(handles=keys(colours, markers), loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def kind_colour(kind: str) -> str:
+    return COLOURS[KINDS.index(kind)]
+
+
+def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
+    corpora = list(dict.fromkeys(entry["corpus"] for entry in entries))
+    for place, corpus in enumerate(corpora):
+        of_corpus = [entry for entry in entries if entry["corpus"] == corpus]
+        kinds = [kind for kind in KINDS if any(entry["kind"] == kind for entry in of_corpus)]
+        for i, kind in enumerate(kinds):
+            values = np.array([e.measure(measure).value for e in of_corpus if e["kind"] == kind])
+            values = values[~np.isnan(values)]
+            middle = place + WIDTH * (i - (len(kinds) - 1) / 2)
+            if len(values):
+                axes.bar(middle, values.mean(), WIDTH, color=kind_colour(kind), alpha=0.35)
+            spread = WIDTH * (np.arange(1, len(values) + 1) / (len(values) + 1) - 0.5)
+            axes.plot(middle + spread, values, "o", color=kind_colour(kind), markersize=3.5)
+    axes.set_xlim(-0.6, len(corpora) - 0.4)
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set_xticks(range(len(corpora)), corpora, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_ylabel(TITLES[measure], fontsize=9)
+    bare(axes)
+
+
+def draw_plane(axes: Axes, entries: Sequence[Entry], colours: Mapping[str, str], markers: Mapping[str, str]) -> None:
+    for entry in entries:
+        colour = colours[entry["corpus"]]
+        accuracy = entry.measure("top1").value
+        x, y = entry.measure("corr_pred").value, entry.measure("corr_acc").value
+        axes.scatter(
+            x, y, area(accuracy), c=colour if entry["kind"] == "CLIP" else "none", edgecolors=colour,
+            marker=markers[entry["backbone"]], alpha=0.75, linewidths=1.3,
+        )  # fmt: skip
+    name_axes(axes, "corr_pred", "corr_acc")
+
+
+def area(accuracy: float) -> float:
+    """Of a point in square points, for an accuracy in percent."""
+    return 15 + 2 * accuracy
+
+
+def keys(colours: Mapping[str, str], markers: Mapping[str, str]) -> list[Line2D]:
+    """A legend of colours, markers and sizes."""
+    grey = dict(linestyle="", color="grey")
+    return [
+        heading("corpus"),
+        *(Line2D([], [], marker="s", linestyle="", color=colour, label=name) for name, colour in colours.items()),
+        heading("backbone"),
+        *(Line2D([], [], marker=marker, **grey, label=name) for name, marker in markers.items()),
+        heading("accuracy"),
+        *(Line2D([], [], marker="o", markersize=area(a) ** 0.5, **grey, label=f"{a} %") for a in (20, 50, 80)),
+        heading("training"),
+        Line2D([], [], marker="o", **grey, label="CLIP"),
+        Line2D([], [], marker="o", mfc="none", **grey, label="SL"),
+    ]
+
+
+def heading(word: str) -> Line2D:
+    """A line of a legend with a word alone, in bold."""
+    return Line2D([], [], linestyle="", label=f"$\\bf{{{word}}}$")

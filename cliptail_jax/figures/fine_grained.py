@@ -1,0 +1,68 @@
+"""How biased models of each corpus are on fine-grained sets and others of their own classes (figure 12).
+
+    python -m cliptail_jax.figures fine_grained --runs models.tsv --output fine_grained
+
+The sheet:
+
+    run          set                        corpus
+    rn50_cc12m   cub+food101+pets           cc12m
+    vit_b_32     cub+food101+pets           laion400m
+
+Each model was evaluated with the class frequencies of its corpus (--config.eval.class_frequency=published). A point is a
+model, and a horizontal line the mean of a corpus's.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
+from cliptail_jax.figures.style import add_output, bare, check_output, legend_below, save, styles
+
+MEASURES = ("corr_acc", "corr_pred")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, set, corpus")
+    add_output(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    check_output(options.output)
+    save(draw_fine_grained(read_sheet(options.runs, ("run", "set", "corpus"))), options.output)
+
+
+def draw_fine_grained(entries: Sequence[Entry]) -> Figure:
+    sets = list(dict.fromkeys(entry["set"] for entry in entries))
+    figure = Figure(figsize=(max(6, 1.0 * len(sets) + 2), 6.4), layout="constrained")
+    panels = figure.subplots(len(MEASURES), 1, sharex=True)
+    for axes, measure in zip(panels, MEASURES):
+        draw_by_set(axes, entries, sets, measure)
+    panels[-1].set_xticks(range(len(sets)), sets)
+    legend_below(figure)
+    return figure
+
+
+def draw_by_set(axes: Axes, entries: Sequence[Entry], sets: Sequence[str], measure: str) -> None:
+    looks = styles(entry["corpus"] for entry in entries)
+    step = 0.8 / len(looks)
+    for i, (corpus, look) in enumerate(looks.items()):
+        for place, of_set in enumerate(sets):
+            here = [e.measure(measure).value for e in entries if (e["corpus"], e["set"]) == (corpus, of_set)]
+            values = np.array([value for value in here if not np.isnan(value)])
+            middle = place + step * (i - (len(looks) - 1) / 2)
+            axes.plot(np.full(len(values), middle), values, **{**look, "linestyle": ""}, markersize=5, alpha=0.7)
+            if len(values):
+                axes.hlines(values.mean(), middle - 0.45 * step, middle + 0.45 * step, color=look["color"], linewidth=2)
+        axes.plot([], [], **{**look, "linestyle": ""}, label=corpus)
+    axes.set_xlim(-0.5, len(sets) - 0.5)
+    axes.axhline(0, color="grey", linewidth=0.8)
+    for between in range(1, len(sets)):
+        axes.axvline(between - 0.5, color="grey", linewidth=0.5, alpha=0.4)
+    axes.set_ylabel(TITLES[measure])
+    bare(axes)
+    axes.grid(visible=False, axis="x")

@@ -1,0 +1,125 @@
+"""Groups of runs along something that changes from run to run: a panel for each measure, a line for each group."""
+
+import argparse
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+from cliptail_jax.figures.sheet import TITLES, Entry, Measure, read_sheet
+from cliptail_jax.figures.style import add_output, bare, check_output, legend_below, save, styles
+
+ASIDE = 2.5  # points from one group to the next
+WORDS = 4  # at most, that stand upright under an axis
+TICKS = 8  # at most, where each x has its own
+
+
+def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
+    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, group, x; set and axis where wanted")
+    told = f"numbers of the evaluations, a panel each; without it {' '.join(measures)}"
+    parser.add_argument("--measures", nargs="+", default=measures, help=told)
+    add_output(parser)
+
+
+def run(options: argparse.Namespace, axis: str, logarithmic: bool = False) -> None:
+    check_output(options.output)
+    entries = read_sheet(options.runs, ("run", "group"))
+    save(draw_along(entries, options.measures, axis, logarithmic), options.output)
+
+
+def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:
+    """A panel for each measure. Where the sheet names several axes in a column `axis`, there is a row of panels for each.
+
+    Runs without x are dashed lines across the panel. `logarithmic` is for numbers.
+    """
+    names = list(dict.fromkeys(entry["axis"] or axis for entry in entries))
+    figure = Figure(figsize=(3.1 * len(measures) + 0.4, 3.0 * len(names) + 0.8), layout="constrained")
+    panels = figure.subplots(len(names), len(measures), squeeze=False, sharey="col")
+    looks = styles(entry["group"] for entry in entries)
+    for row, name in zip(panels, names):
+        of_axis = [entry for entry in entries if (entry["axis"] or axis) == name]
+        for axes, measure in zip(row, measures):
+            values = [(entry, entry.measure(measure)) for entry in of_axis]
+            draw_lines(axes, values, looks, logarithmic)
+            axes.set_xlabel(name)
+            axes.set_ylabel(TITLES.get(measure, measure), fontsize=9)
+    legend_below(figure)
+    return figure
+
+
+def draw_lines(
+    axes: Axes, values: Sequence[tuple[Entry, Measure]], looks: Mapping[str, Mapping[str, Any]], logarithmic: bool
+) -> None:
+    """Points with their intervals, and through the means of those with the same x a line for each group."""
+    placed = [(entry, measure) for entry, measure in values if entry["x"]]
+    x_of, words = places([entry for entry, _ in placed])
+    for number, (group, look) in enumerate(looks.items()):
+        points = [(x_of[entry["x"]], measure) for entry, measure in placed if entry["group"] == group]
+        if points:
+            draw_group(axes, points, look, group, aside=ASIDE * (number - (len(looks) - 1) / 2))
+    for entry, measure in values:
+        if not entry["x"]:
+            look = looks[entry["group"]]
+            axes.axhline(measure.value, color=look["color"], linestyle="--", linewidth=1.2, label=entry["group"])
+    if words:
+        turned = dict(rotation=30, ha="right", rotation_mode="anchor") if len(words) > WORDS else {}
+        axes.set_xticks(range(len(words)), [textwrap.fill(word, 14) for word in words], fontsize=8, **turned)
+        axes.margins(x=0.2)
+    elif logarithmic and x_of:
+        axes.set_xscale("log")
+        if len(x_of) <= TICKS:
+            axes.set_xticks(list(x_of.values()), [short(x) for x in x_of.values()])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.tick_params(axis="x", labelsize=8)
+    if not words:
+        axes.margins(x=0.08)
+    bare(axes)
+
+
+def draw_group(
+    axes: Axes, points: Sequence[tuple[float, Measure]], look: Mapping[str, Any], name: str, aside: float
+) -> None:
+    """All of it stands so many points `aside`: intervals of groups with the same x cover each other less."""
+    x, y = [x for x, _ in points], [measure.value for _, measure in points]
+    drawn = axes.plot(*line_of(points), color=look["color"], linestyle=look["linestyle"], linewidth=1.5)
+    drawn += axes.plot(x, y, look["marker"], color=look["color"], markersize=6)
+    for x, measure in points:
+        if not math.isnan(measure.low):
+            drawn += axes.plot([x, x], [measure.low, measure.high], color=look["color"], linewidth=1, alpha=0.5)
+    for line in drawn:  # after the axes have taken its numbers into their range
+        line.set_transform(axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans))
+    axes.plot([], [], **look, markersize=6, label=name)
+
+
+def line_of(points: Sequence[tuple[float, Measure]]) -> tuple[list[float], list[float]]:
+    """In rising x the mean of the values of each, those left out that are undefined."""
+    of_x: dict[float, list[float]] = {}
+    for x, measure in points:
+        if not math.isnan(measure.value):
+            of_x.setdefault(x, []).append(measure.value)
+    xs = sorted(of_x)
+    return xs, [float(np.mean(of_x[x])) for x in xs]
+
+
+def places(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
+    """Where each x of a sheet stands: at its number, or if one of them is no number, in a row with these words."""
+    xs = list(dict.fromkeys(entry["x"] for entry in entries))
+    try:
+        return {x: float(x.replace(",", "")) for x in xs}, []
+    except ValueError:
+        return {x: float(place) for place, x in enumerate(xs)}, xs
+
+
+def short(number: float) -> str:
+    """In three digits, with k for thousands and M for millions."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

@@ -1,0 +1,27 @@
+"""What concepts beyond the evaluated ones change: accuracy and correlations by the set of concepts in training (figure 6).
+
+    python -m cliptail_jax.figures open_world --runs concepts.tsv --output open_world
+
+The sheet:
+
+    run             set           group           x
+    incaps_100      imagenet100   CLIP, random    100 classes
+    incaps_10th     imagenet100   CLIP, random    1,000 classes
+    incaps_full     imagenet100   CLIP, random    1,000 classes, 10 times the images
+    incaps_100_sl   imagenet100   SL              100 classes
+
+All are evaluated on the same classes. `x` names the concepts, in the sheet's order. Thin bars are 95 % intervals over
+classes. `--measures` takes any numbers of summary.jsonl.
+"""
+
+import argparse
+import functools
+
+from cliptail_jax.figures import lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    lines.add_arguments(parser, measures=("top1", "corr_acc", "corr_pred"))
+
+
+run = functools.partial(lines.run, axis="concepts in training")

@@ -1,0 +1,76 @@
+"""Runs as points of a plane that two of their numbers span."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
+
+from cliptail_jax.figures.sheet import TITLES
+from cliptail_jax.figures.style import bare
+
+# Where a label may stand from its point, in points.
+OFFSETS = [
+    (x, y) for d in (6, 11, 17) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))
+]
+
+
+def name_axes(axes: Axes, x: str, y: str) -> None:
+    """Name the axes after the two measures."""
+    axes.set_xlabel(TITLES.get(x, x))
+    axes.set_ylabel(TITLES.get(y, y))
+    axes.margins(0.12)
+    bare(axes)
+
+
+def trend(x: Float[np.ndarray, "run"], y: Float[np.ndarray, "run"]) -> tuple[float, float] | None:
+    """Slope and intercept of the line of least squares; None for fewer than three defined points or a single x."""
+    known = ~(np.isnan(x) | np.isnan(y))
+    x, y = x[known], y[known]
+    if len(x) < 3 or np.ptp(x) == 0:
+        return None
+    slope = np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2)
+    return float(slope), float(y.mean() - slope * x.mean())
+
+
+def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) -> None:
+    x, y = np.array(x), np.array(y)
+    if line := trend(x, y):
+        slope, intercept = line
+        ends = np.array([np.nanmin(x), np.nanmax(x)])
+        axes.plot(ends, slope * ends + intercept, linewidth=1.3, alpha=0.8, zorder=1, **look)
+
+
+def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: float = 7) -> None:
+    """A label beside each point, inside the axes, where it covers no other point and no other label; none if there is no
+    such place.
+
+    Call it when the axes are as they will be drawn.
+    """
+    points = [point for point in points if not np.isnan(point[:2]).any()]
+    middle = axes.transData.transform([point[:2] for point in points]) if points else []
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in middle]
+    for x, y, label in points:
+        text = axes.annotate(label, (x, y), (0, 0), textcoords="offset points", fontsize=size, zorder=4)
+        text.set_in_layout(False)
+        text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
+        for dx, dy in OFFSETS:
+            text.set_position((dx, dy))
+            text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
+            text.set_verticalalignment("bottom" if dy > 0 else "top" if dy < 0 else "center")
+            box = text.get_window_extent()
+            is_inside = np.isclose(overlap(box, axes.bbox), box.width * box.height)
+            if is_inside and not any(overlap(box, other) for other in taken):
+                taken.append(box)
+                break
+        else:
+            text.remove()
+
+
+def overlap(a: Bbox, b: Bbox) -> float:
+    """The area that two boxes share."""
+    width = min(a.x1, b.x1) - max(a.x0, b.x0)
+    height = min(a.y1, b.y1) - max(a.y0, b.y0)
+    return max(width, 0) * max(height, 0)

@@ -1,0 +1,27 @@
+"""What more data changes: accuracy, corr_acc, NC1 and NC2 against data size, a line for each text tower, SL beside (figure 4).
+
+    python -m cliptail_jax.figures scale --runs scale.tsv --output scale
+
+The sheet:
+
+    run               group               x
+    laionet_32nd      random text tower   91408
+    laionet_16th      random text tower   182816
+    laionet_sl        SL                  2925060
+
+`x` is the number of training images (commas are allowed), or - for a dashed line across the panels. Runs of the
+same group and x, as of several seeds, are points around a line through their means. Thin bars are 95 % intervals over
+classes. `--measures` takes any numbers of summary.jsonl.
+"""
+
+import argparse
+import functools
+
+from cliptail_jax.figures import lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    lines.add_arguments(parser, measures=("top1", "corr_acc", "nc1", "nc2_mean"))
+
+
+run = functools.partial(lines.run, axis="training images", logarithmic=True)

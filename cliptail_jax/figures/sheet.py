@@ -1,0 +1,154 @@
+"""A figure's sheet: which runs it shows, and as what. A table with a header, for people to write or programs:
+
+    run                group               x
+    runs/random_16th   random text tower   182816
+    runs/random_8th    random text tower   365632
+
+Between cells is a tab, or two spaces and more; an empty cell may be written as -. `run` is a directory, seen from that of
+the sheet: a run's, or that of an evaluated published model. `set` is the evaluation set, as configs name it, or several
+joined by '+', for a line each; without it, it is the run's first. Of the other columns each figure says which it reads.
+Empty lines, and those that begin with #, are left out.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.files import is_remote, load_array, load_arrays, work_path
+from cliptail_jax.runs import FinishedRun, evaluation_directory, last_evaluation, read_config
+
+# What a number of an evaluation is called on an axis.
+TITLES = {
+    "top1": "top-1 accuracy (%)",
+    "top5": "top-5 accuracy (%)",
+    "head": "accuracy of the head (%)",
+    "mid": "accuracy of the middle (%)",
+    "tail": "accuracy of the tail (%)",
+    "corr_acc": "correlation of frequency\nand accuracy (corr_acc)",
+    "corr_pred": "correlation of frequency\nand predictions (corr_pred)",
+    "nc1": "NC1",
+    "nc2_mean": "NC2",
+    "nc2_nearest": "NC2, nearest class",
+    "nc2_head_mean": "NC2 of the head's rows",
+    "nc2_head_nearest": "NC2 of the head's rows,\nnearest class",
+    "corr_nc1": "correlation of\nfrequency and NC1",
+    "corr_nc2_mean": "correlation of\nfrequency and NC2",
+    "corr_nc1_acc": "correlation of\naccuracy and NC1",
+    "corr_nc2_mean_acc": "correlation of\naccuracy and NC2",
+}
+# How to evaluate so that there are the numbers whose names have this in them.
+OPTIONS = {"nc1": "neural_collapse", "nc2": "neural_collapse", "similarity": "similarity"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A line of a sheet."""
+
+    where: str  # it stands, for messages
+    folder: Path  # of the sheet
+    cells: Mapping[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        """The cell of a column; '' where the sheet has no such column."""
+        return self.cells.get(column, "")
+
+    def path(self, column: str) -> Path:
+        cell = self[column]
+        return work_path(cell) if is_remote(cell) else self.folder / cell
+
+    @property
+    def run(self) -> Path:
+        return self.path("run")
+
+    @property
+    def set_name(self) -> str:
+        """The evaluation set. Raises UserError where there is no run, or it has no evaluation on the set."""
+        config = read_config(self.run)
+        if config is None:
+            raise UserError(f"{self.where}: there is no run in {self.run}")
+        name = self["set"] or next(iter(config.get("eval.sets", ())), "")
+        if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
+            on = f"on {name}" if name else "on any set"
+            raise UserError(f"{self.where}: {self.run} was not evaluated {on}: run cliptail_jax.evaluate on it")
+        return name
+
+    def evaluated(self) -> FinishedRun:
+        """The run's last evaluation on its set, with class frequencies. Raises UserError where it lacks either."""
+        if "tail" not in self.arrays():
+            raise UserError(
+                f"{self.where}: of {self.run} no class frequencies are known on {self.set_name}: evaluate it with "
+                "--config.eval.class_frequency, or on the classes it was trained on"
+            )
+        return FinishedRun.read(self.run, self.set_name)
+
+    def measure(self, name: str) -> "Measure":
+        """A number of the summary of the run's last evaluation. Raises UserError where it has no number of the name."""
+        summary = last_evaluation(self.run, self.set_name) or {}
+        if isinstance(summary.get(name, ""), float | int | None):
+            low, high = summary.get(f"{name}_interval", (None, None))
+            return Measure(*(math.nan if value is None else value for value in (summary[name], low, high)))
+        for part, option in OPTIONS.items():
+            if part in name:
+                raise UserError(
+                    f"{self.where}: {self.run} has no {name} on {self.set_name}: evaluate it with --config.eval.{option}"
+                )
+        numbers = [key for key, value in summary.items() if isinstance(value, float | int)]
+        hint = did_you_mean(name, numbers) or ": give it a class frequency" * name.startswith("corr_")
+        raise UserError(f"{self.where}: {self.run} has no {name} on {self.set_name}{hint}")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the run's last evaluation counted, class by class."""
+        return load_arrays(evaluation_directory(self.run, self.set_name) / "latest.npz")
+
+    def saved(self, name: str) -> np.ndarray:
+        """The array `name`.npy of the evaluation. Raises UserError where it was not kept."""
+        path = evaluation_directory(self.run, self.set_name) / f"{name}.npy"
+        if not path.exists():
+            raise UserError(f"{self.where}: there is no {path}: evaluate with --config.eval.save_features")
+        return load_array(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A number and its 95 % interval; nan where it is undefined, or has none."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
+    """The lines of a sheet. Raises UserError where it is none, has no line, or lacks one of `columns` or a cell of it."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise UserError(f"cannot read the sheet {path}: {error.strerror}") from None
+    kept = [(n, row) for n, row in enumerate(text.splitlines(), 1) if row.strip() and not row.startswith("#")]
+    if len(kept) < 2:
+        raise UserError(f"the sheet {path} is empty: give a header, and a line for each run")
+    (_, header), *lines = [(n, cells_of(row)) for n, row in kept]
+    if absent := [column for column in columns if column not in header]:
+        raise UserError(
+            f"the sheet {path} has no column '{absent[0]}'{did_you_mean(absent[0], header)}; the figure needs "
+            f"{', '.join(columns)}, with tabs or two spaces between them"
+        )
+    entries = []
+    for number, row in lines:
+        where = f"{path}, line {number}"
+        if len(row) > len(header):
+            raise UserError(f"{where} has {len(row)} cells, but the header {len(header)}")
+        entry = Entry(where, path.parent, dict(zip(header, row)))
+        if missing := [column for column in columns if not entry[column]]:
+            raise UserError(f"{where} has no {missing[0]}")
+        entries += [dataclasses.replace(entry, cells={**entry.cells, "set": name}) for name in entry["set"].split("+")]
+    return entries
+
+
+def cells_of(row: str) -> list[str]:
+    cells = [cell.strip() for cell in re.split(r"\t| {2,}", row.rstrip())]
+    return ["" if cell == "-" else cell for cell in cells]

@@ -1,0 +1,97 @@
+"""How alike a model takes the rarest classes to be, and how accurate it is on each (figure 8).
+
+    python -m cliptail_jax.figures tail_similarity --runs runs.tsv --classes 12 --output tail_similarity
+
+The sheet:
+
+    run        label
+    sl         SL
+    clip       CLIP, frozen text tower
+
+Needs evaluations with eval.save_features. The heat maps are cosines of class embeddings (the classifier's rows, or those of
+the class prompts) and of the centres of image features from their common mean; the bars accuracies. The rarest are those
+of the table `--ranking`, as of the variant before its tail was trimmed, or else of the first run, from frequent to rare.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.figures.feature_maps import class_centres
+from cliptail_jax.figures.sheet import Entry, read_sheet
+from cliptail_jax.figures.style import COLOURS, add_output, bare, check_output, legend_below, save
+from cliptail_jax.frequency_tables import frequency_of
+from cliptail_jax.metrics.similarity import unit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, label; set where wanted")
+    parser.add_argument("--classes", type=int, default=12, help="how many of the rarest classes (%(default)s)")
+    parser.add_argument("--ranking", type=Path, help="a table of class frequencies that says which are the rarest")
+    add_output(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    check_output(options.output)
+    entries = read_sheet(options.runs, ("run", "label"))
+    save(draw_tail_similarity(entries, options.classes, options.ranking), options.output)
+
+
+def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path | None) -> Figure:
+    runs = [entry.evaluated() for entry in entries]
+    names = runs[0].class_names
+    for entry, of_entry in zip(entries, runs):
+        if of_entry.class_names != names:
+            raise UserError(f"{entry.where}: {entry.run} has other classes than {entries[0].run}")
+    if not 2 <= classes <= len(names):
+        raise UserError(f"--classes {classes}: give a number between 2 and {len(names)}, the classes that there are")
+    frequency = frequency_of(names, ranking) if ranking else runs[0].frequency
+    tail = np.argsort(-frequency, kind="stable")[-classes:]
+    figure = Figure(figsize=(max(7.0, 3.2 * len(entries) + 1.6), 9.4), layout="constrained")
+    grid = figure.add_gridspec(3, len(entries), height_ratios=(3.2, 3.2, 2.4))
+    embeddings = [cosines(entry.saved("head")[tail]) for entry in entries]
+    centres = [cosines(tail_centres(entry, tail, len(names))) for entry in entries]
+    for row, (maps, title) in enumerate(((embeddings, "class embeddings"), (centres, "image centres"))):
+        low, high = np.nanmin(maps), np.nanmax(maps)
+        row_axes = [figure.add_subplot(grid[row, column]) for column in range(len(entries))]
+        for axes, values, entry in zip(row_axes, maps, entries):
+            picture = axes.imshow(values, cmap="cividis", vmin=low, vmax=high)
+            axes.set_title(f"{entry['label']}: {title}", fontsize=9)
+            axes.set_xticks([])
+            axes.set_yticks([])
+        row_axes[0].set_yticks(range(classes), [names[c] for c in tail], fontsize=min(8, 120 / classes))
+        figure.colorbar(picture, ax=row_axes, label="cosine", shrink=0.9)
+    bars = figure.add_subplot(grid[2, :])
+    width = 0.8 / len(entries)
+    for i, (entry, of_entry) in enumerate(zip(entries, runs)):
+        places = np.arange(classes) + width * (i - (len(entries) - 1) / 2)
+        bars.bar(places, 100 * of_entry.accuracy[tail], width, color=COLOURS[i % len(COLOURS)], label=entry["label"])
+    bars.set_xticks(
+        range(classes), [names[c] for c in tail], rotation=40, ha="right", rotation_mode="anchor", fontsize=8
+    )
+    bars.set_ylabel("accuracy (%)")
+    bare(bars)
+    legend_below(figure, [bars])
+    return figure
+
+
+def cosines(vectors: Float[np.ndarray, "class dim"]) -> Float[np.ndarray, "class class"]:
+    """Between different vectors; nan of each with itself, which is 1 and would take the colours from the others."""
+    vectors = unit(vectors)
+    values = vectors @ vectors.T
+    np.fill_diagonal(values, np.nan)
+    return values
+
+
+def tail_centres(entry: Entry, tail: Int[np.ndarray, "tail"], classes: int) -> Float[np.ndarray, "tail dim"]:
+    """The class means of image features from the mean of all class means; nan for classes without images."""
+    features, labels = entry.saved("features"), entry.saved("labels")
+    centres, present = class_centres(features.astype(np.float64), labels)
+    of_all = np.full((classes, centres.shape[1]), np.nan)
+    of_all[present] = centres - centres.mean(axis=0)
+    return of_all[tail]

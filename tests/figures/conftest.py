@@ -1,0 +1,45 @@
+"""What the tests of figures share: a folder of runs, and a command that draws a sheet's figure and looks at the picture."""
+
+import matplotlib.image
+import pytest
+from made_up_runs import write_run
+
+from cliptail_jax.figures.__main__ import main
+
+
+@pytest.fixture(scope="session")
+def birds(tmp_path_factory):
+    """A folder of runs, from hardly biased (run_0) to biased (run_5), each evaluated on two sets; run_5 has a twin."""
+    folder = tmp_path_factory.mktemp("birds")
+    for i in range(6):
+        write_run(folder / f"run_{i}", slope=0.1 + 0.12 * i, seed=i, sets=("birds:test", "birds_v2"))
+    write_run(folder / "twin", slope=0.7, seed=9)
+    return folder
+
+
+@pytest.fixture
+def draw(birds, tmp_path, capsys):
+    """A function that writes a sheet into the folder of runs, draws a figure of it, and checks that nothing reaches its edges.
+
+    It returns what was complained of, '' for nothing.
+    """
+
+    def draw(figure, columns, *rows, flags=(), sheet="--runs"):
+        path = birds / f"{figure}.tsv"
+        path.write_text("\n".join("\t".join(map(str, row)) for row in (columns.split(), *rows)))
+        status = main([figure, sheet, str(path), *map(str, flags), "--output", str(tmp_path / "pictures" / figure)])
+        complaint = capsys.readouterr().err
+        assert status == (2 if complaint else 0) and complaint.count("\n") <= 1
+        if not complaint:
+            check_picture(tmp_path / "pictures" / figure)
+        return complaint
+
+    return draw
+
+
+def check_picture(path):
+    assert path.with_name(path.name + ".pdf").read_bytes().startswith(b"%PDF")
+    image = matplotlib.image.imread(path.with_name(path.name + ".png"))[..., :3]
+    assert image.shape[1] > 700 and image.min() < 0.2
+    for edge in (image[:1], image[-1:], image[:, :1], image[:, -1:]):
+        assert edge.min() == 1

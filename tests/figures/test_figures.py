@@ -1,0 +1,231 @@
+"""Every figure, drawn by its command from the sheet of a few made-up runs; and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+from made_up_runs import FREQUENCY, NAMES, write_run
+
+from cliptail_jax.figures import example_classes, laionet, lines, tail_similarity
+from cliptail_jax.figures.sheet import read_sheet
+from cliptail_jax.runs import FinishedRun, last_evaluation
+
+SCALE = [
+    ("run_0", "random text tower", "1,000"),
+    ("run_1", "random text tower", "2,000"),
+    ("run_5", "SL", "2,000"),
+    ("twin", "SL", "2,000"),
+    ("run_4", "reference", ""),
+]
+CORPORA = [
+    ("run_0", "birds:test+birds_v2", "CLIP", "cc12m", "RN50"),
+    ("run_1", "birds:test+birds_v2", "CLIP", "laion400m", "ViT-B/32"),
+    ("run_5", "birds:test", "SL", "cc12m", "RN50"),
+]
+
+
+def test_scale(draw):
+    assert draw("scale", "run group x", *SCALE) == ""
+
+
+def test_scale_with_other_measures(draw):
+    assert draw("scale", "run group x", *SCALE, flags=["--measures", "top5", "image_image_similarity"]) == ""
+
+
+def test_diversity_with_a_row_of_panels_for_each_axis(draw):
+    rows = [(run, group, x, "threshold") for run, group, x in SCALE]
+    words = [("run_0", "SL", "LAIONet", "frequencies"), ("run_1", "SL", "matched to another", "frequencies")]
+    assert draw("diversity", "run group x axis", *rows, *words) == ""
+
+
+def test_open_world(draw):
+    rows = [(f"run_{i}", "CLIP", f"{10**i} classes and then some more") for i in range(6)]
+    assert draw("open_world", "run group x", *rows) == ""
+
+
+def test_captions_vocabulary(draw):
+    heads = ("random", "frozen")
+    rows = [(f"run_{i}", "SL" if i % 2 else "CLIP", heads[i // 3], f"caption {i}") for i in range(6)]
+    assert draw("captions_vocabulary", "run group head label", *rows) == ""
+    assert draw("captions_vocabulary", "run group head", *(row[:3] for row in rows), flags=["--plain"]) == ""
+
+
+def test_corpora(draw):
+    assert draw("corpora", "run set kind corpus backbone", *CORPORA) == ""
+    assert draw("corpora", "run set kind corpus backbone", *CORPORA, flags=["--plain"]) == ""
+
+
+def test_fine_grained(draw):
+    assert draw("fine_grained", "run set corpus", *((run, sets, corpus) for run, sets, _, corpus, _ in CORPORA)) == ""
+
+
+def test_tail_similarity(draw):
+    assert draw("tail_similarity", "run label", ("run_0", "CLIP"), ("run_5", "SL"), flags=["--classes", 5]) == ""
+
+
+def test_feature_maps(draw, monkeypatch):
+    monkeypatch.setattr("cliptail_jax.figures.tsne.STEPS", 20)
+    assert draw("feature_maps", "run label", ("run_0", "CLIP"), flags=["--classes", 9]) == ""
+
+
+def test_laionet_with_and_without_similarities(draw):
+    rows = [(f"0.{i}", f"run_{i}/class_frequency.tsv", f"run_{i}") for i in range(3)]
+    assert draw("laionet", "label frequency run", *rows, ("bare", "run_3/class_frequency.tsv")) == ""
+    assert draw("laionet", "label frequency", *(row[:2] for row in rows)) == ""
+
+
+def test_example_classes(draw):
+    rows = [("run_0", "CLIP"), ("run_5", "SL")]
+    assert draw("example_classes", "run label", *rows) == ""
+    assert draw("example_classes", "run label", *rows, flags=["--classes", NAMES[3], NAMES[4].upper()]) == ""
+
+
+def test_the_same_figure_has_the_same_bytes(draw, tmp_path):
+    pictures = []
+    for _ in range(2):
+        draw("scale", "run group x", *SCALE)
+        pictures.append((tmp_path / "pictures" / "scale.png").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+def entries(birds, name, columns, *rows):
+    path = birds / f"{name}.tsv"
+    path.write_text("\n".join("\t".join(row) for row in (columns.split(), *rows)))
+    return read_sheet(path, columns.split()[:2])
+
+
+def test_lines_go_through_the_runs_numbers_and_the_mean_of_those_with_the_same_x(birds):
+    figure = lines.draw_along(entries(birds, "along", "run group x", *SCALE), ["top1", "corr_acc"], "images", True)
+    for axes, measure in zip(figure.axes, ("top1", "corr_acc")):
+        of_run = {run: last_evaluation(birds / run, "birds:test")[measure] for run, *_ in SCALE}
+        drawn = [line.get_xydata() for line in axes.lines]
+        assert any(np.allclose(xy, [[1000, of_run["run_0"]], [2000, of_run["run_1"]]]) for xy in drawn if len(xy) == 2)
+        assert any(np.allclose(xy, [[2000, (of_run["run_5"] + of_run["twin"]) / 2]]) for xy in drawn if len(xy) == 1)
+        assert any(np.allclose(xy, [[0, of_run["run_4"]], [1, of_run["run_4"]]]) for xy in drawn if len(xy) == 2)
+
+
+def test_undefined_numbers_have_no_place_on_a_line():
+    points = [
+        (2.0, lines.Measure(np.nan)),
+        (1.0, lines.Measure(3.0)),
+        (3.0, lines.Measure(4.0)),
+        (3.0, lines.Measure(5.0)),
+    ]
+    assert lines.line_of(points) == ([1.0, 3.0], [3.0, 4.5])
+
+
+@pytest.mark.parametrize("number, shown", [(91408, "91.4k"), (2925060, "2.93M"), (0.03125, "0.0312"), (500, "500")])
+def test_numbers_on_a_logarithmic_axis_are_short(number, shown):
+    assert lines.short(number) == shown
+
+
+def test_bars_of_the_rarest_classes_are_the_runs_accuracies_from_frequent_to_rare(birds):
+    of_runs = entries(birds, "rare", "run label", ("run_0", "CLIP"), ("run_5", "SL"))
+    figure = tail_similarity.draw_tail_similarity(of_runs, 4, None)
+    bars = next(axes for axes in figure.axes if axes.get_ylabel() == "accuracy (%)")
+    rarest = np.argsort(-FREQUENCY, kind="stable")[-4:]
+    assert [text.get_text() for text in bars.get_xticklabels()] == [NAMES[c] for c in rarest]
+    expected = [FinishedRun.read(birds / run, "birds:test").accuracy[rarest] for run in ("run_0", "run_5")]
+    heights = np.array([bar.get_height() for bar in bars.patches]).reshape(2, 4)
+    np.testing.assert_allclose(heights, 100 * np.array(expected))
+
+
+def test_similarity_of_the_tail_is_cosines_without_the_diagonal():
+    values = tail_similarity.cosines(np.array([[1.0, 0.0], [3.0, 3.0], [0.0, -2.0]]))
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(values, [[np.nan, half, 0], [half, np.nan, -half], [0, -half, np.nan]], atol=1e-12)
+
+
+def test_example_classes_stand_from_frequent_to_rare_with_the_first_runs_frequencies(birds):
+    of_runs = entries(birds, "examples", "run label", ("run_0", "CLIP"), ("run_5", "SL"))
+    wanted = [NAMES[c] for c in (7, 2, 11)]
+    bars, accuracy = example_classes.draw_example_classes(of_runs, wanted).axes
+    order = sorted((7, 2, 11), key=lambda c: -FREQUENCY[c])
+    assert [text.get_text() for text in bars.get_xticklabels()] == [NAMES[c] for c in order]
+    assert [bar.get_height() for bar in bars.patches] == [FREQUENCY[c] for c in order]
+    run = FinishedRun.read(birds / "run_5", "birds:test")
+    np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 * run.accuracy[order])
+
+
+def test_histogram_has_every_class_that_has_a_similarity(birds):
+    of_runs = entries(birds, "alike", "label frequency run", ("0.7", "run_0/class_frequency.tsv", "run_0"))
+    curve, histogram = laionet.draw_laionet(of_runs).axes
+    np.testing.assert_array_equal(curve.lines[0].get_ydata(), np.sort(FREQUENCY)[::-1])
+    heights = histogram.patches[0].get_xy()[:, 1]
+    assert heights[::2].sum() == len(NAMES) or heights[1::2].sum() == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "figure, columns, row, complaint",
+    [
+        ("scale", "run group x", ("nowhere", "SL", "3"), "line 2: there is no run in"),
+        ("scale", "run group x set", ("run_0", "SL", "3", "fish:test"), "was not evaluated on fish:test"),
+        ("scale", "run gruop x", ("run_0", "SL", "3"), "has no column 'group' (did you mean gruop?)"),
+        ("scale", "run group x", ("run_0", "", "3"), "line 2 has no group"),
+        ("scale", "run group x", ("run_0", "SL", "3", "4"), "line 2 has 4 cells, but the header 3"),
+        (
+            "corpora",
+            "run kind corpus backbone",
+            ("run_0", "DINO", "x", "RN50"),
+            "kind is 'DINO'; it is one of CLIP, SL",
+        ),
+        (
+            "captions_vocabulary",
+            "run group head",
+            ("run_0", "SL", "soft"),
+            "head is 'soft'; it is one of random, frozen",
+        ),
+    ],
+)
+def test_a_sheet_that_does_not_fit_is_an_error(draw, figure, columns, row, complaint):
+    assert complaint in draw(figure, columns, row)
+
+
+def test_a_sheet_may_have_spaces_dashes_comments_and_several_sets(birds):
+    (birds / "by_hand.tsv").write_text(
+        "run    group           x  set\n# a comment\n\nrun_0  random tower    -  a+b\nrun_1\tSL\t3\n"
+    )
+    first, second, third = read_sheet(birds / "by_hand.tsv", ("run", "group"))
+    assert first.cells == {"run": "run_0", "group": "random tower", "x": "", "set": "a"}
+    assert second.cells == first.cells | {"set": "b"} and second.where.endswith("line 4")
+    assert (third.run, third["group"], third["x"], third["set"]) == (birds / "run_1", "SL", "3", "")
+
+
+def test_frequencies_that_are_not_known_are_an_error(draw, birds):
+    write_run(birds / "unknown")
+    path = birds / "unknown" / "eval" / "birds_test" / "latest.npz"
+    with np.load(path) as arrays:
+        kept = {key: value for key, value in arrays.items() if key not in ("head", "mid", "tail")}
+    np.savez(path, **kept)
+    complaint = draw("example_classes", "run label", ("unknown", "SL"))
+    assert "no class frequencies are known on birds:test: evaluate it with --config.eval.class_frequency" in complaint
+
+
+def test_a_sheet_that_is_not_there_or_empty_is_an_error(draw):
+    assert "is empty" in draw("scale", "run group x")
+    assert "cannot read the sheet" in draw("scale", "run group x", *SCALE, flags=["--runs", "nowhere.tsv"])
+
+
+def test_numbers_that_were_not_measured_are_named_with_the_remedy(draw, birds):
+    write_run(birds / "plain")
+    directory = birds / "plain" / "eval" / "birds_test"
+    summary = json.loads((directory / "summary.jsonl").read_text())
+    kept = {key: value for key, value in summary.items() if "nc" not in key and "similarity" not in key}
+    (directory / "summary.jsonl").write_text(json.dumps(kept) + "\n")
+    (directory / "features.npy").unlink()
+    row = ("plain", "SL", "3")
+    assert "has no nc1 on birds:test: evaluate it with --config.eval.neural_collapse" in draw(
+        "scale", "run group x", row
+    )
+    assert "did you mean top1" in draw("scale", "run group x", row, flags=["--measures", "top_1"])
+    assert "has no corr_acc_interval on" in draw("scale", "run group x", row, flags=["--measures", "corr_acc_interval"])
+    assert "--config.eval.save_features" in draw("feature_maps", "run label", row[:2])
+
+
+def test_classes_that_do_not_fit_are_an_error(draw):
+    row = ("run_0", "SL")
+    assert "--classes 99: give a number between 2 and 24" in draw(
+        "tail_similarity", "run label", row, flags=["--classes", 99]
+    )
+    complaint = draw("example_classes", "run label", row, flags=["--classes", "great gul"])
+    assert "has no class 'great gul' (did you mean great gull" in complaint

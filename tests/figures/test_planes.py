@@ -1,0 +1,73 @@
+"""Planes of runs: their trend lines, and labels that cover nothing."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from cliptail_jax.figures.captions_vocabulary import PLANES, draw_captions_vocabulary
+from cliptail_jax.figures.planes import overlap, place_labels, trend
+from cliptail_jax.figures.sheet import read_sheet
+from cliptail_jax.runs import last_evaluation
+
+
+def test_trend_is_the_line_of_least_squares():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20)
+    y = 3 * x - 1 + rng.normal(size=20)
+    assert trend(x, y) == pytest.approx(np.polyfit(x, y, 1))
+    assert trend(np.append(x, np.nan), np.append(y, 5.0)) == pytest.approx(np.polyfit(x, y, 1))
+
+
+@pytest.mark.parametrize("x, y", [([1, 2], [1, 2]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [1, np.nan, 3])])
+def test_too_few_points_have_no_trend(x, y):
+    assert trend(np.float64(x), np.float64(y)) is None
+
+
+def test_trend_lines_are_drawn_through_the_runs_of_a_group_and_head(birds):
+    rows = [(f"run_{i}", "SL" if i < 3 else "CLIP", "frozen" if i < 3 else "random") for i in range(6)]
+    (birds / "plane.tsv").write_text("\n".join("\t".join(row) for row in (("run", "group", "head"), *rows)))
+    figure = draw_captions_vocabulary(read_sheet(birds / "plane.tsv", ("run", "group", "head")), PLANES)
+    (x, y), axes = PLANES[1], figure.axes[1]
+    summaries = [last_evaluation(birds / f"run_{i}", "birds:test") for i in range(3)]
+    slope, intercept = np.polyfit([s[x] for s in summaries], [s[y] for s in summaries], 1)
+    (solid,) = [line for line in axes.lines if line.get_linestyle() == "-"]
+    (xs, ys) = solid.get_data()
+    assert (min(xs), max(xs)) == (min(s[x] for s in summaries), max(s[x] for s in summaries))
+    np.testing.assert_allclose(ys, slope * np.array(xs) + intercept)
+    assert [line.get_linestyle() for line in axes.lines].count("--") == 1
+
+
+def test_labels_cover_no_point_and_no_other_label():
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    points = [(0.1 * i, 0.1 * j, f"label {i}{j}") for i, j in itertools.product((1, 3, 3.4, 9), (1, 5, 5.5))]
+    axes.plot(*zip(*((x, y) for x, y, _ in points)), "o")
+    figure.draw_without_rendering()
+    place_labels(axes, [*points, (np.nan, 0.5, "nowhere")])
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == len(points)
+    assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
+    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
+    places = axes.transData.transform([point[:2] for point in points])
+    assert not any(box.contains(*place) for box in boxes for place in places)
+
+
+def test_a_label_without_room_is_left_out():
+    figure = Figure(figsize=(2, 2))
+    axes = figure.subplots()
+    points = [(0.5, 0.5, f"a rather long label {i}") for i in range(40)]
+    figure.draw_without_rendering()
+    place_labels(axes, points)
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert 0 < len(boxes) < 40
+    assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_overlap_is_the_shared_area():
+    a = Bbox.from_bounds(0, 0, 4, 2)
+    assert overlap(a, Bbox.from_bounds(3, 1, 9, 9)) == 1
+    assert overlap(a, Bbox.from_bounds(4, 0, 1, 1)) == 0
+    assert overlap(a, a) == 8

@@ -1,0 +1,100 @@
+"""The figure of transfer: differences to a baseline, and how sure they are."""
+
+import numpy as np
+import pytest
+
+from cliptail_jax.figures.sheet import read_sheet
+from cliptail_jax.figures.transfer import cells_of, difference
+from cliptail_jax.files import save_arrays
+from cliptail_jax.runs import append_line
+from cliptail_jax.transfer.program import predictions_path
+
+SETS = {"food101": "accuracy", "pets": "mean per-class accuracy", "voc2007": "11-point mAP"}
+IMAGES, CLASSES = 2000, 25
+
+
+def write_cell(workdir, model, of_set, method, score, arrays, **settings):
+    cell = {"model": model, "set": of_set, "method": method}
+    metric = SETS.get(of_set, "accuracy")
+    settings = {"weights": model, "seed": 0} | settings
+    line = cell | {"metric": metric, "score": score, "settings": settings, "sizes": {"classes": CLASSES}}
+    path = predictions_path(workdir, cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(path, **arrays)
+    append_line(workdir / "results.jsonl", line)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A transfer directory with three models on three sets by linear probe, and by few-shot on one."""
+    folder = tmp_path_factory.mktemp("measured")
+    rng = np.random.default_rng(0)
+    labels = np.sort(rng.integers(0, CLASSES, IMAGES) * rng.integers(1, 3, IMAGES) % CLASSES)
+    for i, model in enumerate(("runs/dino", "runs/dino_256", "runs/dino_1024")):
+        predictions = np.where(rng.random(IMAGES) < 0.5 + 0.1 * i, labels, (labels + 1) % CLASSES)
+        right = predictions == labels
+        per_class = np.mean([right[labels == c].mean() for c in range(CLASSES)])
+        arrays = {"predictions": predictions, "labels": labels}
+        write_cell(folder / "transfer", model, "food101", "probe", 1.0, arrays)  # of an earlier time
+        write_cell(folder / "transfer", model, "food101", "probe", 100 * right.mean(), arrays)
+        write_cell(folder / "transfer", model, "pets", "probe", 100 * per_class, arrays)
+        write_cell(folder / "transfer", model, "voc2007", "probe", 50.0 + i, {"scores": np.zeros((3, 2))})
+        episodes = rng.uniform(0.4, 0.6, 30) + 0.05 * i
+        write_cell(folder / "transfer", model, "food101", "few_shot", 100 * episodes.mean(), {"accuracies": episodes})
+    return folder
+
+
+ROWS = [("dino", "DINO"), ("dino_256", "256 sampled"), ("dino_1024", "1,024 sampled")]
+
+
+def sheet(folder, rows=ROWS):
+    lines = [("run", "model", "label"), *(("transfer", *row) for row in rows)]
+    (folder / "sheet.tsv").write_text("\n".join("\t".join(line) for line in lines))
+    return read_sheet(folder / "sheet.tsv", ("run", "model", "label"))
+
+
+@pytest.mark.parametrize("method", ["probe", "few_shot"])
+def test_figure_is_drawn(measured, draw, method):
+    rows = [(measured / "transfer", model, label) for model, label in ROWS]
+    assert draw("transfer", "run model label", *rows, flags=["--method", method]) == ""
+
+
+@pytest.mark.parametrize("of_set, method", [("food101", "probe"), ("pets", "probe"), ("food101", "few_shot")])
+def test_interval_is_around_the_difference_of_the_scores(measured, of_set, method):
+    base, entry, _ = sheet(measured)
+    found = difference(entry, cells_of(entry, method)[of_set], base, cells_of(base, method)[of_set])
+    scores = [cells_of(e, method)[of_set]["score"] for e in (entry, base)]
+    assert found.value == pytest.approx(scores[0] - scores[1]) == pytest.approx((found.low + found.high) / 2)
+    per_class = []
+    for e in (entry, base):
+        with np.load(predictions_path(measured / "transfer", cells_of(e, method)[of_set])) as arrays:
+            if method == "few_shot":
+                per_class.append(100 * arrays["accuracies"])
+                weights = np.ones(len(arrays["accuracies"]))
+            else:
+                right, labels = 100.0 * (arrays["predictions"] == arrays["labels"]), arrays["labels"]
+                per_class.append([right[labels == c].mean() for c in range(CLASSES)])
+                weights = np.bincount(labels) if of_set == "food101" else np.ones(CLASSES)
+    paired = np.subtract(*per_class)
+    assert found.value == pytest.approx(np.average(paired, weights=weights))
+    rng = np.random.default_rng(0)  # the standard error is that of resampling
+    drawn = rng.integers(0, len(paired), (20_000, len(paired)))
+    resampled = np.average(paired[drawn], axis=1, weights=weights[drawn])
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(resampled.std(), rel=0.03)
+
+
+def test_mean_average_precision_and_other_episodes_have_no_interval(measured):
+    base, entry, _ = sheet(measured)
+    found = difference(entry, cells_of(entry, "probe")["voc2007"], base, cells_of(base, "probe")["voc2007"])
+    assert found.value == 1 and np.isnan(found.low) and np.isnan(found.high)
+    cell, base_cell = (cells_of(e, "few_shot")["food101"] for e in (entry, base))
+    reseeded = base_cell | {"settings": base_cell["settings"] | {"seed": 1}}
+    assert np.isnan(difference(entry, cell, base, reseeded).low)
+
+
+def test_unknown_models_methods_and_a_lonely_baseline_are_errors(measured, draw):
+    first = (measured / "transfer", "dino", "DINO")
+    complaint = draw("transfer", "run model label", first, (measured / "transfer", "clip", "CLIP"))
+    assert "has no model 'clip': there are runs/dino, runs/dino_256, runs/dino_1024" in complaint
+    assert "no other model has a result" in draw("transfer", "run model label", first)
+    assert "has no results by probe" in draw("transfer", "run model label", ("run_0", "dino", "DINO"))
