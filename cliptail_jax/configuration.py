@@ -78,7 +78,7 @@ def base_config() -> ConfigDict:
                     local_scale=(0.05, 0.14),
                     max_blur=2.0,  # largest radius of the Gaussian blur, in pixels; 0 = none
                     on_device=True,  # augment in the step, not in the input pipeline with Pillow
-                    canvas=256,  # side that on_device squashes whole images to before they are cropped
+                    canvas=384,  # side that on_device squashes whole images to before they are cropped: finer detail is lost
                 ),
                 eval_resize=256,  # short side before the centre crop of image_size
                 drop_last=False,  # drop an epoch's last partial batch
@@ -377,6 +377,13 @@ def check_dino(config: ConfigDict) -> None:
     size, prototypes = config.vocabulary.size, config.dino.prototypes
     if size > prototypes:
         raise UserError(f"vocabulary.size={size} is larger than dino.prototypes={prototypes}: lower it, or 0 for all")
+    for key, value, of in (
+        ("vocabulary.sampling", config.vocabulary.sampling != "uniform", "'uniform'"),
+        ("vocabulary.group_size", config.vocabulary.group_size, "0"),
+        ("data.shift", config.data.shift, "0"),
+    ):
+        if value:
+            raise UserError(f"{key} is {of} with objective='dino', which knows nothing of the kind")
     if config.data.multi_crop.max_blur > MAX_BLUR:
         raise UserError(f"data.multi_crop.max_blur={config.data.multi_crop.max_blur}; it is {MAX_BLUR} pixels at most")
     if config.accumulate_steps > 1:

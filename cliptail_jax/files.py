@@ -26,7 +26,7 @@ def work_path(name: str) -> epath.Path:
     if separator and scheme not in SCHEMES:
         raise UserError(f"'{name}' is neither a folder nor an address of the form gs://BUCKET/NAME")
     if separator and not importlib.util.find_spec("gcsfs"):
-        raise UserError(f"'{name}' needs the package gcsfs: pip install gcsfs")
+        raise UserError(f"'{name}' needs the extra gcs: pip install -e '.[gcs]'")
     # What a listing has shown would be remembered, and Orbax's threads and other hosts write there, too.
     fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
     return epath.Path(name)

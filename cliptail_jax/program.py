@@ -23,14 +23,14 @@ def run_with_config(main: Callable[[ConfigDict, epath.Path | None], None], workd
 
     def parse(argv: list[str]) -> list[str]:
         try:
-            rest = app.parse_flags_with_usage(argv)
+            rest = flags.FLAGS(argv)
             if rest[1:]:
                 raise UserError(f"unknown argument '{rest[1]}'")
             config_flag.value  # a missing file is only noticed when the config is read
             return rest
         except UserError as error:
             stop(error)
-        except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError, ImportError) as error:
+        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError, ImportError) as error:
             stop(explain(error, argv))
 
     def start(argv: list[str]) -> None:
@@ -56,6 +56,8 @@ def explain(error: Exception, argv: list[str]) -> UserError:
     joined = re.search(r"(?:^|\s)--?config[=\s](\S+)", " ".join(argv))
     given = joined.group(1) if joined else ""
     path, _, arguments = given.partition(":")
+    if not path:
+        return UserError(f"{error}")
     try:
         config = read_config(path, arguments)
     except UserError as user_error:

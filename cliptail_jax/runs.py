@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.configuration import base_config, plain, what_trains
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_text, load_arrays, write_text
+from cliptail_jax.files import append_text, is_remote, load_arrays, write_text
 from cliptail_jax.frequency_tables import read_frequency
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -157,7 +158,18 @@ def finite(value: Any) -> Any:
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    drop_cut_off_line(path)
     append_text(path, json.dumps(finite(record)) + "\n")
+
+
+def drop_cut_off_line(path: Path) -> None:
+    """What a kill may have left of a last line, which `read_lines` leaves out, would spoil the next one."""
+    if is_remote(path) or not path.exists():  # an object is written whole
+        return
+    with open(path, "rb+") as file:
+        if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-Run it again and it goes on where it was stopped; finished runs are not repeated. A study whose config has `transfer`, a
-config of cliptail_jax.transfer without models, also measures all its runs by that.
+Run it again and it goes on where it was stopped; finished runs are not repeated. `--launch=print` prints a command for each
+run in place of training them here; `--list` alone prints all runs of the paper, which configs/study/paper.py makes studies of.
+A study whose config has `transfer`, a config of cliptail_jax.transfer without models, also measures all its runs by that.
 """
 
 import dataclasses
 import math
+import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -33,8 +35,11 @@ from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy
 from cliptail_jax.program import run_with_config
 from cliptail_jax.runs import FinishedRun
 from cliptail_jax.train import train
-from cliptail_jax.transfer.program import Result, predictions_path, transfer
+from cliptail_jax.train_commands import train_commands
+from cliptail_jax.transfer import configuration as transfer_configuration
+from cliptail_jax.transfer.program import Result, TransferFailed, predictions_path, transfer
 from cliptail_jax.transfer.report import TITLES, aligned
+from cliptail_jax.transfer.sets import transfer_set
 
 STATISTICS = ("corr_acc", "corr_pred", "top1", "tail", "probe")
 
@@ -96,6 +101,9 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> None
     if "transfer" in study and outcomes:
         try:
             transfer_runs(study.transfer, outcomes, workdir)
+        except TransferFailed as error:
+            note_transfer(outcomes, error.results, workdir)
+            failures |= {f"transfer: {what}": why for what, why in error.failures.items()}
         except UserError as error:
             failures["transfer"] = str(error)
     if jax.process_index() == 0:
@@ -103,7 +111,9 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> None
         seconds = time.perf_counter() - started
         report(study.title, outcomes, failures, judgements, seconds, workdir)
     if failures:
-        what = f"{len(failures)} of {len(study.runs)} runs" if "transfer" not in failures else "parts of the study"
+        what = (
+            f"{len(failures)} of {len(study.runs)} runs" if set(failures) <= set(study.runs) else "parts of the study"
+        )
         raise UserError(f"{what} failed: {', '.join(failures)}")
 
 
@@ -113,10 +123,13 @@ def finished_run(config: ConfigDict, workdir: Path) -> FinishedRun | None:
 
 
 def transfer_runs(config: ConfigDict, outcomes: Outcomes, workdir: Path) -> None:
-    """Measure all runs by transfer, and note the cells of each with it."""
+    """Measure all runs by transfer, and note the cells of each with it. Raises UserError as `transfer` does."""
     config = config.copy_and_resolve_references()
     config.models = tuple(str(workdir / name) for name in outcomes)
-    results = transfer(config, workdir / "transfer")
+    note_transfer(outcomes, transfer(config, workdir / "transfer"), workdir)
+
+
+def note_transfer(outcomes: Outcomes, results: Sequence[Result], workdir: Path) -> None:
     for name, outcome in outcomes.items():
         outcome.transferred = [result for result in results if result["model"] == str(workdir / name)]
 
@@ -133,6 +146,8 @@ def check_study(study: ConfigDict) -> None:
             raise UserError(f"run '{name}': {error}") from None
         if not config.eval.sets and "transfer" not in study:
             raise UserError(f"run '{name}': eval.sets is empty, but a study compares evaluations")
+    if "transfer" in study:
+        check_transfer(study)
     for key, claim in study.claims.items():
         missing = {"text", "statistic", "higher", "lower"} - set(claim)
         if missing:
@@ -142,6 +157,19 @@ def check_study(study: ConfigDict) -> None:
         for run in (claim.higher, claim.lower):
             if run not in study.runs:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(study.runs)}")
+
+
+def check_transfer(study: ConfigDict) -> None:
+    config = study.transfer.copy_and_resolve_references()
+    config.models = tuple(study.runs)
+    try:
+        transfer_configuration.validate(config)
+    except UserError as error:
+        raise UserError(f"transfer: {error}") from None
+    if transfer_set(config.sets[0]).has_objects and any(c.get("statistic") == "probe" for c in study.claims.values()):
+        raise UserError(
+            f"a claim on 'probe' compares accuracies by class, which {config.sets[0]} has not: name another set first"
+        )
 
 
 def judge(claim: ConfigDict, outcomes: Outcomes, workdir: Path) -> Judgement:
@@ -299,10 +327,23 @@ def number(value: float | None, digits: str) -> str:
 
 
 def main(study: ConfigDict, workdir: Path) -> None:
+    if flags.FLAGS.launch == "print":
+        check_study(study)
+        print("\n".join(train_commands(study, workdir)))
+        return
     distributed.initialize()
     run_study(study, workdir, flags.FLAGS.overwrite)
 
 
+def list_runs() -> None:
+    from configs.catalogue import page  # what the paper's study alone needs
+
+    print(page(), end="")
+
+
 if __name__ == "__main__":
+    if "--list" in sys.argv:
+        sys.exit(list_runs())
+    flags.DEFINE_enum("launch", "here", ["here", "print"], "Train the runs here, or print a command for each")
     flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
     run_with_config(main)

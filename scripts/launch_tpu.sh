@@ -56,6 +56,7 @@ fi
 if [ "${type##*-}" -gt 8 ] 2>/dev/null; then # in all generations that is more than a host has
   for argument in "${command[@]}"; do
     case "$argument" in
+    --workdir) fail "$argument: write it as --workdir=gs://BUCKET/runs/x" ;;
     --workdir=gs://* | --workdir=/*) ;;
     --workdir=*) fail "$argument: the hosts of a $type need one that they all see, as --workdir=gs://BUCKET/runs/x" ;;
     esac

@@ -133,6 +133,6 @@ def test_an_address_of_another_kind_is_refused(name):
 
 def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="'gs://bucket/run' needs the package gcsfs: pip install gcsfs"):
+    with pytest.raises(UserError, match="'gs://bucket/run' needs the extra gcs: pip install -e '.\\[gcs]'"):
         files.work_path("gs://bucket/run")
     assert files.work_path("runs/x") == epath.Path("runs/x")

@@ -51,6 +51,19 @@ def test_of_many_differences_three_are_named(config, tmp_path):
         runs.claim(tmp_path, config, overwrite=False)
 
 
+def test_a_line_that_a_kill_has_cut_off_does_not_spoil_the_next(tmp_path):
+    path = tmp_path / "results.jsonl"
+    for number in (1, 2):
+        runs.append_line(path, {"number": number})
+    for rest in ('{"num', "x" * 5000):
+        path.write_text(path.read_text() + rest)
+        runs.append_line(path, {"number": 3})
+    assert [line["number"] for line in runs.read_lines(path)] == [1, 2, 3, 3]
+    path.write_text('{"nothing whole')
+    runs.append_line(path, {"number": 4})
+    assert list(runs.read_lines(path)) == [{"number": 4}]
+
+
 def test_a_key_that_only_the_old_run_has_is_a_difference(config, tmp_path):
     runs.claim(tmp_path, config, overwrite=False)
     path = tmp_path / "config.json"

@@ -13,7 +13,7 @@ from cliptail_jax.evaluation import evaluation_settings, summarize, write
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.transfer.configuration import base_config
-from cliptail_jax.transfer.program import predictions_path
+from cliptail_jax.transfer.program import TransferFailed, predictions_path
 from configs import sup
 from configs.study import cifar100_lt, dino_cifar100_lt, quickstart
 
@@ -289,6 +289,37 @@ def test_a_failed_transfer_is_reported_beside_the_runs(trains, monkeypatch, tmp_
     text, report = read_report(tmp_path)
     assert report["failures"] == {"transfer": "cifar100 is not prepared"} and list(report["runs"]) == ["a", "b"]
     assert "there is no linear probe of both" in text
+
+
+def test_what_was_transferred_is_kept_where_some_of_it_failed(trains, probes, monkeypatch, tmp_path):
+    trains[0].update(a=0.5, b=0.5)
+    probes[0].update(a=0.2, b=0.6)
+    whole = study.transfer
+
+    def transfer(config, workdir):
+        raise TransferFailed({"b on pets by probe": "pets is not prepared"}, whole(config, workdir))
+
+    monkeypatch.setattr(study, "transfer", transfer)
+    with pytest.raises(UserError, match="failed: transfer: b on pets by probe"):
+        study.run_study(make_transfer_study("a", "b", better=claim("probe", "b", "a")), tmp_path)
+    _, report = read_report(tmp_path)
+    assert report["claims"][0]["verdict"] == "supported"
+    assert report["failures"] == {"transfer: b on pets by probe": "pets is not prepared"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ("prob",)}, "transfer: methods has 'prob'"),
+        ({"sets": ("voc2007",)}, "compares accuracies by class, which voc2007 has not"),
+    ],
+)
+def test_a_transfer_that_makes_no_sense_is_named_before_anything_is_trained(changes, message, trains, tmp_path):
+    made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
+    made.transfer.update(changes)
+    with pytest.raises(UserError, match=message):
+        study.run_study(made, tmp_path)
+    assert trains[1] == []
 
 
 @pytest.mark.parametrize(

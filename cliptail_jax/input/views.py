@@ -2,7 +2,7 @@
 
 Two large crops and several small ones, each flipped, jittered in colour, turned grey, blurred and solarised at random. All
 is drawn here, from (seed, epoch, record) alone; `pillow_views` and `device_views` carry it out, one on the host, one on the
-accelerator, with the same result.
+accelerator, which sees the image at the size of a canvas; but for that their results are the same.
 """
 
 from dataclasses import dataclass

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.checkpoints import manifest_of, newest_sound_step
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import absolute
 
 PART = "visual"
 
@@ -102,7 +103,7 @@ def read(checkpoint: Path, wanted: dict) -> dict:
 
 def item(checkpoint: Path) -> Path:
     """Where Orbax's manager puts the one item that a checkpoint is."""
-    return checkpoint.absolute() / "default"
+    return absolute(checkpoint) / "default"
 
 
 def unfilled(checkpoint: Path, build: Callable[[nnx.Rngs], nnx.Module]) -> dict[tuple, str]:

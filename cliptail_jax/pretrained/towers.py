@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from etils import epath
 from flax import nnx
 from ml_collections import ConfigDict
 
@@ -142,14 +143,14 @@ def open_image_tower(config: ConfigDict) -> Tower | RunTower:
 
 def run_config(name: str) -> ConfigDict | None:
     """The config of the run whose work directory `name` is; None where it is none."""
-    held = runs.read_config(Path(name)) if not name.startswith(hub.PREFIX) else None
+    held = runs.read_config(epath.Path(name)) if not name.startswith(hub.PREFIX) else None
     return None if held is None or held["objective"] == "zero_shot" else as_config(held)
 
 
 def open_run_tower(config: ConfigDict, run: ConfigDict) -> RunTower:
     """The image tower of the run `image.init`, whose config is `run`. It has the run's image size, whatever images it gets."""
     name, of_run = config.image.init, feature_width(run)
-    checkpoint = newest_checkpoint(Path(name))
+    checkpoint = newest_checkpoint(epath.Path(name))
     run = run.copy_and_resolve_references()
     run.model.dtype, run.batch_norm.group_size = config.model.dtype, config.batch_norm.group_size
     run.model.image.output_dim = config.model.image.output_dim

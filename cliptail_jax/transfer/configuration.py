@@ -16,7 +16,7 @@ def base_config() -> ConfigDict:
             sets=(),  # short names of transfer.sets, or NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST
             methods=("probe", "few_shot"),  # and 'finetune', which trains the model 21 times for each set
             seed=0,  # the images held out for validation, the folds of temperature scaling, the episodes, fine-tuning
-            image_size=0,  # of the images that a model gets; 0 = the model's own
+            image_size=0,  # of the images that a model gets; 0 = the model's own, of published ones 224 at most
             batch_size=256,  # of images, over all devices and processes
             few_shot=dict(ways=5, shots=5, queries=15, episodes=600),
             finetune=dict(

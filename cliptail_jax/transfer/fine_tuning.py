@@ -172,6 +172,10 @@ def initial(model: RunModel | PublishedModel) -> str:
         return model.name
     if not model.model.is_supported:
         raise UserError(f"{model.model.source} is an EVA-CLIP, whose architecture is not supported")
+    if model.model.architecture:
+        raise UserError(
+            f"{model.name} takes the weights of another activation: fine-tune {model.model.source}, which has its own"
+        )
     return model.model.source
 
 

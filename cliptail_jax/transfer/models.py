@@ -20,13 +20,15 @@ from cliptail_jax.pretrained.load import load
 from cliptail_jax.trained import restore_run, with_tokenizer
 from cliptail_jax.zero_shot.evaluate import Model, find_model
 
+STUDY_SIZE = 224  # of every model's images, those of models made for larger ones too
+
 
 class ImageTower(NamedTuple):
     """A model with `encode_image`, taken apart for jitting."""
 
     graphdef: nnx.GraphDef
     parts: tuple[nnx.State, ...]
-    image_size: int  # of the images that it was made for
+    image_size: int  # of the images that it gets unless told otherwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ class PublishedModel:
         if isinstance(pretrained.model, CLIP):
             del pretrained.model.text  # images need no text tower: its memory is given back
         graphdef, state = nnx.split(pretrained.model)
-        return ImageTower(graphdef, (state,), pretrained.preprocess.size)
+        return ImageTower(graphdef, (state,), min(pretrained.preprocess.size, STUDY_SIZE))
 
 
 def find_image_model(name: str) -> RunModel | PublishedModel:

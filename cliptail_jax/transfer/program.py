@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.files import load_arrays, write_text
 from cliptail_jax.log import say
 from cliptail_jax.sharding import check_batch, make_mesh
 from cliptail_jax.transfer import cells
@@ -45,10 +46,19 @@ Result = dict[str, Any]
 Failures = dict[str, str]  # why, by what
 
 
+class TransferFailed(UserError):
+    """What failed, and the results of what did not."""
+
+    def __init__(self, failures: Failures, results: list[Result]):
+        super().__init__(f"{len(failures)} of the models, sets and cells failed: {'; '.join(failures)}")
+        self.failures, self.results = failures, results
+
+
 def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
     """The results of all cells, in the order of models, sets and methods; they and their tables are written, too.
 
-    Raises UserError for a config that makes no sense, before anything is computed, and at the end where something failed.
+    Raises UserError for a config that makes no sense, before anything is computed, and at the end TransferFailed where
+    something failed.
     """
     validate(config)
     mesh = make_mesh(config.mesh)
@@ -63,18 +73,14 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
     for model in models:
         extractor = FeatureExtractor(model, mesh, config, workdir)
         for opened in sets:
-            try:
-                results += cells_of(model, opened, extractor, config, workdir, failures)
-            except Skipped as error:
-                note(failures, model.name, str(error))
-                break
+            results += cells_of(model, opened, extractor, config, workdir, failures)
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
         text = markdown(results, [opened.chosen for opened in sets], failures)
         write_text(workdir / "report.md", text)
         print(f"{text}\nThis report: {workdir}/report.md")
     if failures:
-        raise UserError(f"{len(failures)} of the models, sets and cells failed: {'; '.join(failures)}")
+        raise TransferFailed(failures, results)
     return results
 
 
@@ -121,7 +127,7 @@ def cells_of(
 ) -> list[Result]:
     """The cells of one model and one set, by method; those that are not finished are computed.
 
-    Raises Skipped where the model cannot be loaded. Whatever else breaks in one cell is noted, and the others go on.
+    Whatever breaks in one cell is noted, and the others go on. A model that could not be loaded is not tried again.
     """
     results = []
     for method in dict.fromkeys(config.methods):
@@ -132,15 +138,18 @@ def cells_of(
         asked["data"] = {split: split_fingerprint(source) for split, source in opened.sources.items()}
         asked |= cells.settings(method, config)
         path = predictions_path(workdir, cell)
-        done = last_result(workdir, cell | {"settings": asked}) if path.exists() else None
+        done = last_result(workdir, cell | {"settings": asked}) if settings_of(path) == asked else None
         if not agreed(done is not None):
+            if model.name in failures:
+                continue
             try:
                 done = compute(cell | {"settings": asked}, model, opened, extractor, config, workdir)
             except UserError as error:
                 note(failures, name_of(cell), str(error))
                 continue
-            except Skipped:
-                raise
+            except Skipped as error:
+                note(failures, model.name, str(error))
+                continue
             except Exception as error:
                 note(failures, name_of(cell), f"{type(error).__name__}: {error}".splitlines()[0])
                 traceback.print_exc()
@@ -174,8 +183,14 @@ def compute(
             "feature_seconds": sum(float(of_split.seconds) for of_split in splits.values()),
         }
     if jax.process_index() == 0:
-        write_arrays(predictions_path(workdir, cell), measured.arrays)
+        told = np.array(json.dumps(cell["settings"]))
+        write_arrays(predictions_path(workdir, cell), {**measured.arrays, "settings": told})
     return cell | {"metric": cells.metric(cell["method"], opened)} | measured.numbers | seconds
+
+
+def settings_of(path: Path) -> dict[str, Any] | None:
+    """Of which settings the arrays of a cell are; None where there are none."""
+    return json.loads(str(load_arrays(path)["settings"])) if path.exists() else None
 
 
 def name_of(cell: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@
 #   host.sh stop                      sends the command SIGTERM, on which training saves and ends
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-state="$HOME/.cliptail_jax"
+state="$HOME/.cliptail_jax/$(hostname)" # hosts may share a home
 
 is_running() { # the pid may be another process's by now
   [ -e "$state/pid" ] && ps -o args= -p "$(cat "$state/pid")" | grep -q "launch/host.sh attend"
@@ -42,8 +42,10 @@ attend() {
     "$HOME/.local/bin/uv" python install --quiet 3.12
     PYTHON="$("$HOME/.local/bin/uv" python find 3.12)"
   fi
+  exec 9>.setup.lock && flock 9 # hosts may share the folder, too
   # shellcheck disable=SC1091
   EXTRAS="$extras" source scripts/setup.sh
+  exec 9>&-
   "$@" &
   echo $! >"$state/command_pid"
   wait $!

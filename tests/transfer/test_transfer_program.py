@@ -196,6 +196,7 @@ def test_a_killed_command_goes_on_from_the_kept_features(config, tmp_path, monke
     monkeypatch.setattr(features, "encode_images", None)
     (again,) = transfer(config, tmp_path)
     assert again | {"seconds": 0} == result | {"seconds": 0}
+    assert transfer(config, tmp_path) == [again]
 
 
 def test_other_settings_repeat_the_cells_of_their_method_alone(config, tmp_path, monkeypatch):
