@@ -26,11 +26,20 @@ def run_with_config(main: Callable[[ConfigDict, epath.Path | None], None], workd
             rest = flags.FLAGS(argv)
             if rest[1:]:
                 raise UserError(f"unknown argument '{rest[1]}'")
-            config_flag.value  # a missing file is only noticed when the config is read
+            config_flag.value.items()  # a missing file is only noticed when the config is read
             return rest
         except UserError as error:
             stop(error)
-        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError, ImportError) as error:
+        except (
+            flags.Error,
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            OSError,
+            SyntaxError,
+            ImportError,
+        ) as error:
             stop(explain(error, argv))
 
     def start(argv: list[str]) -> None:

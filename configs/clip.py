@@ -2,28 +2,64 @@
 
     python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
 
-Captions are the class name by default, and the raw captions of LAIONet, YFCC15M-Cls and CC12M-Cls;
-`--config.data.captions.template=openai80` draws one of 80 templates per record,
-and on glyphs `--config.data.captions.words="('description',)"` adds each image's own words.
+Behind the arguments of configs/common.py, for which data, there are two of its own:
+
+    captions=title+tags         these text fields of the source, behind the class name
+    captions=openai80           a template around the class name, drawn for each record: cname, a+cname, photo, simple,
+                                openai80; openai80+synset takes a lemma of the class's synset for its name, and
+                                openai80+title+tags has text fields behind it
+    text=random                 the text tower is trained from scratch
+    text=init                   ... starts as that of OpenAI's RN50
+    text=frozen                 ... is that, frozen
+    text=roberta                ... is RoBERTa, frozen, its dropout on as in the study
+
+By default captions are the class name: of ImageNet-Captions with all its texts behind it, and of LAIONet, YFCC15M-Cls and
+CC12M-Cls the raw caption alone. configs/README.md lists the study's runs.
 """
 
+from ml_collections import ConfigDict
+
+from cliptail_jax.curation.templates import TEMPLATE_SETS
 from configs import common
+
+CLIP = "hf-hub:timm/resnet50_clip.openai"
+TEXT = {
+    "random": {},
+    "init": dict(init=CLIP),
+    "frozen": dict(init=CLIP, freeze=True),
+    "roberta": dict(init="hf-hub:FacebookAI/roberta-base", freeze=True, dropout=0.1),
+}
+ALL_TEXT = "cname+title+tags+description"
 
 
 def get_config(arg: str = ""):
-    config, preset = common.start(arg, batch_size=1024)
+    given = common.read(arg, "captions", "text")
+    config, preset = common.start(given)
     config.objective = "contrastive"
-    if not config.data.captions.words:
-        config.data.captions.template = "cname"
+    captions(config, given.get("captions", ALL_TEXT if preset == "imagenet_captions" else ""))
+    config.text.update(TEXT[common.choice(given, "text", tuple(TEXT))])
     config.data.drop_last = True
     config.optimizer.update(
         dict(name="adamw", learning_rate=1e-3, weight_decay=0.2, schedule="cosine_steps", warmup_steps=500)
     )
     if preset in common.SMALL:
-        common.small_images(config, preset)
+        common.small_images(config, given)
         config.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 100})
         return config
     # The study's recipe: RN50, batch 1024, batch norm over all of it.
     config.total_epochs = 32
+    config.batch_size = common.number(given, "batch_size", 1024)
     config.data.eval_resize = 224
+    config.eval.neural_collapse = True
     return config
+
+
+def captions(config: ConfigDict, told: str) -> None:
+    """Template, synset and text fields of a value of `captions=`; '' leaves a source with raw captions those."""
+    raw = bool(config.data.captions.words)
+    template = next((name for name in TEMPLATE_SETS if f"{told}+".startswith(f"{name}+")), "")
+    words = [word for word in told.removeprefix(template).split("+") if word]
+    config.data.captions.template = template or ("" if raw else "cname")
+    config.data.captions.synset = "synset" in words
+    if told:
+        config.data.captions.words = tuple(word for word in words if word != "synset")

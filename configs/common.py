@@ -1,11 +1,26 @@
-"""What the config files share: the data presets that `data=NAME` selects, and the recipe for small images."""
+"""What the config files share: their arguments, the data presets that `data=NAME` selects, and the recipe for small images.
+
+    data=NAME                        a preset, below
+    classes=VOCABULARY               only the classes of a built-in vocabulary or file, such as imagenet100
+    threshold=S                      only records whose caption is so similar to the class's definition (LAIONet)
+    match=TSV                        the class frequency of another variant, LAIONet filled up from laionet/retrieved
+    n=N, fraction=1/4                a sample of the records
+    tail_classes=K, tail_shots=M     the K rarest classes cut to M records each, 0 by default; they are then the tail
+    batch_size=B                     and what the recipe scales with it
+
+Each sets the fields of config.data that the README's table of controlled factors lists.
+"""
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from ml_collections import ConfigDict
 
 from cliptail_jax.configuration import base_config
 from cliptail_jax.errors import UserError
+
+Arguments = Mapping[str, str]
+ARGUMENTS = ("data", "classes", "threshold", "match", "n", "fraction", "tail_classes", "tail_shots", "batch_size")
 
 
 def named_classes(source: str, words: tuple[str, ...]) -> dict:
@@ -14,6 +29,7 @@ def named_classes(source: str, words: tuple[str, ...]) -> dict:
 
 
 LONG_TAILED = dict(name="exponential", ratio=100.0, exponent=1.0)
+IMAGENET = ("imagenet", "imagenet_v2")
 
 # Fields of config.data, and the sets to evaluate on.
 PRESETS = {
@@ -21,51 +37,83 @@ PRESETS = {
     "glyphs_lt": (dict(name="glyphs", profile=LONG_TAILED), ("glyphs:test",)),
     "cifar100": (dict(name="cifar100"), ("cifar100:test",)),
     "cifar100_lt": (dict(name="cifar100", profile=LONG_TAILED), ("cifar100:test",)),
-    "imagenet_captions": (dict(name="imagenet_captions"), ("imagenet2012:validation",)),
+    "imagenet_captions": (dict(name="imagenet_captions"), (*IMAGENET, "imagenet100")),
     "laionet": (
         dict(name="laionet", captions=dict(words=("text",)), min_similarity=0.7, keep_all_classes=True),
-        ("imagenet2012:validation",),
+        IMAGENET,
     ),
-    "yfcc15m_cls": (named_classes("image_text/yfcc15m", ("title", "description")), ("imagenet2012:validation",)),
-    "cc12m_cls": (named_classes("image_text/cc12m", ("caption",)), ("imagenet2012:validation",)),
-    "imagenet2012": (dict(name="imagenet2012"), ("imagenet2012:validation",)),
+    "yfcc15m_cls": (named_classes("image_text/yfcc15m", ("title", "description")), IMAGENET),
+    "cc12m_cls": (named_classes("image_text/cc12m", ("caption",)), IMAGENET),
+    "imagenet2012": (dict(name="imagenet2012"), IMAGENET),
 }
 SMALL = ("glyphs", "glyphs_lt", "cifar100", "cifar100_lt")
 
 
-def start(arg: str, fields: Mapping[str, str] = {}, **defaults: int) -> tuple[ConfigDict, str]:
-    """The base config with the data of `arg`, such as 'data=cifar100_lt', and the preset's name.
+def read(arg: str, *more: str) -> Arguments:
+    """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` that the config file knows."""
+    given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
+    for name in given:
+        if name not in (*ARGUMENTS, *more):
+            raise UserError(f"unknown config argument '{name}'; there are {', '.join((*ARGUMENTS, *more))}")
+    return given
 
-    The other arguments are whole numbers with `defaults`; each is the config field of its name, or that in `fields`. What a
-    recipe scales with them follows them, as the learning rate does in 'data=laionet,batch_size=512'.
-    """
-    arguments = dict(item.partition("=")[::2] for item in arg.split(",") if item)
-    preset = arguments.pop("data", "glyphs_lt")
-    for name, given in arguments.items():
-        if name not in defaults:
-            known = ", ".join(f"{known}=NUMBER" for known in defaults)
-            raise UserError(f"unknown config argument '{name}'; there are data=NAME, {known}")
-        if not given.isdigit():
-            raise UserError(f"the config argument {name} is '{given}'; it is a whole number")
+
+def number(given: Arguments, name: str, default: int) -> int:
+    """The whole number of an argument."""
+    if not given.get(name, "0").isdigit():
+        raise UserError(f"the config argument {name} is '{given[name]}'; it is a whole number")
+    return int(given.get(name, default))
+
+
+def share(given: Arguments, name: str, default: float) -> float:
+    """The value of an argument that is written as 0.25 or 1/4."""
+    try:
+        return float(Fraction(given.get(name, str(default))))
+    except (ValueError, ZeroDivisionError):
+        raise UserError(f"the config argument {name} is '{given[name]}'; it is a number such as 0.25 or 1/4") from None
+
+
+def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
+    """The value of an argument, one of the choices; the first of them where it is not given."""
+    value = given.get(name, choices[0])
+    if value not in choices:
+        raise UserError(f"the config argument {name} is '{value}'; it is one of {', '.join(choices)}")
+    return value
+
+
+def start(given: Arguments) -> tuple[ConfigDict, str]:
+    """The base config with the data that the arguments describe, and the name of their preset."""
+    preset = given.get("data", "glyphs_lt")
     if preset not in PRESETS:
         raise UserError(f"unknown data preset '{preset}'; choose one of {', '.join(PRESETS)}")
     config = base_config()
-    numbers = {name: int(arguments.get(name, default)) for name, default in defaults.items()}
-    config.update_from_flattened_dict({fields.get(name, name): number for name, number in numbers.items()})
-    data, sets = PRESETS[preset]
+    data, config.eval.sets = PRESETS[preset]
     config.data.update(data)
-    config.eval.sets = sets
+    config.data.min_similarity = share(given, "threshold", config.data.min_similarity)
+    config.data.n = number(given, "n", 0)
+    config.data.fraction = share(given, "fraction", 1.0)
+    if classes := given.get("classes"):
+        config.data.classes.vocabulary = classes
+    if classes == "imagenet100":
+        config.eval.sets = ("imagenet100",)
+    if table := given.get("match"):
+        config.data.match.update(dict(frequency=table, fill="laionet/retrieved:train" if preset == "laionet" else ""))
+    if "tail_shots" in given and "tail_classes" not in given:
+        raise UserError("the config argument tail_shots is for the tail_classes: give their number, too")
+    if tail := number(given, "tail_classes", 0):
+        config.data.tail.update(dict(classes=tail, shots=number(given, "tail_shots", 0)))
+        config.eval.tail_classes = tail
+        config.eval.sets = tuple(name for name in config.eval.sets if name != "imagenet100")  # which is not so long
     return config, preset
 
 
-def small_images(config: ConfigDict, preset: str) -> None:
+def small_images(config: ConfigDict, given: Arguments) -> None:
     """32-pixel images, a ResNet of 0.1 M parameters, minutes on two CPU cores."""
-    config.total_epochs = 30 if preset.endswith("_lt") else 10
-    config.batch_size = 128
+    config.total_epochs = 30 if config.data.profile.name else 10
+    config.batch_size = number(given, "batch_size", 128)
     config.data.update(dict(image_size=32, eval_resize=32, crop_scale=(1.0, 1.0), shift=4, cache=True))
-    config.data.flip = preset.startswith("cifar")
+    config.data.flip = config.data.name == "cifar100"
     config.model.image.update(dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128))
     config.model.text.update(dict(width=64, layers=1, heads=2, context_length=16, vocab_size=1024))
-    config.batch_norm.group_size = 0
     config.eval.templates = "cname"
     config.eval.every_epochs = 5

@@ -2,25 +2,46 @@
 
     python -m cliptail_jax.train --config=configs/sup.py:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
 
-With a sampled vocabulary, the study's remedy for the bias towards frequent classes (a softmax over the classes of the
-batch, which at batch 128 are about 50, filled up to 20 where they are fewer):
+Behind the arguments of configs/common.py, for which data, there are four of its own:
 
-    ... --config.vocabulary.size=20
+    head=clip                               the class embeddings of OpenAI's RN50, frozen, in place of head=random; from
+                                            heads/rn50.npy, or what --config.head.init names
+    vocabulary=50                           a sampled vocabulary, the study's remedy for the bias towards frequent classes:
+                                            a softmax over the classes of the batch, filled up to so many
+    sampling=uniform, linear, sqrt          by what of their frequency
+    group=64                                images that share a sampled vocabulary; by default a quarter of the batch, of
+                                            small images all of it
+
+The head is made by
+
+    python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
+        --template=a+cname --output=heads/rn50.npy
+
+configs/README.md lists the study's runs.
 """
 
 from configs import common
 
+HEAD = {"random": {}, "clip": dict(init="heads/rn50.npy", freeze=True)}
+
 
 def get_config(arg: str = ""):
-    config, preset = common.start(arg, batch_size=256)
+    given = common.read(arg, "head", "vocabulary", "sampling", "group")
+    config, preset = common.start(given)
     config.objective = "supervised"
+    config.head.update(HEAD[common.choice(given, "head", tuple(HEAD))])
+    config.vocabulary.size = common.number(given, "vocabulary", 0)
+    config.vocabulary.sampling = common.choice(given, "sampling", ("uniform", "linear", "sqrt"))
+    config.vocabulary.group_size = common.number(given, "group", 0)
     if preset in common.SMALL:
-        common.small_images(config, preset)
+        common.small_images(config, given)
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config
     # The study's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter.
     config.total_epochs = 90
+    config.batch_size = common.number(given, "batch_size", 256)
     config.batch_norm.group_size = config.batch_size // 4
-    config.vocabulary.group_size = config.batch_size // 4
+    config.vocabulary.group_size = common.number(given, "group", config.batch_size // 4)
     config.optimizer.learning_rate = 0.1 * config.batch_size / 256
+    config.eval.neural_collapse = True
     return config

@@ -96,7 +96,7 @@ def rates(work: Callable[[int], None], images: int, seconds: float) -> tuple[flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, help="a folder of photographs, at any depth")
-    parser.add_argument("--canvas", type=int, default=256, help="side of the device's photographs, in pixels")
+    parser.add_argument("--canvas", type=int, default=384, help="side of the device's photographs, in pixels")
     parser.add_argument("--batch_size", type=int, default=48, help="so many images, again and again")
     parser.add_argument("--seconds", type=float, default=10, help="how long each part runs")
     args = parser.parse_args()

@@ -1,0 +1,224 @@
+"""Every training run of the study, in its families: 170 names, and seven more runs that its figures show.
+
+`python -m cliptail_jax.study --list` prints them, `--config=configs/study/paper.py:family=NAME` trains those of a family.
+"""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+
+class Family(NamedTuple):
+    title: str
+    section: str  # of the paper, arXiv 2405.21070
+
+
+FAMILIES = {
+    "captions": Family("Descriptiveness of captions", "3.2"),
+    "vocabulary": Family("Vocabulary size", "3.3"),
+    "distribution": Family("Data distribution", "3.4"),
+    "diversity": Family("Intra-class diversity", "3.4"),
+    "imbalance": Family("Imbalance", "3.4"),
+    "scale": Family("Data scale", "3.5"),
+    "concept_set": Family("Open-world concepts", "3.6"),
+    "trimmed_tail": Family("Few- and zero-shot tails", "4.1"),
+    "dino": Family("Sampled prototypes in self-supervision", "4.2"),
+    "figures": Family("Further runs of the figures", "3 and 4"),  # not among the 170
+}
+
+
+class Run(NamedTuple):
+    """A run as the study names it: two of them may be the same training, under two headings."""
+
+    name: str
+    family: str
+    config: str  # what --config= takes
+    changes: str  # in words
+
+
+Factors = Mapping[str, tuple[str, str]]  # by the factor's name: arguments of the config file, and what they change
+
+TEXT = {
+    "random": "text tower trained from scratch",
+    "init": "text tower starts as CLIP's",
+    "frozen": "text tower is CLIP's, frozen",
+    "roberta": "text tower is RoBERTa, frozen",
+}
+HEAD = {"random": "random head", "clip": "head is CLIP's class embeddings, frozen"}
+
+
+def clip(family: str, factors: Factors, towers: Iterable[str]) -> list[Run]:
+    """A CLIP run for each factor and text tower."""
+    return [
+        Run(f"clip_{family}_{name}_{text}", family, f"configs/clip.py:{arguments},text={text}", f"{what}; {TEXT[text]}")
+        for name, (arguments, what) in factors.items()
+        for text in towers
+    ]
+
+
+def sup(family: str, factors: Factors, heads: Iterable[str]) -> list[Run]:
+    """An SL run for each factor and head."""
+    return [
+        Run(f"sl_{family}_{name}_{head}", family, f"configs/sup.py:{arguments},head={head}", f"{what}; {HEAD[head]}")
+        for name, (arguments, what) in factors.items()
+        for head in heads
+    ]
+
+
+def dino(family: str, factors: Factors) -> list[Run]:
+    return [Run(f"dino_{n}", family, f"configs/dino.py:{arguments}", what) for n, (arguments, what) in factors.items()]
+
+
+IN_CAPTIONS = "data=imagenet_captions"
+WHOLE = {"imagenet_captions": (IN_CAPTIONS, "ImageNet-Captions, title, tags and description behind the class name")}
+HUNDRED = {"imagenet_captions_100": (f"{IN_CAPTIONS},classes=imagenet100", "the 100 classes of ImageNet-100 alone")}
+TENTH = {"10_percent": (f"{IN_CAPTIONS},n=44548", "10 % of the images, as many as those of ImageNet-100's classes")}
+TENTH_NAMES = {
+    "10_percent_a_cname": (f"{IN_CAPTIONS},n=44548,captions=a+cname", "10 % of the images; captions are 'a CLASS'")
+}
+NAMED = {
+    "cc12m_cls": ("data=cc12m_cls", "CC12M's captions that name a class"),
+    "yfcc15m_cls": ("data=yfcc15m_cls", "YFCC15M's captions that name a class"),
+}
+SUBSETS = {
+    fields.replace("+", "_"): (
+        f"{IN_CAPTIONS},captions={fields}",
+        f"{fields.replace('+', ' and ')} behind the class name",
+    )
+    for fields in ("title", "tags", "description", "title+tags", "title+description", "tags+description")
+}
+TEMPLATES = {
+    "openai80": (f"{IN_CAPTIONS},captions=openai80", "templates around the class name in place of texts"),
+    "openai80_synset": (f"{IN_CAPTIONS},captions=openai80+synset", "templates around a lemma of the class's synset"),
+}
+# ImageNet-Captions' class frequency, as `curation.describe --workdir=in_captions` leaves it.
+FREQUENCY = "in_captions/class_frequency.tsv"
+MATCHED = {
+    "laionet_matched": (
+        f"data=laionet,match={FREQUENCY}",
+        "LAIONet with ImageNet-Captions' class frequency",
+    )
+}
+DIVERSITY = {
+    f"threshold_{str(threshold).replace('.', '')}": (
+        f"data=laionet,threshold={threshold},n=448896",
+        f"448,896 pairs of LAIONet of similarity {threshold} and more",
+    )
+    for threshold in (0.7, 0.75, 0.8, 0.82)
+}
+LAIONET_N = {"laionet_n": DIVERSITY["threshold_07"]}
+SCALE = {
+    f"1_{parts}" if parts > 1 else "1": (
+        f"data=laionet,fraction=1/{parts}" if parts > 1 else "data=laionet,fraction=1",
+        f"1/{parts} of LAIONet" if parts > 1 else "all of LAIONet",
+    )
+    for parts in (1, 2, 4, 8, 16, 32)
+}
+CUTS = {
+    f"{classes}_classes_{shots}_shot": (
+        f"{IN_CAPTIONS},tail_classes={classes},tail_shots={shots}",
+        f"the {classes} rarest classes have {shots or 'no'} example{'' if shots == 1 else 's'}",
+    )
+    for classes in (5, 20, 50, 100, 200, 500)
+    for shots in (0, 1)
+}
+SAMPLED_CUTS = {
+    f"{name}_sampled": (
+        f"{arguments},batch_size=1024,vocabulary=50,sampling=linear",
+        f"{what}; vocabulary of 50, linear",
+    )
+    for name, (arguments, what) in CUTS.items()
+}
+VOCABULARY = {"full": (IN_CAPTIONS, "all 1,000 classes")} | {
+    f"{size}_{sampling}": (
+        f"{IN_CAPTIONS},vocabulary={size},sampling={sampling}",
+        f"vocabulary of {size}, {'square root' if sampling == 'sqrt' else sampling}",
+    )
+    for size in (50, 100, 200, 500)
+    for sampling in ("uniform", "linear", "sqrt")
+}
+LAIONET = {"laionet": ("data=laionet", "LAIONet")}
+PROTOTYPES = {
+    "imagenet": ("data=imagenet2012", "ImageNet"),
+    "laionet": ("data=laionet", "LAIONet"),
+    "laionet_16384": ("data=laionet,prototypes=16384", "LAIONet; 16,384 prototypes"),
+} | {
+    f"laionet_sampled_{size}": (f"data=laionet,vocabulary={size}", f"LAIONet; {size:,} of 65,536 prototypes a step")
+    for size in (1024, 4096, 16384)
+}
+FRONT = {
+    "a_cname": (f"{IN_CAPTIONS},captions=a+cname", "captions are 'a CLASS'"),
+    "a_cname_all_text": (f"{IN_CAPTIONS},captions=a+cname+title+tags+description", "all texts behind 'a CLASS'"),
+    "openai80_all_text": (f"{IN_CAPTIONS},captions=openai80+title+tags+description", "all texts behind a template"),
+}
+
+RUNS = (
+    *clip("captions", WHOLE, ("random", "frozen")),
+    *clip("captions", SUBSETS, ("random", "frozen", "init")),
+    *clip("captions", TEMPLATES, ("random", "frozen")),
+    *sup("vocabulary", VOCABULARY, ("random", "clip")),
+    *clip("distribution", WHOLE | MATCHED, ("random", "frozen")),
+    *sup("distribution", MATCHED, ("random", "clip")),
+    *sup("distribution", LAIONET, ("clip",)),
+    *clip("diversity", DIVERSITY, ("random", "frozen")),
+    *clip("imbalance", MATCHED | LAIONET_N, ("random", "frozen")),
+    *clip("scale", SCALE, ("random", "init", "frozen", "roberta")),
+    *clip("concept_set", HUNDRED, ("random", "frozen")),
+    *clip("concept_set", TENTH | TENTH_NAMES, ("frozen",)),
+    *clip("concept_set", NAMED, ("random",)),
+    *sup(
+        "concept_set", {"imagenet_captions": (IN_CAPTIONS, "ImageNet-Captions")} | HUNDRED | TENTH | NAMED, ("random",)
+    ),
+    *clip("trimmed_tail", CUTS, ("random", "frozen")),
+    *sup("trimmed_tail", CUTS, ("random", "clip")),
+    *sup("trimmed_tail", SAMPLED_CUTS, ("clip",)),
+    *dino("dino", PROTOTYPES),
+)
+FURTHER_RUNS = (
+    *sup("figures", LAIONET, ("random",)),
+    *sup("figures", HUNDRED | TENTH, ("clip",)),
+    *clip("figures", FRONT, ("random",)),
+    *dino("figures", {"imagenet_batch_512": ("data=imagenet2012,batch_size=512", "ImageNet; batch 512")}),
+)
+EVERY = (*RUNS, *FURTHER_RUNS)
+
+
+def config_of(string: str) -> ConfigDict:
+    """The config that a run's string stands for."""
+    path, _, arguments = string.partition(":")
+    return importlib.import_module(path.removesuffix(".py").replace("/", ".")).get_config(arguments)
+
+
+def first_names() -> dict[str, str]:
+    """Of each run's name, the first that the same training has. Equal trainings have equal strings here."""
+    first: dict[str, str] = {}
+    return {run.name: first.setdefault(run.config, run.name) for run in EVERY}
+
+
+INTRODUCTION = """# The study's runs
+
+Each is one config string: `python -m cliptail_jax.train --config=STRING --workdir=DIR --config.data.data_dir=DATA`. A family
+of them is a study, `python -m cliptail_jax.study --config=configs/study/paper.py:family=NAME --workdir=DIR`, which trains each
+once and reports; configs/study/paper.py says what else they need. The arguments are explained in configs/common.py, clip.py,
+sup.py and dino.py. This page is what `python -m cliptail_jax.study --list` prints.
+"""
+
+
+def page() -> str:
+    """The study's runs for people, a table a family: configs/README.md."""
+    names = first_names()
+    distinct = len({names[run.name] for run in RUNS})
+    counted = (
+        f"{len(RUNS)} names, {distinct} different runs, and {len(FURTHER_RUNS)} more that figures show beyond them."
+    )
+    lines = [INTRODUCTION, counted]
+    for family, (title, section) in FAMILIES.items():
+        runs = [run for run in EVERY if run.family == family]
+        lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, section {section} of the paper.", ""]
+        lines += ["| run | config | what changes | section |", "| --- | --- | --- | --- |"]
+        for run in runs:
+            same = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
+            lines.append(f"| {run.name} | `{run.config}` | {run.changes}{same} | {section} |")
+    return "\n".join(lines) + "\n"

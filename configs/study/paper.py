@@ -1,0 +1,148 @@
+"""The study's runs, a family at a time (configs/README.md lists them), on the data and at the size of the paper:
+
+    python -m cliptail_jax.study --config=configs/study/paper.py:family=vocabulary --workdir=runs/paper \\
+        --config.data_dir=DIR --config.workers=16 --config.dtype=bfloat16
+
+    family=NAME       a family; or several, as distribution+imbalance; or all. What two families share is trained once
+    small=PRESET      the family's runs on glyphs_lt or cifar100_lt, those without published towers and heads, as far as it
+                      makes sense: vocabulary, scale, trimmed_tail, dino, and on glyphs_lt captions
+
+`--launch=print` prints the command that trains each run, in place of training them all here; the same command without it
+then writes the report. What some runs need beside the data:
+
+    --config.head=heads/rn50.npy                          of frozen heads: configs/sup.py says how it is made
+    --config.frequency=in_captions/class_frequency.tsv    ImageNet-Captions', of what is matched to it: the README, at LAIONet
+"""
+
+from ml_collections import ConfigDict, FieldReference
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.transfer.configuration import base_config as transfer_config
+from cliptail_jax.transfer.sets import SETS
+from configs import catalogue, sup
+from configs.study import small
+
+EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]
+CORRELATIONS = ("corr_acc", "corr_pred")
+CUT = "trimmed_tail_100_classes_0_shot"
+# By family: what is said, the statistics, the run that has more of them, and the one that has less.
+CLAIMS = {
+    "captions": [
+        ("Templates leave CLIP more biased than full texts", CORRELATIONS,
+         f"clip_captions_openai80_{text}", f"clip_captions_imagenet_captions_{text}")
+        for text in ("random", "frozen")
+    ],
+    "vocabulary": [
+        *(("The full vocabulary leaves SL more biased than the smallest", CORRELATIONS,
+           f"sl_vocabulary_full_{head}", f"sl_vocabulary_50_linear_{head}") for head in sup.HEAD),
+        *(("The smallest vocabulary lifts the tail", ("tail",),
+           f"sl_vocabulary_50_linear_{head}", f"sl_vocabulary_full_{head}") for head in sup.HEAD),
+    ],
+    "distribution": [
+        ("SL is more biased than CLIP on the same images", CORRELATIONS,
+         "sl_distribution_laionet_matched_random", "clip_distribution_laionet_matched_random"),
+    ],
+    "diversity": [
+        ("Less diverse classes leave CLIP more biased", CORRELATIONS,
+         f"clip_diversity_threshold_082_{text}", f"clip_diversity_threshold_07_{text}")
+        for text in ("random", "frozen")
+    ],
+    "imbalance": [
+        ("LAIONet's own frequency leaves CLIP more biased than ImageNet-Captions'", CORRELATIONS,
+         f"clip_imbalance_laionet_n_{text}", f"clip_imbalance_laionet_matched_{text}")
+        for text in ("random", "frozen")
+    ],
+    "scale": [
+        ("Less data leave CLIP more biased", CORRELATIONS, f"clip_scale_1_32_{text}", f"clip_scale_1_{text}")
+        for text in ("random", "frozen")
+    ],
+    "concept_set": [
+        ("100 classes alone leave CLIP more biased on them than 1,000 in as many images", CORRELATIONS,
+         "clip_concept_set_imagenet_captions_100_frozen", "clip_concept_set_10_percent_frozen"),
+        *(("SL is more biased than CLIP on the same images", CORRELATIONS,
+           f"sl_concept_set_{data}_random", f"clip_concept_set_{data}_random") for data in ("cc12m_cls", "yfcc15m_cls")),
+    ],
+    "trimmed_tail": [
+        ("A frozen pre-trained head helps SL's zero-shot tail", ("tail",), f"sl_{CUT}_clip", f"sl_{CUT}_random"),
+        ("... and with a sampled vocabulary most", ("tail",), f"sl_{CUT}_sampled_clip", f"sl_{CUT}_clip"),
+        ("A frozen pre-trained text tower helps CLIP's", ("tail",), f"clip_{CUT}_frozen", f"clip_{CUT}_random"),
+    ],
+    "dino": [
+        ("A sample of the prototypes helps DINO's linear probe", ("probe",),
+         f"dino_laionet_sampled_{size}", "dino_laionet")
+        for size in (1024, 4096, 16384)
+    ],
+    "figures": [],
+}  # fmt: skip
+
+
+def get_config(arg: str = ""):
+    given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
+    if unknown := given.keys() - {"family", "small"}:
+        raise UserError(f"unknown config argument '{min(unknown)}'; there are family=NAME, small=PRESET")
+    families = chosen_families(given.get("family", "vocabulary"))
+    titles = [catalogue.FAMILIES[family].title for family in families]
+    title = "The whole study" if families == EVERY_FAMILY else " and ".join(titles)
+    first = catalogue.first_names()
+    runs = {run.name: (first[run.name], run.config) for run in catalogue.EVERY if run.family in families}
+    if preset := given.get("small"):
+        small.check(families, preset)
+        title += f" on {preset}"
+        runs = {
+            name: small.counterpart(name, string, preset) for name, (_, string) in runs.items() if small.has(string)
+        }
+    claims = {
+        f"{family}_{number}_{statistic}": dict(
+            text=text, statistic=statistic, higher=runs[higher][0], lower=runs[lower][0]
+        )
+        for family in families
+        for number, (text, statistics, higher, lower) in enumerate(CLAIMS[family])
+        for statistic in statistics
+        if {higher, lower} <= runs.keys()
+    }
+    study = study_of(title, dict(runs.values()), claims)
+    if families == ["concept_set"]:
+        for config in study.runs.values():  # what all of its ImageNet-Captions are compared on
+            config.eval.sets = tuple(sorted(config.eval.sets, key=lambda name: name != "imagenet100"))
+    return study
+
+
+def chosen_families(told: str) -> list[str]:
+    families = EVERY_FAMILY if told == "all" else told.split("+")
+    for family in families:
+        if family not in CLAIMS:
+            raise UserError(f"unknown family '{family}'; there are {', '.join(CLAIMS)} and all")
+    return families
+
+
+def study_of(title: str, strings: dict[str, str], claims: dict[str, dict]) -> ConfigDict:
+    """The study of the runs that the strings describe, with the fields that all or some of them share."""
+    shared = dict(data_dir="", seed=0, workers=0, dtype="float32")
+    shared |= dict(head=sup.HEAD["clip"]["init"], frequency=catalogue.FREQUENCY)
+    shared = {name: FieldReference(value) for name, value in shared.items()}
+    runs = {name: catalogue.config_of(string) for name, string in strings.items()}
+    for config in runs.values():
+        config.seed, config.data.data_dir = shared["seed"], shared["data_dir"]
+        config.data.workers, config.model.dtype = shared["workers"], shared["dtype"]
+        config.eval.neural_collapse = bool(config.eval.sets)
+        if config.head.init:
+            config.head.init = shared["head"]
+        if config.data.match.frequency:
+            config.data.match.frequency = shared["frequency"]
+    study = dict(title=title, **shared, strings=ordered(strings), runs=ordered(runs), claims=ordered(claims))
+    if any(config.objective == "dino" for config in runs.values()):
+        transfer = transfer_config()
+        transfer.seed, transfer.data.data_dir, transfer.data.workers = (
+            shared["seed"], shared["data_dir"], shared["workers"]
+        )  # fmt: skip
+        transfer.sets = transfer_sets(next(iter(runs.values())).data.name)
+        study["transfer"] = transfer
+    return ConfigDict(study)
+
+
+def ordered(items: dict) -> ConfigDict:
+    return ConfigDict(items, sort_keys=False)
+
+
+def transfer_sets(name: str) -> tuple[str, ...]:
+    return {"glyphs": ("glyphs:train:test",), "cifar100": ("cifar100",)}.get(name, tuple(SETS))

@@ -1,0 +1,49 @@
+"""Small counterparts of the study's runs, for configs/study/paper.py: on long-tailed glyphs and CIFAR-100."""
+
+from cliptail_jax.errors import UserError
+
+# The families that small images can have.
+PRESETS = {
+    "captions": ("glyphs_lt",),
+    "vocabulary": ("glyphs_lt", "cifar100_lt"),
+    "scale": ("glyphs_lt", "cifar100_lt"),
+    "trimmed_tail": ("glyphs_lt", "cifar100_lt"),
+    "dino": ("glyphs_lt", "cifar100_lt"),
+}
+# Classes of 100 that 64 images share a softmax over, for the study's of 1,000. The images themselves have about 36 and 60.
+GROUP = 64
+VOCABULARIES = {50: 20, 100: 40, 200: 60, 500: 80}
+
+
+def check(families: list[str], preset: str) -> None:
+    for family in families:
+        if preset not in PRESETS.get(family, ()):
+            there = "; ".join(f"{family} on {' or '.join(presets)}" for family, presets in PRESETS.items())
+            raise UserError(f"the family {family} is not to be had with small={preset}; there are {there}")
+
+
+def has(string: str) -> bool:
+    """Whether a run does without published towers and heads, WordNet's synsets and ImageNet."""
+    needs = ("text=init", "text=frozen", "text=roberta", "head=clip", "synset", "imagenet2012")
+    return not any(part in string for part in needs)
+
+
+def counterpart(name: str, string: str, preset: str) -> tuple[str, str]:
+    """The name and the string of a run on small images: with fewer classes and prototypes, and as much less drawn or cut."""
+    path, _, arguments = string.partition(":")
+    given = dict(item.split("=") for item in arguments.split(","))
+    name, given["data"] = name.replace(f"_{given['data']}", ""), preset
+    for argument in ("vocabulary", "prototypes", "tail_classes"):
+        if argument in given:
+            size = int(given[argument])
+            less = fewer(argument, size, "dino" in path)
+            name, given[argument] = name.replace(f"_{size}", f"_{less}"), str(less)
+    if "sampling" in given:
+        given["group"] = str(GROUP)
+    return name, f"{path}:{','.join(f'{key}={value}' for key, value in given.items())}"
+
+
+def fewer(argument: str, size: int, of_prototypes: bool) -> int:
+    if of_prototypes:
+        return size // 16
+    return VOCABULARIES[size] if argument == "vocabulary" else max(1, size // 10)
