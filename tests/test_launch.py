@@ -248,7 +248,11 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 
     def attach():
         attached = subprocess.Popen(
-            command, env={**os.environ, **cloud}, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ["env", "--default-signal=INT", *command],  # which is ignored where the tests themselves are in the background
+            env={**os.environ, **cloud},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         deadline = time.time() + 60
         while not all(path.exists() for path in started):
@@ -258,7 +262,7 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 
     first = attach()
     os.killpg(first.pid, signal.SIGINT)
-    assert first.wait() != 0
+    assert first.wait(timeout=60) != 0
     first.communicate()
     other = launch("tpu", *SLICE, "--", "true", **cloud)
     assert other.returncode == 2 and "runs another command; --stop ends it" in other.stderr

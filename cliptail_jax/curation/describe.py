@@ -22,6 +22,7 @@ from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.class_frequency import draw_class_frequency
+from cliptail_jax.figures.style import save
 from cliptail_jax.files import write_text
 from cliptail_jax.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.metrics.correlation import spearman
@@ -108,7 +109,7 @@ def main(config: ConfigDict, workdir: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
     frequency = {variant.source.name: variant.class_frequency}
-    draw_class_frequency(frequency, variant.class_frequency, folder / "class_frequency.png")
+    save(draw_class_frequency(frequency, variant.class_frequency), folder / "class_frequency.png")
     print(f"written      {folder}/class_frequency.tsv and class_frequency.png")
     if variant.balance:
         header, path = "entry\tbefore\tafter\n", folder / "balance.tsv"

@@ -228,7 +228,9 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_finished_parts_outlive_the_program_and_its_processes_do_not(folder, monkeypatch, how):
     pathlib.Path("endless.py").write_text(ENDLESS)
-    command = [sys.executable, "endless.py", "--captions=parts", "--vocabulary=pets.json", "--output=out.tsv"]
+    # Where the tests themselves are in the background, SIGINT is ignored.
+    command = ["env", "--default-signal=INT", sys.executable, "endless.py"]
+    command += ["--captions=parts", "--vocabulary=pets.json", "--output=out.tsv"]
     program = subprocess.Popen([*command, "--processes=2"], env=os.environ | {"PYTHONPATH": str(ROOT)})
     try:
         wait_until(lambda: len(list(pathlib.Path().glob("out.tsv.parts/*.parquet"))) == 2)
