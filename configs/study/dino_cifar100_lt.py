@@ -1,5 +1,5 @@
 """DINO on long-tailed images, with all prototypes or a sample of them in each step's softmax, measured by linear probes on
-the balanced set beside SL and CLIP; 35 minutes on two CPU cores:
+the balanced set beside SL and CLIP; some 30 minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/dino_cifar100_lt.py --workdir=runs/dino_cifar100_lt \\
         --config.data_dir=DIR
