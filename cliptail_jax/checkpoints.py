@@ -97,9 +97,9 @@ def targets(state: PyTree, shardings) -> PyTree:
 def restore_newest(directory: Path, state: PyTree, shardings) -> PyTree:
     """The newest sound checkpoint. Nothing in `directory` is changed: a training may be at work there."""
     while True:
-        step = agreed(newest_sound_step(directory) if directory.exists() else -1)
+        step = agreed(newest_sound_step(directory))
         if step < 0:
-            raise UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
+            raise no_checkpoint(directory)
         try:
             # A CheckpointManager would tidy up what it takes for left over.
             with ocp.StandardCheckpointer() as checkpointer:
@@ -154,8 +154,28 @@ def steps_in(directory: Path) -> list[int]:
     return [int(path.name) for path in directory.iterdir() if path.name.isdigit() and path.is_dir()]
 
 
+def newest_checkpoint(workdir: Path) -> Path:
+    """The newest sound checkpoint of a run. Raises UserError where there is none."""
+    directory = workdir / "checkpoints"
+    step = newest_sound_step(directory)
+    if step < 0:
+        raise no_checkpoint(directory)
+    return directory / str(step)
+
+
+def no_checkpoint(directory: Path) -> UserError:
+    return UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
+
+
+def digest(step: Path) -> str:
+    """sha256 of a checkpoint's manifest, and so of its files."""
+    return _sha256(manifest_of(step))
+
+
 def newest_sound_step(directory: Path) -> int:
     """The newest unharmed step, or -1; harmed ones are warned of."""
+    if not directory.exists():
+        return -1
     for step in sorted(steps_in(directory), reverse=True):
         reason = harm(directory / str(step))
         if reason is None:

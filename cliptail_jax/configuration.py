@@ -324,16 +324,21 @@ def check_value(key: str, value: Any, default: Any) -> None:
         raise UserError(f"config key '{key}' is {value!r}; it is a share between 0 and 1")
 
 
-def validate(config: ConfigDict) -> None:
-    """Raise a UserError that names the first key that is unknown, missing, or has a value it cannot have."""
-    schema, given = dict(flatten(base_config())), dict(flatten(config))
+def check_fields(config: ConfigDict, base: ConfigDict, origin: str) -> None:
+    """Raise a UserError unless `config` has the fields of `base`, which `origin` makes, each with a value it may have."""
+    schema, given = dict(flatten(base)), dict(flatten(config))
     for key, value in given.items():
         if key not in schema:
             raise unknown_key(key, schema)
         check_value(key, value, schema[key])
     for key in schema:
         if key not in given:
-            raise UserError(f"config key '{key}' is missing; start from cliptail_jax.configuration.base_config()")
+            raise UserError(f"config key '{key}' is missing; start from {origin}")
+
+
+def validate(config: ConfigDict) -> None:
+    """Raise a UserError that names the first key that is unknown, missing, or has a value it cannot have."""
+    check_fields(config, base_config(), "cliptail_jax.configuration.base_config()")
     if not config.text.dropout < 1:
         raise UserError(f"text.dropout={config.text.dropout} leaves nothing: it is below 1")
     if config.checkpoint.keep < 2:

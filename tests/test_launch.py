@@ -248,7 +248,11 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 
     def attach():
         attached = subprocess.Popen(
-            ["env", "--default-signal=INT", *command],  # which is ignored where the tests themselves are in the background
+            [
+                "env",
+                "--default-signal=INT",
+                *command,
+            ],  # which is ignored where the tests themselves are in the background
             env={**os.environ, **cloud},
             start_new_session=True,
             stdout=subprocess.PIPE,

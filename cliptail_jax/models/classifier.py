@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE, cosine_logits
+from cliptail_jax.models.image_model import ImageModel
 
 
-class Classifier(nnx.Module):
+class Classifier(ImageModel):
     """An encoder and one class embedding per row of `head`.
 
     `logit_scale` is s, the cosine logits' scale exp(s). With a `bias` there is none, and the logits are linear in the raw
@@ -25,15 +26,6 @@ class Classifier(nnx.Module):
             self.logit_scale = nnx.Param(jnp.asarray(INITIAL_LOGIT_SCALE, jnp.float32))
         else:
             self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
-
-    def encode_image(
-        self,
-        images: Float[Array, "batch height width 3"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch dim"]:
-        """Raw, un-normalised image features; `mask` is False for padding examples."""
-        return self.visual(images, train, mask)
 
     def logits(self, features: Float[Array, "batch dim"]) -> Float[Array, "batch classes"]:
         """The classes' logits of raw features, in float32."""

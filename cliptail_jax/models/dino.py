@@ -8,23 +8,15 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from cliptail_jax.models.dino_head import DinoHead
+from cliptail_jax.models.image_model import ImageModel
 
 
-class Dino(nnx.Module):
+class Dino(ImageModel):
     """`visual` is what is learnt for; `head` serves training alone."""
 
     def __init__(self, visual: nnx.Module, head: DinoHead):
         self.visual = visual
         self.head = head
-
-    def encode_image(
-        self,
-        images: Float[Array, "batch height width 3"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch dim"]:
-        """Raw, un-normalised image features; `mask` is False for padding examples."""
-        return self.visual(images, train, mask)
 
     def embed_views(
         self, crops: Sequence[Float[Array, "batch view height width 3"]], mask: Bool[Array, "batch"]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from cliptail_jax.checkpoints import manifest_of, newest_sound_step
-from cliptail_jax.errors import UserError
+from cliptail_jax import checkpoints
 from cliptail_jax.files import absolute
 
 PART = "visual"
@@ -39,7 +37,7 @@ class RunTower:
     @functools.cached_property
     def digest(self) -> str:
         """sha256 of the checkpoint's manifest, and so of its files."""
-        return hashlib.sha256(manifest_of(self.checkpoint).read_bytes()).hexdigest()
+        return checkpoints.digest(self.checkpoint)
 
     def is_drawn(self, path: tuple) -> bool:
         """Whether the parameter at `path` of the whole model is one of this tower's that the run does not fill."""
@@ -67,15 +65,6 @@ class Stored:
 
     key: tuple[str, ...]
     shape: tuple[int, ...]
-
-
-def newest_checkpoint(workdir: Path) -> Path:
-    """The newest sound checkpoint of a run. Raises UserError where there is none."""
-    directory = workdir / "checkpoints"
-    step = newest_sound_step(directory) if directory.exists() else -1
-    if step < 0:
-        raise UserError(f"image.init: there is no sound checkpoint in {directory}: train until the first one is saved")
-    return directory / str(step)
 
 
 def stored_tower(checkpoint: Path) -> dict[tuple[str, ...], Stored]:

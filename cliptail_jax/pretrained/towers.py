@@ -17,6 +17,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
+from cliptail_jax.checkpoints import newest_checkpoint
 from cliptail_jax.class_head import read_head
 from cliptail_jax.configuration import as_config, check_batch_norm, flatten
 from cliptail_jax.errors import UserError
@@ -31,7 +32,7 @@ from cliptail_jax.pretrained.architecture import build_encoder, build_text, buil
 from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, read_document, read_encoder, read_tokenizer, text_names
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.preprocess import read_preprocess
-from cliptail_jax.pretrained.run_tower import RunTower, newest_checkpoint
+from cliptail_jax.pretrained.run_tower import RunTower
 from cliptail_jax.pretrained.run_tower import unfilled as unfilled_by_run
 from cliptail_jax.pretrained.source import Source, checked_digest, find
 from cliptail_jax.pretrained.text_encoder import CONFIG as ENCODER_CONFIG
@@ -150,7 +151,10 @@ def run_config(name: str) -> ConfigDict | None:
 def open_run_tower(config: ConfigDict, run: ConfigDict) -> RunTower:
     """The image tower of the run `image.init`, whose config is `run`. It has the run's image size, whatever images it gets."""
     name, of_run = config.image.init, feature_width(run)
-    checkpoint = newest_checkpoint(epath.Path(name))
+    try:
+        checkpoint = newest_checkpoint(epath.Path(name))
+    except UserError as error:
+        raise UserError(f"image.init: {error}") from None
     run = run.copy_and_resolve_references()
     run.model.dtype, run.batch_norm.group_size = config.model.dtype, config.batch_norm.group_size
     run.model.image.output_dim = config.model.image.output_dim

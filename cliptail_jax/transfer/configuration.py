@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.configuration import check_value, flatten, unknown_key
+from cliptail_jax.configuration import check_fields, flatten
 from cliptail_jax.errors import UserError, did_you_mean
 
 METHODS = ("probe", "few_shot", "finetune")
@@ -41,18 +41,10 @@ POSITIVE += ["finetune.steps", "finetune.batch_size"]
 
 def validate(config: ConfigDict) -> None:
     """Raise a UserError that names the first key that is unknown, missing, or has a value it cannot have."""
-    schema, given = dict(flatten(base_config())), dict(flatten(config))
-    for key, value in given.items():
-        if key not in schema:
-            raise unknown_key(key, schema)
-        check_value(key, value, schema[key])
+    check_fields(config, base_config(), "cliptail_jax.transfer.configuration.base_config()")
+    for key, value in flatten(config):
         if key in POSITIVE and value < 1:
             raise UserError(f"config key '{key}' is {value!r}; it must be positive")
-    for key in schema:
-        if key not in given:
-            raise UserError(
-                f"config key '{key}' is missing; start from cliptail_jax.transfer.configuration.base_config()"
-            )
     for key in ("models", "sets", "methods"):
         if not all(isinstance(name, str) for name in config[key]):
             raise UserError(f"config key '{key}' is {config[key]!r}; each of its elements is a str")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import manifest_of, newest_sound_step
+from cliptail_jax.checkpoints import digest, newest_checkpoint
 from cliptail_jax.configuration import as_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import read_frequency
@@ -44,16 +43,12 @@ class RunModel:
     @functools.cached_property
     def step(self) -> int:
         """The newest sound checkpoint. Raises UserError where there is none."""
-        directory = self.workdir / "checkpoints"
-        step = newest_sound_step(directory) if directory.exists() else -1
-        if step < 0:
-            raise UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
-        return step
+        return int(newest_checkpoint(self.workdir).name)
 
     @functools.cached_property
     def weights(self) -> str:
         """sha256 of that checkpoint's manifest, and so of its files."""
-        return hashlib.sha256(manifest_of(self.workdir / "checkpoints" / str(self.step)).read_bytes()).hexdigest()
+        return digest(self.workdir / "checkpoints" / str(self.step))
 
     def load(self, mesh: Mesh) -> ImageTower:
         """The model, laid out on the mesh. Raises UserError where it has been trained on since its checkpoint was named."""
