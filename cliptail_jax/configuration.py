@@ -27,6 +27,7 @@ def base_config() -> ConfigDict:
             eval=dict(
                 every_epochs=1,  # and always at the end
                 sets=(),  # as 'name:split', or short names of zero_shot.sets
+                random_classes=0,  # of a 'name:split' so many classes alone, those that data.classes.random would draw; 0 = all
                 batch_size=256,
                 templates="openai80",  # zero-shot classifier of contrastive models; '' = the set's own
                 descriptors="",  # in their place, each class's descriptors: a JSON file
@@ -207,6 +208,7 @@ POSITIVE = [
 NOT_NEGATIVE = [
     "seed",
     "total_steps",
+    "eval.random_classes",
     "eval.head_classes",
     "eval.tail_classes",
     "eval.waffle",

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from cliptail_jax.class_head import head_for, join_keys
 from cliptail_jax.configuration import base_config
 from cliptail_jax.curation.templates import templates
-from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.curation.variant import Variant, make_variant, random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import save_array, save_arrays
@@ -134,7 +134,7 @@ def make_evaluate(
 
 def evaluation_settings(config: ConfigDict) -> dict[str, Any]:
     """What an evaluation's numbers and files depend on besides the weights; of files it names, by their content."""
-    keys = ("head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
+    keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
     files = ("rank_by",)
     if config.objective != "supervised":
         keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
@@ -267,9 +267,13 @@ def told_prompts(chosen: ConfigDict) -> str:
 
 
 def open_run_set(name: str, config: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:
-    """The set of a run: that of a short name with all its classes, or 'name:split' with those of the run."""
+    """The set of a run: that of a short name with all its classes, or 'name:split' with those of the run, or some of them."""
     if ":" not in name:
         return open_set(name, config.data.data_dir)
+    if chosen := config.eval.random_classes:
+        if chosen > len(class_names):
+            raise UserError(f"eval.random_classes={chosen}, but the run has {len(class_names)} classes")
+        class_names = tuple(class_names[c] for c in random_classes(len(class_names), chosen, config.data.seed))
     variant = evaluation_variant(name, config, class_names)
     return OpenedSet(name, variant, prompt_names(variant, ""), templates("photo"))
 

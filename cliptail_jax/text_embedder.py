@@ -18,7 +18,9 @@ from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.text_encoder import load_encoder
 from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
+from cliptail_jax.pretrained.towers import is_encoder
 from cliptail_jax.sharding import make_mesh
 from cliptail_jax.trained import restore_run, with_tokenizer
 
@@ -99,12 +101,16 @@ def unit(features: Float[np.ndarray, "text dim"]) -> Float[np.ndarray, "text dim
 
 @functools.cache
 def load_text_embedder(clip: str) -> TextEmbedder:
-    """The text tower of a CLIP run's work directory, as its newest checkpoint has it, or of a published CLIP.
+    """The text tower of a CLIP run's work directory, as its newest checkpoint has it, or of a published CLIP; or a BERT or
+    RoBERTa on its own, whose states are averaged over a text.
 
     Raises UserError for a directory of another run, and where `pretrained.load` finds no model of that name.
     """
     workdir = epath.Path(clip)
     flat = runs.read_config(workdir)
+    if flat is None and is_encoder(clip):
+        encoder = load_encoder(clip)
+        return TextEmbedder(encoder.model, encoder.tokenizer, encoder.width, weights_digest=encoder.digest)
     if flat is None:
         published = load(clip)
         dim = published.config["embed_dim"]

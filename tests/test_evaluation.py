@@ -214,6 +214,25 @@ def test_other_templates_and_another_ranking(clip_run, tmp_path):
     np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=CLASSES))
 
 
+def test_a_run_is_evaluated_on_some_of_its_classes_alone(clip_run, tmp_path):
+    config, workdir = copied(clip_run, tmp_path)
+    config.eval.random_classes = 5
+    evaluate(config, workdir)
+    _, arrays = evaluation_files(workdir)
+    chosen = np.sort(np.random.default_rng(config.data.seed).permutation(CLASSES)[:5])
+    features, labels, head = plain_features(config, workdir)
+    mine = np.isin(labels, chosen)
+    predicted = np.argmax(features[mine] @ head[chosen].T, 1)
+    np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=5))
+    assert arrays["confusion"].sum() == mine.sum()
+    names, frequency = read_frequency(workdir / "class_frequency.tsv")
+    of_set = read_frequency(workdir / "eval" / "glyphs_test" / "class_frequency.tsv")
+    assert of_set[0] == tuple(names[c] for c in chosen) and of_set[1].tolist() == frequency[chosen].tolist()
+    config.eval.random_classes = 13
+    with pytest.raises(UserError, match="eval.random_classes=13, but the run has 12 classes"):
+        evaluate(config, workdir)
+
+
 def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypatch, capsys):
     """And a damaged checkpoint is passed over, but left where it is: a training may be at work there."""
     config, workdir = copied(sl_run, tmp_path)

@@ -216,7 +216,7 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
     if classes.first:
         return np.arange(classes.first)
     if classes.random:
-        return np.sort(np.random.default_rng(seed).permutation(len(names))[: classes.random])
+        return random_classes(len(names), classes.random, seed)
     if not (classes.names or classes.vocabulary):
         return np.arange(len(names))
     listed = classes.names or vocabulary_names(classes.vocabulary)
@@ -225,6 +225,11 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
     if counts.max() > 1:
         raise UserError(f"data.classes.names lists class '{names[labels[counts.argmax()]]}' twice")
     return np.array(chosen)
+
+
+def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, "chosen"]:
+    """So many random ones of 0 ... classes - 1, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(classes)[:chosen])
 
 
 def _label(names: Sequence[str], wanted: str | int) -> int:

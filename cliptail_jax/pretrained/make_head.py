@@ -1,4 +1,4 @@
-"""Class heads from a CLIP's text tower, for `head.init` of a supervised run:
+"""Class heads from a CLIP's text tower, or a BERT or RoBERTa on its own, for `head.init` of a supervised run:
 
     python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
@@ -59,7 +59,9 @@ def main(arguments: list[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", required=True, help="a published CLIP, or a CLIP run's work directory")
+    parser.add_argument(
+        "--model", required=True, help="a published CLIP, BERT or RoBERTa, or a CLIP run's work directory"
+    )
     parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a JSON file")
     parser.add_argument("--template", default="a+cname", choices=TEMPLATE_SETS)
     parser.add_argument("--synonyms", action="store_true", help="average over a class's synonyms, not its name alone")

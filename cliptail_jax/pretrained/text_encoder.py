@@ -30,6 +30,7 @@ class PretrainedEncoder:
 
     model: BertText
     tokenizer: HuggingFaceTokenizer
+    width: int  # of the states
     name: str  # as it was asked for
     digest: str  # sha256 of the weights file
     revision: str | None  # the commit, where it came from the Hub
@@ -56,7 +57,7 @@ def load_encoder(
     )
     name_of, ignored = encoder_names(source.weights)
     model = fill(abstract, source.weights, name_of=name_of, ignored=ignored, mesh=mesh)
-    return PretrainedEncoder(model, tokenizer, name, checked_digest(source), source.revision)
+    return PretrainedEncoder(model, tokenizer, shape.width, name, checked_digest(source), source.revision)
 
 
 def read_encoder_files(

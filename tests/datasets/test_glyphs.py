@@ -199,8 +199,23 @@ def test_built_records_have_their_texts(glyphs_dir):
         character = CHARACTERS[row["label"]]
         assert row["title"] == unicodedata.name(character)
         given = set(row["tags"].split(", "))
+        assert 0 <= row["similarity"] <= 1
         assert f" {row['title'].lower()} in " in row["description"]
         assert given and all(tag == script(character) or tag in row["description"] for tag in given)
+
+
+def test_similarity_is_one_of_the_plainest_picture_and_falls_to_zero():
+    smallest, largest = DIFFICULTY.size
+    plain = dataclasses.replace(PLAIN, size=(smallest + largest) / 2)
+    assert drawing.similarity(plain, DIFFICULTY) == 1
+    edge = DIFFICULTY.most_shift
+    for size, sign in ((smallest, 1), (largest, -1)):
+        most = dict(
+            shift=(sign * edge, -sign * edge), rotation=sign * DIFFICULTY.most_rotation, noise=DIFFICULTY.most_noise
+        )
+        assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **most), DIFFICULTY) == pytest.approx(0)
+    noisy = dataclasses.replace(plain, noise=DIFFICULTY.most_noise / 2)
+    assert drawing.similarity(noisy, DIFFICULTY) == pytest.approx(7 / 8)
 
 
 def test_built_images_are_32_pixel_rgb_png(glyphs_dir):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from test_text_encoder import write_encoder
 from tiny_models import write_model
 
 from cliptail_jax import text_embedder
@@ -15,6 +16,7 @@ from cliptail_jax.curation.templates import templates
 from cliptail_jax.pretrained import make_head
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.pretrained.make_head import class_head, main
+from cliptail_jax.pretrained.text_encoder import load_encoder
 
 CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
 
@@ -64,6 +66,19 @@ def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
 def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
     assert main(["--model=m", "--vocabulary=cifar10", f"--output={tmp_path}/h.npy", argument]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_an_encoder_on_its_own_embeds_by_the_mean_of_its_states(tmp_path, monkeypatch):
+    write_encoder(tmp_path / "encoder")
+    encoder = load_encoder(tmp_path / "encoder", context_length=20)
+    monkeypatch.setattr(text_embedder, "load_encoder", lambda name: encoder)
+    output = tmp_path / "cifar10.npy"
+    assert main([f"--model={tmp_path / 'encoder'}", "--vocabulary=cifar10", f"--output={output}"]) == 0
+    tokens = encoder.tokenizer(["a truck"])
+    states = encoder.model.transformer(tokens, tokens != encoder.model.pad_id)
+    expected = np.asarray(states, np.float64)[0, : np.sum(tokens != encoder.model.pad_id)].mean(0)
+    np.testing.assert_allclose(np.load(output)[9], expected, rtol=1e-4, atol=1e-6)
+    assert json.loads(output.with_suffix(".json").read_text())["weights"] == encoder.digest
 
 
 @pytest.mark.parametrize("name", ["vit", "roberta-mean"])

@@ -85,6 +85,22 @@ def draw_style(rng: np.random.Generator, split: str, difficulty: Difficulty) -> 
     )
 
 
+def similarity(style: Style, difficulty: Difficulty) -> float:
+    """How alike a style is to the plainest, in 0..1: of middle size, in the centre, upright and without noise.
+
+    1 less the mean of how far size, place, rotation and noise are from that, each as a share of the most that there is.
+    Faces and colours do not count.
+    """
+    smallest, largest = difficulty.size
+    far = (
+        abs(2 * style.size - smallest - largest) / (largest - smallest),
+        sum(map(abs, style.shift)) / (2 * difficulty.most_shift),
+        abs(style.rotation) / difficulty.most_rotation,
+        style.noise / difficulty.most_noise,
+    )
+    return 1 - sum(far) / len(far)
+
+
 def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
     """How much of each pixel the character covers, in 0..1."""
     mask = glyph_mask(style.face, character)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 from tqdm import tqdm
@@ -29,13 +30,14 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
         "title": title(character),
         "tags": words.tags(character, style, rng),
         "description": words.description(character, style, DIFFICULTY),
+        "similarity": drawing.similarity(style, DIFFICULTY),
     }
 
 
 class Glyphs(tfds.core.GeneratorBasedBuilder):
     """Drawn characters; the test images are set in a family of typefaces that no training image has."""
 
-    VERSION = "1.0.0"
+    VERSION = "1.1.0"
     IMAGES_PER_CLASS = {"train": 500, "test": 50}
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -49,6 +51,7 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
                     "title": tfds.features.Text(),
                     "tags": tfds.features.Text(),
                     "description": tfds.features.Text(),
+                    "similarity": tfds.features.Scalar(np.float32),
                 }
             ),
             supervised_keys=("image", "label"),
