@@ -60,6 +60,7 @@ class Judgement:
     by_seed: list[tuple[float, float]]  # the statistic of both
     difference: Difference | None  # None where it could not be computed,
     obstacle: str = ""  # for this reason
+    on: str = ""  # the set, where the claim names one
 
     @property
     def verdict(self) -> str:
@@ -112,7 +113,8 @@ def judge(claim: ConfigDict, seeds: Sequence[Outcomes]) -> Judgement:
         except NotComparable as obstacle:
             obstacles.append(str(obstacle))
     judged = (claim.text, claim.statistic, claim.higher, claim.lower, [c[:2] for c in comparisons])
-    return Judgement(*judged, difference(comparisons)) if comparisons else Judgement(*judged, None, obstacles[0])
+    found = (difference(comparisons), "") if comparisons else (None, obstacles[0])
+    return Judgement(*judged, *found, claim.get("set", ""))
 
 
 def compare(claim: ConfigDict, outcomes: Outcomes) -> Comparison:

@@ -87,7 +87,7 @@ def markdown(
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
         *transfer_table(runs_of, several),
         "",
-        *claims_table(judgements, several),
+        *(claims_table(judgements, several) if judgements else ["Nothing is claimed of these runs."]),
     ]
     trained = sum(outcome.seconds for outcomes in seeds for outcome in outcomes.values())
     evaluated = [outcome.evaluated() for of_run in runs_of.values() for outcome in of_run]
@@ -139,7 +139,8 @@ def claims_table(judgements: Sequence[Judgement], several: bool) -> list[str]:
         sides = [number(mean(side), digits) for side in zip(*j.by_seed)] or ["–", "–"]
         right = f"{sum(a > b for a, b in j.by_seed)} of {len(j.by_seed)}"
         seeds = [f"{sides[0]} − {sides[1]}", right] if several else []
-        rows.append([f"{j.text} ({j.statistic}: {j.higher} − {j.lower})", *seeds, shown, f"**{j.verdict}**"])
+        what = f"{j.statistic} on {j.on}" if j.on else j.statistic
+        rows.append([f"{j.text} ({what}: {j.higher} − {j.lower})", *seeds, shown, f"**{j.verdict}**"])
     return table(rows)
 
 

@@ -4,18 +4,19 @@ import json
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax import runs, study
+from cliptail_jax.configuration import flatten
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import evaluation_settings, summarize, write
+from cliptail_jax.evaluation.results import evaluation_settings, summarize, write
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.transfer.configuration import base_config
 from cliptail_jax.transfer.program import TransferFailed, predictions_path
 from configs import sup
-from configs.study import cifar100_lt, dino_cifar100_lt, quickstart
+from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, quickstart
 
 CLASSES, PER_CLASS = 60, 50
 NAMES = tuple(f"class {c}" for c in range(CLASSES))
@@ -307,9 +308,96 @@ def test_what_was_transferred_is_kept_where_some_of_it_failed(trains, probes, mo
     assert report["failures"] == {"transfer: b on pets by probe": "pets is not prepared"}
 
 
+def test_only_the_models_of_a_transfer_are_measured_and_a_claim_may_name_its_set(trains, probes, tmp_path):
+    trains[0].update(a=0.5, b=0.5, c=0.5)
+    probes[0].update(b=0.2, c=0.6)
+    better = claim("probe", "c", "b")
+    made = make_transfer_study("a", "b", "c", here=better | {"set": "cifar100"}, there=better | {"set": "dtd"})
+    made.transfer.update({"models": ("b", "c"), "sets": ("dtd", "cifar100")})
+    study.run_study(made, tmp_path)
+    _, report = read_report(tmp_path)
+    assert probes[1][0].models == (str(tmp_path / "b"), str(tmp_path / "c"))
+    assert report["runs"]["a"]["transfer"] == []
+    assert [c["verdict"] for c in report["claims"]] == ["supported", "not tested"]
+
+
+def make_seeded_study(seeds, *names, **claims):
+    made = make_study(*names, **claims)
+    seed = FieldReference(3)
+    for config in made.runs.values():
+        config.seed = seed
+    with made.unlocked():
+        made.seed, made.seeds = seed, seeds
+    return made
+
+
+def test_several_seeds_are_trained_one_after_the_other_and_judged_together(trains, tmp_path):
+    slopes, trained = trains
+    slopes.update(biased=0.8, fair=0.0)
+    claims = dict(accuracy=claim("corr_acc", "biased", "fair"), tail=claim("tail", "fair", "biased"))
+    made = make_seeded_study(3, "biased", "fair", **claims)
+    study.run_study(made, tmp_path)
+    assert trained == ["biased", "fair"] * 3 and made.seed == 3
+    text, report = read_report(tmp_path)
+    assert list(report["runs"]) == ["seed_3", "seed_4", "seed_5"]
+    first, *others = (report["runs"][seed]["biased"] for seed in report["runs"])
+    assert others[0]["corr_acc"] != first["corr_acc"]
+    values = np.array(
+        [[report["runs"][seed][run]["corr_acc"] for seed in report["runs"]] for run in ("biased", "fair")]
+    )
+    accuracy, tail = report["claims"]
+    np.testing.assert_allclose(accuracy["by_seed"], values.T)
+    assert accuracy["difference"]["value"] == pytest.approx((values[0] - values[1]).mean())
+    assert accuracy["difference"]["low"] < accuracy["difference"]["value"] < accuracy["difference"]["high"]
+    assert f"| {values[0].mean():.2f} − {values[1].mean():.2f} | 3 of 3 |" in text
+    assert f"| {values[0].mean():.2f} ± {values[0].std(ddof=1):.2f} |" in text
+    assert (tmp_path / "figures" / "claims.png").exists() and "(figures/claims.png)" in text
+    assert tail["verdict"] == "supported" and "Means over 3 seeds" in text
+
+    study.run_study(made, tmp_path)
+    assert len(trained) == 6 and read_report(tmp_path)[1]["claims"] == report["claims"]
+
+
+def test_a_run_that_fails_with_one_seed_is_judged_by_the_others(trains, tmp_path, monkeypatch):
+    slopes, _ = trains
+    slopes.update(a=0.8, b=0.0)
+    write = study.train
+
+    def train(config, workdir, overwrite=False):
+        if workdir.parent.name == "seed_4" and workdir.name == "b":
+            raise UserError("the loss is nan")
+        write(config, workdir, overwrite)
+
+    monkeypatch.setattr(study, "train", train)
+    with pytest.raises(UserError, match="1 of 4 runs failed: seed_4/b"):
+        study.run_study(make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b")), tmp_path)
+    text, report = read_report(tmp_path)
+    assert report["failures"] == {"seed_4/b": "the loss is nan"}
+    assert len(report["claims"][0]["by_seed"]) == 1 and report["claims"][0]["verdict"] == "supported"
+
+
+@pytest.mark.parametrize(("minutes", "seeds"), [(0, 4), (4.6, 2), (0.1, 1)])
+def test_a_budget_picks_how_many_seeds_fit(minutes, seeds, trains, tmp_path, monkeypatch):
+    """A run takes 45 seconds by the clock here; but by its own account, which counts for finished ones, 90."""
+    slopes, trained = trains
+    slopes.update(a=0.8, b=0.0)
+    monkeypatch.setattr(study.time, "perf_counter", lambda: 45.0 * len(trained))
+    made = make_seeded_study(4, "a", "b", c=claim("corr_acc", "a", "b"))
+    study.run_study(made, tmp_path, budget=minutes)
+    assert len(trained) == 2 * seeds and len(read_report(tmp_path)[1]["runs"]) == seeds
+
+
+def test_a_budget_is_for_a_study_with_seeds(trains, tmp_path):
+    with pytest.raises(UserError, match="--budget chooses how many seeds fit"):
+        study.run_study(make_study("a"), tmp_path, budget=5)
+    with pytest.raises(UserError, match="config key 'seeds' is 0"):
+        study.run_study(make_seeded_study(0, "a"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"models": ("z",)}, "transfer.models names the run 'z'; the study has a, b"),
         ({"methods": ("prob",)}, "transfer: methods has 'prob'"),
         ({"sets": ("voc2007",)}, "compares accuracies by class, which voc2007 has not"),
     ],
@@ -329,6 +417,7 @@ def test_a_transfer_that_makes_no_sense_is_named_before_anything_is_trained(chan
         (claim("corr_acc", "a", "z"), "claims.c names the run 'z'; the study has a, b"),
         (claim("corr_acc", "y", "b"), "claims.c names the run 'y'"),
         (dict(statistic="corr_acc", higher="a"), "claims.c has no lower"),
+        (claim("tail", "a", "b") | {"set": "dtd"}, "claims.c.set is 'dtd', which run 'a' is not evaluated on"),
     ],
 )
 def test_a_wrong_claim_is_named_before_anything_is_trained(wrong, message, trains, tmp_path):
@@ -354,10 +443,46 @@ def test_a_config_of_one_run_is_no_study():
         study.check_study(sup.get_config("data=glyphs_lt"))
 
 
-@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt])
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, claims_small])
 def test_the_projects_own_studies_are_sound(config_file):
     config = config_file.get_config()
     study.check_study(config)
     config.data_dir, config.seed = "/data", 3
     assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
     assert {run.seed for run in config.runs.values()} == {3}
+
+
+CHANGED = {
+    ("sl", "sl_sampled"): ["vocabulary.size"],
+    ("sl_sampled", "sl"): ["vocabulary.size"],
+    ("clip", "clip_captions"): [
+        "data.captions.template", "data.captions.words", "eval.templates", "model.text.context_length"
+    ],
+    ("clip_quarter", "clip"): ["data.fraction", "data.keep_all_classes"],
+    ("clip_alike", "clip_varied"): ["data.min_similarity"],
+    ("clip", "clip_balanced"): ["data.n", "data.profile.ratio"],
+    ("clip_alone", "clip_among"): ["data.classes.random", "data.n", "eval.random_classes"],
+    ("sl_cut_head", "sl_cut"): ["head.init", "head.freeze"],
+    ("sl_cut_head_sampled", "sl_cut_head"): ["vocabulary.size", "vocabulary.sampling", "vocabulary.group_size"],
+    ("clip_cut_text", "clip_cut"): ["text.init", "text.freeze"],
+    ("dino_sampled", "dino"): ["vocabulary.size", "dino.freeze_last_layer"],
+}  # fmt: skip
+
+
+def test_small_claims_are_all_of_the_studys_and_change_one_thing_at_a_time():
+    """Every factor is claimed on glyphs or CIFAR-100, or both; seeds draw the classes' ranks anew."""
+    made = claims_small.get_config()
+    told = {claim.text for claim in made.claims.values()}
+    assert told == {text for text, *_ in claims_small.CLAIMS}
+    seeds = study.by_seed(made)
+    assert [runs["glyphs_sl"].data.seed for runs, _ in seeds.values()] == [0, 1, 2]
+    fields = {name: dict(flatten(config)) for name, config in made.runs.items()}
+    for claim in made.claims.values():
+        higher, lower = fields[claim.higher], fields[claim.lower]
+        pair = (claim.higher.partition("_")[2], claim.lower.partition("_")[2])
+        if pair != ("sl", "clip"):
+            assert {key for key in higher if higher[key] != lower[key]} == set(CHANGED[pair]), pair
+    glyphs = claims_small.get_config("data=glyphs")
+    assert all(name.startswith("glyphs_") for name in glyphs.runs) and glyphs.transfer.sets == ("glyphs:train:test",)
+    with pytest.raises(UserError, match="the config argument is data=glyphs"):
+        claims_small.get_config("data=mnist")

@@ -5,7 +5,8 @@
 
     family=NAME       a family; or several, as distribution+imbalance; or all. What two families share is trained once
     small=PRESET      the family's runs on glyphs_lt or cifar100_lt, those without published towers and heads, as far as it
-                      makes sense: vocabulary, scale, trimmed_tail, dino, and on glyphs_lt captions
+                      makes sense: vocabulary, scale, trimmed_tail, dino, and on glyphs_lt captions and diversity (all: of
+                      these); each takes --config.epochs=30
 
 `--launch=print` prints the command that trains each run, in place of training them all here; the same command without it
 then writes the report. What some runs need beside the data:
@@ -25,7 +26,8 @@ from configs.study import small
 EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]
 CORRELATIONS = ("corr_acc", "corr_pred")
 CUT = "trimmed_tail_100_classes_0_shot"
-# By family: what is said, the statistics, the run that has more of them, and the one that has less.
+# By family: what is said, the statistics, the run that has more of them, the one that has less, and where it matters on
+# which set.
 CLAIMS = {
     "captions": [
         ("Templates leave CLIP more biased than full texts", CORRELATIONS,
@@ -58,7 +60,7 @@ CLAIMS = {
     ],
     "concept_set": [
         ("100 classes alone leave CLIP more biased on them than 1,000 in as many images", CORRELATIONS,
-         "clip_concept_set_imagenet_captions_100_frozen", "clip_concept_set_10_percent_frozen"),
+         "clip_concept_set_imagenet_captions_100_frozen", "clip_concept_set_10_percent_frozen", "imagenet100"),
         *(("SL is more biased than CLIP on the same images", CORRELATIONS,
            f"sl_concept_set_{data}_random", f"clip_concept_set_{data}_random") for data in ("cc12m_cls", "yfcc15m_cls")),
     ],
@@ -80,44 +82,40 @@ def get_config(arg: str = ""):
     given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
     if unknown := given.keys() - {"family", "small"}:
         raise UserError(f"unknown config argument '{min(unknown)}'; there are family=NAME, small=PRESET")
-    families = chosen_families(given.get("family", "vocabulary"))
+    preset = given.get("small", "")
+    families = chosen_families(given.get("family", "vocabulary"), preset)
     titles = [catalogue.FAMILIES[family].title for family in families]
     title = "The whole study" if families == EVERY_FAMILY else " and ".join(titles)
     first = catalogue.first_names()
     runs = {run.name: (first[run.name], run.config) for run in catalogue.EVERY if run.family in families}
-    if preset := given.get("small"):
-        small.check(families, preset)
+    if preset:
         title += f" on {preset}"
         runs = {
             name: small.counterpart(name, string, preset) for name, (_, string) in runs.items() if small.has(string)
         }
     claims = {
         f"{family}_{number}_{statistic}": dict(
-            text=text, statistic=statistic, higher=runs[higher][0], lower=runs[lower][0]
+            text=text, statistic=statistic, higher=runs[higher][0], lower=runs[lower][0], **dict(zip(["set"], on))
         )
         for family in families
-        for number, (text, statistics, higher, lower) in enumerate(CLAIMS[family])
+        for number, (text, statistics, higher, lower, *on) in enumerate(CLAIMS[family])
         for statistic in statistics
         if {higher, lower} <= runs.keys()
     }
-    study = study_of(title, dict(runs.values()), claims)
-    if families == ["concept_set"]:
-        for config in study.runs.values():  # what all of its ImageNet-Captions are compared on
-            config.eval.sets = tuple(sorted(config.eval.sets, key=lambda name: name != "imagenet100"))
-    return study
+    return study_of(title, dict(runs.values()), claims, preset)
 
 
-def chosen_families(told: str) -> list[str]:
+def chosen_families(told: str, preset: str) -> list[str]:
     families = EVERY_FAMILY if told == "all" else told.split("+")
     for family in families:
         if family not in CLAIMS:
             raise UserError(f"unknown family '{family}'; there are {', '.join(CLAIMS)} and all")
-    return families
+    return small.those_of(families, preset, told == "all") if preset else families
 
 
-def study_of(title: str, strings: dict[str, str], claims: dict[str, dict]) -> ConfigDict:
+def study_of(title: str, strings: dict[str, str], claims: dict[str, dict], preset: str) -> ConfigDict:
     """The study of the runs that the strings describe, with the fields that all or some of them share."""
-    shared = dict(data_dir="", seed=0, workers=0, dtype="float32")
+    shared = dict(data_dir="", seed=0, workers=0, dtype="float32") | (dict(epochs=30) if preset else {})
     shared |= dict(head=sup.HEAD["clip"]["init"], frequency=catalogue.FREQUENCY)
     shared = {name: FieldReference(value) for name, value in shared.items()}
     runs = {name: catalogue.config_of(string) for name, string in strings.items()}
@@ -125,18 +123,24 @@ def study_of(title: str, strings: dict[str, str], claims: dict[str, dict]) -> Co
         config.seed, config.data.data_dir = shared["seed"], shared["data_dir"]
         config.data.workers, config.model.dtype = shared["workers"], shared["dtype"]
         config.eval.neural_collapse = bool(config.eval.sets)
+        if preset:
+            config.total_epochs = shared["epochs"]
         if config.head.init:
             config.head.init = shared["head"]
         if config.data.match.frequency:
             config.data.match.frequency = shared["frequency"]
-    study = dict(title=title, **shared, strings=ordered(strings), runs=ordered(runs), claims=ordered(claims))
-    if any(config.objective == "dino" for config in runs.values()):
+    study = dict(title=title, **shared, strings=ordered(strings), runs=ordered(runs))
+    if learn_alone := tuple(name for name, config in runs.items() if config.objective == "dino"):
         transfer = transfer_config()
         transfer.seed, transfer.data.data_dir, transfer.data.workers = (
             shared["seed"], shared["data_dir"], shared["workers"]
         )  # fmt: skip
-        transfer.sets = transfer_sets(next(iter(runs.values())).data.name)
+        transfer.models, transfer.sets = learn_alone, transfer_sets(runs[learn_alone[0]].data.name)
         study["transfer"] = transfer
+        for claim in claims.values():
+            if claim["statistic"] == "probe":
+                claim["set"] = transfer.sets[0]
+    study["claims"] = ordered(claims)
     return ConfigDict(study)
 
 

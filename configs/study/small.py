@@ -5,6 +5,7 @@ from cliptail_jax.errors import UserError
 # The families that small images can have.
 PRESETS = {
     "captions": ("glyphs_lt",),
+    "diversity": ("glyphs_lt",),
     "vocabulary": ("glyphs_lt", "cifar100_lt"),
     "scale": ("glyphs_lt", "cifar100_lt"),
     "trimmed_tail": ("glyphs_lt", "cifar100_lt"),
@@ -13,13 +14,18 @@ PRESETS = {
 # Classes of 100 that 64 images share a softmax over, for the study's of 1,000. The images themselves have about 36 and 60.
 GROUP = 64
 VOCABULARIES = {50: 20, 100: 40, 200: 60, 500: 80}
+# Similarities that 76, 51, 36 and 24 % of the glyphs have, and the long-tailed images that there are of the last.
+THRESHOLDS, IMAGES = {0.7: 0.4, 0.75: 0.5, 0.8: 0.55, 0.82: 0.6}, 2400
 
 
-def check(families: list[str], preset: str) -> None:
-    for family in families:
-        if preset not in PRESETS.get(family, ()):
-            there = "; ".join(f"{family} on {' or '.join(presets)}" for family, presets in PRESETS.items())
-            raise UserError(f"the family {family} is not to be had with small={preset}; there are {there}")
+def those_of(families: list[str], preset: str, some: bool) -> list[str]:
+    """The families that a preset can have: all of those named, or `some` of them."""
+    there = [family for family in families if preset in PRESETS.get(family, ())]
+    if not there or not some and there != families:
+        lacking = next(family for family in families if family not in there)
+        known = "; ".join(f"{family} on {' or '.join(presets)}" for family, presets in PRESETS.items())
+        raise UserError(f"the family {lacking} is not to be had with small={preset}; there are {known}")
+    return there
 
 
 def has(string: str) -> bool:
@@ -29,7 +35,8 @@ def has(string: str) -> bool:
 
 
 def counterpart(name: str, string: str, preset: str) -> tuple[str, str]:
-    """The name and the string of a run on small images: with fewer classes and prototypes, and as much less drawn or cut."""
+    """The name and the string of a run on small images: with fewer classes, prototypes and
+    images, and as much less drawn or cut."""
     path, _, arguments = string.partition(":")
     given = dict(item.split("=") for item in arguments.split(","))
     name, given["data"] = name.replace(f"_{given['data']}", ""), preset
@@ -38,6 +45,10 @@ def counterpart(name: str, string: str, preset: str) -> tuple[str, str]:
             size = int(given[argument])
             less = fewer(argument, size, "dino" in path)
             name, given[argument] = name.replace(f"_{size}", f"_{less}"), str(less)
+    if threshold := given.get("threshold"):
+        less = str(THRESHOLDS[float(threshold)])
+        name = name.replace(f"_{threshold.replace('.', '')}_", f"_{less.replace('.', '')}_")
+        given.update(threshold=less, n=str(IMAGES))
     if "sampling" in given:
         given["group"] = str(GROUP)
     return name, f"{path}:{','.join(f'{key}={value}' for key, value in given.items())}"
