@@ -22,7 +22,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
 from configs import clip, dino, sup
 
-# The long-tailed preset, its text fields for captions, and how its CLIP and SL are trained; DINO takes 340 steps on both.
+# The long-tailed preset, its text fields for captions, and how its CLIP and SL are trained.
 DATA = {
     "glyphs": dict(preset="glyphs_lt", words=("tags",), clip_steps=600, sl_steps=425, learning_rate=3e-3),
     "cifar100": dict(preset="cifar100_lt", words=("superclass",), clip_steps=850, sl_steps=850, learning_rate=2e-3),
@@ -67,13 +67,16 @@ def get_config(arg: str = ""):
             higher, lower = f"{data}_{higher}", f"{data}_{lower}"
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
                 claim = dict(text=text, statistic=statistic, higher=higher, lower=lower)
-                probed = {"set": TRANSFER_SETS[data]} if statistic == "probe" else {}
-                claims[f"{data}_{number}_{statistic}"] = claim | probed
-    runs, claims = ConfigDict(runs, sort_keys=False), ConfigDict(claims, sort_keys=False)  # in the report's order
+                claims[f"{data}_{number}_{statistic}"] = claim
     title = f"The study's claims on long-tailed {' and '.join(chosen)}"
-    return ConfigDict(
-        dict(title=title, seeds=3, **shared, runs=runs, claims=claims, transfer=transfer_of(chosen, shared))
-    )
+    study = dict(title=title, seeds=3, **shared)
+    study |= dict(runs=ConfigDict(runs, sort_keys=False), claims=ConfigDict(claims, sort_keys=False))  # in this order
+    if "cifar100_dino" in runs:
+        study["transfer"] = transfer = transfer_config()
+        transfer.models, transfer.sets = ("cifar100_dino", "cifar100_dino_sampled"), ("cifar100",)
+        transfer.methods = ("probe",)
+        transfer.data.data_dir, transfer.seed = shared["data_dir"], shared["seed"]
+    return ConfigDict(study)
 
 
 def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
@@ -88,8 +91,6 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
         "clip_balanced": clip.get_config(f"{preset},n={IMAGES}"),
         "clip_alone": clip.get_config(preset),
         "clip_among": clip.get_config(f"{preset},n={as_many}"),
-        "dino": dino.get_config(preset),
-        "dino_sampled": dino.get_config(f"{preset},vocabulary=1024"),
     }
     runs["clip_captions"].eval.templates = "a+cname"
     runs["clip_quarter"].data.keep_all_classes = True
@@ -98,7 +99,9 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
     if data == "glyphs":  # which knows how alike its images are
         runs["clip_varied"] = clip.get_config(f"{preset},n=3500")
         runs["clip_alike"] = clip.get_config(f"{preset},n=3500,threshold=0.55")
-    else:  # whose class names a language model knows
+    else:  # whose class names a language model knows, and where views tell more than a colour, which DINO needs
+        runs["dino"] = dino.get_config(preset)
+        runs["dino_sampled"] = dino.get_config(f"{preset},vocabulary=1024")
         runs["sl_cut"] = sup.get_config(f"{preset},{CUT}")
         runs["sl_cut_head"] = sup.get_config(f"{preset},{CUT}")
         runs["sl_cut_head_sampled"] = sup.get_config(f"{preset},{CUT},vocabulary=20,sampling=linear,group=64")
@@ -114,15 +117,3 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
             config.optimizer.learning_rate = DATA[data]["learning_rate"]
             config.model.text.context_length = 16 if name == "clip_captions" else 8
     return runs
-
-
-TRANSFER_SETS = {"glyphs": "glyphs:train:test", "cifar100": "cifar100"}
-
-
-def transfer_of(chosen: list[str], shared: dict[str, FieldReference]) -> ConfigDict:
-    """Linear probes of the DINO runs."""
-    config = transfer_config()
-    config.models = tuple(f"{data}_{name}" for data in chosen for name in ("dino", "dino_sampled"))
-    config.sets, config.methods = tuple(TRANSFER_SETS[data] for data in chosen), ("probe",)
-    config.data.data_dir, config.seed = shared["data_dir"], shared["seed"]
-    return config
