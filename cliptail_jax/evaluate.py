@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from cliptail_jax import distributed, runs
 from cliptail_jax.configuration import validate
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import make_evaluate
+from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.program import run_with_config

@@ -25,7 +25,8 @@ from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.dino_step import make_dino_step
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import is_evaluated, make_evaluate
+from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.frozen_text import distinct_captions, frozen_text, is_kept
 from cliptail_jax.input.pipeline import ReadText, UnreadableImages, num_steps_per_epoch, training_batches

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_train import with_devices
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--config.batch_size=8", "--config.model.image.width=4", "--classes=5", "--seconds=0.2"]
@@ -25,7 +26,7 @@ MAY_BE_ZERO = {"vocabulary", "workers"}
 def started(glyphs_dir):
     """The benchmarks, started together: one of them takes its time whatever its size."""
     arguments = ARGUMENTS | {"input_pipeline": [*ARGUMENTS["input_pipeline"], f"--data_dir={glyphs_dir}"]}
-    one_device = {**os.environ, "XLA_FLAGS": ""}
+    one_device = {**os.environ, "XLA_FLAGS": with_devices(1)}
     running = {
         name: subprocess.Popen(
             [sys.executable, f"scripts/benchmark/{name}.py", *given],

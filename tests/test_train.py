@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from cliptail_jax import evaluation, runs
+from cliptail_jax import runs
 from cliptail_jax.checkpoints import harm, newest_sound_step
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
@@ -127,8 +127,13 @@ def command(workdir, glyphs_dir, family="sup"):
     return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in overrides.items())]
 
 
+def with_devices(count):
+    """The compiler's flags of the tests, for another number of devices: the last of a flag's values counts."""
+    return f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
+
+
 def start(arguments, **environment):
-    one_device = {**os.environ, "XLA_FLAGS": "", **environment}
+    one_device = {**os.environ, "XLA_FLAGS": with_devices(1), **environment}
     return subprocess.Popen(
         arguments, cwd=ROOT, env=one_device, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -187,7 +192,7 @@ def test_two_processes_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
         assert code == 0, errors
     one = start(
         [*command(tmp_path / "one", glyphs_dir, "clip"), *shorter],
-        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+        XLA_FLAGS=with_devices(2),
     )
     assert finish(one)[0] == 0
     two, one = losses(tmp_path / "two"), losses(tmp_path / "one")
@@ -251,7 +256,9 @@ def test_a_stop_in_an_evaluation_leaves_it_to_the_next_session(sup_run, tmp_path
     sup_config.vocabulary.size = 6
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "predict", lambda *a: os.kill(os.getpid(), signal.SIGTERM) or (None, None, None))
+        patch.setattr(
+            "cliptail_jax.evaluation.run.predict", lambda *a: os.kill(os.getpid(), signal.SIGTERM) or (None, None, None)
+        )
         for _ in range(2):  # and again while it is made up for
             with pytest.raises(SystemExit) as stopped:
                 train(sup_config, tmp_path)

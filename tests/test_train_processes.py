@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from test_train import command, finish, losses, start, wait_for
+from test_train import command, finish, losses, start, wait_for, with_devices
 
 from cliptail_jax import runs
 from cliptail_jax.checkpoints import newest_sound_step
@@ -48,7 +48,7 @@ def long_run(tmp_path, glyphs_dir):
     """The directory of a run of 150 steps by one process of two devices; a copy of its first 50, and the copy's command."""
     arguments = [*command(tmp_path / "whole", glyphs_dir), "--config.total_epochs=50", "--config.eval.sets=()"]
     arguments += ["--config.checkpoint.every_steps=50", "--config.checkpoint.keep=3"]
-    code, errors = finish(start(arguments, XLA_FLAGS="--xla_force_host_platform_device_count=2"))
+    code, errors = finish(start(arguments, XLA_FLAGS=with_devices(2)))
     assert code == 0, errors
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "whole", copy)
@@ -81,7 +81,7 @@ def test_two_processes_heed_a_sigterm_at_any_time_and_go_on_with_the_numbers_of_
 
 def test_a_killed_run_goes_on_bit_for_bit_under_the_compilers_usual_optimisations_too(tmp_path, glyphs_dir):
     """What the killed session has logged after its last checkpoint is logged again."""
-    usual = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
+    usual = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
     arguments = [*command(tmp_path, glyphs_dir), "--config.total_epochs=20", "--config.eval.sets=()"]
     arguments += ["--config.checkpoint.every_steps=20"]
     killed = start(arguments, **usual)

@@ -28,12 +28,12 @@ from cliptail_jax.datasets.metadata import fingerprint
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import Kept, hand
+from cliptail_jax.evaluation.counting import Kept, pass_over
 from cliptail_jax.files import load_arrays, save_arrays
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.pretrained.preprocess import Preprocess
-from cliptail_jax.sharding import batch_sharding, local_rows, to_devices
+from cliptail_jax.sharding import batch_sharding, local_rows
 from cliptail_jax.transfer.models import ImageTower, PublishedModel, RunModel
 from cliptail_jax.transfer.sets import OpenedSet
 from cliptail_jax.zero_shot.evaluate import slug, together
@@ -121,15 +121,8 @@ def encode_images(
     unreadable, kept = UnreadableImages(variant, config.data.max_unreadable), Kept(variant)
     batches = evaluation_batches(variant, loading, local_rows(config.batch_size), frame)()
     steps = -(-len(source) // config.batch_size)
-    given = []  # one batch late, for the devices to work on the next meanwhile
-    for batch in tqdm(batches, f"features of {source.name} ({source.split})", steps, disable=None, leave=False):
-        unreadable.take_from(batch)
-        on_devices = to_devices(mesh, batch)
-        features = encode(parts, on_devices["images"])
-        hand(given, [kept.add])
-        given = [features, on_devices["labels"], on_devices["mask"]]
-    hand(given, [kept.add])
-    unreadable.check()
+    progress = tqdm(batches, f"features of {source.name} ({source.split})", steps, disable=None, leave=False)
+    pass_over(lambda batch: encode(parts, batch["images"]), progress, unreadable, [kept.add], mesh)
     computed = kept.result()
     if not len(computed["records"]):
         raise UserError(f"no image of {source.name} ({source.split}) could be read: prepare the set again")

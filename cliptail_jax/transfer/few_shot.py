@@ -23,22 +23,6 @@ class FewShot(NamedTuple):
     margin: float
 
 
-def few_shot_accuracy(
-    features: Float[np.ndarray, "example dim"],
-    labels: Int[np.ndarray, "example"],
-    ways: int = 5,
-    shots: int = 5,
-    queries: int = 15,
-    episodes: int = 600,
-    seed: int = 0,
-) -> FewShot:
-    """Accuracy over seeded episodes of `ways` classes, with `shots` examples and `queries` queries of each.
-
-    UserError as in `few_shot_accuracies`.
-    """
-    return mean_and_margin(few_shot_accuracies(features, labels, ways, shots, queries, episodes, seed))
-
-
 def mean_and_margin(accuracies: Float[np.ndarray, "episode"]) -> FewShot:
     """σ is the standard deviation over the n episodes with n - 1 in its denominator (0 for one episode)."""
     deviation = accuracies.std(ddof=1) if len(accuracies) > 1 else 0.0
@@ -54,8 +38,9 @@ def few_shot_accuracies(
     episodes: int,
     seed: int,
 ) -> Float[np.ndarray, "episode"]:
-    """The accuracy of each seeded episode, in 0..1. The same labels and seed give the same episodes, whatever the features.
+    """The accuracy, in 0..1, of each seeded episode of `ways` classes, with `shots` examples and `queries` queries of each.
 
+    The same labels and seed give the same episodes, whatever the features.
     UserError as in `sample_episodes`, and for features that are not finite.
     """
     features = np.asarray(features, np.float32)

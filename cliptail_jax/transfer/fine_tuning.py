@@ -31,7 +31,7 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import Kept, count, gather, make_steps, with_progress
+from cliptail_jax.evaluation.counting import Kept, count, gather, make_evaluate_batch, with_progress
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.log import Diverged, say
 from cliptail_jax.pretrained.towers import image_shape
@@ -207,7 +207,7 @@ def predict(config: ConfigDict, workdir: Path, images: Variant, mesh: Mesh) -> d
     graphdef, state = restore_run(config, workdir, mesh, len(images.class_names))
     model = nnx.merge(graphdef, *state.parts(), copy=True)
     weights, bias = gather(model.head[...]), gather(model.bias[...])
-    _, evaluate_batch = make_steps(graphdef, mesh)
+    evaluate_batch = make_evaluate_batch(graphdef, mesh)
     batches = evaluation_batches(images, config, local_rows(config.eval.batch_size))()
     kept, unreadable = Kept(images), UnreadableImages(images, config.data.max_unreadable)
     evaluate_batch = functools.partial(evaluate_batch, bias=bias)

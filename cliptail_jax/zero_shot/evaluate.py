@@ -28,22 +28,15 @@ from cliptail_jax import runs
 from cliptail_jax.configuration import validate
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.evaluation import (
+from cliptail_jax.evaluation.counting import check_any_read, gather, make_evaluate_batch, predict, with_progress
+from cliptail_jax.evaluation.heads import check_told_apart, set_prompts, sizes, zero_shot_head
+from cliptail_jax.evaluation.results import (
     GROUPS,
     ClassGroups,
-    check_any_read,
-    check_told_apart,
     evaluation_settings,
-    gather,
     head_mid_tail,
-    make_steps,
-    predict,
-    set_prompts,
-    sizes,
     summarize,
-    with_progress,
     write_measured,
-    zero_shot_head,
 )
 from cliptail_jax.files import write_text
 from cliptail_jax.frequency_tables import write_frequency
@@ -272,7 +265,7 @@ def evaluate_model(model: Model, tasks: Mapping[str, Task], directory: Path, mes
         own = config.copy_and_resolve_references()
         own.eval.models = (model.name,)
         runs.make_room(directory, own, replace=False)
-    _, evaluate_batch = make_steps(graphdef, mesh, np.float32(frame.mean), np.float32(frame.std))
+    evaluate_batch = make_evaluate_batch(graphdef, mesh, np.float32(frame.mean), np.float32(frame.std))
     for name, task in tasks.items():
         variant = task.opened.variant
         unreadable = UnreadableImages(variant, config.data.max_unreadable)

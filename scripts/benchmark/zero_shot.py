@@ -27,7 +27,7 @@ from PIL import Image
 from cliptail_jax.configuration import base_config
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.evaluation import count, make_steps
+from cliptail_jax.evaluation.counting import count, make_evaluate_batch
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.tokenizer import train_tokenizer
@@ -83,7 +83,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     head = np.random.default_rng(0).normal(size=(CLASSES, architecture["embed_dim"])).astype(np.float32)
     graphdef, state = nnx.split(model)
     parts = (jax.device_put(state, replicated(mesh)),)
-    _, evaluate_batch = make_steps(graphdef, mesh)
+    evaluate_batch = make_evaluate_batch(graphdef, mesh)
     frame = Preprocess(image_size(architecture["vision_cfg"]))
     batches = evaluation_batches(variant, config, local_rows(options.batch_size), frame)
     unreadable = UnreadableImages(variant, 0.0)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from cliptail_jax import runs
-from cliptail_jax.evaluation import summarize, write
+from cliptail_jax.evaluation.results import summarize, write
 from cliptail_jax.files import save_array
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.metrics.groups import head_mid_tail

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.transfer.few_shot import episode_accuracies, few_shot_accuracy, sample_episodes
+from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin, sample_episodes
 
 
 def images(classes=6, per_class=12, dim=8):
@@ -28,8 +28,9 @@ def test_accuracies_equal_a_plain_loop(ways, shots, queries):
     features, labels = images()
     episodes = sample_episodes(labels, ways, shots + queries, 30, seed=1)
     direct = loop(features, episodes, shots)
-    np.testing.assert_allclose(episode_accuracies(features, episodes, shots), direct, atol=1e-6)
-    result = few_shot_accuracy(features, labels, ways, shots, queries, 30, seed=1)
+    accuracies = few_shot_accuracies(features, labels, ways, shots, queries, 30, seed=1)
+    np.testing.assert_allclose(accuracies, direct, atol=1e-6)
+    result = mean_and_margin(accuracies)
     assert result.mean == pytest.approx(direct.mean(), abs=1e-6)
     assert result.margin == pytest.approx(1.96 * direct.std(ddof=1) / np.sqrt(30), abs=1e-6)
 
@@ -57,19 +58,20 @@ def test_episodes_follow_the_seed():
 
 def test_classes_far_apart_are_told_apart_without_doubt():
     labels = np.arange(100) % 5
-    assert few_shot_accuracy(np.eye(5)[labels], labels, episodes=10) == (1.0, 0.0)
+    accuracies = few_shot_accuracies(np.eye(5)[labels], labels, 5, 5, 15, 10, seed=0)
+    assert mean_and_margin(accuracies) == (1.0, 0.0)
 
 
 def test_an_episode_larger_than_a_class_or_wider_than_the_set_is_named():
-    features, labels = images()
+    labels = images()[1]
     with pytest.raises(UserError, match="has 12 examples, but an episode takes 13"):
-        few_shot_accuracy(features, labels, 5, 5, 8)
+        sample_episodes(labels, 5, 13, 1, seed=0)
     with pytest.raises(UserError, match="7-way episodes need 7 classes, but there are 6"):
-        few_shot_accuracy(features, labels, 7, 1, 1)
+        sample_episodes(labels, 7, 2, 1, seed=0)
 
 
 def test_features_with_nan_are_named():
     features, labels = images()
     features[4, 0] = np.nan
     with pytest.raises(UserError, match="row 4 has NaN"):
-        few_shot_accuracy(features, labels, 5, 5, 5)
+        few_shot_accuracies(features, labels, 5, 5, 5, 1, seed=0)

@@ -1,0 +1,1 @@
+"""From a model and an evaluation set to the numbers and files of one evaluation."""

@@ -1,0 +1,139 @@
+"""The numbers and files of an evaluation, and by which settings it is known when it has been done."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.counting import Measured
+from cliptail_jax.files import save_array, save_arrays, work_path
+from cliptail_jax.frequency_tables import frequency_of
+from cliptail_jax.metrics import correlation, groups, per_class
+from cliptail_jax.metrics.neural_collapse import NeuralCollapse
+from cliptail_jax.metrics.similarity import Similarities
+from cliptail_jax.runs import append_line, last_evaluation
+
+GROUPS = ("head", "mid", "tail")
+ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
+KEPT = ("features", "labels", "records", "head")  # the .npy files of `save_features`
+
+
+def evaluation_settings(config: ConfigDict) -> dict[str, Any]:
+    """What an evaluation's numbers and files depend on besides the weights; of files it names, by their content."""
+    keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
+    files = ("rank_by",)
+    if config.objective != "supervised":
+        keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
+        files += ("descriptors",)
+    return {key: config.eval[key] for key in keys} | {key: file_digest(config.eval[key]) for key in files}
+
+
+def file_digest(path: str) -> str:
+    """What changes with the content of a file: 16 digits of its sha256; '' for the path ''. UserError for no file."""
+    try:
+        return hashlib.sha256(work_path(path).read_bytes()).hexdigest()[:16] if path else ""
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def is_evaluated(workdir: Path, config: ConfigDict, step: int | None = None) -> bool:
+    """Whether the run's last evaluation on each set was as the config wants it, and of this step if one is given."""
+    wanted = {"settings": evaluation_settings(config)} | ({} if step is None else {"step": step})
+    summaries = [last_evaluation(workdir, name) or {} for name in config.eval.sets]
+    return all(summary | wanted == summary for summary in summaries)
+
+
+def head_mid_tail(
+    config: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
+) -> ClassGroups | None:
+    """The classes that are head, mid and tail by `eval.rank_by` or else their frequency; None without either.
+
+    `eval.rank_by` is a table, joined by name. Raises UserError where it does not fit the classes.
+    """
+    table = config.eval.rank_by
+    ranking = frequency_of(class_names, work_path(table)) if table else frequency
+    if ranking is None:
+        return None
+    return groups.head_mid_tail(ranking, config.eval.head_classes or None, config.eval.tail_classes or None)
+
+
+def summarize(
+    counts: Mapping[str, np.ndarray],
+    frequency: Int[np.ndarray, "class"] | None,
+    class_groups: ClassGroups | None,
+    collapse: NeuralCollapse | None,
+    similarities: Similarities | None = None,
+) -> dict[str, Any]:
+    """The numbers of one evaluation: accuracies in percent, correlations over classes with their 95 % intervals.
+
+    Without a class frequency there is no correlation with it, and without `class_groups` no accuracy of head, mid and tail.
+    """
+    confusion = counts["confusion"]
+    accuracy = per_class.per_class_accuracy(confusion)
+    predictions = per_class.per_class_predictions(confusion).astype(float)
+    examples = confusion.sum()
+    summary = {"top1": 100 * per_class.accuracy(confusion), "top5": 100 * counts["top5"] / max(examples, 1)}
+    for name, ids in zip(GROUPS, class_groups or ()):
+        summary[name] = groups.group_accuracy(accuracy, ids)
+    pairs = {
+        "corr_acc": (frequency, accuracy),
+        "corr_pred": (frequency, predictions),
+        "corr_acc_pred": (predictions, accuracy),
+    }
+    for name, values in (collapse._asdict() if collapse else {}).items():
+        if not np.all(np.isnan(values)):
+            summary[name] = float(np.nanmean(values))
+            pairs[f"corr_{name}"] = (frequency, values)
+            pairs[f"corr_{name}_acc"] = (accuracy, values)
+    for name, (x, y) in pairs.items():
+        if x is not None:
+            summary[name] = correlation.spearman(x, y)
+            summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, y))
+    for name, values in (similarities._asdict() if similarities else {}).items():
+        summary[name] = float(np.nanmean(values)) if not np.all(np.isnan(values)) else float("nan")
+    summary["examples"] = int(examples)
+    return summary
+
+
+def write_measured(
+    directory: Path, summary: dict[str, Any], measured: Measured, class_groups: ClassGroups | None
+) -> None:
+    """The files of an evaluation on a set: as `write`, and where asked for what `KEPT` names, a row an image read.
+
+    Where they are not asked for, those of an earlier evaluation go: they would not be of the other files' weights.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    saved = measured.saved()
+    for name in KEPT:
+        if name in saved:
+            save_array(directory / f"{name}.npy", saved[name])
+        else:
+            (directory / f"{name}.npy").unlink(missing_ok=True)
+    write(directory, summary, measured.counts, class_groups, measured.collapse, measured.similarities)
+
+
+def write(
+    directory: Path,
+    summary: dict[str, Any],
+    counts: Mapping[str, np.ndarray],
+    class_groups: ClassGroups | None,
+    collapse: NeuralCollapse | None,
+    similarities: Similarities | None = None,
+) -> None:
+    """`latest.npz` is replaced, and then, as a sign that both are there, `summary.jsonl` gets a line more."""
+    directory.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        "confusion": counts["confusion"],
+        "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
+        "per_class_predictions": per_class.per_class_predictions(counts["confusion"]),
+        **dict(zip(GROUPS, class_groups or ())),
+    }
+    for computed in (collapse, similarities):
+        arrays |= computed._asdict() if computed else {}
+    save_arrays(directory / "latest.npz", **arrays)
+    append_line(directory / "summary.jsonl", summary)

@@ -1,0 +1,73 @@
+"""Features and class vectors of a run, without any of the evaluation's batching."""
+
+import io
+import json
+import shutil
+
+import jax
+import numpy as np
+import PIL.Image
+from flax import nnx
+
+from cliptail_jax.curation.templates import templates
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.input.images import normalize
+from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.trained import restore_run, with_tokenizer
+
+CLASSES, EXAMPLES = 12, 24
+NUMBERS = {"step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"}
+ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail"}
+
+
+def evaluation_files(workdir):
+    """The lines and the arrays of the run's one evaluation set."""
+    directory = workdir / "eval" / "glyphs_test"
+    lines = [json.loads(line) for line in (directory / "summary.jsonl").read_text().splitlines()]
+    return lines, dict(np.load(directory / "latest.npz"))
+
+
+def copied(run, directory):
+    config, workdir = run
+    return config.copy_and_resolve_references(), shutil.copytree(workdir, directory / "run")
+
+
+def trained_model(config, workdir):
+    config, _ = with_tokenizer(config, workdir)
+    graphdef, state = restore_run(config, workdir, make_mesh(config.mesh), CLASSES)
+    return nnx.merge(graphdef, *jax.device_get(state.parts()), copy=True)
+
+
+def plain_features(config, workdir):
+    """Image features, labels, and the class vectors, without any of the evaluation's batching."""
+    model = trained_model(config, workdir)
+    source = open_source("glyphs", config.data.data_dir, "test")
+    labels = source.metadata["label"].to_numpy()
+    records = np.flatnonzero(labels < CLASSES)
+    images = [np.array(PIL.Image.open(io.BytesIO(i))) for i in source.encoded_images(records)]
+    features = jax.jit(lambda images: model.encode_image(normalize(images)))(np.stack(images))
+    if config.objective == "supervised":
+        return np.asarray(features), labels[records], np.asarray(model.head[...])
+    tokenizer = Tokenizer.load(workdir / "tokenizer.json")
+    encode_text = jax.jit(model.encode_text)
+    head = []
+    for name in source.class_names[:CLASSES]:
+        texts = np.asarray(encode_text(tokenizer([t.format(name) for t in templates(config.eval.templates)])))
+        head.append(unit(texts).mean(0))
+    return np.asarray(features), labels[records], unit(np.array(head))
+
+
+def cosines(features, head):
+    """Of each image with each class."""
+    return unit(features) @ unit(head).T
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def count_confusion(labels, predicted, classes=CLASSES):
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    return confusion

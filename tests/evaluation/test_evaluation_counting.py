@@ -1,0 +1,147 @@
+"""Which images are evaluated, and what is counted and kept of them, against a plain evaluation of the same weights."""
+
+import numpy as np
+import pytest
+
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.run import evaluation_variant, open_run_set
+from cliptail_jax.input import pipeline
+from cliptail_jax.input.images import UnreadableImageError
+from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
+from tests.evaluation.plain_evaluation import (
+    CLASSES,
+    EXAMPLES,
+    copied,
+    cosines,
+    count_confusion,
+    evaluation_files,
+    plain_features,
+)
+
+
+@pytest.mark.parametrize("name", ["sl_run", "clip_run"])
+def test_counts_equal_a_plain_evaluation_of_the_saved_weights(name, request):
+    """Also: 24 examples in batches of 16 are 24 examples, and a zero-shot head is the mean of unit template embeddings."""
+    config, workdir = request.getfixturevalue(name)
+    features, labels, head = plain_features(config, workdir)
+    scores = cosines(features, head)
+    confusion = count_confusion(labels, scores.argmax(1))
+    top5 = np.mean([label in np.argsort(-row)[:5] for label, row in zip(labels, scores)])
+
+    (line,), arrays = evaluation_files(workdir)
+    np.testing.assert_array_equal(arrays["confusion"], confusion)
+    assert confusion.sum() == line["examples"] == EXAMPLES
+    assert line["top1"] == pytest.approx(100 * np.trace(confusion) / EXAMPLES)
+    assert line["top5"] == pytest.approx(100 * top5)
+
+
+def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
+    features, labels, head = plain_features(*sl_run)
+    (line,), arrays = evaluation_files(sl_run[1])
+    for name, expected in neural_collapse(features, labels, CLASSES, head)._asdict().items():
+        np.testing.assert_allclose(arrays[name], expected, rtol=2e-3, err_msg=name)
+        assert line[name] == pytest.approx(arrays[name].mean())
+
+
+def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypatch, capsys):
+    """And a damaged checkpoint is passed over, but left where it is: a training may be at work there."""
+    config, workdir = copied(sl_run, tmp_path)
+    decode, calls = pipeline.decode_image, []
+
+    def second_is_broken(encoded):
+        calls.append(encoded)
+        if len(calls) == 2:
+            raise UnreadableImageError("broken")
+        return decode(encoded)
+
+    monkeypatch.setattr(pipeline, "decode_image", second_is_broken)
+    checkpoints = workdir / "checkpoints"
+    largest = max((checkpoints / "4").rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    unfinished = checkpoints / "5.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    config.eval.neural_collapse = False
+
+    summary = evaluate(config, workdir)["glyphs:test"]
+    _, arrays = evaluation_files(workdir)
+    assert summary["examples"] == arrays["confusion"].sum() == EXAMPLES - 1
+    assert not set(NeuralCollapse._fields) & (set(arrays) | set(summary))
+    assert "of glyphs (test) is unreadable" in capsys.readouterr().err
+    assert summary["step"] == 3
+    assert largest.exists() and unfinished.exists()
+
+
+def test_a_pass_that_reads_no_image_is_an_error(sl_run, tmp_path, monkeypatch):
+    config, workdir = copied(sl_run, tmp_path)
+
+    def broken(encoded):
+        raise UnreadableImageError("broken")
+
+    monkeypatch.setattr(pipeline, "decode_image", broken)
+    config.data.max_unreadable = 1.0
+    config.eval.update({"save_features": True, "similarity": True})
+    with pytest.raises(UserError, match="no image of glyphs:test could be read"):
+        evaluate(config, workdir)
+
+
+def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_run, tmp_path, monkeypatch):
+    config, workdir = copied(sl_run, tmp_path)
+    features, labels, _ = plain_features(config, workdir)
+    decode, calls = pipeline.decode_image, []
+
+    def two_are_broken(encoded):
+        calls.append(encoded)
+        if len(calls) in (4, 19):
+            raise UnreadableImageError("broken")
+        return decode(encoded)
+
+    config.eval.update({"save_features": True, "neural_collapse": False})
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "decode_image", two_are_broken)
+        evaluate(config, workdir)
+    directory = workdir / "eval" / "glyphs_test"
+    saved = {path.stem: np.load(path) for path in directory.glob("*.npy")}
+    assert set(saved) == {"features", "labels", "records", "head"} and len(saved["records"]) == EXAMPLES - 2
+    of_source = open_source("glyphs", config.data.data_dir, "test").metadata["label"].to_numpy()
+    np.testing.assert_array_equal(of_source[saved["records"]], saved["labels"])
+    places = np.searchsorted(np.flatnonzero(of_source < CLASSES), saved["records"])
+    np.testing.assert_allclose(saved["features"], features[places], atol=1e-5)
+
+    config.eval.save_features = False
+    evaluate(config, workdir)
+    assert not list(directory.glob("*.npy"))
+
+
+def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup_config):
+    source = open_source("glyphs", sup_config.data.data_dir, "test")
+    names = (source.class_names[70], source.class_names[5])
+    variant = evaluation_variant("glyphs:test", sup_config, names)
+    assert variant.class_names == names
+    expected = {70: 0, 5: 1}
+    of_source = source.metadata["label"].to_numpy()
+    assert [expected[label] for label in of_source[variant.records]] == variant.labels.tolist()
+    assert len(variant) == np.isin(of_source, (70, 5)).sum() > 0
+
+
+def test_evaluation_takes_every_record_whatever_the_training_variant_takes(sup_config):
+    sup_config.data.update({"n": 5, "split": "train"})
+    source = open_source("glyphs", sup_config.data.data_dir, "test")
+    assert len(evaluation_variant("glyphs:test", sup_config, source.class_names)) == len(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "message"),
+    [
+        ("glyphs", ("comma",), "unknown evaluation set 'glyphs'.*any prepared set as 'name:split'"),
+        ("glyphs:test", ("a hare", "a fox"), "'glyphs:test' lacks 2 of the training classes, such as 'a hare'"),
+        ("glyphs:validation", ("comma",), "no split 'validation'"),
+        ("nothing:test", ("comma",), "nothing"),
+    ],
+)
+def test_a_set_that_cannot_be_evaluated_is_an_error(name, classes, message, sup_config):
+    with pytest.raises(UserError, match=message):
+        open_run_set(name, sup_config, classes)

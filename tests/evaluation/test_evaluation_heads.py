@@ -1,0 +1,202 @@
+"""What the classes of a set are told apart by: templates, descriptors, another head, some columns of the run's own."""
+
+import json
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from cliptail_jax.concepts.vocabulary import imagenet_names
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.heads import check_told_apart, embed, make_encode_text, zero_shot_head
+from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
+from cliptail_jax.evaluation.run import columns_of
+from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.sharding import make_mesh
+from cliptail_jax.zero_shot import sets
+from cliptail_jax.zero_shot import templates as set_templates
+from tests.evaluation.plain_evaluation import (
+    ARRAYS,
+    CLASSES,
+    copied,
+    cosines,
+    count_confusion,
+    evaluation_files,
+    plain_features,
+    trained_model,
+    unit,
+)
+
+
+def test_other_templates_and_another_ranking(clip_run, tmp_path):
+    config, workdir = copied(clip_run, tmp_path)
+    names, _ = read_frequency(workdir / "class_frequency.tsv")
+    ranked = ["Something else", *names[::-1]]  # the last class is the most frequent, in a table of another order
+    rank_by = tmp_path / "other.tsv"
+    rank_by.write_text("".join(f"{name.upper().replace(' ', '_')}\t{100 - i}\n" for i, name in enumerate(ranked)))
+    config.eval.update({"templates": "cname", "rank_by": str(rank_by), "head_classes": 2, "tail_classes": 5})
+    evaluate(config, workdir)
+    (_, line), arrays = evaluation_files(workdir)
+    assert line["settings"]["templates"] == "cname" and line["settings"]["rank_by"] == file_digest(rank_by)
+    assert arrays["head"].tolist() == [11, 10] and arrays["tail"].tolist() == [4, 3, 2, 1, 0]
+    assert line["tail"] == pytest.approx(100 * arrays["per_class_accuracy"][:5].mean())
+
+    features, labels, head = plain_features(config, workdir)
+    predicted = np.argmax(features @ head.T, 1)
+    np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=CLASSES))
+
+
+def test_a_run_is_evaluated_on_some_of_its_classes_alone(clip_run, tmp_path):
+    config, workdir = copied(clip_run, tmp_path)
+    config.eval.random_classes = 5
+    evaluate(config, workdir)
+    _, arrays = evaluation_files(workdir)
+    chosen = np.sort(np.random.default_rng(config.data.seed).permutation(CLASSES)[:5])
+    features, labels, head = plain_features(config, workdir)
+    mine = np.isin(labels, chosen)
+    predicted = np.argmax(features[mine] @ head[chosen].T, 1)
+    np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=5))
+    assert arrays["confusion"].sum() == mine.sum()
+    names, frequency = read_frequency(workdir / "class_frequency.tsv")
+    of_set = read_frequency(workdir / "eval" / "glyphs_test" / "class_frequency.tsv")
+    assert of_set[0] == tuple(names[c] for c in chosen) and of_set[1].tolist() == frequency[chosen].tolist()
+    config.eval.random_classes = 13
+    with pytest.raises(UserError, match="eval.random_classes=13, but the run has 12 classes"):
+        evaluate(config, workdir)
+
+
+def test_random_descriptors_of_a_run(clip_run, tmp_path):
+    config, workdir = copied(clip_run, tmp_path)
+    config.eval.waffle = 2
+    assert evaluate(config, workdir)["glyphs:test"]["settings"]["waffle"] == 2
+
+
+@pytest.fixture
+def part_set(glyphs_dir, tmp_path, monkeypatch):
+    """Makes a set 'part' of the glyphs with these labels, in this order, under its short name."""
+
+    def make(labels):
+        names = open_source("glyphs", str(glyphs_dir), "test").class_names
+        chosen = tuple(names[label] for label in labels)
+        vocabulary = tmp_path / "part.json"
+        vocabulary.write_text(json.dumps([{"name": name} for name in chosen]))
+        monkeypatch.setitem(sets.SETS, "part", ("glyphs", "test", "", str(vocabulary)))
+        monkeypatch.setitem(set_templates.PUBLISHED_TEMPLATES, "part", ("the {}.", "a {}."))
+        return chosen
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["sl_run", "clip_run"])
+def test_a_set_with_some_of_the_classes_is_scored_on_their_columns_alone(name, part_set, request, tmp_path):
+    config, workdir = copied(request.getfixturevalue(name), tmp_path)
+    features, labels, head = plain_features(config, workdir)
+    some = [7, 2, 9, 0]
+    names = part_set(some)
+    config.eval.update({"sets": ("part",), "save_features": True, "similarity": True, "neural_collapse": False})
+    summary = evaluate(config, workdir)["part"]
+
+    mine = np.isin(labels, some)
+    features, labels = features[mine], np.array([some.index(label) for label in labels[mine]])
+    unit_features, head = unit(features), unit(head[some])
+    confusion = count_confusion(labels, (unit_features @ head.T).argmax(1), 4)
+    directory = workdir / "eval" / "part"
+    with np.load(directory / "latest.npz") as arrays:
+        np.testing.assert_array_equal(arrays["confusion"], confusion)
+        assert set(arrays) == ARRAYS | {"image_image_similarity", "image_text_similarity", "image_text_similarity_std"}
+        of_pairs = [unit_features[labels == label] @ unit_features[labels == label].T for label in range(4)]
+        np.testing.assert_allclose(arrays["image_image_similarity"], [pair[0, 1] for pair in of_pairs], atol=1e-5)
+        frequency_of = dict(zip(*read_frequency(workdir / "class_frequency.tsv")))
+        frequency = [frequency_of[name] for name in names]
+        np.testing.assert_array_equal(arrays["head"], np.argsort(-np.array(frequency), kind="stable")[:1])
+    assert read_frequency(directory / "class_frequency.tsv")[1].tolist() == frequency
+    own = np.sum(unit_features * head[labels], axis=1)
+    assert summary["image_text_similarity"] == pytest.approx(own.mean(), abs=1e-5)
+    np.testing.assert_allclose(np.load(directory / "features.npy"), features, atol=1e-5)
+    np.testing.assert_array_equal(np.load(directory / "labels.npy"), labels)
+    np.testing.assert_allclose(unit(np.load(directory / "head.npy")), head, atol=1e-5)
+
+
+def test_classes_that_the_run_was_not_trained_on_have_prompts_but_no_frequency(sl_run, clip_run, part_set, tmp_path):
+    part_set([3, 50, 60])
+    config, workdir = copied(clip_run, tmp_path / "clip")
+    config.eval.update({"sets": ("part",), "templates": ""})
+    summary = evaluate(config, workdir)["part"]
+    assert summary["examples"] == 6 and not {"corr_acc", "corr_pred", *GROUPS} & summary.keys()
+    config, workdir = copied(sl_run, tmp_path / "sl")
+    config.eval.sets = ("part",)
+    with pytest.raises(UserError, match="'part' has classes that the run was not trained on"):
+        evaluate(config, workdir)
+
+
+def test_a_supervised_run_under_another_head(sl_run, part_set, tmp_path):
+    config, workdir = copied(sl_run, tmp_path)
+    features, labels, _ = plain_features(config, workdir)
+    other = np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32)
+    path = tmp_path / "other.npy"
+    np.save(path, other)
+    config.head.update({"init": str(path), "freeze": True})
+    summary = evaluate(config, workdir)["glyphs:test"]
+    assert summary["top1"] == pytest.approx(100 * np.mean(cosines(features, other).argmax(1) == labels))
+    assert summary["settings"]["head"] == str(path)
+    assert not is_evaluated(workdir, sl_run[0]), "its own head's evaluation is another"
+
+    np.save(path, other[:, :8])
+    with pytest.raises(UserError, match="other.npy' is 8 wide, but the run's features are 16 wide"):
+        evaluate(config, workdir)
+    np.save(path, other[:7])
+    with pytest.raises(UserError, match="other.npy' has 7 rows, but the run has 12 classes"):
+        evaluate(config, workdir)
+    np.save(path, other)
+    path.with_suffix(".json").write_text(json.dumps({"classes": [f"class {i}" for i in range(CLASSES)]}))
+    with pytest.raises(UserError, match="the head has no row for 12 of the run's 12 classes"):
+        evaluate(config, workdir)
+
+
+def test_imagenets_classes_are_found_under_either_of_their_names():
+    captions, prompts = (tuple(imagenet_names(names).values()) for names in ("imagenet1k", "imagenet1k_eval"))
+    assert columns_of(prompts, captions).tolist() == list(range(1000))
+    assert columns_of(captions[5:8], captions[::-1]).tolist() == [994, 993, 992]
+    assert columns_of(("a hare", *captions[:2]), captions) is None
+
+
+def test_zero_shot_head_is_the_unit_mean_of_the_prompt_embeddings_of_which_a_class_may_have_more_than_another():
+    embeddings = np.array([[0.6, 0.8], [1, 0], [0, 1]], np.float32)
+    np.testing.assert_allclose(zero_shot_head(embeddings, [1, 2]), [[0.6, 0.8], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"templates": "simple"}, "eval.templates='simple'"),
+        ({"templates": ""}, "the set's own templates"),
+        ({"templates": "simple", "descriptors": "cats.json"}, "eval.descriptors='cats.json'"),
+        ({"templates": "simple", "waffle": 3}, "eval.waffle=3"),
+    ],
+)
+def test_prompts_that_the_context_cuts_to_the_same_tokens_are_refused(chosen, told, clip_config):
+    tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
+    clip_config.eval.update(chosen)
+    with pytest.raises(UserError, match=f"^{told}: cut to the 3 tokens .* 3 classes are only 2 different"):
+        check_told_apart(tokens, [1, 1, 1], ("a", "b", "c"), clip_config.eval)
+    check_told_apart(tokens, [1, 1, 1], ("a", "a", "c"), clip_config.eval)  # one name twice is no fault of the context
+
+
+def test_prompts_cut_to_their_length_are_embedded_as_in_the_whole_context(clip_run):
+    """Of each length more texts than a batch takes."""
+    config, workdir = clip_run
+    graphdef, state = nnx.split(trained_model(config, workdir))
+    tokens = np.zeros((60, 8), np.int32)
+    ends = np.random.default_rng(0).integers(1, 8, len(tokens))
+    for row, end in enumerate(ends):
+        tokens[row, :end], tokens[row, end] = row + 1, 700
+    mesh = make_mesh(config.mesh)
+    encode_text = make_encode_text(graphdef, mesh)
+    whole, cut = (
+        embed(encode_text, (state,), tokens, lengths, 8, mesh)
+        for lengths in (np.full(len(tokens), 8), np.where(ends < 4, 4, 8))
+    )
+    np.testing.assert_allclose(cut, whole, atol=1e-5)
+    assert len(np.unique(whole.round(4), axis=0)) == len(tokens)

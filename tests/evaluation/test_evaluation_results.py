@@ -1,0 +1,117 @@
+"""The numbers and files of an evaluation, and the settings it is known by."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cliptail_jax import runs
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.results import (
+    evaluation_settings,
+    head_mid_tail,
+    summarize,
+)
+from cliptail_jax.frequency_tables import read_frequency
+from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, evaluation_files
+
+INTERVALS = {"corr_acc_interval", "corr_pred_interval", "corr_acc_pred_interval"}
+COLLAPSE = {
+    "within_class_similarity", "nc1", "nc2_mean", "nc2_nearest", "nc2_head_mean", "nc2_head_nearest"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["sl_run", "clip_run"])
+def test_run_files_hold_what_the_design_lists(name, request):
+    config, workdir = request.getfixturevalue(name)
+    (line,), arrays = evaluation_files(workdir)
+    collapse = COLLAPSE if config.eval.neural_collapse else set()
+    correlations = {f"corr_{c}{of}{i}" for c in collapse for of in ("", "_acc") for i in ("", "_interval")}
+    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | {"settings"}
+    assert ("templates" in line["settings"]) == (config.objective == "contrastive")
+    assert set(arrays) == ARRAYS | collapse
+    assert arrays["confusion"].dtype == np.int64 and arrays["confusion"].shape == (CLASSES, CLASSES)
+    assert {arrays[key].shape for key in collapse | {"per_class_accuracy", "per_class_predictions"}} == {(CLASSES,)}
+    assert line["step"] == {"sl_run": 4, "clip_run": 3}[name] and line["epoch"] == 1
+    accuracy = arrays["per_class_accuracy"]
+    np.testing.assert_allclose(accuracy, np.diag(arrays["confusion"]) / arrays["confusion"].sum(1))
+    np.testing.assert_array_equal(arrays["per_class_predictions"], arrays["confusion"].sum(0))
+    _, frequency = read_frequency(workdir / "class_frequency.tsv")
+    for part in ("head", "mid", "tail"):
+        assert line[part] == pytest.approx(100 * accuracy[arrays[part]].mean())
+    assert frequency[arrays["head"]].min() >= frequency[arrays["mid"]].max()
+    assert frequency[arrays["mid"]].min() >= frequency[arrays["tail"]].max()
+
+
+def test_classes_without_training_images_are_evaluated_like_any_other(sl_run):
+    _, workdir = sl_run
+    names, frequency = read_frequency(workdir / "class_frequency.tsv")
+    (line,), arrays = evaluation_files(workdir)
+    assert len(names) == CLASSES and np.sum(frequency == 0) == 3
+    assert np.isfinite(arrays["per_class_accuracy"]).all()
+    assert -1 <= line["corr_pred"] <= 1 and len(line["corr_pred_interval"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a cat\t3\n", "lacks 1 of the classes, such as 'a dog'"),
+        ("a cat\t3\na dog\t2\nA_dog\t4\n", "lists 'a dog' more than once"),
+        ("a cat 3\na dog 2\n", "is no frequency table"),
+        ("a cat\tmany\na dog\t2\n", "is no frequency table"),
+        (None, "cannot read the frequency table"),
+    ],
+)
+def test_a_ranking_table_that_does_not_fit_is_an_error(content, message, sup_config, tmp_path):
+    path = tmp_path / "table.tsv"
+    if content is not None:
+        path.write_text(content)
+    sup_config.eval.rank_by = str(path)
+    with pytest.raises(UserError, match=message):
+        head_mid_tail(sup_config, ("a cat", "a dog"), np.array([1, 2]))
+
+
+def test_a_ranking_table_is_joined_by_name_and_none_means_the_training_frequency(sup_config, tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("unused\t9\nA_Dog\t7\na cat\t3\nan owl\t5\n")
+    names, training = ("a cat", "a dog", "an owl"), np.array([2, 1, 3])
+    assert np.concatenate(head_mid_tail(sup_config, names, training)).tolist() == [2, 0, 1]
+    assert head_mid_tail(sup_config, names, None) is None
+    sup_config.eval.rank_by = str(path)
+    assert np.concatenate(head_mid_tail(sup_config, names, training)).tolist() == [1, 2, 0]
+
+
+def test_settings_know_files_by_their_content(clip_config, tmp_path):
+    path, moved = tmp_path / "table.tsv", tmp_path / "moved.tsv"
+    path.write_text("a cat\t3\n")
+    clip_config.eval.rank_by = str(path)
+    before = evaluation_settings(clip_config)
+    moved.write_text("a cat\t3\n")
+    clip_config.eval.rank_by = str(moved)
+    assert evaluation_settings(clip_config) == before
+    moved.write_text("a cat\t4\n")
+    assert evaluation_settings(clip_config) != before
+    clip_config.eval.rank_by = "nowhere.tsv"
+    with pytest.raises(UserError, match="cannot read nowhere.tsv: No such file"):
+        evaluation_settings(clip_config)
+
+
+def test_summary_of_a_known_confusion():
+    confusion = np.array([[4, 0, 0, 0], [1, 3, 0, 0], [2, 0, 2, 0], [3, 0, 0, 1]])
+    frequency = np.array([40, 30, 20, 10])
+    parts = (np.array([0]), np.array([1, 2]), np.array([3]))
+    summary = summarize({"confusion": confusion, "top5": np.array(12)}, frequency, parts, None)
+    assert summary["top1"] == 62.5 and summary["top5"] == 75 and summary["examples"] == 16
+    assert (summary["head"], summary["mid"], summary["tail"]) == (100, 62.5, 25)
+    assert summary["corr_acc"] == summary["corr_pred"] == summary["corr_acc_pred"] == 1
+
+
+def test_what_is_undefined_is_null_in_the_files(tmp_path):
+    """A model that predicts one class, evaluated on a set that lacks examples of another."""
+    confusion = np.array([[2, 0, 0], [2, 0, 0], [0, 0, 0]])
+    parts = (np.array([0]), np.array([1]), np.array([2]))
+    summary = summarize({"confusion": confusion, "top5": np.array(4)}, np.array([0, 0, 0]), parts, None)
+    assert np.isnan(summary["corr_acc"]) and np.isnan(summary["tail"]) and summary["head"] == 100
+    runs.append_line(tmp_path / "summary.jsonl", summary)
+    line = json.loads((tmp_path / "summary.jsonl").read_text(), parse_constant=pytest.fail)
+    assert line["corr_acc"] is None and line["corr_acc_interval"] == [None, None] and line["tail"] is None
