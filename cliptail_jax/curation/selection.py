@@ -89,18 +89,14 @@ def without(kept: Rows, labels: Int[np.ndarray, "row"], num_classes: int, number
 def trim_tail(labels: Int[np.ndarray, "row"], class_names: tuple[str, ...], data: ConfigDict) -> Rows:
     """The rows left when the `tail.classes` rarest classes are cut to `tail.shots` records each.
 
-    Rare are classes that have records: those without any have no tail to cut, and stay as they are.
+    Classes without a record are the rarest of all, as in the study, and get none; among equals the first labels go first.
     """
     classes, shots = data.tail.classes, data.tail.shots
-    frequency = np.bincount(labels, minlength=len(class_names))
-    present = np.flatnonzero(frequency)
-    if classes > len(present):
-        empty = [name for name, count in zip(class_names, frequency) if not count]
-        lacking = f" ({len(empty)} have none, such as '{empty[0]}')" if empty else ""
-        raise UserError(f"data.tail.classes={classes}, but only {len(present)} classes have a record{lacking}")
-    rarest = present[np.argsort(frequency[present], kind="stable")][:classes]
-    counts = frequency.copy()
-    counts[rarest] = np.minimum(shots, frequency[rarest])
+    if classes > len(class_names):
+        raise UserError(f"data.tail.classes={classes}, but there are only {len(class_names)} classes")
+    counts = np.bincount(labels, minlength=len(class_names))
+    rarest = np.argsort(counts, kind="stable")[:classes]
+    counts[rarest] = np.minimum(shots, counts[rarest])
     return first_of_permutation(labels, counts, data.seed)
 
 

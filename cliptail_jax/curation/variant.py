@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +28,7 @@ from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import work_path
 from cliptail_jax.frequency_tables import frequency_of
 
 
@@ -78,9 +78,9 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     """The variant of `source` that the fields of `config.data` describe.
 
     In this order: the records and their labels (the source's, a table's, or the classes that captions name), classes,
-    what is held out, similarity, words (a record without any of those asked for is left out, as in the study's published frequencies),
-    balance, frequency (an imposed profile, or another variant's), scale, and the tail. Raises UserError where a field asks
-    for what the source does not have, or where no record is left.
+    what is held out, similarity, words (a record without any of those asked for is left out, unless a template speaks
+    for it), balance, frequency (an imposed profile, or another variant's), scale, and the tail. Raises UserError where a
+    field asks for what the source does not have, or where no record is left.
     """
     first = len(source)
     if data.match.fill:
@@ -101,7 +101,7 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         records = rows.records[kept]
         kept = kept[(similarity(source)[records] >= data.min_similarity) | (records >= first)]
     dropped = 0
-    if rows.words is not None:
+    if rows.words is not None and not data.captions.template:
         told = pc.not_equal(rows.words, "").to_numpy()[kept]
         dropped, kept = int(np.sum(~told)), kept[told]
     balance = None
@@ -178,7 +178,7 @@ def matched(
     labels: Int[np.ndarray, "row"], is_own: np.ndarray, class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
 ) -> Int[np.ndarray, "place"]:
     """Places of as many rows of each class as `data.match.frequency` has: the source's own, then those that fill up."""
-    target = frequency_of(class_names, Path(data.match.frequency))
+    target = frequency_of(class_names, work_path(data.match.frequency))
     own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
     from_own = np.minimum(np.bincount(labels[own], minlength=len(target)), target)
     filled = np.minimum(np.bincount(labels[others], minlength=len(target)), target - from_own)

@@ -28,7 +28,7 @@ from matplotlib.ticker import NullLocator
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.lines import line_of
 from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
-from cliptail_jax.figures.style import add_output, bare, check_output, legend_below, save, styles
+from cliptail_jax.figures.style import bare, legend_below, styles
 from cliptail_jax.frequency_tables import frequency_of
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.runs import read_config
@@ -39,12 +39,10 @@ PARTS = {"others": "head and middle", "tail": "tail"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, group; set where wanted")
     parser.add_argument("--untrimmed", type=Path, required=True, help="class frequencies before the tail was trimmed")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    save(draw_trimmed_tail(read_sheet(options.runs, ("run", "group")), options.untrimmed), options.output)
+def draw(options: argparse.Namespace) -> Figure:
+    return draw_trimmed_tail(read_sheet(options.runs, ("run", "group")), options.untrimmed)
 
 
 def draw_trimmed_tail(entries: Sequence[Entry], untrimmed: Path) -> Figure:
@@ -106,13 +104,10 @@ def accuracies(entry: Entry, untrimmed: Path, classes: int) -> dict[str, float]:
     """Mean accuracy in percent of the `classes` rarest of the untrimmed variant, and of the others."""
     run = entry.evaluated()
     tail = rarest(frequency_of(run.class_names, untrimmed), classes)
-    if len(tail) < classes:
-        raise UserError(f"{untrimmed}: {entry.run} was trimmed by {classes} classes, but it has {len(tail)} that occur")
     others = np.setdiff1d(np.arange(len(run.accuracy)), tail)
     return {"others": group_accuracy(run.accuracy, others), "tail": group_accuracy(run.accuracy, tail)}
 
 
 def rarest(frequency: Int[np.ndarray, "class"], classes: int) -> Int[np.ndarray, "tail"]:
-    """The ids of so many rarest classes, as `data.tail` chooses them: of those that occur, equal ones in label order."""
-    present = np.flatnonzero(frequency)
-    return present[np.argsort(frequency[present], kind="stable")][:classes]
+    """The ids of so many rarest classes, as `data.tail` chooses them: the rarest first, equal ones in label order."""
+    return np.argsort(frequency, kind="stable")[:classes]

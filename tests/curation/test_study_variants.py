@@ -9,6 +9,7 @@ from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.selection import balanced_rows
 from cliptail_jax.errors import UserError
 from cliptail_jax.frequency_tables import write_frequency
+from cliptail_jax.metrics.groups import head_mid_tail
 from tests.curation.zoo import EEL, LABELS, NAMES, make_source, variant_of
 
 FREQUENCY = np.bincount(LABELS, minlength=6)  # 80, 40, 40, 20, 0, 20
@@ -18,10 +19,12 @@ DOG_WNIDS = ("n02109047", "n01440764", "n02085620", "n02084071", "n02121808", "n
 # Captions
 
 
-def test_records_without_own_words_go_even_where_a_template_would_speak():
+def test_records_without_own_words_stay_where_a_template_speaks_for_them():
     variant = variant_of(captions={"words": ("tags",), "template": "a+cname"})
-    assert variant.dropped_without_caption == 50 and len(variant) == 150
-    assert variant.captions([0], 0) == ["a bee tag1"]
+    assert variant.dropped_without_caption == 0 and len(variant) == 200
+    assert variant.captions([0, 1], 0) == ["a ant", "a bee tag1"]
+    names_alone = variant_of(captions={"template": "a+cname"})
+    np.testing.assert_array_equal(variant.records, names_alone.records)
 
 
 def test_words_keep_the_order_of_the_config_and_lose_newlines_and_tabs():
@@ -105,15 +108,22 @@ def test_similar_records_are_kept_before_the_scale_is_imposed():
 
 
 @pytest.mark.parametrize("classes, shots, frequency", [
-    (2, 0, [80, 40, 40, 0, 0, 0]),
-    (2, 1, [80, 40, 40, 1, 0, 1]),
-    (3, 25, [80, 25, 40, 20, 0, 20]),
-    (5, 3, [3, 3, 3, 3, 0, 3]),
+    (1, 0, [80, 40, 40, 20, 0, 20]),
+    (2, 0, [80, 40, 40, 0, 0, 20]),
+    (3, 1, [80, 40, 40, 1, 0, 1]),
+    (4, 25, [80, 25, 40, 20, 0, 20]),
+    (6, 3, [3, 3, 3, 3, 0, 3]),
 ])  # fmt: skip
-def test_the_rarest_classes_are_cut_to_their_shots(classes, shots, frequency):
+def test_the_rarest_classes_empty_ones_first_are_cut_to_their_shots(classes, shots, frequency):
     variant = variant_of(tail={"classes": classes, "shots": shots})
     assert variant.class_frequency.tolist() == frequency
-    assert variant.class_frequency[EEL] == 0
+
+
+@pytest.mark.parametrize("classes, shots", [(1, 0), (2, 0), (3, 1)])
+def test_the_trimmed_classes_are_the_tail_of_as_many_classes(classes, shots):
+    variant = variant_of(tail={"classes": classes, "shots": shots})
+    tail = head_mid_tail(variant.class_frequency, head=1, tail=classes)[2]
+    assert set(tail.tolist()) == {EEL, *np.flatnonzero(variant.class_frequency != FREQUENCY).tolist()}
 
 
 def test_more_shots_hold_the_fewer_ones():
@@ -121,11 +131,9 @@ def test_more_shots_hold_the_fewer_ones():
     assert set(one.tolist()) < set(five.tolist())
 
 
-def test_a_tail_longer_than_the_classes_with_records_is_an_error():
-    with pytest.raises(
-        UserError, match=r"data.tail.classes=6, but only 5 classes have a record \(1 have none, such as 'eel'\)"
-    ):
-        variant_of(tail={"classes": 6, "shots": 1})
+def test_a_tail_longer_than_the_classes_is_an_error():
+    with pytest.raises(UserError, match="data.tail.classes=7, but there are only 6 classes"):
+        variant_of(tail={"classes": 7, "shots": 1})
 
 
 # Matched frequency
