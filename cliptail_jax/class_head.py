@@ -1,4 +1,4 @@
-"""Class heads from .npy files of [classes, dim]: which rows are a run's classes.
+"""Class heads from .npy files of [classes, dim], also as gs://BUCKET/NAME: which rows are a run's classes.
 
 Beside FILE.npy may lie FILE.json, as `cliptail_jax.pretrained.make_head` writes it: "classes" names the rows in order,
 and "digest" is the sha256 of the array's bytes.
@@ -9,13 +9,14 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from etils import epath
 from jaxtyping import Float32, Shaped
 
 from cliptail_jax.concepts.vocabulary import imagenet_names, normalized_name
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import load_array, work_path
 
 
 def read_head(path: str) -> Float32[np.ndarray, "rows dim"]:
@@ -40,7 +41,7 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
     """
     array = read_array(path)
     head = as_head(array, path)
-    sidecar = Path(path).with_suffix(".json")
+    sidecar = work_path(path).with_suffix(".json")
     if sidecar.exists():
         return head[rows_by_name(class_names, read_classes(sidecar, array), sidecar)]
     if len(head) == len(class_names):
@@ -57,7 +58,7 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
 
 def read_array(path: str) -> Shaped[np.ndarray, "..."]:
     try:
-        array = np.load(path)
+        array = load_array(work_path(path))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"head.init: cannot read '{path}' as an .npy array ({error})") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
@@ -74,7 +75,7 @@ def as_head(array: Shaped[np.ndarray, "..."], path: str) -> Float32[np.ndarray, 
     return head
 
 
-def read_classes(sidecar: Path, array: Shaped[np.ndarray, "rows dim"]) -> list[str]:
+def read_classes(sidecar: epath.Path, array: Shaped[np.ndarray, "rows dim"]) -> list[str]:
     """The names of the array's rows. A "digest" is optional, as is all else that `make_head` writes."""
     try:
         told = json.loads(sidecar.read_text(encoding="utf-8"))
@@ -99,7 +100,7 @@ def read_classes(sidecar: Path, array: Shaped[np.ndarray, "rows dim"]) -> list[s
     return classes
 
 
-def rows_by_name(class_names: Sequence[str], classes: Sequence[str], sidecar: Path) -> list[int]:
+def rows_by_name(class_names: Sequence[str], classes: Sequence[str], sidecar: epath.Path) -> list[int]:
     wanted, there = join_keys(class_names), join_keys(classes)
     row_of = {key: row for row, key in enumerate(there)}
     if missing := [name for name, key in zip(class_names, wanted) if key not in row_of]:

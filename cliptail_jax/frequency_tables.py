@@ -21,7 +21,7 @@ def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"
         rows = [line.rsplit("\t", 1) for line in path.read_text().split("\n") if line]
         return tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
     except OSError as error:
-        raise UserError(f"cannot read the frequency table {path}: {error.strerror}") from None
+        raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
     except ValueError:
         raise UserError(f"{path} is no frequency table: each line is a class name, a tab, and a count") from None
 

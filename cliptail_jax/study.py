@@ -26,8 +26,8 @@ from cliptail_jax.configuration import validate
 from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation import is_evaluated
-from cliptail_jax.program import run_with_config
+from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.program import run_with_config, stop
 from cliptail_jax.study_report import report, show
 from cliptail_jax.train import train
 from cliptail_jax.train_commands import train_commands
@@ -160,8 +160,10 @@ def main(study: ConfigDict, workdir: Path) -> None:
 
 
 def list_runs() -> None:
-    from configs.catalogue import page  # what the paper's study alone needs
-
+    try:
+        from configs.catalogue import page  # what the paper's study alone needs
+    except ModuleNotFoundError:
+        stop(UserError("--list: run it from the clone's root: configs/ is there"))
     print(page(), end="")
 
 

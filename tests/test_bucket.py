@@ -1,4 +1,4 @@
-"""Work directories in a bucket: gs:// addresses through epath, whose objects lie in a local folder here."""
+"""Work directories, and files that a config names, in a bucket: gs:// addresses, whose objects lie in a folder here."""
 
 import glob
 import importlib.util
@@ -13,9 +13,13 @@ from etils.epath import testing
 
 from cliptail_jax import files, runs
 from cliptail_jax.checkpoints import harm, newest_sound_step, steps_in, write_manifest
+from cliptail_jax.class_head import head_for, read_head
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.zero_shot.prompts import read_descriptors
 from configs import sup
+from tests.curation.zoo import NAMES, variant_of
 
 ADDRESS = "gs://bucket/"
 
@@ -97,6 +101,39 @@ def test_a_checkpoint_in_a_bucket_is_only_picked_up_whole(bucket):
     assert harm(bucket / "checkpoints" / "6") == "is corrupt: default/weights has not the sha256 of its manifest"
     (bucket / "checkpoints" / "3" / "default" / "weights").unlink()
     assert harm(bucket / "checkpoints" / "3") == "lacks default/weights"
+
+
+def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    files.save_array(bucket / "head.npy", rows)
+    assert (read_head(f"{ADDRESS}head.npy") == rows).all()
+    files.write_text(bucket / "head.json", json.dumps({"classes": NAMES}))
+    assert (head_for(f"{ADDRESS}head.npy", ("fox", "ant"), NAMES) == rows[[5, 0]]).all()
+    write_frequency(bucket / "frequency.tsv", NAMES, np.array([8, 7, 6, 5, 0, 4]))
+    matched = variant_of(match={"frequency": f"{ADDRESS}frequency.tsv"})
+    assert matched.class_frequency.tolist() == [8, 7, 6, 5, 0, 4]
+    config = sup.get_config()
+    config.eval.rank_by, config.eval.tail_classes = f"{ADDRESS}frequency.tsv", 2
+    assert head_mid_tail(config, NAMES, None)[2].tolist() == [5, 4]
+    assert file_digest(config.eval.rank_by) == file_digest(str(tmp_path / "frequency.tsv"))
+    files.write_text(bucket / "said.json", json.dumps({"ant": ["six legs"], "bee": []}))
+    assert read_descriptors(f"{ADDRESS}said.json", ("bee", "ant")) == ((), ("six legs",))
+
+
+@pytest.mark.parametrize(
+    "read, complaint",
+    [
+        (read_head, "head.init: cannot read 'gs://bucket/none' as an .npy array"),
+        (lambda name: variant_of(match={"frequency": name}), "cannot read the frequency table gs://bucket/none: "),
+        (file_digest, "cannot read gs://bucket/none: "),
+        (lambda name: read_descriptors(name, ("ant",)), "descriptors file gs://bucket/none cannot be read: "),
+    ],
+)
+def test_what_a_bucket_lacks_is_named(bucket, monkeypatch, read, complaint):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    with pytest.raises(UserError, match=complaint):
+        read(f"{ADDRESS}none")
 
 
 def test_files_are_read_by_libraries_that_know_only_local_names(bucket, tmp_path):

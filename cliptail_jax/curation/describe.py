@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from absl import flags
+from etils import epath
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
@@ -23,7 +24,7 @@ from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.class_frequency import draw_class_frequency
 from cliptail_jax.figures.style import save
-from cliptail_jax.files import write_text
+from cliptail_jax.files import work_path, write_text
 from cliptail_jax.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.groups import head_mid_tail
@@ -96,7 +97,7 @@ def export(variant: Variant, path: Path) -> None:
         raise UserError(f"--export: cannot write {path}: {error.strerror}") from None
 
 
-def main(config: ConfigDict, workdir: str | None) -> None:
+def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     data = config.data
     if table := flags.FLAGS["import"].value:  # its captions are whole
         data.update({"table": table, "captions": {"words": (), "template": "", "synset": False}})
@@ -104,8 +105,8 @@ def main(config: ConfigDict, workdir: str | None) -> None:
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     print(describe(variant, config))
     if flags.FLAGS.compare:
-        print(comparison(variant, Path(flags.FLAGS.compare)))
-    folder = Path(workdir or WORKDIR)
+        print(comparison(variant, work_path(flags.FLAGS.compare)))
+    folder = workdir or work_path(WORKDIR)
     folder.mkdir(parents=True, exist_ok=True)
     write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
     frequency = {variant.source.name: variant.class_frequency}

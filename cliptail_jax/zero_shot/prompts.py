@@ -11,6 +11,7 @@ import numpy as np
 
 from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import work_path
 
 Prompts = tuple[tuple[str, ...], ...]
 
@@ -39,7 +40,7 @@ def read_descriptors(path: str | Path, names: Sequence[str], other_names: Sequen
     file that are neither are left out; a list may be empty. Raises UserError where the file cannot be read or is no such
     object, lacks a class, or has a class twice.
     """
-    table = descriptor_table(Path(path))
+    table = descriptor_table(work_path(str(path)))
     times = Counter(normalized_name(name) for name in table)
     descriptors_of = {normalized_name(name): of_class for name, of_class in table.items()}
     others = zip(names, other_names or names)
@@ -59,9 +60,9 @@ def read_descriptors(path: str | Path, names: Sequence[str], other_names: Sequen
 def descriptor_table(path: Path) -> dict[str, tuple[str, ...]]:
     """A descriptors file's content, checked."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
+        table = json.loads(path.read_bytes())
     except OSError as error:
-        raise UserError(f"descriptors file {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"descriptors file {path} cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise UserError(f"descriptors file {path} is not JSON: {error}") from None
     if not isinstance(table, dict):
