@@ -19,6 +19,7 @@ from cliptail_jax.figures import (
     transfer,
     trimmed_tail,
 )
+from cliptail_jax.figures.style import add_output, check_output, save
 
 FIGURES = (  # in the order of the study's
     class_frequency,
@@ -48,13 +49,16 @@ def main(arguments: list[str]) -> int:
             name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         module.add_arguments(figure)
-        figure.set_defaults(run=module.run)
+        add_output(figure)
+        figure.set_defaults(draw=module.draw)
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        check_output(options.output)
+        written = save(options.draw(options), options.output)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    print(f"wrote {', '.join(map(str, written))}")
     return 0
 
 

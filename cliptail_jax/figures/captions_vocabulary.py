@@ -26,9 +26,9 @@ from matplotlib.figure import Figure
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.planes import draw_trend, name_axes, place_labels
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import add_output, check_output, legend_below, save, styles
+from cliptail_jax.figures.style import legend_below, styles
 
-HEADS = ("random", "frozen")
+TRENDS = {"random": "--", "frozen": "-"}  # the lines of each kind of head
 PLANES = (("corr_pred", "corr_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))
 
 
@@ -37,24 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs", type=Path, required=True, help="the sheet: run, group, head; set and label where wanted"
     )
     parser.add_argument("--plain", action="store_true", help="without the NC1–NC2 plane")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
+def draw(options: argparse.Namespace) -> Figure:
     entries = read_sheet(options.runs, ("run", "group", "head"))
-    save(draw_captions_vocabulary(entries, PLANES[:2] if options.plain else PLANES), options.output)
+    return draw_captions_vocabulary(entries, PLANES[:2] if options.plain else PLANES)
 
 
 def draw_captions_vocabulary(entries: Sequence[Entry], planes: Sequence[tuple[str, str]]) -> Figure:
     """A panel for each pair of measures, (x, y)."""
     for entry in entries:
-        if entry["head"] not in HEADS:
-            raise UserError(f"{entry.where}: head is '{entry['head']}'; it is one of {', '.join(HEADS)}")
+        if entry["head"] not in TRENDS:
+            raise UserError(f"{entry.where}: head is '{entry['head']}'; it is one of {', '.join(TRENDS)}")
     figure = Figure(figsize=(4.8 * len(planes), 5.2), layout="constrained")
     panels = figure.subplots(1, len(planes), squeeze=False)[0]
     labels = [draw_plane(axes, entries, x, y) for axes, (x, y) in zip(panels, planes)]
-    legend_below(figure)
+    legend_below(figure, columns=6)
     figure.draw_without_rendering()  # labels need the axes where they will be
     for axes, points in zip(panels, labels):
         place_labels(axes, points)
@@ -64,8 +62,9 @@ def draw_captions_vocabulary(entries: Sequence[Entry], planes: Sequence[tuple[st
 def draw_plane(axes: Axes, entries: Sequence[Entry], x: str, y: str) -> list[tuple[float, float, str]]:
     """Draws points and trends; returns where labels belong."""
     points = [(entry, entry.measure(x).value, entry.measure(y).value) for entry in entries]
+    trends = []
     for group, look in styles(entry["group"] for entry in entries).items():
-        for head in HEADS:
+        for head in TRENDS:
             of_group = [(px, py) for entry, px, py in points if (entry["group"], entry["head"]) == (group, head)]
             if not of_group:
                 continue
@@ -79,6 +78,9 @@ def draw_plane(axes: Axes, entries: Sequence[Entry], x: str, y: str) -> list[tup
                 mfc=colour if head == "frozen" else "white",
                 label=f"{group}, {head}",
             )
-            draw_trend(axes, xs, ys, color=colour, linestyle="-" if head == "frozen" else "--")
+            if draw_trend(axes, xs, ys, color=colour, linestyle=TRENDS[head]):
+                trends.append(head)
+    for head in dict.fromkeys(trends):
+        axes.plot([], [], color="grey", linestyle=TRENDS[head], label=f"trend, {head}")
     name_axes(axes, x, y)
     return [(px, py, entry["label"]) for entry, px, py in points if entry["label"]]

@@ -2,7 +2,8 @@
 
     python -m cliptail_jax.figures class_frequency --frequencies laion.tsv cc12m.tsv --rank-by laion.tsv --output frequency.png
 
-Prints each corpus's imbalance and Spearman's correlations between corpora, which the figure shows below the curves.
+Prints each corpus's imbalance and Spearman's correlations with the corpora by number, which the figure shows below the
+curves.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.style import COLOURS, add_output, bare, check_output, legend_below, save
+from cliptail_jax.figures.style import bare, legend_below, line_style
 from cliptail_jax.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
@@ -26,20 +27,17 @@ SMOOTHED = 25  # a curve's points are means over a twenty-fifth of the classes
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frequencies", nargs="+", type=Path, required=True, help="tables of class name <TAB> count")
     parser.add_argument("--rank-by", type=Path, help="the table that ranks the classes (default: the first)")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
+def draw(options: argparse.Namespace) -> Figure:
     names, ranking = read_frequency(options.rank_by or options.frequencies[0])
     corpora = {
         label: frequency_of(names, path) for label, path in zip(labels(options.frequencies), options.frequencies)
     }
-    save(draw_class_frequency(corpora, ranking), options.output)
     rows = comparison(corpora)
     widths = [max(map(len, column)) for column in zip(*rows)]
     print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
-    print(f"\nThe figure: {options.output}")
+    return draw_class_frequency(corpora, ranking)
 
 
 def labels(paths: list[Path]) -> list[str]:
@@ -59,17 +57,18 @@ def labels(paths: list[Path]) -> list[str]:
 
 
 def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str]]:
-    """A table of each corpus's imbalance, and Spearman's correlation of its frequencies with each corpus's.
+    """A table of each corpus's imbalance, and Spearman's correlation of its frequencies with each corpus's, by number.
 
     Hits are all counts together: a caption that carries two classes is two. max/min is over classes that occur.
     """
-    rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {name}" for name in corpora)]]
-    for name, frequency in corpora.items():
+    rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {n}" for n in range(1, len(corpora) + 1))]]
+    for number, (name, frequency) in enumerate(corpora.items(), 1):
         present = frequency[frequency > 0]
         ratio = imbalance_ratio(present) if len(present) else float("nan")
         correlations = [f"{spearman(frequency, other):.2f}" for other in corpora.values()]
         empty = f"{len(frequency) - len(present):,}"
-        rows.append([name, f"{frequency.sum():,}", empty, f"{ratio:,.0f}", f"{gini(frequency):.2f}", *correlations])
+        imbalance = [empty, f"{ratio:,.0f}", f"{gini(frequency):.2f}"]
+        rows.append([f"{number} {name}", f"{frequency.sum():,}", *imbalance, *correlations])
     return rows
 
 
@@ -79,14 +78,14 @@ def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], rankin
     Beside it on a linear axis each corpus's shares of its hits, from its own most frequent class to its rarest.
     """
     rows = comparison(corpora)
-    figure = Figure(figsize=(9, 4.6 + 0.24 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(max(9, table_width(rows)), 4.6 + 0.24 * len(rows)), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
     logarithmic, linear = above.subplots(1, 2)
     order = np.argsort(-ranking, kind="stable")
     for i, (name, frequency) in enumerate(corpora.items()):
-        colour = COLOURS[i % len(COLOURS)]
-        draw_curve(logarithmic, frequency[order], colour, name)
-        linear.plot(np.arange(1, len(order) + 1), 100 * ranked_share(frequency), color=colour)
+        look = line_style(i)
+        draw_curve(logarithmic, frequency[order], look, name)
+        linear.plot(np.arange(1, len(order) + 1), 100 * ranked_share(frequency), **look)
     logarithmic.set_yscale("log")
     logarithmic.set_ylabel("records that carry the class")
     linear.set_ylabel("share of all hits (%)")
@@ -104,20 +103,26 @@ def ranked_share(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "clas
     return np.sort(frequency)[::-1] / max(frequency.sum(), 1)
 
 
+def table_width(rows: list[list[str]]) -> float:
+    """In inches, room between its columns included, at the size in which `draw_table` writes."""
+    return sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))
+
+
 def draw_table(axes: Axes, rows: list[list[str]]) -> None:
     axes.axis("off")
-    table = axes.table([row[1:] for row in rows[1:]], rowLabels=[row[0] for row in rows[1:]], colLabels=rows[0][1:],
-                       loc="center", edges="horizontal")  # fmt: skip
+    table = axes.table(rows, loc="center", edges="horizontal")
+    for row in range(len(rows)):
+        table[row, 0].set_text_props(horizontalalignment="left")
     table.auto_set_font_size(False)
     table.set_fontsize(8)
-    table.auto_set_column_width(list(range(len(rows[0]) - 1)))
+    table.auto_set_column_width(list(range(len(rows[0]))))
 
 
-def draw_curve(axes: Axes, frequency: Int[np.ndarray, "class"], colour: str, name: str) -> None:
+def draw_curve(axes: Axes, frequency: Int[np.ndarray, "class"], look: Mapping[str, str], name: str) -> None:
     """Classes without a record have no place on a logarithmic axis: they are left out of the points and the means."""
     rank = np.arange(1, len(frequency) + 1)
     present = frequency > 0
-    axes.plot(rank[present], frequency[present], ".", color=colour, markersize=2, alpha=0.35)
+    axes.plot(rank[present], frequency[present], ".", color=look["color"], markersize=2, alpha=0.35)
     groups = np.array_split(rank[present] - 1, min(SMOOTHED, present.sum()) or 1)
     means = [np.exp(np.log(frequency[group]).mean()) if len(group) else np.nan for group in groups]
-    axes.plot([group.mean() + 1 if len(group) else np.nan for group in groups], means, color=colour, label=name)
+    axes.plot([group.mean() + 1 if len(group) else np.nan for group in groups], means, **look, label=name)

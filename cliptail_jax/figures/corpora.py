@@ -27,7 +27,9 @@ from matplotlib.lines import Line2D
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.planes import name_axes
 from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
-from cliptail_jax.figures.style import COLOURS, add_output, bare, check_output, save, styles
+from cliptail_jax.figures.style import COLOURS, MARKERS, bare
+
+Marker = str | tuple[int, int, int]  # as matplotlib has them
 
 KINDS = ("CLIP", "SL")
 CORRELATIONS = (("corr_acc", "corr_nc1_acc", "corr_nc2_mean_acc"), ("corr_pred", "corr_nc1", "corr_nc2_mean"))
@@ -39,13 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs", type=Path, required=True, help="the sheet: run, kind, corpus, backbone; set where wanted"
     )
     parser.add_argument("--plain", action="store_true", help="without neural collapse")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
+def draw(options: argparse.Namespace) -> Figure:
     entries = read_sheet(options.runs, ("run", "kind", "corpus", "backbone"))
-    save(draw_corpora(entries, [("corr_acc", "corr_pred")] if options.plain else CORRELATIONS), options.output)
+    return draw_corpora(entries, [("corr_acc", "corr_pred")] if options.plain else CORRELATIONS)
 
 
 def draw_corpora(entries: Sequence[Entry], correlations: Sequence[Sequence[str]]) -> Figure:
@@ -56,8 +56,12 @@ def draw_corpora(entries: Sequence[Entry], correlations: Sequence[Sequence[str]]
     sets: dict[str, list[Entry]] = {}
     for entry in entries:
         sets.setdefault(entry.set_name, []).append(entry)
-    figure = Figure(figsize=(11, 2.6 * len(correlations) + 5.2), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(2.6 * len(correlations) + 0.3, 4.9))
+    colours = distinct("corpus", entries, COLOURS)
+    markers = distinct("backbone", entries, MARKERS)
+    legend = keys(colours, markers)
+    heights = 2.6 * len(correlations) + 0.3, max(4.9, 0.09 * len(legend) + 0.4)
+    figure = Figure(figsize=(12, sum(heights)), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
     panels = above.subplots(len(correlations), len(correlations[0]), squeeze=False, sharex=True)
     for axes, measure in zip(panels.flat, (measure for row in correlations for measure in row)):
         draw_by_corpus(axes, next(iter(sets.values())), measure)
@@ -65,13 +69,22 @@ def draw_corpora(entries: Sequence[Entry], correlations: Sequence[Sequence[str]]
     handles = [panels.flat[0].bar(0, 0, color=kind_colour(kind), alpha=0.35) for kind in shown]
     above.legend(handles, shown, loc="outside lower center", ncols=len(shown), frameon=False)
     planes = below.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
-    colours = {name: look["color"] for name, look in styles(entry["corpus"] for entry in entries).items()}
-    markers = {name: look["marker"] for name, look in styles(entry["backbone"] for entry in entries).items()}
     for axes, (name, of_set) in zip(planes, sets.items()):
         draw_plane(axes, of_set, colours, markers)
         axes.set_title(name, fontsize=10)
-    below.legend(handles=keys(colours, markers), loc="outside right upper", frameon=False, fontsize=8)
+    below.legend(handles=legend, loc="outside right upper", ncols=2, frameon=False, fontsize=8)
     return figure
+
+
+def distinct(column: str, entries: Sequence[Entry], looks: Sequence[Marker]) -> dict[str, Marker]:
+    """Another of `looks` for each different cell of a column. Raises UserError where they do not suffice."""
+    names = list(dict.fromkeys(entry[column] for entry in entries))
+    if len(names) > len(looks):
+        raise UserError(
+            f"{entries[0].where}: the sheet has {len(names)} different cells under '{column}', but the figure can tell "
+            f"{len(looks)} apart: draw fewer, or give several one name, such as that of a family"
+        )
+    return dict(zip(names, looks))
 
 
 def kind_colour(kind: str) -> str:
@@ -98,7 +111,7 @@ def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
     bare(axes)
 
 
-def draw_plane(axes: Axes, entries: Sequence[Entry], colours: Mapping[str, str], markers: Mapping[str, str]) -> None:
+def draw_plane(axes: Axes, entries: Sequence[Entry], colours: Mapping[str, str], markers: Mapping[str, Marker]) -> None:
     for entry in entries:
         colour = colours[entry["corpus"]]
         accuracy = entry.measure("top1").value
@@ -115,20 +128,25 @@ def area(accuracy: float) -> float:
     return 15 + 2 * accuracy
 
 
-def keys(colours: Mapping[str, str], markers: Mapping[str, str]) -> list[Line2D]:
-    """A legend of colours, markers and sizes."""
+def keys(colours: Mapping[str, str], markers: Mapping[str, Marker]) -> list[Line2D]:
+    """A legend in two columns of the same length: of colours, sizes and hollow points, and of markers."""
     grey = dict(linestyle="", color="grey")
-    return [
+    first = [
         heading("corpus"),
         *(Line2D([], [], marker="s", linestyle="", color=colour, label=name) for name, colour in colours.items()),
-        heading("backbone"),
-        *(Line2D([], [], marker=marker, **grey, label=name) for name, marker in markers.items()),
         heading("accuracy"),
         *(Line2D([], [], marker="o", markersize=area(a) ** 0.5, **grey, label=f"{a} %") for a in (20, 50, 80)),
         heading("training"),
         Line2D([], [], marker="o", **grey, label="CLIP"),
         Line2D([], [], marker="o", mfc="none", **grey, label="SL"),
     ]
+    second = [
+        heading("backbone"),
+        *(Line2D([], [], marker=marker, **grey, label=name) for name, marker in markers.items()),
+    ]
+    shorter = min(first, second, key=len)
+    shorter += [Line2D([], [], linestyle="", label=" ")] * abs(len(first) - len(second))
+    return first + second
 
 
 def heading(word: str) -> Line2D:

@@ -25,4 +25,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser, measures=("top1", "corr_acc", "corr_pred"))
 
 
-run = functools.partial(lines.run, axis="similarity threshold")
+draw = functools.partial(lines.draw, axis="similarity threshold")

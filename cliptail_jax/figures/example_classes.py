@@ -23,7 +23,7 @@ from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.figures.feature_maps import spread_classes
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import add_output, check_output, legend_below, save, styles
+from cliptail_jax.figures.style import legend_below, styles
 from cliptail_jax.runs import FinishedRun
 
 CLASSES = 16
@@ -32,12 +32,10 @@ CLASSES = 16
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, label; set where wanted")
     parser.add_argument("--classes", nargs="+", help="names of the classes")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    save(draw_example_classes(read_sheet(options.runs, ("run", "label")), options.classes), options.output)
+def draw(options: argparse.Namespace) -> Figure:
+    return draw_example_classes(read_sheet(options.runs, ("run", "label")), options.classes)
 
 
 def draw_example_classes(entries: Sequence[Entry], wanted: Sequence[str] | None) -> Figure:

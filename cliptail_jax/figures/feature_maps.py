@@ -24,7 +24,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import add_output, check_output, legend_below, save, style
+from cliptail_jax.figures.style import legend_below, style
 from cliptail_jax.figures.tsne import tsne
 from cliptail_jax.metrics.similarity import unit
 
@@ -36,12 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", type=int, default=12, help="how many classes have their images drawn (%(default)s)"
     )
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    save(draw_feature_maps(read_sheet(options.runs, ("run", "label")), options.classes), options.output)
+def draw(options: argparse.Namespace) -> Figure:
+    return draw_feature_maps(read_sheet(options.runs, ("run", "label")), options.classes)
 
 
 def draw_feature_maps(entries: Sequence[Entry], classes: int) -> Figure:

@@ -21,19 +21,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
-from cliptail_jax.figures.style import add_output, bare, check_output, legend_below, save, styles
+from cliptail_jax.figures.style import bare, legend_below, styles
 
 MEASURES = ("corr_acc", "corr_pred")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, set, corpus")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    save(draw_fine_grained(read_sheet(options.runs, ("run", "set", "corpus"))), options.output)
+def draw(options: argparse.Namespace) -> Figure:
+    return draw_fine_grained(read_sheet(options.runs, ("run", "set", "corpus")))
 
 
 def draw_fine_grained(entries: Sequence[Entry]) -> Figure:

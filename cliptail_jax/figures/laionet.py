@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import COLOURS, LINES, add_output, bare, check_output, legend_below, save
+from cliptail_jax.figures.style import bare, legend_below, line_style
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.metrics.imbalance import gini
 
@@ -33,12 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", type=Path, required=True, help="the sheet: label, frequency; run and set where wanted"
     )
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    save(draw_laionet(read_sheet(options.runs, ("label", "frequency"))), options.output)
+def draw(options: argparse.Namespace) -> Figure:
+    return draw_laionet(read_sheet(options.runs, ("label", "frequency")))
 
 
 def draw_laionet(entries: Sequence[Entry]) -> Figure:
@@ -47,7 +45,7 @@ def draw_laionet(entries: Sequence[Entry]) -> Figure:
     panels = figure.subplots(1, 1 + bool(similarities), squeeze=False)[0]
     bins = np.linspace(*span(similarities.values()), BINS + 1) if similarities else ()
     for number, entry in enumerate(entries):
-        look = dict(color=COLOURS[number % len(COLOURS)], linestyle=LINES[number // len(COLOURS) % len(LINES)])
+        look = line_style(number)
         _, frequency = read_frequency(entry.path("frequency"))
         ranked = np.sort(frequency[frequency > 0])[::-1]
         label = f"{entry['label']}: {frequency.sum():,}, Gini {gini(frequency):.2f}"

@@ -8,30 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from cliptail_jax.figures.sheet import TITLES, Entry, Measure, read_sheet
-from cliptail_jax.figures.style import add_output, bare, check_output, legend_below, save, styles
+from cliptail_jax.figures.style import bare, legend_below, styles
 
 ASIDE = 2.5  # points from one group to the next
-WORDS = 4  # at most, that stand upright under an axis
+WORDS = 3  # at most, that stand upright under an axis
 TICKS = 8  # at most, where each x has its own
+NEAR = 0.1  # of an axis, between two x whose ticks would touch
 
 
 def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
     parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, group, x; set and axis where wanted")
     told = f"numbers of the evaluations, a panel each; without it {' '.join(measures)}"
     parser.add_argument("--measures", nargs="+", default=measures, help=told)
-    add_output(parser)
 
 
-def run(options: argparse.Namespace, axis: str, logarithmic: bool = False) -> None:
-    check_output(options.output)
+def draw(options: argparse.Namespace, axis: str, logarithmic: bool = False) -> Figure:
     entries = read_sheet(options.runs, ("run", "group"))
-    save(draw_along(entries, options.measures, axis, logarithmic), options.output)
+    return draw_along(entries, options.measures, axis, logarithmic)
 
 
 def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:
@@ -70,14 +70,16 @@ def draw_lines(
             axes.axhline(measure.value, color=look["color"], linestyle="--", linewidth=1.2, label=entry["group"])
     if words:
         turned = dict(rotation=30, ha="right", rotation_mode="anchor") if len(words) > WORDS else {}
-        axes.set_xticks(range(len(words)), [textwrap.fill(word, 14) for word in words], fontsize=8, **turned)
+        axes.set_xticks(range(len(words)), [textwrap.fill(word, 12) for word in words], fontsize=8, **turned)
         axes.margins(x=0.2)
-    elif logarithmic and x_of:
-        axes.set_xscale("log")
-        if len(x_of) <= TICKS:
-            axes.set_xticks(list(x_of.values()), [short(x) for x in x_of.values()])
+    elif x_of:
+        numbers = sorted(x_of.values())
+        if logarithmic:
+            axes.set_xscale("log")
+        if len(numbers) <= TICKS and closest(np.log(numbers) if logarithmic else np.array(numbers)) > NEAR:
+            axes.set_xticks(numbers, [short(x) for x in numbers])
             axes.xaxis.set_minor_locator(NullLocator())
-            axes.tick_params(axis="x", labelsize=8)
+        axes.tick_params(axis="x", labelsize=8)
     if not words:
         axes.margins(x=0.08)
     bare(axes)
@@ -115,6 +117,11 @@ def places(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
         return {x: float(x.replace(",", "")) for x in xs}, []
     except ValueError:
         return {x: float(place) for place, x in enumerate(xs)}, xs
+
+
+def closest(numbers: Float[np.ndarray, "x"]) -> float:
+    """The least distance between two of the rising numbers, as a share of that between the first and the last."""
+    return float(np.min(np.diff(numbers), initial=np.inf) / (np.ptp(numbers) or 1))
 
 
 def short(number: float) -> str:

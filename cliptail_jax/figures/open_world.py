@@ -24,4 +24,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser, measures=("top1", "corr_acc", "corr_pred"))
 
 
-run = functools.partial(lines.run, axis="concepts in training")
+draw = functools.partial(lines.draw, axis="concepts in training")

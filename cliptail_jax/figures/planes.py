@@ -35,12 +35,14 @@ def trend(x: Float[np.ndarray, "run"], y: Float[np.ndarray, "run"]) -> tuple[flo
     return float(slope), float(y.mean() - slope * x.mean())
 
 
-def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) -> None:
+def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) -> bool:
+    """Draws the line of least squares from the first to the last of the points; returns whether they have one."""
     x, y = np.array(x), np.array(y)
     if line := trend(x, y):
         slope, intercept = line
         ends = np.array([np.nanmin(x), np.nanmax(x)])
         axes.plot(ends, slope * ends + intercept, linewidth=1.3, alpha=0.8, zorder=1, **look)
+    return line is not None
 
 
 def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: float = 7) -> None:

@@ -5,9 +5,9 @@
 The sheet:
 
     run               group               x
-    laionet_32nd      random text tower   91408
-    laionet_16th      random text tower   182816
-    laionet_sl        SL                  2925060
+    laionet_32nd      random text tower   101848
+    laionet_16th      random text tower   203580
+    laionet_sl        SL                  3256561
 
 `x` is the number of training images (commas are allowed), or - for a dashed line across the panels. Runs of the
 same group and x, as of several seeds, are points around a line through their means. Thin bars are 95 % intervals over
@@ -24,4 +24,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser, measures=("top1", "corr_acc", "nc1", "nc2_mean"))
 
 
-run = functools.partial(lines.run, axis="training images", logarithmic=True)
+draw = functools.partial(lines.draw, axis="training images", logarithmic=True)

@@ -1,8 +1,8 @@
 """A figure's sheet: which runs it shows, and as what. A table with a header, for people to write or programs:
 
     run                group               x
-    runs/random_16th   random text tower   182816
-    runs/random_8th    random text tower   365632
+    runs/random_16th   random text tower   203580
+    runs/random_8th    random text tower   407100
 
 Between cells is a tab, or two spaces and more; an empty cell may be written as -. `run` is a directory, seen from that of
 the sheet: a run's, or that of an evaluated published model. `set` is the evaluation set, as configs name it, or several

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,25 @@ from matplotlib.figure import Figure
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_bytes
 
-# Okabe and Ito's colours but yellow, grey, and Tol's wine: told apart by the colour-blind; a marker each for print in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255")
-MARKERS = "osD^vPXp*"
+# Okabe and Ito's colours but yellow, grey, and Tol's wine, indigo, sand and brown: told apart by the colour-blind.
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
+    "#000000", "#999999", "#882255", "#332288", "#DDCC77", "#661100",
+)  # fmt: skip
+# For print in grey. In brackets are a number of corners, 1 for stars and 0 for polygons, and degrees.
+MARKERS = (*"osD^vPXp*<>hd", (4, 1, 0), (6, 1, 0), (8, 1, 0), (4, 1, 45), (5, 0, 180), "$♥$", "$♠$", "$♣$", "$☾$")
 LINES = ("-", "--", ":")
 DPI = 150
 
 
 def style(number: int) -> dict[str, Any]:
-    """Colour and marker of the number-th of several things; after nine of them, lines of another kind."""
-    return dict(
-        color=COLOURS[number % len(COLOURS)],
-        marker=MARKERS[number % len(MARKERS)],
-        linestyle=LINES[number // len(COLOURS) % len(LINES)],
-    )
+    """Colour, line and marker of the number-th of several things."""
+    return {**line_style(number), "marker": MARKERS[number % len(MARKERS)]}
+
+
+def line_style(number: int) -> dict[str, str]:
+    """Colour and line of the number-th of several things; once all colours are taken, lines are of another kind."""
+    return dict(color=COLOURS[number % len(COLOURS)], linestyle=LINES[number // len(COLOURS) % len(LINES)])
 
 
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -40,12 +46,13 @@ def bare(axes: Axes) -> None:
 
 
 def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: int = 5) -> None:
-    """One legend below all axes, with every name that any of them has, once; in as many columns as there is room for."""
+    """One legend below all axes, with every name that any of them has, once; in as few rows as there is room for."""
     handle_of = {}
     for one in figure.axes if axes is None else axes:
         for handle, name in zip(*one.get_legend_handles_labels()):
             handle_of.setdefault(name, handle)
-    for number in range(min(columns, len(handle_of)), 0, -1):
+    for rows in range(max(1, math.ceil(len(handle_of) / columns)), len(handle_of) + 1):
+        number = math.ceil(len(handle_of) / rows)
         legend = figure.legend(
             handle_of.values(), handle_of, loc="outside lower center", ncols=number, frameon=False, fontsize=9
         )
@@ -70,10 +77,12 @@ def check_output(path: Path) -> None:
         raise UserError(f"--output {path}: its ending is none of {', '.join(sorted(kinds))}")
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes the picture, of the kind that its ending says or without one as .png and as .pdf."""
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Writes the picture, of the kind that its ending says or without one as .png and as .pdf; returns what it wrote."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for file in [path] if path.suffix else [path.with_name(path.name + ending) for ending in (".png", ".pdf")]:
+    files = [path] if path.suffix else [path.with_name(path.name + ending) for ending in (".png", ".pdf")]
+    for file in files:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=file.suffix[1:], dpi=DPI)
         write_bytes(file, buffer.getvalue())
+    return files

@@ -11,9 +11,11 @@ The sheet:
 Needs evaluations with eval.save_features. The heat maps are cosines of class embeddings (the classifier's rows, or those of
 the class prompts) and of the centres of image features from their common mean; the bars accuracies. The rarest are those
 of the table `--ranking`, as of the variant before its tail was trimmed, or else of the first run, from frequent to rare.
+Classes that the table has equally often are taken in label order.
 """
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +26,8 @@ from matplotlib.figure import Figure
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.feature_maps import class_centres
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import COLOURS, add_output, bare, check_output, legend_below, save
+from cliptail_jax.figures.style import COLOURS, bare, legend_below
+from cliptail_jax.figures.trimmed_tail import rarest
 from cliptail_jax.frequency_tables import frequency_of
 from cliptail_jax.metrics.similarity import unit
 
@@ -33,13 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, label; set where wanted")
     parser.add_argument("--classes", type=int, default=12, help="how many of the rarest classes (%(default)s)")
     parser.add_argument("--ranking", type=Path, help="a table of class frequencies that says which are the rarest")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
+def draw(options: argparse.Namespace) -> Figure:
     entries = read_sheet(options.runs, ("run", "label"))
-    save(draw_tail_similarity(entries, options.classes, options.ranking), options.output)
+    return draw_tail_similarity(entries, options.classes, options.ranking)
 
 
 def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path | None) -> Figure:
@@ -51,9 +52,13 @@ def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path |
     if not 2 <= classes <= len(names):
         raise UserError(f"--classes {classes}: give a number between 2 and {len(names)}, the classes that there are")
     frequency = frequency_of(names, ranking) if ranking else runs[0].frequency
-    tail = np.argsort(-frequency, kind="stable")[-classes:]
-    figure = Figure(figsize=(max(7.0, 3.2 * len(entries) + 1.6), 9.4), layout="constrained")
-    grid = figure.add_gridspec(3, len(entries), height_ratios=(3.2, 3.2, 2.4))
+    if not ranking:
+        check_cut(frequency, classes, entries[0])
+    tail = rarest(frequency, classes)[::-1]
+    side = max(2.7, 0.13 * classes)  # of a heat map in inches
+    height = side + 0.6
+    figure = Figure(figsize=(max(7.0, (side + 0.5) * len(entries) + 1.6), 2 * height + 2.8), layout="constrained")
+    grid = figure.add_gridspec(3, len(entries), height_ratios=(height, height, 2.4))
     embeddings = [cosines(entry.saved("head")[tail]) for entry in entries]
     centres = [cosines(tail_centres(entry, tail, len(names))) for entry in entries]
     for row, (maps, title) in enumerate(((embeddings, "class embeddings"), (centres, "image centres"))):
@@ -61,10 +66,10 @@ def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path |
         row_axes = [figure.add_subplot(grid[row, column]) for column in range(len(entries))]
         for axes, values, entry in zip(row_axes, maps, entries):
             picture = axes.imshow(values, cmap="cividis", vmin=low, vmax=high)
-            axes.set_title(f"{entry['label']}: {title}", fontsize=9)
+            axes.set_title(f"{textwrap.fill(entry['label'], int(13 * side))}\n{title}", fontsize=9)
             axes.set_xticks([])
             axes.set_yticks([])
-        row_axes[0].set_yticks(range(classes), [names[c] for c in tail], fontsize=min(8, 120 / classes))
+        row_axes[0].set_yticks(range(classes), [names[c] for c in tail], fontsize=8 if classes <= 20 else 7)
         figure.colorbar(picture, ax=row_axes, label="cosine", shrink=0.9)
     bars = figure.add_subplot(grid[2, :])
     width = 0.8 / len(entries)
@@ -78,6 +83,17 @@ def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path |
     bare(bars)
     legend_below(figure, [bars])
     return figure
+
+
+def check_cut(frequency: Int[np.ndarray, "class"], classes: int, entry: Entry) -> None:
+    """Raises UserError where label order alone would say which are the `classes` rarest of the run."""
+    last = np.sort(frequency)[classes - 1]
+    as_rare = np.count_nonzero(frequency <= last)
+    if as_rare > classes:
+        raise UserError(
+            f"--classes {classes}: {entry.run} has {np.count_nonzero(frequency == last)} classes that are equally rare "
+            f"({last} images): give --ranking, frequencies from before the tail was trimmed, or --classes {as_rare}"
+        )
 
 
 def cosines(vectors: Float[np.ndarray, "class dim"]) -> Float[np.ndarray, "class class"]:

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
-from cliptail_jax.figures.style import COLOURS, add_output, bare, check_output, legend_below, save
+from cliptail_jax.figures.style import COLOURS, bare, legend_below
 from cliptail_jax.files import load_arrays
 from cliptail_jax.runs import read_lines
 from cliptail_jax.transfer.program import predictions_path
@@ -38,12 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs", type=Path, required=True, help="the sheet: run, model, label; the first is the baseline"
     )
     parser.add_argument("--method", choices=sorted(TITLES), default="probe", help="(%(default)s)")
-    add_output(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    save(draw_transfer(read_sheet(options.runs, ("run", "model", "label")), options.method), options.output)
+def draw(options: argparse.Namespace) -> Figure:
+    return draw_transfer(read_sheet(options.runs, ("run", "model", "label")), options.method)
 
 
 def draw_transfer(entries: Sequence[Entry], method: str) -> Figure:

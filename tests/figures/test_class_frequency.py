@@ -3,6 +3,7 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from pictures import check_texts
 
 from cliptail_jax.figures.__main__ import main
 from cliptail_jax.figures.class_frequency import draw_class_frequency, labels
@@ -30,10 +31,21 @@ def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
     assert image.shape[1] > 1000 and image.min() < 0.2
     for edge in (image[:2], image[-2:], image[:, :2], image[:, -2:]):
         assert edge.min() == 1
-    header, one, two, *_ = capsys.readouterr().out.splitlines()
-    assert header.split() == ["corpus", "hits", "empty", "max/min", "Gini", "ρ", "one", "ρ", "two"]
-    assert one.split()[0] == "one" and one.split()[2] == "0" and one.split()[-2:] == ["1.00", "1.00"]
-    assert two.split()[0] == "two"
+    header, one, two, written = capsys.readouterr().out.splitlines()
+    assert header.split() == ["corpus", "hits", "empty", "max/min", "Gini", "ρ", "1", "ρ", "2"]
+    assert one.split()[:2] == ["1", "one"] and one.split()[3] == "0" and one.split()[-2:] == ["1.00", "1.00"]
+    assert two.split()[:2] == ["2", "two"]
+    assert written == f"wrote {output}"
+
+
+@pytest.mark.parametrize("corpora", [8, 13])
+def test_many_corpora_with_long_names_have_room(corpora):
+    rng = np.random.default_rng(0)
+    frequency = {f"metaclip_fullcc_{i}_imagenet1k": rng.integers(0, 10**8, 60) for i in range(corpora)}
+    figure = draw_class_frequency(frequency, ranking=frequency["metaclip_fullcc_0_imagenet1k"])
+    check_texts(figure)
+    looks = [(line.get_color(), line.get_linestyle()) for line in figure.axes[1].lines]
+    assert len(set(looks)) == corpora
 
 
 def test_one_table_and_a_class_without_a_record_are_drawn(tmp_path):

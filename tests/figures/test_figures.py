@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 from made_up_runs import FREQUENCY, NAMES, write_run
+from pictures import check_texts
 
-from cliptail_jax.figures import example_classes, laionet, lines, tail_similarity
+from cliptail_jax.figures import corpora, example_classes, laionet, lines, tail_similarity
 from cliptail_jax.figures.sheet import read_sheet
+from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.runs import FinishedRun, last_evaluation
 
 SCALE = [
@@ -43,6 +45,17 @@ def test_open_world(draw):
     assert draw("open_world", "run group x", *rows) == ""
 
 
+def test_words_and_numbers_below_an_axis_do_not_touch(birds):
+    words = ("100 classes", "1,000 classes", "1,000 classes, all images")
+    rows = [(f"run_{i}", "CLIP", word, "concepts") for i, word in enumerate(words)]
+    rows += [(f"run_{i}", "CLIP", x, "threshold") for i, x in enumerate(("0.7", "0.75", "0.8", "0.82"))]
+    rows += [(f"run_{i}", "CLIP", x, "images") for i, x in enumerate(("1", "2", "4", "1024"))]
+    of_runs = entries(birds, "ticks", "run group x axis", *rows)
+    figure = lines.draw_along(of_runs, ["top1", "corr_acc", "corr_pred"], "", logarithmic=False)
+    check_texts(figure)
+    assert [text.get_text() for text in figure.axes[3].get_xticklabels()] == ["0.7", "0.75", "0.8", "0.82"]
+
+
 def test_captions_vocabulary(draw):
     heads = ("random", "frozen")
     rows = [(f"run_{i}", "SL" if i % 2 else "CLIP", heads[i // 3], f"caption {i}") for i in range(6)]
@@ -55,12 +68,50 @@ def test_corpora(draw):
     assert draw("corpora", "run set kind corpus backbone", *CORPORA, flags=["--plain"]) == ""
 
 
+def test_ten_corpora_and_21_backbones_are_told_apart(birds):
+    backbones = [f"xlm-roberta-large-ViT-{i}" for i in range(21)]
+    rows = [
+        (f"run_{i % 6}", "birds:test+birds_v2", "CLIP", f"a long corpus {i % 10}", name)
+        for i, name in enumerate(backbones)
+    ]
+    figure = corpora.draw_corpora(entries(birds, "many", "run set kind corpus backbone", *rows), corpora.CORRELATIONS)
+    check_texts(figure)
+    points = figure.axes[-1].collections
+    looks = {(p.get_paths()[0].vertices.tobytes(), p.get_edgecolor().tobytes()) for p in points}
+    assert len(points) == len(looks) == 21
+
+
+def test_more_corpora_than_there_are_colours_are_an_error(draw):
+    rows = [("run_0", "CLIP", f"corpus {i}", "RN50") for i in range(13)]
+    complaint = draw("corpora", "run kind corpus backbone", *rows)
+    assert "13 different cells under 'corpus', but the figure can tell 12 apart: draw fewer" in complaint
+
+
 def test_fine_grained(draw):
     assert draw("fine_grained", "run set corpus", *((run, sets, corpus) for run, sets, _, corpus, _ in CORPORA)) == ""
 
 
 def test_tail_similarity(draw):
     assert draw("tail_similarity", "run label", ("run_0", "CLIP"), ("run_5", "SL"), flags=["--classes", 5]) == ""
+
+
+def test_similarity_of_many_classes_to_three_models_with_long_names_is_legible(birds):
+    names = ("SL, frozen head, vocabulary of 50", "CLIP, frozen text tower of RoBERTa", "SL")
+    of_runs = entries(birds, "long", "run label", *((f"run_{i}", name) for i, name in enumerate(names)))
+    figure = tail_similarity.draw_tail_similarity(of_runs, 24, None)
+    check_texts(figure)
+    assert min(text.get_fontsize() for text in figure.axes[0].get_yticklabels()) >= 7
+
+
+def test_equally_rare_classes_are_not_chosen_by_label(draw, birds):
+    write_run(birds / "cut", frequency=np.where(np.arange(len(NAMES)) < 9, 0, FREQUENCY))
+    write_frequency(birds / "uncut.tsv", NAMES, FREQUENCY)
+    row = ("cut", "SL")
+    complaint = draw("tail_similarity", "run label", row, flags=["--classes", 5])
+    assert "cut has 9 classes that are equally rare (0 images): give --ranking" in complaint
+    assert complaint.endswith("or --classes 9\n")
+    assert draw("tail_similarity", "run label", row, flags=["--classes", 9]) == ""
+    assert draw("tail_similarity", "run label", row, flags=["--classes", 5, "--ranking", birds / "uncut.tsv"]) == ""
 
 
 def test_feature_maps(draw, monkeypatch):
@@ -114,7 +165,7 @@ def test_undefined_numbers_have_no_place_on_a_line():
     assert lines.line_of(points) == ([1.0, 3.0], [3.0, 4.5])
 
 
-@pytest.mark.parametrize("number, shown", [(91408, "91.4k"), (2925060, "2.93M"), (0.03125, "0.0312"), (500, "500")])
+@pytest.mark.parametrize("number, shown", [(101848, "102k"), (3256561, "3.26M"), (0.03125, "0.0312"), (500, "500")])
 def test_numbers_on_a_logarithmic_axis_are_short(number, shown):
     assert lines.short(number) == shown
 
@@ -123,7 +174,7 @@ def test_bars_of_the_rarest_classes_are_the_runs_accuracies_from_frequent_to_rar
     of_runs = entries(birds, "rare", "run label", ("run_0", "CLIP"), ("run_5", "SL"))
     figure = tail_similarity.draw_tail_similarity(of_runs, 4, None)
     bars = next(axes for axes in figure.axes if axes.get_ylabel() == "accuracy (%)")
-    rarest = np.argsort(-FREQUENCY, kind="stable")[-4:]
+    rarest = np.argsort(FREQUENCY, kind="stable")[:4][::-1]
     assert [text.get_text() for text in bars.get_xticklabels()] == [NAMES[c] for c in rarest]
     expected = [FinishedRun.read(birds / run, "birds:test").accuracy[rarest] for run in ("run_0", "run_5")]
     heights = np.array([bar.get_height() for bar in bars.patches]).reshape(2, 4)

@@ -33,11 +33,14 @@ def test_trend_lines_are_drawn_through_the_runs_of_a_group_and_head(birds):
     (x, y), axes = PLANES[1], figure.axes[1]
     summaries = [last_evaluation(birds / f"run_{i}", "birds:test") for i in range(3)]
     slope, intercept = np.polyfit([s[x] for s in summaries], [s[y] for s in summaries], 1)
-    (solid,) = [line for line in axes.lines if line.get_linestyle() == "-"]
+    drawn = [line for line in axes.lines if len(line.get_xdata())]
+    (solid,) = [line for line in drawn if line.get_linestyle() == "-"]
     (xs, ys) = solid.get_data()
     assert (min(xs), max(xs)) == (min(s[x] for s in summaries), max(s[x] for s in summaries))
     np.testing.assert_allclose(ys, slope * np.array(xs) + intercept)
-    assert [line.get_linestyle() for line in axes.lines].count("--") == 1
+    assert [line.get_linestyle() for line in drawn].count("--") == 1
+    handles = dict(zip(*axes.get_legend_handles_labels()[::-1]))
+    assert handles["trend, frozen"].get_linestyle() == "-" and handles["trend, random"].get_linestyle() == "--"
 
 
 def test_labels_cover_no_point_and_no_other_label():
