@@ -102,7 +102,7 @@ give_back() {
 }
 
 await_slice() {
-  local state requested
+  local state requested lost=0
   while state="$(slice_state)" && [ "$state" != READY ]; do
     requested="$("${show_request[@]}" 2>/dev/null || true)"
     case "$requested" in
@@ -112,7 +112,13 @@ await_slice() {
       ;;
     SUSPENDED) give_back ;;
     FAILED) fail "the request for $name has failed: see $(quoted "${show_request[@]::6}"), and delete it" ;;
-    *) note "the request for $name is $requested" && sleep "$poll" ;;
+    *)
+      # A preemption may take a while to show in the request; a slice that was stopped or deleted never does.
+      [ "$requested" != ACTIVE ] || [ $((lost += 1)) -lt 20 ] ||
+        fail "the request for $name is ACTIVE, but its slice is ${state:-gone}: start that, or give up the request by" \
+          "$(quoted "${queue[@]}" delete "$name" "${where[@]}" --force)"
+      note "the request for $name is $requested, its slice ${state:-not there}" && sleep "$poll"
+      ;;
     esac
   done
 }

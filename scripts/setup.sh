@@ -1,8 +1,7 @@
 # Sourced by the other scripts: makes .venv if it is missing or older than pyproject.toml, and activates it.
 # PYTHON chooses the interpreter (>= 3.11), EXTRAS the extras to install, for example EXTRAS=gpu.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-extras="dev${EXTRAS:+,$EXTRAS}"
-stamp=".venv/installed-$( (cat pyproject.toml; echo "$extras") | cksum | cut -d' ' -f1)"
+stamp=".venv/installed-$( (cat pyproject.toml; echo "${EXTRAS:-}") | cksum | cut -d' ' -f1)"
 if [ ! -e "$stamp" ]; then
   python="${PYTHON:-python3}"
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
@@ -11,7 +10,7 @@ if [ ! -e "$stamp" ]; then
   }
   echo "Setting up .venv (about a minute, once) ..."
   [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+  .venv/bin/pip install --quiet --disable-pip-version-check --editable ".${EXTRAS:+[$EXTRAS]}"
   touch "$stamp"
 fi
 source .venv/bin/activate

@@ -183,7 +183,8 @@ esac
 """
 PYTHON = """
 [ "$1" != -m ] && exit  # new enough
-mkdir -p .venv/bin && touch .venv/bin/activate && ln -sf "$(type -P true)" .venv/bin/pip && ln -sf pip .venv/bin/python
+mkdir -p .venv/bin && touch .venv/bin/activate && ln -sf "$(type -P true)" .venv/bin/python
+printf '#!/bin/sh\necho "$@" >>"$CLOUD/installed"\n' >.venv/bin/pip && chmod +x .venv/bin/pip
 """
 
 
@@ -208,20 +209,19 @@ def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up
     ran = (tmp_path / "ran").read_text().split()
     assert sorted(ran) == [f"{tmp_path}/{worker}/cliptail_jax" for worker in (0, 1)]
     assert not (tmp_path / "slice").exists() and count(tmp_path / "asked", "queued-resources create") == 1
+    installed = (tmp_path / "installed").read_text().splitlines()
+    assert len(installed) == 2 and all(line.endswith("--editable .[tpu]") for line in installed)  # nothing to test with
 
 
 def test_a_preempted_slice_is_requested_anew_and_the_command_goes_on(cloud, tmp_path):
-    # The first session loses its slice: the host's files go, and the request is suspended.
+    # The first host's first session loses the slice: the hosts' files go, and the request is suspended.
     preempt = 'rm "$CLOUD"/slice; echo SUSPENDED >"$CLOUD/request"; rm -rf "$CLOUD"/[01]'
-    command = [
-        "bash",
-        "-c",
-        f'echo session >>"$CLOUD/sessions"; [ $(wc -l <"$CLOUD/sessions") -gt 2 ] || {{ {preempt}; }}',
-    ]
+    second = 'case "$PWD" in */1/*) exit ;; esac; [ $(grep -c "resources create" "$CLOUD/asked") = 2 ]'
+    command = ["bash", "-c", f'{second} && echo ran >"$CLOUD/again" || {{ {preempt}; }}']
     done = launch("tpu", *SLICE, "--", *command, **cloud)
     assert done.returncode == 0, done.stderr
     assert count(tmp_path / "asked", "queued-resources create") == 2
-    assert (tmp_path / "sessions").read_text().count("session") >= 3  # two hosts' second sessions among them
+    assert (tmp_path / "again").exists()
 
 
 def test_a_command_that_saves_on_sigterm_is_run_again(cloud, tmp_path):
@@ -289,6 +289,16 @@ def test_a_request_that_fails_is_named(cloud, tmp_path):
         done.returncode == 2
         and "the request for slice has failed: see gcloud compute tpus queued-resources" in done.stderr
     )
+
+
+@pytest.mark.parametrize("state", ["STOPPED", ""])
+def test_a_slice_that_is_lost_while_its_request_stands_is_named(cloud, tmp_path, state):
+    (tmp_path / "request").write_text("ACTIVE\n")
+    (tmp_path / "slice").write_text(state)
+    done = launch("tpu", *SLICE, "--", "true", **cloud | {"LAUNCH_POLL_SECONDS": "0"})
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error"))
+    assert done.returncode == 2 and f"slice is ACTIVE, but its slice is {state or 'gone'}: start that" in line
+    assert line.endswith("gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force")
 
 
 def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path):
