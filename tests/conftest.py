@@ -5,7 +5,9 @@ import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling is most of the time that the tests take
+# Compiling is most of the time that the tests take, and fused kernels half of that.
+os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 _CACHE = tempfile.TemporaryDirectory(prefix="compiled-")  # shared with the programs that tests start
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -18,6 +20,15 @@ if not flags.FLAGS.is_parsed():  # Grain's worker processes inherit the flags, a
 import pytest  # noqa: E402
 
 from configs import clip, sup  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def arrays_are_saved_whole():
+    """Orbax has eight devices each save an eighth, for which each shape of an array is compiled; programs that tests start do."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    ocp.type_handlers.get_type_handler(jax.Array)._use_replica_parallel = False
 
 
 @pytest.fixture(scope="session")

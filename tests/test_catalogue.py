@@ -1,6 +1,7 @@
 """The study's runs: how many, what each of them changes, and that each family trains."""
 
 import itertools
+import json
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from absl import flags
 from ml_collections import config_flags
+from safetensors.numpy import save_file
 
 from cliptail_jax import runs
 from cliptail_jax.configuration import flatten, plain, validate, what_trains
@@ -21,7 +23,7 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.study import check_study, list_runs
 from cliptail_jax.train import train
 from cliptail_jax.train_commands import train_commands
-from configs import catalogue, clip, common, dino, sup
+from configs import catalogue, clip, common, sup
 from configs.study import paper, quickstart
 
 ROOT = Path(__file__).parents[1]
@@ -52,14 +54,59 @@ SAME = {
     "sl_concept_set_imagenet_captions_random": "sl_vocabulary_full_random",
 }
 
+# Every field that is not off, of the recipes that the runs start from: the paper's appendix, and the defaults of what it leaves.
+RECIPE = {
+    "total_epochs": 90, "batch_size": 256, "accumulate_steps": 1, "log_every_steps": 50,
+    "checkpoint.every_steps": 1000, "checkpoint.keep": 2,
+    "eval.every_epochs": 1, "eval.batch_size": 256, "eval.templates": "openai80", "eval.waffle_kind": "words",
+    "data.split": "train", "data.fraction": 1.0, "data.profile.ratio": 100.0, "data.profile.exponent": 1.0,
+    "data.image_size": 224, "data.eval_resize": 256, "data.crop_scale": (0.9, 1.0), "data.max_unreadable": 0.001,
+    "data.multi_crop.num_local": 8, "data.multi_crop.local_size": 96, "data.multi_crop.local_scale": (0.05, 0.14),
+    "data.multi_crop.max_blur": 2.0, "data.multi_crop.on_device": True, "data.multi_crop.canvas": 384,
+    "mesh.data": -1, "mesh.fsdp": 1,
+    "model.image.name": "modified_resnet", "model.image.layers": (3, 4, 6, 3), "model.image.width": 64,
+    "model.image.heads": 32, "model.image.patch_size": 32, "model.image.output_dim": 1024,
+    "model.image.initialization": "clip",
+    "model.text.width": 512, "model.text.layers": 12, "model.text.heads": 8, "model.text.context_length": 77,
+    "model.text.vocab_size": 49408, "model.activation": "gelu", "model.dtype": "float32",
+    "image.init": "random", "text.init": "random", "text.cache": True, "head.kind": "cosine",
+    "vocabulary.sampling": "uniform", "dino.prototypes": 65536, "dino.hidden": 2048, "dino.bottleneck": 256,
+    "dino.teacher_momentum": 0.996,
+    "optimizer.name": "sgd", "optimizer.learning_rate": 0.1, "optimizer.weight_decay": 1e-4, "optimizer.momentum": 0.9,
+    "optimizer.decay_vectors": True, "optimizer.b1": 0.9, "optimizer.b2": 0.999, "optimizer.eps": 1e-8,
+    "optimizer.schedule": "cosine_epochs",
+}  # fmt: skip
+IMAGENET_CAPTIONS = {
+    "data.name": "imagenet_captions", "eval.sets": ("imagenet", "imagenet_v2", "imagenet100"), "eval.neural_collapse": True,
+}  # fmt: skip
+BASES = {
+    "sl": ("configs/sup.py:data=imagenet_captions", RECIPE | IMAGENET_CAPTIONS | {
+        "objective": "supervised", "batch_norm.group_size": 64, "vocabulary.group_size": 64,
+    }),
+    "clip": ("configs/clip.py:data=imagenet_captions", RECIPE | IMAGENET_CAPTIONS | {
+        "objective": "contrastive", "total_epochs": 32, "batch_size": 1024, "data.eval_resize": 224, "data.drop_last": True,
+        "data.captions.template": "cname", "data.captions.words": ("title", "tags", "description"),
+        "optimizer.name": "adamw", "optimizer.learning_rate": 1e-3, "optimizer.weight_decay": 0.2,
+        "optimizer.schedule": "cosine_steps", "optimizer.warmup_steps": 500,
+    }),
+    "dino": ("configs/dino.py:data=laionet", RECIPE | {
+        "objective": "dino", "total_epochs": 100, "batch_size": 1024, "model.image.initialization": "pytorch",
+        "data.name": "laionet", "data.captions.words": ("text",), "data.min_similarity": 0.7, "data.keep_all_classes": True,
+        "data.crop_scale": (0.14, 1.0), "data.flip": True, "data.drop_last": True, "dino.freeze_last_layer": 1,
+        "optimizer.learning_rate": 0.12, "optimizer.final_learning_rate": 1e-6, "optimizer.decay_vectors": False,
+        "optimizer.clip_each_norm": 3.0, "optimizer.schedule": "cosine_steps", "optimizer.warmup_epochs": 10,
+    }),
+}  # fmt: skip
+
 # What may differ, and to what, from ImageNet-Captions with all its texts, a random tower or head, and the whole vocabulary;
 # of DINO from LAIONet.
 CLIP_WEIGHTS = "hf-hub:timm/resnet50_clip.openai"
+ROBERTA = "hf-hub:FacebookAI/roberta-base"
 TOWERS = {
     "random": {},
     "init": {"text.init": CLIP_WEIGHTS},
     "frozen": {"text.init": CLIP_WEIGHTS, "text.freeze": True},
-    "roberta": {"text.init": "hf-hub:FacebookAI/roberta-base", "text.freeze": True, "text.dropout": 0.1},
+    "roberta": {"text.init": ROBERTA, "text.freeze": True, "text.dropout": 0.1},
 }
 HEADS = {"random": {}, "clip": {"head.init": "heads/rn50.npy", "head.freeze": True}}
 IMAGENET = {"eval.sets": ("imagenet", "imagenet_v2")}
@@ -200,27 +247,21 @@ def test_every_run_is_valid_and_measured_each_epoch(configs):
             )
 
 
-def test_the_bases_have_the_studys_recipe():
-    config = clip.get_config("data=imagenet_captions")
-    assert (config.data.captions.template, config.data.captions.words) == ("cname", ("title", "tags", "description"))
-    assert (config.total_epochs, config.batch_size, config.optimizer.learning_rate) == (32, 1024, 1e-3)
-    assert config.optimizer.warmup_steps == 500 and config.eval.sets == ("imagenet", "imagenet_v2", "imagenet100")
-    config = sup.get_config("data=imagenet_captions")
-    assert (config.total_epochs, config.batch_size, config.optimizer.learning_rate) == (90, 256, 0.1)
-    for config in (config, clip.get_config("data=imagenet_captions")):
-        image = config.model.image
-        assert (image.name, image.layers, image.width, image.output_dim) == ("modified_resnet", (3, 4, 6, 3), 64, 1024)
+@pytest.fixture(scope="module")
+def bases():
+    return {program: dict(flatten(catalogue.config_of(string))) for program, (string, _) in BASES.items()}
 
 
-def test_every_run_differs_from_its_base_in_its_factors_and_in_nothing_else(configs):
+@pytest.mark.parametrize("program", BASES)
+def test_a_base_has_the_studys_recipe_and_all_else_is_off(program, bases):
+    base, expected = ({k: v for k, v in fields.items() if v} for fields in (bases[program], BASES[program][1]))
+    assert base == expected
+
+
+def test_every_run_differs_from_its_base_in_its_factors_and_in_nothing_else(configs, bases):
     assert set(EXPECTED) == set(configs)
-    base_of = {
-        "clip": clip.get_config("data=imagenet_captions"),
-        "sl": sup.get_config("data=imagenet_captions"),
-        "dino": dino.get_config("data=laionet"),
-    }
     for name, config in configs.items():
-        base = dict(flatten(base_of[name.split("_")[0]]))
+        base = bases[name.split("_")[0]]
         differing = {key: value for key, value in flatten(config) if value != base[key]}
         assert differing == {key: value for key, value in EXPECTED[name].items() if value != base[key]}, name
 
@@ -228,6 +269,14 @@ def test_every_run_differs_from_its_base_in_its_factors_and_in_nothing_else(conf
 def test_the_table_of_runs_is_current_and_the_study_program_prints_it(capsys):
     list_runs()
     assert (ROOT / "configs" / "README.md").read_text() == capsys.readouterr().out
+
+
+def test_the_table_of_runs_is_printed_where_the_configs_are(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "configs.catalogue", None)  # as where the clone is not
+    with pytest.raises(SystemExit) as stopped:
+        list_runs()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: --list: run it from the clone's root: configs/ is there\n"
 
 
 # Arguments
@@ -298,8 +347,8 @@ def test_a_family_is_a_study_that_runs_each_once(family):
 def test_all_claims_are_tested_in_their_families():
     assert set(paper.CLAIMS) == set(catalogue.FAMILIES)
     for family, claims in paper.CLAIMS.items():
-        for _, statistics, *pair in claims:
-            assert all(BY_NAME[name].family == family for name in pair)
+        for _, _, *pair in claims:
+            assert all(BY_NAME[name].family == family for name in pair[:2])
         assert len(paper.get_config(f"family={family}").claims) == sum(len(claim[1]) for claim in claims)
 
 
@@ -312,26 +361,38 @@ def test_what_all_runs_share_is_given_once():
         assert config.data.match.frequency == ("mine.tsv" if "matched" in name else "")
 
 
-def test_open_world_concepts_are_compared_on_the_same_classes():
-    study = paper.get_config("family=concept_set")
-    on = {name: config.eval.sets[0] for name, config in study.runs.items()}
-    assert {one for name, one in on.items() if "cls" not in name} == {"imagenet100"}
-    assert {one for name, one in on.items() if "cls" in name} == {"imagenet"}
+@pytest.mark.parametrize("family", ["all", "concept_set"])
+def test_both_runs_of_a_claim_are_compared_on_the_same_set(family):
+    study = paper.get_config(f"family={family}")
+    check_study(study)
+    for key, claim in study.claims.items():
+        if claim.statistic != "probe":
+            first = [study.runs[name].eval.sets[0] for name in (claim.higher, claim.lower)]
+            assert claim.get("set") == "imagenet100" if "imagenet100" in first else first == ["imagenet"] * 2, key
+
+
+def test_dino_runs_alone_are_transferred():
+    transfer = paper.get_config("family=all").transfer
+    assert sorted(transfer.models) == sorted(name for name in BY_NAME if name.startswith("dino_") and "512" not in name)
+    assert len(transfer.sets) == 12
 
 
 @pytest.mark.parametrize(
     "family, preset, number",
     [("captions", "glyphs_lt", 8), ("vocabulary", "cifar100_lt", 13), ("scale", "glyphs_lt", 6),
-     ("trimmed_tail", "cifar100_lt", 24), ("dino", "cifar100_lt", 5)],
+     ("trimmed_tail", "cifar100_lt", 24), ("dino", "cifar100_lt", 5), ("diversity", "glyphs_lt", 4),
+     ("all", "cifar100_lt", 13 + 6 + 24 + 5)],
 )  # fmt: skip
 def test_a_family_has_small_counterparts(family, preset, number):
     study = paper.get_config(f"family={family},small={preset}")
     check_study(study)
     assert len(study.runs) == number
+    study.epochs = 3
     for name, config in study.runs.items():
         expected = common.PRESETS[preset][0]
+        assert config.total_epochs == 3
         assert config.data.name == expected["name"] and config.data.profile.name == "exponential"
-        assert config.vocabulary.size in (0, *((64, 256, 1024) if family == "dino" else (20, 40, 60, 80)))
+        assert config.vocabulary.size in (0, *((64, 256, 1024) if "dino" in name else (20, 40, 60, 80)))
         assert not config.vocabulary.size or str(config.vocabulary.size) in name
         assert config.data.tail.classes in (0, 1, 2, 5, 10, 20, 50)
         assert not config.data.tail.classes or f"_{config.data.tail.classes}_classes" in name
@@ -342,7 +403,8 @@ def test_a_family_has_small_counterparts(family, preset, number):
     [
         ("family=colour", "unknown family 'colour'; there are captions, vocabulary, .* and all"),
         ("families=dino", "unknown config argument 'families'; there are family=NAME, small=PRESET"),
-        ("family=diversity,small=glyphs_lt", "the family diversity is not to be had with small=glyphs_lt"),
+        ("family=imbalance,small=glyphs_lt", "the family imbalance is not to be had with small=glyphs_lt"),
+        ("family=all,small=imagenet2012", "the family captions is not to be had with small=imagenet2012"),
         (
             "family=captions,small=cifar100_lt",
             "captions is not to be had with small=cifar100_lt; there are captions on glyphs",
@@ -407,6 +469,7 @@ def tiny(glyphs_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     names = open_source("glyphs", str(glyphs_dir), "train").class_names
     write_frequency(folder / "frequency.tsv", names[:12], np.arange(12))
+    (folder / "classes.json").write_text(json.dumps([{"name": name} for name in names[:12]]))
     np.save(folder / "head.npy", np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32))
 
     def make(config):
@@ -418,7 +481,7 @@ def tiny(glyphs_dir, tmp_path_factory):
         data = config.data
         data.update(dict(name="glyphs", data_dir=str(glyphs_dir), image_size=32, eval_resize=32, min_similarity=0.0))
         data.classes.update(dict(vocabulary="", first=12))
-        data.class_match.vocabulary = ""
+        data.class_match.vocabulary = str(folder / "classes.json") if data.class_match.vocabulary else ""
         data.captions.words = tuple(dict(text="title", caption="title").get(word, word) for word in data.captions.words)
         data.n, data.fraction = min(data.n, 40), max(data.fraction, 0.25)
         data.tail.classes = min(data.tail.classes, 3)
@@ -447,6 +510,25 @@ def published(tiny, tmp_path_factory):
     return str(folder / "model")
 
 
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory):
+    """The folder of an encoder of one layer, in place of RoBERTa."""
+    folder = tmp_path_factory.mktemp("roberta")
+    tokenizer = (ROOT / "tests/data/tokenizer_roberta.json").read_text()
+    case = json.loads((ROOT / "tests/data/pretrained_parity.json").read_text())["roberta-mean"]
+    size = len(json.loads(tokenizer)["model"]["vocab"])
+    start, drawn = "text.transformer.", np.random.default_rng(0)
+    shapes = {key.removeprefix(start): shape for key, shape in case["shapes"].items() if key.startswith(start)}
+    shapes["embeddings.word_embeddings.weight"][0] = size
+    weights = {
+        key: drawn.normal(0, 0.1, shape).astype(np.float32) for key, shape in shapes.items() if "layer.1." not in key
+    }
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(case["encoder"] | {"vocab_size": size, "num_hidden_layers": 1}))
+    (folder / "tokenizer.json").write_text(tokenizer)
+    return str(folder)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -454,21 +536,23 @@ def published(tiny, tmp_path_factory):
         "clip_distribution_laionet_matched_frozen",
         "clip_diversity_threshold_075_random",
         "clip_imbalance_laionet_n_frozen",
-        "clip_scale_1_2_frozen",
-        "clip_concept_set_imagenet_captions_100_random",
+        "clip_scale_1_2_roberta",
+        "clip_concept_set_cc12m_cls_random",
         "clip_trimmed_tail_20_classes_1_shot_random",
         "sl_vocabulary_50_sqrt_random",
         "sl_distribution_laionet_matched_clip",
-        "sl_concept_set_10_percent_random",
+        "sl_concept_set_yfcc15m_cls_random",
         "sl_trimmed_tail_50_classes_1_shot_sampled_clip",
         "dino_laionet_sampled_1024",
         "clip_figures_openai80_all_text_random",
+        "sl_figures_laionet_random",
+        "dino_imagenet_batch_512",
     ],
 )
-def test_a_family_trains(name, configs, tiny, published, tmp_path, monkeypatch):
+def test_a_family_trains(name, configs, tiny, published, roberta, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = tiny(configs[name])
-    config.text.init = published if config.text.init != "random" else "random"
+    config.text.init = {CLIP_WEIGHTS: published, ROBERTA: roberta}.get(config.text.init, "random")
     train(config, tmp_path / name)
     (line,) = runs.read_lines(tmp_path / name / "metrics.jsonl")
     assert np.isfinite(line["train/loss"])

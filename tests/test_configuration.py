@@ -20,49 +20,6 @@ def test_every_preset_of_every_family_is_valid(family, preset):
     assert preset.removesuffix("_cls").removesuffix("_lt") == config.data.name.removeprefix("image_text/")
 
 
-def test_the_studys_recipes():
-    """Hyper-parameters of the paper's appendix."""
-    config = sup.get_config("data=imagenet_captions")
-    assert (config.batch_size, config.total_epochs, config.batch_norm.group_size) == (256, 90, 64)
-    assert (config.optimizer.name, config.optimizer.learning_rate, config.optimizer.weight_decay) == ("sgd", 0.1, 1e-4)
-    assert (config.data.crop_scale, config.data.flip, config.data.image_size, config.data.eval_resize) == (
-        (0.9, 1.0), False, 224, 256,
-    )  # fmt: skip
-    config = clip.get_config("data=imagenet_captions")
-    assert (config.batch_size, config.total_epochs, config.batch_norm.group_size) == (1024, 32, 0)
-    assert (config.optimizer.name, config.optimizer.learning_rate, config.optimizer.weight_decay) == (
-        "adamw",
-        1e-3,
-        0.2,
-    )
-    assert (config.optimizer.warmup_steps, config.data.drop_last, config.data.eval_resize) == (500, True, 224)
-
-
-@pytest.mark.parametrize(
-    "arguments, prototypes, sampled, frozen_epochs",
-    [
-        ("data=imagenet2012", 65536, 0, 1),
-        ("data=laionet", 65536, 0, 1),
-        ("data=laionet,prototypes=16384", 16384, 0, 0),
-        ("data=laionet,vocabulary=1024", 65536, 1024, 0),
-        ("data=laionet,vocabulary=4096", 65536, 4096, 0),
-        ("data=laionet,vocabulary=16384", 65536, 16384, 0),
-    ],
-)
-def test_the_studys_dino_runs(arguments, prototypes, sampled, frozen_epochs):
-    config = dino.get_config(arguments)
-    validate(config)
-    assert (config.dino.prototypes, config.vocabulary.size) == (prototypes, sampled)
-    assert config.dino.freeze_last_layer == frozen_epochs
-    assert (config.total_epochs, config.batch_size, config.model.image.initialization) == (100, 1024, "pytorch")
-    o = config.optimizer
-    assert (o.name, o.momentum, o.weight_decay, o.decay_vectors, o.clip_each_norm) == ("sgd", 0.9, 1e-4, False, 3)
-    assert (o.learning_rate, o.warmup_epochs, o.schedule, o.final_learning_rate) == (0.12, 10, "cosine_steps", 1e-6)
-    crops = config.data.multi_crop
-    assert (config.data.image_size, config.data.crop_scale, config.data.flip) == (224, (0.14, 1.0), True)
-    assert (crops.num_local, crops.local_size, crops.local_scale, crops.max_blur) == (8, 96, (0.05, 0.14), 2.0)
-
-
 def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
     config = sup.get_config("data=imagenet2012,batch_size=1024")
     assert (config.batch_size, config.optimizer.learning_rate) == (1024, 0.4)
