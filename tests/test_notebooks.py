@@ -1,0 +1,207 @@
+"""The notebooks of colab/ run from their first cell to the last, and hold the outputs of such a run."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from flax import nnx
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from nbclient import NotebookClient
+
+from cliptail_jax import runs
+from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.input.tokenizer import train_tokenizer
+from cliptail_jax.pretrained.architecture import build
+from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.pretrained.save import save
+
+COLAB = Path(__file__).parents[1] / "colab"
+NOTEBOOKS = ("finding", "concept_frequency", "sampled_prototypes")
+OF_A_MACHINE = re.compile(r"(?<![\w.])/(work|tmp|root|home|Users|usr|content)/")  # a path that is in one place alone
+LARGEST = 400_000  # bytes of a notebook
+LARGEST_PICTURE = 200_000  # of its base64 text
+
+
+class ThisPython(AsyncKernelManager):
+    """Starts the interpreter of the tests, whatever kernels are installed."""
+
+    @property
+    def kernel_spec(self):
+        return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+
+
+def read(name):
+    return nbformat.read(COLAB / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def cell_of(notebook, cell_id):
+    (cell,) = [cell for cell in notebook.cells if cell["id"] == cell_id]
+    return cell
+
+
+def outputs(notebook, cell_id):
+    """What a cell shows, by kind; text that it prints as 'stdout' and 'stderr'."""
+    shown = {}
+    for output in cell_of(notebook, cell_id).outputs:
+        shown |= {output.name: output.text} if output.output_type == "stream" else output.data
+    return shown
+
+
+@pytest.fixture
+def execute(glyphs_dir, tmp_path, monkeypatch):
+    """Runs a notebook on small glyphs with some of its settings changed; gives it back with its outputs."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(glyphs_dir))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
+
+    def run(name, **changes):
+        notebook = read(name)
+        settings = cell_of(notebook, "settings")
+        for key, value in ({"WORKDIR": str(tmp_path / "run")} | changes).items():
+            line = re.compile(rf"^{key} = .*$", re.MULTILINE)
+            settings.source, times = line.subn(lambda _: f"{key} = {value!r}", settings.source)
+            assert times == 1, f"{name} has no setting {key}"
+        folder = {"metadata": {"path": str(COLAB)}}
+        return NotebookClient(notebook, timeout=300, km=ThisPython(), resources=folder).execute()
+
+    return run
+
+
+@pytest.fixture
+def published_model(tmp_path):
+    """The folder of a tiny CLIP with drawn weights, as a published one has it."""
+    tokenizer = train_tokenizer(["a photo of a comma", "capital letters, small letters and digits"], 560, 48)
+    text = {"context_length": 48, "vocab_size": tokenizer.vocab_size, "width": 16, "heads": 2, "layers": 1}
+    text |= {"hf_tokenizer_name": "tokenizer.json", "tokenizer_kwargs": {"clean": "lower"}}
+    vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
+    config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
+    model = nnx.jit(lambda: build(config, None, nnx.Rngs(0)))()
+    save(model, tmp_path / "published", config, Preprocess(16), tokenizer)
+    return tmp_path / "published"
+
+
+def test_the_finding_is_trained_reported_and_drawn(execute, tmp_path):
+    notebook = execute("finding", EPOCHS=1)
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert list(report["runs"]) == ["sl", "sl_sampled", "clip_names"] and not report["failures"]
+    assert len(report["claims"]) == 5
+    shown = outputs(notebook, "report")["text/markdown"]
+    assert all(f"| {name} | 134 |" in shown for name in report["runs"]) and "![" not in shown
+    corr_acc = report["runs"]["sl"]["corr_acc"]
+    assert f"corr_acc {float('nan') if corr_acc is None else corr_acc:.2f}" in outputs(notebook, "files")["stdout"]
+    assert outputs(notebook, "rarest")["text/markdown"].count("\n") == 7
+    assert all("image/png" in outputs(notebook, cell) for cell in ("data", "figure"))
+
+
+def test_captions_are_counted_and_a_clip_is_trained_on_them(execute, tmp_path):
+    notebook = execute("concept_frequency", EPOCHS=1)
+    truth, by_name, edited = (
+        read_frequency(tmp_path / f"run/{table}.tsv")[1] for table in ("truth", "by_name", "edited")
+    )
+    assert list(edited) == list(truth) != list(by_name)
+    last = runs.last_evaluation(tmp_path / "run/clip", "glyphs:test")
+    row = next(row for row in outputs(notebook, "accuracy")["text/markdown"].split("\n") if row.startswith("| truth"))
+    assert row.startswith(f"| truth | {last['corr_acc']:.2f} [{last['corr_acc_interval'][0]:.2f}, ")
+    assert all("image/png" in outputs(notebook, cell) for cell in ("curves", "scatter"))
+
+
+def test_captions_of_ones_own_are_held_against_a_published_clip(execute, tmp_path, published_model):
+    captions = tmp_path / "captions.txt"
+    captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
+    notebook = execute("concept_frequency", CAPTIONS=str(captions), MODEL=str(published_model))
+    counts = dict(zip(*read_frequency(tmp_path / "run/by_name.tsv")))
+    assert {name: count for name, count in counts.items() if count} == {"digit four": 2, "eighth note": 1}
+    summary = runs.last_evaluation(tmp_path / "run/published", "glyphs:test")
+    row = outputs(notebook, "accuracy")["text/markdown"].split("\n")[-1]
+    assert row.startswith(f"| by_name | {summary['corr_acc']:.2f} ")
+    assert outputs(notebook, "wrong") == outputs(notebook, "exclude") == {}  # nobody knows the truth
+
+
+def test_captions_of_ones_own_need_a_model():
+    with pytest.raises(ValueError, match="set MODEL and SETS"):
+        exec(cell_of(read("concept_frequency"), "clip").source, {"CAPTIONS": "captions.txt", "MODEL": ""})
+
+
+def test_dino_is_trained_probed_and_drawn(execute):
+    notebook = execute(
+        "sampled_prototypes", DATA="glyphs_lt", SET="glyphs:train:test", EPOCHS=1, PROTOTYPES=64, SAMPLE=16
+    )
+    table = outputs(notebook, "table")["text/markdown"]
+    assert all(f"/{name} " in table for name in ("drawn", "all", "sampled"))
+    assert all("image/png" in outputs(notebook, cell) for cell in ("loss", "figure"))
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_outputs_are_saved_as_they_came_out(name):
+    notebook = read(name)
+    nbformat.validate(notebook)
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    shown = [output for cell in cells for output in cell.outputs]
+    pictures = [
+        output["data"].pop(kind)
+        for output in shown
+        for kind in ("image/png", "image/jpeg")
+        if kind in output.get("data", {})
+    ]
+    assert pictures and max(map(len, pictures)) < LARGEST_PICTURE
+    assert all(output.output_type != "error" for output in shown)
+    assert not OF_A_MACHINE.search(json.dumps(shown))
+    assert (COLAB / f"{name}.ipynb").stat().st_size < LARGEST
+
+
+def test_all_notebooks_are_set_up_alike():
+    assert len({cell_of(read(name), "setup").source for name in NOTEBOOKS}) == 1
+
+
+@pytest.fixture
+def set_up(tmp_path, monkeypatch):
+    """Runs the first cell as on a machine without the package, in an empty folder; gives the commands it has run."""
+
+    def run(repository):
+        commands = []
+
+        def note(command, check):
+            commands.append([str(part) for part in command])
+            if command[0] == "git":
+                (tmp_path / "cliptail_jax/configs/study").mkdir(parents=True)
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.path", [*sys.path])
+        monkeypatch.setattr("subprocess.run", note)
+        monkeypatch.setattr("importlib.metadata.distributions", lambda: ())
+        source = cell_of(read("finding"), "setup").source
+        exec(source.replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}"), {})
+        assert sys.path[0] == str(Path.cwd())
+        return commands
+
+    return run
+
+
+def test_setting_up_clones_an_address_and_installs_the_package(set_up, tmp_path):
+    (clone, install) = set_up("https://example.org/project")
+    assert Path.cwd() == tmp_path / "cliptail_jax"
+    assert clone[:2] == ["git", "clone"] and clone[-2:] == [
+        "https://example.org/project",
+        str(tmp_path / "cliptail_jax"),
+    ]
+    assert install[:4] == [sys.executable, "-m", "pip", "install"] and install[-1].startswith(".[pretrained")
+
+
+def test_setting_up_takes_a_copy_as_it_is(set_up, tmp_path):
+    (tmp_path / "drive/copy/configs/study").mkdir(parents=True)
+    (install,) = set_up("drive/copy")
+    assert Path.cwd() == tmp_path / "drive/copy" and "pip" in install
+
+
+def test_setting_up_without_a_repository_says_what_to_set(set_up):
+    with pytest.raises(ValueError, match="set REPOSITORY"):
+        set_up("")
