@@ -28,6 +28,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.program import run_with_config, stop
+from cliptail_jax.study_figures import check_figures, draw_figures
 from cliptail_jax.study_report import report, show
 from cliptail_jax.train import train
 from cliptail_jax.train_commands import train_commands
@@ -59,9 +60,12 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
         longest = max(longest, trained, time.perf_counter() - began)
         if jax.process_index() == 0:
             judgements = [judge(claim, list(seeds.values())) for claim in study.claims.values()]
-            text = report(study.title, seeds, failures, judgements, time.perf_counter() - started, workdir)
+            drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
+            taken = time.perf_counter() - started
+            text = report(study.title, seeds, failures | not_drawn, judgements, drawn, taken, workdir)
     if jax.process_index() == 0:
         show(text, workdir)
+        failures |= not_drawn
     if failures:
         names = [str(Path(name) / run) for name in seeds for run in study.runs]
         what = f"{len(failures)} of {len(names)} runs" if set(failures) <= set(names) else "parts of the study"
@@ -137,6 +141,7 @@ def check_study(study: ConfigDict) -> None:
     if "transfer" in study:
         check_transfer(study)
     check_claims(study)
+    check_figures(study)
 
 
 def check_transfer(study: ConfigDict) -> None:

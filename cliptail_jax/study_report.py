@@ -22,14 +22,19 @@ def report(
     seeds: Mapping[str, Outcomes],
     failures: Mapping[str, str],
     judgements: Sequence[Judgement],
+    drawn: Sequence[str],
     seconds: float,
     workdir: Path,
 ) -> str:
-    """Write it, and return its text. `seeds` has the runs of each seed, and '' for its name where there is but one."""
+    """Write it, and return its text. `seeds` has the runs of each seed, and '' for its name where there is but one.
+
+    `drawn` are the figures of the paper that lie in figures/ already.
+    """
     picture = draw(title, seeds, judgements, workdir / "figures")
     text = markdown(title, list(seeds.values()), failures, judgements, seconds)
     if picture:
         text += f"\n![{picture}](figures/{'study' if '' in seeds else 'claims'}.png)\n"
+    text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in drawn)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "report.md", text)
     told = {seed: {name: told_run(outcome) for name, outcome in of_seed.items()} for seed, of_seed in seeds.items()}

@@ -45,6 +45,9 @@ def get_config(arg: str = ""):
     if preset in common.SMALL:
         common.small_images(config, given)
         config.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 100})
+        config.eval.templates = config.data.captions.template  # a text tower so small knows no other words
+        if "description" in config.data.captions.words:
+            config.model.text.context_length = 48
         return config
     # The study's recipe: RN50, batch 1024, batch norm over all of it.
     config.total_epochs = 32

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -369,6 +370,38 @@ def test_both_runs_of_a_claim_are_compared_on_the_same_set(family):
         if claim.statistic != "probe":
             first = [study.runs[name].eval.sets[0] for name in (claim.higher, claim.lower)]
             assert claim.get("set") == "imagenet100" if "imagenet100" in first else first == ["imagenet"] * 2, key
+
+
+SHOWN = {  # by figure: how many runs of the whole study, and what it does not show of its families
+    "captions_vocabulary": (44, {"captions": "_init"}),
+    "scale": (25, {"scale": ""}),
+    "trimmed_tail": (60, {"trimmed_tail": ""}),
+    "transfer": (5, {"dino": "dino_imagenet"}),
+    "diversity": (12, {"diversity": ""}),
+    "open_world": (8, {"concept_set": "_a_cname|_cls_"}),
+    "corpora": (8, {"distribution": "_frozen|_clip"}),
+}
+
+
+def test_the_papers_figures_show_the_runs_of_their_families():
+    study = paper.get_config("family=all")
+    assert set(study.figures) == set(SHOWN)
+    for figure, (number, left) in SHOWN.items():
+        shown = {run for run, *_ in study.figures[figure].rows}
+        assert len(shown) == number, figure
+        for family, but in left.items():
+            of_family = {SAME.get(run.name, run.name) for run in catalogue.RUNS if run.family == family}
+            lacking = {name for name in of_family - shown if not but or not re.search(but, name)}
+            assert not lacking, figure
+
+
+def test_cells_say_of_a_small_run_what_it_is():
+    study = paper.get_config("family=captions+vocabulary+diversity,small=glyphs_lt")
+    cells = {run: cells for figure in study.figures.values() for run, *cells in figure.rows}
+    assert cells["sl_vocabulary_20_linear_random"] == ["SL by vocabulary", "random", "20, linear"]
+    assert cells["clip_captions_random"] == ["CLIP by captions", "random", "all text"]
+    assert study.runs.clip_captions_random.data.captions.words == ("title", "tags", "description")
+    assert cells["clip_diversity_threshold_055_random"] == ["CLIP", "0.55", "similarity threshold"]
 
 
 def test_dino_runs_alone_are_transferred():

@@ -13,6 +13,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import evaluation_settings, summarize, write
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.study_figures import draw_figures
 from cliptail_jax.transfer.configuration import base_config
 from cliptail_jax.transfer.program import TransferFailed, predictions_path
 from configs import sup
@@ -405,6 +406,55 @@ def test_a_budget_is_for_a_study_with_seeds(trains, tmp_path):
 def test_a_transfer_that_makes_no_sense_is_named_before_anything_is_trained(changes, message, trains, tmp_path):
     made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
     made.transfer.update(changes)
+    with pytest.raises(UserError, match=message):
+        study.run_study(made, tmp_path)
+    assert trains[1] == []
+
+
+FIGURES = {
+    "diversity": dict(columns=("group", "x"), rows=(("a", "SL", "0.7"), ("b", "SL", "0.8"), ("broken", "SL", "0.9"))),
+    "scale": dict(columns=("group",), rows=(("a", "SL"), ("b", "SL"))),
+}
+
+
+def test_the_figures_of_a_study_show_the_runs_of_every_seed_or_say_what_is_lacking(trains, tmp_path):
+    slopes, _ = trains
+    slopes.update(a=0.8, b=0.0, broken=UserError("the loss is nan"))
+    made = make_seeded_study(2, "a", "b", "broken")
+    with made.unlocked():
+        made.figures = ConfigDict(FIGURES, sort_keys=False)
+    with pytest.raises(UserError, match="failed: seed_3/broken, seed_4/broken, figure scale"):
+        study.run_study(made, tmp_path)
+    rows = [line.split("\t") for line in (tmp_path / "diversity.tsv").read_text().splitlines()]
+    places = [[f"seed_{seed}/{run}", "SL", x] for run, x in (("a", "0.7"), ("b", "0.8")) for seed in (3, 4)]
+    assert rows == [["run", "group", "x"], *places]
+    assert (tmp_path / "figures/diversity.pdf").exists()
+    text, report = read_report(tmp_path)
+    assert "drawn from diversity.tsv](figures/diversity.png)" in text and "(figures/scale.png)" not in text
+    assert (
+        "has no nc1 on glyphs:test: evaluate it with --config.eval.neural_collapse"
+        in report["failures"]["figure scale"]
+    )
+
+
+def test_figures_of_transfer_have_the_models_of_its_directory(tmp_path):
+    figures = ConfigDict({"transfer": dict(columns=("label",), rows=(("a", "A"),))})
+    drawn, obstacles = draw_figures(figures, {"seed_0": {"a": None}}, tmp_path)
+    assert (tmp_path / "transfer.tsv").read_text() == "run\tmodel\tlabel\nseed_0/transfer\ta\tA\n"
+    assert drawn == [] and "has no results by probe" in obstacles["figure transfer"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        ({"scales": FIGURES["scale"]}, "figures.scales: there is no such figure; there are class_frequency, "),
+        ({"scale": dict(columns=("group",), rows=(("z", "SL"),))}, "figures.scale.rows names the run 'z'; .* has a, b"),
+    ],
+)
+def test_a_wrong_figure_is_named_before_anything_is_trained(figures, message, trains, tmp_path):
+    made = make_study("a", "b")
+    with made.unlocked():
+        made.figures = figures
     with pytest.raises(UserError, match=message):
         study.run_study(made, tmp_path)
     assert trains[1] == []

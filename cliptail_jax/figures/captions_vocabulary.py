@@ -18,7 +18,6 @@ and one that has no room is.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,6 +26,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.figures.planes import draw_trend, name_axes, place_labels
 from cliptail_jax.figures.sheet import Entry, read_sheet
 from cliptail_jax.figures.style import legend_below, styles
+from cliptail_jax.files import work_path
 
 TRENDS = {"random": "--", "frozen": "-"}  # the lines of each kind of head
 PLANES = (("corr_pred", "corr_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))
@@ -34,7 +34,7 @@ PLANES = (("corr_pred", "corr_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs", type=Path, required=True, help="the sheet: run, group, head; set and label where wanted"
+        "--runs", type=work_path, required=True, help="the sheet: run, group, head; set and label where wanted"
     )
     parser.add_argument("--plain", action="store_true", help="without the NC1–NC2 plane")
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.style import bare, legend_below, line_style
+from cliptail_jax.files import work_path
 from cliptail_jax.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
@@ -25,8 +26,10 @@ SMOOTHED = 25  # a curve's points are means over a twenty-fifth of the classes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--frequencies", nargs="+", type=Path, required=True, help="tables of class name <TAB> count")
-    parser.add_argument("--rank-by", type=Path, help="the table that ranks the classes (default: the first)")
+    parser.add_argument(
+        "--frequencies", nargs="+", type=work_path, required=True, help="tables of class name <TAB> count"
+    )
+    parser.add_argument("--rank-by", type=work_path, help="the table that ranks the classes (default: the first)")
 
 
 def draw(options: argparse.Namespace) -> Figure:

@@ -17,7 +17,6 @@ plane for each set: a model's size is its accuracy, its marker the backbone, its
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,6 +27,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.figures.planes import name_axes
 from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
 from cliptail_jax.figures.style import COLOURS, MARKERS, bare
+from cliptail_jax.files import work_path
 
 Marker = str | tuple[int, int, int]  # as matplotlib has them
 
@@ -38,7 +38,7 @@ WIDTH = 0.36  # of a bar, where corpora are 1 apart
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs", type=Path, required=True, help="the sheet: run, kind, corpus, backbone; set where wanted"
+        "--runs", type=work_path, required=True, help="the sheet: run, kind, corpus, backbone; set where wanted"
     )
     parser.add_argument("--plain", action="store_true", help="without neural collapse")
 

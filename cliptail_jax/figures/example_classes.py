@@ -14,7 +14,6 @@ frequent to the rarest.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,13 +23,14 @@ from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.figures.feature_maps import spread_classes
 from cliptail_jax.figures.sheet import Entry, read_sheet
 from cliptail_jax.figures.style import legend_below, styles
+from cliptail_jax.files import work_path
 from cliptail_jax.runs import FinishedRun
 
 CLASSES = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, label; set where wanted")
+    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, label; set where wanted")
     parser.add_argument("--classes", nargs="+", help="names of the classes")
 
 

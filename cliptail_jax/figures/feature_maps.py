@@ -15,7 +15,6 @@ at length 1, so by their cosines.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,13 +25,14 @@ from matplotlib.figure import Figure
 from cliptail_jax.figures.sheet import Entry, read_sheet
 from cliptail_jax.figures.style import legend_below, style
 from cliptail_jax.figures.tsne import tsne
+from cliptail_jax.files import work_path
 from cliptail_jax.metrics.similarity import unit
 
 IMAGES = 40  # of a class, at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, label; set where wanted")
+    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, label; set where wanted")
     parser.add_argument(
         "--classes", type=int, default=12, help="how many classes have their images drawn (%(default)s)"
     )

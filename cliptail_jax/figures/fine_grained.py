@@ -14,7 +14,6 @@ model, and a horizontal line the mean of a corpus's.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,12 +21,13 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
 from cliptail_jax.figures.style import bare, legend_below, styles
+from cliptail_jax.files import work_path
 
 MEASURES = ("corr_acc", "corr_pred")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, set, corpus")
+    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, set, corpus")
 
 
 def draw(options: argparse.Namespace) -> Figure:

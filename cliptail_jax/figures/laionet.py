@@ -15,7 +15,6 @@ histogram of the mean cosines between two images of a class.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,6 +22,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, read_sheet
 from cliptail_jax.figures.style import bare, legend_below, line_style
+from cliptail_jax.files import work_path
 from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.metrics.imbalance import gini
 
@@ -31,7 +31,7 @@ BINS = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs", type=Path, required=True, help="the sheet: label, frequency; run and set where wanted"
+        "--runs", type=work_path, required=True, help="the sheet: label, frequency; run and set where wanted"
     )
 
 

@@ -4,7 +4,6 @@ import argparse
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from cliptail_jax.figures.sheet import TITLES, Entry, Measure, read_sheet
 from cliptail_jax.figures.style import bare, legend_below, styles
+from cliptail_jax.files import work_path
 
 ASIDE = 2.5  # points from one group to the next
 WORDS = 3  # at most, that stand upright under an axis
@@ -24,14 +24,19 @@ NEAR = 0.1  # of an axis, between two x whose ticks would touch
 
 
 def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
-    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, group, x; set and axis where wanted")
+    parser.add_argument(
+        "--runs", type=work_path, required=True, help="the sheet: run, group, x; set and axis where wanted"
+    )
     told = f"numbers of the evaluations, a panel each; without it {' '.join(measures)}"
     parser.add_argument("--measures", nargs="+", default=measures, help=told)
 
 
-def draw(options: argparse.Namespace, axis: str, logarithmic: bool = False) -> Figure:
-    entries = read_sheet(options.runs, ("run", "group"))
-    return draw_along(entries, options.measures, axis, logarithmic)
+def entries_of(options: argparse.Namespace) -> list[Entry]:
+    return read_sheet(options.runs, ("run", "group"))
+
+
+def draw(options: argparse.Namespace, axis: str) -> Figure:
+    return draw_along(entries_of(options), options.measures, axis, logarithmic=False)
 
 
 def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:

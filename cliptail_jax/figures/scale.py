@@ -9,19 +9,33 @@ The sheet:
     laionet_16th      random text tower   203580
     laionet_sl        SL                  3256561
 
-`x` is the number of training images (commas are allowed), or - for a dashed line across the panels. Runs of the
-same group and x, as of several seeds, are points around a line through their means. Thin bars are 95 % intervals over
+`x` is the number of training images (commas are allowed), or - for a dashed line across the panels; without the column,
+each run's own number is taken. Runs of the same group and x, as of several seeds, are points around a line through their means. Thin bars are 95 % intervals over
 classes. `--measures` takes any numbers of summary.jsonl.
 """
 
 import argparse
-import functools
+import dataclasses
+
+from matplotlib.figure import Figure
 
 from cliptail_jax.figures import lines
+from cliptail_jax.figures.sheet import Entry
+from cliptail_jax.frequency_tables import read_frequency
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser, measures=("top1", "corr_acc", "nc1", "nc2_mean"))
 
 
-draw = functools.partial(lines.draw, axis="training images", logarithmic=True)
+def draw(options: argparse.Namespace) -> Figure:
+    entries = lines.entries_of(options)
+    if not any(entry["x"] for entry in entries):
+        entries = [with_images(entry) for entry in entries]
+    return lines.draw_along(entries, options.measures, "training images", logarithmic=True)
+
+
+def with_images(entry: Entry) -> Entry:
+    """With the number of the images that the run was trained on as its x."""
+    _, frequency = read_frequency(entry.run / "class_frequency.tsv")
+    return dataclasses.replace(entry, cells={**entry.cells, "x": str(frequency.sum())})

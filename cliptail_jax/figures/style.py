@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_bytes
+from cliptail_jax.files import work_path, write_bytes
 
 # Okabe and Ito's colours but yellow, grey, and Tol's wine, indigo, sand and brown: told apart by the colour-blind.
 COLOURS = (
@@ -64,7 +64,7 @@ def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: in
 def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
-        type=Path,
+        type=work_path,
         required=True,
         help="the figure, as .png, .pdf or .svg; as .png and .pdf without an ending",
     )

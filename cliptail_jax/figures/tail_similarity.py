@@ -28,14 +28,15 @@ from cliptail_jax.figures.feature_maps import class_centres
 from cliptail_jax.figures.sheet import Entry, read_sheet
 from cliptail_jax.figures.style import COLOURS, bare, legend_below
 from cliptail_jax.figures.trimmed_tail import rarest
+from cliptail_jax.files import work_path
 from cliptail_jax.frequency_tables import frequency_of
 from cliptail_jax.metrics.similarity import unit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, label; set where wanted")
+    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, label; set where wanted")
     parser.add_argument("--classes", type=int, default=12, help="how many of the rarest classes (%(default)s)")
-    parser.add_argument("--ranking", type=Path, help="a table of class frequencies that says which are the rarest")
+    parser.add_argument("--ranking", type=work_path, help="a table of class frequencies that says which are the rarest")
 
 
 def draw(options: argparse.Namespace) -> Figure:

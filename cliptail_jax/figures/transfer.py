@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
 from cliptail_jax.figures.style import COLOURS, bare, legend_below
-from cliptail_jax.files import load_arrays
+from cliptail_jax.files import load_arrays, work_path
 from cliptail_jax.runs import read_lines
 from cliptail_jax.transfer.program import predictions_path
 from cliptail_jax.transfer.report import TITLES
@@ -35,7 +35,7 @@ Cell = Mapping[str, Any]  # a line of results.jsonl
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs", type=Path, required=True, help="the sheet: run, model, label; the first is the baseline"
+        "--runs", type=work_path, required=True, help="the sheet: run, model, label; the first is the baseline"
     )
     parser.add_argument("--method", choices=sorted(TITLES), default="probe", help="(%(default)s)")
 

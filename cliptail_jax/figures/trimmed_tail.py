@@ -1,6 +1,6 @@
 """What few or no images of the tail leave of it: accuracy of the trimmed classes and of the others (figure 7).
 
-    python -m cliptail_jax.figures trimmed_tail --runs trimmed.tsv --untrimmed class_frequency.tsv --output trimmed_tail
+    python -m cliptail_jax.figures trimmed_tail --runs trimmed.tsv --output trimmed_tail
 
 The sheet:
 
@@ -9,9 +9,9 @@ The sheet:
     sl_100_1_shot      SL
     clip_5_0_shot      CLIP, frozen text tower
 
-How many classes were trimmed, and to how many images, each run's config says. The tail are as many rarest classes of the
-table `--untrimmed`, of the variant before it was trimmed; the others are head and middle. A run that was not trimmed is a
-dashed line of its accuracies on the same classes.
+How many classes were trimmed, and to how many images, each run's config says. The tail are as many of its rarest classes;
+the others are head and middle. Where other classes are as rare as the trimmed, `--untrimmed` says which these are: the table
+of class frequencies before the tail was trimmed. A run that was not trimmed is a dashed line of its accuracies on as many classes.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.figures.lines import line_of
 from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
 from cliptail_jax.figures.style import bare, legend_below, styles
+from cliptail_jax.files import work_path
 from cliptail_jax.frequency_tables import frequency_of
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.runs import read_config
@@ -37,15 +38,15 @@ PARTS = {"others": "head and middle", "tail": "tail"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=Path, required=True, help="the sheet: run, group; set where wanted")
-    parser.add_argument("--untrimmed", type=Path, required=True, help="class frequencies before the tail was trimmed")
+    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, group; set where wanted")
+    parser.add_argument("--untrimmed", type=work_path, help="class frequencies before the tail was trimmed")
 
 
 def draw(options: argparse.Namespace) -> Figure:
     return draw_trimmed_tail(read_sheet(options.runs, ("run", "group")), options.untrimmed)
 
 
-def draw_trimmed_tail(entries: Sequence[Entry], untrimmed: Path) -> Figure:
+def draw_trimmed_tail(entries: Sequence[Entry], untrimmed: Path | None) -> Figure:
     """A column of panels for each number of shots, above the others and below the tail, in percent."""
     cuts = [cut_of(entry) for entry in entries]
     trimmed = sorted({classes for classes, _ in cuts if classes})
@@ -100,10 +101,10 @@ def cut_of(entry: Entry) -> tuple[int, int]:
     return config.get("data.tail.classes", 0), config.get("data.tail.shots", 0)
 
 
-def accuracies(entry: Entry, untrimmed: Path, classes: int) -> dict[str, float]:
-    """Mean accuracy in percent of the `classes` rarest of the untrimmed variant, and of the others."""
+def accuracies(entry: Entry, untrimmed: Path | None, classes: int) -> dict[str, float]:
+    """Mean accuracy in percent of the `classes` rarest of the untrimmed variant, or else of the run's, and of the others."""
     run = entry.evaluated()
-    tail = rarest(frequency_of(run.class_names, untrimmed), classes)
+    tail = rarest(frequency_of(run.class_names, untrimmed) if untrimmed else run.frequency, classes)
     others = np.setdiff1d(np.arange(len(run.accuracy)), tail)
     return {"others": group_accuracy(run.accuracy, others), "tail": group_accuracy(run.accuracy, tail)}
 

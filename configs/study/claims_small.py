@@ -92,7 +92,6 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
         "clip_alone": clip.get_config(preset),
         "clip_among": clip.get_config(f"{preset},n={as_many}"),
     }
-    runs["clip_captions"].eval.templates = "a+cname"
     runs["clip_quarter"].data.keep_all_classes = True
     runs["clip_balanced"].data.profile.ratio = 10.0
     runs["clip_alone"].data.classes.random = runs["clip_among"].eval.random_classes = FEW

@@ -21,7 +21,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
 from cliptail_jax.transfer.sets import SETS
 from configs import catalogue, sup
-from configs.study import small
+from configs.study import sheets, small
 
 EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]
 CORRELATIONS = ("corr_acc", "corr_pred")
@@ -102,7 +102,7 @@ def get_config(arg: str = ""):
         for statistic in statistics
         if {higher, lower} <= runs.keys()
     }
-    return study_of(title, dict(runs.values()), claims, preset)
+    return study_of(title, dict(runs.values()), claims, sheets.figures(runs), preset)
 
 
 def chosen_families(told: str, preset: str) -> list[str]:
@@ -113,7 +113,9 @@ def chosen_families(told: str, preset: str) -> list[str]:
     return small.those_of(families, preset, told == "all") if preset else families
 
 
-def study_of(title: str, strings: dict[str, str], claims: dict[str, dict], preset: str) -> ConfigDict:
+def study_of(
+    title: str, strings: dict[str, str], claims: dict[str, dict], figures: dict[str, dict], preset: str
+) -> ConfigDict:
     """The study of the runs that the strings describe, with the fields that all or some of them share."""
     shared = dict(data_dir="", seed=0, workers=0, dtype="float32") | (dict(epochs=30) if preset else {})
     shared |= dict(head=sup.HEAD["clip"]["init"], frequency=catalogue.FREQUENCY)
@@ -140,7 +142,7 @@ def study_of(title: str, strings: dict[str, str], claims: dict[str, dict], prese
         for claim in claims.values():
             if claim["statistic"] == "probe":
                 claim["set"] = transfer.sets[0]
-    study["claims"] = ordered(claims)
+    study.update(claims=ordered(claims), figures=ordered(figures))
     return ConfigDict(study)
 
 

@@ -1,6 +1,7 @@
 """Small counterparts of the study's runs, for configs/study/paper.py: on long-tailed glyphs and CIFAR-100."""
 
 from cliptail_jax.errors import UserError
+from configs import clip
 
 # The families that small images can have.
 PRESETS = {
@@ -39,6 +40,8 @@ def counterpart(name: str, string: str, preset: str) -> tuple[str, str]:
     images, and as much less drawn or cut."""
     path, _, arguments = string.partition(":")
     given = dict(item.split("=") for item in arguments.split(","))
+    if name.startswith("clip_captions"):  # the other families' captions are class names
+        given.setdefault("captions", clip.ALL_TEXT)
     name, given["data"] = name.replace(f"_{given['data']}", ""), preset
     for argument in ("vocabulary", "prototypes", "tail_classes"):
         if argument in given:

@@ -7,7 +7,7 @@ import pytest
 from made_up_runs import FREQUENCY, NAMES, write_run
 from pictures import check_texts
 
-from cliptail_jax.figures import corpora, example_classes, laionet, lines, tail_similarity
+from cliptail_jax.figures import corpora, example_classes, laionet, lines, scale, tail_similarity
 from cliptail_jax.figures.sheet import read_sheet
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.runs import FinishedRun, last_evaluation
@@ -32,6 +32,13 @@ def test_scale(draw):
 
 def test_scale_with_other_measures(draw):
     assert draw("scale", "run group x", *SCALE, flags=["--measures", "top5", "image_image_similarity"]) == ""
+
+
+def test_runs_of_a_scale_without_numbers_stand_at_their_own(draw, birds):
+    assert draw("scale", "run group", ("run_0", "CLIP"), ("run_1", "SL")) == ""
+    (entry,) = entries(birds, "own", "run group", ("run_0", "CLIP"))
+    assert scale.with_images(entry)["x"] == str(FREQUENCY.sum())
+    assert "cannot read the frequency table" in draw("scale", "run group", ("none", "CLIP"))
 
 
 def test_diversity_with_a_row_of_panels_for_each_axis(draw):

@@ -71,6 +71,14 @@ def test_panels_show_tail_and_others_by_shots_and_the_untrimmed_run_on_the_same_
     assert sl.get_xydata()[0] == pytest.approx([3, 100 * expected])
 
 
+def test_without_a_table_the_tail_is_the_rarest_classes_of_each_run(trimmed):
+    told, by_itself = (
+        trimmed_tail.draw_trimmed_tail(sheet(trimmed), table) for table in (trimmed / "frequency.tsv", None)
+    )
+    for a, b in zip(told.axes, by_itself.axes):
+        assert [line.get_xydata().tolist() for line in a.lines] == [line.get_xydata().tolist() for line in b.lines]
+
+
 def test_figure_is_drawn(trimmed, draw):
     rows = [(trimmed / run, group) for run, group in ROWS]
     assert draw("trimmed_tail", "run group", *rows, flags=["--untrimmed", trimmed / "frequency.tsv"]) == ""
