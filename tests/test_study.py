@@ -515,7 +515,7 @@ CHANGED = {
     ("sl_cut_head", "sl_cut"): ["head.init", "head.freeze"],
     ("sl_cut_head_sampled", "sl_cut_head"): ["vocabulary.size", "vocabulary.sampling", "vocabulary.group_size"],
     ("clip_cut_text", "clip_cut"): ["text.init", "text.freeze"],
-    ("dino_sampled", "dino"): ["vocabulary.size", "dino.freeze_last_layer"],
+    ("dino_sampled", "dino"): ["vocabulary.size"],
 }  # fmt: skip
 
 

@@ -228,8 +228,11 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
 
 
 def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, "chosen"]:
-    """So many random ones of 0 ... classes - 1, ascending."""
-    return np.sort(np.random.default_rng(seed).permutation(classes)[:chosen])
+    """So many random ones of 0 ... classes - 1, ascending.
+
+    They are drawn apart from the ranks that a profile draws by the same seed: else they were those of the first ranks.
+    """
+    return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:chosen])
 
 
 def _label(names: Sequence[str], wanted: str | int) -> int:

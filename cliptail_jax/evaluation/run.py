@@ -91,10 +91,12 @@ def make_evaluate(
         for name, (summary, measured) in results.items():
             if jax.process_index() == 0:
                 directory = evaluation_directory(workdir, name)
-                names = sets[name].variant.class_names
+                names, table = sets[name].variant.class_names, directory / "class_frequency.tsv"
                 if names != class_names and known[name] is not None:
                     directory.mkdir(parents=True, exist_ok=True)
-                    write_frequency(directory / "class_frequency.tsv", names, known[name])
+                    write_frequency(table, names, known[name])
+                else:  # an earlier evaluation may have been on other classes
+                    table.unlink(missing_ok=True)
                 write_measured(directory, summary, measured, class_groups[name])
         return {name: summary for name, (summary, _) in results.items()}
 

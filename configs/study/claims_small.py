@@ -15,6 +15,8 @@ which class is how frequent. `claims_small.py:data=glyphs` is the part that need
 Runs of one objective take equally many steps, however many images there are.
 """
 
+from collections.abc import Container
+
 from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.curation.profiles import exponential
@@ -48,6 +50,15 @@ CLAIMS = [
     ("A sample of the prototypes helps DINO's linear probe", ("probe",), "dino_sampled", "dino"),
 ]  # fmt: skip
 
+# Of cliptail_jax.figures: columns of the sheet behind the run, and the runs with their cells.
+FIGURES = {
+    "diversity": (("group", "x", "axis"), [
+        ("clip_varied", "any", "similarity to the plainest"), ("clip_alike", "0.55 and more", "similarity to the plainest"),
+        ("clip", "ratio 100", "class frequencies"), ("clip_balanced", "ratio 10", "class frequencies"),
+    ]),
+    "open_world": (("group", "x"), [("clip_alone", "25 classes"), ("clip_among", "100 classes")]),
+}  # fmt: skip
+
 
 def get_config(arg: str = ""):
     key, _, chosen = arg.partition("=")
@@ -71,12 +82,22 @@ def get_config(arg: str = ""):
     title = f"The study's claims on long-tailed {' and '.join(chosen)}"
     study = dict(title=title, seeds=3, **shared)
     study |= dict(runs=ConfigDict(runs, sort_keys=False), claims=ConfigDict(claims, sort_keys=False))  # in this order
+    study["figures"] = {
+        figure: dict(columns=columns, rows=tuple(row for data in chosen for row in rows_on(data, rows, runs)))
+        for figure, (columns, rows) in FIGURES.items()
+    }
     if "cifar100_dino" in runs:
         study["transfer"] = transfer = transfer_config()
         transfer.models, transfer.sets = ("cifar100_dino", "cifar100_dino_sampled"), ("cifar100",)
         transfer.methods = ("probe",)
         transfer.data.data_dir, transfer.seed = shared["data_dir"], shared["seed"]
     return ConfigDict(study)
+
+
+def rows_on(data: str, rows: list[tuple[str, ...]], runs: Container[str]) -> list[tuple[str, ...]]:
+    """Of a figure the rows that the data have runs for, in a group of its own."""
+    group = {"glyphs": "CLIP on glyphs", "cifar100": "CLIP on CIFAR-100-LT"}[data]
+    return [(f"{data}_{run}", group, *cells) for run, *cells in rows if f"{data}_{run}" in runs]
 
 
 def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
@@ -101,6 +122,7 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
     else:  # whose class names a language model knows, and where views tell more than a colour, which DINO needs
         runs["dino"] = dino.get_config(preset)
         runs["dino_sampled"] = dino.get_config(f"{preset},vocabulary=1024")
+        runs["dino"].dino.freeze_last_layer = 0  # as where prototypes are sampled
         runs["sl_cut"] = sup.get_config(f"{preset},{CUT}")
         runs["sl_cut_head"] = sup.get_config(f"{preset},{CUT}")
         runs["sl_cut_head_sampled"] = sup.get_config(f"{preset},{CUT},vocabulary=20,sampling=linear,group=64")

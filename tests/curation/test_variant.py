@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.curation.profiles import exponential, zipf
+from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
+from cliptail_jax.curation.variant import random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.correlation import bootstrap_interval, spearman
@@ -67,6 +68,13 @@ def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
     assert list(few) == sorted(few, key=int)
     assert set(few) < set(more)
     assert set(few) != set(names[:8])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_classes_are_frequent_and_rare_whatever_a_profile_of_the_same_seed(seed):
+    ranks = np.argsort(-profile_counts("exponential", np.full(100, 500), ratio=100.0, exponent=1.0, seed=seed))
+    chosen = np.flatnonzero(np.isin(ranks, random_classes(100, 25, seed)))
+    assert 5 <= np.sum(chosen < 33) <= 12 and 5 <= np.sum(chosen >= 67) <= 12
 
 
 def test_records_without_a_label_belong_to_no_class():

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.concepts.vocabulary import imagenet_names
+from cliptail_jax.curation.variant import random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
@@ -14,6 +15,7 @@ from cliptail_jax.evaluation.heads import check_told_apart, embed, make_encode_t
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.evaluation.run import columns_of
 from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.runs import FinishedRun
 from cliptail_jax.sharding import make_mesh
 from cliptail_jax.zero_shot import sets
 from cliptail_jax.zero_shot import templates as set_templates
@@ -53,7 +55,7 @@ def test_a_run_is_evaluated_on_some_of_its_classes_alone(clip_run, tmp_path):
     config.eval.random_classes = 5
     evaluate(config, workdir)
     _, arrays = evaluation_files(workdir)
-    chosen = np.sort(np.random.default_rng(config.data.seed).permutation(CLASSES)[:5])
+    chosen = random_classes(CLASSES, 5, config.data.seed)
     features, labels, head = plain_features(config, workdir)
     mine = np.isin(labels, chosen)
     predicted = np.argmax(features[mine] @ head[chosen].T, 1)
@@ -62,6 +64,9 @@ def test_a_run_is_evaluated_on_some_of_its_classes_alone(clip_run, tmp_path):
     names, frequency = read_frequency(workdir / "class_frequency.tsv")
     of_set = read_frequency(workdir / "eval" / "glyphs_test" / "class_frequency.tsv")
     assert of_set[0] == tuple(names[c] for c in chosen) and of_set[1].tolist() == frequency[chosen].tolist()
+    config.eval.random_classes = 0
+    evaluate(config, workdir)
+    assert len(FinishedRun.read(workdir, "glyphs:test").frequency) == CLASSES
     config.eval.random_classes = 13
     with pytest.raises(UserError, match="eval.random_classes=13, but the run has 12 classes"):
         evaluate(config, workdir)
