@@ -35,15 +35,17 @@ class Outcome:
         sets = self.config.eval.sets
         return FinishedRun.read(self.workdir, on or sets[0]) if sets else None
 
-    def probed(self, on: str = "") -> Float[np.ndarray, "class"] | None:
-        """Accuracy of each class in 0..1 by the run's linear probe on a set, by default the first it was measured on."""
+    def probed(self) -> dict[str, Float[np.ndarray, "class"]]:
+        """Accuracy of each class in 0..1 by the run's linear probe on each set that has accuracies by class."""
+        accuracies = {}
         for cell in self.transferred:
-            if cell["method"] == "probe" and on in ("", cell["set"]):
+            if cell["method"] == "probe" and not transfer_set(cell["set"]).has_objects:
                 arrays = load_arrays(predictions_path(self.workdir.parent / "transfer", cell))
                 labels, predictions = arrays["labels"], arrays["predictions"]
                 everyone = np.ones(len(labels), bool)
-                return per_class_accuracy(count_confusion(labels, predictions, everyone, cell["sizes"]["classes"]))
-        return None
+                confusion = count_confusion(labels, predictions, everyone, cell["sizes"]["classes"])
+                accuracies[cell["set"]] = per_class_accuracy(confusion)
+        return accuracies
 
 
 Outcomes = Mapping[str, Outcome]  # of one seed, by the run's name
@@ -89,28 +91,36 @@ def check_claims(study: ConfigDict) -> None:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(study.runs)}")
             if claim.statistic != "probe" and on not in ("", *study.runs[run].eval.sets):
                 raise UserError(f"claims.{key}.set is '{on}', which run '{run}' is not evaluated on")
-        if claim.statistic == "probe" and "transfer" in study:
-            if on not in ("", *study.transfer.sets):
-                raise UserError(f"claims.{key}.set is '{on}'; the transfer has {', '.join(study.transfer.sets)}")
-            if transfer_set(on or study.transfer.sets[0]).has_objects:
-                raise UserError(
-                    f"claims.{key} compares accuracies by class, which {on or study.transfer.sets[0]} has not: "
-                    "give the claim another set"
-                )
+        if claim.statistic == "probe":
+            check_probe(study, key, claim)
+
+
+def check_probe(study: ConfigDict, key: str, claim: ConfigDict) -> None:
+    """As `check_claims`, of a claim on linear probes."""
+    if "transfer" not in study or "probe" not in study.transfer.methods:
+        raise UserError(f"claims.{key} is on linear probes: the study needs a transfer with the method 'probe'")
+    for run in (claim.higher, claim.lower):
+        if run not in (study.transfer.models or study.runs):
+            raise UserError(f"claims.{key} names the run '{run}', which is not among transfer.models")
+    on = claim.get("set", "")
+    if on not in ("", *study.transfer.sets):
+        raise UserError(f"claims.{key}.set is '{on}'; the transfer has {', '.join(study.transfer.sets)}")
+    if all(transfer_set(name).has_objects for name in ([on] if on else study.transfer.sets)):
+        raise UserError(f"claims.{key} compares accuracies by class, which its set has not: give it another")
 
 
 def judge(claim: ConfigDict, seeds: Sequence[Outcomes]) -> Judgement:
     """The bootstrap over classes, and over seeds where there are several, of the difference that the claim says is positive.
 
     Accuracies are compared class by class, every class counted alike; the tail is that of the run `higher`. A claim is on
-    the runs' first evaluation set, of probes the first set of the transfer study, unless it has a `set` of its own.
-    A seed in which a run failed is left out.
+    the runs' first evaluation set, and of probes on the mean over the transfer's sets that have accuracies by class, unless
+    it has a `set` of its own. A seed in which a run failed is left out.
     """
     comparisons, obstacles = [], []
     for outcomes in seeds:
         try:
             comparisons.append(compare(claim, outcomes))
-        except NotComparable as obstacle:
+        except (NotComparable, UserError) as obstacle:
             obstacles.append(str(obstacle))
     judged = (claim.text, claim.statistic, claim.higher, claim.lower, [c[:2] for c in comparisons])
     found = (difference(comparisons), "") if comparisons else (None, obstacles[0])
@@ -123,10 +133,12 @@ def compare(claim: ConfigDict, outcomes: Outcomes) -> Comparison:
     if failed := [run for run in pair if run not in outcomes]:
         raise NotComparable(f"{' and '.join(failed)} failed")
     if claim.statistic == "probe":
-        a, b = (outcomes[run].probed(on) for run in pair)
-        if a is None or b is None:
+        a, b = (outcomes[run].probed() for run in pair)
+        sets = [name for name in a if name in b and on in ("", name)]
+        if not sets:
             raise NotComparable("there is no linear probe of both")
-        return compare_means(100 * a, 100 * b, np.arange(len(a)))
+        of_sets = [compare_means(100 * a[s], 100 * b[s], np.arange(len(a[s])), seed=n) for n, s in enumerate(sets)]
+        return Comparison(*(np.mean(values, axis=0) for values in zip(*of_sets)))
     a, b = (outcomes[run].evaluated(on) for run in pair)
     if a is None or b is None:
         raise NotComparable("not both have an evaluation set")

@@ -366,6 +366,8 @@ def validate(config: ConfigDict) -> None:
 def check_evaluation(config: ConfigDict) -> None:
     if config.eval.descriptors and config.eval.waffle:
         raise UserError("set eval.descriptors or eval.waffle, not both: each says what is said of a class")
+    if config.eval.random_classes and (config.objective == "zero_shot" or not all(":" in s for s in config.eval.sets)):
+        raise UserError("eval.random_classes is for runs, on sets of the form NAME:SPLIT")
     if config.objective == "zero_shot":
         if not config.eval.models:
             raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")

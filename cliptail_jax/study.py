@@ -28,6 +28,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.program import run_with_config, stop
+from cliptail_jax.runs import is_finished
 from cliptail_jax.study_figures import check_figures, draw_figures
 from cliptail_jax.study_report import report, show
 from cliptail_jax.train import train
@@ -41,7 +42,7 @@ Runs = dict[str, ConfigDict]  # by their names, in the study's order
 def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0) -> None:
     """Train what is not yet trained, then write report.md, report.json and figures/. A failed run stops no other.
 
-    With a `budget` in minutes, a study of several seeds begins none, but the first, that would end after it.
+    With a `budget` in minutes, a study of several seeds begins to train none, but the first, that would end after it.
     """
     check_study(study)
     if budget and "seeds" not in study:
@@ -51,7 +52,8 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     failures: dict[str, str] = {}
     for name, (runs, to_transfer) in by_seed(study).items():
         began = time.perf_counter()
-        if budget and seeds and not agreed(began - started + longest <= 60 * budget):
+        done = all(is_finished(workdir / name / run, config) for run, config in runs.items())
+        if budget and seeds and not agreed(done or began - started + longest <= 60 * budget):
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: another takes some {longest / 60:.0f} minutes")
             break
         seeds[name], failed = run_seed(runs, to_transfer, workdir / name, overwrite)
@@ -73,12 +75,19 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
 
 
 def by_seed(study: ConfigDict) -> dict[str, tuple[Runs, ConfigDict | None]]:
-    """The runs and the transfer of each seed, by the name of its directory; '' for a study of one."""
+    """The runs and the transfer of each seed, by the name of its directory; '' for a study of one.
+
+    Raises UserError where a run of several seeds has one of its own.
+    """
     first, of_seed = study.get("seed", 0), {}
     for seed in range(first, first + study.get("seeds", 1)):
         if "seeds" in study:
             study.seed = seed  # which all of the study refers to
         runs = {name: config.copy_and_resolve_references() for name, config in study.runs.items()}
+        if fixed := [name for name, config in runs.items() if config.seed != seed and "seeds" in study]:
+            raise UserError(
+                f"run '{fixed[0]}': its seed does not refer to the study's, so all {study.seeds} are the same"
+            )
         transfer = study.transfer.copy_and_resolve_references() if "transfer" in study else None
         of_seed[f"seed_{seed}" * ("seeds" in study)] = runs, transfer
     if "seeds" in study:
@@ -129,8 +138,11 @@ def check_study(study: ConfigDict) -> None:
     for key in ("title", "runs", "claims"):
         if key not in study:
             raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
-    if study.get("seeds", 1) < 1:
-        raise UserError(f"config key 'seeds' is {study.seeds}; it must be positive")
+    if "seeds" in study:
+        if type(study.seeds) is not int or study.seeds < 1:
+            raise UserError(f"config key 'seeds' is {study.seeds!r}; it must be a positive whole number")
+        if "seed" not in study:
+            raise UserError("a study of several seeds has a field 'seed', which the seed of each run refers to")
     for name, config in study.runs.items():
         try:
             validate(config)

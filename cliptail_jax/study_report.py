@@ -12,9 +12,10 @@ from cliptail_jax import runs
 from cliptail_jax.claims import Judgement, Outcome, Outcomes
 from cliptail_jax.figures.claims import draw_claims
 from cliptail_jax.figures.study import draw_study
+from cliptail_jax.figures.style import save
 from cliptail_jax.files import write_text
 from cliptail_jax.transfer.program import Result
-from cliptail_jax.transfer.report import TITLES, aligned
+from cliptail_jax.transfer.report import TITLES
 
 
 def report(
@@ -63,11 +64,11 @@ def draw(title: str, seeds: Mapping[str, Outcomes], judgements: Sequence[Judgeme
     if "" not in seeds:
         shown = [j for j in judgements if j.difference is not None and not math.isnan(j.difference.value)]
         if shown:
-            draw_claims(shown, title, folder / "claims")
+            save(draw_claims(shown, title), folder / "claims")
         return "the differences that are claimed, with their intervals" * bool(shown)
     evaluated = {name: run for name, outcome in seeds[""].items() if (run := outcome.evaluated())}
     if evaluated:
-        draw_study(evaluated, title, folder / "study")
+        save(draw_study(evaluated, title), folder / "study")
     return "correlations against accuracy, and accuracy by class frequency" * bool(evaluated)
 
 
@@ -88,7 +89,7 @@ def markdown(
     lines = [
         f"# {title}",
         "",
-        *table([header, *(row(name, of_run) for name, of_run in runs_of.items())]),
+        *table([header, *(row(name, of_run, several) for name, of_run in runs_of.items())]),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
         *transfer_table(runs_of, several),
         "",
@@ -115,21 +116,21 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
 
 
-def row(name: str, outcomes: Sequence[Outcome]) -> list[str]:
+def row(name: str, outcomes: Sequence[Outcome], several: bool) -> list[str]:
     """A run over its seeds."""
     summaries = [run.summary for outcome in outcomes if (run := outcome.evaluated())]
     cells = ["–"] * 6
     if summaries:
         cells = [number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
-        cells += [correlation(summaries, key) for key in ("corr_acc", "corr_pred")]
+        cells += [correlation(summaries, key, several) for key in ("corr_acc", "corr_pred")]
     images, minutes = (
         mean([of(outcome) for outcome in outcomes]) for of in (lambda o: o.images, lambda o: o.seconds / 60)
     )
     return [name, f"{images:,.0f}", *cells, f"{minutes:.1f}"]
 
 
-def correlation(summaries: Sequence[Mapping], key: str) -> str:
-    if len(summaries) == 1:
+def correlation(summaries: Sequence[Mapping], key: str, several: bool) -> str:
+    if not several:
         return with_interval(summaries[0][key], summaries[0][f"{key}_interval"], ".2f")
     values = [s[key] for s in summaries if s[key] is not None]
     return f"{number(mean(values), '.2f')} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:.2f}"
@@ -164,7 +165,7 @@ def transfer_table(runs_of: Mapping[str, Sequence[Outcome]], several: bool) -> l
         if cells:
             rows.append([name, *(score(cells[column]) if column in cells else "–" for column in columns)])
     where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
-    return ["", *aligned(rows), "", f"More of the transfer: {where}"]
+    return ["", *table(rows), "", f"More of the transfer: {where}"]
 
 
 def score(results: Sequence[Result]) -> str:
@@ -173,8 +174,9 @@ def score(results: Sequence[Result]) -> str:
 
 
 def mean(values: Sequence[float | None]) -> float:
-    """nan where a value is missing, or there is none."""
-    return float(np.mean([math.nan if value is None else value for value in values])) if len(values) else math.nan
+    """Over those that are defined; nan where none is."""
+    defined = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def with_interval(value: float | None, bounds: Sequence[float | None], digits: str) -> str:

@@ -114,7 +114,8 @@ await_slice() {
     FAILED) fail "the request for $name has failed: see $(quoted "${show_request[@]::6}"), and delete it" ;;
     *)
       # A preemption may take a while to show in the request; a slice that was stopped or deleted never does.
-      [ "$requested" != ACTIVE ] || [ $((lost += 1)) -lt 20 ] ||
+      case "$requested $state" in "ACTIVE " | "ACTIVE STOPPED" | "ACTIVE PREEMPTED") ((lost += 1)) ;; esac
+      [ "$lost" -lt 20 ] ||
         fail "the request for $name is ACTIVE, but its slice is ${state:-gone}: start that, or give up the request by" \
           "$(quoted "${queue[@]}" delete "$name" "${where[@]}" --force)"
       note "the request for $name is $requested, its slice ${state:-not there}" && sleep "$poll"

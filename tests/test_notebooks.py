@@ -128,6 +128,8 @@ def test_captions_of_ones_own_are_held_against_a_published_clip(execute, tmp_pat
 def test_captions_of_ones_own_need_a_model():
     with pytest.raises(ValueError, match="set MODEL and SETS"):
         exec(cell_of(read("concept_frequency"), "clip").source, {"CAPTIONS": "captions.txt", "MODEL": ""})
+    with pytest.raises(ValueError, match="a published MODEL goes with CAPTIONS"):
+        exec(cell_of(read("concept_frequency"), "captions").source, {"CAPTIONS": "", "MODEL": "ViT-B-32"})
 
 
 def test_dino_is_trained_probed_and_drawn(execute):

@@ -1,5 +1,6 @@
 """The study program on runs whose files are written by hand: what it trains, what it reports, what it refuses."""
 
+import itertools
 import json
 
 import numpy as np
@@ -229,7 +230,7 @@ def test_a_run_that_predicts_one_class_alone_has_dashes_and_an_undecided_claim(t
 
 @pytest.fixture
 def probes(monkeypatch):
-    """Stands in for the transfer program: a linear probe of each run with the accuracy given for its name.
+    """Stands in for the transfer program: a linear probe of each run with the accuracy given for its name, on pets half.
 
     Yields the accuracies by name, and the configs that the program was called with.
     """
@@ -238,10 +239,13 @@ def probes(monkeypatch):
     def transfer(config, workdir):
         called.append(config)
         results = []
-        for model in config.models:
-            cell = {"model": model, "set": "cifar100", "method": "probe", "sizes": {"classes": 10}}
+        for model, of_set in itertools.product(config.models, config.sets):
+            if of_set == "dtd":  # fails
+                continue
+            cell = {"model": model, "set": of_set, "method": "probe", "sizes": {"classes": 10}}
             labels = np.repeat(np.arange(10), 20)
-            right = np.tile(np.arange(20) < 20 * accuracies[model.rsplit("/")[-1]], 10)
+            share = accuracies[model.rsplit("/")[-1]] / (2 if of_set == "pets" else 1)
+            right = np.tile(np.arange(20) < 20 * share, 10)
             path = predictions_path(workdir, cell)
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(path, labels=labels, predictions=np.where(right, labels, (labels + 1) % 10))
@@ -322,6 +326,17 @@ def test_only_the_models_of_a_transfer_are_measured_and_a_claim_may_name_its_set
     assert [c["verdict"] for c in report["claims"]] == ["supported", "not tested"]
 
 
+def test_a_claim_on_probes_without_a_set_is_on_the_mean_of_all_that_both_runs_have(trains, probes, tmp_path):
+    trains[0].update(a=0.5, b=0.5)
+    probes[0].update(a=0.2, b=0.6)
+    made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
+    made.transfer.sets = ("dtd", "cifar100", "pets")
+    study.run_study(made, tmp_path)
+    _, report = read_report(tmp_path)
+    assert report["claims"][0]["by_seed"] == [pytest.approx((45, 15))]
+    assert report["claims"][0]["difference"]["value"] == pytest.approx(30)
+
+
 def make_seeded_study(seeds, *names, **claims):
     made = make_study(*names, **claims)
     seed = FieldReference(3)
@@ -386,13 +401,33 @@ def test_a_budget_picks_how_many_seeds_fit(minutes, seeds, trains, tmp_path, mon
     made = make_seeded_study(4, "a", "b", c=claim("corr_acc", "a", "b"))
     study.run_study(made, tmp_path, budget=minutes)
     assert len(trained) == 2 * seeds and len(read_report(tmp_path)[1]["runs"]) == seeds
+    study.run_study(made, tmp_path)
+    study.run_study(made, tmp_path, budget=0.1)  # which drops no seed that is finished
+    assert len(trained) == 8 and len(read_report(tmp_path)[1]["runs"]) == 4
 
 
 def test_a_budget_is_for_a_study_with_seeds(trains, tmp_path):
     with pytest.raises(UserError, match="--budget chooses how many seeds fit"):
         study.run_study(make_study("a"), tmp_path, budget=5)
-    with pytest.raises(UserError, match="config key 'seeds' is 0"):
-        study.run_study(make_seeded_study(0, "a"), tmp_path)
+
+
+@pytest.mark.parametrize("seeds", [0, "3", 1.5])
+def test_a_wrong_number_of_seeds_is_named(seeds, trains, tmp_path):
+    with pytest.raises(UserError, match=f"config key 'seeds' is {seeds!r}; it must be a positive whole number"):
+        study.check_study(make_seeded_study(seeds, "a"))
+
+
+def test_runs_whose_seed_stays_the_same_are_not_trained_with_several(trains, tmp_path):
+    made = make_study("a")
+    with made.unlocked():
+        made.seeds = 2
+    with pytest.raises(UserError, match="has a field 'seed', which the seed of each run refers to"):
+        study.run_study(made, tmp_path)
+    with made.unlocked():
+        made.seed = 0
+    with pytest.raises(UserError, match="run 'a': its seed does not refer to the study's, so all 2 are the same"):
+        study.run_study(made, tmp_path)
+    assert trains[1] == []
 
 
 @pytest.mark.parametrize(
@@ -400,7 +435,9 @@ def test_a_budget_is_for_a_study_with_seeds(trains, tmp_path):
     [
         ({"models": ("z",)}, "transfer.models names the run 'z'; the study has a, b"),
         ({"methods": ("prob",)}, "transfer: methods has 'prob'"),
-        ({"sets": ("voc2007",)}, "compares accuracies by class, which voc2007 has not"),
+        ({"sets": ("voc2007",)}, "claims.better compares accuracies by class, which its set has not"),
+        ({"methods": ("few_shot",)}, "claims.better is on linear probes: the study needs a transfer with the method"),
+        ({"models": ("b",)}, "claims.better names the run 'a', which is not among transfer.models"),
     ],
 )
 def test_a_transfer_that_makes_no_sense_is_named_before_anything_is_trained(changes, message, trains, tmp_path):
@@ -468,6 +505,7 @@ def test_a_wrong_figure_is_named_before_anything_is_trained(figures, message, tr
         (claim("corr_acc", "y", "b"), "claims.c names the run 'y'"),
         (dict(statistic="corr_acc", higher="a"), "claims.c has no lower"),
         (claim("tail", "a", "b") | {"set": "dtd"}, "claims.c.set is 'dtd', which run 'a' is not evaluated on"),
+        (claim("probe", "a", "b"), "claims.c is on linear probes: the study needs a transfer"),
     ],
 )
 def test_a_wrong_claim_is_named_before_anything_is_trained(wrong, message, trains, tmp_path):

@@ -1,22 +1,21 @@
 """What a study claims, at a glance: the difference of each claim with its 95 % interval, and that of each seed."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cliptail_jax.claims import Judgement
-from cliptail_jax.figures.style import COLOURS, bare, save
+from cliptail_jax.figures.style import COLOURS, bare
 
 # The verdicts' colour and marker.
 LOOKS = {"supported": (COLOURS[0], "o"), "inconclusive": ("#777777", "s"), "not supported": (COLOURS[1], "D")}
 PANELS = {"correlation": "difference of correlations", "accuracy": "difference of accuracies (points)"}
 
 
-def draw_claims(judgements: Sequence[Judgement], title: str, path: Path) -> None:
-    """Write the figure as `path`.png and `path`.pdf: a panel for correlations, one for accuracies. Every claim has a difference."""
+def draw_claims(judgements: Sequence[Judgement], title: str) -> Figure:
+    """A panel for correlations, one for accuracies. Every claim has a difference."""
     panels = {unit: [j for j in judgements if unit_of(j) == unit] for unit in PANELS}
     panels = {unit: of_unit for unit, of_unit in panels.items() if of_unit}
     rows = [len(of_unit) for of_unit in panels.values()]
@@ -31,7 +30,7 @@ def draw_claims(judgements: Sequence[Judgement], title: str, path: Path) -> None
     if any(len(j.by_seed) > 1 for j in judgements):
         looks.append(Line2D([], [], color="black", marker="|", linestyle="", label="one seed"))
     figure.legend(handles=looks, loc="outside lower center", ncols=len(looks), frameon=False, fontsize=9)
-    save(figure, path)
+    return figure
 
 
 def unit_of(judgement: Judgement) -> str:

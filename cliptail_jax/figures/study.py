@@ -1,7 +1,6 @@
 """A study at a glance: how biased each run is towards frequent classes, and its accuracy from tail to head."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from cliptail_jax.figures.style import bare, legend_below, save, style
+from cliptail_jax.figures.style import bare, legend_below, style
 from cliptail_jax.runs import FinishedRun
 
 BINS = 10
 
 
-def draw_study(finished: Mapping[str, FinishedRun], title: str, path: Path) -> None:
-    """Write the figure as `path`.png and `path`.pdf."""
+def draw_study(finished: Mapping[str, FinishedRun], title: str) -> Figure:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     by_accuracy, by_prediction, by_frequency = figure.subplots(1, 3)
     by_prediction.sharey(by_accuracy)
@@ -45,7 +43,7 @@ def draw_study(finished: Mapping[str, FinishedRun], title: str, path: Path) -> N
         bare(axes)
     figure.suptitle(title, fontsize=12)
     legend_below(figure)
-    save(figure, path)
+    return figure
 
 
 def draw_correlation(axes: Axes, summary: Mapping[str, Any], key: str, look: Mapping[str, Any]) -> None:

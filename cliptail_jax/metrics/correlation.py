@@ -85,8 +85,11 @@ def compare_means(
 def difference(comparisons: Sequence[Comparison], seed: int = 0) -> Difference:
     """a − b, the mean over comparisons: of one pair of runs, or of the same pair trained with several seeds.
 
-    The interval resamples the seeds, too, and their classes together: what a class does to all seeds stays in it, as what
-    a seed does to all classes. A comparison that is undefined is left out.
+    The interval resamples the seeds, too, and their classes together: what a seed does to all classes stays in it, and
+    what a class does to all seeds where it has the same place in each. Few seeds say little of how seeds vary: simulated
+    for 33 classes that each seed draws anew, three seeds' 95 % are 100, 98, 94 and 81 % where the standard deviation over
+    seeds is 0, 1, 2 and 4 times that over classes, and two seeds' 98, 92, 84 and 75 %. A comparison that is undefined is
+    left out.
     """
     values = [comparison.a - comparison.b for comparison in comparisons]
     defined = [number for number, value in enumerate(values) if not np.isnan(value)]

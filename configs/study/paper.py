@@ -139,9 +139,6 @@ def study_of(
         )  # fmt: skip
         transfer.models, transfer.sets = learn_alone, transfer_sets(runs[learn_alone[0]].data.name)
         study["transfer"] = transfer
-        for claim in claims.values():
-            if claim["statistic"] == "probe":
-                claim["set"] = transfer.sets[0]
     study.update(claims=ordered(claims), figures=ordered(figures))
     return ConfigDict(study)
 

@@ -41,7 +41,7 @@ def test_other_templates_and_another_ranking(clip_run, tmp_path):
     config.eval.update({"templates": "cname", "rank_by": str(rank_by), "head_classes": 2, "tail_classes": 5})
     evaluate(config, workdir)
     (_, line), arrays = evaluation_files(workdir)
-    assert line["settings"]["templates"] == "cname" and line["settings"]["rank_by"] == file_digest(rank_by)
+    assert line["settings"]["templates"] == "cname" and line["settings"]["rank_by"] == file_digest(str(rank_by))
     assert arrays["head"].tolist() == [11, 10] and arrays["tail"].tolist() == [4, 3, 2, 1, 0]
     assert line["tail"] == pytest.approx(100 * arrays["per_class_accuracy"][:5].mean())
 
