@@ -1,12 +1,14 @@
 """Eight virtual CPU devices for every test, and absl flags as a main program would have left them."""
 
+import importlib.metadata
 import os
 import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Compiling is most of the time that the tests take, and fused kernels half of that.
-os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+# Compiling is most of the time that the tests take, and fused kernels half of that; later jaxlibs have no such flag.
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 _CACHE = tempfile.TemporaryDirectory(prefix="compiled-")  # shared with the programs that tests start
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
