@@ -64,8 +64,8 @@ def test_each_operation_equals_torchvision(case, truth_cases):
     if VIEWS.jitter[case]:
         # Now and then float32 puts a hue on the other side of a whole number than Pillow, or a product on that of a level.
         assert mean < 0.03 and largest <= 6
-    else:
-        assert mean < 0.001 and largest <= 1
+    else:  # and a level on the other side of a half, as some compilers round
+        assert mean < 0.002 and largest <= 1
 
 
 def test_views_are_whole_grey_levels(truth_cases):
