@@ -8,6 +8,7 @@ import pytest
 from cliptail_jax.datasets import build as build_module
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.folder import prepared_names
+from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
@@ -21,16 +22,16 @@ def read_files(folder):
 def test_command_builds_and_says_where_how_large_and_how_long(tmp_path, capsys):
     assert main(["glyphs", f"--data_dir={tmp_path}"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"glyphs: {tmp_path}/glyphs/1.0.0 (")
+    assert printed.startswith(f"glyphs: {tmp_path}/glyphs/{Glyphs.VERSION} (")
     assert "MB, built in" in printed and printed.count("\n") == 1
     assert len(open_source("glyphs", str(tmp_path), "train")) == 300
 
 
 def test_command_leaves_a_built_set_alone(glyphs_dir, capsys):
-    before = {file.name: file.stat().st_mtime_ns for file in (glyphs_dir / "glyphs" / "1.0.0").iterdir()}
+    before = {file.name: file.stat().st_mtime_ns for file in (glyphs_dir / "glyphs" / Glyphs.VERSION).iterdir()}
     assert main(["glyphs", f"--data_dir={glyphs_dir}"]) == 0
     assert "already there" in capsys.readouterr().out
-    assert {file.name: file.stat().st_mtime_ns for file in (glyphs_dir / "glyphs" / "1.0.0").iterdir()} == before
+    assert {file.name: file.stat().st_mtime_ns for file in (glyphs_dir / "glyphs" / Glyphs.VERSION).iterdir()} == before
 
 
 def test_command_refuses_an_unknown_set_in_one_line(tmp_path, capsys):
@@ -50,12 +51,12 @@ def test_command_reports_a_folder_that_cannot_be_written(tmp_path, capsys):
 def test_glyphs_build_themselves_when_first_asked_for(tmp_path):
     source = open_source("glyphs", str(tmp_path), "test")
     assert len(source.encoded_images(range(100))) == 100
-    assert (tmp_path / "glyphs" / "1.0.0" / "metadata-train.parquet").exists()
+    assert (tmp_path / "glyphs" / Glyphs.VERSION / "metadata-train.parquet").exists()
 
 
 def test_two_builds_give_the_same_files(glyphs_dir, tmp_path):
     again = read_files(build("glyphs", str(tmp_path)))
-    for name, content in read_files(glyphs_dir / "glyphs" / "1.0.0").items():
+    for name, content in read_files(glyphs_dir / "glyphs" / Glyphs.VERSION).items():
         assert again[name] == content, name
 
 
@@ -70,7 +71,7 @@ def test_those_who_ask_at_once_get_one_build(tmp_path, monkeypatch):
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         folders = list(pool.map(ask, range(2)))
-    assert folders == 2 * [tmp_path / "glyphs" / "1.0.0"]
+    assert folders == 2 * [tmp_path / "glyphs" / Glyphs.VERSION]
     assert len(builds) == 1
 
 
@@ -95,6 +96,6 @@ def test_read_only_folder_serves_a_built_set(glyphs_dir, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    assert build("glyphs", str(tmp_path / "tfds")) == tmp_path / "tfds" / "glyphs" / "1.0.0"
+    assert build("glyphs", str(tmp_path / "tfds")) == tmp_path / "tfds" / "glyphs" / Glyphs.VERSION
     with pytest.raises(UserError, match="Permission denied"):
         build("glyphs", str(tmp_path / "elsewhere"))

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets import metadata
 from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir
+from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
@@ -19,7 +20,7 @@ CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar
 @pytest.fixture
 def copied_glyphs(glyphs_dir, tmp_path):
     """A copy of the small glyphs set under a name that the project doesn't build, and the folder of its version."""
-    shutil.copytree(glyphs_dir / "glyphs" / "1.0.0", tmp_path / "letters" / "1.0.0")
+    shutil.copytree(glyphs_dir / "glyphs" / Glyphs.VERSION, tmp_path / "letters" / "1.0.0")
     return tmp_path, tmp_path / "letters" / "1.0.0"
 
 
@@ -246,7 +247,13 @@ def test_missing_set_is_an_error_that_says_what_is_there_and_how_to_prepare_it(g
     with pytest.raises(UserError) as error:
         open_source("cifar10", str(glyphs_dir), "train")
     message = str(error.value)
-    for part in ("'cifar10'", str(glyphs_dir), "glyphs:1.0.0", "file_format='array_record'", "download_and_prepare()"):
+    for part in (
+        "'cifar10'",
+        str(glyphs_dir),
+        f"glyphs:{Glyphs.VERSION}",
+        "file_format='array_record'",
+        "download_and_prepare()",
+    ):
         assert part in message
     assert "\n" not in message
     assert not (glyphs_dir / "cifar10").exists()

@@ -14,6 +14,7 @@ import pytest
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, normalized_name
 from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.class_names import evaluation_names, vocabulary_names
+from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.metadata import clean_name, fingerprint
 from cliptail_jax.errors import UserError
 from cliptail_jax.zero_shot.sets import SETS, evaluation_set, names_of_labels, open_set
@@ -57,7 +58,7 @@ def prepare(glyphs_dir, tmp_path):
         folder = tmp_path / source / "1.0.0"
         folder.mkdir(parents=True)
         for file in ("dataset_info.json", "features.json"):
-            shutil.copy(glyphs_dir / "glyphs" / "1.0.0" / file, folder)
+            shutil.copy(glyphs_dir / "glyphs" / Glyphs.VERSION / file, folder)
         info = json.loads((folder / "dataset_info.json").read_text())
         (described,) = (each for each in info["splits"] if each["name"] == "test")
         info["splits"] = [described | {"name": split}]
@@ -67,7 +68,7 @@ def prepare(glyphs_dir, tmp_path):
         (folder / "features.json").write_text(json.dumps(features))
         (folder / "label.labels.txt").write_text("".join(f"{label}\n" for label in labels))
         shard = folder / f"glyphs-{split}.array_record-00000-of-00001"
-        shutil.copy(glyphs_dir / "glyphs" / "1.0.0" / "glyphs-test.array_record-00000-of-00001", shard)
+        shutil.copy(glyphs_dir / "glyphs" / Glyphs.VERSION / "glyphs-test.array_record-00000-of-00001", shard)
         records = np.arange(int(described["shardLengths"][0]))
         numbers = records % len(labels)
         texts = {name: [values[label] for label in numbers] for name, values in columns.items()}
@@ -178,9 +179,9 @@ def test_any_other_prepared_set_has_its_builders_names_and_a_plain_template(glyp
 
 
 def test_a_version_may_be_named_in_a_source(glyphs_dir):
-    chosen = evaluation_set("glyphs:1.0.0:test")
-    assert (chosen.source, chosen.split) == ("glyphs:1.0.0", "test")
-    assert len(open_set("glyphs:1.0.0:test", str(glyphs_dir)).variant) == 200
+    chosen = evaluation_set(f"glyphs:{Glyphs.VERSION}:test")
+    assert (chosen.source, chosen.split) == (f"glyphs:{Glyphs.VERSION}", "test")
+    assert len(open_set(f"glyphs:{Glyphs.VERSION}:test", str(glyphs_dir)).variant) == 200
 
 
 def test_an_unknown_set_is_an_error_with_the_list_and_a_close_one():
