@@ -423,7 +423,7 @@ def test_a_family_has_small_counterparts(family, preset, number):
     study.epochs = 3
     for name, config in study.runs.items():
         expected = common.PRESETS[preset][0]
-        assert config.total_epochs == 3
+        assert config.total_epochs == 3 / config.data.fraction and config.eval.every_epochs == 5 / config.data.fraction
         assert config.data.name == expected["name"] and config.data.profile.name == "exponential"
         assert config.vocabulary.size in (0, *((64, 256, 1024) if "dino" in name else (20, 40, 60, 80)))
         assert not config.vocabulary.size or str(config.vocabulary.size) in name

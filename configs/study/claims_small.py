@@ -50,13 +50,20 @@ CLAIMS = [
     ("A sample of the prototypes helps DINO's linear probe", ("probe",), "dino_sampled", "dino"),
 ]  # fmt: skip
 
-# Of cliptail_jax.figures: columns of the sheet behind the run, and the runs with their cells.
+# Of cliptail_jax.figures: columns of the sheet behind the run, and the runs with their cells, {} the data.
+SIMILARITY, FREQUENCIES = "similarity to the plainest", "class frequencies"
 FIGURES = {
     "diversity": (("group", "x", "axis"), [
-        ("clip_varied", "any", "similarity to the plainest"), ("clip_alike", "0.55 and more", "similarity to the plainest"),
-        ("clip", "ratio 100", "class frequencies"), ("clip_balanced", "ratio 10", "class frequencies"),
+        ("clip_varied", "CLIP on {}", "any", SIMILARITY), ("clip_alike", "CLIP on {}", "0.55 and more", SIMILARITY),
+        ("clip", "CLIP on {}", "ratio 100", FREQUENCIES), ("clip_balanced", "CLIP on {}", "ratio 10", FREQUENCIES),
     ]),
-    "open_world": (("group", "x"), [("clip_alone", "25 classes"), ("clip_among", "100 classes")]),
+    "open_world": (("group", "x"), [
+        ("clip_alone", "CLIP on {}", "25 classes"), ("clip_among", "CLIP on {}", "100 classes"),
+    ]),
+    "trimmed_tail": (("group",), [
+        ("sl_cut", "SL"), ("sl_cut_head", "SL, head frozen"), ("sl_cut_head_sampled", "SL, head frozen, vocabulary sampled"),
+        ("clip_cut", "CLIP"), ("clip_cut_text", "CLIP, text tower frozen"),
+    ]),
 }  # fmt: skip
 
 
@@ -83,8 +90,9 @@ def get_config(arg: str = ""):
     study = dict(title=title, seeds=3, **shared)
     study |= dict(runs=ConfigDict(runs, sort_keys=False), claims=ConfigDict(claims, sort_keys=False))  # in this order
     study["figures"] = {
-        figure: dict(columns=columns, rows=tuple(row for data in chosen for row in rows_on(data, rows, runs)))
+        figure: dict(columns=columns, rows=shown)
         for figure, (columns, rows) in FIGURES.items()
+        if (shown := tuple(row for data in chosen for row in rows_on(data, rows, runs)))
     }
     if "cifar100_dino" in runs:
         study["transfer"] = transfer = transfer_config()
@@ -95,9 +103,10 @@ def get_config(arg: str = ""):
 
 
 def rows_on(data: str, rows: list[tuple[str, ...]], runs: Container[str]) -> list[tuple[str, ...]]:
-    """Of a figure the rows that the data have runs for, in a group of its own."""
-    group = {"glyphs": "CLIP on glyphs", "cifar100": "CLIP on CIFAR-100-LT"}[data]
-    return [(f"{data}_{run}", group, *cells) for run, *cells in rows if f"{data}_{run}" in runs]
+    """Of a figure the rows that the data have runs for."""
+    return [
+        (f"{data}_{run}", *(cell.format(data) for cell in cells)) for run, *cells in rows if f"{data}_{run}" in runs
+    ]
 
 
 def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:

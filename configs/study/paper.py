@@ -126,8 +126,12 @@ def study_of(
         config.seed, config.data.data_dir = shared["seed"], shared["data_dir"]
         config.data.workers, config.model.dtype = shared["workers"], shared["dtype"]
         config.eval.neural_collapse = bool(config.eval.sets)
-        if preset:
-            config.total_epochs = shared["epochs"]
+        if (
+            preset
+        ):  # as many steps for a part of the data as for all: so small a part would teach nothing in as many epochs
+            times = round(1 / config.data.fraction)
+            config.total_epochs = shared["epochs"] * times
+            config.eval.every_epochs *= times
         if config.head.init:
             config.head.init = shared["head"]
         if config.data.match.frequency:
