@@ -10,8 +10,8 @@ The sheet:
     laionet_sl        SL                  3256561
 
 `x` is the number of training images (commas are allowed), or - for a dashed line across the panels; without the column,
-each run's own number is taken. Runs of the same group and x, as of several seeds, are points around a line through their means. Thin bars are 95 % intervals over
-classes. `--measures` takes any numbers of summary.jsonl.
+each run's own number is taken. Runs of the same group and x, as of several seeds, are points around a line through their
+means. Thin bars are 95 % intervals over classes. `--measures` takes any numbers of summary.jsonl.
 """
 
 import argparse
