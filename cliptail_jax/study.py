@@ -52,8 +52,8 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     failures: dict[str, str] = {}
     for name, (runs, to_transfer) in by_seed(study).items():
         began = time.perf_counter()
-        done = all(is_finished(workdir / name / run, config) for run, config in runs.items())
-        if budget and seeds and not agreed(done or began - started + longest <= 60 * budget):
+        fits = began - started + longest <= 60 * budget
+        if budget and seeds and not agreed(fits or all(is_finished(workdir / name / r, c) for r, c in runs.items())):
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: another takes some {longest / 60:.0f} minutes")
             break
         seeds[name], failed = run_seed(runs, to_transfer, workdir / name, overwrite)

@@ -38,6 +38,7 @@ def draw_figures(
     Runs of several seeds have a line each. Returns the names of those that were drawn, and why the others were not.
     """
     drawn, obstacles = [], {}
+    workdir.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         lines = [
             (*places(name, Path(seed), run), *cells)
@@ -47,7 +48,6 @@ def draw_figures(
         ]
         header = ("run", *(["model"] * (name == "transfer")), *figure.columns)
         sheet = workdir / f"{name}.tsv"
-        workdir.mkdir(parents=True, exist_ok=True)
         write_text(sheet, "".join("\t".join(line) + "\n" for line in (header, *lines)))
         try:
             draw_figure([name, "--runs", str(sheet), "--output", str(workdir / "figures" / name)])
