@@ -10,7 +10,7 @@ from PIL import Image
 from cliptail_jax.datasets.glyphs import drawing, lookalikes
 from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, script
 from cliptail_jax.datasets.glyphs.drawing import Difficulty, Style
-from cliptail_jax.datasets.glyphs.faces import FACES, Face, glyph_mask
+from cliptail_jax.datasets.glyphs.faces import FACES, SLANTS, WEIGHTS, Face, glyph_mask
 from cliptail_jax.datasets.glyphs.glyphs import DIFFICULTY, SEED, make_example
 from cliptail_jax.datasets.glyphs.words import description, tags
 from cliptail_jax.datasets.source import open_source
@@ -170,15 +170,30 @@ def test_texts_say_the_style():
     assert {len(some) for some in drawn} == {1, 2}
     assert all(set(some) <= {"greek", "bold", "oblique", "yellow"} for some in drawn)
     assert len({some[0] for some in drawn}) == 4
-    assert description("α", style, Difficulty()) == (
-        "A large yellow greek small letter alpha in bold oblique DejaVu Serif, turned 12 degrees to the right, "
-        "towards the top right of a grainy navy ground."
-    )
-    centred = dataclasses.replace(style, size=13, shift=(0, 0.5), rotation=0.2, noise=0)
-    assert description("α", centred, Difficulty()) == (
-        "A small yellow greek small letter alpha in bold oblique DejaVu Serif, not turned, "
-        "in the centre of a smooth navy ground."
-    )
+
+
+def test_descriptions_say_one_or_two_of_the_style():
+    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, DIFFICULTY.most_noise)
+    assert said_of(style) == {
+        "large",
+        "yellow",
+        "set in bold oblique DejaVu Serif",
+        "turned to the right",
+        "towards the top right",
+        "on a grainy navy ground",
+    }
+    plain = dataclasses.replace(style, size=13, shift=(0, 0.5), rotation=4.9, noise=0)
+    assert said_of(plain) >= {"small", "upright", "in the centre", "on a smooth navy ground"}
+
+
+def said_of(style):
+    """What of a style many descriptions say, each one or two things."""
+    sentences = [description("α", style, Difficulty(), np.random.default_rng(seed)) for seed in range(100)]
+    name, end = "The greek small letter alpha is ", "."
+    assert all(sentence.startswith(name) and sentence.endswith(end) for sentence in sentences)
+    said = [sentence.removeprefix(name).removesuffix(end).split(" and ") for sentence in sentences]
+    assert {len(some) for some in said} == {1, 2}
+    return {words for some in said for words in some}
 
 
 def test_built_records_are_the_pictures_in_balanced_order(glyphs_dir):
@@ -200,8 +215,8 @@ def test_built_records_have_their_texts(glyphs_dir):
         assert row["title"] == unicodedata.name(character)
         given = set(row["tags"].split(", "))
         assert 0 <= row["similarity"] <= 1
-        assert f" {row['title'].lower()} in " in row["description"]
-        assert given and all(tag == script(character) or tag in row["description"] for tag in given)
+        assert row["description"].startswith(f"The {row['title'].lower()} is ")
+        assert given <= {script(character), *WEIGHTS, *SLANTS, *drawing.COLOURS}
 
 
 def test_similarity_is_one_of_the_plainest_picture_and_falls_to_zero():

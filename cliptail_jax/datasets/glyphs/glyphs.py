@@ -29,7 +29,7 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
         "label": label,
         "title": title(character),
         "tags": words.tags(character, style, rng),
-        "description": words.description(character, style, DIFFICULTY),
+        "description": words.description(character, style, DIFFICULTY, rng),
         "similarity": drawing.similarity(style, DIFFICULTY),
     }
 
@@ -37,7 +37,7 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
 class Glyphs(tfds.core.GeneratorBasedBuilder):
     """Drawn characters; the test images are set in a family of typefaces that no training image has."""
 
-    VERSION = "1.1.0"
+    VERSION = "1.2.0"
     IMAGES_PER_CLASS = {"train": 500, "test": 50}
 
     def _info(self) -> tfds.core.DatasetInfo:

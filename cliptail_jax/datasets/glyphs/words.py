@@ -6,6 +6,7 @@ from cliptail_jax.datasets.glyphs.characters import class_name, script
 from cliptail_jax.datasets.glyphs.drawing import Difficulty, Style
 
 OFF_CENTRE_PIXELS = 1.5
+UPRIGHT_DEGREES = 5
 
 
 def tags(character: str, style: Style, rng: np.random.Generator) -> str:
@@ -31,19 +32,22 @@ def place_words(shift: tuple[float, float]) -> str:
     return f"towards the {place}" if place else "in the centre"
 
 
-def rotation_words(rotation: float) -> str:
-    degrees = round(abs(rotation))
+def rotation_word(rotation: float) -> str:
     direction = "left" if rotation > 0 else "right"
-    unit = "degree" if degrees == 1 else "degrees"
-    return f"turned {degrees} {unit} to the {direction}" if degrees else "not turned"
+    return "upright" if abs(rotation) < UPRIGHT_DEGREES else f"turned to the {direction}"
 
 
-def description(character: str, style: Style, difficulty: Difficulty) -> str:
-    """A sentence that says all of the style."""
+def description(character: str, style: Style, difficulty: Difficulty, rng: np.random.Generator) -> str:
+    """A sentence that says one or two of the style, and not all of it for the tags' reason."""
     face = style.face
     surface = "grainy" if style.noise > difficulty.most_noise / 2 else "smooth"
-    return (
-        f"A {size_word(style.size, difficulty)} {style.ink} {class_name(character)} "
-        f"in {face.weight} {face.slant} {face.family}, {rotation_words(style.rotation)}, "
-        f"{place_words(style.shift)} of a {surface} {style.ground} ground."
-    )
+    style_words = [
+        size_word(style.size, difficulty),
+        style.ink,
+        f"set in {face.weight} {face.slant} {face.family}",
+        rotation_word(style.rotation),
+        place_words(style.shift),
+        f"on a {surface} {style.ground} ground",
+    ]
+    said = rng.permutation(style_words)[: rng.integers(1, 3)]
+    return f"The {class_name(character)} is {' and '.join(said)}."
