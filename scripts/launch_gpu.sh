@@ -53,6 +53,7 @@ command=("$@")
 [ ${#command[@]} -gt 0 ] || [ -n "$stop" ] ||
   fail "there is no command: put it behind --, as -- python -m cliptail_jax.train ..."
 [ ${#hosts[@]} -eq 0 ] || [ -z "$slurm" ] || fail "--hosts and --slurm exclude each other: SLURM chooses its nodes"
+for host in "${hosts[@]}"; do [ -n "$host" ] || fail "--hosts has an empty name: it is hosts with commas between, as a,b"; done
 for value in "$port" "$nodes" "${gpus:-1}"; do
   [[ "$value" =~ ^[1-9][0-9]*$ ]] || fail "'$value' is no number: --port, --nodes and --gpus take one"
 done
@@ -133,7 +134,10 @@ else
   case "$(status)" in
   running) ;;
   busy) fail "${hosts[0]} runs another command; --stop ends it" ;;
-  *) copy_code && start ;;
+  *)
+    copy_code
+    start
+    ;;
   esac
   follow || true
   code="$(status)"

@@ -15,8 +15,8 @@
 #   --project=PROJECT  gcloud's own if left out
 #   --version=VERSION  of the image of the TPU VM; follows from the type if left out
 #   --spot             at the price of preemptible machines
-#   --fetch=PATH       copies this when the command is done: runs/x from the first host, or gs://BUCKET/x, to runs/x
-#   --delete           deletes the slice when the command is done, and so ends its cost
+#   --fetch=PATH       copies this when the command has ended: runs/x from the first host, or gs://BUCKET/x, to runs/x
+#   --delete           deletes the slice when the command has ended, and so its cost, unless what is to be fetched cannot be
 #   --stop             ends the command that runs there, which saves first, and starts none
 #   --dry_run          prints the commands of a launch, and runs none
 #   --help             prints this
@@ -62,6 +62,7 @@ if [ "${type##*-}" -gt 8 ] 2>/dev/null; then # in all generations that is more t
     esac
   done
 fi
+fetch="${fetch%/}"
 [[ "$fetch" != /* ]] || fail "--fetch=$fetch: give it relative to the folder of the code, as runs/x, or as gs://BUCKET/x"
 if [ -z "$version" ]; then
   case "$type" in
@@ -96,9 +97,10 @@ request() {
     --runtime-version="$version" ${spot:+--spot}
 }
 
+delete_slice=("${queue[@]}" delete "$name" "${where[@]}" --force)
 give_back() {
   note "deleting the slice $name"
-  run "${queue[@]}" delete "$name" "${where[@]}" --force --quiet
+  run "${delete_slice[@]}" --quiet
 }
 
 await_slice() {
@@ -117,18 +119,17 @@ await_slice() {
       case "$requested $state" in "ACTIVE " | "ACTIVE STOPPED" | "ACTIVE PREEMPTED") ((lost += 1)) ;; esac
       [ "$lost" -lt 20 ] ||
         fail "the request for $name is ACTIVE, but its slice is ${state:-gone}: start that, or give up the request by" \
-          "$(quoted "${queue[@]}" delete "$name" "${where[@]}" --force)"
+          "$(quoted "${delete_slice[@]}")"
       note "the request for $name is $requested, its slice ${state:-not there}" && sleep "$poll"
       ;;
     esac
   done
 }
 
-copy_code() {
+copy_code() { # with && since nothing ends by itself within a condition
   note "copying the code to all hosts"
-  pack
-  run "${vm[@]}" scp "$archive" "$name:cliptail_jax.tar.gz" "${where[@]}" --worker=all
-  run "${vm[@]}" ssh "$name" "${where[@]}" --worker=all --command="$unpack"
+  pack && run "${vm[@]}" scp "$archive" "$name:cliptail_jax.tar.gz" "${where[@]}" --worker=all &&
+    run "${vm[@]}" ssh "$name" "${where[@]}" --worker=all --command="$unpack"
 }
 
 start() {
@@ -152,6 +153,15 @@ collect() {
   gs://*) run mkdir -p "runs/${fetch##*/}" && run gcloud storage rsync --recursive "$fetch" "runs/${fetch##*/}" ;;
   *) run mkdir -p runs && run "${vm[@]}" scp --recurse "$name:cliptail_jax/$fetch" runs/ "${where[@]}" --worker=0 ;;
   esac
+}
+
+finish() { # with the command's STATUS
+  if collect && [ -n "$delete" ]; then
+    give_back
+  else
+    note "the slice $name stays, at its cost; this deletes it: $(quoted "${delete_slice[@]}")"
+  fi
+  exit "$1"
 }
 
 if [ -n "$stop" ]; then
@@ -185,6 +195,7 @@ while true; do
   busy) fail "$name runs another command; --stop ends it" ;;
   *)
     if ! { copy_code && start; }; then
+      sleep "$poll" # until a preemption shows
       [ "$(slice_state)" != READY ] || fail "$name cannot be reached: what gcloud says stands above"
       continue
     fi
@@ -193,21 +204,21 @@ while true; do
   follow || true # the connection may break
   code="$(status)"
   case "$code" in
-  0) break ;;
-  2) exit 2 ;; # a mistake that the log names
+  0 | 2) finish "$code" ;; # 2: a mistake, or what a study could not do, which the log names
   running) ;;
   stopped) exit 143 ;;
-  143) note "stopped by SIGTERM; going on from the last checkpoint" ;;
+  143)
+    note "stopped by SIGTERM; going on from the last checkpoint"
+    sleep "$poll" # until a preemption shows
+    ;;
   *)
     sleep "$poll" # until a preemption shows
     if [[ "$code" =~ ^[0-9]+$ ]] && [ "$(slice_state)" = READY ]; then
       on_host all last
       echo "error: the command has failed with status $code" >&2
-      exit "$code"
+      finish "$code"
     fi
     note "$name is lost; going on from the last checkpoint"
     ;;
   esac
 done
-collect
-[ -z "$delete" ] || give_back

@@ -73,7 +73,7 @@ def test_a_dry_run_on_tpus_prints_every_command_in_order():
 
 
 def test_project_image_and_a_bucket_to_fetch_are_passed_on():
-    arguments = ["--project=mine", "--version=special", "--fetch=gs://bucket/runs/x", "--", "true"]
+    arguments = ["--project=mine", "--version=special", "--fetch=gs://bucket/runs/x/", "--", "true"]
     done = dry_run("tpu", *SLICE, *arguments)
     assert all("--project=mine" in words for words in done if words[:3] == ["gcloud", "compute", "tpus"])
     assert "--runtime-version=special" in done[3] and "--spot" not in done[3]
@@ -138,6 +138,7 @@ def test_on_this_machine_the_command_runs_in_the_environment():
         ("tpu", [*SLICE, "--fetch=/runs/x", "--", "true"], "--fetch=/runs/x: give it relative"),
         ("gpu", [], "no command: put it behind --"),
         ("gpu", ["--hosts=", "--", "true"], "--hosts needs a value"),
+        ("gpu", ["--hosts=,", "--", "true"], "--hosts has an empty name"),
         ("gpu", ["--slurm", "--hosts=a", "--", "true"], "--hosts and --slurm exclude each other"),
         ("gpu", ["--slurm", "--", "true"], "--gpus is missing"),
         ("gpu", ["--slurm", "--gpus=x", "--", "true"], "'x' is no number"),
@@ -177,7 +178,7 @@ case "$3 $4" in
 "queued-resources describe") cat "$CLOUD/request" ;;
 "queued-resources create") echo READY >"$CLOUD/slice"; echo ACTIVE >"$CLOUD/request"; mkdir -p "$CLOUD"/{0,1} ;;
 "queued-resources delete") rm -rf "$CLOUD"/{slice,request,0,1} ;;
-"tpu-vm scp") for w in $workers; do cp "$5" "$CLOUD/$w/cliptail_jax.tar.gz"; done ;;
+"tpu-vm scp") [ ! -e "$CLOUD/unreachable" ] || { . "$CLOUD/unreachable"; exit 1; }; for w in $workers; do cp "$5" "$CLOUD/$w/cliptail_jax.tar.gz"; done ;;
 "tpu-vm ssh") for w in $workers; do (cd "$CLOUD/$w" && HOME="$PWD" bash -c "$command") || exit; done ;;
 esac
 """
@@ -193,6 +194,7 @@ def cloud(tmp_path):
     """Two hosts that are folders, reached by a `gcloud` of bash; the environment that launches there."""
     stub(tmp_path / "bin/gcloud", GCLOUD)
     stub(tmp_path / "bin/python3", PYTHON)
+    stub(tmp_path / "bin/mkdir", 'case "$2" in runs*) ;; *) exec /bin/mkdir "$@" ;; esac')  # none in this checkout
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     return {"CLOUD": str(tmp_path), "PATH": path, "LAUNCH_POLL_SECONDS": "0.1", "TMPDIR": str(tmp_path)}
 
@@ -236,6 +238,45 @@ def test_a_failure_ends_the_launch_with_its_status_and_its_log(cloud, tmp_path, 
     done = launch("tpu", *SLICE, "--", "bash", "-c", f"echo broken; exit {code}", **cloud)
     assert done.returncode == code and "broken" in done.stdout
     assert (f"failed with status {code}" in done.stderr) == (code != 2)
+    delete = "gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force"
+    assert done.stderr.endswith(f"the slice slice stays, at its cost; this deletes it: {delete}\n")
+
+
+@pytest.mark.parametrize("code", [2, 7])
+def test_what_a_failed_command_has_done_is_fetched_and_its_slice_deleted(cloud, tmp_path, code):
+    arguments = [*SLICE, "--delete", "--fetch=gs://bucket/runs/x", "--", "bash", "-c", f"exit {code}"]
+    assert launch("tpu", *arguments, **cloud).returncode == code
+    *_, fetched, deleted = (tmp_path / "asked").read_text().splitlines()
+    assert fetched.startswith("storage rsync --recursive gs://bucket/runs/x ") and " delete slice " in deleted
+
+
+def test_a_slice_whose_results_cannot_be_fetched_stays(cloud, tmp_path):
+    done = launch("tpu", *SLICE, "--delete", "--fetch=runs/x", "--", "true", **cloud)
+    assert done.returncode == 0 and "the slice slice stays" in done.stderr
+    assert (tmp_path / "slice").exists()
+
+
+def test_old_code_does_not_run_where_the_new_cannot_be_copied(cloud, tmp_path):
+    assert launch("tpu", *SLICE, "--", "true", **cloud).returncode == 0
+    (tmp_path / "unreachable").touch()
+    done = launch("tpu", *SLICE, "--", "bash", "-c", 'touch "$CLOUD/ran"', **cloud)
+    assert done.returncode == 2 and "slice cannot be reached" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_preemption_that_shows_late_is_none_the_less_one(cloud, tmp_path):
+    """The state of a slice that is being preempted is READY for a while."""
+    (tmp_path / "slice").write_text("READY\n")
+    (tmp_path / "request").write_text("ACTIVE\n")
+    for worker in "01":
+        (tmp_path / worker).mkdir()
+    shows = (
+        'rm "$CLOUD"/unreachable; (sleep 0.3; echo SUSPENDED >"$CLOUD/request"; rm "$CLOUD/slice") >/dev/null 2>&1 &'
+    )
+    (tmp_path / "unreachable").write_text(shows)
+    done = launch("tpu", *SLICE, "--", "true", **cloud | {"LAUNCH_POLL_SECONDS": "2"})
+    assert done.returncode == 0, done.stderr
+    assert count(tmp_path / "asked", "queued-resources create") == 1
 
 
 def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_command(cloud, tmp_path):
@@ -299,6 +340,13 @@ def test_a_slice_that_is_lost_while_its_request_stands_is_named(cloud, tmp_path,
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error"))
     assert done.returncode == 2 and f"slice is ACTIVE, but its slice is {state or 'gone'}: start that" in line
     assert line.endswith("gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force")
+
+
+def test_no_host_runs_old_code_where_one_cannot_be_given_the_new(cloud, tmp_path):
+    stub(tmp_path / "bin/ssh", 'case "$4" in *start*) touch "$CLOUD/ran" ;; esac')
+    stub(tmp_path / "bin/scp", 'case "$4" in one:*) exit 3 ;; esac')
+    done = launch("gpu", "--hosts=one,two", "--", "true", **cloud)
+    assert done.returncode == 3 and not (tmp_path / "ran").exists()
 
 
 def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path):
