@@ -196,7 +196,13 @@ def cloud(tmp_path):
     stub(tmp_path / "bin/python3", PYTHON)
     stub(tmp_path / "bin/mkdir", 'case "$2" in runs*) ;; *) exec /bin/mkdir "$@" ;; esac')  # none in this checkout
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    return {"CLOUD": str(tmp_path), "PATH": path, "LAUNCH_POLL_SECONDS": "0.1", "TMPDIR": str(tmp_path)}
+    return {
+        "CLOUD": str(tmp_path),
+        "PATH": path,
+        "PYTHON": "python3",
+        "LAUNCH_POLL_SECONDS": "0.1",
+        "TMPDIR": str(tmp_path),
+    }
 
 
 def count(asked, what):
