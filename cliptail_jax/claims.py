@@ -114,12 +114,15 @@ def judge(claim: ConfigDict, seeds: Sequence[Outcomes]) -> Judgement:
 
     Accuracies are compared class by class, every class counted alike; the tail is that of the run `higher`. A claim is on
     the runs' first evaluation set, and of probes on the mean over the transfer's sets that have accuracies by class, unless
-    it has a `set` of its own. A seed in which a run failed is left out.
+    it has a `set` of its own. A seed in which a run failed, or the statistic of one is undefined, is left out.
     """
     comparisons, obstacles = [], []
     for outcomes in seeds:
         try:
-            comparisons.append(compare(claim, outcomes))
+            comparison = compare(claim, outcomes)
+            if np.isnan(comparison.a - comparison.b):
+                raise NotComparable("it is undefined of one of them, as a correlation with equal values is")
+            comparisons.append(comparison)
         except (NotComparable, UserError) as obstacle:
             obstacles.append(str(obstacle))
     judged = (claim.text, claim.statistic, claim.higher, claim.lower, [c[:2] for c in comparisons])

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """A mistake in a config, a path or the data. Its message is one line that names the thing and the remedy."""
 
 

@@ -19,11 +19,14 @@ def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"
     """Class names and their counts, in the table's order."""
     try:
         rows = [line.rsplit("\t", 1) for line in path.read_text().split("\n") if line]
-        return tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
+        names, counts = tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
     except ValueError:
         raise UserError(f"{path} is no frequency table: each line is a class name, a tab, and a count") from None
+    if not names or (counts < 0).any():
+        raise UserError(f"{path} is no frequency table: it {'has a negative count' if names else 'is empty'}")
+    return names, counts
 
 
 def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, "class"]:

@@ -64,7 +64,8 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
             judgements = [judge(claim, list(seeds.values())) for claim in study.claims.values()]
             drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
             taken = time.perf_counter() - started
-            text = report(study.title, seeds, failures | not_drawn, judgements, drawn, taken, workdir)
+            title = study.title + f", {len(seeds)} of {study.get('seeds')} seeds" * (len(seeds) < study.get("seeds", 1))
+            text = report(title, seeds, failures | not_drawn, judgements, drawn, taken, workdir)
     if jax.process_index() == 0:
         show(text, workdir)
         failures |= not_drawn

@@ -50,11 +50,19 @@ def draw_figures(
         sheet = workdir / f"{name}.tsv"
         write_text(sheet, "".join("\t".join(line) + "\n" for line in (header, *lines)))
         try:
+            check_baseline(name, figure, seeds)
             draw_figure([name, "--runs", str(sheet), "--output", str(workdir / "figures" / name)])
             drawn.append(name)
         except UserError as error:
             obstacles[f"figure {name}"] = str(error)
     return drawn, obstacles
+
+
+def check_baseline(name: str, figure: ConfigDict, seeds: Mapping[str, Outcomes]) -> None:
+    """Raise a UserError where a figure of differences to the first run lacks it."""
+    baseline, *_ = figure.rows[0]
+    if name == "transfer" and not any(baseline in outcomes for outcomes in seeds.values()):
+        raise UserError(f"its baseline {baseline} failed")
 
 
 def places(figure: str, seed: Path, run: str) -> tuple[str, ...]:

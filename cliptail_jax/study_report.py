@@ -62,7 +62,7 @@ def told_run(outcome: Outcome) -> dict:
 def draw(title: str, seeds: Mapping[str, Outcomes], judgements: Sequence[Judgement], folder: Path) -> str:
     """Draw the runs of a study of one seed, else its claims; returns what the picture shows, '' if nothing."""
     if "" not in seeds:
-        shown = [j for j in judgements if j.difference is not None and not math.isnan(j.difference.value)]
+        shown = [j for j in judgements if j.difference is not None]
         if shown:
             save(draw_claims(shown, title), folder / "claims")
         return "the differences that are claimed, with their intervals" * bool(shown)

@@ -376,7 +376,7 @@ SHOWN = {  # by figure: how many runs of the whole study, and what it does not s
     "captions_vocabulary": (44, {"captions": "_init"}),
     "scale": (25, {"scale": ""}),
     "trimmed_tail": (60, {"trimmed_tail": ""}),
-    "transfer": (5, {"dino": "dino_imagenet"}),
+    "transfer": (6, {"dino": ""}),
     "diversity": (12, {"diversity": ""}),
     "open_world": (8, {"concept_set": "_a_cname|_cls_"}),
     "corpora": (8, {"distribution": "_frozen|_clip"}),
@@ -393,6 +393,20 @@ def test_the_papers_figures_show_the_runs_of_their_families():
             of_family = {SAME.get(run.name, run.name) for run in catalogue.RUNS if run.family == family}
             lacking = {name for name in of_family - shown if not but or not re.search(but, name)}
             assert not lacking, figure
+    with_further = paper.get_config(f"family={'+'.join(catalogue.FAMILIES)}").figures.values()
+    shown = {run for figure in with_further for run, *_ in figure.rows}
+    assert {run.name for run in catalogue.FURTHER_RUNS} <= shown
+
+
+def test_rows_of_figures_stand_in_the_figures_order():
+    figures = paper.get_config("family=distribution+concept_set+dino+figures").figures
+    assert [label for _, label in figures["transfer"].rows] == [
+        "all prototypes", "16,384 prototypes", "1,024 sampled", "4,096 sampled", "16,384 sampled",
+        "on ImageNet", "on ImageNet, batch 512",
+    ]  # fmt: skip
+    assert list(dict.fromkeys(x for *_, x in figures["open_world"].rows)) == [
+        "100 classes", "1,000 classes", "1,000 classes, all images"
+    ]  # fmt: skip
 
 
 def test_cells_say_of_a_small_run_what_it_is():

@@ -215,7 +215,7 @@ def test_runs_over_other_classes_are_not_compared(trains, tmp_path):
     assert "the runs have different classes" in text
 
 
-def test_a_run_that_predicts_one_class_alone_has_dashes_and_an_undecided_claim(trains, tmp_path):
+def test_a_run_that_predicts_one_class_alone_has_dashes_and_an_untested_claim(trains, tmp_path):
     config = make_study("a", "b", c=claim("corr_acc", "a", "b"))
     collapsed = np.zeros((CLASSES, CLASSES), np.int64)
     collapsed[3:, 0] = PER_CLASS  # and the set lacks examples of the class, too
@@ -224,8 +224,8 @@ def test_a_run_that_predicts_one_class_alone_has_dashes_and_an_undecided_claim(t
     study.run_study(config, tmp_path)
     text, report = read_report(tmp_path)
     assert report["runs"]["b"]["corr_acc"] is None
-    assert "| – [–, –] |" in text
-    assert report["claims"][0]["verdict"] == "inconclusive"
+    assert "| – [–, –] |" in text and "it is undefined of one of them" in text
+    assert report["claims"][0]["verdict"] == "not tested"
 
 
 @pytest.fixture
@@ -400,7 +400,9 @@ def test_a_budget_picks_how_many_seeds_fit(minutes, seeds, trains, tmp_path, mon
     monkeypatch.setattr(study.time, "perf_counter", lambda: 45.0 * len(trained))
     made = make_seeded_study(4, "a", "b", c=claim("corr_acc", "a", "b"))
     study.run_study(made, tmp_path, budget=minutes)
-    assert len(trained) == 2 * seeds and len(read_report(tmp_path)[1]["runs"]) == seeds
+    text, report = read_report(tmp_path)
+    assert len(trained) == 2 * seeds and len(report["runs"]) == seeds
+    assert (f", {seeds} of 4 seeds\n" in text) == (seeds < 4)
     study.run_study(made, tmp_path)
     study.run_study(made, tmp_path, budget=0.1)  # which drops no seed that is finished
     assert len(trained) == 8 and len(read_report(tmp_path)[1]["runs"]) == 4
@@ -479,6 +481,7 @@ def test_figures_of_transfer_have_the_models_of_its_directory(tmp_path):
     drawn, obstacles = draw_figures(figures, {"seed_0": {"a": None}}, tmp_path)
     assert (tmp_path / "transfer.tsv").read_text() == "run\tmodel\tlabel\nseed_0/transfer\ta\tA\n"
     assert drawn == [] and "has no results by probe" in obstacles["figure transfer"]
+    assert draw_figures(figures, {"seed_0": {}}, tmp_path)[1] == {"figure transfer": "its baseline a failed"}
 
 
 @pytest.mark.parametrize(

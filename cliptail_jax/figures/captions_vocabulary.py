@@ -73,7 +73,8 @@ def draw_plane(axes: Axes, entries: Sequence[Entry], x: str, y: str) -> list[tup
             axes.plot(
                 xs,
                 ys,
-                look["marker"],
+                marker=look["marker"],
+                linestyle="",
                 color=colour,
                 mfc=colour if head == "frozen" else "white",
                 label=f"{group}, {head}",

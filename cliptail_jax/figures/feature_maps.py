@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, read_sheet
 from cliptail_jax.figures.style import legend_below, style
 from cliptail_jax.figures.tsne import tsne
@@ -43,6 +44,13 @@ def draw(options: argparse.Namespace) -> Figure:
 
 
 def draw_feature_maps(entries: Sequence[Entry], classes: int) -> Figure:
+    """A column for each run: the centres of all classes, and images of so many `classes`.
+
+    Raises:
+        UserError: there are to be no classes.
+    """
+    if classes < 1:
+        raise UserError(f"--classes {classes}: give a number from 1 on")
     figure = Figure(figsize=(4.2 * len(entries) + 0.9, 8.4), layout="constrained")
     panels = figure.subplots(2, len(entries), squeeze=False)
     first = entries[0].evaluated()
@@ -95,4 +103,5 @@ def draw_images(
         look = style(number)
         mfc = look["color"] if look["linestyle"] == "-" else "none"
         of_class = place[labels[rows] == c]
-        axes.plot(*of_class.T, look["marker"], color=look["color"], mfc=mfc, markersize=4, label=class_names[c])
+        dots = dict(marker=look["marker"], color=look["color"], mfc=mfc, linestyle="", markersize=4)
+        axes.plot(*of_class.T, **dots, label=class_names[c])

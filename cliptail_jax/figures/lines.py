@@ -96,7 +96,7 @@ def draw_group(
     """All of it stands so many points `aside`: intervals of groups with the same x cover each other less."""
     x, y = [x for x, _ in points], [measure.value for _, measure in points]
     drawn = axes.plot(*line_of(points), color=look["color"], linestyle=look["linestyle"], linewidth=1.5)
-    drawn += axes.plot(x, y, look["marker"], color=look["color"], markersize=6)
+    drawn += axes.plot(x, y, marker=look["marker"], linestyle="", color=look["color"], markersize=6)
     for x, measure in points:
         if not math.isnan(measure.low):
             drawn += axes.plot([x, x], [measure.low, measure.high], color=look["color"], linewidth=1, alpha=0.5)

@@ -128,6 +128,8 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
         text = path.read_text()
     except OSError as error:
         raise UserError(f"cannot read the sheet {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"the sheet {path} is not text in UTF-8") from None
     kept = [(n, row) for n, row in enumerate(text.splitlines(), 1) if row.strip() and not row.startswith("#")]
     if len(kept) < 2:
         raise UserError(f"the sheet {path} is empty: give a header, and a line for each run")

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.lines import line_of
+from cliptail_jax.figures.lines import ASIDE, draw_group, line_of
 from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
 from cliptail_jax.figures.style import bare, legend_below, styles
 from cliptail_jax.files import work_path
@@ -67,8 +67,9 @@ def draw_trimmed_tail(entries: Sequence[Entry], untrimmed: Path | None) -> Figur
                     for part, value in accuracies(entry, untrimmed, cut).items():
                         points.setdefault((entry["group"], f"{part}, untrimmed"), []).append((cut, Measure(value)))
         for axes, part in zip(column, PARTS):
-            draw_part(axes, points, part, looks)
             axes.set_xscale("log")
+            axes.set_xlim(trimmed[0] / 1.3, trimmed[-1] * 1.3)
+            draw_part(axes, points, part, looks)
             axes.set_xticks(trimmed, [f"{classes:,}" for classes in trimmed])
             axes.xaxis.set_minor_locator(NullLocator())
         column[0].set_title(f"{of_panel}-shot", fontsize=10)
@@ -85,12 +86,14 @@ def draw_part(
     part: str,
     looks: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    for group, look in looks.items():
+    for number, (group, look) in enumerate(looks.items()):
         if (group, part) in points:
-            axes.plot(*line_of(points[group, part]), **look, markersize=6, label=group)
+            draw_group(axes, points[group, part], look, group, aside=ASIDE * (number - (len(looks) - 1) / 2))
         if (group, f"{part}, untrimmed") in points:
-            whole = line_of(points[group, f"{part}, untrimmed"])
-            axes.plot(*whole, color=look["color"], linestyle="--", linewidth=1, label=f"{group}, untrimmed")
+            cuts, values = line_of(points[group, f"{part}, untrimmed"])
+            if len(cuts) == 1:  # of which there would be no line
+                cuts, values = axes.get_xlim(), values * 2
+            axes.plot(cuts, values, color=look["color"], linestyle="--", linewidth=1, label=f"{group}, untrimmed")
     bare(axes)
 
 

@@ -34,6 +34,9 @@ CONCEPTS = {
     "10_percent": "1,000 classes",
     "imagenet_captions": "1,000 classes, all images",
 }
+# Where the catalogue's order is not the figure's: of a row, by its last cell. Transfer's first is the baseline: all prototypes.
+PLACES = {concepts: place for place, concepts in enumerate(CONCEPTS.values())}
+PLACES |= {"on ImageNet": 1, "on ImageNet, batch 512": 1}
 
 
 def figures(runs: Mapping[str, tuple[str, str]]) -> dict[str, dict]:
@@ -48,6 +51,7 @@ def figures(runs: Mapping[str, tuple[str, str]]) -> dict[str, dict]:
             given = dict(item.split("=") for item in string.partition(":")[2].split(","))
             if cells := cells_of(name, given):
                 rows.append((in_study, *cells))
+        rows.sort(key=lambda row: PLACES.get(row[-1], 0))
         if len({run for run, *_ in rows}) > 1:
             found[figure] = dict(columns=columns, rows=tuple(dict.fromkeys(rows)))
     return found
@@ -60,9 +64,10 @@ def corpora(name: str, given: Arguments) -> Cells:
 
 
 def captions_vocabulary(name: str, given: Arguments) -> Cells:
-    if found := re.fullmatch(r"clip_captions_\w+_(random|frozen)", name):
+    if found := re.fullmatch(r"clip_(?:captions|figures)_\w+_(random|frozen)", name):
         texts = given.get("captions", clip.ALL_TEXT)
-        return "CLIP by captions", HEADS[found[1]], "all text" if texts == clip.ALL_TEXT else texts
+        texts = "all text" if texts == clip.ALL_TEXT else texts.replace("title+tags+description", "all text")
+        return "CLIP by captions", HEADS[found[1]], texts
     if found := re.fullmatch(r"sl_vocabulary_\w+_(random|clip)", name):
         size = given["vocabulary"] + SAMPLING[given["sampling"]] if "vocabulary" in given else "all"
         return "SL by vocabulary", HEADS[found[1]], size
@@ -92,9 +97,11 @@ def trimmed_tail(name: str, given: Arguments) -> Cells:
 
 
 def transfer(name: str, given: Arguments) -> Cells:
-    if name.startswith("dino_laionet"):  # with all prototypes first: it is the baseline
+    if name.startswith("dino_laionet"):
         fewer, sampled = int(given.get("prototypes", 0)), int(given.get("vocabulary", 0))
         return (f"{fewer:,} prototypes" if fewer else f"{sampled:,} sampled" if sampled else "all prototypes",)
+    if name.startswith("dino_imagenet"):
+        return ("on ImageNet" + f", batch {given.get('batch_size')}" * ("batch_size" in given),)
 
 
 # By cliptail_jax.figures' names: columns of its sheet, and a run's cells of them.

@@ -56,7 +56,12 @@ def test_one_table_and_a_class_without_a_record_are_drawn(tmp_path):
 
 @pytest.mark.parametrize(
     "content, complaint",
-    [("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"), ("no table", "is no frequency table")],
+    [
+        ("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"),
+        ("no table", "is no frequency table"),
+        ("", "is empty"),
+        ("big cat 1\t-3\n", "has a negative count"),
+    ],
 )
 def test_a_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
     other = tmp_path / "other.tsv"

@@ -7,7 +7,7 @@ import pytest
 from made_up_runs import FREQUENCY, NAMES, write_run
 from pictures import check_texts
 
-from cliptail_jax.figures import corpora, example_classes, laionet, lines, scale, tail_similarity
+from cliptail_jax.figures import captions_vocabulary, corpora, example_classes, laionet, lines, scale, tail_similarity
 from cliptail_jax.figures.sheet import read_sheet
 from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.runs import FinishedRun, last_evaluation
@@ -162,6 +162,25 @@ def test_lines_go_through_the_runs_numbers_and_the_mean_of_those_with_the_same_x
         assert any(np.allclose(xy, [[0, of_run["run_4"]], [1, of_run["run_4"]]]) for xy in drawn if len(xy) == 2)
 
 
+def test_many_groups_have_their_points_and_no_others(birds):
+    """Later markers are tuples and formulas, which matplotlib takes for something else where it does not expect them."""
+    rows = [(f"run_{number % 6}", f"group {number}", "random") for number in range(23)]
+    figures = [
+        lines.draw_along(
+            entries(birds, "many", "run group x", *[(*row[:2], "1") for row in rows]), ["top1"], "x", False
+        ),
+        captions_vocabulary.draw_captions_vocabulary(
+            entries(birds, "many", "run group head", *rows), [("nc1", "top1")]
+        ),
+    ]
+    for figure in figures:
+        drawn = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "", None)]
+        points = [xy for line in drawn for xy in line.get_xydata()]
+        top1 = sorted(last_evaluation(birds / run, "birds:test")["top1"] for run, *_ in rows)
+        np.testing.assert_allclose(sorted(y for _, y in points), top1)
+        assert len({str(line.get_marker()) + line.get_color() for line in drawn if len(line.get_xydata())}) == 23
+
+
 def test_undefined_numbers_have_no_place_on_a_line():
     points = [
         (2.0, lines.Measure(np.nan)),
@@ -259,9 +278,18 @@ def test_frequencies_that_are_not_known_are_an_error(draw, birds):
     assert "no class frequencies are known on birds:test: evaluate it with --config.eval.class_frequency" in complaint
 
 
-def test_a_sheet_that_is_not_there_or_empty_is_an_error(draw):
+def test_a_sheet_that_is_not_there_or_empty_or_no_text_is_an_error(draw, tmp_path):
     assert "is empty" in draw("scale", "run group x")
     assert "cannot read the sheet" in draw("scale", "run group x", *SCALE, flags=["--runs", "nowhere.tsv"])
+    (tmp_path / "latin.tsv").write_bytes("run\tgroup\nrun_0\tÉ\n".encode("latin-1"))
+    flags = ["--runs", tmp_path / "latin.tsv"]
+    assert "latin.tsv is not text in UTF-8" in draw("scale", "run group x", *SCALE, flags=flags)
+
+
+def test_an_address_of_another_kind_is_named(draw):
+    assert "'s3://runs.tsv' is neither a folder nor an address" in draw(
+        "scale", "run group x", *SCALE, flags=["--runs", "s3://runs.tsv"]
+    )
 
 
 def test_numbers_that_were_not_measured_are_named_with_the_remedy(draw, birds):
@@ -282,6 +310,7 @@ def test_numbers_that_were_not_measured_are_named_with_the_remedy(draw, birds):
 
 def test_classes_that_do_not_fit_are_an_error(draw):
     row = ("run_0", "SL")
+    assert "--classes 0: give a number from 1 on" in draw("feature_maps", "run label", row, flags=["--classes", 0])
     assert "--classes 99: give a number between 2 and 24" in draw(
         "tail_similarity", "run label", row, flags=["--classes", 99]
     )
