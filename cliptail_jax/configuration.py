@@ -310,7 +310,7 @@ def check_value(key: str, value: Any, default: Any) -> None:
         else isinstance(value, number if isinstance(default, float) else type(default)) and not isinstance(value, bool)
     )
     if not right_type:
-        raise UserError(f"config key '{key}' is {value!r}; it takes a {type(default).__name__} such as {default!r}")
+        raise UserError(f"config key '{key}' is {value!r}; its type is {type(default).__name__}, as of {default!r}")
     if isinstance(value, tuple) and key in ELEMENTS:
         for element in value:
             if type(element) not in ELEMENTS[key]:

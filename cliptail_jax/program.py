@@ -19,13 +19,16 @@ def run_with_config(main: Callable[[ConfigDict, epath.Path | None], None], workd
     """Run `main(config, workdir)` from --config and --workdir. A user's mistake ends in one line and exit status 2."""
     config_flag = config_flags.DEFINE_config_file("config", None, "Config file, as FILE or FILE:key=value,key=value")
     workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the run, also as gs://BUCKET/NAME")
-    flags.mark_flags_as_required(["config", "workdir"] if workdir_required else ["config"])
 
     def parse(argv: list[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv)
             if rest[1:]:
                 raise UserError(f"unknown argument '{rest[1]}'")
+            if config_flag.value is None:
+                raise UserError("--config is missing: give a config file, as --config=configs/clip.py:data=glyphs_lt")
+            if workdir_required and not workdir_flag.value:
+                raise UserError("--workdir is missing: name the directory of the run, as --workdir=runs/clip")
             config_flag.value.items()  # a missing file is only noticed when the config is read
             return rest
         except UserError as error:

@@ -51,16 +51,24 @@ SMALL = ("glyphs", "glyphs_lt", "cifar100", "cifar100_lt")
 
 def read(arg: str, *more: str) -> Arguments:
     """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` that the config file knows."""
-    given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
-    for name in given:
-        if name not in (*ARGUMENTS, *more):
-            raise UserError(f"unknown config argument '{name}'; there are {', '.join((*ARGUMENTS, *more))}")
+    return read_only(arg, *ARGUMENTS, *more)
+
+
+def read_only(arg: str, *known: str) -> Arguments:
+    """The arguments of `arg`. Raises UserError where one is not `known`, or is given twice."""
+    given: Arguments = {}
+    for name, _, value in (item.partition("=") for item in arg.split(",") if item):
+        if name not in known:
+            raise UserError(f"unknown config argument '{name}'; there are {', '.join(known) or 'none'}")
+        if name in given:
+            raise UserError(f"the config argument {name} is given twice")
+        given[name] = value
     return given
 
 
 def number(given: Arguments, name: str, default: int) -> int:
     """The whole number of an argument."""
-    if not given.get(name, "0").isdigit():
+    if not given.get(name, "0").isdecimal():
         raise UserError(f"the config argument {name} is '{given[name]}'; it is a whole number")
     return int(given.get(name, default))
 
@@ -98,7 +106,7 @@ def start(given: Arguments) -> tuple[ConfigDict, str]:
         config.eval.sets = ("imagenet100",)
     if table := given.get("match"):
         config.data.match.update(dict(frequency=table, fill="laionet/retrieved:train" if preset == "laionet" else ""))
-    if "tail_shots" in given and "tail_classes" not in given:
+    if "tail_shots" in given and not number(given, "tail_classes", 0):
         raise UserError("the config argument tail_shots is for the tail_classes: give their number, too")
     if tail := number(given, "tail_classes", 0):
         config.data.tail.update(dict(classes=tail, shots=number(given, "tail_shots", 0)))

@@ -20,6 +20,7 @@ The head is made by
 configs/README.md lists the study's runs.
 """
 
+from cliptail_jax.errors import UserError
 from configs import common
 
 HEAD = {"random": {}, "clip": dict(init="heads/rn50.npy", freeze=True)}
@@ -31,6 +32,10 @@ def get_config(arg: str = ""):
     config.objective = "supervised"
     config.head.update(HEAD[common.choice(given, "head", tuple(HEAD))])
     config.vocabulary.size = common.number(given, "vocabulary", 0)
+    if not config.vocabulary.size and (alone := given.keys() & {"sampling", "group"}):
+        raise UserError(
+            f"the config argument {min(alone)} is for a sampled vocabulary: give its size, as vocabulary=50"
+        )
     config.vocabulary.sampling = common.choice(given, "sampling", ("uniform", "linear", "sqrt"))
     config.vocabulary.group_size = common.number(given, "group", 0)
     if preset in common.SMALL:

@@ -9,18 +9,13 @@ NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST; `methods=` of probe, few_shot and
 tables are in report.md, a line for each finished cell in results.jsonl. The same command goes on where it was stopped.
 """
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config
 from cliptail_jax.transfer.sets import SETS
-
-ARGUMENTS = ("models", "sets", "methods")
+from configs import common
 
 
 def get_config(arg: str = ""):
-    given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
-    unknown = given.keys() - set(ARGUMENTS)
-    if unknown:
-        raise UserError(f"unknown config argument '{min(unknown)}'; there are {', '.join(ARGUMENTS)}")
+    given = common.read_only(arg, "models", "sets", "methods")
     config = base_config()
     config.sets = tuple(SETS)
     for key, value in given.items():

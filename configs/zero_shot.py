@@ -17,17 +17,13 @@ What is said of the classes, in place of templates, and what else there is:
 """
 
 from cliptail_jax.configuration import base_config
-from cliptail_jax.errors import UserError
+from configs import common
 
 ARGUMENTS = {"model": "RN50-quickgelu/cc12m", "sets": "imagenet", "template": ""}
 
 
 def get_config(arg: str = ""):
-    given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
-    unknown = given.keys() - ARGUMENTS.keys()
-    if unknown:
-        raise UserError(f"unknown config argument '{min(unknown)}'; there are {', '.join(ARGUMENTS)}")
-    chosen = ARGUMENTS | given
+    chosen = ARGUMENTS | common.read_only(arg, *ARGUMENTS)
     config = base_config()
     config.objective = "zero_shot"
     config.eval.models = (chosen["model"],)

@@ -290,7 +290,16 @@ def test_the_table_of_runs_is_printed_where_the_configs_are(monkeypatch, capsys)
         (sup, "text=init", "unknown config argument 'text'; there are .*head, vocabulary, sampling, group"),
         (clip, "text=bert", "config argument text is 'bert'; it is one of random, init, frozen, roberta"),
         (sup, "head=frozen", "config argument head is 'frozen'; it is one of random, clip"),
-        (sup, "sampling=log", "config argument sampling is 'log'; it is one of uniform, linear, sqrt"),
+        (sup, "vocabulary=50,sampling=log", "config argument sampling is 'log'; it is one of uniform, linear, sqrt"),
+        (
+            sup,
+            "sampling=linear",
+            "config argument sampling is for a sampled vocabulary: give its size, as vocabulary=50",
+        ),
+        (sup, "group=32", "config argument group is for a sampled vocabulary"),
+        (sup, "tail_classes=0,tail_shots=1", "config argument tail_shots is for the tail_classes"),
+        (sup, "n=1,n=2", "config argument n is given twice"),
+        (sup, "n=²", "config argument n is '²'; it is a whole number"),
         (sup, "n=1e3", "config argument n is '1e3'; it is a whole number"),
         (sup, "fraction=1/0", "config argument fraction is '1/0'; it is a number such as 0.25 or 1/4"),
         (sup, "threshold=high", "config argument threshold is 'high'"),
@@ -326,7 +335,7 @@ def test_raw_captions_have_a_class_name_in_front_where_it_is_asked_for():
 def test_the_group_that_shares_a_vocabulary_may_be_given():
     assert sup.get_config("data=cifar100_lt,vocabulary=20").vocabulary.group_size == 0
     assert sup.get_config("data=cifar100_lt,vocabulary=20,group=32").vocabulary.group_size == 32
-    assert sup.get_config("data=laionet,group=32").vocabulary.group_size == 32
+    assert sup.get_config("data=laionet,vocabulary=50,group=32").vocabulary.group_size == 32
 
 
 # Studies
@@ -449,7 +458,7 @@ def test_a_family_has_small_counterparts(family, preset, number):
     "arguments, complaint",
     [
         ("family=colour", "unknown family 'colour'; there are captions, vocabulary, .* and all"),
-        ("families=dino", "unknown config argument 'families'; there are family=NAME, small=PRESET"),
+        ("families=dino", "unknown config argument 'families'; there are family, small"),
         ("family=imbalance,small=glyphs_lt", "the family imbalance is not to be had with small=glyphs_lt"),
         ("family=all,small=imagenet2012", "the family captions is not to be had with small=imagenet2012"),
         (

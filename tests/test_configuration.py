@@ -120,7 +120,7 @@ def test_a_value_of_another_type_is_named():
     config = config.copy_and_resolve_references()
     with config.ignore_type():
         config.batch_size = "many"
-    with pytest.raises(UserError, match="'batch_size' is 'many'; it takes a int such as 256"):
+    with pytest.raises(UserError, match="'batch_size' is 'many'; its type is int, as of 256"):
         validate(config)
 
 
@@ -141,7 +141,7 @@ def test_what_trains_leaves_out_where_and_how_often():
         (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),
         (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean 'batch_size'"),
         (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean 'optimizer.learning_rate'"),
-        (["--config=configs/sup.py", "--config.batch_size=many"], "'batch_size' is 'many'; it takes a int"),
+        (["--config=configs/sup.py", "--config.batch_size=many"], "'batch_size' is 'many'; its type is int"),
     ],
 )
 def test_a_bad_command_line_is_explained(arguments, complaint, monkeypatch):
@@ -157,3 +157,18 @@ def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
         "error: unknown config key 'vocabulary.sise'; did you mean 'vocabulary.size'?"
     )
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ([], "--config is missing: give a config file, as --config="),
+        (["--config=configs/sup.py"], "--workdir is missing: name"),
+    ],
+)
+def test_a_missing_flag_is_one_line(arguments, complaint):
+    command = [sys.executable, "-m", "cliptail_jax.train", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {complaint}")

@@ -534,6 +534,12 @@ def test_a_config_of_one_run_is_no_study():
         study.check_study(sup.get_config("data=glyphs_lt"))
 
 
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt])
+def test_a_study_without_config_arguments_takes_none(config_file):
+    with pytest.raises(UserError, match="unknown config argument 'seed'; there are none"):
+        config_file.get_config("seed=3")
+
+
 @pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, claims_small])
 def test_the_projects_own_studies_are_sound(config_file):
     config = config_file.get_config()

@@ -7,8 +7,10 @@ DIR holds CIFAR-100 as TFDS prepares it in ArrayRecord:
 `tfds.builder('cifar100', data_dir=DIR, file_format='array_record').download_and_prepare()`.
 """
 
+from configs import common
 from configs.study.quickstart import four_runs
 
 
 def get_config(arg: str = ""):
+    common.read_only(arg)
     return four_runs("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30, words=("superclass",), context_length=12)

@@ -11,12 +11,13 @@ views of 32 pixels and four of 16.
 from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.transfer.configuration import base_config as transfer_config
-from configs import clip, dino, sup
+from configs import clip, common, dino, sup
 
 EPOCHS = 20
 
 
 def get_config(arg: str = ""):
+    common.read_only(arg)
     data_dir, seed = FieldReference(""), FieldReference(0)
     runs = {
         "dino": dino.get_config("data=cifar100_lt"),

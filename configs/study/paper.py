@@ -21,7 +21,7 @@ from ml_collections import ConfigDict, FieldReference
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
 from cliptail_jax.transfer.sets import SETS
-from configs import catalogue, sup
+from configs import catalogue, common, sup
 from configs.study import sheets, small
 
 EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]
@@ -80,9 +80,7 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    given = dict(item.partition("=")[::2] for item in arg.split(",") if item)
-    if unknown := given.keys() - {"family", "small"}:
-        raise UserError(f"unknown config argument '{min(unknown)}'; there are family=NAME, small=PRESET")
+    given = common.read_only(arg, "family", "small")
     preset = given.get("small", "")
     families = chosen_families(given.get("family", "vocabulary"), preset)
     titles = [catalogue.FAMILIES[family].title for family in families]

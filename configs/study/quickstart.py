@@ -7,10 +7,11 @@ Expected: SL's accuracy and predictions follow class frequency; a sampled vocabu
 
 from ml_collections import ConfigDict, FieldReference
 
-from configs import clip, sup
+from configs import clip, common, sup
 
 
 def get_config(arg: str = ""):
+    common.read_only(arg)
     study = four_runs("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=5, words=("tags",), context_length=16)
     for name in ("clip_names", "clip_captions"):
         study.runs[name].optimizer.learning_rate = 3e-3
