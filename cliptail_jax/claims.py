@@ -156,4 +156,5 @@ def compare(claim: ConfigDict, outcomes: Outcomes) -> Comparison:
 
 
 def finished_outcome(config: ConfigDict, workdir: Path) -> Outcome:
+    """Of a run that is trained, before any transfer."""
     return Outcome(config, workdir, *runs.trained_on(workdir))

@@ -21,6 +21,7 @@ def train_commands(study: ConfigDict, workdir: epath.Path) -> list[str]:
 
 
 def command(string: str, config: ConfigDict, workdir: epath.Path) -> str:
+    """The command that trains `config`: its config string, and what of it the string does not say."""
     path, _, arguments = string.partition(":")
     fields = dict(flatten(read_config(path, arguments)))
     overrides = [f"--config.{key}={value}" for key, value in flatten(config) if value != fields[key]]

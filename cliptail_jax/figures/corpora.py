@@ -92,6 +92,7 @@ def kind_colour(kind: str) -> str:
 
 
 def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
+    """A bar for each corpus and kind, the mean, with its runs as dots."""
     corpora = list(dict.fromkeys(entry["corpus"] for entry in entries))
     for place, corpus in enumerate(corpora):
         of_corpus = [entry for entry in entries if entry["corpus"] == corpus]
@@ -112,6 +113,7 @@ def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
 
 
 def draw_plane(axes: Axes, entries: Sequence[Entry], colours: Mapping[str, str], markers: Mapping[str, Marker]) -> None:
+    """Runs at (corr_pred, corr_acc), the larger the more accurate; CLIP is filled, SL hollow."""
     for entry in entries:
         colour = colours[entry["corpus"]]
         accuracy = entry.measure("top1").value

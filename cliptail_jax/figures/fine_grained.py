@@ -35,6 +35,7 @@ def draw(options: argparse.Namespace) -> Figure:
 
 
 def draw_fine_grained(entries: Sequence[Entry]) -> Figure:
+    """A panel for each correlation; on each set of classes a mark for each run, beside the others of its corpus."""
     sets = list(dict.fromkeys(entry["set"] for entry in entries))
     figure = Figure(figsize=(max(6, 1.0 * len(sets) + 2), 6.4), layout="constrained")
     panels = figure.subplots(len(MEASURES), 1, sharex=True)

@@ -40,6 +40,7 @@ def draw(options: argparse.Namespace) -> Figure:
 
 
 def draw_laionet(entries: Sequence[Entry]) -> Figure:
+    """Ranked class frequencies, and where there are runs a histogram of how alike a class's images are to them."""
     similarities = {number: similarity(entry) for number, entry in enumerate(entries) if entry["run"]}
     figure = Figure(figsize=(10 if similarities else 7, 4.2 + 0.1 * len(entries)), layout="constrained")
     panels = figure.subplots(1, 1 + bool(similarities), squeeze=False)[0]

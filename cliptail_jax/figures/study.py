@@ -16,6 +16,7 @@ BINS = 10
 
 
 def draw_study(finished: Mapping[str, FinishedRun], title: str) -> Figure:
+    """Correlations against accuracy, and accuracy by class frequency, of runs by their names."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     by_accuracy, by_prediction, by_frequency = figure.subplots(1, 3)
     by_prediction.sharey(by_accuracy)

@@ -45,6 +45,11 @@ def draw(options: argparse.Namespace) -> Figure:
 
 
 def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path | None) -> Figure:
+    """Of the rarest `classes` by `ranking`, or else by the first run: heat maps of how alike they are, and bars of accuracy.
+
+    Raises:
+        UserError: the runs have different classes, or fewer than there are to be.
+    """
     runs = [entry.evaluated() for entry in entries]
     names = runs[0].class_names
     for entry, of_entry in zip(entries, runs):

@@ -4,7 +4,8 @@
         --config.text=MINILM --config.head=heads/minilm.npy --budget=120
 
 `--budget` in minutes picks how many of the 3 `seeds` fit, at least one, some 40 minutes each on two CPU cores. A seed also
-draws anew which class is how frequent. `claims_small.py:data=glyphs` is the part that needs nothing but this repository; for CIFAR-100
+draws anew which class is how frequent. `claims_small.py:data=glyphs` is the part that needs nothing but this repository; for
+CIFAR-100
 
     DIR       has it as configs/study/cifar100_lt.py says
     MINILM    is all-MiniLM-L6-v2: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the folder `model` in PyPI's package
