@@ -9,8 +9,9 @@
                       these); each takes --config.epochs=30
 
 `--launch=print` prints the command that trains each run, in place of training them all here; the same command without it
-then writes the report, with those of the paper's figures that the runs fill (configs/study/sheets.py; figure 4 has SL beside
-with scale+distribution+figures). What some runs need beside the data:
+then writes the report, with those of the paper's figures that the runs fill (configs/study/sheets.py); the family `figures`
+beside others adds the 7 runs that figures show beyond the 170, as SL in captions+scale+distribution+figures. What some runs
+need beside the data:
 
     --config.head=heads/rn50.npy                          of frozen heads: configs/sup.py says how it is made
     --config.frequency=in_captions/class_frequency.tsv    ImageNet-Captions', of what is matched to it: the README, at LAIONet
