@@ -1,4 +1,4 @@
-"""The files of a run directory, as DESIGN lays them out: written by the programs, read by the study and the figures."""
+"""The files of a run directory, as the README lists them: written by the programs, read by the study and the figures."""
 
 import dataclasses
 import importlib.metadata

@@ -216,7 +216,8 @@ def page() -> str:
     lines = [INTRODUCTION, counted]
     for family, (title, section) in FAMILIES.items():
         runs = [run for run in EVERY if run.family == family]
-        lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, section {section} of the paper.", ""]
+        where = f"section{'s' * (' and ' in section)} {section} of the paper"
+        lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {where}.", ""]
         lines += ["| run | config | what changes | section |", "| --- | --- | --- | --- |"]
         for run in runs:
             same = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""

@@ -1,4 +1,4 @@
-"""Supervised training (SL). On long-tailed CIFAR-100, about four minutes on two CPU cores:
+"""Supervised training (SL). On long-tailed CIFAR-100, about five minutes on two CPU cores:
 
     python -m cliptail_jax.train --config=configs/sup.py:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
 

@@ -17,7 +17,7 @@
 #   --spot             at the price of preemptible machines
 #   --fetch=PATH       copies this when the command has ended: runs/x from the first host, or gs://BUCKET/x, to runs/x
 #   --delete           deletes the slice when the command has ended, and so its cost, unless what is to be fetched cannot be
-#   --stop             ends the command that runs there, which saves first, and starts none
+#   --stop             ends the command that runs there, which saves first; starts none, and leaves the slice
 #   --dry_run          prints the commands of a launch, and runs none
 #   --help             prints this
 set -euo pipefail
@@ -155,17 +155,18 @@ collect() {
   esac
 }
 
+leave() {
+  note "the slice $name stays, at its cost; this deletes it: $(quoted "${delete_slice[@]}")"
+}
+
 finish() { # with the command's STATUS
-  if collect && [ -n "$delete" ]; then
-    give_back
-  else
-    note "the slice $name stays, at its cost; this deletes it: $(quoted "${delete_slice[@]}")"
-  fi
+  if collect && [ -n "$delete" ]; then give_back; else leave; fi
   exit "$1"
 }
 
 if [ -n "$stop" ]; then
   on_host all stop
+  leave
   exit
 fi
 
@@ -206,7 +207,10 @@ while true; do
   case "$code" in
   0 | 2) finish "$code" ;; # 2: a mistake, or what a study could not do, which the log names
   running) ;;
-  stopped) exit 143 ;;
+  stopped)
+    leave
+    exit 143
+    ;;
   143)
     note "stopped by SIGTERM; going on from the last checkpoint"
     sleep "$poll" # until a preemption shows

@@ -341,13 +341,13 @@ def test_the_group_that_shares_a_vocabulary_may_be_given():
 # Studies
 
 
-@pytest.mark.parametrize("family", [*catalogue.FAMILIES, "distribution+imbalance", "all"])
+@pytest.mark.parametrize("family", [*catalogue.FAMILIES, "distribution+imbalance", "all", "all+figures"])
 def test_a_family_is_a_study_that_runs_each_once(family):
     study = paper.get_config(f"family={family}")
     check_study(study)
     names = [run.name for run in catalogue.RUNS if run.family == family] or list(study.runs)
     assert list(study.runs) == [SAME.get(name, name) for name in names]
-    assert len(study.runs) == {"distribution+imbalance": 9, "all": 163}.get(family, len(names))
+    assert len(study.runs) == {"distribution+imbalance": 9, "all": 163, "all+figures": 170}.get(family, len(names))
     trained = [repr(what_trains(plain(config))) for config in study.runs.values()]
     assert len(set(trained)) == len(trained)
     for name, string in study.strings.items():

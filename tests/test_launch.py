@@ -318,9 +318,11 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
     other = launch("tpu", *SLICE, "--", "true", **cloud)
     assert other.returncode == 2 and "runs another command; --stop ends it" in other.stderr
     second = attach()
-    assert launch("tpu", *SLICE, "--stop", **cloud).returncode == 0
-    second.communicate(timeout=60)
+    stop = launch("tpu", *SLICE, "--stop", **cloud)
+    assert stop.returncode == 0
+    _, said = second.communicate(timeout=60)
     assert second.returncode == 143
+    assert "stays, at its cost" in stop.stderr and b"stays, at its cost" in said
     for worker in (0, 1):
         deadline = time.time() + 30
         while not (tmp_path / str(worker) / "saved").exists():

@@ -54,7 +54,7 @@ def how_to_prepare(name: str, root: pathlib.Path) -> str:
         return f"python -m cliptail_jax.datasets.build {path} --data_dir={root} --raw=PATH"
     return (
         f"tfds.builder({name!r}, data_dir='{root}', file_format='array_record').download_and_prepare() in Python, "
-        "with tensorflow_datasets as tfds"
+        "with tensorflow_datasets as tfds, and most of its sets with TensorFlow installed (pip install tensorflow-cpu)"
     )
 
 

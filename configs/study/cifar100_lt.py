@@ -3,7 +3,7 @@
     python -m cliptail_jax.study --config=configs/study/cifar100_lt.py --workdir=runs/cifar100_lt \\
         --config.data_dir=DIR
 
-DIR holds CIFAR-100 as TFDS prepares it in ArrayRecord:
+DIR holds CIFAR-100 as TFDS prepares it in ArrayRecord (which takes TensorFlow: pip install tensorflow-cpu):
 `tfds.builder('cifar100', data_dir=DIR, file_format='array_record').download_and_prepare()`.
 """
 

@@ -6,12 +6,11 @@
     family=NAME       a family; or several, as distribution+imbalance; or all. What two families share is trained once
     small=PRESET      the family's runs on glyphs_lt or cifar100_lt, those without published towers and heads, as far as it
                       makes sense: vocabulary, scale, trimmed_tail, dino, and on glyphs_lt captions and diversity (all: of
-                      these); each takes --config.epochs=30
+                      these), for --config.epochs=30, and on a part of the data for as many steps
 
 `--launch=print` prints the command that trains each run, in place of training them all here; the same command without it
-then writes the report, with those of the paper's figures that the runs fill (configs/study/sheets.py); the family `figures`
-beside others adds the 7 runs that figures show beyond the 170, as SL in captions+scale+distribution+figures. What some runs
-need beside the data:
+then writes the report, with those of the paper's figures that the runs fill (configs/study/sheets.py). The family `figures`
+has the 7 runs that figures show beyond the 170: all+figures draws each figure whole. What some runs need beside the data:
 
     --config.head=heads/rn50.npy                          of frozen heads: configs/sup.py says how it is made
     --config.frequency=in_captions/class_frequency.tsv    ImageNet-Captions', of what is matched to it: the README, at LAIONet
@@ -85,7 +84,7 @@ def get_config(arg: str = ""):
     preset = given.get("small", "")
     families = chosen_families(given.get("family", "vocabulary"), preset)
     titles = [catalogue.FAMILIES[family].title for family in families]
-    title = "The whole study" if families == EVERY_FAMILY else " and ".join(titles)
+    title = "The whole study" if set(EVERY_FAMILY) <= set(families) else " and ".join(titles)
     first = catalogue.first_names()
     runs = {run.name: (first[run.name], run.config) for run in catalogue.EVERY if run.family in families}
     if preset:
@@ -106,11 +105,12 @@ def get_config(arg: str = ""):
 
 
 def chosen_families(told: str, preset: str) -> list[str]:
-    families = EVERY_FAMILY if told == "all" else told.split("+")
-    for family in families:
-        if family not in CLAIMS:
+    named = told.split("+")
+    for family in named:
+        if family not in (*CLAIMS, "all"):
             raise UserError(f"unknown family '{family}'; there are {', '.join(CLAIMS)} and all")
-    return small.those_of(families, preset, told == "all") if preset else families
+    families = list(dict.fromkeys(one for family in named for one in (EVERY_FAMILY if family == "all" else [family])))
+    return small.those_of(families, preset, "all" in named) if preset else families
 
 
 def study_of(

@@ -1,6 +1,6 @@
 """Time of the linear probe's 45 fits against scikit-learn's, warm-started along the same path, in one process.
 
-    python scripts/benchmark/linear_probe.py           # N = 4,000, D = 1,024, C = 100, beside scikit-learn
+    python scripts/benchmark/linear_probe.py           # N = 4,000, D = 1,024, C = 100, beside scikit-learn (to be installed)
     python scripts/benchmark/linear_probe.py --large   # N = 50,000, D = 128, C = 100, ours alone
 
 Prints one JSON line. `seconds` is ours once compiled, `first_call_seconds` the call before it. Features are float32 of
