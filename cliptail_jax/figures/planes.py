@@ -11,9 +11,10 @@ from matplotlib.transforms import Bbox
 from cliptail_jax.figures.sheet import TITLES
 from cliptail_jax.figures.style import bare
 
-# Where a label may stand from its point, in points.
+# Where a label may stand from its point, in points. Where it is not near, a line says whose it is.
+NEAR = 6
 OFFSETS = [
-    (x, y) for d in (6, 11, 17) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))
+    (x, y) for d in (NEAR, 11, 17) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))
 ]
 
 
@@ -66,6 +67,10 @@ def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: f
             is_inside = np.isclose(overlap(box, axes.bbox), box.width * box.height)
             if is_inside and not any(overlap(box, other) for other in taken):
                 taken.append(box)
+                if max(abs(dx), abs(dy)) > NEAR:
+                    line = dict(arrowstyle="-", color="0.5", linewidth=0.6, shrinkA=0, shrinkB=3)
+                    leader = axes.annotate("", (x, y), (dx, dy), textcoords="offset points", arrowprops=line)
+                    leader.set_in_layout(False)
                 break
         else:
             text.remove()

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw_captions_vocabulary
-from cliptail_jax.figures.planes import overlap, place_labels, trend
+from cliptail_jax.figures.planes import NEAR, overlap, place_labels, trend
 from cliptail_jax.figures.sheet import read_sheet
 from cliptail_jax.runs import last_evaluation
 
@@ -47,11 +47,15 @@ def test_labels_cover_no_point_and_no_other_label():
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
     points = [(0.1 * i, 0.1 * j, f"label {i}{j}") for i, j in itertools.product((1, 3, 3.4, 9), (1, 5, 5.5))]
+    points += [(0.6, 0.3, f"alike {i}") for i in range(6)]  # one place has no room near it for so many labels
     axes.plot(*zip(*((x, y) for x, y, _ in points)), "o")
     figure.draw_without_rendering()
     place_labels(axes, [*points, (np.nan, 0.5, "nowhere")])
-    boxes = [text.get_window_extent() for text in axes.texts]
+    labels = [text for text in axes.texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in labels]
     assert len(boxes) == len(points)
+    lines = [text.xy for text in axes.texts if text.arrow_patch]
+    assert lines == [text.xy for text in labels if max(np.abs(text.xyann)) > NEAR] and 0 < len(lines) < len(points)
     assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
     assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
     places = axes.transData.transform([point[:2] for point in points])
@@ -64,7 +68,7 @@ def test_a_label_without_room_is_left_out():
     points = [(0.5, 0.5, f"a rather long label {i}") for i in range(40)]
     figure.draw_without_rendering()
     place_labels(axes, points)
-    boxes = [text.get_window_extent() for text in axes.texts]
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
     assert 0 < len(boxes) < 40
     assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
 
