@@ -3,12 +3,12 @@
     python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
-`eval.sets` are short names of `cliptail_jax.zero_shot.sets`, with all of the set's classes, or NAME:SPLIT, with those of
+`eval.sets` are short names of `cliptail_jax.evaluation.sets`, with all of the set's classes, or NAME:SPLIT, with those of
 the run. Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does.
 Only the `eval` fields, where the data are and the mesh may differ from the run's own, and `head.init` of a supervised
 run: the head of another is then evaluated in place of the one it was trained with.
 
-Or published CLIPs, zero-shot (see `cliptail_jax.zero_shot.evaluate`):
+Or published CLIPs, zero-shot (see `cliptail_jax.evaluation.published`):
 
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50
@@ -21,16 +21,17 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from cliptail_jax import distributed, runs
-from cliptail_jax.configuration import validate
+from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.run import make_evaluate
-from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input.pipeline import num_steps_per_epoch
-from cliptail_jax.program import run_with_config
-from cliptail_jax.sharding import check_batch, make_mesh
-from cliptail_jax.trained import restore_run, with_tokenizer
-from cliptail_jax.zero_shot.evaluate import evaluate_published
+from cliptail_jax.parallel import distributed
+from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,12 @@
 
 import importlib.util
 import io
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import fsspec.config
 import numpy as np
@@ -109,3 +112,42 @@ def file_size(path: Path | str) -> int:
 def readable(path: Path) -> Path | io.IOBase:
     """What libraries that open local files by name, such as pyarrow, read instead of an object's address."""
     return path.open("rb") if is_remote(path) else path
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(finite(value), indent=1) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """The value with None for nan and infinities, which JSON has no words for."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drop_cut_off_line(path)
+    append_text(path, json.dumps(finite(record)) + "\n")
+
+
+def drop_cut_off_line(path: Path) -> None:
+    """What a kill may have left of a last line, which `read_lines` leaves out, would spoil the next one."""
+    if is_remote(path) or not path.exists():  # an object is written whole
+        return
+    with open(path, "rb+") as file:
+        if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a .jsonl file; none if there is no such file. A last line that was cut off is left out."""
+    if path.exists():
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                yield json.loads(line)

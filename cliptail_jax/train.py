@@ -15,28 +15,23 @@ from jaxtyping import Float32
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax import distributed, initialization, runs
-from cliptail_jax.checkpoints import Checkpoints
-from cliptail_jax.class_head import head_for
-from cliptail_jax.configuration import num_steps, validate
+from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.training import num_steps, validate
 from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.curation.variant import Variant, distinct_captions, make_variant
 from cliptail_jax.datasets.class_names import vocabulary_names
-from cliptail_jax.dino_step import make_dino_step
-from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate
-from cliptail_jax.frequency_tables import write_frequency
-from cliptail_jax.frozen_text import distinct_captions, frozen_text, is_kept
+from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import ReadText, UnreadableImages, num_steps_per_epoch, training_batches
-from cliptail_jax.log import Log, say
+from cliptail_jax.objectives.dino_step import make_dino_step
 from cliptail_jax.objectives.supervised import sampling_weights
-from cliptail_jax.optimizer import learning_rate, make_optimizer
-from cliptail_jax.pretrained.towers import TextTokenizer, Tower, open_towers
-from cliptail_jax.program import run_with_config
-from cliptail_jax.run_tokenizer import make_tokenizer, with_vocab_size
-from cliptail_jax.sharding import (
+from cliptail_jax.parallel import distributed
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.sharding import (
     batch_sharding,
     check_accumulation,
     check_batch,
@@ -45,9 +40,17 @@ from cliptail_jax.sharding import (
     replicated,
     to_devices,
 )
-from cliptail_jax.state import init_state, load_towers
-from cliptail_jax.step import make_train_step
-from cliptail_jax.stopping import StopRequest
+from cliptail_jax.pretrained.class_head import head_for
+from cliptail_jax.pretrained.run_tokenizer import make_tokenizer, with_vocab_size
+from cliptail_jax.pretrained.text_cache import frozen_text, is_kept
+from cliptail_jax.pretrained.towers import TextTokenizer, Tower, open_towers
+from cliptail_jax.runs.checkpoints import Checkpoints
+from cliptail_jax.runs.log import Log, say
+from cliptail_jax.runs.stopping import StopRequest
+from cliptail_jax.training import initialization
+from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from cliptail_jax.training.state import init_state, load_towers
+from cliptail_jax.training.step import make_train_step
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
@@ -67,7 +70,9 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     head, towers = make_head(variant, config), open_towers(config)
     runs.claim(workdir, config, overwrite)
     describe(variant, config, workdir)
-    tokenizer = make_tokenizer(variant, config, towers, workdir / "tokenizer.json")
+    tokenizer = make_tokenizer(
+        lambda: variant.captions(range(len(variant)), epoch=0), config, towers, workdir / "tokenizer.json"
+    )
     config = with_vocab_size(config, tokenizer)
     read, read_prompts = make_readers(variant, config, towers.text, tokenizer)
 
@@ -195,7 +200,7 @@ def describe(variant: Variant, config: ConfigDict, workdir: Path) -> None:
     if jax.process_index() == 0:
         write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
         fingerprint = variant.fingerprint()
-        runs.write_json(workdir / "variant.json", {"records": len(variant), "fingerprint": fingerprint})
+        write_json(workdir / "variant.json", {"records": len(variant), "fingerprint": fingerprint})
         empty = int(np.sum(frequency == 0))
         say(
             f"{workdir.name}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "

@@ -19,7 +19,7 @@ CC12M-Cls the raw caption alone. configs/README.md lists the study's runs.
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.curation.templates import TEMPLATE_SETS
+from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from configs import common
 
 CLIP = "hf-hub:timm/resnet50_clip.openai"

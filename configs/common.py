@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.configuration import base_config
+from cliptail_jax.config.training import base_config
 from cliptail_jax.errors import UserError
 
 Arguments = Mapping[str, str]

@@ -3,7 +3,7 @@
     python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd \\
         --workdir=runs/transfer --config.data.data_dir=DIR
 
-`models=` are work directories of runs (SL, CLIP, DINO's teacher), names of `cliptail_jax.zero_shot.models`,
+`models=` are work directories of runs (SL, CLIP, DINO's teacher), names of `cliptail_jax.pretrained.published`,
 hf-hub:OWNER/NAME or folders; `sets=` short names of `cliptail_jax.transfer.sets`, by default all twelve, or
 NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST; `methods=` of probe, few_shot and finetune, by default the first two. The
 tables are in report.md, a line for each finished cell in results.jsonl. The same command goes on where it was stopped.

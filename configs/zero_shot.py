@@ -3,8 +3,8 @@
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=ViT-B-32/laion2b_s34b_b79k,sets=imagenet+imagenet_v2 \\
         --workdir=runs/vit --config.data.data_dir=DIR
 
-`model=` is a name of `cliptail_jax.zero_shot.models`, hf-hub:OWNER/NAME or a folder; `sets=` short names of
-`cliptail_jax.zero_shot.sets` or NAME:SPLIT; `template=` a template set in place of CLIP's own for each set. Correlations
+`model=` is a name of `cliptail_jax.pretrained.published`, hf-hub:OWNER/NAME or a folder; `sets=` short names of
+`cliptail_jax.evaluation.sets` or NAME:SPLIT; `template=` a template set in place of CLIP's own for each set. Correlations
 with class frequency, here with that of each model's training data in the study's published files:
 
     ... --config.eval.class_frequency=published --config.eval.frequency_dir=clip-beyond-tail/metadata/freqs
@@ -16,7 +16,7 @@ What is said of the classes, in place of templates, and what else there is:
     ... --config.eval.similarity --config.eval.neural_collapse --config.eval.save_features
 """
 
-from cliptail_jax.configuration import base_config
+from cliptail_jax.config.training import base_config
 from configs import common
 
 ARGUMENTS = {"model": "RN50-quickgelu/cc12m", "sets": "imagenet", "template": ""}

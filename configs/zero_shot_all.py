@@ -9,7 +9,7 @@ cannot be fetched is, and so the exit status is 2. The study's figures leave the
 """
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.zero_shot.models import published_models
+from cliptail_jax.pretrained.published import published_models
 from configs import zero_shot
 
 

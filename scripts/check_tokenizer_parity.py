@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer, default_bpe
 
+from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
-from cliptail_jax.pretrained.tokenizer import load_tokenizer
 
 CONTEXT = 77
 CAPTIONS = 10_000

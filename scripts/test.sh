@@ -6,4 +6,5 @@ source "$(dirname "$0")/setup.sh"
 bash scripts/wordnet.sh
 ruff check
 ruff format --check
+lint-imports --no-cache
 python -m pytest "$@"

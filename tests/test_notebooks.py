@@ -13,12 +13,12 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 
 from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets import build as datasets
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
-from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.pretrained.architecture import build
-from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.models.architecture import build
 from cliptail_jax.pretrained.save import save
 
 COLAB = Path(__file__).parents[1] / "colab"

@@ -14,12 +14,11 @@ import jax
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
-from cliptail_jax.checkpoints import harm, newest_sound_step
+from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
-from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.files import read_lines, write_json, write_text
+from cliptail_jax.runs.checkpoints import harm, newest_sound_step
 from cliptail_jax.train import train
 from configs import sup
 
@@ -28,7 +27,7 @@ STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
 
 
 def losses(workdir):
-    return [(line["step"], line["train/loss"]) for line in runs.read_lines(workdir / "metrics.jsonl")]
+    return [(line["step"], line["train/loss"]) for line in read_lines(workdir / "metrics.jsonl")]
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +47,11 @@ def test_a_run_leaves_the_files_that_the_design_lists(sup_run):
     names, frequency = read_frequency(workdir / "class_frequency.tsv")
     assert len(names) == 12
     assert sum(frequency) == json.loads((workdir / "variant.json").read_text())["records"]
-    lines = list(runs.read_lines(workdir / "metrics.jsonl"))
+    lines = list(read_lines(workdir / "metrics.jsonl"))
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert {"epoch", "train/loss", "train/lr", "images_per_second"} <= lines[0].keys()
     assert "compile_seconds" in lines[0] and "compile_seconds" not in lines[1]
-    assert [line["epoch"] for line in runs.read_lines(workdir / "eval/glyphs_test/summary.jsonl")] == [1, 2]
+    assert [line["epoch"] for line in read_lines(workdir / "eval/glyphs_test/summary.jsonl")] == [1, 2]
     assert newest_sound_step(workdir / "checkpoints") == STEPS
     assert list((workdir / "tensorboard").iterdir())
 
@@ -88,7 +87,7 @@ def test_a_run_goes_on_from_its_last_sound_checkpoint_with_the_same_numbers(sup_
     shutil.copytree(workdir, copy)
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    runs.write_json(copy / "config.json", noted)
+    write_json(copy / "config.json", noted)
     damage(copy / "checkpoints" / "6")
     (copy / "checkpoints" / "7").mkdir()
     train(config, copy)
@@ -267,7 +266,7 @@ def test_a_stop_in_an_evaluation_leaves_it_to_the_next_session(sup_run, tmp_path
     assert not (tmp_path / "eval").exists()
     train(sup_config, tmp_path)
     assert losses(tmp_path) == losses(sup_run[0])
-    first, again = (list(runs.read_lines(d / "eval/glyphs_test/summary.jsonl")) for d in (sup_run[0], tmp_path))
+    first, again = (list(read_lines(d / "eval/glyphs_test/summary.jsonl")) for d in (sup_run[0], tmp_path))
     assert again == first
 
 
@@ -294,13 +293,13 @@ def test_the_time_of_a_run_is_that_of_all_its_sessions(sup_run, tmp_path):
     workdir, config = sup_run
     copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
-    lines = list(runs.read_lines(copy / "metrics.jsonl"))
+    lines = list(read_lines(copy / "metrics.jsonl"))
     lines[2]["seconds"] = 1000.0  # the last of which step 3's checkpoint knows
     write_text(copy / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     shutil.rmtree(copy / "checkpoints" / "6")
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    runs.write_json(copy / "config.json", noted)
+    write_json(copy / "config.json", noted)
     train(config, copy)
     assert 1000 < json.loads((copy / "config.json").read_text())["finished"]["seconds"] < 1100
 
@@ -313,6 +312,6 @@ def test_classes_without_a_record_break_nothing(tmp_path, sup_config):
     train(sup_config, tmp_path)
     _, frequency = read_frequency(tmp_path / "class_frequency.tsv")
     assert np.sum(frequency == 0) >= 6
-    (summary,) = runs.read_lines(tmp_path / "eval/glyphs_test/summary.jsonl")
+    (summary,) = read_lines(tmp_path / "eval/glyphs_test/summary.jsonl")
     assert summary["examples"] == 24 and summary["tail"] is not None
     assert jax.tree.all(jax.tree.map(np.isfinite, [loss for _, loss in losses(tmp_path)]))

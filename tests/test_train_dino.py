@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from test_train import damage, losses
 
-from cliptail_jax import runs
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.sharding import make_mesh
+from cliptail_jax.files import write_json
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.trained import restore_run
 from cliptail_jax.train import train
-from cliptail_jax.trained import restore_run
 from configs import dino
 
 
@@ -41,7 +41,7 @@ def test_a_run_goes_on_from_its_last_sound_checkpoint_with_the_same_student_and_
     shutil.copytree(workdir, copy)
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    runs.write_json(copy / "config.json", noted)
+    write_json(copy / "config.json", noted)
     damage(copy / "checkpoints" / "6")
     train(config, copy)
     assert losses(copy) == losses(workdir) and len(losses(copy)) == 6

@@ -12,7 +12,8 @@ import pytest
 from test_train import command, finish, losses, start, wait_for, with_devices
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import newest_sound_step
+from cliptail_jax.files import write_json
+from cliptail_jax.runs.checkpoints import newest_sound_step
 from cliptail_jax.train import train
 from configs import sup
 
@@ -56,7 +57,7 @@ def long_run(tmp_path, glyphs_dir):
         shutil.rmtree(copy / "checkpoints" / str(step))
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    runs.write_json(copy / "config.json", noted)
+    write_json(copy / "config.json", noted)
     runs.forget_after(copy, 50)
     return tmp_path / "whole", copy, [*arguments, f"--workdir={copy}"]
 

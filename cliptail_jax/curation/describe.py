@@ -17,19 +17,19 @@ from etils import epath
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.configuration import validate
+from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
+from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.training import validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.class_frequency import draw_class_frequency
-from cliptail_jax.figures.style import save
 from cliptail_jax.files import work_path, write_text
-from cliptail_jax.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
-from cliptail_jax.program import run_with_config
+from cliptail_jax.plotting.class_frequency import draw_class_frequency
+from cliptail_jax.plotting.style import save
 
 WORKDIR = "runs/described"
 SAMPLES = 10

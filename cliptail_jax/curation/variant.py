@@ -12,6 +12,8 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.frequency_tables import frequency_of
+from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.curation.captions import Captions
 from cliptail_jax.curation.joined import JoinedSource
@@ -24,12 +26,10 @@ from cliptail_jax.curation.selection import (
     seeded_split,
     trim_tail,
 )
-from cliptail_jax.curation.templates import templates
 from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path
-from cliptail_jax.frequency_tables import frequency_of
 
 
 class Balance(NamedTuple):
@@ -72,6 +72,13 @@ class Variant:
             captions = self.captions(range(start, min(start + 65536, len(self))), epoch=0)
             digest.update("\n".join(captions).encode() + b"\n")
         return digest.hexdigest()
+
+
+def distinct_captions(variant: Variant) -> list[str]:
+    """Every caption of a variant whose captions are the same in each epoch."""
+    starts = range(0, len(variant), 65536)
+    chunks = [pa.array(variant.captions(range(s, min(s + 65536, len(variant))), epoch=0)).unique() for s in starts]
+    return pa.chunked_array(chunks).unique().to_pylist()
 
 
 def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:

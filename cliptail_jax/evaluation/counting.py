@@ -23,7 +23,7 @@ from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosine_logits
-from cliptail_jax.sharding import batch_sharding, replicated, to_devices
+from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 
 
 def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:

@@ -10,23 +10,23 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
 from ml_collections import ConfigDict
 
-from cliptail_jax.class_head import head_for
-from cliptail_jax.curation.templates import templates
+from cliptail_jax.concepts.templates import templates
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import gather
-from cliptail_jax.input.pipeline import ReadText
-from cliptail_jax.models.cosine import normalize as unit
-from cliptail_jax.sharding import local_rows, replicated, to_devices
-from cliptail_jax.state import TrainState
-from cliptail_jax.text_embedder import cut_lengths
-from cliptail_jax.zero_shot.prompts import (
+from cliptail_jax.evaluation.prompts import (
     Prompts,
     descriptor_prompts,
     read_descriptors,
     template_prompts,
     waffle_prompts,
 )
-from cliptail_jax.zero_shot.sets import OpenedSet
+from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.input.pipeline import ReadText
+from cliptail_jax.models.cosine import normalize as unit
+from cliptail_jax.parallel.sharding import local_rows, replicated, to_devices
+from cliptail_jax.pretrained.class_head import head_for
+from cliptail_jax.pretrained.text_embedder import cut_lengths
+from cliptail_jax.training.state import TrainState
 
 
 class ClassHead(NamedTuple):

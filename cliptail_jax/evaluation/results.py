@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
+from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import Measured
-from cliptail_jax.files import save_array, save_arrays, work_path
-from cliptail_jax.frequency_tables import frequency_of
+from cliptail_jax.files import append_line, save_array, save_arrays, work_path
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
-from cliptail_jax.runs import append_line, last_evaluation
+from cliptail_jax.runs import last_evaluation
 
 GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail

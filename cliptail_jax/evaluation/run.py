@@ -13,21 +13,21 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.class_head import join_keys
-from cliptail_jax.configuration import base_config
-from cliptail_jax.curation.templates import templates
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.concepts.templates import templates
+from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import Variant, make_variant, random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import check_any_read, make_evaluate_batch, predict, with_progress
 from cliptail_jax.evaluation.heads import supervised_heads, zero_shot_heads
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail, summarize, write_measured
-from cliptail_jax.frequency_tables import write_frequency
+from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names
 from cliptail_jax.input.pipeline import ReadText, UnreadableImages, evaluation_batches
+from cliptail_jax.parallel.sharding import local_rows
+from cliptail_jax.pretrained.class_head import join_keys
 from cliptail_jax.runs import evaluation_directory
-from cliptail_jax.sharding import local_rows
-from cliptail_jax.state import TrainState
-from cliptail_jax.zero_shot.sets import OpenedSet, open_set, prompt_names
+from cliptail_jax.training.state import TrainState
 
 Evaluate = Callable[..., dict[str, dict[str, Any]]]  # of a state, its epoch, and when to give up
 

@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.planes import draw_trend, name_axes, place_labels
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import legend_below, styles
 from cliptail_jax.files import work_path
+from cliptail_jax.plotting.style import legend_below, styles
 
 TRENDS = {"random": "--", "frozen": "-"}  # the lines of each kind of head
 PLANES = (("corr_pred", "corr_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))

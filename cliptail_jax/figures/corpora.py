@@ -26,8 +26,8 @@ from matplotlib.lines import Line2D
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.planes import name_axes
 from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
-from cliptail_jax.figures.style import COLOURS, MARKERS, bare
 from cliptail_jax.files import work_path
+from cliptail_jax.plotting.style import COLOURS, MARKERS, bare
 
 Marker = str | tuple[int, int, int]  # as matplotlib has them
 

@@ -22,8 +22,8 @@ from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.figures.feature_maps import spread_classes
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import legend_below, styles
 from cliptail_jax.files import work_path
+from cliptail_jax.plotting.style import legend_below, styles
 from cliptail_jax.runs import FinishedRun
 
 CLASSES = 16

@@ -24,10 +24,10 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import legend_below, style
 from cliptail_jax.figures.tsne import tsne
 from cliptail_jax.files import work_path
 from cliptail_jax.metrics.similarity import unit
+from cliptail_jax.plotting.style import legend_below, style
 
 IMAGES = 40  # of a class, at most
 

@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
-from cliptail_jax.figures.style import bare, legend_below, styles
 from cliptail_jax.files import work_path
+from cliptail_jax.plotting.style import bare, legend_below, styles
 
 MEASURES = ("corr_acc", "corr_pred")
 

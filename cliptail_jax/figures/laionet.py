@@ -19,12 +19,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import bare, legend_below, line_style
 from cliptail_jax.files import work_path
-from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.metrics.imbalance import gini
+from cliptail_jax.plotting.style import bare, legend_below, line_style
 
 BINS = 40
 

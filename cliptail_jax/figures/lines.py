@@ -14,8 +14,8 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from cliptail_jax.figures.sheet import TITLES, Entry, Measure, read_sheet
-from cliptail_jax.figures.style import bare, legend_below, styles
 from cliptail_jax.files import work_path
+from cliptail_jax.plotting.style import bare, legend_below, styles
 
 ASIDE = 2.5  # points from one group to the next
 WORDS = 3  # at most, that stand upright under an axis

@@ -9,7 +9,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from cliptail_jax.figures.sheet import TITLES
-from cliptail_jax.figures.style import bare
+from cliptail_jax.plotting.style import bare
 
 # Where a label may stand from its point, in points. Where it is not near, a line says whose it is.
 NEAR = 6

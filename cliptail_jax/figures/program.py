@@ -19,7 +19,7 @@ from cliptail_jax.figures import (
     transfer,
     trimmed_tail,
 )
-from cliptail_jax.figures.style import add_output, check_output, save
+from cliptail_jax.plotting.style import add_output, check_output, save
 
 FIGURES = {
     module.__name__.rpartition(".")[2]: module

@@ -19,9 +19,9 @@ import dataclasses
 
 from matplotlib.figure import Figure
 
+from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.figures import lines
 from cliptail_jax.figures.sheet import Entry
-from cliptail_jax.frequency_tables import read_frequency
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,14 +23,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
+from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.feature_maps import class_centres
 from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.style import COLOURS, bare, legend_below
 from cliptail_jax.figures.trimmed_tail import rarest
 from cliptail_jax.files import work_path
-from cliptail_jax.frequency_tables import frequency_of
 from cliptail_jax.metrics.similarity import unit
+from cliptail_jax.plotting.style import COLOURS, bare, legend_below
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

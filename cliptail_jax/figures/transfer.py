@@ -24,9 +24,8 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
-from cliptail_jax.figures.style import COLOURS, bare, legend_below
-from cliptail_jax.files import load_arrays, work_path
-from cliptail_jax.runs import read_lines
+from cliptail_jax.files import load_arrays, read_lines, work_path
+from cliptail_jax.plotting.style import COLOURS, bare, legend_below
 from cliptail_jax.transfer.program import predictions_path
 from cliptail_jax.transfer.report import TITLES
 

@@ -25,13 +25,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.lines import ASIDE, draw_group, line_of
 from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
-from cliptail_jax.figures.style import bare, legend_below, styles
 from cliptail_jax.files import work_path
-from cliptail_jax.frequency_tables import frequency_of
 from cliptail_jax.metrics.groups import group_accuracy
+from cliptail_jax.plotting.style import bare, legend_below, styles
 from cliptail_jax.runs import read_config
 
 PARTS = {"others": "head and middle", "tail": "tail"}

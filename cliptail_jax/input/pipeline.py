@@ -8,6 +8,7 @@ processes or devices.
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 import grain
 import jax
@@ -17,8 +18,7 @@ from jaxtyping import Bool, Int, UInt8
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax.configuration import num_steps
-from cliptail_jax.curation.variant import Variant
+from cliptail_jax.config.training import num_steps
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import (
     Purpose,
@@ -33,8 +33,8 @@ from cliptail_jax.input.images import (
     shift_and_flip,
 )
 from cliptail_jax.input.pillow_views import pillow_views
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, draw_views
-from cliptail_jax.pretrained.preprocess import Preprocess
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
 THREADS = 2  # where there are no worker processes
@@ -43,13 +43,35 @@ Batch = dict[str, np.ndarray]
 ReadText = Callable[[Sequence[str]], np.ndarray]
 
 
+class ImageSource(Protocol):
+    """Where encoded images come from, as `cliptail_jax.datasets.source.Source` has them."""
+
+    name: str
+    split: str
+
+    def encoded_images(self, records: Iterable[int]) -> Iterable[bytes]:
+        """The bytes of each record's image."""
+
+
+class Examples(Protocol):
+    """What batches are made of: rows that name a record of a source, its label and its caption (a variant)."""
+
+    source: ImageSource
+    records: Int[np.ndarray, "row"]
+    labels: Int[np.ndarray, "row"]
+    captions: Callable[..., Sequence[str]] | None  # of rows, in an epoch
+
+    def __len__(self) -> int:
+        """The number of rows."""
+
+
 def num_steps_per_epoch(records: int, config: ConfigDict) -> int:
     whole, rest = divmod(records, config.batch_size)
     return whole + (1 if rest and not config.data.drop_last else 0)
 
 
 def training_batches(
-    variant: Variant, config: ConfigDict, read: ReadText | None, start: int, slots: slice
+    variant: Examples, config: ConfigDict, read: ReadText | None, start: int, slots: slice
 ) -> Iterator[Batch]:
     """This process's `slots` of every global batch from step `start` on, to the end of training.
 
@@ -71,7 +93,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    variant: Variant, config: ConfigDict, slots: slice, frame: Preprocess | None = None
+    variant: Examples, config: ConfigDict, slots: slice, frame: Preprocess | None = None
 ) -> Callable[[], Iterator[Batch]]:
     """A function that starts a pass over the variant in order: batches as in training, without augmentation.
 
@@ -96,7 +118,7 @@ def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
 class LoadBatch:
     """Loads the batch of a step, given the variant's rows in it."""
 
-    variant: Variant
+    variant: Examples
     config: ConfigDict
     read: ReadText | None
     slots: slice
@@ -207,7 +229,7 @@ def multi_crop(data: ConfigDict) -> MultiCrop:
     )
 
 
-def decode(variant: Variant, records: Iterable[int]) -> Iterator[RgbImage | None]:
+def decode(variant: Examples, records: Iterable[int]) -> Iterator[RgbImage | None]:
     """Decoded images, None for one that cannot be read; one at a time, for a batch of photographs is large."""
     for encoded in variant.source.encoded_images(records):
         try:
@@ -226,7 +248,7 @@ def spread(rows: Int[np.ndarray, "row"], size: int) -> Int[np.ndarray, "slot"]:
 class UnreadableImages:
     """Collects the records that could not be decoded, names each once, and stops the program when they are too many."""
 
-    def __init__(self, variant: Variant, allowed: float):
+    def __init__(self, variant: Examples, allowed: float):
         self._variant, self._allowed = variant, allowed
         self._seen: set[int] = set()
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int8
 
+from cliptail_jax.config.training import MAX_BLUR
 from cliptail_jax.input.images import Purpose, record_uniforms
 
 NUM_GLOBAL = 2
-MAX_BLUR = 2.0  # pixels, at 224
 
 # Chances of the augmentations; those of blur and solarisation for the first, the second, and every smaller view.
 _FLIP, _JITTER, _GREY = 0.5, 0.8, 0.2

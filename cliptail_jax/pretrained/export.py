@@ -10,15 +10,15 @@ from pathlib import Path
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.configuration import as_config, base_config
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.training import as_config, base_config
 from cliptail_jax.errors import UserError
-from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.classifier import Classifier
-from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.save import open_clip_config, save
 from cliptail_jax.pretrained.towers import open_towers
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.trained import restore_run, with_tokenizer
+from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
 
 
 def export(workdir: Path, folder: Path) -> None:

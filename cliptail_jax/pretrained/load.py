@@ -10,15 +10,15 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
+from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
+from cliptail_jax.models.architecture import build, image_size, named_architecture, named_encoder
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.pretrained import hub
-from cliptail_jax.pretrained.architecture import build, image_size, named_architecture, named_encoder
 from cliptail_jax.pretrained.names import published_name
-from cliptail_jax.pretrained.preprocess import Preprocess, read_preprocess
 from cliptail_jax.pretrained.source import TOKENIZER, Source, checked_digest, find, read_json
-from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.pretrained.weights import fill, open_weights
 
 CONFIG = "open_clip_config.json"

@@ -11,8 +11,8 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from cliptail_jax import checkpoints
 from cliptail_jax.files import absolute
+from cliptail_jax.runs import checkpoints
 
 PART = "visual"
 

@@ -12,16 +12,16 @@ from safetensors.numpy import save_file
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
+from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
+from cliptail_jax.models.architecture import build_text
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
-from cliptail_jax.pretrained.architecture import build_text
 from cliptail_jax.pretrained.load import CONFIG, HEAD, WEIGHTS
 from cliptail_jax.pretrained.names import published_name, to_published
-from cliptail_jax.pretrained.preprocess import Preprocess
 from cliptail_jax.pretrained.run_tower import RunTower
 from cliptail_jax.pretrained.source import TOKENIZER
-from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.pretrained.towers import Tower, Towers
 
 # open_clip has no image tower alone: the smallest text tower stands beside a classifier's, all zeros.

@@ -9,11 +9,11 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
+from cliptail_jax.models.architecture import bert_shape
 from cliptail_jax.models.bert import BertShape, BertText
-from cliptail_jax.pretrained.architecture import bert_shape
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.source import TOKENIZER, Source, checked_digest, find, read_json
-from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.pretrained.weights import fill, open_weights
 
 CONFIG = "config.json"

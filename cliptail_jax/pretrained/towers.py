@@ -17,28 +17,28 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import newest_checkpoint
-from cliptail_jax.class_head import read_head
-from cliptail_jax.configuration import as_config, check_batch_norm, flatten
+from cliptail_jax.config.training import as_config, check_batch_norm, flatten
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
 from cliptail_jax.input.images import MEAN, STD
+from cliptail_jax.input.preprocess import read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models import build as own
+from cliptail_jax.models.architecture import build_encoder, build_text, build_visual, image_size
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.build import DTYPES, require_multiple
 from cliptail_jax.models.modified_resnet import SHRINKAGE
 from cliptail_jax.pretrained import hub
-from cliptail_jax.pretrained.architecture import build_encoder, build_text, build_visual, image_size
+from cliptail_jax.pretrained.class_head import read_head
 from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, read_document, read_encoder, read_tokenizer, text_names
 from cliptail_jax.pretrained.names import published_name
-from cliptail_jax.pretrained.preprocess import read_preprocess
 from cliptail_jax.pretrained.run_tower import RunTower
 from cliptail_jax.pretrained.run_tower import unfilled as unfilled_by_run
 from cliptail_jax.pretrained.source import Source, checked_digest, find
 from cliptail_jax.pretrained.text_encoder import CONFIG as ENCODER_CONFIG
 from cliptail_jax.pretrained.text_encoder import encoder_names, read_encoder_files
-from cliptail_jax.pretrained.tokenizer import HuggingFaceTokenizer
 from cliptail_jax.pretrained.weights import misfit, open_weights, read_tensors
+from cliptail_jax.runs.checkpoints import newest_checkpoint
 
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
 RANDOM = "random"

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.parallel.sharding import state_shardings
 from cliptail_jax.pretrained.names import from_published, published_name, published_shape
-from cliptail_jax.sharding import state_shardings
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 # Buffers of PyTorch's modules that nothing is computed from here.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from cliptail_jax import distributed
-from cliptail_jax.program import run_with_config
+from cliptail_jax.config.program import run_with_config
+from cliptail_jax.parallel import distributed
 from cliptail_jax.transfer.program import transfer
 
 

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.configuration import check_fields, flatten
+from cliptail_jax.config.training import check_fields, flatten
 from cliptail_jax.errors import UserError, did_you_mean
 
 METHODS = ("probe", "few_shot", "finetune")

@@ -22,21 +22,21 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax import configuration
+from cliptail_jax.config import training as configuration
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata import fingerprint
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import Kept, pass_over
+from cliptail_jax.evaluation.published import slug, together
 from cliptail_jax.files import load_arrays, save_arrays
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
-from cliptail_jax.pretrained.preprocess import Preprocess
-from cliptail_jax.sharding import batch_sharding, local_rows
+from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.sharding import batch_sharding, local_rows
 from cliptail_jax.transfer.models import ImageTower, PublishedModel, RunModel
 from cliptail_jax.transfer.sets import OpenedSet
-from cliptail_jax.zero_shot.evaluate import slug, together
 
 
 class Features(NamedTuple):

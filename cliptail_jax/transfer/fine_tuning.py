@@ -25,19 +25,21 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax import configuration, initialization, runs
+from cliptail_jax.config import training as configuration
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import Kept, count, gather, make_evaluate_batch, with_progress
+from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
-from cliptail_jax.log import Diverged, say
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.sharding import check_batch, local_rows, make_mesh
 from cliptail_jax.pretrained.towers import image_shape
-from cliptail_jax.sharding import check_batch, local_rows, make_mesh
+from cliptail_jax.pretrained.trained import restore_run
+from cliptail_jax.runs.log import Diverged, say
 from cliptail_jax.train import train
-from cliptail_jax.trained import restore_run
+from cliptail_jax.training import initialization
 from cliptail_jax.transfer.models import PublishedModel, RunModel
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
 
@@ -115,7 +117,7 @@ def score_of(
         except Diverged as error:
             noted = {"score": None, "diverged": str(error)}
         if jax.process_index() == 0:
-            runs.write_json(workdir / SCORE, noted)
+            write_json(workdir / SCORE, noted)
             epath.Path(workdir / "checkpoints").rmtree(missing_ok=True)
         told = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
         say(f"{model.name} on {opened.chosen.name}, {point.name}: {told}")

@@ -10,14 +10,14 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import digest, newest_checkpoint
-from cliptail_jax.configuration import as_config
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.training import as_config
 from cliptail_jax.errors import UserError
-from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.evaluation.published import Model, find_model
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.pretrained.load import load
-from cliptail_jax.trained import restore_run, with_tokenizer
-from cliptail_jax.zero_shot.evaluate import Model, find_model
+from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
+from cliptail_jax.runs.checkpoints import digest, newest_checkpoint
 
 STUDY_SIZE = 224  # of every model's images, those of models made for larger ones too
 

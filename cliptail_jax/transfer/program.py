@@ -29,18 +29,18 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.distributed import agreed
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import load_arrays, write_text
-from cliptail_jax.log import say
-from cliptail_jax.sharding import check_batch, make_mesh
+from cliptail_jax.evaluation.published import Skipped, slug
+from cliptail_jax.files import append_line, load_arrays, read_lines, write_text
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.runs.log import say
 from cliptail_jax.transfer import cells
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint, write_arrays
 from cliptail_jax.transfer.models import PublishedModel, RunModel, find_image_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.sets import OpenedSet, open_set
-from cliptail_jax.zero_shot.evaluate import Skipped, slug
 
 Result = dict[str, Any]
 Failures = dict[str, str]  # why, by what
@@ -155,7 +155,7 @@ def cells_of(
                 traceback.print_exc()
                 continue
             if jax.process_index() == 0:
-                runs.append_line(workdir / "results.jsonl", done)
+                append_line(workdir / "results.jsonl", done)
             say(f"{name_of(cell)}: {done['score']:.1f}")
         results.append(done)
     return results
@@ -220,5 +220,5 @@ def file_name(of_set: str) -> str:
 def last_result(workdir: Path, wanted: Mapping[str, Any]) -> Result | None:
     """The last line of a cell in results.jsonl, if it is of the wanted settings."""
     cell = {key: wanted[key] for key in ("model", "set", "method")}
-    lines = [line for line in runs.read_lines(workdir / "results.jsonl") if line | cell == line]
+    lines = [line for line in read_lines(workdir / "results.jsonl") if line | cell == line]
     return lines[-1] if lines and lines[-1]["settings"] == wanted["settings"] else None

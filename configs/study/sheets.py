@@ -40,7 +40,7 @@ PLACES |= {"on ImageNet": 1, "on ImageNet, batch 512": 1}
 
 
 def figures(runs: Mapping[str, tuple[str, str]]) -> dict[str, dict]:
-    """The figures of which there are several runs, as `cliptail_jax.study_figures` takes them.
+    """The figures of which there are several runs, as `cliptail_jax.study.sheets` takes them.
 
     `runs` has by its name in the catalogue each run's name in the study, and its config string.
     """

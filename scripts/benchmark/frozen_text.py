@@ -17,15 +17,15 @@ from flax import nnx
 from machine import machine
 from train_step import random_batch
 
-from cliptail_jax.configuration import validate
+from cliptail_jax.config.training import validate
+from cliptail_jax.models.architecture import bert_shape, named_encoder
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.build import DTYPES
-from cliptail_jax.optimizer import make_optimizer
-from cliptail_jax.pretrained.architecture import bert_shape, named_encoder
+from cliptail_jax.parallel.sharding import batch_sharding, make_mesh, replicated, to_devices
 from cliptail_jax.pretrained.towers import Tower, Towers
-from cliptail_jax.sharding import batch_sharding, make_mesh, replicated, to_devices
-from cliptail_jax.state import init_state
-from cliptail_jax.step import make_train_step
+from cliptail_jax.training.optimizer import make_optimizer
+from cliptail_jax.training.state import init_state
+from cliptail_jax.training.step import make_train_step
 
 ENCODER = flags.DEFINE_string("encoder", "all-MiniLM-L6-v2", "A published text encoder whose sizes are known")
 

@@ -22,15 +22,15 @@ from flax import nnx
 from jax import numpy as jnp
 from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.configuration import validate
-from cliptail_jax.devices import peak_flops
-from cliptail_jax.dino_step import make_dino_step
+from cliptail_jax.config.training import validate
 from cliptail_jax.input.pipeline import multi_crop
 from cliptail_jax.input.views import draw_views
-from cliptail_jax.optimizer import make_optimizer
-from cliptail_jax.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
-from cliptail_jax.state import init_state
-from cliptail_jax.step import make_train_step
+from cliptail_jax.objectives.dino_step import make_dino_step
+from cliptail_jax.parallel.devices import peak_flops
+from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
+from cliptail_jax.training.optimizer import make_optimizer
+from cliptail_jax.training.state import init_state
+from cliptail_jax.training.step import make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
 CLASSES = flags.DEFINE_integer("classes", 100, "How many classes the random labels have")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from machine import machine
 
-from cliptail_jax.configuration import base_config
+from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import make_variant
 
 CLASSES = 1000

@@ -24,18 +24,18 @@ from flax import nnx
 from machine import machine
 from PIL import Image
 
-from cliptail_jax.configuration import base_config
-from cliptail_jax.curation.templates import templates
+from cliptail_jax.concepts.templates import templates
+from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import count, make_evaluate_batch
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
+from cliptail_jax.models.architecture import build, image_size, named_architecture
 from cliptail_jax.models.build import DTYPES
-from cliptail_jax.pretrained.architecture import build, image_size, named_architecture
-from cliptail_jax.pretrained.preprocess import Preprocess
-from cliptail_jax.sharding import local_rows, make_mesh, replicated, to_devices
-from cliptail_jax.text_embedder import TextEmbedder
+from cliptail_jax.parallel.sharding import local_rows, make_mesh, replicated, to_devices
+from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 CLASSES = 1000
 TINY = {

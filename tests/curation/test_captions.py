@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.captions import Captions, joined_words
-from cliptail_jax.curation.templates import templates
 from cliptail_jax.errors import UserError
 
 NAMES = ("crane", "pickup truck")

@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 
+from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.curation.describe import comparison
-from cliptail_jax.frequency_tables import read_frequency, write_frequency
 from tests.curation.zoo import LABELS, NAMES, variant_of
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 
-from cliptail_jax.configuration import base_config
+from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import make_variant
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")

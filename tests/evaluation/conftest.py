@@ -1,10 +1,20 @@
-"""Two runs of few steps, each evaluated at its end."""
+"""Two runs of few steps, each evaluated at its end; and tiny CLIPs, saved as published ones are."""
 
+import jax
+import numpy as np
 import pytest
+from flax import nnx
 
+from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.tokenizer import train_tokenizer
+from cliptail_jax.models.architecture import build
+from cliptail_jax.pretrained.save import save
 from cliptail_jax.train import train
 from configs import clip, sup
 from tests.evaluation.plain_evaluation import CLASSES
+
+CONTEXT = 48
+PREPROCESS = Preprocess(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bilinear")  # unlike what training does
 
 
 def tiny(config, glyphs_dir):
@@ -36,3 +46,27 @@ def clip_run(glyphs_dir, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "clip"
     train(config, workdir)
     return config, workdir
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory):
+    """Saves tiny CLIPs with drawn weights as published ones are: a folder per seed."""
+    tokenizer = train_tokenizer(["a photo of a comma", "capital letters, small letters and digits"], 560, CONTEXT)
+    text = {"context_length": CONTEXT, "vocab_size": tokenizer.vocab_size, "width": 16, "heads": 2, "layers": 1}
+    text |= {"hf_tokenizer_name": "tokenizer.json", "tokenizer_kwargs": {"clean": "lower"}}
+    vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
+    config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
+    root = tmp_path_factory.mktemp("models")
+
+    def make(seed: int):
+        folder = root / f"clip{seed}"
+        if not folder.exists():
+            model = nnx.jit(lambda: build(config, None, nnx.Rngs(seed)))()
+            state = nnx.state(model, nnx.Param)
+            rng = np.random.default_rng(seed)
+            draw = lambda x: x + 0.3 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
+            nnx.update(model, jax.tree.map(draw, state))
+            save(model, folder, config, PREPROCESS, tokenizer)
+        return folder
+
+    return make

@@ -9,12 +9,12 @@ import numpy as np
 import PIL.Image
 from flax import nnx
 
-from cliptail_jax.curation.templates import templates
+from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.tokenizer import Tokenizer
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.trained import restore_run, with_tokenizer
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
 
 CLASSES, EXAMPLES = 12, 24
 NUMBERS = {"step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"}

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.vocabulary import imagenet_names
 from cliptail_jax.curation.variant import random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation import set_templates, sets
 from cliptail_jax.evaluation.heads import check_told_apart, embed, make_encode_text, zero_shot_head
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.evaluation.run import columns_of
-from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs import FinishedRun
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.zero_shot import sets
-from cliptail_jax.zero_shot import templates as set_templates
 from tests.evaluation.plain_evaluation import (
     ARRAYS,
     CLASSES,

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import (
     evaluation_settings,
     head_mid_tail,
     summarize,
 )
-from cliptail_jax.frequency_tables import read_frequency
+from cliptail_jax.files import append_line
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, evaluation_files
 
 INTERVALS = {"corr_acc_interval", "corr_pred_interval", "corr_acc_pred_interval"}
@@ -112,6 +112,6 @@ def test_what_is_undefined_is_null_in_the_files(tmp_path):
     parts = (np.array([0]), np.array([1]), np.array([2]))
     summary = summarize({"confusion": confusion, "top5": np.array(4)}, np.array([0, 0, 0]), parts, None)
     assert np.isnan(summary["corr_acc"]) and np.isnan(summary["tail"]) and summary["head"] == 100
-    runs.append_line(tmp_path / "summary.jsonl", summary)
+    append_line(tmp_path / "summary.jsonl", summary)
     line = json.loads((tmp_path / "summary.jsonl").read_text(), parse_constant=pytest.fail)
     assert line["corr_acc"] is None and line["corr_acc_interval"] == [None, None] and line["tail"] is None

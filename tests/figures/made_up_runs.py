@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 
 from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.evaluation.results import summarize, write
-from cliptail_jax.files import save_array
-from cliptail_jax.frequency_tables import write_frequency
+from cliptail_jax.files import save_array, write_json
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
@@ -33,7 +33,7 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     labels = np.repeat(np.arange(CLASSES), PER_CLASS)
     features = head[labels] + rng.normal(scale=0.3 + slope, size=(len(labels), DIM)).astype(np.float32)
 
-    runs.write_json(make(workdir) / "config.json", {"config": {"eval.sets": list(sets), **config}})
+    write_json(make(workdir) / "config.json", {"config": {"eval.sets": list(sets), **config}})
     write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
     similarities = ClassSimilarities(head)
     similarities.add(features, labels, np.ones(len(labels), bool))

@@ -6,7 +6,8 @@ import pytest
 from pictures import check_texts
 
 from cliptail_jax.figures.__main__ import main
-from cliptail_jax.figures.class_frequency import draw_class_frequency, labels
+from cliptail_jax.figures.class_frequency import labels
+from cliptail_jax.plotting.class_frequency import draw_class_frequency
 
 
 def write_table(path, counts):

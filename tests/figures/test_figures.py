@@ -7,9 +7,9 @@ import pytest
 from made_up_runs import FREQUENCY, NAMES, write_run
 from pictures import check_texts
 
+from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.figures import captions_vocabulary, corpora, example_classes, laionet, lines, scale, tail_similarity
 from cliptail_jax.figures.sheet import read_sheet
-from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.runs import FinishedRun, last_evaluation
 
 SCALE = [

@@ -5,8 +5,7 @@ import pytest
 
 from cliptail_jax.figures.sheet import read_sheet
 from cliptail_jax.figures.transfer import cells_of, difference
-from cliptail_jax.files import save_arrays
-from cliptail_jax.runs import append_line
+from cliptail_jax.files import append_line, save_arrays
 from cliptail_jax.transfer.program import predictions_path
 
 SETS = {"food101": "accuracy", "pets": "mean per-class accuracy", "voc2007": "11-point mAP"}

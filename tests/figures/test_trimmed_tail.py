@@ -5,10 +5,10 @@ import pytest
 from made_up_runs import CLASSES, FREQUENCY, NAMES, write_run
 from ml_collections import ConfigDict
 
+from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.selection import trim_tail
 from cliptail_jax.figures import trimmed_tail
 from cliptail_jax.figures.sheet import read_sheet
-from cliptail_jax.frequency_tables import write_frequency
 from cliptail_jax.runs import FinishedRun
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cliptail_jax.configuration import base_config
+from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError

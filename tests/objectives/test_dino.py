@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.dino_head import DinoHead
 from cliptail_jax.objectives.dino import dino_loss, sample_prototypes, sinkhorn_knopp
-from cliptail_jax.sharding import make_mesh
+from cliptail_jax.parallel.sharding import make_mesh
 
 
 def cosines(*shape, seed=0):

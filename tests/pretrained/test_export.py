@@ -4,15 +4,15 @@ import pytest
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import Checkpoints
-from cliptail_jax.configuration import base_config
-from cliptail_jax.frequency_tables import write_frequency
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.training import base_config
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import main
 from cliptail_jax.pretrained.load import load
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.state import init_state
+from cliptail_jax.runs.checkpoints import Checkpoints
+from cliptail_jax.training.optimizer import make_optimizer
+from cliptail_jax.training.state import init_state
 
 CLASSES = ("cat", "dog", "fox")
 CAPTIONS = ["a photo of a dog", "a photo of a cat"]

@@ -14,9 +14,9 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.pretrained.architecture import build, named_architecture, named_encoder
+from cliptail_jax.models.architecture import build, named_architecture, named_encoder
+from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.load import load
-from cliptail_jax.sharding import make_mesh
 
 DATA = Path(__file__).parents[1] / "data"
 WEIGHTS = "open_clip_model.safetensors"

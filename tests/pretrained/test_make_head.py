@@ -9,11 +9,10 @@ import pytest
 from test_text_encoder import write_encoder
 from tiny_models import write_model
 
-from cliptail_jax import text_embedder
-from cliptail_jax.class_head import head_for
+from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept
-from cliptail_jax.curation.templates import templates
-from cliptail_jax.pretrained import make_head
+from cliptail_jax.pretrained import make_head, text_embedder
+from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.load import load
 from cliptail_jax.pretrained.make_head import class_head, main
 from cliptail_jax.pretrained.text_encoder import load_encoder

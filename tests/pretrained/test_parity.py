@@ -6,7 +6,7 @@ import pytest
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
-from cliptail_jax.pretrained import architecture
+from cliptail_jax.models import architecture
 from cliptail_jax.pretrained.load import load
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.pretrained.preprocess import Preprocess, read_preprocess
+from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 
 DATA = Path(__file__).parents[1] / "data"
 TRUTH = dict(np.load(DATA / "pretrained_images.npz"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
-from cliptail_jax.pretrained.tokenizer import load_tokenizer
 
 DATA = Path(__file__).parents[1] / "data"
 TRUTH = json.loads((DATA / "pretrained_token_ids.json").read_text())

@@ -8,16 +8,17 @@ import pytest
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import manifest_of, newest_sound_step
 from cliptail_jax.errors import UserError
-from cliptail_jax.initialization import FILE
-from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.files import read_lines, write_json
+from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.towers import image_shape, open_towers
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.state import init_state, load_towers
+from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
+from cliptail_jax.runs.checkpoints import manifest_of, newest_sound_step
 from cliptail_jax.train import train
-from cliptail_jax.trained import restore_run, with_tokenizer
+from cliptail_jax.training.initialization import FILE
+from cliptail_jax.training.optimizer import make_optimizer
+from cliptail_jax.training.state import init_state, load_towers
 from configs import clip, dino, sup
 
 
@@ -111,7 +112,7 @@ def unfinished(workdir, copy):
     shutil.rmtree(last)
     manifest_of(last).unlink()
     noted = runs.read_config(copy)
-    runs.write_json(copy / "config.json", {"config": noted})
+    write_json(copy / "config.json", {"config": noted})
     return copy
 
 
@@ -119,7 +120,7 @@ def test_it_goes_on_with_the_same_numbers_and_says_where_its_parameters_are_from
     config, workdir = second
     copy = unfinished(workdir, tmp_path / "copy")
     train(config, copy)
-    losses = [[line["train/loss"] for line in runs.read_lines(w / "metrics.jsonl")] for w in (workdir, copy)]
+    losses = [[line["train/loss"] for line in read_lines(w / "metrics.jsonl")] for w in (workdir, copy)]
     assert losses[0] == losses[1] and len(losses[0]) == 3
     a, b = (values(nnx.state(evaluated(config, w)[0])) for w in (workdir, copy))
     assert_same(a, b)

@@ -9,25 +9,27 @@ import pytest
 from flax import nnx
 from test_text_encoder import write_encoder
 
-from cliptail_jax import frozen_text, runs
-from cliptail_jax.configuration import validate
+from cliptail_jax import runs
+from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.frozen_text import FrozenText
-from cliptail_jax.initialization import FILE, TOWERS
+from cliptail_jax.files import read_lines
+from cliptail_jax.models.architecture import bert_shape, named_encoder
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
-from cliptail_jax.optimizer import make_optimizer
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained import text_cache as frozen_text
 from cliptail_jax.pretrained import towers
-from cliptail_jax.pretrained.architecture import bert_shape, named_encoder
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.text_cache import FrozenText
+from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.towers import open_towers
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.state import init_state, load_towers
-from cliptail_jax.text_embedder import load_text_embedder
+from cliptail_jax.pretrained.trained import restore_run
 from cliptail_jax.train import train
-from cliptail_jax.trained import restore_run
+from cliptail_jax.training.initialization import FILE, TOWERS
+from cliptail_jax.training.optimizer import make_optimizer
+from cliptail_jax.training.state import init_state, load_towers
 from configs import clip
 
 NAMES = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
@@ -96,7 +98,7 @@ def end(config, workdir):
 
 
 def losses(workdir):
-    return [line["train/loss"] for line in runs.read_lines(workdir / "metrics.jsonl")]
+    return [line["train/loss"] for line in read_lines(workdir / "metrics.jsonl")]
 
 
 def assert_equal(ours, theirs):

@@ -10,8 +10,8 @@ import tensorflow_datasets as tfds
 from flax import nnx
 
 from cliptail_jax.concepts.vocabulary import class_lines
-from cliptail_jax.pretrained.architecture import build
-from cliptail_jax.pretrained.preprocess import Preprocess
+from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.models.architecture import build
 from cliptail_jax.pretrained.save import save
 from cliptail_jax.train import train
 from configs import clip, sup, transfer

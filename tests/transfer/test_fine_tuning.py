@@ -9,15 +9,16 @@ import pytest
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.configuration import base_config, validate
+from cliptail_jax.config.training import base_config, validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_lines
 from cliptail_jax.input.images import decode_image, normalize
-from cliptail_jax.log import Diverged
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.trained import restore_run
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.trained import restore_run
+from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
 from cliptail_jax.transfer.configuration import base_config as transfer_base
 from cliptail_jax.transfer.fine_tuning import Point, fine_tune, run_config, validation_images
@@ -241,7 +242,7 @@ def test_the_score_on_validation_images_is_that_of_the_run(finished):
     for name in noted:
         (folder,) = workdir.glob(f"fine_tuning/*/*/{name}")
         assert json.loads((folder / "variant.json").read_text())["records"] == 80
-        *_, last[name] = runs.read_lines(folder / "metrics.jsonl")
+        *_, last[name] = read_lines(folder / "metrics.jsonl")
     assert last["lr=0.003,wd=1e-05"]["train/loss"] < 0.9 * last["lr=1e-06,wd=1e-05"]["train/loss"]
 
 

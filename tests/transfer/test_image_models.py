@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import Checkpoints
 from cliptail_jax.errors import UserError
-from cliptail_jax.optimizer import make_optimizer
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.state import init_state
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.runs.checkpoints import Checkpoints
+from cliptail_jax.training.optimizer import make_optimizer
+from cliptail_jax.training.state import init_state
 from cliptail_jax.transfer.models import PublishedModel, RunModel, find_image_model
 from configs import dino
 

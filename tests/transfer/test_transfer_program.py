@@ -13,17 +13,17 @@ import scipy.special
 from flax import nnx
 
 from cliptail_jax import runs
-from cliptail_jax.checkpoints import manifest_of, steps_in
-from cliptail_jax.configuration import as_config
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.training import as_config
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.frequency_tables import read_frequency
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import decode_image, normalize
+from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.load import load
-from cliptail_jax.sharding import make_mesh
-from cliptail_jax.trained import restore_run
+from cliptail_jax.pretrained.trained import restore_run
+from cliptail_jax.runs.checkpoints import manifest_of, steps_in
 from cliptail_jax.transfer import cells, features, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin

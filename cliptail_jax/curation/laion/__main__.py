@@ -72,7 +72,7 @@ def run(options: argparse.Namespace, beam_options: list[str]) -> None:
 
 def run_retrieval(options: argparse.Namespace, beam_options: list[str]) -> None:
     from cliptail_jax.curation.laion.retrieve import retrieve
-    from cliptail_jax.text_embedder import load_text_embedder
+    from cliptail_jax.pretrained.text_embedder import load_text_embedder
 
     if not options.queries:
         raise UserError("retrieve needs --queries, the table of captions that `curation.describe --export` writes")

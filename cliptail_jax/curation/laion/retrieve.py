@@ -23,10 +23,10 @@ from tqdm import tqdm
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_column
 from cliptail_jax.curation.rows import labels_of, read_table
-from cliptail_jax.devices import peak_flops
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
-from cliptail_jax.text_embedder import TextEmbedder
+from cliptail_jax.parallel.devices import peak_flops
+from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 NEIGHBOURS = 50
 QUERIES, BLOCK = 8192, 32768  # compared at a time: scores of 1 GiB

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.curation.laion.parts import with_column
-from cliptail_jax.text_embedder import TextEmbedder, load_text_embedder
+from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder
 
 
 def definition(wnid: str) -> str:

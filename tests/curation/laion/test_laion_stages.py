@@ -266,7 +266,7 @@ def clip_run(tmp_path_factory, small_config):
 
 
 def test_a_runs_text_tower_embeds_texts_of_any_length_as_in_one_batch(clip_run):
-    from cliptail_jax.text_embedder import load_text_embedder
+    from cliptail_jax.pretrained.text_embedder import load_text_embedder
 
     embedder = load_text_embedder(str(clip_run))
     texts = ["a", "digit four", "greek small letter alpha and so on and on and on", None, "latin"]
@@ -291,7 +291,7 @@ def test_stages_follow_one_another(clip_run, corpus, tmp_path):
 
 
 def test_a_folder_without_a_clip_has_no_text_tower(tmp_path):
-    from cliptail_jax.text_embedder import load_text_embedder
+    from cliptail_jax.pretrained.text_embedder import load_text_embedder
 
     with pytest.raises(UserError, match=str(tmp_path)):
         load_text_embedder(str(tmp_path))

@@ -1,0 +1,419 @@
+"""Published CLIPs as zero-shot classifiers of labelled sets, and how their accuracies go with class frequency.
+
+One model's `--workdir` is laid out as a run's; of several, each has a directory there, beside table.md and table.tsv. A
+model that cannot be loaded, or embed the prompts, is reported and left out; a set that cannot be read stops the command.
+What is finished is not repeated: the same command goes on.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from jaxtyping import Float, Int
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.training import validate
+from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
+from cliptail_jax.evaluation.counting import check_any_read, gather, make_evaluate_batch, predict, with_progress
+from cliptail_jax.evaluation.heads import check_told_apart, set_prompts, sizes, zero_shot_head
+from cliptail_jax.evaluation.prompts import Prompts
+from cliptail_jax.evaluation.results import (
+    GROUPS,
+    ClassGroups,
+    evaluation_settings,
+    head_mid_tail,
+    summarize,
+    write_measured,
+)
+from cliptail_jax.evaluation.sets import OpenedSet, open_set
+from cliptail_jax.files import write_text
+from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
+from cliptail_jax.input.tokenizer import load_clip_tokenizer
+from cliptail_jax.models.build import DTYPES
+from cliptail_jax.models.clip import CLIP
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.sharding import check_batch, local_rows, make_mesh
+from cliptail_jax.pretrained.hub import PREFIX
+from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, Pretrained, load
+from cliptail_jax.pretrained.published import published_models
+from cliptail_jax.pretrained.source import checked_digest, find
+from cliptail_jax.pretrained.text_embedder import TextEmbedder, unit
+from cliptail_jax.runs import evaluation_directory, last_evaluation
+from cliptail_jax.runs.log import say
+
+TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
+REASON = 512  # bytes of why a model is left out that processes tell each other
+CHUNK = 64  # batches of prompts between two moments of the progress bar
+COLUMNS = ("top1", "top5", *GROUPS)
+CORRELATIONS = ("corr_acc", "corr_pred")
+Summaries = dict[tuple[str, str], dict[str, Any]]  # by model and set
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model as it is asked for: its name, what `pretrained.load` takes for it, and what it was trained on if known."""
+
+    name: str
+    source: str
+    architecture: str | None = None
+    corpus: str | None = None
+    is_supported: bool = True
+
+    @functools.cached_property
+    def digest(self) -> str | None:
+        """sha256 of the weights that the name now stands for; None for the Hub's, which a name stands for for good.
+
+        Raises UserError where there are none.
+        """
+        if self.source.startswith(PREFIX):
+            return None
+        return checked_digest(find(self.source, CONFIG, WEIGHTS, None))
+
+
+class Skipped(Exception):
+    """Why a model is left out, in a line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A set, what is said of its classes, and how frequent they are in a model's corpus."""
+
+    opened: OpenedSet
+    prompts: Prompts
+    frequency_name: str  # '' for none
+    frequency: Int[np.ndarray, "class"] | None
+    class_groups: ClassGroups | None
+    settings: Mapping[str, Any]
+
+
+def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
+    """Evaluates each of `config.eval.models` on each of `config.eval.sets`, and writes and prints the table.
+
+    Raises UserError, before any model is loaded, where sets, prompts or frequencies are not there or do not fit; where a
+    set's images cannot be read; and at the end where models were skipped.
+    """
+    validate(config)
+    mesh = make_mesh(config.mesh)
+    check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+    names = list(dict.fromkeys(config.eval.models))
+    directories = {name: workdir / slug(name) if len(names) > 1 else workdir for name in names}
+    models, skipped = find_models(names)
+    check_free(directories, workdir)
+    opened = {name: open_set(name, config.data.data_dir) for name in dict.fromkeys(config.eval.sets)}
+    prompts = {name: set_prompts(of_name, config.eval) for name, of_name in opened.items()}
+    tasks = {
+        model.name: {name: make_task(model, opened[name], prompts[name], config) for name in opened} for model in models
+    }
+
+    for number, model in enumerate(models, 1):
+        directory = directories[model.name]
+        waiting = {name: t for name, t in tasks[model.name].items() if not agreed(is_done(directory, name, t, model))}
+        if not waiting:
+            say(f"{model.name} is already evaluated")
+            continue
+        say(f"{model.name} ({number} of {len(models)})")
+        try:
+            evaluate_model(model, waiting, directory, mesh, config)
+        except Skipped as error:
+            skipped[model.name] = str(error).removeprefix(f"{model.source}: ")
+            say(f"skipped {model.name}: {skipped[model.name]}")
+    summaries = {
+        (model.name, name): last_evaluation(directories[model.name], name)
+        for model in models
+        for name, task in tasks[model.name].items()
+        if is_done(directories[model.name], name, task, model)
+    }
+    report(summaries, tasks, workdir, len(names) > 1)
+    if skipped:
+        reason = f": {skipped[names[0]]}" if len(names) == 1 else ""
+        raise UserError(f"{len(skipped)} of {len(names)} models skipped ({', '.join(skipped)}){reason}")
+    return summaries
+
+
+def find_models(names: Sequence[str]) -> tuple[list[Model], dict[str, str]]:
+    """The models of these names; and of each name that is none, why it will be skipped."""
+    models, skipped = [], {}
+    for name in names:
+        try:
+            models.append(find_model(name))
+        except UserError as error:
+            skipped[name] = str(error)
+            say(f"skipped {name}: {error}")
+    return models, skipped
+
+
+def find_model(name: str) -> Model:
+    """The model of one of the names or repositories of `published_models`, or else any that `pretrained.load` takes.
+
+    Raises UserError for what is neither, naming what is like it.
+    """
+    published = published_models()
+    for model in published:
+        if name == model.name:
+            return Model(name, model.repository, model.architecture, model.corpus, model.is_supported)
+    for model in published:  # of a repository, with its own architecture
+        if name == model.repository:
+            return Model(name, name, None, model.corpus, model.is_supported)
+    if name.startswith(PREFIX) or Path(name).exists():
+        return Model(name, name)
+    hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
+    raise UserError(
+        f"unknown model '{name}'{hint}: give a name of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or a folder "
+        "that exists"
+    )
+
+
+def make_task(model: Model, opened: OpenedSet, prompts: Prompts, config: ConfigDict) -> Task:
+    """What is to be done, and by what settings it is known when it has been done."""
+    names = opened.variant.class_names
+    frequency_name = config.eval.class_frequency
+    if frequency_name == TRAINED_ON:
+        if model.corpus is None:
+            raise UserError(
+                f"eval.class_frequency='{TRAINED_ON}', but what {model.name} was trained on is not known: give a table or "
+                f"one of {', '.join(CORPORA)}"
+            )
+        frequency_name = model.corpus
+    if frequency_name in CORPORA and not config.eval.frequency_dir:
+        raise UserError(
+            f"the counts of {frequency_name} are the study's: set eval.frequency_dir to a folder with clip-beyond-tail's "
+            "metadata/freqs"
+        )
+    frequency = None
+    if frequency_name:
+        frequency = class_frequency(frequency_name, config.eval.frequency_dir, opened.name, names)
+    settings = evaluation_settings(config) | {
+        "data": opened.variant.fingerprint(),
+        "prompts": digest(prompts),
+        "class_frequency": frequency_name,
+        "frequency": digest(frequency.tolist()) if frequency_name else "",
+        "dtype": config.model.dtype,
+    }
+    return Task(opened, prompts, frequency_name, frequency, head_mid_tail(config, names, frequency), settings)
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def slug(name: str) -> str:
+    """The model's name as that of a directory."""
+    return re.sub(r"[^\w.+-]+", "_", name.removeprefix(PREFIX)).strip("_")
+
+
+def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
+    """Raises UserError where two models have one directory, or that of a model, or of all, holds something else."""
+    name_of = {}
+    for name, directory in directories.items():
+        if directory in name_of:
+            raise UserError(
+                f"{name_of[directory]} and {name} would both be written to {directory}: give each a --workdir of its own"
+            )
+        name_of[directory] = name
+    for directory, name in ({workdir: None} | name_of).items():
+        held = runs.read_config(directory)
+        if held is None:
+            continue
+        if held["objective"] != "zero_shot":
+            raise UserError(f"{directory} holds a run that was trained: choose another --workdir")
+        if name is not None and held["eval.models"] != [name]:
+            raise UserError(
+                f"{directory} holds the evaluation of {held['eval.models'][0]}, not of {name}: choose another --workdir"
+            )
+
+
+def is_done(directory: Path, set_name: str, task: Task, model: Model) -> bool:
+    """Whether the model in `directory` was last evaluated on the set as the task wants it, with the weights it now has."""
+    last = last_evaluation(directory, set_name)
+    if last is None or last["settings"] != task.settings:
+        return False
+    try:
+        return model.digest in (None, last["weights"])
+    except UserError:  # loading will tell
+        return False
+
+
+def evaluate_model(model: Model, tasks: Mapping[str, Task], directory: Path, mesh: Mesh, config: ConfigDict) -> None:
+    """Loads a model, and evaluates it on each set and writes that before the next.
+
+    Raises Skipped where that model cannot be loaded or embed the prompts, and UserError where a set's images cannot be
+    read.
+    """
+    pretrained = together(lambda: load_clip(model, mesh, config))
+    frame, weights = pretrained.preprocess, pretrained.digest
+    text_tower = on_this_process(pretrained.model.text)
+    heads = together(lambda: class_heads(pretrained, text_tower, tasks, config))
+    # Images need no text tower: its memory is given back.
+    del text_tower, pretrained.model.text
+    graphdef, state = nnx.split(pretrained.model)
+    if jax.process_index() == 0:
+        own = config.copy_and_resolve_references()
+        own.eval.models = (model.name,)
+        runs.make_room(directory, own, replace=False)
+    evaluate_batch = make_evaluate_batch(graphdef, mesh, np.float32(frame.mean), np.float32(frame.std))
+    for name, task in tasks.items():
+        variant = task.opened.variant
+        unreadable = UnreadableImages(variant, config.data.max_unreadable)
+        batches = evaluation_batches(variant, config, local_rows(config.eval.batch_size), frame)()
+        batches = with_progress(batches, variant, config)
+        measured = predict(
+            evaluate_batch, (state,), heads[task.prompts], batches, variant, unreadable, config.eval, mesh
+        )
+        check_any_read(measured.counts, name)
+        told = {"step": 0, "epoch": 0.0, "model": model.name, "weights": weights}
+        told |= {"settings": dict(task.settings)}
+        numbers = summarize(
+            measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities
+        )
+        if jax.process_index() == 0:
+            of_set = evaluation_directory(directory, name)
+            of_set.mkdir(parents=True, exist_ok=True)
+            if task.frequency is not None:
+                write_frequency(of_set / "class_frequency.tsv", variant.class_names, task.frequency)
+            write_measured(of_set, told | numbers, measured, task.class_groups)
+
+
+def together(action: Callable[[], Any]) -> Any:
+    """What `action` gives. Raises Skipped in every process where it fails in any: none is left waiting for another.
+
+    All exceptions count: files of others may be wrong in any way, and the next model's are not these.
+    """
+    given, reason = None, ""
+    try:
+        given = action()
+    except UserError as error:
+        reason = str(error)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    if reason := first_reason(reason):
+        raise Skipped(reason)
+    return given
+
+
+def first_reason(reason: str) -> str:
+    """The first process's that has one, in every process; '' where none has."""
+    if jax.process_count() == 1:
+        return reason
+    told = np.frombuffer(reason.encode()[:REASON].ljust(REASON), np.uint8)
+    of_all = multihost_utils.process_allgather(told)
+    return next((text for row in of_all if (text := row.tobytes().decode(errors="ignore").strip())), "")
+
+
+def load_clip(model: Model, mesh: Mesh, config: ConfigDict) -> Pretrained:
+    """The model, laid out on the mesh. Raises UserError for one that is not supported or has no text tower."""
+    if not model.is_supported:
+        raise UserError(f"{model.source} is an EVA-CLIP, whose architecture is not supported")
+    dtype = DTYPES[config.model.dtype]
+    pretrained = load(model.source, architecture=model.architecture, dtype=dtype, mesh=mesh)
+    if not isinstance(pretrained.model, CLIP):
+        raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
+    return pretrained
+
+
+def on_this_process(tower: nnx.Module) -> nnx.Module:
+    """The tower with all of its weights in this process, of which the mesh may give it a part."""
+    if jax.process_count() == 1:
+        return tower
+    graphdef, state = nnx.split(tower)
+    return nnx.merge(graphdef, jax.tree.map(gather, state))
+
+
+def class_heads(
+    pretrained: Pretrained, text_tower: nnx.Module, tasks: Mapping[str, Task], config: ConfigDict
+) -> dict[Prompts, Float[np.ndarray, "class dim"]]:
+    """The class embeddings by the prompts of each task. Of all of them, no text is embedded twice.
+
+    Raises UserError where the tower's context cuts the prompts of different classes to the same.
+    """
+    texts = list(dict.fromkeys(text for task in tasks.values() for of_class in task.prompts for text in of_class))
+    row_of = {text: row for row, text in enumerate(texts)}
+    rows = {task.prompts: [row_of[text] for of_class in task.prompts for text in of_class] for task in tasks.values()}
+    tokenizer = tokenizer_of(pretrained, config)
+    tokens = tokenizer(texts)
+    for task in tasks.values():
+        check_told_apart(tokens[rows[task.prompts]], sizes(task.prompts), task.opened.prompt_names, config.eval)
+    size = config.eval.batch_size
+    embed = TextEmbedder(text_tower, tokenizer, pretrained.config["embed_dim"], size)
+    embeddings = np.zeros((len(texts), embed.dim), np.float32)
+    with tqdm(total=len(texts), desc="embedding prompts", unit=" texts", disable=None, leave=False) as progress:
+        for start in range(0, len(texts), CHUNK * size):
+            chunk = tokens[start : start + CHUNK * size]
+            embeddings[start : start + len(chunk)] = unit(embed.of_tokens(chunk))
+            progress.update(len(chunk))
+    return {prompts: zero_shot_head(embeddings[of_set], sizes(prompts)) for prompts, of_set in rows.items()}
+
+
+def tokenizer_of(pretrained: Pretrained, config: ConfigDict):
+    """The model's tokenizer, or CLIP's by the merges `text.tokenizer` where it comes without. Raises UserError without both."""
+    try:
+        return pretrained.tokenizer
+    except UserError:
+        context = pretrained.config["text_cfg"].get("context_length", 77)
+        if pretrained.config["text_cfg"].get("hf_tokenizer_name"):
+            raise
+        if config.text.tokenizer:
+            return load_clip_tokenizer(config.text.tokenizer, context)
+        raise UserError(
+            f"{pretrained.name} comes without a tokenizer.json: put it beside the weights, or set text.tokenizer to CLIP's "
+            "bpe_simple_vocab_16e6.txt.gz"
+        ) from None
+
+
+def report(summaries: Summaries, tasks: Mapping[str, Mapping[str, Task]], workdir: Path, several: bool) -> None:
+    """Prints the table, and of several models writes it: table.md for people, table.tsv for programs."""
+    if jax.process_index() or not summaries:
+        return
+    corpora = {(model, name): tasks[model][name].frequency_name for model, name in summaries}
+    text = markdown(summaries, corpora)
+    print(text, end="")
+    if several:
+        write_text(workdir / "table.md", text)
+        write_text(workdir / "table.tsv", tsv(summaries, corpora))
+
+
+def markdown(summaries: Summaries, corpora: Mapping[tuple[str, str], str]) -> str:
+    """A row per model and set; '–' where there is no number."""
+    header = ["model", "set", "top-1 %", "top-5 %", "head", "mid", "tail", "corr_acc [95 %]", "corr_pred [95 %]"]
+    rows = [[*header, "class frequency"]]
+    for (model, name), summary in summaries.items():
+        numbers = [shown(summary.get(key), ".1f") for key in COLUMNS]
+        for key in CORRELATIONS:
+            low, high = summary.get(f"{key}_interval", (None, None))
+            value = shown(summary.get(key), ".2f")
+            numbers.append(value if value == "–" else f"{value} [{shown(low, '.2f')}, {shown(high, '.2f')}]")
+        rows.append([model, name, *numbers, corpora[model, name] or "–"])
+    rows.insert(1, ["---"] * len(rows[0]))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "".join(f"| {' | '.join(map(str.ljust, row, widths))} |\n" for row in rows)
+
+
+def shown(value: float | None, digits: str) -> str:
+    return "–" if value is None or math.isnan(value) else format(value, digits)
+
+
+def tsv(summaries: Summaries, corpora: Mapping[tuple[str, str], str]) -> str:
+    """The same with all digits, and the bounds of intervals in columns of their own; empty where there is no number."""
+    ends = [f"{key}{end}" for key in CORRELATIONS for end in ("", "_low", "_high")]
+    lines = ["\t".join(["model", "set", *COLUMNS, *ends, "class_frequency"])]
+    for (model, name), summary in summaries.items():
+        values = [summary.get(key) for key in COLUMNS]
+        for key in CORRELATIONS:
+            values += [summary.get(key), *summary.get(f"{key}_interval", (None, None))]
+        cells = ["" if value is None else repr(value) for value in values]
+        lines.append("\t".join([model, name, *cells, corpora[model, name]]))
+    return "\n".join(lines) + "\n"

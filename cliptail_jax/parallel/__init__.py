@@ -1,0 +1,1 @@
+"""Devices, meshes, shardings, and the processes of a run."""

@@ -1,0 +1,1 @@
+"""The Matplotlib style and the plots that several programs share."""

@@ -1,0 +1,86 @@
+"""A plot of how often corpora hold each class, from the most frequent to the rarest."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+from cliptail_jax.plotting.style import bare, legend_below, line_style
+
+SMOOTHED = 25  # a curve's points are means over a twenty-fifth of the classes
+
+
+def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str]]:
+    """A table of each corpus's imbalance, and Spearman's correlation of its frequencies with each corpus's, by number.
+
+    Hits are all counts together: a caption that carries two classes is two. max/min is over classes that occur.
+    """
+    rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {n}" for n in range(1, len(corpora) + 1))]]
+    for number, (name, frequency) in enumerate(corpora.items(), 1):
+        present = frequency[frequency > 0]
+        ratio = imbalance_ratio(present) if len(present) else float("nan")
+        correlations = [f"{spearman(frequency, other):.2f}" for other in corpora.values()]
+        empty = f"{len(frequency) - len(present):,}"
+        imbalance = [empty, f"{ratio:,.0f}", f"{gini(frequency):.2f}"]
+        rows.append([f"{number} {name}", f"{frequency.sum():,}", *imbalance, *correlations])
+    return rows
+
+
+def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], ranking: Int[np.ndarray, "class"]) -> Figure:
+    """Each class's frequency, and its geometric mean over neighbouring classes, in the order of `ranking`.
+
+    Beside it on a linear axis each corpus's shares of its hits, from its own most frequent class to its rarest.
+    """
+    rows = comparison(corpora)
+    figure = Figure(figsize=(max(9, table_width(rows)), 4.6 + 0.24 * len(rows)), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
+    logarithmic, linear = above.subplots(1, 2)
+    order = np.argsort(-ranking, kind="stable")
+    for i, (name, frequency) in enumerate(corpora.items()):
+        look = line_style(i)
+        draw_curve(logarithmic, frequency[order], look, name)
+        linear.plot(np.arange(1, len(order) + 1), 100 * ranked_share(frequency), **look)
+    logarithmic.set_yscale("log")
+    logarithmic.set_ylabel("records that carry the class")
+    linear.set_ylabel("share of all hits (%)")
+    logarithmic.set_xlabel("class, from the most frequent to the rarest")
+    linear.set_xlabel("class, from the corpus's own most frequent")
+    for axes in (logarithmic, linear):
+        bare(axes)
+    legend_below(above)
+    draw_table(below.subplots(), rows)
+    return figure
+
+
+def ranked_share(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
+    """The share of all hits that each class has, in falling order; zeros where there is no hit."""
+    return np.sort(frequency)[::-1] / max(frequency.sum(), 1)
+
+
+def table_width(rows: list[list[str]]) -> float:
+    """In inches, room between its columns included, at the size in which `draw_table` writes."""
+    return sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))
+
+
+def draw_table(axes: Axes, rows: list[list[str]]) -> None:
+    axes.axis("off")
+    table = axes.table(rows, loc="center", edges="horizontal")
+    for row in range(len(rows)):
+        table[row, 0].set_text_props(horizontalalignment="left")
+    table.auto_set_font_size(False)
+    table.set_fontsize(8)
+    table.auto_set_column_width(list(range(len(rows[0]))))
+
+
+def draw_curve(axes: Axes, frequency: Int[np.ndarray, "class"], look: Mapping[str, str], name: str) -> None:
+    """Classes without a record have no place on a logarithmic axis: they are left out of the points and the means."""
+    rank = np.arange(1, len(frequency) + 1)
+    present = frequency > 0
+    axes.plot(rank[present], frequency[present], ".", color=look["color"], markersize=2, alpha=0.35)
+    groups = np.array_split(rank[present] - 1, min(SMOOTHED, present.sum()) or 1)
+    means = [np.exp(np.log(frequency[group]).mean()) if len(group) else np.nan for group in groups]
+    axes.plot([group.mean() + 1 if len(group) else np.nan for group in groups], means, **look, label=name)

@@ -1,0 +1,132 @@
+"""A frozen text tower's states of texts that come again and again: computed once a text, kept on disk.
+
+They lie in the user's cache, in a folder named by the weights, the tokenizer and the texts, so that runs on the same
+captions share them, and a computation that was stopped goes on.
+"""
+
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from flax import nnx
+from jaxtyping import Float32, UInt64
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+from cliptail_jax.pretrained.text_embedder import TextEmbedder
+from cliptail_jax.pretrained.towers import Tower
+from cliptail_jax.runs.log import say
+
+CHUNK = 16384  # texts between two moments that the computation can go on from
+LARGE = 1e8  # bytes that a user is told of
+FORMAT = 1  # to be counted up when a tower's forward pass changes
+STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
+
+
+def is_kept(config: ConfigDict, tower: Tower | None) -> bool:
+    """Whether the states of a run's captions can be kept: nothing changes them from epoch to epoch."""
+    frozen = tower is not None and config.text.freeze and tower.has_published_states()
+    return frozen and config.text.cache and not config.text.dropout and not config.data.captions.resample
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenText:
+    """States by text, in place of a tokenizer. Pickles to the path of its folder."""
+
+    folder: Path
+
+    def __call__(self, texts: Sequence[str]) -> Float32[np.ndarray, "text width"]:
+        hashes, states = self._arrays
+        wanted = hashes_of(texts)
+        rows = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
+        if (absent := hashes[rows] != wanted).any():
+            raise KeyError(f"no state is kept of {texts[int(absent.argmax())]!r}")
+        return states[rows]
+
+    @functools.cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.load(self.folder / HASHES), np.load(self.folder / STATES, mmap_mode="r")
+
+    def __reduce__(self):
+        return FrozenText, (self.folder,)
+
+
+def frozen_text(tower: Tower, config: ConfigDict, texts: Sequence[str]) -> FrozenText:
+    """The states of distinct texts: those in the cache, or computed now. Of processes that share it, one computes."""
+    hashes = hashes_of(texts)
+    order = np.argsort(hashes, kind="stable")
+    folder = cache_folder() / key(tower, config, hashes[order])
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, or the process ends
+            if not folder.exists():
+                partial = folder.with_suffix(".partial")
+                partial.mkdir(exist_ok=True)
+                np.save(partial / HASHES, hashes[order])
+                compute(partial, tower, [texts[i] for i in order])
+                partial.rename(folder)
+    except OSError as error:
+        raise UserError(
+            f"the states of {len(texts):,} captions cannot be kept in {folder.parent} ({error.strerror}): make room, set "
+            "XDG_CACHE_HOME to another disk, or text.cache=False"
+        ) from None
+    return FrozenText(folder)
+
+
+def compute(folder: Path, tower: Tower, texts: Sequence[str]) -> None:
+    """Write the states of `texts` to `folder`, going on behind those that it has."""
+    model = nnx.jit(lambda: tower.build(nnx.Rngs(0)))()
+    graphdef, state = nnx.split(model)
+    state = nnx.State({tower.part: state})
+    model = nnx.merge(graphdef, tower.fill(state)[tower.part])
+    width = nnx.eval_shape(lambda m: m.state(np.zeros((1, 2), np.int32)), model).shape[1]
+    embed = TextEmbedder(model, tower.tokenizer, width, states=True)
+    done = int((folder / DONE).read_text()) if (folder / DONE).exists() else 0
+    path, shape = folder / STATES, (len(texts), width)
+    states = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float32, shape)
+    with open(path, "r+b") as file:
+        os.posix_fallocate(
+            file.fileno(), 0, path.stat().st_size
+        )  # a full disk is noticed here, not at a write to memory
+    if states.nbytes > LARGE:
+        say(f"  states of {len(texts):,} texts, {states.nbytes / 1e9:.1f} GB, are kept in {folder.parent}")
+    shown = f"embedding captions by {tower.name}"
+    with tqdm(total=len(texts), initial=done, unit=" texts", unit_scale=True, desc=shown, disable=None) as progress:
+        for start in range(done, len(texts), CHUNK):
+            part = texts[start : start + CHUNK]
+            states[start : start + len(part)] = embed.raw(part)
+            states.flush()
+            write_text(folder / DONE, str(start + len(part)))
+            progress.update(len(part))
+
+
+def key(tower: Tower, config: ConfigDict, hashes: UInt64[np.ndarray, "text"]) -> str:
+    """What the states depend on, as a name."""
+    told = {
+        "format": FORMAT,
+        "weights": tower.digest,
+        "tokenizer": hashlib.sha256(tower.tokenizer.to_json().encode()).hexdigest(),
+        "tower": [tower.published_config, tower.quick_gelu, tower.encoder],
+        "dtype": config.model.dtype,
+        "texts": hashlib.sha256(hashes.tobytes()).hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def hashes_of(texts: Iterable[str]) -> UInt64[np.ndarray, "text"]:
+    """64 bits of BLAKE2 a text: among three million texts two share them with a chance of one in four million."""
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, np.uint64)
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cliptail_jax" / "text_states"

@@ -1,0 +1,123 @@
+"""Texts to features by the text tower of a CLIP: one trained here, or a published one."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from etils import epath
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, Shaped
+
+from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.training import as_config, base_config
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
+from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.models.bert import BertText
+from cliptail_jax.models.text import TextTransformer
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.text_encoder import load_encoder
+from cliptail_jax.pretrained.towers import is_encoder
+from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
+
+SHORTEST = 8  # tokens
+
+
+class TextEmbedder:
+    """Embeds texts by a text tower, on all of this process's devices, in batches of like length: most are short."""
+
+    def __init__(
+        self,
+        tower: TextTransformer | BertText,
+        tokenizer: Tokenizer | HuggingFaceTokenizer,
+        dim: int,
+        batch_size: int = 1024,
+        weights_digest: str | None = None,
+        states: bool = False,
+    ):
+        """`dim` is the width of the tower's features, or with `states` of its pooled states, which are given instead."""
+        self.dim = dim
+        self.weights_digest = weights_digest  # sha256 of the weights file, of a published CLIP
+        self._tokenizer, self._tower = tokenizer, tower
+        mesh = Mesh(np.array(jax.local_devices()), "data")
+        self._batch_size = -(-batch_size // mesh.size) * mesh.size
+        definition, weights = nnx.split(tower)
+        weights = jax.device_put(weights, NamedSharding(mesh, PartitionSpec()))
+
+        @functools.partial(jax.jit, in_shardings=(None, NamedSharding(mesh, PartitionSpec("data"))))
+        def encode(weights: nnx.State, tokens: Int[Array, "batch length"]) -> Float[Array, "batch dim"]:
+            tower = nnx.merge(definition, weights)
+            return tower.state(tokens) if states else tower(tokens)
+
+        self._encode = functools.partial(encode, weights)
+
+    def __call__(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
+        """Unit-length features; a missing text is an empty one."""
+        return unit(self.raw(texts))
+
+    def raw(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
+        """Features as the text tower gives them."""
+        return self.of_tokens(self._tokenizer([text or "" for text in texts]))
+
+    def of_tokens(self, tokens: Int[np.ndarray, "text context"]) -> Float[np.ndarray, "text dim"]:
+        """The same of texts that are tokenised."""
+        lengths = cut_lengths(self._tower, tokens)
+        features = np.zeros((len(tokens), self.dim), np.float32)
+        for length in np.unique(lengths):
+            of_length = np.flatnonzero(lengths == length)
+            for start in range(0, len(of_length), self._batch_size):
+                rows = of_length[start : start + self._batch_size]
+                padded = np.resize(rows, self._batch_size)  # one compiled shape a length
+                features[rows] = np.asarray(self._encode(tokens[padded, :length]))[: len(rows)]
+        return features
+
+
+def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "text width"]) -> Int[np.ndarray, "text"]:
+    """What each text may be cut to for a tower: the power of two that holds its tokens, or the whole width.
+
+    Nothing can be cut off a frozen tower's states, nor of texts to which a tower pays heed behind their end.
+    """
+    width = text.shape[1]
+    if not np.issubdtype(text.dtype, np.integer):
+        return np.full(len(text), width)
+    if isinstance(tower, BertText):
+        used = (text != tower.pad_id).sum(-1)
+    elif tower.may_be_cut:
+        used = text.argmax(-1) + 1
+    else:
+        return np.full(len(text), width)
+    powers = 1 << np.ceil(np.log2(np.maximum(used, SHORTEST))).astype(np.int64)
+    return np.minimum(powers, width)
+
+
+def unit(features: Float[np.ndarray, "text dim"]) -> Float[np.ndarray, "text dim"]:
+    """At length 1."""
+    return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+
+
+@functools.cache
+def load_text_embedder(clip: str) -> TextEmbedder:
+    """The text tower of a CLIP run's work directory, as its newest checkpoint has it, or of a published CLIP; or a BERT or
+    RoBERTa on its own, whose states are averaged over a text.
+
+    Raises UserError for a directory of another run, and where `pretrained.load` finds no model of that name.
+    """
+    workdir = epath.Path(clip)
+    flat = runs.read_config(workdir)
+    if flat is None and is_encoder(clip):
+        encoder = load_encoder(clip)
+        return TextEmbedder(encoder.model, encoder.tokenizer, encoder.width, weights_digest=encoder.digest)
+    if flat is None:
+        published = load(clip)
+        dim = published.config["embed_dim"]
+        return TextEmbedder(published.model.text, published.tokenizer, dim, weights_digest=published.digest)
+    if flat["objective"] != "contrastive":
+        raise UserError(f"{workdir} holds a run without a text tower: its objective is {flat['objective']}")
+    config, tokenizer = with_tokenizer(as_config(flat), workdir)
+    names, _ = read_frequency(workdir / "class_frequency.tsv")
+    graphdef, state = restore_run(config, workdir, make_mesh(base_config().mesh), len(names))
+    return TextEmbedder(nnx.merge(graphdef, *state.parts()).text, tokenizer, config.model.image.output_dim)

@@ -1,0 +1,27 @@
+"""The run directory: its files, checkpoints and log, and stopping on request."""
+
+from cliptail_jax.runs.directory import (
+    claim,
+    difference_to,
+    finish,
+    forget_after,
+    is_finished,
+    make_room,
+    read_config,
+    trained_on,
+)
+from cliptail_jax.runs.evaluations import FinishedRun, evaluation_directory, last_evaluation
+
+__all__ = [
+    "FinishedRun",
+    "claim",
+    "difference_to",
+    "evaluation_directory",
+    "finish",
+    "forget_after",
+    "is_finished",
+    "last_evaluation",
+    "make_room",
+    "read_config",
+    "trained_on",
+]

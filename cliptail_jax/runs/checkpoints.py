@@ -1,0 +1,184 @@
+"""Checkpoints that are complete and unharmed, or not there: Orbax, with a sha256 manifest beside each step."""
+
+import hashlib
+import json
+import logging
+import threading
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import absolute, files_below, write_text
+from cliptail_jax.parallel.distributed import agreed
+
+
+class Checkpoints:
+    """The checkpoints of a run. Saving goes on in the background while training does.
+
+    A step is `checkpoints/<step>/`, and is only ever picked up if `<step>.sha256.json` beside it, written once the step is
+    complete, lists each of its files with the right hash.
+    """
+
+    def __init__(self, directory: Path, keep: int):
+        self._directory = absolute(directory)
+        self._saving: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self.newest = self._set_harmed_aside()  # the step to go on from, 0 if there is none
+        self._manager = _Manager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
+        )
+
+    def _set_harmed_aside(self) -> int:
+        """The newest sound step. Later ones, which stand in the way of saving anew, are renamed to `<step>.harmed`."""
+        newest = 0
+        if jax.process_index() == 0 and self._directory.exists():
+            newest = max(newest_sound_step(self._directory), 0)
+            for step in steps_in(self._directory):
+                if step > newest:
+                    aside = self._directory / f"{step}.harmed"
+                    aside.rmtree(missing_ok=True)
+                    (self._directory / str(step)).rename(aside)
+        return agreed(newest)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def save(self, step: int, state: PyTree) -> None:
+        """Start saving; an earlier save still under way is waited for."""
+        self.wait()
+        self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
+        self._saving = threading.Thread(target=self._finish, args=(step,))
+        self._saving.start()
+
+    def wait(self) -> None:
+        """Return once the last save is complete, its manifest included; raise what went wrong with it."""
+        if self._saving:
+            self._saving.join()
+        if self._failure:
+            raise self._failure
+
+    def restore(self, step: int, state: PyTree, shardings) -> PyTree:
+        """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
+        return self._manager.restore(step, args=ocp.args.StandardRestore(targets(state, shardings)))
+
+    def _finish(self, step: int) -> None:
+        try:
+            self._manager.wait_until_finished()
+            if jax.process_index() == 0:
+                write_manifest(self._directory / str(step))
+                for manifest in self._directory.glob("*.sha256.json"):
+                    if not step_of(manifest).exists():  # `keep` has let its step go
+                        manifest.unlink()
+        except Exception as failure:  # in a thread it would be lost
+            self._failure = failure
+
+
+class _Manager(ocp.CheckpointManager):
+    def reached_preemption(self, step: int) -> bool:
+        """Leaves it to StopRequest to ask JAX, whose agreement on when to stop takes one count of steps alone."""
+        return False
+
+
+def targets(state: PyTree, shardings) -> PyTree:
+    """What Orbax restores to: the shapes and types of `state`, laid out by `shardings`."""
+    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
+
+
+def restore_newest(directory: Path, state: PyTree, shardings) -> PyTree:
+    """The newest sound checkpoint. Nothing in `directory` is changed: a training may be at work there."""
+    while True:
+        step = agreed(newest_sound_step(directory))
+        if step < 0:
+            raise no_checkpoint(directory)
+        try:
+            # A CheckpointManager would tidy up what it takes for left over.
+            with ocp.StandardCheckpointer() as checkpointer:
+                return checkpointer.restore(absolute(directory) / str(step) / "default", targets(state, shardings))
+        except (OSError, ValueError):
+            if harm(directory / str(step)) is None:
+                raise
+            # The training has let this step go since: there is a newer one.
+
+
+def manifest_of(step: Path) -> Path:
+    return step.with_name(step.name + ".sha256.json")
+
+
+def step_of(manifest: Path) -> Path:
+    return manifest.with_name(manifest.name.removesuffix(".sha256.json"))
+
+
+def file_hashes(step: Path) -> dict[str, str]:
+    """sha256 by path below the step's directory."""
+    return {str(path.relative_to(step)): _sha256(path) for path in sorted(files_below(step))}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(step: Path) -> None:
+    write_text(manifest_of(step), json.dumps(file_hashes(step), indent=1))
+
+
+def harm(step: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    manifest = manifest_of(step)
+    if not manifest.exists():
+        return "was not finished"
+    try:
+        expected = json.loads(manifest.read_text())
+    except ValueError:
+        return "has an unreadable manifest"
+    found = file_hashes(step)
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            return f"lacks {name}"
+        if expected.get(name) != found[name]:
+            return f"is corrupt: {name} has not the sha256 of its manifest"
+    return None
+
+
+def steps_in(directory: Path) -> list[int]:
+    return [int(path.name) for path in directory.iterdir() if path.name.isdigit() and path.is_dir()]
+
+
+def newest_checkpoint(workdir: Path) -> Path:
+    """The newest sound checkpoint of a run. Raises UserError where there is none."""
+    directory = workdir / "checkpoints"
+    step = newest_sound_step(directory)
+    if step < 0:
+        raise no_checkpoint(directory)
+    return directory / str(step)
+
+
+def no_checkpoint(directory: Path) -> UserError:
+    return UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
+
+
+def digest(step: Path) -> str:
+    """sha256 of a checkpoint's manifest, and so of its files."""
+    return _sha256(manifest_of(step))
+
+
+def newest_sound_step(directory: Path) -> int:
+    """The newest unharmed step, or -1; harmed ones are warned of."""
+    if not directory.exists():
+        return -1
+    for step in sorted(steps_in(directory), reverse=True):
+        reason = harm(directory / str(step))
+        if reason is None:
+            return step
+        logging.getLogger(__name__).warning("skipping checkpoint %s, which %s", directory / str(step), reason)
+    return -1

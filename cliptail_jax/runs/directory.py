@@ -1,0 +1,97 @@
+"""The files of a run directory, as the README lists them: written by the programs, read by the study and the figures."""
+
+import importlib.metadata
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+from etils import epath
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.training import base_config, plain, what_trains
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_lines, write_json, write_text
+
+PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
+    """Make `workdir` the run of `config`, or go on with it; refuse if it holds another config's run."""
+    difference = difference_to(workdir, config)
+    began = (workdir / "checkpoints").exists()  # a config that failed before that holds nothing worth keeping
+    if difference and began and not overwrite:
+        raise UserError(
+            f"{workdir} holds the run of another config ({difference}); choose another --workdir or pass --overwrite"
+        )
+    if jax.process_index() == 0:  # the first process writes for all
+        make_room(workdir, config, bool(difference))
+    if jax.process_count() > 1:  # and no other reads what the last run has left
+        multihost_utils.sync_global_devices("claimed")
+
+
+def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
+    if replace:
+        for name in ("checkpoints", "eval", "tensorboard"):
+            epath.Path(workdir / name).rmtree(missing_ok=True)
+        for name in (
+            "metrics.jsonl",
+            "class_frequency.tsv",
+            "variant.json",
+            "tokenizer.json",
+            "initialization.tsv",
+            "towers.json",
+        ):
+            (workdir / name).unlink(missing_ok=True)
+    workdir.mkdir(parents=True, exist_ok=True)
+    software = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        software[package] = importlib.metadata.version(package)
+    write_json(workdir / "config.json", {"config": plain(config), "software": software})
+
+
+def difference_to(workdir: Path, config: ConfigDict) -> str:
+    """How the run in `workdir` was trained otherwise than `config` says: up to three keys, '' if not at all, or no run."""
+    held = read_config(workdir)
+    if held is None:
+        return ""
+    # A field that came after the run has its default there.
+    held, wanted = what_trains(plain(base_config()) | held), what_trains(plain(config))
+    changed = [key for key in held | wanted if held.get(key) != wanted.get(key)]
+    more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return ", ".join(f"{key}={held.get(key)!r} not {wanted.get(key)!r}" for key in changed[:3]) + more
+
+
+def finish(workdir: Path, seconds: float) -> None:
+    """Note in config.json that the run is at its end, and how long it took."""
+    noted = json.loads((workdir / "config.json").read_text())
+    write_json(workdir / "config.json", noted | {"finished": {"seconds": seconds}})
+
+
+def is_finished(workdir: Path, config: ConfigDict) -> bool:
+    """Whether `workdir` holds the run of `config`, trained to its end."""
+    path = workdir / "config.json"
+    return path.exists() and "finished" in json.loads(path.read_text()) and not difference_to(workdir, config)
+
+
+def trained_on(workdir: Path) -> tuple[int, float]:
+    """Of a finished run the number of its images, and how many seconds it took."""
+    _, frequency = read_frequency(workdir / "class_frequency.tsv")
+    return int(frequency.sum()), json.loads((workdir / "config.json").read_text())["finished"]["seconds"]
+
+
+def read_config(workdir: Path) -> dict[str, Any] | None:
+    """The flat config of the run in `workdir`; None if there is none."""
+    path = workdir / "config.json"
+    return json.loads(path.read_text()).get("config") if path.exists() else None
+
+
+def forget_after(workdir: Path, step: int) -> None:
+    """Drop what was logged after `step`, from where the run now goes on."""
+    for path in [workdir / "metrics.jsonl", *workdir.glob("eval/*/summary.jsonl")]:
+        kept = [record for record in read_lines(path) if record["step"] <= step]
+        if path.exists():
+            write_text(path, "".join(json.dumps(record) + "\n" for record in kept))

@@ -1,0 +1,107 @@
+"""What a training run writes as it goes: metrics.jsonl, TensorBoard events, and a stop at a loss that is no number."""
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import append_line, read_lines
+
+
+class Diverged(UserError):
+    """The loss of a run is no number any more."""
+
+
+class Log:
+    """The log of one session of a run, which begins after step `start`."""
+
+    def __init__(self, workdir: Path, config: ConfigDict, steps_per_epoch: int, start: int):
+        self._workdir, self._config, self._steps_per_epoch = workdir, config, steps_per_epoch
+        self._writes = jax.process_index() == 0
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1) if self._writes else None
+        self._unchecked: list[tuple[int, jax.Array]] = []
+        self._compile_seconds: float | None = None
+        self._since, self._logged = time.perf_counter(), start
+        earlier = [record.get("seconds", 0) for record in read_lines(workdir / "metrics.jsonl")]
+        self._began = self._since - (earlier[-1] if earlier else 0)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._writes:
+            self._events.close()
+
+    def seconds(self) -> float:
+        """How long the run has taken by now, all of its sessions up to where this one began included."""
+        return time.perf_counter() - self._began
+
+    def compiled(self, seconds: float) -> None:
+        """Compiling took so long; the time of the steps counts from now."""
+        self._compile_seconds = seconds
+        self._since = time.perf_counter()
+
+    def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+        """Keep a step's loss for the next check, without waiting for the devices."""
+        self._unchecked.append((step, metrics["train/loss"]))
+
+    def check_finite(self) -> None:
+        """Stop at the first loss since the last check that is no number."""
+        for step, loss in self._unchecked:
+            if not math.isfinite(loss):
+                c = self._config
+                epoch = step / self._steps_per_epoch
+                raise Diverged(
+                    f"the loss is {float(loss)} at step {step} (epoch {epoch:.2f}; objective={c.objective} "
+                    f"batch_size={c.batch_size} optimizer.name={c.optimizer.name} optimizer.learning_rate="
+                    f"{c.optimizer.learning_rate} model.dtype={c.model.dtype}; all of it in {self._workdir}/config.json): "
+                    "try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
+                )
+        self._unchecked.clear()
+
+    def write(self, step: int, metrics: Mapping[str, jax.Array], rate: float) -> None:
+        """One line of metrics: `rate` is the step's learning rate."""
+        self.check_finite()
+        seconds = time.perf_counter() - self._since
+        record = {"step": step, "epoch": step / self._steps_per_epoch}
+        record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
+        record["images_per_second"] = (step - self._logged) * self._config.batch_size / seconds
+        record["seconds"] = self.seconds()
+        if self._compile_seconds is not None:
+            record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
+        if self._writes:
+            append_line(self._workdir / "metrics.jsonl", record)
+            for name in record.keys() - {"step", "epoch"}:
+                self._events.add_scalar(name, record[name], step)
+        self._since, self._logged = time.perf_counter(), step
+
+    def evaluated(self, step: int, name: str, summary: Mapping) -> None:
+        """Say the main numbers of an evaluation, and add all of them to the events."""
+        formats = dict(top1=".1f", head=".1f", mid=".1f", tail=".1f", corr_acc=".2f", corr_pred=".2f")
+        # A set with classes that the run was not trained on has no frequencies to go by.
+        numbers = [f"{key} {summary[key]:{form}}" for key, form in formats.items() if key in summary]
+        say("  ".join([self._workdir.name, f"epoch {summary['epoch']:g}", name, *numbers]))
+        for key, value in summary.items():
+            if self._writes and isinstance(value, float) and math.isfinite(value) and key != "epoch":
+                self._events.add_scalar(f"eval/{name}/{key}", value, step)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Its time does not count in images per second."""
+        entered = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - entered
+
+
+def say(text: str) -> None:
+    """Tell the user, from the first process, beside a progress bar."""
+    if jax.process_index() == 0:
+        tqdm.write(text, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Studies: sets of runs, the claims tested on them, and their report."""

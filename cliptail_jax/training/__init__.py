@@ -1,0 +1,1 @@
+"""The training state, the training step, the optimizer, and the initialization of parameters."""

@@ -1,1 +1,0 @@
-"""Zero-shot evaluation: the sets, their class names and prompts, published frequencies, and published models."""

@@ -1,0 +1,72 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
+from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.corpora import CORPORA, class_frequency, corpus_frequency
+
+PUBLISHED = pathlib.Path(__file__).parents[2].parent / "shared" / "reference" / "class_frequency"
+COUNTED = ("imagenet", "cub", "food101", "pets", "flowers102", "places365", "eurosat", "dtd")
+
+needs_published = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no published frequencies beside the checkout")
+
+
+def vocabulary_of(set_name):
+    return "imagenet1k" if set_name.startswith("imagenet") and set_name != "imagenet100" else set_name
+
+
+@needs_published
+@pytest.mark.parametrize("corpus", CORPORA)
+@pytest.mark.parametrize("set_name", [*COUNTED, "imagenet_v2", "imagenet100"])
+def test_published_frequencies_join_with_every_counted_sets_classes(corpus, set_name):
+    names = vocabulary_names(vocabulary_of(set_name))
+    counts = class_frequency(corpus, PUBLISHED, set_name, names)
+    assert counts.shape == (len(names),)
+    if set_name in COUNTED:
+        (file,) = (path for path in PUBLISHED.glob(f"class_frequency_{corpus}_{set_name}*"))
+        assert sorted(counts) == sorted(read_frequency(file)[1])
+
+
+@needs_published
+def test_imagenet100_has_the_frequencies_of_its_classes_in_imagenet():
+    names, part = vocabulary_names("imagenet1k"), vocabulary_names("imagenet100")
+    whole = corpus_frequency("laion400m", "imagenet", PUBLISHED, names)
+    np.testing.assert_array_equal(
+        corpus_frequency("laion400m", "imagenet100", PUBLISHED, part), whole[[names.index(name) for name in part]]
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "class_frequency_cc12m_pets.txt").write_text("dog\t2\ncat\t1\n")
+    (tmp_path / "class_frequency_metaclip_400m_imagenet_ori.txt").write_text("cat\t3\nsea_lion\t4\n")
+    return tmp_path
+
+
+def test_counts_come_in_the_order_of_the_names_whatever_the_files(folder):
+    assert corpus_frequency("cc12m", "pets", folder, ("cat", "dog")).tolist() == [1, 2]
+    assert corpus_frequency("metaclip_400m", "imagenet_v2", str(folder), ("sea lion", "cat")).tolist() == [4, 3]
+
+
+def test_a_spec_is_a_corpus_or_a_table(folder):
+    table = folder / "class_frequency_cc12m_pets.txt"
+    assert class_frequency("cc12m", folder, "pets", ("dog",)).tolist() == [2]
+    assert class_frequency(str(table), "", "pets", ("dog",)).tolist() == frequency_of(("dog",), table).tolist() == [2]
+
+
+def test_what_is_missing_is_named(folder):
+    with pytest.raises(UserError, match=r"no frequency table loain2b, .*\(did you mean laion2b\?\): there are cc12m"):
+        class_frequency("loain2b", folder, "pets", ("cat",))
+    with pytest.raises(UserError, match="unknown corpus 'webli': there are cc12m, yfcc15m"):
+        corpus_frequency("webli", "pets", folder, ("cat",))
+    with pytest.raises(UserError, match="no folder .*absent of published class frequencies"):
+        corpus_frequency("cc12m", "pets", folder / "absent", ("cat",))
+    with pytest.raises(
+        UserError, match="has no class_frequency_cc12m_cifar10.txt or class_frequency_cc12m_cifar10_ori"
+    ):
+        corpus_frequency("cc12m", "cifar10", folder, ("cat",))
+    with pytest.raises(UserError, match="lacks 1 of the classes, such as 'mouse'"):
+        corpus_frequency("cc12m", "pets", folder, ("mouse",))

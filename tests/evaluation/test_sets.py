@@ -1,0 +1,231 @@
+"""The sets with TFDS's own label lists, as they stand in its package, put into small prepared sets."""
+
+import ast
+import importlib.util
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from cliptail_jax.concepts.templates import templates
+from cliptail_jax.concepts.vocabulary import imagenet_wnids, normalized_name
+from cliptail_jax.datasets.class_names import evaluation_names, vocabulary_names
+from cliptail_jax.datasets.glyphs.glyphs import Glyphs
+from cliptail_jax.datasets.metadata import clean_name, fingerprint
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.sets import SETS, evaluation_set, names_of_labels, open_set
+
+TFDS = pathlib.Path(importlib.util.find_spec("tensorflow_datasets").origin).parent
+CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar100" / "3.0.2"
+
+# Where TFDS's package has a set's labels, in label order: a text file, or a list in a builder's code.
+LISTS = {
+    "food101": ("image_classification/food-101_classes.txt", ""),
+    "pets": ("datasets/oxford_iiit_pet/oxford_iiit_pet_dataset_builder.py", "_LABEL_CLASSES"),
+    "flowers102": ("datasets/oxford_flowers102/oxford_flowers102_dataset_builder.py", "_NAMES"),
+    "places365": ("image_classification/categories_places365.txt", ""),
+    "eurosat": ("image_classification/eurosat.py", "_LABELS"),
+    "dtd": ("image_classification/dtd_key_attributes.txt", ""),
+    "cars": ("image_classification/cars196.py", "_NAMES"),
+    "imagenet": ("datasets/imagenet2012/labels.txt", ""),
+    "imagenet_v2": ("datasets/imagenet2012/labels.txt", ""),
+}
+IMAGENETS = ("imagenet", "imagenet_v2")
+
+
+def tfds_labels(set_name):
+    path, variable = LISTS[set_name]
+    if not (TFDS / path).is_file():
+        pytest.skip(f"this version of TFDS has no {path}")
+    text = (TFDS / path).read_text(encoding="utf-8")
+    if not variable:
+        return text.split()
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.Assign) and statement.targets[0].id == variable:
+            return ast.literal_eval(statement.value)
+    raise AssertionError(f"{path} has no {variable}")
+
+
+@pytest.fixture
+def prepare(glyphs_dir, tmp_path):
+    """Makes a prepared set with the given labels: the small glyphs set's shard, its records' labels going round."""
+
+    def make(source, split, labels, **columns):
+        folder = tmp_path / source / "1.0.0"
+        folder.mkdir(parents=True)
+        for file in ("dataset_info.json", "features.json"):
+            shutil.copy(glyphs_dir / "glyphs" / Glyphs.VERSION / file, folder)
+        info = json.loads((folder / "dataset_info.json").read_text())
+        (described,) = (each for each in info["splits"] if each["name"] == "test")
+        info["splits"] = [described | {"name": split}]
+        (folder / "dataset_info.json").write_text(json.dumps(info))
+        features = json.loads((folder / "features.json").read_text())
+        features["featuresDict"]["features"]["label"]["classLabel"]["numClasses"] = str(len(labels))
+        (folder / "features.json").write_text(json.dumps(features))
+        (folder / "label.labels.txt").write_text("".join(f"{label}\n" for label in labels))
+        shard = folder / f"glyphs-{split}.array_record-00000-of-00001"
+        shutil.copy(glyphs_dir / "glyphs" / Glyphs.VERSION / "glyphs-test.array_record-00000-of-00001", shard)
+        records = np.arange(int(described["shardLengths"][0]))
+        numbers = records % len(labels)
+        texts = {name: [values[label] for label in numbers] for name, values in columns.items()}
+        table = pyarrow.table({"record": records, "label": numbers, **texts})
+        origin = {"shards": fingerprint([shard], [len(records)])}
+        pyarrow.parquet.write_table(table.replace_schema_metadata(origin), folder / f"metadata-{split}.parquet")
+        return str(tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("set_name", LISTS)
+def test_tfds_labels_become_the_vocabularys_classes_one_by_one(set_name):
+    labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
+    if set_name in IMAGENETS:
+        assert tuple(labels) == imagenet_wnids()
+    else:
+        cleaned = [clean_name(label) for label in labels]
+        assert names_of_labels(cleaned, chosen) == vocabulary_names(chosen.vocabulary)
+        assert names_of_labels(cleaned[::-1], chosen) == vocabulary_names(chosen.vocabulary)[::-1]
+
+
+@pytest.mark.parametrize("set_name", LISTS)
+def test_a_prepared_sets_records_have_the_classes_of_their_labels_in_whatever_order(set_name, prepare):
+    labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
+    order = np.random.default_rng(0).permutation(len(labels))
+    opened = open_set(set_name, prepare(chosen.source, chosen.split, [labels[label] for label in order]))
+    names = vocabulary_names(chosen.vocabulary or "imagenet1k")
+    assert opened.variant.class_names == tuple(names[label] for label in order)
+    assert len(opened.variant) == len(opened.variant.source)
+    np.testing.assert_array_equal(opened.variant.labels, np.arange(len(opened.variant)) % len(labels))
+
+
+def test_sets_without_a_list_in_tfds_open_under_their_vocabularies_names(prepare):
+    # CIFAR's names are in its archive; the others are our builders'.
+    for set_name in ("cifar10", "aircraft", "birdsnap"):
+        chosen = evaluation_set(set_name)
+        names = vocabulary_names(chosen.vocabulary)
+        opened = open_set(set_name, prepare(chosen.source, chosen.split, names))
+        assert opened.variant.class_names == opened.prompt_names == names
+
+
+def test_the_real_cifar100_opens(tmp_path):
+    if not CIFAR100.is_dir():
+        pytest.skip("no prepared CIFAR-100 beside the checkout")
+    folder = tmp_path / "cifar100" / CIFAR100.name
+    folder.mkdir(parents=True)
+    for file in CIFAR100.iterdir():
+        if file.suffix != ".parquet":  # a table is made in the folder of links
+            (folder / file.name).symlink_to(file)
+    opened = open_set("cifar100", str(tmp_path))
+    assert opened.variant.class_names == opened.prompt_names == vocabulary_names("cifar100")
+    assert len(opened.variant) == 10_000
+    assert len(opened.templates) == 18
+
+
+def test_cub_has_the_names_that_its_records_tell(prepare):
+    names = vocabulary_names("cub")
+    order = np.random.default_rng(0).permutation(200)
+    told = [names[label].lower().replace(" ", "_").replace("-", "_") for label in order]
+    data_dir = prepare("caltech_birds2011", "test", range(200), label_name=told)
+    assert open_set("cub", data_dir).variant.class_names == tuple(names[label] for label in order)
+
+
+def test_cub_without_names_in_its_records_has_the_vocabularys_order(prepare):
+    opened = open_set("cub", prepare("caltech_birds2011", "test", range(200)))
+    assert opened.variant.class_names == opened.prompt_names == vocabulary_names("cub")
+    assert opened.templates == ("a photo of a {}, a type of bird.",)
+
+
+def test_imagenet_has_other_names_in_prompts_than_in_tables(prepare):
+    opened = open_set("imagenet", prepare("imagenet2012", "validation", imagenet_wnids()))
+    assert opened.variant.class_names == vocabulary_names("imagenet1k")
+    different = [27, 638, 744, 836]
+    assert [opened.variant.class_names[label] for label in different] == ["eft", "maillot", "projectile", "sunglass"]
+    assert [opened.prompt_names[label] for label in different] == ["newt", "tights", "missile", "sunglasses"]
+    assert sum(a != b for a, b in zip(opened.variant.class_names, opened.prompt_names)) == 4
+
+
+def test_imagenet100_is_imagenets_records_of_100_classes(prepare):
+    opened = open_set("imagenet100", prepare("imagenet2012", "validation", imagenet_wnids()))
+    assert opened.variant.class_names == vocabulary_names("imagenet100")
+    wnid_of = dict(zip(vocabulary_names("imagenet1k"), imagenet_wnids()))
+    assert opened.prompt_names == evaluation_names([wnid_of[name] for name in vocabulary_names("imagenet100")])
+    original = [wnid_of[opened.variant.class_names[label]] for label in opened.variant.labels]
+    assert original == [imagenet_wnids()[label] for label in opened.variant.original_labels]
+    assert 0 < len(opened.variant) < len(opened.variant.source)
+    assert opened.templates == templates("openai80")
+
+
+def test_prompts_say_flowers_and_places_as_clips_do(prepare):
+    flowers = evaluation_set("flowers102")
+    opened = open_set("flowers102", prepare(flowers.source, flowers.split, tfds_labels("flowers102")))
+    assert opened.variant.class_names[77] == "lotus lotus"
+    assert (opened.prompt_names[59], opened.prompt_names[77]) == ("pink and yellow dahlia", "lotus")
+    places = evaluation_set("places365")
+    opened = open_set("places365", prepare(places.source, places.split, tfds_labels("places365")))
+    assert "desert sand" in opened.prompt_names
+    assert not any("-" in name for name in opened.prompt_names)
+
+
+def test_any_other_prepared_set_has_its_builders_names_and_a_plain_template(glyphs_dir):
+    opened = open_set("glyphs:test", str(glyphs_dir))
+    assert opened.name == "glyphs:test"
+    assert opened.prompt_names == opened.variant.class_names == opened.variant.source.class_names
+    assert opened.templates == ("a photo of a {}.",)
+    assert len(opened.variant) == 200
+
+
+def test_a_version_may_be_named_in_a_source(glyphs_dir):
+    chosen = evaluation_set(f"glyphs:{Glyphs.VERSION}:test")
+    assert (chosen.source, chosen.split) == (f"glyphs:{Glyphs.VERSION}", "test")
+    assert len(open_set(f"glyphs:{Glyphs.VERSION}:test", str(glyphs_dir)).variant) == 200
+
+
+def test_an_unknown_set_is_an_error_with_the_list_and_a_close_one():
+    with pytest.raises(
+        UserError, match=r"unknown evaluation set 'food11' \(did you mean food101\?\): there are imagenet"
+    ):
+        evaluation_set("food11")
+    with pytest.raises(UserError, match="unknown evaluation set ':test'"):
+        evaluation_set(":test")
+
+
+def test_a_set_that_is_not_prepared_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="cars196"):
+        open_set("cars", str(tmp_path))
+
+
+def test_a_label_that_is_no_class_of_the_set_is_an_error(prepare):
+    labels = [*vocabulary_names("cifar10")[:9], "tank"]
+    with pytest.raises(UserError, match="data set 'cifar10' has the class 'tank', which is none of the set 'cifar10'"):
+        open_set("cifar10", prepare("cifar10", "test", labels))
+
+
+def test_numbers_are_no_class_names_but_cubs():
+    with pytest.raises(UserError, match="has the class '0'"):
+        names_of_labels([str(label) for label in range(10)], evaluation_set("eurosat"))
+
+
+def test_two_labels_of_one_class_are_an_error():
+    with pytest.raises(UserError, match="has the class 'forest' as label 0 and 1: prepare it again"):
+        names_of_labels(["Forest", "forest"], evaluation_set("eurosat"))
+
+
+def test_a_set_without_labels_is_an_error(prepare, tmp_path):
+    data_dir = prepare("plain", "test", ["a"])
+    features = tmp_path / "plain" / "1.0.0" / "features.json"
+    described = json.loads(features.read_text())
+    del described["featuresDict"]["features"]["label"]
+    features.write_text(json.dumps(described))
+    with pytest.raises(UserError, match="evaluation set 'plain:test' has no labels"):
+        open_set("plain:test", data_dir)
+
+
+@pytest.mark.parametrize("set_name", SETS)
+def test_no_two_classes_of_a_set_have_the_same_normalised_name(set_name):
+    chosen = evaluation_set(set_name)
+    names = vocabulary_names(chosen.vocabulary or chosen.classes or "imagenet1k")
+    assert len({normalized_name(name) for name in names}) == len(names)

@@ -1,0 +1,152 @@
+"""Which processes join which run: by the three variables, by SLURM, and on the hosts of a TPU slice."""
+
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import types
+
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.parallel import distributed
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """The arguments that JAX is asked to join with, on a machine without a TPU and with no variable set."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "TPU_", "JAX_COORDINATOR", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")):
+            monkeypatch.delenv(name)
+    calls = []
+    jax = types.SimpleNamespace(
+        config=types.SimpleNamespace(jax_platforms=None),
+        distributed=types.SimpleNamespace(initialize=lambda *args, **named: calls.append((args, named))),
+    )
+    monkeypatch.setattr(distributed, "jax", jax)
+    return calls
+
+
+@pytest.fixture
+def on_tpu(joined, monkeypatch):
+    """As JAX says that it has found a TPU."""
+    monkeypatch.setattr(distributed.jax.config, "jax_platforms", "tpu,cpu")
+
+
+@pytest.fixture
+def metadata(monkeypatch):
+    """What Google Cloud's metadata server, by its attribute, answers."""
+    answers = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = self.path.startswith("/computeMetadata/v1/instance/attributes/")
+            answer = answers.get(self.path.rpartition("/")[2]) if known else None
+            self.send_response(404 if answer is None or self.headers["Metadata-Flavor"] != "Google" else 200)
+            self.end_headers()
+            self.wfile.write((answer or "").encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("localhost", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        monkeypatch.setenv("GCE_METADATA_IP", f"localhost:{server.server_port}")
+        yield answers
+        server.shutdown()
+
+
+def set_all(monkeypatch, **variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_a_process_that_nothing_describes_is_alone(joined):
+    distributed.initialize()
+    assert joined == []
+
+
+def test_the_three_variables_come_before_all_else(joined, monkeypatch):
+    set_all(monkeypatch, JAX_COORDINATOR_ADDRESS="a:1", JAX_NUM_PROCESSES=3, JAX_PROCESS_ID=2, SLURM_STEP_NUM_TASKS=9)
+    distributed.initialize()
+    assert joined == [(("a:1", 3, 2), {"cluster_detection_method": "deactivate"})]
+
+
+@pytest.mark.parametrize(
+    "address, processes, process", [("a", 2, 0), ("a:1", "", 0), ("a:1", 2, ""), ("a:1", 2, 2), ("a:1", "two", 0)]
+)
+def test_variables_that_describe_no_process_are_named(joined, monkeypatch, address, processes, process):
+    set_all(monkeypatch, JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=processes, JAX_PROCESS_ID=process)
+    with pytest.raises(UserError, match=f"JAX_NUM_PROCESSES='{processes}'.*needs the address as HOST:PORT"):
+        distributed.initialize()
+    assert joined == []
+
+
+def test_the_tasks_of_an_srun_join_and_one_that_has_its_node_alone_takes_all_gpus(joined, monkeypatch):
+    set_all(monkeypatch, SLURM_STEP_NUM_TASKS=2, SLURM_STEP_NUM_NODES=2, SLURM_GPUS_ON_NODE=4)
+    distributed.initialize()
+    set_all(monkeypatch, SLURM_STEP_NUM_TASKS=8)
+    distributed.initialize()  # JAX then takes the GPU of the task's number
+    assert [named for _, named in joined] == [
+        {"num_processes": 2, "local_device_ids": [0, 1, 2, 3]},
+        {"num_processes": 8, "local_device_ids": None},
+    ]
+
+
+def test_a_single_task_of_slurms_and_a_shell_in_a_larger_job_are_alone(joined, monkeypatch):
+    set_all(monkeypatch, SLURM_NTASKS=8, SLURM_STEP_NUM_TASKS=1)
+    distributed.initialize()
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS")
+    distributed.initialize()
+    assert joined == []
+
+
+@pytest.mark.parametrize("endpoints, hosts", [("10.0.0.1", 1), ("unknown:a:10.0.0.1,unknown:b:10.0.0.2", 2)])
+def test_the_hosts_of_a_tpu_slice_join(joined, on_tpu, metadata, endpoints, hosts):
+    metadata["worker-network-endpoints"] = endpoints
+    assert distributed.tpu_hosts() == hosts
+    distributed.initialize()
+    assert joined == [((), {})] * (hosts > 1)
+
+
+@pytest.mark.parametrize("names, hosts", [("localhost", 1), ("a,b,c", 3)])
+def test_kubernetes_names_the_hosts_itself(joined, on_tpu, monkeypatch, names, hosts):
+    set_all(monkeypatch, TPU_WORKER_HOSTNAMES=names, GCE_METADATA_IP="localhost:1")
+    assert distributed.tpu_hosts() == hosts
+
+
+def test_a_tpu_whose_slice_nobody_knows_is_an_error_that_says_what_to_set(joined, on_tpu, metadata, monkeypatch):
+    monkeypatch.setattr(distributed.time, "sleep", lambda seconds: None)
+    with pytest.raises(UserError, match="does not say how many hosts.*404.*TPU_SKIP_MDS_QUERY=1"):
+        distributed.initialize()
+    monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "1")
+    distributed.initialize()
+    assert joined == []
+
+
+def test_on_a_tpu_a_program_told_to_use_the_cpu_asks_nobody(joined, monkeypatch):
+    monkeypatch.setattr(distributed.jax.config, "jax_platforms", "cpu")
+    monkeypatch.setenv("GCE_METADATA_IP", "localhost:1")
+    assert distributed.tpu_hosts() == 1
+
+
+def test_two_processes_join_by_what_slurm_says():
+    script = (
+        "import jax; from cliptail_jax.parallel import distributed as d; d.initialize();"
+        "print(jax.process_count(), jax.process_index(), d.agreed(7 + jax.process_index()))"
+    )
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    step = {"JOB_ID": "1", "NTASKS": "2", "STEP_NUM_TASKS": "2", "STEP_NUM_NODES": "1", "STEP_NODELIST": "localhost"}
+    processes = []
+    for task in "01":
+        told = step | {"PROCID": task, "LOCALID": task}
+        environment = os.environ | {f"SLURM_{name}": value for name, value in told.items()}
+        environment |= {"JAX_COORDINATOR_PORT": port, "XLA_FLAGS": ""}
+        process = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+    told = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes]
+    assert told == ["2 0 7", "2 1 7"]

@@ -1,0 +1,218 @@
+"""Which rows of a head's file a run's classes get."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from cliptail_jax.concepts.vocabulary import imagenet_names
+from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.input.images import decode_image, normalize
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.class_head import head_for, read_head
+from cliptail_jax.pretrained.make_head import write_head
+from cliptail_jax.pretrained.trained import restore_run
+from cliptail_jax.train import train
+
+REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
+PETS = ("cat", "black-footed Cat", "dog", "cow")
+ROWS = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def saved(tmp_path, array):
+    np.save(tmp_path / "head.npy", array)
+    return str(tmp_path / "head.npy")
+
+
+def written(tmp_path, classes, array=None):
+    """A head with its sidecar; unless given, its rows count up."""
+    array = np.arange(len(classes), dtype=np.float32)[:, None] if array is None else array
+    write_head(tmp_path / "head.npy", array, {"classes": list(classes), "model": "m"})
+    return str(tmp_path / "head.npy")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+def test_a_head_of_any_number_type_is_float32(tmp_path, dtype):
+    head = read_head(saved(tmp_path, ROWS.astype(dtype)))
+    assert head.dtype == np.float32
+    np.testing.assert_array_equal(head, ROWS)
+    np.testing.assert_array_equal(head_for(saved(tmp_path, ROWS.astype(dtype)), PETS, ()), ROWS)
+
+
+@pytest.mark.parametrize("read", [read_head, lambda path: head_for(path, PETS, PETS)])
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (ROWS[0], r"has shape \[3\], but a head is \[classes, dim\]"),
+        (ROWS[None], r"has shape \[1, 4, 3\]"),
+        (np.where(ROWS == 5, np.nan, ROWS), "values that are not finite"),
+        (np.where(ROWS == 5, 1e39, ROWS.astype(np.float64)), "values that are not finite"),
+        (np.array([["a", "b"]]), "is not an .npy array of numbers"),
+        (ROWS + 1j, "is not an .npy array of numbers"),
+        (np.array([[None]]), "cannot read '.*head.npy' as an .npy array"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_an_array_that_is_no_head_is_an_error_that_names_it(tmp_path, read, array, complaint):
+    with pytest.raises(UserError, match=f"head.init: '?.*{complaint}") as error:
+        read(saved(tmp_path, array))
+    assert "head.npy" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text", b"PK\x03\x04 no zip", b"\x93NUMPY\x01\x00"])
+def test_an_unreadable_head_is_an_error_that_names_it(tmp_path, content):
+    path = tmp_path / "head.npy"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="head.init: cannot read '.*head.npy' as an .npy array"):
+        read_head(str(path))
+
+
+def test_an_archive_is_no_head(tmp_path):
+    np.savez(tmp_path / "head.npz", ROWS)
+    with pytest.raises(UserError, match="head.npz' is not an .npy array of numbers"):
+        read_head(str(tmp_path / "head.npz"))
+
+
+def test_without_names_the_rows_of_all_classes_are_picked_by_label(tmp_path):
+    path = saved(tmp_path, ROWS)
+    np.testing.assert_array_equal(head_for(path, ("cow", "cat"), PETS), ROWS[[3, 0]])
+    np.testing.assert_array_equal(head_for(path, ("a", "b", "c", "d"), PETS), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("class_names", "all_names", "numbers"),
+    [
+        (("cat", "dog"), (), "4 rows, but the run has 2 classes;"),
+        (("cat", "dog"), PETS[:3], "4 rows, but the run has 2 classes and its data set 3;"),
+        (("cat", "horse"), PETS, "4 rows, but the run has 2 classes and its data set 4;"),
+        (PETS + ("hen",), PETS + ("hen",), "4 rows, but the run has 5 classes;"),
+    ],
+)
+def test_without_names_other_numbers_of_rows_are_an_error(tmp_path, class_names, all_names, numbers):
+    with pytest.raises(UserError, match=f"head.npy' has {numbers} make a head of these classes"):
+        head_for(saved(tmp_path, ROWS), class_names, all_names)
+
+
+def test_named_rows_are_found_by_name_whatever_their_order(tmp_path):
+    path = written(tmp_path, PETS, ROWS)
+    np.testing.assert_array_equal(head_for(path, ("Dog", "black_footed cat"), ("dog", "hen")), ROWS[[2, 1]])
+    np.testing.assert_array_equal(head_for(path, PETS[::-1], PETS[::-1]), ROWS[::-1])
+
+
+def test_missing_classes_are_an_error_that_names_the_first_and_how_many(tmp_path):
+    with pytest.raises(UserError, match="no row for 2 of the run's 4 classes, the first of them 'hen'.*head.json") as e:
+        head_for(written(tmp_path, PETS, ROWS), ("cow", "hen", "dog", "fish"), ())
+    assert "make_head" in str(e.value)
+
+
+def test_a_class_of_two_rows_is_an_error_only_where_it_is_wanted(tmp_path):
+    path = written(tmp_path, ("cat", "a dog", "cow", "a-dog"), ROWS)
+    np.testing.assert_array_equal(head_for(path, ("cow",), ()), ROWS[2:3])
+    with pytest.raises(UserError, match="head.json' has the class 'a_dog' 2 times"):
+        head_for(path, ("cow", "a_dog"), ())
+
+
+@pytest.mark.parametrize("of_head", ["imagenet1k", "imagenet1k_eval"])
+@pytest.mark.parametrize("of_run", ["imagenet1k", "imagenet1k_eval"])
+def test_imagenets_two_lists_of_names_are_the_same_classes(tmp_path, of_head, of_run):
+    path, names = written(tmp_path, vocabulary_names(of_head)), vocabulary_names(of_run)
+    np.testing.assert_array_equal(head_for(path, names, names)[:, 0], np.arange(1000))
+
+
+def test_part_of_imagenet_finds_its_rows_in_either_list(tmp_path):
+    labels = [744, 27, 836, 638, 657, 837]
+    names = [vocabulary_names("imagenet1k")[label] for label in labels]
+    path = written(tmp_path, vocabulary_names("imagenet1k_eval"))
+    np.testing.assert_array_equal(head_for(path, tuple(names), ())[:, 0], labels)
+
+
+def test_newt_and_tights_are_eft_and_maillot_in_any_list_but_missile_is_not_projectile(tmp_path):
+    np.testing.assert_array_equal(head_for(written(tmp_path, ("tights", "newt")), ("eft", "maillot"), ())[:, 0], [1, 0])
+    np.testing.assert_array_equal(head_for(written(tmp_path, ("maillot", "eft")), ("newt", "tights"), ())[:, 0], [1, 0])
+    with pytest.raises(UserError, match="the first of them 'projectile'"):
+        head_for(written(tmp_path, ("missile", "sunglasses")), ("projectile", "sunglass"), ())
+
+
+@pytest.mark.parametrize(
+    ("told", "complaint"),
+    [
+        ({"classes": PETS[:3]}, "names 3 classes, but the head beside it has 4 rows"),
+        ({"classes": PETS, "digest": "0" * 64}, "has changed since it was written"),
+        ({"classes": [1, 2, 3, 4]}, 'has no "classes", a list of names'),
+        ({"template": "simple"}, 'has no "classes", a list of names'),
+        (list(PETS), 'has no "classes", a list of names'),
+    ],
+)
+def test_a_sidecar_that_is_not_the_arrays_is_an_error_that_names_it(tmp_path, told, complaint):
+    path = saved(tmp_path, ROWS)
+    (tmp_path / "head.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=f"head.init: .*head.json.*{complaint}|head.init: .*{complaint}"):
+        head_for(path, PETS, PETS)
+
+
+def test_a_sidecar_that_is_not_json_is_an_error_that_names_it(tmp_path):
+    path = saved(tmp_path, ROWS)
+    (tmp_path / "head.json").write_text("{")
+    with pytest.raises(UserError, match="cannot read '.*head.json'"):
+        head_for(path, PETS, PETS)
+
+
+def test_a_head_that_changed_since_it_was_written_is_an_error(tmp_path):
+    path = written(tmp_path, PETS, ROWS)
+    np.save(path, ROWS + 1)
+    with pytest.raises(UserError, match="changed since it was written"):
+        head_for(path, PETS, PETS)
+
+
+def test_a_half_precision_head_may_have_names(tmp_path):
+    path = written(tmp_path, PETS, ROWS.astype(np.float16))
+    np.testing.assert_array_equal(head_for(path, ("dog",), ()), ROWS[2:3])
+
+
+@pytest.mark.parametrize("name", ["in1k_clip_rn50_wit400m_a+cname", "in1k_roberta_a+cname"])
+def test_imagenet100_gets_the_studys_rows_by_label(name):
+    path = REFERENCE / "heads" / f"{name}.npy"
+    if not path.exists():
+        pytest.skip("no published heads beside the checkout")
+    labels = [int(line) for line in (REFERENCE / "imagenet100_idxs.txt").read_text().split()]
+    head = head_for(str(path), vocabulary_names("imagenet100"), tuple(imagenet_names("imagenet1k").values()))
+    assert head.dtype == np.float32 and head.shape == (100, 1024)
+    np.testing.assert_array_equal(head, np.load(path)[labels].astype(np.float32))
+
+
+def test_a_linear_head_is_evaluated_by_its_weights_and_bias(sup_config, tmp_path):
+    """In training and by the stand-alone program; sets with a part of the classes get their part of the bias."""
+    config = sup_config
+    config.head.kind, config.total_steps = "linear", 4
+    config.optimizer.learning_rate = 0.01
+    train(config, tmp_path)
+    graphdef, state = restore_run(config, tmp_path, make_mesh(config.mesh), 12)
+    model = nnx.merge(graphdef, *state.parts())
+    weights, bias = np.asarray(model.head[...]), np.asarray(model.bias[...])
+    source = open_source("glyphs", config.data.data_dir, "test")
+    labels = source.metadata["label"].to_numpy()
+    records = np.flatnonzero(labels < 12)
+    images = np.stack([decode_image(encoded) for encoded in source.encoded_images(records)])
+    features = np.asarray(jax.jit(lambda x: model.encode_image(normalize(x)))(images), np.float64)
+    logits = features @ weights.T + bias
+    assert (logits.argmax(1) != (features @ weights.T).argmax(1)).any()  # the bias counts
+    confusion = np.zeros((12, 12), int)
+    np.add.at(confusion, (labels[records], logits.argmax(1)), 1)
+
+    def of_last_evaluation():
+        with np.load(tmp_path / "eval" / "glyphs_test" / "latest.npz") as arrays:
+            return arrays["confusion"]
+
+    np.testing.assert_array_equal(of_last_evaluation(), confusion)
+    summary = evaluate(config, tmp_path)["glyphs:test"]
+    np.testing.assert_array_equal(of_last_evaluation(), confusion)
+    assert summary["top1"] == pytest.approx(100 * np.trace(confusion) / confusion.sum())
+    best = np.argsort(-logits, axis=1)[:, :5]
+    assert summary["top5"] == pytest.approx(100 * (best == labels[records][:, None]).any(1).mean())

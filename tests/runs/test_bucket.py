@@ -1,0 +1,174 @@
+"""Work directories, and files that a config names, in a bucket: gs:// addresses, whose objects lie in a folder here."""
+
+import glob
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from etils import epath
+from etils.epath import testing
+
+from cliptail_jax import files, runs
+from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.prompts import read_descriptors
+from cliptail_jax.evaluation.results import file_digest, head_mid_tail
+from cliptail_jax.files import append_line, read_lines
+from cliptail_jax.pretrained.class_head import head_for, read_head
+from cliptail_jax.runs.checkpoints import harm, newest_sound_step, steps_in, write_manifest
+from configs import sup
+from tests.curation.zoo import NAMES, variant_of
+
+ADDRESS = "gs://bucket/"
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    """A bucket whose objects are written whole, as those of Google Cloud Storage: they are not appended to or renamed."""
+
+    def local(path):
+        path = os.fspath(path)
+        return f"{tmp_path}/{path.removeprefix(ADDRESS)}" if path.startswith(ADDRESS) else path
+
+    def on(original, path, *args, **kwargs):
+        return original(local(path), *args, **kwargs)
+
+    def opened(original, path, mode):
+        assert "a" not in mode, "an object cannot be appended to"
+        if "w" in mode:  # objects need no folder
+            os.makedirs(os.path.dirname(local(path)), exist_ok=True)
+        return original(local(path), mode)
+
+    def refused(original, path, target):
+        raise AssertionError(f"{path} would be copied to be renamed")
+
+    def globbed(original, pattern):
+        return [path.replace(f"{tmp_path}/", ADDRESS) for path in glob.glob(local(pattern))]
+
+    names = ("exists", "isdir", "listdir", "makedirs", "mkdir", "remove", "rmtree", "stat")
+    others = dict(open=opened, glob=globbed, rename=refused, replace=refused)
+    with testing.mock_epath(**dict.fromkeys(names, on), **others):
+        yield epath.Path(ADDRESS)
+
+
+def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
+    config, workdir = sup.get_config("data=glyphs_lt"), bucket / "runs" / "sup"
+    runs.claim(workdir, config, overwrite=False)
+    assert not runs.difference_to(workdir, config) and not runs.is_finished(workdir, config)
+    for step in (1, 2, 3):
+        append_line(workdir / "metrics.jsonl", {"step": step})
+        append_line(runs.evaluation_directory(workdir, "glyphs:test") / "summary.jsonl", {"step": step, "top1": 5.0})
+    runs.forget_after(workdir, 2)
+    assert [line["step"] for line in read_lines(workdir / "metrics.jsonl")] == [1, 2]
+    assert runs.last_evaluation(workdir, "glyphs:test") == {"step": 2, "top1": 5.0}
+    write_frequency(workdir / "class_frequency.tsv", ("a", "b"), np.array([3, 4]))
+    assert read_frequency(workdir / "class_frequency.tsv")[0] == ("a", "b")
+    arrays = dict(per_class_accuracy=np.array([0.5, 1.0]), per_class_predictions=np.array([1, 2]), tail=np.array([1]))
+    files.save_arrays(runs.evaluation_directory(workdir, "glyphs:test") / "latest.npz", **arrays)
+    finished = runs.FinishedRun.read(workdir, "glyphs:test")
+    assert finished.frequency.tolist() == [3, 4] and finished.accuracy.tolist() == [0.5, 1.0]
+    runs.finish(workdir, 60.0)
+    assert runs.is_finished(workdir, config) and runs.trained_on(workdir) == (7, 60.0)
+    assert json.loads((tmp_path / "runs/sup/config.json").read_text())["finished"] == {"seconds": 60.0}
+    assert not list(Path(tmp_path).rglob("*.partial"))
+
+
+def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_when_told(bucket):
+    config, workdir = sup.get_config("data=glyphs_lt"), bucket / "run"
+    runs.claim(workdir, config, overwrite=False)
+    files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
+    files.write_text(workdir / "metrics.jsonl", "{}\n")
+    config.seed = 7
+    with pytest.raises(UserError, match="^gs://bucket/run holds the run of another config"):
+        runs.claim(workdir, config, overwrite=False)
+    runs.claim(workdir, config, overwrite=True)
+    assert not (workdir / "checkpoints").exists() and not (workdir / "metrics.jsonl").exists()
+
+
+def test_a_checkpoint_in_a_bucket_is_only_picked_up_whole(bucket):
+    for step in ("3", "6", "12"):
+        files.write_bytes(bucket / "checkpoints" / step / "default" / "weights", b"weights")
+        files.write_bytes(bucket / "checkpoints" / step / "done", b"")
+    for step in ("3", "6"):
+        write_manifest(bucket / "checkpoints" / step)
+    assert sorted(steps_in(bucket / "checkpoints")) == [3, 6, 12]
+    assert newest_sound_step(bucket / "checkpoints") == 6
+    files.write_bytes(bucket / "checkpoints" / "6" / "default" / "weights", b"weight5")
+    assert harm(bucket / "checkpoints" / "6") == "is corrupt: default/weights has not the sha256 of its manifest"
+    (bucket / "checkpoints" / "3" / "default" / "weights").unlink()
+    assert harm(bucket / "checkpoints" / "3") == "lacks default/weights"
+
+
+def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    files.save_array(bucket / "head.npy", rows)
+    assert (read_head(f"{ADDRESS}head.npy") == rows).all()
+    files.write_text(bucket / "head.json", json.dumps({"classes": NAMES}))
+    assert (head_for(f"{ADDRESS}head.npy", ("fox", "ant"), NAMES) == rows[[5, 0]]).all()
+    write_frequency(bucket / "frequency.tsv", NAMES, np.array([8, 7, 6, 5, 0, 4]))
+    matched = variant_of(match={"frequency": f"{ADDRESS}frequency.tsv"})
+    assert matched.class_frequency.tolist() == [8, 7, 6, 5, 0, 4]
+    config = sup.get_config()
+    config.eval.rank_by, config.eval.tail_classes = f"{ADDRESS}frequency.tsv", 2
+    assert head_mid_tail(config, NAMES, None)[2].tolist() == [5, 4]
+    assert file_digest(config.eval.rank_by) == file_digest(str(tmp_path / "frequency.tsv"))
+    files.write_text(bucket / "said.json", json.dumps({"ant": ["six legs"], "bee": []}))
+    assert read_descriptors(f"{ADDRESS}said.json", ("bee", "ant")) == ((), ("six legs",))
+
+
+@pytest.mark.parametrize(
+    "read, complaint",
+    [
+        (read_head, "head.init: cannot read 'gs://bucket/none' as an .npy array"),
+        (lambda name: variant_of(match={"frequency": name}), "cannot read the frequency table gs://bucket/none: "),
+        (file_digest, "cannot read gs://bucket/none: "),
+        (lambda name: read_descriptors(name, ("ant",)), "descriptors file gs://bucket/none cannot be read: "),
+    ],
+)
+def test_what_a_bucket_lacks_is_named(bucket, monkeypatch, read, complaint):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    with pytest.raises(UserError, match=complaint):
+        read(f"{ADDRESS}none")
+
+
+def test_files_are_read_by_libraries_that_know_only_local_names(bucket, tmp_path):
+    files.write_bytes(bucket / "a", b"12345")
+    assert files.file_size(bucket / "a") == files.file_size(tmp_path / "a") == 5
+    assert files.readable(tmp_path / "a") == tmp_path / "a"
+    with files.readable(bucket / "a") as file:
+        assert file.read() == b"12345"
+
+
+def test_an_address_is_absolute_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(files.absolute(epath.Path("gs://bucket/run"))) == "gs://bucket/run"
+    assert str(files.absolute(Path("run"))) == f"{tmp_path}/run"
+
+
+def test_files_in_a_folder_are_replaced_by_rename(tmp_path):
+    for path in (tmp_path / "x", epath.Path(tmp_path / "y")):
+        for text in ("first", "ﬀ second"):
+            files.write_text(path, text)
+            assert path.read_text(encoding="utf-8") == text
+        files.append_text(path, " third")
+        assert path.read_text(encoding="utf-8") == "ﬀ second third"
+    assert sorted(path.name for path in files.files_below(tmp_path)) == ["x", "y"]
+    files.save_array(tmp_path / "a.npy", np.eye(2))
+    assert (files.load_array(tmp_path / "a.npy") == np.eye(2)).all()
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/run", "http://host/run", "gs:://run"])
+def test_an_address_of_another_kind_is_refused(name):
+    with pytest.raises(UserError, match=f"'{name}' is neither a folder nor an address of the form gs://BUCKET/NAME"):
+        files.work_path(name)
+
+
+def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="'gs://bucket/run' needs the extra gcs: pip install -e '.\\[gcs]'"):
+        files.work_path("gs://bucket/run")
+    assert files.work_path("runs/x") == epath.Path("runs/x")

@@ -1,0 +1,62 @@
+"""The study's figure: drawn whatever the runs are like, with nothing cut off at its edges."""
+
+import numpy as np
+import pytest
+
+from cliptail_jax.plotting.style import save
+from cliptail_jax.runs import FinishedRun
+from cliptail_jax.study.runs_figure import binned, draw_study, ticks
+from tests.figures.pictures import check_picture, check_texts
+
+
+def a_run(seed=0, classes=100, least=5, **summary):
+    rng = np.random.default_rng(seed)
+    frequency = rng.permutation(np.geomspace(least or 1, 500, classes).astype(int))
+    if not least:
+        frequency[:7] = 0
+    accuracy = np.clip(rng.normal(0.4, 0.2, classes), 0, 1)
+    numbers = dict(top1=100 * accuracy.mean(), corr_acc=0.8, corr_pred=0.6)
+    numbers |= dict(corr_acc_interval=[0.7, 0.9], corr_pred_interval=[0.4, 0.7])
+    names = tuple(map(str, range(classes)))
+    return FinishedRun("glyphs:test", numbers | summary, names, frequency, accuracy, frequency, np.arange(9))
+
+
+UNDEFINED = dict(corr_acc=None, corr_acc_interval=[None, None])
+SCENES = {
+    "one": {"sl": a_run()},
+    "four": {name: a_run(i) for i, name in enumerate(("sl", "sl_sampled", "clip_names", "clip_captions"))},
+    "seven": {f"a_rather_long_run_name_{i}": a_run(i, least=0) for i in range(7)},
+    "undefined": {"sl": a_run(), "collapsed": a_run(1, **UNDEFINED), "no interval": a_run(2, corr_pred_interval=[None] * 2)},
+    "few classes": {"sl": a_run(classes=3)},
+    "nothing right or wrong": {"sl": a_run(top1=None, **UNDEFINED)},
+}  # fmt: skip
+SCENES["undefined"]["collapsed"].accuracy[:50] = np.nan
+SCENES["nothing right or wrong"]["sl"].accuracy[:] = np.nan
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_figure_is_drawn_and_nothing_reaches_its_edges(scene, tmp_path):
+    figure = draw_study(SCENES[scene], "Long-tailed glyphs (ratio 100)")
+    check_texts(figure)
+    save(figure, tmp_path / "figures" / "study")
+    check_picture(tmp_path / "figures" / "study")
+
+
+def test_groups_hold_neighbouring_classes_and_the_unseen_are_one_of_them():
+    frequency = np.array([0, 100, 1, 0, 10, 1000])
+    accuracy = np.array([0.1, 0.4, 0.2, 0.3, np.nan, 0.9])
+    x, y = binned(frequency, accuracy)
+    np.testing.assert_allclose(x, [0, 1, 100, 1000])
+    np.testing.assert_allclose(y, [0.2, 0.2, 0.4, 0.9])
+
+
+def test_a_hundred_classes_make_ten_groups():
+    x, y = binned(np.arange(1, 101), np.arange(100) / 100)
+    np.testing.assert_allclose(x, np.arange(10) * 10 + 5.5)
+    np.testing.assert_allclose(y, (np.arange(10) * 10 + 4.5) / 100)
+
+
+def test_frequency_ticks_are_round_numbers_within_the_range():
+    assert ticks(5, 500) == [5, 10, 20, 50, 100, 200, 500]
+    assert ticks(0, 50000) == [0, 1, 10, 100, 1000, 10000]
+    assert ticks(0, 0) == [0]
