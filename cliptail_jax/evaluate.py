@@ -27,7 +27,7 @@ from cliptail_jax.config.program import run_with_config
 from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
-from cliptail_jax.evaluation.run import make_evaluate
+from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -44,9 +44,21 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
     config, tokenizer = with_tokenizer(config, workdir)
     graphdef, state = restore_run(config, workdir, mesh, len(class_names))
-    evaluate_state = make_evaluate(config, workdir, mesh, graphdef, class_names, frequency, tokenizer, other_head)
-    epoch = int(state.step) / num_steps_per_epoch(int(frequency.sum()), config)
-    summaries = evaluate_state(state, epoch)
+    data = config.data
+    evaluate_model = make_evaluate(
+        graphdef,
+        mesh,
+        run_preprocess(data),
+        config.eval,
+        data,
+        workdir,
+        class_names,
+        frequency,
+        tokenizer,
+        other_head,
+    )
+    epoch = int(state.step) / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
+    summaries = evaluate_model(state.parts(), int(state.step), epoch)
     if jax.process_index() == 0:
         print(f"{workdir}, step {int(state.step):,} (epoch {epoch:g})\n\n{table(summaries)}")
     return summaries

@@ -11,24 +11,20 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import flags
-from jaxtyping import Float32
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.config.training import num_steps, validate
+from cliptail_jax.config.training import validate
 from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.variant import Variant, distinct_captions, make_variant
-from cliptail_jax.datasets.class_names import vocabulary_names
-from cliptail_jax.errors import UserError
+from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.evaluation.results import is_evaluated
-from cliptail_jax.evaluation.run import make_evaluate
+from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
 from cliptail_jax.files import write_json
-from cliptail_jax.input.pipeline import ReadText, UnreadableImages, num_steps_per_epoch, training_batches
-from cliptail_jax.objectives.dino_step import make_dino_step
-from cliptail_jax.objectives.supervised import sampling_weights
+from cliptail_jax.input.pipeline import UnreadableImages, training_batches
+from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import (
@@ -40,10 +36,6 @@ from cliptail_jax.parallel.sharding import (
     replicated,
     to_devices,
 )
-from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.pretrained.run_tokenizer import make_tokenizer, with_vocab_size
-from cliptail_jax.pretrained.text_cache import frozen_text, is_kept
-from cliptail_jax.pretrained.towers import TextTokenizer, Tower, open_towers
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.log import Log, say
 from cliptail_jax.runs.stopping import StopRequest
@@ -54,7 +46,7 @@ from cliptail_jax.training.step import make_train_step
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
-    """Train the run of `config` in `workdir` to its end, from its newest sound checkpoint if it has one."""
+    """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one."""
     validate(config)
     if runs.is_finished(workdir, config):
         say(f"{workdir.name} is already trained to its end")
@@ -62,53 +54,70 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
-    check_accumulation(mesh, config)
+    check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
 
-    source = open_splits(config.data.name, config.data.data_dir, config.data.split, config.data.class_names)
-    variant = make_variant(source, config.data)
-    check_variant(variant, config)
-    head, towers = make_head(variant, config), open_towers(config)
+    data = config.data
+    variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+    objective = make_objective(config, variant)
+    steps_per_epoch, total_steps = objective.steps_per_epoch, objective.total_steps
     runs.claim(workdir, config, overwrite)
-    describe(variant, config, workdir)
-    tokenizer = make_tokenizer(
-        lambda: variant.captions(range(len(variant)), epoch=0), config, towers, workdir / "tokenizer.json"
-    )
-    config = with_vocab_size(config, tokenizer)
-    read, read_prompts = make_readers(variant, config, towers.text, tokenizer)
+    describe(variant, workdir)
+    objective.open_text(workdir)
 
-    steps_per_epoch = num_steps_per_epoch(len(variant), config)
-    total_steps = num_steps(config, steps_per_epoch)
-    optimizer = make_optimizer(config, steps_per_epoch)
-    schedule = learning_rate(config, steps_per_epoch)
-    graphdef, state, shardings = init_state(config, optimizer, mesh, len(variant.class_names), head, towers)
+    schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
+    optimizer = make_optimizer(config.optimizer, schedule, total_steps)
+    graphdef, state, shardings = init_state(
+        objective.build_model,
+        objective.init_averages,
+        optimizer,
+        mesh,
+        seed=config.seed,
+        frozen=objective.frozen,
+        towers=objective.towers,
+    )
     evaluate = make_evaluate(
-        config, workdir, mesh, graphdef, variant.class_names, variant.class_frequency, read_prompts
+        graphdef,
+        mesh,
+        run_preprocess(data),
+        config.eval,
+        data,
+        workdir,
+        variant.class_names,
+        variant.class_frequency,
+        objective.read_prompts,
     )
     checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
     start = checkpoints.newest
     if start:
-        initialization.check_unchanged(towers, workdir)
+        initialization.check_unchanged(objective.towers, workdir)
         state = checkpoints.restore(start, state, shardings)
         say(f"going on from step {start} of {total_steps}")
-    elif tuple(towers):
-        state = load_towers(state, towers, shardings)
-        initialization.report(state, towers, workdir)
+    elif tuple(objective.towers):
+        state = load_towers(state, objective.towers, shardings)
+        initialization.report(state, objective.towers, workdir)
     if jax.process_index() == 0:
         runs.forget_after(workdir, start)
 
-    if config.objective == "dino":
-        step_function = make_dino_step(graphdef, optimizer, config, steps_per_epoch)
-    else:
-        weights = sampling_weights(variant.class_frequency, config.vocabulary.sampling)
-        step_function = make_train_step(graphdef, optimizer, config, weights, mesh.size)
     train_step = jax.jit(
-        step_function,
+        make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
-    batches = training_batches(variant, config, read, start, local_rows(config.batch_size))
-    unreadable = UnreadableImages(variant, config.data.max_unreadable)
+    batches = training_batches(
+        variant,
+        objective.transform,
+        objective.read,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        total_steps=total_steps,
+        drop_last=data.drop_last,
+        start=start,
+        slots=local_rows(config.batch_size),
+        workers=data.workers,
+        cache=data.cache,
+    )
+    unreadable = UnreadableImages(variant, data.max_unreadable)
     progress = tqdm(
         total=total_steps * config.batch_size,
         initial=start * config.batch_size,
@@ -117,16 +126,17 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         desc=workdir.name,
         disable=None,
     )
+    evaluate_every = steps_per_epoch * config.eval.every_epochs
     with StopRequest() as stop, checkpoints, Log(workdir, config, steps_per_epoch, start) as log, progress:
 
         def evaluate_at(step: int) -> None:
             log.check_finite()
             with log.paused():
-                for name, summary in evaluate(state, step / steps_per_epoch, stop.at_once).items():
+                for name, summary in evaluate(state.parts(), step, step / steps_per_epoch, stop.at_once).items():
                     log.evaluated(step, name, summary)
 
-        if is_evaluation_due(start, total_steps, steps_per_epoch, config) and not agreed(
-            is_evaluated(workdir, config, start)
+        if is_evaluation_due(start, total_steps, evaluate_every) and not agreed(
+            is_evaluated(workdir, config.eval, objective.read_prompts is not None, start)
         ):
             evaluate_at(start)  # a stop has left it out
             if stop.at_once():
@@ -149,7 +159,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 progress.set_postfix(loss=f"{metrics['train/loss']:.3f}", refresh=False)
                 unreadable.check()
             stopping = stop.after_step()
-            if is_evaluation_due(step, total_steps, steps_per_epoch, config) and not stopping:
+            if is_evaluation_due(step, total_steps, evaluate_every) and not stopping:
                 evaluate_at(step)
                 stopping = stop.at_once()
             if step % config.checkpoint.every_steps == 0 or last or stopping:
@@ -168,33 +178,12 @@ def leave(step: int) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
-def is_evaluation_due(step: int, total_steps: int, steps_per_epoch: int, config: ConfigDict) -> bool:
-    """Every so many epochs, and at the end."""
-    return step == total_steps or (step > 0 and step % (steps_per_epoch * config.eval.every_epochs) == 0)
+def is_evaluation_due(step: int, total_steps: int, every_steps: int) -> bool:
+    """Every so many steps, and at the end."""
+    return step == total_steps or (step > 0 and step % every_steps == 0)
 
 
-def check_variant(variant: Variant, config: ConfigDict) -> None:
-    """What can only be checked with the data at hand."""
-    classes = len(variant.class_names)
-    if config.objective == "supervised" and config.vocabulary.size > classes:
-        raise UserError(f"vocabulary.size={config.vocabulary.size} is larger than the {classes} classes there are")
-    if config.vocabulary.size and config.objective == "contrastive":
-        raise UserError(
-            "vocabulary.size samples the classes of a supervised run or DINO's prototypes; with objective='contrastive' set it to 0"
-        )
-    if config.objective == "zero_shot":
-        raise UserError("objective='zero_shot' is for cliptail_jax.evaluate: it has nothing to train")
-    if config.objective == "contrastive" and variant.captions is None:
-        raise UserError("objective='contrastive' needs captions: set data.captions.template or data.captions.words")
-    if config.head.freeze and not config.head.init:
-        raise UserError("head.freeze=True needs a head to freeze: set head.init to an .npy of [classes, dim]")
-    if num_steps_per_epoch(len(variant), config) == 0:
-        raise UserError(
-            f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {len(variant)} records"
-        )
-
-
-def describe(variant: Variant, config: ConfigDict, workdir: Path) -> None:
+def describe(variant: Variant, workdir: Path) -> None:
     """Say what the run trains on, and record it."""
     frequency = variant.class_frequency
     if jax.process_index() == 0:
@@ -218,25 +207,6 @@ def describe(variant: Variant, config: ConfigDict, workdir: Path) -> None:
         if variant.captions:
             for caption in variant.captions(range(min(3, len(variant))), epoch=0):
                 say(f"  caption: {caption}")
-
-
-def make_head(variant: Variant, config: ConfigDict) -> Float32[np.ndarray, "classes dim"] | None:
-    """The rows of `head.init` for the variant's classes; None where the head is drawn."""
-    if not config.head.init:
-        return None
-    vocabulary = config.data.class_match.vocabulary
-    all_names = vocabulary_names(vocabulary) if vocabulary else variant.source.class_names
-    return head_for(config.head.init, variant.class_names, all_names)
-
-
-def make_readers(
-    variant: Variant, config: ConfigDict, tower: Tower | None, tokenizer: TextTokenizer | None
-) -> tuple[ReadText | None, ReadText | None]:
-    """What reads captions and what reads prompts for the text tower: the tokenizer, or a frozen tower's kept states."""
-    if not tokenizer or not is_kept(config, tower):
-        return tokenizer, tokenizer
-    read = frozen_text(tower, config, distinct_captions(variant))
-    return read, lambda prompts: frozen_text(tower, config, list(dict.fromkeys(prompts)))(prompts)
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -25,8 +25,7 @@ from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.models.cosine import normalize as unit
 from cliptail_jax.parallel.sharding import local_rows, replicated, to_devices
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.pretrained.text_embedder import cut_lengths
-from cliptail_jax.training.state import TrainState
+from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length
 
 
 class ClassHead(NamedTuple):
@@ -36,41 +35,65 @@ class ClassHead(NamedTuple):
     bias: Float[Array, "class"] | None = None
 
 
-ClassHeads = Callable[[TrainState], dict[str, ClassHead]]  # by set
+ModelParts = tuple[nnx.State, ...]  # what `nnx.merge` joins to a model's definition
+ClassHeads = Callable[[ModelParts], dict[str, ClassHead]]  # by set
+
+
+def make_class_heads(
+    sets: Mapping[str, OpenedSet],
+    columns: Mapping[str, Int[np.ndarray, "class"] | None],
+    options: ConfigDict,
+    graphdef: nnx.GraphDef,
+    mesh: Mesh,
+    read_prompts: ReadText | None,
+    other_head: str = "",
+) -> ClassHeads:
+    """The class heads of a model: `zero_shot_heads` where prompts can be read, else `head_rows`."""
+    if read_prompts:
+        return zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
+    return head_rows(sets, columns, graphdef, other_head)
 
 
 def zero_shot_heads(
-    config: ConfigDict, sets: Mapping[str, OpenedSet], graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
+    sets: Mapping[str, OpenedSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
 ) -> ClassHeads:
-    """The class embeddings of a contrastive run's state. Sets with the same prompts share them.
+    """The class embeddings of a model with a text tower. Sets with the same prompts share them.
 
-    Raises UserError where the run's context cuts the prompts of different classes to the same.
+    Args:
+        options: `config.eval`.
+        read: from prompts to what the text tower takes.
+
+    Raises:
+        UserError: the tower's context cuts the prompts of different classes to the same.
     """
-    prompts = {name: set_prompts(opened, config.eval) for name, opened in sets.items()}
+    prompts = {name: set_prompts(opened, options) for name, opened in sets.items()}
     texts = {of_set: read([prompt for of_class in of_set for prompt in of_class]) for of_set in set(prompts.values())}
     for name, opened in sets.items():
-        check_told_apart(texts[prompts[name]], sizes(prompts[name]), opened.prompt_names, config.eval)
+        check_distinct(texts[prompts[name]], sizes(prompts[name]), opened.prompt_names, options)
     encode_text = make_encode_text(graphdef, mesh)
+    rows = local_rows(options.batch_size)
 
-    def class_heads(state: TrainState) -> dict[str, ClassHead]:
+    def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
+        def encode(text: Shaped[np.ndarray, "batch length"]) -> Float[Array, "batch dim"]:
+            return encode_text(parts, to_devices(mesh, {"text": text[rows]})["text"])
+
+        tower = nnx.merge(graphdef, *parts, copy=True).text
         head_of = {}
-        tower = nnx.merge(graphdef, *state.parts(), copy=True).text
         for of_set, text in texts.items():
-            lengths = cut_lengths(tower, text)
-            embeddings = embed(encode_text, state.parts(), text, lengths, config.eval.batch_size, mesh)
+            embeddings = embed_by_length(encode, text, cut_lengths(tower, text), options.batch_size)
             head_of[of_set] = ClassHead(zero_shot_head(embeddings, sizes(of_set)))
         return {name: head_of[of_set] for name, of_set in prompts.items()}
 
     return class_heads
 
 
-def supervised_heads(
+def head_rows(
     sets: Mapping[str, OpenedSet],
     columns: Mapping[str, Int[np.ndarray, "class"] | None],
     graphdef: nnx.GraphDef,
     other_head: str,
 ) -> ClassHeads:
-    """The rows of a supervised run's head, or of that at the path `other_head`, that are the classes of each set.
+    """The rows of a model's own head, or of the one at the path `other_head`, that are the classes of each set.
 
     Raises UserError for a set with a class that the run has not, or a head that does not fit.
     """
@@ -87,8 +110,8 @@ def supervised_heads(
                     "for them: name the set as 'name:split', for the training classes alone"
                 )
 
-    def class_heads(state: TrainState) -> dict[str, ClassHead]:
-        model = nnx.merge(graphdef, *state.parts(), copy=True)
+    def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
+        model = nnx.merge(graphdef, *parts, copy=True)
         own = gather(model.head[...])
         if not other_head:
             bias = gather(model.bias[...]) if hasattr(model, "bias") else None
@@ -103,14 +126,14 @@ def supervised_heads(
     return class_heads
 
 
-def set_prompts(opened: OpenedSet, chosen: ConfigDict) -> Prompts:
+def set_prompts(opened: OpenedSet, options: ConfigDict) -> Prompts:
     """What `config.eval` says of a set's classes: descriptors, random ones, or templates, '' being the set's own."""
     names = opened.prompt_names
-    if chosen.descriptors:
-        return descriptor_prompts(names, read_descriptors(chosen.descriptors, opened.variant.class_names, names))
-    if chosen.waffle:
-        return waffle_prompts(names, chosen.waffle, chosen.waffle_seed, chosen.waffle_kind)
-    return template_prompts(names, templates(chosen.templates) if chosen.templates else opened.templates)
+    if options.descriptors:
+        return descriptor_prompts(names, read_descriptors(options.descriptors, opened.variant.class_names, names))
+    if options.waffle:
+        return waffle_prompts(names, options.waffle, options.waffle_seed, options.waffle_kind)
+    return template_prompts(names, templates(options.templates) if options.templates else opened.templates)
 
 
 def sizes(prompts: Prompts) -> list[int]:
@@ -118,30 +141,30 @@ def sizes(prompts: Prompts) -> list[int]:
     return [len(of_class) for of_class in prompts]
 
 
-def check_told_apart(
-    text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], chosen: ConfigDict
+def check_distinct(
+    text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], options: ConfigDict
 ) -> None:
     """Raise a UserError where the context is so short that the prompts of different classes are the same.
 
-    `sizes` are the numbers of prompts of each class, `names` what they call it, and `chosen` is `config.eval`.
+    `sizes` are the numbers of prompts of each class, `names` what they call it, and `options` is `config.eval`.
     """
     of_classes = np.split(text, np.cumsum(sizes)[:-1])
     distinct, wanted = len({of_class.tobytes() for of_class in of_classes}), len(set(names))
     if distinct < wanted:
         context = f"the {text.shape[1]} tokens" if np.issubdtype(text.dtype, np.integer) else "the context"
         raise UserError(
-            f"{told_prompts(chosen)}: cut to {context} that the text tower reads, the prompts of {wanted} classes are only "
+            f"{name_of_prompts(options)}: cut to {context} that the text tower reads, the prompts of {wanted} classes are only "
             f"{distinct} different ones; use shorter prompts, or a tower with a longer context"
         )
 
 
-def told_prompts(chosen: ConfigDict) -> str:
+def name_of_prompts(options: ConfigDict) -> str:
     """Which prompts `config.eval` chooses."""
-    if chosen.descriptors:
-        return f"eval.descriptors='{chosen.descriptors}'"
-    if chosen.waffle:
-        return f"eval.waffle={chosen.waffle}"
-    return f"eval.templates='{chosen.templates}'" if chosen.templates else "the set's own templates"
+    if options.descriptors:
+        return f"eval.descriptors='{options.descriptors}'"
+    if options.waffle:
+        return f"eval.waffle={options.waffle}"
+    return f"eval.templates='{options.templates}'" if options.templates else "the set's own templates"
 
 
 def make_encode_text(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:
@@ -151,28 +174,6 @@ def make_encode_text(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:
         return unit(nnx.merge(graphdef, *parts, copy=True).encode_text(text))
 
     return jax.jit(encode_text, out_shardings=replicated(mesh))
-
-
-def embed(
-    encode_text: Callable,
-    parts: tuple[nnx.State, ...],
-    text: Shaped[np.ndarray, "text width"],
-    lengths: Int[np.ndarray, "text"],
-    batch_size: int,
-    mesh: Mesh,
-) -> Float[np.ndarray, "text dim"]:
-    """Unit-length text features, in batches of texts that are cut to the same length: one shape for each."""
-    rows = local_rows(batch_size)
-    order, features = [], []
-    for length in np.unique(lengths):
-        of_length = np.flatnonzero(lengths == length)
-        for start in range(0, len(of_length), batch_size):
-            batch = of_length[start : start + batch_size]
-            padded = np.resize(batch, batch_size)[rows]
-            on_devices = to_devices(mesh, {"text": text[padded, :length]})["text"]
-            order.append(batch)
-            features.append(np.asarray(encode_text(parts, on_devices))[: len(batch)])
-    return np.concatenate(features)[np.argsort(np.concatenate(order))]
 
 
 def zero_shot_head(embeddings: Float[np.ndarray, "prompt dim"], sizes: Sequence[int]) -> Float[np.ndarray, "class dim"]:

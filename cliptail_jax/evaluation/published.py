@@ -20,45 +20,32 @@ import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from jaxtyping import Float, Int
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
-from cliptail_jax.evaluation.counting import check_any_read, gather, make_evaluate_batch, predict, with_progress
-from cliptail_jax.evaluation.heads import check_told_apart, set_prompts, sizes, zero_shot_head
+from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
+from cliptail_jax.evaluation.heads import set_prompts, zero_shot_heads
 from cliptail_jax.evaluation.prompts import Prompts
-from cliptail_jax.evaluation.results import (
-    GROUPS,
-    ClassGroups,
-    evaluation_settings,
-    head_mid_tail,
-    summarize,
-    write_measured,
-)
+from cliptail_jax.evaluation.results import GROUPS, evaluation_settings, head_mid_tail
 from cliptail_jax.evaluation.sets import OpenedSet, open_set
 from cliptail_jax.files import write_text
-from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.parallel.distributed import agreed
-from cliptail_jax.parallel.sharding import check_batch, local_rows, make_mesh
+from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import PREFIX
 from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, Pretrained, load
 from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.source import checked_digest, find
-from cliptail_jax.pretrained.text_embedder import TextEmbedder, unit
-from cliptail_jax.runs import evaluation_directory, last_evaluation
+from cliptail_jax.runs import last_evaluation
 from cliptail_jax.runs.log import say
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 REASON = 512  # bytes of why a model is left out that processes tell each other
-CHUNK = 64  # batches of prompts between two moments of the progress bar
 COLUMNS = ("top1", "top5", *GROUPS)
 CORRELATIONS = ("corr_acc", "corr_pred")
 Summaries = dict[tuple[str, str], dict[str, Any]]  # by model and set
@@ -90,15 +77,12 @@ class Skipped(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """A set, what is said of its classes, and how frequent they are in a model's corpus."""
+class PublishedTask:
+    """A set to evaluate a published model on, with the prompts of its classes and the name of a frequency table or ''."""
 
-    opened: OpenedSet
+    task: Task
     prompts: Prompts
-    frequency_name: str  # '' for none
-    frequency: Int[np.ndarray, "class"] | None
-    class_groups: ClassGroups | None
-    settings: Mapping[str, Any]
+    frequency_name: str
 
 
 def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
@@ -122,7 +106,9 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
 
     for number, model in enumerate(models, 1):
         directory = directories[model.name]
-        waiting = {name: t for name, t in tasks[model.name].items() if not agreed(is_done(directory, name, t, model))}
+        waiting = {
+            name: t.task for name, t in tasks[model.name].items() if not agreed(is_done(directory, name, t.task, model))
+        }
         if not waiting:
             say(f"{model.name} is already evaluated")
             continue
@@ -136,7 +122,7 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
         (model.name, name): last_evaluation(directories[model.name], name)
         for model in models
         for name, task in tasks[model.name].items()
-        if is_done(directories[model.name], name, task, model)
+        if is_done(directories[model.name], name, task.task, model)
     }
     report(summaries, tasks, workdir, len(names) > 1)
     if skipped:
@@ -178,7 +164,7 @@ def find_model(name: str) -> Model:
     )
 
 
-def make_task(model: Model, opened: OpenedSet, prompts: Prompts, config: ConfigDict) -> Task:
+def make_task(model: Model, opened: OpenedSet, prompts: Prompts, config: ConfigDict) -> PublishedTask:
     """What is to be done, and by what settings it is known when it has been done."""
     names = opened.variant.class_names
     frequency_name = config.eval.class_frequency
@@ -197,14 +183,16 @@ def make_task(model: Model, opened: OpenedSet, prompts: Prompts, config: ConfigD
     frequency = None
     if frequency_name:
         frequency = class_frequency(frequency_name, config.eval.frequency_dir, opened.name, names)
-    settings = evaluation_settings(config) | {
+    settings = evaluation_settings(config.eval, uses_prompts=True) | {
         "data": opened.variant.fingerprint(),
         "prompts": digest(prompts),
         "class_frequency": frequency_name,
         "frequency": digest(frequency.tolist()) if frequency_name else "",
         "dtype": config.model.dtype,
     }
-    return Task(opened, prompts, frequency_name, frequency, head_mid_tail(config, names, frequency), settings)
+    class_groups = head_mid_tail(config.eval, names, frequency)
+    task = Task(opened, frequency, class_groups, settings, writes_frequency=frequency is not None)
+    return PublishedTask(task, prompts, frequency_name)
 
 
 def digest(value: Any) -> str:
@@ -254,41 +242,35 @@ def evaluate_model(model: Model, tasks: Mapping[str, Task], directory: Path, mes
     Raises Skipped where that model cannot be loaded or embed the prompts, and UserError where a set's images cannot be
     read.
     """
-    pretrained = together(lambda: load_clip(model, mesh, config))
-    frame, weights = pretrained.preprocess, pretrained.digest
-    text_tower = on_this_process(pretrained.model.text)
-    heads = together(lambda: class_heads(pretrained, text_tower, tasks, config))
+    pretrained = on_all_processes(lambda: load_clip(model, mesh, config))
+    sets = {name: task.opened for name, task in tasks.items()}
+    graphdef, state = nnx.split(pretrained.model)
+    heads = on_all_processes(
+        lambda: zero_shot_heads(sets, config.eval, graphdef, mesh, tokenizer_of(pretrained, config))((state,))
+    )
     # Images need no text tower: its memory is given back.
-    del text_tower, pretrained.model.text
+    del pretrained.model.text
     graphdef, state = nnx.split(pretrained.model)
     if jax.process_index() == 0:
         own = config.copy_and_resolve_references()
         own.eval.models = (model.name,)
         runs.make_room(directory, own, replace=False)
-    evaluate_batch = make_evaluate_batch(graphdef, mesh, np.float32(frame.mean), np.float32(frame.std))
+    data = config.data
+    evaluator = Evaluator(
+        graphdef,
+        mesh,
+        pretrained.preprocess,
+        config.eval,
+        workers=data.workers,
+        cache=data.cache,
+        max_unreadable=data.max_unreadable,
+    )
+    about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": pretrained.digest}
     for name, task in tasks.items():
-        variant = task.opened.variant
-        unreadable = UnreadableImages(variant, config.data.max_unreadable)
-        batches = evaluation_batches(variant, config, local_rows(config.eval.batch_size), frame)()
-        batches = with_progress(batches, variant, config)
-        measured = predict(
-            evaluate_batch, (state,), heads[task.prompts], batches, variant, unreadable, config.eval, mesh
-        )
-        check_any_read(measured.counts, name)
-        told = {"step": 0, "epoch": 0.0, "model": model.name, "weights": weights}
-        told |= {"settings": dict(task.settings)}
-        numbers = summarize(
-            measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities
-        )
-        if jax.process_index() == 0:
-            of_set = evaluation_directory(directory, name)
-            of_set.mkdir(parents=True, exist_ok=True)
-            if task.frequency is not None:
-                write_frequency(of_set / "class_frequency.tsv", variant.class_names, task.frequency)
-            write_measured(of_set, told | numbers, measured, task.class_groups)
+        write_evaluation(directory, task, about, evaluator.measure((state,), heads[name], task.opened))
 
 
-def together(action: Callable[[], Any]) -> Any:
+def on_all_processes(action: Callable[[], Any]) -> Any:
     """What `action` gives. Raises Skipped in every process where it fails in any: none is left waiting for another.
 
     All exceptions count: files of others may be wrong in any way, and the next model's are not these.
@@ -309,8 +291,8 @@ def first_reason(reason: str) -> str:
     """The first process's that has one, in every process; '' where none has."""
     if jax.process_count() == 1:
         return reason
-    told = np.frombuffer(reason.encode()[:REASON].ljust(REASON), np.uint8)
-    of_all = multihost_utils.process_allgather(told)
+    encoded = np.frombuffer(reason.encode()[:REASON].ljust(REASON), np.uint8)
+    of_all = multihost_utils.process_allgather(encoded)
     return next((text for row in of_all if (text := row.tobytes().decode(errors="ignore").strip())), "")
 
 
@@ -323,39 +305,6 @@ def load_clip(model: Model, mesh: Mesh, config: ConfigDict) -> Pretrained:
     if not isinstance(pretrained.model, CLIP):
         raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
     return pretrained
-
-
-def on_this_process(tower: nnx.Module) -> nnx.Module:
-    """The tower with all of its weights in this process, of which the mesh may give it a part."""
-    if jax.process_count() == 1:
-        return tower
-    graphdef, state = nnx.split(tower)
-    return nnx.merge(graphdef, jax.tree.map(gather, state))
-
-
-def class_heads(
-    pretrained: Pretrained, text_tower: nnx.Module, tasks: Mapping[str, Task], config: ConfigDict
-) -> dict[Prompts, Float[np.ndarray, "class dim"]]:
-    """The class embeddings by the prompts of each task. Of all of them, no text is embedded twice.
-
-    Raises UserError where the tower's context cuts the prompts of different classes to the same.
-    """
-    texts = list(dict.fromkeys(text for task in tasks.values() for of_class in task.prompts for text in of_class))
-    row_of = {text: row for row, text in enumerate(texts)}
-    rows = {task.prompts: [row_of[text] for of_class in task.prompts for text in of_class] for task in tasks.values()}
-    tokenizer = tokenizer_of(pretrained, config)
-    tokens = tokenizer(texts)
-    for task in tasks.values():
-        check_told_apart(tokens[rows[task.prompts]], sizes(task.prompts), task.opened.prompt_names, config.eval)
-    size = config.eval.batch_size
-    embed = TextEmbedder(text_tower, tokenizer, pretrained.config["embed_dim"], size)
-    embeddings = np.zeros((len(texts), embed.dim), np.float32)
-    with tqdm(total=len(texts), desc="embedding prompts", unit=" texts", disable=None, leave=False) as progress:
-        for start in range(0, len(texts), CHUNK * size):
-            chunk = tokens[start : start + CHUNK * size]
-            embeddings[start : start + len(chunk)] = unit(embed.of_tokens(chunk))
-            progress.update(len(chunk))
-    return {prompts: zero_shot_head(embeddings[of_set], sizes(prompts)) for prompts, of_set in rows.items()}
 
 
 def tokenizer_of(pretrained: Pretrained, config: ConfigDict):
@@ -374,7 +323,9 @@ def tokenizer_of(pretrained: Pretrained, config: ConfigDict):
         ) from None
 
 
-def report(summaries: Summaries, tasks: Mapping[str, Mapping[str, Task]], workdir: Path, several: bool) -> None:
+def report(
+    summaries: Summaries, tasks: Mapping[str, Mapping[str, PublishedTask]], workdir: Path, several: bool
+) -> None:
     """Prints the table, and of several models writes it: table.md for people, table.tsv for programs."""
     if jax.process_index() or not summaries:
         return

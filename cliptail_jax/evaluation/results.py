@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import Measured
 from cliptail_jax.files import append_line, save_array, save_arrays, work_path
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
@@ -20,17 +19,20 @@ from cliptail_jax.runs import last_evaluation
 
 GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
-KEPT = ("features", "labels", "records", "head")  # the .npy files of `save_features`
+SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 
 
-def evaluation_settings(config: ConfigDict) -> dict[str, Any]:
-    """What an evaluation's numbers and files depend on besides the weights; of files it names, by their content."""
+def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, Any]:
+    """What an evaluation's numbers and files depend on besides the weights; of files it names, by their content.
+
+    `options` is `config.eval`; a model without a text tower does not depend on how prompts are made.
+    """
     keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
     files = ("rank_by",)
-    if config.objective != "supervised":
+    if uses_prompts:
         keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
         files += ("descriptors",)
-    return {key: config.eval[key] for key in keys} | {key: file_digest(config.eval[key]) for key in files}
+    return {key: options[key] for key in keys} | {key: file_digest(options[key]) for key in files}
 
 
 def file_digest(path: str) -> str:
@@ -41,25 +43,25 @@ def file_digest(path: str) -> str:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def is_evaluated(workdir: Path, config: ConfigDict, step: int | None = None) -> bool:
-    """Whether the run's last evaluation on each set was as the config wants it, and of this step if one is given."""
-    wanted = {"settings": evaluation_settings(config)} | ({} if step is None else {"step": step})
-    summaries = [last_evaluation(workdir, name) or {} for name in config.eval.sets]
+def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: int | None = None) -> bool:
+    """Whether the run's last evaluation on each set has the options' settings, and is of this step if one is given."""
+    wanted = {"settings": evaluation_settings(options, uses_prompts)} | ({} if step is None else {"step": step})
+    summaries = [last_evaluation(workdir, name) or {} for name in options.sets]
     return all(summary | wanted == summary for summary in summaries)
 
 
 def head_mid_tail(
-    config: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
+    options: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
 ) -> ClassGroups | None:
-    """The classes that are head, mid and tail by `eval.rank_by` or else their frequency; None without either.
+    """The classes that are head, mid and tail by `rank_by` or else their frequency; None without either.
 
-    `eval.rank_by` is a table, joined by name. Raises UserError where it does not fit the classes.
+    `rank_by` is a table, joined by name. Raises UserError where it does not fit the classes.
     """
-    table = config.eval.rank_by
+    table = options.rank_by
     ranking = frequency_of(class_names, work_path(table)) if table else frequency
     if ranking is None:
         return None
-    return groups.head_mid_tail(ranking, config.eval.head_classes or None, config.eval.tail_classes or None)
+    return groups.head_mid_tail(ranking, options.head_classes or None, options.tail_classes or None)
 
 
 def summarize(
@@ -100,33 +102,23 @@ def summarize(
     return summary
 
 
-def write_measured(
-    directory: Path, summary: dict[str, Any], measured: Measured, class_groups: ClassGroups | None
-) -> None:
-    """The files of an evaluation on a set: as `write`, and where asked for what `KEPT` names, a row an image read.
-
-    Where they are not asked for, those of an earlier evaluation go: they would not be of the other files' weights.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    saved = measured.saved()
-    for name in KEPT:
-        if name in saved:
-            save_array(directory / f"{name}.npy", saved[name])
-        else:
-            (directory / f"{name}.npy").unlink(missing_ok=True)
-    write(directory, summary, measured.counts, class_groups, measured.collapse, measured.similarities)
-
-
-def write(
+def write_arrays(
     directory: Path,
-    summary: dict[str, Any],
     counts: Mapping[str, np.ndarray],
+    saved: Mapping[str, np.ndarray],
     class_groups: ClassGroups | None,
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
 ) -> None:
-    """`latest.npz` is replaced, and then, as a sign that both are there, `summary.jsonl` gets a line more."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """`latest.npz`, and an .npy of each array in `saved`, one of `SAVED`.
+
+    Where they are not saved, those of an earlier evaluation are removed: they would not be of the other files' weights.
+    """
+    for name in SAVED:
+        if name in saved:
+            save_array(directory / f"{name}.npy", saved[name])
+        else:
+            (directory / f"{name}.npy").unlink(missing_ok=True)
     arrays = {
         "confusion": counts["confusion"],
         "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
@@ -136,4 +128,8 @@ def write(
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
     save_arrays(directory / "latest.npz", **arrays)
+
+
+def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
+    """A line more in `summary.jsonl`."""
     append_line(directory / "summary.jsonl", summary)

@@ -1,4 +1,4 @@
-"""From a variant to batches: a batch is a function of its step alone, whoever computes it.
+"""From examples to batches: a batch is a function of its step alone, whoever computes it.
 
 Grain shuffles, and runs `LoadBatch` ahead of time in threads or worker processes. Since a step's batch depends on
 nothing else, training resumes at any step at once, and order and contents are the same for any number of workers,
@@ -14,31 +14,18 @@ import grain
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jaxtyping import Bool, Int, UInt8
-from ml_collections import ConfigDict
+from jaxtyping import Bool, Int
 from tqdm import tqdm
 
-from cliptail_jax.config.training import num_steps
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import (
-    Purpose,
-    RgbImage,
-    UnreadableImageError,
-    decode_image,
-    eval_image,
-    random_resized_crop,
-    record_rng,
-    record_uniforms,
-    resize,
-    shift_and_flip,
-)
-from cliptail_jax.input.pillow_views import pillow_views
+from cliptail_jax.input.images import RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, draw_views
+from cliptail_jax.input.transforms import CenterCrop, Transform
+from cliptail_jax.input.views import Views
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
 THREADS = 2  # where there are no worker processes
-Batch = dict[str, np.ndarray]
+Batch = dict[str, np.ndarray | Views]
 # What a text tower takes of captions: a tokenizer's ids, or a frozen tower's states.
 ReadText = Callable[[Sequence[str]], np.ndarray]
 
@@ -65,45 +52,63 @@ class Examples(Protocol):
         """The number of rows."""
 
 
-def num_steps_per_epoch(records: int, config: ConfigDict) -> int:
-    whole, rest = divmod(records, config.batch_size)
-    return whole + (1 if rest and not config.data.drop_last else 0)
+def num_steps_per_epoch(records: int, batch_size: int, drop_last: bool) -> int:
+    """How many batches an epoch of so many records has."""
+    whole, rest = divmod(records, batch_size)
+    return whole + (1 if rest and not drop_last else 0)
 
 
 def training_batches(
-    variant: Examples, config: ConfigDict, read: ReadText | None, start: int, slots: slice
+    examples: Examples,
+    transform: Transform,
+    read: ReadText | None,
+    *,
+    seed: int,
+    batch_size: int,
+    total_steps: int,
+    drop_last: bool = False,
+    start: int = 0,
+    slots: slice = slice(None),
+    workers: int = 0,
+    cache: bool = False,
 ) -> Iterator[Batch]:
     """This process's `slots` of every global batch from step `start` on, to the end of training.
 
-    Keys: images [slot, height, width, 3] uint8, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...]
-    where captions are read, and unreadable [any], the records that could not be decoded. For DINO, images are whole, at
-    the size of `multi_crop.canvas`, and `views` says how the step augments them; without `on_device` there are
-    global_crops and local_crops [slot, view, height, width, 3] uint8 in their place. Each epoch is shuffled anew; its last
-    partial batch is filled up with masked slots.
+    Keys: the image arrays of `transform`, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...] where
+    captions are read, and unreadable [any], the records that could not be decoded. Each epoch is shuffled anew; its last
+    partial batch is filled up with masked slots, or dropped.
+
+    Args:
+        seed: of the order of the data.
+        batch_size: of the global batch.
+        total_steps: the number of steps of the whole run.
+        workers: processes that load data; 0 for threads of this one.
+        cache: whether decoded images are kept in memory, by each worker on its own.
     """
     # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
-    seed = int(np.random.SeedSequence(config.seed).generate_state(1)[0])
-    rows = grain.MapDataset.range(len(variant)).shuffle(seed=seed)
-    rows = rows.batch(config.batch_size, drop_remainder=config.data.drop_last, batch_fn=np.asarray)
-    steps_per_epoch = num_steps_per_epoch(len(variant), config)
-    load = LoadBatch(variant, config, read, slots, config.batch_size, steps_per_epoch, train=True)
-    total_steps = num_steps(config, steps_per_epoch)
+    order_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    rows = grain.MapDataset.range(len(examples)).shuffle(seed=order_seed)
+    rows = rows.batch(batch_size, drop_remainder=drop_last, batch_fn=np.asarray)
+    steps_per_epoch = num_steps_per_epoch(len(examples), batch_size, drop_last)
+    load = LoadBatch(examples, transform, read, batch_size, steps_per_epoch, slots, cache)
     dataset = rows.repeat(-(-total_steps // steps_per_epoch)).map_with_index(load)
-    return iterate(dataset[start:total_steps], config.data.workers)
+    return iterate(dataset[start:total_steps], workers)
 
 
 def evaluation_batches(
-    variant: Examples, config: ConfigDict, slots: slice, frame: Preprocess | None = None
+    examples: Examples,
+    preprocess: Preprocess,
+    *,
+    batch_size: int,
+    slots: slice = slice(None),
+    workers: int = 0,
+    cache: bool = False,
 ) -> Callable[[], Iterator[Batch]]:
-    """A function that starts a pass over the variant in order: batches as in training, without augmentation.
-
-    Images are the centre of `data.image_size` pixels after a resize to `data.eval_resize`, or what `frame` makes of them.
-    """
-    size = config.eval.batch_size
-    rows = grain.MapDataset.range(len(variant)).batch(size, drop_remainder=False, batch_fn=np.asarray)
-    load = LoadBatch(variant, config, None, slots, size, steps_per_epoch=len(rows), train=False, frame=frame)
+    """A function that starts a pass over the examples in order: batches as in training, without augmentation."""
+    rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)
+    load = LoadBatch(examples, CenterCrop(preprocess), None, batch_size, len(rows), slots, cache)
     dataset = rows.map_with_index(load)
-    return lambda: iterate(dataset, config.data.workers)
+    return lambda: iterate(dataset, workers)
 
 
 def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
@@ -116,122 +121,58 @@ def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
 
 @dataclasses.dataclass
 class LoadBatch:
-    """Loads the batch of a step, given the variant's rows in it."""
+    """Loads the batch of a step, given the rows of the examples in it."""
 
-    variant: Examples
-    config: ConfigDict
+    examples: Examples
+    transform: Transform
     read: ReadText | None
-    slots: slice
     batch_size: int
     steps_per_epoch: int
-    train: bool
-    frame: Preprocess | None = None
-    cache: dict[int, RgbImage | None] = dataclasses.field(default_factory=dict)  # decoded images by record
+    slots: slice = slice(None)
+    cache: bool = False
+    cached: dict[int, RgbImage | None] = dataclasses.field(default_factory=dict)  # decoded images by record
 
     def __call__(self, step: int, rows: Int[np.ndarray, "row"]) -> Batch:
         epoch = step // self.steps_per_epoch
         rows = spread(rows, self.batch_size)[self.slots]
         filled = rows != EMPTY
-        records = self.variant.records[rows]
-        make_images = self.views if self.train and self.config.objective == "dino" else self.images
-        images, readable = make_images(records, filled, epoch)
+        records = self.examples.records[rows]
+        readable = filled.copy()
+        arrays = self.transform(records, self.readable_images(records, readable), epoch)
         batch = {
-            **images,
-            "labels": np.where(filled, self.variant.labels[rows], 0).astype(np.int32),
-            "mask": filled & readable,
+            **arrays,
+            "labels": np.where(filled, self.examples.labels[rows], 0).astype(np.int32),
+            "mask": readable,
             "unreadable": records[filled & ~readable],
         }
         if self.read:
-            captions = self.variant.captions(np.maximum(rows, 0), epoch)  # any caption will do for an empty slot
+            captions = self.examples.captions(np.maximum(rows, 0), epoch)  # any caption will do for an empty slot
             batch["text"] = self.read(captions)
         return batch
 
-    def images(
-        self, records: Int[np.ndarray, "slot"], filled: np.ndarray, epoch: int
-    ) -> tuple[Batch, Bool[np.ndarray, "slot"]]:
-        """The images of the filled slots as the model sees them, before normalisation, and which could be decoded."""
-        data = self.config.data
-        size = self.frame.size if self.frame else data.image_size
-        images = np.zeros((len(records), size, size, 3), np.uint8)
-        readable = np.ones(len(records), bool)
-        used = np.flatnonzero(filled)
-        for slot, decoded in zip(used, self.decoded(records[used])):
-            if decoded is None:
+    def readable_images(
+        self, records: Int[np.ndarray, "slot"], readable: Bool[np.ndarray, "slot"]
+    ) -> Iterator[tuple[int, RgbImage]]:
+        """The decoded images of the slots that are `readable`, one at a time; those that cannot be decoded are marked."""
+        slots = np.flatnonzero(readable)
+        for slot, image in zip(slots, self.decoded(records[slots])):
+            if image is None:
                 readable[slot] = False
             else:
-                images[slot] = self.framed(decoded, int(records[slot]), epoch)
-        if self.train and (data.shift or data.flip):
-            uniforms = record_uniforms(self.config.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
-            images = shift_and_flip(images, uniforms, data.shift, data.flip)
-        return {"images": images}, readable
-
-    def views(
-        self, records: Int[np.ndarray, "slot"], filled: np.ndarray, epoch: int
-    ) -> tuple[Batch, Bool[np.ndarray, "slot"]]:
-        """The views of the filled slots, or what the step makes them from, and which images could be decoded."""
-        data, crops, seed = self.config.data, multi_crop(self.config.data), self.config.seed
-        slots, canvas = len(records), data.multi_crop.canvas
-        if data.multi_crop.on_device:
-            shapes = {"images": (canvas, canvas)}
-        else:
-            local = (crops.num_local, crops.local_size, crops.local_size)
-            shapes = {"global_crops": (NUM_GLOBAL, crops.global_size, crops.global_size), "local_crops": local}
-        arrays = {name: np.zeros((slots, *shape, 3), np.uint8) for name, shape in shapes.items()}
-        readable, sizes = np.ones(slots, bool), np.full((slots, 2), canvas)
-        used = np.flatnonzero(filled)
-        for slot, decoded in zip(used, self.decoded(records[used])):
-            if decoded is None:
-                readable[slot] = False
-                continue
-            sizes[slot] = decoded.shape[:2]
-            if data.multi_crop.on_device:
-                arrays["images"][slot] = resize(decoded, canvas, canvas)
-            else:
-                drawn = draw_views(seed, epoch, records[[slot]], sizes[[slot]], crops)
-                for array, made in zip(arrays.values(), pillow_views(decoded, drawn.record(0), crops)):
-                    array[slot] = made
-        if data.multi_crop.on_device:
-            arrays["views"] = draw_views(seed, epoch, records, sizes, crops)
-        return arrays, readable
-
-    def framed(self, image: RgbImage, record: int, epoch: int) -> UInt8[np.ndarray, "size size 3"]:
-        """The part of an image that the model sees, at the model's size: drawn in training, else its centre."""
-        data = self.config.data
-        if self.frame:
-            return self.frame.square(image)
-        if not self.train:
-            return eval_image(image, data.image_size, data.eval_resize)
-        if image.shape[:2] == (data.image_size, data.image_size) and tuple(data.crop_scale) == (1.0, 1.0):
-            return image
-        rng = record_rng(self.config.seed, epoch, record, Purpose.CROP)
-        return random_resized_crop(image, rng, data.crop_scale, data.image_size)
+                yield slot, image
 
     def decoded(self, records: Int[np.ndarray, "record"]) -> Iterable[RgbImage | None]:
         """Decoded images, None for one that cannot be read. With a cache each is decoded once, in each worker anew."""
-        if not self.config.data.cache:
-            return decode(self.variant, records)
-        new = [record for record in records.tolist() if record not in self.cache]
-        self.cache.update(zip(new, decode(self.variant, new)))
-        return [self.cache[record] for record in records.tolist()]
+        if not self.cache:
+            return decode(self.examples, records)
+        new = [record for record in records.tolist() if record not in self.cached]
+        self.cached.update(zip(new, decode(self.examples, new)))
+        return [self.cached[record] for record in records.tolist()]
 
 
-def multi_crop(data: ConfigDict) -> MultiCrop:
-    """The crops that `config.data` asks for."""
-    chosen = data.multi_crop
-    return MultiCrop(
-        global_size=data.image_size,
-        global_scale=tuple(data.crop_scale),
-        num_local=chosen.num_local,
-        local_size=chosen.local_size,
-        local_scale=tuple(chosen.local_scale),
-        flip=data.flip,
-        max_blur=chosen.max_blur,
-    )
-
-
-def decode(variant: Examples, records: Iterable[int]) -> Iterator[RgbImage | None]:
+def decode(examples: Examples, records: Iterable[int]) -> Iterator[RgbImage | None]:
     """Decoded images, None for one that cannot be read; one at a time, for a batch of photographs is large."""
-    for encoded in variant.source.encoded_images(records):
+    for encoded in examples.source.encoded_images(records):
         try:
             yield decode_image(encoded)
         except UnreadableImageError:
@@ -248,8 +189,8 @@ def spread(rows: Int[np.ndarray, "row"], size: int) -> Int[np.ndarray, "slot"]:
 class UnreadableImages:
     """Collects the records that could not be decoded, names each once, and stops the program when they are too many."""
 
-    def __init__(self, variant: Examples, allowed: float):
-        self._variant, self._allowed = variant, allowed
+    def __init__(self, examples: Examples, allowed: float):
+        self._examples, self._allowed = examples, allowed
         self._seen: set[int] = set()
 
     def take_from(self, batch: Batch) -> None:
@@ -268,12 +209,12 @@ class UnreadableImages:
             padded = np.full(max(counts.max(), 1), EMPTY)
             padded[: len(seen)] = sorted(seen)
             seen = set(multihost_utils.process_allgather(padded).ravel().tolist()) - {EMPTY}
-        if len(seen) > self._allowed * len(self._variant):
+        if len(seen) > self._allowed * len(self._examples):
             some = ", ".join(map(str, sorted(seen)[:5])) + (", ..." if len(seen) > 5 else "")
             raise UserError(
-                f"{len(seen)} of {len(self._variant)} images of {self._set()} are unreadable (records {some}): "
+                f"{len(seen)} of {len(self._examples)} images of {self._set()} are unreadable (records {some}): "
                 f"more than data.max_unreadable={self._allowed}"
             )
 
     def _set(self) -> str:
-        return f"{self._variant.source.name} ({self._variant.source.split})"
+        return f"{self._examples.source.name} ({self._examples.source.split})"

@@ -23,7 +23,8 @@ RESIZE_MODES = ("shortest", "longest", "squash")
 class Preprocess:
     """Resize with antialiasing, cut or pad to a square of `size` pixels, then normalise by channel.
 
-    `resize_mode`: the short side becomes `size`, the long side does, or both do whatever the aspect.
+    `resize_mode`: the short side becomes `size`, the long side does, or both do whatever the aspect. `short_side` is what
+    the short side becomes instead, before the centre of `size` pixels is cut out; 0 for `size`.
     """
 
     size: int
@@ -31,6 +32,7 @@ class Preprocess:
     std: tuple[float, float, float] = tuple(STD.tolist())
     interpolation: str = "bicubic"
     resize_mode: str = "shortest"
+    short_side: int = 0
 
     def __call__(self, image: RgbImage) -> Float32[np.ndarray, "size size 3"]:
         """The model's input."""
@@ -44,8 +46,8 @@ class Preprocess:
         if self.resize_mode == "longest":
             scale = self.size / max(height, width)
             return center_crop(self._resized(image, round(height * scale), round(width * scale)), self.size)
-        short = min(height, width)
-        resized = self._resized(image, int(self.size * height / short), int(self.size * width / short))
+        short, target = min(height, width), self.short_side or self.size
+        resized = self._resized(image, int(target * height / short), int(target * width / short))
         return center_crop(resized, self.size)
 
     def _resized(self, image: RgbImage, height: int, width: int) -> RgbImage:
@@ -55,7 +57,7 @@ class Preprocess:
 
     def to_config(self) -> dict[str, Any]:
         """open_clip's preprocess_cfg; the size stands in the model's own configuration."""
-        return {key: value for key, value in asdict(self).items() if key != "size"}
+        return {key: value for key, value in asdict(self).items() if key not in ("size", "short_side")}
 
 
 def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:

@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
@@ -31,3 +32,15 @@ def cosine_logits(
 def clip_logit_scale(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
     """The logit scale s kept in [0, ln 100], as CLIP does after each step."""
     return jnp.clip(logit_scale, 0, MAX_LOGIT_SCALE)
+
+
+def limit_logit_scale(params: nnx.State) -> nnx.State:
+    """A model's parameters, its `logit_scale` kept in its limits where it has one that is trained."""
+    if "logit_scale" in params:
+        params["logit_scale"][...] = clip_logit_scale(params["logit_scale"][...])
+    return params
+
+
+def logit_scale_metric(params: nnx.State) -> dict[str, Array]:
+    """What is logged of a trained logit scale: the factor exp(s)."""
+    return {"train/logit_scale": jnp.exp(params["logit_scale"][...])} if "logit_scale" in params else {}

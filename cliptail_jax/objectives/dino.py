@@ -1,15 +1,113 @@
-"""DINO's loss: each view predicts the teacher's balanced assignment of the others to prototypes.
+"""DINO: each view predicts the teacher's balanced assignment of the other views to prototypes.
 
 Caron et al. 2021, arXiv 2104.14294; balanced as in SwAV (Caron et al. 2020, arXiv 2006.09882) rather than centred. The
-prototypes may be a sample of the head's: all functions here take them as the last axis, whichever they are.
+prototypes may be a sample of the head's: the functions here take them as the last axis, whichever they are. The teacher
+is the moving average of the student, `TrainState.ema`, with batch statistics of its own, `TrainState.ema_batch_stats`.
 """
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float, Int
+from ml_collections import ConfigDict
 
+from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.device_views import device_views
+from cliptail_jax.input.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from cliptail_jax.input.transforms import CanvasWithViews, HostViews, Transform, multi_crop
+from cliptail_jax.input.views import NUM_GLOBAL
+from cliptail_jax.models.build import build_dino
+from cliptail_jax.objectives.objective import Objective
+from cliptail_jax.training.optimizer import cosine
+from cliptail_jax.training.state import TrainState
+from cliptail_jax.training.step import Batch
+
+
+class Dino(Objective):
+    """A student that learns to agree with its own moving average about the views of an image."""
+
+    def __init__(self, config: ConfigDict, variant: Variant):
+        super().__init__(config, variant)
+        self._teacher_momentum = cosine(config.dino.teacher_momentum, 1.0, self.total_steps)
+        self._frozen_steps = config.dino.freeze_last_layer * self.steps_per_epoch
+
+    def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
+        return build_dino(self.config, rngs, self.towers.image and self.towers.image.build)
+
+    def init_averages(self, params: nnx.State, batch_stats: nnx.State) -> tuple[nnx.State, nnx.State]:
+        return jax.tree.map(jnp.copy, params), jax.tree.map(jnp.copy, batch_stats)
+
+    @property
+    def transform(self) -> Transform:
+        """Whole images, which the step augments, or with `on_device` off views that are augmented on the host."""
+        section, crops = self.config.data.multi_crop, multi_crop(self.config.data)
+        if section.on_device:
+            return CanvasWithViews(self.config.seed, crops, section.canvas)
+        return HostViews(self.config.seed, crops)
+
+    def prepare(self, averaged: nnx.Module, state: TrainState, batch: Batch, key: Array) -> tuple[Batch, nnx.State]:
+        """The batch's crops [b, view, side, side, 3] by size, the prototypes of the step, and the teacher's targets."""
+        crops = [normalize(of_size, IMAGENET_MEAN, IMAGENET_STD) for of_size in self._crops_by_size(batch)]
+        prototypes, size = None, self.config.vocabulary.size
+        if size:
+            prototypes = sample_prototypes(key, self.config.dino.prototypes, size)
+        taught = view_logits(averaged, crops[:1], batch["mask"], prototypes)
+        targets = sinkhorn_knopp(taught.reshape(-1, taught.shape[-1]), mask=jnp.repeat(batch["mask"], NUM_GLOBAL))
+        targets = targets.reshape(taught.shape).swapaxes(0, 1)
+        prepared = {"crops": crops, "prototypes": prototypes, "targets": targets, "mask": batch["mask"]}
+        return prepared, nnx.state(averaged, nnx.BatchStat)
+
+    def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
+        return {"logits": view_logits(model, batch["crops"], batch["mask"], batch["prototypes"])}
+
+    def loss(self, model: nnx.Module, features: dict[str, Array], batch: Batch, key: Array) -> Float[Array, ""]:
+        return dino_loss(features["logits"].swapaxes(0, 1), batch["targets"], mask=batch["mask"])
+
+    def after_update(self, state: TrainState, params: nnx.State, opt_state):
+        """In the first epochs of `freeze_last_layer` the prototypes stay as they are initialized."""
+        if not self._frozen_steps:
+            return params, opt_state
+        held = state.step < self._frozen_steps
+        return hold_prototypes(held, state.trainable, params), hold_prototypes(held, state.opt_state, opt_state)
+
+    def ema_decay(self, step: Array) -> Array:
+        return self._teacher_momentum(step)
+
+    def metrics(self, state: TrainState) -> dict[str, Array]:
+        return {"train/teacher_momentum": self._teacher_momentum(state.step - 1)}
+
+    def _crops_by_size(self, batch: Batch) -> list[Array]:
+        """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255."""
+        data = self.config.data
+        sizes = {"global": data.image_size} | (
+            {"local": data.multi_crop.local_size} if data.multi_crop.num_local else {}
+        )
+        if "views" not in batch:
+            return [batch[f"{kind}_crops"] for kind in sizes]
+        views = {"global": batch["views"].global_views(), "local": batch["views"].local_views()}
+        blur = data.multi_crop.max_blur > 0
+        return [device_views(batch["images"], views[kind], side, blur) for kind, side in sizes.items()]
+
+
+def view_logits(
+    model: nnx.Module, crops: list[Array], mask: Bool[Array, "batch"], prototypes: Int[Array, "sampled"] | None
+) -> Float[Array, "batch view sampled"]:
+    """Cosines of all views with the prototypes of a step, None for all of them."""
+    places = model.embed_views(crops, mask)
+    logits = model.head.logits(places.reshape(-1, places.shape[-1]), prototypes)
+    return logits.reshape(*places.shape[:2], -1)
+
+
+def hold_prototypes(held: Array, old, new):
+    """`new`, but where `held` is true the prototypes, or an optimizer's numbers on them, as they are in `old`."""
+
+    def choose(path, before: Array, after: Array) -> Array:
+        is_prototypes = any(getattr(key, "key", None) == "prototypes" for key in path)
+        return jnp.where(held, before, after) if is_prototypes else after
+
+    return jax.tree_util.tree_map_with_path(choose, old, new)
 
 
 def sinkhorn_knopp(

@@ -1,9 +1,70 @@
-"""Softmax cross-entropy over all classes, or over a vocabulary of sampled classes."""
+"""Supervised learning (SL): softmax cross-entropy over all classes, or over a vocabulary of sampled classes."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.curation.variant import Variant
+from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.images import normalize
+from cliptail_jax.models.build import build_classifier
+from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
+from cliptail_jax.objectives.objective import Objective
+from cliptail_jax.pretrained.class_head import head_for
+from cliptail_jax.training.state import TrainState
+from cliptail_jax.training.step import Batch
+
+
+class Supervised(Objective):
+    """A classifier of the variant's classes."""
+
+    def __init__(self, config: ConfigDict, variant: Variant):
+        super().__init__(config, variant)
+        classes = len(variant.class_names)
+        if config.vocabulary.size > classes:
+            raise UserError(f"vocabulary.size={config.vocabulary.size} is larger than the {classes} classes there are")
+        if config.head.freeze and not config.head.init:
+            raise UserError("head.freeze=True needs a head to freeze: set head.init to an .npy of [classes, dim]")
+        self.head = self._open_head()
+        self._weights = sampling_weights(variant.class_frequency, config.vocabulary.sampling)
+
+    def _open_head(self) -> Float32[np.ndarray, "classes dim"] | None:
+        """The rows of `head.init` for the variant's classes; None where the head is randomly initialized."""
+        if not self.config.head.init:
+            return None
+        class_match = self.config.data.class_match.vocabulary
+        all_names = vocabulary_names(class_match) if class_match else self.variant.source.class_names
+        return head_for(self.config.head.init, self.variant.class_names, all_names)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        return (*super().frozen, *(["head"] if self.config.head.freeze else []))
+
+    def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
+        image = self.towers.image
+        return build_classifier(self.config, len(self.variant.class_names), rngs, self.head, image and image.build)
+
+    def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
+        return {"image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"])}
+
+    def loss(self, model: nnx.Module, features: dict[str, Array], batch: Batch, key: Array) -> Float[Array, ""]:
+        logits, vocabulary, section = model.logits(features["image"]), None, self.config.vocabulary
+        if section.size:
+            vocabulary = sample_vocabulary(
+                key, batch["labels"], batch["mask"], self._weights, section.size, section.group_size
+            )
+        return supervised_loss(logits, batch["labels"], batch["mask"], vocabulary)
+
+    def after_update(self, state: TrainState, params: nnx.State, opt_state):
+        return limit_logit_scale(params), opt_state
+
+    def metrics(self, state: TrainState) -> dict[str, Array]:
+        return logit_scale_metric(state.trainable)
 
 
 def supervised_loss(

@@ -49,13 +49,13 @@ def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:
         raise UserError(f"{key}={batch_size} is not divisible by the {mesh.size} devices")
 
 
-def check_accumulation(mesh: Mesh, config: ConfigDict) -> None:
+def check_accumulation(mesh: Mesh, batch_size: int, accumulate_steps: int, group_size: int) -> None:
     """A micro-batch takes its share of every device's rows, and batch-norm groups must lie within such a share."""
-    share, group = config.batch_size // (mesh.size * config.accumulate_steps), config.batch_norm.group_size
-    if config.accumulate_steps > 1 and group and share % group:
+    share = batch_size // (mesh.size * accumulate_steps)
+    if accumulate_steps > 1 and group_size and share % group_size:
         raise UserError(
-            f"batch_norm.group_size={group} does not divide the {share} examples that each of {mesh.size} devices has in "
-            f"one of {config.accumulate_steps} micro-batches: choose a divisor of {share}"
+            f"batch_norm.group_size={group_size} does not divide the {share} examples that each of {mesh.size} devices has "
+            f"in one of {accumulate_steps} micro-batches: choose a divisor of {share}"
         )
 
 

@@ -1,7 +1,7 @@
-"""A frozen text tower's states of texts that come again and again: computed once a text, kept on disk.
+"""Disk cache of a frozen text tower's pooled outputs.
 
-They lie in the user's cache, in a folder named by the weights, the tokenizer and the texts, so that runs on the same
-captions share them, and a computation that was stopped goes on.
+They are in the user's cache, in a folder named by the weights, the tokenizer and the texts, so that runs on the same
+captions share them, and an interrupted computation is continued.
 """
 
 import dataclasses
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from flax import nnx
 from jaxtyping import Float32, UInt64
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
@@ -31,14 +30,8 @@ FORMAT = 1  # to be counted up when a tower's forward pass changes
 STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
 
 
-def is_kept(config: ConfigDict, tower: Tower | None) -> bool:
-    """Whether the states of a run's captions can be kept: nothing changes them from epoch to epoch."""
-    frozen = tower is not None and config.text.freeze and tower.has_published_states()
-    return frozen and config.text.cache and not config.text.dropout and not config.data.captions.resample
-
-
 @dataclasses.dataclass(frozen=True)
-class FrozenText:
+class CachedText:
     """States by text, in place of a tokenizer. Pickles to the path of its folder."""
 
     folder: Path
@@ -56,14 +49,17 @@ class FrozenText:
         return np.load(self.folder / HASHES), np.load(self.folder / STATES, mmap_mode="r")
 
     def __reduce__(self):
-        return FrozenText, (self.folder,)
+        return CachedText, (self.folder,)
 
 
-def frozen_text(tower: Tower, config: ConfigDict, texts: Sequence[str]) -> FrozenText:
-    """The states of distinct texts: those in the cache, or computed now. Of processes that share it, one computes."""
+def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
+    """The pooled outputs of a text tower for distinct texts, from the cache or computed now.
+
+    Where several processes share the cache, one of them computes. `dtype` is what the tower computes in.
+    """
     hashes = hashes_of(texts)
     order = np.argsort(hashes, kind="stable")
-    folder = cache_folder() / key(tower, config, hashes[order])
+    folder = cache_folder() / key(tower, dtype, hashes[order])
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.with_suffix(".lock"), "w") as lock:
@@ -79,7 +75,7 @@ def frozen_text(tower: Tower, config: ConfigDict, texts: Sequence[str]) -> Froze
             f"the states of {len(texts):,} captions cannot be kept in {folder.parent} ({error.strerror}): make room, set "
             "XDG_CACHE_HOME to another disk, or text.cache=False"
         ) from None
-    return FrozenText(folder)
+    return CachedText(folder)
 
 
 def compute(folder: Path, tower: Tower, texts: Sequence[str]) -> None:
@@ -109,14 +105,14 @@ def compute(folder: Path, tower: Tower, texts: Sequence[str]) -> None:
             progress.update(len(part))
 
 
-def key(tower: Tower, config: ConfigDict, hashes: UInt64[np.ndarray, "text"]) -> str:
+def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, "text"]) -> str:
     """What the states depend on, as a name."""
     told = {
         "format": FORMAT,
         "weights": tower.digest,
         "tokenizer": hashlib.sha256(tower.tokenizer.to_json().encode()).hexdigest(),
         "tower": [tower.published_config, tower.quick_gelu, tower.encoder],
-        "dtype": config.model.dtype,
+        "dtype": dtype,
         "texts": hashlib.sha256(hashes.tobytes()).hexdigest(),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]

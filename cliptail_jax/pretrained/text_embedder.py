@@ -1,7 +1,7 @@
 """Texts to features by the text tower of a CLIP: one trained here, or a published one."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -65,15 +65,31 @@ class TextEmbedder:
 
     def of_tokens(self, tokens: Int[np.ndarray, "text context"]) -> Float[np.ndarray, "text dim"]:
         """The same of texts that are tokenised."""
-        lengths = cut_lengths(self._tower, tokens)
-        features = np.zeros((len(tokens), self.dim), np.float32)
-        for length in np.unique(lengths):
-            of_length = np.flatnonzero(lengths == length)
-            for start in range(0, len(of_length), self._batch_size):
-                rows = of_length[start : start + self._batch_size]
-                padded = np.resize(rows, self._batch_size)  # one compiled shape a length
-                features[rows] = np.asarray(self._encode(tokens[padded, :length]))[: len(rows)]
-        return features
+        if not len(tokens):
+            return np.zeros((0, self.dim), np.float32)
+        return embed_by_length(self._encode, tokens, cut_lengths(self._tower, tokens), self._batch_size)
+
+
+def embed_by_length(
+    encode: Callable[[Shaped[np.ndarray, "batch length"]], Float[Array, "batch dim"]],
+    text: Shaped[np.ndarray, "text width"],
+    lengths: Int[np.ndarray, "text"],
+    batch_size: int,
+) -> Float[np.ndarray, "text dim"]:
+    """What `encode` gives for texts, in batches of texts that are cut to the same length: one compiled shape for each.
+
+    `lengths` are those of `cut_lengths`. The last batch of a length is filled up by repeating its texts.
+    """
+    features = None
+    for length in np.unique(lengths):
+        of_length = np.flatnonzero(lengths == length)
+        for start in range(0, len(of_length), batch_size):
+            rows = of_length[start : start + batch_size]
+            embedded = np.asarray(encode(text[np.resize(rows, batch_size), :length]))[: len(rows)]
+            if features is None:
+                features = np.zeros((len(text), embedded.shape[1]), np.float32)
+            features[rows] = embedded
+    return features
 
 
 def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "text width"]) -> Int[np.ndarray, "text"]:

@@ -1,22 +1,19 @@
 """The training state: one pytree that a checkpoint holds and a step maps to the next."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx, struct
 from jax import Array
+from jax.sharding import Mesh
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import build_classifier, build_clip, build_dino
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.parallel.sharding import state_shardings
 from cliptail_jax.pretrained.towers import Towers
-from cliptail_jax.training.optimizer import frozen_paths, is_under
 
 
 @struct.dataclass
@@ -36,50 +33,54 @@ class TrainState:
         return params, self.frozen, (self.batch_stats if self.ema_batch_stats is None else self.ema_batch_stats)
 
 
-def build_model(config: ConfigDict, num_classes: int, head, towers: Towers, rngs: nnx.Rngs) -> nnx.Module:
-    """The model of a config, its frozen batch norms told so."""
-    if config.objective == "supervised":
-        model = build_classifier(config, num_classes, rngs, head, towers.image and towers.image.build)
-    elif config.objective == "dino":
-        model = build_dino(config, rngs, towers.image and towers.image.build)
-    else:
-        model = build_clip(config, rngs, towers.image and towers.image.build, towers.text and towers.text.build)
-    for path, module in nnx.iter_modules(model):
-        if isinstance(module, BatchNorm) and is_under(path, frozen_paths(config)):
-            module.frozen = True
-    return model
-
-
 def init_state(
-    config: ConfigDict, optimizer: optax.GradientTransformation, mesh, num_classes: int, head=None, towers=Towers()
-) -> tuple[nnx.GraphDef, TrainState, Any]:
+    build_model: Callable[[nnx.Rngs], nnx.Module],
+    init_averages: Callable[[nnx.State, nnx.State], tuple[nnx.State | None, nnx.State | None]],
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    seed: int,
+    frozen: Sequence[str] = (),
+    towers: Towers = Towers(),
+) -> tuple[nnx.GraphDef, TrainState, TrainState]:
     """The model's definition, its first state, laid out on the mesh, and the shardings of that state.
 
-    All weights are drawn: `load_towers` puts published ones in their places.
+    All weights are randomly initialized: `load_towers` puts trained ones in their places.
 
-    Raises UserError where the config freezes a part that the model has not, or all of it.
+    Args:
+        build_model: builds the model.
+        init_averages: from parameters and batch statistics to their first moving averages, as an objective has it.
+        frozen: dotted paths of the parts that are not trained.
+        towers: the trained towers, whose missing parameters are trained even where the tower is frozen.
+
+    Raises:
+        UserError: a part in `frozen` is none of the model's, or nothing is left to train.
     """
-    prefixes = frozen_paths(config)
 
     def init(key):
-        model = build_model(config, num_classes, head, towers, nnx.Rngs(jax.random.fold_in(key, 0)))
-        trained = nnx.All(nnx.Param, lambda path, _: is_trained(path, prefixes, towers))
-        graphdef, params, frozen, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
-        rng = jax.random.fold_in(key, 1)
-        state = TrainState(jnp.zeros((), jnp.int32), rng, params, frozen, batch_stats, optimizer.init(params))
-        if config.optimizer.ema_decay or config.objective == "dino":
-            state = state.replace(ema=jax.tree.map(jnp.copy, params))
-        if config.objective == "dino":
-            state = state.replace(ema_batch_stats=jax.tree.map(jnp.copy, batch_stats))
+        model = build_model(nnx.Rngs(jax.random.fold_in(key, 0)))
+        freeze_batch_norms(model, frozen)
+        trained = nnx.All(nnx.Param, lambda path, _: is_trained(path, frozen, towers))
+        graphdef, params, rest, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
+        rng, averages = jax.random.fold_in(key, 1), init_averages(params, batch_stats)
+        step = jnp.zeros((), jnp.int32)
+        state = TrainState(step, rng, params, rest, batch_stats, optimizer.init(params), *averages)
         definition.append(graphdef)
         return state
 
     definition: list[nnx.GraphDef] = []
-    key = jax.random.key(config.seed)
+    key = jax.random.key(seed)
     shapes = jax.eval_shape(init, key)
-    check_frozen(prefixes, shapes)
+    check_frozen(frozen, shapes)
     shardings = state_shardings(mesh, shapes)
     return definition[0], jax.jit(init, out_shardings=shardings)(key), shardings
+
+
+def freeze_batch_norms(model: nnx.Module, frozen: Sequence[str]) -> None:
+    """Batch norms at or below a frozen path use their running statistics."""
+    for path, module in nnx.iter_modules(model):
+        if isinstance(module, BatchNorm) and is_under(path, frozen):
+            module.frozen = True
 
 
 def is_trained(path: tuple, prefixes: Sequence[str], towers: Towers) -> bool:
@@ -110,3 +111,9 @@ def check_frozen(prefixes: Sequence[str], state: TrainState) -> None:
             raise UserError(f"freeze names '{prefix}', but the model has no such part; its parts start with {parts}")
     if not jax.tree.leaves(state.trainable):
         raise UserError(f"everything is frozen ({', '.join(prefixes)}): nothing is left to train")
+
+
+def is_under(path: Sequence, prefixes: Sequence[str]) -> bool:
+    """Whether a module path such as ('visual', 'layer1', 0, 'conv1') lies at or below one of the dotted prefixes."""
+    dotted = ".".join(map(str, path)) + "."
+    return any(dotted.startswith(prefix + ".") for prefix in prefixes)

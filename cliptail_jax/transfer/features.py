@@ -22,13 +22,12 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax.config import training as configuration
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata import fingerprint
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import Kept, pass_over
-from cliptail_jax.evaluation.published import slug, together
+from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
+from cliptail_jax.evaluation.published import on_all_processes, slug
 from cliptail_jax.files import load_arrays, save_arrays
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
@@ -78,7 +77,7 @@ class FeatureExtractor:
 
     def _compute(self, opened: OpenedSet, split: str) -> Features:
         if self._loaded is None:
-            tower = together(lambda: self._model.load(self._mesh))
+            tower = on_all_processes(lambda: self._model.load(self._mesh))
             self._loaded = tower, make_encode(tower.graphdef, self._mesh)
         tower, encode = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
@@ -116,10 +115,9 @@ def encode_images(
     """`features` and `records` of a split's images, as `frame` makes them; CLIP's pixel statistics for every model."""
     nothing = np.zeros(len(source), np.int64)
     variant = Variant(source, np.arange(len(source)), nothing, source.class_names, nothing, captions=None)
-    loading = configuration.base_config()
-    loading.eval.batch_size, loading.data.workers = config.batch_size, config.data.workers
-    unreadable, kept = UnreadableImages(variant, config.data.max_unreadable), Kept(variant)
-    batches = evaluation_batches(variant, loading, local_rows(config.batch_size), frame)()
+    unreadable, kept = UnreadableImages(variant, config.data.max_unreadable), FeatureCollector(variant)
+    size = config.batch_size
+    batches = evaluation_batches(variant, frame, batch_size=size, slots=local_rows(size), workers=config.data.workers)()
     steps = -(-len(source) // config.batch_size)
     progress = tqdm(batches, f"features of {source.name} ({source.split})", steps, disable=None, leave=False)
     pass_over(lambda batch: encode(parts, batch["images"]), progress, unreadable, [kept.add], mesh)

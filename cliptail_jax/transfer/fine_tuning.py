@@ -30,7 +30,8 @@ from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import Kept, count, gather, make_evaluate_batch, with_progress
+from cliptail_jax.evaluation.counting import FeatureCollector, count, gather, make_evaluate_batch, with_progress
+from cliptail_jax.evaluation.run import run_preprocess
 from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.parallel.distributed import agreed
@@ -210,10 +211,17 @@ def predict(config: ConfigDict, workdir: Path, images: Variant, mesh: Mesh) -> d
     model = nnx.merge(graphdef, *state.parts(), copy=True)
     weights, bias = gather(model.head[...]), gather(model.bias[...])
     evaluate_batch = make_evaluate_batch(graphdef, mesh)
-    batches = evaluation_batches(images, config, local_rows(config.eval.batch_size))()
-    kept, unreadable = Kept(images), UnreadableImages(images, config.data.max_unreadable)
+    size = config.eval.batch_size
+    batches = evaluation_batches(
+        images,
+        run_preprocess(config.data),
+        batch_size=size,
+        slots=local_rows(size),
+        workers=config.data.workers,
+    )()
+    kept, unreadable = FeatureCollector(images), UnreadableImages(images, config.data.max_unreadable)
     evaluate_batch = functools.partial(evaluate_batch, bias=bias)
-    progress = with_progress(batches, images, config)
+    progress = with_progress(batches, images, size)
     count(evaluate_batch, state.parts(), weights, progress, unreadable, [kept.add], mesh)
     arrays = kept.result()
     if not len(arrays["labels"]):

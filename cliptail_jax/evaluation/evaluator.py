@@ -1,0 +1,167 @@
+"""The evaluation of a model on sets: one pass, the same numbers and the same files for every kind of model."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Float, Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.curation.variant import Variant
+from cliptail_jax.evaluation.counting import (
+    FeatureCollector,
+    check_any_read,
+    count,
+    make_evaluate_batch,
+    with_progress,
+)
+from cliptail_jax.evaluation.heads import ClassHead, ModelParts
+from cliptail_jax.evaluation.results import ClassGroups, summarize, write_arrays, write_summary
+from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.input.pipeline import Batch, UnreadableImages, evaluation_batches
+from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
+from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
+from cliptail_jax.parallel.sharding import local_rows
+from cliptail_jax.runs import evaluation_directory
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A set to evaluate a model on.
+
+    Attributes:
+        opened: the set.
+        frequency: the class frequency that results are correlated with, in the set's order; None where it is unknown.
+        class_groups: the classes in head, mid and tail; None where nothing ranks them.
+        settings: by which it is known later whether the evaluation has been done.
+        writes_frequency: whether the set's class frequency stands beside its results.
+    """
+
+    opened: OpenedSet
+    frequency: Int[np.ndarray, "class"] | None
+    class_groups: ClassGroups | None
+    settings: Mapping[str, Any]
+    writes_frequency: bool
+
+
+@dataclasses.dataclass
+class Measured:
+    """What a pass over a set has counted, and what was kept or computed on request.
+
+    Attributes:
+        counts: `confusion` [class, class] and `top5`.
+        head: the class embeddings.
+        features: as `FeatureCollector.result`; None where no option needs them, or no image was read.
+        similarities: None where they were not requested.
+        options: `config.eval`.
+    """
+
+    counts: Mapping[str, np.ndarray]
+    head: Float[np.ndarray, "class dim"]
+    features: Mapping[str, np.ndarray] | None
+    similarities: Similarities | None
+    options: ConfigDict
+
+    @functools.cached_property
+    def collapse(self) -> NeuralCollapse | None:
+        """Computed on first use: an interrupted pass has no use for it."""
+        if not self.options.neural_collapse:
+            return None
+        return neural_collapse(self.features["features"], self.features["labels"], len(self.head), self.head)
+
+    def saved(self) -> dict[str, np.ndarray]:
+        """The arrays that are written as .npy."""
+        return {**self.features, "head": self.head} if self.options.save_features else {}
+
+
+class Evaluator:
+    """Evaluates states of one model definition on sets.
+
+    Args:
+        preprocess: what the model's images go through.
+        options: `config.eval`.
+        workers: processes that load data.
+        cache: whether decoded images are kept in memory from one evaluation to the next.
+        max_unreadable: share of a set's images that may be unreadable.
+    """
+
+    def __init__(
+        self,
+        graphdef: nnx.GraphDef,
+        mesh: Mesh,
+        preprocess: Preprocess,
+        options: ConfigDict,
+        *,
+        workers: int,
+        cache: bool,
+        max_unreadable: float,
+    ):
+        self._mesh, self._preprocess, self._options = mesh, preprocess, options
+        self._workers, self._cache, self._max_unreadable = workers, cache, max_unreadable
+        mean, std = np.float32(preprocess.mean), np.float32(preprocess.std)
+        self._evaluate_batch = make_evaluate_batch(graphdef, mesh, mean, std)
+        self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
+
+    def measure(
+        self, parts: ModelParts, head: ClassHead, opened: OpenedSet, give_up: Callable[[], bool] = lambda: False
+    ) -> Measured | None:
+        """A pass over a set; None where `give_up` says so before the end. Raises UserError where no image can be read."""
+        options, variant = self._options, opened.variant
+        start_pass, unreadable = self._pass_over(opened.name, variant)
+        batches = with_progress(start_pass(), variant, options.batch_size)
+        batches = itertools.takewhile(lambda _: not give_up(), batches)
+        collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
+        similarities = ClassSimilarities(head.embeddings) if options.similarity else None
+        consumers = [consumer.add for consumer in (collector, similarities) if consumer]
+        evaluate_batch = functools.partial(self._evaluate_batch, bias=head.bias)
+        counts = count(evaluate_batch, parts, head.embeddings, batches, unreadable, consumers, self._mesh)
+        if give_up():
+            return None
+        check_any_read(counts, opened.name)
+        features = collector.result() if collector else None
+        return Measured(counts, head.embeddings, features, similarities.result() if similarities else None, options)
+
+    def _pass_over(self, name: str, variant: Variant) -> tuple[Callable[[], Iterable[Batch]], UnreadableImages]:
+        if name not in self._passes:
+            batch_size = self._options.batch_size
+            batches = evaluation_batches(
+                variant,
+                self._preprocess,
+                batch_size=batch_size,
+                slots=local_rows(batch_size),
+                workers=self._workers,
+                cache=self._cache,
+            )
+            self._passes[name] = batches, UnreadableImages(variant, self._max_unreadable)
+        return self._passes[name]
+
+
+def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measured: Measured) -> dict[str, Any]:
+    """Write the files of an evaluation on a set, and return its summary, which begins with what `about` says.
+
+    The first process writes. The line in summary.jsonl comes last, as a sign that all other files are there.
+    """
+    numbers = summarize(measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities)
+    summary = {**about, "settings": dict(task.settings), **numbers}
+    if jax.process_index() == 0:
+        directory = evaluation_directory(workdir, task.opened.name)
+        directory.mkdir(parents=True, exist_ok=True)
+        table = directory / "class_frequency.tsv"
+        if task.writes_frequency:
+            write_frequency(table, task.opened.variant.class_names, task.frequency)
+        else:  # an earlier evaluation may have been on other classes
+            table.unlink(missing_ok=True)
+        write_arrays(
+            directory, measured.counts, measured.saved(), task.class_groups, measured.collapse, measured.similarities
+        )
+        write_summary(directory, summary)
+    return summary
