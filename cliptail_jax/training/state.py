@@ -12,8 +12,8 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import build_classifier, build_clip, build_dino
 from cliptail_jax.models.layers import BatchNorm
+from cliptail_jax.models.whole_config import build_classifier, build_clip, build_dino
 from cliptail_jax.parallel.sharding import state_shardings
 from cliptail_jax.pretrained.towers import Towers
 from cliptail_jax.training.optimizer import frozen_paths, is_under
