@@ -18,7 +18,7 @@ from cliptail_jax.datasets import build as datasets
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.models.architecture import build
+from cliptail_jax.models.build import build_clip
 from cliptail_jax.pretrained.save import save
 
 COLAB = Path(__file__).parents[1] / "colab"
@@ -93,7 +93,7 @@ def published_model(tmp_path):
     text |= {"hf_tokenizer_name": "tokenizer.json", "tokenizer_kwargs": {"clean": "lower"}}
     vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
     config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
-    model = nnx.jit(lambda: build(config, None, nnx.Rngs(0)))()
+    model = nnx.jit(lambda: build_clip(config, rngs=nnx.Rngs(0)))()
     save(model, tmp_path / "published", config, Preprocess(16), tokenizer)
     return tmp_path / "published"
 

@@ -99,7 +99,7 @@ def base_config() -> ConfigDict:
                     output_dim=1024,
                     initialization="clip",  # of a modified_resnet; or 'pytorch', its layers' default
                 ),
-                text=dict(width=512, layers=12, heads=8, context_length=77, vocab_size=49408),
+                text=dict(name="transformer", width=512, layers=12, heads=8, context_length=77, vocab_size=49408),
                 activation="gelu",
                 dtype="float32",  # of the computation; parameters are always float32
             ),
@@ -160,7 +160,6 @@ CHOICES = {
     "eval.waffle_kind": ("words", "characters"),
     "data.profile.name": ("", "exponential", "zipf"),
     "data.captions.template": ("", *TEMPLATE_SETS),
-    "model.image.name": ("modified_resnet", "basic_resnet", "vit"),
     "model.image.initialization": ("clip", "pytorch"),
     "model.activation": ("gelu", "quick_gelu"),
     "model.dtype": ("float32", "bfloat16"),
@@ -411,8 +410,6 @@ def check_groups(config: ConfigDict) -> None:
     size, steps = config.batch_size, config.accumulate_steps
     if size % steps:
         raise UserError(f"batch_size={size} is not divisible by accumulate_steps={steps}")
-    if config.model.image.name != "vit" and config.image.init == "random":
-        check_batch_norm(config)
     if config.vocabulary.group_size and size % config.vocabulary.group_size:
         raise UserError(f"vocabulary.group_size={config.vocabulary.group_size} does not divide batch_size={size}")
 

@@ -1,1 +1,7 @@
-"""Image and text encoders as Flax NNX modules; attribute paths mirror the published state dicts."""
+"""Image and text towers, and the models made of them, as Flax NNX modules whose parameter paths are the published ones.
+
+`build` makes models from descriptions in open_clip's configuration format. This package knows nothing of data,
+training, files of weights, or objectives.
+"""
+
+__all__ = ["build", "image_towers", "open_clip", "text_towers"]

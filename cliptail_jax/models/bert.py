@@ -35,6 +35,11 @@ class BertShape:
     pad_id: int = 0
     counted_positions: bool = False
 
+    @property
+    def max_context(self) -> int:
+        """The largest number of tokens in a text."""
+        return self.positions - (self.pad_id + 1) * self.counted_positions
+
 
 @dataclass(frozen=True)
 class Dropout:

@@ -1,6 +1,11 @@
-"""Models from a config. Call these under `nnx.jit` (or `nnx.eval_shape`): drawing weights eagerly takes seconds."""
+"""Models from descriptions in open_clip's configuration format, for runs and published models alike.
 
-from collections.abc import Callable
+Call the builders under `nnx.jit` or `nnx.eval_shape`: initializing weights eagerly takes seconds. They consume random
+numbers in the order of the model's parameters, so that a seed gives the same weights everywhere.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,141 +15,93 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.basic_resnet import BasicResNet
+from cliptail_jax.models import open_clip
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.dino import Dino
 from cliptail_jax.models.dino_head import DinoHead
+from cliptail_jax.models.image_towers import build_image_tower, describe_image_tower
 from cliptail_jax.models.initializers import normal, uniform_fan_in
-from cliptail_jax.models.modified_resnet import EXPANSION, SHRINKAGE, ModifiedResNet
-from cliptail_jax.models.text import TextTransformer
-from cliptail_jax.models.vit import VisionTransformer
+from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-Build = Callable[[nnx.Rngs], nnx.Module]
-STAGES = {"modified_resnet": 4, "basic_resnet": 3, "vit": 1}  # numbers in model.image.layers
+BuildTower = Callable[[nnx.Rngs], nnx.Module]
 
 
-def build_visual(config: ConfigDict, rngs: nnx.Rngs, output_dim: int | None = None) -> nnx.Module:
-    """The image encoder `config.model.image`, with another `output_dim` where one is given.
+def model_description(model: ConfigDict, image_size: int) -> dict[str, Any]:
+    """open_clip's `model_cfg` for a config's section `model` and square images of `image_size` pixels.
 
-    Raises UserError for a value that no encoder can be built with.
+    It can be written as JSON, and `build_clip` builds the model from it; of models without a text tower,
+    `build_image_tower` builds the image tower from its `vision_cfg`. Raises UserError for values that no model has.
     """
-    image, image_size = config.model.image, config.data.image_size
-    if len(image.layers) != STAGES[image.name]:
-        raise UserError(f"model.image.layers: {image.name} takes {STAGES[image.name]} numbers, not {image.layers}.")
-    output_dim = output_dim or image.output_dim
-    shared = {"dtype": DTYPES[config.model.dtype], "rngs": rngs}
-    if image.name == "basic_resnet":
-        return BasicResNet(image.layers, image.width, output_dim, group_size=config.batch_norm.group_size, **shared)
-    if image.name == "modified_resnet":
-        require_multiple("data.image_size", image_size, SHRINKAGE)
-        require_heads("model.image.heads", image.heads, 8 * EXPANSION * image.width)
-        return ModifiedResNet(
-            image.layers,
-            image.width,
-            image.heads,
-            output_dim,
-            image_size,
-            group_size=config.batch_norm.group_size,
-            pytorch_init=image.initialization == "pytorch",
-            **shared,
-        )
-    require_multiple("data.image_size", image_size, image.patch_size)
-    require_heads("model.image.heads", image.heads, image.width)
-    return VisionTransformer(
-        image.patch_size,
-        image.width,
-        image.layers[0],
-        image.heads,
-        output_dim,
-        image_size,
-        activation=config.model.activation,
-        **shared,
-    )
+    quick_gelu = model.activation == "quick_gelu"
+    return {
+        "embed_dim": model.image.output_dim,
+        "quick_gelu": quick_gelu,
+        "vision_cfg": describe_image_tower(model.image, image_size, quick_gelu=quick_gelu),
+        "text_cfg": describe_text_tower(model.text),
+    }
 
 
-def build_clip(config: ConfigDict, rngs: nnx.Rngs, image: Build | None = None, text: Build | None = None) -> CLIP:
-    """The image encoder and the text encoder of `config.model`, or those that `image` and `text` build.
+def build_clip(
+    model_cfg: Mapping[str, Any], encoder: Mapping[str, Any] | None = None, *, dtype=jnp.float32, rngs: nnx.Rngs
+) -> CLIP:
+    """The CLIP that a `model_cfg` describes, which computes in `dtype`.
 
-    Text features are as wide as the image encoder's.
+    `encoder` is the config.json of its Hugging Face text encoder, if it has one. Raises UserError for a key or value that
+    is not supported.
     """
-    visual = image(rngs) if image else build_visual(config, rngs)
-    return CLIP(visual, text(rngs) if text else build_text(config, rngs))
-
-
-def build_text(config: ConfigDict, rngs: nnx.Rngs) -> TextTransformer:
-    """The text encoder `config.model.text`."""
-    text = config.model.text
-    require_heads("model.text.heads", text.heads, text.width)
-    return TextTransformer(
-        text.context_length,
-        text.vocab_size,
-        text.width,
-        text.layers,
-        text.heads,
-        config.model.image.output_dim,
-        activation=config.model.activation,
-        dtype=DTYPES[config.model.dtype],
-        rngs=rngs,
-    )
+    open_clip.check_model(model_cfg)
+    dim, quick_gelu = model_cfg["embed_dim"], bool(model_cfg.get("quick_gelu"))
+    shared = {"quick_gelu": quick_gelu, "dtype": dtype, "rngs": rngs}
+    visual = build_image_tower(model_cfg["vision_cfg"], dim, **shared)
+    return CLIP(visual, build_text_tower(model_cfg["text_cfg"], dim, encoder=encoder, **shared))
 
 
 def build_classifier(
-    config: ConfigDict,
+    visual: BuildTower,
     num_classes: int,
+    output_dim: int,
+    kind: str,
+    head: Float[Array, "classes dim"] | None,
     rngs: nnx.Rngs,
-    head: Float[Array, "classes dim"] | None = None,
-    image: Build | None = None,
 ) -> Classifier:
-    """A classifier of `num_classes` classes, with the given head or one drawn normal with std dim^-0.5.
+    """A classifier on the image tower that `visual` builds, whose features have width `output_dim`.
 
-    A linear head is drawn as PyTorch draws a linear layer, which the study's fine-tuning begins with
-    (github.com/linusericsson/ssl-transfer).
+    A head of `kind` 'cosine' is the given `head`, or else initialized from a normal distribution with standard deviation
+    output_dim^-0.5. One of kind 'linear' is initialized as PyTorch's linear layers are, which the study's fine-tuning
+    begins with (github.com/linusericsson/ssl-transfer). The head takes its random numbers before the tower.
 
-    The encoder is `config.model.image`, its output as wide as a given head, or what `image` builds. Raises UserError if
-    the head has not one row per class, or is not as wide as the features.
+    Raises UserError if the given head does not have one row for each class, or is not as wide as the features.
     """
     bias = None
-    if config.head.kind == "linear":
-        dim = config.model.image.output_dim
-        head, bias = (uniform_fan_in(dim)(rngs.params(), shape) for shape in ((num_classes, dim), (num_classes,)))
+    if kind == "linear":
+        init = uniform_fan_in(output_dim)
+        head, bias = init(rngs.params(), (num_classes, output_dim)), init(rngs.params(), (num_classes,))
     elif head is None:
-        dim = config.model.image.output_dim
-        head = normal(dim**-0.5)(rngs.params(), (num_classes, dim))
+        head = normal(output_dim**-0.5)(rngs.params(), (num_classes, output_dim))
     elif np.ndim(head) != 2 or len(head) != num_classes:
         raise UserError(
-            f"head: its shape is {np.shape(head)}, but there are {num_classes} classes; give a row to each."
+            f"head: its shape is {np.shape(head)}, but there are {num_classes} classes; it needs one row for each."
         )
-    if image and head.shape[1] != config.model.image.output_dim:
+    elif head.shape[1] != output_dim:
         raise UserError(
             f"head: its rows are {head.shape[1]} wide: set model.image.output_dim to that, the width of the features"
         )
-    return Classifier(image(rngs) if image else build_visual(config, rngs, output_dim=head.shape[1]), head, bias)
+    return Classifier(visual(rngs), head, bias)
 
 
-def build_dino(config: ConfigDict, rngs: nnx.Rngs, image: Build | None = None) -> Dino:
-    """The image encoder `config.model.image`, or what `image` builds, with the head of `config.dino`."""
-    visual = image(rngs) if image else build_visual(config, rngs)
-    dino = config.dino
-    head = DinoHead(
-        config.model.image.output_dim,
-        hidden=dino.hidden,
-        bottleneck=dino.bottleneck,
-        prototypes=dino.prototypes,
-        dtype=DTYPES[config.model.dtype],
-        rngs=rngs,
-    )
-    return Dino(visual, head)
-
-
-def require_multiple(key: str, value: int, factor: int) -> None:
-    """Raise UserError unless `value` is divisible by `factor`."""
-    if value % factor:
-        raise UserError(f"{key}: {value} is not divisible by {factor}; choose a multiple.")
-
-
-def require_heads(key: str, heads: int, channels: int) -> None:
-    """Raise UserError unless `heads` share `channels` equally."""
-    if channels % heads:
-        raise UserError(f"{key}: {heads} heads do not divide {channels} channels; choose a divisor.")
+def build_dino(
+    visual: BuildTower,
+    output_dim: int,
+    *,
+    hidden: int,
+    bottleneck: int,
+    prototypes: int,
+    dtype=jnp.float32,
+    rngs: nnx.Rngs,
+) -> Dino:
+    """DINO's student on the image tower that `visual` builds, whose features have width `output_dim`."""
+    tower = visual(rngs)
+    head = DinoHead(output_dim, hidden=hidden, bottleneck=bottleneck, prototypes=prototypes, dtype=dtype, rngs=rngs)
+    return Dino(tower, head)

@@ -11,10 +11,19 @@ from jaxtyping import Bool, Float
 from cliptail_jax.models.layers import layer_norm, linear
 from cliptail_jax.models.transformer import ACTIVATIONS
 
-WIDENING = 4
+MLP_RATIO = 4  # an MLP's inner width per outer width
 STEM = 4  # pixels a side of a patch
 SHRINKAGE = 32  # image pixels a side of one pixel of the last stage
 INITIAL_GAMMA = 1e-6
+# Depths, widths and the layer norms' epsilon of timm's models (github.com/huggingface/pytorch-image-models).
+CONVNEXTS = {
+    "convnext_tiny": ((3, 3, 9, 3), (96, 192, 384, 768), 1e-6),
+    "convnext_small": ((3, 3, 27, 3), (96, 192, 384, 768), 1e-6),
+    "convnext_base": ((3, 3, 27, 3), (128, 256, 512, 1024), 1e-6),
+    "convnext_large": ((3, 3, 27, 3), (192, 384, 768, 1536), 1e-6),
+    "convnext_xlarge": ((3, 3, 27, 3), (256, 512, 1024, 2048), 1e-6),
+    "convnext_xxlarge": ((3, 4, 30, 3), (384, 768, 1536, 3072), 1e-5),
+}
 
 _truncated = nnx.initializers.truncated_normal(0.02)
 
@@ -54,7 +63,7 @@ class Block(nnx.Module):
             rngs=rngs,
         )
         self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-        self.mlp = Mlp(width, WIDENING * width, width, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(width, MLP_RATIO * width, width, dtype=dtype, rngs=rngs)
         self.gamma = nnx.Param(jnp.full(width, INITIAL_GAMMA))
 
     def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import EPSILON, layer_norm
-from cliptail_jax.models.transformer import WIDENING, Transformer, clip_text_init
+from cliptail_jax.models.transformer import MLP_RATIO, Transformer, clip_text_init
 
 
 class TextTransformer(nnx.Module):
@@ -29,7 +29,7 @@ class TextTransformer(nnx.Module):
         output_dim: int,
         *,
         activation: str = "gelu",
-        widening: float = WIDENING,
+        mlp_ratio: float = MLP_RATIO,
         epsilon: float = EPSILON,
         causal: bool = True,
         pool: str = "argmax",
@@ -55,7 +55,7 @@ class TextTransformer(nnx.Module):
             heads,
             activation,
             causal=causal,
-            widening=widening,
+            mlp_ratio=mlp_ratio,
             epsilon=epsilon,
             init=clip_text_init(width, layers),
             dtype=dtype,

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from cliptail_jax.models.initializers import Initializer, normal, uniform_fan_in
 from cliptail_jax.models.layers import EPSILON, layer_norm, linear
 
-WIDENING = 4.0  # an MLP's inner width per outer width
+MLP_RATIO = 4.0  # an MLP's inner width per outer width
 
 
 def quick_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -35,10 +35,10 @@ class BlockInit(NamedTuple):
     c_proj: Initializer
 
 
-def pytorch_init(width: int, widening: float = WIDENING) -> BlockInit:
+def pytorch_init(width: int, mlp_ratio: float = MLP_RATIO) -> BlockInit:
     """PyTorch's defaults, which CLIP's vision transformer keeps."""
     default = uniform_fan_in(width)
-    return BlockInit(jax.nn.initializers.xavier_uniform(), default, default, uniform_fan_in(int(widening * width)))
+    return BlockInit(jax.nn.initializers.xavier_uniform(), default, default, uniform_fan_in(int(mlp_ratio * width)))
 
 
 def clip_text_init(width: int, layers: int) -> BlockInit:
@@ -71,8 +71,8 @@ class MultiHeadAttention(nnx.Module):
 class Mlp(nnx.Module):
     """Two linear layers with an activation between them."""
 
-    def __init__(self, width: int, activation: str, *, widening: float, init: BlockInit, dtype, rngs: nnx.Rngs):
-        inner = int(widening * width)
+    def __init__(self, width: int, activation: str, *, mlp_ratio: float, init: BlockInit, dtype, rngs: nnx.Rngs):
+        inner = int(mlp_ratio * width)
         self.activation = activation
         self.c_fc = linear(width, inner, kernel_init=init.c_fc, dtype=dtype, rngs=rngs)
         self.c_proj = linear(inner, width, kernel_init=init.c_proj, dtype=dtype, rngs=rngs)
@@ -91,7 +91,7 @@ class ResidualAttentionBlock(nnx.Module):
         activation: str,
         *,
         causal: bool,
-        widening: float,
+        mlp_ratio: float,
         epsilon: float,
         init: BlockInit,
         dtype,
@@ -100,7 +100,7 @@ class ResidualAttentionBlock(nnx.Module):
         self.ln_1 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.attn = MultiHeadAttention(width, heads, causal=causal, init=init, dtype=dtype, rngs=rngs)
         self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-        self.mlp = Mlp(width, activation, widening=widening, init=init, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
@@ -112,7 +112,7 @@ class ResidualAttentionBlock(nnx.Module):
 class Transformer(nnx.Module):
     """A stack of residual attention blocks; `causal` hides later tokens from earlier ones.
 
-    An MLP is `widening` times as wide inside, rounded down.
+    An MLP is `mlp_ratio` times as wide inside, rounded down.
     """
 
     def __init__(
@@ -123,13 +123,13 @@ class Transformer(nnx.Module):
         activation: str,
         *,
         causal: bool,
-        widening: float = WIDENING,
+        mlp_ratio: float = MLP_RATIO,
         epsilon: float = EPSILON,
         init: BlockInit,
         dtype,
         rngs: nnx.Rngs,
     ):
-        shared = {"causal": causal, "widening": widening, "epsilon": epsilon, "init": init, "dtype": dtype}
+        shared = {"causal": causal, "mlp_ratio": mlp_ratio, "epsilon": epsilon, "init": init, "dtype": dtype}
         self.resblocks = nnx.List(
             ResidualAttentionBlock(width, heads, activation, **shared, rngs=rngs) for _ in range(layers)
         )

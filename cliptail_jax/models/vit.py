@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import EPSILON, conv, layer_norm, linear
 from cliptail_jax.models.positions import token_positions
-from cliptail_jax.models.transformer import WIDENING, Transformer, pytorch_init
+from cliptail_jax.models.transformer import MLP_RATIO, Transformer, pytorch_init
 
 
 class CrossAttention(nnx.Module):
@@ -85,7 +85,7 @@ class VisionTransformer(nnx.Module):
         image_size: int,
         *,
         activation: str = "gelu",
-        widening: float = WIDENING,
+        mlp_ratio: float = MLP_RATIO,
         epsilon: float = EPSILON,
         pool: str = "tok",
         norm_after_pool: bool = False,
@@ -110,9 +110,9 @@ class VisionTransformer(nnx.Module):
             heads,
             activation,
             causal=False,
-            widening=widening,
+            mlp_ratio=mlp_ratio,
             epsilon=epsilon,
-            init=pytorch_init(width, widening),
+            init=pytorch_init(width, mlp_ratio),
             **shared,
         )
         if attention_pool:

@@ -13,9 +13,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
-from cliptail_jax.models.architecture import build, image_size, named_architecture, named_encoder
+from cliptail_jax.models.build import build_clip
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.open_clip import image_size, named_architecture, named_encoder
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.source import TOKENIZER, Source, checked_digest, find, read_json
@@ -124,7 +125,7 @@ def read_model(
     config: Mapping[str, Any], encoder: Mapping[str, Any] | None, weights: Path, dtype, mesh: Mesh | None
 ) -> CLIP | Classifier:
     """The model of a configuration with the weights of a file; a classifier where a class head lies beside it."""
-    abstract = nnx.eval_shape(lambda: build(config, encoder, nnx.Rngs(0), dtype))
+    abstract = nnx.eval_shape(lambda: build_clip(config, encoder, dtype=dtype, rngs=nnx.Rngs(0)))
     model = fill(abstract, weights, name_of=text_names(weights), ignored=UNUSED, mesh=mesh)
     head = weights.parent / HEAD
     if not head.is_file():

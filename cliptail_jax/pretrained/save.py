@@ -15,9 +15,11 @@ from cliptail_jax.files import write_text
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
-from cliptail_jax.models.architecture import build_text
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.image_towers import describe_image_tower, image_tower
+from cliptail_jax.models.open_clip import for_open_clip
+from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 from cliptail_jax.pretrained.load import CONFIG, HEAD, WEIGHTS
 from cliptail_jax.pretrained.names import published_name, to_published
 from cliptail_jax.pretrained.run_tower import RunTower
@@ -47,9 +49,7 @@ def save(
     if isinstance(model, Classifier):
         _save_tensors({"head": tensors.pop("head")}, folder / HEAD)
         config |= {"text_cfg": NO_TEXT, "custom_text": False}
-        text = nnx.eval_shape(
-            lambda: build_text(NO_TEXT, config["embed_dim"], False, dtype=np.float32, rngs=nnx.Rngs(0))
-        )
+        text = nnx.eval_shape(lambda: build_text_tower(NO_TEXT, config["embed_dim"], rngs=nnx.Rngs(0)))
         for path, variable in nnx.to_flat_state(nnx.state(text)):
             tensors[published_name(path)] = to_published(path, np.zeros(variable.shape, np.float32))
     elif not config.get("custom_text") and not config["text_cfg"].get("hf_model_name"):
@@ -98,7 +98,7 @@ def open_clip_config(config: ConfigDict, embed_dim: int, towers: Towers) -> dict
     """
     vision, text = vision_config(config, towers.image), text_config(config, towers.text)
     own = config.model.activation == "quick_gelu"
-    has_choice = {"image": not isinstance(vision.get("layers"), list), "text": not text.get("hf_model_name")}
+    has_choice = {"image": image_tower(vision).has_activation, "text": not text.get("hf_model_name")}
     quick = {
         tower.quick_gelu if tower else own
         for part, tower in (("image", towers.image), ("text", towers.text))
@@ -106,7 +106,8 @@ def open_clip_config(config: ConfigDict, embed_dim: int, towers: Towers) -> dict
     }
     if len(quick) > 1:
         raise UserError("open_clip has one activation a model: one tower of this run has GELU, the other QuickGELU")
-    return {"embed_dim": embed_dim, "quick_gelu": True in quick, "vision_cfg": vision, "text_cfg": text}
+    model_cfg = {"embed_dim": embed_dim, "quick_gelu": True in quick, "vision_cfg": vision, "text_cfg": text}
+    return for_open_clip(model_cfg)
 
 
 def vision_config(config: ConfigDict, tower: Tower | RunTower | None) -> dict[str, Any]:
@@ -115,25 +116,16 @@ def vision_config(config: ConfigDict, tower: Tower | RunTower | None) -> dict[st
         return vision_config(tower.config, tower.first)
     if tower:
         return tower.published_config
-    image = config.model.image
-    vision = {"image_size": config.data.image_size, "width": image.width}
-    if image.name == "modified_resnet":
-        return vision | {
-            "layers": list(image.layers),
-            "head_width": 32 * image.width // image.heads,
-            "patch_size": None,
-        }
-    if image.name == "vit":
-        head_width = image.width // image.heads
-        return vision | {"layers": image.layers[0], "head_width": head_width, "patch_size": image.patch_size}
-    raise UserError(f"model.image.name: open_clip has no {image.name}; modified_resnet and vit can be saved for it")
+    quick_gelu = config.model.activation == "quick_gelu"
+    return describe_image_tower(config.model.image, config.data.image_size, quick_gelu=quick_gelu)
 
 
 def text_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
     """open_clip's text_cfg."""
     if tower:
         return tower.published_config
+    text = describe_text_tower(config.model.text)
     if config.text.tokenizer:
-        return dict(config.model.text)
+        return text
     # The merges are the run's own: open_clip must read tokenizer.json.
-    return dict(config.model.text) | {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}
+    return text | {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}

@@ -10,8 +10,8 @@ from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
-from cliptail_jax.models.architecture import bert_shape
 from cliptail_jax.models.bert import BertShape, BertText
+from cliptail_jax.models.text_towers import bert_shape
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.source import TOKENIZER, Source, checked_digest, find, read_json
 from cliptail_jax.pretrained.weights import fill, open_weights
@@ -69,7 +69,7 @@ def read_encoder_files(
         if path is None:
             raise UserError(f"{name} has no {file} beside its weights")
     shape = bert_shape(read_json(source.config))
-    if context_length > shape.positions - (shape.pad_id + 1) * shape.counted_positions:
+    if context_length > shape.max_context:
         raise UserError(f"context_length={context_length} is more than the positions that {name} has")
     tokenizer = load_tokenizer(source.tokenizer, {"context_length": context_length, "vocab_size": shape.vocab_size})
     return source, shape, tokenizer

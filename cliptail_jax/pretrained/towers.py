@@ -23,11 +23,12 @@ from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.preprocess import read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer
-from cliptail_jax.models import build as own
-from cliptail_jax.models.architecture import build_encoder, build_text, build_visual, image_size
+from cliptail_jax.models import whole_config as own
 from cliptail_jax.models.bert import BertText
-from cliptail_jax.models.build import DTYPES, require_multiple
-from cliptail_jax.models.modified_resnet import SHRINKAGE
+from cliptail_jax.models.build import DTYPES
+from cliptail_jax.models.image_towers import build_image_tower, check_image_size, describe_image_tower, image_tower
+from cliptail_jax.models.open_clip import image_size
+from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.class_head import read_head
 from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, read_document, read_encoder, read_tokenizer, text_names
@@ -111,8 +112,9 @@ def open_towers(config: ConfigDict) -> Towers:
     if config.objective != "contrastive":
         return Towers(image)
     text = open_text_tower(config) if config.text.init != RANDOM else None
-    if config.text.dropout and not (text and text.encoder):
-        raise UserError(f"text.dropout={config.text.dropout}: only BERT and RoBERTa towers from text.init have dropout")
+    has_dropout = text.encoder if text else config.model.text.name != "transformer"
+    if config.text.dropout and not has_dropout:
+        raise UserError(f"text.dropout={config.text.dropout}: only BERT and RoBERTa towers have dropout")
     return Towers(image, text)
 
 
@@ -131,7 +133,7 @@ def open_image_tower(config: ConfigDict) -> Tower | RunTower:
     group = {"group_size": config.batch_norm.group_size, "dtype": DTYPES[config.model.dtype]}
 
     def build(rngs: nnx.Rngs) -> nnx.Module:
-        return build_visual(vision, config.model.image.output_dim, quick_gelu, **group, rngs=rngs)
+        return build_image_tower(vision, config.model.image.output_dim, quick_gelu=quick_gelu, **group, rngs=rngs)
 
     def name_of(path: tuple) -> str:
         return published_name(("visual", *path))
@@ -165,7 +167,9 @@ def open_run_tower(config: ConfigDict, run: ConfigDict) -> RunTower:
     if isinstance(first, Tower):
         check_sides(first.published_config, config)
     elif first is None:
-        check_own_sides(run.model.image, config)
+        quick_gelu = run.model.activation == "quick_gelu"
+        vision = describe_image_tower(run.model.image, run.data.image_size, quick_gelu=quick_gelu)
+        check_sides(vision, config)
     build = first.build if first else functools.partial(own.build_visual, run)
     drawn = unfilled_by_run(checkpoint, build)
     check_partial("image", name, drawn, config, {"model.image.output_dim": of_run})
@@ -216,9 +220,8 @@ def open_text_tower(config: ConfigDict) -> Tower:
     encoder = read_encoder(text_cfg, source)
 
     def build(rngs: nnx.Rngs) -> nnx.Module:
-        if encoder is None:
-            return build_text(text_cfg, dim, quick_gelu, **shared, rngs=rngs)
-        return build_encoder(text_cfg, encoder, dim, dropout=config.text.dropout, **shared, rngs=rngs)
+        options = {"quick_gelu": quick_gelu, "encoder": encoder, "dropout": config.text.dropout}
+        return build_text_tower(text_cfg, dim, **options, **shared, rngs=rngs)
 
     in_model = text_names(source.weights)
 
@@ -279,18 +282,8 @@ def check_partial(key: str, name: str, drawn: dict[tuple, str], config: ConfigDi
     )
 
 
-def check_own_sides(image: ConfigDict, config: ConfigDict) -> None:
-    """As `check_sides`, of the image tower `model.image` of a run."""
-    if image.name != "vit":
-        check_batch_norm(config)
-    patch = {"vit": image.patch_size, "modified_resnet": SHRINKAGE}.get(image.name, 1)
-    require_multiple("data.image_size", config.data.image_size, patch)
-
-
 def check_sides(vision: Mapping[str, Any], config: ConfigDict) -> None:
     """Raise UserError where the run's images or batches cannot be cut as the image tower needs it."""
-    is_resnet = isinstance(vision.get("layers"), list)
-    if is_resnet:
+    if image_tower(vision).has_batch_norm:
         check_batch_norm(config)
-    patch = 32 if is_resnet or vision.get("timm_model_name") else vision.get("patch_size", 16)
-    require_multiple("data.image_size", config.data.image_size, patch)
+    check_image_size(vision, config.data.image_size)

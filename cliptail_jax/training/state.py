@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.layers import BatchNorm
+from cliptail_jax.models.whole_config import build_classifier, build_clip, build_dino
 from cliptail_jax.parallel.sharding import state_shardings
 from cliptail_jax.pretrained.towers import Towers
 

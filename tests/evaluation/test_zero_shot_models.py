@@ -4,7 +4,7 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA
-from cliptail_jax.models.architecture import named_architecture
+from cliptail_jax.models.open_clip import named_architecture
 from cliptail_jax.pretrained.published import published_models
 
 

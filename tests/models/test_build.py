@@ -1,3 +1,4 @@
+import json
 from functools import partial
 
 import jax
@@ -10,44 +11,42 @@ from published_names import flat
 from quick import QUICK, draw
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import DTYPES, build_classifier, build_clip, build_visual
+from cliptail_jax.models.build import DTYPES, build_classifier, build_clip, model_description
+from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.layers import BatchNorm
+from cliptail_jax.models.open_clip import named_architecture
 
 IMAGE = {
-    "modified_resnet": {"layers": (1, 1, 1, 1), "width": 4, "heads": 4, "output_dim": 8, "initialization": "clip"},
-    "basic_resnet": {"layers": (1, 1, 1), "width": 4, "output_dim": 8},
-    "vit": {"layers": (2,), "width": 8, "heads": 2, "patch_size": 8, "output_dim": 8},
+    "modified_resnet": {"layers": (1, 1, 1, 1), "width": 4, "heads": 4},
+    "basic_resnet": {"layers": (1, 1, 1), "width": 4},
+    "vit": {"layers": (2,), "width": 8, "heads": 2, "patch_size": 8},
+    "convnext": {"layers": (1, 1, 1, 1), "width": 4},
 }
+TEXT = {"name": "transformer", "width": 8, "heads": 2, "layers": 1, "context_length": 6, "vocab_size": 20}
+TOKENS = jnp.array([[18, 3, 19, 0, 0, 0]] * 4)
 
 
-def config(name: str = "basic_resnet", **changes) -> ConfigDict:
-    tree = ConfigDict(
-        {
-            "model": {
-                "image": {"name": name, **IMAGE[name]},
-                "text": {"width": 8, "heads": 2, "layers": 1, "context_length": 6, "vocab_size": 20},
-                "activation": "gelu",
-                "dtype": "float32",
-            },
-            "head": {"kind": "cosine"},
-            "batch_norm": {"group_size": 0},
-            "data": {"image_size": 32},
-        }
-    )
-    tree.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
-    return tree
+def describe(image: str = "basic_resnet", size: int = 32, **changes) -> dict:
+    """The description of a tiny model, after a pass through JSON."""
+    section = {"heads": 1, "output_dim": 8, "initialization": "clip", **IMAGE.get(image, {"layers": (1,), "width": 1})}
+    model = ConfigDict({"image": {"name": image, **section}, "text": TEXT, "activation": "gelu"})
+    model.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
+    return json.loads(json.dumps(model_description(model, size)))
 
 
-@pytest.mark.parametrize("name", IMAGE)
-def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_features(name):
+def build_visual(description: dict, output_dim: int = 8, **options) -> nnx.Module:
+    return build_image_tower(description["vision_cfg"], output_dim, rngs=nnx.Rngs(0), **options)
+
+
+@pytest.mark.parametrize("image, text", [*((name, "transformer") for name in IMAGE), ("basic_resnet", "bert")])
+def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_features(image, text):
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
-    tokens = jnp.array([[18, 3, 19, 0, 0, 0]] * 4)
-
-    models = [draw(lambda d=dtype: build_clip(config(name, model__dtype=d), nnx.Rngs(0))) for dtype in DTYPES]
+    description = describe(image, text__name=text)
+    models = [draw(lambda d=d: build_clip(description, dtype=d, rngs=nnx.Rngs(0))) for d in DTYPES.values()]
 
     @partial(jax.jit, compiler_options=QUICK)
     def encode(models):
-        return [(model.encode_image(images, train=True), model.encode_text(tokens)) for model in models]
+        return [(model.encode_image(images, train=True), model.encode_text(TOKENS)) for model in models]
 
     assert {value.dtype for value in flat(nnx.state(models[1])).values()} == {jnp.dtype("float32")}
     exact, rough = encode(models)
@@ -58,16 +57,35 @@ def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_featu
         np.testing.assert_allclose(ours, truth, atol=0.05 * np.abs(truth).max())
 
 
+@pytest.mark.parametrize("name, size", [("ViT-L-14", 28), ("RN101", 64), ("convnext_base", 64)])
+def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes(name, size):
+    published = named_architecture(name)
+    ours = nnx.eval_shape(lambda: build_visual(describe(name, size)))
+    theirs = nnx.eval_shape(lambda: build_image_tower(published["vision_cfg"], 8, rngs=nnx.Rngs(0)))
+    shapes, expected = ({p: v.shape for p, v in flat(nnx.state(m)).items()} for m in (ours, theirs))
+    assert shapes.keys() == expected.keys()
+    assert {path[-1] for path in shapes if shapes[path] != expected[path]} <= {"positional_embedding"}
+    images = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    assert nnx.eval_shape(lambda m, x: m(x), ours, images).shape == (2, 8)
+
+
+def test_a_text_tower_by_the_name_of_an_encoder_has_its_sizes_and_the_runs_vocabulary():
+    description = describe(text__name="roberta-base")
+    shapes = flat(nnx.state(nnx.eval_shape(lambda: build_clip(description, rngs=nnx.Rngs(0)))))
+    assert shapes["text", "transformer", "embeddings", "word_embeddings", "embedding"].shape == (20, 768)
+    assert ("text", "transformer", "encoder", "layer", 11, "output", "dense", "kernel") in shapes
+
+
 def test_group_size_reaches_every_batch_norm():
     for name in ("modified_resnet", "basic_resnet"):
-        model = nnx.eval_shape(lambda name=name: build_visual(config(name, batch_norm__group_size=4), nnx.Rngs(0)))
+        model = nnx.eval_shape(lambda name=name: build_visual(describe(name), group_size=4))
         norms = [module for _, module in nnx.iter_modules(model) if isinstance(module, BatchNorm)]
         assert len(norms) > 9 and all(norm.group_size == 4 for norm in norms)
 
 
 def test_initialization_reaches_the_modified_resnet():
     def gain_of_a_last_norm(initialization):
-        model = build_visual(config("modified_resnet", model__image__initialization=initialization), nnx.Rngs(0))
+        model = build_visual(describe("modified_resnet", image__initialization=initialization))
         return model.layer1[0].bn3.scale[...]
 
     gains = jax.jit(lambda: [gain_of_a_last_norm(name) for name in ("clip", "pytorch")], compiler_options=QUICK)()
@@ -75,48 +93,59 @@ def test_initialization_reaches_the_modified_resnet():
 
 
 def test_activation_reaches_both_towers():
-    model = nnx.eval_shape(lambda: build_clip(config("vit", model__activation="quick_gelu"), nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: build_clip(describe("vit", activation="quick_gelu"), rngs=nnx.Rngs(0)))
     for tower in (model.visual, model.text):
         assert tower.transformer.resblocks[0].mlp.activation == "quick_gelu"
 
 
+def classifier(num_classes: int, head=None, output_dim: int = 8):
+    visual = partial(build_image_tower, describe()["vision_cfg"], output_dim)
+    return build_classifier(lambda rngs: visual(rngs=rngs), num_classes, output_dim, "cosine", head, nnx.Rngs(0))
+
+
 def test_random_head_has_a_row_per_class_and_std_of_the_inverse_root_of_its_width():
-    head = jax.jit(lambda: build_classifier(config(), 1000, nnx.Rngs(0)).head[...], compiler_options=QUICK)()
+    head = jax.jit(lambda: classifier(1000).head[...], compiler_options=QUICK)()
     assert head.shape == (1000, 8)
     np.testing.assert_allclose(head.std(), 8**-0.5, rtol=0.05)
 
 
-def test_given_head_is_kept_and_the_encoder_takes_its_width():
+def test_given_head_is_kept():
     head = np.random.default_rng(0).normal(size=(10, 12)).astype(np.float16)
-
-    @partial(jax.jit, compiler_options=QUICK)
-    def build():
-        model = build_classifier(config(), 10, nnx.Rngs(0), head)
-        return model.head[...], model.visual.fc.kernel[...]
-
-    kept, kernel = build()
+    kept = jax.jit(lambda: classifier(10, head, 12).head[...], compiler_options=QUICK)()
     assert kept.dtype == jnp.float32
     np.testing.assert_array_equal(kept, head)
-    assert kernel.shape == (16, 12)
-
-
-def test_head_with_another_class_count_is_an_error():
-    with pytest.raises(UserError, match=r"head: its shape is \(10, 8\), but there are 9 classes"):
-        build_classifier(config(), 9, nnx.Rngs(0), np.zeros((10, 8)))
 
 
 @pytest.mark.parametrize(
-    "name, changes, message",
+    "shape, message",
     [
-        ("vit", {"data__image_size": 30}, r"data\.image_size: 30 is not divisible by 8"),
-        ("vit", {"model__image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 8"),
-        ("vit", {"model__text__heads": 3}, r"model\.text\.heads: 3 heads do not divide 8"),
-        ("vit", {"model__image__layers": (1, 1)}, r"model\.image\.layers: vit takes 1 numbers, not \(1, 1\)"),
-        ("basic_resnet", {"model__image__layers": (1, 1)}, r"model\.image\.layers: basic_resnet takes 3 numbers"),
-        ("modified_resnet", {"data__image_size": 48}, r"data\.image_size: 48 is not divisible by 32"),
-        ("modified_resnet", {"model__image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 128"),
+        ((10, 8), r"head: its shape is \(10, 8\), but there are 9 classes"),
+        ((9, 12), "head: its rows are 12 wide: set model.image.output_dim to that"),
     ],
 )
-def test_impossible_value_is_an_error_that_names_the_key(name, changes, message):
+def test_head_of_another_shape_is_an_error(shape, message):
     with pytest.raises(UserError, match=message):
-        nnx.eval_shape(lambda: build_clip(config(name, **changes), nnx.Rngs(0)))
+        classifier(9, np.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "image, size, changes, message",
+    [
+        ("vit", 30, {}, r"data\.image_size: 30 is not divisible by 8"),
+        ("vit", 32, {"image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 8"),
+        ("vit", 32, {"text__heads": 3}, r"model\.text\.heads: 3 heads do not divide 8"),
+        ("vit", 32, {"image__layers": (1, 1)}, r"model\.image\.layers: vit takes 1 numbers, not \(1, 1\)"),
+        ("basic_resnet", 32, {"image__layers": (1, 1)}, r"model\.image\.layers: basic_resnet takes 3 numbers"),
+        ("modified_resnet", 48, {}, r"data\.image_size: 48 is not divisible by 32"),
+        ("modified_resnet", 32, {"image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 128"),
+        ("ViT-L-14", 32, {}, r"data\.image_size: 32 is not divisible by 14"),
+        ("ViT-B-32-quickgelu", 32, {}, "ViT-B-32-quickgelu has QuickGELU: set model.activation='quick_gelu'"),
+        ("resnet", 32, {}, r"'model.image.name' is 'resnet' \(did you mean .*basic_resnet.*; it is one of .*, RN101,"),
+        ("vit", 32, {"text__name": "roberta"}, r"'model.text.name' is 'roberta' \(did you mean roberta-base"),
+        ("vit", 32, {"text__name": "roberta-base", "text__context_length": 514}, "514 is more than the 513 positions"),
+    ],
+)
+def test_impossible_value_is_an_error_that_names_the_key(image, size, changes, message):
+    with pytest.raises(UserError, match=message) as error:
+        describe(image, size, **changes)
+    assert "\n" not in str(error.value)

@@ -9,10 +9,10 @@ from flax import nnx
 from ml_collections import ConfigDict
 from published_names import flat, to_clip_path, to_layout
 
-from cliptail_jax.models.build import build_clip
+from cliptail_jax.models.build import DTYPES, build_clip, model_description
 
 SHAPES = json.loads((Path(__file__).parents[1] / "data" / "models_open_clip_shapes.json").read_text())
-TEXT = {"width": 512, "heads": 8, "layers": 12, "context_length": 77, "vocab_size": 49408}
+TEXT = {"name": "transformer", "width": 512, "heads": 8, "layers": 12, "context_length": 77, "vocab_size": 49408}
 IMAGE = {
     "RN50": {
         "name": "modified_resnet",
@@ -22,27 +22,39 @@ IMAGE = {
         "output_dim": 1024,
         "initialization": "clip",
     },
-    "ViT-B-32": {"name": "vit", "layers": (12,), "width": 768, "heads": 12, "patch_size": 32, "output_dim": 512},
-    "ViT-B-16": {"name": "vit", "layers": (12,), "width": 768, "heads": 12, "patch_size": 16, "output_dim": 512},
+    "ViT-B-32": {
+        "name": "vit",
+        "layers": (12,),
+        "width": 768,
+        "heads": 12,
+        "patch_size": 32,
+        "output_dim": 512,
+        "initialization": "clip",
+    },
+    "ViT-B-16": {
+        "name": "vit",
+        "layers": (12,),
+        "width": 768,
+        "heads": 12,
+        "patch_size": 16,
+        "output_dim": 512,
+        "initialization": "clip",
+    },
 }
 # Numbers that open_clip 3.3 reports for model.visual and for the whole model.
 VISUAL_PARAMETERS = {"RN50": 38_316_896, "ViT-B-32": 87_849_216, "ViT-B-16": 86_192_640}
 PARAMETERS = {"RN50": 102_007_137, "ViT-B-32": 151_277_313, "ViT-B-16": 149_620_737}
 
 
-def config(name: str) -> ConfigDict:
-    return ConfigDict(
-        {
-            "model": {"image": IMAGE[name], "text": TEXT, "activation": "gelu", "dtype": "bfloat16"},
-            "batch_norm": {"group_size": 0},
-            "data": {"image_size": 224},
-        }
-    )
+def describe(name: str) -> dict:
+    return model_description(ConfigDict({"image": IMAGE[name], "text": TEXT, "activation": "gelu"}), 224)
 
 
 @pytest.fixture(scope="module", params=IMAGE)
 def model(request):
-    return request.param, nnx.eval_shape(lambda: build_clip(config(request.param), nnx.Rngs(0)))
+    return request.param, nnx.eval_shape(
+        lambda: build_clip(describe(request.param), dtype=DTYPES["bfloat16"], rngs=nnx.Rngs(0))
+    )
 
 
 def count(module: nnx.Module) -> int:

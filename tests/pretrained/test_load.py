@@ -14,7 +14,8 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.architecture import build, named_architecture, named_encoder
+from cliptail_jax.models.build import build_clip
+from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.load import load
 
@@ -239,5 +240,5 @@ PARAMETERS = {
 def test_named_architectures_have_the_published_number_of_parameters(name):
     config = named_architecture(name)
     encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
-    model = nnx.eval_shape(lambda: build(config, encoder, nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: build_clip(config, encoder, rngs=nnx.Rngs(0)))
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]

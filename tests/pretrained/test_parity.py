@@ -6,7 +6,7 @@ import pytest
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
-from cliptail_jax.models import architecture
+from cliptail_jax.models.convnext import CONVNEXTS
 from cliptail_jax.pretrained.load import load
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -17,7 +17,7 @@ features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK) 
 @pytest.fixture(autouse=True)
 def tiny_convnexts(monkeypatch):
     for name, epsilon in (("convnext_parity", 1e-6), ("convnext_parity_d", 1e-5)):
-        monkeypatch.setitem(architecture.CONVNEXTS, name, ((1, 2, 1, 1), (8, 12, 16, 24), epsilon))
+        monkeypatch.setitem(CONVNEXTS, name, ((1, 2, 1, 1), (8, 12, 16, 24), epsilon))
 
 
 @pytest.mark.parametrize("name", CASES)

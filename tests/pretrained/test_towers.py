@@ -14,9 +14,10 @@ from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines
-from cliptail_jax.models.architecture import bert_shape, named_encoder
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
+from cliptail_jax.models.open_clip import named_encoder
+from cliptail_jax.models.text_towers import bert_shape
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import text_cache as frozen_text
 from cliptail_jax.pretrained import towers

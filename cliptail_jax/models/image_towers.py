@@ -1,0 +1,245 @@
+"""Image towers, built from open_clip's `vision_cfg`: one entry per kind in `IMAGE_TOWERS`.
+
+To add a kind, write its module and add an entry. A kind that open_clip does not have is described by
+`vision_cfg["cliptail_model_name"]`, as `basic_resnet` is.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.models import convnext, modified_resnet
+from cliptail_jax.models.basic_resnet import BasicResNet
+from cliptail_jax.models.checks import require_heads, require_multiple
+from cliptail_jax.models.convnext import CONVNEXTS, ConvNeXt
+from cliptail_jax.models.modified_resnet import ModifiedResNet
+from cliptail_jax.models.open_clip import activation, architecture_names, epsilon, image_size, named_architecture
+from cliptail_jax.models.vit import VisionTransformer
+
+VisionCfg = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ImageTower:
+    """One kind of image tower: how it is recognized in a `vision_cfg`, described by one, and built from one.
+
+    Attributes:
+      recognize: whether a `vision_cfg` describes a tower of this kind.
+      build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
+        norm, `quick_gelu=...` if its activation can be chosen.
+      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`.
+      stages: how many numbers `model.image.layers` has.
+      side_multiple: the number of pixels of which an image's sides must be a multiple, for a `vision_cfg`.
+      has_batch_norm: whether statistics are computed over groups of examples in training.
+      has_activation: whether the tower's activation is the model's.
+    """
+
+    recognize: Callable[[VisionCfg], bool]
+    build: Callable[..., nnx.Module]
+    describe: Callable[[ConfigDict], dict[str, Any]]
+    stages: int
+    side_multiple: Callable[[VisionCfg], int]
+    has_batch_norm: bool = False
+    has_activation: bool = False
+
+
+def image_tower(vision_cfg: VisionCfg) -> ImageTower:
+    """The kind of tower that `vision_cfg` describes. Raises UserError if there is none."""
+    for tower in IMAGE_TOWERS.values():
+        if tower.recognize(vision_cfg):
+            return tower
+    raise UserError(
+        f"the model's configuration has vision_cfg.cliptail_model_name='{vision_cfg['cliptail_model_name']}', which is "
+        "not supported"
+    )
+
+
+def build_image_tower(
+    vision_cfg: VisionCfg,
+    output_dim: int,
+    *,
+    quick_gelu: bool = False,
+    group_size: int = 0,
+    dtype=jnp.float32,
+    rngs: nnx.Rngs,
+) -> nnx.Module:
+    """The image tower of a `vision_cfg`, with features of width `output_dim`.
+
+    `group_size` examples share batch statistics in training (0: the whole batch), in towers with batch norm.
+    `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
+    """
+    tower = image_tower(vision_cfg)
+    options = {"dtype": dtype, "rngs": rngs}
+    if tower.has_batch_norm:
+        options["group_size"] = group_size
+    if tower.has_activation:
+        options["quick_gelu"] = quick_gelu
+    return tower.build(vision_cfg, output_dim, **options)
+
+
+def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = False) -> dict[str, Any]:
+    """The `vision_cfg` for a config's section `model.image` and images of `side` × `side` pixels.
+
+    `image.name` is a kind in `IMAGE_TOWERS`, whose sizes are the section's other fields, or one of open_clip's
+    configurations, whose image tower it is. Raises UserError for an unknown name or values that do not fit together.
+    """
+    if image.name in IMAGE_TOWERS:
+        tower = IMAGE_TOWERS[image.name]
+        if len(image.layers) != tower.stages:
+            raise UserError(f"model.image.layers: {image.name} takes {tower.stages} numbers, not {image.layers}.")
+        vision_cfg = tower.describe(image)
+    elif image.name in architecture_names():
+        model_cfg = named_architecture(image.name)
+        vision_cfg = model_cfg["vision_cfg"]
+        if model_cfg.get("quick_gelu") and not quick_gelu and image_tower(vision_cfg).has_activation:
+            raise UserError(f"model.image.name: {image.name} has QuickGELU: set model.activation='quick_gelu'")
+    else:
+        names = [*IMAGE_TOWERS, *architecture_names()]
+        raise UserError(
+            f"config key 'model.image.name' is '{image.name}'{did_you_mean(image.name, names)}; it is one of "
+            f"{', '.join(names)}"
+        )
+    vision_cfg["image_size"] = side
+    if image.initialization != "clip":
+        vision_cfg["cliptail_initialization"] = image.initialization
+    check_image_size(vision_cfg, side)
+    return vision_cfg
+
+
+def check_image_size(vision_cfg: VisionCfg, side: int) -> None:
+    """Raise UserError unless the tower can divide images of `side` × `side` pixels."""
+    require_multiple("data.image_size", side, image_tower(vision_cfg).side_multiple(vision_cfg))
+
+
+def _name(vision_cfg: VisionCfg) -> str | None:
+    """The tower's name, in this project or in timm; None for open_clip's own towers, which it recognizes by `layers`."""
+    return vision_cfg.get("cliptail_model_name") or vision_cfg.get("timm_model_name")
+
+
+def _has_stages(vision_cfg: VisionCfg) -> bool:
+    return isinstance(vision_cfg.get("layers", 12), list | tuple)
+
+
+def _build_basic_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> BasicResNet:
+    return BasicResNet(tuple(vision_cfg["layers"]), vision_cfg["width"], output_dim, **options)
+
+
+def _describe_basic_resnet(image: ConfigDict) -> dict[str, Any]:
+    return {"cliptail_model_name": "basic_resnet", "layers": list(image.layers), "width": image.width}
+
+
+def _build_modified_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> ModifiedResNet:
+    width = vision_cfg.get("width", 768)
+    return ModifiedResNet(
+        tuple(vision_cfg["layers"]),
+        width,
+        width * 32 // vision_cfg.get("head_width", 64),
+        output_dim,
+        image_size(vision_cfg),
+        pytorch_init=vision_cfg.get("cliptail_initialization") == "pytorch",
+        **options,
+    )
+
+
+def _describe_modified_resnet(image: ConfigDict) -> dict[str, Any]:
+    require_heads("model.image.heads", image.heads, 32 * image.width)
+    head_width = 32 * image.width // image.heads
+    return {"layers": list(image.layers), "width": image.width, "head_width": head_width, "patch_size": None}
+
+
+def _build_convnext(vision_cfg: VisionCfg, output_dim: int, **options) -> ConvNeXt:
+    if name := vision_cfg.get("timm_model_name"):
+        if name not in CONVNEXTS:
+            raise UserError(
+                f"the model's configuration has vision_cfg.timm_model_name='{name}', which is not supported; "
+                f"{', '.join(CONVNEXTS)} are"
+            )
+        depths, widths, options["epsilon"] = CONVNEXTS[name]
+    else:
+        depths, widths = vision_cfg["layers"], [vision_cfg["width"] * 2**stage for stage in range(4)]
+    return ConvNeXt(
+        depths,
+        widths,
+        output_dim,
+        projection=vision_cfg.get("timm_proj", "linear"),
+        projection_bias=vision_cfg.get("timm_proj_bias", False),
+        **options,
+    )
+
+
+def _describe_convnext(image: ConfigDict) -> dict[str, Any]:
+    return {"cliptail_model_name": "convnext", "layers": list(image.layers), "width": image.width}
+
+
+def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **options) -> VisionTransformer:
+    width = vision_cfg.get("width", 768)
+    attention_pool = None
+    if vision_cfg.get("attentional_pool"):
+        if vision_cfg.get("pool_type", "tok") != "tok" or width == output_dim:
+            raise UserError(
+                "the model's configuration has vision_cfg.attentional_pool=true, which is supported with pool_type "
+                "'tok' and a width other than embed_dim"
+            )
+        attention_pool = vision_cfg.get("attn_pooler_heads", 8), vision_cfg.get("attn_pooler_queries", 256)
+    return VisionTransformer(
+        vision_cfg.get("patch_size", 16),
+        width,
+        vision_cfg.get("layers", 12),
+        width // vision_cfg.get("head_width", 64),
+        output_dim,
+        image_size(vision_cfg),
+        activation=activation("vision_cfg", vision_cfg, quick_gelu),
+        mlp_ratio=vision_cfg.get("mlp_ratio", 4.0),
+        epsilon=epsilon("vision_cfg", vision_cfg),
+        pool=vision_cfg.get("pool_type", "tok"),
+        norm_after_pool=vision_cfg.get("final_ln_after_pool", False),
+        norm_before=not vision_cfg.get("no_ln_pre", False),
+        attention_pool=attention_pool,
+        **options,
+    )
+
+
+def _describe_vit(image: ConfigDict) -> dict[str, Any]:
+    require_heads("model.image.heads", image.heads, image.width)
+    head_width = image.width // image.heads
+    return {"layers": image.layers[0], "width": image.width, "head_width": head_width, "patch_size": image.patch_size}
+
+
+IMAGE_TOWERS = {
+    "modified_resnet": ImageTower(
+        recognize=lambda vision_cfg: not _name(vision_cfg) and _has_stages(vision_cfg),
+        build=_build_modified_resnet,
+        describe=_describe_modified_resnet,
+        stages=4,
+        side_multiple=lambda _: modified_resnet.SHRINKAGE,
+        has_batch_norm=True,
+    ),
+    "basic_resnet": ImageTower(
+        recognize=lambda vision_cfg: _name(vision_cfg) == "basic_resnet",
+        build=_build_basic_resnet,
+        describe=_describe_basic_resnet,
+        stages=3,
+        side_multiple=lambda _: 1,
+        has_batch_norm=True,
+    ),
+    "vit": ImageTower(
+        recognize=lambda vision_cfg: not _name(vision_cfg) and not _has_stages(vision_cfg),
+        build=_build_vit,
+        describe=_describe_vit,
+        stages=1,
+        side_multiple=lambda vision_cfg: vision_cfg.get("patch_size", 16),
+        has_activation=True,
+    ),
+    "convnext": ImageTower(
+        recognize=lambda vision_cfg: bool(vision_cfg.get("timm_model_name")) or _name(vision_cfg) == "convnext",
+        build=_build_convnext,
+        describe=_describe_convnext,
+        stages=4,
+        side_multiple=lambda _: convnext.SHRINKAGE,
+    ),
+}

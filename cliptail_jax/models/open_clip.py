@@ -1,0 +1,197 @@
+"""open_clip's model configurations: supported keys and values, the named ones, and how some values are read.
+
+A configuration (`model_cfg`) has `embed_dim`, `quick_gelu`, `vision_cfg` and `text_cfg`
+(github.com/mlfoundations/open_clip). Keys that start with `cliptail_` are additions of this project, for what open_clip
+cannot express; `for_open_clip` removes or refuses them.
+"""
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.bert import POOLERS, PROJECTIONS
+from cliptail_jax.models.layers import EPSILON
+
+ANY = "any"  # in the tables below: every value is supported, or is checked where it is used
+NO_BLOCK_EXTRAS = {
+    "ls_init_value": (None,),
+    "block_type": (None, "default"),
+    "qk_norm": (False,),
+    "scaled_cosine_attn": (False,),
+    "scale_heads": (False,),
+    "scale_attn_inner": (False,),
+    "scale_attn": (False,),
+    "scale_fc": (False,),
+}
+# Supported values by key. Dropout rates and the sizes of unused parts have no effect at inference.
+MODEL = {
+    "embed_dim": ANY,
+    "vision_cfg": ANY,
+    "text_cfg": ANY,
+    "multimodal_cfg": ANY,  # CoCa's caption decoder, which does not affect the features
+    "quick_gelu": (False, True),
+    "custom_text": (False, True),
+    "init_logit_scale": ANY,
+    "init_logit_bias": (None,),
+    "nonscalar_logit_scale": (False, True),
+}
+VISION = {
+    "layers": ANY,
+    "width": ANY,
+    "head_width": ANY,
+    "mlp_ratio": ANY,
+    "patch_size": ANY,
+    "image_size": ANY,
+    "patch_dropout": ANY,
+    "attentional_pool": (False, True),
+    "attn_pooler_queries": ANY,
+    "attn_pooler_heads": ANY,
+    "no_ln_pre": (False, True),
+    "pos_embed_type": ("learnable", "sin_cos_2d"),
+    "final_ln_after_pool": (False, True),
+    "pool_type": ("tok", "avg"),
+    "output_tokens": (False, True),
+    "act_kwargs": (None, {}, {"approximate": "none"}, {"approximate": "tanh"}),
+    "norm_kwargs": ANY,
+    "timm_model_name": ANY,
+    "timm_model_pretrained": (False, True),
+    "timm_pool": ("", "avg"),
+    "timm_proj": ("linear", "mlp"),
+    "timm_proj_bias": (False, True),
+    "timm_drop": ANY,
+    "timm_drop_path": ANY,
+    "cliptail_model_name": ANY,  # an image tower that open_clip does not have
+    "cliptail_initialization": ("clip", "pytorch"),  # of a modified ResNet
+    **NO_BLOCK_EXTRAS,
+}
+TEXT = {
+    "context_length": ANY,
+    "vocab_size": ANY,
+    "hf_tokenizer_name": ANY,
+    "tokenizer_mode": (None, ""),
+    "tokenizer_kwargs": ANY,
+    "width": ANY,
+    "heads": ANY,
+    "layers": ANY,
+    "mlp_ratio": ANY,
+    "embed_cls": (False, True),
+    "pad_id": ANY,
+    "eos_id": ANY,
+    "no_causal_mask": (False, True),
+    "final_ln_after_pool": (False, True),  # not used by open_clip's text towers
+    "pool_type": ("argmax", "eos", "first", "last"),
+    "proj_bias": (False,),
+    "proj_type": ("linear",),
+    "output_tokens": (False, True),
+    "act_kwargs": (None, {}, {"approximate": "none"}, {"approximate": "tanh"}),
+    "norm_kwargs": ANY,
+    "hf_model_name": ANY,
+    "hf_model_pretrained": (False, True),
+    "hf_proj_type": PROJECTIONS,
+    "hf_pooler_type": POOLERS,
+    "cliptail_encoder": ANY,  # a Hugging Face encoder's config.json
+    **NO_BLOCK_EXTRAS,
+}
+# Keys of a Hugging Face encoder's config.json that change the computation.
+ENCODER = {
+    "model_type": ("bert", "roberta", "xlm-roberta"),
+    "hidden_act": ("gelu",),
+    "position_embedding_type": ("absolute",),
+    "is_decoder": (False,),
+}
+
+
+@cache
+def _read_table(file: str) -> dict[str, Any]:
+    table = json.loads((Path(__file__).parent / file).read_text())
+    del table["source"]
+    return table
+
+
+def architecture_names() -> tuple[str, ...]:
+    """The names of open_clip's configurations that `named_architecture` knows."""
+    return tuple(_read_table("architectures.json"))
+
+
+def named_architecture(name: str) -> dict[str, Any]:
+    """open_clip's configuration with this name. Raises UserError if it is not in architectures.json."""
+    table = _read_table("architectures.json")
+    if name not in table:
+        raise UserError(f"unknown architecture '{name}'; it is one of {', '.join(table)}")
+    return deepcopy(table[name])
+
+
+def encoder_names() -> tuple[str, ...]:
+    """The names of Hugging Face text encoders that `named_encoder` knows."""
+    return tuple(_read_table("encoders.json"))
+
+
+def named_encoder(name: str) -> dict[str, Any] | None:
+    """The Hugging Face configuration of a published text encoder, with or without its owner's name; None if unknown."""
+    return _read_table("encoders.json").get(name.rsplit("/", 1)[-1])
+
+
+def check_model(model_cfg: Mapping[str, Any]) -> None:
+    """Raise UserError for the first key or value of a model's configuration that is not supported."""
+    check_keys("", model_cfg, MODEL)
+    check_keys("vision_cfg.", model_cfg["vision_cfg"], VISION)
+    check_keys("text_cfg.", model_cfg["text_cfg"], TEXT)
+
+
+def check_keys(prefix: str, config: Mapping[str, Any], supported: Mapping[str, Any]) -> None:
+    """Raise UserError for the first key that is not in `supported`, or whose value is not among the supported ones."""
+    for key, value in config.items():
+        if key not in supported:
+            raise UserError(f"the model's configuration has '{prefix}{key}', which is not supported")
+        if supported[key] is not ANY and value not in supported[key]:
+            values = ", ".join(json.dumps(each) for each in supported[key])
+            raise UserError(
+                f"the model's configuration has {prefix}{key}={json.dumps(value)}, which is not supported; {values} are"
+            )
+
+
+def image_size(vision_cfg: Mapping[str, Any]) -> int:
+    """The side in pixels of the square images that a tower is made for. Raises UserError if they are not square."""
+    size = vision_cfg.get("image_size", 224)
+    sides = {size} if isinstance(size, int) else set(size)
+    if len(sides) > 1:
+        raise UserError(f"the model's configuration has vision_cfg.image_size={size}; only square images are supported")
+    return sides.pop()
+
+
+def activation(section: str, config: Mapping[str, Any], quick_gelu: bool) -> str:
+    """The activation of a tower's MLPs, a name in `transformer.ACTIVATIONS`; `section` is 'vision_cfg' or 'text_cfg'."""
+    approximate = (config.get("act_kwargs") or {}).get("approximate", "none")
+    if quick_gelu and config.get("act_kwargs"):
+        raise UserError(f"the model's configuration has quick_gelu=true, which takes no {section}.act_kwargs")
+    if quick_gelu:
+        return "quick_gelu"
+    return "gelu_tanh" if approximate == "tanh" else "gelu"
+
+
+def epsilon(section: str, config: Mapping[str, Any]) -> float:
+    """The epsilon of a tower's layer norms; `section` is 'vision_cfg' or 'text_cfg'."""
+    given = config.get("norm_kwargs") or {}
+    if given.keys() - {"eps"}:
+        raise UserError(
+            f"the model's configuration has {section}.norm_kwargs={json.dumps(given)}; only 'eps' is supported"
+        )
+    return given.get("eps", EPSILON)
+
+
+def for_open_clip(model_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration as open_clip reads it. Raises UserError for a tower that open_clip does not have."""
+    vision, text = dict(model_cfg["vision_cfg"]), dict(model_cfg["text_cfg"])
+    vision.pop("cliptail_initialization", None)  # affects new weights only
+    if name := vision.get("cliptail_model_name"):
+        raise UserError(f"model.image.name: open_clip has no {name}; modified_resnet and vit can be saved for it")
+    if "cliptail_encoder" in text:
+        raise UserError(
+            f"model.text.name: open_clip has no {text['hf_model_name']} with this run's vocabulary; a transformer can "
+            "be saved for it"
+        )
+    return {**model_cfg, "vision_cfg": vision, "text_cfg": text}

@@ -1,0 +1,137 @@
+"""Text towers, built from open_clip's `text_cfg`: a transformer, or a Hugging Face encoder (BERT, RoBERTa)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.models.bert import BertShape, BertText
+from cliptail_jax.models.checks import require_heads
+from cliptail_jax.models.open_clip import ENCODER, activation, check_keys, encoder_names, epsilon, named_encoder
+from cliptail_jax.models.text import TextTransformer
+
+PADDING = 0  # the token with which this project's own tokenizers pad captions
+
+
+def build_text_tower(
+    text_cfg: Mapping[str, Any],
+    output_dim: int,
+    *,
+    quick_gelu: bool = False,
+    encoder: Mapping[str, Any] | None = None,
+    dropout: float = 0.0,
+    dtype=jnp.float32,
+    rngs: nnx.Rngs,
+) -> TextTransformer | BertText:
+    """The text tower of a `text_cfg`, with features of width `output_dim`.
+
+    A `text_cfg` with `hf_model_name` describes a Hugging Face encoder, whose config.json is `encoder`, or
+    `text_cfg["cliptail_encoder"]`; it drops out the share `dropout` in training. `quick_gelu` selects that activation
+    of a transformer. Raises UserError for unsupported values.
+    """
+    if text_cfg.get("hf_model_name"):
+        encoder = text_cfg.get("cliptail_encoder", encoder)
+        return _build_encoder(text_cfg, encoder, output_dim, dropout=dropout, dtype=dtype, rngs=rngs)
+    return TextTransformer(
+        text_cfg.get("context_length", 77),
+        text_cfg.get("vocab_size", 49408),
+        text_cfg.get("width", 512),
+        text_cfg.get("layers", 12),
+        text_cfg.get("heads", 8),
+        output_dim,
+        activation=activation("text_cfg", text_cfg, quick_gelu),
+        mlp_ratio=text_cfg.get("mlp_ratio", 4.0),
+        epsilon=epsilon("text_cfg", text_cfg),
+        causal=not text_cfg.get("no_causal_mask", False),
+        pool=text_cfg.get("pool_type", "argmax"),
+        eos_id=text_cfg.get("eos_id", 2),
+        pad_id=text_cfg.get("pad_id", 0),
+        class_token=text_cfg.get("embed_cls", False),
+        dtype=dtype,
+        rngs=rngs,
+    )
+
+
+def _build_encoder(
+    text_cfg: Mapping[str, Any], encoder: Mapping[str, Any], output_dim: int, *, dropout: float, dtype, rngs: nnx.Rngs
+) -> BertText:
+    shape = bert_shape(encoder)
+    projection = text_cfg.get("hf_proj_type", "mlp")
+    if projection is None and shape.width != output_dim:
+        raise UserError(
+            f"the model's configuration has text_cfg.hf_proj_type=null, but the encoder's width {shape.width} is not "
+            f"embed_dim={output_dim}; 'linear' and 'mlp' project"
+        )
+    pooler = text_cfg.get("hf_pooler_type", "mean_pooler")
+    return BertText(
+        shape, output_dim, pooler=pooler, projection_type=projection, dropout=dropout, dtype=dtype, rngs=rngs
+    )
+
+
+def bert_shape(encoder: Mapping[str, Any]) -> BertShape:
+    """The sizes of a Hugging Face encoder, from its config.json. Raises UserError for a kind that is not supported."""
+    check_keys("config.json: ", {key: encoder[key] for key in ENCODER if key in encoder}, ENCODER)
+    try:
+        return BertShape(
+            vocab_size=encoder["vocab_size"],
+            width=encoder["hidden_size"],
+            layers=encoder["num_hidden_layers"],
+            heads=encoder["num_attention_heads"],
+            inner=encoder["intermediate_size"],
+            positions=encoder["max_position_embeddings"],
+            token_types=encoder["type_vocab_size"],
+            epsilon=encoder["layer_norm_eps"],
+            pad_id=encoder["pad_token_id"],
+            counted_positions=encoder["model_type"] != "bert",
+        )
+    except KeyError as error:
+        raise UserError(f"the text encoder's config.json has no {error}") from None
+
+
+def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
+    """The `text_cfg` for a config's section `model.text`.
+
+    `text.name` is 'transformer' or 'bert', of the section's sizes, or the name of a published encoder, of that one's
+    sizes but with the run's vocabulary. Raises UserError for an unknown name or values that do not fit together.
+
+    Encoders ignore the padding of this project's tokenizers, whose token 0 also stands for '!' within a word.
+    """
+    names = ("transformer", "bert", *encoder_names())
+    if text.name not in names:
+        raise UserError(
+            f"config key 'model.text.name' is '{text.name}'{did_you_mean(text.name, names)}; it is one of "
+            f"{', '.join(names)}"
+        )
+    sizes = {key: text[key] for key in ("context_length", "vocab_size")}
+    if text.name not in ("transformer", "bert"):
+        encoder = named_encoder(text.name) | {"vocab_size": text.vocab_size, "pad_token_id": PADDING}
+        _check_context(text.name, text.context_length, bert_shape(encoder))
+    else:
+        require_heads("model.text.heads", text.heads, text.width)
+        if text.name == "transformer":
+            return sizes | {key: text[key] for key in ("width", "heads", "layers")}
+        encoder = {
+            "model_type": "bert",
+            "vocab_size": text.vocab_size,
+            "hidden_size": text.width,
+            "num_hidden_layers": text.layers,
+            "num_attention_heads": text.heads,
+            "intermediate_size": 4 * text.width,
+            "max_position_embeddings": text.context_length,
+            "type_vocab_size": 1,  # captions have no second segment
+            "layer_norm_eps": 1e-12,
+            "pad_token_id": PADDING,
+            "hidden_act": "gelu",
+        }
+    pooling = {"hf_pooler_type": "mean_pooler", "hf_proj_type": "mlp"}
+    return sizes | {"hf_model_name": text.name, **pooling, "cliptail_encoder": encoder}
+
+
+def _check_context(name: str, context_length: int, shape: BertShape) -> None:
+    if context_length > shape.max_context:
+        raise UserError(
+            f"model.text.context_length: {context_length} is more than the {shape.max_context} positions of {name}"
+        )
