@@ -19,19 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from flax import nnx
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
-from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
+from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
-from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
+from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
+from cliptail_jax.pretrained.model import OpenedModel, open_run
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
@@ -41,27 +43,37 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
-    class_names, frequency = read_frequency(workdir / "class_frequency.tsv")
-    config, tokenizer = with_tokenizer(config, workdir)
-    graphdef, state = restore_run(config, workdir, mesh, len(class_names))
-    data = config.data
+    opened = open_newest(workdir, mesh)
+    graphdef, state = nnx.split(opened.model)
+    frequency, data = opened.class_frequency, config.data
     evaluate_model = make_evaluate(
         graphdef,
         mesh,
-        run_preprocess(data),
+        opened.preprocess,
         config.eval,
         data,
         workdir,
-        class_names,
+        opened.class_names,
         frequency,
-        tokenizer,
+        opened.tokenizer if opened.has_text else None,
         other_head,
     )
-    epoch = int(state.step) / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
-    summaries = evaluate_model(state.parts(), int(state.step), epoch)
+    epoch = opened.step / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
+    summaries = evaluate_model((state,), opened.step, epoch)
     if jax.process_index() == 0:
-        print(f"{workdir}, step {int(state.step):,} (epoch {epoch:g})\n\n{table(summaries)}")
+        print(f"{workdir}, step {opened.step:,} (epoch {epoch:g})\n\n{table(summaries)}")
     return summaries
+
+
+def open_newest(workdir: Path, mesh: Mesh) -> OpenedModel:
+    """The run's model at its newest valid checkpoint, its weights loaded, even while training replaces checkpoints."""
+    while True:
+        opened = open_run(workdir, mesh=mesh)
+        try:
+            opened.model
+            return opened
+        except CheckpointGone:
+            continue
 
 
 def check_run(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, str]:

@@ -36,6 +36,7 @@ from cliptail_jax.parallel.sharding import (
     replicated,
     to_devices,
 )
+from cliptail_jax.pretrained.model import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.log import Log, say
 from cliptail_jax.runs.stopping import StopRequest
@@ -63,6 +64,9 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     runs.claim(workdir, config, overwrite)
     describe(variant, workdir)
     objective.open_text(workdir)
+    if jax.process_index() == 0:
+        preprocess = run_preprocess(data)
+        describe_run(workdir, objective.describe_model(), preprocess, config.model.dtype, objective.tokenizer_source)
 
     schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
     optimizer = make_optimizer(config.optimizer, schedule, total_steps)
@@ -136,7 +140,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                     log.evaluated(step, name, summary)
 
         if is_evaluation_due(start, total_steps, evaluate_every) and not agreed(
-            is_evaluated(workdir, config.eval, objective.read_prompts is not None, start)
+            is_evaluated(workdir, config.eval, objective.uses_prompts, start)
         ):
             evaluate_at(start)  # a stop has left it out
             if stop.at_once():

@@ -21,7 +21,7 @@ from parity.pretrained_fixtures import build, draw_all, draw_images
 from safetensors.torch import save_file
 
 from cliptail_jax.models.open_clip import named_encoder
-from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, Pretrained, load
+from cliptail_jax.pretrained.model import CONFIG, WEIGHTS, Pretrained, load
 from cliptail_jax.pretrained.save import save
 
 BATCH = 4

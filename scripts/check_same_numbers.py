@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +95,8 @@ def numbers_of(run_directory: Path) -> dict[str, float]:
     return numbers
 
 
-def measure(data_dir: str) -> dict[str, dict[str, float]]:
-    """The numbers of all runs, by run."""
-    measured = {}
+def measure(data_dir: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """The names of all runs, and the numbers of each."""
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
         np.save(workdir / "head.npy", np.random.default_rng(0).normal(size=(100, 48)).astype(np.float32))
@@ -110,12 +110,10 @@ def measure(data_dir: str) -> dict[str, dict[str, float]]:
                     *overrides,
                 )
                 run(workdir, devices, "cliptail_jax.train", *arguments, f"--config.data.data_dir={data_dir}")
-                measured[directory.name] = numbers_of(directory)
-                print(f"{directory.name}: {len(measured[directory.name])} numbers", flush=True)
+                yield directory.name, numbers_of(directory)
             if name == "clip_vit":
                 arguments = (f"--workdir={workdir}/clip_vit_1", f"--output={workdir}/exported")
                 run(workdir, 1, "cliptail_jax.pretrained.export", *arguments)
-    return measured
 
 
 def difference(before: dict[str, float], after: dict[str, float]) -> tuple[float, str]:
@@ -139,16 +137,18 @@ def main() -> int:
     parser.add_argument("--data_dir", default=str(Path.home() / "tensorflow_datasets"), help="of the glyphs data set")
     parser.add_argument("--tolerance", type=float, default=0.0, help="largest relative difference that passes")
     arguments = parser.parse_args()
-    measured = measure(arguments.data_dir)
-    if arguments.action == "record":
-        arguments.file.write_text(json.dumps(measured, indent=1))
-        return 0
-    recorded = json.loads(arguments.file.read_text())
-    exceeds = False
-    for name, numbers in measured.items():
+    recorded = json.loads(arguments.file.read_text()) if arguments.action == "compare" else {}
+    measured, exceeds = {}, False
+    for name, numbers in measure(arguments.data_dir):
+        measured[name] = numbers
+        if arguments.action == "record":
+            print(f"{name}: {len(numbers)} numbers", flush=True)
+            continue
         relative, what = difference(recorded[name], numbers)
         exceeds |= relative > arguments.tolerance
-        print(f"{name}: " + (f"differs by {relative:.1e} in {what}" if relative else "the same numbers"))
+        print(f"{name}: " + (f"differs by {relative:.1e} in {what}" if relative else "the same numbers"), flush=True)
+    if arguments.action == "record":
+        arguments.file.write_text(json.dumps(measured, indent=1))
     return int(exceeds)
 
 

@@ -6,7 +6,6 @@ What is finished is not repeated: the same command goes on.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import math
@@ -24,7 +23,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.config.training import validate
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import set_prompts, zero_shot_heads
@@ -34,13 +33,10 @@ from cliptail_jax.evaluation.sets import OpenedSet, open_set
 from cliptail_jax.files import write_text
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
-from cliptail_jax.models.clip import CLIP
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import PREFIX
-from cliptail_jax.pretrained.load import CONFIG, WEIGHTS, Pretrained, load
-from cliptail_jax.pretrained.published import published_models
-from cliptail_jax.pretrained.source import checked_digest, find
+from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
 from cliptail_jax.runs import last_evaluation
 from cliptail_jax.runs.log import say
 
@@ -49,27 +45,6 @@ REASON = 512  # bytes of why a model is left out that processes tell each other
 COLUMNS = ("top1", "top5", *GROUPS)
 CORRELATIONS = ("corr_acc", "corr_pred")
 Summaries = dict[tuple[str, str], dict[str, Any]]  # by model and set
-
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """A model as it is asked for: its name, what `pretrained.load` takes for it, and what it was trained on if known."""
-
-    name: str
-    source: str
-    architecture: str | None = None
-    corpus: str | None = None
-    is_supported: bool = True
-
-    @functools.cached_property
-    def digest(self) -> str | None:
-        """sha256 of the weights that the name now stands for; None for the Hub's, which a name stands for for good.
-
-        Raises UserError where there are none.
-        """
-        if self.source.startswith(PREFIX):
-            return None
-        return checked_digest(find(self.source, CONFIG, WEIGHTS, None))
 
 
 class Skipped(Exception):
@@ -131,7 +106,7 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     return summaries
 
 
-def find_models(names: Sequence[str]) -> tuple[list[Model], dict[str, str]]:
+def find_models(names: Sequence[str]) -> tuple[list[ModelName], dict[str, str]]:
     """The models of these names; and of each name that is none, why it will be skipped."""
     models, skipped = [], {}
     for name in names:
@@ -143,28 +118,7 @@ def find_models(names: Sequence[str]) -> tuple[list[Model], dict[str, str]]:
     return models, skipped
 
 
-def find_model(name: str) -> Model:
-    """The model of one of the names or repositories of `published_models`, or else any that `pretrained.load` takes.
-
-    Raises UserError for what is neither, naming what is like it.
-    """
-    published = published_models()
-    for model in published:
-        if name == model.name:
-            return Model(name, model.repository, model.architecture, model.corpus, model.is_supported)
-    for model in published:  # of a repository, with its own architecture
-        if name == model.repository:
-            return Model(name, name, None, model.corpus, model.is_supported)
-    if name.startswith(PREFIX) or Path(name).exists():
-        return Model(name, name)
-    hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
-    raise UserError(
-        f"unknown model '{name}'{hint}: give a name of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or a folder "
-        "that exists"
-    )
-
-
-def make_task(model: Model, opened: OpenedSet, prompts: Prompts, config: ConfigDict) -> PublishedTask:
+def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, config: ConfigDict) -> PublishedTask:
     """What is to be done, and by what settings it is known when it has been done."""
     names = opened.variant.class_names
     frequency_name = config.eval.class_frequency
@@ -225,7 +179,7 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
             )
 
 
-def is_done(directory: Path, set_name: str, task: Task, model: Model) -> bool:
+def is_done(directory: Path, set_name: str, task: Task, model: ModelName) -> bool:
     """Whether the model in `directory` was last evaluated on the set as the task wants it, with the weights it now has."""
     last = last_evaluation(directory, set_name)
     if last is None or last["settings"] != task.settings:
@@ -236,21 +190,23 @@ def is_done(directory: Path, set_name: str, task: Task, model: Model) -> bool:
         return False
 
 
-def evaluate_model(model: Model, tasks: Mapping[str, Task], directory: Path, mesh: Mesh, config: ConfigDict) -> None:
+def evaluate_model(
+    model: ModelName, tasks: Mapping[str, Task], directory: Path, mesh: Mesh, config: ConfigDict
+) -> None:
     """Loads a model, and evaluates it on each set and writes that before the next.
 
     Raises Skipped where that model cannot be loaded or embed the prompts, and UserError where a set's images cannot be
     read.
     """
-    pretrained = on_all_processes(lambda: load_clip(model, mesh, config))
+    opened = on_all_processes(lambda: load_clip(model, mesh, config))
     sets = {name: task.opened for name, task in tasks.items()}
-    graphdef, state = nnx.split(pretrained.model)
+    graphdef, state = nnx.split(opened.model)
     heads = on_all_processes(
-        lambda: zero_shot_heads(sets, config.eval, graphdef, mesh, tokenizer_of(pretrained, config))((state,))
+        lambda: zero_shot_heads(sets, config.eval, graphdef, mesh, tokenizer_of(opened, config))((state,))
     )
     # Images need no text tower: its memory is given back.
-    del pretrained.model.text
-    graphdef, state = nnx.split(pretrained.model)
+    del opened.model.text
+    graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
         own = config.copy_and_resolve_references()
         own.eval.models = (model.name,)
@@ -259,13 +215,13 @@ def evaluate_model(model: Model, tasks: Mapping[str, Task], directory: Path, mes
     evaluator = Evaluator(
         graphdef,
         mesh,
-        pretrained.preprocess,
+        opened.preprocess,
         config.eval,
         workers=data.workers,
         cache=data.cache,
         max_unreadable=data.max_unreadable,
     )
-    about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": pretrained.digest}
+    about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}
     for name, task in tasks.items():
         write_evaluation(directory, task, about, evaluator.measure((state,), heads[name], task.opened))
 
@@ -296,29 +252,27 @@ def first_reason(reason: str) -> str:
     return next((text for row in of_all if (text := row.tobytes().decode(errors="ignore").strip())), "")
 
 
-def load_clip(model: Model, mesh: Mesh, config: ConfigDict) -> Pretrained:
+def load_clip(model: ModelName, mesh: Mesh, config: ConfigDict) -> OpenedModel:
     """The model, laid out on the mesh. Raises UserError for one that is not supported or has no text tower."""
-    if not model.is_supported:
-        raise UserError(f"{model.source} is an EVA-CLIP, whose architecture is not supported")
-    dtype = DTYPES[config.model.dtype]
-    pretrained = load(model.source, architecture=model.architecture, dtype=dtype, mesh=mesh)
-    if not isinstance(pretrained.model, CLIP):
+    opened = model.open(dtype=DTYPES[config.model.dtype], mesh=mesh)
+    if not opened.has_text:
         raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
-    return pretrained
+    opened.model
+    return opened
 
 
-def tokenizer_of(pretrained: Pretrained, config: ConfigDict):
+def tokenizer_of(opened: OpenedModel, config: ConfigDict) -> TextTokenizer:
     """The model's tokenizer, or CLIP's by the merges `text.tokenizer` where it comes without. Raises UserError without both."""
     try:
-        return pretrained.tokenizer
+        return opened.tokenizer
     except UserError:
-        context = pretrained.config["text_cfg"].get("context_length", 77)
-        if pretrained.config["text_cfg"].get("hf_tokenizer_name"):
+        context = opened.config["text_cfg"].get("context_length", 77)
+        if opened.config["text_cfg"].get("hf_tokenizer_name"):
             raise
         if config.text.tokenizer:
             return load_clip_tokenizer(config.text.tokenizer, context)
         raise UserError(
-            f"{pretrained.name} comes without a tokenizer.json: put it beside the weights, or set text.tokenizer to CLIP's "
+            f"{opened.name} comes without a tokenizer.json: put it beside the weights, or set text.tokenizer to CLIP's "
             "bpe_simple_vocab_16e6.txt.gz"
         ) from None
 

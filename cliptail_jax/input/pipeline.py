@@ -128,7 +128,7 @@ class LoadBatch:
     read: ReadText | None
     batch_size: int
     steps_per_epoch: int
-    slots: slice = slice(None)
+    slots: slice = dataclasses.field(default_factory=lambda: slice(None))
     cache: bool = False
     cached: dict[int, RgbImage | None] = dataclasses.field(default_factory=dict)  # decoded images by record
 

@@ -15,13 +15,14 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models import open_clip
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.dino import Dino
 from cliptail_jax.models.dino_head import DinoHead
+from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import build_image_tower, describe_image_tower
 from cliptail_jax.models.initializers import normal, uniform_fan_in
+from cliptail_jax.models.text import TextModel
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -43,19 +44,49 @@ def model_description(model: ConfigDict, image_size: int) -> dict[str, Any]:
     }
 
 
-def build_clip(
-    model_cfg: Mapping[str, Any], encoder: Mapping[str, Any] | None = None, *, dtype=jnp.float32, rngs: nnx.Rngs
-) -> CLIP:
-    """The CLIP that a `model_cfg` describes, which computes in `dtype`.
+def build_model(
+    description: Mapping[str, Any],
+    *,
+    group_size: int = 0,
+    dropout: float = 0.0,
+    head: Float[Array, "classes dim"] | None = None,
+    dtype=jnp.float32,
+    rngs: nnx.Rngs,
+) -> CLIP | Classifier | ImageModel | TextModel:
+    """The model of a description, which computes in `dtype`.
 
-    `encoder` is the config.json of its Hugging Face text encoder, if it has one. Raises UserError for a key or value that
-    is not supported.
+    The description is JSON-able: `model_cfg` in open_clip's format, without `text_cfg` or `vision_cfg` for one tower
+    alone; `encoder`, the config.json of a Hugging Face text tower; `text_quick_gelu` where the text tower's activation is
+    not the image tower's; and for a classifier `head`, its `kind` and its number of `classes`.
+
+    Args:
+        group_size: examples that share batch statistics in training; 0 for the whole batch.
+        dropout: the share that drops out of a Hugging Face text tower in training.
+        head: the class embeddings that a classifier starts from.
+
+    Raises:
+        UserError: the description has a key or value that is not supported.
     """
-    open_clip.check_model(model_cfg)
-    dim, quick_gelu = model_cfg["embed_dim"], bool(model_cfg.get("quick_gelu"))
-    shared = {"quick_gelu": quick_gelu, "dtype": dtype, "rngs": rngs}
-    visual = build_image_tower(model_cfg["vision_cfg"], dim, **shared)
-    return CLIP(visual, build_text_tower(model_cfg["text_cfg"], dim, encoder=encoder, **shared))
+    config = description["model_cfg"]
+    dim, quick_gelu = config["embed_dim"], bool(config.get("quick_gelu"))
+
+    def visual(rngs: nnx.Rngs) -> nnx.Module:
+        options = {"quick_gelu": quick_gelu, "group_size": group_size, "dtype": dtype, "rngs": rngs}
+        return build_image_tower(config["vision_cfg"], dim, **options)
+
+    def text(rngs: nnx.Rngs) -> nnx.Module:
+        options = {"quick_gelu": description.get("text_quick_gelu", quick_gelu), "dropout": dropout}
+        options |= {"encoder": description.get("encoder"), "dtype": dtype, "rngs": rngs}
+        return build_text_tower(config["text_cfg"], dim, **options)
+
+    if "head" in description:
+        section = description["head"]
+        return build_classifier(visual, section["classes"], dim, section["kind"], head, rngs)
+    if "vision_cfg" not in config:
+        return TextModel(text(rngs))
+    if "text_cfg" not in config:
+        return ImageModel(visual(rngs))
+    return CLIP(visual(rngs), text(rngs))
 
 
 def build_classifier(

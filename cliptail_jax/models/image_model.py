@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float
 class ImageModel(nnx.Module):
     """A model whose images go through `visual`, the image encoder."""
 
-    visual: nnx.Module
+    def __init__(self, visual: nnx.Module):
+        self.visual = visual
 
     def encode_image(
         self,

@@ -97,3 +97,10 @@ class TextTransformer(nnx.Module):
         if self.pool == "first":
             return 0
         return (tokens == self.eos_id).argmax(-1) if self.pool == "eos" else tokens.argmax(-1)
+
+
+class TextModel(nnx.Module):
+    """A text tower on its own."""
+
+    def __init__(self, text: nnx.Module):
+        self.text = text

@@ -1,6 +1,7 @@
 """CLIP: which caption belongs to which image, and the other way round (Radford et al. 2021, arXiv 2103.00020)."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +13,22 @@ from ml_collections import ConfigDict
 from cliptail_jax.curation.variant import Variant, distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
-from cliptail_jax.models.build import build_clip
+from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.cosine import cosine_logits, limit_logit_scale, logit_scale_metric
-from cliptail_jax.objectives.objective import Objective
-from cliptail_jax.pretrained.run_tokenizer import make_tokenizer, with_vocab_size
+from cliptail_jax.models.text_towers import describe_text_tower
+from cliptail_jax.objectives.objective import RANDOM, Objective
+from cliptail_jax.pretrained.model import TextTokenizer
+from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
-from cliptail_jax.pretrained.towers import Towers, open_towers
+from cliptail_jax.pretrained.towers import Towers, open_text_tower
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import Batch
 
 
 class Contrastive(Objective):
     """An image tower and a text tower, which learn to find each other's features."""
+
+    uses_prompts = True
 
     def __init__(self, config: ConfigDict, variant: Variant):
         if config.vocabulary.size:
@@ -36,34 +41,73 @@ class Contrastive(Objective):
         super().__init__(config, variant)
 
     def open_towers(self) -> Towers:
-        return open_towers(self.config)
+        section, model = self.config.text, self.config.model
+        text = None
+        if section.init != RANDOM:
+            text = open_text_tower(
+                section.init,
+                output_dim=model.image.output_dim,
+                context_length=model.text.context_length,
+                partial=section.partial,
+                merges=section.tokenizer,
+            )
+        if section.dropout and not (text.encoder if text else model.text.name != "transformer"):
+            raise UserError(f"text.dropout={section.dropout}: only BERT and RoBERTa towers have dropout")
+        return Towers(super().open_towers().image, text)
 
     def open_text(self, workdir: Path) -> None:
         """The tokenizer reads captions, or the cached outputs of a frozen text tower stand in for it."""
-        config, tower, variant = self.config, self.towers.text, self.variant
-        tokenizer = make_tokenizer(
-            lambda: variant.captions(range(len(variant)), epoch=0), config, self.towers, workdir / "tokenizer.json"
-        )
-        self.config = with_vocab_size(config, tokenizer)
-        self.read = self.read_prompts = tokenizer
+        self.read = self.read_prompts = self.tokenizer = self._open_tokenizer(workdir / "tokenizer.json")
         if self._can_cache():
-            dtype = config.model.dtype
-            self.read = cached_text(tower, dtype, distinct_captions(variant))
+            tower, dtype = self.towers.text, self.config.model.dtype
+            self.read = cached_text(tower, dtype, distinct_captions(self.variant))
             self.read_prompts = lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts)
+
+    def _open_tokenizer(self, saved: Path) -> TextTokenizer:
+        """That of a trained text tower, CLIP's where its merges are given, or one of the run's own in the file `saved`."""
+        section, sizes = self.config.text, self.config.model.text
+        if self.towers.text:
+            self.tokenizer_source = {"model": section.init} | (
+                {"merges": section.tokenizer} if section.tokenizer else {}
+            )
+            return self.towers.text.tokenizer
+        if section.tokenizer:
+            self.tokenizer_source = {"merges": section.tokenizer}
+            return load_clip_tokenizer(section.tokenizer, sizes.context_length)
+        if saved.exists():
+            return Tokenizer.load(saved)
+        captions = self.variant.captions(range(len(self.variant)), epoch=0)
+        tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length)
+        if jax.process_index() == 0:
+            tokenizer.save(saved)
+        return tokenizer
 
     def _can_cache(self) -> bool:
         """Whether the text tower's pooled outputs for the captions are the same in each epoch."""
         text, tower = self.config.text, self.towers.text
         unchanged = text.freeze and not text.dropout and not self.config.data.captions.resample
-        return tower is not None and text.cache and unchanged and tower.has_published_states()
+        return tower is not None and text.cache and unchanged and tower.has_published_outputs()
 
     @property
     def frozen(self) -> tuple[str, ...]:
         return (*super().frozen, *(["text"] if self.config.text.freeze else []))
 
-    def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
-        image, text = self.towers.image, self.towers.text
-        return build_clip(self.config, rngs, image and image.build, text and text.build)
+    def describe_model(self) -> dict[str, Any]:
+        model = self.config.model.copy_and_resolve_references()
+        model.text.vocab_size = self.tokenizer.vocab_size  # few captions yield few merges
+        image, tower = self.describe_image_tower(), self.towers.text
+        text_cfg = tower.config if tower else describe_text_tower(model.text)
+        if not self.tokenizer_source:  # open_clip reads the run's own merges from this file
+            text_cfg |= {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}
+        described = {"model_cfg": {"embed_dim": model.image.output_dim, **image, "text_cfg": text_cfg}}
+        if tower and tower.encoder:
+            described["encoder"] = tower.encoder
+        quick_gelu = tower.quick_gelu if tower else model.activation == "quick_gelu"
+        return described if quick_gelu == image["quick_gelu"] else described | {"text_quick_gelu": quick_gelu}
+
+    @property
+    def build_options(self) -> dict[str, Any]:
+        return super().build_options | {"dropout": self.config.text.dropout}
 
     def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
         return {

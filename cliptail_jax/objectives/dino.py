@@ -5,6 +5,8 @@ prototypes may be a sample of the head's: the functions here take them as the la
 is the moving average of the student, `TrainState.ema`, with batch statistics of its own, `TrainState.ema_batch_stats`.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -19,6 +21,7 @@ from cliptail_jax.input.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from cliptail_jax.input.transforms import CanvasWithViews, HostViews, Transform, multi_crop
 from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models.build import build_dino
+from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.objectives.objective import Objective
 from cliptail_jax.training.optimizer import cosine
 from cliptail_jax.training.state import TrainState
@@ -33,8 +36,19 @@ class Dino(Objective):
         self._teacher_momentum = cosine(config.dino.teacher_momentum, 1.0, self.total_steps)
         self._frozen_steps = config.dino.freeze_last_layer * self.steps_per_epoch
 
+    def describe_model(self) -> dict[str, Any]:
+        """The image tower: the head serves training alone."""
+        return {"model_cfg": {"embed_dim": self.config.model.image.output_dim, **self.describe_image_tower()}}
+
     def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
-        return build_dino(self.config, rngs, self.towers.image and self.towers.image.build)
+        config, options = self.describe_model()["model_cfg"], self.build_options
+
+        def visual(rngs: nnx.Rngs) -> nnx.Module:
+            towers = {"quick_gelu": config["quick_gelu"], "rngs": rngs}
+            return build_image_tower(config["vision_cfg"], config["embed_dim"], **towers, **options)
+
+        sizes = {key: self.config.dino[key] for key in ("hidden", "bottleneck", "prototypes")}
+        return build_dino(visual, config["embed_dim"], **sizes, dtype=options["dtype"], rngs=rngs)
 
     def init_averages(self, params: nnx.State, batch_stats: nnx.State) -> tuple[nnx.State, nnx.State]:
         return jax.tree.map(jnp.copy, params), jax.tree.map(jnp.copy, batch_stats)

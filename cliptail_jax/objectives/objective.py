@@ -1,7 +1,9 @@
 """The interface of an objective: everything that is specific to one kind of training."""
 
 import abc
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +12,18 @@ from jax import Array
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch
 from cliptail_jax.input.transforms import Transform, random_crop
+from cliptail_jax.models.build import DTYPES, build_model
+from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import Batch
+
+RANDOM = "random"  # the `init` of a tower that is not taken from another model
 
 
 class Objective(abc.ABC):
@@ -29,12 +36,16 @@ class Objective(abc.ABC):
         steps_per_epoch: batches that an epoch of the variant has.
         total_steps: of the run.
         towers: the trained towers that the run starts from.
+        uses_prompts: whether a model is evaluated by prompts: whether it has a text tower.
         read: from captions to what the text tower takes; None for a run that reads no captions.
         read_prompts: the same of evaluation prompts.
+        tokenizer_source: where the tokenizer is from, as `cliptail_jax.pretrained.model.describe_run` takes it.
     """
 
+    uses_prompts: bool = False
     read: ReadText | None = None
     read_prompts: ReadText | None = None
+    tokenizer_source: Mapping[str, str] = {}
 
     def __init__(self, config: ConfigDict, variant: Variant):
         self.config, self.variant = config, variant
@@ -47,6 +58,8 @@ class Objective(abc.ABC):
             )
         self.total_steps = config.total_steps or config.total_epochs * self.steps_per_epoch
         self.towers = self.open_towers()
+        if image_tower(self.describe_image_tower()["vision_cfg"]).has_batch_norm:
+            check_batch_norm(config)
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
@@ -54,7 +67,17 @@ class Objective(abc.ABC):
 
     def open_towers(self) -> Towers:
         """The trained towers that the config names: an image tower for every objective."""
-        return Towers(open_image_tower(self.config) if self.config.image.init != "random" else None)
+        section = self.config.image
+        if section.init == RANDOM:
+            return Towers()
+        return Towers(
+            open_image_tower(
+                section.init,
+                output_dim=self.config.model.image.output_dim,
+                image_size=self.config.data.image_size,
+                partial=section.partial,
+            )
+        )
 
     def open_text(self, workdir: Path) -> None:
         """Set `read` and `read_prompts`; a tokenizer that is trained for the run is saved in its work directory."""
@@ -62,8 +85,25 @@ class Objective(abc.ABC):
     # The model
 
     @abc.abstractmethod
+    def describe_model(self) -> dict[str, Any]:
+        """What of the model can be opened without the objective, as `cliptail_jax.models.build.build_model` takes it."""
+
     def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
         """The model, randomly initialized; called under `jax.jit`."""
+        return build_model(self.describe_model(), **self.build_options, rngs=rngs)
+
+    @property
+    def build_options(self) -> dict[str, Any]:
+        """How the towers are built for training."""
+        return {"group_size": self.config.batch_norm.group_size, "dtype": DTYPES[self.config.model.dtype]}
+
+    def describe_image_tower(self) -> dict[str, Any]:
+        """The image tower's part of the description: open_clip's `quick_gelu` and `vision_cfg`."""
+        if tower := self.towers.image:
+            return {"quick_gelu": tower.quick_gelu, "vision_cfg": tower.config}
+        model, quick_gelu = self.config.model, self.config.model.activation == "quick_gelu"
+        vision_cfg = describe_image_tower(model.image, self.config.data.image_size, quick_gelu=quick_gelu)
+        return {"quick_gelu": quick_gelu, "vision_cfg": vision_cfg}
 
     @property
     def frozen(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Supervised learning (SL): softmax cross-entropy over all classes, or over a vocabulary of sampled classes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,6 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
-from cliptail_jax.models.build import build_classifier
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
 from cliptail_jax.objectives.objective import Objective
 from cliptail_jax.pretrained.class_head import head_for
@@ -45,9 +46,16 @@ class Supervised(Objective):
     def frozen(self) -> tuple[str, ...]:
         return (*super().frozen, *(["head"] if self.config.head.freeze else []))
 
-    def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
-        image = self.towers.image
-        return build_classifier(self.config, len(self.variant.class_names), rngs, self.head, image and image.build)
+    def describe_model(self) -> dict[str, Any]:
+        section, dim = self.config.head, self.config.model.image.output_dim
+        if self.head is not None and self.towers.image is None:
+            dim = self.head.shape[1]  # the features are as wide as the head that they are compared with
+        head = {"kind": section.kind, "classes": len(self.variant.class_names)}
+        return {"model_cfg": {"embed_dim": dim, **self.describe_image_tower()}, "head": head}
+
+    @property
+    def build_options(self) -> dict[str, Any]:
+        return super().build_options | {"head": self.head}
 
     def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
         return {"image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"])}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from flax import nnx
-from ml_collections import ConfigDict
 from safetensors.numpy import save_file
 
 from cliptail_jax.errors import UserError
@@ -17,14 +16,12 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
-from cliptail_jax.models.image_towers import describe_image_tower, image_tower
+from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.open_clip import for_open_clip
-from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
-from cliptail_jax.pretrained.load import CONFIG, HEAD, WEIGHTS
+from cliptail_jax.models.text_towers import build_text_tower
+from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS
 from cliptail_jax.pretrained.names import published_name, to_published
-from cliptail_jax.pretrained.run_tower import RunTower
 from cliptail_jax.pretrained.source import TOKENIZER
-from cliptail_jax.pretrained.towers import Tower, Towers
 
 # open_clip has no image tower alone: the smallest text tower stands beside a classifier's, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
@@ -46,9 +43,11 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     config = without_unused(config)
     tensors = state_dict(model)
-    if isinstance(model, Classifier):
-        _save_tensors({"head": tensors.pop("head")}, folder / HEAD)
+    if not isinstance(model, CLIP):
+        if isinstance(model, Classifier):
+            _save_tensors({"head": tensors.pop("head")}, folder / HEAD)
         config |= {"text_cfg": NO_TEXT, "custom_text": False}
+        tensors.setdefault("logit_scale", np.zeros((), np.float32))
         text = nnx.eval_shape(lambda: build_text_tower(NO_TEXT, config["embed_dim"], rngs=nnx.Rngs(0)))
         for path, variable in nnx.to_flat_state(nnx.state(text)):
             tensors[published_name(path)] = to_published(path, np.zeros(variable.shape, np.float32))
@@ -90,42 +89,20 @@ def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def open_clip_config(config: ConfigDict, embed_dim: int, towers: Towers) -> dict[str, Any]:
-    """open_clip's model_cfg for a run's config and its published towers.
+def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:
+    """open_clip's model_cfg for a description, as `cliptail_jax.models.build.build_model` takes it.
 
-    Raises UserError for an image encoder that open_clip has not, and for towers with different activations, of which it
-    has one a model.
+    Raises UserError for what open_clip does not have: a linear head, an image or text tower of this project alone, or
+    towers with different activations.
     """
-    vision, text = vision_config(config, towers.image), text_config(config, towers.text)
-    own = config.model.activation == "quick_gelu"
-    has_choice = {"image": image_tower(vision).has_activation, "text": not text.get("hf_model_name")}
-    quick = {
-        tower.quick_gelu if tower else own
-        for part, tower in (("image", towers.image), ("text", towers.text))
-        if has_choice[part]  # a ResNet and a BERT have none
-    }
-    if len(quick) > 1:
-        raise UserError("open_clip has one activation a model: one tower of this run has GELU, the other QuickGELU")
-    model_cfg = {"embed_dim": embed_dim, "quick_gelu": True in quick, "vision_cfg": vision, "text_cfg": text}
-    return for_open_clip(model_cfg)
-
-
-def vision_config(config: ConfigDict, tower: Tower | RunTower | None) -> dict[str, Any]:
-    """open_clip's vision_cfg."""
-    if isinstance(tower, RunTower):
-        return vision_config(tower.config, tower.first)
-    if tower:
-        return tower.published_config
-    quick_gelu = config.model.activation == "quick_gelu"
-    return describe_image_tower(config.model.image, config.data.image_size, quick_gelu=quick_gelu)
-
-
-def text_config(config: ConfigDict, tower: Tower | None) -> dict[str, Any]:
-    """open_clip's text_cfg."""
-    if tower:
-        return tower.published_config
-    text = describe_text_tower(config.model.text)
-    if config.text.tokenizer:
-        return text
-    # The merges are the run's own: open_clip must read tokenizer.json.
-    return text | {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}
+    if description.get("head", {}).get("kind") == "linear":
+        raise UserError(
+            "head.kind='linear': open_clip's models have no place for such a head; use the run's checkpoints"
+        )
+    config = dict(description["model_cfg"])
+    vision_cfg, text_cfg = config["vision_cfg"], config.setdefault("text_cfg", NO_TEXT)
+    if "text_quick_gelu" in description and not text_cfg.get("hf_model_name"):
+        if image_tower(vision_cfg).has_activation:
+            raise UserError("open_clip has one activation a model: one tower of this run has GELU, the other QuickGELU")
+        config["quick_gelu"] = description["text_quick_gelu"]
+    return for_open_clip(config)

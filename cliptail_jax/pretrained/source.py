@@ -1,5 +1,6 @@
 """Where the files of a published model lie: a folder, a file, or a repository of the Hugging Face Hub."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained import hub
-from cliptail_jax.pretrained.weights import sha256
 
 TOKENIZER = "tokenizer.json"
 
@@ -70,3 +70,9 @@ def checked_digest(source: Source) -> str:
     if source.revision is not None and len(blob) == len(digest) and blob != digest:
         raise UserError(f"{source.weights} is damaged: its sha256 is not the Hub's; delete it and load again")
     return digest
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

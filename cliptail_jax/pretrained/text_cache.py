@@ -20,6 +20,8 @@ from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
+from cliptail_jax.models.build import DTYPES
+from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 from cliptail_jax.pretrained.towers import Tower
 from cliptail_jax.runs.log import say
@@ -27,6 +29,7 @@ from cliptail_jax.runs.log import say
 CHUNK = 16384  # texts between two moments that the computation can go on from
 LARGE = 1e8  # bytes that a user is told of
 FORMAT = 1  # to be counted up when a tower's forward pass changes
+FEATURES = 1  # width of a projection that is not used
 STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
 
 
@@ -68,7 +71,7 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
                 partial = folder.with_suffix(".partial")
                 partial.mkdir(exist_ok=True)
                 np.save(partial / HASHES, hashes[order])
-                compute(partial, tower, [texts[i] for i in order])
+                compute(partial, tower, dtype, [texts[i] for i in order])
                 partial.rename(folder)
     except OSError as error:
         raise UserError(
@@ -78,9 +81,10 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     return CachedText(folder)
 
 
-def compute(folder: Path, tower: Tower, texts: Sequence[str]) -> None:
+def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:
     """Write the states of `texts` to `folder`, going on behind those that it has."""
-    model = nnx.jit(lambda: tower.build(nnx.Rngs(0)))()
+    options = {"quick_gelu": tower.quick_gelu, "encoder": tower.encoder, "dtype": DTYPES[dtype]}
+    model = nnx.jit(lambda: build_text_tower(tower.config, FEATURES, **options, rngs=nnx.Rngs(0)))()
     graphdef, state = nnx.split(model)
     state = nnx.State({tower.part: state})
     model = nnx.merge(graphdef, tower.fill(state)[tower.part])
@@ -111,7 +115,7 @@ def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, "text"]) -> str:
         "format": FORMAT,
         "weights": tower.digest,
         "tokenizer": hashlib.sha256(tower.tokenizer.to_json().encode()).hexdigest(),
-        "tower": [tower.published_config, tower.quick_gelu, tower.encoder],
+        "tower": [tower.config, tower.quick_gelu, tower.encoder],
         "dtype": dtype,
         "texts": hashlib.sha256(hashes.tobytes()).hexdigest(),
     }

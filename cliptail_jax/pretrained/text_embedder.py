@@ -5,24 +5,15 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from etils import epath
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 
-from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.training import as_config, base_config
-from cliptail_jax.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.text import TextTransformer
-from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.load import load
-from cliptail_jax.pretrained.text_encoder import load_encoder
-from cliptail_jax.pretrained.towers import is_encoder
-from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
+from cliptail_jax.pretrained.model import open_text_model
 
 SHORTEST = 8  # tokens
 
@@ -41,7 +32,7 @@ class TextEmbedder:
     ):
         """`dim` is the width of the tower's features, or with `states` of its pooled states, which are given instead."""
         self.dim = dim
-        self.weights_digest = weights_digest  # sha256 of the weights file, of a published CLIP
+        self.weights_digest = weights_digest  # sha256 of the weights
         self._tokenizer, self._tower = tokenizer, tower
         mesh = Mesh(np.array(jax.local_devices()), "data")
         self._batch_size = -(-batch_size // mesh.size) * mesh.size
@@ -116,24 +107,10 @@ def unit(features: Float[np.ndarray, "text dim"]) -> Float[np.ndarray, "text dim
 
 
 @functools.cache
-def load_text_embedder(clip: str) -> TextEmbedder:
-    """The text tower of a CLIP run's work directory, as its newest checkpoint has it, or of a published CLIP; or a BERT or
-    RoBERTa on its own, whose states are averaged over a text.
+def load_text_embedder(name: str) -> TextEmbedder:
+    """The text tower of a run or a published CLIP; or a BERT or RoBERTa on its own, whose states are averaged over a text.
 
-    Raises UserError for a directory of another run, and where `pretrained.load` finds no model of that name.
+    Raises UserError where there is no such model, or it has no text tower.
     """
-    workdir = epath.Path(clip)
-    flat = runs.read_config(workdir)
-    if flat is None and is_encoder(clip):
-        encoder = load_encoder(clip)
-        return TextEmbedder(encoder.model, encoder.tokenizer, encoder.width, weights_digest=encoder.digest)
-    if flat is None:
-        published = load(clip)
-        dim = published.config["embed_dim"]
-        return TextEmbedder(published.model.text, published.tokenizer, dim, weights_digest=published.digest)
-    if flat["objective"] != "contrastive":
-        raise UserError(f"{workdir} holds a run without a text tower: its objective is {flat['objective']}")
-    config, tokenizer = with_tokenizer(as_config(flat), workdir)
-    names, _ = read_frequency(workdir / "class_frequency.tsv")
-    graphdef, state = restore_run(config, workdir, make_mesh(base_config().mesh), len(names))
-    return TextEmbedder(nnx.merge(graphdef, *state.parts()).text, tokenizer, config.model.image.output_dim)
+    opened = open_text_model(name)
+    return TextEmbedder(opened.model.text, opened.tokenizer, opened.embed_dim, weights_digest=opened.digest)

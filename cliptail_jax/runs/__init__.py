@@ -8,7 +8,9 @@ from cliptail_jax.runs.directory import (
     is_finished,
     make_room,
     read_config,
+    read_description,
     trained_on,
+    write_description,
 )
 from cliptail_jax.runs.evaluations import FinishedRun, evaluation_directory, last_evaluation
 
@@ -23,5 +25,7 @@ __all__ = [
     "last_evaluation",
     "make_room",
     "read_config",
+    "read_description",
     "trained_on",
+    "write_description",
 ]

@@ -1,4 +1,4 @@
-"""Checkpoints that are complete and unharmed, or not there: Orbax, with a sha256 manifest beside each step."""
+"""Checkpoints by Orbax, each step with a sha256 manifest without which it does not count."""
 
 import hashlib
 import json
@@ -26,20 +26,20 @@ class Checkpoints:
         self._directory = absolute(directory)
         self._saving: threading.Thread | None = None
         self._failure: Exception | None = None
-        self.newest = self._set_harmed_aside()  # the step to go on from, 0 if there is none
+        self.newest = self._set_corrupt_aside()  # the step to go on from, 0 if there is none
         self._manager = _Manager(
             self._directory,
             options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
         )
 
-    def _set_harmed_aside(self) -> int:
-        """The newest sound step. Later ones, which stand in the way of saving anew, are renamed to `<step>.harmed`."""
+    def _set_corrupt_aside(self) -> int:
+        """The newest valid step. Later ones, which are in the way of new ones, are renamed to `<step>.corrupt`."""
         newest = 0
         if jax.process_index() == 0 and self._directory.exists():
-            newest = max(newest_sound_step(self._directory), 0)
+            newest = max(newest_valid_step(self._directory), 0)
             for step in steps_in(self._directory):
                 if step > newest:
-                    aside = self._directory / f"{step}.harmed"
+                    aside = self._directory / f"{step}.corrupt"
                     aside.rmtree(missing_ok=True)
                     (self._directory / str(step)).rename(aside)
         return agreed(newest)
@@ -94,22 +94,6 @@ def targets(state: PyTree, shardings) -> PyTree:
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
 
 
-def restore_newest(directory: Path, state: PyTree, shardings) -> PyTree:
-    """The newest sound checkpoint. Nothing in `directory` is changed: a training may be at work there."""
-    while True:
-        step = agreed(newest_sound_step(directory))
-        if step < 0:
-            raise no_checkpoint(directory)
-        try:
-            # A CheckpointManager would tidy up what it takes for left over.
-            with ocp.StandardCheckpointer() as checkpointer:
-                return checkpointer.restore(absolute(directory) / str(step) / "default", targets(state, shardings))
-        except (OSError, ValueError):
-            if harm(directory / str(step)) is None:
-                raise
-            # The training has let this step go since: there is a newer one.
-
-
 def manifest_of(step: Path) -> Path:
     return step.with_name(step.name + ".sha256.json")
 
@@ -132,8 +116,8 @@ def write_manifest(step: Path) -> None:
     write_text(manifest_of(step), json.dumps(file_hashes(step), indent=1))
 
 
-def harm(step: Path) -> str | None:
-    """What is wrong with a checkpoint, or None."""
+def corruption(step: Path) -> str | None:
+    """What is wrong with a checkpoint; None where it is valid."""
     manifest = manifest_of(step)
     if not manifest.exists():
         return "was not finished"
@@ -154,17 +138,8 @@ def steps_in(directory: Path) -> list[int]:
     return [int(path.name) for path in directory.iterdir() if path.name.isdigit() and path.is_dir()]
 
 
-def newest_checkpoint(workdir: Path) -> Path:
-    """The newest sound checkpoint of a run. Raises UserError where there is none."""
-    directory = workdir / "checkpoints"
-    step = newest_sound_step(directory)
-    if step < 0:
-        raise no_checkpoint(directory)
-    return directory / str(step)
-
-
 def no_checkpoint(directory: Path) -> UserError:
-    return UserError(f"there is no sound checkpoint in {directory}: train until the first one is saved")
+    return UserError(f"there is no valid checkpoint in {directory}: train until the first one is saved")
 
 
 def digest(step: Path) -> str:
@@ -172,12 +147,12 @@ def digest(step: Path) -> str:
     return _sha256(manifest_of(step))
 
 
-def newest_sound_step(directory: Path) -> int:
-    """The newest unharmed step, or -1; harmed ones are warned of."""
+def newest_valid_step(directory: Path) -> int:
+    """The newest valid step, or -1. Steps that are corrupt are skipped with a warning."""
     if not directory.exists():
         return -1
     for step in sorted(steps_in(directory), reverse=True):
-        reason = harm(directory / str(step))
+        reason = corruption(directory / str(step))
         if reason is None:
             return step
         logging.getLogger(__name__).warning("skipping checkpoint %s, which %s", directory / str(step), reason)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cliptail_jax.config.training import base_config, plain, what_trains
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines, write_json, write_text
 
+DESCRIPTION = "model.json"
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -43,6 +45,7 @@ def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
             "variant.json",
             "tokenizer.json",
             "initialization.tsv",
+            DESCRIPTION,
             "towers.json",
         ):
             (workdir / name).unlink(missing_ok=True)
@@ -95,3 +98,14 @@ def forget_after(workdir: Path, step: int) -> None:
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if path.exists():
             write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def write_description(workdir: Path, document: Mapping[str, Any]) -> None:
+    """Write what a program that opens the run's model needs to know of it, beside its checkpoints."""
+    write_json(workdir / DESCRIPTION, document)
+
+
+def read_description(workdir: Path) -> dict[str, Any] | None:
+    """What `write_description` wrote; None where it has written nothing."""
+    path = workdir / DESCRIPTION
+    return json.loads(path.read_text()) if path.exists() else None

@@ -12,6 +12,7 @@ from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.objectives import OBJECTIVES
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.claims import Outcomes, check_claims, finished_outcome, judge
@@ -89,7 +90,7 @@ def run_seed(
     for name, config in runs.items():
         try:
             train(config, workdir / name, overwrite)
-            if not agreed(is_evaluated(workdir / name, config)):
+            if not agreed(is_evaluated(workdir / name, config.eval, OBJECTIVES[config.objective].uses_prompts)):
                 evaluate(config, workdir / name)
         except UserError as error:
             failures[name] = str(error)

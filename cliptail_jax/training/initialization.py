@@ -36,16 +36,16 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     rows = []
     for fate, part in (("trained", state.trainable), ("frozen", state.frozen), ("statistic", state.batch_stats)):
         for path, variable in nnx.to_flat_state(part):
-            drawn = path[0] not in name_of or any(tower.is_drawn(path) for tower in towers)
+            is_new = path[0] not in name_of or towers.are_missing(path)
             shape = "x".join(map(str, variable.shape))
-            rows.append((".".join(map(str, path)), shape, "drawn" if drawn else name_of[path[0]], fate))
+            rows.append((".".join(map(str, path)), shape, "random" if is_new else name_of[path[0]], fate))
     lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
     write_text(workdir / FILE, "\n".join(lines) + "\n")
     for tower in towers:
         loaded = sum(row[2] == tower.name and row[0].startswith(tower.part) for row in rows)
-        missing = [".".join(map(str, (tower.part, *path))) for path in tower.drawn]
+        missing = [".".join(map(str, path)) for path in tower.missing]
         say(
             f"  {tower.part}: {loaded} parameters from {tower.name}; "
-            + (f"drawn: {', '.join(missing)}" if missing else "all of them")
+            + (f"randomly initialized: {', '.join(missing)}" if missing else "all of them")
         )
     say(f"  all parameters and where they are from: {workdir / FILE}")

@@ -12,7 +12,6 @@ from jaxtyping import Int
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.layers import BatchNorm
-from cliptail_jax.models.whole_config import build_classifier, build_clip, build_dino
 from cliptail_jax.parallel.sharding import state_shardings
 from cliptail_jax.pretrained.towers import Towers
 
@@ -86,7 +85,7 @@ def freeze_batch_norms(model: nnx.Module, frozen: Sequence[str]) -> None:
 
 def is_trained(path: tuple, prefixes: Sequence[str], towers: Towers) -> bool:
     """Whether the parameter at `path` gets updates: it is not frozen, or no published weights fill it."""
-    return not is_under(path, prefixes) or any(tower.is_drawn(path) for tower in towers)
+    return not is_under(path, prefixes) or towers.are_missing(path)
 
 
 def load_towers(state: TrainState, towers: Towers, shardings: TrainState) -> TrainState:

@@ -27,7 +27,7 @@ from cliptail_jax.transfer.linear_probe import (
     fit,
     fit_binary_path,
 )
-from cliptail_jax.transfer.models import PublishedModel, RunModel
+from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet
 
 
@@ -135,7 +135,7 @@ def few_shot(opened: OpenedSet, splits: Mapping[str, Features], asked: ConfigDic
     return Measured(numbers, {"accuracies": accuracies})
 
 
-def finetune(model: RunModel | PublishedModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> Measured:
+def finetune(model: TransferModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> Measured:
     """Fine-tuning, with the runs in `folder`. Raises UserError where a class is missing, or training cannot start or end."""
     shows = np.eye(len(opened.class_names), dtype=bool)[opened.labels(opened.chosen.train)]
     check_classes(shows, opened, "training")

@@ -34,7 +34,7 @@ from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows
-from cliptail_jax.transfer.models import ImageTower, PublishedModel, RunModel
+from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.sets import OpenedSet
 
 
@@ -50,10 +50,10 @@ class Features(NamedTuple):
 class FeatureExtractor:
     """Gives the features of one model. It is loaded when the first ones have to be computed."""
 
-    def __init__(self, model: RunModel | PublishedModel, mesh: Mesh, config: ConfigDict, workdir: Path):
+    def __init__(self, model: TransferModel, mesh: Mesh, config: ConfigDict, workdir: Path):
         self._model, self._mesh, self._config = model, mesh, config
         self._folder = workdir / "features" / slug(model.name)
-        self._loaded: tuple[ImageTower, Callable] | None = None
+        self._loaded: tuple[nnx.State, int, Callable] | None = None
 
     def __call__(self, opened: OpenedSet, split: str) -> Features:
         """The features of a split. Raises UserError where images cannot be read, or features are not finite, and Skipped
@@ -77,13 +77,13 @@ class FeatureExtractor:
 
     def _compute(self, opened: OpenedSet, split: str) -> Features:
         if self._loaded is None:
-            tower = on_all_processes(lambda: self._model.load(self._mesh))
-            self._loaded = tower, make_encode(tower.graphdef, self._mesh)
-        tower, encode = self._loaded
+            graphdef, state, size = on_all_processes(lambda: self._model.load(self._mesh))
+            self._loaded = state, size, make_encode(graphdef, self._mesh)
+        state, size, encode = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
         start = time.perf_counter()
-        frame = Preprocess(self._config.image_size or tower.image_size)
-        computed = encode_images(encode, tower.parts, source, frame, self._mesh, self._config)
+        frame = Preprocess(self._config.image_size or size)
+        computed = encode_images(encode, (state,), source, frame, self._mesh, self._config)
         features, records = computed["features"], computed["records"]
         bad = np.sum(~np.isfinite(features).all(1))
         if bad:

@@ -36,12 +36,11 @@ from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, local_rows, make_mesh
-from cliptail_jax.pretrained.towers import image_shape
-from cliptail_jax.pretrained.trained import restore_run
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged, say
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
-from cliptail_jax.transfer.models import PublishedModel, RunModel
+from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
 
 CROP_SCALE = (0.08, 1.0)
@@ -66,7 +65,7 @@ class Point(NamedTuple):
         return f"lr={self.learning_rate!r},wd={self.weight_decay!r}"
 
 
-def fine_tune(model: RunModel | PublishedModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> FineTuned:
+def fine_tune(model: TransferModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> FineTuned:
     """Fine-tunes a model on a set of one class an image; `config` is the transfer's.
 
     Runs that `folder` has from an earlier call, which must have been for the same weights, data and config, are not
@@ -100,7 +99,7 @@ def fine_tune(model: RunModel | PublishedModel, opened: OpenedSet, config: Confi
 
 def score_of(
     point: Point,
-    model: RunModel | PublishedModel,
+    model: TransferModel,
     opened: OpenedSet,
     validation: Variant,
     config: ConfigDict,
@@ -127,13 +126,12 @@ def score_of(
     return -np.inf if noted["score"] is None else noted["score"]
 
 
-def run_config(
-    point: Point, model: RunModel | PublishedModel, opened: OpenedSet, config: ConfigDict, whole: bool
-) -> ConfigDict:
+def run_config(point: Point, model: TransferModel, opened: OpenedSet, config: ConfigDict, whole: bool) -> ConfigDict:
     """The config of a run on the training images, or on the `whole` of them and the validation images."""
     chosen, asked = opened.chosen, config.finetune
-    width, own_size = image_shape(initial(model))
-    size = config.image_size or own_size
+    initial = model.initial
+    start = model.open()
+    size = config.image_size or start.preprocess.size
     run = configuration.base_config()
     run.update(
         {
@@ -155,8 +153,8 @@ def run_config(
                 "max_unreadable": config.data.max_unreadable,
             },
             "mesh": config.mesh.to_dict(),
-            "model": {"image": {"output_dim": width}},
-            "image": {"init": initial(model)},
+            "model": {"image": {"output_dim": start.embed_dim}},
+            "image": {"init": initial},
             "head": {"kind": "linear"},
             "optimizer": {
                 "learning_rate": point.learning_rate,
@@ -169,24 +167,13 @@ def run_config(
     return run
 
 
-def initial(model: RunModel | PublishedModel) -> str:
-    """What `image.init` calls the model. Raises UserError where its architecture is not supported."""
-    if isinstance(model, RunModel):
-        return model.name
-    if not model.model.is_supported:
-        raise UserError(f"{model.model.source} is an EVA-CLIP, whose architecture is not supported")
-    if model.model.architecture:
-        raise UserError(
-            f"{model.name} takes the weights of another activation: fine-tune {model.model.source}, which has its own"
-        )
-    return model.model.source
-
-
-def check_weights(model: RunModel | PublishedModel, workdir: Path) -> None:
+def check_weights(model: TransferModel, workdir: Path) -> None:
     """Raises UserError where a model has been trained on between its naming and the run that begins with it."""
     began = json.loads((workdir / initialization.TOWERS).read_text())["visual"]["digest"]
-    if isinstance(model, RunModel) and began != model.weights:
-        raise UserError(f"{model.name} has a newer checkpoint than {model.step}: run the command again for that one")
+    if model.run and began != model.weights:
+        raise UserError(
+            f"{model.name} has a newer checkpoint than {model.run.step}: run the command again for that one"
+        )
 
 
 def all_images(source: Source) -> Variant:
@@ -207,8 +194,8 @@ def validation_images(opened: OpenedSet, seed: int) -> Variant:
 
 def predict(config: ConfigDict, workdir: Path, images: Variant, mesh: Mesh) -> dict[str, Int[np.ndarray, "image"]]:
     """`predictions`, `labels` and `records` of those images that could be read, by the newest checkpoint of a run."""
-    graphdef, state = restore_run(config, workdir, mesh, len(images.class_names))
-    model = nnx.merge(graphdef, *state.parts(), copy=True)
+    model = open_run(workdir, mesh=mesh).model
+    graphdef, state = nnx.split(model)
     weights, bias = gather(model.head[...]), gather(model.bias[...])
     evaluate_batch = make_evaluate_batch(graphdef, mesh)
     size = config.eval.batch_size
@@ -222,7 +209,7 @@ def predict(config: ConfigDict, workdir: Path, images: Variant, mesh: Mesh) -> d
     kept, unreadable = FeatureCollector(images), UnreadableImages(images, config.data.max_unreadable)
     evaluate_batch = functools.partial(evaluate_batch, bias=bias)
     progress = with_progress(batches, images, size)
-    count(evaluate_batch, state.parts(), weights, progress, unreadable, [kept.add], mesh)
+    count(evaluate_batch, (state,), weights, progress, unreadable, [kept.add], mesh)
     arrays = kept.result()
     if not len(arrays["labels"]):
         raise UserError(

@@ -1,101 +1,73 @@
-"""Image towers to transfer: those of runs, as their newest checkpoints have them, and those of published models."""
+"""The models to transfer: runs, as their newest checkpoints have them, and published models."""
 
 import dataclasses
-import functools
-from pathlib import Path
-from typing import NamedTuple
 
-from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 
-from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.training import as_config
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.published import Model, find_model
 from cliptail_jax.models.clip import CLIP
-from cliptail_jax.pretrained.load import load
-from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
-from cliptail_jax.runs.checkpoints import digest, newest_checkpoint
+from cliptail_jax.pretrained.model import ModelName, OpenedModel, find_model, open_run
 
-STUDY_SIZE = 224  # of every model's images, those of models made for larger ones too
-
-
-class ImageTower(NamedTuple):
-    """A model with `encode_image`, taken apart for jitting."""
-
-    graphdef: nnx.GraphDef
-    parts: tuple[nnx.State, ...]
-    image_size: int  # of the images that it gets unless told otherwise
+STUDY_SIZE = 224  # of every published model's images, those of models made for larger ones too
 
 
 @dataclasses.dataclass(frozen=True)
-class RunModel:
-    """The model in the work directory of a run, called by the path of that."""
+class TransferModel:
+    """A model whose image features are measured.
 
-    name: str
+    Attributes:
+        model: what its name stands for.
+        weights: what changes with the weights: sha256 of a run's newest checkpoint, or of published weights, or of the
+            Hub's, which a name stands for for good, the name.
+        run: of a run, the model at that checkpoint.
+    """
 
-    @property
-    def workdir(self) -> Path:
-        return epath.Path(self.name)
-
-    @functools.cached_property
-    def step(self) -> int:
-        """The newest sound checkpoint. Raises UserError where there is none."""
-        return int(newest_checkpoint(self.workdir).name)
-
-    @functools.cached_property
-    def weights(self) -> str:
-        """sha256 of that checkpoint's manifest, and so of its files."""
-        return digest(self.workdir / "checkpoints" / str(self.step))
-
-    def load(self, mesh: Mesh) -> ImageTower:
-        """The model, laid out on the mesh. Raises UserError where it has been trained on since its checkpoint was named."""
-        step = self.step
-        config, _ = with_tokenizer(as_config(runs.read_config(self.workdir)), self.workdir)
-        frequencies = self.workdir / "class_frequency.tsv"
-        names = read_frequency(frequencies)[0] if frequencies.exists() else ()
-        graphdef, state = restore_run(config, self.workdir, mesh, len(names))
-        if int(state.step) != step:
-            raise UserError(f"{self.workdir} has a newer checkpoint than {step}: run the command again for that one")
-        return ImageTower(graphdef, state.parts(), config.data.image_size)
-
-
-@dataclasses.dataclass(frozen=True)
-class PublishedModel:
-    """A published model, which computes in float32."""
-
-    model: Model
+    model: ModelName
+    weights: str
+    run: OpenedModel | None = None
 
     @property
     def name(self) -> str:
         return self.model.name
 
-    @functools.cached_property
-    def weights(self) -> str:
-        """sha256 of the weights; of the Hub's, which a name stands for for good, the name. Raises UserError for none."""
-        return self.model.digest or f"{self.model.source} {self.model.architecture or ''}".strip()
-
-    def load(self, mesh: Mesh) -> ImageTower:
-        """The model, laid out on the mesh. Raises UserError where it is not supported or does not load."""
+    @property
+    def initial(self) -> str:
+        """What `image.init` calls the model. Raises UserError where its architecture is not supported."""
         if not self.model.is_supported:
             raise UserError(f"{self.model.source} is an EVA-CLIP, whose architecture is not supported")
-        pretrained = load(self.model.source, architecture=self.model.architecture, mesh=mesh)
-        if isinstance(pretrained.model, CLIP):
-            del pretrained.model.text  # images need no text tower: its memory is given back
-        graphdef, state = nnx.split(pretrained.model)
-        return ImageTower(graphdef, (state,), min(pretrained.preprocess.size, STUDY_SIZE))
+        if self.model.architecture:
+            raise UserError(
+                f"{self.name} takes the weights of another activation: fine-tune {self.model.source}, which has its own"
+            )
+        return self.model.source
+
+    def open(self, mesh: Mesh | None = None) -> OpenedModel:
+        """The model at that checkpoint, its weights to be laid out on the mesh; published ones compute in float32."""
+        if self.run:
+            return dataclasses.replace(self.run, mesh=mesh)
+        return self.model.open(mesh=mesh)
+
+    def load(self, mesh: Mesh) -> tuple[nnx.GraphDef, nnx.State, int]:
+        """The model's definition and state, laid out on the mesh, and the side of its images.
+
+        Raises UserError where it does not load, or a run has let its checkpoint go since it was opened.
+        """
+        opened = self.open(mesh)
+        model = opened.model
+        if isinstance(model, CLIP):
+            del model.text  # images need no text tower: its memory is given back
+        size = opened.preprocess.size if self.run else min(opened.preprocess.size, STUDY_SIZE)
+        return *nnx.split(model), size
 
 
-def find_image_model(name: str) -> RunModel | PublishedModel:
-    """The model of a run's work directory, a name of `zero_shot.models`, 'hf-hub:OWNER/NAME', or a folder.
+def open_transfer_model(name: str) -> TransferModel:
+    """The model of a run's work directory, a published model's name, 'hf-hub:OWNER/NAME', or a folder.
 
-    Raises UserError for what is none of them, naming what is like it.
+    Raises UserError for what is none of them, naming what is like it, and where there are no weights.
     """
-    held = runs.read_config(epath.Path(name))
-    if held is not None and held["objective"] != "zero_shot":
-        return RunModel(name)
-    if held is not None:
-        raise UserError(f"{name} holds evaluations of a published model: name that model itself")
-    return PublishedModel(find_model(name))
+    model = find_model(name)
+    if model.is_run:
+        run = open_run(model.source)
+        return TransferModel(model, run.digest, run)
+    return TransferModel(model, model.digest or f"{model.source} {model.architecture or ''}".strip())

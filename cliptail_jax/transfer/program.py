@@ -38,7 +38,7 @@ from cliptail_jax.runs.log import say
 from cliptail_jax.transfer import cells
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint, write_arrays
-from cliptail_jax.transfer.models import PublishedModel, RunModel, find_image_model
+from cliptail_jax.transfer.models import TransferModel, open_transfer_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.sets import OpenedSet, open_set
 
@@ -67,7 +67,7 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
         raise UserError(f"{workdir} holds a run or an evaluation: choose another --workdir")
     check_directories(config.models)
     failures: Failures = {}
-    models = opened_ones(open_model, config.models, failures)
+    models = opened_ones(open_transfer_model, config.models, failures)
     sets = opened_ones(lambda name: open_set(name, config.data.data_dir), config.sets, failures)
     results = []
     for model in models:
@@ -105,20 +105,13 @@ def opened_ones(open_one: Callable[[str], Any], names: Sequence[str], failures: 
     return opened
 
 
-def open_model(name: str) -> RunModel | PublishedModel:
-    """Raises UserError where there is no such model, or it has no weights."""
-    model = find_image_model(name)
-    model.weights
-    return model
-
-
 def note(failures: Failures, what: str, why: str) -> None:
     failures[what] = why
     say(f"error: {what}: {why}")
 
 
 def cells_of(
-    model: RunModel | PublishedModel,
+    model: TransferModel,
     opened: OpenedSet,
     extractor: FeatureExtractor,
     config: ConfigDict,
@@ -163,7 +156,7 @@ def cells_of(
 
 def compute(
     cell: Result,
-    model: RunModel | PublishedModel,
+    model: TransferModel,
     opened: OpenedSet,
     extractor: FeatureExtractor,
     config: ConfigDict,

@@ -20,7 +20,7 @@ from cliptail_jax.evaluation.published import evaluate_published, find_model, sl
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import UnreadableImageError
 from cliptail_jax.metrics.correlation import spearman
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 from configs import zero_shot, zero_shot_all
 
 SET, FILES = "glyphs:test", "glyphs_test"

@@ -9,7 +9,7 @@ from cliptail_jax.config.training import base_config
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import main
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.training.optimizer import make_optimizer
 from cliptail_jax.training.state import init_state

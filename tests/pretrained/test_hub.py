@@ -8,7 +8,7 @@ import pytest
 from tiny_models import write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -17,7 +17,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import build_clip
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 
 DATA = Path(__file__).parents[1] / "data"
 WEIGHTS = "open_clip_model.safetensors"

@@ -13,7 +13,7 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.pretrained import make_head, text_embedder
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.make_head import class_head, main
 from cliptail_jax.pretrained.text_encoder import load_encoder
 

@@ -7,7 +7,7 @@ from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
 from cliptail_jax.models.convnext import CONVNEXTS
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RELATIVE = 1e-5

@@ -6,7 +6,7 @@ from safetensors.numpy import load_file
 from tiny_models import write_model
 
 from cliptail_jax.models.classifier import Classifier
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.save import save
 
 

@@ -12,7 +12,7 @@ from tiny_models import CASES, write_model
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.bert import BertShape, BertText
 from cliptail_jax.models.cosine import normalize
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.text_encoder import load_encoder
 
 DATA = Path(__file__).parents[1] / "data"

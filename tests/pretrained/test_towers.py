@@ -22,7 +22,7 @@ from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import text_cache as frozen_text
 from cliptail_jax.pretrained import towers
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.text_cache import FrozenText
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.towers import open_towers

@@ -21,7 +21,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.load import load
+from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.trained import restore_run
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
 from cliptail_jax.transfer import cells, features, program, sets

@@ -1,0 +1,110 @@
+"""The weights of a run, as one of its checkpoints has them for evaluation."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.sharding import SingleDeviceSharding
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import absolute
+from cliptail_jax.runs import checkpoints
+
+
+class CheckpointGone(UserError):
+    """Raised when a checkpoint was removed before it could be read, since the run is trained on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """An array of a checkpoint."""
+
+    key: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointWeights:
+    """The weights of the checkpoint in the directory `step`; averaged ones where there are such, as DINO's teacher."""
+
+    step: Path
+
+    @property
+    def revision(self) -> str:
+        return f"step {self.step.name}"
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """sha256 of the checkpoint's manifest, and so of its files."""
+        return checkpoints.digest(self.step)
+
+    def problems(self, state: nnx.State) -> dict[tuple, str]:
+        """The parameters and statistics of `state` that the checkpoint lacks or has in another shape, and why."""
+        found = {}
+        for path, variable in nnx.to_flat_state(state):
+            stored, name = self._stored.get(tuple(map(str, path))), ".".join(map(str, path[1:]))
+            if stored is None:
+                found[path] = f"it has no {name}"
+            elif stored.shape != tuple(variable.shape):
+                found[path] = f"{name} has shape {list(stored.shape)}, but the tower needs {list(variable.shape)}"
+        return found
+
+    def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
+        """The checkpoint's values for `state`, laid out by `shardings`, else on one device.
+
+        Raises:
+            CheckpointGone: the run's training has removed the checkpoint.
+        """
+        flat = dict(nnx.to_flat_state(state))
+        if not flat:
+            return state
+        placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
+        alone = SingleDeviceSharding(jax.local_devices()[0])
+        try:
+            key_of = {path: self._stored[tuple(map(str, path))].key for path in flat}
+            wanted = {
+                key_of[path]: jax.ShapeDtypeStruct(
+                    x.shape, x.dtype, sharding=jax.tree.leaves(placed[path])[0] if path in placed else alone
+                )
+                for path, x in flat.items()
+            }
+            values = flatten_dict(_restore(self.step, unflatten_dict(wanted)))
+        except (OSError, ValueError):
+            if checkpoints.corruption(self.step) is None:
+                raise
+            raise CheckpointGone(
+                f"{self.step} is no longer there: its run has a newer checkpoint; run the command again for that one"
+            ) from None
+        return nnx.from_flat_state([(path, variable.replace(values[key_of[path]])) for path, variable in flat.items()])
+
+    @functools.cached_property
+    def _stored(self) -> dict[tuple[str, ...], Stored]:
+        """The arrays of the model that evaluation uses, by their path in the model."""
+        tree = ocp.PyTreeCheckpointHandler().metadata(_item(self.step)).tree
+        averages = {"ema": "trainable", "ema_batch_stats": "batch_stats"}
+        replaced = {averages[part] for part in averages if tree.get(part)}
+        found = {}
+        for part in ("trainable", "frozen", "batch_stats", *averages):
+            if part not in replaced and tree.get(part):
+                for key, array in flatten_dict(tree[part]).items():
+                    found[key[:-1]] = Stored((part, *key), tuple(array.shape))
+        return found
+
+
+def _restore(step: Path, wanted: dict) -> dict:
+    """Some arrays of a checkpoint, laid out as `wanted` says."""
+    restore_args = jax.tree.map(
+        lambda x: ocp.ArrayRestoreArgs(sharding=x.sharding, global_shape=x.shape, dtype=x.dtype), wanted
+    )
+    arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=restore_args, partial_restore=True)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        return checkpointer.restore(_item(step), args=arguments)
+
+
+def _item(step: Path) -> Path:
+    """Where Orbax's manager puts the one item that a checkpoint is."""
+    return absolute(step) / "default"

@@ -1,0 +1,155 @@
+"""Parameters from a safetensors file, one tensor at a time."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.pretrained.names import from_published, published_name, published_shape
+from cliptail_jax.pretrained.source import Source, checked_digest
+
+FLOATS = ("F64", "F32", "F16", "BF16")
+# Buffers of PyTorch's modules that nothing is computed from here.
+BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask")
+FIRST = "embeddings.word_embeddings.weight"  # of a text encoder
+UNUSED = ("pooler.", "cls.", "lm_head.")  # heads of a text encoder's pre-training task
+# Old checkpoints of text encoders name the two vectors of a layer norm otherwise.
+OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+
+@contextmanager
+def open_weights(path: Path) -> Iterator[safe_open]:
+    """An open safetensors file. Raises UserError where it is missing, cut short or no such file."""
+    if not path.is_file():
+        raise UserError(f"no weights at {path}: give a .safetensors file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no whole safetensors file ({error}): fetch it again") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedWeights:
+    """The weights of a published model.
+
+    Attributes:
+        source: its files.
+        name_of: a parameter's name in the safetensors file, by its path in the model.
+        unused: beginnings of the names of tensors that the file may hold beyond the model's.
+        head: the file of a classifier's class head; the weights file then has a text tower, too, which is not read.
+    """
+
+    source: Source
+    name_of: Callable[[tuple], str] = published_name
+    unused: tuple[str, ...] = ()
+    head: Path | None = None
+
+    @property
+    def revision(self) -> str | None:
+        """The commit, where the weights came from the Hub."""
+        return self.source.revision
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """sha256 of the weights file. Raises UserError where the file is damaged."""
+        return checked_digest(self.source)
+
+    def problems(self, state: nnx.State) -> dict[tuple, str]:
+        """The parameters of `state` that the file lacks, or has in another shape or type, and why."""
+        with open_weights(self.source.weights) as file:
+            found = {path: misfit(path, x, file, self.name_of) for path, x in nnx.to_flat_state(state)}
+        return {path: why for path, why in found.items() if why}
+
+    def check(self, state: nnx.State) -> None:
+        """Raise UserError unless the file has what a whole model's `state` needs, and nothing more that counts."""
+        path = self.source.weights
+        state, _ = self._without_head(state)
+        if problems := self.problems(state):
+            raise UserError(f"{path}: {next(iter(problems.values()))}")
+        needed = {self.name_of(at) for at, _ in nnx.to_flat_state(state)}
+        with open_weights(path) as file:
+            for name in sorted(set(file.keys()) - needed) if self.head is None else ():
+                if not name.endswith(BUFFERS) and not name.startswith(self.unused):
+                    shape = file.get_slice(name).get_shape()
+                    raise UserError(f"{path} has a tensor {name} of shape {shape}, which the architecture has not")
+
+    def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
+        """The file's values for `state`, in float32, laid out by `shardings`."""
+        state, head = self._without_head(state)
+        with open_weights(self.source.weights) as file:
+            state = read_tensors(state, file, self.name_of, shardings)
+        if not head:
+            return state
+        with open_weights(self.head) as file:
+            return nnx.merge_state(state, read_tensors(head, file, lambda path: path[0], shardings))
+
+    def _without_head(self, state: nnx.State) -> tuple[nnx.State, nnx.State | None]:
+        """The parameters of the weights file, and those of the head's file if there is one."""
+        if self.head is None:
+            return state, None
+        return nnx.split_state(state, lambda path, _: path[0] != "head", ...)
+
+
+def read_tensors(
+    state: nnx.State, file: safe_open, name_of: Callable[[tuple], str], shardings: nnx.State | None
+) -> nnx.State:
+    """The file's values for `state`, where `shardings` says.
+
+    Each tensor is read, put in our layout and on its devices before the next is read, so that the host never holds the
+    model.
+    """
+    placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
+    read = []
+    for at, variable in nnx.to_flat_state(state):
+        # A published logit scale may be an array of one number.
+        value = file.get_tensor(name_of(at)).reshape(published_shape(at, variable.shape))
+        value = np.asarray(from_published(at, value), np.float32, order="C")
+        read.append((at, variable.replace(put(value, placed.get(at)))))
+    return nnx.from_flat_state(read)
+
+
+def put(value: Float[np.ndarray, "*shape"], variable: nnx.Variable | None) -> jax.Array:
+    """`value` on the devices that the sharding in `variable` names, each with its part alone."""
+    if variable is None:
+        return jnp.asarray(value)
+    return jax.make_array_from_callback(value.shape, jax.tree.leaves(variable)[0], lambda part: value[part])
+
+
+def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: Callable[[tuple], str]) -> str:
+    """Why the file's tensor cannot be the parameter at `at`; '' where it can."""
+    name, shape = name_of(at), published_shape(at, variable.shape)
+    if name not in file.keys():
+        return f"it has no tensor {name}, which the architecture has with shape {list(shape)}"
+    stored = file.get_slice(name)
+    found = tuple(stored.get_shape())
+    if found != shape and not (np.prod(found) == np.prod(shape) == 1):
+        return f"{name} has shape {list(found)}, but the architecture asks for {list(shape)}"
+    if stored.get_dtype() not in FLOATS:
+        return f"{name} is {stored.get_dtype()}; weights are one of {', '.join(FLOATS)}"
+    return ""
+
+
+def encoder_names(weights: Path) -> tuple[Callable[[tuple], str], tuple[str, ...]]:
+    """How the file names an encoder's parameters, perhaps under `bert.` or `roberta.`, and what else it may hold."""
+    with open_weights(weights) as file:
+        names = set(file.keys())
+    prefix = next((name.removesuffix(FIRST) for name in names if name.endswith(FIRST)), "")
+
+    def name_of(path: tuple) -> str:
+        name = prefix + published_name(path).removeprefix("transformer.")
+        for new, old in OLD_NAMES.items():
+            if name.endswith(new) and name not in names:
+                return name.removesuffix(new) + old
+        return name
+
+    return name_of, (*UNUSED, *(prefix + part for part in UNUSED))
