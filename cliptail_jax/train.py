@@ -70,15 +70,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
 
     schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
     optimizer = make_optimizer(config.optimizer, schedule, total_steps)
-    graphdef, state, shardings = init_state(
-        objective.build_model,
-        objective.init_averages,
-        optimizer,
-        mesh,
-        seed=config.seed,
-        frozen=objective.frozen,
-        towers=objective.towers,
-    )
+    graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
     evaluate = make_evaluate(
         graphdef,
         mesh,

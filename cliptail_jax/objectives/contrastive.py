@@ -39,6 +39,7 @@ class Contrastive(Objective):
         if variant.captions is None:
             raise UserError("objective='contrastive' needs captions: set data.captions.template or data.captions.words")
         super().__init__(config, variant)
+        self.vocab_size = config.model.text.vocab_size
 
     def open_towers(self) -> Towers:
         section, model = self.config.text, self.config.model
@@ -57,7 +58,9 @@ class Contrastive(Objective):
 
     def open_text(self, workdir: Path) -> None:
         """The tokenizer reads captions, or the cached outputs of a frozen text tower stand in for it."""
-        self.read = self.read_prompts = self.tokenizer = self._open_tokenizer(workdir / "tokenizer.json")
+        tokenizer = self._open_tokenizer(workdir / "tokenizer.json")
+        self.read = self.read_prompts = tokenizer
+        self.vocab_size = tokenizer.vocab_size  # few captions yield few merges
         if self._can_cache():
             tower, dtype = self.towers.text, self.config.model.dtype
             self.read = cached_text(tower, dtype, distinct_captions(self.variant))
@@ -94,7 +97,7 @@ class Contrastive(Objective):
 
     def describe_model(self) -> dict[str, Any]:
         model = self.config.model.copy_and_resolve_references()
-        model.text.vocab_size = self.tokenizer.vocab_size  # few captions yield few merges
+        model.text.vocab_size = self.vocab_size
         image, tower = self.describe_image_tower(), self.towers.text
         text_cfg = tower.config if tower else describe_text_tower(model.text)
         if not self.tokenizer_source:  # open_clip reads the run's own merges from this file

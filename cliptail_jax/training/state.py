@@ -1,6 +1,7 @@
 """The training state: one pytree that a checkpoint holds and a step maps to the next."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -33,36 +34,35 @@ class TrainState:
         return params, self.frozen, (self.batch_stats if self.ema_batch_stats is None else self.ema_batch_stats)
 
 
+class Trained(Protocol):
+    """What the first state asks an objective for, as `cliptail_jax.objectives.objective.Objective` documents it."""
+
+    towers: Towers
+
+    @property
+    def frozen(self) -> Sequence[str]: ...
+
+    def build_model(self, rngs: nnx.Rngs) -> nnx.Module: ...
+
+    def init_averages(self, params: nnx.State, batch_stats: nnx.State) -> tuple[nnx.State | None, nnx.State | None]: ...
+
+
 def init_state(
-    build_model: Callable[[nnx.Rngs], nnx.Module],
-    init_averages: Callable[[nnx.State, nnx.State], tuple[nnx.State | None, nnx.State | None]],
-    optimizer: optax.GradientTransformation,
-    mesh: Mesh,
-    *,
-    seed: int,
-    frozen: Sequence[str] = (),
-    towers: Towers = Towers(),
+    objective: Trained, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int
 ) -> tuple[nnx.GraphDef, TrainState, TrainState]:
     """The model's definition, its first state, laid out on the mesh, and the shardings of that state.
 
-    All weights are randomly initialized: `load_towers` puts trained ones in their places.
-
-    Args:
-        build_model: builds the model.
-        init_averages: from parameters and batch statistics to their first moving averages, as an objective has it.
-        frozen: dotted paths of the parts that are not trained.
-        towers: the trained towers, whose missing parameters are trained even where the tower is frozen.
-
-    Raises:
-        UserError: a part in `frozen` is none of the model's, or nothing is left to train.
+    All weights are randomly initialized: `load_towers` puts trained ones in their places. Raises UserError where the
+    objective freezes a part that is none of the model's, or everything.
     """
+    frozen, towers = objective.frozen, objective.towers
 
     def init(key):
-        model = build_model(nnx.Rngs(jax.random.fold_in(key, 0)))
+        model = objective.build_model(nnx.Rngs(jax.random.fold_in(key, 0)))
         freeze_batch_norms(model, frozen)
         trained = nnx.All(nnx.Param, lambda path, _: is_trained(path, frozen, towers))
         graphdef, params, rest, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
-        rng, averages = jax.random.fold_in(key, 1), init_averages(params, batch_stats)
+        rng, averages = jax.random.fold_in(key, 1), objective.init_averages(params, batch_stats)
         step = jnp.zeros((), jnp.int32)
         state = TrainState(step, rng, params, rest, batch_stats, optimizer.init(params), *averages)
         definition.append(graphdef)

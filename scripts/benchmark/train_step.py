@@ -12,23 +12,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import app, flags, logging
-from flax import nnx
-from jax import numpy as jnp
-from ml_collections import ConfigDict, config_flags
+from made_up import made_up_variant, random_batch
+from ml_collections import config_flags
 
 from cliptail_jax.config.training import validate
-from cliptail_jax.input.pipeline import multi_crop
-from cliptail_jax.input.views import draw_views
-from cliptail_jax.objectives.dino_step import make_dino_step
+from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
-from cliptail_jax.training.optimizer import make_optimizer
+from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.state import init_state
 from cliptail_jax.training.step import make_train_step
 
@@ -38,44 +33,24 @@ STEPS_PER_EPOCH = 1000
 SECONDS = flags.DEFINE_float("seconds", 10, "For how long steps are timed, about")
 
 
-def random_batch(config: ConfigDict, classes: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    size, image_size, text = config.batch_size, config.data.image_size, config.model.text
-    batch = {
-        "images": rng.integers(0, 256, (size, image_size, image_size, 3), np.uint8),
-        "labels": rng.integers(0, classes, size, np.int32),
-        "mask": np.ones(size, bool),
-    }
-    if config.objective == "contrastive":
-        batch["text"] = rng.integers(0, text.vocab_size, (size, text.context_length), np.int32)
-    if config.objective == "dino":  # augmented in the step, whatever on_device says
-        side = config.data.multi_crop.canvas
-        batch["images"] = rng.integers(0, 256, (size, side, side, 3), np.uint8)
-        batch["views"] = draw_views(0, 0, np.arange(size), np.full((size, 2), side), multi_crop(config.data))
-    return batch
-
-
-def make_step(config: ConfigDict, graphdef: nnx.GraphDef, optimizer, classes: int, devices: int) -> Callable:
-    if config.objective == "dino":
-        return make_dino_step(graphdef, optimizer, config, STEPS_PER_EPOCH)
-    return make_train_step(graphdef, optimizer, config, jnp.ones(classes), devices)
-
-
 def main(_) -> None:
     logging.set_verbosity(logging.WARNING)
     config, classes = CONFIG.value, CLASSES.value
     validate(config)
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
-    optimizer = make_optimizer(config, STEPS_PER_EPOCH)
-    graphdef, state, shardings = init_state(config, optimizer, mesh, classes)
+    objective = make_objective(config, made_up_variant(STEPS_PER_EPOCH * config.batch_size, classes))
+    total_steps = objective.total_steps
+    schedule = learning_rate(config.optimizer, STEPS_PER_EPOCH, total_steps, config.total_epochs)
+    optimizer = make_optimizer(config.optimizer, schedule, total_steps)
+    graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
     train_step = jax.jit(
-        make_step(config, graphdef, optimizer, classes, mesh.size),
+        make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
-    batch = to_devices(mesh, random_batch(config, classes))
+    batch = to_devices(mesh, random_batch(objective, config.batch_size, classes))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trainable))
 
     began = time.perf_counter()

@@ -1,0 +1,33 @@
+"""Made-up data for benchmarks of the training step: no data set is needed."""
+
+import types
+
+import numpy as np
+
+from cliptail_jax.curation.variant import Variant
+from cliptail_jax.objectives import Objective
+
+
+def made_up_variant(records: int, classes: int) -> Variant:
+    """So many records without images, equally many of each class, whose captions are the names of their classes."""
+    names = tuple(f"class {label}" for label in range(classes))
+    labels = np.arange(records) % classes
+    source = types.SimpleNamespace(name="made_up", split="train", class_names=names)
+    captions = lambda rows, epoch: [names[label] for label in labels[rows]]  # noqa: E731
+    return Variant(source, np.arange(records), labels, names, labels, captions)
+
+
+def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[str, np.ndarray]:
+    """A batch of the arrays that the objective trains on, of noise."""
+    rng, data = np.random.default_rng(0), objective.config.data
+    side = max(data.image_size, data.multi_crop.canvas) if data.multi_crop.num_local else data.image_size
+    images = ((slot, rng.integers(0, 256, (side, side, 3), np.uint8)) for slot in range(batch_size))
+    batch = {
+        **objective.transform(np.arange(batch_size), images, epoch=0),
+        "labels": rng.integers(0, classes, batch_size, np.int32),
+        "mask": np.ones(batch_size, bool),
+    }
+    if objective.uses_prompts:
+        text = objective.config.model.text
+        batch["text"] = rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
+    return batch
