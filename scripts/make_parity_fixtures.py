@@ -1,8 +1,8 @@
-"""Writes what the tests compare with: outputs of torch, torchvision, transformers and open_clip on small inputs.
+"""Writes the references of the tests: outputs of torch, torchvision, transformers and open_clip for small inputs.
 
-Needs the extra `parity`; the tests themselves need none of it. From the root of the repository:
+Needs the extra `parity`, which the tests themselves do not need. From the root of the repository:
 
-    python scripts/make_parity_fixtures.py [NAME ...]    # of MAKERS below; without one, all
+    python scripts/make_parity_fixtures.py [NAME ...]    # names from MAKERS below; all by default
 
 Made with torch 2.13, torchvision 0.28, timm 1.0.31, transformers 5.24 and open_clip 3.3.0.
 """

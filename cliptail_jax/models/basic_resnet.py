@@ -1,7 +1,7 @@
-"""A plain residual network of basic blocks for images of 32×32 pixels (He et al. 2016, arXiv 1512.03385).
+"""A small residual network of basic blocks for images of 32×32 pixels (He et al. 2016, arXiv 1512.03385).
 
-Every stage halves the image, the first one too: the stem alone works at full size, which makes it quick on a CPU. No
-norm starts at zero gamma: with so few blocks, each halving the image, the shortcuts alone would see one pixel in 64.
+Every stage halves the resolution, including the first: only the stem runs at full resolution, which makes the network
+fast on a CPU. No norm starts with a gain of zero: with so few blocks, the shortcuts alone would see one pixel in 64.
 """
 
 import jax
@@ -14,7 +14,7 @@ from cliptail_jax.models.layers import BatchNorm, conv, linear
 
 
 class BasicBlock(nnx.Module):
-    """Two 3×3 convolutions and a shortcut, projected where the shape changes."""
+    """Two 3×3 convolutions and a shortcut, which is projected if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
         self.conv1 = conv(inputs, outputs, 3, stride=stride, padding=1, dtype=dtype, rngs=rngs)
@@ -38,7 +38,7 @@ class BasicBlock(nnx.Module):
 
 
 class BasicResNet(nnx.Module):
-    """3×3 stem of `width` channels, three stages of `width`, 2 and 4 `width` with stride 2, mean pool, linear."""
+    """A 3×3 stem, three stages of stride 2 with `width`, 2 `width` and 4 `width` channels, mean pooling, a linear layer."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class BasicResNet(nnx.Module):
         train: bool = False,
         mask: Bool[Array, "batch"] | None = None,
     ) -> Float[Array, "batch output_dim"]:
-        """Raw features; in training the examples whose `mask` is False stay out of the batch statistics."""
+        """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""
         x = jax.nn.relu(self.bn1(self.conv1(images), train, mask))
         for block in [*self.layer1, *self.layer2, *self.layer3]:
             x = block(x, train, mask)

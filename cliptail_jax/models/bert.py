@@ -1,7 +1,8 @@
 """BERT and RoBERTa as text towers (Devlin et al. 2019, arXiv 1810.04805; Liu et al. 2019, arXiv 1907.11692).
 
-Names are those of the published state dicts: `embeddings`, `encoder.layer.N`, `pooler`. XLM-RoBERTa is RoBERTa with
-another vocabulary. RoBERTa-base is width 768, 12 layers, 12 heads, inner 3072, positions 514, epsilon 1e-5, pad_id 1.
+Parameters have the names of the published state dicts: `embeddings`, `encoder.layer.N`, `pooler`. XLM-RoBERTa is
+RoBERTa with a larger vocabulary. RoBERTa-base has width 768, 12 layers, 12 heads, inner width 3072, 514 positions,
+epsilon 1e-5 and pad_id 1.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ PROJECTIONS = (None, "linear", "mlp")
 
 @dataclass(frozen=True)
 class BertShape:
-    """The sizes of an encoder. `counted_positions`: padding takes no position, and the first is pad_id + 1 (RoBERTa)."""
+    """The sizes of an encoder.
+
+    With `counted_positions`, as in RoBERTa, only tokens other than padding are numbered, from pad_id + 1.
+    """
 
     vocab_size: int
     width: int
@@ -43,17 +47,17 @@ class BertShape:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Dropout in one forward pass: it zeroes a share `rate` of the values and scales the others by 1 / (1 - rate).
+    """Dropout in one forward pass: sets a fraction `rate` of the values to zero and divides the others by 1 - rate.
 
-    Without a key all values pass. Each place in the network has a key of its own, by `at`.
-    (Srivastava et al. 2014, jmlr.org/papers/v15/srivastava14a.html)
+    Without a key it is the identity. `at` derives an independent key for each place in the network
+    (Srivastava et al. 2014, jmlr.org/papers/v15/srivastava14a.html).
     """
 
     rate: float = 0.0
     key: Array | None = None
 
     def at(self, place: int) -> "Dropout":
-        """The dropout of a place within this one, independent of that of all other places."""
+        """The dropout of a part of the network, independent of that of all other parts."""
         return self if self.key is None else Dropout(self.rate, jax.random.fold_in(self.key, place))
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -64,13 +68,13 @@ class Dropout:
 
 
 def dense(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
-    """A linear layer as BERT draws it: normal with std 0.02, biases zero."""
+    """A linear layer initialized as in BERT: weights normal with standard deviation 0.02, biases zero."""
     zeros = nnx.initializers.zeros
     return linear(inputs, outputs, kernel_init=normal(0.02), bias_init=zeros, dtype=dtype, rngs=rngs)
 
 
 class Embeddings(nnx.Module):
-    """Sum of word, position and (the first) type embedding, normalised and dropped out."""
+    """The sum of word, position and (the first) type embeddings, then layer norm and dropout."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         def table(rows: int) -> nnx.Embed:
@@ -94,7 +98,7 @@ class Embeddings(nnx.Module):
 
 
 class SelfAttention(nnx.Module):
-    """Multi-head attention to the tokens that are no padding, its probabilities dropped out."""
+    """Multi-head attention to all tokens but padding, with dropout of the attention probabilities."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         self.heads = shape.heads
@@ -115,16 +119,16 @@ class SelfAttention(nnx.Module):
             key,
             value,
             mask=valid[:, None, None, :],
-            broadcast_dropout=False,  # published encoders draw for each caption and head
+            broadcast_dropout=False,  # published encoders use a mask for each example and head
             dropout_rng=dropout.key,
             dropout_rate=dropout.rate if dropping else 0.0,
-            dtype=jnp.float32 if dropping else None,  # for the softmax: under dropout nnx has it in this type
+            dtype=jnp.float32 if dropping else None,  # of the softmax, which nnx computes in this type under dropout
         )
         return attended.astype(value.dtype).reshape(x.shape)
 
 
 class ResidualOutput(nnx.Module):
-    """A linear layer whose result is dropped out and added to the residual stream, then normalised."""
+    """A linear layer and dropout, whose result is added to the residual stream, then layer norm."""
 
     def __init__(self, inputs: int, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
         self.dense = dense(inputs, width, dtype=dtype, rngs=rngs)
@@ -137,7 +141,7 @@ class ResidualOutput(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Self-attention and its output; `self` is its published name."""
+    """Self-attention and its output layer; `self` is the published name of the former."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         self.self = SelfAttention(shape, dtype=dtype, rngs=rngs)
@@ -150,7 +154,7 @@ class Attention(nnx.Module):
 
 
 class Intermediate(nnx.Module):
-    """The linear layer that widens, and GELU."""
+    """The first linear layer of the MLP, and GELU."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         self.dense = dense(shape.width, shape.inner, dtype=dtype, rngs=rngs)
@@ -160,7 +164,7 @@ class Intermediate(nnx.Module):
 
 
 class Layer(nnx.Module):
-    """Attention and MLP, each followed by a layer norm (post-norm)."""
+    """Attention and MLP, each followed by layer norm (post-norm)."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         self.attention = Attention(shape, dtype=dtype, rngs=rngs)
@@ -199,7 +203,7 @@ class Pooler(nnx.Module):
 
 
 class Bert(nnx.Module):
-    """The encoder: states of all tokens. `pooler` is there where something asks for its output."""
+    """The encoder, which gives the states of all tokens. `pooler` exists only if its output is used."""
 
     def __init__(self, shape: BertShape, *, with_pooler: bool, dtype=jnp.float32, rngs: nnx.Rngs):
         self.embeddings = Embeddings(shape, dtype=dtype, rngs=rngs)
@@ -213,11 +217,11 @@ class Bert(nnx.Module):
 
 
 class ProjectionMlp(nnx.Module):
-    """Two linear layers without bias, GELU between them; its inner width is the mean of both ends."""
+    """Two linear layers without bias and GELU between them; the inner width is the mean of the outer widths."""
 
     def __init__(self, width: int, output_dim: int, *, dtype, rngs: nnx.Rngs):
         inner = (width + output_dim) // 2
-        # The published names of these two layers are numbers: their places in a sequence.
+        # The published names of these two layers are their indices in a torch.nn.Sequential.
         setattr(self, "0", projection(width, inner, dtype=dtype, rngs=rngs))
         setattr(self, "2", projection(inner, output_dim, dtype=dtype, rngs=rngs))
 
@@ -228,18 +232,21 @@ class ProjectionMlp(nnx.Module):
 
 def projection(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
     """A linear layer without bias."""
-    draw = normal(inputs**-0.5)
-    return linear(inputs, outputs, kernel_init=draw, use_bias=False, dtype=dtype, rngs=rngs)
+    init = normal(inputs**-0.5)
+    return linear(inputs, outputs, kernel_init=init, use_bias=False, dtype=dtype, rngs=rngs)
 
 
 class BertText(nnx.Module):
-    """A BERT encoder, the pooling of its states and the projection to the features, as open_clip has them.
+    """A BERT encoder, pooling of its states, and a projection to the features, as in open_clip.
 
-    `pooler` is one of POOLERS: the mean of all tokens but padding; the class token's state behind BERT's linear layer
-    and tanh, or as it is; the state of the last token that is no padding. `projection_type` is one of PROJECTIONS; None
-    where the encoder is as wide as the features. `dropout` is the share that drops out wherever the published encoders
-    have dropout, in forward passes that get a key: of the embeddings, the attention probabilities, and what each
-    sub-layer adds to the residual stream (0.1 in BERT's and RoBERTa's training).
+    Args:
+      shape: the sizes of the encoder.
+      output_dim: the width of the features.
+      pooler: one of POOLERS: the mean over all tokens but padding; the class token's state, with or without BERT's
+        linear layer and tanh; or the state of the last token that is not padding.
+      projection_type: one of PROJECTIONS. With None, the encoder must be as wide as the features.
+      dropout: the dropout rate of the embeddings, the attention probabilities and the output of each sub-layer, in
+        forward passes with a key (0.1 in the training of BERT and RoBERTa).
     """
 
     def __init__(
@@ -267,19 +274,19 @@ class BertText(nnx.Module):
     def __call__(
         self, tokens: Int[Array, "batch length"], dropout_key: Array | None = None
     ) -> Float[Array, "batch output_dim"]:
-        """Raw features of tokenised texts, which may be cut behind the longest one; with a key, under dropout."""
+        """Unnormalized features of tokens, which may be truncated to the longest text; with dropout if given a key."""
         return self.project(self.state(tokens, dropout_key))
 
     def state(
         self, tokens: Int[Array, "batch length"], dropout_key: Array | None = None
     ) -> Float[Array, "batch width"]:
-        """The pooled states of the encoder, in float32: what `project` makes features of."""
+        """The pooled states of the encoder in float32, the input of `project`."""
         valid = tokens != self.pad_id
         dropout = Dropout(self.dropout, dropout_key) if self.dropout else Dropout()
         return self._pooled(self.transformer(tokens, valid, dropout), valid).astype(jnp.float32)
 
     def project(self, pooled: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
-        """Raw features of pooled states, in float32."""
+        """Unnormalized features of pooled states, in float32."""
         return (pooled if self.proj is None else self.proj(pooled)).astype(jnp.float32)
 
     def _pooled(

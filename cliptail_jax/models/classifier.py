@@ -1,4 +1,4 @@
-"""The supervised classifier: an image encoder and a head, which compares by scaled cosine or is a linear layer."""
+"""The supervised classifier: an image tower and a head, whose logits are scaled cosine similarities or linear."""
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,10 @@ from cliptail_jax.models.image_model import ImageModel
 
 
 class Classifier(ImageModel):
-    """An encoder and one class embedding per row of `head`.
+    """An image tower and one class embedding in each row of `head`.
 
-    `logit_scale` is s, the cosine logits' scale exp(s). With a `bias` there is none, and the logits are linear in the raw
-    features.
+    Without `bias`, logits are cosine similarities multiplied by exp(`logit_scale`). With it, there is no `logit_scale`,
+    and logits are linear in the unnormalized features.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Classifier(ImageModel):
             self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
 
     def logits(self, features: Float[Array, "batch dim"]) -> Float[Array, "batch classes"]:
-        """The classes' logits of raw features, in float32."""
+        """The logits of unnormalized features, in float32."""
         if hasattr(self, "bias"):
             return linear_logits(features, self.head[...], self.bias[...])
         return cosine_logits(features, self.head[...], self.logit_scale[...])

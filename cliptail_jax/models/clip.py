@@ -1,4 +1,4 @@
-"""CLIP: an image encoder, a text encoder and a learned logit scale (Radford et al. 2021, arXiv 2103.00020)."""
+"""CLIP: an image tower, a text tower and a learned logit scale (Radford et al. 2021, arXiv 2103.00020)."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,7 +10,7 @@ from cliptail_jax.models.image_model import ImageModel
 
 
 class CLIP(ImageModel):
-    """Two towers whose features have the same width; `logit_scale` is s, the logits' scale exp(s)."""
+    """Two towers whose features have the same width. Logits are cosine similarities multiplied by exp(`logit_scale`)."""
 
     def __init__(self, visual: nnx.Module, text: nnx.Module):
         self.visual = visual
@@ -22,9 +22,9 @@ class CLIP(ImageModel):
         text: Int[Array, "batch length"] | Float[Array, "batch width"],
         dropout_key: Array | None = None,
     ) -> Float[Array, "batch dim"]:
-        """Raw, un-normalised text features, of tokens or of what the tower's `state` gives for them.
+        """Unnormalized text features of tokens, or of the pooled states that the tower's `state` computes from them.
 
-        With a key, a tower that has dropout drops out.
+        `dropout_key` enables the dropout of a tower that has some.
         """
         if jnp.issubdtype(text.dtype, jnp.floating):
             return self.text.project(text)

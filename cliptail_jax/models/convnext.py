@@ -1,6 +1,6 @@
 """ConvNeXt as CLIP's image tower (Liu et al. 2022, arXiv 2201.03545; names as in timm, under `trunk` and `head`).
 
-Base is depths (3, 3, 27, 3), widths (128, 256, 512, 1024), epsilon 1e-6.
+Stochastic depth (timm_drop_path) is not implemented.
 """
 
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ from cliptail_jax.models.layers import layer_norm, linear
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 MLP_RATIO = 4  # an MLP's inner width per outer width
-STEM = 4  # pixels a side of a patch
-SHRINKAGE = 32  # image pixels a side of one pixel of the last stage
+STEM = 4  # stride of the stem
+STRIDE = 32  # of the last stage
 INITIAL_GAMMA = 1e-6
 # Depths, widths and the layer norms' epsilon of timm's models (github.com/huggingface/pytorch-image-models).
 CONVNEXTS = {
@@ -32,23 +32,23 @@ class Mlp(nnx.Module):
     """Two linear layers with GELU between them."""
 
     def __init__(self, inputs: int, inner: int, outputs: int, *, final_bias: bool = True, dtype, rngs: nnx.Rngs):
-        drawn = {"kernel_init": _truncated, "bias_init": nnx.initializers.zeros, "dtype": dtype, "rngs": rngs}
-        self.fc1 = linear(inputs, inner, **drawn)
-        self.fc2 = linear(inner, outputs, use_bias=final_bias, **drawn)
+        shared = {"kernel_init": _truncated, "bias_init": nnx.initializers.zeros, "dtype": dtype, "rngs": rngs}
+        self.fc1 = linear(inputs, inner, **shared)
+        self.fc2 = linear(inner, outputs, use_bias=final_bias, **shared)
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         return self.fc2(ACTIVATIONS["gelu"](self.fc1(x)))
 
 
 def patches(inputs: int, outputs: int, size: int, *, dtype, rngs: nnx.Rngs) -> nnx.Conv:
-    """A convolution of patches that do not overlap, with bias."""
+    """A convolution over patches that do not overlap, with bias."""
     return nnx.Conv(
         inputs, outputs, (size, size), strides=size, padding="VALID", kernel_init=_truncated, dtype=dtype, rngs=rngs
     )
 
 
 class Block(nnx.Module):
-    """7×7 convolution within each channel, layer norm and MLP, scaled by `gamma` and added to the input."""
+    """Depthwise 7×7 convolution, layer norm and MLP, multiplied by `gamma` and added to the input."""
 
     def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
         self.dtype = dtype
@@ -71,7 +71,7 @@ class Block(nnx.Module):
 
 
 class Stage(nnx.Module):
-    """Blocks of one width, behind a layer norm and a 2×2 convolution with stride 2 where the width changes."""
+    """Blocks of one width, preceded by layer norm and a 2×2 convolution of stride 2 if the width changes."""
 
     def __init__(self, inputs: int, width: int, depth: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
         if inputs == width:
@@ -91,7 +91,7 @@ class Stage(nnx.Module):
 
 
 class PooledNorm(nnx.Module):
-    """Mean over the pixels, then layer norm."""
+    """Mean over all positions, then layer norm."""
 
     def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
         self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
@@ -101,7 +101,7 @@ class PooledNorm(nnx.Module):
 
 
 class Trunk(nnx.Module):
-    """Stem of patches, four stages, pooled."""
+    """A stem of patches, four stages and pooling."""
 
     def __init__(self, depths: tuple[int, ...], widths: tuple[int, ...], epsilon: float, *, dtype, rngs: nnx.Rngs):
         norm = layer_norm(widths[0], epsilon=epsilon, dtype=dtype, rngs=rngs)
@@ -119,7 +119,7 @@ class Trunk(nnx.Module):
 
 
 class Head(nnx.Module):
-    """The projection to the features: a linear layer `proj`, or an MLP of inner width 2 · output_dim."""
+    """The projection to the features: a linear layer `proj`, or an MLP of inner width 2 output_dim."""
 
     def __init__(self, width: int, output_dim: int, *, projection: str, bias: bool, dtype, rngs: nnx.Rngs):
         if projection == "mlp":
@@ -134,7 +134,16 @@ class Head(nnx.Module):
 
 
 class ConvNeXt(nnx.Module):
-    """ConvNeXt for images whose sides are multiples of 32; `projection` is 'linear' or 'mlp'."""
+    """ConvNeXt for images whose sides are multiples of 32.
+
+    Args:
+      depths: the number of blocks of each stage.
+      widths: the number of channels of each stage.
+      output_dim: the width of the features.
+      epsilon: of the layer norms.
+      projection: 'linear' or 'mlp'.
+      projection_bias: whether the last layer of the projection has a bias.
+    """
 
     def __init__(
         self,
@@ -157,6 +166,6 @@ class ConvNeXt(nnx.Module):
         train: bool = False,
         mask: Bool[Array, "batch"] | None = None,
     ) -> Float[Array, "batch output_dim"]:
-        """Raw features. `train` and `mask` are there because every image encoder has them: nothing depends on them."""
+        """Unnormalized features. `train` and `mask`, which all image towers accept, have no effect."""
         del train, mask
         return self.head(self.trunk(images)).astype(jnp.float32)

@@ -1,4 +1,4 @@
-"""Cosine similarity under a learned logit scale, as CLIP and the study's classifier have it."""
+"""Cosine similarity with a learned logit scale, as in CLIP and the study's classifier."""
 
 import math
 
@@ -13,7 +13,7 @@ MAX_LOGIT_SCALE = math.log(100)
 
 
 def normalize(x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
-    """`x` at unit length, in float32; a zero vector stays zero, and its gradient finite."""
+    """`x` divided by its Euclidean norm, in float32; a zero vector stays zero and has a finite gradient."""
     x = x.astype(jnp.float32)
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
 
@@ -24,13 +24,13 @@ def cosine_logits(
     logit_scale: Float[Array, ""],
 ) -> Float[Array, "batch classes"]:
     """exp(s) · cos(feature, class embedding), in float32 on every device (Radford et al. 2021, arXiv 2103.00020)."""
-    # An accelerator's default precision would blur logits of up to 100 by some tenths.
+    # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
     cosines = jnp.matmul(normalize(features), normalize(class_embeddings).T, precision=jax.lax.Precision.HIGHEST)
     return jnp.exp(logit_scale.astype(jnp.float32)) * cosines
 
 
 def clip_logit_scale(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
-    """The logit scale s kept in [0, ln 100], as CLIP does after each step."""
+    """The logit scale s clipped to [0, ln 100], as in CLIP after each step."""
     return jnp.clip(logit_scale, 0, MAX_LOGIT_SCALE)
 
 

@@ -1,4 +1,4 @@
-"""DINO's student, and its teacher of the same shape: an image encoder and a head (Caron et al. 2021, arXiv 2104.14294)."""
+"""The model of DINO's student and teacher: an image tower and a head (Caron et al. 2021, arXiv 2104.14294)."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from cliptail_jax.models.image_model import ImageModel
 
 
 class Dino(ImageModel):
-    """`visual` is what is learnt for; `head` serves training alone."""
+    """`visual` is the image tower that is to be learned; `head` is used in training only."""
 
     def __init__(self, visual: nnx.Module, head: DinoHead):
         self.visual = visual
@@ -21,9 +21,9 @@ class Dino(ImageModel):
     def embed_views(
         self, crops: Sequence[Float[Array, "batch view height width 3"]], mask: Bool[Array, "batch"]
     ) -> Float[Array, "batch views bottleneck"]:
-        """Places of all views on the head's sphere, in training: the crops of one size, and then those of the next.
+        """The head's outputs for all views in training: first the crops of the first size, then those of the next.
 
-        All crops of a size pass the encoder as one batch, and share its batch statistics.
+        All crops of one size pass through the tower as one batch and share batch statistics.
         """
         features = []
         for of_size in crops:

@@ -1,4 +1,4 @@
-"""DINO's head: a perceptron onto the unit sphere, and prototypes on it (Caron et al. 2021, arXiv 2104.14294)."""
+"""DINO's head: an MLP with outputs of unit length, and prototypes (Caron et al. 2021, arXiv 2104.14294)."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,16 +10,16 @@ from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import linear
 from cliptail_jax.models.transformer import ACTIVATIONS
 
-# DINO draws by PyTorch's trunc_normal_, whose default bounds are ±2 as such, not ±2 standard deviations: at this
-# deviation they are a hundred of them away and cut nothing, so that the draw is a plain normal one.
+# DINO uses PyTorch's trunc_normal_, whose default bounds are the values ±2, not ±2 standard deviations: at this standard
+# deviation they truncate nothing, and the distribution is normal.
 KERNEL_STD = 0.02
 
 
 class DinoHead(nnx.Module):
-    """A 3-layer perceptron from features to a bottleneck of unit length, and `prototypes` unit vectors in that space.
+    """An MLP of three layers from features to a bottleneck of unit length, and prototypes in that space.
 
-    The rows of the parameter `prototypes` are drawn with standard deviation prototypes^-0.5; whatever their length,
-    they are used at unit length.
+    The parameter `prototypes` is initialized with standard deviation prototypes^-0.5; its rows are normalized to unit
+    length where they are used.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class DinoHead(nnx.Module):
         self.prototypes = nnx.Param(normal(prototypes**-0.5)(rngs.params(), (prototypes, bottleneck)))
 
     def __call__(self, x: Float[Array, "batch input_dim"]) -> Float[Array, "batch bottleneck"]:
-        """The features' place on the unit sphere, in float32."""
+        """The MLP's output, normalized to unit length, in float32."""
         first, second, last = self.mlp
         gelu = ACTIVATIONS["gelu"]
         return normalize(last(gelu(second(gelu(first(x))))))
@@ -48,9 +48,9 @@ class DinoHead(nnx.Module):
     def logits(
         self, z: Float[Array, "batch bottleneck"], rows: Int[Array, "sampled"] | None = None
     ) -> Float[Array, "batch sampled"]:
-        """Cosines of `z` with the prototypes in `rows` (None: with all), in float32.
+        """Cosine similarities of `z` to the prototypes in `rows` (None: to all), in float32.
 
-        Only those rows are read, normalised and multiplied; the gradient of all others is zero.
+        Only those rows are read, normalized and multiplied; the gradient of all others is zero.
         """
         prototypes = self.prototypes[...] if rows is None else self.prototypes[...][rows]
         return cosine_logits(z, prototypes, logit_scale=jnp.zeros(()))

@@ -1,4 +1,4 @@
-"""What every model here has: an image encoder `visual`, whose features training and evaluation ask for alike."""
+"""The base class of all models: an image tower `visual`, used in training and evaluation alike."""
 
 from flax import nnx
 from jax import Array
@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 
 
 class ImageModel(nnx.Module):
-    """A model whose images go through `visual`, the image encoder."""
+    """A model with an image tower `visual`."""
 
     def __init__(self, visual: nnx.Module):
         self.visual = visual
@@ -17,5 +17,5 @@ class ImageModel(nnx.Module):
         train: bool = False,
         mask: Bool[Array, "batch"] | None = None,
     ) -> Float[Array, "batch dim"]:
-        """Raw, un-normalised image features; `mask` is False for padding examples."""
+        """Unnormalized image features; `mask` is False for padding examples."""
         return self.visual(images, train, mask)

@@ -216,7 +216,7 @@ IMAGE_TOWERS = {
         build=_build_modified_resnet,
         describe=_describe_modified_resnet,
         stages=4,
-        side_multiple=lambda _: modified_resnet.SHRINKAGE,
+        side_multiple=lambda _: modified_resnet.STRIDE,
         has_batch_norm=True,
     ),
     "basic_resnet": ImageTower(
@@ -240,6 +240,6 @@ IMAGE_TOWERS = {
         build=_build_convnext,
         describe=_describe_convnext,
         stages=4,
-        side_multiple=lambda _: convnext.SHRINKAGE,
+        side_multiple=lambda _: convnext.STRIDE,
     ),
 }

@@ -1,4 +1,4 @@
-"""Initialisers that follow PyTorch's and CLIP's conventions."""
+"""Initializers that follow the conventions of PyTorch and CLIP."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Initializer = Callable[..., Array]
 
 
 def uniform_fan_in(fan_in: int) -> Initializer:
-    """Uniform in ±fan_in^-0.5: what PyTorch draws weights and biases of linear and convolution layers from."""
+    """Uniform in ±fan_in^-0.5, PyTorch's default for weights and biases of linear and convolution layers."""
     bound = 1 / math.sqrt(fan_in)
 
     def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32, out_sharding=None) -> Array:

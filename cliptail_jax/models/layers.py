@@ -1,4 +1,4 @@
-"""The layers that all encoders share: linear, convolution, layer norm, average pool, batch norm."""
+"""Layers that the towers share: linear, convolution, layer norm, average pooling, batch norm."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.initializers import Initializer, uniform_fan_in
 
 EPSILON = 1e-5
-MOMENTUM = 0.9  # share of a running statistic that one step keeps
+MOMENTUM = 0.9  # decay of the running statistics in one step
 
 
 def linear(
@@ -23,7 +23,7 @@ def linear(
     bias_init: Initializer | None = None,
     use_bias: bool = True,
 ) -> nnx.Linear:
-    """A linear layer with PyTorch's default initialisation where none is given."""
+    """A linear layer, with PyTorch's default initialization unless another is given."""
     default = uniform_fan_in(inputs)
     return nnx.Linear(
         inputs,
@@ -37,7 +37,7 @@ def linear(
 
 
 def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, dtype, rngs: nnx.Rngs, padding: int = 0) -> nnx.Conv:
-    """A square convolution without bias, padded by `padding` on all four sides as PyTorch does, whatever the stride."""
+    """A square convolution without bias, padded by `padding` on all four sides as in PyTorch, for any stride."""
     return nnx.Conv(
         inputs,
         outputs,
@@ -59,7 +59,7 @@ def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -
 def average_pool(
     x: Float[Array, "batch height width channels"], size: int
 ) -> Float[Array, "batch pooled_height pooled_width channels"]:
-    """Mean over squares of `size` pixels; rows and columns that fill no square are left out."""
+    """Mean over squares of `size` × `size` pixels; remaining rows and columns are dropped."""
     batch, height, width, channels = x.shape
     rows, columns = height // size, width // size
     squares = x[:, : rows * size, : columns * size].reshape(batch, rows, size, columns, size, channels)
@@ -67,12 +67,14 @@ def average_pool(
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalisation whose statistics know ghost batches and padding examples.
+    """Batch normalization with ghost batches and masked examples.
 
-    `group_size` 0 normalises with the statistics of the whole batch, over all devices; otherwise each contiguous
-    group of `group_size` examples is normalised with its own (ghost batches, Hoffer et al. 2017, arXiv 1705.08741).
-    The running averages take the mean over groups, with unbiased variances as PyTorch's. While `frozen` is set,
-    training normalises with the running averages too, and leaves them as they are.
+    Not `flax.nnx.BatchNorm`, which has neither ghost batches nor PyTorch's unbiased running variances.
+
+    With `group_size` 0, the statistics are those of the whole batch, over all devices; otherwise each contiguous group
+    of `group_size` examples is normalized by its own (ghost batches, Hoffer et al. 2017, arXiv 1705.08741). The running
+    averages are updated with the mean over groups, with unbiased variances as in PyTorch. While `frozen` is set,
+    training too normalizes by the running averages, and does not update them.
     """
 
     def __init__(self, features: int, group_size: int = 0, *, initial_scale: float = 1.0, dtype=jnp.float32):
@@ -90,7 +92,7 @@ class BatchNorm(nnx.Module):
         train: bool = False,
         mask: Bool[Array, "batch"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
-        """Normalise `x`; in training by the statistics of the examples whose `mask` is True (None: of all).
+        """Normalize `x`; in training by the statistics of the examples whose `mask` is True (None: of all).
 
         Raises UserError in training if the batch is not divisible by `group_size`.
         """
@@ -98,9 +100,9 @@ class BatchNorm(nnx.Module):
             return self._normalize_by_batch(x, mask)
         return self._normalize(x.astype(jnp.float32) - self.mean[...], self.var[...])
 
-    def _normalize(self, centred: Array, var: Array) -> Array:
+    def _normalize(self, centered: Array, var: Array) -> Array:
         factor = jax.lax.rsqrt(var + EPSILON) * self.scale[...]
-        return (centred * factor + self.bias[...]).astype(self.dtype)
+        return (centered * factor + self.bias[...]).astype(self.dtype)
 
     def _normalize_by_batch(self, x: Array, mask: Array | None) -> Array:
         batch, height, width, channels = x.shape
@@ -115,9 +117,9 @@ class BatchNorm(nnx.Module):
         def total(values: Array) -> Array:
             return (values if mask is None else values * weights).sum((1, 2, 3))
 
-        # A group without valid examples has count 0 and all sums 0: statistics of 0 that the averages below skip.
+        # A group without valid examples has count 0 and sums 0; its statistics are excluded from the averages below.
         mean = total(grouped) / jnp.maximum(count, 1)[:, None]
-        # The variance is stationary in the mean, so the gradient through the mean is zero and need not be computed.
+        # The derivative of the variance by the mean is zero, and need not be computed.
         squares = total(jnp.square(grouped - per_group(jax.lax.stop_gradient(mean))))
         var = squares / jnp.maximum(count, 1)[:, None]
         unbiased = squares / jnp.maximum(count - 1, 1)[:, None]
@@ -134,7 +136,7 @@ def per_group(statistic: Float[Array, "groups channels"]) -> Float[Array, "group
 def update_average(
     running: nnx.BatchStat, statistic: Float[Array, "groups channels"], counted: Bool[Array, "groups"]
 ) -> None:
-    """Move a running average towards the mean over the counted groups; leave it alone where there are none."""
+    """Update a running average with the mean over the counted groups; without any, it stays as it is."""
     statistic = jax.lax.stop_gradient(statistic)
     groups = counted.sum()
     mean = jnp.where(counted[:, None], statistic, 0).sum(0) / jnp.maximum(groups, 1)

@@ -1,8 +1,8 @@
 """CLIP's modified ResNet (Radford et al. 2021, arXiv 2103.00020, section 2.4; names as in openai/CLIP).
 
-A stem of three convolutions and an average pool; bottlenecks that shrink by average pooling, so that no convolution
-but the first has a stride; attention pooling whose query is the mean token. RN50 is layers (3, 4, 6, 3), width 64,
-32 heads, output_dim 1024, image_size 224.
+It has a stem of three convolutions and average pooling; bottlenecks that downsample by average pooling, so that no
+convolution but the first has a stride; and attention pooling whose query is the mean token. RN50 has layers
+(3, 4, 6, 3), width 64, 32 heads, output_dim 1024 and image_size 224.
 """
 
 import jax
@@ -16,13 +16,13 @@ from cliptail_jax.models.layers import BatchNorm, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
 
 EXPANSION = 4  # a bottleneck's output channels per inner channel
-SHRINKAGE = 32  # image pixels per side of one pixel in front of the attention pool
+STRIDE = 32  # of the last stage
 
 
 class Bottleneck(nnx.Module):
-    """1×1, 3×3 and 1×1 convolutions; an average pool of `stride` before the third, and the same on the shortcut.
+    """1×1, 3×3 and 1×1 convolutions, with average pooling by `stride` before the third and on the shortcut.
 
-    CLIP starts the last norm's gain at 0, so that every block begins as its shortcut; with `pytorch_init` it is 1.
+    CLIP initializes the last norm's gain to 0, so that every block starts as its shortcut; with `pytorch_init` it is 1.
     """
 
     def __init__(
@@ -54,10 +54,11 @@ class Bottleneck(nnx.Module):
 
 
 class AttentionPool(nnx.Module):
-    """Multi-head attention over the pixels and their mean, asked by the mean alone.
+    """Multi-head attention over the pixels and their mean, whose only query is the mean.
 
-    The positions are those of `side` × `side` pixels, resized for other inputs. CLIP draws the projections' kernels
-    normal with std width^-0.5; with `pytorch_init` they are uniform, PyTorch's default for linear layers.
+    The positional embedding is that of `side` × `side` pixels, resized for other inputs. CLIP initializes the kernels
+    of the projections from a normal distribution with standard deviation width^-0.5; with `pytorch_init` they are
+    uniform, PyTorch's default for linear layers.
     """
 
     def __init__(
@@ -91,9 +92,10 @@ class AttentionPool(nnx.Module):
 
 
 class ModifiedResNet(nnx.Module):
-    """CLIP's ResNet for square images of `image_size` pixels, a multiple of 32; its positions are resized for others.
+    """CLIP's ResNet for square images of `image_size` pixels, a multiple of 32.
 
-    `pytorch_init` leaves CLIP's own initialisation out: all but the positions starts as PyTorch's layers do.
+    The positional embedding is resized for images of other sizes. With `pytorch_init`, all parameters but the
+    positional embedding have PyTorch's default initialization instead of CLIP's. `group_size` is that of `BatchNorm`.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class ModifiedResNet(nnx.Module):
         self.layer2 = stage(4 * width, 2 * width, layers[1], 2)
         self.layer3 = stage(8 * width, 4 * width, layers[2], 2)
         self.layer4 = stage(16 * width, 8 * width, layers[3], 2)
-        self.attnpool = AttentionPool(image_size // SHRINKAGE, 32 * width, heads, output_dim, **shared)
+        self.attnpool = AttentionPool(image_size // STRIDE, 32 * width, heads, output_dim, **shared)
 
     def __call__(
         self,
@@ -133,7 +135,7 @@ class ModifiedResNet(nnx.Module):
         train: bool = False,
         mask: Bool[Array, "batch"] | None = None,
     ) -> Float[Array, "batch output_dim"]:
-        """Raw features; in training the examples whose `mask` is False stay out of the batch statistics."""
+        """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""
         x = images
         for convolution, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
             x = jax.nn.relu(norm(convolution(x), train, mask))

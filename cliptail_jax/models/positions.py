@@ -1,4 +1,7 @@
-"""Positional embeddings for inputs of another size than they were made for: bicubic, as PyTorch interpolates."""
+"""Bicubic interpolation of positional embeddings for inputs of another size, as in PyTorch.
+
+Not by `jax.image.resize`, whose cubic kernel has another parameter, a = -1/2.
+"""
 
 import math
 
@@ -10,13 +13,13 @@ from jaxtyping import Float, Float64
 
 from cliptail_jax.errors import UserError
 
-CUBIC = -0.75  # the slope a of PyTorch's cubic kernel; that of jax.image.resize is -0.5
+CUBIC = -0.75  # the parameter a of PyTorch's cubic kernel
 
 
 def token_positions(embedding: Float[Array, "tokens dim"], height: int, width: int) -> Float[Array, "new_tokens dim"]:
-    """The embedding of one leading token and a square grid, row by row, for a grid of `height` × `width`.
+    """Resize the embedding of a leading token and a square grid, in row-major order, to a grid of `height` × `width`.
 
-    The leading token's row stays as it is. Raises UserError for a grid without cells: the image is too small.
+    The leading token's row is not changed. Raises UserError for an empty grid: the image is too small.
     """
     if not height * width:
         raise UserError(
@@ -32,10 +35,10 @@ def token_positions(embedding: Float[Array, "tokens dim"], height: int, width: i
 def resize_positions(
     grid: Float[Array, "height width dim"], height: int, width: int
 ) -> Float[Array, "new_height new_width dim"]:
-    """The grid at `height` × `width`, computed in float32; at its own size it is returned as it is.
+    """The grid resized to `height` × `width`, computed in float32; returned unchanged if it has this size.
 
     Equals torch.nn.functional.interpolate with mode="bicubic", size=(height, width), align_corners=False and no
-    antialiasing: the kernel has the width of four inputs also where the grid shrinks.
+    antialiasing: the kernel spans four inputs even if the grid gets smaller.
     """
     if grid.shape[:2] == (height, width):
         return grid
@@ -51,7 +54,7 @@ def resize_positions(
 
 
 def cubic_matrix(inputs: int, outputs: int) -> Float64[np.ndarray, "outputs inputs"]:
-    """What each input contributes to each output along one axis; beyond the borders the outermost input is repeated."""
+    """The weight of each input in each output along one axis; the outermost inputs are repeated beyond the borders."""
     centres = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
     neighbours = np.floor(centres)[:, None].astype(int) + np.arange(-1, 3)
     weights = cubic_kernel(np.abs(centres[:, None] - neighbours))

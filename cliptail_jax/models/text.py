@@ -11,12 +11,13 @@ from cliptail_jax.models.transformer import MLP_RATIO, Transformer, clip_text_in
 
 
 class TextTransformer(nnx.Module):
-    """Transformer whose state at one token is projected to the features.
+    """A transformer whose state at one token is projected to the features.
 
-    `pool` says at which: 'argmax' the highest token id, which is end of text in CLIP's vocabulary, so that its state has
-    seen the whole caption and no padding; 'eos' the first `eos_id`; 'first'; 'last' of the context, padding or not.
-    With `class_token` a learned token follows the context and is the one (CoCa). `causal` hides later tokens from earlier
-    ones. CLIP's own is context_length 77, vocab_size 49408, width 512, 12 layers, 8 heads.
+    `pool` selects the token: 'argmax' is the highest token id, which in CLIP's vocabulary is the end of text, whose
+    state depends on the whole caption and on no padding; 'eos' is the first `eos_id`; 'first' and 'last' are the first
+    and last of the context, including padding. With `class_token`, a learned token follows the context and is selected
+    instead (CoCa). With `causal`, tokens do not attend to later ones. CLIP's own text tower has context_length 77,
+    vocab_size 49408, width 512, 12 layers and 8 heads.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class TextTransformer(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.dtype = dtype
-        # Whether tokens behind the pooled one have no effect, so that texts may be cut there.
+        # Whether tokens after the pooled one have no effect, so that texts may be truncated there.
         self.may_be_cut = causal and pool == "argmax" and not class_token
         self.pool = pool
         self.eos_id = eos_id
@@ -65,11 +66,11 @@ class TextTransformer(nnx.Module):
         self.text_projection = nnx.Param(normal(width**-0.5)(rngs.params(), (width, output_dim)))
 
     def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch output_dim"]:
-        """Raw features of tokenised captions, which may be cut behind the longest one where `may_be_cut`."""
+        """Unnormalized features of tokens, which may be truncated to the longest caption if `may_be_cut`."""
         return self.project(self.state(tokens))
 
     def state(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch width"]:
-        """The transformer's state at each caption's pooled token."""
+        """The transformer's state at the selected token of each caption, in float32."""
         x = self.token_embedding(tokens)
         if self.cls_emb is not None:
             x = jnp.concatenate([x, jnp.broadcast_to(self.cls_emb[...].astype(self.dtype), (len(x), 1, x.shape[2]))], 1)
@@ -78,14 +79,14 @@ class TextTransformer(nnx.Module):
         return self.ln_final(x[jnp.arange(len(tokens)), self._pooled_position(tokens)]).astype(jnp.float32)
 
     def project(self, state: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
-        """Raw features, of what `state` gives."""
+        """Unnormalized features of the states that `state` returns, in float32."""
         return (state.astype(self.dtype) @ self.text_projection[...].astype(self.dtype)).astype(jnp.float32)
 
     def _visible(self, tokens: Int[Array, "batch length"]) -> Bool[Array, "batch length_and_class"] | None:
-        """Which tokens others attend to; None where all.
+        """Which tokens are attended to; None for all.
 
-        Published CoCas were trained with the padding mask one place late, the class token's place in front instead of
-        behind: their weights need it so.
+        Published CoCas were trained with a padding mask that is shifted by one token, as if the class token came first
+        and not last; their weights require it.
         """
         if self.cls_emb is None:
             return None

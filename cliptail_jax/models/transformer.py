@@ -1,4 +1,4 @@
-"""The pre-norm transformer that CLIP's image and text towers share (names as in openai/CLIP)."""
+"""The pre-norm transformer of CLIP's image and text towers (names as in openai/CLIP)."""
 
 from functools import partial
 from typing import NamedTuple
@@ -27,7 +27,7 @@ ACTIVATIONS = {
 
 
 class BlockInit(NamedTuple):
-    """Initialisers of the four weight matrices of a block."""
+    """Initializers of the four weight matrices of a block."""
 
     in_proj: Initializer
     out_proj: Initializer
@@ -36,19 +36,19 @@ class BlockInit(NamedTuple):
 
 
 def pytorch_init(width: int, mlp_ratio: float = MLP_RATIO) -> BlockInit:
-    """PyTorch's defaults, which CLIP's vision transformer keeps."""
+    """PyTorch's defaults, which CLIP's vision transformer uses."""
     default = uniform_fan_in(width)
     return BlockInit(jax.nn.initializers.xavier_uniform(), default, default, uniform_fan_in(int(mlp_ratio * width)))
 
 
 def clip_text_init(width: int, layers: int) -> BlockInit:
-    """CLIP's text tower: projections back into the residual stream shrink with its depth."""
+    """CLIP's text tower: the scale of projections into the residual stream decreases with its depth."""
     residual = normal(width**-0.5 * (2 * layers) ** -0.5)
     return BlockInit(normal(width**-0.5), residual, normal((2 * width) ** -0.5), residual)
 
 
 class MultiHeadAttention(nnx.Module):
-    """Self-attention with one projection for queries, keys and values; softmax in float32."""
+    """Self-attention with one projection for queries, keys and values, as in the published weights (not so in nnx)."""
 
     def __init__(self, width: int, heads: int, *, causal: bool, init: BlockInit, dtype, rngs: nnx.Rngs):
         zeros = nnx.initializers.zeros
@@ -82,7 +82,7 @@ class Mlp(nnx.Module):
 
 
 class ResidualAttentionBlock(nnx.Module):
-    """Attention and MLP, each behind a layer norm and added to its input."""
+    """Attention and MLP, each preceded by layer norm and added to its input."""
 
     def __init__(
         self,
@@ -110,9 +110,9 @@ class ResidualAttentionBlock(nnx.Module):
 
 
 class Transformer(nnx.Module):
-    """A stack of residual attention blocks; `causal` hides later tokens from earlier ones.
+    """A stack of residual attention blocks; with `causal`, tokens do not attend to later ones.
 
-    An MLP is `mlp_ratio` times as wide inside, rounded down.
+    The inner width of the MLPs is `mlp_ratio` times `width`, rounded down.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Transformer(nnx.Module):
     def __call__(
         self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
     ) -> Float[Array, "batch length width"]:
-        """States after the last block; tokens that are not `visible` are attended by none."""
+        """States after the last block; no token attends to those that are not `visible`."""
         for block in self.resblocks:
             x = block(x, visible)
         return x

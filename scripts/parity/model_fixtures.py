@@ -1,14 +1,14 @@
-"""Makes tests/data/models_*: small models of torch, torchvision and open_clip, their weights, inputs and outputs.
+"""References for tests/models: weights, inputs and outputs of small models of torch, torchvision and open_clip.
 
-Weights are random and rounded to float16, so that they are stored exactly in few bytes; outputs are computed in
-float64. Every array is stored under PyTorch's name:
+tests/data/models_*.npz has weights that are random and rounded to float16, so that they take little space, and outputs
+that are computed in float64. Arrays have PyTorch's names:
 
     weight/NAME        state-dict entry before training
-    images, tokens     inputs; images are bytes b that stand for b / 64 - 2, channels last
+    images, tokens     inputs; images as bytes b for the values b / 64 - 2, channels last
     features           output in evaluation mode (running statistics)
-    train_features     output in training mode (batch statistics), where the model has batch norm
+    train_features     output in training mode (batch statistics), if the model has batch norm
     running/NAME       running statistics after that one training pass
-    gradient/NAME      gradient of sum(output · cotangent), in training mode where there is one
+    gradient/NAME      gradient of sum(output · cotangent), in training mode if the model has batch norm
     cotangent
 """
 
@@ -26,7 +26,7 @@ MAX_BYTES = 300_000
 
 
 class BasicResNet(torch.nn.Module):
-    """torchvision's basic blocks behind a 3×3 stem at full size; every stage has stride 2."""
+    """A 3×3 stem at full resolution and torchvision's basic blocks; every stage has stride 2."""
 
     def __init__(self, blocks: tuple[int, ...], width: int, output_dim: int):
         super().__init__()
@@ -47,7 +47,7 @@ class BasicResNet(torch.nn.Module):
 
 
 def randomize(model: torch.nn.Module) -> None:
-    """Give gains, biases and running statistics values that an error in their use would show in."""
+    """Give gains, biases and running statistics values that reveal errors in their use."""
     for name, value in model.state_dict().items():
         if name.endswith("running_var") or (name.endswith("weight") and value.ndim == 1):
             value.uniform_(0.5, 1.5)
@@ -59,7 +59,7 @@ def randomize(model: torch.nn.Module) -> None:
 def record(
     folder: Path, name: str, model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple[str, ...]
 ) -> None:
-    """Store what the docstring above lists; gradients of the `watched` parameters only."""
+    """Store the arrays that the module's docstring lists, and gradients of the `watched` parameters only."""
     randomize(model)
     stored = {f"weight/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items() if v.ndim}
     stored[kind] = inputs
@@ -89,7 +89,7 @@ def record(
 
 
 def published_shapes() -> dict[str, dict[str, list[int]]]:
-    """State-dict names and shapes of full models, so that ours can be held against them without their weights."""
+    """The names and shapes in the state dicts of full models, to compare with ours without their weights."""
     shapes = {}
     for name in ("RN50", "ViT-B-32", "ViT-B-16"):
         model = open_clip.create_model(name)

@@ -1,7 +1,7 @@
-"""Truth of tests/pretrained/test_preprocess.py: what open_clip's evaluation transforms make of a synthetic image.
+"""References for tests/pretrained/test_preprocess.py: outputs of open_clip's evaluation transforms.
 
-pretrained_images.npz has MODE_INTERPOLATION_SIZE_ORIENTATION, bytes before normalisation, of the image in
-torchvision_images.npz as it is (wide) and on its side (tall); `normalized` is the first of them with CLIP's statistics.
+pretrained_images.npz has MODE_INTERPOLATION_SIZE_ORIENTATION, bytes before normalization, of the image in
+torchvision_images.npz as it is (wide) and transposed (tall); `normalized` is the first, with CLIP's statistics.
 """
 
 import itertools
@@ -17,13 +17,13 @@ CASES = list(itertools.product(("shortest", "longest", "squash"), ("bicubic", "b
 def main(folder: Path) -> None:
     wide = np.load(folder / "torchvision_images.npz")["image"]
     images = {"wide": wide, "tall": np.ascontiguousarray(wide.transpose(1, 0, 2))}
-    truth = {}
+    expected = {}
     for mode, interpolation, size, orientation in CASES:
         options = {"is_train": False, "resize_mode": mode, "interpolation": interpolation}
         raw = image_transform(size, mean=(0.0,) * 3, std=(1.0,) * 3, **options)(Image.fromarray(images[orientation]))
         name = f"{mode}_{interpolation}_{size}_{orientation}"
-        truth[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-    truth["normalized"] = image_transform(11, is_train=False)(Image.fromarray(wide)).permute(1, 2, 0).numpy()
+        expected[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    expected["normalized"] = image_transform(11, is_train=False)(Image.fromarray(wide)).permute(1, 2, 0).numpy()
     path = folder / "pretrained_images.npz"
-    np.savez_compressed(path, **truth)
+    np.savez_compressed(path, **expected)
     print(path, path.stat().st_size, "bytes")

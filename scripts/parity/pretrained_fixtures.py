@@ -1,7 +1,7 @@
-"""Truth of tests/pretrained: what tiny members of every family of open_clip's make of images and tokens.
+"""References for tests/pretrained: image and text features of a tiny model of each of open_clip's families.
 
-Weights are drawn from their names (tests/pretrained/seeded_weights.py) and so not stored; features are computed in
-float64. pretrained_parity.json has for each family its configuration (and that of its Hugging Face encoder), the names
+Weights are random numbers seeded by their names (tests/pretrained/seeded_weights.py) and not stored; features are
+computed in float64. pretrained_parity.json has for each family its configuration (and that of its Hugging Face encoder), the names
 and shapes of its state dict, tokens, and both features.
 """
 

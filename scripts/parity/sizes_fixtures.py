@@ -1,7 +1,7 @@
-"""Truth of tests/models/test_other_sizes.py: open_clip's image towers on images of sizes they were not made for.
+"""References for tests/models/test_other_sizes.py: open_clip's image towers on images of other sizes than their own.
 
 The towers and their weights are those of model_fixtures.py, their positional embeddings resized by torch's bicubic
-interpolation. models_other_sizes.npz has for each TOWER and size TOWER/HxW/images, bytes b that stand for b / 64 - 2,
+interpolation. models_other_sizes.npz has for each TOWER and size TOWER/HxW/images, bytes b for the values b / 64 - 2,
 channels last, and TOWER/HxW/features, computed in float64 and rounded to float32.
 """
 
@@ -35,7 +35,7 @@ def resized(positions: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 def main(folder: Path) -> None:
     random = np.random.default_rng(0)
-    truth = {}
+    expected = {}
     for name, grids in GRIDS.items():
         stored = np.load(folder / f"models_{name}.npz")
         weights = {k.removeprefix("weight/"): torch.from_numpy(stored[k]) for k in stored if k.startswith("weight/")}
@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
             with torch.no_grad():
                 features = tower(torch.from_numpy(images).permute(0, 3, 1, 2).double() / 64 - 2)
             case = "{}/{}x{}".format(name, *size)
-            truth |= {f"{case}/images": images, f"{case}/features": features.float().numpy()}
+            expected |= {f"{case}/images": images, f"{case}/features": features.float().numpy()}
     path = folder / "models_other_sizes.npz"
-    np.savez_compressed(path, **truth)
+    np.savez_compressed(path, **expected)
     print(path, path.stat().st_size, "bytes")

@@ -1,7 +1,7 @@
-"""Truth of tests/pretrained/test_pretrained_tokenizer.py: small tokenizers of the kinds that BERT, RoBERTa and XLM-RoBERTa have.
+"""References for tests/pretrained/test_pretrained_tokenizer.py: tokenizers like those of BERT, RoBERTa and XLM-RoBERTa.
 
-tokenizer_*.json are the definitions, trained on the texts of input_fixtures.py; pretrained_token_ids.json has the ids
-that open_clip's wrapper around transformers gives those texts.
+tokenizer_*.json are the definitions, trained on the texts of input_fixtures.py; pretrained_token_ids.json has the ids of
+those texts by open_clip's wrapper around transformers.
 """
 
 import json
@@ -15,7 +15,7 @@ from parity.input_fixtures import TEXTS
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 CONTEXT = 16
-# Kind -> options of open_clip's tokenizer, as text_cfg.tokenizer_kwargs has them.
+# Options of open_clip's tokenizer by kind, as in text_cfg.tokenizer_kwargs.
 OPTIONS = {"bert": {"strip_sep_token": True}, "roberta": {}, "xlm": {"clean": "canonicalize"}}
 
 

@@ -1,8 +1,8 @@
-"""Truth of tests/input/test_views.py and test_device_views.py: what torchvision makes of a small image.
+"""References for tests/input/test_views.py and test_device_views.py: a small image, transformed by torchvision.
 
-torchvision_views.npz has the image; the names of the cases, for each what a view does (boxes in pixels) and the result; and
-the mean and standard deviation of what RandomResizedCrop and ColorJitter draw. The blur is Pillow's own
-Gaussian, which DINO uses, not torchvision's.
+torchvision_views.npz has the image; the names of the cases, and for each the parameters of the view (boxes in pixels)
+and the result; and the mean and standard deviation of the parameters that RandomResizedCrop and ColorJitter sample. The
+blur is Pillow's Gaussian, which DINO uses, not torchvision's.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ WHOLE = {
     "box": (0, 0, SIDE, SIDE),  # top, left, height, width in pixels
     "flip": False, "jitter": False, "factors": NEUTRAL, "order": (0, 1, 2, 3), "grey": False, "blur": 0.0, "solarize": False,
 }  # fmt: skip
-# Factors and radii are crooked, as drawn ones are: with round ones many results lie exactly between two grey levels.
+# Factors and radii are not round numbers, with which many results would lie exactly between two grey levels.
 ALL = {"jitter": True, "blur": 1.31, "solarize": True}
 CASES = {
     "whole": {},
@@ -49,30 +49,30 @@ BOX_STATISTICS = [(256, 341, 0.14, 1.0), (256, 341, 0.05, 0.14), (32, 32, 0.05, 
 def main(folder: Path) -> None:
     image = colourful_image()
     cases = [{**WHOLE, **changes} for changes in CASES.values()]
-    truth = {"image": image, "names": np.array(list(CASES))}
-    truth |= {field: np.array([case[field] for case in cases]) for field in WHOLE}
-    truth["results"] = np.array([np.array(torchvision_view(Image.fromarray(image), **case)) for case in cases])
+    expected = {"image": image, "names": np.array(list(CASES))}
+    expected |= {field: np.array([case[field] for case in cases]) for field in WHOLE}
+    expected["results"] = np.array([np.array(torchvision_view(Image.fromarray(image), **case)) for case in cases])
 
     torch.manual_seed(0)
-    truth["boxes_of"] = np.array(BOX_STATISTICS)
+    expected["boxes_of"] = np.array(BOX_STATISTICS)
     for i, (height, width, *scale) in enumerate(BOX_STATISTICS):
         blank = Image.new("RGB", (width, height))
         boxes = [RandomResizedCrop.get_params(blank, scale, [3 / 4, 4 / 3]) for _ in range(40_000)]
-        truth[f"boxes_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
+        expected[f"boxes_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
     jitter = ColorJitter(0.4, 0.4, 0.2, 0.1)
-    drawn = [
+    sampled = [
         jitter.get_params(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) for _ in range(40_000)
     ]
-    factors = np.array([factors for _, *factors in drawn])
-    truth["factor_statistics"] = np.array([factors.mean(axis=0), factors.std(axis=0)])
+    factors = np.array([factors for _, *factors in sampled])
+    expected["factor_statistics"] = np.array([factors.mean(axis=0), factors.std(axis=0)])
 
     path = folder / "torchvision_views.npz"
-    np.savez_compressed(path, **truth)
+    np.savez_compressed(path, **expected)
     print(path, path.stat().st_size, "bytes")
 
 
 def colourful_image() -> np.ndarray:
-    """Every kind of colour: waves with noise, and patches of black, white, grey and pure colours."""
+    """An image of many colours: waves with noise, and patches of black, white, grey and pure colours."""
     y, x = np.mgrid[:SIDE, :SIDE]
     waves = np.stack([np.sin(x / 3) * np.cos(y / 4), np.sin(x * y / 40), np.cos(x / 5 - y / 3)], axis=-1)
     noise = np.random.default_rng(0).integers(-30, 30, waves.shape)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cliptail_jax.config.program import explain
-from cliptail_jax.config.training import as_config, base_config, plain, validate, what_trains
+from cliptail_jax.config.training import as_config, base_config, check_batch_norm, plain, validate, what_trains
 from cliptail_jax.errors import UserError
 from configs import clip, common, dino, sup
 
@@ -80,6 +80,20 @@ def test_fields_that_exclude_each_other_are_named(changes, complaint):
     config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=complaint):
         validate(config)
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"batch_norm.group_size": 100}, "batch_norm.group_size=100 does not divide batch_size=256"),
+        ({"accumulate_steps": 2}, "set batch_norm.group_size to 128 or a divisor"),
+    ],
+)
+def test_groups_that_share_batch_statistics_lie_within_a_micro_batch(changes, complaint):
+    config = base_config()
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        check_batch_norm(config)
 
 
 def test_a_config_comes_back_from_what_a_run_notes_of_it():

@@ -1,4 +1,4 @@
-"""Where an entry of a published (PyTorch) state dict lives in our models, and in which layout."""
+"""The paths and layouts in our models of the entries of a published (PyTorch) state dict."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ STATISTICS = {"running_mean": "mean", "running_var": "var"}
 
 
 def to_path(name: str, ndim: int) -> tuple:
-    """Our path for a state-dict name: names stay, but for the last part."""
+    """Our path for a name in a state dict, of which only the last part differs."""
     *parents, last = [int(part) if part.isdigit() else part for part in name.split(".")]
     if last.startswith("in_proj_"):
         parents, last = [*parents, "in_proj"], last.removeprefix("in_proj_")
@@ -21,20 +21,20 @@ def to_path(name: str, ndim: int) -> tuple:
 
 
 def to_clip_path(name: str, ndim: int) -> tuple:
-    """The same for a whole CLIP, whose published names leave out `text.`."""
+    """The same for a whole CLIP, whose published names omit `text.`."""
     path = to_path(name, ndim)
     return path if path[0] in ("visual", "logit_scale") else ("text", *path)
 
 
 def to_layout(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The order in which PyTorch's axes appear here: kernels as HWIO and [inputs, outputs]."""
+    """The order of PyTorch's axes in our arrays: kernels are HWIO or [inputs, outputs]."""
     if path[-1] != "kernel":
         return tuple(range(len(shape)))
     return (2, 3, 1, 0) if len(shape) == 4 else (1, 0)
 
 
 def convert(weights: dict[str, np.ndarray]) -> dict[tuple, np.ndarray]:
-    """A state dict by our paths, in our layout."""
+    """A state dict with our paths, in our layout."""
     converted = {}
     for name, value in weights.items():
         path = to_path(name, value.ndim)
@@ -48,7 +48,7 @@ def flat(state) -> dict:
 
 
 def load(make_model: Callable[[], nnx.Module], weights: dict[str, np.ndarray]) -> nnx.Module:
-    """The model with these weights; fails if one is missing or left over, or a shape differs."""
+    """The model with these weights; fails if one is missing or unused, or a shape differs."""
     converted = convert(weights)
     graphdef, state = nnx.split(nnx.eval_shape(make_model))
     variables = dict(nnx.to_flat_state(state))

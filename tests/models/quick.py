@@ -1,4 +1,4 @@
-"""What keeps these tests quick: compiling little, and drawing weights without compiling at all."""
+"""Fast compilation, and initialization without compilation."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 
 
 def draw(make_model: Callable[[], nnx.Module]) -> nnx.Module:
-    """The model with weights from NumPy: every one normal with std 0.2, gains and variances around 1."""
+    """The model with random weights from NumPy: all with standard deviation 0.2, gains and variances around 1."""
     random = np.random.default_rng(0)
     graphdef, state = nnx.split(nnx.eval_shape(make_model))
     drawn = []

@@ -1,4 +1,4 @@
-"""BERT's dropout: off without a key, and otherwise what it promises."""
+"""BERT's dropout: its statistics, its keys, and that there is none without a key."""
 
 import jax
 import jax.numpy as jnp

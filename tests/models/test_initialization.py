@@ -1,4 +1,4 @@
-"""Every parameter against the distribution it is published with, by its path."""
+"""Every parameter's initial distribution against the published one, by its path."""
 
 import re
 from functools import partial

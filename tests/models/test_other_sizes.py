@@ -1,4 +1,4 @@
-"""Image towers on images of sizes they were not made for, against open_clip (scripts/parity/sizes_fixtures.py)."""
+"""Image towers on images of other sizes than their own, against open_clip (scripts/parity/sizes_fixtures.py)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Full models against names, shapes and parameter counts of open_clip's (nothing is drawn: shapes only)."""
+"""Names, shapes and numbers of parameters of full models against open_clip's, without weights."""
 
 import json
 from pathlib import Path

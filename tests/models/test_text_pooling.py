@@ -1,4 +1,4 @@
-"""Text towers other than CLIP's own: what they may and may not depend on."""
+"""The tokens on which the features of text towers depend."""
 
 import jax
 import numpy as np

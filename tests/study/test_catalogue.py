@@ -69,7 +69,7 @@ RECIPE = {
     "model.image.name": "modified_resnet", "model.image.layers": (3, 4, 6, 3), "model.image.width": 64,
     "model.image.heads": 32, "model.image.patch_size": 32, "model.image.output_dim": 1024,
     "model.image.initialization": "clip",
-    "model.text.width": 512, "model.text.layers": 12, "model.text.heads": 8, "model.text.context_length": 77,
+    "model.text.name": "transformer", "model.text.width": 512, "model.text.layers": 12, "model.text.heads": 8, "model.text.context_length": 77,
     "model.text.vocab_size": 49408, "model.activation": "gelu", "model.dtype": "float32",
     "image.init": "random", "text.init": "random", "text.cache": True, "head.kind": "cosine",
     "vocabulary.sampling": "uniform", "dino.prototypes": 65536, "dino.hidden": 2048, "dino.bottleneck": 256,
