@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from cliptail_jax.runs.tables import markdown_table
+
 
 class Family(NamedTuple):
     title: str
@@ -218,8 +220,9 @@ def page() -> str:
         runs = [run for run in EVERY if run.family == family]
         where = f"section{'s' * (' and ' in section)} {section} of the paper"
         lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {where}.", ""]
-        lines += ["| run | config | what changes | section |", "| --- | --- | --- | --- |"]
+        rows = [["run", "config", "what changes", "section"]]
         for run in runs:
             same = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
-            lines.append(f"| {run.name} | `{run.config}` | {run.changes}{same} | {section} |")
+            rows.append([run.name, f"`{run.config}`", run.changes + same, section])
+        lines += markdown_table(rows)
     return "\n".join(lines) + "\n"

@@ -15,6 +15,7 @@ from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path
 from cliptail_jax.plotting.class_frequency import comparison, draw_class_frequency
+from cliptail_jax.runs.tables import pad_columns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +30,7 @@ def draw(options: argparse.Namespace) -> Figure:
     corpora = {
         label: frequency_of(names, path) for label, path in zip(labels(options.frequencies), options.frequencies)
     }
-    rows = comparison(corpora)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+    print("\n".join("  ".join(row).rstrip() for row in pad_columns(comparison(corpora))))
     return draw_class_frequency(corpora, ranking)
 
 
