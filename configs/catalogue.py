@@ -1,13 +1,16 @@
-"""Every training run of the study, in its families: 170 names, and seven more runs that its figures show.
+"""Every training run of the study, by family: 170 names, and seven more runs that appear in figures.
 
 `python -m cliptail_jax.study --list` prints them, `--config=configs/study/paper.py:family=NAME` trains those of a family.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
+
+from cliptail_jax.runs.tables import markdown_table
 
 
 class Family(NamedTuple):
@@ -27,18 +30,32 @@ FAMILIES = {
     "dino": Family("Sampled prototypes in self-supervision", "4.2"),
     "figures": Family("Further runs of the figures", "3 and 4"),  # not among the 170
 }
+FILES = {"clip": "configs/clip.py", "sl": "configs/sup.py", "dino": "configs/dino.py"}
 
 
-class Run(NamedTuple):
-    """A run as the study names it: two of them may be the same training, under two headings."""
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run as the study names it. Two runs of different families may be the same training."""
 
-    name: str
+    method: str  # a key of FILES
     family: str
-    config: str  # what --config= takes
+    factor: str  # what distinguishes the run within its family
+    tower: str  # the text tower of CLIP or the head of SL, by its key in TEXT or HEAD; '' for DINO
+    arguments: Mapping[str, Any]  # of the config file
     changes: str  # in words
 
+    @property
+    def name(self) -> str:
+        family = "" if self.method == "dino" else self.family
+        return "_".join(part for part in (self.method, family, self.factor, self.tower) if part)
 
-Factors = Mapping[str, tuple[str, str]]  # by the factor's name: arguments of the config file, and what they change
+    @property
+    def config(self) -> str:
+        """What --config= takes."""
+        return f"{FILES[self.method]}:{','.join(f'{key}={value}' for key, value in self.arguments.items())}"
+
+
+Factors = Mapping[str, tuple[Mapping[str, Any], str]]  # arguments of the config file and the change in words, by factor
 
 TEXT = {
     "random": "text tower trained from scratch",
@@ -52,106 +69,106 @@ HEAD = {"random": "random head", "clip": "head is CLIP's class embeddings, froze
 def clip(family: str, factors: Factors, towers: Iterable[str]) -> list[Run]:
     """A CLIP run for each factor and text tower."""
     return [
-        Run(f"clip_{family}_{name}_{text}", family, f"configs/clip.py:{arguments},text={text}", f"{what}; {TEXT[text]}")
-        for name, (arguments, what) in factors.items()
-        for text in towers
+        Run("clip", family, factor, tower, {**arguments, "text": tower}, f"{changes}; {TEXT[tower]}")
+        for factor, (arguments, changes) in factors.items()
+        for tower in towers
     ]
 
 
 def sup(family: str, factors: Factors, heads: Iterable[str]) -> list[Run]:
     """An SL run for each factor and head."""
     return [
-        Run(f"sl_{family}_{name}_{head}", family, f"configs/sup.py:{arguments},head={head}", f"{what}; {HEAD[head]}")
-        for name, (arguments, what) in factors.items()
+        Run("sl", family, factor, head, {**arguments, "head": head}, f"{changes}; {HEAD[head]}")
+        for factor, (arguments, changes) in factors.items()
         for head in heads
     ]
 
 
 def dino(family: str, factors: Factors) -> list[Run]:
-    return [Run(f"dino_{n}", family, f"configs/dino.py:{arguments}", what) for n, (arguments, what) in factors.items()]
+    return [Run("dino", family, factor, "", arguments, changes) for factor, (arguments, changes) in factors.items()]
 
 
-IN_CAPTIONS = "data=imagenet_captions"
+IN_CAPTIONS = {"data": "imagenet_captions"}
+LAIONET_ALL = {"data": "laionet"}
 WHOLE = {"imagenet_captions": (IN_CAPTIONS, "ImageNet-Captions, title, tags and description behind the class name")}
-HUNDRED = {"imagenet_captions_100": (f"{IN_CAPTIONS},classes=imagenet100", "the 100 classes of ImageNet-100 alone")}
-TENTH = {"10_percent": (f"{IN_CAPTIONS},n=44548", "10 % of the images, as many as those of ImageNet-100's classes")}
+HUNDRED = {"imagenet_captions_100": (IN_CAPTIONS | {"classes": "imagenet100"}, "the 100 classes of ImageNet-100 alone")}
+TENTH_OF_IMAGES = IN_CAPTIONS | {"n": 44548}
+TENTH = {"10_percent": (TENTH_OF_IMAGES, "10 % of the images, as many as those of ImageNet-100's classes")}
 TENTH_NAMES = {
-    "10_percent_a_cname": (f"{IN_CAPTIONS},n=44548,captions=a+cname", "10 % of the images; captions are 'a CLASS'")
+    "10_percent_a_cname": (TENTH_OF_IMAGES | {"captions": "a+cname"}, "10 % of the images; captions are 'a CLASS'")
 }
 NAMED = {
-    "cc12m_cls": ("data=cc12m_cls", "CC12M's captions that name a class"),
-    "yfcc15m_cls": ("data=yfcc15m_cls", "YFCC15M's captions that name a class"),
+    "cc12m_cls": ({"data": "cc12m_cls"}, "CC12M's captions that name a class"),
+    "yfcc15m_cls": ({"data": "yfcc15m_cls"}, "YFCC15M's captions that name a class"),
 }
 SUBSETS = {
     fields.replace("+", "_"): (
-        f"{IN_CAPTIONS},captions={fields}",
+        IN_CAPTIONS | {"captions": fields},
         f"{fields.replace('+', ' and ')} behind the class name",
     )
     for fields in ("title", "tags", "description", "title+tags", "title+description", "tags+description")
 }
 TEMPLATES = {
-    "openai80": (f"{IN_CAPTIONS},captions=openai80", "templates around the class name in place of texts"),
-    "openai80_synset": (f"{IN_CAPTIONS},captions=openai80+synset", "templates around a lemma of the class's synset"),
+    "openai80": (IN_CAPTIONS | {"captions": "openai80"}, "templates around the class name in place of texts"),
+    "openai80_synset": (
+        IN_CAPTIONS | {"captions": "openai80+synset"},
+        "templates around a lemma of the class's synset",
+    ),
 }
-# ImageNet-Captions' class frequency, as `curation.describe --workdir=in_captions` leaves it.
+# ImageNet-Captions' class frequency, as written by `curation.describe --workdir=in_captions`.
 FREQUENCY = "in_captions/class_frequency.tsv"
-MATCHED = {
-    "laionet_matched": (
-        f"data=laionet,match={FREQUENCY}",
-        "LAIONet with ImageNet-Captions' class frequency",
-    )
-}
+MATCHED = {"laionet_matched": (LAIONET_ALL | {"match": FREQUENCY}, "LAIONet with ImageNet-Captions' class frequency")}
 DIVERSITY = {
     f"threshold_{str(threshold).replace('.', '')}": (
-        f"data=laionet,threshold={threshold},n=448896",
+        LAIONET_ALL | {"threshold": threshold, "n": 448896},
         f"448,896 pairs of LAIONet of similarity {threshold} and more",
     )
     for threshold in (0.7, 0.75, 0.8, 0.82)
 }
 LAIONET_N = {"laionet_n": DIVERSITY["threshold_07"]}
 SCALE = {
-    f"1_{parts}" if parts > 1 else "1": (
-        f"data=laionet,fraction=1/{parts}" if parts > 1 else "data=laionet,fraction=1",
-        f"1/{parts} of LAIONet" if parts > 1 else "all of LAIONet",
-    )
-    for parts in (1, 2, 4, 8, 16, 32)
+    "1": (LAIONET_ALL | {"fraction": 1}, "all of LAIONet"),
+    **{f"1_{n}": (LAIONET_ALL | {"fraction": f"1/{n}"}, f"1/{n} of LAIONet") for n in (2, 4, 8, 16, 32)},
 }
 CUTS = {
     f"{classes}_classes_{shots}_shot": (
-        f"{IN_CAPTIONS},tail_classes={classes},tail_shots={shots}",
-        f"the {classes} rarest classes have {shots or 'no'} example{'' if shots == 1 else 's'}",
+        IN_CAPTIONS | {"tail_classes": classes, "tail_shots": shots},
+        f"the {classes} rarest classes have {'1 example' if shots else 'no examples'}",
     )
     for classes in (5, 20, 50, 100, 200, 500)
     for shots in (0, 1)
 }
 SAMPLED_CUTS = {
-    f"{name}_sampled": (
-        f"{arguments},batch_size=1024,vocabulary=50,sampling=linear",
-        f"{what}; vocabulary of 50, linear",
+    f"{factor}_sampled": (
+        arguments | {"batch_size": 1024, "vocabulary": 50, "sampling": "linear"},
+        f"{changes}; vocabulary of 50, linear",
     )
-    for name, (arguments, what) in CUTS.items()
+    for factor, (arguments, changes) in CUTS.items()
 }
 VOCABULARY = {"full": (IN_CAPTIONS, "all 1,000 classes")} | {
     f"{size}_{sampling}": (
-        f"{IN_CAPTIONS},vocabulary={size},sampling={sampling}",
+        IN_CAPTIONS | {"vocabulary": size, "sampling": sampling},
         f"vocabulary of {size}, {'square root' if sampling == 'sqrt' else sampling}",
     )
     for size in (50, 100, 200, 500)
     for sampling in ("uniform", "linear", "sqrt")
 }
-LAIONET = {"laionet": ("data=laionet", "LAIONet")}
+LAIONET = {"laionet": (LAIONET_ALL, "LAIONet")}
 PROTOTYPES = {
-    "imagenet": ("data=imagenet2012", "ImageNet"),
-    "laionet": ("data=laionet", "LAIONet"),
-    "laionet_16384": ("data=laionet,prototypes=16384", "LAIONet; 16,384 prototypes"),
+    "imagenet": ({"data": "imagenet2012"}, "ImageNet"),
+    "laionet": (LAIONET_ALL, "LAIONet"),
+    "laionet_16384": (LAIONET_ALL | {"prototypes": 16384}, "LAIONet; 16,384 prototypes"),
 } | {
-    f"laionet_sampled_{size}": (f"data=laionet,vocabulary={size}", f"LAIONet; {size:,} of 65,536 prototypes a step")
+    f"laionet_sampled_{size}": (LAIONET_ALL | {"vocabulary": size}, f"LAIONet; {size:,} of 65,536 prototypes a step")
     for size in (1024, 4096, 16384)
 }
 FRONT = {
-    "a_cname": (f"{IN_CAPTIONS},captions=a+cname", "captions are 'a CLASS'"),
-    "a_cname_all_text": (f"{IN_CAPTIONS},captions=a+cname+title+tags+description", "all texts behind 'a CLASS'"),
-    "openai80_all_text": (f"{IN_CAPTIONS},captions=openai80+title+tags+description", "all texts behind a template"),
+    "a_cname": (IN_CAPTIONS | {"captions": "a+cname"}, "captions are 'a CLASS'"),
+    "a_cname_all_text": (IN_CAPTIONS | {"captions": "a+cname+title+tags+description"}, "all texts behind 'a CLASS'"),
+    "openai80_all_text": (
+        IN_CAPTIONS | {"captions": "openai80+title+tags+description"},
+        "all texts behind a template",
+    ),
 }
 
 RUNS = (
@@ -180,19 +197,19 @@ FURTHER_RUNS = (
     *sup("figures", LAIONET, ("random",)),
     *sup("figures", HUNDRED | TENTH, ("clip",)),
     *clip("figures", FRONT, ("random",)),
-    *dino("figures", {"imagenet_batch_512": ("data=imagenet2012,batch_size=512", "ImageNet; batch 512")}),
+    *dino("figures", {"imagenet_batch_512": ({"data": "imagenet2012", "batch_size": 512}, "ImageNet; batch 512")}),
 )
 EVERY = (*RUNS, *FURTHER_RUNS)
 
 
 def config_of(string: str) -> ConfigDict:
-    """The config that a run's string stands for."""
+    """The config that a string such as `Run.config` stands for."""
     path, _, arguments = string.partition(":")
     return importlib.import_module(path.removesuffix(".py").replace("/", ".")).get_config(arguments)
 
 
 def first_names() -> dict[str, str]:
-    """Of each run's name, the first that the same training has. Equal trainings have equal strings here."""
+    """For each run's name, the first name of the same training. Equal trainings have equal strings here."""
     first: dict[str, str] = {}
     return {run.name: first.setdefault(run.config, run.name) for run in EVERY}
 
@@ -207,7 +224,7 @@ sup.py and dino.py. This page is what `python -m cliptail_jax.study --list` prin
 
 
 def page() -> str:
-    """The study's runs for people, a table a family: configs/README.md."""
+    """configs/README.md: the study's runs, with a table for each family."""
     names = first_names()
     distinct = len({names[run.name] for run in RUNS})
     counted = (
@@ -216,10 +233,11 @@ def page() -> str:
     lines = [INTRODUCTION, counted]
     for family, (title, section) in FAMILIES.items():
         runs = [run for run in EVERY if run.family == family]
-        where = f"section{'s' * (' and ' in section)} {section} of the paper"
+        where = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
         lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {where}.", ""]
-        lines += ["| run | config | what changes | section |", "| --- | --- | --- | --- |"]
+        rows = [["run", "config", "what changes", "section"]]
         for run in runs:
             same = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
-            lines.append(f"| {run.name} | `{run.config}` | {run.changes}{same} | {section} |")
+            rows.append([run.name, f"`{run.config}`", run.changes + same, section])
+        lines += markdown_table(rows)
     return "\n".join(lines) + "\n"

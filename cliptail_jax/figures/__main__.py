@@ -1,13 +1,16 @@
-"""Draw a figure of the study: `python -m cliptail_jax.figures FIGURE --help`."""
+"""Draw a figure of the paper: `python -m cliptail_jax.figures FIGURE --help`; without arguments, list the figures."""
 
 import sys
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.program import draw_figure
+from cliptail_jax.figures import draw_figure, make_parser
 
 
 def main(arguments: list[str]) -> int:
-    """Draws what the command line names; returns the exit status."""
+    """Draw the figure that the command line names, and return the exit status."""
+    if not arguments:
+        make_parser().print_help()
+        return 0
     try:
         written = draw_figure(arguments)
     except (UserError, OSError) as error:

@@ -1,12 +1,12 @@
-"""How often corpora hold each class, from the head of one of them to its tail (figure 1a of the study).
+"""How often each class occurs in several corpora, from the head of one of them to its tail (figure 1a).
 
     python -m cliptail_jax.figures class_frequency --frequencies laion.tsv cc12m.tsv --rank-by laion.tsv --output frequency.png
 
-Prints each corpus's imbalance and Spearman's correlations with the corpora by number, which the figure shows below the
-curves.
+Also prints the table below the curves: the imbalance of each corpus, and Spearman's correlations with the numbered corpora.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -15,6 +15,9 @@ from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path
 from cliptail_jax.plotting.class_frequency import comparison, draw_class_frequency
+from cliptail_jax.runs.tables import pad_columns
+
+PAPER_FIGURE = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,18 +32,16 @@ def draw(options: argparse.Namespace) -> Figure:
     corpora = {
         label: frequency_of(names, path) for label, path in zip(labels(options.frequencies), options.frequencies)
     }
-    rows = comparison(corpora)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+    print("\n".join("  ".join(row).rstrip() for row in pad_columns(comparison(corpora))))
     return draw_class_frequency(corpora, ranking)
 
 
-def labels(paths: list[Path]) -> list[str]:
-    """What tells the tables apart: their names without the start and the end that all share."""
+def labels(paths: Sequence[Path]) -> list[str]:
+    """The names of the tables without the words at the beginning and at the end that all have in common."""
     stems = [path.stem for path in paths]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise UserError(f"--frequencies has two tables of the name '{twice}': rename one, the figure calls them by it")
+        raise UserError(f"--frequencies has two tables named '{twice}': rename one, the figure labels them by name")
     if len(stems) == 1:
         return stems
     parts = [stem.split("_") for stem in stems]

@@ -1,4 +1,4 @@
-"""How biased models of each corpus are, CLIP beside SL, and where every model lies between the correlations (figure 2).
+"""How biased models of each corpus are, CLIP and SL, and each model in the plane of both correlations (figure 2).
 
     python -m cliptail_jax.figures corpora --runs models.tsv --output corpora
 
@@ -9,10 +9,10 @@ The sheet:
     rn50_cc12m      imagenet+imagenet_v2       CLIP   cc12m        RN50
     sl_incaps       imagenet+imagenet_v2       SL     IN-Captions  RN50
 
-Above, by corpus on the sheet's first set: the correlations of class frequency with accuracy and with predictions, and
-those of neural collapse with accuracy and with frequency. A bar is the mean over models, which are the points. Below a
-plane for each set: a model's size is its accuracy, its marker the backbone, its colour the corpus, and SL is hollow.
-`--plain` leaves out neural collapse, for models that were evaluated without eval.neural_collapse.
+The panels at the top show, by corpus and on the first set of the sheet, the correlations of class frequency with accuracy
+and with predictions, and those of neural collapse with accuracy and with frequency. Points are models, and bars their
+means. At the bottom is a plane for each set, where a model's size is its accuracy, its marker the backbone and its colour
+the corpus; SL is hollow. `--plain` leaves out neural collapse, for models that were evaluated without eval.neural_collapse.
 """
 
 import argparse
@@ -24,32 +24,32 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.planes import name_axes
-from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
-from cliptail_jax.files import work_path
-from cliptail_jax.plotting.style import COLOURS, MARKERS, bare
+from cliptail_jax.figures.parts.planes import label_axes
+from cliptail_jax.figures.parts.sheet import TITLES, Entry, add_sheet, read_sheet
+from cliptail_jax.plotting.style import COLOURS, MARKERS, add_grid
 
-Marker = str | tuple[int, int, int]  # as matplotlib has them
+Marker = str | tuple[int, int, int]  # of Matplotlib
 
+PAPER_FIGURE = 2
+COLUMNS = ("run", "kind", "corpus", "backbone")
 KINDS = ("CLIP", "SL")
 CORRELATIONS = (("corr_acc", "corr_nc1_acc", "corr_nc2_mean_acc"), ("corr_pred", "corr_nc1", "corr_nc2_mean"))
-WIDTH = 0.36  # of a bar, where corpora are 1 apart
+WIDTH = 0.36  # of a bar, for a distance of 1 between corpora
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--runs", type=work_path, required=True, help="the sheet: run, kind, corpus, backbone; set where wanted"
-    )
-    parser.add_argument("--plain", action="store_true", help="without neural collapse")
+    add_sheet(parser, COLUMNS)
+    parser.add_argument("--plain", action="store_true", help="leave out neural collapse")
 
 
 def draw(options: argparse.Namespace) -> Figure:
-    entries = read_sheet(options.runs, ("run", "kind", "corpus", "backbone"))
-    return draw_corpora(entries, [("corr_acc", "corr_pred")] if options.plain else CORRELATIONS)
+    return draw_corpora(
+        read_sheet(options.runs, COLUMNS), [("corr_acc", "corr_pred")] if options.plain else CORRELATIONS
+    )
 
 
 def draw_corpora(entries: Sequence[Entry], correlations: Sequence[Sequence[str]]) -> Figure:
-    """`correlations` are the measures that are shown by corpus, a row of panels for each row."""
+    """`correlations` names the measures that are shown by corpus, row by row."""
     for entry in entries:
         if entry["kind"] not in KINDS:
             raise UserError(f"{entry.where}: kind is '{entry['kind']}'; it is one of {', '.join(KINDS)}")
@@ -77,12 +77,12 @@ def draw_corpora(entries: Sequence[Entry], correlations: Sequence[Sequence[str]]
 
 
 def distinct(column: str, entries: Sequence[Entry], looks: Sequence[Marker]) -> dict[str, Marker]:
-    """Another of `looks` for each different cell of a column. Raises UserError where they do not suffice."""
+    """A look for each distinct cell of a column. Raises UserError if there are not enough looks."""
     names = list(dict.fromkeys(entry[column] for entry in entries))
     if len(names) > len(looks):
         raise UserError(
             f"{entries[0].where}: the sheet has {len(names)} different cells under '{column}', but the figure can tell "
-            f"{len(looks)} apart: draw fewer, or give several one name, such as that of a family"
+            f"{len(looks)} apart: draw fewer, or give several the same name, such as that of a family"
         )
     return dict(zip(names, looks))
 
@@ -92,7 +92,7 @@ def kind_colour(kind: str) -> str:
 
 
 def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
-    """A bar for each corpus and kind, the mean, with its runs as dots."""
+    """For each corpus and kind a dot for each run, and a bar for their mean."""
     corpora = list(dict.fromkeys(entry["corpus"] for entry in entries))
     for place, corpus in enumerate(corpora):
         of_corpus = [entry for entry in entries if entry["corpus"] == corpus]
@@ -109,11 +109,11 @@ def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set_xticks(range(len(corpora)), corpora, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_ylabel(TITLES[measure], fontsize=9)
-    bare(axes)
+    add_grid(axes)
 
 
 def draw_plane(axes: Axes, entries: Sequence[Entry], colours: Mapping[str, str], markers: Mapping[str, Marker]) -> None:
-    """Runs at (corr_pred, corr_acc), the larger the more accurate; CLIP is filled, SL hollow."""
+    """Runs at (corr_pred, corr_acc). More accurate ones are larger; CLIP is filled, SL hollow."""
     for entry in entries:
         colour = colours[entry["corpus"]]
         accuracy = entry.measure("top1").value
@@ -122,16 +122,16 @@ def draw_plane(axes: Axes, entries: Sequence[Entry], colours: Mapping[str, str],
             x, y, area(accuracy), c=colour if entry["kind"] == "CLIP" else "none", edgecolors=colour,
             marker=markers[entry["backbone"]], alpha=0.75, linewidths=1.3,
         )  # fmt: skip
-    name_axes(axes, "corr_pred", "corr_acc")
+    label_axes(axes, "corr_pred", "corr_acc")
 
 
 def area(accuracy: float) -> float:
-    """Of a point in square points, for an accuracy in percent."""
+    """The area of a marker in square points, for an accuracy in percent."""
     return 15 + 2 * accuracy
 
 
 def keys(colours: Mapping[str, str], markers: Mapping[str, Marker]) -> list[Line2D]:
-    """A legend in two columns of the same length: of colours, sizes and hollow points, and of markers."""
+    """The legend: a column of colours, sizes and fillings, and a column of markers, equally long."""
     grey = dict(linestyle="", color="grey")
     first = [
         heading("corpus"),
@@ -152,5 +152,5 @@ def keys(colours: Mapping[str, str], markers: Mapping[str, Marker]) -> list[Line
 
 
 def heading(word: str) -> Line2D:
-    """A line of a legend with a word alone, in bold."""
+    """A line of the legend that is only a word in bold."""
     return Line2D([], [], linestyle="", label=f"$\\bf{{{word}}}$")

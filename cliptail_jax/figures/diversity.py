@@ -1,4 +1,4 @@
-"""What more alike images of a class, and more even class frequencies, change (figure 5).
+"""How more similar images of a class, and more balanced class frequencies, change correlations and accuracy (figure 5).
 
     python -m cliptail_jax.figures diversity --runs diversity.tsv --output diversity
 
@@ -11,14 +11,16 @@ The sheet:
     laionet_matched       random tower   matched    class frequencies
     imagenet_captions     random tower   -          class frequencies
 
-Each `axis` is a row of panels. `x` is a number or, where one of them is not, a word; or -, for a dashed line across the
-panels. Thin bars are 95 % intervals over classes. `--measures` takes any numbers of summary.jsonl.
+Each `axis` is a row of panels. `x` is a number; or a word, if not all x of the axis are numbers; or -, for a dashed line
+across the panels. Thin bars are 95 % intervals over classes. `--measures` takes the names of any numbers in summary.jsonl.
 """
 
 import argparse
 import functools
 
-from cliptail_jax.figures import lines
+from cliptail_jax.figures.parts import lines
+
+PAPER_FIGURE = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""t-SNE of class centres, and of images of some classes (figure 9).
+"""t-SNE maps of class centres, and of the images of some classes (figure 9).
 
     python -m cliptail_jax.figures feature_maps --runs runs.tsv --output feature_maps
 
@@ -8,9 +8,9 @@ The sheet:
     sl         SL
     clip       CLIP
 
-Needs evaluations with eval.save_features. Above, the mean of each class's image features, coloured by how frequent the
-class is; below, images of `--classes` classes, evenly spread from the most frequent to the rarest. Features are compared
-at length 1, so by their cosines.
+Needs evaluations with eval.save_features, and scikit-learn: pip install -e '.[figures]'. At the top are the mean image
+features of each class, coloured by class frequency; at the bottom the images of `--classes` classes, evenly spaced from the
+most frequent to the rarest. Features are normalized to length 1.
 """
 
 import argparse
@@ -23,31 +23,32 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.tsne import tsne
-from cliptail_jax.files import work_path
+from cliptail_jax.figures.parts.classes import class_centres, spread_classes
+from cliptail_jax.figures.parts.sheet import Entry, add_sheet, read_sheet
 from cliptail_jax.metrics.similarity import unit
 from cliptail_jax.plotting.style import legend_below, style
 
+PAPER_FIGURE = 9
+COLUMNS = ("run", "label")
 IMAGES = 40  # of a class, at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, label; set where wanted")
+    add_sheet(parser, COLUMNS)
     parser.add_argument(
-        "--classes", type=int, default=12, help="how many classes have their images drawn (%(default)s)"
+        "--classes", type=int, default=12, help="number of classes whose images are shown (%(default)s)"
     )
 
 
 def draw(options: argparse.Namespace) -> Figure:
-    return draw_feature_maps(read_sheet(options.runs, ("run", "label")), options.classes)
+    return draw_feature_maps(read_sheet(options.runs, COLUMNS), options.classes)
 
 
 def draw_feature_maps(entries: Sequence[Entry], classes: int) -> Figure:
-    """A column for each run: the centres of all classes, and images of so many `classes`.
+    """A column for each run: the centres of all classes, and images of `classes` of them.
 
     Raises:
-        UserError: there are to be no classes.
+        UserError: scikit-learn is not installed, or there are too few classes or images for a map.
     """
     if classes < 1:
         raise UserError(f"--classes {classes}: give a number from 1 on")
@@ -59,9 +60,9 @@ def draw_feature_maps(entries: Sequence[Entry], classes: int) -> Figure:
         features, labels, evaluated = unit(entry.saved("features")), entry.saved("labels"), entry.evaluated()
         centres, present = class_centres(features, labels)
         frequency = evaluated.frequency[present]
-        place = tsne(unit(centres))
         norm = SymLogNorm(1, 0.3, vmin=frequency.min(), vmax=frequency.max())
-        points = above.scatter(*place.T, c=frequency, cmap="viridis", norm=norm, s=16, edgecolors="0.5", linewidths=0.3)
+        look = dict(cmap="viridis", norm=norm, s=16, edgecolors="0.5", linewidths=0.3)
+        points = above.scatter(*tsne(unit(centres)).T, c=frequency, **look)
         figure.colorbar(points, ax=above, location="bottom", shrink=0.8, label="class frequency")
         above.set_title(f"{entry['label']}: class centres", fontsize=10)
         draw_images(below, features, labels, chosen, first.class_names)
@@ -73,22 +74,6 @@ def draw_feature_maps(entries: Sequence[Entry], classes: int) -> Figure:
     return figure
 
 
-def spread_classes(frequency: Int[np.ndarray, "class"], count: int) -> Int[np.ndarray, "chosen"]:
-    """So many class ids, evenly from the most frequent to the rarest."""
-    order = np.argsort(-frequency, kind="stable")
-    return order[np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)]
-
-
-def class_centres(
-    features: Float[np.ndarray, "image dim"], labels: Int[np.ndarray, "image"]
-) -> tuple[Float[np.ndarray, "present dim"], Int[np.ndarray, "present"]]:
-    """The means of the classes that have images, and their ids."""
-    present, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(present), features.shape[1]))
-    np.add.at(sums, places, features)
-    return sums / sizes[:, None], present
-
-
 def draw_images(
     axes: Axes,
     features: Float[np.ndarray, "image dim"],
@@ -96,12 +81,25 @@ def draw_images(
     chosen: Int[np.ndarray, "class"],
     class_names: Sequence[str],
 ) -> None:
-    """A map of the first images of the chosen classes, which come in the order of the legend."""
+    """A map of the first images of the chosen classes."""
     rows = np.concatenate([np.flatnonzero(labels == c)[:IMAGES] for c in chosen])
-    place = tsne(features[rows])
+    places = tsne(features[rows])
     for number, c in enumerate(chosen):
         look = style(number)
         mfc = look["color"] if look["linestyle"] == "-" else "none"
-        of_class = place[labels[rows] == c]
         dots = dict(marker=look["marker"], color=look["color"], mfc=mfc, linestyle="", markersize=4)
-        axes.plot(*of_class.T, **dots, label=class_names[c])
+        axes.plot(*places[labels[rows] == c].T, **dots, label=class_names[c])
+
+
+def tsne(x: Float[np.ndarray, "point dim"]) -> Float[np.ndarray, "point 2"]:
+    """t-SNE (van der Maaten and Hinton, JMLR 9, 2008) that starts from the principal components.
+
+    The perplexity is 30, or a third of the other points if that is less.
+    """
+    try:
+        from sklearn.manifold import TSNE
+    except ModuleNotFoundError:
+        raise UserError("the figure feature_maps needs scikit-learn: pip install -e '.[figures]'") from None
+    if len(x) < 4:
+        raise UserError(f"a t-SNE map needs at least 4 points, not {len(x)}: give more --classes")
+    return TSNE(perplexity=min(30.0, (len(x) - 1) / 3), init="pca", random_state=0).fit_transform(x)

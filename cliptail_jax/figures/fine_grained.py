@@ -1,4 +1,4 @@
-"""How biased models of each corpus are on fine-grained sets and others of their own classes (figure 12).
+"""How biased models of each corpus are on fine-grained sets and other sets with classes of their own (figure 12).
 
     python -m cliptail_jax.figures fine_grained --runs models.tsv --output fine_grained
 
@@ -8,8 +8,8 @@ The sheet:
     rn50_cc12m   cub+food101+pets           cc12m
     vit_b_32     cub+food101+pets           laion400m
 
-Each model was evaluated with the class frequencies of its corpus (--config.eval.class_frequency=published). A point is a
-model, and a horizontal line the mean of a corpus's.
+Each model was evaluated with the class frequencies of its corpus (--config.eval.class_frequency=published). Points are
+models, and horizontal lines the means of a corpus's models.
 """
 
 import argparse
@@ -19,23 +19,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.figures.sheet import TITLES, Entry, read_sheet
-from cliptail_jax.files import work_path
-from cliptail_jax.plotting.style import bare, legend_below, styles
+from cliptail_jax.figures.parts.sheet import TITLES, Entry, add_sheet, read_sheet
+from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
+PAPER_FIGURE = 12
+COLUMNS = ("run", "set", "corpus")
 MEASURES = ("corr_acc", "corr_pred")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, set, corpus")
+    add_sheet(parser, COLUMNS, optional="")
 
 
 def draw(options: argparse.Namespace) -> Figure:
-    return draw_fine_grained(read_sheet(options.runs, ("run", "set", "corpus")))
+    return draw_fine_grained(read_sheet(options.runs, COLUMNS))
 
 
 def draw_fine_grained(entries: Sequence[Entry]) -> Figure:
-    """A panel for each correlation; on each set of classes a mark for each run, beside the others of its corpus."""
+    """A panel for each correlation, in which the runs on each set are grouped by corpus."""
     sets = list(dict.fromkeys(entry["set"] for entry in entries))
     figure = Figure(figsize=(max(6, 1.0 * len(sets) + 2), 6.4), layout="constrained")
     panels = figure.subplots(len(MEASURES), 1, sharex=True)
@@ -50,18 +51,19 @@ def draw_by_set(axes: Axes, entries: Sequence[Entry], sets: Sequence[str], measu
     looks = styles(entry["corpus"] for entry in entries)
     step = 0.8 / len(looks)
     for i, (corpus, look) in enumerate(looks.items()):
+        dots = {**look, "linestyle": ""}
         for place, of_set in enumerate(sets):
             here = [e.measure(measure).value for e in entries if (e["corpus"], e["set"]) == (corpus, of_set)]
             values = np.array([value for value in here if not np.isnan(value)])
             middle = place + step * (i - (len(looks) - 1) / 2)
-            axes.plot(np.full(len(values), middle), values, **{**look, "linestyle": ""}, markersize=5, alpha=0.7)
+            axes.plot(np.full(len(values), middle), values, **dots, markersize=5, alpha=0.7)
             if len(values):
                 axes.hlines(values.mean(), middle - 0.45 * step, middle + 0.45 * step, color=look["color"], linewidth=2)
-        axes.plot([], [], **{**look, "linestyle": ""}, label=corpus)
+        axes.plot([], [], **dots, label=corpus)
     axes.set_xlim(-0.5, len(sets) - 0.5)
     axes.axhline(0, color="grey", linewidth=0.8)
     for between in range(1, len(sets)):
         axes.axvline(between - 0.5, color="grey", linewidth=0.5, alpha=0.4)
     axes.set_ylabel(TITLES[measure])
-    bare(axes)
+    add_grid(axes)
     axes.grid(visible=False, axis="x")

@@ -1,4 +1,4 @@
-"""What concepts beyond the evaluated ones change: accuracy and correlations by the set of concepts in training (figure 6).
+"""How training on concepts beyond the evaluated ones changes accuracy and correlations (figure 6).
 
     python -m cliptail_jax.figures open_world --runs concepts.tsv --output open_world
 
@@ -10,14 +10,16 @@ The sheet:
     incaps_full     imagenet100   CLIP, random    1,000 classes, 10 times the images
     incaps_100_sl   imagenet100   SL              100 classes
 
-All are evaluated on the same classes. `x` names the concepts, in the sheet's order. Thin bars are 95 % intervals over
-classes. `--measures` takes any numbers of summary.jsonl.
+All runs are evaluated on the same classes. `x` names the concepts in training, in the order of the sheet. Thin bars are
+95 % intervals over classes. `--measures` takes the names of any numbers in summary.jsonl.
 """
 
 import argparse
 import functools
 
-from cliptail_jax.figures import lines
+from cliptail_jax.figures.parts import lines
+
+PAPER_FIGURE = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

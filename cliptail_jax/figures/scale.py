@@ -1,4 +1,4 @@
-"""What more data changes: accuracy, corr_acc, NC1 and NC2 against data size, a line for each text tower, SL beside (figure 4).
+"""How more data change accuracy, corr_acc, NC1 and NC2: a line for each text tower, and SL for comparison (figure 4).
 
     python -m cliptail_jax.figures scale --runs scale.tsv --output scale
 
@@ -9,9 +9,10 @@ The sheet:
     laionet_16th      random text tower   203580
     laionet_sl        SL                  3256561
 
-`x` is the number of training images (commas are allowed), or - for a dashed line across the panels; without the column,
-each run's own number is taken. Runs of the same group and x, as of several seeds, are points around a line through their
-means. Thin bars are 95 % intervals over classes. `--measures` takes any numbers of summary.jsonl.
+`x` is the number of training images (commas are allowed), or - for a dashed line across the panels; without the column, it
+is the number of images that each run was trained on. Runs with the same group and x, such as several seeds, are points
+around a line through their means. Thin bars are 95 % intervals over classes. `--measures` takes the names of any numbers in
+summary.jsonl.
 """
 
 import argparse
@@ -20,8 +21,10 @@ import dataclasses
 from matplotlib.figure import Figure
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.figures import lines
-from cliptail_jax.figures.sheet import Entry
+from cliptail_jax.figures.parts import lines
+from cliptail_jax.figures.parts.sheet import Entry, read_sheet
+
+PAPER_FIGURE = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def draw(options: argparse.Namespace) -> Figure:
-    entries = lines.entries_of(options)
+    entries = read_sheet(options.runs, lines.COLUMNS)
     if not any(entry["x"] for entry in entries):
         entries = [with_images(entry) for entry in entries]
     return lines.draw_along(entries, options.measures, "training images", logarithmic=True)
 
 
 def with_images(entry: Entry) -> Entry:
-    """With the number of the images that the run was trained on as its x."""
+    """The entry with the run's number of training images as its x."""
     _, frequency = read_frequency(entry.run / "class_frequency.tsv")
     return dataclasses.replace(entry, cells={**entry.cells, "x": str(frequency.sum())})

@@ -1,4 +1,4 @@
-"""How alike a model takes the rarest classes to be, and how accurate it is on each (figure 8).
+"""How similar the rarest classes are to a model, and its accuracy on each (figure 8).
 
     python -m cliptail_jax.figures tail_similarity --runs runs.tsv --classes 12 --output tail_similarity
 
@@ -8,10 +8,10 @@ The sheet:
     sl         SL
     clip       CLIP, frozen text tower
 
-Needs evaluations with eval.save_features. The heat maps are cosines of class embeddings (the classifier's rows, or those of
-the class prompts) and of the centres of image features from their common mean; the bars accuracies. The rarest are those
-of the table `--ranking`, as of the variant before its tail was trimmed, or else of the first run, from frequent to rare.
-Classes that the table has equally often are taken in label order.
+Needs evaluations with eval.save_features. The heat maps are cosines between class embeddings (the rows of the classifier,
+or the embeddings of the class prompts) and between class means of image features, relative to the mean of all; the bars are
+accuracies. Classes are ranked by the table `--ranking`, such as that of the variant before its tail was trimmed, or else by
+the first run, with ties in label order; they are shown from frequent to rare.
 """
 
 import argparse
@@ -25,30 +25,31 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.feature_maps import class_centres
-from cliptail_jax.figures.sheet import Entry, read_sheet
-from cliptail_jax.figures.trimmed_tail import rarest
+from cliptail_jax.figures.parts.classes import class_centres, rarest
+from cliptail_jax.figures.parts.sheet import Entry, add_sheet, read_sheet
 from cliptail_jax.files import work_path
 from cliptail_jax.metrics.similarity import unit
-from cliptail_jax.plotting.style import COLOURS, bare, legend_below
+from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
+
+PAPER_FIGURE = 8
+COLUMNS = ("run", "label")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, label; set where wanted")
-    parser.add_argument("--classes", type=int, default=12, help="how many of the rarest classes (%(default)s)")
-    parser.add_argument("--ranking", type=work_path, help="a table of class frequencies that says which are the rarest")
+    add_sheet(parser, COLUMNS)
+    parser.add_argument("--classes", type=int, default=12, help="number of rarest classes (%(default)s)")
+    parser.add_argument("--ranking", type=work_path, help="a table of class frequencies that ranks the classes")
 
 
 def draw(options: argparse.Namespace) -> Figure:
-    entries = read_sheet(options.runs, ("run", "label"))
-    return draw_tail_similarity(entries, options.classes, options.ranking)
+    return draw_tail_similarity(read_sheet(options.runs, COLUMNS), options.classes, options.ranking)
 
 
 def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path | None) -> Figure:
-    """Of the rarest `classes` by `ranking`, or else by the first run: heat maps of how alike they are, and bars of accuracy.
+    """Heat maps and accuracies of the rarest `classes`, by the table `ranking` or else by the first run.
 
     Raises:
-        UserError: the runs have different classes, or fewer than there are to be.
+        UserError: the runs differ in their classes, have too few of them, or have ties that would be broken by label order.
     """
     runs = [entry.evaluated() for entry in entries]
     names = runs[0].class_names
@@ -86,13 +87,13 @@ def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path |
         range(classes), [names[c] for c in tail], rotation=40, ha="right", rotation_mode="anchor", fontsize=8
     )
     bars.set_ylabel("accuracy (%)")
-    bare(bars)
+    add_grid(bars)
     legend_below(figure, [bars])
     return figure
 
 
 def check_cut(frequency: Int[np.ndarray, "class"], classes: int, entry: Entry) -> None:
-    """Raises UserError where label order alone would say which are the `classes` rarest of the run."""
+    """Raise UserError if only label order would tell which are the `classes` rarest of the run."""
     last = np.sort(frequency)[classes - 1]
     as_rare = np.count_nonzero(frequency <= last)
     if as_rare > classes:
@@ -103,7 +104,7 @@ def check_cut(frequency: Int[np.ndarray, "class"], classes: int, entry: Entry) -
 
 
 def cosines(vectors: Float[np.ndarray, "class dim"]) -> Float[np.ndarray, "class class"]:
-    """Between different vectors; nan of each with itself, which is 1 and would take the colours from the others."""
+    """Cosines between different vectors; nan on the diagonal, which would dominate the colour scale."""
     vectors = unit(vectors)
     values = vectors @ vectors.T
     np.fill_diagonal(values, np.nan)
@@ -111,7 +112,7 @@ def cosines(vectors: Float[np.ndarray, "class dim"]) -> Float[np.ndarray, "class
 
 
 def tail_centres(entry: Entry, tail: Int[np.ndarray, "tail"], classes: int) -> Float[np.ndarray, "tail dim"]:
-    """The class means of image features from the mean of all class means; nan for classes without images."""
+    """The class means of image features, less the mean of all class means; nan for classes without images."""
     features, labels = entry.saved("features"), entry.saved("labels")
     centres, present = class_centres(features.astype(np.float64), labels)
     of_all = np.full((classes, centres.shape[1]), np.nan)

@@ -1,4 +1,4 @@
-"""What few or no images of the tail leave of it: accuracy of the trimmed classes and of the others (figure 7).
+"""Accuracy on tail classes that were trimmed to few or no images, and on the others (figure 7).
 
     python -m cliptail_jax.figures trimmed_tail --runs trimmed.tsv --output trimmed_tail
 
@@ -9,9 +9,9 @@ The sheet:
     sl_100_1_shot      SL
     clip_5_0_shot      CLIP, frozen text tower
 
-How many classes were trimmed, and to how many images, each run's config says. The tail are as many of its rarest classes;
-the others are head and middle. Where other classes are as rare as the trimmed, `--untrimmed` says which these are: the table
-of class frequencies before the tail was trimmed. A run that was not trimmed is a dashed line of its accuracies on as many classes.
+The number of trimmed classes and their images are read from the config of each run. The tail consists of as many of its
+rarest classes, and the others are head and middle. If other classes are as rare as the trimmed ones, give `--untrimmed`, the
+table of class frequencies before trimming. Runs without trimming are dashed lines of their accuracies on as many classes.
 """
 
 import argparse
@@ -20,34 +20,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.lines import ASIDE, draw_group, line_of
-from cliptail_jax.figures.sheet import Entry, Measure, read_sheet
+from cliptail_jax.figures.parts.classes import rarest
+from cliptail_jax.figures.parts.lines import draw_group, line_of, offset
+from cliptail_jax.figures.parts.sheet import Entry, Measure, add_sheet, read_sheet
 from cliptail_jax.files import work_path
 from cliptail_jax.metrics.groups import group_accuracy
-from cliptail_jax.plotting.style import bare, legend_below, styles
-from cliptail_jax.runs import read_config
+from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
+PAPER_FIGURE = 7
+COLUMNS = ("run", "group")
 PARTS = {"others": "head and middle", "tail": "tail"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=work_path, required=True, help="the sheet: run, group; set where wanted")
-    parser.add_argument("--untrimmed", type=work_path, help="class frequencies before the tail was trimmed")
+    add_sheet(parser, COLUMNS)
+    parser.add_argument("--untrimmed", type=work_path, help="table of class frequencies before the tail was trimmed")
 
 
 def draw(options: argparse.Namespace) -> Figure:
-    return draw_trimmed_tail(read_sheet(options.runs, ("run", "group")), options.untrimmed)
+    return draw_trimmed_tail(read_sheet(options.runs, COLUMNS), options.untrimmed)
 
 
 def draw_trimmed_tail(entries: Sequence[Entry], untrimmed: Path | None) -> Figure:
-    """A column of panels for each number of shots, above the others and below the tail, in percent."""
+    """A column of panels for each number of shots: at the top the others, at the bottom the tail, in percent."""
     cuts = [cut_of(entry) for entry in entries]
     trimmed = sorted({classes for classes, _ in cuts if classes})
     shots = sorted({of_run for classes, of_run in cuts if classes}, reverse=True)
@@ -88,30 +89,23 @@ def draw_part(
 ) -> None:
     for number, (group, look) in enumerate(looks.items()):
         if (group, part) in points:
-            draw_group(axes, points[group, part], look, group, aside=ASIDE * (number - (len(looks) - 1) / 2))
+            draw_group(axes, points[group, part], look, group, offset(number, len(looks)))
         if (group, f"{part}, untrimmed") in points:
             cuts, values = line_of(points[group, f"{part}, untrimmed"])
-            if len(cuts) == 1:  # of which there would be no line
+            if len(cuts) == 1:  # a single point would draw no line
                 cuts, values = axes.get_xlim(), values * 2
             axes.plot(cuts, values, color=look["color"], linestyle="--", linewidth=1, label=f"{group}, untrimmed")
-    bare(axes)
+    add_grid(axes)
 
 
 def cut_of(entry: Entry) -> tuple[int, int]:
-    """To how many images each of how many classes of the run was trimmed."""
-    entry.set_name  # raises where there is no run
-    config = read_config(entry.run)
-    return config.get("data.tail.classes", 0), config.get("data.tail.shots", 0)
+    """The number of classes that were trimmed, and the number of images that each of them has left."""
+    return entry.config.get("data.tail.classes", 0), entry.config.get("data.tail.shots", 0)
 
 
 def accuracies(entry: Entry, untrimmed: Path | None, classes: int) -> dict[str, float]:
-    """Mean accuracy in percent of the `classes` rarest of the untrimmed variant, or else of the run's, and of the others."""
+    """Mean accuracy in percent on the `classes` rarest of the table `untrimmed`, or else of the run, and on the others."""
     run = entry.evaluated()
     tail = rarest(frequency_of(run.class_names, untrimmed) if untrimmed else run.frequency, classes)
     others = np.setdiff1d(np.arange(len(run.accuracy)), tail)
     return {"others": group_accuracy(run.accuracy, others), "tail": group_accuracy(run.accuracy, tail)}
-
-
-def rarest(frequency: Int[np.ndarray, "class"], classes: int) -> Int[np.ndarray, "tail"]:
-    """The ids of so many rarest classes, as `data.tail` chooses them: the rarest first, equal ones in label order."""
-    return np.argsort(frequency, kind="stable")[:classes]

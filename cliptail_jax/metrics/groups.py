@@ -1,4 +1,4 @@
-"""Head, mid and tail: classes grouped by how frequent they are."""
+"""Head, mid and tail: classes grouped by frequency."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,9 +9,12 @@ from cliptail_jax.errors import UserError
 def head_mid_tail(
     frequency: Int[np.ndarray, "class"], head: int | None = None, tail: int | None = None
 ) -> tuple[Int[np.ndarray, "head"], Int[np.ndarray, "mid"], Int[np.ndarray, "tail"]]:
-    """Class ids of the head, mid and tail, each from most to least frequent; equal frequencies stay in label order.
+    """Class ids of the head, mid and tail, each in order of descending frequency, with ties in label order.
 
-    `head` and `tail` are numbers of classes, each by default a third of all, rounded; mid is what remains.
+    `head` and `tail` are numbers of classes, by default a third of all, rounded. Mid are the remaining classes.
+
+    Raises:
+        UserError: the numbers do not fit.
     """
     classes = len(frequency)
     head = round(classes / 3) if head is None else head
@@ -23,8 +26,7 @@ def head_mid_tail(
 
 
 def group_accuracy(per_class_accuracy: Float[np.ndarray, "class"], ids: Int[np.ndarray, "group"]) -> float:
-    """Mean accuracy of a group's classes in percent, every class counted alike; classes without examples (nan) are left
-    out, and the mean over no class is nan."""
+    """Mean accuracy in percent over the classes of a group, without those that have no examples (nan); nan over no class."""
     accuracies = np.asarray(per_class_accuracy)[ids]
     accuracies = accuracies[~np.isnan(accuracies)]
     return float(100 * accuracies.mean()) if accuracies.size else float("nan")

@@ -1,13 +1,13 @@
-"""How unequal class frequencies are, in one number."""
+"""Measures of the imbalance of class frequencies."""
 
 import numpy as np
 from jaxtyping import Int
 
 
 def gini(frequency: Int[np.ndarray, "class"]) -> float:
-    """Gini's coefficient, 0 (all classes alike) to 1 - 1/C (one class has all): mean |a - b| over all pairs, by twice the mean.
+    """The Gini coefficient, Σ_ij |f_i − f_j| / (2 C² f̄): 0 for equal frequencies, 1 − 1/C if one of C classes has all records.
 
-    nan where there is no record at all.
+    nan without records.
     """
     ascending = np.sort(frequency).astype(float)
     total, classes = ascending.sum(), len(ascending)
@@ -18,7 +18,7 @@ def gini(frequency: Int[np.ndarray, "class"]) -> float:
 
 
 def imbalance_ratio(frequency: Int[np.ndarray, "class"]) -> float:
-    """How many times as frequent the most frequent class is as the rarest; inf where that is empty, nan where all are."""
+    """The largest frequency divided by the smallest; inf if that is 0, nan without records."""
     most, least = frequency.max(), frequency.min()
     if not most:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Neural collapse: how tight each class's features are, and how evenly the classes are spread.
+"""Neural collapse: the variation of features within classes, and the angles between classes.
 
 The measures follow Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal phase of deep learning
 training" (PNAS 2020), class by class. With features h_i, C classes, N samples, class means μ_c and their mean μ:
@@ -20,12 +20,13 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.similarity import unit
 
-BLOCK = 1024  # samples held in float64 at a time
+BLOCK = 1024  # samples converted to float64 at a time
 
 
 class NeuralCollapse(NamedTuple):
-    """Per class; nan for a class without samples, and in nc2_head_* where no head was given."""
+    """Measures of each class; nan for classes without samples, and in nc2_head_* without a head."""
 
     within_class_similarity: Float[np.ndarray, "class"]
     nc1: Float[np.ndarray, "class"]
@@ -41,16 +42,23 @@ def neural_collapse(
     num_classes: int,
     head: Float[Array, "class head_dim"] | None = None,
 ) -> NeuralCollapse:
-    """Neural-collapse measures of raw, un-normalised features; samples with a negative label (padding) never count.
+    """Neural-collapse measures of raw, unnormalized features.
 
-    `within_class_similarity` is the mean cosine between two different samples of a class (nan with a single sample);
+    `within_class_similarity` is the mean cosine between two different samples of a class (nan for a single sample);
     a zero vector has cosine 0 with every other. N, C, μ and Σ_B are over the samples and classes present. `nc2_head_*`
-    is NC2 of the head's rows, uncentred, over all `num_classes` rows, present or not: they compete in training.
+    is NC2 of the uncentred rows of the head, over all `num_classes` rows, because all compete in training.
 
-    Computed on the host in float64 whatever the dtype of the features, because Σ_B⁺ magnifies rounding; singular
-    values of Σ_B up to dim · eps(float64) of the largest count as 0.
+    Everything is computed on the host in float64, because Σ_B⁺ magnifies rounding errors. Singular values of Σ_B up to
+    dim · eps(float64) of the largest count as 0.
 
-    Raises UserError for features that are not finite and for a head with another number of rows.
+    Args:
+        features: one row for each sample.
+        labels: the classes; samples with a negative label (padding) are ignored.
+        num_classes: the number of classes.
+        head: the weights of the classifier, or the class embeddings.
+
+    Raises:
+        UserError: the features are not finite, or the head has another number of rows.
     """
     features, labels = np.asarray(features), np.asarray(labels)
     samples = np.flatnonzero(labels >= 0)
@@ -66,7 +74,7 @@ def neural_collapse(
     if head is not None:
         if len(head) != num_classes:
             raise UserError(f"the head has {len(head)} rows for {num_classes} classes: give one row per class")
-        result[4:] = _etf_deviation(np.asarray(head, np.float64))
+        result[4:] = _etf_deviation(head)
     return NeuralCollapse(*result)
 
 
@@ -94,7 +102,7 @@ def _means_and_similarity(
         sums += _class_sums(rows, np.ones(len(rows)), row_classes, len(sizes))
         unit_sums += _class_sums(rows, 1 / np.where(norms > 0, norms, 1), row_classes, len(sizes))
         own += np.bincount(row_classes, norms > 0, minlength=len(sizes))
-    # The squared sum of unit vectors is the sum of all pairs' cosines, a sample with itself included.
+    # The squared norm of the sum of unit vectors is the sum of the cosines of all pairs, a sample with itself included.
     pairs = sizes * (sizes - 1)
     cosines = np.sum(unit_sums**2, axis=1) - own
     return sums / sizes[:, None], np.where(pairs > 0, cosines / np.maximum(pairs, 1), np.nan)
@@ -134,12 +142,7 @@ def _etf_deviation(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "
     others = len(vectors) - 1
     if others < 1:
         return np.full((2, len(vectors)), np.nan)
-    unit = _unit(vectors)
-    deviation = np.abs(unit @ unit.T + 1 / others)
+    vectors = unit(vectors)
+    deviation = np.abs(vectors @ vectors.T + 1 / others)
     np.fill_diagonal(deviation, 0)
     return np.stack([deviation.sum(axis=1) / others, deviation.max(axis=1)])
-
-
-def _unit(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1)

@@ -1,4 +1,4 @@
-"""Counts of right and wrong predictions, class by class: counted on the device, read on the host."""
+"""Counts of correct and wrong predictions by class, made on the device and read on the host."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, Int
 def count_confusion(
     labels: Int[Array, "batch"], predictions: Int[Array, "batch"], mask: Bool[Array, "batch"], num_classes: int
 ) -> Int[Array, "class class"]:
-    """Counts a batch's examples by true class (rows) and predicted class (columns), in int32; call it under jit.
+    """Count the examples of a batch by true class (rows) and predicted class (columns), in int32. Call it under jit.
 
-    Examples whose mask is False (padding) are never counted, whatever their label. Sum the batches in int64 on the host.
+    Examples whose mask is False (padding) are not counted, whatever their label. Sum batches in int64 on the host.
     """
     return jnp.zeros((num_classes, num_classes), jnp.int32).at[labels, predictions].add(mask.astype(jnp.int32))
 
@@ -19,10 +19,10 @@ def count_confusion(
 def top_k_correct(
     logits: Float[Array, "batch class"], labels: Int[Array, "batch"], mask: Bool[Array, "batch"], k: int
 ) -> Int[Array, ""]:
-    """How many unmasked examples have their label among the k largest logits; call it under jit.
+    """The number of unmasked examples with their label among the k largest logits. Call it under jit.
 
-    Equal logits are ranked by class index, lowest first, as `argmax` does, so k = 1 counts what the confusion's diagonal
-    counts. A logit that is nan ranks above all others. Any k beyond the number of classes counts every example.
+    Equal logits are ranked by class index, lowest first, as by `argmax`, so that k = 1 agrees with the diagonal of the
+    confusion matrix. A logit that is nan ranks above all others. If k is at least the number of classes, all count.
     """
     own = jnp.take_along_axis(logits, labels[:, None], axis=1)
     earlier = jnp.arange(logits.shape[1]) < labels[:, None]
@@ -31,14 +31,14 @@ def top_k_correct(
 
 
 def accuracy(confusion: Int[np.ndarray, "class class"]) -> float:
-    """Share of all examples that are predicted right, in 0..1; nan without examples."""
+    """The share of examples that are predicted correctly, in 0..1; nan without examples."""
     confusion = np.asarray(confusion, np.int64)
     total = confusion.sum()
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
 def per_class_accuracy(confusion: Int[np.ndarray, "class class"]) -> Float[np.ndarray, "class"]:
-    """Share of each class's examples that are predicted right, in 0..1; nan for a class without examples.
+    """The share of the examples of each class that are predicted correctly, in 0..1; nan for a class without examples.
 
     `confusion` counts examples, rows by true class, columns by predicted class.
     """
@@ -48,5 +48,5 @@ def per_class_accuracy(confusion: Int[np.ndarray, "class class"]) -> Float[np.nd
 
 
 def per_class_predictions(confusion: Int[np.ndarray, "class class"]) -> Int[np.ndarray, "class"]:
-    """How many examples are predicted as each class, rightly or wrongly."""
+    """The number of examples that are predicted as each class, correctly or not."""
     return np.asarray(confusion, np.int64).sum(axis=0)

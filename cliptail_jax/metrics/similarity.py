@@ -1,4 +1,4 @@
-"""How alike a class's images are to each other (its diversity, turned round), and to the class's own embedding."""
+"""The similarity of the images of a class to each other, and to the embedding of the class."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ from jaxtyping import Bool, Float, Int
 
 
 class Similarities(NamedTuple):
-    """Cosines, per class.
+    """Cosines of each class.
 
     Attributes:
-        image_image_similarity: mean over pairs of different images of the class; nan for fewer than two.
-        image_text_similarity: mean over the class's images of that with the class embedding; nan without images.
-        image_text_similarity_std: and its standard deviation over them, divided by their number.
+        image_image_similarity: the mean over pairs of different images; nan for fewer than two images.
+        image_text_similarity: the mean over images of the cosine with the class embedding; nan without images.
+        image_text_similarity_std: its standard deviation over images (with the denominator n).
     """
 
     image_image_similarity: Float[np.ndarray, "class"]
@@ -21,10 +21,10 @@ class Similarities(NamedTuple):
 
 
 class ClassSimilarities:
-    """Computes `Similarities` batch by batch, in float64: no feature is kept.
+    """Computes `Similarities` batch by batch in float64, without keeping features.
 
-    With unit features u_i of the n images of a class, the sum over pairs of different ones of u_i·u_j is |Σ u_i|² - n.
-    A zero vector has cosine 0 with everything, itself included.
+    With the unit features u_i of the n images of a class, Σ_{i≠j} u_i·u_j = |Σ_i u_i|² − n. A zero vector has cosine 0 with
+    every vector, itself included.
     """
 
     def __init__(self, head: Float[np.ndarray, "class dim"]):
@@ -32,13 +32,13 @@ class ClassSimilarities:
         classes, dim = self._head.shape
         self._images = np.zeros(classes)
         self._sum = np.zeros((classes, dim))
-        self._own = np.zeros(classes)  # each image's cosine with itself, which is no pair
+        self._own = np.zeros(classes)  # sum of each image's cosine with itself, which is no pair
         self._mean, self._squares = np.zeros(classes), np.zeros(classes)
 
     def add(
         self, features: Float[np.ndarray, "slot dim"], labels: Int[np.ndarray, "slot"], mask: Bool[np.ndarray, "slot"]
     ) -> None:
-        """Takes in a batch of image features, of whatever length; slots that `mask` has as False are left out."""
+        """Add a batch of image features of any norm. Slots whose mask is False are ignored."""
         features, labels = unit(features[mask]), labels[mask]
         cosines = np.sum(features * self._head[labels], axis=1)
         for label in np.unique(labels):
@@ -48,7 +48,7 @@ class ClassSimilarities:
             self._add_cosines(label, cosines[of_class])
 
     def _add_cosines(self, label: int, cosines: Float[np.ndarray, "sample"]) -> None:
-        """Mean and squared deviations of two groups together (Chan, Golub & LeVeque, 1983)."""
+        """Update mean and sum of squared deviations (Chan, Golub & LeVeque, 1983)."""
         before, new = self._images[label], len(cosines)
         shift = cosines.mean() - self._mean[label]
         self._images[label] += new
@@ -66,6 +66,7 @@ class ClassSimilarities:
 
 
 def unit(x: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
-    """Rows at length 1, in float64; a zero vector stays zero."""
+    """The rows normalized to length 1, in float64; zero vectors stay zero."""
     x = np.asarray(x, np.float64)
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(norms > 0, norms, 1)

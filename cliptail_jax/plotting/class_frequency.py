@@ -1,4 +1,4 @@
-"""A plot of how often corpora hold each class, from the most frequent to the rarest."""
+"""A plot of the class frequencies of corpora, from the most frequent class to the rarest."""
 
 from collections.abc import Mapping
 
@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
-from cliptail_jax.plotting.style import bare, legend_below, line_style
+from cliptail_jax.plotting.style import add_grid, legend_below, line_style
 
-SMOOTHED = 25  # a curve's points are means over a twenty-fifth of the classes
+GROUPS = 25  # of neighbouring classes: a curve goes through their means
 
 
 def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str]]:
-    """A table of each corpus's imbalance, and Spearman's correlation of its frequencies with each corpus's, by number.
+    """The rows of a table: the imbalance of each corpus, and Spearman's correlations with the numbered corpora.
 
-    Hits are all counts together: a caption that carries two classes is two. max/min is over classes that occur.
+    Hits are the sum of all counts: a caption that names two classes counts twice. max/min is over classes that occur.
     """
     rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {n}" for n in range(1, len(corpora) + 1))]]
     for number, (name, frequency) in enumerate(corpora.items(), 1):
@@ -31,9 +31,10 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str
 
 
 def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], ranking: Int[np.ndarray, "class"]) -> Figure:
-    """Each class's frequency, and its geometric mean over neighbouring classes, in the order of `ranking`.
+    """Draw class frequencies, with a curve of their geometric means over neighbouring classes, in the order of `ranking`.
 
-    Beside it on a linear axis each corpus's shares of its hits, from its own most frequent class to its rarest.
+    A second panel has a linear axis: the share of each class in the hits of its corpus, from the corpus's most frequent
+    class to its rarest. Below is the table of `comparison`.
     """
     rows = comparison(corpora)
     figure = Figure(figsize=(max(9, table_width(rows)), 4.6 + 0.24 * len(rows)), layout="constrained")
@@ -50,19 +51,19 @@ def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], rankin
     logarithmic.set_xlabel("class, from the most frequent to the rarest")
     linear.set_xlabel("class, from the corpus's own most frequent")
     for axes in (logarithmic, linear):
-        bare(axes)
+        add_grid(axes)
     legend_below(above)
     draw_table(below.subplots(), rows)
     return figure
 
 
 def ranked_share(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
-    """The share of all hits that each class has, in falling order; zeros where there is no hit."""
+    """The share of each class in all hits, in descending order; zeros without hits."""
     return np.sort(frequency)[::-1] / max(frequency.sum(), 1)
 
 
 def table_width(rows: list[list[str]]) -> float:
-    """In inches, room between its columns included, at the size in which `draw_table` writes."""
+    """The width of the table that `draw_table` draws, in inches."""
     return sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))
 
 
@@ -77,10 +78,10 @@ def draw_table(axes: Axes, rows: list[list[str]]) -> None:
 
 
 def draw_curve(axes: Axes, frequency: Int[np.ndarray, "class"], look: Mapping[str, str], name: str) -> None:
-    """Classes without a record have no place on a logarithmic axis: they are left out of the points and the means."""
+    """Draw points and their means, without the classes of frequency 0, which have no place on a logarithmic axis."""
     rank = np.arange(1, len(frequency) + 1)
     present = frequency > 0
     axes.plot(rank[present], frequency[present], ".", color=look["color"], markersize=2, alpha=0.35)
-    groups = np.array_split(rank[present] - 1, min(SMOOTHED, present.sum()) or 1)
+    groups = np.array_split(rank[present] - 1, min(GROUPS, present.sum()) or 1)
     means = [np.exp(np.log(frequency[group]).mean()) if len(group) else np.nan for group in groups]
     axes.plot([group.mean() + 1 if len(group) else np.nan for group in groups], means, **look, label=name)

@@ -1,4 +1,4 @@
-"""What all figures look like, and how they are written."""
+"""The look of all figures, and how they are saved."""
 
 import argparse
 import io
@@ -13,40 +13,40 @@ from matplotlib.figure import Figure
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path, write_bytes
 
-# Okabe and Ito's colours but yellow, grey, and Tol's wine, indigo, sand and brown: told apart by the colour-blind.
+# Okabe and Ito's colours without yellow, grey, and Tol's wine, indigo, sand and brown: distinct to the colour-blind, too.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
     "#000000", "#999999", "#882255", "#332288", "#DDCC77", "#661100",
 )  # fmt: skip
-# For print in grey. In brackets are a number of corners, 1 for stars and 0 for polygons, and degrees.
+# Distinct in greyscale. Tuples are (corners, 1 for a star or 0 for a polygon, rotation in degrees).
 MARKERS = (*"osD^vPXp*<>hd", (4, 1, 0), (6, 1, 0), (8, 1, 0), (4, 1, 45), (5, 0, 180), "$♥$", "$♠$", "$♣$", "$☾$")
 LINES = ("-", "--", ":")
 DPI = 150
 
 
 def style(number: int) -> dict[str, Any]:
-    """Colour, line and marker of the number-th of several things."""
+    """Colour, line and marker of the number-th of several groups."""
     return {**line_style(number), "marker": MARKERS[number % len(MARKERS)]}
 
 
 def line_style(number: int) -> dict[str, str]:
-    """Colour and line of the number-th of several things; once all colours are taken, lines are of another kind."""
+    """Colour and line of the number-th of several groups. The line changes each time the colours repeat."""
     return dict(color=COLOURS[number % len(COLOURS)], linestyle=LINES[number // len(COLOURS) % len(LINES)])
 
 
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A style for each different name, in the order in which they come."""
+    """A style for each distinct name, in order of appearance."""
     return {name: style(number) for number, name in enumerate(dict.fromkeys(names))}
 
 
-def bare(axes: Axes) -> None:
-    """A light grid behind the data."""
+def add_grid(axes: Axes) -> None:
+    """Add a light grid behind the data."""
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
 
 
 def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: int = 5) -> None:
-    """One legend below all axes, with every name that any of them has, once; in as few rows as there is room for."""
+    """Add one legend below all axes with the names of all of them, in as few rows as fit."""
     handle_of = {}
     for one in figure.axes if axes is None else axes:
         for handle, name in zip(*one.get_legend_handles_labels()):
@@ -62,25 +62,21 @@ def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: in
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output",
-        type=work_path,
-        required=True,
-        help="the figure, as .png, .pdf or .svg; as .png and .pdf without an ending",
-    )
+    told = "the picture, as .png, .pdf or .svg; without a suffix, both .png and .pdf"
+    parser.add_argument("--output", type=work_path, required=True, help=told)
 
 
 def check_output(path: Path) -> None:
-    """Raises UserError where `path` ends like no kind of picture: before anything is read or drawn."""
+    """Raise UserError for a suffix that is no picture format, before anything is read or drawn."""
     kinds = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:] not in kinds:
-        raise UserError(f"--output {path}: its ending is none of {', '.join(sorted(kinds))}")
+        raise UserError(f"--output {path}: its suffix is none of {', '.join(sorted(kinds))}")
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Writes the picture, of the kind that its ending says or without one as .png and as .pdf; returns what it wrote."""
+    """Write the figure in the format of the suffix or, without one, as .png and .pdf. Returns the files."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = [path] if path.suffix else [path.with_name(path.name + ending) for ending in (".png", ".pdf")]
+    files = [path] if path.suffix else [path.with_name(path.name + suffix) for suffix in (".png", ".pdf")]
     for file in files:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=file.suffix[1:], dpi=DPI)

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cliptail_jax.plotting.style import COLOURS, bare
+from cliptail_jax.plotting.style import COLOURS, add_grid
 from cliptail_jax.study.claims import Judgement
 
 # The verdicts' colour and marker.
@@ -48,4 +48,4 @@ def draw_differences(axes: Axes, judgements: Sequence[Judgement]) -> None:
     names = [f"{j.higher} − {j.lower}: {j.statistic}" for j in judgements]
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    bare(axes)
+    add_grid(axes)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.plotting.style import save
+from cliptail_jax.runs.tables import format_interval, format_number, markdown_table
 from cliptail_jax.study.claims import Judgement, Outcome, Outcomes
 from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.runs_figure import draw_study
@@ -88,7 +89,7 @@ def markdown(
     lines = [
         f"# {title}",
         "",
-        *table([header, *(row(name, of_run, several) for name, of_run in runs_of.items())]),
+        *markdown_table([header, *(row(name, of_run, several) for name, of_run in runs_of.items())]),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
         *transfer_table(runs_of, several),
         "",
@@ -110,17 +111,12 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A markdown table whose first row is its header."""
-    return [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
-
-
 def row(name: str, outcomes: Sequence[Outcome], several: bool) -> list[str]:
     """A run over its seeds."""
     summaries = [run.summary for outcome in outcomes if (run := outcome.evaluated())]
     cells = ["–"] * 6
     if summaries:
-        cells = [number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
+        cells = [format_number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
         cells += [correlation(summaries, key, several) for key in ("corr_acc", "corr_pred")]
     images, minutes = (
         mean([of(outcome) for outcome in outcomes]) for of in (lambda o: o.images, lambda o: o.seconds / 60)
@@ -130,9 +126,9 @@ def row(name: str, outcomes: Sequence[Outcome], several: bool) -> list[str]:
 
 def correlation(summaries: Sequence[Mapping], key: str, several: bool) -> str:
     if not several:
-        return with_interval(summaries[0][key], summaries[0][f"{key}_interval"], ".2f")
+        return format_interval(summaries[0][key], summaries[0][f"{key}_interval"], ".2f")
     values = [s[key] for s in summaries if s[key] is not None]
-    return f"{number(mean(values), '.2f')} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:.2f}"
+    return f"{format_number(mean(values), '.2f')} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:.2f}"
 
 
 def claims_table(judgements: Sequence[Judgement], several: bool) -> list[str]:
@@ -140,13 +136,13 @@ def claims_table(judgements: Sequence[Judgement], several: bool) -> list[str]:
     rows = [["claim", *(["means", "seeds"] if several else []), "difference [95 %]", "verdict"]]
     for j in judgements:
         digits = ".2f" if j.statistic.startswith("corr") else ".1f"
-        shown = with_interval(j.difference.value, j.difference[1:], digits) if j.difference else j.obstacle
-        sides = [number(mean(side), digits) for side in zip(*j.by_seed)] or ["–", "–"]
+        shown = format_interval(j.difference.value, j.difference[1:], digits) if j.difference else j.obstacle
+        sides = [format_number(mean(side), digits) for side in zip(*j.by_seed)] or ["–", "–"]
         right = f"{sum(a > b for a, b in j.by_seed)} of {len(j.by_seed)}"
         seeds = [f"{sides[0]} − {sides[1]}", right] if several else []
         what = f"{j.statistic} on {j.on}" if j.on else j.statistic
         rows.append([f"{j.text} ({what}: {j.higher} − {j.lower})", *seeds, shown, f"**{j.verdict}**"])
-    return table(rows)
+    return markdown_table(rows)
 
 
 def transfer_table(runs_of: Mapping[str, Sequence[Outcome]], several: bool) -> list[str]:
@@ -164,7 +160,7 @@ def transfer_table(runs_of: Mapping[str, Sequence[Outcome]], several: bool) -> l
         if cells:
             rows.append([name, *(score(cells[column]) if column in cells else "–" for column in columns)])
     where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
-    return ["", *table(rows), "", f"More of the transfer: {where}"]
+    return ["", *markdown_table(rows), "", f"More of the transfer: {where}"]
 
 
 def score(results: Sequence[Result]) -> str:
@@ -176,14 +172,6 @@ def mean(values: Sequence[float | None]) -> float:
     """Over those that are defined; nan where none is."""
     defined = [value for value in values if value is not None and not math.isnan(value)]
     return float(np.mean(defined)) if defined else math.nan
-
-
-def with_interval(value: float | None, bounds: Sequence[float | None], digits: str) -> str:
-    return f"{number(value, digits)} [{', '.join(number(bound, digits) for bound in bounds)}]"
-
-
-def number(value: float | None, digits: str) -> str:
-    return "–" if value is None or math.isnan(value) else format(value, digits)
 
 
 def show(text: str, workdir: Path) -> None:

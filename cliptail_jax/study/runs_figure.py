@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from cliptail_jax.plotting.style import bare, legend_below, style
+from cliptail_jax.plotting.style import add_grid, legend_below, style
 from cliptail_jax.runs import FinishedRun
 
 BINS = 10
@@ -41,7 +41,7 @@ def draw_study(finished: Mapping[str, FinishedRun], title: str) -> Figure:
     by_frequency.set_xlabel("class frequency (group mean)")
     by_frequency.set_ylabel("accuracy (%)")
     for axes in (by_accuracy, by_prediction, by_frequency):
-        bare(axes)
+        add_grid(axes)
     figure.suptitle(title, fontsize=12)
     legend_below(figure)
     return figure

@@ -14,7 +14,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.program import FIGURES, draw_figure
+from cliptail_jax.figures import draw_figure
 from cliptail_jax.files import write_text
 from cliptail_jax.study.claims import Outcomes
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cliptail_jax.runs.tables import markdown_table, pad_columns
 from cliptail_jax.transfer.sets import TransferSet
 
 Result = Mapping[str, Any]
@@ -97,7 +98,7 @@ def table(results: Sequence[Result], sets: Sequence[TransferSet], shown: Callabl
     cells = {(result["model"], result["set"]): shown(result) for result in results}
     models = list(dict.fromkeys(result["model"] for result in results))
     rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
-    return aligned([["model", *(chosen.name for chosen in sets)], *rows])
+    return markdown_table(pad_columns([["model", *(chosen.name for chosen in sets)], *rows]))
 
 
 def set_table(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
@@ -113,11 +114,4 @@ def set_table(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[st
         if probes := [result for result in trained if result["method"] == "probe"]:
             seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
         rows.append([chosen.name, chosen.metric, images, classes, seconds, chosen.note or "–"])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A markdown table whose first row is its header."""
-    rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows]
+    return markdown_table(pad_columns(rows))

@@ -1,9 +1,9 @@
-"""The study's main finding on real images, CIFAR-100-LT (10,847 images, ratio 100), in 20 minutes on two CPU cores:
+"""The main finding of the study on real images, CIFAR-100-LT (10,847 images, ratio 100), in 20 minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/cifar100_lt.py --workdir=runs/cifar100_lt \\
         --config.data_dir=DIR
 
-DIR holds CIFAR-100 as TFDS prepares it in ArrayRecord (which takes TensorFlow: pip install tensorflow-cpu):
+DIR holds CIFAR-100, prepared by TFDS in ArrayRecord (which needs TensorFlow: pip install tensorflow-cpu):
 `tfds.builder('cifar100', data_dir=DIR, file_format='array_record').download_and_prepare()`.
 """
 

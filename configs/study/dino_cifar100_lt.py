@@ -1,11 +1,11 @@
-"""DINO on long-tailed images, with all prototypes or a sample of them in each step's softmax, measured by linear probes on
-the balanced set beside SL and CLIP; some 30 minutes on two CPU cores:
+"""DINO on long-tailed images with all prototypes or a sample of them in the softmax of each step, compared with SL and CLIP
+by linear probes on the balanced set, in about 30 minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/dino_cifar100_lt.py --workdir=runs/dino_cifar100_lt \\
         --config.data_dir=DIR
 
-DIR holds CIFAR-100 as configs/study/cifar100_lt.py says. Every run sees each of the 10,847 images EPOCHS times, DINO as two
-views of 32 pixels and four of 16.
+DIR holds CIFAR-100, prepared as described in configs/study/cifar100_lt.py. Every run sees each of the 10,847 images EPOCHS
+times; DINO sees it as two views of 32 pixels and four of 16.
 """
 
 from ml_collections import ConfigDict, FieldReference
@@ -28,7 +28,7 @@ def get_config(arg: str = ""):
     }
     for config in runs.values():
         config.seed, config.data.data_dir, config.total_epochs = seed, data_dir, EPOCHS
-    runs["clip"].model.text.context_length = 8  # enough for names, and quick
+    runs["clip"].model.text.context_length = 8  # enough for names, and fast
     transfer = transfer_config()
     transfer.sets, transfer.data.data_dir, transfer.seed = ("cifar100",), data_dir, seed
     claims = {

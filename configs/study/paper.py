@@ -3,17 +3,18 @@
     python -m cliptail_jax.study --config=configs/study/paper.py:family=vocabulary --workdir=runs/paper \\
         --config.data_dir=DIR --config.workers=16 --config.dtype=bfloat16
 
-    family=NAME       a family; or several, as distribution+imbalance; or all. What two families share is trained once
-    small=PRESET      the family's runs on glyphs_lt or cifar100_lt, those without published towers and heads, as far as it
-                      makes sense: vocabulary, scale, trimmed_tail, dino, and on glyphs_lt captions and diversity (all: of
-                      these), for --config.epochs=30, and on a part of the data for as many steps
+    family=NAME       a family; several, such as distribution+imbalance; or all. Runs that families share are trained once
+    small=PRESET      the runs on glyphs_lt or cifar100_lt, without those with published towers and heads. The families are
+                      vocabulary, scale, trimmed_tail and dino, and on glyphs_lt also captions and diversity; all means
+                      these. Runs take --config.epochs=30, and runs on a part of the data as many steps as on all
 
-`--launch=print` prints the command that trains each run, in place of training them all here; the same command without it
-then writes the report, with those of the paper's figures that the runs fill (configs/study/sheets.py). The family `figures`
-has the 7 runs that figures show beyond the 170: all+figures draws each figure whole. What some runs need beside the data:
+`--launch=print` prints the command that trains each run instead of training them here; the same command without it then
+writes the report, with the figures of the paper that show these runs (configs/study/sheets.py). The family `figures` has the
+7 runs that figures show beyond the 170: all+figures draws complete figures. Some runs need more than the data:
 
-    --config.head=heads/rn50.npy                          of frozen heads: configs/sup.py says how it is made
-    --config.frequency=in_captions/class_frequency.tsv    ImageNet-Captions', of what is matched to it: the README, at LAIONet
+    --config.head=heads/rn50.npy                          frozen heads: configs/sup.py says how it is made
+    --config.frequency=in_captions/class_frequency.tsv    data matched to ImageNet-Captions' class frequency:
+                                                          cliptail_jax/curation/README.md says how it is made
 """
 
 from ml_collections import ConfigDict, FieldReference
@@ -27,8 +28,7 @@ from configs.study import sheets, small
 EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]
 CORRELATIONS = ("corr_acc", "corr_pred")
 CUT = "trimmed_tail_100_classes_0_shot"
-# By family: what is said, the statistics, the run that has more of them, the one that has less, and where it matters on
-# which set.
+# By family: the claim, the statistics, the run with the higher and the run with the lower value, and optionally the set.
 CLAIMS = {
     "captions": [
         ("Templates leave CLIP more biased than full texts", CORRELATIONS,
@@ -82,16 +82,17 @@ CLAIMS = {
 def get_config(arg: str = ""):
     given = common.read_only(arg, "family", "small")
     preset = given.get("small", "")
-    families = chosen_families(given.get("family", "vocabulary"), preset)
+    families = expand_families(given.get("family", "vocabulary"), preset)
     titles = [catalogue.FAMILIES[family].title for family in families]
     title = "The whole study" if set(EVERY_FAMILY) <= set(families) else " and ".join(titles)
     first = catalogue.first_names()
-    runs = {run.name: (first[run.name], run.config) for run in catalogue.EVERY if run.family in families}
+    runs = {run.name: (first[run.name], run) for run in catalogue.EVERY if run.family in families}
     if preset:
         title += f" on {preset}"
-        runs = {
-            name: small.counterpart(name, string, preset) for name, (_, string) in runs.items() if small.has(string)
+        smaller = {
+            name: small.counterpart(run, preset) for name, (_, run) in runs.items() if small.has_counterpart(run)
         }
+        runs = {name: (run.name, run) for name, run in smaller.items()}
     claims = {
         f"{family}_{number}_{statistic}": dict(
             text=text, statistic=statistic, higher=runs[higher][0], lower=runs[lower][0], **dict(zip(["set"], on))
@@ -101,22 +102,24 @@ def get_config(arg: str = ""):
         for statistic in statistics
         if {higher, lower} <= runs.keys()
     }
-    return study_of(title, dict(runs.values()), claims, sheets.figures(runs), preset)
+    strings = {name: run.config for name, run in runs.values()}
+    return study_of(title, strings, claims, sheets.figures(runs.values()), preset)
 
 
-def chosen_families(told: str, preset: str) -> list[str]:
-    named = told.split("+")
-    for family in named:
-        if family not in (*CLAIMS, "all"):
-            raise UserError(f"unknown family '{family}'; there are {', '.join(CLAIMS)} and all")
-    families = list(dict.fromkeys(one for family in named for one in (EVERY_FAMILY if family == "all" else [family])))
-    return small.those_of(families, preset, "all" in named) if preset else families
+def expand_families(value: str, preset: str) -> list[str]:
+    """The families that an argument such as 'distribution+imbalance' or 'all' names."""
+    names = value.split("+")
+    for name in names:
+        if name not in (*CLAIMS, "all"):
+            raise UserError(f"unknown family '{name}'; there are {', '.join(CLAIMS)} and all")
+    families = list(dict.fromkeys(one for name in names for one in (EVERY_FAMILY if name == "all" else [name])))
+    return small.available(families, preset, skip_others="all" in names) if preset else families
 
 
 def study_of(
     title: str, strings: dict[str, str], claims: dict[str, dict], figures: dict[str, dict], preset: str
 ) -> ConfigDict:
-    """The study of the runs that the strings describe, with the fields that all or some of them share."""
+    """The study of the runs with the given config strings. Fields that several runs share are its own."""
     shared = dict(data_dir="", seed=0, workers=0, dtype="float32") | (dict(epochs=30) if preset else {})
     shared |= dict(head=sup.HEAD["clip"]["init"], frequency=catalogue.FREQUENCY)
     shared = {name: FieldReference(value) for name, value in shared.items()}
@@ -125,9 +128,7 @@ def study_of(
         config.seed, config.data.data_dir = shared["seed"], shared["data_dir"]
         config.data.workers, config.model.dtype = shared["workers"], shared["dtype"]
         config.eval.neural_collapse = bool(config.eval.sets)
-        if (
-            preset
-        ):  # as many steps for a part of the data as for all: so small a part would teach nothing in as many epochs
+        if preset:  # as many steps for a part of the data as for all: equally many epochs would be too few
             times = round(1 / config.data.fraction)
             config.total_epochs = shared["epochs"] * times
             config.eval.every_epochs *= times
@@ -136,12 +137,11 @@ def study_of(
         if config.data.match.frequency:
             config.data.match.frequency = shared["frequency"]
     study = dict(title=title, **shared, strings=ordered(strings), runs=ordered(runs))
-    if learn_alone := tuple(name for name, config in runs.items() if config.objective == "dino"):
+    if self_supervised := tuple(name for name, config in runs.items() if config.objective == "dino"):
         transfer = transfer_config()
-        transfer.seed, transfer.data.data_dir, transfer.data.workers = (
-            shared["seed"], shared["data_dir"], shared["workers"]
-        )  # fmt: skip
-        transfer.models, transfer.sets = learn_alone, transfer_sets(runs[learn_alone[0]].data.name)
+        transfer.seed, transfer.data.data_dir = shared["seed"], shared["data_dir"]
+        transfer.data.workers = shared["workers"]
+        transfer.models, transfer.sets = self_supervised, transfer_sets(runs[self_supervised[0]].data.name)
         study["transfer"] = transfer
     study.update(claims=ordered(claims), figures=ordered(figures))
     return ConfigDict(study)
@@ -152,4 +152,5 @@ def ordered(items: dict) -> ConfigDict:
 
 
 def transfer_sets(name: str) -> tuple[str, ...]:
+    """The transfer sets of self-supervised runs on a data source."""
     return {"glyphs": ("glyphs:train:test",), "cifar100": ("cifar100",)}.get(name, tuple(SETS))

@@ -1,8 +1,8 @@
-"""The study's main finding on a data set that is drawn on the spot, in under six minutes on two CPU cores:
+"""The main finding of the study on a generated data set, in less than six minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-Expected: SL's accuracy and predictions follow class frequency; a sampled vocabulary and CLIP loosen both.
+Expected: SL's accuracy and predictions follow class frequency, and a sampled vocabulary and CLIP weaken both correlations.
 """
 
 from ml_collections import ConfigDict, FieldReference
@@ -15,12 +15,12 @@ def get_config(arg: str = ""):
     study = four_runs("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=5, words=("tags",), context_length=16)
     for name in ("clip_names", "clip_captions"):
         study.runs[name].optimizer.learning_rate = 3e-3
-        study.runs[name].total_epochs = 7  # captions take CLIP longer than labels take SL, in the study too
+        study.runs[name].total_epochs = 7  # as in the paper, CLIP trains for longer than SL
     return study
 
 
 def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...], context_length: int) -> ConfigDict:
-    """SL, SL with a sampled vocabulary, CLIP on class names, CLIP on full captions; and what the study says of them."""
+    """SL, SL with a sampled vocabulary, CLIP on class names, CLIP on full captions; and the claims of the paper on them."""
     data_dir, seed = FieldReference(""), FieldReference(0)
     runs = {
         "sl": sup.get_config(f"data={preset}"),
@@ -29,7 +29,7 @@ def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...], cont
         "clip_captions": clip.get_config(f"data={preset}"),
     }
     runs["sl_sampled"].vocabulary.size = 20
-    runs["clip_names"].model.text.context_length = 8  # enough for names, and quick
+    runs["clip_names"].model.text.context_length = 8  # enough for names, and fast
     runs["clip_captions"].data.captions.template = "a+cname"
     runs["clip_captions"].data.captions.words = words
     runs["clip_captions"].eval.templates = "a+cname"

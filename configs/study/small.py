@@ -1,10 +1,14 @@
 """Small counterparts of the study's runs, for configs/study/paper.py: on long-tailed glyphs and CIFAR-100."""
 
+import dataclasses
+from collections.abc import Sequence
+
 from cliptail_jax.errors import UserError
 from configs import clip
+from configs.catalogue import Run
 
-# The families that small images can have. What is claimed of trimmed tails is so of frozen heads and towers, which these
-# runs are without: claims_small.py tests it.
+# The families that make sense on small images. The claims on trimmed tails need frozen heads and towers, which these runs
+# lack: claims_small.py tests them.
 PRESETS = {
     "captions": ("glyphs_lt",),
     "diversity": ("glyphs_lt",),
@@ -13,50 +17,50 @@ PRESETS = {
     "trimmed_tail": ("glyphs_lt", "cifar100_lt"),
     "dino": ("glyphs_lt", "cifar100_lt"),
 }
-# Images that share a sampled vocabulary, and its classes of 100 for the study's of 1,000. 32 images themselves have some 23
-# classes, so that, as in the study, whose 64 images have some 62, next to none are drawn for the smallest vocabulary.
+# The number of images that share a sampled vocabulary, and its sizes of 100 classes by the study's of 1,000. 32 images have
+# about 23 classes, so that, as in the study, whose 64 images have about 62, the smallest vocabulary needs few other classes.
 GROUP = 32
 VOCABULARIES = {50: 20, 100: 40, 200: 60, 500: 80}
-# Similarities that 76, 51, 36 and 24 % of the glyphs have, and the long-tailed images that there are of the last.
+# Thresholds that 76, 51, 36 and 24 % of the glyphs reach, and the number of long-tailed images that reach the last.
 THRESHOLDS, IMAGES = {0.7: 0.4, 0.75: 0.5, 0.8: 0.55, 0.82: 0.6}, 2400
 
 
-def those_of(families: list[str], preset: str, some: bool) -> list[str]:
-    """The families that a preset can have: all of those named, or `some` of them."""
-    there = [family for family in families if preset in PRESETS.get(family, ())]
-    if not there or not some and there != families:
-        lacking = next(family for family in families if family not in there)
-        known = "; ".join(f"{family} on {' or '.join(presets)}" for family, presets in PRESETS.items())
-        raise UserError(f"the family {lacking} is not to be had with small={preset}; there are {known}")
-    return there
+def available(families: Sequence[str], preset: str, skip_others: bool) -> list[str]:
+    """The families that have runs on a preset. Raises UserError if one has none, unless others are skipped."""
+    known = [family for family in families if preset in PRESETS.get(family, ())]
+    if not known or not skip_others and known != families:
+        lacking = next(family for family in families if family not in known)
+        listed = "; ".join(f"{family} on {' or '.join(presets)}" for family, presets in PRESETS.items())
+        raise UserError(f"the family {lacking} is not available with small={preset}; there are {listed}")
+    return known
 
 
-def has(string: str) -> bool:
+def has_counterpart(run: Run) -> bool:
     """Whether a run does without published towers and heads, WordNet's synsets and ImageNet."""
-    needs = ("text=init", "text=frozen", "text=roberta", "head=clip", "synset", "imagenet2012")
-    return not any(part in string for part in needs)
+    return (
+        run.tower in ("", "random")
+        and "synset" not in run.arguments.get("captions", "")
+        and run.arguments["data"] != "imagenet2012"
+    )
 
 
-def counterpart(name: str, string: str, preset: str) -> tuple[str, str]:
-    """The name and the string of a run on small images: with fewer classes, prototypes and
-    images, and as much less drawn or cut."""
-    path, _, arguments = string.partition(":")
-    given = dict(item.split("=") for item in arguments.split(","))
-    if name.startswith("clip_captions"):  # the other families' captions are class names
-        given.setdefault("captions", clip.ALL_TEXT)
-    name, given["data"] = name.replace(f"_{given['data']}", ""), preset
+def counterpart(run: Run, preset: str) -> Run:
+    """The run on small images: with fewer classes, prototypes and images, and with sizes reduced in proportion."""
+    arguments = dict(run.arguments)
+    if run.family == "captions":  # the captions of other families are class names
+        arguments.setdefault("captions", clip.ALL_TEXT)
+    factor = run.factor.removeprefix(arguments["data"]).removeprefix("_")
+    arguments["data"] = preset
     for argument in ("vocabulary", "prototypes", "tail_classes"):
-        if argument in given:
-            size = int(given[argument])
-            less = fewer(argument, size, "dino" in path)
-            name, given[argument] = name.replace(f"_{size}", f"_{less}"), str(less)
-    if threshold := given.get("threshold"):
-        less = str(THRESHOLDS[float(threshold)])
-        name = name.replace(f"_{threshold.replace('.', '')}_", f"_{less.replace('.', '')}_")
-        given.update(threshold=less, n=str(IMAGES))
-    if "sampling" in given:
-        given["group"] = str(GROUP)
-    return name, f"{path}:{','.join(f'{key}={value}' for key, value in given.items())}"
+        if size := arguments.get(argument):
+            arguments[argument] = fewer(argument, size, run.method == "dino")
+            factor = factor.replace(str(size), str(arguments[argument]))
+    if threshold := arguments.get("threshold"):
+        arguments |= {"threshold": THRESHOLDS[threshold], "n": IMAGES}
+        factor = f"threshold_{str(THRESHOLDS[threshold]).replace('.', '')}"
+    if "sampling" in arguments:
+        arguments["group"] = GROUP
+    return dataclasses.replace(run, factor=factor, arguments=arguments)
 
 
 def fewer(argument: str, size: int, of_prototypes: bool) -> int:

@@ -5,7 +5,7 @@ import itertools
 import matplotlib.image
 from matplotlib.text import Text
 
-from cliptail_jax.figures.planes import overlap
+from cliptail_jax.figures.parts.planes import overlap
 
 
 def check_picture(path):

@@ -76,7 +76,7 @@ def test_two_tables_of_one_name_are_refused(tables, tmp_path, capsys):
     (tmp_path / "other").mkdir()
     twin = write_table(tmp_path / "other" / "freq_one_x.tsv", {})
     assert main(["class_frequency", "--frequencies", tables[0], twin, "--output", str(tmp_path / "f.png")]) == 2
-    assert "two tables of the name 'freq_one_x'" in capsys.readouterr().err
+    assert "two tables named 'freq_one_x'" in capsys.readouterr().err
 
 
 def test_an_unknown_kind_of_picture_is_an_error(tables, tmp_path, capsys):

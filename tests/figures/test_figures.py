@@ -8,8 +8,9 @@ from made_up_runs import FREQUENCY, NAMES, write_run
 from pictures import check_texts
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.figures import captions_vocabulary, corpora, example_classes, laionet, lines, scale, tail_similarity
-from cliptail_jax.figures.sheet import read_sheet
+from cliptail_jax.figures import captions_vocabulary, corpora, example_classes, laionet, scale, tail_similarity
+from cliptail_jax.figures.parts import lines
+from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.runs import FinishedRun, last_evaluation
 
 SCALE = [
@@ -121,8 +122,7 @@ def test_equally_rare_classes_are_not_chosen_by_label(draw, birds):
     assert draw("tail_similarity", "run label", row, flags=["--classes", 5, "--ranking", birds / "uncut.tsv"]) == ""
 
 
-def test_feature_maps(draw, monkeypatch):
-    monkeypatch.setattr("cliptail_jax.figures.tsne.STEPS", 20)
+def test_feature_maps(draw):
     assert draw("feature_maps", "run label", ("run_0", "CLIP"), flags=["--classes", 9]) == ""
 
 

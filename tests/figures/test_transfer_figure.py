@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.figures.sheet import read_sheet
-from cliptail_jax.figures.transfer import cells_of, difference
+from cliptail_jax.figures.parts.sheet import read_sheet
+from cliptail_jax.figures.transfer import difference, results_by_set
 from cliptail_jax.files import append_line, save_arrays
 from cliptail_jax.transfer.program import predictions_path
 
@@ -61,12 +61,12 @@ def test_figure_is_drawn(measured, draw, method):
 @pytest.mark.parametrize("of_set, method", [("food101", "probe"), ("pets", "probe"), ("food101", "few_shot")])
 def test_interval_is_around_the_difference_of_the_scores(measured, of_set, method):
     base, entry, _ = sheet(measured)
-    found = difference(entry, cells_of(entry, method)[of_set], base, cells_of(base, method)[of_set])
-    scores = [cells_of(e, method)[of_set]["score"] for e in (entry, base)]
+    found = difference(entry, results_by_set(entry, method)[of_set], base, results_by_set(base, method)[of_set])
+    scores = [results_by_set(e, method)[of_set]["score"] for e in (entry, base)]
     assert found.value == pytest.approx(scores[0] - scores[1]) == pytest.approx((found.low + found.high) / 2)
     per_class = []
     for e in (entry, base):
-        with np.load(predictions_path(measured / "transfer", cells_of(e, method)[of_set])) as arrays:
+        with np.load(predictions_path(measured / "transfer", results_by_set(e, method)[of_set])) as arrays:
             if method == "few_shot":
                 per_class.append(100 * arrays["accuracies"])
                 weights = np.ones(len(arrays["accuracies"]))
@@ -84,9 +84,9 @@ def test_interval_is_around_the_difference_of_the_scores(measured, of_set, metho
 
 def test_mean_average_precision_and_other_episodes_have_no_interval(measured):
     base, entry, _ = sheet(measured)
-    found = difference(entry, cells_of(entry, "probe")["voc2007"], base, cells_of(base, "probe")["voc2007"])
+    found = difference(entry, results_by_set(entry, "probe")["voc2007"], base, results_by_set(base, "probe")["voc2007"])
     assert found.value == 1 and np.isnan(found.low) and np.isnan(found.high)
-    cell, base_cell = (cells_of(e, "few_shot")["food101"] for e in (entry, base))
+    cell, base_cell = (results_by_set(e, "few_shot")["food101"] for e in (entry, base))
     reseeded = base_cell | {"settings": base_cell["settings"] | {"seed": 1}}
     assert np.isnan(difference(entry, cell, base, reseeded).low)
 

@@ -8,7 +8,8 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.selection import trim_tail
 from cliptail_jax.figures import trimmed_tail
-from cliptail_jax.figures.sheet import read_sheet
+from cliptail_jax.figures.parts.classes import rarest
+from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.runs import FinishedRun
 
 
@@ -46,9 +47,9 @@ def test_the_tail_is_the_empty_classes_and_those_that_were_trimmed_ties_included
     frequency = np.random.default_rng(1).integers(2, 9, CLASSES)
     frequency[[3, 11]] = 0
     changed = np.flatnonzero(trim(frequency, classes, 1) != frequency)
-    rarest = trimmed_tail.rarest(frequency, classes)
-    assert len(rarest) == classes and list(rarest[:2]) == [3, 11][:classes]
-    assert sorted(c for c in rarest if frequency[c]) == changed.tolist()
+    tail = rarest(frequency, classes)
+    assert len(tail) == classes and list(tail[:2]) == [3, 11][:classes]
+    assert sorted(c for c in tail if frequency[c]) == changed.tolist()
 
 
 def test_panels_show_tail_and_others_by_shots_and_the_untrimmed_run_on_the_same_classes(trimmed):

@@ -225,7 +225,7 @@ def test_a_run_that_predicts_one_class_alone_has_dashes_and_an_untested_claim(tr
     study.run_study(config, tmp_path)
     text, report = read_report(tmp_path)
     assert report["runs"]["b"]["corr_acc"] is None
-    assert "| – [–, –] |" in text and "it is undefined of one of them" in text
+    assert "| 0.0 | – | 0.02 [" in text and "it is undefined of one of them" in text
     assert report["claims"][0]["verdict"] == "not tested"
 
 

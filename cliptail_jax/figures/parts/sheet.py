@@ -1,19 +1,20 @@
-"""A figure's sheet: which runs it shows, and as what. A table with a header, for people to write or programs:
+"""Sheets: tables with a header that say which runs a figure shows, and how. Written by hand or by programs:
 
     run                group               x
     runs/random_16th   random text tower   203580
     runs/random_8th    random text tower   407100
 
-Between cells is a tab, or two spaces and more; an empty cell may be written as -. `run` is a directory, seen from that of
-the sheet: a run's, or that of an evaluated published model. `set` is the evaluation set, as configs name it, or several
-joined by '+', for a line each; without it, it is the run's first. Of the other columns each figure says which it reads.
-Empty lines, and those that begin with #, are left out.
+Cells are separated by a tab, or by two or more spaces; an empty cell may be written as -. `run` is the directory of a run
+or of an evaluated published model, relative to that of the sheet. `set` is the evaluation set, as configs name it, or
+several joined by '+', for a line each; by default it is the first set of the run. The other columns depend on the figure.
+Empty lines, and lines that begin with #, are ignored.
 """
 
+import argparse
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import is_remote, load_array, load_arrays, work_path
 from cliptail_jax.runs import FinishedRun, evaluation_directory, last_evaluation, read_config
 
-# What a number of an evaluation is called on an axis.
+# Axis labels of the numbers of an evaluation.
 TITLES = {
     "top1": "top-1 accuracy (%)",
     "top5": "top-5 accuracy (%)",
@@ -41,7 +42,7 @@ TITLES = {
     "corr_nc1_acc": "correlation of\naccuracy and NC1",
     "corr_nc2_mean_acc": "correlation of\naccuracy and NC2",
 }
-# How to evaluate so that there are the numbers whose names have this in them.
+# The field of config.eval that an evaluation needs to compute the numbers whose names contain the key.
 OPTIONS = {"nc1": "neural_collapse", "nc2": "neural_collapse", "similarity": "similarity"}
 
 
@@ -49,12 +50,12 @@ OPTIONS = {"nc1": "neural_collapse", "nc2": "neural_collapse", "similarity": "si
 class Entry:
     """A line of a sheet."""
 
-    where: str  # it stands, for messages
+    where: str  # the sheet and line number, for error messages
     folder: Path  # of the sheet
     cells: Mapping[str, str]
 
     def __getitem__(self, column: str) -> str:
-        """The cell of a column; '' where the sheet has no such column."""
+        """The cell in a column; '' if the sheet has no such column."""
         return self.cells.get(column, "")
 
     def path(self, column: str) -> Path:
@@ -66,19 +67,25 @@ class Entry:
         return self.path("run")
 
     @property
-    def set_name(self) -> str:
-        """The evaluation set. Raises UserError where there is no run, or it has no evaluation on the set."""
+    def config(self) -> dict:
+        """The flat config of the run. Raises UserError if there is no run."""
         config = read_config(self.run)
         if config is None:
             raise UserError(f"{self.where}: there is no run in {self.run}")
-        name = self["set"] or next(iter(config.get("eval.sets", ())), "")
+        return config
+
+    @property
+    def set_name(self) -> str:
+        """The evaluation set. Raises UserError if there is no run, or it was not evaluated on the set."""
+        first = next(iter(self.config.get("eval.sets", ())), "")
+        name = self["set"] or first
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
             on = f"on {name}" if name else "on any set"
             raise UserError(f"{self.where}: {self.run} was not evaluated {on}: run cliptail_jax.evaluate on it")
         return name
 
     def evaluated(self) -> FinishedRun:
-        """The run's last evaluation on its set, with class frequencies. Raises UserError where it lacks either."""
+        """The last evaluation on the set. Raises UserError if there is none, or none with class frequencies."""
         if "tail" not in self.arrays():
             raise UserError(
                 f"{self.where}: of {self.run} no class frequencies are known on {self.set_name}: evaluate it with "
@@ -87,7 +94,7 @@ class Entry:
         return FinishedRun.read(self.run, self.set_name)
 
     def measure(self, name: str) -> "Measure":
-        """A number of the summary of the run's last evaluation. Raises UserError where it has no number of the name."""
+        """A number from the summary of the last evaluation. Raises UserError if the summary lacks it."""
         summary = last_evaluation(self.run, self.set_name) or {}
         if isinstance(summary.get(name, ""), float | int | None):
             low, high = summary.get(f"{name}_interval", (None, None))
@@ -98,15 +105,17 @@ class Entry:
                     f"{self.where}: {self.run} has no {name} on {self.set_name}: evaluate it with --config.eval.{option}"
                 )
         numbers = [key for key, value in summary.items() if isinstance(value, float | int)]
-        hint = did_you_mean(name, numbers) or ": give it a class frequency" * name.startswith("corr_")
-        raise UserError(f"{self.where}: {self.run} has no {name} on {self.set_name}{hint}")
+        remedy = ": give it a class frequency" if name.startswith("corr_") else ""
+        raise UserError(
+            f"{self.where}: {self.run} has no {name} on {self.set_name}{did_you_mean(name, numbers) or remedy}"
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What the run's last evaluation counted, class by class."""
+        """The arrays of the last evaluation, by class."""
         return load_arrays(evaluation_directory(self.run, self.set_name) / "latest.npz")
 
     def saved(self, name: str) -> np.ndarray:
-        """The array `name`.npy of the evaluation. Raises UserError where it was not kept."""
+        """The array `name`.npy of the evaluation. Raises UserError if it was not saved."""
         path = evaluation_directory(self.run, self.set_name) / f"{name}.npy"
         if not path.exists():
             raise UserError(f"{self.where}: there is no {path}: evaluate with --config.eval.save_features")
@@ -115,15 +124,21 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """A number and its 95 % interval; nan where it is undefined, or has none."""
+    """A number and its 95 % interval; nan where undefined."""
 
     value: float
     low: float = math.nan
     high: float = math.nan
 
 
+def add_sheet(parser: argparse.ArgumentParser, columns: Sequence[str], optional: str = "set") -> None:
+    """Add the option --runs."""
+    columns = f"{', '.join(columns)}; optionally {optional}" if optional else ", ".join(columns)
+    parser.add_argument("--runs", type=work_path, required=True, metavar="SHEET", help=f"the sheet: {columns}")
+
+
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
-    """The lines of a sheet. Raises UserError where it is none, has no line, or lacks one of `columns` or a cell of it."""
+    """The lines of a sheet. Raises UserError if it is no sheet, has no line, or lacks a cell in one of `columns`."""
     try:
         text = path.read_text()
     except OSError as error:
@@ -133,7 +148,7 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
     kept = [(n, row) for n, row in enumerate(text.splitlines(), 1) if row.strip() and not row.startswith("#")]
     if len(kept) < 2:
         raise UserError(f"the sheet {path} is empty: give a header, and a line for each run")
-    (_, header), *lines = [(n, cells_of(row)) for n, row in kept]
+    (_, header), *lines = [(n, split_cells(row)) for n, row in kept]
     if absent := [column for column in columns if column not in header]:
         raise UserError(
             f"the sheet {path} has no column '{absent[0]}'{did_you_mean(absent[0], header)}; the figure needs "
@@ -151,6 +166,22 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
     return entries
 
 
-def cells_of(row: str) -> list[str]:
+def split_cells(row: str) -> list[str]:
     cells = [cell.strip() for cell in re.split(r"\t| {2,}", row.rstrip())]
     return ["" if cell == "-" else cell for cell in cells]
+
+
+def study_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], seeds: Mapping[str, Collection[str]]
+) -> list[tuple[str, ...]]:
+    """A sheet for the runs of a study, its header first: a line for each run and seed.
+
+    Args:
+        columns: the figure's, after `run`.
+        rows: the name of a run, then its cells in these columns.
+        seeds: the finished runs of each seed, by the name of its directory.
+    """
+    lines = [
+        (str(Path(seed) / run), *cells) for run, *cells in rows for seed, finished in seeds.items() if run in finished
+    ]
+    return [("run", *columns), *lines]

@@ -1,4 +1,4 @@
-"""Runs as points of a plane that two of their numbers span."""
+"""Planes in which runs are points: two of their numbers, trend lines, and labels."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,50 +7,47 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
+from numpy.polynomial import Polynomial
 
-from cliptail_jax.figures.sheet import TITLES
-from cliptail_jax.plotting.style import bare
+from cliptail_jax.figures.parts.sheet import TITLES
+from cliptail_jax.plotting.style import add_grid
 
-# Where a label may stand from its point, in points. Where it is not near, a line says whose it is.
+# Possible offsets of a label from its point, in points. A leader line is drawn to labels that are further than NEAR.
 NEAR = 6
 OFFSETS = [
     (x, y) for d in (NEAR, 11, 17) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))
 ]
 
 
-def name_axes(axes: Axes, x: str, y: str) -> None:
-    """Name the axes after the two measures."""
+def label_axes(axes: Axes, x: str, y: str) -> None:
+    """Label the axes with the two measures."""
     axes.set_xlabel(TITLES.get(x, x))
     axes.set_ylabel(TITLES.get(y, y))
     axes.margins(0.12)
-    bare(axes)
+    add_grid(axes)
 
 
-def trend(x: Float[np.ndarray, "run"], y: Float[np.ndarray, "run"]) -> tuple[float, float] | None:
-    """Slope and intercept of the line of least squares; None for fewer than three defined points or a single x."""
+def trend(x: Float[np.ndarray, "run"], y: Float[np.ndarray, "run"]) -> Polynomial | None:
+    """The least-squares line; None for fewer than three defined points or a single x."""
     known = ~(np.isnan(x) | np.isnan(y))
-    x, y = x[known], y[known]
-    if len(x) < 3 or np.ptp(x) == 0:
+    if known.sum() < 3 or np.ptp(x[known]) == 0:
         return None
-    slope = np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2)
-    return float(slope), float(y.mean() - slope * x.mean())
+    return Polynomial.fit(x[known], y[known], 1)
 
 
 def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) -> bool:
-    """Draws the line of least squares from the first to the last of the points; returns whether they have one."""
+    """Draw the least-squares line over the range of x, and return whether there is one."""
     x, y = np.array(x), np.array(y)
     if line := trend(x, y):
-        slope, intercept = line
         ends = np.array([np.nanmin(x), np.nanmax(x)])
-        axes.plot(ends, slope * ends + intercept, linewidth=1.3, alpha=0.8, zorder=1, **look)
+        axes.plot(ends, line(ends), linewidth=1.3, alpha=0.8, zorder=1, **look)
     return line is not None
 
 
 def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: float = 7) -> None:
-    """A label beside each point, inside the axes, where it covers no other point and no other label; none if there is no
-    such place.
+    """Put labels next to their points, within the axes and without covering points or other labels.
 
-    Call it when the axes are as they will be drawn.
+    A label for which there is no such place is left out. The layout of the figure must be final.
     """
     points = [point for point in points if not np.isnan(point[:2]).any()]
     middle = axes.transData.transform([point[:2] for point in points]) if points else []
@@ -77,7 +74,7 @@ def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: f
 
 
 def overlap(a: Bbox, b: Bbox) -> float:
-    """The area that two boxes share."""
+    """The area of the intersection of two boxes."""
     width = min(a.x1, b.x1) - max(a.x0, b.x0)
     height = min(a.y1, b.y1) - max(a.y0, b.y0)
     return max(width, 0) * max(height, 0)

@@ -13,36 +13,35 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from cliptail_jax.figures.sheet import TITLES, Entry, Measure, read_sheet
-from cliptail_jax.files import work_path
-from cliptail_jax.plotting.style import bare, legend_below, styles
+from cliptail_jax.figures.parts.sheet import TITLES, Entry, Measure, add_sheet, read_sheet
+from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
-ASIDE = 2.5  # points from one group to the next
-WORDS = 3  # at most, that stand upright under an axis
-TICKS = 8  # at most, where each x has its own
-NEAR = 0.1  # of an axis, between two x whose ticks would touch
+COLUMNS = ("run", "group")
+UPRIGHT_WORDS = 3  # more words under an axis are rotated
+TICKS = 8  # more numbers under an axis have no ticks of their own,
+NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
 
 
 def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
-    parser.add_argument(
-        "--runs", type=work_path, required=True, help="the sheet: run, group, x; set and axis where wanted"
-    )
-    told = f"numbers of the evaluations, a panel each; without it {' '.join(measures)}"
+    add_sheet(parser, COLUMNS, "x, axis and set")
+    told = f"numbers of the evaluations, a panel each (default: {' '.join(measures)})"
     parser.add_argument("--measures", nargs="+", default=measures, help=told)
 
 
-def entries_of(options: argparse.Namespace) -> list[Entry]:
-    return read_sheet(options.runs, ("run", "group"))
-
-
 def draw(options: argparse.Namespace, axis: str) -> Figure:
-    return draw_along(entries_of(options), options.measures, axis, logarithmic=False)
+    return draw_along(read_sheet(options.runs, COLUMNS), options.measures, axis, logarithmic=False)
 
 
 def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:
-    """A panel for each measure. Where the sheet names several axes in a column `axis`, there is a row of panels for each.
+    """A panel for each measure, with a row of panels for each name in the sheet's column `axis`.
 
-    Runs without x are dashed lines across the panel. `logarithmic` is for numbers.
+    Runs without x are dashed lines across the panel.
+
+    Args:
+        entries: the runs.
+        measures: names of numbers in summary.jsonl.
+        axis: the label of the x axis for sheets without the column `axis`.
+        logarithmic: the scale of x, where x are numbers.
     """
     names = list(dict.fromkeys(entry["axis"] or axis for entry in entries))
     figure = Figure(figsize=(3.1 * len(measures) + 0.4, 3.0 * len(names) + 0.8), layout="constrained")
@@ -62,19 +61,19 @@ def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, log
 def draw_lines(
     axes: Axes, values: Sequence[tuple[Entry, Measure]], looks: Mapping[str, Mapping[str, Any]], logarithmic: bool
 ) -> None:
-    """Points with their intervals, and through the means of those with the same x a line for each group."""
+    """For each group points with their intervals, and a line through the means of the points with the same x."""
     placed = [(entry, measure) for entry, measure in values if entry["x"]]
     x_of, words = places([entry for entry, _ in placed])
     for number, (group, look) in enumerate(looks.items()):
         points = [(x_of[entry["x"]], measure) for entry, measure in placed if entry["group"] == group]
         if points:
-            draw_group(axes, points, look, group, aside=ASIDE * (number - (len(looks) - 1) / 2))
+            draw_group(axes, points, look, group, offset(number, len(looks)))
     for entry, measure in values:
         if not entry["x"]:
             look = looks[entry["group"]]
             axes.axhline(measure.value, color=look["color"], linestyle="--", linewidth=1.2, label=entry["group"])
     if words:
-        turned = dict(rotation=30, ha="right", rotation_mode="anchor") if len(words) > WORDS else {}
+        turned = dict(rotation=30, ha="right", rotation_mode="anchor") if len(words) > UPRIGHT_WORDS else {}
         axes.set_xticks(range(len(words)), [textwrap.fill(word, 12) for word in words], fontsize=8, **turned)
         axes.margins(x=0.2)
     elif x_of:
@@ -87,26 +86,31 @@ def draw_lines(
         axes.tick_params(axis="x", labelsize=8)
     if not words:
         axes.margins(x=0.08)
-    bare(axes)
+    add_grid(axes)
 
 
 def draw_group(
     axes: Axes, points: Sequence[tuple[float, Measure]], look: Mapping[str, Any], name: str, aside: float
 ) -> None:
-    """All of it stands so many points `aside`: intervals of groups with the same x cover each other less."""
+    """Draw a group, moved by so many points `aside` that its intervals do not cover those of other groups."""
     x, y = [x for x, _ in points], [measure.value for _, measure in points]
     drawn = axes.plot(*line_of(points), color=look["color"], linestyle=look["linestyle"], linewidth=1.5)
     drawn += axes.plot(x, y, marker=look["marker"], linestyle="", color=look["color"], markersize=6)
     for x, measure in points:
         if not math.isnan(measure.low):
             drawn += axes.plot([x, x], [measure.low, measure.high], color=look["color"], linewidth=1, alpha=0.5)
-    for line in drawn:  # after the axes have taken its numbers into their range
+    for line in drawn:  # after the axes have included its data in their limits
         line.set_transform(axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans))
     axes.plot([], [], **look, markersize=6, label=name)
 
 
+def offset(number: int, groups: int) -> float:
+    """How far aside a group stands, in points."""
+    return 2.5 * (number - (groups - 1) / 2)
+
+
 def line_of(points: Sequence[tuple[float, Measure]]) -> tuple[list[float], list[float]]:
-    """In rising x the mean of the values of each, those left out that are undefined."""
+    """The x in ascending order, and the mean of the defined values at each."""
     of_x: dict[float, list[float]] = {}
     for x, measure in points:
         if not math.isnan(measure.value):
@@ -116,7 +120,7 @@ def line_of(points: Sequence[tuple[float, Measure]]) -> tuple[list[float], list[
 
 
 def places(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
-    """Where each x of a sheet stands: at its number, or if one of them is no number, in a row with these words."""
+    """The position of each x: the number itself or, unless all are numbers, its rank in the sheet; and then the words."""
     xs = list(dict.fromkeys(entry["x"] for entry in entries))
     try:
         return {x: float(x.replace(",", "")) for x in xs}, []
@@ -125,12 +129,12 @@ def places(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
 
 
 def closest(numbers: Float[np.ndarray, "x"]) -> float:
-    """The least distance between two of the rising numbers, as a share of that between the first and the last."""
+    """The smallest gap between ascending numbers, as a share of their range."""
     return float(np.min(np.diff(numbers), initial=np.inf) / (np.ptp(numbers) or 1))
 
 
 def short(number: float) -> str:
-    """In three digits, with k for thousands and M for millions."""
+    """The number in three digits, with k for thousands and M for millions."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g}{letter}"

@@ -1,0 +1,6 @@
+"""What several figures share: their sheets, axes along which runs are placed, and choices of classes.
+
+It knows no figure.
+"""
+
+__all__ = ["classes", "lines", "planes", "sheet"]

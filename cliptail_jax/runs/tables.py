@@ -1,0 +1,29 @@
+"""Tables of reports, and how they show numbers."""
+
+import math
+from collections.abc import Sequence
+
+UNDEFINED = "–"
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table. The first row is its header."""
+    return [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+
+
+def pad_columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The rows with the cells of each column padded to the same width, to be read as plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [[cell.ljust(width) for cell, width in zip(row, widths)] for row in rows]
+
+
+def format_number(value: float | None, format_spec: str) -> str:
+    """The number, or '–' for None and nan."""
+    return UNDEFINED if value is None or math.isnan(value) else format(value, format_spec)
+
+
+def format_interval(value: float | None, bounds: Sequence[float | None], format_spec: str) -> str:
+    """The number with the bounds of its interval, such as '0.42 [0.31, 0.55]', or '–' where it is undefined."""
+    number = format_number(value, format_spec)
+    low, high = (format_number(bound, format_spec) for bound in bounds)
+    return number if number == UNDEFINED else f"{number} [{low}, {high}]"
