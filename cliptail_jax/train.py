@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.config.training import num_steps, validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, distinct_captions, make_variant
-from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate

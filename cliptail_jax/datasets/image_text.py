@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes
 from cliptail_jax.datasets.tables import read_rows
 from cliptail_jax.datasets.webdataset import Shard, find_shards, has_failed

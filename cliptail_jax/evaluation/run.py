@@ -112,7 +112,7 @@ def open_run_set(name: str, config: ConfigDict, class_names: tuple[str, ...]) ->
             raise UserError(f"eval.random_classes={chosen}, but the run has {len(class_names)} classes")
         class_names = tuple(class_names[c] for c in random_classes(len(class_names), chosen, config.data.seed))
     variant = evaluation_variant(name, config, class_names)
-    return OpenedSet(name, variant, prompt_names(variant, ""), templates("photo"))
+    return OpenedSet(name, variant, prompt_names(variant), templates("photo"))
 
 
 def evaluation_variant(name: str, config: ConfigDict, class_names: tuple[str, ...]) -> Variant:

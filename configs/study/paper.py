@@ -18,9 +18,9 @@ has the 7 runs that figures show beyond the 170: all+figures draws each figure w
 
 from ml_collections import ConfigDict, FieldReference
 
+from cliptail_jax.datasets.known_sources import TRANSFER_SETS
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
-from cliptail_jax.transfer.sets import SETS
 from configs import catalogue, common, sup
 from configs.study import sheets, small
 
@@ -152,4 +152,4 @@ def ordered(items: dict) -> ConfigDict:
 
 
 def transfer_sets(name: str) -> tuple[str, ...]:
-    return {"glyphs": ("glyphs:train:test",), "cifar100": ("cifar100",)}.get(name, tuple(SETS))
+    return {"glyphs": ("glyphs:train:test",), "cifar100": ("cifar100",)}.get(name, tuple(TRANSFER_SETS))

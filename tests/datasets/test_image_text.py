@@ -170,7 +170,7 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
         ({"caption_columns": "caption,label"}, "--caption_columns=caption,label has 'label'"),
         ({"label_column": "label"}, "--label_column and --classes together"),
         ({"classes": "imagenet100", "label_column": "nothing"}, "has no 'nothing'"),
-        ({"classes": "imagenet99", "label_column": "label"}, "imagenet99 cannot be read"),
+        ({"classes": "imagenet99", "label_column": "label"}, "no vocabulary file imagenet99"),
         ({"table": "x"}, "'image_text' takes --raw, .*, and not --table"),
     ],
 )
