@@ -184,11 +184,12 @@ def test_bad_option_is_an_error_that_names_it(tmp_path, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.xlsx", b"", "t.xlsx is not a table that can be read"),
-        ("t.parquet", b"PAR1", "t.parquet is damaged"),
-        ("t.jsonl", b'{"filepath": "a", "caption": "b"}\n{', "t.jsonl is damaged"),
-        ("t.jsonl", b"[1]\n", "t.jsonl, row 1, has no 'filepath'; it has list"),
-        ("t.csv.gz", b"not gzipped", "t.csv.gz is damaged"),
+        ("t.xlsx", b"", "t.xlsx is not a captions file by its name"),
+        ("t.txt", b"a caption", "t.txt has no columns"),
+        ("t.parquet", b"PAR1", "t.parquet: .*footer"),
+        ("t.jsonl", b'{"filepath": "a", "caption": "b"}\n{', "t.jsonl: line 2 is not JSON"),
+        ("t.jsonl", b"[1]\n", "t.jsonl: line 1 is not a JSON object"),
+        ("t.csv.gz", b"not gzipped", "t.csv.gz: Not a gzipped file"),
         ("t.csv", b"filepath,caption\n", "gives no record"),
     ],
 )
