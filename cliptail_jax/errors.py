@@ -1,7 +1,9 @@
-"""The one exception for anything a user can cause and mend."""
+"""The exception for everything that a user can cause and fix, and how a command line reports it."""
 
 import difflib
-from collections.abc import Iterable
+import functools
+import sys
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
@@ -9,6 +11,27 @@ class UserError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """' (did you mean A or B?)' of those known names that are like `name`, or ''; to stand in an error's message."""
+    """' (did you mean A or B?)' with the known names that are similar to `name`, or ''; to append to a message."""
     close = difflib.get_close_matches(name, list(known), cutoff=cutoff)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
+    """Decorates a program that takes command-line arguments so that it returns its exit status.
+
+    A `UserError` is printed to stderr as one line, `error: ...`, and gives status 2; Ctrl-C gives status 130.
+    """
+
+    @functools.wraps(main)
+    def with_exit_status(arguments: list[str]) -> int:
+        try:
+            main(arguments)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        return 0
+
+    return with_exit_status

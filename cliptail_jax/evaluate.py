@@ -3,7 +3,7 @@
     python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
-`eval.sets` are short names of `cliptail_jax.evaluation.sets`, with all of the set's classes, or NAME:SPLIT, with those of
+`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all of the set's classes, or NAME:SPLIT, with those of
 the run. Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does.
 Only the `eval` fields, where the data are and the mesh may differ from the run's own, and `head.init` of a supervised
 run: the head of another is then evaluated in place of the one it was trained with.

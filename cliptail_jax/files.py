@@ -1,11 +1,14 @@
-"""Files that are whole or not there, in folders and, as gs://BUCKET/..., in Google Cloud Storage."""
+"""Atomic file writes, digests and locks; paths are local or on Google Cloud Storage (gs://BUCKET/...)."""
 
+import contextlib
+import fcntl
+import hashlib
 import importlib.util
 import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,47 +23,61 @@ SCHEMES = ("gs",)
 
 
 def work_path(name: str) -> epath.Path:
-    """The folder or gs:// address that a user has named.
+    """The path of a local folder or file, or of a gs:// address.
 
     Raises:
-        UserError: it is an address of another kind, or the package that reads gs:// is not installed.
+        UserError: The address has another scheme, or the package that reads gs:// is not installed.
     """
     scheme, separator, _ = name.partition("://")
     if separator and scheme not in SCHEMES:
         raise UserError(f"'{name}' is neither a folder nor an address of the form gs://BUCKET/NAME")
     if separator and not importlib.util.find_spec("gcsfs"):
         raise UserError(f"'{name}' needs the extra gcs: pip install -e '.[gcs]'")
-    # What a listing has shown would be remembered, and Orbax's threads and other hosts write there, too.
+    # A cached listing would miss what Orbax's threads and other hosts have written since.
     fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
     return epath.Path(name)
 
 
 def is_remote(path: Path | str) -> bool:
+    """Whether `path` is an address and not in the local file system."""
     return "://" in str(path)
 
 
 def absolute(path: Path) -> epath.Path:
-    """epath's own `absolute` would put the current folder before an address."""
+    """The absolute path; an address stays as it is, where epath's own `absolute` would prepend the current folder."""
     return epath.Path(path) if is_remote(path) else epath.Path(path).absolute()
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside the local `path`, which it replaces when the block ends without an error.
+
+    So a reader sees the old file or the complete new one, and an error leaves no trace.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
-    """A reader sees the old file or the new one: a file is written by rename, and an object is only there when complete."""
-    if is_remote(path):
+    """Writes a file atomically: a reader sees the old content or the new one."""
+    if is_remote(path):  # an object becomes visible when it is complete
         path.write_bytes(content)
     else:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_bytes`, in UTF-8."""
+    """Writes a text file atomically, in UTF-8."""
     write_bytes(path, text.encode())
 
 
 def append_text(path: Path, text: str) -> None:
-    """An object cannot grow: it is written anew, which suits logs of a few megabytes."""
+    """Appends to a text file. An object cannot grow and is rewritten, which suits logs of a few megabytes."""
     if is_remote(path):
         path.write_text((path.read_text() if path.exists() else "") + text)
     else:
@@ -69,34 +86,34 @@ def append_text(path: Path, text: str) -> None:
 
 
 def save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
-    """An .npy."""
+    """Writes an .npy file atomically."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_bytes(path, buffer.getvalue())
 
 
 def save_arrays(path: Path, **arrays: Shaped[np.ndarray, "..."]) -> None:
-    """An .npz."""
+    """Writes an .npz file atomically."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_bytes(path, buffer.getvalue())
 
 
 def load_array(path: Path) -> Shaped[np.ndarray, "..."]:
-    """The array of an .npy."""
+    """Reads an .npy file."""
     return np.load(io.BytesIO(path.read_bytes()))
 
 
 def load_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """All arrays of an .npz."""
+    """Reads all arrays of an .npz file."""
     with np.load(io.BytesIO(path.read_bytes())) as arrays:
         return dict(arrays)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and the folders below."""
+    """All files in a folder and its subfolders."""
     for path in folder.iterdir():
-        if path == folder:  # the object that stands for a folder lists itself
+        if path == folder:  # the object that represents a folder lists itself
             continue
         if path.is_dir():
             yield from files_below(path)
@@ -105,21 +122,50 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def file_size(path: Path | str) -> int:
-    """In bytes."""
+    """The size of a file in bytes."""
     return epath.Path(path).stat().length if is_remote(path) else os.path.getsize(path)
 
 
 def readable(path: Path) -> Path | io.IOBase:
-    """What libraries that open local files by name, such as pyarrow, read instead of an object's address."""
+    """What to pass to a library that only opens local files, such as pyarrow: the path, or an object's open file."""
     return path.open("rb") if is_remote(path) else path
 
 
+def digest_of(parts: Iterable[bytes]) -> str:
+    """The SHA-256 of the concatenated parts, in hexadecimal."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_json(value: Any) -> str:
+    """The SHA-256 of a value's JSON text, in hexadecimal; the keys of dictionaries count in their order."""
+    return digest_of([json.dumps(value).encode()])
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock on a local file, which is created; other processes wait. It ends with the process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON document atomically, with null for nan and infinities."""
     write_text(path, json.dumps(finite(value), indent=1) + "\n")
 
 
 def finite(value: Any) -> Any:
-    """The value with None for nan and infinities, which JSON has no words for."""
+    """The value with None for nan and infinities, which JSON cannot represent."""
     if isinstance(value, Mapping):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -130,14 +176,15 @@ def finite(value: Any) -> Any:
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Appends a record to a JSON-lines file, which is created with its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    drop_cut_off_line(path)
+    remove_incomplete_line(path)
     append_text(path, json.dumps(finite(record)) + "\n")
 
 
-def drop_cut_off_line(path: Path) -> None:
-    """What a kill may have left of a last line, which `read_lines` leaves out, would spoil the next one."""
-    if is_remote(path) or not path.exists():  # an object is written whole
+def remove_incomplete_line(path: Path) -> None:
+    """Truncates a last line without a line feed, as a killed process leaves it."""
+    if is_remote(path) or not path.exists():  # objects are written as a whole
         return
     with open(path, "rb+") as file:
         if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
@@ -146,7 +193,7 @@ def drop_cut_off_line(path: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a .jsonl file; none if there is no such file. A last line that was cut off is left out."""
+    """The records of a JSON-lines file without an incomplete last line; none if the file does not exist."""
     if path.exists():
         for line in path.read_text().splitlines(keepends=True):
             if line.endswith("\n"):

@@ -1,8 +1,8 @@
-"""What the config files share: their arguments, the data presets that `data=NAME` selects, and the recipe for small images.
+"""What the config files share: their arguments, data presets, and the recipe for small images.
 
-    data=NAME                        a preset, below
+    data=NAME                        a preset of cliptail_jax/datasets/known_sources.py
     classes=VOCABULARY               only the classes of a built-in vocabulary or file, such as imagenet100
-    threshold=S                      only records whose caption is so similar to the class's definition (LAIONet)
+    threshold=S                      only records whose caption has this similarity to the class's definition (LAIONet)
     match=TSV                        the class frequency of another variant, LAIONet filled up from laionet/retrieved
     n=N, fraction=1/4                a sample of the records
     tail_classes=K, tail_shots=M     the K rarest classes cut to M records each, 0 by default; they are then the tail
@@ -17,40 +17,16 @@ from fractions import Fraction
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import base_config
+from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
 
 Arguments = Mapping[str, str]
 ARGUMENTS = ("data", "classes", "threshold", "match", "n", "fraction", "tail_classes", "tail_shots", "batch_size")
-
-
-def named_classes(source: str, words: tuple[str, ...]) -> dict:
-    """The records of an image–text source whose words name ImageNet's classes."""
-    return dict(name=source, captions=dict(words=words), class_match=dict(vocabulary="imagenet1k", unique=False))
-
-
-LONG_TAILED = dict(name="exponential", ratio=100.0, exponent=1.0)
-IMAGENET = ("imagenet", "imagenet_v2")
-
-# Fields of config.data, and the sets to evaluate on.
-PRESETS = {
-    "glyphs": (dict(name="glyphs"), ("glyphs:test",)),
-    "glyphs_lt": (dict(name="glyphs", profile=LONG_TAILED), ("glyphs:test",)),
-    "cifar100": (dict(name="cifar100"), ("cifar100:test",)),
-    "cifar100_lt": (dict(name="cifar100", profile=LONG_TAILED), ("cifar100:test",)),
-    "imagenet_captions": (dict(name="imagenet_captions"), (*IMAGENET, "imagenet100")),
-    "laionet": (
-        dict(name="laionet", captions=dict(words=("text",)), min_similarity=0.7, keep_all_classes=True),
-        IMAGENET,
-    ),
-    "yfcc15m_cls": (named_classes("image_text/yfcc15m", ("title", "description")), IMAGENET),
-    "cc12m_cls": (named_classes("image_text/cc12m", ("caption",)), IMAGENET),
-    "imagenet2012": (dict(name="imagenet2012"), IMAGENET),
-}
-SMALL = ("glyphs", "glyphs_lt", "cifar100", "cifar100_lt")
+SMALL = tuple(name for name, preset in PRESETS.items() if preset.small)
 
 
 def read(arg: str, *more: str) -> Arguments:
-    """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` that the config file knows."""
+    """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` of the config file's own."""
     return read_only(arg, *ARGUMENTS, *more)
 
 
@@ -67,7 +43,7 @@ def read_only(arg: str, *known: str) -> Arguments:
 
 
 def number(given: Arguments, name: str, default: int) -> int:
-    """The whole number of an argument."""
+    """The whole number that an argument is."""
     if not given.get(name, "0").isdecimal():
         raise UserError(f"the config argument {name} is '{given[name]}'; it is a whole number")
     return int(given.get(name, default))
@@ -82,7 +58,7 @@ def share(given: Arguments, name: str, default: float) -> float:
 
 
 def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
-    """The value of an argument, one of the choices; the first of them where it is not given."""
+    """The value of an argument that is one of `choices`; by default the first."""
     value = given.get(name, choices[0])
     if value not in choices:
         raise UserError(f"the config argument {name} is '{value}'; it is one of {', '.join(choices)}")
@@ -91,12 +67,12 @@ def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
 
 def start(given: Arguments) -> tuple[ConfigDict, str]:
     """The base config with the data that the arguments describe, and the name of their preset."""
-    preset = given.get("data", "glyphs_lt")
-    if preset not in PRESETS:
-        raise UserError(f"unknown data preset '{preset}'; choose one of {', '.join(PRESETS)}")
-    config = base_config()
-    data, config.eval.sets = PRESETS[preset]
-    config.data.update(data)
+    name = given.get("data", "glyphs_lt")
+    if name not in PRESETS:
+        raise UserError(f"unknown data preset '{name}'; choose one of {', '.join(PRESETS)}")
+    preset, config = PRESETS[name], base_config()
+    config.eval.sets = preset.evaluation_sets
+    config.data.update(preset.fields)
     config.data.min_similarity = share(given, "threshold", config.data.min_similarity)
     config.data.n = number(given, "n", 0)
     config.data.fraction = share(given, "fraction", 1.0)
@@ -105,22 +81,21 @@ def start(given: Arguments) -> tuple[ConfigDict, str]:
     if classes == "imagenet100":
         config.eval.sets = ("imagenet100",)
     if table := given.get("match"):
-        config.data.match.update(dict(frequency=table, fill="laionet/retrieved:train" if preset == "laionet" else ""))
+        config.data.match.update(dict(frequency=table, fill=preset.fill))
     if "tail_shots" in given and not number(given, "tail_classes", 0):
         raise UserError("the config argument tail_shots is for the tail_classes: give their number, too")
     if tail := number(given, "tail_classes", 0):
         config.data.tail.update(dict(classes=tail, shots=number(given, "tail_shots", 0)))
         config.eval.tail_classes = tail
-        config.eval.sets = tuple(name for name in config.eval.sets if name != "imagenet100")  # which is not so long
-    return config, preset
+        config.eval.sets = tuple(name for name in config.eval.sets if name != "imagenet100")  # its tail is shorter
+    return config, name
 
 
 def small_images(config: ConfigDict, given: Arguments) -> None:
-    """32-pixel images, a ResNet of 0.1 M parameters, minutes on two CPU cores."""
+    """32-pixel images and a ResNet of 0.1 M parameters, which trains in minutes on two CPU cores."""
     config.total_epochs = 30 if config.data.profile.name else 10
     config.batch_size = number(given, "batch_size", 128)
     config.data.update(dict(image_size=32, eval_resize=32, crop_scale=(1.0, 1.0), shift=4, cache=True))
-    config.data.flip = config.data.name == "cifar100"
     config.model.image.update(dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128))
     config.model.text.update(dict(width=64, layers=1, heads=2, context_length=16, vocab_size=1024))
     config.eval.templates = "cname"

@@ -4,7 +4,7 @@
         --workdir=runs/vit --config.data.data_dir=DIR
 
 `model=` is a name of `cliptail_jax.pretrained.published`, hf-hub:OWNER/NAME or a folder; `sets=` short names of
-`cliptail_jax.evaluation.sets` or NAME:SPLIT; `template=` a template set in place of CLIP's own for each set. Correlations
+`cliptail_jax.datasets.known_sources` or NAME:SPLIT; `template=` a template set in place of CLIP's own for each set. Correlations
 with class frequency, here with that of each model's training data in the study's published files:
 
     ... --config.eval.class_frequency=published --config.eval.frequency_dir=clip-beyond-tail/metadata/freqs

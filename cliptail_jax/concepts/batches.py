@@ -9,25 +9,30 @@ from jaxtyping import Int
 
 from cliptail_jax.errors import UserError
 
-MOST_CAPTIONS = 1 << 16
-MOST_BYTES = 1 << 23  # unless one caption alone has more
+MAX_CAPTIONS = 1 << 16
+MAX_BYTES = 1 << 23  # unless a single caption has more
 
 Captions = Iterable[str | bytes | None] | pa.Array | pa.ChunkedArray
 Weights = Sequence[int] | Int[np.ndarray, "caption"]
 
 
 class Batch(NamedTuple):
-    captions: pa.LargeBinaryArray  # UTF-8
-    weights: Int[np.ndarray, "caption"] | None  # how many captions each stands for; None = one
+    """Captions in UTF-8 and how many captions each of them represents; without weights, one."""
+
+    captions: pa.LargeBinaryArray
+    weights: Int[np.ndarray, "caption"] | None
 
 
 def batches_of(captions: Captions, weights: Weights | None = None) -> Iterator[Batch]:
-    """The captions in order, a batch at a time.
+    """Splits captions into batches, in order.
 
-    Takes a list, an Arrow array or chunked array, or a NumPy, Pandas or Polars column. None, null and nan are missing.
+    Args:
+        captions: a list, an Arrow array or chunked array, or a NumPy, Pandas or Polars column; None, null and nan are
+            missing captions.
+        weights: how many captions each represents.
 
     Raises:
-        UserError: the captions are not text, or the weights not one whole number for each.
+        UserError: The captions are not text, or the weights are not one whole number for each.
     """
     chunks = [as_bytes(chunk) for chunk in arrow_chunks(captions)]
     if weights is not None:
@@ -52,11 +57,19 @@ def arrow_chunks(captions: Captions) -> list[pa.Array]:
         if hasattr(captions, "__arrow_c_stream__"):  # a chunked array, Pandas or Polars
             return pa.chunked_array(captions).chunks
         return [pa.array(captions, pa.large_binary(), from_pandas=True)]
-    except UnicodeEncodeError:  # half a surrogate pair
-        encoded = [text.encode(errors="surrogatepass") if isinstance(text, str) else text for text in captions]
+    except UnicodeEncodeError:
+        encoded = [encode(text) if isinstance(text, str) else text for text in captions]
         return [pa.array(encoded, pa.large_binary(), from_pandas=True)]
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         raise UserError(f"captions must be texts: {error}") from error
+
+
+def encode(text: str) -> bytes:
+    """A text in UTF-8, with the original bytes for those that were not UTF-8, and any bytes for other surrogates."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass")
 
 
 def is_text(type: pa.DataType) -> bool:
@@ -65,11 +78,7 @@ def is_text(type: pa.DataType) -> bool:
 
 
 def as_bytes(texts: pa.Array) -> pa.LargeBinaryArray:
-    """An array of any text type as large_binary.
-
-    Raises:
-        UserError: it is of another type.
-    """
+    """Casts an array of any text type to large_binary. Raises UserError for other types."""
     if not is_text(texts.type):
         raise UserError(f"captions must be texts, not {texts.type}")
     if pa.types.is_dictionary(texts.type):
@@ -78,12 +87,12 @@ def as_bytes(texts: pa.Array) -> pa.LargeBinaryArray:
 
 
 def bounded(captions: pa.LargeBinaryArray) -> Iterator[pa.LargeBinaryArray]:
-    """Cuts an array into slices of at most `MOST_CAPTIONS` captions and, if it can, `MOST_BYTES` bytes."""
+    """Cuts an array into slices of at most `MAX_CAPTIONS` captions and, if possible, `MAX_BYTES` bytes."""
     ends = offsets_of(captions)[1:]
     begin = 0
     while begin < len(captions):
-        limit = offsets_of(captions)[begin] + MOST_BYTES
-        end = min(begin + MOST_CAPTIONS, int(np.searchsorted(ends, limit, side="right")))
+        limit = offsets_of(captions)[begin] + MAX_BYTES
+        end = min(begin + MAX_CAPTIONS, int(np.searchsorted(ends, limit, side="right")))
         end = max(end, begin + 1)
         yield captions.slice(begin, end - begin)
         begin = end
@@ -95,20 +104,20 @@ def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, "caption+1"]:
 
 
 def write_batch(batch: Batch, sink: pa.NativeFile) -> None:
-    """Writes a batch, and of a slice only the slice, for another process."""
+    """Serializes a batch for another process; of a slice, only the slice."""
     rows = as_rows(batch)
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_batch(rows)
 
 
 def read_batch(buffer: pa.Buffer) -> Batch:
-    """A batch that was written, in the buffer's memory."""
+    """Deserializes a batch without copying it: its arrays are in the buffer's memory."""
     rows = pa.ipc.open_stream(buffer).read_next_batch()
     return Batch(rows.column("captions"), rows.column("weights").to_numpy() if rows.num_columns > 1 else None)
 
 
 def size_of(batch: Batch) -> int:
-    """How many bytes `write_batch` writes, but for a kilobyte of description."""
+    """The number of bytes that `write_batch` writes, except for a kilobyte of metadata."""
     return pa.ipc.get_record_batch_size(as_rows(batch))
 
 

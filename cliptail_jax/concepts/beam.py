@@ -3,9 +3,9 @@
     python -m cliptail_jax.concepts.beam --captions='gs://bucket/laion/*.parquet' --vocabulary=imagenet1k \\
         --output=gs://bucket/counts.tsv --runner=DataflowRunner --project=... --temp_location=...
 
-Flags that are not its own are Beam's. Files and output must be where all workers reach them; a worker counts whole
-files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable` say how many captions were read,
-and how many of them were not UTF-8.
+Other flags are passed to Beam. All workers must be able to read the files and write the output; a worker counts whole
+files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable` are the number of captions that were
+read, and of those that were not UTF-8.
 """
 
 import argparse
@@ -23,39 +23,35 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
-from cliptail_jax.concepts.captions import USUAL_COLUMNS, check_kind, check_part, find_parts, read_part
+from cliptail_jax.concepts.captions import USUAL_COLUMNS, check_format, check_part, find_parts, read_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.readers import DamagedError
 from cliptail_jax.concepts.tally import RunningTotal
 from cliptail_jax.concepts.vocabulary import load_vocabulary
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, command_line
 
 
-def main(arguments: list[str]) -> int:
-    """Runs the pipeline that the command line asks for, to its end; returns the exit status."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """Runs the pipeline that the command line describes, and waits for its end."""
     parser = argparse.ArgumentParser(
         prog="python -m cliptail_jax.concepts.beam",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--captions", required=True, help="a file or a glob, of any file system that Beam knows")
-    parser.add_argument("--column", help=f"default: {', '.join(USUAL_COLUMNS)}, else the only one of text")
+    parser.add_argument(
+        "--column", help=f"the column of captions; default: {', '.join(USUAL_COLUMNS)}, else the only one of text"
+    )
     parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a JSON file")
     parser.add_argument("--output", required=True, help="the .tsv file to write")
     options, beam_options = parser.parse_known_args(arguments)
-    try:
-        run(options.captions, options.column, options.vocabulary, options.output, beam_options)
-    except (UserError, DamagedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    run(options.captions, options.column, options.vocabulary, options.output, beam_options)
 
 
 def run(captions: str, column: str | None, vocabulary: str, output: str, beam_options: Sequence[str]) -> None:
     """
     Raises:
-        UserError: Beam is not installed, or a flag is wrong.
-        DamagedError: a file of captions is not what it should be.
+        UserError: Beam is not installed, a flag is wrong, or the first file of captions is damaged.
     """
     if beam is None:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
@@ -63,7 +59,7 @@ def run(captions: str, column: str | None, vocabulary: str, output: str, beam_op
     check_part(parts[0], column, open_any)
     unfinished = f"{output}.unfinished"
     try:
-        write_counts({}, (), unfinished)  # should that fail, then now and not after hours
+        write_counts({}, (), unfinished)  # to fail now and not after hours
     except (OSError, BeamIOError) as error:
         raise UserError(f"{output} cannot be written: {error}") from error
     with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
@@ -80,10 +76,10 @@ def run(captions: str, column: str | None, vocabulary: str, output: str, beam_op
 
 
 def match(pattern: str) -> list[str]:
-    """The files that a path or a glob stands for, in whatever file system; a folder, too, in the local one.
+    """The files of a path or a glob of any file system, or of a local folder.
 
     Raises:
-        UserError: there is none, or one is of no known kind.
+        UserError: There is none, or one is of an unknown format.
     """
     if "://" not in pattern:
         return [os.path.abspath(path) for path in find_parts(pattern)]
@@ -91,16 +87,16 @@ def match(pattern: str) -> list[str]:
     if not paths:
         raise UserError(f"no captions file matches {pattern}")
     for path in paths:
-        check_kind(path)
+        check_format(path)
     return paths
 
 
 def open_any(path: str) -> BinaryIO:
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)  # the readers unpack
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)  # the readers decompress
 
 
 def count_part(part: str, counter: ConceptCounter, column: str | None) -> list[tuple[str, int]]:
-    """The concepts that a file's captions carry, and how many do."""
+    """The concepts that a file's captions carry, each with the number of captions."""
     running = RunningTotal()
     for batch, _ in read_part(part, column, open_file=open_any):
         running.add(counter.tally(batch))

@@ -1,4 +1,4 @@
-"""Files of captions: which there are, which column holds the captions, and the captions in batches of bounded size."""
+"""Files of captions: finding them, choosing the column, and reading it in batches of bounded size."""
 
 import contextlib
 import csv
@@ -10,56 +10,31 @@ import pathlib
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 
-from cliptail_jax.concepts import readers
 from cliptail_jax.concepts.batches import Batch, batches_of
-from cliptail_jax.concepts.readers import DamagedError
+from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError, read_card
 from cliptail_jax.errors import UserError
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
-READ_ERRORS = DamagedError, OSError, EOFError, zlib.error, pa.ArrowException, csv.Error
+READ_ERRORS = DamagedFileError, OSError, EOFError, zlib.error, pa.ArrowException, csv.Error
 
 Open = Callable[[str], BinaryIO]
 open_local: Open = functools.partial(open, mode="rb")
 
 
-class Kind(NamedTuple):
-    columns: Callable[[BinaryIO], readers.Columns]
-    read: Callable[[BinaryIO, str], Iterator[pa.Array]]
-
-
-def table(delimiter: str) -> Kind:
-    return Kind(
-        functools.partial(readers.table_columns, delimiter=delimiter),
-        functools.partial(readers.read_table, delimiter=delimiter),
-    )
-
-
-JSON_LINES = Kind(readers.json_columns, readers.read_json_lines)
-KINDS = {
-    ".parquet": Kind(readers.parquet_columns, readers.read_parquet),
-    ".tsv": table("\t"),
-    ".csv": table(","),
-    ".jsonl": JSON_LINES,
-    ".ndjson": JSON_LINES,
-    ".json": JSON_LINES,
-    ".txt": Kind(lambda stream: {}, lambda stream, column: readers.read_text(stream)),
-}
-
-
 def find_parts(pattern: str) -> list[str]:
-    """The captions files that a path, a glob, or a folder stands for, in order of their names.
+    """The captions files of a path, a glob or a folder, sorted by name.
 
     Raises:
-        UserError: there is none, or one is of no known kind.
+        UserError: There is none, or one is of an unknown format.
     """
     if os.path.isdir(pattern):
         paths = (os.path.join(pattern, name) for name in os.listdir(pattern) if not name.startswith("."))
-        paths = [path for path in paths if suffix(path) in KINDS and os.path.isfile(path)]
+        paths = [path for path in paths if suffix(path) in FORMATS and os.path.isfile(path)]
     elif os.path.exists(pattern):
         paths = [pattern]
     else:
@@ -67,17 +42,18 @@ def find_parts(pattern: str) -> list[str]:
     if not paths:
         raise UserError(f"no captions file matches {pattern}: there must be files ending in {known_suffixes()}")
     for path in paths:
-        check_kind(path)
+        check_format(path)
     return sorted(paths)
 
 
-def check_kind(path: str) -> None:
-    if suffix(path) not in KINDS:
-        raise UserError(f"{path} is no captions file by its name: captions files end in {known_suffixes()}")
+def check_format(path: str) -> None:
+    """Raises UserError where a file's name has no known suffix."""
+    if suffix(path) not in FORMATS:
+        raise UserError(f"{path} is not a captions file by its name: captions files end in {known_suffixes()}")
 
 
 def known_suffixes() -> str:
-    return f"{', '.join(KINDS)}, each also with .gz"
+    return f"{', '.join(FORMATS)}, each also with .gz"
 
 
 def suffix(path: str) -> str:
@@ -86,42 +62,63 @@ def suffix(path: str) -> str:
 
 
 def check_part(path: str, column: str | None, open_file: Open = open_local) -> None:
-    """Looks into a file without reading it all.
+    """Checks a file without reading all of it.
 
     Raises:
-        UserError, DamagedError: as in `read_part`.
+        UserError: As in `read_part`.
     """
     with opened(path, open_file) as (stream, _):
-        caption_column(path, KINDS[suffix(path)].columns(stream), column)
+        caption_column(path, FORMATS[suffix(path)].columns(stream), column)
 
 
 def read_part(
     path: str, column: str | None = None, card: bool = False, open_file: Open = open_local
 ) -> Iterator[tuple[Batch, int]]:
-    """The captions of a file in batches, and how many of its bytes were read until then.
+    """Reads the captions of a file in batches, each with the number of the file's bytes that have been read so far.
 
     Args:
-        column: which column holds the captions; by default the first of `USUAL_COLUMNS`, else the only one of text.
-        card: the file is a data card of MetaCLIP, a JSON object from text to count.
+        column: the column of captions; by default the first of `USUAL_COLUMNS`, else the only one of text.
+        card: whether the file is a data card of MetaCLIP, a JSON object from text to count.
 
     Raises:
-        UserError: there is no such column, or it isn't text.
-        DamagedError: the file cannot be read to its end; the message names it.
+        UserError: There is no such column, or it is not text.
+        DamagedFileError: The file cannot be read to its end.
     """
-    kind = KINDS[suffix(path)]
     with opened(path, open_file) as (stream, file):
         if card:
-            yield from ((batch, file.tell()) for batch in batches_of(*readers.read_card(stream)))
+            yield from ((batch, file.tell()) for batch in batches_of(*read_card(stream)))
             return
-        column = caption_column(path, kind.columns(stream), column)
+        column = caption_column(path, FORMATS[suffix(path)].columns(stream), column)
         stream.seek(0)
-        for captions in kind.read(stream, column):
+        for captions in FORMATS[suffix(path)].captions(stream, column):
             yield from ((batch, file.tell()) for batch in batches_of(captions))
+
+
+def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
+    """Reads some columns of a file, row by row.
+
+    Raises:
+        UserError: The file's format is unknown or has no columns, or a row lacks one of them.
+        DamagedFileError: The file cannot be read to its end.
+    """
+    check_format(path)
+    rows = FORMATS[suffix(path)].rows
+    if rows is None:
+        raise UserError(f"{path} has no columns: use a table such as .tsv, .csv, .jsonl or .parquet")
+    with opened(path, open_local) as (stream, _):
+        for number, row in enumerate(rows(stream, columns), start=1):
+            if lacking := [column for column in columns if column not in row]:
+                raise UserError(f"{path}, row {number}, has no {lacking[0]!r}; it has {', '.join(row)}")
+            yield {column: row[column] for column in columns}
 
 
 @contextlib.contextmanager
 def opened(path: str, open_file: Open) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """A file's content, unpacked if need be, and the file itself. What goes wrong with it is a `DamagedError`."""
+    """Yields a file's content, decompressed if it is gzipped, and the file itself.
+
+    Raises:
+        DamagedFileError: Reading has failed; the message begins with the file's name.
+    """
     try:
         with contextlib.ExitStack() as stack:
             file = stream = stack.enter_context(open_file(path))
@@ -134,22 +131,22 @@ def opened(path: str, open_file: Open) -> Iterator[tuple[BinaryIO, BinaryIO]]:
             yield stream, file
     except READ_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise DamagedError(f"{path}: {' '.join(reason.split())[:200]}") from error
+        raise DamagedFileError(f"{path}: {' '.join(reason.split())[:200]}") from error
 
 
-def caption_column(path: str, columns: readers.Columns, asked: str | None) -> str:
-    """Which of a file's columns holds the captions; '' for a file that has none."""
+def caption_column(path: str, columns: Columns, requested: str | None) -> str:
+    """The column of a file that holds the captions; '' for a file without columns."""
     if not columns:
         return ""
     has = f"it has {', '.join(columns)}"
-    if asked is None:
+    if requested is None:
         texts = [name for name, kind in columns.items() if kind == "text"]
         likely = [name for name in USUAL_COLUMNS if name in texts][:1] or texts
         if len(likely) != 1:
             raise UserError(f"which column of {path} holds the captions? {has}: name it with --column")
         return likely[0]
-    if asked not in columns:
-        raise UserError(f"{path} has no column {asked!r}; {has}")
-    if columns[asked] != "text":
-        raise UserError(f"column {asked!r} of {path} is {columns[asked]}, not text")
-    return asked
+    if requested not in columns:
+        raise UserError(f"{path} has no column {requested!r}; {has}")
+    if columns[requested] != "text":
+        raise UserError(f"column {requested!r} of {path} is {columns[requested]}, not text")
+    return requested

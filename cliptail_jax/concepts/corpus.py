@@ -1,4 +1,4 @@
-"""Counts all files of a corpus, each once, whatever happens in between."""
+"""Counts all files of a corpus, each once, even if counting is interrupted and started again."""
 
 import contextlib
 import itertools
@@ -11,19 +11,19 @@ from tqdm import tqdm
 from cliptail_jax.concepts.batches import Batch
 from cliptail_jax.concepts.captions import check_part, read_part
 from cliptail_jax.concepts.finished import FinishedParts
-from cliptail_jax.concepts.readers import DamagedError
+from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.concepts.tally import RunningTotal, Tally
 from cliptail_jax.concepts.workers import Counter, tallies
 
-BYTES_PER_PROCESS = 1 << 24  # it takes longer to start a process than to count less than this
+BYTES_PER_PROCESS = 1 << 24  # starting a process takes longer than counting less than this
 
 
 class Place(NamedTuple):
-    """How far the corpus is read: a part, and how many of its bytes; an error if it cannot be read further."""
+    """How far the corpus has been read: a part, the number of its bytes, and why it cannot be read further, if so."""
 
     part: str
     bytes_read: int
-    error: DamagedError | None = None
+    error: DamagedFileError | None = None
 
 
 def count_corpus(
@@ -33,18 +33,18 @@ def count_corpus(
     column: str | None = None,
     card: bool = False,
     processes: int = 1,
-) -> tuple[Tally, list[DamagedError]]:
-    """Counts the parts that aren't finished yet, and sums all.
+) -> tuple[Tally, list[DamagedFileError]]:
+    """Counts the parts that are not finished, and sums all.
 
     Args:
         column, card: as in `read_part`.
-        processes: how many count at most; a small corpus takes fewer.
+        processes: the maximum number of counting processes; a small corpus uses fewer.
 
     Returns:
-        The tally of all parts that could be read, and what is wrong with the others.
+        The tally of all parts that could be read, and the errors of the others.
 
     Raises:
-        UserError: a part lacks the column, or a process was killed.
+        UserError: A part lacks the column, or a process was killed.
     """
     corpus, part_total, damaged = RunningTotal(), RunningTotal(), []
     missing = []
@@ -55,7 +55,7 @@ def count_corpus(
             corpus.add(tally)
     if not card:
         for part in missing:
-            with contextlib.suppress(DamagedError):  # it will be read as far as it goes
+            with contextlib.suppress(DamagedFileError):  # it will be read as far as possible
                 check_part(part, column)
 
     sizes = {part: os.path.getsize(part) for part in missing}
@@ -77,19 +77,19 @@ def count_corpus(
 
 
 def read_parts(parts: Iterable[str], column: str | None, card: bool) -> Iterator[tuple[Place, Batch | None]]:
-    """The batches of all parts; at the end of each, None."""
+    """The batches of all parts; None at the end of each part."""
     for part in parts:
         try:
             for batch, bytes_read in read_part(part, column, card):
                 yield Place(part, bytes_read), batch
             error = None
-        except DamagedError as damage:
+        except DamagedFileError as damage:
             error = damage
         yield Place(part, 0, error), None
 
 
 class Progress:
-    """A bar with captions/s and the time left, which follows from the share of the bytes that are read."""
+    """A bar with captions/s and the time left, which is estimated from the share of the bytes that have been read."""
 
     def __init__(self, sizes: dict[str, int]):
         self._bytes_before = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0)))

@@ -2,9 +2,9 @@
 
     python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --vocabulary=imagenet1k --output=counts.tsv
 
-It writes a line for each class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv
-with a header, JSON lines, or .txt with a caption a line, each also with .gz. A run that was stopped or killed goes on with
-the first file that it had not finished. A damaged file is named and left out, and the exit status is not 0.
+It writes a line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with a
+header, JSON lines, or .txt with one caption per line, each also with .gz. A run that was interrupted or killed continues
+with the first file that it had not finished. A damaged file is named and skipped, and the exit status is not 0.
 """
 
 import argparse
@@ -24,26 +24,16 @@ from cliptail_jax.concepts.finished import FinishedParts
 from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.concepts.word_counter import WordCounter
-from cliptail_jax.errors import UserError
+from cliptail_jax.concepts.workers import usable_cores
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.files import replacing
 
-RULE = 1  # raised when the same captions come to be counted otherwise
-
-
-def main(arguments: list[str]) -> int:
-    """Counts what the command line asks for; returns the exit status."""
-    options = parse(arguments)
-    try:
-        count(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; run again to go on with the files that are not finished", file=sys.stderr)
-        return 130
-    return 0
+RULE = 1  # to be increased when a change of the code changes counts
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+@command_line
+def main(arguments: list[str]) -> None:
+    """Counts the captions that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m cliptail_jax.concepts.count",
         description=__doc__,
@@ -51,7 +41,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--captions", required=True, help="a file, a glob (quoted), or a folder")
     parser.add_argument(
-        "--column", help=f"which holds the captions; default: {', '.join(USUAL_COLUMNS)}, else the only one of text"
+        "--column", help=f"the column of captions; default: {', '.join(USUAL_COLUMNS)}, else the only one of text"
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a JSON file")
@@ -65,21 +55,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.processes < 1:
         parser.error("--processes must be at least 1")
-    return options
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count(options)
 
 
 def count(options: argparse.Namespace) -> None:
     """
     Raises:
-        UserError: a flag is wrong; or files are damaged, and the counts of the others are written.
+        UserError: A flag is wrong; or files are damaged, and the counts of the others have been written.
     """
     start = time.monotonic()
     parts = find_parts(options.captions)
-    outputs = [options.output, *[options.output.with_suffix(".sorted.tsv")] * options.sorted]
+    outputs = [options.output, *([options.output.with_suffix(".sorted.tsv")] if options.sorted else [])]
     if twice := {*map(os.path.abspath, parts)} & {*map(os.path.abspath, outputs)}:
         raise UserError(f"{min(twice)} is an output, and one of the captions files too: choose another --output")
     vocabulary = None if options.words else load_vocabulary(options.vocabulary)
@@ -94,8 +80,8 @@ def count(options: argparse.Namespace) -> None:
                 write_counts(outputs[1], frequent_first(counts))
             report(tally, options.output, time.monotonic() - start)
         if damaged:
-            left = f"; {options.output} has the counts of the others" * (len(damaged) < len(parts))
-            raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{left}")
+            others = f"; {options.output} has the counts of the others" if len(damaged) < len(parts) else ""
+            raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
         finished.remove()
 
 
@@ -106,17 +92,15 @@ def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def frequent_first(counts: pa.Table) -> pa.Table:
-    """Sorted by decreasing count; where counts are equal, in the order there was."""
+    """Sorted by decreasing count; equal counts keep their order."""
     return counts.take(np.argsort(-counts["count"].to_numpy(), kind="stable"))
 
 
 def write_counts(path: pathlib.Path, counts: pa.Table) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
     try:
-        with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+        with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
             for rows in counts.to_batches(max_chunksize=100_000):
                 file.writelines(f"{name}\t{count}\n" for name, count in zip(*map(pa.Array.to_pylist, rows.columns)))
-        os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -1,8 +1,7 @@
-"""Counts of the parts of a corpus that are finished, kept in a folder beside the output until all are."""
+"""Counts of the finished parts of a corpus, kept in a folder beside the output until all parts are counted."""
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import pathlib
@@ -13,27 +12,26 @@ import pyarrow.parquet
 
 from cliptail_jax.concepts.tally import Tally
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import digest_of, replacing
 
 
 class FinishedParts:
-    """The tallies of finished parts, each in a file that is there whole or not at all. A context manager.
+    """The tallies of finished parts, in one file each. A context manager.
 
-    A part is known by its path, size and time of change, and by `job`, which says what is counted and how.
+    A part is identified by its path, size and time of change, and by `job`, which says what is counted and how.
     """
 
     def __init__(self, output: pathlib.Path, job: str, parts: list[str]):
         """
         Raises:
-            UserError: nothing can be written beside the output.
+            UserError: Nothing can be written beside the output.
         """
         self._folder = output.with_name(f"{output.name}.parts")
-        self._unfinished = self._folder / "unfinished"
         self._files = {part: self._folder / f"{fingerprint(job, part)}.parquet" for part in parts}
         try:
             if output.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
             self._folder.mkdir(exist_ok=True)
-            self._unfinished.touch()
         except OSError as error:
             raise UserError(f"{output} cannot be written: {error.strerror}") from error
 
@@ -41,12 +39,11 @@ class FinishedParts:
         return self
 
     def __exit__(self, *_) -> None:
-        self._unfinished.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._folder.rmdir()  # unless a part is finished
 
     def load(self, part: str) -> Tally | None:
-        """The tally of a part; None if it has to be counted."""
+        """The tally of a part; None if it is not finished."""
         try:
             table = pa.parquet.read_table(self._files[part])
         except (OSError, pa.ArrowException):
@@ -54,22 +51,20 @@ class FinishedParts:
         return Tally(table.replace_schema_metadata(), **json.loads(table.schema.metadata[b"tally"]))
 
     def save(self, part: str, tally: Tally) -> None:
-        """
-        Raises:
-            UserError: it cannot be written.
-        """
+        """Saves the tally of a part. Raises UserError where it cannot be written."""
         numbers = json.dumps({"captions": tally.captions, "undecodable": tally.undecodable})
         try:
-            pa.parquet.write_table(tally.counts.replace_schema_metadata({"tally": numbers}), self._unfinished)
-            os.replace(self._unfinished, self._files[part])
+            with replacing(self._files[part]) as partial:
+                pa.parquet.write_table(tally.counts.replace_schema_metadata({"tally": numbers}), partial)
         except OSError as error:
             raise UserError(f"{self._folder} cannot be written: {error.strerror or error}") from error
 
     def remove(self) -> None:
+        """Removes all tallies."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def fingerprint(job: str, part: str) -> str:
     status = os.stat(part)
     identity = job, os.path.abspath(part), status.st_size, status.st_mtime_ns
-    return hashlib.sha256(repr(identity).encode()).hexdigest()[:32]
+    return digest_of([repr(identity).encode()])[:32]

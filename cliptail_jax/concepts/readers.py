@@ -1,16 +1,18 @@
-"""Captions out of one open file, a chunk at a time, for each kind of file. Only a data card is held as a whole.
+"""The file formats of captions: parquet, TSV and CSV with a header, JSON lines, and text with one caption per line.
 
-Columns are names, each with "text" or another type's name. Captions are Arrow arrays of text or of UTF-8, with nulls
-where one is missing. Bytes that are not UTF-8 go on as they are.
+A format reads the captions of an open file as Arrow arrays of text or of UTF-8, with nulls for missing ones; bytes that
+are not UTF-8 are kept. Where a file has columns, its rows can be read, too. Files are read in chunks, but for MetaCLIP's
+data cards.
 """
 
 import collections
 import csv
+import functools
 import io
 import itertools
 import json
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,23 +22,41 @@ import pyarrow.parquet
 from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import arrow_chunks, is_text
+from cliptail_jax.errors import UserError
 
 CHUNK_BYTES = 1 << 22
-PARQUET_ROWS = 1 << 16
+CHUNK_ROWS = 1 << 16
 FIRST_LINES = 100  # of JSON lines: their keys are the columns
 
 # What pandas, with which the study read its tables, takes for a missing value.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
 MISSING += ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 
-END_OF_TABLE = "end of table"  # in a row that is added, to see whether it is taken for a row
+END_OF_TABLE = "end of table"
 UNENDED_QUOTE = """a '"' begins a quoted value that never ends"""
 
-Columns = dict[str, str]
+Columns = dict[str, str]  # names, each with "text" or the name of another type
 
 
-class DamagedError(Exception):
-    """A file is not what its name says it is; the message says how."""
+class DamagedFileError(UserError):
+    """A file cannot be read to its end; the message names it and says why."""
+
+
+class Format(NamedTuple):
+    """How to read a kind of file.
+
+    Attributes:
+        columns: gives a file's columns; {} for a file without columns.
+        captions: reads a column.
+        rows: reads at least the given columns of every row, those that exist; None for a file without columns.
+    """
+
+    columns: Callable[[BinaryIO], Columns]
+    captions: Callable[[BinaryIO, str], Iterator[pa.Array]]
+    rows: Callable[[BinaryIO, Sequence[str]], Iterator[dict]] | None
+
+
+# Parquet
 
 
 def parquet_columns(stream: BinaryIO) -> Columns:
@@ -44,27 +64,45 @@ def parquet_columns(stream: BinaryIO) -> Columns:
     return {field.name: "text" if is_text(field.type) else str(field.type) for field in schema}
 
 
-def read_parquet(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
+def parquet_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
     # With a buffer, a row group is read a page at a time, however large it is.
     file = pa.parquet.ParquetFile(stream, buffer_size=CHUNK_BYTES, pre_buffer=False)
-    for rows in file.iter_batches(PARQUET_ROWS, columns=[column], use_threads=False):
+    for rows in file.iter_batches(CHUNK_ROWS, columns=[column], use_threads=False):
         yield rows.column(0)
 
 
+def parquet_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
+    file = pa.parquet.ParquetFile(stream)
+    present = [column for column in columns if column in file.schema_arrow.names]
+    for batch in file.iter_batches(CHUNK_ROWS, columns=present):
+        yield from batch.to_pylist()
+
+
+# TSV and CSV
+
+
+def table_text(stream: BinaryIO) -> io.TextIOWrapper:
+    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+
+
 def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+    text = table_text(stream)
     header = next(filter(None, csv.reader(text, delimiter=delimiter)), None)
     text.detach()  # leaves the stream open
     if header is None:
-        raise DamagedError("it has no header")
+        raise DamagedFileError("it has no header")
     return dict.fromkeys(header, "text")
 
 
-def read_table(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
-    """As pandas reads tables: '"' quotes, and a row may lack its last fields, but not have more than the header."""
+def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
+    """As pandas reads tables: '"' quotes, and a row may lack its last fields, but not have more than the header.
+
+    pyarrow.csv, which is 20 times as fast as Python's csv module, rejects rows that lack fields and accepts a quoted
+    value that never ends: the former are read apart, and the latter would swallow the row that is appended here.
+    """
     columns = list(table_columns(stream, delimiter))
     place = columns.index(column)
-    last_row = delimiter.join(END_OF_TABLE * (name == column) for name in columns)
+    last_row = delimiter.join(END_OF_TABLE if name == column else "" for name in columns)
     short_rows = collections.deque()
 
     def keep_short(row: pa.csv.InvalidRow) -> str:
@@ -95,49 +133,32 @@ def read_table(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Arr
             rows = csv.reader([short_rows.popleft() for _ in range(len(short_rows))], delimiter=delimiter)
             yield pa.array([row[place] for row in rows if place < len(row)], pa.large_string())
     except pa.ArrowInvalid as error:
-        raise DamagedError(UNENDED_QUOTE) if "straddling" in str(error) else error
+        raise DamagedFileError(UNENDED_QUOTE) if "straddling" in str(error) else error
     if last[-1:].to_pylist() != [END_OF_TABLE.encode()]:
-        raise DamagedError(UNENDED_QUOTE)
+        raise DamagedFileError(UNENDED_QUOTE)
     yield last[:-1]
 
 
-class Extended(io.RawIOBase):
-    """A stream with some more bytes at its end."""
+class Extended:
+    """A stream with some more bytes at its end, as far as pyarrow reads it."""
+
+    closed = False
 
     def __init__(self, stream: BinaryIO, end: bytes):
-        self._streams = [stream, io.BytesIO(end)]
+        self.stream, self.end = stream, end
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:
-        count = self._streams[0].readinto(buffer)
-        if count or len(self._streams) == 1:
-            return count
-        self._streams.pop(0)
-        return self.readinto(buffer)
+    def read(self, size: int) -> bytes:
+        if content := self.stream.read(size):
+            return content
+        content, self.end = self.end, b""
+        return content
 
 
-def line_chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """Whole lines, many at a time."""
-    rest = b""
-    while read := stream.read(CHUNK_BYTES):
-        lines, newline, rest = (rest + read).rpartition(b"\n")
-        if newline:
-            yield lines + newline
-    if rest:
-        yield rest
+def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iterator[dict]:
+    yield from csv.DictReader(table_text(stream), delimiter=delimiter)
 
 
-def read_text(stream: BinaryIO) -> Iterator[pa.Array]:
-    """A caption a line. Each keeps its line feed, which is no letter."""
-    for lines in line_chunks(stream):
-        ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")) + 1
-        if not lines.endswith(b"\n"):
-            ends = np.append(ends, len(lines))
-        offsets = np.append(0, ends)
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(lines)]
-        yield pa.Array.from_buffers(pa.large_binary(), len(ends), buffers)
+# JSON lines
 
 
 def json_columns(stream: BinaryIO) -> Columns:
@@ -149,52 +170,77 @@ def json_columns(stream: BinaryIO) -> Columns:
     return columns
 
 
-def read_json_lines(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
-    """An object a line; one without the column has no caption."""
+def json_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
+    """An object per line; one without the column has no caption."""
     schema = pa.schema([(column, pa.large_string())])
     parsing = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     first = 1
-    for lines in line_chunks(stream):
-        options = pa.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
+    while lines := stream.readlines(CHUNK_BYTES):
+        text = b"".join(lines)
+        options = pa.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         try:
-            yield from pa.json.read_json(pa.BufferReader(lines), options, parsing)[column].chunks
-        except pa.ArrowInvalid:  # Arrow is quick, but stricter than JSON, and does not say where
-            yield parsed_lines(lines, column, first)
-        first += lines.count(b"\n")
+            yield from pa.json.read_json(pa.BufferReader(text), options, parsing)[column].chunks
+        except pa.ArrowInvalid:  # pyarrow is fast, but stricter than JSON, and does not say where
+            captions = [json_line(line, number).get(column) for number, line in enumerate(lines, start=first)]
+            for number, caption in enumerate(captions, start=first):
+                if not isinstance(caption, str | None):
+                    raise DamagedFileError(f"line {number}: {column} is {type(caption).__name__}, not text")
+            yield arrow_chunks(captions)[0]
+        first += len(lines)
 
 
-def parsed_lines(lines: bytes, column: str, first: int) -> pa.Array:
-    captions = []
-    for number, line in enumerate(lines.split(b"\n"), start=first):
-        caption = json_line(line, number).get(column)
-        if not isinstance(caption, str | None):
-            raise DamagedError(f"line {number}: {column} is {type(caption).__name__}, not text")
-        captions.append(caption)
-    return arrow_chunks(captions)[0]
+def json_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
+    for number, line in enumerate(stream, start=1):
+        if line.strip():
+            yield json_line(line, number, errors="replace")
 
 
-def json_line(line: bytes, number: int) -> dict:
-    return json_object(line, f"line {number}") if line.strip() else {}
+def json_line(line: bytes, number: int, errors: str = "surrogateescape") -> dict:
+    return json_object(line, f"line {number}", errors) if line.strip() else {}
+
+
+def json_object(text: bytes, what: str, errors: str = "surrogateescape") -> dict:
+    try:
+        value = json.loads(text.decode("utf-8-sig", errors))
+    except ValueError as error:
+        raise DamagedFileError(f"{what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise DamagedFileError(f"{what} is not a JSON object")
+    return value
 
 
 def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, "text"]]:
-    """The texts of a MetaCLIP data card, a JSON object from text to count, and their counts.
+    """The texts and counts of a MetaCLIP data card, a JSON object from text to count.
 
-    It is parsed as a whole: the published cards have half a million texts, 20 MB.
+    It is read as a whole: the published cards have half a million texts, 20 MB.
     """
     card = json_object(stream.read(), "it")
     for text, count in card.items():
         if type(count) is not int or count < 0:
-            raise DamagedError(f"the count of {text!r} is {count!r}, not a whole number")
+            raise DamagedFileError(f"the count of {text!r} is {count!r}, not a whole number")
     return arrow_chunks(list(card))[0], np.array(list(card.values()), np.int64)
 
 
-def json_object(text: bytes, what: str) -> dict:
-    """Parses an object. Its undecodable bytes become halves of surrogate pairs, and these undecodable bytes again."""
-    try:
-        value = json.loads(text.decode("utf-8-sig", errors="surrogateescape"))
-    except ValueError as error:
-        raise DamagedError(f"{what} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise DamagedError(f"{what} is not a JSON object")
-    return value
+# Text
+
+
+def text_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
+    """A caption per line. Each keeps its line feed, which counting takes for a space."""
+    while lines := stream.readlines(CHUNK_BYTES):
+        yield pa.array(lines, pa.large_binary())
+
+
+def table(delimiter: str) -> Format:
+    return Format(*(functools.partial(f, delimiter=delimiter) for f in (table_columns, table_captions, table_rows)))
+
+
+JSON_LINES = Format(json_columns, json_captions, json_rows)
+FORMATS = {
+    ".parquet": Format(parquet_columns, parquet_captions, parquet_rows),
+    ".tsv": table("\t"),
+    ".csv": table(","),
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
+    ".json": JSON_LINES,
+    ".txt": Format(lambda stream: {}, text_captions, None),
+}

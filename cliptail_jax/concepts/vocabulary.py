@@ -1,12 +1,15 @@
 """Vocabularies: the classes to look for in captions, built in by name or read from a file.
 
-The built-in ones lie in `vocabularies/NAME.txt`, a class a line in label order, after '#' lines that say where they are
-from: its name and, where captions need other phrases than the name, after a tab those phrases, separated by '; '.
-ImageNet's lines are WordNet id and name; `imagenet1k_eval` has those only that differ from `imagenet1k`. Its phrases
-are the lemmas of the synset, then the name in captions in lower case unless it is one of them, changed by what
-`imagenet1k_edits.json` says of the id: "remove" and "replace" phrases, "add" some at the end, and "exclude" words.
+The built-in ones are the files `vocabularies/NAME.txt`. Their first lines, starting with '#', give the source; every
+other line is a class, in label order: its name and, where captions use other phrases than the name, a tab and those
+phrases, separated by '; '.
+
+ImageNet's lines are a WordNet id, a tab and a name; `imagenet1k_eval` lists only the names that differ from
+`imagenet1k`. The phrases of a class are the lemmas of its synset and its lower-case name in captions, as edited by
+`imagenet1k_edits.json` under its id: "remove" and "replace" phrases, "add" some at the end, and "exclude" words.
 """
 
+import collections
 import dataclasses
 import importlib.resources
 import itertools
@@ -16,37 +19,21 @@ import re
 
 from cliptail_jax.errors import UserError, did_you_mean
 
+FOLDER = importlib.resources.files(__package__) / "vocabularies"
+BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdir() if file.name.endswith(".txt")))
 IMAGENET = ("imagenet1k", "imagenet1k_eval", "imagenet100")
-BUILT_IN = (
-    *IMAGENET,
-    "cub",
-    "dtd",
-    "eurosat",
-    "flowers102",
-    "food101",
-    "pets",
-    "places365",
-    "cars",
-    "aircraft",
-    "aircraft_family",
-    "birdsnap",
-    "caltech101",
-    "sun397",
-    "cifar10",
-    "cifar100",
-    "voc2007",
-)
 KEYS = ("name", "synonyms", "exclude", "wnid")
+FORM = '{"name": ..., "synonyms": [...], "exclude": [...]}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Concept:
-    """A class, and how captions speak of it.
+    """A class, and the words that captions use for it.
 
     Attributes:
         name: the class name.
-        synonyms: the phrases that stand for the class; where there are none, its name does.
-        exclude: words and phrases that a caption of the class does not contain a word of.
+        synonyms: the phrases that name the class; if there are none, its name does.
+        exclude: phrases; a caption with any word of them does not carry the class.
     """
 
     name: str
@@ -55,12 +42,12 @@ class Concept:
 
 
 def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
-    """A built-in vocabulary (one of `BUILT_IN`), or that of a JSON file: a list of {"name", "synonyms", "exclude"}.
+    """Loads a built-in vocabulary (one of `BUILT_IN`) or a JSON file: a list of {"name", "synonyms", "exclude"}.
 
-    Only "name" is required; "wnid", a WordNet id, may stand beside it and says nothing about captions.
+    Only "name" is required. An entry may have a WordNet id "wnid", which is ignored.
 
     Raises:
-        UserError: there is no such vocabulary, the file cannot be read or is not of that form, a name occurs twice, or
+        UserError: There is no such vocabulary, the file cannot be read or has another form, a name occurs twice, or
             WordNet is missing (ImageNet's phrases need it).
     """
     if name_or_path in IMAGENET:
@@ -72,8 +59,15 @@ def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
     return read_vocabulary(pathlib.Path(name_or_path))
 
 
+def vocabulary_names(name_or_path: str) -> tuple[str, ...]:
+    """The class names of a vocabulary in label order, which need no WordNet. Raises UserError as `load_vocabulary`."""
+    if name_or_path in IMAGENET:
+        return tuple(imagenet_names(name_or_path).values())
+    return tuple(concept.name for concept in load_vocabulary(name_or_path))
+
+
 def normalized_name(name: str) -> str:
-    """A class name as tables are joined by it: in lower case, with single spaces for '_', '-', '/' and white space."""
+    """A class name in the form by which tables are joined: lower case, single spaces for '_', '-', '/' and white space."""
     return " ".join(re.sub("[_/-]", " ", name.lower()).split())
 
 
@@ -83,10 +77,10 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 
 def imagenet_names(vocabulary: str) -> dict[str, str]:
-    """The names of the classes of one of `IMAGENET` by WordNet id, in label order.
+    """WordNet id -> class name of one of the vocabularies `IMAGENET`, in label order.
 
-    `imagenet1k_eval` has the names of the study's zero-shot prompts, where two classes are a "missile", and two
-    "sunglasses": its names do not tell the classes apart.
+    `imagenet1k_eval` has the names of the study's zero-shot prompts. They are not unique: two classes are a "missile",
+    and two are "sunglasses".
     """
     names = dict(class_lines("imagenet1k"))
     if vocabulary == "imagenet1k_eval":
@@ -101,7 +95,7 @@ def class_lines(vocabulary: str) -> tuple[tuple[str, str], ...]:
 
 
 def data_file(name: str) -> str:
-    return importlib.resources.files(__package__).joinpath("vocabularies", name).read_text(encoding="utf-8")
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def imagenet_concepts(vocabulary: str) -> tuple[Concept, ...]:
@@ -114,7 +108,7 @@ def imagenet_concepts(vocabulary: str) -> tuple[Concept, ...]:
 
 
 def imagenet_concept(wnid: str, name: str, edit: dict) -> Concept:
-    from cliptail_jax.concepts.wordnet import lemmas  # the other vocabularies need no WordNet, nor NLTK's slow import
+    from cliptail_jax.concepts.wordnet import lemmas  # the other vocabularies need no WordNet, and NLTK loads slowly
 
     phrases = dict.fromkeys((*lemmas(wnid), name.lower()))
     kept = (phrase for phrase in phrases if phrase not in edit.get("remove", ()))
@@ -126,46 +120,34 @@ def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise UserError(not_found(str(path))) from error
+        hint = did_you_mean(str(path).lower(), BUILT_IN)
+        raise UserError(
+            f"no vocabulary file {path}, and no built-in vocabulary of that name{hint}: there is {', '.join(BUILT_IN)}"
+        ) from error
     except OSError as error:
         raise UserError(f"vocabulary file {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"vocabulary file {path} is not JSON: {error}") from error
-    if not isinstance(entries, list):
-        raise UserError(f'vocabulary file {path} is not a JSON list of {{"name": ..., "synonyms": [...], ...}}')
-    if not entries:
-        raise UserError(f"vocabulary file {path} has no classes")
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"vocabulary file {path} is not a JSON list of classes: {FORM}, ...")
     concepts = tuple(concept(entry, f"vocabulary file {path}, entry {i}") for i, entry in enumerate(entries, start=1))
-    refuse_twins(concepts, path)
+    name, times = collections.Counter(concept.name for concept in concepts).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"vocabulary file {path} has the class name {name!r} {times} times")
     return concepts
 
 
-def not_found(name: str) -> str:
-    hint = did_you_mean(name.lower(), BUILT_IN)
-    return f"no vocabulary file {name}, and no built-in vocabulary of that name{hint}: there is {', '.join(BUILT_IN)}"
-
-
 def concept(entry: object, where: str) -> Concept:
-    """One entry of a vocabulary file, checked; `where` names it in errors."""
+    """Checks one entry of a vocabulary file; `where` names it in error messages."""
     if not isinstance(entry, dict) or "name" not in entry:
-        raise UserError(f'{where} is not of the form {{"name": ..., "synonyms": [...], "exclude": [...]}}')
+        raise UserError(f"{where} is not of the form {FORM}")
     if unknown := sorted(set(entry) - set(KEYS)):
         raise UserError(f"{where} has an unknown key {unknown[0]!r}; there is {', '.join(KEYS)}")
     name = entry["name"]
     if not isinstance(name, str) or not name.strip() or name.splitlines() != [name] or "\t" in name:
-        raise UserError(f"{where}: name {name!r} is not a line of text, without tabs")
+        raise UserError(f"{where}: name {name!r} is not one line of text without tabs")
     for key in ("synonyms", "exclude"):
         phrases = entry.get(key, [])
         if not isinstance(phrases, list) or not all(isinstance(phrase, str) and phrase.strip() for phrase in phrases):
             raise UserError(f"{where} ({name!r}): {key} is not a list of texts")
     return Concept(name, tuple(entry.get("synonyms", ())), tuple(entry.get("exclude", ())))
-
-
-def refuse_twins(concepts: tuple[Concept, ...], path: pathlib.Path) -> None:
-    entry_of_name = {}
-    for i, concept in enumerate(concepts, start=1):
-        first = entry_of_name.setdefault(concept.name, i)
-        if first != i:
-            raise UserError(
-                f"vocabulary file {path} has the class name {concept.name!r} twice, entries {first} and {i}"
-            )

@@ -1,4 +1,4 @@
-"""Counts batches as they are read: in this process, or in several."""
+"""Counts batches as they are read, in this process or in several others."""
 
 import collections
 import concurrent.futures
@@ -15,38 +15,43 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from cliptail_jax.concepts.batches import MOST_BYTES, MOST_CAPTIONS, Batch, read_batch, size_of, write_batch
+from cliptail_jax.concepts.batches import MAX_BYTES, MAX_CAPTIONS, Batch, read_batch, size_of, write_batch
 from cliptail_jax.concepts.tally import Tally
 from cliptail_jax.errors import UserError
 
 Tag = TypeVar("Tag")
 Memory = ctypes.Array[ctypes.c_char]
 
-SLOT_BYTES = MOST_BYTES + 16 * MOST_CAPTIONS + (1 << 16)  # text, offsets and weights, and what describes them
+SLOT_BYTES = MAX_BYTES + 16 * MAX_CAPTIONS + (1 << 16)  # text, offsets and weights, metadata
 
 
 class Counter(Protocol):
-    """What counts a batch. It pickles."""
+    """Counts a batch. It pickles."""
 
     def tally(self, batch: Batch) -> Tally: ...
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def tallies(
     counter: Counter, batches: Iterable[tuple[Tag, Batch | None]], processes: int
 ) -> Iterator[tuple[Tag, Tally | None]]:
-    """The tally of each batch, in order and with its tag; where there is a tag without a batch, without a tally.
+    """The tally of each batch, in order and with its tag; None for a tag without a batch.
 
-    This process reads. If there are to be several others, they count, and at most two batches for each are under way, in
-    memory that the processes share: through a pipe, a batch would cost a third of what it costs to count it.
+    This process reads. With `processes` > 1, so many others count, and at most two batches for each are in flight, in
+    shared memory: sending a batch through a pipe would cost a third of counting it.
 
     Raises:
-        UserError: one of the others was killed.
+        UserError: A counting process was killed.
     """
     if processes == 1:
         for tag, batch in batches:
             yield tag, None if batch is None else counter.tally(batch)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in whatever state they are
+    context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in an undefined state
     slots = [context.RawArray(ctypes.c_char, SLOT_BYTES) for _ in range(2 * processes)]
     free, waiting = list(range(len(slots))), collections.deque()
 
@@ -87,7 +92,7 @@ def pool(
         yield workers
     except BrokenProcessPool as error:
         raise UserError(
-            "a counting process was killed, perhaps for its memory: try again with less --processes"
+            "a counting process was killed, perhaps for its memory: try again with fewer --processes"
         ) from error
     finally:
         workers.shutdown(cancel_futures=True)
@@ -96,7 +101,7 @@ def pool(
 def start_worker(counter: Counter, slots: Sequence[Memory]) -> None:
     global the_counter, the_slots
     the_counter, the_slots = counter, slots
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the parent ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 

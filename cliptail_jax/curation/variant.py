@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
+from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.curation.captions import Captions
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import Rows, all_rows
@@ -26,7 +26,6 @@ from cliptail_jax.curation.selection import (
     seeded_split,
     trim_tail,
 )
-from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path

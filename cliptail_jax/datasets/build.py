@@ -1,13 +1,13 @@
 """Builds one of the project's own data sets: `python -m cliptail_jax.datasets.build glyphs --data_dir=DIR`.
 
-All but glyphs are made from raw data that --raw names; what each needs stands in cliptail_jax/datasets/README.md.
+All but glyphs are made from raw data, which --raw names; cliptail_jax/datasets/README.md describes them.
 """
 
 import argparse
 import contextlib
-import fcntl
 import os
 import pathlib
+import pkgutil
 import re
 import shutil
 import sys
@@ -17,37 +17,29 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from absl import logging
 
-from cliptail_jax.datasets.birdsnap import Birdsnap
-from cliptail_jax.datasets.fgvc_aircraft import FgvcAircraft
 from cliptail_jax.datasets.folder import resolve_data_dir
-from cliptail_jax.datasets.glyphs.glyphs import Glyphs
-from cliptail_jax.datasets.image_text import ImageText
-from cliptail_jax.datasets.imagenet_captions import ImagenetCaptions
-from cliptail_jax.datasets.laionet import Laionet
+from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata import load_metadata, skipped, table_path
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.files import locked
 
-BUILDERS = {
-    "birdsnap": Birdsnap,
-    "fgvc_aircraft": FgvcAircraft,
-    "glyphs": Glyphs,
-    "image_text": ImageText,
-    "imagenet_captions": ImagenetCaptions,
-    "laionet": Laionet,
-}
+
+def builder_of(name: str) -> type[tfds.core.GeneratorBasedBuilder]:
+    """The builder class of one of `BUILDERS`, imported now: most need not be."""
+    return pkgutil.resolve_name(f"{__package__}.{BUILDERS[name]}")
 
 
 def options_of(name: str) -> dict[str, str]:
-    """What a data set's builder takes, with an explanation of each."""
-    return getattr(BUILDERS[name], "OPTIONS", {})
+    """The options of a data set's builder, each with an explanation."""
+    return getattr(builder_of(name), "OPTIONS", {})
 
 
-def builds_itself(name: str) -> bool:
-    """Whether it is a data set of the project that needs no raw data."""
+def needs_no_raw_data(name: str) -> bool:
+    """Whether it is a data set of the project that is made from nothing."""
     return name in BUILDERS and "raw" not in options_of(name)
 
 
-def how_to_prepare(name: str, root: pathlib.Path) -> str:
+def preparation_command(name: str, root: pathlib.Path) -> str:
     """The command or the code that prepares a data set below a root folder."""
     path = name.partition(":")[0]
     if path.partition("/")[0] in BUILDERS:
@@ -62,46 +54,50 @@ def full_name(name: str) -> str:
     """The name of a data set of the project with its config if it has any: 'fgvc_aircraft' as 'fgvc_aircraft/variant'.
 
     Raises:
-        UserError: the project has no such data set or config.
+        UserError: The project has no such data set or config.
     """
     path, slash, config = name.partition("/")
     if path not in BUILDERS:
         raise UserError(f"no data set {path!r} to build; there is {', '.join(sorted(BUILDERS))}")
-    configs = [known.name for known in BUILDERS[path].BUILDER_CONFIGS]
+    builder = builder_of(path)
+    configs = [known.name for known in builder.BUILDER_CONFIGS]
     if configs and not slash:
         return f"{path}/{configs[0]}"
-    takes_any = getattr(BUILDERS[path], "ANY_CONFIG", False) and re.fullmatch(r"\w[\w-]*", config)
+    takes_any = getattr(builder, "ANY_CONFIG", False) and re.fullmatch(r"\w[\w-]*", config)
     if slash and config not in configs and not takes_any:
         raise UserError(f"data set {path!r} has no config {config!r}; it has {', '.join(configs) or 'none'}")
     return name
 
 
 def built_folder(name: str, data_dir: str) -> pathlib.Path:
-    """Where a data set of the project lies once it is built."""
+    """The folder of a data set of the project once it is built."""
     name = full_name(name)
-    return resolve_data_dir(data_dir) / name / str(BUILDERS[name.partition("/")[0]].VERSION)
+    return resolve_data_dir(data_dir) / name / str(builder_of(name.partition("/")[0]).VERSION)
 
 
 def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
-    """Builds a data set of the project unless it is there already, and says where it is.
+    """Builds a data set of the project unless it exists, and returns its folder.
 
     It is built in a hidden folder and renamed when complete, so that an interrupted build leaves nothing that loads. Of
-    several processes that ask at once, one builds and the others wait for it.
+    several processes that call this at once, one builds and the others wait.
 
     Args:
         name: one of `BUILDERS`, with a config after a slash where it has any.
-        options: what its builder takes, such as `raw`.
+        options: those of its builder, such as `raw`.
 
     Raises:
-        UserError: the project has no such data set, an option is missing or not one of its, the raw data are not what
-            they should be, or the folder cannot be written.
+        UserError: The project has no such data set, an option is missing or unknown, the raw data are invalid, or the
+            folder cannot be written.
     """
     folder = built_folder(name, data_dir)
     if folder.is_dir():
         return folder
-    check_options(name.partition("/")[0], options)
+    known = options_of(name.partition("/")[0])
+    for option in options.keys() - known.keys():
+        takes = ", ".join(f"--{option}" for option in known) or "no options"
+        raise UserError(f"data set {name.partition('/')[0]!r} takes {takes}, and not --{option}")
     try:
-        with exclusively(folder.parent):
+        with locked(folder.parent / ".lock"):
             if not folder.is_dir():
                 build_into(full_name(name), folder, options)
     except OSError as error:
@@ -110,31 +106,14 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
     return folder
 
 
-def check_options(name: str, options: dict[str, str]) -> None:
-    known = options_of(name)
-    for option in options:
-        if option not in known:
-            takes = ", ".join(f"--{option}" for option in known) or "no options"
-            raise UserError(f"data set {name!r} takes {takes}, and not --{option}")
-
-
-@contextlib.contextmanager
-def exclusively(folder: pathlib.Path) -> Iterator[None]:
-    """Waits until no other process is in here for the same folder. The lock ends with its process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def build_into(name: str, folder: pathlib.Path, options: dict[str, str]) -> None:
     unfinished = folder.parent / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     path, _, config = name.partition("/")
-    if config and not BUILDERS[path].BUILDER_CONFIGS:
+    if config and not builder_of(path).BUILDER_CONFIGS:
         config = tfds.core.BuilderConfig(name=config)
     with quiet_tfds():
-        builder = BUILDERS[path](data_dir=unfinished, file_format="array_record", config=config or None, **options)
+        builder = builder_of(path)(data_dir=unfinished, file_format="array_record", config=config or None, **options)
         builder.download_and_prepare()
     built = pathlib.Path(builder.data_dir)
     for split in builder.info.splits:
@@ -146,7 +125,7 @@ def build_into(name: str, folder: pathlib.Path, options: dict[str, str]) -> None
 
 @contextlib.contextmanager
 def quiet_tfds() -> Iterator[None]:
-    """Without TFDS's messages, which would name the unfinished folder; the builders show their own progress."""
+    """Suppresses TFDS's messages, which would name the unfinished folder; the builders show their own progress."""
     tfds.disable_progress_bar()
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
@@ -159,7 +138,7 @@ def quiet_tfds() -> Iterator[None]:
 
 
 def report(folder: pathlib.Path) -> str:
-    """How many records a built data set has, its size, and what the builder left out."""
+    """The number of records of a built data set, its size, and what the builder skipped."""
     splits = tfds.builder_from_directory(folder).info.splits
     records = " + ".join(f"{info.num_examples:,} {split}" for split, info in splits.items())
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
@@ -168,7 +147,7 @@ def report(folder: pathlib.Path) -> str:
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
-    """The command line: name and data_dir, and apart from them the builder's options that are given."""
+    """The command line: name and data_dir, and separately the options given for the builder."""
     parser = argparse.ArgumentParser(prog="python -m cliptail_jax.datasets.build", description=__doc__)
     parser.add_argument("name", help=f"one of: {', '.join(sorted(BUILDERS))}; with a config: image_text/yfcc15m")
     parser.add_argument(
@@ -184,19 +163,15 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     return parsed, {option: getattr(parsed, option) for option in explanations if getattr(parsed, option) is not None}
 
 
-def main(arguments: list[str]) -> int:
-    """Builds what the command line names; returns the exit status."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """Builds the data set that the command line names."""
     parsed, options = parse(arguments)
     start = time.monotonic()
-    try:
-        already_built = built_folder(parsed.name, parsed.data_dir).is_dir()
-        folder = build(parsed.name, parsed.data_dir, **options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    already_built = built_folder(parsed.name, parsed.data_dir).is_dir()
+    folder = build(parsed.name, parsed.data_dir, **options)
     done = "already there" if already_built else f"built in {time.monotonic() - start:.0f} s"
     print(f"{full_name(parsed.name)}: {folder} ({report(folder)}, {done})")
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.datasets.streaming import StreamingBuilder, decodes
 from cliptail_jax.errors import UserError
 

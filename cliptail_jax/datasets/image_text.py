@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.concepts.captions import read_rows
+from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes
-from cliptail_jax.datasets.tables import read_rows
 from cliptail_jax.datasets.webdataset import Shard, find_shards, has_failed
 from cliptail_jax.errors import UserError
 
@@ -95,7 +94,7 @@ class ImageText(StreamingBuilder):
     def _table(self) -> Iterator[tuple[str, bytes | None, dict]]:
         """Each row as the name, image and fields of a record."""
         folder = self.images or self.raw.parent
-        rows = read_rows(self.raw, [self.path_column, *self._columns()])
+        rows = read_rows(str(self.raw), [self.path_column, *self._columns()])
         for row in tqdm(rows, desc=self.name, unit=" rows", disable=None):
             filename = clean_text(row[self.path_column])
             path = folder / filename

@@ -1,18 +1,20 @@
 """Opening a prepared data set: its encoded images by record index, and all its other fields as a table."""
 
+import collections
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 import pyarrow
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 
-from cliptail_jax.datasets.build import build, builds_itself, how_to_prepare
-from cliptail_jax.datasets.class_names import are_wnids, choose_class_names
+from cliptail_jax.concepts.vocabulary import imagenet_names, vocabulary_names
+from cliptail_jax.datasets.build import build, needs_no_raw_data, preparation_command
 from cliptail_jax.datasets.folder import require_prepared
-from cliptail_jax.datasets.metadata import load_metadata, open_records
+from cliptail_jax.datasets.metadata import clean_name, load_metadata, open_records
 from cliptail_jax.errors import UserError
 
 
@@ -20,13 +22,13 @@ from cliptail_jax.errors import UserError
 class Source:
     """One split of a prepared data set.
 
-    It pickles to a few kilobytes, for worker processes: the metadata stays behind and is read again where it is used.
+    It pickles to a few kilobytes, for worker processes: the metadata is not pickled, and is read again where it is used.
     """
 
     name: str
     split: str
     class_names: tuple[str, ...]  # in label order; () where the records have no labels
-    wnids: tuple[str, ...] | None  # the classes' WordNet ids in label order, where they are known
+    wnids: tuple[str, ...] | None  # the classes' WordNet ids in label order, where the builder's labels are such ids
     folder: pathlib.Path
     records: ArrayRecordDataSource = dataclasses.field(repr=False)
 
@@ -38,9 +40,9 @@ class Source:
 
     @functools.cached_property
     def metadata(self) -> pyarrow.Table:
-        """A row a record, in record order: 'label' (int64) and every other scalar field but the image.
+        """A row per record, in record order: 'label' (int64) and every other scalar field.
 
-        Texts are strings; a record without a label has -1; a set with 'coarse_label' also has its cleaned name as
+        Texts are strings, and a record without a label has -1. A set with 'coarse_label' also has its cleaned name as
         'superclass'.
         """
         return load_metadata(self.folder, self.split)
@@ -55,18 +57,23 @@ class Source:
 
 
 def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> Source:
-    """Opens a split of a data set that is prepared in ArrayRecord; glyphs are drawn when first asked for.
+    """Opens a split of a data set that is prepared in ArrayRecord; glyphs are built on first use.
 
-    `name` is 'cifar100', 'cifar100:3.0.2' or 'my_set/config' (the latest version unless one is named), `data_dir` the
-    folder of prepared data sets ('': TFDS_DATA_DIR, else ~/tensorflow_datasets). `class_names` is a built-in vocabulary
-    or the file of one, whose classes are in label order; without it the names are the builder's, cleaned, or CLIP's
-    where the builder has ids of ImageNet.
+    Args:
+        name: 'cifar100', 'cifar100:3.0.2' or 'my_set/config'; the latest version unless one is given.
+        data_dir: the folder of prepared data sets; '' for TFDS_DATA_DIR, else ~/tensorflow_datasets.
+        split: 'train', 'test', ...
+        class_names: a built-in vocabulary or a vocabulary file with the classes in label order; '' for the builder's
+            names, cleaned, or CLIP's names where the builder's are WordNet ids of ImageNet.
 
     Raises:
-        UserError: the set is missing, incomplete or in another file format, it lacks the split or images, its labels
-            are of another kind than classes, or the class names don't fit it.
+        UserError: The set is missing, incomplete or in another file format, it lacks the split or images, its labels
+            are not classes, or the class names do not fit it.
     """
-    folder = build(name, data_dir) if builds_itself(name) else require_prepared(name, data_dir, how_to_prepare)
+    if needs_no_raw_data(name):
+        folder = build(name, data_dir)
+    else:
+        folder = require_prepared(name, data_dir, preparation_command)
     info = tfds.builder_from_directory(folder).info
     if split not in info.splits:
         raise UserError(f"data set {name!r} has no split {split!r}; it has {', '.join(sorted(info.splits))}")
@@ -76,18 +83,16 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
                 f"data set {name!r} in {folder} lacks the file {shard.name}; remove it and prepare it again"
             )
     labels = label_names(info, name)
-    return Source(
-        name,
-        split,
-        choose_class_names(labels, class_names),
-        labels if are_wnids(labels) else None,
-        folder,
-        open_records(folder, split),
-    )
+    wnids = labels if labels and all(re.fullmatch("n[0-9]{8}", label) for label in labels) else None
+    return Source(name, split, choose_class_names(labels, class_names), wnids, folder, open_records(folder, split))
 
 
 def label_names(info: tfds.core.DatasetInfo, name: str) -> tuple[str, ...]:
-    """The builder's names of the labels, () where it has none; refuses a set without images."""
+    """The builder's names of the labels, () where there are none.
+
+    Raises:
+        UserError: The set has no images, or labels that are not classes.
+    """
     needed = {"image": tfds.features.Image}
     if "label" in info.features:
         needed["label"] = tfds.features.ClassLabel
@@ -98,3 +103,28 @@ def label_names(info: tfds.core.DatasetInfo, name: str) -> tuple[str, ...]:
                 f"data set {name!r} needs a feature {feature!r} of type {kind.__name__}; its features: {has}"
             )
     return tuple(info.features["label"].names) if "label" in needed else ()
+
+
+def choose_class_names(labels: Sequence[str], vocabulary: str) -> tuple[str, ...]:
+    """The names of a source's classes, in label order.
+
+    Args:
+        labels: the builder's names of the labels.
+        vocabulary: as `class_names` of `open_source`.
+
+    Raises:
+        UserError: The vocabulary cannot be read or has another number of classes, or a name occurs twice.
+    """
+    if not labels:
+        return ()
+    imagenet = imagenet_names("imagenet1k")
+    if vocabulary in ("", "imagenet1k") and set(labels) <= set(imagenet):
+        return tuple(imagenet[wnid] for wnid in labels)
+    names = vocabulary_names(vocabulary) if vocabulary else tuple(clean_name(label) for label in labels)
+    kind = f"class names of {vocabulary}" if vocabulary else "the builder's names of the classes"
+    if len(names) != len(labels):
+        raise UserError(f"{kind}: there are {len(names)} names, and the data set has {len(labels)} classes")
+    name, times = collections.Counter(names).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{kind}: {name!r} occurs {times} times; data.class_names can give each class a unique name")
+    return names

@@ -118,7 +118,7 @@ def open_run_set(name: str, random_classes_of_run: int, data: ConfigDict, class_
             raise UserError(f"eval.random_classes={chosen}, but the run has {len(class_names)} classes")
         class_names = tuple(class_names[c] for c in random_classes(len(class_names), chosen, data.seed))
     variant = evaluation_variant(name, data, class_names)
-    return OpenedSet(name, variant, prompt_names(variant, ""), templates("photo"))
+    return OpenedSet(name, variant, prompt_names(variant), templates("photo"))
 
 
 def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]) -> Variant:

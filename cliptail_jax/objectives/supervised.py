@@ -10,8 +10,8 @@ from jax import Array
 from jaxtyping import Bool, Float, Float32, Int
 from ml_collections import ConfigDict
 
+from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.datasets.class_names import vocabulary_names
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric

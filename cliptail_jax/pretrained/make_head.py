@@ -19,8 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
-from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, unit

@@ -140,7 +140,7 @@ def run_config(point: Point, model: TransferModel, opened: OpenedSet, config: Co
             "batch_size": asked.batch_size,
             "eval": {"sets": (), "batch_size": config.batch_size},
             "data": {
-                "name": chosen.source,
+                "name": chosen.source.name,
                 "data_dir": config.data.data_dir,
                 "split": f"{chosen.train}+{chosen.validation}" if whole and chosen.validation else chosen.train,
                 "seed": config.seed,

@@ -19,9 +19,9 @@ writes the report, with the figures of the paper that show these runs (configs/s
 
 from ml_collections import ConfigDict, FieldReference
 
+from cliptail_jax.datasets.known_sources import TRANSFER_SETS
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
-from cliptail_jax.transfer.sets import SETS
 from configs import catalogue, common, sup
 from configs.study import sheets, small
 
@@ -153,4 +153,4 @@ def ordered(items: dict) -> ConfigDict:
 
 def transfer_sets(name: str) -> tuple[str, ...]:
     """The transfer sets of self-supervised runs on a data source."""
-    return {"glyphs": ("glyphs:train:test",), "cifar100": ("cifar100",)}.get(name, tuple(SETS))
+    return {"glyphs": ("glyphs:train:test",), "cifar100": ("cifar100",)}.get(name, tuple(TRANSFER_SETS))

@@ -108,8 +108,8 @@ def test_a_built_in_vocabulary_is_taken_by_its_name(folder):
     [
         ({"captions": "*.parquet"}, "no captions file matches *.parquet"),
         ({"captions": "parts/a.tsv", "column": "caption"}, "no column 'caption'; it has id, TEXT"),
-        ({"vocabulary": "empty.json"}, "empty.json has no classes"),
-        ({"vocabulary": "twice.json"}, "'cat' twice"),
+        ({"vocabulary": "empty.json"}, "empty.json is not a JSON list of classes"),
+        ({"vocabulary": "twice.json"}, "'cat' 2 times"),
         ({"vocabulary": "jets.json"}, "class '707-320' has no phrase"),
         ({"vocabulary": "petz"}, "no vocabulary file petz"),
         ({"output": "nowhere/out.tsv"}, "nowhere/out.tsv cannot be written: No such file"),

@@ -171,8 +171,8 @@ def test_results_do_not_depend_on_the_size_of_batches(monkeypatch, captions, byt
     texts = ["a dog", None, "cat and dog", "", "bow tie", "a dog of a size that no batch is made for"] * 3
     expected, weights = ids(pets().matches(texts)), list(range(len(texts)))
     sums = pets().count(texts, weights)
-    monkeypatch.setattr(batches, "MOST_CAPTIONS", captions)
-    monkeypatch.setattr(batches, "MOST_BYTES", bytes_)
+    monkeypatch.setattr(batches, "MAX_CAPTIONS", captions)
+    monkeypatch.setattr(batches, "MAX_BYTES", bytes_)
     assert ids(pets().matches(texts)) == expected
     assert pets().count(texts, weights) == sums
     assert total(map(pets().tally, batches.batches_of(texts, weights))).captions == len(texts)

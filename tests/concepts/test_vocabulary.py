@@ -358,7 +358,7 @@ def test_the_studys_own_files_load(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "has no classes"),
+        ("[]", "is not a JSON list of classes"),
         ("{", "is not JSON"),
         ("", "is not JSON"),
         ('{"name": "a"}', "is not a JSON list"),
@@ -369,13 +369,13 @@ def test_the_studys_own_files_load(tmp_path):
         ([{"name": 7}], "entry 1: name 7"),
         ([{"name": None}], "entry 1: name None"),
         ([{"name": " "}], "entry 1: name ' '"),
-        ([{"name": "a\tb"}], "not a line of text"),
-        ([{"name": "a\n"}], "not a line of text"),
+        ([{"name": "a\tb"}], "not one line of text"),
+        ([{"name": "a\n"}], "not one line of text"),
         ([{"name": "a", "synonyms": "b"}], r"entry 1 \('a'\): synonyms"),
         ([{"name": "a", "synonyms": [["b"]]}], r"entry 1 \('a'\): synonyms"),
         ([{"name": "a", "synonyms": None}], r"entry 1 \('a'\): synonyms"),
         ([{"name": "a", "exclude": [""]}], r"entry 1 \('a'\): exclude"),
-        ([{"name": "a"}, {"name": "b"}, {"name": "a"}], "'a' twice, entries 1 and 3"),
+        ([{"name": "a"}, {"name": "b"}, {"name": "a"}], "class name 'a' 2 times"),
     ],
 )
 def test_a_bad_file_is_an_error_that_names_it(tmp_path, content, message):

@@ -5,9 +5,8 @@ import pytest
 import tensorflow_datasets as tfds
 from raw_data import jpeg
 
-from cliptail_jax.concepts.vocabulary import BUILT_IN, class_lines, imagenet_wnids, load_vocabulary
-from cliptail_jax.datasets.class_names import choose_class_names, evaluation_names, vocabulary_names
-from cliptail_jax.datasets.source import open_source
+from cliptail_jax.concepts.vocabulary import BUILT_IN, class_lines, imagenet_wnids, load_vocabulary, vocabulary_names
+from cliptail_jax.datasets.source import choose_class_names, open_source
 from cliptail_jax.errors import UserError
 
 WNIDS = imagenet_wnids()
@@ -78,11 +77,9 @@ def test_clips_names_of_imagenet_are_all_different():
     assert len(set(choose_class_names(WNIDS, ""))) == 1000
 
 
-@pytest.mark.parametrize("vocabulary", [name for name in BUILT_IN if not name.startswith("imagenet")])
-def test_built_in_vocabulary_gives_its_names_in_label_order(vocabulary):
-    names = tuple(concept.name for concept in load_vocabulary(vocabulary))
-    assert vocabulary_names(vocabulary) == names
-    assert choose_class_names([str(label) for label in range(len(names))], vocabulary) == names
+@pytest.mark.parametrize("vocabulary", BUILT_IN)
+def test_vocabulary_names_are_those_of_its_concepts(vocabulary):
+    assert vocabulary_names(vocabulary) == tuple(concept.name for concept in load_vocabulary(vocabulary))
 
 
 def test_names_of_imagenet_need_no_wordnet(monkeypatch):
@@ -93,8 +90,7 @@ def test_names_of_imagenet_need_no_wordnet(monkeypatch):
 
 
 def test_evaluation_prompts_call_four_classes_of_imagenet_otherwise():
-    captions, prompts = vocabulary_names("imagenet1k"), evaluation_names(WNIDS)
-    assert prompts == vocabulary_names("imagenet1k_eval")
+    captions, prompts = vocabulary_names("imagenet1k"), vocabulary_names("imagenet1k_eval")
     differing = {label: (captions[label], prompts[label]) for label in range(1000) if captions[label] != prompts[label]}
     assert differing == {
         27: ("eft", "newt"),
@@ -102,17 +98,6 @@ def test_evaluation_prompts_call_four_classes_of_imagenet_otherwise():
         744: ("projectile", "missile"),
         836: ("sunglass", "sunglasses"),
     }
-
-
-def test_evaluation_names_are_those_of_any_ids_in_their_order():
-    assert evaluation_names(("n04008634", "n01440764", "n01631663")) == ("missile", "tench", "newt")
-    assert evaluation_names(()) == ()
-
-
-@pytest.mark.parametrize("unknown", ["n99999999", "tench", ""])
-def test_evaluation_name_of_an_unknown_id_is_an_error_that_names_it(unknown):
-    with pytest.raises(UserError, match=f"'{unknown}' is no WordNet id of ImageNet-1k"):
-        evaluation_names(("n01440764", unknown))
 
 
 def test_evaluation_names_do_not_name_a_sources_classes():
@@ -128,7 +113,7 @@ def test_vocabulary_of_another_size_is_an_error_that_names_it(tmp_path):
 
 def test_name_of_two_classes_is_an_error_that_names_it(tmp_path):
     (tmp_path / "names.json").write_text(json.dumps([{"name": "crane"}, {"name": "hen"}, {"name": "crane"}]))
-    with pytest.raises(UserError, match="names.json: 'crane' occurs 2 times"):
+    with pytest.raises(UserError, match="names.json has the class name 'crane' 2 times"):
         choose_class_names(("a", "b", "c"), str(tmp_path / "names.json"))
     with pytest.raises(UserError, match="the builder's names of the classes: 'a b' occurs 2 times"):
         choose_class_names(("a_b", "a b"), "")

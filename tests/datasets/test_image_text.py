@@ -170,7 +170,7 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
         ({"caption_columns": "caption,label"}, "--caption_columns=caption,label has 'label'"),
         ({"label_column": "label"}, "--label_column and --classes together"),
         ({"classes": "imagenet100", "label_column": "nothing"}, "has no 'nothing'"),
-        ({"classes": "imagenet99", "label_column": "label"}, "imagenet99 cannot be read"),
+        ({"classes": "imagenet99", "label_column": "label"}, "no vocabulary file imagenet99"),
         ({"table": "x"}, "'image_text' takes --raw, .*, and not --table"),
     ],
 )
@@ -184,11 +184,12 @@ def test_bad_option_is_an_error_that_names_it(tmp_path, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.xlsx", b"", "t.xlsx is not a table that can be read"),
-        ("t.parquet", b"PAR1", "t.parquet is damaged"),
-        ("t.jsonl", b'{"filepath": "a", "caption": "b"}\n{', "t.jsonl is damaged"),
-        ("t.jsonl", b"[1]\n", "t.jsonl, row 1, has no 'filepath'; it has list"),
-        ("t.csv.gz", b"not gzipped", "t.csv.gz is damaged"),
+        ("t.xlsx", b"", "t.xlsx is not a captions file by its name"),
+        ("t.txt", b"a caption", "t.txt has no columns"),
+        ("t.parquet", b"PAR1", "t.parquet: .*footer"),
+        ("t.jsonl", b'{"filepath": "a", "caption": "b"}\n{', "t.jsonl: line 2 is not JSON"),
+        ("t.jsonl", b"[1]\n", "t.jsonl: line 1 is not a JSON object"),
+        ("t.csv.gz", b"not gzipped", "t.csv.gz: Not a gzipped file"),
         ("t.csv", b"filepath,caption\n", "gives no record"),
     ],
 )

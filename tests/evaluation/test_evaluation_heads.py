@@ -9,10 +9,10 @@ from flax import nnx
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.vocabulary import imagenet_names
 from cliptail_jax.curation.variant import random_classes
+from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation import set_templates, sets
 from cliptail_jax.evaluation.heads import check_told_apart, embed, make_encode_text, zero_shot_head
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.evaluation.run import columns_of
@@ -86,8 +86,8 @@ def part_set(glyphs_dir, tmp_path, monkeypatch):
         chosen = tuple(names[label] for label in labels)
         vocabulary = tmp_path / "part.json"
         vocabulary.write_text(json.dumps([{"name": name} for name in chosen]))
-        monkeypatch.setitem(sets.SETS, "part", ("glyphs", "test", "", str(vocabulary)))
-        monkeypatch.setitem(set_templates.PUBLISHED_TEMPLATES, "part", ("the {}.", "a {}."))
+        part = EvaluationSet("part", "test", ("the {}.", "a {}."), str(vocabulary), source=KnownSource("glyphs"))
+        monkeypatch.setitem(EVALUATION_SETS, "part", part)
         return chosen
 
     return make

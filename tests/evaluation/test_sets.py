@@ -12,12 +12,11 @@ import pyarrow.parquet
 import pytest
 
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import imagenet_wnids, normalized_name
-from cliptail_jax.datasets.class_names import evaluation_names, vocabulary_names
+from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, normalized_name, vocabulary_names
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.metadata import clean_name, fingerprint
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.sets import SETS, evaluation_set, names_of_labels, open_set
+from cliptail_jax.evaluation.sets import EVALUATION_SETS, evaluation_set, names_of_labels, open_set
 
 TFDS = pathlib.Path(importlib.util.find_spec("tensorflow_datasets").origin).parent
 CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar100" / "3.0.2"
@@ -87,16 +86,16 @@ def test_tfds_labels_become_the_vocabularys_classes_one_by_one(set_name):
         assert tuple(labels) == imagenet_wnids()
     else:
         cleaned = [clean_name(label) for label in labels]
-        assert names_of_labels(cleaned, chosen) == vocabulary_names(chosen.vocabulary)
-        assert names_of_labels(cleaned[::-1], chosen) == vocabulary_names(chosen.vocabulary)[::-1]
+        assert names_of_labels(cleaned, chosen) == vocabulary_names(chosen.source.vocabulary)
+        assert names_of_labels(cleaned[::-1], chosen) == vocabulary_names(chosen.source.vocabulary)[::-1]
 
 
 @pytest.mark.parametrize("set_name", LISTS)
 def test_a_prepared_sets_records_have_the_classes_of_their_labels_in_whatever_order(set_name, prepare):
     labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
     order = np.random.default_rng(0).permutation(len(labels))
-    opened = open_set(set_name, prepare(chosen.source, chosen.split, [labels[label] for label in order]))
-    names = vocabulary_names(chosen.vocabulary or "imagenet1k")
+    opened = open_set(set_name, prepare(chosen.source.name, chosen.split, [labels[label] for label in order]))
+    names = vocabulary_names(chosen.source.vocabulary or "imagenet1k")
     assert opened.variant.class_names == tuple(names[label] for label in order)
     assert len(opened.variant) == len(opened.variant.source)
     np.testing.assert_array_equal(opened.variant.labels, np.arange(len(opened.variant)) % len(labels))
@@ -106,8 +105,8 @@ def test_sets_without_a_list_in_tfds_open_under_their_vocabularies_names(prepare
     # CIFAR's names are in its archive; the others are our builders'.
     for set_name in ("cifar10", "aircraft", "birdsnap"):
         chosen = evaluation_set(set_name)
-        names = vocabulary_names(chosen.vocabulary)
-        opened = open_set(set_name, prepare(chosen.source, chosen.split, names))
+        names = vocabulary_names(chosen.source.vocabulary)
+        opened = open_set(set_name, prepare(chosen.source.name, chosen.split, names))
         assert opened.variant.class_names == opened.prompt_names == names
 
 
@@ -152,7 +151,8 @@ def test_imagenet100_is_imagenets_records_of_100_classes(prepare):
     opened = open_set("imagenet100", prepare("imagenet2012", "validation", imagenet_wnids()))
     assert opened.variant.class_names == vocabulary_names("imagenet100")
     wnid_of = dict(zip(vocabulary_names("imagenet1k"), imagenet_wnids()))
-    assert opened.prompt_names == evaluation_names([wnid_of[name] for name in vocabulary_names("imagenet100")])
+    in_prompts = imagenet_names("imagenet1k_eval")
+    assert opened.prompt_names == tuple(in_prompts[wnid_of[name]] for name in vocabulary_names("imagenet100"))
     original = [wnid_of[opened.variant.class_names[label]] for label in opened.variant.labels]
     assert original == [imagenet_wnids()[label] for label in opened.variant.original_labels]
     assert 0 < len(opened.variant) < len(opened.variant.source)
@@ -161,11 +161,11 @@ def test_imagenet100_is_imagenets_records_of_100_classes(prepare):
 
 def test_prompts_say_flowers_and_places_as_clips_do(prepare):
     flowers = evaluation_set("flowers102")
-    opened = open_set("flowers102", prepare(flowers.source, flowers.split, tfds_labels("flowers102")))
+    opened = open_set("flowers102", prepare(flowers.source.name, flowers.split, tfds_labels("flowers102")))
     assert opened.variant.class_names[77] == "lotus lotus"
     assert (opened.prompt_names[59], opened.prompt_names[77]) == ("pink and yellow dahlia", "lotus")
     places = evaluation_set("places365")
-    opened = open_set("places365", prepare(places.source, places.split, tfds_labels("places365")))
+    opened = open_set("places365", prepare(places.source.name, places.split, tfds_labels("places365")))
     assert "desert sand" in opened.prompt_names
     assert not any("-" in name for name in opened.prompt_names)
 
@@ -180,7 +180,7 @@ def test_any_other_prepared_set_has_its_builders_names_and_a_plain_template(glyp
 
 def test_a_version_may_be_named_in_a_source(glyphs_dir):
     chosen = evaluation_set(f"glyphs:{Glyphs.VERSION}:test")
-    assert (chosen.source, chosen.split) == (f"glyphs:{Glyphs.VERSION}", "test")
+    assert (chosen.source.name, chosen.split) == (f"glyphs:{Glyphs.VERSION}", "test")
     assert len(open_set(f"glyphs:{Glyphs.VERSION}:test", str(glyphs_dir)).variant) == 200
 
 
@@ -200,7 +200,7 @@ def test_a_set_that_is_not_prepared_is_an_error(tmp_path):
 
 def test_a_label_that_is_no_class_of_the_set_is_an_error(prepare):
     labels = [*vocabulary_names("cifar10")[:9], "tank"]
-    with pytest.raises(UserError, match="data set 'cifar10' has the class 'tank', which is none of the set 'cifar10'"):
+    with pytest.raises(UserError, match="data set 'cifar10' has the class 'tank', which is not in the set 'cifar10'"):
         open_set("cifar10", prepare("cifar10", "test", labels))
 
 
@@ -210,7 +210,7 @@ def test_numbers_are_no_class_names_but_cubs():
 
 
 def test_two_labels_of_one_class_are_an_error():
-    with pytest.raises(UserError, match="has the class 'forest' as label 0 and 1: prepare it again"):
+    with pytest.raises(UserError, match="has the class 'forest' as 2 labels: prepare it again"):
         names_of_labels(["Forest", "forest"], evaluation_set("eurosat"))
 
 
@@ -224,8 +224,8 @@ def test_a_set_without_labels_is_an_error(prepare, tmp_path):
         open_set("plain:test", data_dir)
 
 
-@pytest.mark.parametrize("set_name", SETS)
+@pytest.mark.parametrize("set_name", EVALUATION_SETS)
 def test_no_two_classes_of_a_set_have_the_same_normalised_name(set_name):
     chosen = evaluation_set(set_name)
-    names = vocabulary_names(chosen.vocabulary or chosen.classes or "imagenet1k")
+    names = vocabulary_names(chosen.source.vocabulary or chosen.classes or "imagenet1k")
     assert len({normalized_name(name) for name in names}) == len(names)

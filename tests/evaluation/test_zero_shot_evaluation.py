@@ -12,10 +12,10 @@ import pytest
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation import published as program
-from cliptail_jax.evaluation import set_templates, sets
 from cliptail_jax.evaluation.published import evaluate_published, find_model, slug
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import UnreadableImageError
@@ -204,8 +204,8 @@ def test_a_model_whose_context_cuts_prompts_to_the_same_is_skipped(config, tmp_p
     config.eval.templates = ""
     config.eval.sets = ("mine",)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sets.SETS, "mine", ("glyphs", "test", "", ""))
-        patch.setitem(set_templates.PUBLISHED_TEMPLATES, "mine", (f"{beginning}: {beginning}: {{}}",))
+        templates = (f"{beginning}: {beginning}: {{}}",)
+        patch.setitem(EVALUATION_SETS, "mine", EvaluationSet("mine", "test", templates, source=KnownSource("glyphs")))
         with pytest.raises(UserError, match="skipped .*: the set's own templates: cut to the 48 tokens that the text"):
             evaluate_published(config, tmp_path / "run")
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax.concepts.vocabulary import imagenet_names
-from cliptail_jax.datasets.class_names import vocabulary_names
+from cliptail_jax.concepts.vocabulary import imagenet_names, vocabulary_names
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate

@@ -446,7 +446,7 @@ def test_a_family_has_small_counterparts(family, preset, number):
     assert len(study.runs) == number
     study.epochs = 3
     for name, config in study.runs.items():
-        expected = common.PRESETS[preset][0]
+        expected = common.PRESETS[preset].fields
         assert config.total_epochs == 3 / config.data.fraction and config.eval.every_epochs == 5 / config.data.fraction
         assert config.data.name == expected["name"] and config.data.profile.name == "exponential"
         assert config.vocabulary.size in (0, *((64, 256, 1024) if "dino" in name else (20, 40, 60, 80)))

@@ -12,6 +12,7 @@ from cliptail_jax import runs
 from cliptail_jax.config.training import base_config, validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.datasets.known_sources import KnownSource, TransferSet
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
@@ -24,7 +25,7 @@ from cliptail_jax.transfer.configuration import base_config as transfer_base
 from cliptail_jax.transfer.fine_tuning import Point, fine_tune, run_config, validation_images
 from cliptail_jax.transfer.models import find_image_model
 from cliptail_jax.transfer.program import transfer
-from cliptail_jax.transfer.sets import OpenedSet, TransferSet, open_set
+from cliptail_jax.transfer.sets import OpenedSet, open_set
 
 SET = "colours:train:test"
 
@@ -49,7 +50,7 @@ def opened(made_up_dir):
 
 def with_validation(opened):
     """The set as if its test images were for validation."""
-    chosen = TransferSet("three", "colours", "train", "test", "test")
+    chosen = TransferSet("three", "train", "test", "test", source=KnownSource("colours"))
     return OpenedSet(chosen, opened.sources, opened.class_names)
 
 

@@ -3,24 +3,30 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import validate
-from cliptail_jax.transfer.sets import SETS, open_set, transfer_set
+from cliptail_jax.transfer.sets import TRANSFER_SETS, open_set, transfer_set
 from configs import transfer
 
 
 def test_the_twelve_sets_have_the_studys_metrics_validation_splits_and_episodes():
     by_metric = {
-        metric: {n for n, s in SETS.items() if s.metric == metric} for metric in {s.metric for s in SETS.values()}
+        metric: {n for n, s in TRANSFER_SETS.items() if s.metric == metric}
+        for metric in {s.metric for s in TRANSFER_SETS.values()}
     }
     assert by_metric == {
         "mean per-class accuracy": {"aircraft", "caltech101", "flowers102", "pets"},
         "accuracy": {"birdsnap", "cars", "cifar10", "cifar100", "dtd", "food101", "sun397"},
         "11-point mAP": {"voc2007"},
     }
-    assert {name for name, chosen in SETS.items() if chosen.validation} == {"aircraft", "dtd", "flowers102", "voc2007"}
-    assert {name for name, chosen in SETS.items() if not chosen.few_shot} == {"birdsnap", "voc2007"}
-    assert {name for name, chosen in SETS.items() if chosen.note} == {"birdsnap", "caltech101", "sun397"}
-    assert SETS["food101"].splits == ("train", "validation")  # TFDS's name of its test images
-    assert SETS["sun397"].source == "sun397/standard-part1-120k"
+    assert {name for name, chosen in TRANSFER_SETS.items() if chosen.validation} == {
+        "aircraft",
+        "dtd",
+        "flowers102",
+        "voc2007",
+    }
+    assert {name for name, chosen in TRANSFER_SETS.items() if not chosen.few_shot} == {"birdsnap", "voc2007"}
+    assert {name for name, chosen in TRANSFER_SETS.items() if chosen.note} == {"birdsnap", "caltech101", "sun397"}
+    assert TRANSFER_SETS["food101"].splits == ("train", "validation")  # TFDS's name of its test images
+    assert TRANSFER_SETS["sun397"].source.name == "sun397/standard-part1-120k"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +39,7 @@ def test_the_twelve_sets_have_the_studys_metrics_validation_splits_and_episodes(
 )
 def test_any_other_set_is_named_with_its_splits(name, source, splits):
     chosen = transfer_set(name)
-    assert (chosen.source, chosen.splits, chosen.metric) == (source, splits, "accuracy")
+    assert (chosen.source.name, chosen.splits, chosen.metric) == (source, splits, "accuracy")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,6 @@ def test_an_unknown_or_missing_field_is_an_error():
 def test_the_config_files_arguments_are_lists_and_unknown_ones_errors():
     config = transfer.get_config("models=a+b,sets=cars+dtd,methods=probe")
     assert (config.models, config.sets, config.methods) == (("a", "b"), ("cars", "dtd"), ("probe",))
-    assert set(transfer.get_config().sets) == set(SETS)
+    assert set(transfer.get_config().sets) == set(TRANSFER_SETS)
     with pytest.raises(UserError, match="unknown config argument 'model'"):
         transfer.get_config("model=a")

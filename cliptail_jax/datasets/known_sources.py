@@ -1,0 +1,387 @@
+"""Everything the package knows of each data source, in one entry: builder, class names, presets, evaluation, transfer.
+
+Adding a source takes an entry of `KNOWN_SOURCES` and, where TFDS has no builder of it, a builder module in this folder.
+Any other prepared data set can be used under its TFDS name, too; an entry adds short names and class names.
+
+Prompt templates are those CLIP was evaluated with, in the order of github.com/openai/CLIP, data/prompts.md. It has none
+for Places365 and CUB, which use those of SUN397 (scenes too) and Birdsnap (birds too). Transfer sets follow Ericsson et
+al. (2021), "How Well Do Self-Supervised Models Transfer?" (github.com/linusericsson/ssl-transfer), plus Birdsnap.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cliptail_jax.concepts.templates import templates
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """What `data=NAME` selects in a config file.
+
+    Attributes:
+        evaluation_sets: what a run is evaluated on.
+        fields: values of `config.data`; its `name` is the source's unless given.
+        small: whether images have 32 pixels, for which config files choose small models.
+        fill: the source, as 'name:split', that supplies the records that `match=` finds missing.
+    """
+
+    evaluation_sets: tuple[str, ...]
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    small: bool = False
+    fill: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSet:
+    """A labelled split to evaluate on.
+
+    Attributes:
+        name: its short name, or 'source:split'.
+        split: the split's name.
+        templates: its prompt templates.
+        classes: the vocabulary whose classes it is restricted to; '' for all.
+        counted_as: the set whose published class frequencies in pre-training corpora are its own; '' for itself.
+        source: the entry of `KNOWN_SOURCES` that lists it.
+    """
+
+    name: str
+    split: str
+    templates: tuple[str, ...] = dataclasses.field(repr=False)
+    classes: str = ""
+    counted_as: str = ""
+    source: "KnownSource" = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferSet:
+    """The splits of a transfer experiment.
+
+    Attributes:
+        name: its short name, or 'source:train:test'.
+        train: the split to train on.
+        test: the split to test on.
+        validation: the split to choose hyper-parameters on; '' where a share of `train` is held out.
+        metric: 'accuracy', 'mean per-class accuracy' or '11-point mAP'.
+        has_objects: whether an image shows objects of several classes, instead of being of one class.
+        few_shot: whether few-shot episodes are made of it.
+        note: what a reader of its numbers should know.
+        source: the entry of `KNOWN_SOURCES` that lists it.
+    """
+
+    name: str
+    train: str
+    test: str
+    validation: str = ""
+    metric: str = "accuracy"
+    has_objects: bool = False
+    few_shot: bool = True
+    note: str = ""
+    source: "KnownSource" = dataclasses.field(default=None, repr=False)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(split for split in (self.train, self.validation, self.test) if split)
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownSource:
+    """One data source.
+
+    Attributes:
+        name: the prepared data set's name, as `open_source` takes it: 'oxford_iiit_pet', 'fgvc_aircraft/variant'.
+        builder: 'module:Class' of its builder in this folder; '' for a builder of TFDS.
+        vocabulary: the built-in vocabulary with its class names; '' for the names of its labels.
+        labels: its builder's name of a label -> the vocabulary's name, where they differ by more than case, '_', '-', '/'.
+        has_numbered_labels: whether its builder calls labels '0', '1', ..., in the vocabulary's order.
+        prompt_name: gives the name in CLIP's prompts of a class that the vocabulary, and so the study's frequency
+            tables, name otherwise.
+        presets, evaluation_sets, transfer_sets: what it is used for.
+    """
+
+    name: str
+    builder: str = ""
+    vocabulary: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    has_numbered_labels: bool = False
+    prompt_name: Callable[[str], str] = str
+    presets: Mapping[str, Preset] = dataclasses.field(default_factory=dict)
+    evaluation_sets: tuple[EvaluationSet, ...] = ()
+    transfer_sets: tuple[TransferSet, ...] = ()
+
+
+LONG_TAILED = dict(name="exponential", ratio=100.0, exponent=1.0)
+PER_CLASS = "mean per-class accuracy"
+
+OPENAI80 = templates("openai80")
+BIRDS = ("a photo of a {}, a type of bird.",)
+CIFAR = (
+    "a photo of a {}.",
+    "a blurry photo of a {}.",
+    "a black and white photo of a {}.",
+    "a low contrast photo of a {}.",
+    "a high contrast photo of a {}.",
+    "a bad photo of a {}.",
+    "a good photo of a {}.",
+    "a photo of a small {}.",
+    "a photo of a big {}.",
+    "a photo of the {}.",
+    "a blurry photo of the {}.",
+    "a black and white photo of the {}.",
+    "a low contrast photo of the {}.",
+    "a high contrast photo of the {}.",
+    "a bad photo of the {}.",
+    "a good photo of the {}.",
+    "a photo of the small {}.",
+    "a photo of the big {}.",
+)
+
+IMAGENETS = ("imagenet", "imagenet_v2")
+
+
+def labelled_by_words(name: str, *fields: str) -> Preset:
+    """Image-text pairs whose text fields name classes of ImageNet."""
+    match = dict(vocabulary="imagenet1k", unique=False)
+    return Preset(IMAGENETS, dict(name=name, captions=dict(words=fields), class_match=match))
+
+
+KNOWN_SOURCES = (
+    KnownSource(
+        "glyphs",
+        builder="glyphs.glyphs:Glyphs",
+        presets={
+            "glyphs": Preset(("glyphs:test",), small=True),
+            "glyphs_lt": Preset(("glyphs:test",), dict(profile=LONG_TAILED), small=True),
+        },
+    ),
+    KnownSource(
+        "imagenet2012",
+        presets={"imagenet2012": Preset(IMAGENETS)},
+        evaluation_sets=(
+            EvaluationSet("imagenet", "validation", OPENAI80),
+            EvaluationSet("imagenet100", "validation", OPENAI80, classes="imagenet100", counted_as="imagenet"),
+        ),
+    ),
+    KnownSource(
+        "imagenet_v2/matched-frequency",
+        evaluation_sets=(EvaluationSet("imagenet_v2", "test", OPENAI80, counted_as="imagenet"),),
+    ),
+    KnownSource(
+        "imagenet_captions",
+        builder="imagenet_captions:ImagenetCaptions",
+        presets={"imagenet_captions": Preset((*IMAGENETS, "imagenet100"))},
+    ),
+    KnownSource(
+        "laionet",
+        builder="laionet:Laionet",
+        presets={
+            "laionet": Preset(
+                IMAGENETS,
+                dict(captions=dict(words=("text",)), min_similarity=0.7, keep_all_classes=True),
+                fill="laionet/retrieved:train",
+            )
+        },
+    ),
+    KnownSource(
+        "image_text",
+        builder="image_text:ImageText",
+        presets={
+            "yfcc15m_cls": labelled_by_words("image_text/yfcc15m", "title", "description"),
+            "cc12m_cls": labelled_by_words("image_text/cc12m", "caption"),
+        },
+    ),
+    KnownSource(
+        "cifar100",
+        vocabulary="cifar100",
+        presets={
+            "cifar100": Preset(("cifar100:test",), dict(flip=True), small=True),
+            "cifar100_lt": Preset(("cifar100:test",), dict(flip=True, profile=LONG_TAILED), small=True),
+        },
+        evaluation_sets=(EvaluationSet("cifar100", "test", CIFAR),),
+        transfer_sets=(TransferSet("cifar100", "train", "test"),),
+    ),
+    KnownSource(
+        "cifar10",
+        vocabulary="cifar10",
+        evaluation_sets=(EvaluationSet("cifar10", "test", CIFAR),),
+        transfer_sets=(TransferSet("cifar10", "train", "test"),),
+    ),
+    KnownSource(
+        "caltech_birds2011",
+        vocabulary="cub",
+        has_numbered_labels=True,
+        evaluation_sets=(EvaluationSet("cub", "test", BIRDS),),
+    ),
+    KnownSource(
+        "birdsnap",
+        builder="birdsnap:Birdsnap",
+        vocabulary="birdsnap",
+        evaluation_sets=(EvaluationSet("birdsnap", "test", BIRDS),),
+        transfer_sets=(
+            TransferSet(
+                *("birdsnap", "train", "test"),
+                few_shot=False,
+                note="trained on all official training images that can still be had; the study's training set is 90 % "
+                "of them",
+            ),
+        ),
+    ),
+    KnownSource(
+        "fgvc_aircraft/variant",
+        builder="fgvc_aircraft:FgvcAircraft",
+        vocabulary="aircraft",
+        evaluation_sets=(
+            EvaluationSet(
+                "aircraft", "test", ("a photo of a {}, a type of aircraft.", "a photo of the {}, a type of aircraft.")
+            ),
+        ),
+        transfer_sets=(TransferSet("aircraft", "train", "test", "validation", PER_CLASS),),
+    ),
+    KnownSource(
+        "caltech101",
+        vocabulary="caltech101",
+        transfer_sets=(
+            TransferSet(
+                *("caltech101", "train", "test"),
+                metric=PER_CLASS,
+                note="102 classes, the background one included as in the study, split by TFDS (30 images a class to "
+                "train on: 3,060 / 6,084); the study's lists split the same images 2,416 / 6,728",
+            ),
+        ),
+    ),
+    KnownSource(
+        "cars196",
+        vocabulary="cars",
+        evaluation_sets=(
+            EvaluationSet(
+                *("cars", "test"),
+                templates=(
+                    "a photo of a {}.",
+                    "a photo of the {}.",
+                    "a photo of my {}.",
+                    "i love my {}!",
+                    "a photo of my dirty {}.",
+                    "a photo of my clean {}.",
+                    "a photo of my new {}.",
+                    "a photo of my old {}.",
+                ),
+            ),
+        ),
+        transfer_sets=(TransferSet("cars", "train", "test"),),
+    ),
+    KnownSource(
+        "dtd",
+        vocabulary="dtd",
+        evaluation_sets=(
+            EvaluationSet(
+                *("dtd", "test"),
+                templates=(
+                    "a photo of a {} texture.",
+                    "a photo of a {} pattern.",
+                    "a photo of a {} thing.",
+                    "a photo of a {} object.",
+                    "a photo of the {} texture.",
+                    "a photo of the {} pattern.",
+                    "a photo of the {} thing.",
+                    "a photo of the {} object.",
+                ),
+            ),
+        ),
+        transfer_sets=(TransferSet("dtd", "train", "test", "validation"),),
+    ),
+    KnownSource(
+        "eurosat/rgb",
+        vocabulary="eurosat",
+        labels={
+            "AnnualCrop": "annual crop land",
+            "HerbaceousVegetation": "brushland or shrubland",
+            "Highway": "highway or road",
+            "Industrial": "industrial buildings or commercial buildings",
+            "Pasture": "pasture land",
+            "PermanentCrop": "permanent crop land",
+            "Residential": "residential buildings or homes or apartments",
+            "SeaLake": "lake or sea",
+        },
+        evaluation_sets=(
+            EvaluationSet(
+                *("eurosat", "train"),  # its only split
+                templates=(
+                    "a centered satellite photo of {}.",
+                    "a centered satellite photo of a {}.",
+                    "a centered satellite photo of the {}.",
+                ),
+            ),
+        ),
+    ),
+    KnownSource(
+        "food101",
+        vocabulary="food101",
+        # TFDS calls the test images 'validation'.
+        evaluation_sets=(EvaluationSet("food101", "validation", ("a photo of {}, a type of food.",)),),
+        transfer_sets=(TransferSet("food101", "train", "validation"),),
+    ),
+    KnownSource(
+        "oxford_flowers102",
+        vocabulary="flowers102",
+        labels={"pink-yellow dahlia?": "pink-yellow dahlia", "lotus": "lotus lotus"},
+        prompt_name=lambda name: {"pink-yellow dahlia": "pink and yellow dahlia", "lotus lotus": "lotus"}.get(
+            name, name
+        ),
+        evaluation_sets=(EvaluationSet("flowers102", "test", ("a photo of a {}, a type of flower.",)),),
+        transfer_sets=(TransferSet("flowers102", "train", "test", "validation", PER_CLASS),),
+    ),
+    KnownSource(
+        "oxford_iiit_pet",
+        vocabulary="pets",
+        evaluation_sets=(EvaluationSet("pets", "test", ("a photo of a {}, a type of pet.",)),),
+        transfer_sets=(TransferSet("pets", "train", "test", metric=PER_CLASS),),
+    ),
+    KnownSource(
+        "places365_small",
+        vocabulary="places365",
+        labels={"arcade": "arcade (passageway)", "lock chamber": "lock chamber (canal)"},
+        prompt_name=lambda name: name.replace("-", " "),  # 'desert sand', as in CLIP's prompts for SUN397
+        # TFDS has no labels of the test images.
+        evaluation_sets=(EvaluationSet("places365", "validation", ("a photo of a {}.", "a photo of the {}.")),),
+    ),
+    KnownSource(
+        "sun397/standard-part1-120k",
+        vocabulary="sun397",
+        transfer_sets=(
+            TransferSet(
+                *("sun397", "train", "test"),
+                note="the first official partition, its images shrunk by TFDS to 120,000 pixels at most",
+            ),
+        ),
+    ),
+    KnownSource(
+        "voc/2007",
+        vocabulary="voc2007",
+        transfer_sets=(
+            TransferSet(
+                *("voc2007", "train", "test", "validation", "11-point mAP"),
+                has_objects=True,
+                few_shot=False,
+            ),
+        ),
+    ),
+)
+
+BUILDERS = {known.name.partition("/")[0]: known.builder for known in KNOWN_SOURCES if known.builder}
+PRESETS = {
+    name: dataclasses.replace(preset, fields={"name": known.name} | preset.fields)
+    for known in KNOWN_SOURCES
+    for name, preset in known.presets.items()
+}
+EVALUATION_SETS = {
+    chosen.name: dataclasses.replace(chosen, source=known)
+    for known in KNOWN_SOURCES
+    for chosen in known.evaluation_sets
+}
+TRANSFER_SETS = dict(
+    sorted(
+        (chosen.name, dataclasses.replace(chosen, source=known))
+        for known in KNOWN_SOURCES
+        for chosen in known.transfer_sets
+    )
+)
