@@ -42,7 +42,6 @@ from cliptail_jax.runs.log import Log, say
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.training import initialization
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
-from cliptail_jax.training.state import init_state, load_towers
 from cliptail_jax.training.step import make_train_step
 
 
@@ -70,7 +69,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
 
     schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
     optimizer = make_optimizer(config.optimizer, schedule, total_steps)
-    graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
+    graphdef, state, shardings = initialization.init_state(objective, optimizer, mesh, config.seed)
     evaluate = make_evaluate(
         graphdef,
         mesh,
@@ -89,7 +88,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         state = checkpoints.restore(start, state, shardings)
         say(f"going on from step {start} of {total_steps}")
     elif tuple(objective.towers):
-        state = load_towers(state, objective.towers, shardings)
+        state = initialization.load_towers(state, objective.towers, shardings)
         initialization.report(state, objective.towers, workdir)
     if jax.process_index() == 0:
         runs.forget_after(workdir, start)

@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import Dino
-from cliptail_jax.objectives.objective import Objective
 from cliptail_jax.objectives.supervised import Supervised
+from cliptail_jax.training.objective import Objective
 
 __all__ = ["OBJECTIVES", "Objective", "make_objective"]
 

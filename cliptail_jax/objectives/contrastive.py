@@ -16,13 +16,12 @@ from cliptail_jax.input.images import normalize
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.cosine import cosine_logits, limit_logit_scale, logit_scale_metric
 from cliptail_jax.models.text_towers import describe_text_tower
-from cliptail_jax.objectives.objective import RANDOM, Objective
 from cliptail_jax.pretrained.model import TextTokenizer
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
 from cliptail_jax.pretrained.towers import Towers, open_text_tower
-from cliptail_jax.training.state import TrainState
-from cliptail_jax.training.step import Batch
+from cliptail_jax.training.objective import RANDOM, Objective
+from cliptail_jax.training.state import Batch, TrainState
 
 
 class Contrastive(Objective):

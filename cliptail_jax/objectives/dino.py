@@ -22,10 +22,9 @@ from cliptail_jax.input.transforms import CanvasWithViews, HostViews, Transform,
 from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models.build import build_dino
 from cliptail_jax.models.image_towers import build_image_tower
-from cliptail_jax.objectives.objective import Objective
+from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import cosine
-from cliptail_jax.training.state import TrainState
-from cliptail_jax.training.step import Batch
+from cliptail_jax.training.state import Batch, TrainState
 
 
 class Dino(Objective):

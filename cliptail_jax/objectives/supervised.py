@@ -15,10 +15,9 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
-from cliptail_jax.objectives.objective import Objective
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.training.state import TrainState
-from cliptail_jax.training.step import Batch
+from cliptail_jax.training.objective import Objective
+from cliptail_jax.training.state import Batch, TrainState
 
 
 class Supervised(Objective):

@@ -1,42 +1,21 @@
 """One training step: a pure function from state and batch to the next state and its metrics."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import Array
-from jaxtyping import Float
 
-from cliptail_jax.training.state import TrainState
+from cliptail_jax.training.objective import Objective
+from cliptail_jax.training.state import Batch, TrainState
 
 ENCODE = 1  # folded into a step's key for the forward passes; the loss uses the key as it is
-# What the objective's transform makes of images, labels [b], mask [b], and where captions are read text [b, ...].
-Batch = dict[str, Array]
-
-
-class StepObjective(Protocol):
-    """What a step asks an objective for, as `cliptail_jax.objectives.objective.Objective` documents it."""
-
-    def prepare(
-        self, averaged: nnx.Module | None, state: TrainState, batch: Batch, key: Array
-    ) -> tuple[Batch, nnx.State | None]: ...
-
-    def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]: ...
-
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: Batch, key: Array) -> Float[Array, ""]: ...
-
-    def after_update(self, state: TrainState, params: nnx.State, opt_state) -> tuple[nnx.State, optax.OptState]: ...
-
-    def ema_decay(self, step: Array) -> float | Array: ...
-
-    def metrics(self, state: TrainState) -> dict[str, Array]: ...
 
 
 def make_train_step(
-    objective: StepObjective,
+    objective: Objective,
     graphdef: nnx.GraphDef,
     optimizer: optax.GradientTransformation,
     accumulate_steps: int = 1,

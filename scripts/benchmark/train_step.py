@@ -23,8 +23,8 @@ from cliptail_jax.config.training import validate
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
+from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
-from cliptail_jax.training.state import init_state
 from cliptail_jax.training.step import make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")

@@ -20,8 +20,7 @@ from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
-from cliptail_jax.training.state import TrainState
-from cliptail_jax.training.step import Batch
+from cliptail_jax.training.state import Batch, TrainState
 
 RANDOM = "random"  # the `init` of a tower that is not taken from another model
 
