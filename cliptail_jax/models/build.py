@@ -1,7 +1,7 @@
 """Models from descriptions in open_clip's configuration format, for runs and published models alike.
 
-Call the builders under `nnx.jit` or `nnx.eval_shape`: initializing weights eagerly takes seconds. They consume random
-numbers in the order of the model's parameters, so that a seed gives the same weights everywhere.
+Call the builders under `jax.jit` or `nnx.eval_shape`: initializing weights eagerly takes seconds. The order in which
+they consume random numbers is part of what makes runs reproducible.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,6 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
-from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.classifier import Classifier
@@ -20,28 +19,13 @@ from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.dino import Dino
 from cliptail_jax.models.dino_head import DinoHead
 from cliptail_jax.models.image_model import ImageModel
-from cliptail_jax.models.image_towers import build_image_tower, describe_image_tower
+from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.initializers import normal, uniform_fan_in
 from cliptail_jax.models.text import TextModel
-from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
+from cliptail_jax.models.text_towers import build_text_tower
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 BuildTower = Callable[[nnx.Rngs], nnx.Module]
-
-
-def model_description(model: ConfigDict, image_size: int) -> dict[str, Any]:
-    """open_clip's `model_cfg` for a config's section `model` and square images of `image_size` pixels.
-
-    It can be written as JSON, and `build_clip` builds the model from it; of models without a text tower,
-    `build_image_tower` builds the image tower from its `vision_cfg`. Raises UserError for values that no model has.
-    """
-    quick_gelu = model.activation == "quick_gelu"
-    return {
-        "embed_dim": model.image.output_dim,
-        "quick_gelu": quick_gelu,
-        "vision_cfg": describe_image_tower(model.image, image_size, quick_gelu=quick_gelu),
-        "text_cfg": describe_text_tower(model.text),
-    }
 
 
 def build_model(
@@ -55,17 +39,21 @@ def build_model(
 ) -> CLIP | Classifier | ImageModel | TextModel:
     """The model of a description, which computes in `dtype`.
 
-    The description is JSON-able: `model_cfg` in open_clip's format, without `text_cfg` or `vision_cfg` for one tower
-    alone; `encoder`, the config.json of a Hugging Face text tower; `text_quick_gelu` where the text tower's activation is
-    not the image tower's; and for a classifier `head`, its `kind` and its number of `classes`.
+    A description can be written as JSON. It has `model_cfg` in open_clip's format, without `text_cfg` or `vision_cfg`
+    for a single tower; `encoder`, the config.json of a Hugging Face text tower; `text_quick_gelu`, if the text tower's
+    activation is not the image tower's; and for a classifier `head`, with its `kind` and its number of `classes`.
+    `image_towers.describe_image_tower` and `text_towers.describe_text_tower` describe the towers of a config.
 
     Args:
-        group_size: examples that share batch statistics in training; 0 for the whole batch.
-        dropout: the share that drops out of a Hugging Face text tower in training.
-        head: the class embeddings that a classifier starts from.
+      description: the description.
+      group_size: the number of examples that share batch statistics in training; 0 for the whole batch.
+      dropout: the dropout rate of a Hugging Face text tower in training.
+      head: the initial class embeddings of a classifier; None for a random initialization.
+      dtype: of the computation; parameters are float32.
+      rngs: the source of random numbers.
 
     Raises:
-        UserError: the description has a key or value that is not supported.
+      UserError: the description has a value that is not supported.
     """
     config = description["model_cfg"]
     dim, quick_gelu = config["embed_dim"], bool(config.get("quick_gelu"))

@@ -35,12 +35,12 @@ def clip_logit_scale(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
 
 
 def limit_logit_scale(params: nnx.State) -> nnx.State:
-    """A model's parameters, its `logit_scale` kept in its limits where it has one that is trained."""
+    """The trained parameters of a model, with `logit_scale`, if it is one of them, clipped to its limits."""
     if "logit_scale" in params:
         params["logit_scale"][...] = clip_logit_scale(params["logit_scale"][...])
     return params
 
 
 def logit_scale_metric(params: nnx.State) -> dict[str, Array]:
-    """What is logged of a trained logit scale: the factor exp(s)."""
+    """The factor exp(s) of a trained logit scale, to be logged."""
     return {"train/logit_scale": jnp.exp(params["logit_scale"][...])} if "logit_scale" in params else {}

@@ -32,7 +32,7 @@ from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.models.build import DTYPES, build_clip
+from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.open_clip import image_size, named_architecture
 from cliptail_jax.parallel.sharding import local_rows, make_mesh, replicated, to_devices
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
@@ -77,7 +77,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     config = base_config()
     config.eval.batch_size = options.batch_size
     mesh = make_mesh(config.mesh)
-    model = nnx.jit(lambda: build_clip(architecture, dtype=DTYPES[options.dtype], rngs=nnx.Rngs(0)))()
+    model = nnx.jit(lambda: build_model({"model_cfg": architecture}, dtype=DTYPES[options.dtype], rngs=nnx.Rngs(0)))()
     tokenizer = train_tokenizer(prompts[:500], 2000, architecture["text_cfg"].get("context_length", 77))
     embedder = TextEmbedder(model.text, tokenizer, architecture["embed_dim"], options.batch_size)
     head = np.random.default_rng(0).normal(size=(CLASSES, architecture["embed_dim"])).astype(np.float32)

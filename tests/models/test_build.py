@@ -11,10 +11,11 @@ from published_names import flat
 from quick import QUICK, draw
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import DTYPES, build_classifier, build_clip, model_description
-from cliptail_jax.models.image_towers import build_image_tower
+from cliptail_jax.models.build import DTYPES, build_model
+from cliptail_jax.models.image_towers import build_image_tower, describe_image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.open_clip import named_architecture
+from cliptail_jax.models.text_towers import describe_text_tower
 
 IMAGE = {
     "modified_resnet": {"layers": (1, 1, 1, 1), "width": 4, "heads": 4},
@@ -27,22 +28,28 @@ TOKENS = jnp.array([[18, 3, 19, 0, 0, 0]] * 4)
 
 
 def describe(image: str = "basic_resnet", size: int = 32, **changes) -> dict:
-    """The description of a tiny model, after a pass through JSON."""
-    section = {"heads": 1, "output_dim": 8, "initialization": "clip", **IMAGE.get(image, {"layers": (1,), "width": 1})}
-    model = ConfigDict({"image": {"name": image, **section}, "text": TEXT, "activation": "gelu"})
+    """The description of a tiny CLIP, after a pass through JSON."""
+    section = {"heads": 1, "initialization": "clip", **IMAGE.get(image, {"layers": (1,), "width": 1})}
+    model = ConfigDict({"image": {"name": image, **section}, "text": TEXT, "quick_gelu": False})
     model.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
-    return json.loads(json.dumps(model_description(model, size)))
+    model_cfg = {
+        "embed_dim": 8,
+        "quick_gelu": model.quick_gelu,
+        "vision_cfg": describe_image_tower(model.image, size, quick_gelu=model.quick_gelu),
+        "text_cfg": describe_text_tower(model.text),
+    }
+    return json.loads(json.dumps({"model_cfg": model_cfg}))
 
 
 def build_visual(description: dict, output_dim: int = 8, **options) -> nnx.Module:
-    return build_image_tower(description["vision_cfg"], output_dim, rngs=nnx.Rngs(0), **options)
+    return build_image_tower(description["model_cfg"]["vision_cfg"], output_dim, rngs=nnx.Rngs(0), **options)
 
 
 @pytest.mark.parametrize("image, text", [*((name, "transformer") for name in IMAGE), ("basic_resnet", "bert")])
 def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_features(image, text):
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
     description = describe(image, text__name=text)
-    models = [draw(lambda d=d: build_clip(description, dtype=d, rngs=nnx.Rngs(0))) for d in DTYPES.values()]
+    models = [draw(lambda d=d: build_model(description, dtype=d, rngs=nnx.Rngs(0))) for d in DTYPES.values()]
 
     @partial(jax.jit, compiler_options=QUICK)
     def encode(models):
@@ -71,7 +78,7 @@ def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes
 
 def test_a_text_tower_by_the_name_of_an_encoder_has_its_sizes_and_the_runs_vocabulary():
     description = describe(text__name="roberta-base")
-    shapes = flat(nnx.state(nnx.eval_shape(lambda: build_clip(description, rngs=nnx.Rngs(0)))))
+    shapes = flat(nnx.state(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0)))))
     assert shapes["text", "transformer", "embeddings", "word_embeddings", "embedding"].shape == (20, 768)
     assert ("text", "transformer", "encoder", "layer", 11, "output", "dense", "kernel") in shapes
 
@@ -93,14 +100,15 @@ def test_initialization_reaches_the_modified_resnet():
 
 
 def test_activation_reaches_both_towers():
-    model = nnx.eval_shape(lambda: build_clip(describe("vit", activation="quick_gelu"), rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: build_model(describe("vit", quick_gelu=True), rngs=nnx.Rngs(0)))
     for tower in (model.visual, model.text):
         assert tower.transformer.resblocks[0].mlp.activation == "quick_gelu"
 
 
-def classifier(num_classes: int, head=None, output_dim: int = 8):
-    visual = partial(build_image_tower, describe()["vision_cfg"], output_dim)
-    return build_classifier(lambda rngs: visual(rngs=rngs), num_classes, output_dim, "cosine", head, nnx.Rngs(0))
+def classifier(num_classes: int, head=None, output_dim: int = 8) -> nnx.Module:
+    model_cfg = describe()["model_cfg"] | {"embed_dim": output_dim}
+    description = {"model_cfg": model_cfg, "head": {"kind": "cosine", "classes": num_classes}}
+    return build_model(description, head=head, rngs=nnx.Rngs(0))
 
 
 def test_random_head_has_a_row_per_class_and_std_of_the_inverse_root_of_its_width():

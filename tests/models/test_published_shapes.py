@@ -9,7 +9,9 @@ from flax import nnx
 from ml_collections import ConfigDict
 from published_names import flat, to_clip_path, to_layout
 
-from cliptail_jax.models.build import DTYPES, build_clip, model_description
+from cliptail_jax.models.build import DTYPES, build_model
+from cliptail_jax.models.image_towers import describe_image_tower
+from cliptail_jax.models.text_towers import describe_text_tower
 
 SHAPES = json.loads((Path(__file__).parents[1] / "data" / "models_open_clip_shapes.json").read_text())
 TEXT = {"name": "transformer", "width": 512, "heads": 8, "layers": 12, "context_length": 77, "vocab_size": 49408}
@@ -47,13 +49,15 @@ PARAMETERS = {"RN50": 102_007_137, "ViT-B-32": 151_277_313, "ViT-B-16": 149_620_
 
 
 def describe(name: str) -> dict:
-    return model_description(ConfigDict({"image": IMAGE[name], "text": TEXT, "activation": "gelu"}), 224)
+    vision_cfg = describe_image_tower(ConfigDict(IMAGE[name]), 224)
+    text_cfg = describe_text_tower(ConfigDict(TEXT))
+    return {"model_cfg": {"embed_dim": IMAGE[name]["output_dim"], "vision_cfg": vision_cfg, "text_cfg": text_cfg}}
 
 
 @pytest.fixture(scope="module", params=IMAGE)
 def model(request):
     return request.param, nnx.eval_shape(
-        lambda: build_clip(describe(request.param), dtype=DTYPES["bfloat16"], rngs=nnx.Rngs(0))
+        lambda: build_model(describe(request.param), dtype=DTYPES["bfloat16"], rngs=nnx.Rngs(0))
     )
 
 
