@@ -92,7 +92,7 @@ def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "tex
     if not np.issubdtype(text.dtype, np.integer):
         return np.full(len(text), width)
     if isinstance(tower, BertText):
-        used = (text != tower.pad_id).sum(-1)
+        used = width - (text != tower.pad_id)[:, ::-1].argmax(-1)  # the pad token may also stand within a text
     elif tower.may_be_cut:
         used = text.argmax(-1) + 1
     else:
