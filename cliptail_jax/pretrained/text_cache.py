@@ -29,7 +29,6 @@ from cliptail_jax.runs.log import say
 CHUNK = 16384  # texts between two moments that the computation can go on from
 LARGE = 1e8  # bytes that a user is told of
 FORMAT = 1  # to be counted up when a tower's forward pass changes
-FEATURES = 1  # width of a projection that is not used
 STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
 
 
@@ -84,7 +83,7 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:
     """Write the states of `texts` to `folder`, going on behind those that it has."""
     options = {"quick_gelu": tower.quick_gelu, "encoder": tower.encoder, "dtype": DTYPES[dtype]}
-    model = nnx.jit(lambda: build_text_tower(tower.config, FEATURES, **options, rngs=nnx.Rngs(0)))()
+    model = nnx.jit(lambda: build_text_tower(tower.config, tower.output_dim, **options, rngs=nnx.Rngs(0)))()
     graphdef, state = nnx.split(model)
     state = nnx.State({tower.part: state})
     model = nnx.merge(graphdef, tower.fill(state)[tower.part])

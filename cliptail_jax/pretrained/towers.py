@@ -30,6 +30,7 @@ class Tower:
         name: of the model that it is taken from.
         weights: of that model.
         config: open_clip's vision_cfg or text_cfg.
+        output_dim: the width of the features in the run.
         quick_gelu: whether its activation is QuickGELU.
         missing: the parameters of the tower that the weights do not fill, by their path in the whole model, and why.
         encoder: config.json of a Hugging Face text tower.
@@ -40,6 +41,7 @@ class Tower:
     name: str
     weights: Weights
     config: dict[str, Any]
+    output_dim: int
     quick_gelu: bool
     missing: dict[tuple, str]
     encoder: dict[str, Any] | None = None
@@ -115,7 +117,7 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
     )
     if not partial:
         _check_filled("image", name, missing, fixed)
-    return Tower("visual", name, opened.weights, vision_cfg, quick_gelu, missing)
+    return Tower("visual", name, opened.weights, vision_cfg, output_dim, quick_gelu, missing)
 
 
 def open_text_tower(name: str, *, output_dim: int, context_length: int, partial: bool, merges: str = "") -> Tower:
@@ -148,7 +150,7 @@ def open_text_tower(name: str, *, output_dim: int, context_length: int, partial:
         raise UserError(
             f"text.init: {name} comes without a tokenizer.json: give CLIP's merges file as text.tokenizer"
         ) from None
-    return Tower("text", name, opened.weights, text_cfg, quick_gelu, missing, encoder, tokenizer)
+    return Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, missing, encoder, tokenizer)
 
 
 def _open(field: str, open_it: Callable[[], OpenedModel]) -> OpenedModel:
