@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.config.training import validate
+from cliptail_jax.config.zero_shot import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
@@ -218,7 +218,7 @@ def evaluate_model(
         opened.preprocess,
         config.eval,
         workers=data.workers,
-        cache=data.cache,
+        cache=False,
         max_unreadable=data.max_unreadable,
     )
     about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}

@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from cliptail_jax.pretrained.trained import restore_run
 from flax import nnx
 
 from cliptail_jax import runs
@@ -18,11 +19,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.trained import restore_run
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
 from cliptail_jax.transfer.configuration import base_config as transfer_base
-from cliptail_jax.transfer.fine_tuning import Point, fine_tune, run_config, validation_images
+from cliptail_jax.transfer.fine_tuning import Point, at_point, trained_on, validation_images
 from cliptail_jax.transfer.models import find_image_model
 from cliptail_jax.transfer.program import transfer
 from cliptail_jax.transfer.sets import OpenedSet, open_set
@@ -48,6 +48,20 @@ def opened(made_up_dir):
     return open_set(SET, str(made_up_dir))
 
 
+def arguments(config):
+    """The arguments of `fine_tune` behind the folder, and of `run_config` behind the set."""
+    return config.finetune, config.seed, config.image_size, config.batch_size, config.data, config.mesh
+
+
+def fine_tune(model, opened, config, folder):
+    return fine_tuning.fine_tune(model, opened, folder, *arguments(config))
+
+
+def run_config(point, model, opened, config, whole):
+    base = fine_tuning.run_config(model, opened, *arguments(config))
+    return at_point(base, point, trained_on(opened, whole))
+
+
 def with_validation(opened):
     """The set as if its test images were for validation."""
     chosen = TransferSet("three", "train", "test", "test", source=KnownSource("colours"))
@@ -55,10 +69,10 @@ def with_validation(opened):
 
 
 def test_the_grid_is_the_studys():
-    asked = transfer_base().finetune
-    assert (asked.steps, asked.batch_size) == (5000, 256)
-    np.testing.assert_allclose(asked.learning_rates, np.logspace(-1, -4, 4))
-    np.testing.assert_allclose(asked.weight_decays, [0, *np.logspace(-6, -3, 4)])
+    options = transfer_base().finetune
+    assert (options.steps, options.batch_size) == (5000, 256)
+    np.testing.assert_allclose(options.learning_rates, np.logspace(-1, -4, 4))
+    np.testing.assert_allclose(options.weight_decays, [0, *np.logspace(-6, -3, 4)])
 
 
 def test_a_run_is_the_studys_recipe(config, model, opened):
@@ -173,7 +187,7 @@ def test_where_all_runs_diverge_it_is_told(config, model, opened, tmp_path, seen
         fine_tune(model, opened, config, tmp_path)
 
 
-def test_what_a_user_can_mend_ends_the_cell(config, model, opened, tmp_path, monkeypatch, seen):
+def test_an_error_of_the_user_stops_fine_tuning(config, model, opened, tmp_path, monkeypatch, seen):
     def no_data(*_, **__):
         raise UserError("data set 'colours' is not prepared")
 
@@ -247,17 +261,17 @@ def test_the_score_on_validation_images_is_that_of_the_run(finished):
     assert last["lr=0.003,wd=1e-05"]["train/loss"] < 0.9 * last["lr=1e-06,wd=1e-05"]["train/loss"]
 
 
-def test_a_finished_cell_is_reported_and_not_repeated(finished, monkeypatch):
+def test_a_finished_result_is_reported_and_not_repeated(finished, monkeypatch):
     config, workdir, result = finished
     report = (workdir / "report.md").read_text()
-    for told in (
+    for text in (
         "## Fine-tuning",
         f"{result['score']:.1f}",
         f"{result['learning_rate']:g}, 1e-05",
         "80 + 20 / 50",
         "VOC2007, whose images",
     ):
-        assert told in report
+        assert text in report
     monkeypatch.setattr(fine_tuning, "train", None)
     assert transfer(config, workdir) == [json.loads(json.dumps(result))]
 
