@@ -6,8 +6,6 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from cliptail_jax.pretrained.trained import restore_run
-from flax import nnx
 
 from cliptail_jax import runs
 from cliptail_jax.config.training import base_config, validate
@@ -18,12 +16,12 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.input.images import decode_image, normalize
-from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
 from cliptail_jax.transfer.configuration import base_config as transfer_base
 from cliptail_jax.transfer.fine_tuning import Point, at_point, trained_on, validation_images
-from cliptail_jax.transfer.models import find_image_model
+from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.program import transfer
 from cliptail_jax.transfer.sets import OpenedSet, open_set
 
@@ -40,7 +38,7 @@ def config(config):
 
 @pytest.fixture
 def model(sup_run):
-    return find_image_model(str(sup_run))
+    return open_transfer_model(str(sup_run))
 
 
 @pytest.fixture
@@ -130,7 +128,7 @@ def made_up_runs(monkeypatch, opened, accuracy, seen):
             raise Diverged("the loss is nan")
         (workdir / "accuracy").write_text(str(accuracy[point]))
 
-    def predict(run, workdir, images, mesh):
+    def predict(workdir, images, *_):
         right = int(float((workdir / "accuracy").read_text()) * len(images))
         wrong = (images.labels + 1) % 5
         return {
@@ -229,11 +227,7 @@ def test_predictions_are_those_of_the_run_on_all_training_images(finished, made_
     assert run["data.split"] == "train" and run["optimizer.weight_decay"] == pytest.approx(
         1e-5 / result["learning_rate"]
     )
-    own = run_config(
-        Point(0.03, 1e-5), find_image_model(config.models[0]), open_set(SET, str(made_up_dir)), config, True
-    )
-    graphdef, state = restore_run(own, folder / "final", make_mesh(config.mesh), 5)
-    model = nnx.merge(graphdef, *state.parts())
+    model = open_run(folder / "final").model
     source = open_source("colours", str(made_up_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
     logits = jax.jit(lambda x: model.logits(model.encode_image(normalize(x))))(images)

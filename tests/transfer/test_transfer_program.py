@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
-from cliptail_jax.pretrained.trained import restore_run
-from flax import nnx
 
-from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.training import as_config
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import decode_image, normalize
-from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.model import load, open_run
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
@@ -89,13 +83,11 @@ def nothing_is_computed(monkeypatch):
 
 def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finished, sup_run, made_up_dir):
     _, workdir, _ = finished
-    config = as_config(runs.read_config(sup_run))
-    names, _ = read_frequency(sup_run / "class_frequency.tsv")
-    graphdef, state = restore_run(config, sup_run, make_mesh(config.mesh), len(names))
+    opened = open_run(sup_run)
     source = open_source("colours", str(made_up_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
-    assert images.shape[1] == config.data.image_size
-    model = nnx.merge(graphdef, *state.parts())
+    assert images.shape[1] == opened.preprocess.size
+    model = opened.model
     direct = jax.jit(lambda images: model.encode_image(normalize(images)))(images)
     (path,) = (workdir / "features" / program.slug(str(sup_run))).glob("colours-test.*.npz")
     kept = np.load(path)
@@ -362,11 +354,14 @@ def test_a_few_unreadable_images_are_left_out_and_many_are_an_error(config, tmp_
 
 def test_whatever_breaks_in_one_model_the_next_is_measured(config, sup_run, published, tmp_path, monkeypatch):
     config.models = (str(published), str(sup_run))
+    load = program.TransferModel.load
 
     def breaks(self, mesh):
-        raise MemoryError("out of memory")
+        if self.run is None:
+            raise MemoryError("out of memory")
+        return load(self, mesh)
 
-    monkeypatch.setattr(program.PublishedModel, "load", breaks)
+    monkeypatch.setattr(program.TransferModel, "load", breaks)
     message, report = failed(config, tmp_path)
     assert f"**{published} failed**: MemoryError: out of memory" in report
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
