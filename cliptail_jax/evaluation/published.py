@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
-from cliptail_jax.pretrained.hub import PREFIX
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
 from cliptail_jax.runs import last_evaluation
 from cliptail_jax.runs.log import say
@@ -151,11 +150,6 @@ def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, config: Con
 
 def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
-def slug(name: str) -> str:
-    """The model's name as that of a directory."""
-    return re.sub(r"[^\w.+-]+", "_", name.removeprefix(PREFIX)).strip("_")
 
 
 def check_free(directories: Mapping[str, Path], workdir: Path) -> None:

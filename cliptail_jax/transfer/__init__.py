@@ -14,6 +14,7 @@ __all__ = [
     "models",
     "program",
     "report",
+    "results",
     "scores",
     "sets",
 ]

@@ -26,13 +26,14 @@ from cliptail_jax.datasets.metadata import fingerprint
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
-from cliptail_jax.evaluation.published import digest, on_all_processes, slug
-from cliptail_jax.files import load_arrays, save_arrays
+from cliptail_jax.evaluation.published import on_all_processes
+from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.sets import OpenedSet
 
@@ -82,7 +83,7 @@ class FeatureExtractor:
         return Features(**load_arrays(path))
 
     def _key(self, source: Source) -> str:
-        return digest([self._model.weights, self._image_size, split_fingerprint(source)])
+        return digest_of_json([self._model.weights, self._image_size, split_fingerprint(source)])[:16]
 
     def _compute(self, opened: OpenedSet, split: str) -> Features:
         if self._loaded is None:

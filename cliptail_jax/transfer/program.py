@@ -3,11 +3,7 @@
 A work directory has
 
     report.md                            the tables, for people
-    results.jsonl                        a line for each result; the last line of a model, set and method counts
-    predictions/MODEL/SET-METHOD.npz     of a probe or fine-tuning the `predictions` and `labels` of the test images that
-                                         could be read, and their indices in the split (`records`); of VOC `scores`
-                                         [image, class] in place of predictions; of few-shot the `accuracies` of the
-                                         episodes, in 0..1
+    results.jsonl, predictions/          see `cliptail_jax.transfer.results`
     features/                            see `cliptail_jax.transfer.features`
     fine_tuning/MODEL/SET.KEY/           see `cliptail_jax.transfer.fine_tuning`; the key is a digest of weights, data and
                                          settings, and when one of them changes the new runs replace the old ones
@@ -17,7 +13,6 @@ Finished results are not computed again as long as weights, data and settings st
 
 import functools
 import json
-import re
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -25,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.published import Skipped, digest, slug
-from cliptail_jax.files import append_line, load_arrays, read_lines, save_arrays, write_text
+from cliptail_jax.evaluation.published import Skipped
+from cliptail_jax.files import append_line, digest_of_json, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.runs.log import say
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
@@ -43,12 +38,18 @@ from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
 from cliptail_jax.transfer.methods import Measurement
 from cliptail_jax.transfer.models import TransferModel, open_transfer_model
 from cliptail_jax.transfer.report import markdown
+from cliptail_jax.transfer.results import (
+    Result,
+    ResultKey,
+    Settings,
+    file_name,
+    finished_result,
+    name_of,
+    write_predictions,
+)
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet, open_set
 
-Result = dict[str, Any]
-ResultKey = dict[str, str]  # model, set and method
 Failures = dict[str, str]  # reasons, by what has failed
-Settings = dict[str, Any]  # what a method's numbers depend on besides weights and data, as JSON has it
 
 
 class TransferFailed(UserError):
@@ -192,9 +193,7 @@ def compute(
         measurement = measure(key["method"], opened, splits, of_method)
     seconds["seconds"] = time.perf_counter() - started
     if jax.process_index() == 0:
-        path = predictions_path(workdir, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_arrays(path, **measurement.arrays, settings=np.array(json.dumps(settings)))
+        write_predictions(workdir, key, settings, measurement.arrays)
     metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
     return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds}
 
@@ -218,33 +217,11 @@ def json_value(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def finished_result(workdir: Path, key: ResultKey, settings: Settings) -> Result | None:
-    """The last line of a key in results.jsonl, if it and the arrays have these settings; None otherwise."""
-    path = predictions_path(workdir, key)
-    if not path.exists() or json.loads(str(load_arrays(path)["settings"])) != settings:
-        return None
-    lines = [line for line in read_lines(workdir / "results.jsonl") if line | key == line]
-    return lines[-1] if lines and lines[-1]["settings"] == settings else None
-
-
-def name_of(key: ResultKey) -> str:
-    return f"{key['model']} on {key['set']} by {key['method']}"
-
-
-def predictions_path(workdir: Path, key: ResultKey) -> Path:
-    """The file of the arrays of a result."""
-    return workdir / "predictions" / slug(key["model"]) / f"{file_name(key['set'])}-{key['method']}.npz"
-
-
 def fine_tuning_folder(workdir: Path, key: ResultKey, settings: Settings) -> Path:
     """The folder of the runs of a result. Those of other weights, data or settings are removed."""
-    folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest(settings)}"
+    folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest_of_json(settings)[:16]}"
     if jax.process_index() == 0 and folder.parent.exists():
         for other in folder.parent.iterdir():
             if other != folder and other.name.rpartition(".")[0] == file_name(key["set"]):
                 epath.Path(other).rmtree()
     return folder
-
-
-def file_name(set_name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", set_name)

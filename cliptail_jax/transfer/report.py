@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.runs.tables import markdown_table, pad_columns
-from cliptail_jax.transfer.sets import TransferSet
 
 Result = Mapping[str, Any]
 TITLES = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}
