@@ -24,6 +24,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
+from cliptail_jax.config import training, zero_shot
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
@@ -121,12 +122,20 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
 
 def main(config: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
-    validate(config)
-    if config.objective == "zero_shot":
+    if is_zero_shot(config):
         evaluate_published(config, workdir)
     else:
         evaluate(config, workdir)
 
 
+def is_zero_shot(config: ConfigDict) -> bool:
+    """Whether the config is for published models, not for a run."""
+    return config.get("objective") == zero_shot.MODE
+
+
+def describe_fields(config: ConfigDict | None) -> str:
+    return (zero_shot if config and is_zero_shot(config) else training).describe(config)
+
+
 if __name__ == "__main__":
-    run_with_config(main)
+    run_with_config(main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/zero_shot.py"))

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.training import describe as describe_fields
 from cliptail_jax.config.training import validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
@@ -211,4 +212,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
-    run_with_config(main)
+    run_with_config(main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/dino.py"))

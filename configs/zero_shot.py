@@ -16,7 +16,7 @@ What is said of the classes, in place of templates, and what else there is:
     ... --config.eval.similarity --config.eval.neural_collapse --config.eval.save_features
 """
 
-from cliptail_jax.config.training import base_config
+from cliptail_jax.config.zero_shot import base_config
 from configs import common
 
 ARGUMENTS = {"model": "RN50-quickgelu/cc12m", "sets": "imagenet", "template": ""}
@@ -25,7 +25,6 @@ ARGUMENTS = {"model": "RN50-quickgelu/cc12m", "sets": "imagenet", "template": ""
 def get_config(arg: str = ""):
     chosen = ARGUMENTS | common.read_only(arg, *ARGUMENTS)
     config = base_config()
-    config.objective = "zero_shot"
     config.eval.models = (chosen["model"],)
     config.eval.sets = tuple(chosen["sets"].split("+"))
     config.eval.templates = chosen["template"]

@@ -1,1 +1,6 @@
-"""Config fields with their defaults, meaning and rules; command-line flags; user errors as one line."""
+"""Config fields with their defaults, descriptions and rules, the checks of whole configs, and command-line flags.
+
+It must not know how a run is computed: fields of models, data and objectives are plain values here.
+"""
+
+__all__ = ["fields", "objective_sections", "program", "sections", "training", "zero_shot"]

@@ -1,49 +1,59 @@
-"""How the main programs start: flags, config file, and user errors as one line."""
+"""How a program with a config starts: flags, config file, --help, and user errors as one line."""
 
-import ast
 import importlib.util
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.config.training import check_value, flatten, unknown_key
+from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path
 
 
-def run_with_config(main: Callable[[ConfigDict, epath.Path | None], None], workdir_required: bool = True) -> None:
-    """Run `main(config, workdir)` from --config and --workdir. A user's mistake ends in one line and exit status 2."""
-    config_flag = config_flags.DEFINE_config_file("config", None, "Config file, as FILE or FILE:key=value,key=value")
-    workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the run, also as gs://BUCKET/NAME")
+def run_with_config(
+    main: Callable[[ConfigDict, epath.Path | None], None],
+    describe: Callable[[ConfigDict | None], str],
+    config_files: Sequence[str],
+    workdir_required: bool = True,
+) -> None:
+    """Runs `main(config, workdir)` from --config and --workdir. A user's mistake ends in one line and exit status 2.
+
+    `describe` gives the text of --help_config: the fields with their values in the config, or else their defaults.
+    --help is the docstring of the main module, its flags, and the `config_files` that the program is for.
+    """
+    config_flag = config_flags.DEFINE_config_file(
+        "config", None, "Config file, as FILE or FILE:NAME=VALUE,NAME=VALUE; --config.FIELD=VALUE sets a field of it"
+    )
+    workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the results, also as gs://BUCKET/NAME")
+    help_flag = flags.DEFINE_bool("help_config", False, "Print every field of the config with its value, and exit")
+    if {"-h", "--help"} & set(sys.argv):
+        print(help_text(config_files))
+        return
 
     def parse(argv: list[str]) -> list[str]:
         try:
-            rest = flags.FLAGS(argv)
+            known = config_values(argv)
+            try:
+                rest = flags.FLAGS(argv)
+            except flags.Error as error:
+                raise flag_error(str(error), known) from None
+            if help_flag.value:
+                print(describe(config_flag.value))
+                sys.exit(0)
             if rest[1:]:
                 raise UserError(f"unknown argument '{rest[1]}'")
             if config_flag.value is None:
-                raise UserError("--config is missing: give a config file, as --config=configs/clip.py:data=glyphs_lt")
+                raise UserError(f"--config is missing: give a config file, as --config={config_files[0]}")
             if workdir_required and not workdir_flag.value:
-                raise UserError("--workdir is missing: name the directory of the run, as --workdir=runs/clip")
-            config_flag.value.items()  # a missing file is only noticed when the config is read
+                raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/clip")
             return rest
         except UserError as error:
             stop(error)
-        except (
-            flags.Error,
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            OSError,
-            SyntaxError,
-            ImportError,
-        ) as error:
-            stop(explain(error, argv))
 
     def start(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # the libraries' own progress is not the user's
@@ -52,7 +62,7 @@ def run_with_config(main: Callable[[ConfigDict, epath.Path | None], None], workd
         except UserError as error:
             stop(error)
         except KeyboardInterrupt:
-            print("\ninterrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+            print("\ninterrupted; the same command continues from the last checkpoint", file=sys.stderr)
             sys.exit(130)
 
     app.run(start, flags_parser=parse)
@@ -63,48 +73,58 @@ def stop(error: Exception) -> None:
     sys.exit(2)
 
 
-def explain(error: Exception, argv: list[str]) -> UserError:
-    """What a failure to read the config means for the user: which file, or which override, and why."""
-    joined = re.search(r"(?:^|\s)--?config[=\s](\S+)", " ".join(argv))
-    given = joined.group(1) if joined else ""
-    path, _, arguments = given.partition(":")
-    if not path:
-        return UserError(f"{error}")
+def help_text(config_files: Sequence[str]) -> str:
+    """The main module's docstring, its flags and those of `run_with_config`, and where config files are."""
+    by_module = flags.FLAGS.flags_by_module_dict()
+    lines = [sys.modules["__main__"].__doc__.strip(), "", "Flags:"]
+    for flag in [*by_module[__name__], *by_module.get(sys.argv[0], ())]:
+        name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
+        lines.append(f"  {name:<18}  {flag.help}")
+    lines += ["", f"Config files, from the root of the repository: {', '.join(config_files)}."]
+    lines += ["The docstring of each explains its arguments; --help_config lists the fields of its config."]
+    return "\n".join(lines)
+
+
+def config_values(argv: Sequence[str]) -> dict[str, Any]:
+    """The values of the config file that --config names, by dotted key; nothing without --config.
+
+    ml_collections reads the file again. Its reports of these errors span many lines, hence they are found here first.
+
+    Raises:
+        UserError: the file cannot be read, or an argument sets a field that its config has not.
+    """
+    given = re.search(r"^--?config[=\n](.*)$", "\n".join(argv), re.MULTILINE)
+    if not given:
+        return {}
+    path, _, arguments = given.group(1).partition(":")
     try:
-        config = read_config(path, arguments)
-    except UserError as user_error:
-        return user_error
+        values = dict(flatten(read_config(path, arguments)))
+    except UserError:
+        raise
     except FileNotFoundError:
-        return UserError(f"config file '{path}' does not exist")
+        raise UserError(f"config file '{path}' does not exist") from None
     except Exception as cause:  # whatever a config file's own code raises
-        return UserError(f"config file '{given}' fails with {type(cause).__name__}: {cause}")
-    known = dict(flatten(config))
-    for argument in argv:
-        key, _, value = argument.lstrip("-").removeprefix("no").partition("=")
-        key = key.removeprefix("config.")
-        if not re.match(r"--?(no)?config\.", argument):
-            continue
-        if key not in known:
-            return unknown_key(key, known)
-        if not isinstance(known[key], str):
-            try:
-                check_value(key, _literal(value), known[key])
-            except UserError as user_error:
-                return user_error
-    return UserError(f"{error}")
+        raise UserError(f"config file '{given.group(1)}' fails with {type(cause).__name__}: {cause}") from None
+    for key in re.findall(r"^--?(?:no)?config\.([^=\n]+)", "\n".join(argv), re.MULTILINE):
+        if not any(f"{known}.".startswith(f"{key}.") for known in values):
+            raise unknown_key(key, values)
+    return values
+
+
+def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
+    """absl's error of a command line; of a field's value in the words of `fields.check`."""
+    found = re.match(r"flag --config\.([^=]+)=(.*?): ", message)
+    if not found or found.group(1) not in values:
+        return UserError(message)
+    key, value = found.groups()
+    return UserError(f"config key '{key}' is {value!r}; its type is {type(values[key]).__name__}")
 
 
 def read_config(path: str, arguments: str) -> ConfigDict:
+    """The config of a config file. Raises what the file's code raises, and FileNotFoundError where there is no file."""
     spec = importlib.util.spec_from_file_location("config", path)
     if spec is None:
         raise FileNotFoundError(path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config(arguments) if arguments else module.get_config()
-
-
-def _literal(text: str):
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False}.get(text.lower(), text)

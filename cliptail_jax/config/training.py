@@ -1,436 +1,372 @@
-"""Every field a training config has, with its default and meaning, and the check of a whole config."""
+"""The training config: its fields, the checks of a whole config, and its form in a run's config.json.
 
-import difflib
+0, '' and () mean "off" or "all" throughout.
+"""
+
+import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
+from cliptail_jax.config import fields
+from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Section, Share, flatten
+from cliptail_jax.config.objective_sections import (
+    Dino,
+    Head,
+    Text,
+    check_contrastive,
+    check_dino,
+    check_supervised,
+)
+from cliptail_jax.config.sections import Evaluation, MeshAxes, Reading, check_prompts
 from cliptail_jax.errors import UserError
 
 MAX_BLUR = 2.0  # pixels: the largest radius of a multi-crop view's blur, at 224 pixels
 
-
-def base_config() -> ConfigDict:
-    """The training config that every file of `configs/` starts from. 0, '' and () mean "off" or "all" throughout."""
-    return ConfigDict(
-        dict(
-            seed=0,  # initial weights, order of the data, augmentation, sampled vocabularies
-            objective="supervised",  # 'contrastive', 'dino'; or 'zero_shot', published models that are evaluated, not trained
-            total_epochs=90,
-            total_steps=0,  # in place of total_epochs
-            batch_size=256,  # over all devices and processes
-            accumulate_steps=1,  # micro-batches a step; the loss still spans the whole batch
-            log_every_steps=50,
-            checkpoint=dict(every_steps=1000, keep=2),
-            eval=dict(
-                every_epochs=1,  # and always at the end
-                sets=(),  # as 'name:split', or short names of zero_shot.sets
-                random_classes=0,  # of a 'name:split' so many classes alone, those that data.classes.random would draw; 0 = all
-                batch_size=256,
-                templates="openai80",  # zero-shot classifier of contrastive models; '' = the set's own
-                descriptors="",  # in their place, each class's descriptors: a JSON file
-                waffle=0,  # in their place, so many random descriptors
-                waffle_kind="words",  # or 'characters'
-                waffle_seed=0,
-                neural_collapse=False,
-                similarity=False,  # of a class's images with each other and with the class's embedding
-                save_features=False,  # image features with their labels and records, and class embeddings, as .npy
-                models=(),  # zero-shot: names of zero_shot.models, or what pretrained.load takes
-                class_frequency="",  # zero-shot: a table, a corpus, or 'published', each model's; '' = no correlations
-                frequency_dir="",  # the folder with the published tables of the corpora
-                rank_by="",  # a frequency table that ranks the classes for head, mid and tail; '' = the training one
-                head_classes=0,  # how many classes are head and tail; 0 = a third each
-                tail_classes=0,
-            ),
-            data=dict(
-                name="glyphs",
-                data_dir="",  # '' = $TFDS_DATA_DIR or ~/tensorflow_datasets
-                split="train",  # or several, as 'train+validation'
-                class_names="",  # a built-in vocabulary or a file; '' = the builder's, or CLIP's for ImageNet's ids
-                seed=0,  # which records, classes and captions a variant draws
-                table="",  # a TSV of filepath, label, caption: these records, with these labels and words
-                class_match=dict(vocabulary="", unique=False),  # label records by the classes that their words name
-                held_out=0.0,  # share of each class that is left out, for validation
-                # At most one of: a list of names or labels, a vocabulary's names, the first k, k random ones.
-                classes=dict(names=(), vocabulary="", first=0, random=0),
-                min_similarity=0.0,  # of the caption to the class's definition, where the source has it
-                balance=dict(cap=0, vocabulary=""),  # MetaCLIP's cap on each class, or each entry of a vocabulary
-                profile=dict(name="", ratio=100.0, exponent=1.0),  # imposed: 'exponential' (ratio), 'zipf' (exponent)
-                match=dict(frequency="", fill=""),  # a variant's frequency table; a source 'name:split' to fill up from
-                n=0,  # a sample of n records
-                fraction=1.0,  # or of this share of the records
-                keep_all_classes=False,  # a sample loses no class
-                tail=dict(classes=0, shots=0),  # so many of the rarest classes are cut to so many records each
-                captions=dict(
-                    template="",  # a template set in front: cname, a+cname, photo, simple, openai80
-                    words=(),  # text fields of the source behind it: superclass, title, tags, description, ...
-                    synset=False,  # a random lemma of the class's WordNet synset in place of its name
-                    resample=False,  # draw template and lemma anew each epoch
-                ),
-                image_size=224,
-                crop_scale=(0.9, 1.0),  # share of the area that a random resized crop keeps, of DINO a global one
-                flip=False,
-                shift=0,  # random shifts by up to so many pixels
-                multi_crop=dict(  # of DINO: two global crops of image_size, and local ones
-                    num_local=8,
-                    local_size=96,
-                    local_scale=(0.05, 0.14),
-                    max_blur=2.0,  # largest radius of the Gaussian blur, in pixels; 0 = none
-                    on_device=True,  # augment in the step, not in the input pipeline with Pillow
-                    canvas=384,  # side that on_device squashes whole images to before they are cropped: finer detail is lost
-                ),
-                eval_resize=256,  # short side before the centre crop of image_size
-                drop_last=False,  # drop an epoch's last partial batch
-                cache=False,  # keep decoded images in memory: for sources of small images
-                workers=0,  # processes that load data; 0 = threads of this one
-                max_unreadable=0.001,  # share of images that may be unreadable
-            ),
-            mesh=dict(data=-1, fsdp=1),  # devices along each axis; -1 = all that are left
-            model=dict(
-                image=dict(
-                    name="modified_resnet",
-                    layers=(3, 4, 6, 3),
-                    width=64,
-                    heads=32,
-                    patch_size=32,
-                    output_dim=1024,
-                    initialization="clip",  # of a modified_resnet; or 'pytorch', its layers' default
-                ),
-                text=dict(name="transformer", width=512, layers=12, heads=8, context_length=77, vocab_size=49408),
-                activation="gelu",
-                dtype="float32",  # of the computation; parameters are always float32
-            ),
-            image=dict(
-                init="random",  # or a published CLIP, whose image tower it is, or the work directory of a run
-                freeze=False,  # as in text
-                partial=False,
-            ),
-            text=dict(
-                init="random",  # or a published CLIP, whose text tower it is, or a published BERT or RoBERTa
-                freeze=False,  # all of the tower that init has filled
-                partial=False,  # init may leave parameters unfilled; they are drawn, and trained
-                dropout=0.0,  # of a BERT or RoBERTa in training, frozen or not; 0.1 where they were trained
-                cache=True,  # embed each caption once where a frozen tower's captions do not change, not at every step
-                tokenizer="",  # CLIP's merges file; '' = train one of model.text.vocab_size on the variant's captions
-            ),
-            head=dict(
-                kind="cosine",  # or 'linear': with a bias, on raw features
-                init="",  # an .npy of [classes, dim]; '' = random
-                freeze=False,
-            ),
-            freeze=(),  # further paths that are not trained, such as 'visual' or 'visual.attnpool'
-            batch_norm=dict(group_size=0),  # examples that share batch statistics; 0 = the whole batch
-            vocabulary=dict(size=0, sampling="uniform", group_size=0),  # classes or prototypes per softmax; 0 = all
-            dino=dict(
-                prototypes=65536,
-                hidden=2048,  # width of the head's perceptron
-                bottleneck=256,  # width that it ends in
-                freeze_last_layer=0,  # epochs in which the prototypes stay as they are drawn
-                teacher_momentum=0.996,  # at the start; at the end 1, by a cosine
-            ),
-            optimizer=dict(
-                name="sgd",  # or 'adamw', 'lars'
-                learning_rate=0.1,
-                final_learning_rate=0.0,  # of 'cosine_steps'
-                weight_decay=1e-4,
-                final_weight_decay=0.0,  # by a cosine; 0 = it stays as it is
-                decay_vectors=True,  # sgd decays biases and gains too; adamw and lars never do
-                momentum=0.9,
-                nesterov=False,  # momentum of sgd
-                b1=0.9,
-                b2=0.999,
-                eps=1e-8,
-                schedule="cosine_epochs",  # or 'cosine_steps'
-                warmup_steps=0,
-                warmup_epochs=0,  # in place of warmup_steps
-                clip_norm=0.0,  # of the global gradient
-                clip_each_norm=0.0,  # of each parameter's gradient
-                ema_decay=0.0,  # of the weights that evaluation uses
-            ),
-        )
-    ).lock()
-
-
-CHOICES = {
-    "objective": ("supervised", "contrastive", "dino", "zero_shot"),
-    "eval.templates": ("", *TEMPLATE_SETS),
-    "eval.waffle_kind": ("words", "characters"),
-    "data.profile.name": ("", "exponential", "zipf"),
-    "data.captions.template": ("", *TEMPLATE_SETS),
-    "model.image.initialization": ("clip", "pytorch"),
-    "model.activation": ("gelu", "quick_gelu"),
-    "model.dtype": ("float32", "bfloat16"),
-    "head.kind": ("cosine", "linear"),
-    "vocabulary.sampling": ("uniform", "linear", "sqrt"),
-    "optimizer.name": ("sgd", "adamw", "lars"),
-    "optimizer.schedule": ("cosine_epochs", "cosine_steps"),
-}
-ELEMENTS = {
-    "eval.sets": (str,),
-    "eval.models": (str,),
-    "data.classes.names": (str, int),
-    "data.captions.words": (str,),
-    "data.crop_scale": (float, int),
-    "data.multi_crop.local_scale": (float, int),
-    "model.image.layers": (int,),
-    "freeze": (str,),
-}
-POSITIVE = [
-    "total_epochs",
-    "batch_size",
-    "accumulate_steps",
-    "log_every_steps",
-    "checkpoint.every_steps",
-    "eval.every_epochs",
-    "eval.batch_size",
-    "data.image_size",
-    "data.eval_resize",
-    "data.multi_crop.local_size",
-    "data.multi_crop.canvas",
-    "data.profile.ratio",
-    "mesh.fsdp",
-    "model.image.width",
-    "model.image.heads",
-    "model.image.patch_size",
-    "model.image.output_dim",
-    "model.text.width",
-    "model.text.layers",
-    "model.text.heads",
-    "model.text.context_length",
-    "dino.prototypes",
-    "dino.hidden",
-    "dino.bottleneck",
-    "optimizer.learning_rate",
-]
-NOT_NEGATIVE = [
-    "seed",
-    "total_steps",
-    "eval.random_classes",
-    "eval.head_classes",
-    "eval.tail_classes",
-    "eval.waffle",
-    "eval.waffle_seed",
-    "data.seed",
-    "data.classes.first",
-    "data.classes.random",
-    "data.balance.cap",
-    "data.n",
-    "data.tail.classes",
-    "data.tail.shots",
-    "data.shift",
-    "data.multi_crop.num_local",
-    "data.multi_crop.max_blur",
-    "data.workers",
-    "data.profile.exponent",
-    "batch_norm.group_size",
-    "vocabulary.size",
-    "vocabulary.group_size",
-    "dino.freeze_last_layer",
-    "optimizer.final_learning_rate",
-    "optimizer.weight_decay",
-    "optimizer.final_weight_decay",
-    "optimizer.momentum",
-    "optimizer.warmup_steps",
-    "optimizer.warmup_epochs",
-    "optimizer.clip_norm",
-    "optimizer.clip_each_norm",
-]
-SHARES = [
-    "data.held_out",
-    "data.fraction",
-    "data.max_unreadable",
-    "dino.teacher_momentum",
-    "optimizer.momentum",
-    "optimizer.b1",
-    "optimizer.b2",
-    "optimizer.ema_decay",
-    "text.dropout",
-]
-
-# Fields that change neither the trained numbers nor their order: a run may go on with other values.
-INCIDENTAL = (
-    "log_every_steps",
-    "checkpoint.",
-    "eval.",
-    "data.data_dir",
-    "data.cache",
-    "data.workers",
-    "data.max_unreadable",
-    "mesh.",
-    "text.cache",
+ShareRange = Rule(
+    lambda scale: len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1,
+    "must be a pair of shares of the area, the smaller first, such as (0.9, 1.0)",
 )
 
 
-def num_steps(config: ConfigDict, steps_per_epoch: int) -> int:
-    """How many steps a run of the config has."""
-    return config.total_steps or config.total_epochs * steps_per_epoch
+@dataclass(frozen=True)
+class Checkpoint:
+    every_steps: Annotated[int, "Steps between two checkpoints.", Positive] = 1000
+    keep: Annotated[
+        int,
+        "Number of checkpoints that are kept.",
+        Rule(lambda keep: keep >= 2, "must be 2 or more, so that one is complete at any moment"),
+    ] = 2
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of a config as (dotted key, value)."""
-    for key, value in config.items():
-        if isinstance(value, Mapping | ConfigDict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+@dataclass(frozen=True)
+class RunEvaluation(Evaluation):
+    templates: Annotated[
+        str, "Prompt templates of contrastive models; '': each set's own.", OneOf("", *TEMPLATE_SETS)
+    ] = "openai80"
+    every_epochs: Annotated[int, "Epochs between two evaluations; there is always one at the end.", Positive] = 1
+    random_classes: Annotated[
+        int,
+        "Evaluate sets of the form NAME:SPLIT on this number of random classes, those of data.classes.random; 0: all.",
+        NonNegative,
+    ] = 0
 
 
-def plain(config: ConfigDict) -> dict[str, Any]:
-    """The config as JSON has it, flat: tuples become lists."""
-    return json.loads(json.dumps(dict(flatten(config))))
+@dataclass(frozen=True)
+class ClassMatch:
+    vocabulary: Annotated[str, "Label records by the classes of this vocabulary that their words name."] = ""
+    unique: Annotated[bool, "Whether to leave out records that name several classes."] = False
 
 
-def as_config(flat: Mapping[str, Any]) -> ConfigDict:
-    """The config that `plain` was made of, as a run's config.json holds it."""
-    config = base_config()
-    config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
-    return config
+@dataclass(frozen=True)
+class Classes:
+    """At most one of these selects classes."""
+
+    names: Annotated[tuple[str | int, ...], "Class names or labels."] = ()
+    vocabulary: Annotated[str, "The classes of a built-in vocabulary or a file."] = ""
+    first: Annotated[int, "Number of classes, the first ones.", NonNegative] = 0
+    random: Annotated[int, "Number of classes, selected at random.", NonNegative] = 0
 
 
-def what_trains(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields on which a run's numbers depend: two configs that agree here describe the same run."""
-    return {key: value for key, value in flat.items() if not key.startswith(INCIDENTAL)}
+@dataclass(frozen=True)
+class Balance:
+    cap: Annotated[int, "MetaCLIP's cap on the records of each class or entry; 0: no balancing.", NonNegative] = 0
+    vocabulary: Annotated[str, "Balance the entries of this vocabulary in place of the classes."] = ""
 
 
-def unknown_key(key: str, known: Iterable[str]) -> UserError:
-    """The error for a dotted key that is not among the known ones."""
-    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
-    return UserError(f"unknown config key '{key}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+@dataclass(frozen=True)
+class Profile:
+    """A class frequency that is imposed on the data."""
+
+    name: Annotated[str, "Profile to impose.", OneOf("", "exponential", "zipf")] = ""
+    ratio: Annotated[float, "Largest by smallest class frequency of the exponential profile.", Positive] = 100.0
+    exponent: Annotated[float, "Exponent of the zipf profile.", NonNegative] = 1.0
 
 
-def check_value(key: str, value: Any, default: Any) -> None:
-    """Raise a UserError unless `value` may stand at `key`, whose default is given."""
-    number = (int, float)
-    right_type = (
-        isinstance(value, bool)
-        if isinstance(default, bool)
-        else isinstance(value, number if isinstance(default, float) else type(default)) and not isinstance(value, bool)
+@dataclass(frozen=True)
+class Match:
+    frequency: Annotated[str, "Frequency table of another variant, which this one is to have."] = ""
+    fill: Annotated[str, "Source 'NAME:SPLIT' with records for classes that have too few."] = ""
+
+
+@dataclass(frozen=True)
+class Tail:
+    classes: Annotated[int, "Number of the rarest classes to cut.", NonNegative] = 0
+    shots: Annotated[int, "Number of records that each of them keeps.", NonNegative] = 0
+
+
+@dataclass(frozen=True)
+class Captions:
+    template: Annotated[
+        str, "Template set with the class name, in front of the words; '': none.", OneOf("", *TEMPLATE_SETS)
+    ] = ""
+    words: Annotated[tuple[str, ...], "Text fields of the source: superclass, title, tags, description, ..."] = ()
+    synset: Annotated[bool, "Whether a random lemma of the class's WordNet synset replaces the class name."] = False
+    resample: Annotated[bool, "Whether template and lemma are drawn anew in each epoch."] = False
+
+
+@dataclass(frozen=True)
+class MultiCrop:
+    """The views of DINO: two global crops of data.image_size, and local ones."""
+
+    num_local: Annotated[int, "Number of local crops.", NonNegative] = 8
+    local_size: Annotated[int, "Side of a local crop in pixels.", Positive] = 96
+    local_scale: Annotated[tuple[float, ...], "Share of the area that a local crop keeps.", ShareRange] = (0.05, 0.14)
+    max_blur: Annotated[
+        float,
+        "Largest radius of the Gaussian blur in pixels; 0: none.",
+        Rule(lambda radius: 0 <= radius <= MAX_BLUR, f"must be between 0 and {MAX_BLUR} pixels"),
+    ] = 2.0
+    on_device: Annotated[
+        bool, "Whether the training step augments the images, instead of Pillow in the input pipeline."
+    ] = True
+    canvas: Annotated[int, "Side in pixels that whole images are resized to before on_device crops them.", Positive] = (
+        384
     )
-    if not right_type:
-        raise UserError(f"config key '{key}' is {value!r}; its type is {type(default).__name__}, as of {default!r}")
-    if isinstance(value, tuple) and key in ELEMENTS:
-        for element in value:
-            if type(element) not in ELEMENTS[key]:
-                kinds = " or ".join(kind.__name__ for kind in ELEMENTS[key])
-                raise UserError(f"config key '{key}' is {value!r}; each of its elements is a {kinds}")
-    if key in CHOICES and value not in CHOICES[key]:
-        raise UserError(f"config key '{key}' is {value!r}; it is one of {', '.join(map(repr, CHOICES[key]))}")
-    if key in POSITIVE and not value > 0:
-        raise UserError(f"config key '{key}' is {value!r}; it must be positive")
-    if key in NOT_NEGATIVE and not value >= 0:
-        raise UserError(f"config key '{key}' is {value!r}; it must not be negative")
-    if key in SHARES and not 0 <= value <= 1:
-        raise UserError(f"config key '{key}' is {value!r}; it is a share between 0 and 1")
 
 
-def check_fields(config: ConfigDict, base: ConfigDict, origin: str) -> None:
-    """Raise a UserError unless `config` has the fields of `base`, which `origin` makes, each with a value it may have."""
-    schema, given = dict(flatten(base)), dict(flatten(config))
-    for key, value in given.items():
-        if key not in schema:
-            raise unknown_key(key, schema)
-        check_value(key, value, schema[key])
-    for key in schema:
-        if key not in given:
-            raise UserError(f"config key '{key}' is missing; start from {origin}")
+@dataclass(frozen=True)
+class Data(Reading):
+    name: Annotated[str, "Name of the prepared data set."] = "glyphs"
+    split: Annotated[str, "Split, or several, such as 'train+validation'."] = "train"
+    class_names: Annotated[
+        str, "Built-in vocabulary or file with the class names; '': the builder's, or CLIP's for ImageNet's ids."
+    ] = ""
+    seed: Annotated[int, "Seed of the records, classes and captions that a variant draws.", NonNegative] = 0
+    table: Annotated[str, "TSV of filepath, label and caption: the variant has these records, labels and words."] = ""
+    class_match: ClassMatch = ClassMatch()
+    held_out: Annotated[float, "Share of each class that is left out, for validation.", Share] = 0.0
+    classes: Classes = Classes()
+    min_similarity: Annotated[
+        float, "Smallest similarity of the caption to the class's definition, of sources that have it."
+    ] = 0.0
+    balance: Balance = Balance()
+    profile: Profile = Profile()
+    match: Match = Match()
+    n: Annotated[int, "Number of records to sample; 0: all.", NonNegative] = 0
+    fraction: Annotated[float, "Share of the records to sample.", Share] = 1.0
+    keep_all_classes: Annotated[bool, "Whether a sample loses no class."] = False
+    tail: Tail = Tail()
+    captions: Captions = Captions()
+    image_size: Annotated[int, "Side of the images in pixels; with DINO that of a global crop.", Positive] = 224
+    crop_scale: Annotated[
+        tuple[float, ...], "Share of the area that a random resized crop keeps; with DINO a global crop.", ShareRange
+    ] = (0.9, 1.0)
+    flip: Annotated[bool, "Whether to flip images at random."] = False
+    shift: Annotated[int, "Largest random shift in pixels.", NonNegative] = 0
+    multi_crop: MultiCrop = MultiCrop()
+    eval_resize: Annotated[
+        int, "Short side of an image in evaluation, before the central crop of image_size.", Positive
+    ] = 256
+    drop_last: Annotated[bool, "Whether to drop the last, partial batch of an epoch."] = False
+    cache: Annotated[bool, "Whether to keep decoded images in memory, for sources of small images.", Incidental] = False
 
 
-def validate(config: ConfigDict) -> None:
-    """Raise a UserError that names the first key that is unknown, missing, or has a value it cannot have."""
-    check_fields(config, base_config(), "cliptail_jax.config.training.base_config()")
-    if not config.text.dropout < 1:
-        raise UserError(f"text.dropout={config.text.dropout} leaves nothing: it is below 1")
-    if config.checkpoint.keep < 2:
+@dataclass(frozen=True)
+class ImageModel:
+    name: Annotated[
+        str, "Kind of tower in cliptail_jax.models.image_towers, or a configuration of open_clip, such as 'ViT-B-16'."
+    ] = "modified_resnet"
+    layers: Annotated[
+        tuple[int, ...],
+        "Blocks of each stage; of a ViT one number.",
+        Rule(lambda layers: layers and min(layers) >= 1, "must give every stage one block or more"),
+    ] = (3, 4, 6, 3)
+    width: Annotated[int, "Width of the first stage, or of a ViT.", Positive] = 64
+    heads: Annotated[int, "Attention heads.", Positive] = 32
+    patch_size: Annotated[int, "Side of a ViT's patches in pixels.", Positive] = 32
+    output_dim: Annotated[int, "Dimension of the features.", Positive] = 1024
+    initialization: Annotated[
+        str,
+        "Initialization of a modified_resnet: CLIP's, or the default of PyTorch's layers.",
+        OneOf("clip", "pytorch"),
+    ] = "clip"
+
+
+@dataclass(frozen=True)
+class TextModel:
+    name: Annotated[
+        str, "'transformer', 'bert', or an encoder of cliptail_jax.models.text_towers by its Hugging Face name."
+    ] = "transformer"
+    width: Annotated[int, "Width of the transformer.", Positive] = 512
+    layers: Annotated[int, "Number of layers.", Positive] = 12
+    heads: Annotated[int, "Attention heads.", Positive] = 8
+    context_length: Annotated[int, "Length of a caption in tokens.", Positive] = 77
+    vocab_size: Annotated[int, "Number of tokens."] = 49408
+
+
+@dataclass(frozen=True)
+class Model:
+    image: ImageModel = ImageModel()
+    text: TextModel = TextModel()
+    activation: Annotated[str, "Activation.", OneOf("gelu", "quick_gelu")] = "gelu"
+    dtype: Annotated[str, "Type of the computation; parameters are always float32.", OneOf("float32", "bfloat16")] = (
+        "float32"
+    )
+
+
+@dataclass(frozen=True)
+class Image:
+    init: Annotated[str, "'random', or a published CLIP (its image tower) or the work directory of a run."] = "random"
+    freeze: Annotated[bool, "Whether the parameters that init fills are frozen."] = False
+    partial: Annotated[bool, "Whether init may leave parameters to be randomly initialized and trained."] = False
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    group_size: Annotated[int, "Examples that share batch statistics; 0: the whole batch.", NonNegative] = 0
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The classes or prototypes that compete in a softmax."""
+
+    size: Annotated[int, "Classes or prototypes per softmax, drawn anew in each step; 0: all.", NonNegative] = 0
+    sampling: Annotated[
+        str, "Probability of a class: uniform, or by its frequency.", OneOf("uniform", "linear", "sqrt")
+    ] = "uniform"
+    group_size: Annotated[int, "Examples that share a sampled vocabulary; 0: the whole batch.", NonNegative] = 0
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    name: Annotated[str, "Optimizer.", OneOf("sgd", "adamw", "lars")] = "sgd"
+    learning_rate: Annotated[float, "Largest learning rate.", Positive] = 0.1
+    final_learning_rate: Annotated[float, "Learning rate at the end of 'cosine_steps'.", NonNegative] = 0.0
+    weight_decay: Annotated[float, "Weight decay.", NonNegative] = 1e-4
+    final_weight_decay: Annotated[
+        float, "Weight decay at the end, reached along a cosine; 0: it is constant.", NonNegative
+    ] = 0.0
+    decay_vectors: Annotated[bool, "Whether sgd decays biases and gains, too; adamw and lars never do."] = True
+    momentum: Annotated[float, "Momentum of sgd and lars.", Share] = 0.9
+    nesterov: Annotated[bool, "Whether sgd uses Nesterov momentum."] = False
+    b1: Annotated[float, "Decay rate of adamw's first moment.", Share] = 0.9
+    b2: Annotated[float, "Decay rate of adamw's second moment.", Share] = 0.999
+    eps: Annotated[float, "Epsilon of adamw."] = 1e-8
+    schedule: Annotated[
+        str, "Cosine schedule of the learning rate, by epoch or by step.", OneOf("cosine_epochs", "cosine_steps")
+    ] = "cosine_epochs"
+    warmup_steps: Annotated[int, "Steps of linear warm-up.", NonNegative] = 0
+    warmup_epochs: Annotated[int, "Epochs of linear warm-up, in place of warmup_steps.", NonNegative] = 0
+    clip_norm: Annotated[float, "Largest norm of the whole gradient; 0: no clipping.", NonNegative] = 0.0
+    clip_each_norm: Annotated[float, "Largest norm of each parameter's gradient; 0: no clipping.", NonNegative] = 0.0
+    ema_decay: Annotated[
+        float, "Decay of the moving average of the weights that evaluation uses; 0: no average.", Share
+    ] = 0.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """The fields that every training config has. The objectives add sections to them."""
+
+    seed: Annotated[
+        int, "Seed of initial weights, order of the data, augmentation and sampled vocabularies.", NonNegative
+    ] = 0
+    objective: Annotated[str, "Training objective: 'supervised', 'contrastive' or 'dino'."] = "supervised"
+    total_epochs: Annotated[int, "Length of the training in epochs.", Positive] = 90
+    total_steps: Annotated[int, "Length of the training in steps, in place of total_epochs.", NonNegative] = 0
+    batch_size: Annotated[int, "Examples per step, over all devices and processes.", Positive] = 256
+    accumulate_steps: Annotated[int, "Micro-batches per step; the loss spans the whole batch.", Positive] = 1
+    log_every_steps: Annotated[int, "Steps between two lines of metrics.jsonl.", Positive, Incidental] = 50
+    checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
+    eval: Annotated[RunEvaluation, Incidental] = RunEvaluation()
+    data: Data = Data()
+    mesh: Annotated[MeshAxes, Incidental] = MeshAxes()
+    model: Model = Model()
+    image: Image = Image()
+    freeze: Annotated[
+        tuple[str, ...], "Further paths that are not trained, such as 'visual' or 'visual.attnpool'."
+    ] = ()
+    batch_norm: BatchNorm = BatchNorm()
+    vocabulary: Vocabulary = Vocabulary()
+    optimizer: Optimizer = Optimizer()
+
+
+RETIRED = ("eval.models", "eval.class_frequency", "eval.frequency_dir")  # always empty where a config.json has them
+
+# What the objectives add: sections by name, and checks of a whole config by objective.
+SECTIONS = {"head": Head(), "text": Text(), "dino": Dino()}
+CHECKS = {"supervised": check_supervised, "contrastive": check_contrastive, "dino": check_dino}
+
+
+def training_section(sections: Mapping[str, Section] = SECTIONS) -> Section:
+    """`Training` with the objectives' `sections`, by name."""
+    added = [(name, type(section), section) for name, section in sections.items()]
+    return dataclasses.make_dataclass("TrainingWithObjectives", added, bases=(Training,), frozen=True)()
+
+
+def base_config(sections: Mapping[str, Section] = SECTIONS) -> ConfigDict:
+    """The training config that the files of `configs/` start from."""
+    return fields.to_config(training_section(sections))
+
+
+def describe(config: ConfigDict | None = None) -> str:
+    """The fields with their values in a training config, or else their defaults."""
+    return fields.describe(training_section(), config)
+
+
+def validate(
+    config: ConfigDict,
+    sections: Mapping[str, Section] = SECTIONS,
+    checks: Mapping[str, Callable[[ConfigDict], None]] = CHECKS,
+) -> None:
+    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    objective = config.get("objective")
+    if objective not in checks:
         raise UserError(
-            f"checkpoint.keep={config.checkpoint.keep}; it is 2 or more, so that one is whole at any moment"
+            f"config key 'objective' is {objective!r}; it is one of {', '.join(map(repr, checks))} (published models are "
+            "evaluated with cliptail_jax.evaluate, not trained)"
         )
-    layers = config.model.image.layers
-    if not layers or min(layers) < 1:
-        raise UserError(f"config key 'model.image.layers' is {layers}; every stage has a block or more")
-    if config.optimizer.warmup_steps and config.optimizer.warmup_epochs:
-        raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
-    if config.optimizer.nesterov and config.optimizer.name != "sgd":
-        raise UserError(f"optimizer.nesterov is for optimizer.name='sgd', not '{config.optimizer.name}'")
-    if config.head.kind == "linear" and config.head.init:
-        raise UserError("head.init has the class embeddings of a cosine head: set head.kind='cosine'")
-    if config.objective == "dino":
-        check_dino(config)
-    check_evaluation(config)
+    fields.check(config, training_section(sections))
+    checks[objective](config)
+    check_optimizer(config.optimizer)
+    check_evaluation(config.eval)
     check_groups(config)
     check_data(config.data)
 
 
-def check_evaluation(config: ConfigDict) -> None:
-    if config.eval.descriptors and config.eval.waffle:
-        raise UserError("set eval.descriptors or eval.waffle, not both: each says what is said of a class")
-    if config.eval.random_classes and (config.objective == "zero_shot" or not all(":" in s for s in config.eval.sets)):
-        raise UserError("eval.random_classes is for runs, on sets of the form NAME:SPLIT")
-    if config.objective == "zero_shot":
-        if not config.eval.models:
-            raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")
-        if not config.eval.sets:
-            raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('imagenet',)\"")
-        return
-    for key in ("models", "class_frequency", "frequency_dir"):
-        if config.eval[key]:
-            raise UserError(
-                f"eval.{key} is for objective='zero_shot', as in configs/zero_shot.py: a run has its own model and "
-                "class frequency"
-            )
+def check_optimizer(optimizer: Optimizer) -> None:
+    if optimizer.warmup_steps and optimizer.warmup_epochs:
+        raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
+    if optimizer.nesterov and optimizer.name != "sgd":
+        raise UserError(f"optimizer.nesterov is for optimizer.name='sgd', not '{optimizer.name}'")
 
 
-def check_dino(config: ConfigDict) -> None:
-    size, prototypes = config.vocabulary.size, config.dino.prototypes
-    if size > prototypes:
-        raise UserError(f"vocabulary.size={size} is larger than dino.prototypes={prototypes}: lower it, or 0 for all")
-    for key, value, of in (
-        ("vocabulary.sampling", config.vocabulary.sampling != "uniform", "'uniform'"),
-        ("vocabulary.group_size", config.vocabulary.group_size, "0"),
-        ("data.shift", config.data.shift, "0"),
-    ):
-        if value:
-            raise UserError(f"{key} is {of} with objective='dino', which knows nothing of the kind")
-    if config.data.multi_crop.max_blur > MAX_BLUR:
-        raise UserError(f"data.multi_crop.max_blur={config.data.multi_crop.max_blur}; it is {MAX_BLUR} pixels at most")
-    if config.accumulate_steps > 1:
-        raise UserError("accumulate_steps is 1 with objective='dino': its targets are balanced over the whole batch")
-    if config.optimizer.ema_decay:
-        raise UserError("optimizer.ema_decay is 0 with objective='dino': the teacher is the moving average")
-    if config.eval.sets:
-        raise UserError(
-            "eval.sets is empty with objective='dino', which learns no classes: measure it with cliptail_jax.transfer"
-        )
+def check_evaluation(evaluation: RunEvaluation) -> None:
+    check_prompts(evaluation)
+    if evaluation.random_classes and not all(":" in name for name in evaluation.sets):
+        raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
 
 
 def check_groups(config: ConfigDict) -> None:
     """How the batch is cut: by accumulation, into batch-norm groups, into groups that share a vocabulary."""
-    size, steps = config.batch_size, config.accumulate_steps
+    size, steps, group = config.batch_size, config.accumulate_steps, config.vocabulary.group_size
     if size % steps:
         raise UserError(f"batch_size={size} is not divisible by accumulate_steps={steps}")
-    if config.vocabulary.group_size and size % config.vocabulary.group_size:
-        raise UserError(f"vocabulary.group_size={config.vocabulary.group_size} does not divide batch_size={size}")
+    if group and size % group:
+        raise UserError(f"vocabulary.group_size={group} does not divide batch_size={size}")
 
 
-def check_batch_norm(config: ConfigDict) -> None:
-    """Groups that share batch statistics lie within a micro-batch."""
-    size, steps, group = config.batch_size, config.accumulate_steps, config.batch_norm.group_size
-    if steps > 1 and not group:
+def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) -> None:
+    """Raises UserError where the groups of `batch_norm.group_size` examples do not lie within a micro-batch each."""
+    if accumulate_steps > 1 and not group_size:
         raise UserError(
-            f"batch_norm.group_size=0 normalises over the whole batch, which accumulate_steps={steps} splits; "
-            f"set batch_norm.group_size to {size // steps} or a divisor of it"
+            f"batch_norm.group_size=0 normalizes over the whole batch, which accumulate_steps={accumulate_steps} splits; "
+            f"set batch_norm.group_size to {batch_size // accumulate_steps} or a divisor of it"
         )
-    if group and (size // steps) % group:
-        of = f"batch_size={size}" + (f" / accumulate_steps={steps}" if steps > 1 else "")
-        raise UserError(f"batch_norm.group_size={group} does not divide {of}")
+    if group_size and (batch_size // accumulate_steps) % group_size:
+        of = f"batch_size={batch_size}" + (f" / accumulate_steps={accumulate_steps}" if accumulate_steps > 1 else "")
+        raise UserError(f"batch_norm.group_size={group_size} does not divide {of}")
 
 
-def check_data(data: ConfigDict) -> None:
-    chosen = [key for key, value in data.classes.items() if value]
-    if len(chosen) > 1:
-        raise UserError(f"data.classes takes one of names, vocabulary, first and random, not {' and '.join(chosen)}")
+def check_data(data: Data) -> None:
+    given = [key for key, value in data.classes.items() if value]
+    if len(given) > 1:
+        raise UserError(f"data.classes takes one of names, vocabulary, first and random, not {' and '.join(given)}")
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
     if data.table and data.captions.words:
@@ -441,11 +377,26 @@ def check_data(data: ConfigDict) -> None:
         raise UserError("set data.n or data.fraction, not both")
     if not data.fraction > 0:
         raise UserError("data.fraction=0 leaves no record")
-    for key, scale in (("crop_scale", data.crop_scale), ("multi_crop.local_scale", data.multi_crop.local_scale)):
-        low, high = (*scale, None, None)[:2]
-        if len(scale) != 2 or not 0 < low <= high <= 1:
-            raise UserError(f"data.{key} is {scale}; it is a pair of shares, the smaller first, such as (0.9, 1.0)")
     if data.shift >= data.image_size:
         raise UserError(f"data.shift={data.shift} must be smaller than data.image_size={data.image_size}")
     if data.eval_resize < data.image_size:
         raise UserError(f"data.eval_resize={data.eval_resize} is smaller than data.image_size={data.image_size}")
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The values of a config by dotted key as JSON has them: tuples become lists."""
+    return json.loads(json.dumps(dict(flatten(config))))
+
+
+def as_config(flat: Mapping[str, Any]) -> ConfigDict:
+    """The config that `plain` was given, as a run's config.json holds it."""
+    config = base_config()
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()}
+    config.update_from_flattened_dict({key: value for key, value in values.items() if key not in RETIRED})
+    return config
+
+
+def what_trains(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields on which a run's numbers depend: two configs that agree in them describe the same run."""
+    incidental = {field.key for field in fields.fields_of(training_section()) if field.is_incidental}
+    return {key: value for key, value in flat.items() if key not in incidental and key not in RETIRED}

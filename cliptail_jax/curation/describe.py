@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.training import describe as describe_fields
 from cliptail_jax.config.training import validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import paths_of_records
@@ -125,4 +126,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("import", "", "A TSV of filepath, label, caption to take as the variant, as data.table does")
     flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here")
     flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
-    run_with_config(main, workdir_required=False)
+    run_with_config(
+        main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False
+    )

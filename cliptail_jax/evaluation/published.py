@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.config.training import validate
+from cliptail_jax.config.zero_shot import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
@@ -35,7 +34,7 @@ from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
-from cliptail_jax.pretrained.hub import PREFIX
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
 from cliptail_jax.runs import last_evaluation
 from cliptail_jax.runs.log import say
@@ -153,11 +152,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def slug(name: str) -> str:
-    """The model's name as that of a directory."""
-    return re.sub(r"[^\w.+-]+", "_", name.removeprefix(PREFIX)).strip("_")
-
-
 def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
     """Raises UserError where two models have one directory, or that of a model, or of all, holds something else."""
     name_of = {}
@@ -218,7 +212,7 @@ def evaluate_model(
         opened.preprocess,
         config.eval,
         workers=data.workers,
-        cache=data.cache,
+        cache=False,
         max_unreadable=data.max_unreadable,
     )
     about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}

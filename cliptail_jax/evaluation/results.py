@@ -32,7 +32,7 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
     if uses_prompts:
         keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
         files += ("descriptors",)
-    return {key: options[key] for key in keys} | {key: file_digest(options[key]) for key in files}
+    return {key: options.get(key, 0) for key in keys} | {key: file_digest(options[key]) for key in files}
 
 
 def file_digest(path: str) -> str:

@@ -26,8 +26,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import Entry, Measure, add_sheet, read_sheet
 from cliptail_jax.files import load_arrays, read_lines
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
-from cliptail_jax.transfer.program import predictions_path
 from cliptail_jax.transfer.report import TITLES
+from cliptail_jax.transfer.results import predictions_path
 
 PAPER_FIGURE = 10
 COLUMNS = ("run", "model", "label")

@@ -30,11 +30,6 @@ class Contrastive(Objective):
     uses_prompts = True
 
     def __init__(self, config: ConfigDict, variant: Variant):
-        if config.vocabulary.size:
-            raise UserError(
-                "vocabulary.size samples the classes of a supervised run or DINO's prototypes; with "
-                "objective='contrastive' set it to 0"
-            )
         if variant.captions is None:
             raise UserError("objective='contrastive' needs captions: set data.captions.template or data.captions.words")
         super().__init__(config, variant)

@@ -1,5 +1,6 @@
 """Files of a Hugging Face repository, through huggingface_hub's cache and with its progress bar."""
 
+import re
 from pathlib import Path
 
 from cliptail_jax.errors import UserError
@@ -11,6 +12,11 @@ def split(name: str) -> tuple[str, str | None]:
     """Repository and revision of 'hf-hub:OWNER/NAME' or 'hf-hub:OWNER/NAME@REVISION'; a folder stays as it is."""
     repository, _, revision = name.removeprefix(PREFIX).partition("@") if name.startswith(PREFIX) else (name, "", "")
     return repository, revision or None
+
+
+def slug(name: str) -> str:
+    """A model's name as the name of a directory."""
+    return re.sub(r"[^\w.+-]+", "_", name.removeprefix(PREFIX)).strip("_")
 
 
 def fetch(repository: str, files: list[str], revision: str | None) -> Path:

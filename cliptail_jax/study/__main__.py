@@ -16,14 +16,27 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
+from cliptail_jax.config import training
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import run_with_config, stop
 from cliptail_jax.errors import UserError
-from cliptail_jax.parallel import distributed
-from cliptail_jax.study.launch import train_commands
-from cliptail_jax.study.run import check_study, run_study
+
+FIELDS = """\
+title: Title of the report.
+runs: A training config for each run, by the run's name.
+claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.study.claims).
+figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
+strings: The config string of each run, for --launch=print. Optional.
+transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
+seed, seeds: The first seed and the number of seeds. Optional."""
 
 
 def main(study: ConfigDict, workdir: Path) -> None:
+    # Imported here, for --help to answer at once.
+    from cliptail_jax.parallel import distributed
+    from cliptail_jax.study.launch import train_commands
+    from cliptail_jax.study.run import check_study, run_study
+
     if flags.FLAGS.launch == "print":
         check_study(study)
         print("\n".join(train_commands(study, workdir)))
@@ -32,18 +45,35 @@ def main(study: ConfigDict, workdir: Path) -> None:
     run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget)
 
 
+def describe_fields(study: ConfigDict | None) -> str:
+    """The fields of a study, all those of its first run, and those in which its other runs differ from that."""
+    if study is None:
+        return f"{FIELDS}\n\nThe fields of a run, runs.NAME:\n\n{training.describe()}"
+    (first, config), *others = study.runs.items()
+    values = dict(flatten(config))
+    lines = [FIELDS, "", *(f"{key} = {value!r}" for key, value in flatten(study) if not key.startswith("runs."))]
+    lines += ["", f"runs.{first}:", "", training.describe(config)]
+    for name, other in others:
+        lines += ["", f"runs.{name}, where it differs from runs.{first}:", ""]
+        lines += [f"{key} = {value!r}" for key, value in flatten(other) if values.get(key) != value]
+    return "\n".join(lines)
+
+
 def list_runs() -> None:
     try:
-        from configs.catalogue import page  # what the paper's study alone needs
+        from configs.catalogue import page  # needed for the paper's study alone
     except ModuleNotFoundError:
         stop(UserError("--list: run it from the clone's root: configs/ is there"))
     print(page(), end="")
 
 
 if __name__ == "__main__":
-    if "--list" in sys.argv:
-        sys.exit(list_runs())
     flags.DEFINE_enum("launch", "here", ["here", "print"], "Train the runs here, or print a command for each")
     flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
     flags.DEFINE_float("budget", 0, "Minutes: begin no further seed that would not be done by then", lower_bound=0)
-    run_with_config(main)
+    flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
+    if "--list" in sys.argv:
+        sys.exit(list_runs())
+    run_with_config(
+        main, describe_fields, ("configs/study/quickstart.py", "configs/study/paper.py", "configs/study/*.py")
+    )

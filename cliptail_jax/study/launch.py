@@ -5,8 +5,8 @@ import shlex
 from etils import epath
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import read_config
-from cliptail_jax.config.training import flatten
 from cliptail_jax.errors import UserError
 
 

@@ -58,7 +58,7 @@ class Objective(abc.ABC):
         self.total_steps = config.total_steps or config.total_epochs * self.steps_per_epoch
         self.towers = self.open_towers()
         if image_tower(self.describe_image_tower()["vision_cfg"]).has_batch_norm:
-            check_batch_norm(config)
+            check_batch_norm(config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:

@@ -1,1 +1,20 @@
-"""Transfer: what features of a trained image tower are worth on other data sets. Features in, numbers out."""
+"""Transfer of image features to other data sets: linear probes, few-shot episodes, fine-tuning, and calibration.
+
+It must not know about studies and figures. A model is its image features, or a name that training can start from.
+"""
+
+__all__ = [
+    "calibration",
+    "configuration",
+    "features",
+    "few_shot",
+    "fine_tuning",
+    "linear_probe",
+    "methods",
+    "models",
+    "program",
+    "report",
+    "results",
+    "scores",
+    "sets",
+]

@@ -8,14 +8,17 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.parallel import distributed
-from cliptail_jax.transfer.program import transfer
+from cliptail_jax.transfer import configuration
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
+    # Imported here, for --help to answer at once.
+    from cliptail_jax.parallel import distributed
+    from cliptail_jax.transfer.program import transfer
+
     distributed.initialize()
     transfer(config, workdir)
 
 
 if __name__ == "__main__":
-    run_with_config(main)
+    run_with_config(main, configuration.describe, ("configs/transfer.py",))

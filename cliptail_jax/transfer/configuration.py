@@ -1,60 +1,80 @@
-"""Every field of a transfer config, with its default and meaning, and the check of a whole config."""
+"""The transfer config: its fields, and the check of a whole config."""
+
+from dataclasses import dataclass
+from typing import Annotated
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.training import check_fields, flatten
+from cliptail_jax.config import fields
+from cliptail_jax.config.fields import NonNegative, Positive, Rule
+from cliptail_jax.config.sections import MeshAxes, Reading
 from cliptail_jax.errors import UserError, did_you_mean
 
 METHODS = ("probe", "few_shot", "finetune")
 
 
+@dataclass(frozen=True)
+class FewShotOptions:
+    ways: Annotated[int, "Classes per episode.", Positive] = 5
+    shots: Annotated[int, "Examples per class.", Positive] = 5
+    queries: Annotated[int, "Queries per class.", Positive] = 15
+    episodes: Annotated[int, "Number of episodes.", Positive] = 600
+
+
+@dataclass(frozen=True)
+class FineTuneOptions:
+    steps: Annotated[int, "Steps of each training run.", Positive] = 5000
+    batch_size: Annotated[int, "Images per step, over all devices and processes.", Positive] = 256
+    learning_rates: Annotated[
+        tuple[float, ...],
+        "Learning rates of the grid.",
+        Rule(lambda rates: rates and min(rates) > 0, "must be one number or several, each positive"),
+    ] = (1e-1, 1e-2, 1e-3, 1e-4)
+    weight_decays: Annotated[
+        tuple[float, ...],
+        "Weight decays of the grid, before they are divided by the learning rate.",
+        Rule(lambda decays: decays and min(decays) >= 0, "must be one number or several, each 0 or more"),
+    ] = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    models: Annotated[
+        tuple[str, ...],
+        "Work directories of runs, names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders.",
+    ] = ()
+    sets: Annotated[
+        tuple[str, ...], "Short names of cliptail_jax.transfer.sets, NAME:TRAIN:TEST, or NAME:TRAIN:VALIDATION:TEST."
+    ] = ()
+    methods: Annotated[
+        tuple[str, ...], "Of probe, few_shot and finetune; finetune trains the model 21 times for each set."
+    ] = ("probe", "few_shot")
+    seed: Annotated[
+        int, "Seed of the held-out images, the folds of temperature scaling, episodes and fine-tuning.", NonNegative
+    ] = 0
+    image_size: Annotated[
+        int, "Side of the images in pixels; 0: the model's own, at most 224 for a published model.", NonNegative
+    ] = 0
+    batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
+    few_shot: FewShotOptions = FewShotOptions()
+    finetune: FineTuneOptions = FineTuneOptions()
+    data: Reading = Reading()
+    mesh: MeshAxes = MeshAxes()
+
+
 def base_config() -> ConfigDict:
     """The config that `configs/transfer.py` starts from."""
-    return ConfigDict(
-        dict(
-            models=(),  # work directories of runs, names of zero_shot.models, hf-hub:OWNER/NAME, or folders
-            sets=(),  # short names of transfer.sets, or NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST
-            methods=("probe", "few_shot"),  # and 'finetune', which trains the model 21 times for each set
-            seed=0,  # the images held out for validation, the folds of temperature scaling, the episodes, fine-tuning
-            image_size=0,  # of the images that a model gets; 0 = the model's own, of published ones 224 at most
-            batch_size=256,  # of images, over all devices and processes
-            few_shot=dict(ways=5, shots=5, queries=15, episodes=600),
-            finetune=dict(
-                steps=5000,
-                batch_size=256,
-                learning_rates=(1e-1, 1e-2, 1e-3, 1e-4),
-                weight_decays=(0.0, 1e-6, 1e-5, 1e-4, 1e-3),  # divided by the learning rate where they are used
-            ),
-            data=dict(
-                data_dir="",  # '' = $TFDS_DATA_DIR or ~/tensorflow_datasets
-                workers=0,  # processes that load images; 0 = threads of this one
-                max_unreadable=0.001,  # share of a split's images that may be unreadable
-            ),
-            mesh=dict(data=-1, fsdp=1),  # devices along each axis; -1 = all that are left
-        )
-    ).lock()
+    return fields.to_config(Transfer())
 
 
-POSITIVE = [f"few_shot.{key}" for key in ("ways", "shots", "queries", "episodes")]
-POSITIVE += ["finetune.steps", "finetune.batch_size"]
+def describe(config: ConfigDict | None = None) -> str:
+    """The fields with their values in a transfer config, or else their defaults."""
+    return fields.describe(Transfer(), config)
 
 
 def validate(config: ConfigDict) -> None:
-    """Raise a UserError that names the first key that is unknown, missing, or has a value it cannot have."""
-    check_fields(config, base_config(), "cliptail_jax.transfer.configuration.base_config()")
-    for key, value in flatten(config):
-        if key in POSITIVE and value < 1:
-            raise UserError(f"config key '{key}' is {value!r}; it must be positive")
-    for key in ("models", "sets", "methods"):
-        if not all(isinstance(name, str) for name in config[key]):
-            raise UserError(f"config key '{key}' is {config[key]!r}; each of its elements is a str")
-    for key, lowest in (("learning_rates", "positive"), ("weight_decays", "0 or more")):
-        values = config.finetune[key]
-        numbers = values and all(type(value) in (int, float) for value in values)
-        if not numbers or min(values) < 0 or (lowest == "positive" and 0 in values):
-            raise UserError(f"config key 'finetune.{key}' is {values!r}; it is one number or several, each {lowest}")
-    if config.image_size < 0:
-        raise UserError(f"config key 'image_size' is {config.image_size}; it is 0, the model's own, or positive")
+    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    fields.check(config, Transfer())
     if not config.models:
         raise UserError("models is empty: name work directories of runs or published models, such as \"('runs/sup',)\"")
     if not config.sets:

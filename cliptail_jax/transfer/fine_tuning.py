@@ -1,21 +1,21 @@
-"""Fine-tuning: all of a model trained on a set, with a new linear head, by the project's own training loop.
+"""Fine-tuning: a whole model is trained on a set, with a new linear head, by the project's own training loop.
 
 The recipe is Ericsson et al.'s, "How Well Do Self-Supervised Models Transfer?", CVPR 2021 (finetune.py of
 github.com/linusericsson/ssl-transfer): SGD with Nesterov momentum 0.9, a cosine to 0 by the step, random resized crops of
-0.08 to 1 of the area and flips; each learning rate η with each weight decay λ of a grid. The gradient gets λ/η times the
-weights, of which a step at rate η is λ: the pull of a weight decay is the same at all learning rates. The pair of the best
-validation score, of equals the first, trains once more, on train + validation.
+0.08 to 1 of the area and flips; each learning rate η with each weight decay λ of a grid. The optimizer's weight decay is
+λ/η, so that a step at rate η shrinks the weights by λ, whatever the learning rate. The pair with the best validation score
+(the first of them if several are equal) trains once more, on train + validation.
 
-A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, with a `score.json` and no checkpoints once it is
-scored, and `final/`, which keeps them.
+A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, with a `score.json` and without checkpoints once
+it is scored, and `final/`, which keeps its checkpoints.
 """
 
 import functools
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -25,13 +25,13 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.config import training as configuration
+from cliptail_jax.config.sections import MeshAxes, Reading
+from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, count, gather, make_evaluate_batch, with_progress
-from cliptail_jax.evaluation.run import run_preprocess
 from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.parallel.distributed import agreed
@@ -40,6 +40,8 @@ from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged, say
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
+from cliptail_jax.transfer.configuration import FineTuneOptions
+from cliptail_jax.transfer.methods import Measurement, check_classes
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
 
@@ -47,15 +49,8 @@ CROP_SCALE = (0.08, 1.0)
 SCORE, FINAL = "score.json", "final"
 
 
-class FineTuned(NamedTuple):
-    """The numbers of a model that is fine-tuned on a set, and its predictions of the test images that could be read."""
-
-    numbers: dict[str, Any]
-    arrays: dict[str, np.ndarray]  # predictions, labels, records
-
-
 class Point(NamedTuple):
-    """A point of the grid: the weight decay is λ, before it is divided."""
+    """A point of the grid. The weight decay is λ, not yet divided by the learning rate."""
 
     learning_rate: float
     weight_decay: float
@@ -65,110 +60,143 @@ class Point(NamedTuple):
         return f"lr={self.learning_rate!r},wd={self.weight_decay!r}"
 
 
-def fine_tune(model: TransferModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> FineTuned:
-    """Fine-tunes a model on a set of one class an image; `config` is the transfer's.
+def fine_tune(
+    model: TransferModel,
+    opened: OpenedSet,
+    folder: Path,
+    options: FineTuneOptions,
+    seed: int,
+    image_size: int,
+    batch_size: int,
+    reading: Reading,
+    axes: MeshAxes,
+) -> Measurement:
+    """Fine-tunes a model on a set of one class an image, with its runs in `folder`.
 
-    Runs that `folder` has from an earlier call, which must have been for the same weights, data and config, are not
-    repeated. Raises UserError where training starts from no such weights, images cannot be read, or all runs diverge.
+    Runs of an earlier call with the same arguments and weights are not repeated. `image_size` 0 is the model's own, and
+    `batch_size` is that of evaluation. The arrays are `predictions`, `labels` and `records` of the test images.
+
+    Raises:
+        UserError: a class has no training image, the weights cannot be trained, images cannot be read, or all runs diverge.
     """
-    mesh = make_mesh(config.mesh)
-    check_batch(mesh, config.finetune.batch_size, "finetune.batch_size")
-    grid = [Point(*pair) for pair in itertools.product(config.finetune.learning_rates, config.finetune.weight_decays)]
-    validation = validation_images(opened, config.seed)
-    scores = [score_of(point, model, opened, validation, config, folder / point.name, mesh) for point in grid]
+    check_classes(np.eye(len(opened.class_names), dtype=bool)[opened.labels(opened.chosen.train)], opened, "training")
+    mesh = make_mesh(axes)
+    check_batch(mesh, options.batch_size, "finetune.batch_size")
+    grid = [Point(*pair) for pair in itertools.product(options.learning_rates, options.weight_decays)]
+    base = run_config(model, opened, options, seed, image_size, batch_size, reading, axes)
+    validation = validation_images(opened, seed)
+    scores = []
+    for point in grid:
+        config = at_point(base, point, trained_on(opened, whole=False))
+        scores.append(score_of(config, folder / point.name, model, opened, validation, mesh))
     best = int(np.argmax(scores))
     if np.isneginf(scores[best]):
         raise UserError(
             f"all {len(grid)} runs of {model.name} on {opened.chosen.name} diverged: lower finetune.learning_rates"
         )
-    final = run_config(grid[best], model, opened, config, whole=True)
+    final = at_point(base, grid[best], trained_on(opened, whole=True))
     train(final, folder / FINAL, overwrite=True)
     check_weights(model, folder / FINAL)
-    arrays = predict(final, folder / FINAL, all_images(opened.sources[opened.chosen.test]), mesh)
+    test_images = all_images(opened.sources[opened.chosen.test])
+    arrays = predict(folder / FINAL, test_images, mesh, batch_size, reading)
     numbers = {
         "score": 100 * opened.score(arrays["predictions"], arrays["labels"]),
         "learning_rate": grid[best].learning_rate,
         "weight_decay": grid[best].weight_decay,
-        "edge": edge(grid[best], config.finetune),
+        "edge": edge(grid[best], options),
         "validation_score": 100 * scores[best],
         "grid": [[*point, None if np.isneginf(score) else 100 * score] for point, score in zip(grid, scores)],
         "sizes": sizes(opened, validation, arrays["labels"]),
     }
-    return FineTuned(numbers, arrays)
+    return Measurement(numbers, arrays)
 
 
 def score_of(
-    point: Point,
+    config: ConfigDict,
+    workdir: Path,
     model: TransferModel,
     opened: OpenedSet,
     validation: Variant,
-    config: ConfigDict,
-    workdir: Path,
     mesh: Mesh,
 ) -> float:
-    """The validation score, in 0..1, of a run with a point's learning rate and weight decay; -inf where it diverges."""
+    """The validation score, in 0..1, of the run of `config` in `workdir`; -inf if it diverges."""
     if not agreed((workdir / SCORE).exists()):
-        run = run_config(point, model, opened, config, whole=False)
         try:
-            train(run, workdir, overwrite=True)
+            train(config, workdir, overwrite=True)
             check_weights(model, workdir)
-            arrays = predict(run, workdir, validation, mesh)
+            arrays = predict(workdir, validation, mesh, config.eval.batch_size, config.data)
             noted = {"score": opened.score(arrays["predictions"], arrays["labels"])}
         except Diverged as error:
             noted = {"score": None, "diverged": str(error)}
         if jax.process_index() == 0:
             write_json(workdir / SCORE, noted)
             epath.Path(workdir / "checkpoints").rmtree(missing_ok=True)
-        told = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
-        say(f"{model.name} on {opened.chosen.name}, {point.name}: {told}")
+        shown = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
+        say(f"{model.name} on {opened.chosen.name}, {workdir.name}: {shown}")
     else:
         noted = json.loads((workdir / SCORE).read_text())
     return -np.inf if noted["score"] is None else noted["score"]
 
 
-def run_config(point: Point, model: TransferModel, opened: OpenedSet, config: ConfigDict, whole: bool) -> ConfigDict:
-    """The config of a run on the training images, or on the `whole` of them and the validation images."""
-    chosen, asked = opened.chosen, config.finetune
-    initial = model.initial
-    start = model.open()
-    size = config.image_size or start.preprocess.size
-    run = configuration.base_config()
-    run.update(
+def run_config(
+    model: TransferModel,
+    opened: OpenedSet,
+    options: FineTuneOptions,
+    seed: int,
+    image_size: int,
+    batch_size: int,
+    reading: Reading,
+    axes: MeshAxes,
+) -> ConfigDict:
+    """The training config of all runs on a set: all but the images and the point of the grid."""
+    initial, start = model.initial, model.open()
+    size = image_size or start.preprocess.size
+    config = base_config()
+    config.update(
         {
-            "seed": config.seed,
-            "total_steps": asked.steps,
-            "batch_size": asked.batch_size,
-            "eval": {"sets": (), "batch_size": config.batch_size},
+            "seed": seed,
+            "total_steps": options.steps,
+            "batch_size": options.batch_size,
+            "eval": {"sets": (), "batch_size": batch_size},
             "data": {
-                "name": chosen.source.name,
-                "data_dir": config.data.data_dir,
-                "split": f"{chosen.train}+{chosen.validation}" if whole and chosen.validation else chosen.train,
-                "seed": config.seed,
-                "held_out": 0.0 if whole or chosen.validation else HELD_OUT,
+                "name": opened.chosen.source.name,
+                "data_dir": reading.data_dir,
+                "seed": seed,
                 "image_size": size,
                 "eval_resize": size,
                 "crop_scale": CROP_SCALE,
                 "flip": True,
-                "workers": config.data.workers,
-                "max_unreadable": config.data.max_unreadable,
+                "workers": reading.workers,
+                "max_unreadable": reading.max_unreadable,
             },
-            "mesh": config.mesh.to_dict(),
+            "mesh": {"data": axes.data, "fsdp": axes.fsdp},
             "model": {"image": {"output_dim": start.embed_dim}},
             "image": {"init": initial},
             "head": {"kind": "linear"},
-            "optimizer": {
-                "learning_rate": point.learning_rate,
-                "weight_decay": point.weight_decay / point.learning_rate,
-                "nesterov": True,
-                "schedule": "cosine_steps",
-            },
+            "optimizer": {"nesterov": True, "schedule": "cosine_steps"},
         }
     )
-    return run
+    return config
+
+
+def at_point(base: ConfigDict, point: Point, images: Mapping[str, str | float]) -> ConfigDict:
+    """The config of the run at a point of the grid on `images`, as `trained_on` gives them."""
+    config = base.copy_and_resolve_references()
+    config.data.update(images)
+    config.optimizer.learning_rate = point.learning_rate
+    config.optimizer.weight_decay = point.weight_decay / point.learning_rate
+    return config
+
+
+def trained_on(opened: OpenedSet, whole: bool) -> dict[str, str | float]:
+    """The fields of `config.data` for the training images, or for the `whole` of them and the validation images."""
+    train_split, validation = opened.chosen.train, opened.chosen.validation
+    split = f"{train_split}+{validation}" if whole and validation else train_split
+    return {"split": split, "held_out": 0.0 if whole or validation else HELD_OUT}
 
 
 def check_weights(model: TransferModel, workdir: Path) -> None:
-    """Raises UserError where a model has been trained on between its naming and the run that begins with it."""
+    """Raises UserError where a run has started from other weights than the model has: it has been trained further."""
     began = json.loads((workdir / initialization.TOWERS).read_text())["visual"]["digest"]
     if model.run and began != model.weights:
         raise UserError(
@@ -182,7 +210,7 @@ def all_images(source: Source) -> Variant:
 
 
 def validation_images(opened: OpenedSet, seed: int) -> Variant:
-    """The images to choose by: the validation split, or those that `data.held_out` leaves out of the training images."""
+    """The validation split, or the images that `data.held_out` leaves out of the training images."""
     chosen = opened.chosen
     if chosen.validation:
         return all_images(opened.sources[chosen.validation])
@@ -192,23 +220,19 @@ def validation_images(opened: OpenedSet, seed: int) -> Variant:
     return Variant(train_images.source, held_out, labels, train_images.class_names, labels, captions=None)
 
 
-def predict(config: ConfigDict, workdir: Path, images: Variant, mesh: Mesh) -> dict[str, Int[np.ndarray, "image"]]:
-    """`predictions`, `labels` and `records` of those images that could be read, by the newest checkpoint of a run."""
-    model = open_run(workdir, mesh=mesh).model
-    graphdef, state = nnx.split(model)
-    weights, bias = gather(model.head[...]), gather(model.bias[...])
-    evaluate_batch = make_evaluate_batch(graphdef, mesh)
-    size = config.eval.batch_size
+def predict(
+    workdir: Path, images: Variant, mesh: Mesh, batch_size: int, reading: Reading
+) -> dict[str, Int[np.ndarray, "image"]]:
+    """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
+    opened = open_run(workdir, mesh=mesh)
+    graphdef, state = nnx.split(opened.model)
+    weights, bias = gather(opened.model.head[...]), gather(opened.model.bias[...])
+    evaluate_batch = functools.partial(make_evaluate_batch(graphdef, mesh), bias=bias)
     batches = evaluation_batches(
-        images,
-        run_preprocess(config.data),
-        batch_size=size,
-        slots=local_rows(size),
-        workers=config.data.workers,
+        images, opened.preprocess, batch_size=batch_size, slots=local_rows(batch_size), workers=reading.workers
     )()
-    kept, unreadable = FeatureCollector(images), UnreadableImages(images, config.data.max_unreadable)
-    evaluate_batch = functools.partial(evaluate_batch, bias=bias)
-    progress = with_progress(batches, images, size)
+    kept, unreadable = FeatureCollector(images), UnreadableImages(images, reading.max_unreadable)
+    progress = with_progress(batches, images, batch_size)
     count(evaluate_batch, (state,), weights, progress, unreadable, [kept.add], mesh)
     arrays = kept.result()
     if not len(arrays["labels"]):
@@ -219,14 +243,14 @@ def predict(config: ConfigDict, workdir: Path, images: Variant, mesh: Mesh) -> d
     return {"predictions": logits.argmax(1), **arrays}
 
 
-def edge(point: Point, asked: ConfigDict) -> str:
-    """Of which hyper-parameters a point is at an end of the grid, where a better value may lie beyond; '' for none.
+def edge(point: Point, options: FineTuneOptions) -> str:
+    """The hyper-parameters in which a point is at an end of the grid, so that a better value may lie beyond; '' for none.
 
-    No weight decay is weaker than 0.
+    A weight decay of 0 does not count: none is weaker.
     """
     at_end = {
-        "learning rate": point.learning_rate in ends(asked.learning_rates),
-        "weight decay": point.weight_decay in ends(asked.weight_decays) and point.weight_decay > 0,
+        "learning rate": point.learning_rate in ends(options.learning_rates),
+        "weight decay": point.weight_decay in ends(options.weight_decays) and point.weight_decay > 0,
     }
     return " and ".join(name for name, is_at_end in at_end.items() if is_at_end)
 

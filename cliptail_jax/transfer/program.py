@@ -1,22 +1,18 @@
-"""What trained models and their features are worth on other sets: from a config to a table of models × sets.
+"""A transfer, from its config to a table of models × sets.
 
 A work directory has
 
     report.md                            the tables, for people
-    results.jsonl                        a line for each finished cell; of lines of the same cell the last counts
-    predictions/MODEL/SET-METHOD.npz     of a probe or fine-tuning the `predictions` and `labels` of the test images that could be read, and
-                                         their places in the split (`records`); of VOC `scores` [image, class] in place of
-                                         predictions; of few-shot the `accuracies` of the episodes, in 0..1
-    features/                            as `cliptail_jax.transfer.features` says
-    fine_tuning/MODEL/SET.KEY/           as `cliptail_jax.transfer.fine_tuning` says; the key stands for weights, data and
-                                         settings, and where one of them changes the runs of the others go
+    results.jsonl, predictions/          see `cliptail_jax.transfer.results`
+    features/                            see `cliptail_jax.transfer.features`
+    fine_tuning/MODEL/SET.KEY/           see `cliptail_jax.transfer.fine_tuning`; the key is a digest of weights, data and
+                                         settings, and when one of them changes the new runs replace the old ones
 
-What is finished is not repeated, as long as weights, data and settings stay: the same command goes on.
+Finished results are not computed again as long as weights, data and settings stay the same: the same command continues.
 """
 
-import hashlib
+import functools
 import json
-import re
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -24,41 +20,52 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.published import Skipped, slug
-from cliptail_jax.files import append_line, load_arrays, read_lines, write_text
+from cliptail_jax.evaluation.published import Skipped
+from cliptail_jax.files import append_line, digest_of_json, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.runs.log import say
-from cliptail_jax.transfer import cells
+from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
-from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint, write_arrays
+from cliptail_jax.transfer.features import FeatureExtractor, Features, split_fingerprint
+from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
+from cliptail_jax.transfer.methods import Measurement
 from cliptail_jax.transfer.models import TransferModel, open_transfer_model
 from cliptail_jax.transfer.report import markdown
-from cliptail_jax.transfer.sets import OpenedSet, open_set
+from cliptail_jax.transfer.results import (
+    Result,
+    ResultKey,
+    Settings,
+    file_name,
+    finished_result,
+    name_of,
+    write_predictions,
+)
+from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet, open_set
 
-Result = dict[str, Any]
-Failures = dict[str, str]  # why, by what
+Failures = dict[str, str]  # reasons, by what has failed
 
 
 class TransferFailed(UserError):
-    """What failed, and the results of what did not."""
+    """Raised when parts of a transfer have failed. Has the results of the others."""
 
     def __init__(self, failures: Failures, results: list[Result]):
-        super().__init__(f"{len(failures)} of the models, sets and cells failed: {'; '.join(failures)}")
+        super().__init__(f"{len(failures)} of the models, sets and results failed: {'; '.join(failures)}")
         self.failures, self.results = failures, results
 
 
 def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
-    """The results of all cells, in the order of models, sets and methods; they and their tables are written, too.
+    """Computes and writes all results, in the order of models, sets and methods, and writes and prints the report.
 
-    Raises UserError for a config that makes no sense, before anything is computed, and at the end TransferFailed where
-    something failed.
+    Raises:
+        UserError: the config is not valid; nothing has been computed.
+        TransferFailed: at the end, where something has failed.
     """
     validate(config)
     mesh = make_mesh(config.mesh)
@@ -67,13 +74,23 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
         raise UserError(f"{workdir} holds a run or an evaluation: choose another --workdir")
     check_directories(config.models)
     failures: Failures = {}
-    models = opened_ones(open_transfer_model, config.models, failures)
-    sets = opened_ones(lambda name: open_set(name, config.data.data_dir), config.sets, failures)
+    models = open_all(open_transfer_model, config.models, failures)
+    sets = open_all(lambda name: open_set(name, config.data.data_dir), config.sets, failures)
+    inputs = {"image_size": config.image_size, "batch_size": config.batch_size, "reading": config.data}
+    fine_tune = functools.partial(
+        fine_tuning.fine_tune, options=config.finetune, seed=config.seed, axes=config.mesh, **inputs
+    )
+    settings = {
+        "probe": {"weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
+        "few_shot": config.few_shot.to_dict(),
+        "finetune": {"held_out": HELD_OUT, **config.finetune},
+    }
+    settings = {method: json_value({"seed": config.seed, **settings[method]}) for method in config.methods}
     results = []
     for model in models:
-        extractor = FeatureExtractor(model, mesh, config, workdir)
+        extract = FeatureExtractor(model, mesh, workdir, **inputs)
         for opened in sets:
-            results += cells_of(model, opened, extractor, config, workdir, failures)
+            results += results_of(model, opened, settings, config.image_size, extract, fine_tune, workdir, failures)
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
         text = markdown(results, [opened.chosen for opened in sets], failures)
@@ -94,124 +111,117 @@ def check_directories(names: Sequence[str]) -> None:
             )
 
 
-def opened_ones(open_one: Callable[[str], Any], names: Sequence[str], failures: Failures) -> list[Any]:
-    """What the names stand for; of those that stand for nothing the reason is noted."""
+def open_all(open_one: Callable[[str], Any], names: Sequence[str], failures: Failures) -> list[Any]:
+    """Opens what the names stand for; the others are added to `failures`."""
     opened = []
     for name in dict.fromkeys(names):
         try:
             opened.append(open_one(name))
         except UserError as error:
-            note(failures, name, str(error))
+            add_failure(failures, name, str(error))
     return opened
 
 
-def note(failures: Failures, what: str, why: str) -> None:
-    failures[what] = why
-    say(f"error: {what}: {why}")
+def add_failure(failures: Failures, what: str, reason: str) -> None:
+    failures[what] = reason
+    say(f"error: {what}: {reason}")
 
 
-def cells_of(
+def results_of(
     model: TransferModel,
     opened: OpenedSet,
-    extractor: FeatureExtractor,
-    config: ConfigDict,
+    settings: Mapping[str, Settings],
+    image_size: int,
+    extract: FeatureExtractor,
+    fine_tune: Callable[..., Measurement],
     workdir: Path,
     failures: Failures,
 ) -> list[Result]:
-    """The cells of one model and one set, by method; those that are not finished are computed.
+    """The results of a model on a set by the methods that have `settings`. Those that are not finished are computed.
 
-    Whatever breaks in one cell is noted, and the others go on. A model that could not be loaded is not tried again.
+    An error in one result is added to `failures`, and the others are computed. A model that does not load is tried once.
     """
     results = []
-    for method in dict.fromkeys(config.methods):
-        if not cells.applies(method, opened.chosen):
+    for method, of_method in settings.items():
+        if not applies(method, opened.chosen):
             continue
-        cell = {"model": model.name, "set": opened.chosen.name, "method": method}
-        asked = {"weights": model.weights, "image_size": config.image_size}
-        asked["data"] = {split: split_fingerprint(source) for split, source in opened.sources.items()}
-        asked |= cells.settings(method, config)
-        path = predictions_path(workdir, cell)
-        done = last_result(workdir, cell | {"settings": asked}) if settings_of(path) == asked else None
-        if not agreed(done is not None):
+        key = {"model": model.name, "set": opened.chosen.name, "method": method}
+        wanted = {"weights": model.weights, "image_size": image_size}
+        wanted["data"] = {split: split_fingerprint(source) for split, source in opened.sources.items()}
+        wanted |= of_method
+        result = finished_result(workdir, key, wanted)
+        if not agreed(result is not None):
             if model.name in failures:
                 continue
             try:
-                done = compute(cell | {"settings": asked}, model, opened, extractor, config, workdir)
+                result = compute(key, wanted, of_method, model, opened, extract, fine_tune, workdir)
             except UserError as error:
-                note(failures, name_of(cell), str(error))
+                add_failure(failures, name_of(key), str(error))
                 continue
             except Skipped as error:
-                note(failures, model.name, str(error))
+                add_failure(failures, model.name, str(error))
                 continue
             except Exception as error:
-                note(failures, name_of(cell), f"{type(error).__name__}: {error}".splitlines()[0])
+                add_failure(failures, name_of(key), f"{type(error).__name__}: {error}".splitlines()[0])
                 traceback.print_exc()
                 continue
             if jax.process_index() == 0:
-                append_line(workdir / "results.jsonl", done)
-            say(f"{name_of(cell)}: {done['score']:.1f}")
-        results.append(done)
+                append_line(workdir / "results.jsonl", result)
+            say(f"{name_of(key)}: {result['score']:.1f}")
+        results.append(result)
     return results
 
 
 def compute(
-    cell: Result,
+    key: ResultKey,
+    settings: Settings,
+    of_method: Settings,
     model: TransferModel,
     opened: OpenedSet,
-    extractor: FeatureExtractor,
-    config: ConfigDict,
+    extract: FeatureExtractor,
+    fine_tune: Callable[..., Measurement],
     workdir: Path,
 ) -> Result:
-    """A cell's result. Its arrays are written, too."""
-    if cell["method"] == "finetune":
-        started = time.perf_counter()
-        measured = cells.finetune(model, opened, config, fine_tuning_folder(workdir, cell))
-        seconds = {"seconds": time.perf_counter() - started}
+    """The result of a model on a set by a method; its arrays are written. `of_method` are the method's own settings."""
+    seconds, started = {}, time.perf_counter()
+    if key["method"] == "finetune":
+        measurement = fine_tune(model, opened, fine_tuning_folder(workdir, key, settings))
     else:
-        splits = {split: extractor(opened, split) for split in opened.chosen.splits}
+        splits = {split: extract(opened, split) for split in opened.chosen.splits}
+        seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
         started = time.perf_counter()
-        measured = cells.measure(cell["method"], opened, splits, config)
-        seconds = {
-            "seconds": time.perf_counter() - started,
-            "feature_seconds": sum(float(of_split.seconds) for of_split in splits.values()),
-        }
+        measurement = measure(key["method"], opened, splits, of_method)
+    seconds["seconds"] = time.perf_counter() - started
     if jax.process_index() == 0:
-        told = np.array(json.dumps(cell["settings"]))
-        write_arrays(predictions_path(workdir, cell), {**measured.arrays, "settings": told})
-    return cell | {"metric": cells.metric(cell["method"], opened)} | measured.numbers | seconds
+        write_predictions(workdir, key, settings, measurement.arrays)
+    metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
+    return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds}
 
 
-def settings_of(path: Path) -> dict[str, Any] | None:
-    """Of which settings the arrays of a cell are; None where there are none."""
-    return json.loads(str(load_arrays(path)["settings"])) if path.exists() else None
+def applies(method: str, chosen: TransferSet) -> bool:
+    """Whether a set is measured by a method."""
+    if method == "few_shot":
+        return chosen.few_shot
+    return method == "probe" or not chosen.has_objects
 
 
-def name_of(cell: Mapping[str, Any]) -> str:
-    return f"{cell['model']} on {cell['set']} by {cell['method']}"
+def measure(method: str, opened: OpenedSet, splits: Mapping[str, Features], settings: Settings) -> Measurement:
+    """The measurement of a method that takes the features of a set's splits."""
+    if method == "probe":
+        return methods.probe(opened, splits, settings["seed"])
+    return methods.few_shot(opened, splits, **settings)
 
 
-def predictions_path(workdir: Path, cell: Mapping[str, Any]) -> Path:
-    """Where the arrays of a cell are."""
-    return workdir / "predictions" / slug(cell["model"]) / f"{file_name(cell['set'])}-{cell['method']}.npz"
+def json_value(value: Any) -> Any:
+    """The value as it comes back from JSON: tuples become lists."""
+    return json.loads(json.dumps(value))
 
 
-def fine_tuning_folder(workdir: Path, cell: Mapping[str, Any]) -> Path:
-    """Where the runs of a cell are. Those of other weights, data or settings are removed."""
-    key = hashlib.sha256(json.dumps(cell["settings"]).encode()).hexdigest()[:16]
-    folder = workdir / "fine_tuning" / slug(cell["model"]) / f"{file_name(cell['set'])}.{key}"
+def fine_tuning_folder(workdir: Path, key: ResultKey, settings: Settings) -> Path:
+    """The folder of the runs of a result. Those of other weights, data or settings are removed."""
+    folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest_of_json(settings)[:16]}"
     if jax.process_index() == 0 and folder.parent.exists():
         for other in folder.parent.iterdir():
-            if other != folder and other.name.rpartition(".")[0] == file_name(cell["set"]):
+            if other != folder and other.name.rpartition(".")[0] == file_name(key["set"]):
                 epath.Path(other).rmtree()
     return folder
-
-
-def file_name(of_set: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", of_set)
-
-
-def last_result(workdir: Path, wanted: Mapping[str, Any]) -> Result | None:
-    """The last line of a cell in results.jsonl, if it is of the wanted settings."""
-    cell = {key: wanted[key] for key in ("model", "set", "method")}
-    lines = [line for line in read_lines(workdir / "results.jsonl") if line | cell == line]
-    return lines[-1] if lines and lines[-1]["settings"] == wanted["settings"] else None

@@ -1,12 +1,12 @@
-"""The tables of report.md: models × sets, one table a method, with what the numbers of each set are."""
+"""The tables of report.md: models × sets for each method, and the metric and sizes of each set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.runs.tables import markdown_table, pad_columns
-from cliptail_jax.transfer.sets import TransferSet
 
 Result = Mapping[str, Any]
 TITLES = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}
@@ -34,7 +34,7 @@ def probe_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> lis
         "",
         "The chosen λ:",
         "",
-        *table(results, sets, lambda result: f"{result['weight_decay']:.2g}" + " (edge)" * bool(result["edge"])),
+        *table(results, sets, lambda result: f"{result['weight_decay']:.2g}{' (edge)' if result['edge'] else ''}"),
     ]
     at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
     if at_edge:
@@ -54,10 +54,10 @@ def probe_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> lis
 
 
 def few_shot_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
-    asked = results[0]["settings"]
+    options = results[0]["settings"]
     return [
-        f"Accuracy in percent ± 1.96 σ/√n over n = {asked['episodes']} episodes: {asked['ways']}-way, {asked['shots']}-shot, "
-        f"{asked['queries']} queries a class, from the images of all splits; nearest class mean by Euclidean distance. No "
+        f"Accuracy in percent ± 1.96 σ/√n over n = {options['episodes']} episodes: {options['ways']}-way, {options['shots']}-shot, "
+        f"{options['queries']} queries a class, from the images of all splits; nearest class mean by Euclidean distance. No "
         "episodes are made of Birdsnap and VOC2007.",
         "",
         *table(results, sets, lambda result: f"{result['score']:.1f} ± {result['margin']:.1f}"),
@@ -65,11 +65,11 @@ def few_shot_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> 
 
 
 def finetune_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
-    asked = results[0]["settings"]
-    rates, decays = (", ".join(f"{value:g}" for value in asked[key]) for key in ("learning_rates", "weight_decays"))
+    options = results[0]["settings"]
+    rates, decays = (", ".join(f"{value:g}" for value in options[key]) for key in ("learning_rates", "weight_decays"))
     lines = [
         "Test scores in percent, as those of linear probes. The whole model is trained on with a new linear head: SGD with "
-        f"Nesterov momentum, {asked['steps']:,} steps of {asked['batch_size']} images, a cosine by the step, random resized "
+        f"Nesterov momentum, {options['steps']:,} steps of {options['batch_size']} images, a cosine by the step, random resized "
         f"crops (0.08 to 1) and flips. Of the learning rates η {rates} and the weight decays λ {decays}, which are divided by η, "
         "the pair of the best validation score trains once more, on the validation images and the training images. VOC2007, whose "
         "images show several classes, is left out.",
@@ -84,9 +84,9 @@ def finetune_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> 
     if at_edge:
         lines += ["", f"At the edge of the grid, where a better value may lie beyond: {', '.join(at_edge)}."]
     diverged = {f"{r['model']} on {r['set']}": sum(score is None for *_, score in r["grid"]) for r in results}
-    told = [f"{number} of {where}" for where, number in diverged.items() if number]
-    if told:
-        lines += ["", f"Runs that diverged, and so were not chosen: {', '.join(told)}."]
+    if any(diverged.values()):
+        counts = [f"{number} of {name}" for name, number in diverged.items() if number]
+        lines += ["", f"Runs that diverged, and so were not chosen: {', '.join(counts)}."]
     return lines
 
 

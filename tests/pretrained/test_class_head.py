@@ -6,6 +6,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from cliptail_jax.pretrained.trained import restore_run
 from flax import nnx
 
 from cliptail_jax.concepts.vocabulary import imagenet_names, vocabulary_names
@@ -16,7 +17,6 @@ from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.class_head import head_for, read_head
 from cliptail_jax.pretrained.make_head import write_head
-from cliptail_jax.pretrained.trained import restore_run
 from cliptail_jax.train import train
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cliptail_jax.pretrained.text_encoder import load_encoder
 from test_text_encoder import write_encoder
 from tiny_models import write_model
 
@@ -13,9 +14,8 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.pretrained import make_head, text_embedder
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.make_head import class_head, main
-from cliptail_jax.pretrained.text_encoder import load_encoder
+from cliptail_jax.pretrained.model import load
 
 CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from cliptail_jax.pretrained.text_encoder import load_encoder
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
@@ -13,7 +14,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.bert import BertShape, BertText
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.pretrained.model import load
-from cliptail_jax.pretrained.text_encoder import load_encoder
 
 DATA = Path(__file__).parents[1] / "data"
 

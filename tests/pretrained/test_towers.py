@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from cliptail_jax.pretrained.trained import restore_run
 from flax import nnx
 from test_text_encoder import write_encoder
 
@@ -26,7 +27,6 @@ from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.text_cache import FrozenText
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.towers import open_towers
-from cliptail_jax.pretrained.trained import restore_run
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS
 from cliptail_jax.training.optimizer import make_optimizer
@@ -292,7 +292,7 @@ def test_an_encoder_with_its_mlp_is_exported(bert_config, published, tmp_path):
         ({"text.init": "nowhere"}, "no model 'nowhere'"),
         ({"text.init": "random", "text.dropout": 0.1}, "only BERT and RoBERTa towers"),
         ({"text.dropout": 0.1}, "only BERT and RoBERTa towers"),
-        ({"text.dropout": 1.0}, "text.dropout=1.0 leaves nothing"),
+        ({"text.dropout": 1.0}, "'text.dropout' is 1.0; it must be 0 or more and below 1"),
         ({"image.init": "nowhere"}, "no model 'nowhere'"),
     ],
 )

@@ -16,7 +16,8 @@ from ml_collections import config_flags
 from safetensors.numpy import save_file
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.config.training import flatten, plain, validate, what_trains
+from cliptail_jax.config.fields import flatten
+from cliptail_jax.config.training import plain, validate, what_trains
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines

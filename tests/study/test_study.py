@@ -9,7 +9,7 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.config.training import flatten
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import evaluation_settings, summarize, write

@@ -11,7 +11,7 @@ from flax import nnx
 
 from cliptail_jax.concepts.vocabulary import class_lines
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.models.build import build_clip
+from cliptail_jax.models.build import build_model
 from cliptail_jax.pretrained.save import save
 from cliptail_jax.train import train
 from configs import clip, sup, transfer
@@ -46,7 +46,7 @@ def published(tmp_path_factory):
     text = {"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1}
     vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
     config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
-    model = nnx.jit(lambda: build_clip(config, rngs=nnx.Rngs(0)))()
+    model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(0)))()
     rng = np.random.default_rng(0)
     draw = lambda x: x + 0.1 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
     nnx.update(model, jax.tree.map(draw, nnx.state(model, nnx.Param)))

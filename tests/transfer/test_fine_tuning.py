@@ -6,7 +6,6 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from cliptail_jax import runs
 from cliptail_jax.config.training import base_config, validate
@@ -17,13 +16,12 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.input.images import decode_image, normalize
-from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.trained import restore_run
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
 from cliptail_jax.transfer.configuration import base_config as transfer_base
-from cliptail_jax.transfer.fine_tuning import Point, fine_tune, run_config, validation_images
-from cliptail_jax.transfer.models import find_image_model
+from cliptail_jax.transfer.fine_tuning import Point, at_point, trained_on, validation_images
+from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.program import transfer
 from cliptail_jax.transfer.sets import OpenedSet, open_set
 
@@ -40,12 +38,26 @@ def config(config):
 
 @pytest.fixture
 def model(sup_run):
-    return find_image_model(str(sup_run))
+    return open_transfer_model(str(sup_run))
 
 
 @pytest.fixture
 def opened(made_up_dir):
     return open_set(SET, str(made_up_dir))
+
+
+def arguments(config):
+    """The arguments of `fine_tune` behind the folder, and of `run_config` behind the set."""
+    return config.finetune, config.seed, config.image_size, config.batch_size, config.data, config.mesh
+
+
+def fine_tune(model, opened, config, folder):
+    return fine_tuning.fine_tune(model, opened, folder, *arguments(config))
+
+
+def run_config(point, model, opened, config, whole):
+    base = fine_tuning.run_config(model, opened, *arguments(config))
+    return at_point(base, point, trained_on(opened, whole))
 
 
 def with_validation(opened):
@@ -55,10 +67,10 @@ def with_validation(opened):
 
 
 def test_the_grid_is_the_studys():
-    asked = transfer_base().finetune
-    assert (asked.steps, asked.batch_size) == (5000, 256)
-    np.testing.assert_allclose(asked.learning_rates, np.logspace(-1, -4, 4))
-    np.testing.assert_allclose(asked.weight_decays, [0, *np.logspace(-6, -3, 4)])
+    options = transfer_base().finetune
+    assert (options.steps, options.batch_size) == (5000, 256)
+    np.testing.assert_allclose(options.learning_rates, np.logspace(-1, -4, 4))
+    np.testing.assert_allclose(options.weight_decays, [0, *np.logspace(-6, -3, 4)])
 
 
 def test_a_run_is_the_studys_recipe(config, model, opened):
@@ -116,7 +128,7 @@ def made_up_runs(monkeypatch, opened, accuracy, seen):
             raise Diverged("the loss is nan")
         (workdir / "accuracy").write_text(str(accuracy[point]))
 
-    def predict(run, workdir, images, mesh):
+    def predict(workdir, images, *_):
         right = int(float((workdir / "accuracy").read_text()) * len(images))
         wrong = (images.labels + 1) % 5
         return {
@@ -173,7 +185,7 @@ def test_where_all_runs_diverge_it_is_told(config, model, opened, tmp_path, seen
         fine_tune(model, opened, config, tmp_path)
 
 
-def test_what_a_user_can_mend_ends_the_cell(config, model, opened, tmp_path, monkeypatch, seen):
+def test_an_error_of_the_user_stops_fine_tuning(config, model, opened, tmp_path, monkeypatch, seen):
     def no_data(*_, **__):
         raise UserError("data set 'colours' is not prepared")
 
@@ -215,11 +227,7 @@ def test_predictions_are_those_of_the_run_on_all_training_images(finished, made_
     assert run["data.split"] == "train" and run["optimizer.weight_decay"] == pytest.approx(
         1e-5 / result["learning_rate"]
     )
-    own = run_config(
-        Point(0.03, 1e-5), find_image_model(config.models[0]), open_set(SET, str(made_up_dir)), config, True
-    )
-    graphdef, state = restore_run(own, folder / "final", make_mesh(config.mesh), 5)
-    model = nnx.merge(graphdef, *state.parts())
+    model = open_run(folder / "final").model
     source = open_source("colours", str(made_up_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
     logits = jax.jit(lambda x: model.logits(model.encode_image(normalize(x))))(images)
@@ -247,17 +255,17 @@ def test_the_score_on_validation_images_is_that_of_the_run(finished):
     assert last["lr=0.003,wd=1e-05"]["train/loss"] < 0.9 * last["lr=1e-06,wd=1e-05"]["train/loss"]
 
 
-def test_a_finished_cell_is_reported_and_not_repeated(finished, monkeypatch):
+def test_a_finished_result_is_reported_and_not_repeated(finished, monkeypatch):
     config, workdir, result = finished
     report = (workdir / "report.md").read_text()
-    for told in (
+    for text in (
         "## Fine-tuning",
         f"{result['score']:.1f}",
         f"{result['learning_rate']:g}, 1e-05",
         "80 + 20 / 50",
         "VOC2007, whose images",
     ):
-        assert told in report
+        assert text in report
     monkeypatch.setattr(fine_tuning, "train", None)
     assert transfer(config, workdir) == [json.loads(json.dumps(result))]
 

@@ -1,4 +1,4 @@
-"""Whole transfers of tiny models to tiny sets: numbers, files, going on, and what is refused."""
+"""Whole transfers of tiny models to tiny sets: numbers, files, continuing, and errors."""
 
 import json
 import shutil
@@ -10,21 +10,15 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
-from flax import nnx
 
-from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.training import as_config
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import decode_image, normalize
-from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.model import load
-from cliptail_jax.pretrained.trained import restore_run
+from cliptail_jax.pretrained.model import load, open_run
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
-from cliptail_jax.transfer import cells, features, program, sets
+from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.program import transfer
@@ -84,18 +78,16 @@ def nothing_is_computed(monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(features, "encode_images", computed)
-    monkeypatch.setattr(cells, "measure", computed)
+    monkeypatch.setattr(program, "measure", computed)
 
 
 def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finished, sup_run, made_up_dir):
     _, workdir, _ = finished
-    config = as_config(runs.read_config(sup_run))
-    names, _ = read_frequency(sup_run / "class_frequency.tsv")
-    graphdef, state = restore_run(config, sup_run, make_mesh(config.mesh), len(names))
+    opened = open_run(sup_run)
     source = open_source("colours", str(made_up_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
-    assert images.shape[1] == config.data.image_size
-    model = nnx.merge(graphdef, *state.parts())
+    assert images.shape[1] == opened.preprocess.size
+    model = opened.model
     direct = jax.jit(lambda images: model.encode_image(normalize(images)))(images)
     (path,) = (workdir / "features" / program.slug(str(sup_run))).glob("colours-test.*.npz")
     kept = np.load(path)
@@ -109,14 +101,14 @@ def test_a_published_model_gets_its_own_size_with_clips_pixel_statistics(finishe
     _, workdir, _ = finished
     model = load(published).model
     source = open_source("colours", str(made_up_dir), "test")
-    frame = features.Preprocess(16)
-    images = [frame(decode_image(encoded)) for encoded in source.encoded_images(range(8))]
+    preprocess = features.Preprocess(16)
+    images = [preprocess(decode_image(encoded)) for encoded in source.encoded_images(range(8))]
     direct = jax.jit(lambda images: model.encode_image(images))(np.stack(images))
     (path,) = (workdir / "features" / program.slug(str(published))).glob("colours-test.*.npz")
     np.testing.assert_allclose(np.load(path)["features"][:8], direct, rtol=1e-3, atol=1e-4)
 
 
-def test_another_image_size_is_another_cell(config, published, tmp_path):
+def test_another_image_size_is_another_result(config, published, tmp_path):
     config.models, config.methods, config.image_size = (str(published),), ("few_shot",), 24
     (result,) = transfer(config, tmp_path)
     assert result["settings"]["image_size"] == 24
@@ -129,7 +121,7 @@ def test_another_image_size_is_another_cell(config, published, tmp_path):
 
 def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, published, tmp_path, monkeypatch):
     grid = np.array([100.0, 1.0, 0.1])
-    monkeypatch.setattr(cells, "WEIGHT_DECAYS", grid)
+    monkeypatch.setattr(methods, "WEIGHT_DECAYS", grid)
     config.models = (str(published),)
     (result,) = transfer(config, tmp_path)
     train, test = kept_features(tmp_path, "colours-train"), kept_features(tmp_path, "colours-test")
@@ -150,7 +142,7 @@ def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, 
     scaled = 100 * error_after_temperature_scaling(direct, test["labels"])
     assert result["ece_scaled"] == pytest.approx(scaled, abs=0.5)
     assert result["sizes"] == {"train": 80, "validation": 20, "test": 50, "classes": CLASSES, "dim": 32}
-    assert result["edge"] == "weakest" * (result["weight_decay"] == 0.1)
+    assert result["edge"] == ("weakest" if result["weight_decay"] == 0.1 else "")
 
 
 def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
@@ -167,7 +159,7 @@ def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
     np.testing.assert_allclose(written["accuracies"], direct)
 
 
-def test_the_report_and_the_lines_have_all_cells(finished, capsys):
+def test_the_report_and_the_lines_have_all_results(finished, capsys):
     config, workdir, results = finished
     lines = [json.loads(line) for line in (workdir / "results.jsonl").read_text().splitlines()]
     assert lines == results and len(results) == 6
@@ -198,11 +190,11 @@ def test_a_killed_command_goes_on_from_the_kept_features(config, tmp_path, monke
     assert transfer(config, tmp_path) == [again]
 
 
-def test_other_settings_repeat_the_cells_of_their_method_alone(config, tmp_path, monkeypatch):
+def test_other_settings_repeat_the_results_of_their_method_alone(config, tmp_path, monkeypatch):
     config.methods = ("probe", "few_shot")
     measured = []
-    measure = cells.measure
-    monkeypatch.setattr(cells, "measure", lambda method, *rest: measured.append(method) or measure(method, *rest))
+    measure = program.measure
+    monkeypatch.setattr(program, "measure", lambda method, *rest: measured.append(method) or measure(method, *rest))
     transfer(config, tmp_path)
     config.few_shot.episodes = 21
     transfer(config, tmp_path)
@@ -237,7 +229,7 @@ def test_the_batch_size_and_the_mesh_change_no_number(config, tmp_path):
 def test_voc_is_twenty_probes_against_the_rest_with_difficult_objects_negative(
     config, made_up_dir, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cells, "WEIGHT_DECAYS", np.array([100.0, 10.0]))
+    monkeypatch.setattr(methods, "WEIGHT_DECAYS", np.array([100.0, 10.0]))
     config.sets, config.methods = ("voc2007",), ("probe", "few_shot")
     (result,) = transfer(config, tmp_path)  # and no few-shot, without complaint
     assert result["metric"] == "11-point mAP" and "ece" not in result
@@ -287,7 +279,7 @@ def test_what_fails_is_told_and_the_rest_is_measured(config, tmp_path, sup_run, 
     (tmp_path / "empty").mkdir()
     config.sets = ("cars", "colours:train:test", "glyhs", "colours:train:validation")
     message, report = failed(config, tmp_path / "out")
-    assert message.startswith("5 of the models, sets and cells failed: nowhere; ")
+    assert message.startswith("5 of the models, sets and results failed: nowhere; ")
     assert "**nowhere failed**: unknown model 'nowhere'" in report
     assert "empty has no weights" in report
     assert "data set 'cars196' is not prepared" in report and "download_and_prepare()" in report
@@ -362,11 +354,14 @@ def test_a_few_unreadable_images_are_left_out_and_many_are_an_error(config, tmp_
 
 def test_whatever_breaks_in_one_model_the_next_is_measured(config, sup_run, published, tmp_path, monkeypatch):
     config.models = (str(published), str(sup_run))
+    load = program.TransferModel.load
 
     def breaks(self, mesh):
-        raise MemoryError("out of memory")
+        if self.run is None:
+            raise MemoryError("out of memory")
+        return load(self, mesh)
 
-    monkeypatch.setattr(program.PublishedModel, "load", breaks)
+    monkeypatch.setattr(program.TransferModel, "load", breaks)
     message, report = failed(config, tmp_path)
     assert f"**{published} failed**: MemoryError: out of memory" in report
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
@@ -403,5 +398,5 @@ def test_the_command_ends_with_status_2_where_something_failed(config, sup_run, 
         text=True,
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1] == "error: 1 of the models, sets and cells failed: nowhere"
+    assert done.stderr.splitlines()[-1] == "error: 1 of the models, sets and results failed: nowhere"
     assert done.stdout.startswith("# Transfer") and (tmp_path / "report.md").exists()

@@ -1,24 +1,20 @@
-"""One cell of the table: what one model, or its features, are worth on one set, by one method.
+"""Linear probes and few-shot episodes of one model's features on one set.
 
-Numbers are in percent. Beside them come the arrays from which differences between two models are bootstrapped: they saw
-the same test images, and the same episodes.
+Scores are in percent. The arrays beside them serve to bootstrap the difference between two models, which are tested on the
+same images and episodes.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from ml_collections import ConfigDict
 
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.features import Features
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
-from cliptail_jax.transfer.fine_tuning import fine_tune
 from cliptail_jax.transfer.linear_probe import (
     WEIGHT_DECAYS,
     Examples,
@@ -27,53 +23,23 @@ from cliptail_jax.transfer.linear_probe import (
     fit,
     fit_binary_path,
 )
-from cliptail_jax.transfer.models import TransferModel
-from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet
+from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
 
 
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """The numbers of a cell, by name, and its arrays."""
+class Measurement(NamedTuple):
+    """The numbers of a result by name, among them `score`, and the arrays of its predictions."""
 
     numbers: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
 
-def applies(method: str, chosen: TransferSet) -> bool:
-    """Whether a method is measured on a set."""
-    if method == "few_shot":
-        return chosen.few_shot
-    return method == "probe" or not chosen.has_objects
+def probe(opened: OpenedSet, splits: Mapping[str, Features], seed: int) -> Measurement:
+    """A linear probe: the weight decay is chosen on validation images, then fitted on them and the training images.
 
-
-def measure(method: str, opened: OpenedSet, splits: Mapping[str, Features], config: ConfigDict) -> Measured:
-    """The cell of a method, from the features of the set's splits.
-
-    Raises UserError where features and labels do not allow it: a class is missing, or smaller than an episode.
+    Images that show several classes are probed as `probe_objects` says. Raises UserError where a class has no images.
     """
-    if method == "probe":
-        return probe_objects(opened, splits) if opened.chosen.has_objects else probe(opened, splits, config.seed)
-    return few_shot(opened, splits, config.few_shot, config.seed)
-
-
-def metric(method: str, opened: OpenedSet) -> str:
-    """What the score of a cell is."""
-    return "accuracy" if method == "few_shot" else opened.chosen.metric
-
-
-def settings(method: str, config: ConfigDict) -> dict[str, Any]:
-    """What a method's numbers depend on besides the features."""
-    if method == "probe":
-        return {"seed": config.seed, "weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT}
-    if method == "finetune":
-        asked = config.finetune
-        grid = {key: list(asked[key]) for key in ("learning_rates", "weight_decays")}  # as results.jsonl has it
-        return {"seed": config.seed, "held_out": HELD_OUT, **asked.to_dict(), **grid}
-    return {"seed": config.seed, **config.few_shot.to_dict()}
-
-
-def probe(opened: OpenedSet, splits: Mapping[str, Features], seed: int) -> Measured:
-    """Linear probe: the weight decay is chosen on validation images, then fitted on them and the training images."""
+    if opened.chosen.has_objects:
+        return probe_objects(opened, splits)
     chosen, classes = opened.chosen, len(opened.class_names)
     train, test = examples(splits[chosen.train]), splits[chosen.test]
     check_classes(np.eye(classes, dtype=bool)[train.labels], opened, "training")
@@ -94,14 +60,14 @@ def probe(opened: OpenedSet, splits: Mapping[str, Features], seed: int) -> Measu
         "ece_scaled": 100 * error_after_temperature_scaling(logits, test.labels, seed=seed),
         "sizes": sizes(train, validation, test, classes),
     }
-    return Measured(numbers, {"predictions": predictions, "labels": test.labels, "records": test.records})
+    return Measurement(numbers, {"predictions": predictions, "labels": test.labels, "records": test.records})
 
 
-def probe_objects(opened: OpenedSet, splits: Mapping[str, Features]) -> Measured:
+def probe_objects(opened: OpenedSet, splits: Mapping[str, Features]) -> Measurement:
     """A linear probe of each class against the rest.
 
-    One weight decay serves all classes, the one of the best mean average precision on the validation images: so did the
-    study's code (github.com/linusericsson/ssl-transfer), and the few positives of one class would choose it badly.
+    All classes share one weight decay, that of the best mean average precision on the validation images, as in the study's
+    code (github.com/linusericsson/ssl-transfer): one class has too few positives to choose its own.
     """
     chosen = opened.chosen
     train, validation, test = (splits[name] for name in (chosen.train, chosen.validation, chosen.test))
@@ -120,30 +86,25 @@ def probe_objects(opened: OpenedSet, splits: Mapping[str, Features]) -> Measured
         "edge": edge(weight_decay),
         "sizes": sizes(train, validation, test, len(opened.class_names)),
     }
-    return Measured(numbers, {"scores": scores, "labels": test.labels, "records": test.records})
+    return Measurement(numbers, {"scores": scores, "labels": test.labels, "records": test.records})
 
 
-def few_shot(opened: OpenedSet, splits: Mapping[str, Features], asked: ConfigDict, seed: int) -> Measured:
-    """Prototypical episodes over the images of all splits."""
+def few_shot(
+    opened: OpenedSet, splits: Mapping[str, Features], ways: int, shots: int, queries: int, episodes: int, seed: int
+) -> Measurement:
+    """Few-shot episodes of the images of all splits. Raises UserError where a class is smaller than an episode takes."""
     features, labels = (
         np.concatenate([getattr(part, key) for part in splits.values()]) for key in ("features", "labels")
     )
-    accuracies = few_shot_accuracies(features, labels, asked.ways, asked.shots, asked.queries, asked.episodes, seed)
+    accuracies = few_shot_accuracies(features, labels, ways, shots, queries, episodes, seed)
     result = mean_and_margin(accuracies)
     numbers = {"score": 100 * result.mean, "margin": 100 * result.margin}
     numbers["sizes"] = {"images": len(labels), "classes": len(opened.class_names), "dim": features.shape[1]}
-    return Measured(numbers, {"accuracies": accuracies})
-
-
-def finetune(model: TransferModel, opened: OpenedSet, config: ConfigDict, folder: Path) -> Measured:
-    """Fine-tuning, with the runs in `folder`. Raises UserError where a class is missing, or training cannot start or end."""
-    shows = np.eye(len(opened.class_names), dtype=bool)[opened.labels(opened.chosen.train)]
-    check_classes(shows, opened, "training")
-    return Measured(*fine_tune(model, opened, config, folder))
+    return Measurement(numbers, {"accuracies": accuracies})
 
 
 def edge(weight_decay: float) -> str:
-    """Which end of the grid a weight decay is; '' for none."""
+    """The end of the grid that a weight decay is at; '' where it is inside."""
     return {WEIGHT_DECAYS[0]: "strongest", WEIGHT_DECAYS[-1]: "weakest"}.get(weight_decay, "")
 
 
@@ -160,13 +121,13 @@ def sizes(train: Examples, validation: Examples, test: Features, classes: int) -
 
 
 def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "*decay image class"]:
-    """In float64 from the classifier's float32, on any device alike."""
+    """Logits in float64 from a float32 classifier, so that they are the same on any device."""
     weights, bias = (np.asarray(part, np.float64) for part in classifier)
     return features @ weights + bias[..., None, :]
 
 
 def check_classes(shows: Bool[np.ndarray, "image class"], opened: OpenedSet, part: str) -> None:
-    """Raises UserError where no image of a part of the set shows one of its classes."""
+    """Raises UserError where a class has no image in a part of the set."""
     missing = np.flatnonzero(~shows.any(0))
     if len(missing):
         raise UserError(

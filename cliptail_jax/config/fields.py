@@ -1,0 +1,144 @@
+"""Config sections: dataclasses whose fields carry a description and rules beside their type and default.
+
+    @dataclass(frozen=True)
+    class Checkpoint:
+        every_steps: Annotated[int, "Steps between two checkpoints.", Positive] = 1000
+
+    @dataclass(frozen=True)
+    class Training:
+        checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
+
+A field holds a bool, an int, a float (an int will do), a str, a tuple of these, or another section. `to_config` gives the
+`ConfigDict` that config files fill in and flags override; `check` compares it with the section that it was made from.
+"""
+
+import dataclasses
+import difflib
+import textwrap
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+
+Section = Any  # an instance of a dataclass as above: Python has no type for all dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A condition that a field's value must meet. `text` states it as the predicate of a sentence about the value."""
+
+    holds: Callable[[Any], bool]
+    text: str
+
+
+Positive = Rule(lambda value: value > 0, "must be positive")
+NonNegative = Rule(lambda value: value >= 0, "must not be negative")
+Share = Rule(lambda value: 0 <= value <= 1, "is a share between 0 and 1")
+Incidental = "incidental"  # marks fields that change no trained number: a run may be continued with other values
+
+
+def OneOf(*choices: Any) -> Rule:
+    return Rule(lambda value: value in choices, f"is one of {', '.join(map(repr, choices))}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One value of a config. `key` is its dotted name, such as 'optimizer.learning_rate'."""
+
+    key: str
+    type: Any
+    default: Any
+    description: str
+    rules: tuple[Rule, ...]
+    is_incidental: bool
+
+    def check(self, value: Any) -> None:
+        """Raises UserError where the field must not have this value."""
+        problem = type_problem(value, self.type)
+        problem = problem or next((f"it {rule.text}" for rule in self.rules if not rule.holds(value)), "")
+        if problem:
+            raise UserError(f"config key '{self.key}' is {value!r}; {problem}")
+
+
+def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -> Iterator[Field]:
+    """The fields of a section and the sections in it, in the order of their declaration."""
+    for name, hint in typing.get_type_hints(type(section), include_extras=True).items():
+        kind, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else [hint]
+        default, key = getattr(section, name), f"{prefix}{name}"
+        marked = is_incidental or Incidental in notes
+        if dataclasses.is_dataclass(kind):
+            yield from fields_of(default, f"{key}.", marked)
+        else:
+            rules = tuple(note for note in notes if isinstance(note, Rule))
+            yield Field(key, kind, default, notes[0], rules, marked)
+
+
+def to_config(section: Section) -> ConfigDict:
+    """The config with the section's defaults. It takes no keys but the section's."""
+    return ConfigDict(dataclasses.asdict(section)).lock()
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a config with its dotted key."""
+    for key, value in config.items():
+        if isinstance(value, Mapping | ConfigDict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def check(config: ConfigDict, section: Section) -> None:
+    """Raises UserError that names the first key that is unknown, missing, or has a value that its field must not have."""
+    known, given = {field.key: field for field in fields_of(section)}, dict(flatten(config))
+    for key, value in given.items():
+        if key not in known:
+            raise unknown_key(key, known)
+        known[key].check(value)
+    if missing := known.keys() - given.keys():
+        raise UserError(
+            f"config key '{min(missing)}' is missing; start from a base_config(), as the files of configs/ do"
+        )
+
+
+def unknown_key(key: str, known: Iterable[str]) -> UserError:
+    """The error for a dotted key that is not among the known ones."""
+    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    return UserError(f"unknown config key '{key}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+
+
+def type_problem(value: Any, kind: Any) -> str:
+    """What is wrong with a value that should be of type `kind`; '' if nothing is."""
+    if typing.get_origin(kind) is not tuple:
+        return "" if has_type(value, kind) else f"its type is {type_name(kind)}"
+    element, _ = typing.get_args(kind)
+    if isinstance(value, tuple) and all(has_type(item, element) for item in value):
+        return ""
+    return (
+        "" if isinstance(value, tuple) else "its type is tuple, and "
+    ) + f"each of its elements is a {type_name(element)}"
+
+
+def has_type(value: Any, kind: Any) -> bool:
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, kind) or (kind is float and isinstance(value, int))
+
+
+def type_name(kind: Any) -> str:
+    return " or ".join(choice.__name__ for choice in typing.get_args(kind) or (kind,))
+
+
+def describe(section: Section, config: Mapping[str, Any] | None = None) -> str:
+    """Every field with its value in `config`, by default its own, its type, its description, and its rules."""
+    values = dict(flatten(config or {}))
+    paragraphs = []
+    for field in fields_of(section):
+        is_tuple = typing.get_origin(field.type) is tuple
+        kind = f"tuple of {type_name(typing.get_args(field.type)[0])}" if is_tuple else type_name(field.type)
+        sentences = [field.description, *(f"It {rule.text}." for rule in field.rules)]
+        text = textwrap.fill(" ".join(sentences), 110, initial_indent="    ", subsequent_indent="    ")
+        paragraphs.append(f"{field.key} = {values.get(field.key, field.default)!r}  ({kind})\n{text}")
+    return "\n".join(paragraphs)

@@ -1,0 +1,56 @@
+"""Sections that several configs have: devices, reading images, and evaluation."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cliptail_jax.concepts.templates import TEMPLATE_SETS
+from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Share
+from cliptail_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class MeshAxes:
+    data: Annotated[int, "Devices along the data axis; -1: all that are left."] = -1
+    fsdp: Annotated[int, "Devices along the axis that parameters are sharded over.", Positive] = 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    data_dir: Annotated[
+        str, "Folder of the prepared data sets; '': $TFDS_DATA_DIR or ~/tensorflow_datasets.", Incidental
+    ] = ""
+    workers: Annotated[int, "Processes that load images; 0: threads of this process.", NonNegative, Incidental] = 0
+    max_unreadable: Annotated[float, "Share of a split's images that may be unreadable.", Share, Incidental] = 0.001
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    sets: Annotated[
+        tuple[str, ...], "Evaluation sets: short names of cliptail_jax.evaluation.sets, or NAME:SPLIT."
+    ] = ()
+    batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
+    templates: Annotated[
+        str, "Prompt templates of the zero-shot classifier; '': each set's own.", OneOf("", *TEMPLATE_SETS)
+    ] = ""
+    descriptors: Annotated[str, "JSON file with descriptors of each class, used in place of templates."] = ""
+    waffle: Annotated[int, "Number of random descriptors per class, used in place of templates.", NonNegative] = 0
+    waffle_kind: Annotated[str, "What random descriptors are made of.", OneOf("words", "characters")] = "words"
+    waffle_seed: Annotated[int, "Seed of the random descriptors.", NonNegative] = 0
+    neural_collapse: Annotated[bool, "Whether to compute NC1 and NC2."] = False
+    similarity: Annotated[
+        bool, "Whether to compute the similarity of a class's images to each other and to the class embedding."
+    ] = False
+    save_features: Annotated[
+        bool, "Whether to save image features, their labels and records, and class embeddings as .npy files."
+    ] = False
+    rank_by: Annotated[
+        str, "Frequency table that ranks the classes for head, mid and tail; '': the frequency in training."
+    ] = ""
+    head_classes: Annotated[int, "Number of head classes; 0: a third.", NonNegative] = 0
+    tail_classes: Annotated[int, "Number of tail classes; 0: a third.", NonNegative] = 0
+
+
+def check_prompts(evaluation: Evaluation) -> None:
+    """Raises UserError where several fields say how to describe the classes."""
+    if evaluation.descriptors and evaluation.waffle:
+        raise UserError("set eval.descriptors or eval.waffle, not both: each describes the classes")

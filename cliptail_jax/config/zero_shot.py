@@ -1,0 +1,66 @@
+"""The config of `cliptail_jax.evaluate` for published models, which are classifiers without training."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.config import fields
+from cliptail_jax.config.fields import OneOf, Rule
+from cliptail_jax.config.sections import Evaluation, MeshAxes, Reading, check_prompts
+from cliptail_jax.errors import UserError
+
+MODE = "zero_shot"  # what `objective` is called in such a config, and in the config.json of its directory
+
+
+@dataclass(frozen=True)
+class PublishedEvaluation(Evaluation):
+    models: Annotated[
+        tuple[str, ...], "Names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders of weights."
+    ] = ()
+    class_frequency: Annotated[
+        str, "Frequency table or corpus to correlate with; 'published': each model's own corpus; '': none."
+    ] = ""
+    frequency_dir: Annotated[str, "Folder with the published frequency tables of the corpora."] = ""
+
+
+@dataclass(frozen=True)
+class Computation:
+    dtype: Annotated[str, "Type of the computation.", OneOf("float32", "bfloat16")] = "float32"
+
+
+@dataclass(frozen=True)
+class Tokenization:
+    tokenizer: Annotated[str, "CLIP's merges file, for models that come without a tokenizer."] = ""
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    objective: Annotated[
+        str, "Marks a config that evaluates published models.", Rule(lambda mode: mode == MODE, f"must be '{MODE}'")
+    ] = MODE
+    eval: PublishedEvaluation = PublishedEvaluation()
+    data: Reading = Reading()
+    mesh: MeshAxes = MeshAxes()
+    model: Computation = Computation()
+    text: Tokenization = Tokenization()
+
+
+def base_config() -> ConfigDict:
+    """The config that `configs/zero_shot.py` starts from."""
+    return fields.to_config(ZeroShot())
+
+
+def describe(config: ConfigDict | None = None) -> str:
+    """The fields with their values in such a config, or else their defaults."""
+    return fields.describe(ZeroShot(), config)
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    fields.check(config, ZeroShot())
+    if not config.eval.models:
+        raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")
+    if not config.eval.sets:
+        raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('imagenet',)\"")
+    check_prompts(config.eval)
