@@ -1,4 +1,4 @@
-"""The command that trains each run of a study, for whatever starts them elsewhere: one machine or job a run."""
+"""Commands that train the runs of a study one by one, for example on several machines."""
 
 import shlex
 
@@ -11,17 +11,18 @@ from cliptail_jax.errors import UserError
 
 
 def train_commands(study: ConfigDict, workdir: epath.Path) -> list[str]:
-    """A line for a shell for each run: its config string, where the study looks for it, and the fields that differ.
+    """A shell command for each run of a study with `strings`, the config strings of its runs.
 
-    `study.strings` has the config string of each run. Raises UserError for a study without.
+    Raises:
+        UserError: the study has no `strings`.
     """
     if "strings" not in study:
         raise UserError("the runs of this study have no config strings of their own: train them here, without --launch")
-    return [command(study.strings[name], config, workdir / name) for name, config in study.runs.items()]
+    return [train_command(study.strings[name], config, workdir / name) for name, config in study.runs.items()]
 
 
-def command(string: str, config: ConfigDict, workdir: epath.Path) -> str:
-    """The command that trains `config`: its config string, and what of it the string does not say."""
+def train_command(string: str, config: ConfigDict, workdir: epath.Path) -> str:
+    """The command that trains `config`: its config string, and overrides for the fields that differ from the string's."""
     path, _, arguments = string.partition(":")
     fields = dict(flatten(read_config(path, arguments)))
     overrides = [f"--config.{key}={value}" for key, value in flatten(config) if value != fields[key]]

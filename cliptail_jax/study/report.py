@@ -6,46 +6,52 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.plotting.style import save
-from cliptail_jax.runs.tables import format_interval, format_number, markdown_table
-from cliptail_jax.study.claims import Judgement, Outcome, Outcomes
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
+from cliptail_jax.study.claims import ClaimResult
 from cliptail_jax.study.claims_figure import draw_claims
-from cliptail_jax.study.runs_figure import draw_study
+from cliptail_jax.study.runs_figure import draw_runs
+from cliptail_jax.study.statistics import STATISTICS
+from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.transfer.program import Result
 from cliptail_jax.transfer.report import TITLES
 
 
-def report(
+def write_report(
     title: str,
-    seeds: Mapping[str, Outcomes],
+    seeds: Mapping[str, Runs],
     failures: Mapping[str, str],
-    judgements: Sequence[Judgement],
-    drawn: Sequence[str],
+    claims: Sequence[ClaimResult],
+    figures: Sequence[str],
     seconds: float,
     workdir: Path,
 ) -> str:
-    """Write it, and return its text. `seeds` has the runs of each seed, and '' for its name where there is but one.
+    """Write the report, and return its text.
 
-    `drawn` are the figures of the paper that lie in figures/ already.
+    Args:
+        title: of the study.
+        seeds: the trained runs by the names of the seeds' directories; the only one of a study without seeds is ''.
+        failures: why runs, transfers or figures failed.
+        claims: the tested claims.
+        figures: names of the paper's figures that have been drawn in `workdir`/figures.
+        seconds: duration of this call.
+        workdir: the study's directory.
     """
-    picture = draw(title, seeds, judgements, workdir / "figures")
-    text = markdown(title, list(seeds.values()), failures, judgements, seconds)
-    if picture:
-        text += f"\n![{picture}](figures/{'study' if '' in seeds else 'claims'}.png)\n"
-    text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in drawn)
+    picture = draw_picture(title, seeds, claims, workdir / "figures")
+    text = markdown(title, list(seeds.values()), failures, claims, seconds) + picture
+    text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "report.md", text)
-    told = {seed: {name: told_run(outcome) for name, outcome in of_seed.items()} for seed, of_seed in seeds.items()}
+    by_seed = {seed: {name: run_numbers(run) for name, run in runs.items()} for seed, runs in seeds.items()}
     content = {
         "title": title,
-        "runs": told.get("", told),
+        "runs": by_seed.get("", by_seed),
         "failures": failures,
         "claims": [
-            dataclasses.asdict(j) | {"difference": j.difference and j.difference._asdict(), "verdict": j.verdict}
-            for j in judgements
+            dataclasses.asdict(c) | {"difference": c.difference and c.difference._asdict(), "verdict": c.verdict}
+            for c in claims
         ],
         "seconds": seconds,
     }
@@ -53,126 +59,123 @@ def report(
     return text
 
 
-def told_run(outcome: Outcome) -> dict:
-    evaluated = outcome.evaluated()
-    measured = {"images": outcome.images, "seconds": outcome.seconds, "transfer": list(outcome.transferred)}
-    return (evaluated.summary if evaluated else {}) | measured
+def run_numbers(run: TrainedRun) -> dict:
+    """The content of report.json for a run."""
+    evaluation = run.evaluation()
+    measured = {"images": run.images, "seconds": run.seconds, "transfer": list(run.transfer_results)}
+    return (evaluation.summary if evaluation else {}) | measured
 
 
-def draw(title: str, seeds: Mapping[str, Outcomes], judgements: Sequence[Judgement], folder: Path) -> str:
-    """Draw the runs of a study of one seed, else its claims; returns what the picture shows, '' if nothing."""
+def draw_picture(title: str, seeds: Mapping[str, Runs], claims: Sequence[ClaimResult], folder: Path) -> str:
+    """Draw the runs of a study without seeds, or the claims of one with seeds. Returns the Markdown that shows it."""
     if "" not in seeds:
-        shown = [j for j in judgements if j.difference is not None]
-        if shown:
-            save(draw_claims(shown, title), folder / "claims")
-        return "the differences that are claimed, with their intervals" * bool(shown)
-    evaluated = {name: run for name, outcome in seeds[""].items() if (run := outcome.evaluated())}
-    if evaluated:
-        save(draw_study(evaluated, title), folder / "study")
-    return "correlations against accuracy, and accuracy by class frequency" * bool(evaluated)
+        name, shown = "claims", [c for c in claims if c.difference is not None]
+        draw, caption = draw_claims, "the differences that are claimed, with their intervals"
+    else:
+        name, shown = "study", {run: e for run, trained in seeds[""].items() if (e := trained.evaluation())}
+        draw, caption = draw_runs, "correlations against accuracy, and accuracy by class frequency"
+    if not shown:
+        return ""
+    save(draw(shown, title), folder / name)
+    return f"\n![{caption}](figures/{name}.png)\n"
 
 
 def markdown(
-    title: str,
-    seeds: Sequence[Outcomes],
-    failures: Mapping[str, str],
-    judgements: Sequence[Judgement],
-    seconds: float,
+    title: str, seeds: Sequence[Runs], failures: Mapping[str, str], claims: Sequence[ClaimResult], seconds: float
 ) -> str:
-    runs_of = {}  # the run's outcomes with each seed
-    for outcomes in seeds:
-        for name, outcome in outcomes.items():
-            runs_of.setdefault(name, []).append(outcome)
+    """The text of the report, without pictures."""
+    by_name: dict[str, list[TrainedRun]] = {}  # a run with each seed
+    for runs in seeds:
+        for name, run in runs.items():
+            by_name.setdefault(name, []).append(run)
     several = len(seeds) > 1
     spread = "± sd" if several else "[95 %]"
     header = ["run", "images", "top-1 %", "head", "mid", "tail", f"corr_acc {spread}", f"corr_pred {spread}", "minutes"]
     lines = [
         f"# {title}",
         "",
-        *markdown_table([header, *(row(name, of_run, several) for name, of_run in runs_of.items())]),
+        *markdown_table([header, *(run_row(name, runs, several) for name, runs in by_name.items())]),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
-        *transfer_table(runs_of, several),
+        *transfer_section(by_name, several),
         "",
-        *(claims_table(judgements, several) if judgements else ["Nothing is claimed of these runs."]),
-    ]
-    trained = sum(outcome.seconds for outcomes in seeds for outcome in outcomes.values())
-    evaluated = [outcome.evaluated() for of_run in runs_of.values() for outcome in of_run]
-    sets = ", ".join(dict.fromkeys(run.evaluated_on for run in evaluated if run))
-    resampled = "seeds and classes" if several else "classes"
-    lines += [
+        *(claims_table(claims, several) if claims else ["Nothing is claimed of these runs."]),
         "",
-        f"Evaluated on {sets}. " * bool(sets)
-        + f"Means over {len(seeds)} seeds, with their standard deviations. " * several
-        + "corr_acc and corr_pred are Spearman's correlations of class frequency with accuracy and with predictions, "
-        f"and intervals are bootstrap intervals over {resampled}. A claim is supported where the interval of the "
-        "paired difference lies above 0, not supported where it lies below, and else inconclusive. "
-        f"Training took {trained / 60:.1f} minutes; this call took {seconds / 60:.1f}.",
     ]
-    return "\n".join(lines) + "\n"
+    trained = [run for runs in by_name.values() for run in runs]
+    evaluated = [evaluation for run in trained if (evaluation := run.evaluation())]
+    notes = []
+    if evaluated:
+        notes.append(f"Evaluated on {', '.join(dict.fromkeys(evaluation.evaluated_on for evaluation in evaluated))}.")
+    if several:
+        notes.append(f"Means over {len(seeds)} seeds, with their standard deviations.")
+    notes += [
+        "corr_acc and corr_pred are Spearman's correlations of class frequency with accuracy and with predictions, and "
+        f"intervals are bootstrap intervals over {'seeds and classes' if several else 'classes'}.",
+        "A claim is supported where the interval of the paired difference lies above 0, not supported where it lies "
+        "below, and else inconclusive.",
+        f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}.",
+    ]
+    return "\n".join([*lines, " ".join(notes)]) + "\n"
 
 
-def row(name: str, outcomes: Sequence[Outcome], several: bool) -> list[str]:
-    """A run over its seeds."""
-    summaries = [run.summary for outcome in outcomes if (run := outcome.evaluated())]
-    cells = ["–"] * 6
+def run_row(name: str, runs: Sequence[TrainedRun], several: bool) -> list[str]:
+    """The cells of a run, over its seeds."""
+    summaries = [evaluation.summary for run in runs if (evaluation := run.evaluation())]
+    cells = [UNDEFINED] * 6
     if summaries:
         cells = [format_number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
         cells += [correlation(summaries, key, several) for key in ("corr_acc", "corr_pred")]
-    images, minutes = (
-        mean([of(outcome) for outcome in outcomes]) for of in (lambda o: o.images, lambda o: o.seconds / 60)
-    )
+    images, minutes = mean([run.images for run in runs]), mean([run.seconds / 60 for run in runs])
     return [name, f"{images:,.0f}", *cells, f"{minutes:.1f}"]
 
 
 def correlation(summaries: Sequence[Mapping], key: str, several: bool) -> str:
+    """A correlation with its interval, or of several seeds the mean with the standard deviation."""
     if not several:
         return format_interval(summaries[0][key], summaries[0][f"{key}_interval"], ".2f")
     values = [s[key] for s in summaries if s[key] is not None]
     return f"{format_number(mean(values), '.2f')} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:.2f}"
 
 
-def claims_table(judgements: Sequence[Judgement], several: bool) -> list[str]:
-    """A row a claim; of several seeds also both runs' means, and in how many seeds the difference is positive."""
+def claims_table(claims: Sequence[ClaimResult], several: bool) -> list[str]:
+    """A row for each claim; with several seeds also the means of both runs, and the number of positive differences."""
     rows = [["claim", *(["means", "seeds"] if several else []), "difference [95 %]", "verdict"]]
-    for j in judgements:
-        digits = ".2f" if j.statistic.startswith("corr") else ".1f"
-        shown = format_interval(j.difference.value, j.difference[1:], digits) if j.difference else j.obstacle
-        sides = [format_number(mean(side), digits) for side in zip(*j.by_seed)] or ["–", "–"]
-        right = f"{sum(a > b for a, b in j.by_seed)} of {len(j.by_seed)}"
-        seeds = [f"{sides[0]} − {sides[1]}", right] if several else []
-        what = f"{j.statistic} on {j.on}" if j.on else j.statistic
-        rows.append([f"{j.text} ({what}: {j.higher} − {j.lower})", *seeds, shown, f"**{j.verdict}**"])
+    for c in claims:
+        digits = STATISTICS[c.statistic].format
+        difference = format_interval(c.difference.value, c.difference[1:], digits) if c.difference else c.obstacle
+        means = [format_number(mean(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
+        positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
+        statistic = f"{c.statistic} on {c.on}" if c.on else c.statistic
+        claim = f"{c.text} ({statistic}: {c.higher} − {c.lower})"
+        rows.append([claim, *([" − ".join(means), positive] if several else []), difference, f"**{c.verdict}**"])
     return markdown_table(rows)
 
 
-def transfer_table(runs_of: Mapping[str, Sequence[Outcome]], several: bool) -> list[str]:
-    """A row a run, a column for each set and method that the runs were measured on; nothing where there are none."""
-    everything = [result for of_run in runs_of.values() for outcome in of_run for result in outcome.transferred]
-    columns = list(dict.fromkeys((r["set"], r["method"]) for r in everything))
+def transfer_section(by_name: Mapping[str, Sequence[TrainedRun]], several: bool) -> list[str]:
+    """A row for each run, and a column for each set and method; nothing if there are no transfer results."""
+    results = [result for runs in by_name.values() for run in runs for result in run.transfer_results]
+    columns = list(dict.fromkeys((result["set"], result["method"]) for result in results))
     if not columns:
         return []
-    rows = [["run", *(f"{of_set}: {TITLES[method].lower()} %" for of_set, method in columns)]]
-    for name, outcomes in runs_of.items():
-        cells = {}
-        for outcome in outcomes:
-            for r in outcome.transferred:
-                cells.setdefault((r["set"], r["method"]), []).append(r)
-        if cells:
-            rows.append([name, *(score(cells[column]) if column in cells else "–" for column in columns)])
+    rows = [["run", *(f"{on}: {TITLES[method].lower()} %" for on, method in columns)]]
+    for name, runs in by_name.items():
+        by_column: dict[tuple[str, str], list[Result]] = {}
+        for run in runs:
+            for result in run.transfer_results:
+                by_column.setdefault((result["set"], result["method"]), []).append(result)
+        if by_column:
+            rows.append([name, *(score(by_column.get(column, [])) for column in columns)])
     where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
     return ["", *markdown_table(rows), "", f"More of the transfer: {where}"]
 
 
 def score(results: Sequence[Result]) -> str:
+    """The mean score over seeds; of one result with its margin, if it has one."""
     margin = f" ± {results[0]['margin']:.1f}" if len(results) == 1 and "margin" in results[0] else ""
-    return f"{mean([result['score'] for result in results]):.1f}{margin}"
+    return format_number(mean([result["score"] for result in results]), ".1f") + margin
 
 
 def mean(values: Sequence[float | None]) -> float:
-    """Over those that are defined; nan where none is."""
+    """The mean of the values that are defined; nan without any."""
     defined = [value for value in values if value is not None and not math.isnan(value)]
     return float(np.mean(defined)) if defined else math.nan
-
-
-def show(text: str, workdir: Path) -> None:
-    tqdm.write(f"\n{text}\nThis report: {workdir}/report.md")

@@ -15,45 +15,55 @@ from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.objectives import OBJECTIVES
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
-from cliptail_jax.study.claims import Outcomes, check_claims, finished_outcome, judge
-from cliptail_jax.study.report import report, show
+from cliptail_jax.study.claims import check_claims, evaluate_claim
+from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import check_figures, draw_figures
+from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.train import train
 from cliptail_jax.transfer import configuration as transfer_configuration
 from cliptail_jax.transfer.program import TransferFailed, transfer
 
-Runs = dict[str, ConfigDict]  # by their names, in the study's order
+Configs = dict[str, ConfigDict]  # of the runs, by name
+Failures = dict[str, str]  # reasons, by what failed
 
 
 def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0) -> None:
-    """Train what is not yet trained, then write report.md, report.json and figures/. A failed run stops no other.
+    """Train the runs that are not yet trained, then write report.md, report.json and figures/.
 
-    With a `budget` in minutes, a study of several seeds begins to train none, but the first, that would end after it.
+    Args:
+        study: the config of the study.
+        workdir: its directory.
+        overwrite: whether to replace runs of other configs in `workdir`.
+        budget: if not 0, further seeds are only started if they are expected to finish within so many minutes.
+
+    Raises:
+        UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
     """
     check_study(study)
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     started, longest = time.perf_counter(), 0.0
-    seeds: dict[str, Outcomes] = {}
-    failures: dict[str, str] = {}
-    for name, (runs, to_transfer) in by_seed(study).items():
+    seeds: dict[str, Runs] = {}
+    failures: Failures = {}
+    for name, (configs, transfer_config) in configs_by_seed(study).items():
         began = time.perf_counter()
         fits = began - started + longest <= 60 * budget
-        if budget and seeds and not agreed(fits or all(is_finished(workdir / name / r, c) for r, c in runs.items())):
+        if budget and seeds and not agreed(fits or all(is_finished(workdir / name / r, c) for r, c in configs.items())):
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: another takes some {longest / 60:.0f} minutes")
             break
-        seeds[name], failed = run_seed(runs, to_transfer, workdir / name, overwrite)
+        seeds[name], failed = run_seed(configs, transfer_config, workdir / name, overwrite)
         failures |= {str(Path(name) / what): why for what, why in failed.items()}
-        trained = sum(outcome.seconds for outcome in seeds[name].values())  # perhaps by an earlier call
+        trained = sum(run.seconds for run in seeds[name].values())  # perhaps by an earlier call
         longest = max(longest, trained, time.perf_counter() - began)
         if jax.process_index() == 0:
-            judgements = [judge(claim, list(seeds.values())) for claim in study.claims.values()]
+            claims = [evaluate_claim(claim, list(seeds.values())) for claim in study.claims.values()]
             drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
-            taken = time.perf_counter() - started
-            title = study.title + f", {len(seeds)} of {study.get('seeds')} seeds" * (len(seeds) < study.get("seeds", 1))
-            text = report(title, seeds, failures | not_drawn, judgements, drawn, taken, workdir)
+            is_complete = len(seeds) == study.get("seeds", 1)
+            title = study.title if is_complete else f"{study.title}, {len(seeds)} of {study.seeds} seeds"
+            seconds = time.perf_counter() - started
+            text = write_report(title, seeds, failures | not_drawn, claims, drawn, seconds, workdir)
     if jax.process_index() == 0:
-        show(text, workdir)
+        tqdm.write(f"\n{text}\nThis report: {workdir}/report.md")
         failures |= not_drawn
     if failures:
         names = [str(Path(name) / run) for name in seeds for run in study.runs]
@@ -61,33 +71,38 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
         raise UserError(f"{what} failed: {', '.join(failures)}")
 
 
-def by_seed(study: ConfigDict) -> dict[str, tuple[Runs, ConfigDict | None]]:
-    """The runs and the transfer of each seed, by the name of its directory; '' for a study of one.
+def configs_by_seed(study: ConfigDict) -> dict[str, tuple[Configs, ConfigDict | None]]:
+    """The configs of the runs and of the transfer for each seed, by the name of its directory: '' without seeds.
 
-    Raises UserError where a run of several seeds has one of its own.
+    Raises:
+        UserError: the seed of a run does not refer to that of the study.
     """
-    first, of_seed = study.get("seed", 0), {}
-    for seed in range(first, first + study.get("seeds", 1)):
-        if "seeds" in study:
-            study.seed = seed  # which all of the study refers to
-        runs = {name: config.copy_and_resolve_references() for name, config in study.runs.items()}
-        if fixed := [name for name, config in runs.items() if config.seed != seed and "seeds" in study]:
+    if "seeds" not in study:
+        return {"": resolved(study)}
+    first, by_seed = study.seed, {}
+    for seed in range(first, first + study.seeds):
+        study.seed = seed
+        configs, _ = by_seed[f"seed_{seed}"] = resolved(study)
+        if fixed := [name for name, config in configs.items() if config.seed != seed]:
             raise UserError(
                 f"run '{fixed[0]}': its seed does not refer to the study's, so all {study.seeds} are the same"
             )
-        transfer = study.transfer.copy_and_resolve_references() if "transfer" in study else None
-        of_seed[f"seed_{seed}" * ("seeds" in study)] = runs, transfer
-    if "seeds" in study:
-        study.seed = first
-    return of_seed
+    study.seed = first
+    return by_seed
+
+
+def resolved(study: ConfigDict) -> tuple[Configs, ConfigDict | None]:
+    """Copies of the configs of the runs and of the transfer, in which references have their present values."""
+    configs = {name: config.copy_and_resolve_references() for name, config in study.runs.items()}
+    return configs, study.transfer.copy_and_resolve_references() if "transfer" in study else None
 
 
 def run_seed(
-    runs: Runs, to_transfer: ConfigDict | None, workdir: Path, overwrite: bool
-) -> tuple[Outcomes, dict[str, str]]:
-    """What came out of the runs that were trained, and why others, or their transfer, failed."""
-    failures: dict[str, str] = {}
-    for name, config in runs.items():
+    configs: Configs, transfer_config: ConfigDict | None, workdir: Path, overwrite: bool
+) -> tuple[Runs, Failures]:
+    """Train, evaluate and transfer the runs of one seed. A failed run does not stop the others."""
+    failures: Failures = {}
+    for name, config in configs.items():
         try:
             train(config, workdir / name, overwrite)
             if not agreed(is_evaluated(workdir / name, config.eval, OBJECTIVES[config.objective].uses_prompts)):
@@ -95,33 +110,34 @@ def run_seed(
         except UserError as error:
             failures[name] = str(error)
             tqdm.write(f"error: {name}: {error}")
-        except Exception as error:  # whatever breaks in one run, the others go on
+        except Exception as error:
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
             traceback.print_exc()
-    outcomes = {name: finished_outcome(config, workdir / name) for name, config in runs.items() if name not in failures}
-    if to_transfer and outcomes:
-        failures |= transfer_runs(to_transfer, outcomes, workdir)
-    return outcomes, failures
+    trained = [name for name in configs if name not in failures]
+    runs = {name: TrainedRun.read(workdir / name, configs[name].eval.sets) for name in trained}
+    if transfer_config and runs:
+        failures |= transfer_runs(transfer_config, runs, workdir)
+    return runs, failures
 
 
-def transfer_runs(config: ConfigDict, outcomes: Outcomes, workdir: Path) -> dict[str, str]:
-    """Measure runs by transfer, and note the cells of each with it. Returns what failed, and why."""
-    chosen = [name for name in outcomes if name in (config.models or outcomes)]
-    config.models = tuple(str(workdir / name) for name in chosen)
-    failures: dict[str, str] = {}
+def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path) -> Failures:
+    """Transfer the runs that the config names, or all, and add the results to the runs. Returns what failed."""
+    directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
+    config.models = tuple(directories)
+    failures: Failures = {}
     try:
         results = transfer(config, workdir / "transfer")
     except TransferFailed as error:
         results, failures = error.results, {f"transfer: {what}": why for what, why in error.failures.items()}
     except UserError as error:
         results, failures = [], {"transfer": str(error)}
-    for name in chosen:
-        outcomes[name].transferred = [result for result in results if result["model"] == str(workdir / name)]
+    for directory, run in directories.items():
+        run.transfer_results = [result for result in results if result["model"] == directory]
     return failures
 
 
 def check_study(study: ConfigDict) -> None:
-    """Raise a UserError that names what is wrong with the study, one of its runs, or one of its claims."""
+    """Raise a UserError that names a mistake in the study, its runs, its transfer, its claims or its figures."""
     for key in ("title", "runs", "claims"):
         if key not in study:
             raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
@@ -138,16 +154,18 @@ def check_study(study: ConfigDict) -> None:
         if not config.eval.sets and "transfer" not in study:
             raise UserError(f"run '{name}': eval.sets is empty, but a study compares evaluations")
     if "transfer" in study:
-        check_transfer(study)
-    check_claims(study)
-    check_figures(study)
+        check_transfer(study.transfer, tuple(study.runs))
+    eval_sets = {name: config.eval.sets for name, config in study.runs.items()}
+    check_claims(study.claims, eval_sets, study.get("transfer"))
+    check_figures(study.get("figures", {}), tuple(study.runs))
 
 
-def check_transfer(study: ConfigDict) -> None:
-    config = study.transfer.copy_and_resolve_references()
-    if unknown := set(config.models) - set(study.runs):
-        raise UserError(f"transfer.models names the run '{min(unknown)}'; the study has {', '.join(study.runs)}")
-    config.models = config.models or tuple(study.runs)
+def check_transfer(config: ConfigDict, runs: tuple[str, ...]) -> None:
+    """Raise a UserError that names a mistake in the transfer of a study of these runs."""
+    if unknown := set(config.models) - set(runs):
+        raise UserError(f"transfer.models names the run '{min(unknown)}'; the study has {', '.join(runs)}")
+    config = config.copy_and_resolve_references()
+    config.models = config.models or runs
     try:
         transfer_configuration.validate(config)
     except UserError as error:

@@ -19,16 +19,34 @@ NAMES = tuple(f"{kind} {animal}" for kind, animal in itertools.product(
 FREQUENCY = np.random.default_rng(0).permutation(np.geomspace(2, 900, CLASSES).astype(int))
 
 
-def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUENCY, **config):
-    """A run whose accuracies and wrong predictions lean towards frequent classes by `slope`, with all there is to measure."""
-    rng = np.random.default_rng(seed)
-    log_frequency = np.log(np.maximum(frequency, 0.5) / np.mean(frequency))
+def biased_confusion(frequency, slope, rng, per_class=PER_CLASS, noise=0.0):
+    """Counts of predictions whose accuracies and errors favour frequent classes by `slope`."""
+    log_frequency = np.log(np.maximum(frequency, 0.5))
     log_frequency -= log_frequency.mean()
-    right = rng.binomial(PER_CLASS, np.clip(0.5 + slope * log_frequency / 4, 0.02, 0.98))
+    accuracy = 0.5 + slope * log_frequency / 4 + rng.normal(0, noise, len(frequency))
+    right = rng.binomial(per_class, np.clip(accuracy, 0.02, 0.98))
     confusion = np.diag(right)
-    for c in range(CLASSES):
-        others = np.where(np.arange(CLASSES) == c, 0, np.exp(slope * log_frequency))
-        confusion[c] += rng.multinomial(PER_CLASS - right[c], others / others.sum())
+    for c in range(len(frequency)):
+        others = np.where(np.arange(len(frequency)) == c, 0, np.exp(slope * log_frequency))
+        confusion[c] += rng.multinomial(per_class - right[c], others / others.sum())
+    return confusion
+
+
+def write_evaluations(workdir, sets, confusion, frequency, settings=None, collapse=None, similarities=None):
+    """The evaluations of a run on `sets`, all of them the same."""
+    counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
+    parts = head_mid_tail(frequency)
+    summary = {"step": 9, "epoch": 1.0, "settings": settings or {}}
+    summary |= summarize(counts, frequency, parts, collapse, similarities)
+    for name in sets:
+        directory = make(runs.evaluation_directory(workdir, name))
+        write(directory, summary, counts, parts, collapse, similarities)
+
+
+def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUENCY, **config):
+    """A run that favours frequent classes by `slope`, evaluated with all options."""
+    rng = np.random.default_rng(seed)
+    confusion = biased_confusion(frequency, slope, rng)
     head = rng.normal(size=(CLASSES, DIM)).astype(np.float32)
     labels = np.repeat(np.arange(CLASSES), PER_CLASS)
     features = head[labels] + rng.normal(scale=0.3 + slope, size=(len(labels), DIM)).astype(np.float32)
@@ -37,14 +55,11 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
     similarities = ClassSimilarities(head)
     similarities.add(features, labels, np.ones(len(labels), bool))
-    counts, parts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}, head_mid_tail(frequency)
-    collapse, similarities = neural_collapse(features, labels, CLASSES, head), similarities.result()
-    summary = {"step": 9, "epoch": 1.0} | summarize(counts, frequency, parts, collapse, similarities)
+    collapse = neural_collapse(features, labels, CLASSES, head)
+    write_evaluations(workdir, sets, confusion, frequency, None, collapse, similarities.result())
     for name in sets:
-        directory = make(runs.evaluation_directory(workdir, name))
-        write(directory, summary, counts, parts, collapse, similarities)
         for key, array in {"features": features, "labels": labels, "head": head}.items():
-            save_array(directory / f"{key}.npy", array)
+            save_array(runs.evaluation_directory(workdir, name) / f"{key}.npy", array)
 
 
 def make(directory):

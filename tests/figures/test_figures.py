@@ -1,15 +1,22 @@
 """Every figure, drawn by its command from the sheet of a few made-up runs; and what it refuses."""
 
 import json
+import re
+import sys
 
 import numpy as np
 import pytest
 from made_up_runs import FREQUENCY, NAMES, write_run
 from pictures import check_texts
 
+from cliptail_jax import figures
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.errors import UserError
 from cliptail_jax.figures import captions_vocabulary, corpora, example_classes, laionet, scale, tail_similarity
+from cliptail_jax.figures.__main__ import main
+from cliptail_jax.figures.feature_maps import tsne
 from cliptail_jax.figures.parts import lines
+from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.runs import FinishedRun, last_evaluation
 
@@ -25,6 +32,40 @@ CORPORA = [
     ("run_1", "birds:test+birds_v2", "CLIP", "laion400m", "ViT-B/32"),
     ("run_5", "birds:test", "SL", "cc12m", "RN50"),
 ]
+
+
+TOY = '''"""A dot for each run.
+
+The sheet has the column run.
+"""
+
+from matplotlib.figure import Figure
+
+from cliptail_jax.figures.parts.sheet import add_sheet, read_sheet
+
+
+def add_arguments(parser):
+    add_sheet(parser, ("run",))
+
+
+def draw(options):
+    figure = Figure(layout="constrained")
+    figure.subplots().plot([entry.measure("top1").value for entry in read_sheet(options.runs, ("run",))], "ko")
+    return figure
+'''
+
+
+def test_a_figure_is_its_module(draw, tmp_path, monkeypatch, capsys):
+    (tmp_path / "dots.py").write_text(TOY)
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    assert draw("dots", "run", ("run_0",), ("run_1",)) == ""
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    assert "A dot for each run." in listed and "The sheet has" not in listed
+    names = ["class_frequency", "corpora", "captions_vocabulary", "scale", "diversity", "open_world", "trimmed_tail"]
+    names += ["tail_similarity", "feature_maps", "transfer", "laionet", "fine_grained", "example_classes", "dots"]
+    assert list(figures.figure_modules()) == names
+    assert re.findall(r"^    (\w+)", listed, re.MULTILINE) == names
 
 
 def test_scale(draw):
@@ -122,8 +163,37 @@ def test_equally_rare_classes_are_not_chosen_by_label(draw, birds):
     assert draw("tail_similarity", "run label", row, flags=["--classes", 5, "--ranking", birds / "uncut.tsv"]) == ""
 
 
-def test_feature_maps(draw):
-    assert draw("feature_maps", "run label", ("run_0", "CLIP"), flags=["--classes", 9]) == ""
+def test_feature_maps(draw, monkeypatch):
+    row = ("run_0", "CLIP")
+    assert draw("feature_maps", "run label", row, flags=["--classes", 9]) == ""
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    complaint = draw("feature_maps", "run label", row)
+    assert complaint == "error: the figure feature_maps needs scikit-learn: pip install -e '.[figures]'\n"
+
+
+def test_a_map_of_the_same_features_is_the_same_and_keeps_clusters_together():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 12)
+    features = 6 * rng.normal(size=(3, 10))[labels] + rng.normal(size=(36, 10))
+    places = tsne(features)
+    distances = np.linalg.norm(places[:, None] - places, axis=-1) + np.diag(np.full(36, np.inf))
+    assert np.array_equal(labels[distances.argmin(axis=1)], labels)
+    np.testing.assert_array_equal(places, tsne(features))
+    assert np.isfinite(tsne(features[:4])).all()
+    with pytest.raises(UserError, match="needs at least 4 points, not 3: give more --classes"):
+        tsne(features[:3])
+
+
+def test_class_centres_are_the_means_of_the_classes_with_images():
+    features, labels = np.arange(8.0).reshape(4, 2), np.array([3, 1, 3, 1])
+    centres, present = class_centres(features, labels)
+    assert present.tolist() == [1, 3]
+    np.testing.assert_allclose(centres, [[4, 5], [2, 3]])
+
+
+def test_spread_classes_are_from_the_most_frequent_to_the_rarest():
+    assert spread_classes(np.array([5, 9, 1, 7, 3]), 3).tolist() == [1, 0, 2]
+    assert spread_classes(np.array([5, 9]), 3).tolist() == [1, 0]
 
 
 def test_laionet_with_and_without_similarities(draw):

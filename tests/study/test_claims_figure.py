@@ -1,35 +1,37 @@
-"""The claims' figure: a row a claim, whatever the verdicts are, with nothing cut off at its edges."""
+"""The figure of claims: a row for each claim, with nothing cut off at its edges."""
 
 import pytest
 
 from cliptail_jax.metrics.correlation import Difference
 from cliptail_jax.plotting.style import save
-from cliptail_jax.study.claims import Judgement
+from cliptail_jax.study.claims import ClaimResult
 from cliptail_jax.study.claims_figure import draw_claims
 from tests.figures.pictures import check_picture, check_texts
 
 
-def judgement(statistic, *by_seed, half=0.1):
+def result(statistic, *by_seed, half=0.1):
     values = [a - b for a, b in by_seed]
     middle = sum(values) / len(values)
     names = ("cifar100_sl_cut_head_sampled", "cifar100_sl_cut_head")
-    return Judgement("One has more", statistic, *names, list(by_seed), Difference(middle, middle - half, middle + half))
+    return ClaimResult(
+        "One has more", statistic, *names, list(by_seed), Difference(middle, middle - half, middle + half)
+    )
 
 
 SCENES = {
-    "one": [judgement("tail", (9.0, 4.0))],
+    "one": [result("tail", (9.0, 4.0))],
     "both panels": [
-        judgement("corr_acc", (0.8, 0.4), (0.7, 0.5)),
-        judgement("corr_pred", (0.5, 0.45), (0.4, 0.5)),
-        judgement("corr_acc", (0.1, 0.6)),
-        judgement("probe", (20.0, 21.0), half=2.0),
+        result("corr_acc", (0.8, 0.4), (0.7, 0.5)),
+        result("corr_pred", (0.5, 0.45), (0.4, 0.5)),
+        result("corr_acc", (0.1, 0.6)),
+        result("probe", (20.0, 21.0), half=2.0),
     ],
-    "thirty": [judgement("corr_acc", (0.1 + i / 100, 0.2)) for i in range(30)],
+    "thirty": [result("corr_acc", (0.1 + i / 100, 0.2)) for i in range(30)],
 }
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_figure_has_a_row_a_claim_and_nothing_reaches_its_edges(scene, tmp_path):
+def test_the_figure_has_a_row_for_each_claim_and_nothing_reaches_its_edges(scene, tmp_path):
     figure = draw_claims(SCENES[scene], "The study's claims on long-tailed glyphs and cifar100")
     check_texts(figure)
     save(figure, tmp_path / "claims")

@@ -1,0 +1,71 @@
+"""Stand-ins for training, transfer and drawing."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cliptail_jax import runs
+from cliptail_jax.study import report
+from cliptail_jax.study import run as study
+from cliptail_jax.transfer.program import predictions_path
+from tests.study.made_up_studies import confusion_of, write_run
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """Pictures of reports are not drawn; their paths are listed."""
+    saved = []
+    monkeypatch.setattr(report, "draw_runs", lambda runs, title: None)
+    monkeypatch.setattr(report, "draw_claims", lambda claims, title: None)
+    monkeypatch.setattr(report, "save", lambda figure, path: saved.append(path))
+    return saved
+
+
+@pytest.fixture
+def trains(monkeypatch, pictures):
+    """Training writes a run of the slope given for its name, or raises the error given instead.
+
+    Yields the slopes by name, and the list of names that were trained.
+    """
+    slopes, trained = {}, []
+
+    def train(config, workdir, overwrite=False):
+        if runs.is_finished(workdir, config):
+            return
+        trained.append(workdir.name)
+        slope = slopes[workdir.name]
+        if isinstance(slope, Exception):
+            raise slope
+        write_run(config, workdir, confusion_of(slope, config.seed))
+
+    monkeypatch.setattr(study, "train", train)
+    return slopes, trained
+
+
+@pytest.fixture
+def probes(monkeypatch):
+    """Transfer writes a linear probe of each run with the accuracy given for its name, half of it on pets, none on dtd.
+
+    Yields the accuracies by name, and the configs that it was called with.
+    """
+    accuracies, called = {}, []
+
+    def transfer(config, workdir):
+        called.append(config)
+        results = []
+        for model, of_set in itertools.product(config.models, config.sets):
+            if of_set == "dtd":  # fails
+                continue
+            result = {"model": model, "set": of_set, "method": "probe", "sizes": {"classes": 10}}
+            labels = np.repeat(np.arange(10), 20)
+            share = accuracies[model.rsplit("/")[-1]] / (2 if of_set == "pets" else 1)
+            right = np.tile(np.arange(20) < 20 * share, 10)
+            path = predictions_path(workdir, result)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, labels=labels, predictions=np.where(right, labels, (labels + 1) % 10))
+            results.append(result | {"score": 100 * right.mean()})
+        return results
+
+    monkeypatch.setattr(study, "transfer", transfer)
+    return accuracies, called

@@ -1,0 +1,70 @@
+"""Studies, and runs whose files are written instead of trained."""
+
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict, FieldReference
+
+from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.curation.profiles import profile_counts
+from cliptail_jax.evaluation.results import evaluation_settings
+from cliptail_jax.transfer.configuration import base_config
+from configs import sup
+from tests.figures.made_up_runs import biased_confusion, write_evaluations
+
+CLASSES, PER_CLASS = 60, 50
+NAMES = tuple(f"class {c}" for c in range(CLASSES))
+FREQUENCY = profile_counts("exponential", np.full(CLASSES, 500), ratio=100.0, exponent=1.0, seed=0)
+
+
+def confusion_of(slope, seed):
+    return biased_confusion(FREQUENCY, slope, np.random.default_rng(seed), PER_CLASS, noise=0.05)
+
+
+def write_run(config, workdir, confusion, names=NAMES):
+    """The files of a finished run, as left by `train`."""
+    runs.claim(workdir, config, overwrite=True)
+    write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
+    write_evaluations(workdir, config.eval.sets, confusion, FREQUENCY, evaluation_settings(config))
+    runs.finish(workdir, seconds=90.0)
+
+
+def make_study(*names, **claims):
+    """Runs with the seeds 0, 1, ..."""
+    configs = {name: sup.get_config("data=glyphs_lt") for name in names}
+    for seed, config in enumerate(configs.values()):
+        config.seed = seed
+    claims = {key: {"text": "One leans more than the other"} | claim for key, claim in claims.items()}
+    in_order = {"runs": ConfigDict(configs, sort_keys=False), "claims": ConfigDict(claims, sort_keys=False)}
+    study = ConfigDict({"title": "By hand", **in_order})
+    study.unlock()
+    return study
+
+
+def make_seeded_study(seeds, *names, **claims):
+    """The first seed is 3."""
+    study = make_study(*names, **claims)
+    study.seed, study.seeds = FieldReference(3), seeds
+    for config in study.runs.values():
+        config.seed = study.get_ref("seed")
+    return study
+
+
+def make_transfer_study(*names, **claims):
+    """The last of the runs has no evaluation set, as those of DINO."""
+    study = make_study(*names, **claims)
+    study.runs[names[-1]].eval.sets = ()
+    study.transfer = base_config()
+    study.transfer.sets = ("cifar100",)
+    return study
+
+
+def claim(statistic, higher, lower, **on):
+    return dict(statistic=statistic, higher=higher, lower=lower, **on)
+
+
+def read_report(workdir):
+    text = (workdir / "report.md").read_text()
+    return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)

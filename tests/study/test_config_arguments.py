@@ -1,0 +1,50 @@
+"""The arguments of configs/clip.py and configs/sup.py."""
+
+import pytest
+
+from cliptail_jax.errors import UserError
+from configs import clip, sup
+
+
+@pytest.mark.parametrize(
+    "family, arguments, complaint",
+    [
+        (clip, "head=clip", "unknown config argument 'head'; there are data, .*batch_size, captions, text"),
+        (clip, "text=bert", "config argument text is 'bert'; it is one of random, init, frozen, roberta"),
+        (sup, "sampling=linear", "argument sampling is for a sampled vocabulary: give its size, as vocabulary=50"),
+        (sup, "tail_classes=0,tail_shots=1", "config argument tail_shots is for the tail_classes"),
+        (sup, "n=1,n=2", "config argument n is given twice"),
+        (sup, "n=²", "config argument n is '²'; it is a whole number"),
+        (sup, "fraction=1/0", "config argument fraction is '1/0'; it is a number such as 0.25 or 1/4"),
+        (sup, "threshold=high", "config argument threshold is 'high'"),
+    ],
+)
+def test_a_wrong_argument_is_named(family, arguments, complaint):
+    with pytest.raises(UserError, match=complaint):
+        family.get_config(f"data=laionet,{arguments}")
+
+
+@pytest.mark.parametrize(
+    "value, front, synset, behind",
+    [
+        ("cname", "cname", False, ()),
+        ("a+cname+title", "a+cname", False, ("title",)),
+        ("title+tags", "cname", False, ("title", "tags")),
+        ("openai80+synset+tags", "openai80", True, ("tags",)),
+    ],
+)
+def test_captions_are_a_template_and_text_fields(value, front, synset, behind):
+    captions = clip.get_config(f"data=imagenet_captions,captions={value}").data.captions
+    assert (captions.template, captions.synset, captions.words) == (front, synset, behind)
+
+
+def test_raw_captions_have_a_class_name_in_front_only_on_request():
+    assert clip.get_config("data=laionet,captions=text").data.captions.template == ""
+    captions = clip.get_config("data=laionet,captions=cname+text").data.captions
+    assert (captions.template, captions.words) == ("cname", ("text",))
+
+
+def test_the_group_that_shares_a_vocabulary_can_be_given():
+    assert sup.get_config("data=cifar100_lt,vocabulary=20").vocabulary.group_size == 0
+    assert sup.get_config("data=cifar100_lt,vocabulary=20,group=32").vocabulary.group_size == 32
+    assert sup.get_config("data=laionet,vocabulary=50,group=32").vocabulary.group_size == 32

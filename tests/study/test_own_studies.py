@@ -1,0 +1,63 @@
+"""The small studies of configs/study."""
+
+import pytest
+
+from cliptail_jax.config.training import flatten
+from cliptail_jax.errors import UserError
+from cliptail_jax.study.run import check_study, configs_by_seed
+from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, quickstart
+
+# The fields in which the two runs of a claim of claims_small differ.
+CHANGED = {
+    ("sl", "sl_sampled"): ["vocabulary.size"],
+    ("sl_sampled", "sl"): ["vocabulary.size"],
+    ("clip", "clip_captions"): [
+        "data.captions.template", "data.captions.words", "eval.templates", "model.text.context_length"
+    ],
+    ("clip_quarter", "clip"): ["data.fraction", "data.keep_all_classes"],
+    ("clip_alike", "clip_varied"): ["data.min_similarity"],
+    ("clip", "clip_balanced"): ["data.n", "data.profile.ratio"],
+    ("clip_alone", "clip_among"): ["data.classes.random", "data.n", "eval.random_classes"],
+    ("sl_cut_head", "sl_cut"): ["head.init", "head.freeze"],
+    ("sl_cut_head_sampled", "sl_cut_head"): ["vocabulary.size", "vocabulary.sampling", "vocabulary.group_size"],
+    ("clip_cut_text", "clip_cut"): ["text.init", "text.freeze"],
+    ("dino_sampled", "dino"): ["vocabulary.size"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, claims_small])
+def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(config_file):
+    config = config_file.get_config()
+    check_study(config)
+    config.data_dir, config.seed = "/data", 3
+    assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
+    assert {run.seed for run in config.runs.values()} == {3}
+
+
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt])
+def test_a_study_without_config_arguments_takes_none(config_file):
+    with pytest.raises(UserError, match="unknown config argument 'seed'; there are none"):
+        config_file.get_config("seed=3")
+
+
+def test_each_claim_of_claims_small_changes_one_thing():
+    study = claims_small.get_config()
+    assert {claim.text for claim in study.claims.values()} == {text for text, *_ in claims_small.CLAIMS}
+    fields = {name: dict(flatten(config)) for name, config in study.runs.items()}
+    for claim in study.claims.values():
+        higher, lower = fields[claim.higher], fields[claim.lower]
+        pair = (claim.higher.partition("_")[2], claim.lower.partition("_")[2])
+        if pair != ("sl", "clip"):
+            assert {key for key in higher if higher[key] != lower[key]} == set(CHANGED[pair]), pair
+
+
+def test_each_seed_of_claims_small_assigns_frequencies_anew():
+    seeds = configs_by_seed(claims_small.get_config())
+    assert [configs["glyphs_sl"].data.seed for configs, _ in seeds.values()] == [0, 1, 2]
+
+
+def test_claims_small_takes_the_data_as_its_argument():
+    study = claims_small.get_config("data=glyphs")
+    assert all(name.startswith("glyphs_") for name in study.runs) and "transfer" not in study
+    with pytest.raises(UserError, match="the config argument is data=glyphs"):
+        claims_small.get_config("data=mnist")

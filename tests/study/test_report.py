@@ -1,0 +1,86 @@
+"""The report of a study, of made-up runs."""
+
+import numpy as np
+import pytest
+
+from cliptail_jax.study.run import run_study
+from tests.study.made_up_studies import (
+    CLASSES,
+    FREQUENCY,
+    PER_CLASS,
+    claim,
+    confusion_of,
+    make_seeded_study,
+    make_study,
+    read_report,
+    write_run,
+)
+
+
+def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictures, tmp_path, capsys):
+    trains[0].update(biased=0.8, fair=0.0, same=0.8)
+    study = make_study(
+        "biased",
+        "fair",
+        "same",
+        accuracy=claim("corr_acc", "biased", "fair"),
+        predictions=claim("corr_pred", "biased", "fair"),
+        wrong_way=claim("corr_acc", "fair", "biased"),
+        undecided=claim("corr_acc", "biased", "same"),
+        tail=claim("tail", "fair", "biased"),
+        top1=claim("top1", "same", "biased"),
+    )
+    run_study(study, tmp_path)
+    text, report = read_report(tmp_path)
+
+    verdicts = ["supported", "supported", "not supported", "inconclusive", "supported", "inconclusive"]
+    assert [c["verdict"] for c in report["claims"]] == verdicts
+    for verdict, line in zip(verdicts, [line for line in text.splitlines() if "One leans" in line], strict=True):
+        assert line.endswith(f"| **{verdict}** |")
+    first = report["claims"][0]["difference"]
+    assert 0 < first["low"] <= first["value"] <= first["high"]
+    assert f"biased − fair) | {first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]" in text
+
+    assert list(report["runs"]) == ["biased", "fair", "same"] and report["failures"] == {}
+    s = report["runs"]["biased"]
+    low, high = s["corr_acc_interval"]
+    expected = f"| biased | {FREQUENCY.sum():,} | {s['top1']:.1f} | {s['head']:.1f} | {s['mid']:.1f} | {s['tail']:.1f} "
+    assert expected + f"| {s['corr_acc']:.2f} [{low:.2f}, {high:.2f}] |" in text
+    assert "| 1.5 |" in text and "Training took 4.5 minutes" in text and "Evaluated on glyphs:test" in text
+    assert pictures == [tmp_path / "figures" / "study"] and "(figures/study.png)" in text
+    assert text in capsys.readouterr().out
+
+
+def test_several_seeds_are_reported_with_means_and_deviations(trains, pictures, tmp_path):
+    slopes, trained = trains
+    slopes.update(biased=0.8, fair=0.0)
+    claims = dict(accuracy=claim("corr_acc", "biased", "fair"), tail=claim("tail", "fair", "biased"))
+    study = make_seeded_study(3, "biased", "fair", **claims)
+    run_study(study, tmp_path)
+    assert trained == ["biased", "fair"] * 3 and study.seed == 3
+    text, report = read_report(tmp_path)
+    assert list(report["runs"]) == ["seed_3", "seed_4", "seed_5"]
+    by_run = [[report["runs"][seed][run]["corr_acc"] for seed in report["runs"]] for run in ("biased", "fair")]
+    values = np.array(by_run)
+    assert len(set(by_run[0])) == 3
+    accuracy, tail = report["claims"]
+    np.testing.assert_allclose(accuracy["by_seed"], values.T)
+    assert accuracy["difference"]["value"] == pytest.approx((values[0] - values[1]).mean())
+    assert accuracy["difference"]["low"] < accuracy["difference"]["value"] < accuracy["difference"]["high"]
+    assert f"| {values[0].mean():.2f} − {values[1].mean():.2f} | 3 of 3 |" in text
+    assert f"| {values[0].mean():.2f} ± {values[0].std(ddof=1):.2f} |" in text
+    assert set(pictures) == {tmp_path / "figures" / "claims"} and "(figures/claims.png)" in text
+    assert tail["verdict"] == "supported" and "Means over 3 seeds" in text
+
+
+def test_undefined_numbers_are_dashes_and_their_claims_untested(trains, tmp_path):
+    study = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    collapsed = np.zeros((CLASSES, CLASSES), np.int64)
+    collapsed[3:, 0] = PER_CLASS  # predicts one class, of which the set has no example
+    write_run(study.runs.a, tmp_path / "a", confusion_of(0.5, 0))
+    write_run(study.runs.b, tmp_path / "b", collapsed)
+    run_study(study, tmp_path)
+    text, report = read_report(tmp_path)
+    assert report["runs"]["b"]["corr_acc"] is None
+    assert "| 0.0 | – | 0.02 [" in text and "it is undefined of one of them" in text
+    assert report["claims"][0]["verdict"] == "not tested"

@@ -1,0 +1,52 @@
+"""The paper's figures of a study's runs."""
+
+import pytest
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.study.run import check_study, run_study
+from cliptail_jax.study.sheets import draw_figures
+from tests.study.made_up_studies import make_seeded_study, make_study, read_report
+
+FIGURES = {
+    "diversity": dict(columns=("group", "x"), rows=(("a", "SL", "0.7"), ("b", "SL", "0.8"), ("broken", "SL", "0.9"))),
+    "scale": dict(columns=("group",), rows=(("a", "SL"), ("b", "SL"))),
+}
+
+
+def test_figures_show_the_finished_runs_of_every_seed_or_the_report_says_why_not(trains, tmp_path):
+    trains[0].update(a=0.8, b=0.0, broken=UserError("the loss is nan"))
+    study = make_seeded_study(2, "a", "b", "broken")
+    study.figures = ConfigDict(FIGURES, sort_keys=False)
+    with pytest.raises(UserError, match="failed: seed_3/broken, seed_4/broken, figure scale"):
+        run_study(study, tmp_path)
+    rows = [line.split("\t") for line in (tmp_path / "diversity.tsv").read_text().splitlines()]
+    places = [[f"seed_{seed}/{run}", "SL", x] for run, x in (("a", "0.7"), ("b", "0.8")) for seed in (3, 4)]
+    assert rows == [["run", "group", "x"], *places]
+    assert (tmp_path / "figures/diversity.pdf").exists()
+    text, report = read_report(tmp_path)
+    assert "drawn from diversity.tsv](figures/diversity.png)" in text and "(figures/scale.png)" not in text
+    remedy = "has no nc1 on glyphs:test: evaluate it with --config.eval.neural_collapse"
+    assert remedy in report["failures"]["figure scale"]
+
+
+def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_path):
+    figures = ConfigDict({"transfer": dict(columns=("label",), rows=(("a", "A"),))})
+    drawn, obstacles = draw_figures(figures, {"seed_0": ["a"]}, tmp_path)
+    assert (tmp_path / "transfer.tsv").read_text() == "run\tmodel\tlabel\nseed_0/transfer\ta\tA\n"
+    assert drawn == [] and "has no results by probe" in obstacles["figure transfer"]
+    assert draw_figures(figures, {"seed_0": []}, tmp_path)[1] == {"figure transfer": "its baseline a failed"}
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        ({"scales": FIGURES["scale"]}, "figures.scales: there is no such figure; there are class_frequency, "),
+        ({"scale": dict(columns=("group",), rows=(("z", "SL"),))}, "figures.scale.rows names the run 'z'; .* has a, b"),
+    ],
+)
+def test_a_wrong_figure_is_named(figures, message):
+    study = make_study("a", "b")
+    study.figures = figures
+    with pytest.raises(UserError, match=message):
+        check_study(study)
