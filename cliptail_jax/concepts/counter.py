@@ -19,9 +19,9 @@ from cliptail_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Matches(Sequence):
-    """The concepts of each caption: item i is the array of the ids of those that caption i carries, ascending.
+    """The concepts of each caption: item i is the ascending array of the ids of the concepts that caption i carries.
 
-    For millions of captions take the flat arrays: caption i's ids are `concepts[offsets[i] : offsets[i + 1]]`.
+    For millions of captions use the flat arrays: caption i's ids are `concepts[offsets[i] : offsets[i + 1]]`.
     """
 
     concepts: Int[np.ndarray, "match"]
@@ -36,18 +36,18 @@ class Matches(Sequence):
 
 
 class ConceptCounter:
-    """Counts the captions that carry each concept of a vocabulary. It pickles, and where it is unpickled needs no WordNet.
+    """Counts the captions that carry each concept of a vocabulary. It pickles, and needs no WordNet once it is made.
 
     A caption carries a concept if it has all words of one of the concept's phrases, in any order, and none of the words
     that the concept excludes, by the rule of `cliptail_jax.concepts.words`. A missing caption carries none. Captions are
-    a list, an Arrow array, or a NumPy, Pandas or Polars column, of text or of UTF-8; bytes that are not count as spaces.
+    a list, an Arrow array, or a NumPy, Pandas or Polars column, of text or of UTF-8; invalid bytes count as spaces.
     """
 
     def __init__(self, vocabulary: Sequence[Concept]):
         """
         Raises:
-            UserError: the vocabulary is empty, a name occurs twice, a concept has no phrase with a word in it, or WordNet
-                is missing.
+            UserError: The vocabulary is empty, a name occurs twice, a concept has no phrase with a word in it, or
+                WordNet is missing.
         """
         self.names = tuple(concept.name for concept in vocabulary)
         if not self.names:
@@ -64,10 +64,10 @@ class ConceptCounter:
         self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
 
     def count(self, captions: Captions, weights: Weights | None = None) -> dict[str, int]:
-        """The number of captions that carry each concept, in the vocabulary's order; or the sum of their weights.
+        """The number of captions that carry each concept, or the sum of their weights, in the vocabulary's order.
 
         Raises:
-            UserError: the captions are not text, or the weights not one whole number for each.
+            UserError: The captions are not text, or the weights are not one whole number for each.
         """
         counts = np.zeros(len(self.names), np.int64)
         for batch in batches_of(captions, weights):
@@ -75,7 +75,7 @@ class ConceptCounter:
         return dict(zip(self.names, counts.tolist()))
 
     def matches(self, captions: Captions) -> Matches:
-        """The ids of the concepts that each caption carries; a concept's id is its place in the vocabulary."""
+        """The ids of the concepts that each caption carries; a concept's id is its index in the vocabulary."""
         concepts, numbers = [np.zeros(0, np.int64)], [np.zeros(1, np.int64)]
         for batch in batches_of(captions):
             ids, rows = self._index.matches(split_captions(batch.captions))

@@ -1,4 +1,4 @@
-"""Class frequencies as files: class name <TAB> count, one class a line."""
+"""Files of class frequencies: a line per class, class name <TAB> count."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,25 +12,34 @@ from cliptail_jax.files import write_text
 
 
 def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
+    """Writes a table, local or on Google Cloud Storage."""
     write_text(path, "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
 
 
 def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:
-    """Class names and their counts, in the table's order."""
+    """Reads the class names and counts of a table, in its order.
+
+    Raises:
+        UserError: The file cannot be read or is not a frequency table.
+    """
     try:
         rows = [line.rsplit("\t", 1) for line in path.read_text().split("\n") if line]
         names, counts = tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
     except ValueError:
-        raise UserError(f"{path} is no frequency table: each line is a class name, a tab, and a count") from None
+        raise UserError(f"{path} is not a frequency table: each line is a class name, a tab, and a count") from None
     if not names or (counts < 0).any():
-        raise UserError(f"{path} is no frequency table: it {'has a negative count' if names else 'is empty'}")
+        raise UserError(f"{path} is not a frequency table: it {'has a negative count' if names else 'is empty'}")
     return names, counts
 
 
 def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, "class"]:
-    """The table's counts of the given classes, joined by normalised name: tables come in several orders."""
+    """The counts of the given classes in a table, joined by normalized name, whatever the table's order.
+
+    Raises:
+        UserError: The table cannot be read, lacks a class, or has it twice.
+    """
     names, counts = read_frequency(table)
     wanted, names = ([normalized_name(name) for name in some] for some in (class_names, names))
     times = Counter(names)

@@ -1,4 +1,4 @@
-"""Lemmas that are asked for, by number, and where in a batch of captions they occur."""
+"""Lemmas of interest, by number, and where in a batch of captions they occur."""
 
 from collections.abc import Sequence
 
@@ -27,9 +27,9 @@ class Occurrences:
         num_lemmas: int,
         num_captions: int,
     ):
-        """Takes the lemma of each word and its caption. It is quickest if the captions are in order."""
+        """Takes the lemma and the caption of each word. It is fastest if the captions are in order."""
         self._step = key_step(num_lemmas, num_captions)
-        # NumPy is fastest at stable sorting of 16-bit numbers, and then of what is nearly sorted.
+        # NumPy's stable sort is fastest for 16-bit numbers, and then for what is nearly sorted.
         by_lemma = np.argsort(lemmas.astype(np.min_scalar_type(num_lemmas)), kind="stable")
         self._keys = distinct((lemmas * self._step + captions)[by_lemma])
         self.lemmas, self.captions = split_keys(self._keys, self._step)
@@ -44,7 +44,7 @@ class Occurrences:
 
 
 class Lexicon:
-    """Some lemmas, numbered in the order given, and every word that has one of them."""
+    """Some lemmas, numbered in the given order, and all words that have one of them."""
 
     def __init__(self, lemmas: Sequence[str]):
         self.numbers = {word: number for number, word in enumerate(lemmas)}
@@ -58,6 +58,7 @@ class Lexicon:
         self._second_lemma = np.array([of_form[form][1] for form in forms if len(of_form[form]) == 2], np.int32)
 
     def occurrences(self, words: Words) -> Occurrences:
+        """Where these lemmas occur among the words of a batch."""
         found = pc.index_in(words.words, self._forms)
         known = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
         forms, captions = np.frombuffer(found.buffers()[1], np.int32)[known], words.captions[known]
@@ -70,7 +71,7 @@ class Lexicon:
 
 
 def key_step(num_things: int, num_captions: int) -> np.integer:
-    """What to multiply a thing with, so that adding a caption makes a key for the pair; in four bytes if they suffice."""
+    """The factor by which `thing * factor + caption` is a key of the pair; in four bytes if they suffice."""
     step = max(num_captions, 1)
     return np.int32(step) if num_things * step < 2**31 else np.int64(step)
 
@@ -82,7 +83,7 @@ def split_keys(keys: Int[np.ndarray, "key"], step: np.integer) -> tuple[Int[np.n
 
 
 def distinct(keys: Int[np.ndarray, "key"]) -> Int[np.ndarray, "distinct"]:
-    """Nearly sorted keys: sorted, each once."""
+    """The distinct keys in ascending order; it is fastest if they are nearly sorted."""
     keys = np.sort(keys, kind="stable")
     new = np.ones(len(keys), bool)
     np.not_equal(keys[1:], keys[:-1], out=new[1:])

@@ -1,4 +1,4 @@
-"""Which concepts the captions of a batch carry, found by index: the cost follows the matches, not the vocabulary."""
+"""Which concepts the captions of a batch carry, by index: the cost grows with the matches, not with the vocabulary."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,7 +19,7 @@ class LemmaSets:
         self.first = np.cumsum(self.size) - self.size
 
     def members(self, sets: Int[np.ndarray, "set"]) -> tuple[Int[np.ndarray, "member"], Int[np.ndarray, "member"]]:
-        """All lemmas of some sets, set by set: for each the place in `sets`, and the lemma."""
+        """All lemmas of some sets, set by set: for each lemma the index in `sets`, and the lemma."""
         size = self.size[sets]
         return np.repeat(np.arange(len(sets)), size), self.lemmas[ranges(self.first[sets], size)]
 
@@ -36,7 +36,7 @@ class ConceptIndex:
         self._excluded = LemmaSets(map(number, lemmas) for lemmas in excluded)
 
     def matches(self, words: Words) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
-        """Concepts and the captions that carry them: ascending by concept, then by caption, each pair once."""
+        """The pairs of a concept and a caption that carries it, ascending by concept, then by caption."""
         occurrences = self._lexicon.occurrences(words)
         phrases, captions = self._phrase_matches(occurrences)
         step = key_step(self._num_concepts, words.num_captions)
@@ -48,7 +48,7 @@ class ConceptIndex:
         return concepts[carried], captions[carried]
 
     def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
-        """Phrases and captions that hold them, ascending by phrase. Only captions with its rarest lemma are looked at."""
+        """The pairs of a phrase and a caption with it, ascending by phrase: candidates have the phrase's rarest lemma."""
         lemmas, num_lemmas = self._phrases.lemmas, len(occurrences.frequency)
         rarest = np.minimum.reduceat(occurrences.frequency[lemmas] * num_lemmas + lemmas, self._phrases.first)
         phrases = np.flatnonzero(rarest >= num_lemmas)

@@ -1,4 +1,4 @@
-"""Captions into words, a batch at a time: NumPy on Arrow's buffers, no Python object per caption or word."""
+"""Splits captions into words, a batch at a time: NumPy on Arrow's buffers, without a Python object per word."""
 
 import dataclasses
 import string
@@ -15,8 +15,8 @@ LOWER_CASE = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lower
 IS_LETTER = bytes(byte in LETTERS for byte in range(256))
 OTHER_BYTES = bytes(byte for byte in range(256) if byte not in LETTERS)
 
-# The two characters outside ASCII whose lower case has a letter of a–z: İ becomes i and a dot above it, the Kelvin sign
-# k. All others become spaces, with every byte of theirs.
+# The two characters outside ASCII whose lower case has a letter of a–z: İ becomes i and a combining dot, the Kelvin sign
+# k. All bytes of all others become spaces.
 DOTTED_I, KELVIN = "\u0130".encode(), "\u212a".encode()
 
 
@@ -30,10 +30,10 @@ class Words:
 
 
 def split_captions(captions: pa.LargeBinaryArray) -> Words:
-    """The words of each caption, which is UTF-8; null, and bytes that are none, have no words."""
+    """The words of each caption in UTF-8. A null has none, and invalid bytes are spaces."""
     offsets, text = offsets_and_text(captions)
     if not text.isascii():
-        if KELVIN in text:  # rare; a k is two bytes shorter
+        if KELVIN in text:  # rare; it is two bytes longer than a k
             offsets, text = offsets_and_text(pc.replace_substring(captions, KELVIN, b"k"))
         text = text.replace(DOTTED_I, b"i ")
 
@@ -42,12 +42,12 @@ def split_captions(captions: pa.LargeBinaryArray) -> Words:
     np.greater(is_letter[1:], is_letter[:-1], out=begins[1:])
     np.greater(is_letter[:-1], is_letter[1:], out=ends[:-1])
     filled = offsets[1:] > offsets[:-1]
-    first, last = offsets[:-1][filled], offsets[1:][filled] - 1  # bytes of captions: no word goes on into the next one
+    first, last = offsets[:-1][filled], offsets[1:][filled] - 1  # no word continues in the next caption
     begins[first], ends[last] = is_letter[first], is_letter[last]
     starts = np.flatnonzero(begins)
     lengths = np.flatnonzero(ends) + 1 - starts
 
-    letters = text.translate(LOWER_CASE, OTHER_BYTES)  # all words, without anything between them
+    letters = text.translate(LOWER_CASE, OTHER_BYTES)  # all words, with nothing between them
     word_offsets = np.zeros(len(starts) + 1, np.int32)
     np.cumsum(lengths, out=word_offsets[1:])
     words = pa.StringArray.from_buffers(len(starts), pa.py_buffer(word_offsets), pa.py_buffer(letters))
@@ -58,7 +58,7 @@ def split_captions(captions: pa.LargeBinaryArray) -> Words:
 def offsets_and_text(captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, "caption+1"], bytes]:
     """Where each caption begins and ends in the batch's text, and the text. A null is empty."""
     if captions.null_count:
-        captions = captions.fill_null(b"")  # a null may have bytes, too
+        captions = captions.fill_null(b"")  # a null may have bytes in the buffer
     offsets = offsets_of(captions)
     text = captions.buffers()[2] or b""
     return offsets - offsets[0], bytes(memoryview(text)[offsets[0] : offsets[-1]])

@@ -1,4 +1,4 @@
-"""What counting a batch, a part or a corpus gives: how many captions have each name."""
+"""The result of counting a batch, a part or a corpus: how many captions have each name."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ class Tally:
     """Counts of captions.
 
     Attributes:
-        counts: each name that occurs, once, and the number of captions it occurs in (or the sum of their weights).
-        captions: how many captions were read.
-        undecodable: how many of them had bytes that are not UTF-8.
+        counts: each name that occurs, and the number of captions in which it does, or the sum of their weights.
+        captions: the number of captions.
+        undecodable: how many of them have bytes that are not UTF-8.
     """
 
     counts: pa.Table
@@ -29,6 +29,7 @@ NOTHING = Tally(COUNTS.empty_table(), 0, 0)
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
+    """The sum of tallies."""
     tallies = [NOTHING, *tallies]
     counts = pa.concat_tables([tally.counts for tally in tallies]).group_by("name").aggregate([("count", "sum")])
     return Tally(
@@ -39,7 +40,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 class RunningTotal:
-    """Sums tallies as they come. They are added up now and then, so that what waits stays smaller than the sum."""
+    """Sums tallies as they come, from time to time, so that those that wait stay smaller than the sum."""
 
     def __init__(self):
         self._tallies = [NOTHING]

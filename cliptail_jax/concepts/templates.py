@@ -1,10 +1,10 @@
-"""Caption templates: sets of sentences with a place, `{}`, for the class name."""
+"""Sets of caption templates: sentences with a placeholder, `{}`, for the class name."""
 
 from cliptail_jax.errors import UserError
 
 
 def templates(name: str) -> tuple[str, ...]:
-    """The templates of a set. Raises UserError for an unknown set, naming the sets there are."""
+    """The templates of a set. Raises UserError for an unknown name, listing the known ones."""
     if name not in TEMPLATE_SETS:
         raise UserError(f"unknown template set '{name}': choose from {', '.join(TEMPLATE_SETS)}")
     return TEMPLATE_SETS[name]

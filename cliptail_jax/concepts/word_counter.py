@@ -1,4 +1,4 @@
-"""Counts in how many captions every word occurs, whatever the word."""
+"""Counts the captions in which each word occurs, without a vocabulary."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from cliptail_jax.concepts.words import CONTRACTIONS, changed_words, lemma
 
 
 class WordCounter:
-    """Counts the captions in which each lemma occurs. It pickles, and where it is unpickled needs no WordNet."""
+    """Counts the captions in which each lemma occurs. It pickles, and needs no WordNet once it is made."""
 
     def __init__(self):
         """

@@ -1,9 +1,9 @@
-"""The study's rule on words: how a caption, and a phrase of a concept, become a set of lemmas.
+"""The study's rule: how a caption or a phrase of a concept becomes a set of lemmas.
 
 Text is lower-cased, every character outside a–z and space becomes a space, it is split into Treebank words, and each
-word is lemmatised as a noun with WordNet. `lemmas_of` does it for one text; `forms_of` turns lemmatising round.
+word is lemmatized as a noun with WordNet. `lemmas_of` does this for one text; `forms_of` inverts the lemmatization.
 
-NLTK is imported where it is first needed: its import is slow, and processes that only count do without.
+NLTK is imported where it is first used: its import is slow, and counting processes do not need it.
 """
 
 import functools
@@ -11,7 +11,7 @@ import re
 
 from cliptail_jax.concepts.vocabulary import Concept
 
-# What NLTK's Treebank tokenisers still split in text of a–z and spaces.
+# The words of a–z that NLTK's Treebank tokenizers split.
 CONTRACTIONS = {
     "cannot": ("can", "not"),
     "gimme": ("gim", "me"),
@@ -23,7 +23,7 @@ CONTRACTIONS = {
 
 
 def cleaned_words(text: str) -> list[str]:
-    """The Treebank words of a text, in order, before they are lemmatised."""
+    """The Treebank words of a text, in order, before lemmatization."""
     words = re.sub("[^a-z]", " ", text.lower()).split()
     return [part for word in words for part in CONTRACTIONS.get(word, (word,))]
 
@@ -34,13 +34,13 @@ def lemmas_of(text: str) -> frozenset[str]:
 
 @functools.cache
 def lemma(word: str) -> str:
-    """The word's noun lemma: the shortest that WordNet has for it, else the word itself."""
+    """The shortest noun lemma that WordNet has for the word, else the word itself."""
     return lemmatizer().lemmatize(word, "n")
 
 
 @functools.cache
 def lemmatizer():
-    """NLTK's `WordNetLemmatizer`, and WordNet for it to look into."""
+    """NLTK's `WordNetLemmatizer`, with WordNet loaded."""
     from nltk.stem import WordNetLemmatizer
 
     nltk_wordnet()
@@ -59,9 +59,9 @@ def nltk_wordnet():
 
 
 def phrases_of(concept: Concept) -> frozenset[frozenset[str]]:
-    """The lemmas of each phrase of a concept; a phrase without any word is none.
+    """The lemmas of each phrase of a concept that has a word.
 
-    The phrases are the concept's synonyms, else its name split at " or " and " / ". Parts in parentheses don't count.
+    The phrases are the concept's synonyms, else its name split at " or " and " / ". Parts in parentheses are ignored.
     """
     texts = concept.synonyms or re.split(" or | / ", without_parentheses(concept.name))
     return frozenset(lemmas_of(without_parentheses(text)) for text in texts) - {frozenset()}
@@ -75,15 +75,15 @@ def without_parentheses(text: str) -> str:
 
 
 def excluded_by(concept: Concept) -> frozenset[str]:
-    """The lemmas of which none may occur in a caption that carries the concept."""
+    """The lemmas that must not occur in a caption that carries the concept."""
     return frozenset().union(*map(lemmas_of, concept.exclude))
 
 
 def forms_of(word: str) -> set[str]:
-    """All words of a–z that have `word` for their lemma.
+    """All words of a–z whose lemma is `word`.
 
-    Lemmatising gives the word itself, an entry of WordNet's list of exceptions, or the word with another ending. Each
-    is turned round, and what does not lead back is dropped. So none of a corpus's many words has to be lemmatised.
+    A lemma is the word itself, an entry of WordNet's list of exceptions, or the word with another ending. Each of these
+    is inverted, and candidates whose lemma is another are dropped. So the words of a corpus need not be lemmatized.
     """
     wordnet = nltk_wordnet()
     endings = wordnet.MORPHOLOGICAL_SUBSTITUTIONS[wordnet.NOUN]
@@ -94,7 +94,7 @@ def forms_of(word: str) -> set[str]:
 
 @functools.cache
 def irregular_forms() -> dict[str, set[str]]:
-    """WordNet's list of exceptions for nouns, from the lemma to its forms."""
+    """WordNet's list of exceptions for nouns, as lemma -> forms."""
     wordnet = nltk_wordnet()
     forms: dict[str, set[str]] = {}
     for form, lemmas in wordnet._exception_map[wordnet.NOUN].items():
@@ -104,7 +104,7 @@ def irregular_forms() -> dict[str, set[str]]:
 
 
 def changed_words() -> dict[str, str]:
-    """Every word of a–z that has another word for its lemma, with that lemma; contractions aside."""
+    """Every word of a–z whose lemma is another word, with that lemma; without contractions."""
     wordnet = nltk_wordnet()
     nouns = wordnet.all_lemma_names(wordnet.NOUN)
     return {form: noun for noun in nouns for form in forms_of(noun) if form != noun}

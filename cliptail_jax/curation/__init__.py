@@ -1,1 +1,8 @@
-"""Variants: which records, which words."""
+"""Variants: what a config selects from a source, that is records, their captions, and the classes they belong to.
+
+`make_variant(source, config.data)` computes one from the source's metadata; nothing is copied. It knows neither models nor
+objectives, only the `data` section of a config. `python -m cliptail_jax.curation.describe` shows a variant, and
+`curation.laion` makes the source LAIONet.
+"""
+
+__all__ = ["captions", "describe", "joined", "laion", "lemma_matcher", "profiles", "rows", "selection", "variant"]

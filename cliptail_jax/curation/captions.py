@@ -1,4 +1,4 @@
-"""The caption of each record of a variant: a template around its class, then the source's own words."""
+"""The caption of each record of a variant: a template around the class name, then the source's texts."""
 
 import dataclasses
 import functools
@@ -16,54 +16,66 @@ from cliptail_jax.errors import UserError
 class Captions:
     """Captions by row of a variant.
 
-    Which template and which phrase a record gets depends on the seed and its place in the source.
+    The template and the phrase of a record depend on the seed and its index in the source.
+
+    Attributes:
+        templates: to choose from; () for none.
+        phrases: by class, to choose from: its name, or the lemmas of its synset.
+        labels: by row.
+        records: by row, ascending.
+        words: each row's own text, '' where it has none.
+        resample: whether template and phrase are chosen anew in each epoch.
     """
 
-    templates: tuple[str, ...]  # () = no template
-    phrases: tuple[tuple[str, ...], ...]  # by class: its name, or the lemmas of its synset
+    templates: tuple[str, ...]
+    phrases: tuple[tuple[str, ...], ...]
     labels: Int[np.ndarray, "row"]
-    records: Int[np.ndarray, "row"]  # ascending
-    words: pa.Array | None  # each row's own words, '' where it has none
+    records: Int[np.ndarray, "row"]
+    words: pa.Array | None
     seed: int
     resample: bool
 
     def __call__(self, rows: Sequence[int], epoch: int) -> list[str]:
-        """The captions of some rows; with `resample` they depend on the epoch."""
+        """The captions of some rows, which depend on the epoch only with `resample`."""
         rows = np.asarray(rows)
         words = [""] * len(rows) if self.words is None else self.words.take(pa.array(rows)).to_pylist()
         if not self.templates:
             return words
         epoch, records = epoch if self.resample else 0, self.records[rows]
-        drawn = [self.templates[t] for t in self._templates(records, epoch)]
+        of_rows = [self.templates[t] for t in self._templates(records, epoch)]
         phrases = self._phrases(records, self.labels[rows], epoch)
-        return [f"{template.format(phrase)} {more}".strip() for template, phrase, more in zip(drawn, phrases, words)]
+        return [f"{template.format(phrase)} {more}".strip() for template, phrase, more in zip(of_rows, phrases, words)]
 
     def _templates(self, records: Int[np.ndarray, "some"], epoch: int) -> Int[np.ndarray, "some"]:
         if len(self.templates) == 1:
             return np.zeros(len(records), np.int64)
-        return _draw(self.seed, epoch, len(self.templates), int(self.records[-1]) + 1)[records]
+        return _random_choices(self.seed, epoch, len(self.templates), int(self.records[-1]) + 1)[records]
 
     def _phrases(self, records: Int[np.ndarray, "some"], labels: Int[np.ndarray, "some"], epoch: int) -> list[str]:
         if all(len(phrases) == 1 for phrases in self.phrases):
             return [self.phrases[c][0] for c in labels]
-        drawn = _draw_share(self.seed, epoch, int(self.records[-1]) + 1)[records]
-        return [self.phrases[c][int(share * len(self.phrases[c]))] for c, share in zip(labels, drawn)]
+        uniforms = _random_uniforms(self.seed, epoch, int(self.records[-1]) + 1)[records]
+        return [self.phrases[c][int(uniform * len(self.phrases[c]))] for c, uniform in zip(labels, uniforms)]
 
 
 @functools.lru_cache(maxsize=2)
-def _draw(seed: int, epoch: int, choices: int, size: int) -> Int[np.ndarray, "record"]:
-    """One choice for every record of a source. A shorter draw is the start of a longer one."""
+def _random_choices(seed: int, epoch: int, choices: int, size: int) -> Int[np.ndarray, "record"]:
+    """One choice for each of the first `size` records of a source, whatever the size."""
     return np.random.default_rng([seed, epoch]).integers(choices, size=size)
 
 
 @functools.lru_cache(maxsize=2)
-def _draw_share(seed: int, epoch: int, size: int) -> Float[np.ndarray, "record"]:
-    """A number in [0, 1) for every record of a source, independent of its template."""
+def _random_uniforms(seed: int, epoch: int, size: int) -> Float[np.ndarray, "record"]:
+    """A number in [0, 1) for each of the first `size` records of a source, independent of its template."""
     return np.random.default_rng([seed, epoch, 1]).random(size)
 
 
 def joined_words(metadata: pa.Table, fields: Sequence[str]) -> pa.ChunkedArray | None:
-    """The text fields of each record, joined in the given order with single spaces; None if no field is asked for."""
+    """The given text fields of each record, joined with single spaces; None without fields.
+
+    Raises:
+        UserError: The source lacks a field, or it is not text.
+    """
     texts = [name for name in metadata.column_names if is_text(metadata.schema.field(name).type)]
     for field in fields:
         if field not in texts:

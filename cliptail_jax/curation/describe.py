@@ -1,11 +1,11 @@
-"""What the data of a config are, before anything is trained on them:
+"""Describes the data of a config before anything is trained on them:
 
     python -m cliptail_jax.curation.describe --config=configs/clip.py:data=glyphs_lt [--workdir=DIR] [--export=TSV]
         [--import=TSV] [--compare=TSV] [--config.data.x=v ...]
 
 Prints size, classes, imbalance, fingerprint and ten captions, and writes class_frequency.tsv and a picture to --workdir,
-by default runs/described. --export writes filepath, label and caption of each record, and --import takes such a table
-as the variant; --compare shows how the class frequency differs from a published one.
+by default runs/described. --export writes filepath, label and caption of each record, and --import uses such a table as
+the variant; --compare shows how the class frequency differs from a published one.
 """
 
 from pathlib import Path
@@ -37,20 +37,16 @@ SAMPLES = 10
 DIFFERENCES = 10
 
 
-def describe(variant: Variant, config: ConfigDict) -> str:
-    """The variant in words and numbers."""
+def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> str:
+    """A description of the variant. Head and tail have so many classes; 0 for a third each."""
     frequency = variant.class_frequency
-    parts = head_mid_tail(frequency, config.eval.head_classes or None, config.eval.tail_classes or None)
+    parts = head_mid_tail(frequency, head_classes or None, tail_classes or None)
     present = frequency[frequency > 0]
     most, least = frequency.argmax(), np.where(frequency > 0, frequency, frequency.max() + 1).argmin()
     lines = [
         f"source       {variant.source.name} ({variant.source.split}), {len(variant.source):,} records",
         f"records      {len(variant):,}"
-        + (
-            f"; {variant.dropped_without_caption:,} left out that have no words"
-            if variant.dropped_without_caption
-            else ""
-        ),
+        + (f"; {variant.dropped_without_caption:,} dropped without text" if variant.dropped_without_caption else ""),
         f"classes      {len(frequency):,}, {np.sum(frequency == 0):,} of them empty",
         f"most         {frequency[most]:,}  {variant.class_names[most]}",
         f"fewest       {frequency[least]:,}  {variant.class_names[least]}",
@@ -69,10 +65,10 @@ def describe(variant: Variant, config: ConfigDict) -> str:
 
 
 def comparison(variant: Variant, table: Path) -> str:
-    """How the variant's class frequency differs from a table's: rank correlation, and the largest differences."""
+    """Compares the variant's class frequency with a table's: rank correlation, and the largest differences."""
     ours, theirs = variant.class_frequency, frequency_of(variant.class_names, table)
     lines = [
-        f"beside {table}: {ours.sum():,} against {theirs.sum():,} in all, Spearman {spearman(ours, theirs):.4f}, "
+        f"compared with {table}: {ours.sum():,} against {theirs.sum():,} in all, Spearman {spearman(ours, theirs):.4f}, "
         f"{np.sum(ours == theirs):,} of {len(ours):,} classes equal",
         *difference_lines(variant.class_names, ours, theirs),
     ]
@@ -87,7 +83,7 @@ def difference_lines(
 
 
 def export(variant: Variant, path: Path) -> None:
-    """Write a tab-separated line of file path, label before classes were selected, and caption for each row."""
+    """Writes a tab-separated line per row: file path, label before classes were selected, and caption."""
     captions = variant.captions(range(len(variant)), epoch=0) if variant.captions else [""] * len(variant)
     paths = paths_of_records(variant.source).take(pa.array(variant.records)).to_pylist()
     rows = zip(paths, variant.original_labels, captions)
@@ -100,11 +96,11 @@ def export(variant: Variant, path: Path) -> None:
 
 def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     data = config.data
-    if table := flags.FLAGS["import"].value:  # its captions are whole
+    if table := flags.FLAGS["import"].value:  # its captions are complete
         data.update({"table": table, "captions": {"words": (), "template": "", "synset": False}})
     validate(config)
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
-    print(describe(variant, config))
+    print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if flags.FLAGS.compare:
         print(comparison(variant, work_path(flags.FLAGS.compare)))
     folder = workdir or work_path(WORKDIR)

@@ -1,4 +1,4 @@
-"""Sources of the same classes as one."""
+"""Several sources with the same classes as one source."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ from cliptail_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class JoinedSource:
-    """The records of `first`, then those of `second`; raises UserError where their class lists differ."""
+    """The records of `first`, followed by those of `second`. Raises UserError where their class lists differ."""
 
     first: "Source | JoinedSource"
     second: Source
@@ -21,7 +21,7 @@ class JoinedSource:
         a, b = self.first.class_names, self.second.class_names
         if a != b:
             odd = next((name for name in [*a, *b] if name not in a or name not in b), "")
-            why = f"'{odd}' is a class of one alone" if odd else "they have the same classes in another order"
+            why = f"only one of them has '{odd}'" if odd else "they have the same classes in another order"
             raise UserError(
                 f"data.match.fill: {self.first.name} and {self.second.name} have different class lists: {why}"
             )
@@ -51,7 +51,7 @@ class JoinedSource:
 
     @functools.cached_property
     def metadata(self) -> pa.Table:
-        """All columns of both; where a source lacks one, its records have null there."""
+        """All columns of both sources, with nulls where a source lacks one."""
         return pa.concat_tables([self.first.metadata, self.second.metadata], promote_options="permissive")
 
     def encoded_images(self, indices: Iterable[int]) -> list[bytes]:
@@ -62,6 +62,6 @@ class JoinedSource:
 
 
 def open_splits(name: str, data_dir: str, split: str, class_names: str = "") -> Source | JoinedSource:
-    """As `open_source`, and of several splits, as 'train+validation', one source: their records in that order."""
+    """As `open_source`; several splits, as 'train+validation', give one source with their records in that order."""
     sources = [open_source(name, data_dir, one, class_names) for one in split.split("+")]
     return functools.reduce(JoinedSource, sources)

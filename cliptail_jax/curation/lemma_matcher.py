@@ -1,4 +1,4 @@
-"""Which classes' lemmas stand in texts: one pass for all lemmas (Aho and Corasick, 1975)."""
+"""Finds the lemmas of classes in texts, in one pass for all lemmas (Aho and Corasick, 1975)."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,17 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
-BLOCK = 20_000  # texts searched at a time
+BLOCK = 20_000  # texts to search at a time
 
 
 class LemmaMatcher:
-    """Finds lemmas in texts."""
+    """Finds the classes whose lemmas occur in texts."""
 
     def __init__(self, classes_of: Mapping[str, Sequence[int]], whole_words: bool = True):
-        """`classes_of` has the ids of the classes of each lemma.
-
-        With `whole_words` a lemma counts only where no word character, as in Python's regular expressions, touches it.
+        """
+        Args:
+            classes_of: lemma -> the labels of its classes.
+            whole_words: whether a lemma matches only where it touches no word character, as regular expressions have it.
         """
         self._whole_words = whole_words
         lemmas = [lemma for lemma in classes_of if lemma]
@@ -33,7 +34,10 @@ class LemmaMatcher:
     def matches(
         self, texts: pa.Array | pa.ChunkedArray, lower_case: bool = False
     ) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
-        """Pairs of text and class, each once, ordered by text and then by class; `lower_case` is what the texts become."""
+        """The pairs of a text and a class whose lemma is in it, ordered by text, then by class.
+
+        With `lower_case`, texts are lower-cased first.
+        """
         found = []
         for start in range(0, len(texts), BLOCK):
             block = texts.slice(start, BLOCK).to_pylist()
@@ -53,7 +57,7 @@ class LemmaMatcher:
 
         starts = 1 + np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts])])
         row = np.searchsorted(starts, first, side="right") - 1
-        # A lemma of several classes is a pair with each of them.
+        # A lemma of several classes makes a pair with each of them.
         sizes = self._first[lemma + 1] - self._first[lemma]
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         classes = self._classes[np.repeat(self._first[lemma], sizes) + within]

@@ -1,4 +1,4 @@
-"""Imposed profiles: how many records each class keeps, falling from head to tail."""
+"""Imposed profiles: how many records each class keeps, decreasing from head to tail."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -7,10 +7,12 @@ from cliptail_jax.errors import UserError
 
 
 def exponential(num_classes: int, largest: int, ratio: float) -> Int[np.ndarray, "rank"]:
-    """Class sizes that fall from `largest` to `largest / ratio` by a constant factor, rounded down.
+    """Class sizes that decrease from `largest` to `largest / ratio` by a constant factor, rounded down.
 
-    n_i = floor(n_max ratio^(-i / (C-1))), the profile of CIFAR-LT: Cao et al. (2019), arXiv 1906.07413. Raises UserError
-    for a ratio below 1.
+    n_i = floor(n_max ratio^(-i / (C-1))), the profile of CIFAR-LT: Cao et al. (2019), arXiv 1906.07413.
+
+    Raises:
+        UserError: The ratio is below 1.
     """
     if ratio < 1:
         raise UserError(f"a profile's ratio is {ratio}; largest to smallest class, it must be 1 or more")
@@ -19,9 +21,10 @@ def exponential(num_classes: int, largest: int, ratio: float) -> Int[np.ndarray,
 
 
 def zipf(num_classes: int, largest: int, exponent: float) -> Int[np.ndarray, "rank"]:
-    """Class sizes that fall as a power of their rank, rounded down: n_i = floor(n_max / (i+1)^exponent).
+    """Class sizes that decrease as a power of their rank, rounded down: n_i = floor(n_max / (i+1)^exponent).
 
-    Raises UserError for a negative exponent.
+    Raises:
+        UserError: The exponent is negative.
     """
     if exponent < 0:
         raise UserError(f"a profile's exponent is {exponent}; it must be 0 or more")
@@ -31,11 +34,14 @@ def zipf(num_classes: int, largest: int, exponent: float) -> Int[np.ndarray, "ra
 def profile_counts(
     name: str, available: Int[np.ndarray, "class"], *, ratio: float, exponent: float, seed: int
 ) -> Int[np.ndarray, "class"]:
-    """How many records each class keeps under a profile, where class c has `available[c]`.
+    """How many of its `available` records each class keeps under a profile.
 
-    The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts from the largest class there is. Which
-    class has which rank is a permutation drawn from `seed`. A class with fewer records than its share keeps all; a class
-    may be left with none. Raises UserError for an unknown profile.
+    The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts at the size of the largest class. The
+    ranks of the classes are a random permutation by `seed`. A class with fewer records than the profile gives it keeps
+    all, and a class may lose all its records.
+
+    Raises:
+        UserError: The profile is unknown.
     """
     num_classes, largest = len(available), int(np.max(available))
     if name == "exponential":
@@ -50,5 +56,5 @@ def profile_counts(
 
 
 def _floor(sizes: Float[np.ndarray, "rank"]) -> Int[np.ndarray, "rank"]:
-    # A size that is whole in exact arithmetic may come out a rounding error below.
+    # An integer in exact arithmetic may be a rounding error less.
     return np.floor(sizes * (1 + 1e-12)).astype(np.int64)

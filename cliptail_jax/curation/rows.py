@@ -1,4 +1,4 @@
-"""The rows that a variant starts from: record, label and words each, before anything is selected."""
+"""The rows that a variant is selected from: record, label and words each."""
 
 import dataclasses
 from pathlib import Path
@@ -19,49 +19,59 @@ from cliptail_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """In ascending order of records."""
+    """Rows in ascending order of records.
+
+    Attributes:
+        records: the index of each row's record in the source.
+        labels: the class of each row in `class_names`; -1 for none.
+        wnids: the classes' WordNet ids, where known.
+        words: each row's own text, '' where it has none; None where the config has no text fields.
+    """
 
     records: Int[np.ndarray, "row"]
-    labels: Int[np.ndarray, "row"]  # index `class_names`; -1: of no class
+    labels: Int[np.ndarray, "row"]
     class_names: tuple[str, ...]
-    wnids: tuple[str, ...] | None  # by class, where known
-    words: pa.ChunkedArray | None  # '' where a row has none; None where the config asks for none
+    wnids: tuple[str, ...] | None
+    words: pa.ChunkedArray | None
 
 
 def all_rows(source: Source, data: ConfigDict) -> Rows:
-    """The source's records under its labels; or those of a table, or those whose captions name a class."""
+    """The source's records with its labels, or the rows of a table, or a row for each class that a record's words name."""
     if data.table:
         return table_rows(source, Path(data.table), data.class_match.vocabulary)
     words = joined_words(source.metadata, data.captions.words)
     if data.class_match.vocabulary:
-        return class_match_rows(source, words, data)
+        return class_match_rows(words, data.class_match.vocabulary, data.class_match.unique)
     labels = source.metadata["label"].to_numpy()
     return Rows(np.arange(len(labels)), labels, source.class_names, source.wnids, words)
 
 
-def class_match_rows(source: Source, words: pa.ChunkedArray | None, data: ConfigDict) -> Rows:
-    """A row for each class that a record's words name: contain a lemma of, as a whole word, in upper or lower case.
+def class_match_rows(words: pa.ChunkedArray | None, vocabulary: str, unique: bool) -> Rows:
+    """A row for each class of a vocabulary of which a record's words contain a lemma, as a whole word in any case.
 
-    With `unique` a record that names several classes has none.
+    With `unique`, a record that names several classes has no row.
+
+    Raises:
+        UserError: There are no words.
     """
     if words is None:
-        raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to look in")
-    names, wnids = vocabulary_classes(data.class_match.vocabulary)
-    records, labels = class_matcher(data.class_match.vocabulary).matches(words, lower_case=True)
-    if data.class_match.unique:
+        raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to search")
+    names, wnids = vocabulary_classes(vocabulary)
+    records, labels = class_matcher(vocabulary).matches(words, lower_case=True)
+    if unique:
         alone = np.bincount(records, minlength=len(words))[records] == 1
         records, labels = records[alone], labels[alone]
     return Rows(records, labels, names, wnids, words.take(pa.array(records)))
 
 
 def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """The names of a vocabulary's classes, and their WordNet ids where it is ImageNet's."""
+    """The names of a vocabulary's classes, and their WordNet ids if it is ImageNet's."""
     names = tuple(concept.name for concept in load_vocabulary(vocabulary))
     return names, imagenet_wnids() if vocabulary == "imagenet1k" else None
 
 
 def class_matcher(vocabulary: str) -> LemmaMatcher:
-    """Finds a vocabulary's classes: WordNet's lemmas for ImageNet's, else the phrases that it has."""
+    """Matches a vocabulary's classes by WordNet's lemmas if it is ImageNet's, else by its phrases."""
     if vocabulary == "imagenet1k":
         from cliptail_jax.concepts.wordnet import lemmas  # NLTK is slow to import
 
@@ -76,10 +86,13 @@ def class_matcher(vocabulary: str) -> LemmaMatcher:
 
 
 def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
-    """The rows of a table of filepath, label and caption, as `describe` writes it.
+    """The rows of a table of filepath, label and caption, as `curation.describe --export` writes it.
 
-    `label` is a number or a name of the source's classes, or of the vocabulary's if one is given; without the column it is
-    the record's own. A file path is the record's `filename`, or ends like one, or is SET/SPLIT/RECORD.
+    A label is a number or a name of the source's classes or, if one is given, of the vocabulary's; without the column it
+    is the record's own. A file path is a record's `filename`, or has the same last part, or is SET/SPLIT/RECORD.
+
+    Raises:
+        UserError: The table cannot be read, or it has unknown labels or paths.
     """
     table = read_table(path)
     names, wnids = source.class_names, source.wnids
@@ -96,6 +109,7 @@ def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
 
 
 def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path) -> Int[np.ndarray, "row"]:
+    """The labels of a table's column of numbers or of class names. Raises UserError for unknown ones."""
     if column.null_count:
         raise UserError(f"the table {path} has {column.null_count} rows without a label")
     if pa.types.is_integer(column.type):
@@ -105,12 +119,12 @@ def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path) -> In
         return labels
     found = pc.index_in(column.cast(pa.string()), pa.array(names))
     if found.null_count:
-        raise UserError(f"the table {path} has the label '{column.filter(found.is_null())[0]}', which is no class")
+        raise UserError(f"the table {path} has the label '{column.filter(found.is_null())[0]}', which is not a class")
     return found.to_numpy()
 
 
 def read_table(path: Path) -> pa.Table:
-    """A tab-separated file with a header, its captions as `caption`. The study's files call them `title`."""
+    """Reads a tab-separated file with a header and without quoting. The study's files call the column `caption` `title`."""
     parse = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
     texts = {name: pa.large_string() for name in ("filepath", "caption", "title")}
     try:
@@ -125,7 +139,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, "row"]:
-    """The records that file paths name: by all of the path, else by its last part."""
+    """The records of file paths, by the whole path or else by its last part."""
     found = pc.index_in(paths, paths_of_records(source))
     if found.null_count and "filename" in source.metadata.column_names:
         last = last_part(paths)
@@ -133,7 +147,7 @@ def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.nd
         by_ending = pc.index_in(last, endings)
         repeated = pc.value_counts(endings.filter(pc.is_in(endings, last.filter(found.is_null()))))
         if repeated and pc.max(repeated.field("counts")).as_py() > 1:
-            raise UserError(f"several records of {source.name} end like a path of {table}: give the whole paths")
+            raise UserError(f"several records of {source.name} end like a path of {table}: give whole paths")
         found = pc.if_else(found.is_null(), by_ending, found)
     if found.null_count:
         unknown = paths.filter(found.is_null())[0]
@@ -144,7 +158,7 @@ def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.nd
 
 
 def paths_of_records(source: Source) -> pa.Array:
-    """What a table calls each record: its file name, or SET/SPLIT/RECORD where it has none."""
+    """The path of each record in a table: its file name, or SET/SPLIT/RECORD where it has none."""
     number = pc.cast(pa.array(np.arange(len(source))), pa.large_string())
     prefix, nothing = (pa.scalar(text, pa.large_string()) for text in (f"{source.name}/{source.split}/", ""))
     numbered = pc.binary_join_element_wise(prefix, number, nothing)

@@ -1,19 +1,21 @@
-"""Which records a variant keeps: by scale, similarity, frequency; and how short the tail is cut. Pure functions of arrays."""
+"""Which rows a variant keeps: by held-out share, profile, scale and similarity, and how short the tail is cut.
+
+These are pure functions of arrays. A result is an ascending array of indices into the given rows.
+"""
 
 import numpy as np
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.errors import UserError
 
-LARGEST = 10  # classes that give way where a fixed n must hold every class
+LARGEST = 10  # classes that lose records where a fixed number of records must include every class
 
-Rows = Int[np.ndarray, "row"]
+Indices = Int[np.ndarray, "index"]
 
 
-def first_of_permutation(labels: Int[np.ndarray, "row"], counts: Int[np.ndarray, "class"], seed: int) -> Rows:
-    """The places of `counts[c]` rows of each class, in ascending order: the first of the class's seeded permutation."""
+def first_of_permutation(labels: Int[np.ndarray, "row"], counts: Int[np.ndarray, "class"], seed: int) -> Indices:
+    """The first `counts[c]` rows of a random permutation of each class's rows."""
     by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels, minlength=len(counts)))[:-1])
     kept = [
         np.random.default_rng([seed, c]).permutation(of_class)[:count]
@@ -22,12 +24,13 @@ def first_of_permutation(labels: Int[np.ndarray, "row"], counts: Int[np.ndarray,
     return np.sort(np.concatenate(kept))
 
 
-def seeded_split(
-    labels: Int[np.ndarray, "row"], share: float = 0.2, seed: int = 0
-) -> tuple[Int[np.ndarray, "kept"], Int[np.ndarray, "held_out"]]:
-    """Places of the rows to train on and of those held out, each ascending.
+def seeded_split(labels: Int[np.ndarray, "row"], share: float = 0.2, seed: int = 0) -> tuple[Indices, Indices]:
+    """Splits rows into those to train on and those held out for validation.
 
-    `share` of every class is held out (rounded), but at least one row of every class stays to train on.
+    `share` of every class is held out (rounded), but at least one row of every class is left to train on.
+
+    Raises:
+        UserError: The share is not between 0 and 1.
     """
     if not 0 < share < 1:
         raise UserError(f"share {share:g} of the examples held out for validation: give one between 0 and 1")
@@ -40,38 +43,48 @@ def seeded_split(
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def impose_profile(labels: Int[np.ndarray, "row"], num_classes: int, data: ConfigDict) -> Rows:
-    """Cut each class to its count in the profile."""
+def impose_profile(
+    labels: Int[np.ndarray, "row"], num_classes: int, name: str, ratio: float, exponent: float, seed: int
+) -> Indices:
+    """The rows left when each class is cut to its number in a profile, as in `profile_counts`."""
     available = np.bincount(labels, minlength=num_classes)
-    counts = profile_counts(
-        data.profile.name, available, ratio=data.profile.ratio, exponent=data.profile.exponent, seed=data.seed
-    )
-    return first_of_permutation(labels, counts, data.seed)
+    counts = profile_counts(name, available, ratio=ratio, exponent=exponent, seed=seed)
+    return first_of_permutation(labels, counts, seed)
 
 
-def sample(labels: Int[np.ndarray, "row"], num_classes: int, data: ConfigDict) -> Rows:
-    """`n` or `fraction` of the rows, in ascending order. With one seed, smaller samples lie in larger ones.
+def sample(
+    labels: Int[np.ndarray, "row"],
+    num_classes: int,
+    n: int = 0,
+    fraction: float = 1.0,
+    keep_all_classes: bool = False,
+    seed: int = 0,
+) -> Indices:
+    """A random sample of `n` rows or, for n = 0, of a fraction of them. With one seed, larger samples contain smaller ones.
 
-    With `keep_all_classes` a class that the sample misses gets its first row back, and for a fixed `n` as many rows of the
-    ten largest classes give way.
+    With `keep_all_classes` a class that is not in the sample gets its first row back, and for a fixed `n` the ten largest
+    classes lose as many rows.
+
+    Raises:
+        UserError: `n` exceeds the number of rows, or is too small to keep all classes.
     """
-    if data.n > len(labels):
-        raise UserError(f"data.n={data.n} is larger than the {len(labels)} records that there are")
-    size = data.n or round(data.fraction * len(labels))
+    if n > len(labels):
+        raise UserError(f"data.n={n} is larger than the {len(labels)} records that there are")
+    size = n or round(fraction * len(labels))
     if size == len(labels):
         return np.arange(size)
-    kept = np.random.default_rng(data.seed).permutation(len(labels))[:size]
-    if data.keep_all_classes:
-        missing, first = np.unique(labels, return_index=True)
-        back = first[~np.isin(missing, labels[kept])]
-        if data.n and len(back):
-            kept = without(kept, labels, num_classes, len(back))
-        kept = np.concatenate([kept, back])
+    kept = np.random.default_rng(seed).permutation(len(labels))[:size]
+    if keep_all_classes:
+        classes, first = np.unique(labels, return_index=True)
+        restored = first[~np.isin(classes, labels[kept])]
+        if n and len(restored):
+            kept = without(kept, labels, num_classes, len(restored))
+        kept = np.concatenate([kept, restored])
     return np.sort(kept)
 
 
-def without(kept: Rows, labels: Int[np.ndarray, "row"], num_classes: int, number: int) -> Rows:
-    """The kept rows but for `number` of the ten largest classes, the last drawn ones; one of each class stays."""
+def without(kept: Indices, labels: Int[np.ndarray, "row"], num_classes: int, number: int) -> Indices:
+    """The kept rows except the last `number` of the ten largest classes; every class keeps a row."""
     frequency = np.bincount(labels[kept], minlength=num_classes)
     largest = np.argsort(-frequency, kind="stable")[:LARGEST]
     _, first = np.unique(labels[kept], return_index=True)
@@ -86,28 +99,30 @@ def without(kept: Rows, labels: Int[np.ndarray, "row"], num_classes: int, number
     return np.delete(kept, gone)
 
 
-def trim_tail(labels: Int[np.ndarray, "row"], class_names: tuple[str, ...], data: ConfigDict) -> Rows:
-    """The rows left when the `tail.classes` rarest classes are cut to `tail.shots` records each.
+def trim_tail(labels: Int[np.ndarray, "row"], num_classes: int, classes: int, shots: int, seed: int) -> Indices:
+    """The rows left when the `classes` rarest classes are cut to `shots` rows each.
 
-    Classes without a record are the rarest of all, as in the study, and get none; among equals the first labels go first.
+    Classes without a row are the rarest of all, as in the study; of equally rare classes, lower labels are cut first.
+
+    Raises:
+        UserError: There are fewer classes.
     """
-    classes, shots = data.tail.classes, data.tail.shots
-    if classes > len(class_names):
-        raise UserError(f"data.tail.classes={classes}, but there are only {len(class_names)} classes")
-    counts = np.bincount(labels, minlength=len(class_names))
+    if classes > num_classes:
+        raise UserError(f"data.tail.classes={classes}, but there are only {num_classes} classes")
+    counts = np.bincount(labels, minlength=num_classes)
     rarest = np.argsort(counts, kind="stable")[:classes]
     counts[rarest] = np.minimum(shots, counts[rarest])
-    return first_of_permutation(labels, counts, data.seed)
+    return first_of_permutation(labels, counts, seed)
 
 
 def balanced_rows(
     rows: Int[np.ndarray, "pair"], entries: Int[np.ndarray, "pair"], cap: int, num_entries: int, seed: int
-) -> Rows:
-    """MetaCLIP's rule (Xu et al., 2023, arXiv 2309.16671): the rows that at least one of their entries' coins keeps.
+) -> Indices:
+    """The rows that MetaCLIP's rule keeps (Xu et al., 2023, arXiv 2309.16671), given pairs of a row and its entry.
 
-    An entry that `count` rows carry has a coin that says yes with probability min(1, cap / count), thrown for each row.
-    A row without an entry has no coin, and goes.
+    A pair is accepted with probability min(1, cap / count), where `count` rows have the entry; a row is kept if any of
+    its pairs is accepted. A row without an entry is not kept.
     """
     count = np.bincount(entries, minlength=num_entries)
-    says_yes = np.random.default_rng(seed).random(len(entries)) < cap / np.maximum(count, 1)[entries]
-    return np.unique(rows[says_yes])
+    accepted = np.random.default_rng(seed).random(len(entries)) < cap / np.maximum(count, 1)[entries]
+    return np.unique(rows[accepted])

@@ -1,8 +1,8 @@
-"""A variant: the records of a source that a config selects, their captions, and the classes they are sorted into."""
+"""A variant: the records of a source that a config selects, their captions, and their classes."""
 
 import dataclasses
-import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ from cliptail_jax.curation.selection import (
 )
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path
+from cliptail_jax.files import digest_of, work_path
 
 
 class Balance(NamedTuple):
@@ -41,19 +41,26 @@ class Balance(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """Rows in ascending order of the source's records; labels index `class_names`.
+    """Rows in ascending order of the source's records. A record whose caption names two classes may be two rows.
 
-    A record is two rows where its caption names two classes (`data.class_match`).
+    Attributes:
+        records: the index of each row's record in the source.
+        labels: the class of each row in `class_names`.
+        original_labels: the labels before classes were selected.
+        captions: None where the config has neither a template nor text fields.
+        dropped_without_caption: the number of rows that were dropped because they have no text.
+        notes: for the log: what a selection could not do, or did to class frequencies.
+        balance: what balancing did, if there was any.
     """
 
     source: Source | JoinedSource
     records: Int[np.ndarray, "row"]
     labels: Int[np.ndarray, "row"]
     class_names: tuple[str, ...]
-    original_labels: Int[np.ndarray, "row"]  # before classes were selected
-    captions: Captions | None  # None where the config asks for no template and no words
+    original_labels: Int[np.ndarray, "row"]
+    captions: Captions | None
     dropped_without_caption: int = 0
-    notes: tuple[str, ...] = ()  # what a selection could not do, or did to frequencies, for the log
+    notes: tuple[str, ...] = ()
     balance: Balance | None = None
 
     def __len__(self) -> int:
@@ -61,32 +68,36 @@ class Variant:
 
     @property
     def class_frequency(self) -> Int[np.ndarray, "class"]:
+        """The number of rows of each class."""
         return np.bincount(self.labels, minlength=len(self.class_names))
 
     def fingerprint(self) -> str:
-        """sha256 over the record indices, labels and (first-epoch) captions: equal fingerprints, equal variants."""
-        digest = hashlib.sha256(self.records.astype("<i8").tobytes())
-        digest.update(self.labels.astype("<i8").tobytes())
-        for start in range(0, len(self) if self.captions else 0, 65536):
-            captions = self.captions(range(start, min(start + 65536, len(self))), epoch=0)
-            digest.update("\n".join(captions).encode() + b"\n")
-        return digest.hexdigest()
+        """The SHA-256 of record indices, labels and captions of the first epoch, equal only for equal variants."""
+        numbers = (self.records.astype("<i8").tobytes(), self.labels.astype("<i8").tobytes())
+        texts = ("\n".join(captions).encode() + b"\n" for captions in caption_chunks(self))
+        return digest_of(itertools.chain(numbers, texts))
+
+
+def caption_chunks(variant: Variant) -> Iterator[list[str]]:
+    """All captions of the first epoch, in chunks; none where the variant has no captions."""
+    for start in range(0, len(variant) if variant.captions else 0, 65536):
+        yield variant.captions(range(start, min(start + 65536, len(variant))), epoch=0)
 
 
 def distinct_captions(variant: Variant) -> list[str]:
-    """Every caption of a variant whose captions are the same in each epoch."""
-    starts = range(0, len(variant), 65536)
-    chunks = [pa.array(variant.captions(range(s, min(s + 65536, len(variant))), epoch=0)).unique() for s in starts]
-    return pa.chunked_array(chunks).unique().to_pylist()
+    """Every caption of a variant whose captions are the same in each epoch, once."""
+    return pa.chunked_array([pa.array(captions).unique() for captions in caption_chunks(variant)]).unique().to_pylist()
 
 
 def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
-    """The variant of `source` that the fields of `config.data` describe.
+    """The variant of a source that the `data` section of a config selects.
 
-    In this order: the records and their labels (the source's, a table's, or the classes that captions name), classes,
-    what is held out, similarity, words (a record without any of those asked for is left out, unless a template speaks
-    for it), balance, frequency (an imposed profile, or another variant's), scale, and the tail. Raises UserError where a
-    field asks for what the source does not have, or where no record is left.
+    The steps, in this order: records and labels (the source's, a table's, or the classes that captions name); classes;
+    held-out records; similarity; text fields (a record without text is dropped, unless there is a template); balance;
+    class frequency (an imposed profile, or that of another variant); scale; and the tail.
+
+    Raises:
+        UserError: The source lacks what a field refers to, or no record is left.
     """
     first = len(source)
     if data.match.fill:
@@ -94,22 +105,22 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     rows = all_rows(source, data)
     classes = select_classes(rows.class_names, data.classes, data.seed)
     class_names = tuple(rows.class_names[c] for c in classes)
-    new_label = np.full(len(rows.class_names) + 1, -1)  # the last is for rows of no class, which have -1
+    new_label = np.full(len(rows.class_names) + 1, -1)  # the last is of rows without a class, whose label is -1
     new_label[classes] = np.arange(len(classes))
     labels = new_label[rows.labels]
-    kept = np.flatnonzero(labels >= 0)  # places in `rows`; from here on it only gets shorter
+    kept = np.flatnonzero(labels >= 0)  # indices into `rows`, of which every step keeps some
     notes: list[str] = []
 
     if data.held_out:
         kept = kept[seeded_split(labels[kept], data.held_out, data.seed)[0]]
     if data.min_similarity:
-        # What fills up was chosen by another similarity.
+        # Records of the second source were selected by another similarity.
         records = rows.records[kept]
         kept = kept[(similarity(source)[records] >= data.min_similarity) | (records >= first)]
     dropped = 0
     if rows.words is not None and not data.captions.template:
-        told = pc.not_equal(rows.words, "").to_numpy()[kept]
-        dropped, kept = int(np.sum(~told)), kept[told]
+        has_words = pc.not_equal(rows.words, "").to_numpy()[kept]
+        dropped, kept = int(np.sum(~has_words)), kept[has_words]
     balance = None
     if data.balance.cap:
         places, balance = balanced(rows, kept, class_names, data)
@@ -118,12 +129,15 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         )
         kept = kept[places]
     if data.profile.name:
-        kept = kept[impose_profile(labels[kept], len(classes), data)]
+        profile = data.profile
+        kept = kept[
+            impose_profile(labels[kept], len(classes), profile.name, profile.ratio, profile.exponent, data.seed)
+        ]
     if data.match.frequency:
         kept = kept[matched(labels[kept], rows.records[kept] < first, class_names, data, notes)]
-    kept = kept[sample(labels[kept], len(classes), data)]
+    kept = kept[sample(labels[kept], len(classes), data.n, data.fraction, data.keep_all_classes, data.seed)]
     if data.tail.classes:
-        kept = kept[trim_tail(labels[kept], class_names, data)]
+        kept = kept[trim_tail(labels[kept], len(classes), data.tail.classes, data.tail.shots, data.seed)]
     if not len(kept):
         raise UserError(f"the variant of '{source.name}' has no record: its selections leave none")
 
@@ -139,9 +153,9 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
 
 
 def fill_source(source: Source | JoinedSource, data: ConfigDict) -> JoinedSource:
-    """The source, and behind it the one that `data.match.fill` names as NAME:SPLIT."""
+    """The source, followed by the one that `data.match.fill` names as NAME:SPLIT."""
     if not data.match.frequency:
-        raise UserError("data.match.fill is for what data.match.frequency leaves short: set that, too")
+        raise UserError("data.match.fill supplies records that data.match.frequency finds missing: set that, too")
     name, colon, split = data.match.fill.rpartition(":")
     if not colon:
         raise UserError(f"data.match.fill is '{data.match.fill}'; a source is named as 'name:split'")
@@ -149,7 +163,7 @@ def fill_source(source: Source | JoinedSource, data: ConfigDict) -> JoinedSource
 
 
 def similarity(source: Source | JoinedSource):
-    """Each record's text-to-definition similarity; a record without one has nan, and is never similar enough."""
+    """The similarity of each record's text to the definition of its class, nan where it is missing."""
     if "similarity" not in source.metadata.column_names:
         has = ", ".join(source.metadata.column_names)
         raise UserError(f"data.min_similarity needs a source with 'similarity'; {source.name} has {has}")
@@ -159,10 +173,13 @@ def similarity(source: Source | JoinedSource):
 def balanced(
     rows: Rows, kept: Int[np.ndarray, "row"], class_names: tuple[str, ...], data: ConfigDict
 ) -> tuple[Int[np.ndarray, "place"], Balance]:
-    """Places in `kept` that MetaCLIP's rule keeps, by the entries that a record's words carry: the class names, or a
-    vocabulary's phrases. A record that is two rows has one fate."""
+    """The indices into `kept` of the rows that MetaCLIP's rule keeps.
+
+    Entries are the class names, or a vocabulary's concepts; a record has those that its words carry. The rows of a record
+    are kept together.
+    """
     if rows.words is None:
-        raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to look in")
+        raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")
     path = data.balance.vocabulary
     counter = ConceptCounter(load_vocabulary(path) if path else [Concept(name) for name in class_names])
     _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
@@ -175,7 +192,7 @@ def balanced(
 
 
 def most_frequent(balance: Balance) -> str:
-    """The frequencies of the three most frequent entries, before and after."""
+    """The frequencies of the three most frequent entries, before and after balancing."""
     order = np.argsort(-balance.before, kind="stable")[:3]
     return "; ".join(f"'{balance.entries[i]}' {balance.before[i]:,} -> {balance.after[i]:,}" for i in order)
 
@@ -183,7 +200,10 @@ def most_frequent(balance: Balance) -> str:
 def matched(
     labels: Int[np.ndarray, "row"], is_own: np.ndarray, class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
 ) -> Int[np.ndarray, "place"]:
-    """Places of as many rows of each class as `data.match.frequency` has: the source's own, then those that fill up."""
+    """The indices of as many rows of each class as the table `data.match.frequency` has, the source's own rows first.
+
+    What is missing is described in `notes`.
+    """
     target = frequency_of(class_names, work_path(data.match.frequency))
     own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
     from_own = np.minimum(np.bincount(labels[own], minlength=len(target)), target)
@@ -202,12 +222,12 @@ def matched(
 def class_phrases(
     class_names: tuple[str, ...], wnids: Sequence[str] | None, data: ConfigDict
 ) -> tuple[tuple[str, ...], ...]:
-    """What stands for each class in a template: its name, or with `synset` any lemma of its synset."""
+    """The phrases that stand for each class in a template: its name, or with `synset` the lemmas of its synset."""
     if not data.captions.synset:
         return tuple((name,) for name in class_names)
     if not wnids:
         raise UserError(
-            "data.captions.synset draws lemmas of WordNet synsets; the source's classes have no WordNet ids"
+            "data.captions.synset needs lemmas of WordNet synsets; the source's classes have no WordNet ids"
         )
     from cliptail_jax.concepts.wordnet import lemmas  # NLTK is slow to import
 
@@ -215,7 +235,11 @@ def class_phrases(
 
 
 def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, "chosen"]:
-    """The labels that the config's list, vocabulary, `first` or `random` selects: in the list's order, else ascending."""
+    """The labels that the section `data.classes` selects: in the order of its list or vocabulary, else ascending.
+
+    Raises:
+        UserError: A class is unknown or listed twice, or there are fewer classes.
+    """
     for key in ("first", "random"):
         if classes[key] > len(names):
             raise UserError(f"data.classes.{key}={classes[key]}, but the source has {len(names)} classes")
@@ -234,9 +258,9 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
 
 
 def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, "chosen"]:
-    """So many random ones of 0 ... classes - 1, ascending.
+    """`chosen` random labels of 0 ... classes - 1, ascending.
 
-    They are drawn apart from the ranks that a profile draws by the same seed: else they were those of the first ranks.
+    They are independent of the ranks in `profile_counts` of the same seed: otherwise they would be the first ranks.
     """
     return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:chosen])
 
@@ -246,4 +270,4 @@ def _label(names: Sequence[str], wanted: str | int) -> int:
         return wanted
     if wanted in names:
         return names.index(wanted)
-    raise UserError(f"data.classes.names has {wanted!r}, which is no class of the source (such as {names[0]!r})")
+    raise UserError(f"data.classes.names has {wanted!r}, which is not a class of the source (such as {names[0]!r})")

@@ -1,7 +1,7 @@
 """Birdsnap: 500 species of North American birds.
 
-Berg et al. (2014), "Birdsnap: Large-Scale Fine-Grained Visual Categorization of Birds", CVPR. Its archive has lists of
-images and a script that downloads them from Flickr, where some are gone.
+Berg et al. (2014), "Birdsnap: Large-Scale Fine-Grained Visual Categorization of Birds", CVPR. Its archive contains
+lists of images and a script that downloads them from Flickr, where some no longer exist.
 """
 
 import csv
@@ -19,7 +19,7 @@ FILES = ("species.txt", "images.txt", "test_images.txt")
 
 
 class Birdsnap(StreamingBuilder):
-    """Birds of 500 species; the test images are those of test_images.txt, the training images all others."""
+    """Birds of 500 species; test images are listed in test_images.txt, training images are all others."""
 
     VERSION = "1.0.0"
     OPTIONS = {
@@ -58,7 +58,7 @@ class Birdsnap(StreamingBuilder):
 
 
 def read_list(path: pathlib.Path) -> list[dict[str, str]]:
-    """A tab-separated list whose first line names the fields."""
+    """Reads a tab-separated list with a header."""
     if not path.is_file():
         raise UserError(f"--raw={path.parent} has no {path.name}")
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
@@ -66,7 +66,7 @@ def read_list(path: pathlib.Path) -> list[dict[str, str]]:
 
 
 def species_labels(species: list[dict[str, str]], path: pathlib.Path) -> dict[str, int]:
-    """Each species' label by its id. The vocabulary names species as their folders do, without apostrophes."""
+    """The label of each species by its id. The vocabulary's names are those of the folders, without apostrophes."""
     labels = {normalized_name(name): label for label, name in enumerate(vocabulary_names("birdsnap"))}
     for row in species:
         if normalized_name(row["dir"]) not in labels:

@@ -17,7 +17,7 @@ VOCABULARIES = {"variant": "aircraft", "family": "aircraft_family"}
 
 
 class FgvcAircraft(StreamingBuilder):
-    """Aircraft by variant or family. The lowest 20 pixels of an image are a banner that names its photographer."""
+    """Aircraft by variant or family. The lowest 20 pixels of an image are a banner with its author."""
 
     VERSION = "1.0.0"
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=level, description=f"by {level}") for level in VOCABULARIES]

@@ -1,4 +1,4 @@
-"""Where prepared data sets lie on disk: DATA_DIR/NAME[/CONFIG]/VERSION."""
+"""The folders of prepared data sets: DATA_DIR/NAME[/CONFIG]/VERSION."""
 
 import json
 import os
@@ -13,13 +13,13 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def resolve_data_dir(data_dir: str) -> pathlib.Path:
-    """The root folder of prepared data sets; '' means the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    """The root folder of prepared data sets; for '', the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     root = work_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     return root if is_remote(root) else pathlib.Path(root).expanduser()  # builders write to local folders
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """'set', 'set/config', 'set:1.0.0' or 'set/config:1.0.0' as (path below the root, version or '')."""
+    """Splits 'set', 'set/config', 'set:1.0.0' or 'set/config:1.0.0' into the path below the root and the version or ''."""
     path, _, version = name.partition(":")
     if not re.fullmatch(r"\w+(/[^/]+)?", path) or (version and not VERSION.fullmatch(version)):
         raise UserError(f"data set name {name!r} is not of the form 'set', 'set/config' or 'set/config:1.0.0'")
@@ -27,13 +27,13 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def prepared_versions(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The prepared version folders right below `folder`, oldest first. TFDS names a folder by its version when done."""
+    """The version folders in `folder`, oldest first. TFDS names a folder by its version when it is complete."""
     versions = [info.parent for info in folder.glob("*/dataset_info.json") if VERSION.fullmatch(info.parent.name)]
     return sorted(versions, key=lambda version: [int(number) for number in version.name.split(".")])
 
 
 def find_prepared(name: str, data_dir: str) -> pathlib.Path | None:
-    """The folder of a prepared data set's latest or named version; None where there is none."""
+    """The folder of the named or else the latest version of a prepared data set; None where there is none."""
     path, version = split_name(name)
     versions = prepared_versions(resolve_data_dir(data_dir) / path)
     matching = [folder for folder in versions if version in ("", folder.name)]
@@ -41,16 +41,19 @@ def find_prepared(name: str, data_dir: str) -> pathlib.Path | None:
 
 
 def prepared_names(root: pathlib.Path) -> list[str]:
-    """Every data set that is prepared below a root folder, as names that `find_prepared` takes."""
+    """The names of all data sets that are prepared below a root folder, as `find_prepared` takes them."""
     folders = [folder for depth in ("*", "*/*") for parent in root.glob(depth) for folder in prepared_versions(parent)]
     return sorted(f"{folder.parent.relative_to(root).as_posix()}:{folder.name}" for folder in folders)
 
 
-def require_prepared(name: str, data_dir: str, how_to_prepare: Callable[[str, pathlib.Path], str]) -> pathlib.Path:
-    """The folder of a data set that is prepared in ArrayRecord; `how_to_prepare` says it for a name and a root folder.
+def require_prepared(name: str, data_dir: str, preparation_command: Callable[[str, pathlib.Path], str]) -> pathlib.Path:
+    """The folder of a data set that is prepared in ArrayRecord.
+
+    Args:
+        preparation_command: gives the command that prepares a data set, by name and root folder, for error messages.
 
     Raises:
-        UserError: there is none, or it is in another file format.
+        UserError: The data set is not prepared, or it is in another file format.
     """
     folder = find_prepared(name, data_dir)
     root = resolve_data_dir(data_dir)
@@ -58,12 +61,12 @@ def require_prepared(name: str, data_dir: str, how_to_prepare: Callable[[str, pa
         there = ", ".join(prepared_names(root)) or "no data set"
         raise UserError(
             f"data set {name!r} is not prepared below {root} (there: {there}); "
-            f"prepare it by {how_to_prepare(name, root)}"
+            f"prepare it by {preparation_command(name, root)}"
         )
     file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
     if file_format != "array_record":
         raise UserError(
             f"data set {name!r} in {folder} is prepared as {file_format!r}, and file_format='array_record' is needed; "
-            f"remove it, then prepare it by {how_to_prepare(name, root)}"
+            f"remove it, then prepare it by {preparation_command(name, root)}"
         )
     return folder

@@ -1,4 +1,4 @@
-"""Any images with texts: shards in WebDataset's form, or a table of paths and captions (YFCC15M, CC12M)."""
+"""Any images with texts, from shards in WebDataset's format or a table of paths and captions (YFCC15M, CC12M)."""
 
 import os
 import pathlib
@@ -15,13 +15,13 @@ from cliptail_jax.errors import UserError
 
 
 class ImageText(StreamingBuilder):
-    """Images with texts of any kind, and labels where there are some."""
+    """Images with texts of any kind and, where they exist, labels."""
 
     VERSION = "1.0.0"
-    ANY_CONFIG = True  # it is the set's name: image_text/yfcc15m
+    ANY_CONFIG = True  # the config is the set's name: image_text/yfcc15m
     OPTIONS = {
         "raw": "a folder of shards (*.tar), one shard, or a table of paths and captions (.tsv, .csv, .jsonl, .parquet)",
-        "images": "the folder that the table's paths start from (default: the table's)",
+        "images": "the folder that the table's paths are relative to (default: the table's)",
         "path_column": "the table's column of image paths (default: filepath)",
         "caption_columns": "the columns of texts, or fields of the samples' .json, as A,B,...; each becomes a field "
         "of its name (default: caption, which is also a sample's .txt)",
@@ -80,7 +80,7 @@ class ImageText(StreamingBuilder):
                 yield count, example
 
     def _shards(self) -> Iterator[tuple[str, bytes | None, dict]]:
-        """Each sample as the name, image and fields of a record. A failed download has no image."""
+        """The name, image and fields of each sample. A failed download has no image."""
         for path in tqdm(find_shards(self.raw), desc=self.name, unit=" shards", disable=None):
             shard = Shard(path)
             failed = {key for key, row in shard.downloads.items() if has_failed(row)}
@@ -92,7 +92,7 @@ class ImageText(StreamingBuilder):
             yield from ((f"{path.stem}/{key}", None, {}) for key in sorted(failed))
 
     def _table(self) -> Iterator[tuple[str, bytes | None, dict]]:
-        """Each row as the name, image and fields of a record."""
+        """The name, image and fields of each row."""
         folder = self.images or self.raw.parent
         rows = read_rows(str(self.raw), [self.path_column, *self._columns()])
         for row in tqdm(rows, desc=self.name, unit=" rows", disable=None):
@@ -104,7 +104,7 @@ class ImageText(StreamingBuilder):
         return [*self.caption_columns, *filter(None, [self.label_column])]
 
     def _label(self, value: object, labels: dict[str, int]) -> int:
-        """The label of a class name or of a number as it is or in writing; -1 where there is none."""
+        """The label that a value is: a class name, or a number as such or as text; -1 where it is missing."""
         text = clean_text(value).strip()
         if text in labels:
             return labels[text]
@@ -112,13 +112,13 @@ class ImageText(StreamingBuilder):
             return -1
         if not text.isdigit() or int(text) >= len(labels):
             raise UserError(
-                f"{self.raw} has the label {text!r}, which is no class of --classes, nor a number below {len(labels)}"
+                f"{self.raw} has the label {text!r}, which is not a class of --classes, nor a number below {len(labels)}"
             )
         return int(text)
 
 
 def class_names(classes: str) -> tuple[str, ...]:
-    """The builder's names of the labels: ImageNet's are WordNet ids, as TFDS has them."""
+    """The builder's names of the labels; ImageNet's are WordNet ids, as in TFDS."""
     if classes == "imagenet1k":
         return imagenet_wnids()
     return vocabulary_names(classes) if classes else ()

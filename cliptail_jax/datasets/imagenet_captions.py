@@ -1,4 +1,4 @@
-"""ImageNet-Captions: ImageNet's training images with the texts that their photographers gave them on Flickr.
+"""ImageNet-Captions: ImageNet's training images with their photographers' texts from Flickr.
 
 Fang et al. (2022), "Data Determines Distributional Robustness in Contrastive Language Image Pre-training (CLIP)",
 arXiv 2205.01397; its captions are github.com/mlfoundations/imagenet-captions.
@@ -22,7 +22,7 @@ TEXTS = ("title", "tags", "description")
 
 
 class ImagenetCaptions(StreamingBuilder):
-    """ImageNet's training images with title, tags and description from Flickr, in the order of class and file name."""
+    """ImageNet's training images with title, tags and description from Flickr, sorted by class and file name."""
 
     VERSION = "1.0.0"
     OPTIONS = {
@@ -58,7 +58,7 @@ class ImagenetCaptions(StreamingBuilder):
                         yield progress.n, example
 
     def _captions_by_class(self, path: pathlib.Path) -> dict[str, dict[str, dict]]:
-        """The file's entries by WordNet id and file name."""
+        """The file's entries, by WordNet id and file name."""
         captions = {wnid: {} for wnid in imagenet_wnids()}
         unknown = []
         for entry in read_captions(path):
@@ -74,7 +74,7 @@ class ImagenetCaptions(StreamingBuilder):
 
 
 def find_raw(raw: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """The captions file and the images, where `raw` is the folder of both, or the images."""
+    """The paths of the captions file and of the images; `raw` is the folder of both, or the images."""
     if (raw / CAPTIONS).is_file():
         for name in IMAGES:
             if (raw / name).exists():
@@ -97,20 +97,20 @@ def read_captions(path: pathlib.Path) -> list[dict]:
 
 
 class ExtractedImages:
-    """The images in a folder for each class."""
+    """Images in one folder per class."""
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
 
     def read_class(self, wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
-        """The images of these names among a class's, None for one that is missing."""
+        """The images of a class with these names, None for a missing one."""
         for filename in filenames:
             path = self.folder / wnid / filename
             yield path.read_bytes() if path.is_file() else None
 
 
 class ArchivedImages:
-    """The images in ILSVRC2012's archive, which holds an archive for each class."""
+    """Images in ILSVRC2012's archive, which contains one archive per class."""
 
     def __init__(self, path: pathlib.Path):
         with naming_damage(path):
@@ -118,7 +118,7 @@ class ArchivedImages:
             self.classes = {pathlib.PurePath(member.name).stem: member for member in self.archive}
 
     def read_class(self, wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
-        """The images of these names among a class's, None for one that is missing."""
+        """The images of a class with these names, None for a missing one."""
         if wnid not in self.classes:
             yield from (None for _ in filenames)
             return

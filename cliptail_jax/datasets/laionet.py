@@ -1,4 +1,4 @@
-"""LAIONet: LAION's image–text pairs whose text names one class of ImageNet and is close to the class's definition.
+"""LAIONet: LAION's image-text pairs whose text names one class of ImageNet and is close to the class's definition.
 
 Shirali and Hardt (2023), "What Makes ImageNet Look Unlike LAION", arXiv 2306.15769.
 """
@@ -23,14 +23,14 @@ LABELS = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
 
 
 class Laionet(StreamingBuilder):
-    """LAION images with their texts, classes of ImageNet, and similarities of text and class definition."""
+    """LAION images with texts, classes of ImageNet, and the similarity of text and class definition."""
 
     VERSION = "1.0.0"
     ANY_CONFIG = True  # for a second set beside it, such as laionet/retrieved
     OPTIONS = {
         "raw": "a folder of img2dataset's shards (NNNNN.tar, and NNNNN.parquet beside them)",
-        "table": "the curated parquet, a file or a folder, which then tells wnid, similarity and NSFW; it is joined by "
-        "URL and TEXT",
+        "table": "the curated parquet, a file or a folder, to take wnid, similarity and NSFW from; it is joined by URL "
+        "and TEXT",
         "similarity_column": "the column of the similarity of text and class definition (default: similarity)",
     }
 
@@ -65,7 +65,7 @@ class Laionet(StreamingBuilder):
                 self.skipped["failed downloads"] += len(failed)
 
     def _example(self, shard: Shard, sample: Sample, curated: "CuratedTable | None") -> dict | None:
-        """The record of a sample; None, and counted, where the curated table lacks it."""
+        """The record of a sample; None where the curated table lacks it, which is counted."""
         fields = shard.downloads.get(sample.key, {}) | sample.fields
         similarity = self.similarity_column.lower()
         if curated:
@@ -96,7 +96,7 @@ class Laionet(StreamingBuilder):
 
 
 class CuratedTable:
-    """What the curated parquet says of an image–text pair. Of URLs and texts it keeps eight bytes a row."""
+    """The curated table by image-text pair. It keeps eight bytes of the URL and text of each row."""
 
     def __init__(self, path: pathlib.Path, similarity_column: str):
         kept = {"wnid": pyarrow.string(), similarity_column: pyarrow.float32(), "NSFW": pyarrow.string()}
@@ -118,7 +118,7 @@ class CuratedTable:
         self.rows = rows.rename_columns([name.lower() for name in kept]).combine_chunks()
 
     def find(self, url: str, text: str) -> dict | None:
-        """The row's wnid, similarity and nsfw."""
+        """The wnid, similarity and nsfw of the pair's row, if there is one."""
         wanted = pair_hash(url, text)
         place = int(np.searchsorted(self.hashes, np.uint64(wanted)))
         if place == len(self.hashes) or self.hashes[place] != wanted:

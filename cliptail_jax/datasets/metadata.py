@@ -1,12 +1,11 @@
-"""The fields of a split's records other than the image, as a table that is kept beside the shards.
+"""The scalar fields of a split's records, as a table beside the shards.
 
-The file `metadata-SPLIT.parquet` has a row a record, in record order, and says which shards it is of: the key `shards`
-of its schema's metadata is a fingerprint of them, `skipped` (JSON) counts what the builder left out, by reason, and its
-column `record` is each row's place in the split.
+The file `metadata-SPLIT.parquet` has a row per record, in record order; its column `record` is the row's index. In its
+schema's metadata, `shards` is a fingerprint of the shards it belongs to, and `skipped` (JSON) is the number of records
+that the builder skipped, by reason.
 """
 
 import errno
-import hashlib
 import json
 import os
 import pathlib
@@ -20,7 +19,7 @@ from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSo
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import file_size, is_remote, readable
+from cliptail_jax.files import digest_of, file_size, is_remote, readable, replacing
 
 SCAN_BATCH = 1000
 WRITE_BATCH = 1 << 16
@@ -28,7 +27,7 @@ READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def clean_name(name: str) -> str:
-    """A label's name as words: 'pickup_truck' becomes 'pickup truck'."""
+    """A label's name with spaces: 'pickup_truck' becomes 'pickup truck'."""
     return " ".join(name.replace("_", " ").split())
 
 
@@ -43,26 +42,28 @@ def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
 
 
 def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
-    """A row a record, in record order, with every scalar number and text, and 'superclass' beside a 'coarse_label'.
+    """The scalar numbers and texts of each record, in record order, and 'superclass', the name of a 'coarse_label'.
 
-    'label' is -1 in a set without labels. The table is read from beside the shards, or else, where there is none or one
-    from before tables said which shards they are of, scanned from the records and saved there; in a read-only folder it
-    isn't saved. With `columns`, these alone are read, in this order.
+    'label' is -1 in a set without labels. The table is read from beside the shards. If it is missing, or does not say
+    which shards it belongs to, it is scanned from the records and saved there, unless the folder is read-only.
+
+    Args:
+        columns: the columns to read, in this order; all by default.
 
     Raises:
-        UserError: the table beside the shards is not theirs.
+        UserError: The table beside the shards belongs to others.
     """
     records = open_records(folder, split)
     info = records.dataset_info.splits[split]
     shards = fingerprint(info.filepaths, info.shard_lengths)
     path = table_path(folder, split)
     if b"shards" in read_origin(path):
-        # Buffering ahead takes half as much memory again, and is slower on a disk.
+        # Pre-buffering takes half as much memory again, and is slower on a disk.
         wanted = None if columns is None else ["record", *columns]
         table = pyarrow.parquet.ParquetFile(readable(path), pre_buffer=False).read(wanted)
         if fault := disagreement(table, shards, len(records)):
             raise UserError(
-                f"metadata table {path} disagrees with the shards beside it: {fault}; remove it to have it made anew"
+                f"metadata table {path} disagrees with the shards beside it: {fault}; remove it, and it is made anew"
             )
     else:
         table = scan(records).replace_schema_metadata({"shards": shards})
@@ -73,13 +74,13 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
 
 
 def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:
-    """sha256 over the shards' names, sizes and numbers of records."""
+    """The SHA-256 of the shards' names, sizes and numbers of records."""
     lines = (f"{os.path.basename(shard)} {file_size(shard)} {count}\n" for shard, count in zip(shards, counts))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return digest_of(line.encode() for line in lines)
 
 
 def read_origin(path: pathlib.Path) -> dict[bytes, bytes]:
-    """The metadata of the schema of the table in a file; {} where there is no table, or half of one."""
+    """The schema's metadata of the table in a file; {} where there is no table or an incomplete one."""
     try:
         return pyarrow.parquet.read_schema(readable(path)).metadata or {}
     except (FileNotFoundError, pyarrow.ArrowInvalid):
@@ -87,7 +88,7 @@ def read_origin(path: pathlib.Path) -> dict[bytes, bytes]:
 
 
 def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
-    """What is wrong with a table for these shards and number of records; '' where it is theirs."""
+    """Why a table does not belong to the shards with this fingerprint and number of records; '' if it does."""
     if len(table) != count:
         return f"it has {len(table):,} rows, and they {count:,} records"
     if table.schema.metadata[b"shards"].decode() != shards:
@@ -98,12 +99,13 @@ def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
 
 
 def skipped(folder: pathlib.Path, split: str) -> dict[str, int]:
-    """How many records the builder left out of a split, by reason; {} where the table doesn't tell."""
+    """The number of records of a split that the builder skipped, by reason; {} where it is not recorded."""
     table = read_origin(table_path(folder, split))
     return json.loads(table.get(b"skipped", "{}"))
 
 
 def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
+    """Reads all records to make the table."""
     features = records.dataset_info.features
     columns = {name: [] for name in scalar_features(features)}
     with tqdm(total=len(records), desc="reading metadata", unit=" records", disable=None) as progress:
@@ -130,24 +132,21 @@ def column_array(values: list) -> pyarrow.Array:
 
 
 def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
-    """Writes the table so that the path never holds half of it; does nothing in a read-only folder, or in a bucket."""
-    if is_remote(path) or not os.stat(path.parent).st_mode & 0o222:  # root could write there, and is not meant to
+    """Saves the table, unless the folder is read-only or in a bucket."""
+    if is_remote(path) or not os.stat(path.parent).st_mode & 0o222:  # where root could write, but should not
         return
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
-        pyarrow.parquet.write_table(table, unfinished)
-        os.replace(unfinished, path)
+        with replacing(path) as partial:
+            pyarrow.parquet.write_table(table, partial)
     except OSError as error:
         if error.errno not in READ_ONLY:
             raise
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 class TableWriter:
     """Writes the metadata table of a split whose records come one at a time, in the memory of a batch.
 
-    Rows wait in an Arrow file of their own, because the table's schema names shards that are complete only at the end.
+    Rows are first written to an Arrow file, because the table's schema has a fingerprint of the complete shards.
     """
 
     def __init__(self, path: pathlib.Path, features: tfds.features.FeaturesDict):
@@ -158,7 +157,7 @@ class TableWriter:
         self.batches = pyarrow.ipc.new_file(self.waiting, self.schema)
 
     def add(self, example: Mapping) -> None:
-        """A record's fields, of which 'image' is ignored."""
+        """Adds a record's fields other than the image."""
         self.rows.append({name: example[name] for name in self.schema.names[1:]} | {"record": self.count})
         self.count += 1
         if len(self.rows) == WRITE_BATCH:
@@ -169,7 +168,7 @@ class TableWriter:
         self.rows = []
 
     def finish(self, shards: str, skipped: Mapping[str, int]) -> None:
-        """Writes the table for the shards with this fingerprint."""
+        """Writes the table, for the shards with this fingerprint."""
         self.flush()
         self.batches.close()
         schema = self.schema.with_metadata({"shards": shards, "skipped": json.dumps(dict(skipped))})

@@ -1,4 +1,4 @@
-"""TFDS builders whose records go to the shards as they come, so that a set may have any size."""
+"""TFDS builders that write records to the shards as they are generated, so that a set may have any size."""
 
 import collections
 import contextlib
@@ -24,21 +24,21 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     """A builder of raw data on disk, which writes records in the order in which they are generated.
 
     TFDS's own writer first sorts a split: up to 1 GB of it in memory, and more in temporary files, for which it needs
-    TensorFlow. Here a shard is written after the other, and beside them the metadata table; TFDS renames the folder
-    when all is done.
+    TensorFlow. Here the shards are written one after the other, and the metadata table beside them; TFDS renames the
+    folder when it is complete.
 
-    `OPTIONS` says what the constructor takes beyond TFDS's arguments, as the command line explains it.
+    `OPTIONS` are the arguments of the constructor beyond TFDS's, each with its explanation on the command line.
     """
 
     OPTIONS = {"raw": ""}
 
     def __init__(self, *, raw: str | os.PathLike = "", file_format: str = "array_record", **kwargs):
         self.raw = pathlib.Path(raw).expanduser() if raw else None
-        self.skipped = collections.Counter()  # of the split that is being generated: how many, by reason
+        self.skipped = collections.Counter()  # number of records of the current split, by reason
         super().__init__(file_format=file_format, **kwargs)
 
     def labelled(self, description: str, label_names: Iterable[str], /, **features) -> tfds.core.DatasetInfo:
-        """What TFDS is told of records that are an image, its label, and `features`."""
+        """TFDS's description of records with an image, its label, and `features`."""
         image, label = tfds.features.Image(), tfds.features.ClassLabel(names=list(label_names))
         return tfds.core.DatasetInfo(
             builder=self,
@@ -79,7 +79,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
 
 class Shards:
-    """ArrayRecord files, filled one after the other; they get their names when it is known how many there are."""
+    """ArrayRecord files, filled one after the other; they get their final names when their number is known."""
 
     def __init__(self, folder: pathlib.Path, split: str):
         self.folder, self.split = folder, split
@@ -103,11 +103,11 @@ class Shards:
             writer, self.writer = self.writer, None
             try:
                 writer.close()
-            except RuntimeError as error:  # the writer keeps what went wrong until now
+            except RuntimeError as error:  # the writer reports errors only now
                 raise OSError(str(error)) from error
 
     def rename(self, template: naming.ShardedFileTemplate) -> list[pathlib.Path]:
-        """Names the shards as TFDS does; returns their paths."""
+        """Gives the shards the names that TFDS expects, and returns their paths."""
         count = len(self.counts)
         names = [template.sharded_filepath(shard_index=index, num_shards=count).name for index in range(count)]
         return [self._path(index).rename(self.folder / name) for index, name in enumerate(names)]
@@ -117,18 +117,18 @@ class Shards:
 
 
 def decodes(image: bytes) -> bool:
-    """Whether Pillow reads the image to its end. A JPEG is decoded at an eighth of its size, with the same faults."""
+    """Whether Pillow can decode the image. A JPEG is decoded at an eighth of its size, which fails in the same cases."""
     try:
         with Image.open(io.BytesIO(image)) as opened:
             opened.draft("RGB", (1, 1))
             opened.load()
-    except Exception:  # what Pillow's decoders raise on broken bytes is not limited to its own exceptions
+    except Exception:  # Pillow's decoders raise exceptions of many kinds
         return False
     return True
 
 
 def clean_text(value: object) -> str:
-    """A text as it is, but '' for None, a list joined with spaces, and '?' for halves of surrogate pairs."""
+    """The value as a text: '' for None, a list's elements joined with spaces, and '?' for lone surrogates."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
     return "" if value is None else str(value).encode(errors="replace").decode()
@@ -136,7 +136,7 @@ def clean_text(value: object) -> str:
 
 @contextlib.contextmanager
 def naming_damage(path: pathlib.Path) -> Iterator[None]:
-    """Turns what the readers of archives and tables raise on a damaged file into a UserError that names it."""
+    """Turns an exception of a reader of archives or tables into a UserError that names the damaged file."""
     try:
         yield
     except (tarfile.TarError, pyarrow.ArrowInvalid, EOFError) as error:

@@ -1,4 +1,4 @@
-"""Shards of image–text data as img2dataset writes them: archives in WebDataset's form, and a parquet beside each."""
+"""Shards of image-text data as img2dataset writes them: archives in WebDataset's format, each with a parquet file."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ import pyarrow.parquet
 from cliptail_jax.datasets.streaming import naming_damage
 from cliptail_jax.errors import UserError
 
-MEMBER = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)")  # a sample's key, and what a file of it is
+MEMBER = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)")  # a sample's key, and the kind of one of its files
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
 
@@ -23,8 +23,8 @@ class Sample:
     """The files with one key.
 
     Attributes:
-        image: as it is stored; None where there is none.
-        fields: of its .json, with lower-case names, and its .txt as 'caption'.
+        image: the encoded image, if there is one.
+        fields: those of its .json, with lower-case names, and its .txt as 'caption'.
     """
 
     key: str
@@ -34,12 +34,12 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """An archive of samples, and the table of downloads beside it."""
+    """An archive of samples, with the table of downloads beside it."""
 
     path: pathlib.Path
 
     def __iter__(self) -> Iterator[Sample]:
-        """The samples in the archive's order. Raises UserError where the archive is damaged."""
+        """Reads the samples in the archive's order. Raises UserError where the archive is damaged."""
         with naming_damage(self.path), tarfile.open(self.path) as archive:
             named = ((MEMBER.fullmatch(member.name), member) for member in archive if member.isfile())
             files = ((match[1], match[2].lower(), member) for match, member in named if match)
@@ -59,9 +59,9 @@ class Shard:
 
     @functools.cached_property
     def downloads(self) -> dict[str, dict]:
-        """The rows of the parquet of the same name, by key; {} where there is none.
+        """The rows of the parquet file of the same name, by key; {} where there is no such file.
 
-        img2dataset has one for each URL, also for those whose images the archive lacks; 'status' tells which.
+        img2dataset writes a row for each URL, including failed downloads, which have another 'status'.
         """
         path = self.path.with_suffix(".parquet")
         if not path.is_file():
@@ -72,7 +72,7 @@ class Shard:
 
 
 def find_shards(raw: pathlib.Path) -> list[pathlib.Path]:
-    """The archives in a folder, by name, or the one that `raw` is."""
+    """The archives in a folder, sorted by name, or `raw` itself if it is an archive."""
     paths = sorted(raw.glob("*.tar")) if raw.is_dir() else [raw]
     if not paths:
         raise UserError(f"--raw={raw} has no shards (*.tar)")
@@ -80,5 +80,5 @@ def find_shards(raw: pathlib.Path) -> list[pathlib.Path]:
 
 
 def has_failed(fields: dict) -> bool:
-    """Whether img2dataset says of a sample or a row that there is no image to it."""
+    """Whether the download failed, by the fields of a sample or of a row of `downloads`."""
     return fields.get("status", "success") != "success"

@@ -1,4 +1,4 @@
-"""Families of prompts: what is said of each class. All are texts for a tokenizer, a tuple of prompts per class."""
+"""Families of prompts: a tuple of texts per class, from templates, descriptors or random words."""
 
 import importlib.resources
 import json
@@ -21,12 +21,12 @@ WORDS_PER_DESCRIPTOR = 2  # WaffleCLIP's random words come in pairs
 
 
 def template_prompts(names: Sequence[str], templates: Sequence[str]) -> Prompts:
-    """Every class's name in every template (Radford et al., 2021)."""
+    """Every class name in every template (Radford et al., 2021)."""
     return tuple(tuple(template.replace("{}", name) for template in templates) for name in names)
 
 
 def descriptor_prompts(names: Sequence[str], descriptors: Sequence[Sequence[str]]) -> Prompts:
-    """'NAME, which has DESCRIPTOR' for each descriptor of a class, NAME where it has none (Menon & Vondrick, 2023)."""
+    """'NAME, which has DESCRIPTOR' for each descriptor of a class, or NAME if it has none (Menon & Vondrick, 2023)."""
     return tuple(
         tuple(f"{name}, which has {descriptor}" for descriptor in of_class) or (name,)
         for name, of_class in zip(names, descriptors, strict=True)
@@ -34,11 +34,14 @@ def descriptor_prompts(names: Sequence[str], descriptors: Sequence[Sequence[str]
 
 
 def read_descriptors(path: str | Path, names: Sequence[str], other_names: Sequence[str] = ()) -> Prompts:
-    """Each class's descriptors from a JSON object of class name -> list of texts, joined by normalised name.
+    """Reads each class's descriptors from a JSON object of class name -> list of texts, joined by normalized name.
 
-    The file may call a class by its name or by that in `other_names`, the same classes in the same order. Classes of the
-    file that are neither are left out; a list may be empty. Raises UserError where the file cannot be read or is no such
-    object, lacks a class, or has a class twice.
+    Args:
+        other_names: other names of the same classes in the same order, which the file may use. Further classes of the
+            file are ignored, and a list may be empty.
+
+    Raises:
+        UserError: The file cannot be read or is not such an object, lacks a class, or has a class twice.
     """
     table = descriptor_table(work_path(str(path)))
     times = Counter(normalized_name(name) for name in table)
@@ -49,7 +52,7 @@ def read_descriptors(path: str | Path, names: Sequence[str], other_names: Sequen
     if missing:
         raise UserError(
             f"descriptors file {path} lacks {len(missing)} of the classes, such as '{missing[0]}': add them, with [] "
-            "where there is nothing to say"
+            "for no descriptors"
         )
     twice = [name for name in names if times[normalized_name(name)] > 1]
     if twice:
@@ -58,7 +61,7 @@ def read_descriptors(path: str | Path, names: Sequence[str], other_names: Sequen
 
 
 def descriptor_table(path: Path) -> dict[str, tuple[str, ...]]:
-    """A descriptors file's content, checked."""
+    """The checked content of a descriptors file."""
     try:
         table = json.loads(path.read_bytes())
     except OSError as error:
@@ -69,16 +72,20 @@ def descriptor_table(path: Path) -> dict[str, tuple[str, ...]]:
         raise UserError(f'descriptors file {path} is not a JSON object of {{"class name": ["descriptor", ...], ...}}')
     for name, of_class in table.items():
         if not isinstance(of_class, list) or not all(isinstance(text, str) and text.strip() for text in of_class):
-            raise UserError(f"descriptors file {path}: what '{name}' has is not a list of texts")
+            raise UserError(f"descriptors file {path}: the value of '{name}' is not a list of texts")
     return {name: tuple(text.strip() for text in of_class) for name, of_class in table.items()}
 
 
 def waffle_prompts(names: Sequence[str], n: int, seed: int, kind: str) -> Prompts:
     """`n` prompts per class with random descriptors, the same ones for every class (WaffleCLIP, Roth et al., 2023).
 
-    A descriptor is a pair of common words, or for the kind 'characters' two strings of random letters and digits as
-    long as such words. A seed gives the same prompts in any process. Raises UserError for another
-    kind, or an `n` below 1.
+    Args:
+        kind: 'words', for pairs of common words, or 'characters', for two strings of random letters and digits of the
+            length of such words.
+        seed: the prompts are the same in any process.
+
+    Raises:
+        UserError: The kind is unknown, or `n` is below 1.
     """
     if kind not in KINDS:
         raise UserError(f"unknown kind of random descriptors '{kind}': choose from {', '.join(KINDS)}")

@@ -1,7 +1,7 @@
-"""The views of images on the accelerator: what `pillow_views` does, for whole batches, inside of a jitted step.
+"""Multi-crop views on the accelerator: the operations of `pillow_views` for whole batches, in a jitted step.
 
-Each operation rounds to whole grey levels where Pillow's does, which costs next to nothing and lets tests compare exactly.
-Colours are planes, [3, height, width]: as the last axis, 3 would waste most of a vector's lanes.
+Each operation rounds to whole grey levels where Pillow's does, which costs almost nothing and allows exact tests. Colour is
+the first axis, [3, height, width]: a last axis of size 3 would waste most of a vector's lanes.
 """
 
 import jax
@@ -22,10 +22,13 @@ Planes = Float32[Array, "3 height width"]
 def device_views(
     images: UInt8[Array, "batch side side 3"], views: Views, size: int, blur: bool = True
 ) -> Float32[Array, "batch view size size 3"]:
-    """The views of one size, values 0..255, given whole images resized to a square and what was drawn for them.
+    """The views of one size, with values in 0..255.
 
-    `views` has arrays [batch, view, ...] (`Views.global_views`, `Views.local_views`). Where none of them is blurred,
-    `blur=False` saves the time.
+    Args:
+        images: whole images, resized to a square.
+        views: their parameters as arrays [batch, view, ...] (`Views.global_views`, `Views.local_views`).
+        size: the side of a view.
+        blur: False skips blurring, to save time where no view is blurred.
     """
     planes = jnp.moveaxis(images, -1, 1).astype(jnp.float32)
     of_image = jax.vmap(lambda image, view: _view(image, view, size, blur), in_axes=(None, 0))
@@ -44,17 +47,17 @@ def _view(image: Planes, view: Views, size: int, blur: bool) -> Planes:
 
 
 def _crop(image: Planes, box: Float32[Array, "4"], flip: Bool[Array, ""], size: int) -> Planes:
-    """A box of `image`, resized to a square by Pillow's bicubic filter and, where asked, mirrored.
+    """A box of an image, resized to a square by Pillow's bicubic filter and mirrored where `flip` is set.
 
-    Both axes are matrix products of whole numbers up to 255, exact even in bfloat16, with weights, whose 8 bits there would
-    put one pixel in six on another grey level. `HIGH` is three bfloat16 passes or TF32, whose 11 bits do so to one in 40.
+    Both axes are matrix products of integers up to 255, exact even in bfloat16, and weights, whose 8 bits in bfloat16 would
+    change one pixel in six by a grey level. `HIGH` is three bfloat16 passes, or TF32, whose 11 bits change one in 40.
     """
     top, left, height, width = box
     rows = _bicubic_weights(top, height, image.shape[1], size)
     columns = _bicubic_weights(left, width, image.shape[2], size)
     columns = jnp.where(flip, columns[::-1], columns)
     precision = jax.lax.Precision.HIGH
-    # Columns first, and whole grey levels in between, as Pillow does.
+    # Columns first, then rounding to whole grey levels, as in Pillow.
     squeezed = _whole(jnp.einsum("chw,xw->chx", image, columns, precision=precision))
     return _whole(jnp.einsum("chx,yh->cyx", squeezed, rows, precision=precision))
 
@@ -62,9 +65,9 @@ def _crop(image: Planes, box: Float32[Array, "4"], flip: Bool[Array, ""], size: 
 def _bicubic_weights(
     start: Float32[Array, ""], extent: Float32[Array, ""], side: int, size: int
 ) -> Float32[Array, "size side"]:
-    """The weight of each of `side` pixels in each of `size` pixels that cover the box of `extent` at `start`, as shares.
+    """The weight of each of `side` input pixels in each of `size` output pixels of a box; start and extent are shares.
 
-    The cubic of Keys (1981) with a = -1/2, widened to antialias where it shrinks; it sees no pixel outside of the box.
+    The cubic of Keys (1981) with a = -1/2, widened to antialias where it shrinks, and 0 outside of the box.
     """
     start, extent = start * side, extent * side
     step = extent / size
@@ -74,7 +77,7 @@ def _bicubic_weights(
     near = (1.5 * distance - 2.5) * distance * distance + 1
     far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
     weights = jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))
-    # A box thinner than a pixel still sees the one it lies in.
+    # A box thinner than a pixel includes the pixel it lies in.
     inside = jnp.abs(pixels - (start + extent / 2)) <= jnp.maximum(extent / 2, 0.5)
     weights = jnp.where(inside, weights, 0)
     return weights / weights.sum(axis=1, keepdims=True)
@@ -84,10 +87,10 @@ def _bicubic_weights(
 
 
 def _jitter(image: Planes, view: Views) -> Planes:
-    """Brightness, contrast, saturation and hue in the drawn order.
+    """Adjusts brightness, contrast, saturation and hue in the given order.
 
-    The first three are one formula, three times before and three times after the turn of hue; of these six times three
-    change nothing. So hue, the costly one, is computed once.
+    The first three have one formula, which is applied three times before and three times after the shift of hue; three of
+    these six change nothing. So the hue, which is expensive, is computed only once.
     """
     hue_at = jnp.argmax(view.order == HUE)
     others = [view.order[place + (place >= hue_at)] for place in range(3)]
@@ -100,7 +103,7 @@ def _jitter(image: Planes, view: Views) -> Planes:
 
 
 def _adjust(image: Planes, view: Views, adjustment: Int[Array, ""], apply: Bool[Array, ""]) -> Planes:
-    """Away from black (brightness), the mean grey (contrast) or each pixel's grey (saturation) by a factor."""
+    """Scales the difference from black (brightness), the mean grey (contrast) or each pixel's grey (saturation)."""
     grey = _grey(image)
     mean = jnp.floor(grey.mean() + 0.5)
     origin = jnp.where(adjustment == SATURATION, grey, jnp.where(adjustment == CONTRAST, mean, 0))
@@ -114,7 +117,7 @@ def _grey(image: Planes) -> Float32[Array, "height width"]:
 
 
 def _turn_hue(image: Planes, turns: Float32[Array, ""]) -> Planes:
-    """Each hue `turns` of the colour circle further, by way of hue, saturation and value in whole numbers to 255."""
+    """Shifts each hue by `turns` of the colour circle; hue, saturation and value are integers up to 255."""
     red, green, blue = image
     value, least = image.max(axis=0), image.min(axis=0)
     range_ = value - least
@@ -128,7 +131,7 @@ def _turn_hue(image: Planes, turns: Float32[Array, ""]) -> Planes:
     hue += jnp.trunc(turns * 255)
     hue += jnp.where(hue < 0, 256, jnp.where(hue > 255, -256, 0))
 
-    # Where each primary is on the circle of six, if 0..4 is where it is not at its fullest.
+    # The position of each primary on the circle of six, such that it is below its maximum in 0..4.
     places = hue * (6 / 255) + jnp.array([5.0, 3.0, 1.0])[:, None, None]
     places = jnp.where(places < 6, places, places - 6)
     missing = jnp.clip(jnp.minimum(places, 4 - places), 0, 1)
@@ -139,7 +142,7 @@ def _turn_hue(image: Planes, turns: Float32[Array, ""]) -> Planes:
 
 
 def _blur(image: Planes, radius: Float32[Array, ""]) -> Planes:
-    """Pillow's GaussianBlur: on each axis three box filters with soft ends, of the Gaussian's variance together.
+    """Pillow's GaussianBlur: on each axis three extended box filters, which together have the Gaussian's variance.
 
     Gwosdek et al. (2011), "Theoretical foundations of Gaussian convolution by extended box filtering".
     """
@@ -155,11 +158,11 @@ def _blur(image: Planes, radius: Float32[Array, ""]) -> Planes:
 
 
 def _box_filter(image: Planes, weights: Float32[Array, "distance"], axis: int) -> Planes:
-    """A symmetric filter along an axis, whose pixels at the ends repeat beyond them."""
+    """A symmetric filter along an axis; the pixels at the ends are repeated beyond them."""
     side = image.shape[axis]
     padding = [(0, 0)] * 3
     padding[axis] = (_BLUR_REACH, _BLUR_REACH)
-    # Without the barrier XLA computes the padding anew for each shift, several times slower on a CPU.
+    # Without the barrier, XLA recomputes the padding for each shift, which is several times slower on a CPU.
     padded = jax.lax.optimization_barrier(jnp.pad(image, padding, mode="edge"))
     shifted = [jax.lax.slice_in_dim(padded, at, at + side, axis=axis) for at in range(2 * _BLUR_REACH + 1)]
     total = weights[0] * shifted[_BLUR_REACH]

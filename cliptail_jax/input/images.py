@@ -1,11 +1,10 @@
-"""Images from bytes to a model's input: decode, crop, resize, shift, flip, normalise.
+"""Images from bytes to a model's input: decode, crop, resize, shift, flip, normalize.
 
 Geometry and rounding are torchvision's on Pillow images, so that recipes carry over pixel for pixel. All randomness
 comes from (seed, epoch, record) alone, never from the order in which records are read.
 """
 
 import io
-import math
 from enum import IntEnum
 
 import numpy as np
@@ -15,16 +14,16 @@ from PIL import Image
 
 from cliptail_jax.errors import UserError
 
-# Mean and standard deviation of CLIP's training images by channel, values in 0..1 (github.com/openai/CLIP).
+# Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-# The same of ImageNet's, as torchvision's models take them.
+# The same for ImageNet, as torchvision's models use them.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
-# torchvision's RandomResizedCrop: the range of width / height, and how often it tries for a box that fits.
-_ASPECTS = (3 / 4, 4 / 3)
-_CROP_TRIES = 10
+# torchvision's RandomResizedCrop: the range of width / height, and how many random boxes it tries.
+ASPECTS = (3 / 4, 4 / 3)
+CROP_TRIES = 10
 
 # Constants of Philox4x64-10 for its two words: Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
 _PHILOX_MULTIPLIERS = np.array([0xD2E7470EE14C6C93, 0xCA5A826395121157], np.uint64)[:, None, None]
@@ -38,7 +37,7 @@ class UnreadableImageError(ValueError):
 
 
 class Purpose(IntEnum):
-    """What a record's random numbers are for. Each purpose has streams of its own."""
+    """The use of a record's random numbers. Each has its own streams."""
 
     CROP = 0
     SHIFT_AND_FLIP = 1
@@ -46,19 +45,20 @@ class Purpose(IntEnum):
 
 
 def decode_image(encoded: bytes) -> RgbImage:
-    """A JPEG, PNG or other image that Pillow reads, as RGB: grey, CMYK and palettes converted, alpha dropped.
+    """Decodes an image of any format that Pillow reads as RGB: grey, CMYK and palettes are converted, alpha is dropped.
 
-    Raises UnreadableImageError where the bytes are no image, or are cut short.
+    Raises:
+        UnreadableImageError: The bytes are not an image, or are incomplete.
     """
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             return np.array(image.convert("RGB"))
-    except Exception as error:  # what Pillow's decoders raise on broken bytes is not limited to its own exceptions
+    except Exception as error:  # Pillow's decoders raise exceptions of many kinds
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
 
 
 def eval_image(image: RgbImage, size: int, resize: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The centre of `image`, `size` on each side, after its short side was resized to `resize`."""
+    """Resizes the short side of an image to `resize`, and crops its centre to `size` on each side."""
     return center_crop(resize_short_side(image, resize), size)
 
 
@@ -67,48 +67,63 @@ def random_resized_crop(
 ) -> UInt8[np.ndarray, "size size 3"]:
     """A random box of `image`, resized to a square: torchvision's RandomResizedCrop, bicubic with antialiasing."""
     top, left, height, width = random_crop_box(rng, *image.shape[:2], scale)
-    # Cropped before resized: a filter must not see pixels outside of the box.
+    # Cropped before resizing, as the filter must not see pixels outside of the box.
     return resize(image[top : top + height, left : left + width], size, size)
 
 
 def random_crop_box(
     rng: np.random.Generator, height: int, width: int, scale: tuple[float, float]
 ) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a box: its share of the area uniform in `scale`, its aspect log-uniform.
+    """Top, left, height and width of a random box, as `crop_boxes` draws it."""
+    box = crop_boxes(rng.random((CROP_TRIES, 4)), *map(np.array, (height, width)), np.array(scale))
+    return tuple(box.astype(int).tolist())
 
-    Aspects lie in 3/4..4/3. Where ten draws give no box that fits, it is the largest centred one of such an aspect.
+
+def crop_boxes(
+    uniforms: Float64[np.ndarray, "*boxes tries 4"],
+    height: Int[np.ndarray, "*#boxes"],
+    width: Int[np.ndarray, "*#boxes"],
+    scale: Float64[np.ndarray, "*#boxes 2"],
+) -> Float64[np.ndarray, "*boxes 4"]:
+    """Boxes (top, left, height, width) in whole pixels of images, by the rule of torchvision's RandomResizedCrop.
+
+    A box's share of the image's area is uniform in `scale`, and its aspect log-uniform in 3/4..4/3; the first of the
+    tried boxes that fits is taken. If none fits, it is the largest centred one of an allowed aspect.
     """
-    for share, log_aspect, down, across in rng.random((_CROP_TRIES, 4)).tolist():
-        area = height * width * (scale[0] + (scale[1] - scale[0]) * share)
-        aspect = _ASPECTS[0] * (_ASPECTS[1] / _ASPECTS[0]) ** log_aspect
-        box_height, box_width = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
-        if 0 < box_height <= height and 0 < box_width <= width:
-            return int(down * (height - box_height + 1)), int(across * (width - box_width + 1)), box_height, box_width
-    box_width = min(width, round(height * _ASPECTS[1]))
-    box_height = min(height, round(width / _ASPECTS[0]))
-    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+    height, width, scale = height[..., None], width[..., None], scale[..., None, :]
+    share, log_aspect, down, across = np.moveaxis(uniforms, -1, 0)
+    area = height * width * (scale[..., 0] + (scale[..., 1] - scale[..., 0]) * share)
+    aspect = ASPECTS[0] * (ASPECTS[1] / ASPECTS[0]) ** log_aspect
+    tall, wide = np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
+    fits = (0 < tall) & (tall <= height) & (0 < wide) & (wide <= width)
+    boxes = np.stack([np.floor(down * (height - tall + 1)), np.floor(across * (width - wide + 1)), tall, wide], axis=-1)
+    first = np.argmax(fits, axis=-1)[..., None, None]
+    box = np.take_along_axis(boxes, first, axis=-2)[..., 0, :]
+    tall, wide = np.minimum(height, np.rint(width / ASPECTS[0])), np.minimum(width, np.rint(height * ASPECTS[1]))
+    centred = np.concatenate([(height - tall) // 2, (width - wide) // 2, tall, wide], axis=-1)
+    return np.where(fits.any(axis=-1, keepdims=True), box, centred)
 
 
 def resize_short_side(image: RgbImage, size: int) -> RgbImage:
-    """`image` with its short side at `size` and its aspect kept, the long side rounded down as in torchvision."""
+    """Resizes the short side of an image to `size` and keeps its aspect, the long side rounded down as in torchvision."""
     height, width = image.shape[:2]
     short = min(height, width)
     return resize(image, int(size * height / short), int(size * width / short))
 
 
 def resize(image: RgbImage, height: int, width: int) -> RgbImage:
-    """`image` at another size, by Pillow's bicubic filter, which widens to antialias when it shrinks."""
+    """Resizes an image with Pillow's bicubic filter, which antialiases."""
     if image.shape[:2] == (height, width):
         return image
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def center_crop(image: RgbImage, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The centre of `image`, with torchvision's rounding; an image smaller than `size` is padded with black."""
+    """Crops the centre of an image with torchvision's rounding; an image smaller than `size` is padded with black."""
     missing = [max(size - side, 0) for side in image.shape[:2]]
     if any(missing):
         image = np.pad(image, [*((m // 2, (m + 1) // 2) for m in missing), (0, 0)])
-    # round() goes to the even neighbour at .5, in torchvision as here.
+    # round() rounds halves to even, in torchvision as here.
     top, left = (round((side - size) / 2) for side in image.shape[:2])
     return image[top : top + size, left : left + size]
 
@@ -116,10 +131,13 @@ def center_crop(image: RgbImage, size: int) -> UInt8[np.ndarray, "size size 3"]:
 def shift_and_flip(
     images: UInt8[np.ndarray, "batch height width 3"], uniforms: Float64[np.ndarray, "batch 3"], pixels: int, flip: bool
 ) -> UInt8[np.ndarray, "batch height width 3"]:
-    """Shift each image by up to `pixels` on each axis, its border mirrored, and with `flip` flip it half of the time.
+    """Shifts each image by up to `pixels` on each axis, its border mirrored, and with `flip` flips half of them.
 
-    `uniforms`, in 0..1, decide: down, across and flip, for each image; `record_uniforms` makes them. Raises UserError
-    where the images are too small to mirror that much.
+    Args:
+        uniforms: in 0..1, for each image: shift down, shift across, flip; as `record_uniforms` makes them.
+
+    Raises:
+        UserError: The images are too small to mirror as many pixels.
     """
     batch, height, width, _ = images.shape
     if pixels >= min(height, width):
@@ -142,14 +160,14 @@ def normalize(
     mean: Float32[np.ndarray, "3"] = MEAN,
     std: Float32[np.ndarray, "3"] = STD,
 ) -> Float32[Array, "batch height width 3"]:
-    """Pixels 0..255 to standardised values, by default those that CLIP's models take. For the inside of a jitted step."""
+    """Standardizes pixels in 0..255, by default as CLIP's models need it; to be called in a jitted step."""
     return (images.astype(np.float32) / 255 - mean) / std
 
 
 def record_rng(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random.Generator:
-    """The generator of one record in one epoch: Philox, its key the seed and purpose, its counter the epoch and record.
+    """The generator of a record in an epoch: Philox with seed and purpose as key, epoch and record as counter.
 
-    No two of them overlap: a stream has 2^128 blocks before it meets the next. All numbers lie in 0..2^64-1.
+    Streams do not overlap: a stream has 2^128 blocks before it reaches the next. All numbers are in 0..2^64-1.
     """
     key = np.array([seed, purpose], np.uint64)
     counter = np.array([0, 0, index, epoch], np.uint64)
@@ -159,11 +177,14 @@ def record_rng(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random
 def record_uniforms(
     seed: int, epoch: int, indices: Int[np.ndarray, "batch"], purpose: Purpose, count: int
 ) -> Float64[np.ndarray, "batch count"]:
-    """What `record_rng(seed, epoch, index, purpose).random(count)` gives for each of `indices`, faster for many."""
+    """Equals `record_rng(seed, epoch, index, purpose).random(count)` for each of `indices`, and is faster for many.
+
+    NumPy's Philox makes one stream per generator object, and making one takes longer than all numbers of a record.
+    """
     blocks = -(-count // 4)
     even = np.empty((2, len(indices), blocks), np.uint64)
     odd = np.zeros_like(even)
-    even[0] = np.arange(1, blocks + 1)  # numpy's generator counts up before each block
+    even[0] = np.arange(1, blocks + 1)  # NumPy's generator increments the counter before each block
     even[1] = np.asarray(indices)[:, None]
     odd[1] = epoch
     key = [seed, int(purpose)]
@@ -177,7 +198,7 @@ def record_uniforms(
 
 
 def _high_word(factor: np.ndarray) -> np.ndarray:
-    """The upper 64 of the 128 bits of `factor` times Philox's multipliers, by schoolbook with 32-bit digits."""
+    """The upper 64 of the 128 bits of `factor` times Philox's multipliers, by long multiplication in 32-bit digits."""
     half, mask = np.uint64(32), np.uint64(2**32 - 1)
     a_high, a_low = _PHILOX_MULTIPLIERS >> half, _PHILOX_MULTIPLIERS & mask
     b_high, b_low = factor >> half, factor & mask

@@ -1,4 +1,4 @@
-"""The views of an image on the host: each operation is Pillow's, as torchvision's transforms apply it."""
+"""Multi-crop views on the host, by Pillow's operations as in torchvision's transforms."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -8,14 +8,14 @@ from cliptail_jax.input.images import RgbImage, resize
 from cliptail_jax.input.views import HUE, NUM_GLOBAL, MultiCrop, Views
 
 _SOLARIZE_FROM = 128
-# By position in `Views.factors`.
+# By index in `Views.factors`.
 _ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 
 def pillow_views(
     image: RgbImage, views: Views, multi_crop: MultiCrop
 ) -> tuple[UInt8[np.ndarray, "2 global_size global_size 3"], UInt8[np.ndarray, "num_local local_size local_size 3"]]:
-    """The global and the local views of one image, given what was drawn for it: arrays [view, ...]."""
+    """The global and the local views of one image, given its parameters as arrays [view, ...]."""
     sizes = [multi_crop.global_size] * NUM_GLOBAL + [multi_crop.local_size] * multi_crop.num_local
     crops = [_view(image, Views(*view), size) for view, size in zip(zip(*views), sizes)]
     no_crops = np.empty((0, multi_crop.local_size, multi_crop.local_size, 3), np.uint8)
@@ -25,7 +25,7 @@ def pillow_views(
 def _view(image: RgbImage, view: Views, size: int) -> UInt8[np.ndarray, "size size 3"]:
     sides = np.tile(image.shape[:2], 2)
     top, left, height, width = np.rint(view.box * sides).astype(int)
-    # Cropped before resized: a filter must not see pixels outside of the box.
+    # Cropped before resizing, as the filter must not see pixels outside of the box.
     cropped = resize(image[top : top + height, left : left + width], size, size)
     result = Image.fromarray(cropped[:, ::-1] if view.flip else cropped)
     if view.jitter:
@@ -45,7 +45,7 @@ def _adjust(image: Image.Image, adjustment: int, factor: float) -> Image.Image:
 
 
 def _turn_hue(image: Image.Image, turns: float) -> Image.Image:
-    """`image` with each hue `turns` of the colour circle further; Pillow's circle has 256 hues."""
+    """Shifts each hue by `turns` of the colour circle, which in Pillow has 256 hues."""
     shift = int(turns * 255)
     hue, saturation, value = image.convert("HSV").split()
     hue = hue.point([(level + shift) % 256 for level in range(256)])

@@ -1,8 +1,8 @@
-"""Captions to token ids: CLIP's byte-pair encoding, with CLIP's merges or with merges trained on a variant's captions.
+"""CLIP's byte-pair encoding of texts, with CLIP's merges or with merges trained on a variant's captions.
 
 The recipe is that of Radford et al. (2021), arXiv 2103.00020: text is cleaned and lower-cased, split into words,
-written as bytes, and merged within each word. The vocabulary is the 256 bytes, the 256 bytes that end a word, one entry
-for each merge, and the two marks around a caption. The end mark has the highest id: a text tower finds it with argmax.
+written as bytes, and merged within each word. The vocabulary consists of the 256 bytes, the 256 bytes at the end of a
+word, an entry per merge, and the start and end tokens. The end token has the highest id: a text tower finds it by argmax.
 """
 
 import gzip
@@ -29,7 +29,7 @@ from tokenizers.trainers import BpeTrainer
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 
-# Threads inside `tokenizers` would compete with the input's own worker processes, and it warns at every fork.
+# The threads of `tokenizers` would compete with the input's worker processes, and it warns at every fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 START, END = "<start_of_text>", "<end_of_text>"
@@ -40,16 +40,17 @@ _SORTED_BYTES = sorted(ByteLevel.alphabet())
 BYTE_SYMBOLS = [*_SORTED_BYTES, *(symbol + END_OF_WORD for symbol in _SORTED_BYTES)]
 SMALLEST_VOCABULARY = len(BYTE_SYMBOLS) + len([START, END])
 
-# A word is a mark, an English contraction, a run of letters, one digit, or a run of anything else but white space.
+# A word is a special token, an English contraction, letters, one digit, or anything else but white space.
 _WORD = regex.compile(
     rf"{START}|{END}|'s|'t|'re|'ve|'m|'ll|'d|[\p{{L}}]+|[\p{{N}}]|[^\s\p{{L}}\p{{N}}]+", regex.IGNORECASE
 )
 
 
 class Tokenizer:
-    """Byte-pair encoding with CLIP's vocabulary layout. Pickles to its merges, so it travels to spawned workers.
+    """Byte-pair encoding with CLIP's vocabulary layout. It pickles as its merges, for spawned workers.
 
-    Raises UserError where the context cannot hold the two marks.
+    Raises:
+        UserError: The context has no room for the start and end tokens.
     """
 
     def __init__(self, merges: Sequence[tuple[str, str]], context_length: int):
@@ -57,7 +58,7 @@ class Tokenizer:
             raise UserError(f"context_length is {context_length}; the start and end tokens alone need 2")
         self.context_length = context_length
         self._merges = [tuple(merge) for merge in merges]
-        # Two merges may build the same symbol: it has one id.
+        # Two merges may make the same symbol, which has one id.
         symbols = dict.fromkeys([*BYTE_SYMBOLS, *("".join(merge) for merge in self._merges), START, END])
         ids = {symbol: id_ for id_, symbol in enumerate(symbols)}
         self.vocab_size = len(ids)
@@ -66,11 +67,11 @@ class Tokenizer:
         self._encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
         marks = [tokenizers.AddedToken(mark, normalized=False, special=True) for mark in (START, END)]
         self._encoder.add_special_tokens(marks)
-        # Captions made from templates are few and come again in every batch.
+        # Captions from templates are few and repeat in every batch.
         self._cached_row = lru_cache(maxsize=1 << 16)(self._row)
 
     def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch context"]:
-        """Ids of `texts`: start, text, end, then zeros. A text that is too long is cut; its end token stays."""
+        """The ids of texts: start token, text, end token, then zeros. A text that is too long is truncated."""
         ids = np.empty((len(texts), self.context_length), np.int32)
         for row, text in zip(ids, texts):
             row[:] = self._cached_row(text)
@@ -87,11 +88,11 @@ class Tokenizer:
         return Tokenizer, (self._merges, self.context_length)
 
     def vocabulary(self) -> dict[str, int]:
-        """Every symbol with its id."""
+        """All symbols with their ids."""
         return self._encoder.get_vocab()
 
     def to_json(self) -> str:
-        """The vocabulary and merges as Hugging Face's tokenizer.json, which cuts mended, lower-case text the same way."""
+        """The content of Hugging Face's tokenizer.json, which gives the same ids for repaired, lower-case text."""
         standalone = tokenizers.Tokenizer.from_str(self._encoder.to_str())
         words = pre_tokenizers.Split(tokenizers.Regex("(?i)" + _WORD.pattern), "removed", invert=True)
         standalone.pre_tokenizer = pre_tokenizers.Sequence([words, self._encoder.pre_tokenizer])
@@ -100,14 +101,13 @@ class Tokenizer:
         return standalone.to_str(pretty=True)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the merges and the context length as JSON: all that `load` needs for the same ids."""
+        """Writes the merges and the context length as JSON, for `load`."""
         content = {"context_length": self.context_length, "merges": self._merges}
-        # Other processes may read as soon as it is there.
         write_text(epath.Path(path), json.dumps(content, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
-        """The tokenizer that `save` wrote to `path`. Raises UserError where there is none."""
+        """Loads a tokenizer that `save` has written. Raises UserError where there is none."""
         try:
             content = json.loads(epath.Path(path).read_text(encoding="utf-8"))
             return cls(content["merges"], content["context_length"])
@@ -118,10 +118,13 @@ class Tokenizer:
 
 
 def load_clip_tokenizer(merges_path: str | os.PathLike, context_length: int = 77) -> Tokenizer:
-    """CLIP's own tokenizer, from its `bpe_simple_vocab_16e6.txt`, plain or gzipped.
+    """Loads CLIP's own tokenizer from its `bpe_simple_vocab_16e6.txt`, plain or gzipped.
 
-    The first line is a header; CLIP uses the 48,894 merges after it and ignores the rest. Ids equal those of OpenAI's
-    and open_clip's tokenizers. Raises UserError where the file is missing or holds something else.
+    The first line is a header; CLIP uses the 48,894 merges after it and ignores the rest. The ids equal those of OpenAI's
+    and open_clip's tokenizers.
+
+    Raises:
+        UserError: The file is missing or is not a list of merges.
     """
     path = Path(merges_path)
     if not path.is_file():
@@ -137,15 +140,18 @@ def load_clip_tokenizer(merges_path: str | os.PathLike, context_length: int = 77
 
 
 def train_tokenizer(captions: Iterable[str], vocab_size: int, context_length: int) -> Tokenizer:
-    """A tokenizer whose merges are learned from `captions`, the same in every process that reads the same captions.
+    """Trains a tokenizer on captions; the result is the same in every process.
 
-    `vocab_size` counts bytes, merges and marks; captions with little text yield fewer. Raises UserError below 514,
-    which bytes and marks alone take.
+    Args:
+        vocab_size: the number of bytes, merges, and start and end tokens; captions with little text give fewer.
+
+    Raises:
+        UserError: `vocab_size` is below 514, the number without merges.
     """
     if vocab_size < SMALLEST_VOCABULARY:
         raise UserError(f"a tokenizer's vocab_size is {vocab_size}; it must be {SMALLEST_VOCABULARY} or more")
-    # With every byte symbol known beforehand, in order, ties between merges have one answer; left to collect the
-    # symbols itself, the trainer numbers them in an order that changes from process to process.
+    # With all byte symbols given in order, ties between merges are broken in one way; otherwise the trainer numbers the
+    # symbols in an order that differs between processes.
     trainer = BpeTrainer(
         vocab_size=vocab_size - len([START, END]),
         special_tokens=BYTE_SYMBOLS,
@@ -161,16 +167,16 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int, context_length: in
 
 
 def words(text: str) -> list[str]:
-    """The cleaned words of `text`, before they are cut into tokens."""
+    """The cleaned words of a text, before they are split into tokens."""
     return _WORD.findall(clean(text))
 
 
 def clean(text: str) -> str:
-    """`text` mended and in lower case, as CLIP does it."""
+    """The text repaired and in lower case, as in CLIP."""
     return mend(text).lower()
 
 
 def mend(text: str) -> str:
-    """`text` with broken Unicode and HTML entities mended and white space collapsed, as open_clip does it."""
+    """The text with broken Unicode and HTML entities repaired and white space collapsed, as in open_clip."""
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split())

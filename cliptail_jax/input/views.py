@@ -1,8 +1,8 @@
-"""What multi-crop draws for each view of an image: the augmentations of DINO (Caron et al. 2021, arXiv 2104.14294).
+"""The random parameters of multi-crop views: the augmentations of DINO (Caron et al. 2021, arXiv 2104.14294).
 
-Two large crops and several small ones, each flipped, jittered in colour, turned grey, blurred and solarised at random. All
-is drawn here, from (seed, epoch, record) alone; `pillow_views` and `device_views` carry it out, one on the host, one on the
-accelerator, which sees the image at the size of a canvas; but for that their results are the same.
+A view is one of two large or several small crops, randomly flipped, jittered in colour, converted to grey, blurred and
+solarized. Its parameters depend on (seed, epoch, record) only. `pillow_views` applies them on the host, and
+`device_views` on the accelerator, to images resized to a canvas; apart from this, their results are equal.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,22 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int8
 
 from cliptail_jax.config.training import MAX_BLUR
-from cliptail_jax.input.images import Purpose, record_uniforms
+from cliptail_jax.input.images import CROP_TRIES, Purpose, crop_boxes, record_uniforms
 
 NUM_GLOBAL = 2
 
-# Chances of the augmentations; those of blur and solarisation for the first, the second, and every smaller view.
+# Probabilities of the augmentations; of blur and solarization, for the first, the second, and every small view.
 _FLIP, _JITTER, _GREY = 0.5, 0.8, 0.2
 _BLUR = (1.0, 0.1, 0.5)
 _SOLARIZE = (0.0, 0.2, 0.0)
-# torchvision's ColorJitter(0.4, 0.4, 0.2, 0.1): factors lie this far around 1, the shift of hue around 0.
+# torchvision's ColorJitter(0.4, 0.4, 0.2, 0.1): the ranges of factors around 1, and of the hue's shift around 0.
 _STRENGTHS = np.array([0.4, 0.4, 0.2, 0.1])
 _NEUTRAL = np.array([1.0, 1.0, 1.0, 0.0])
 _BLUR_RANGE = 20  # the largest radius of blur over the smallest
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-# As in `random_crop_box`.
-_ASPECTS = (3 / 4, 4 / 3)
-_CROP_TRIES = 10
 
 _UNIFORMS = {
-    "box": 4 * _CROP_TRIES,
+    "box": 4 * CROP_TRIES,
     "flip": 1,
     "jitter": 1,
     "factors": 4,
@@ -43,9 +40,9 @@ _UNIFORMS = {
 
 @dataclass(frozen=True)
 class MultiCrop:
-    """How views are cropped: sides in pixels, shares of the image's area, and the largest radius of blur in pixels.
+    """Options of multi-crop: sides of views and the largest radius of blur in pixels, and shares of the image's area.
 
-    A blur of 0 is none, and of more than `MAX_BLUR` not what `device_views` can do.
+    A radius of 0 is no blur; `device_views` supports up to `MAX_BLUR`.
     """
 
     global_size: int = 224
@@ -62,15 +59,15 @@ class MultiCrop:
 
 
 class Views(NamedTuple):
-    """What was drawn for the views of a batch of records: two global ones, then the local ones."""
+    """The parameters of the views of a batch of records: two global ones, then the local ones."""
 
-    box: Float32[np.ndarray, "batch view 4"]  # top, left, height, width, as shares of the image's height and width
+    box: Float32[np.ndarray, "batch view 4"]  # top, left, height, width; as shares of the image's height and width
     flip: Bool[np.ndarray, "batch view"]
-    jitter: Bool[np.ndarray, "batch view"]  # whether the following four adjustments are made
+    jitter: Bool[np.ndarray, "batch view"]  # whether the four colour adjustments are made
     factors: Float32[np.ndarray, "batch view 4"]  # brightness, contrast, saturation; hue in turns of the colour circle
-    order: Int8[np.ndarray, "batch view 4"]  # of the adjustments, as positions in `factors`
+    order: Int8[np.ndarray, "batch view 4"]  # of the adjustments, as indices into `factors`
     grey: Bool[np.ndarray, "batch view"]
-    blur: Float32[np.ndarray, "batch view"]  # radius in pixels of the view; 0: none
+    blur: Float32[np.ndarray, "batch view"]  # radius in pixels of the view; 0 for none
     solarize: Bool[np.ndarray, "batch view"]
 
     def global_views(self) -> "Views":
@@ -80,16 +77,16 @@ class Views(NamedTuple):
         return Views(*(field[:, NUM_GLOBAL:] for field in self))
 
     def record(self, slot: int) -> "Views":
-        """Those of one record of the batch: arrays [view, ...]."""
+        """The parameters of one record of the batch: arrays [view, ...]."""
         return Views(*(field[slot] for field in self))
 
 
 def draw_views(
     seed: int, epoch: int, records: Int[np.ndarray, "batch"], sizes: Int[np.ndarray, "batch 2"], multi_crop: MultiCrop
 ) -> Views:
-    """The views of each record in an epoch, given its image's height and width.
+    """The views of each record in an epoch, given the height and width of its image.
 
-    They depend on nothing else, least of all on the rest of the batch. A negative record is an empty slot: any views do.
+    They do not depend on the other records of the batch. A negative record is an empty slot and has arbitrary views.
     """
     count = sum(_UNIFORMS.values())
     records, sizes = np.maximum(records, 0), np.maximum(sizes, 1)
@@ -97,12 +94,12 @@ def draw_views(
     uniforms = uniforms.reshape(len(records), multi_crop.num_views, count)
     ends = np.cumsum(list(_UNIFORMS.values()))
     uniform = dict(zip(_UNIFORMS, np.split(uniforms, ends[:-1], axis=-1)))
-    kind = np.minimum(np.arange(multi_crop.num_views), NUM_GLOBAL)  # first, second, smaller
+    kind = np.minimum(np.arange(multi_crop.num_views), NUM_GLOBAL)  # first, second, small
 
     scale = np.array([multi_crop.global_scale, multi_crop.global_scale, multi_crop.local_scale])[kind]
     radius = multi_crop.max_blur * (1 + (_BLUR_RANGE - 1) * uniform["blur"][..., 1]) / _BLUR_RANGE
     return Views(
-        box=_boxes(uniform["box"], sizes, scale),
+        box=_boxes(uniform["box"].reshape(*uniforms.shape[:2], CROP_TRIES, 4), sizes, scale),
         flip=(uniform["flip"][..., 0] < _FLIP) & multi_crop.flip,
         jitter=uniform["jitter"][..., 0] < _JITTER,
         factors=(_NEUTRAL + _STRENGTHS * (2 * uniform["factors"] - 1)).astype(np.float32),
@@ -114,27 +111,10 @@ def draw_views(
 
 
 def _boxes(
-    uniforms: Float64[np.ndarray, "batch view draw"],
+    uniforms: Float64[np.ndarray, "batch view tries 4"],
     sizes: Int[np.ndarray, "batch 2"],
     scale: Float64[np.ndarray, "view 2"],
 ) -> Float32[np.ndarray, "batch view 4"]:
-    """Boxes of whole pixels by the rule of `random_crop_box`, for all views of all records at once."""
-    share, log_aspect, down, across = np.moveaxis(uniforms.reshape(*uniforms.shape[:2], _CROP_TRIES, 4), -1, 0)
-    height, width = sizes.T[:, :, None, None]
-    area = height * width * (scale[:, :1] + (scale[:, 1:] - scale[:, :1]) * share)
-    aspect = _ASPECTS[0] * (_ASPECTS[1] / _ASPECTS[0]) ** log_aspect
-    tall, wide = np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
-    fits = (0 < tall) & (tall <= height) & (0 < wide) & (wide <= width)
-    boxes = np.stack([np.floor(down * (height - tall + 1)), np.floor(across * (width - wide + 1)), tall, wide], axis=-1)
-    first = np.argmax(fits, axis=-1)[..., None, None]
-    box = np.take_along_axis(boxes, first, axis=2)[:, :, 0]
-    box = np.where(fits.any(axis=-1, keepdims=True), box, _centred_boxes(sizes)[:, None])
-    return (box / sizes[:, None, [0, 1, 0, 1]]).astype(np.float32)
-
-
-def _centred_boxes(sizes: Int[np.ndarray, "batch 2"]) -> Int[np.ndarray, "batch 4"]:
-    """The largest centred box of an allowed aspect, for images in which no drawn one fits."""
-    height, width = sizes.T
-    wide = np.minimum(width, np.rint(height * _ASPECTS[1]))
-    tall = np.minimum(height, np.rint(width / _ASPECTS[0]))
-    return np.stack([(height - tall) // 2, (width - wide) // 2, tall, wide], axis=-1)
+    """Boxes of whole pixels, as shares of the image's height and width."""
+    boxes = crop_boxes(uniforms, sizes[:, None, 0], sizes[:, None, 1], scale)
+    return (boxes / sizes[:, None, [0, 1, 0, 1]]).astype(np.float32)

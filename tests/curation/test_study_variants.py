@@ -183,7 +183,7 @@ def test_sources_of_other_classes_do_not_fill_up(two_sources, tmp_path):
     write_frequency(tmp_path / "b.tsv", NAMES, FREQUENCY)
     match = {"frequency": str(tmp_path / "b.tsv"), "fill": "farm:train"}
     two_sources(("ant", "bee", "cat", "dog", "eel", "yak"))
-    with pytest.raises(UserError, match="zoo and farm have different class lists: 'fox' is a class of one alone"):
+    with pytest.raises(UserError, match="zoo and farm have different class lists: only one of them has 'fox'"):
         variant_of(match=match)
     two_sources(NAMES[::-1])
     with pytest.raises(UserError, match="the same classes in another order"):
@@ -296,7 +296,7 @@ def test_records_without_file_names_are_called_by_number(tmp_path):
     [
         ("path\tlabel\nx\t1\n", "has no column 'filepath'; it has path, label"),
         ("filepath\tlabel\nzoo/train/3\t6\n", "labels beyond the 6 classes"),
-        ("filepath\tlabel\nzoo/train/3\tgnu\n", "has the label 'gnu', which is no class"),
+        ("filepath\tlabel\nzoo/train/3\tgnu\n", "has the label 'gnu', which is not a class"),
         ("filepath\nzoo/train/200\nimg.JPEG\n", "names 2 records that zoo lacks, such as 'zoo/train/200'"),
         ("filepath\tlabel\nzoo/train/3\t1\nzoo/train/4\t\n", "1 rows without a label"),
         ("filepath\nfarm/train/3\n", "names 1 records that zoo lacks"),

@@ -83,9 +83,9 @@ def test_records_without_a_label_belong_to_no_class():
 
 
 def test_unknown_class_is_an_error():
-    with pytest.raises(UserError, match="names has 'gnu', which is no class of the source"):
+    with pytest.raises(UserError, match="names has 'gnu', which is not a class of the source"):
         variant_of(classes={"names": ("ant", "gnu")})
-    with pytest.raises(UserError, match="names has 6, which is no class"):
+    with pytest.raises(UserError, match="names has 6, which is not a class"):
         variant_of(classes={"names": (0, 6)})
 
 

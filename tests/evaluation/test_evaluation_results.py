@@ -57,8 +57,8 @@ def test_classes_without_training_images_are_evaluated_like_any_other(sl_run):
     [
         ("a cat\t3\n", "lacks 1 of the classes, such as 'a dog'"),
         ("a cat\t3\na dog\t2\nA_dog\t4\n", "lists 'a dog' more than once"),
-        ("a cat 3\na dog 2\n", "is no frequency table"),
-        ("a cat\tmany\na dog\t2\n", "is no frequency table"),
+        ("a cat 3\na dog 2\n", "is not a frequency table"),
+        ("a cat\tmany\na dog\t2\n", "is not a frequency table"),
         (None, "cannot read the frequency table"),
     ],
 )

@@ -44,9 +44,9 @@ def test_descriptors_are_joined_by_normalised_name(tmp_path):
         ({"cat": ["fur"]}, "lacks 2 of the classes, such as 'dog'"),
         ("{", "is not JSON"),
         (["cat"], "is not a JSON object of"),
-        ({"cat": "fur"}, "what 'cat' has is not a list of texts"),
-        ({"cat": [1]}, "what 'cat' has is not a list of texts"),
-        ({"cat": [" "]}, "what 'cat' has is not a list of texts"),
+        ({"cat": "fur"}, "the value of 'cat' is not a list of texts"),
+        ({"cat": [1]}, "the value of 'cat' is not a list of texts"),
+        ({"cat": [" "]}, "the value of 'cat' is not a list of texts"),
         ({"cat": [], "dog": ["a"], "Dog": ["b"], "sea lion": []}, "has the class 'dog' more than once"),
     ],
 )

@@ -59,7 +59,7 @@ def test_one_table_and_a_class_without_a_record_are_drawn(tmp_path):
     "content, complaint",
     [
         ("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"),
-        ("no table", "is no frequency table"),
+        ("no table", "is not a frequency table"),
         ("", "is empty"),
         ("big cat 1\t-3\n", "has a negative count"),
     ],

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from made_up_runs import CLASSES, FREQUENCY, NAMES, write_run
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.selection import trim_tail
@@ -14,9 +13,8 @@ from cliptail_jax.runs import FinishedRun
 
 
 def trim(frequency, classes, shots):
-    data = ConfigDict({"tail": {"classes": classes, "shots": shots}, "seed": 0})
     labels = np.repeat(np.arange(len(frequency)), frequency)
-    return np.bincount(labels[trim_tail(labels, NAMES, data)], minlength=len(frequency))
+    return np.bincount(labels[trim_tail(labels, len(NAMES), classes, shots, seed=0)], minlength=len(frequency))
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,7 @@
-"""Making LAIONet: the rows of a caption corpus that name one ImageNet class, mean it, and are safe to show."""
+"""Making LAIONet: the rows of a caption corpus that name one ImageNet class, mean it, and are safe to show.
+
+The stages `match`, `similarity` and `select` map tables to tables; `retrieve` searches the corpus for given captions.
+`python -m cliptail_jax.curation.laion` runs them on parquet files, in processes or on Beam.
+"""
+
+__all__ = ["match", "parts", "retrieve", "select", "similarity"]

@@ -1,27 +1,28 @@
-"""Make LAIONet from a caption corpus in parquet parts, stage by stage; each goes on where it was stopped:
+"""Makes LAIONet from a caption corpus in parquet parts, stage by stage; an interrupted stage continues when run again:
 
     python -m cliptail_jax.curation.laion match      --input=laion400m --output=matched
     python -m cliptail_jax.curation.laion similarity --input=matched --output=similar --clip=RUN
     python -m cliptail_jax.curation.laion select     --input=similar --output=laionet --threshold=0.7
     python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.tsv --output=retrieved.parquet --clip=RUN
 
-All run on Beam too, whose workers must see the files: add its options, such as --runner=DirectRunner.
+All also run on Beam, whose workers must be able to read the files: add its options, such as --runner=DirectRunner.
 """
 
 import argparse
 import functools
-import os
 import sys
 from pathlib import Path
 
+from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.curation.laion.match import match
 from cliptail_jax.curation.laion.parts import run_stage
 from cliptail_jax.curation.laion.select import select
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, command_line
 
 
-def main(arguments: list[str]) -> int:
-    """Runs the stage that the command line names; returns the exit status."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """Runs the stage that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m cliptail_jax.curation.laion",
         description=__doc__,
@@ -32,22 +33,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output", required=True, type=Path, help="a folder; for retrieve a parquet file")
     parser.add_argument("--column", default="TEXT", help="the column of captions (default: TEXT)")
     parser.add_argument("--nsfw", default="NSFW", help="the column of the NSFW tag (default: NSFW)")
-    parser.add_argument("--threshold", type=float, default=0.7, help="similarity to be above (default: 0.7)")
-    parser.add_argument("--clip", help="the CLIP whose text tower is used: a run's work directory, or a published one")
+    parser.add_argument("--threshold", type=float, default=0.7, help="keep rows of greater similarity (default: 0.7)")
+    parser.add_argument("--clip", help="the CLIP that embeds texts: a run's work directory, or a published model")
     parser.add_argument("--queries", type=Path, help="table of captions, as curation.describe --export writes it")
-    parser.add_argument("--neighbours", type=int, default=50, help="corpus rows kept for each query (default: 50)")
     parser.add_argument(
-        "--processes", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        "--neighbours", type=int, default=50, help="corpus rows to consider for each query (default: 50)"
     )
+    parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
     options, beam_options = parser.parse_known_args(arguments)
     if beam_options and not any(option.startswith("--runner") for option in beam_options):
         parser.error(f"unknown argument {beam_options[0]}")
-    try:
-        run(options, beam_options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    run(options, beam_options)
 
 
 def run(options: argparse.Namespace, beam_options: list[str]) -> None:
@@ -63,10 +59,10 @@ def run(options: argparse.Namespace, beam_options: list[str]) -> None:
         stage = functools.partial(select, threshold=options.threshold, nsfw=options.nsfw)
         columns = ["similarity", options.nsfw]
     else:
-        from cliptail_jax.curation.laion.similarity import similarity  # the others need no accelerator
+        from cliptail_jax.curation.laion.similarity import similarity  # the others need no JAX
 
         stage, columns = functools.partial(similarity, clip=options.clip, text=text), [text, "label"]
-        processes = 1  # that has all the devices
+        processes = 1  # which uses all devices
     run_stage(stage, options.input, options.output, columns, processes, beam_options)
 
 

@@ -1,8 +1,8 @@
 """Stage 1: rows whose text names exactly one ImageNet class.
 
-Every ASCII punctuation mark of the text becomes a space, and a lemma of the class's synset matches where it stands
-between spaces or ends, its capitals unchanged: no 'ai' in 'paid', 'Great Dane' only with its capitals, and a lemma with a
-hyphen never. Lemmas of several classes are not looked for.
+ASCII punctuation becomes spaces, and a lemma of the class's synset matches between spaces or the ends of the text, in its
+own case: no 'ai' in 'paid', 'Great Dane' only with capitals, and a lemma with a hyphen never. Lemmas of several classes
+are ignored.
 """
 
 import functools
@@ -33,7 +33,7 @@ def matcher() -> LemmaMatcher:
 
 
 def match(table: pa.Table, text: str) -> pa.Table:
-    """The rows of the table whose `text` column names one class, with columns `wnid` and `label` of it."""
+    """The rows of the table whose column `text` names one class, with the columns `wnid` and `label` of the class."""
     spaced = pc.replace_substring_regex(pc.fill_null(table[text], ""), PUNCTUATION, " ")
     padded = pc.binary_join_element_wise("", spaced, "", " ")
     rows, labels = matcher().matches(padded)

@@ -1,4 +1,4 @@
-"""A stage of the curation: one parquet part in, one out, each whole or not there; on one machine or on Beam."""
+"""Applies a stage to every parquet part of a corpus, in processes or on Beam; each output is written atomically."""
 
 import concurrent.futures
 import functools
@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import replacing
 
-ROWS = 200_000  # held at a time
+ROWS = 200_000  # in memory at a time
 
 Stage = Callable[[pa.Table], pa.Table]
 
 
 def find_parts(pattern: str) -> list[Path]:
-    """The parquet files that a path, a folder or a glob names, in order."""
+    """The parquet files of a path, a folder or a glob, sorted by name. Raises UserError where there is none."""
     paths = sorted(Path(pattern).glob("*.parquet")) if Path(pattern).is_dir() else map(Path, sorted(glob.glob(pattern)))
     parts = [path for path in paths if path.is_file()]
     if not parts:
@@ -28,14 +29,15 @@ def find_parts(pattern: str) -> list[Path]:
 
 
 def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    """The table with a column more, in place of one of the same name: LAION-400M has a `similarity` of its own."""
+    """The table with a column added or replaced: LAION-400M has its own `similarity`."""
     return (table.drop_columns(name) if name in table.column_names else table).append_column(name, values)
 
 
 def tables(part: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The part's rows, so many at a time, and one table of none where it has none.
+    """The rows of a part in tables of at most `ROWS`; an empty part gives one empty table.
 
-    Raises UserError that names a damaged part, or one that lacks a column.
+    Raises:
+        UserError: The part is damaged, or lacks one of `columns`.
     """
     try:
         file = pq.ParquetFile(part)
@@ -51,23 +53,19 @@ def tables(part: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Tabl
 
 
 def run_part(stage: Stage, part: Path, output: Path, columns: Sequence[str]) -> tuple[int, int]:
-    """Apply a stage to a part that `output` lacks; rows in and out, or 0, 0 where it is there."""
+    """Applies a stage to a part unless its output exists; returns the number of rows read and written."""
     done = output / part.name
     if done.exists():
         return 0, 0
-    partial = output / f".{part.name}.partial"
     read = written = 0
-    writer = None
-    try:
+    with replacing(done) as partial:
+        writer = None
         for table in tables(part, columns):
             result = stage(table)
             writer = writer or pq.ParquetWriter(partial, result.schema)
             writer.write_table(result)
             read, written = read + len(table), written + len(result)
         writer.close()
-        partial.rename(done)
-    finally:
-        partial.unlink(missing_ok=True)
     return read, written
 
 
@@ -79,7 +77,7 @@ def run_stage(
     processes: int = 1,
     beam_options: Sequence[str] = (),
 ) -> None:
-    """Apply a stage to every part that is not yet done: a part a process, or on Beam with options such as --runner=..."""
+    """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=..."""
     parts = find_parts(pattern)
     output.mkdir(parents=True, exist_ok=True)
     if beam_options:
@@ -105,7 +103,7 @@ def run_stage(
 
 
 def run_on_beam(work: Callable[[Path], object], parts: Sequence[Path], options: Sequence[str]) -> None:
-    """Every part on a worker of the runner, which must see the same files."""
+    """Calls `work` for every part on the runner's workers, which must be able to read the same files."""
     try:
         import apache_beam as beam
     except ImportError:

@@ -1,11 +1,10 @@
-"""Stage 4: for each query caption the corpus row that is most like it and still free: an exact search.
+"""Stage 4: for each query caption, the most similar corpus row that no other query has taken, by exact search.
 
-The corpus goes by in blocks while each query keeps its best rows so far, part by part; no index is built. Then the queries choose, in
-order, so that no corpus row is used twice.
+The corpus is compared block by block with all queries, which keep their best rows of each part; no index is built. Then
+the queries choose in order, so that no corpus row is used twice.
 """
 
 import functools
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -24,13 +23,13 @@ from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_column
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, save_arrays, write_text
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 NEIGHBOURS = 50
-QUERIES, BLOCK = 8192, 32768  # compared at a time: scores of 1 GiB
-NOBODY = -1
+QUERIES, BLOCK = 8192, 32768  # compared at a time, with scores of 1 GiB
+NO_ROW = -1
 
 
 @functools.partial(jax.jit, donate_argnums=(0, 1))
@@ -42,9 +41,9 @@ def merge_block(
     first: Int[Array, ""],
     size: Int[Array, ""],
 ) -> tuple[Float[Array, "query k"], Int[Array, "query k"]]:
-    """The best k of what is there and of a block of corpus rows that starts at row `first` and holds `size` true ones."""
+    """The best k of the best so far and of a block of corpus rows, of which the first is row `first` and `size` are valid."""
     number = jnp.arange(len(block))
-    # At the devices' default precision, scores that are close would change places.
+    # The devices' default precision would reorder similar scores.
     products = jnp.matmul(queries, block.T, precision=jax.lax.Precision.HIGHEST)
     of_block = jnp.where(number < size, products, -jnp.inf)
     best, places = jax.lax.top_k(of_block, min(scores.shape[1], len(block)))
@@ -52,17 +51,17 @@ def merge_block(
 
 
 class Search:
-    """The running best rows of every query. Ties go to the row that comes first in the corpus."""
+    """The best rows of every query so far. Of equally similar rows, the first in the corpus is better."""
 
     def __init__(self, queries: Float[np.ndarray, "query dim"], neighbours: int = NEIGHBOURS):
         chunks = range(0, len(queries), QUERIES)
         self._queries = [jnp.asarray(queries[start : start + QUERIES]) for start in chunks]
         self._scores = [jnp.full((len(q), neighbours), -jnp.inf) for q in self._queries]
-        self._rows = [jnp.full((len(q), neighbours), NOBODY, jnp.int32) for q in self._queries]
+        self._rows = [jnp.full((len(q), neighbours), NO_ROW, jnp.int32) for q in self._queries]
         self.seen = 0
 
     def add(self, rows: Float[np.ndarray, "row dim"]) -> None:
-        """Take the next rows of the corpus into account."""
+        """Compares the next rows of the corpus."""
         for start in range(0, len(rows), BLOCK):
             size = min(BLOCK, len(rows) - start)
             block = jnp.asarray(np.resize(rows[start : start + size], (BLOCK, rows.shape[1])))  # one compiled shape
@@ -73,17 +72,17 @@ class Search:
             self.seen += size
 
     def result(self) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
-        """Similarity and corpus row of each query's best, in falling order; -inf and -1 where the corpus is smaller."""
+        """Similarity and corpus row of each query's best, most similar first; -inf and -1 where the corpus is smaller."""
         return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in (self._scores, self._rows))
 
 
 def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, "query"]:
-    """The corpus row of each query, -1 for none: in order, each takes its best that is still free."""
+    """The corpus row of each query, or -1: in order, each query takes its best row that is not taken."""
     taken: set[int] = set()
-    chosen = np.full(len(rows), NOBODY, np.int64)
+    chosen = np.full(len(rows), NO_ROW, np.int64)
     for query, best in enumerate(rows):
         for row in best.tolist():
-            if row != NOBODY and row not in taken:
+            if row != NO_ROW and row not in taken:
                 taken.add(row)
                 chosen[query] = row
                 break
@@ -99,10 +98,20 @@ def retrieve(
     neighbours: int = NEIGHBOURS,
     beam_options: Sequence[str] = (),
 ) -> None:
-    """Write `output`: the corpus rows that the captions of `queries` choose, under their labels.
+    """Writes to `output` the corpus rows that the captions of `queries` choose, with the labels of the captions.
 
-    `queries` is a table as `describe --export` writes it, of labels of ImageNet. The best rows of each part are kept in
-    OUTPUT.search/ until the end, and a part that is there is not searched again.
+    The best rows of each part are kept in OUTPUT.search/ until the end, so that an interrupted search continues.
+
+    Args:
+        queries: a table with labels of ImageNet, as `describe --export` writes it.
+        corpus: parquet files, as a path, a folder or a glob.
+        text: their column of captions.
+        load_embedder: gives what embeds captions, on each worker.
+        neighbours: how many rows each query may choose from.
+        beam_options: options of Beam, to search on its workers.
+
+    Raises:
+        UserError: A table is damaged or lacks a column, or OUTPUT.search/ belongs to another search.
     """
     wanted = read_queries(queries)
     parts = find_parts(corpus)
@@ -119,59 +128,56 @@ def retrieve(
         report_speed(len(wanted), rows, load_embedder().dim, time.perf_counter() - started)
     scores, rows = merged(folder, parts)
     chosen = assign(rows)
-    found = np.flatnonzero(chosen != NOBODY)
-    print(
-        f"{len(found):,} of {len(wanted):,} captions have a row of their own; {len(wanted) - len(found):,} stay short"
-    )
+    found = np.flatnonzero(chosen != NO_ROW)
+    print(f"{len(found):,} of {len(wanted):,} captions have a row of their own; {len(wanted) - len(found):,} have none")
     write_chosen(wanted, chosen, found, scores, rows, parts, output)
     shutil.rmtree(folder)
 
 
 def begin(folder: Path, queries: Float[np.ndarray, "query dim"], parts: Sequence[Path], neighbours: int) -> None:
-    """Make the folder of a search, or make sure that it is of this one."""
-    told = repr((neighbours, [(part.name, part.stat().st_size) for part in parts]))
-    identity = hashlib.sha256(queries.tobytes() + told.encode()).hexdigest()
+    """Makes the folder of a search, or checks that an existing one belongs to the same search."""
+    described = repr((neighbours, [(part.name, part.stat().st_size) for part in parts]))
+    identity = digest_of([queries.tobytes(), described.encode()])
     if folder.exists() and (not (folder / "identity").exists() or (folder / "identity").read_text() != identity):
-        raise UserError(f"{folder} is of another search, of other queries, another model or corpus: remove it")
+        raise UserError(f"{folder} belongs to a search with other queries, another model or corpus: remove it")
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "identity", identity)
-    np.save(folder / "queries.npy", queries)
+    save_array(folder / "queries.npy", queries)
 
 
 def search_part(part: Path, folder: Path, text: str, load_embedder: Callable[[], TextEmbedder], neighbours: int) -> int:
-    """Leave the best rows of a part in the search's folder; how many rows it has, 0 if that was done before."""
-    done, partial = folder / f"{part.name}.npz", folder / f".{part.name}.npz"
+    """Saves the best rows of a part in the search's folder; returns the number of its rows, 0 if it exists already."""
+    done = folder / f"{part.name}.npz"
     if done.exists():
         return 0
     search = Search(np.load(folder / "queries.npy"), neighbours)
     for table in tables(part, [text]):
         search.add(load_embedder()(table[text].to_pylist()))
     scores, rows = search.result()
-    np.savez(partial, scores=scores, rows=rows, seen=search.seen)
-    partial.rename(done)
+    save_arrays(done, scores=scores, rows=rows, seen=np.int64(search.seen))
     return search.seen
 
 
 def merged(folder: Path, parts: Sequence[Path]) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
-    """The best rows over all parts, counted through the corpus; ties go to the earlier part."""
+    """The best rows over all parts, by their index in the corpus."""
     first, best = 0, None
     for part in parts:
-        with np.load(folder / f"{part.name}.npz") as found:
-            scores, rows = found["scores"], np.where(found["rows"] == NOBODY, NOBODY, found["rows"] + first)
-            first += int(found["seen"])
+        found = load_arrays(folder / f"{part.name}.npz")
+        scores, rows = found["scores"], np.where(found["rows"] == NO_ROW, NO_ROW, found["rows"] + first)
+        first += int(found["seen"])
         best = (scores, rows) if best is None else best_of(*best, scores, rows)
     return tuple(map(np.asarray, best))
 
 
 @jax.jit
 def best_of(scores: Array, rows: Array, more_scores: Array, more_rows: Array) -> tuple[Array, Array]:
-    """Of two lists of k for each query the best k."""
+    """The best k of two lists per query; of equal scores, those of the first list."""
     joined, places = jax.lax.top_k(jnp.concatenate([scores, more_scores], 1), scores.shape[1])
     return joined, jnp.take_along_axis(jnp.concatenate([rows, more_rows], 1), places, 1)
 
 
 def read_queries(path: Path) -> pa.Table:
-    """The captions, labels and wnids of a table as `describe --export` writes it."""
+    """Reads the captions, labels and WordNet ids of a table that `describe --export` has written."""
     table = read_table(path)
     absent = [name for name in ("caption", "label") if name not in table.column_names]
     if absent:
@@ -182,7 +188,7 @@ def read_queries(path: Path) -> pa.Table:
 
 
 def report_speed(queries: int, rows: int, dim: int, seconds: float) -> None:
-    """Rows a second, and where the device is known what share of its peak the products of the search alone took."""
+    """Prints the rows per second and, for known devices, the search's share of the peak FLOP/s."""
     flops = 2.0 * queries * rows * dim / max(seconds, 1e-9)
     peak = peak_flops()
     share = f", {flops / peak:.1%} of the device's peak, embedding included" if peak else ""
@@ -190,7 +196,7 @@ def report_speed(queries: int, rows: int, dim: int, seconds: float) -> None:
 
 
 def write_chosen(wanted: pa.Table, chosen, found, scores, rows, parts: list[Path], output: Path) -> None:
-    """The chosen rows of the corpus with the wnid and label of their queries, and `similarity` of the two captions."""
+    """Writes the chosen rows with the wnid and label of their queries, and the `similarity` of the two captions."""
     order = found[np.argsort(chosen[found], kind="stable")]
     picked, first = [], 0
     for part in parts:
@@ -204,6 +210,5 @@ def write_chosen(wanted: pa.Table, chosen, found, scores, rows, parts: list[Path
     result = with_column(result, "label", wanted["label"].take(pa.array(order)))
     result = with_column(result, "similarity", pa.array(similarity))
     result = with_column(result, "query", pa.array(order))
-    partial = output.with_name(f".{output.name}.partial")
-    pq.write_table(result, partial)
-    partial.rename(output)
+    with replacing(output) as partial:
+        pq.write_table(result, partial)

@@ -1,4 +1,4 @@
-"""Stage 2: how close a row's text is to the definition of its class, as a CLIP text tower sees them."""
+"""Stage 2: the similarity of each row's text to the definition of its class, by a CLIP text tower."""
 
 import functools
 
@@ -12,7 +12,7 @@ from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedd
 
 
 def definition(wnid: str) -> str:
-    """'NAME which is DEFINITION', by WordNet's first lemma and gloss."""
+    """'NAME which is DEFINITION', with WordNet's first lemma and gloss."""
     from cliptail_jax.concepts.wordnet import synset
 
     found = synset(wnid)
@@ -20,7 +20,7 @@ def definition(wnid: str) -> str:
 
 
 class Similarity:
-    """The stage: it adds the column `similarity`, the cosine of text and definition, -1 to 1."""
+    """The stage, which adds the column `similarity`: the cosine of text and definition, in -1..1."""
 
     def __init__(self, embedder: TextEmbedder, text: str):
         self._embedder, self._text = embedder, text
@@ -33,7 +33,7 @@ class Similarity:
 
 
 def similarity(table: pa.Table, clip: str, text: str) -> pa.Table:
-    """The stage with the text tower of `clip`, which each process loads once."""
+    """Applies the stage with the text tower of `clip`, which each process loads once."""
     return _of(clip, text)(table)
 
 

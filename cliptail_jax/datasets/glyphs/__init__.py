@@ -1,1 +1,1 @@
-"""The embedded data set: characters drawn from the DejaVu fonts that matplotlib ships."""
+"""The embedded data set: characters of the DejaVu fonts that matplotlib ships."""

@@ -1,8 +1,8 @@
-"""The 100 characters that are the classes, and what they are called."""
+"""The 100 characters that are the classes, and their names."""
 
 import unicodedata
 
-# What `lookalikes.choose_characters(100)` finds; written in so that the classes don't hang on a version of FreeType.
+# The result of `lookalikes.choose_characters(100)`, which depends on the version of FreeType.
 CHARACTERS = "0123457ACEHKLMPRTVWXYabdefkmnqrzΞΣΦΨαβζλμνςωЖЙЧЩЪЮбл#$%&+<=>@^~§¶∆∇√∞∪≠≤⊂↓↵⇒⌂⌘■▲▼○□☀☺♀♂♠♥♪♫ԲԴԶԷԸԻԾԿՀ"
 SCRIPTS = ("digit", "latin", "greek", "cyrillic", "armenian")
 

@@ -1,4 +1,4 @@
-"""One picture of a character: how it varies, and its pixels."""
+"""One picture of a character: its random style, and its pixels."""
 
 import dataclasses
 import functools
@@ -11,7 +11,7 @@ from cliptail_jax.datasets.glyphs.faces import SLANTS, WEIGHTS, Face, glyph_mask
 
 SIDE = 32
 SUPERSAMPLING = 2
-# What a split's pictures are set in: no test image has a family that a training image has.
+# No test image has a font family of a training image.
 FAMILIES = {"train": ("DejaVu Sans Mono", "DejaVu Serif"), "test": ("DejaVu Sans",)}
 COLOURS = {
     "black": (15, 15, 15),
@@ -32,10 +32,10 @@ COLOURS = {
 
 @dataclasses.dataclass(frozen=True)
 class Difficulty:
-    """All that makes the pictures hard, in one place. Lengths in pixels, angles in degrees, levels in 0 to 255."""
+    """The parameters that make the pictures difficult. Lengths in pixels, angles in degrees, levels in 0..255."""
 
     size: tuple[float, float] = (12.0, 25.0)  # the longer side of the character's ink
-    most_shift: float = 4.0  # of its centre, along each axis
+    most_shift: float = 4.0  # of its centre along each axis
     most_rotation: float = 15.0
     least_contrast: float = 60.0  # the ink's luminance above the ground's
     colour_jitter: float = 20.0
@@ -44,7 +44,7 @@ class Difficulty:
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How one picture varies. The centre's shift is right and down, the rotation counter-clockwise."""
+    """The style of one picture. The shift of the centre is to the right and down, the rotation counter-clockwise."""
 
     face: Face
     ink: str
@@ -56,20 +56,20 @@ class Style:
 
 
 def picture_generator(seed: int, split: str, label: int, index: int) -> np.random.Generator:
-    """The random numbers of one picture, independent of every other picture."""
+    """The random generator of one picture, independent of all others."""
     return np.random.default_rng([seed, tuple(FAMILIES).index(split), label, index])
 
 
 @functools.cache
 def colour_pairs(least_contrast: float) -> list[tuple[str, str]]:
-    """The pairs of ink and ground where the ink is brighter by enough (luminance of Rec. 601)."""
+    """The pairs of ink and ground whose contrast is sufficient, the ink being brighter (luminance of Rec. 601)."""
     luminance = {name: float(np.dot(rgb, (0.299, 0.587, 0.114))) for name, rgb in COLOURS.items()}
     pairs = [(ink, ground) for ink in COLOURS for ground in COLOURS]
     return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= least_contrast]
 
 
 def draw_style(rng: np.random.Generator, split: str, difficulty: Difficulty) -> Style:
-    """A random style out of those that a split's pictures have."""
+    """A random style of a split."""
     families, pairs = FAMILIES[split], colour_pairs(difficulty.least_contrast)
     choices = (families, WEIGHTS, SLANTS, pairs)
     family, weight, slant, (ink, ground) = (choice[int(rng.random() * len(choice))] for choice in choices)
@@ -86,10 +86,10 @@ def draw_style(rng: np.random.Generator, split: str, difficulty: Difficulty) -> 
 
 
 def similarity(style: Style, difficulty: Difficulty) -> float:
-    """How alike a style is to the plainest, in 0..1: of middle size, in the centre, upright and without noise.
+    """The similarity in 0..1 of a style to the plainest: of medium size, in the centre, upright and without noise.
 
-    1 less the mean of how far size, place, rotation and noise are from that, each as a share of the most that there is.
-    Faces and colours do not count.
+    It is 1 minus the mean deviation of size, position, rotation and noise, each as a share of its maximum. Faces and
+    colours do not count.
     """
     smallest, largest = difficulty.size
     far = (
@@ -102,7 +102,7 @@ def similarity(style: Style, difficulty: Difficulty) -> float:
 
 
 def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
-    """How much of each pixel the character covers, in 0..1."""
+    """The share of each pixel that the character covers, in 0..1."""
     mask = glyph_mask(style.face, character)
     canvas = SIDE * SUPERSAMPLING
     scale = max(mask.size) / (style.size * SUPERSAMPLING)
@@ -118,7 +118,7 @@ def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
 def draw_picture(
     rng: np.random.Generator, character: str, style: Style, difficulty: Difficulty
 ) -> UInt8[np.ndarray, "32 32 3"]:
-    """The character's pixels in a style; colour jitter and noise come from the generator."""
+    """The pixels of a character in a style; the generator supplies colour jitter and noise."""
     jitter = difficulty.colour_jitter * (2 * rng.random((2, 3)) - 1)
     ink, ground = (np.array([COLOURS[style.ink], COLOURS[style.ground]]) + jitter).astype(np.float32)
     coverage = place_ink(character, style)[:, :, None]

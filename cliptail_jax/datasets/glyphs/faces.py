@@ -1,4 +1,4 @@
-"""The twelve DejaVu faces that matplotlib ships, and a character's shape in each of them."""
+"""The twelve DejaVu faces that matplotlib ships, and the shape of a character in each of them."""
 
 import dataclasses
 import functools
@@ -33,13 +33,13 @@ FACES = tuple(Face(family, weight, slant) for family in FONT_FILES for weight in
 
 @functools.cache
 def load_font(face: Face) -> ImageFont.FreeTypeFont:
-    # The basic layout needs no libraqm, so that every Pillow draws the same.
+    # The basic layout does not depend on libraqm, which only some builds of Pillow have.
     return ImageFont.truetype(face.font_file(), FONT_PIXELS, layout_engine=ImageFont.Layout.BASIC)
 
 
 @functools.cache
 def glyph_mask(face: Face, character: str) -> Image.Image:
-    """The character's ink, 0 to 255, cropped to where there is any; `FONT_PIXELS` to the em."""
+    """The character's ink in 0..255, cropped to its bounding box, at `FONT_PIXELS` per em."""
     font = load_font(face)
     left, top, right, bottom = font.getbbox(character)
     mask = Image.new("L", (right - left, bottom - top))

@@ -1,4 +1,4 @@
-"""The TFDS builder that draws the glyphs: 100 characters, each 500 times for training and 50 times for testing."""
+"""The TFDS builder of the glyphs: 100 characters, with 500 training and 50 test images each."""
 
 import io
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ DIFFICULTY = drawing.Difficulty()
 
 
 def make_example(seed: int, split: str, label: int, index: int) -> dict:
-    """One picture with its texts; the same for the same arguments, whatever else is drawn."""
+    """One picture with its texts, which depend on the arguments only."""
     character = CHARACTERS[label]
     rng = drawing.picture_generator(seed, split, label, index)
     style = drawing.draw_style(rng, split, DIFFICULTY)
     pixels = drawing.draw_picture(rng, character, style, DIFFICULTY)
     png = io.BytesIO()
-    # Noise hardly shrinks: compressing would double the time and save 4 % of the space.
+    # Noise is hardly compressible: compression would double the time and save 4 % of the space.
     Image.fromarray(pixels).save(png, "PNG", compress_level=0)
     return {
         "image": png.getvalue(),
@@ -35,7 +35,7 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
 
 
 class Glyphs(tfds.core.GeneratorBasedBuilder):
-    """Drawn characters; the test images are set in a family of typefaces that no training image has."""
+    """Rendered characters; the test images have a font family that no training image has."""
 
     VERSION = "1.2.0"
     IMAGES_PER_CLASS = {"train": 500, "test": 50}
@@ -62,7 +62,7 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split, count) for split, count in self.IMAGES_PER_CLASS.items()}
 
     def _generate_examples(self, split: str, images_per_class: int) -> Iterator[tuple[int, dict]]:
-        # Classes take turns, so that any run of consecutive records is balanced.
+        # Classes alternate, so that any range of consecutive records is balanced.
         work = f"drawing {split} images, {len(CHARACTERS)} a step"
         for index in tqdm(range(images_per_class), desc=work, disable=None):
             for label in range(len(CHARACTERS)):

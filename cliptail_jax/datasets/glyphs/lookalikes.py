@@ -1,8 +1,9 @@
-"""Which characters look different enough to be classes of their own.
+"""Which characters look different enough to be separate classes.
 
-Pictures of the data set vary in size, position and rotation, so two characters are compared with these removed: each
-is drawn in every face, turned by a few angles, cropped to its ink, scaled to one size, slightly blurred, and what counts
-is the highest correlation of pixels over all pairs of faces and angles (A and the Greek Α reach 1; O, o and 0 come close).
+The pictures vary in size, position and rotation, so the similarity of two characters must not depend on them: each is
+drawn in every face, rotated by a few angles, cropped to its ink, scaled to one size and slightly blurred, and the
+similarity is the highest correlation of pixels over all pairs of faces and angles (1 for A and the Greek Α; near 1 for
+O, o and 0).
 """
 
 import numpy as np
@@ -14,9 +15,9 @@ from cliptail_jax.datasets.glyphs.faces import FACES, glyph_mask
 ANGLES = (-15, 0, 15)
 SIDE = 20
 MARGIN = 2
-MAX_SIMILARITY = 0.8846  # the widest margin to any decision among the values that leave 100 characters
+MAX_SIMILARITY = 0.8846  # of the values that give 100 characters, the one farthest from any decision
 
-# In order of preference: of two characters that look alike, the earlier one is kept.
+# In order of preference: of two similar characters, the first is kept.
 CANDIDATES = (
     "0123456789"
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -27,8 +28,8 @@ CANDIDATES = (
 )
 
 
-def normalised_view(mask: Image.Image, angle: float) -> Float[np.ndarray, "pixels"]:
-    """The shape turned by `angle` degrees, cropped, scaled and blurred, as a vector of mean 0 and norm 1."""
+def normalized_view(mask: Image.Image, angle: float) -> Float[np.ndarray, "pixels"]:
+    """The shape rotated by `angle` degrees, cropped, scaled and blurred, as a vector of mean 0 and norm 1."""
     turned = mask.rotate(angle, Image.Resampling.BICUBIC, expand=True)
     shape = turned.crop(turned.getbbox())
     scale = SIDE / max(shape.size)
@@ -42,16 +43,16 @@ def normalised_view(mask: Image.Image, angle: float) -> Float[np.ndarray, "pixel
 
 
 def views(character: str, angles: tuple[float, ...]) -> Float[np.ndarray, "views pixels"]:
-    """A character's normalised views in every face and at every angle."""
-    return np.stack([normalised_view(glyph_mask(face, character), angle) for face in FACES for angle in angles])
+    """A character's normalized views in every face and at every angle."""
+    return np.stack([normalized_view(glyph_mask(face, character), angle) for face in FACES for angle in angles])
 
 
 def choose_characters(count: int) -> str:
-    """The first `count` candidates of which no two are more similar than `MAX_SIMILARITY`, chosen greedily."""
+    """The first `count` candidates of which no two are more similar than `MAX_SIMILARITY`, selected greedily."""
     chosen, chosen_views = "", []
     for candidate in CANDIDATES:
         turned = views(candidate, ANGLES)
-        # Turning one of the two is enough: what counts is the angle between them.
+        # It is enough to rotate one of the two: only the angle between them matters.
         if all((turned @ kept.T).max() <= MAX_SIMILARITY for kept in chosen_views):
             chosen += candidate
             chosen_views.append(views(candidate, (0,)))

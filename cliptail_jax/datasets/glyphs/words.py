@@ -1,4 +1,4 @@
-"""One picture of a character in words."""
+"""The texts of one picture of a character."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ UPRIGHT_DEGREES = 5
 
 
 def tags(character: str, style: Style, rng: np.random.Generator) -> str:
-    """One or two of script, weight, slant and colour, in any order, as people tag: 'red, greek'.
+    """One or two of script, weight, slant and colour, in random order: 'red, greek'.
 
-    All four would nearly tell the images of a batch apart, whatever the character: CLIP then learns little else.
+    All four would almost identify an image within a batch, whatever its character, and CLIP would learn little else.
     """
     all_tags = [script(character), style.face.weight, style.face.slant, style.ink]
     return ", ".join(rng.permutation(all_tags)[: rng.integers(1, 3)])
@@ -38,7 +38,7 @@ def rotation_word(rotation: float) -> str:
 
 
 def description(character: str, style: Style, difficulty: Difficulty, rng: np.random.Generator) -> str:
-    """A sentence that says one or two of the style, and not all of it for the tags' reason."""
+    """A sentence with one or two attributes of the style, for the same reason as in `tags`."""
     face = style.face
     surface = "grainy" if style.noise > difficulty.most_noise / 2 else "smooth"
     style_words = [

@@ -241,7 +241,7 @@ def test_another_search_is_not_gone_on_with(corpus, tmp_path):
     (tmp_path / "q.tsv").write_text("filepath\tlabel\tcaption\nx\t1\ta tench\n")
     (tmp_path / "out.parquet.search").mkdir()
     (tmp_path / "out.parquet.search" / "identity").write_text("other")
-    with pytest.raises(UserError, match="is of another search"):
+    with pytest.raises(UserError, match="belongs to a search with other queries"):
         retrieval.retrieve(tmp_path / "q.tsv", str(corpus), "TEXT", HashedWords, tmp_path / "out.parquet", 4)
 
 
