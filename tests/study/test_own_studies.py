@@ -2,7 +2,7 @@
 
 import pytest
 
-from cliptail_jax.config.training import flatten
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.run import check_study, configs_by_seed
 from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, quickstart
