@@ -11,7 +11,7 @@ from cliptail_jax import runs
 from cliptail_jax.files import load_arrays
 from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy
 from cliptail_jax.runs import FinishedRun
-from cliptail_jax.transfer.program import Result, predictions_path
+from cliptail_jax.transfer.results import Result, predictions_path
 from cliptail_jax.transfer.sets import transfer_set
 
 

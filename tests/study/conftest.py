@@ -8,7 +8,7 @@ import pytest
 from cliptail_jax import runs
 from cliptail_jax.study import report
 from cliptail_jax.study import run as study
-from cliptail_jax.transfer.program import predictions_path
+from cliptail_jax.transfer.results import predictions_path
 from tests.study.made_up_studies import confusion_of, write_run
 
 
