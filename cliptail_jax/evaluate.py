@@ -24,13 +24,13 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.config import training, zero_shot
+from cliptail_jax.config import zero_shot
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
+from cliptail_jax.objectives import FIELDS, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
@@ -90,10 +90,11 @@ def check_run(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, str]:
     if held is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
     trained, other_head = config.copy_and_resolve_references(), ""
-    if config.objective == held["objective"] == "supervised":
+    description = runs.read_description(workdir)
+    if description and "head" in description["model"]:
         trained.head.update({"init": held["head.init"], "freeze": held["head.freeze"]})
         other_head = config.head.init if config.head.init != held["head.init"] else ""
-    difference = runs.difference_to(workdir, trained)
+    difference = runs.difference_to(workdir, trained, FIELDS)
     if difference:
         raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
     return trained, other_head
@@ -134,7 +135,7 @@ def is_zero_shot(config: ConfigDict) -> bool:
 
 
 def describe_fields(config: ConfigDict | None) -> str:
-    return (zero_shot if config and is_zero_shot(config) else training).describe(config)
+    return zero_shot.describe(config) if config and is_zero_shot(config) else describe_config(config)
 
 
 if __name__ == "__main__":

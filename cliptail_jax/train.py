@@ -17,15 +17,13 @@ from tqdm import tqdm
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.config.training import describe as describe_fields
-from cliptail_jax.config.training import validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
 from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
-from cliptail_jax.objectives import make_objective
+from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import (
@@ -49,7 +47,7 @@ from cliptail_jax.training.step import make_train_step
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one."""
     validate(config)
-    if runs.is_finished(workdir, config):
+    if runs.is_finished(workdir, config, FIELDS):
         say(f"{workdir.name} is already trained to its end")
         return
     mesh = make_mesh(config.mesh)
@@ -61,7 +59,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     objective = make_objective(config, variant)
     steps_per_epoch, total_steps = objective.steps_per_epoch, objective.total_steps
-    runs.claim(workdir, config, overwrite)
+    runs.claim(workdir, config, FIELDS, overwrite)
     describe(variant, workdir)
     objective.open_text(workdir)
     if jax.process_index() == 0:
@@ -212,4 +210,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
-    run_with_config(main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/dino.py"))
+    run_with_config(main, describe_config, ("configs/sup.py", "configs/clip.py", "configs/dino.py"))

@@ -16,9 +16,9 @@ from fractions import Fraction
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.training import base_config
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
+from cliptail_jax.objectives import base_config
 
 Arguments = Mapping[str, str]
 ARGUMENTS = ("data", "classes", "threshold", "match", "n", "fraction", "tail_classes", "tail_shots", "batch_size")

@@ -14,6 +14,7 @@ A field holds a bool, an int, a float (an int will do), a str, a tuple of these,
 
 import dataclasses
 import difflib
+import json
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,9 +91,17 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def check(config: ConfigDict, section: Section) -> None:
-    """Raises UserError that names the first key that is unknown, missing, or has a value that its field must not have."""
-    known, given = {field.key: field for field in fields_of(section)}, dict(flatten(config))
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The values of a config by dotted key as JSON has them: tuples become lists."""
+    return json.loads(json.dumps(dict(flatten(config))))
+
+
+def check(config: ConfigDict, section: Section, prefix: str = "") -> None:
+    """Raises UserError that names the first key that is unknown, missing, or has a value that its field must not have.
+
+    `prefix` is the dotted name of the config in a larger one, with a dot behind it.
+    """
+    known, given = {field.key: field for field in fields_of(section, prefix)}, dict(flatten(config, prefix))
     for key, value in given.items():
         if key not in known:
             raise unknown_key(key, known)
@@ -131,11 +140,11 @@ def type_name(kind: Any) -> str:
     return " or ".join(choice.__name__ for choice in typing.get_args(kind) or (kind,))
 
 
-def describe(section: Section, config: Mapping[str, Any] | None = None) -> str:
+def describe(section: Section, config: Mapping[str, Any] | None = None, prefix: str = "") -> str:
     """Every field with its value in `config`, by default its own, its type, its description, and its rules."""
-    values = dict(flatten(config or {}))
+    values = dict(flatten(config or {}, prefix))
     paragraphs = []
-    for field in fields_of(section):
+    for field in fields_of(section, prefix):
         is_tuple = typing.get_origin(field.type) is tuple
         kind = f"tuple of {type_name(typing.get_args(field.type)[0])}" if is_tuple else type_name(field.type)
         sentences = [field.description, *(f"It {rule.text}." for rule in field.rules)]

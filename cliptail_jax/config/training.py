@@ -1,27 +1,15 @@
-"""The training config: its fields, the checks of a whole config, and its form in a run's config.json.
+"""The fields that every training config has, and checks of which of their values go together.
 
-0, '' and () mean "off" or "all" throughout.
+The objectives add sections of their own. 0, '' and () mean "off" or "all" throughout.
 """
 
-import dataclasses
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from cliptail_jax.config import fields
-from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Section, Share, flatten
-from cliptail_jax.config.objective_sections import (
-    Dino,
-    Head,
-    Text,
-    check_contrastive,
-    check_dino,
-    check_supervised,
-)
+from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
 from cliptail_jax.config.sections import Evaluation, MeshAxes, Reading, check_prompts
 from cliptail_jax.errors import UserError
 
@@ -266,7 +254,7 @@ class Training:
     seed: Annotated[
         int, "Seed of initial weights, order of the data, augmentation and sampled vocabularies.", NonNegative
     ] = 0
-    objective: Annotated[str, "Training objective: 'supervised', 'contrastive' or 'dino'."] = "supervised"
+    objective: Annotated[str, "Training objective, one of cliptail_jax.objectives."] = "supervised"
     total_epochs: Annotated[int, "Length of the training in epochs.", Positive] = 90
     total_steps: Annotated[int, "Length of the training in steps, in place of total_epochs.", NonNegative] = 0
     batch_size: Annotated[int, "Examples per step, over all devices and processes.", Positive] = 256
@@ -286,43 +274,8 @@ class Training:
     optimizer: Optimizer = Optimizer()
 
 
-RETIRED = ("eval.models", "eval.class_frequency", "eval.frequency_dir")  # always empty where a config.json has them
-
-# What the objectives add: sections by name, and checks of a whole config by objective.
-SECTIONS = {"head": Head(), "text": Text(), "dino": Dino()}
-CHECKS = {"supervised": check_supervised, "contrastive": check_contrastive, "dino": check_dino}
-
-
-def training_section(sections: Mapping[str, Section] = SECTIONS) -> Section:
-    """`Training` with the objectives' `sections`, by name."""
-    added = [(name, type(section), section) for name, section in sections.items()]
-    return dataclasses.make_dataclass("TrainingWithObjectives", added, bases=(Training,), frozen=True)()
-
-
-def base_config(sections: Mapping[str, Section] = SECTIONS) -> ConfigDict:
-    """The training config that the files of `configs/` start from."""
-    return fields.to_config(training_section(sections))
-
-
-def describe(config: ConfigDict | None = None) -> str:
-    """The fields with their values in a training config, or else their defaults."""
-    return fields.describe(training_section(), config)
-
-
-def validate(
-    config: ConfigDict,
-    sections: Mapping[str, Section] = SECTIONS,
-    checks: Mapping[str, Callable[[ConfigDict], None]] = CHECKS,
-) -> None:
-    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
-    objective = config.get("objective")
-    if objective not in checks:
-        raise UserError(
-            f"config key 'objective' is {objective!r}; it is one of {', '.join(map(repr, checks))} (published models are "
-            "evaluated with cliptail_jax.evaluate, not trained)"
-        )
-    fields.check(config, training_section(sections))
-    checks[objective](config)
+def check_sections(config: ConfigDict) -> None:
+    """Raises UserError where values of `Training`, each of which may be, do not go together."""
     check_optimizer(config.optimizer)
     check_evaluation(config.eval)
     check_groups(config)
@@ -381,22 +334,3 @@ def check_data(data: Data) -> None:
         raise UserError(f"data.shift={data.shift} must be smaller than data.image_size={data.image_size}")
     if data.eval_resize < data.image_size:
         raise UserError(f"data.eval_resize={data.eval_resize} is smaller than data.image_size={data.image_size}")
-
-
-def plain(config: ConfigDict) -> dict[str, Any]:
-    """The values of a config by dotted key as JSON has them: tuples become lists."""
-    return json.loads(json.dumps(dict(flatten(config))))
-
-
-def as_config(flat: Mapping[str, Any]) -> ConfigDict:
-    """The config that `plain` was given, as a run's config.json holds it."""
-    config = base_config()
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()}
-    config.update_from_flattened_dict({key: value for key, value in values.items() if key not in RETIRED})
-    return config
-
-
-def what_trains(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields on which a run's numbers depend: two configs that agree in them describe the same run."""
-    incidental = {field.key for field in fields.fields_of(training_section()) if field.is_incidental}
-    return {key: value for key, value in flat.items() if key not in incidental and key not in RETIRED}

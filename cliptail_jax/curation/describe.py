@@ -18,9 +18,9 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
+from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.config.training import describe as describe_fields
-from cliptail_jax.config.training import validate
+from cliptail_jax.config.training import Data, RunEvaluation, check_data
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
@@ -98,7 +98,9 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     data = config.data
     if table := flags.FLAGS["import"].value:  # its captions are complete
         data.update({"table": table, "captions": {"words": (), "template": "", "synset": False}})
-    validate(config)
+    fields.check(data, Data(), "data.")
+    fields.check(config.eval, RunEvaluation(), "eval.")
+    check_data(data)
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if flags.FLAGS.compare:
@@ -116,6 +118,10 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     if flags.FLAGS.export:
         export(variant, Path(flags.FLAGS.export))
         print(f"written      {flags.FLAGS.export}")
+
+
+def describe_fields(config: ConfigDict | None) -> str:
+    return fields.describe(Data(), config and config.data, "data.")
 
 
 if __name__ == "__main__":

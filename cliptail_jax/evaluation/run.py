@@ -11,7 +11,8 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.config.training import base_config
+from cliptail_jax.config.fields import to_config
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant, make_variant, random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -129,7 +130,7 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
     absent = [c for c in class_names if c not in source.class_names]
     if absent:
         raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
-    everything = base_config().data  # all records, no captions
+    everything = to_config(Data())  # all records, no captions
     everything.classes.names = () if class_names == source.class_names else class_names
     return make_variant(source, everything)
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import imagenet_names, normalized_name, vocabulary_names
-from cliptail_jax.config.training import base_config
+from cliptail_jax.config.fields import to_config
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import Source, open_source
@@ -61,7 +62,7 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
         raise UserError(f"evaluation set '{name}' has no labels: give a set with classes")
     if chosen.source.vocabulary:
         source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), chosen))
-    data = base_config().data  # all records, no captions
+    data = to_config(Data())  # all records, no captions
     data.classes.names = vocabulary_names(chosen.classes) if chosen.classes else ()
     variant = make_variant(source, data)
     return OpenedSet(name, variant, prompt_names(variant, chosen.source), chosen.templates)

@@ -1,23 +1,55 @@
 """Training objectives: one module for each, with all that is specific to it. No other package knows one by its name.
 
-An objective knows the model that it trains, its loss, and the arrays that its batches contain; it must not know of the
-training loop, of evaluation, or of the other objectives.
+An objective knows the model that it trains, its loss, the arrays that its batches contain, and its section of the config.
+It must not know of the training loop, of evaluation, or of the other objectives.
 """
+
+import dataclasses
 
 from ml_collections import ConfigDict
 
+from cliptail_jax.config import fields
+from cliptail_jax.config.training import Training, check_sections
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.errors import UserError
 from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import Dino
 from cliptail_jax.objectives.supervised import Supervised
 from cliptail_jax.training.objective import Objective
 
-__all__ = ["OBJECTIVES", "Objective", "make_objective"]
+__all__ = ["FIELDS", "OBJECTIVES", "base_config", "describe_config", "make_objective", "validate"]
 
 # By the name that `config.objective` has.
 OBJECTIVES: dict[str, type[Objective]] = {"supervised": Supervised, "contrastive": Contrastive, "dino": Dino}
+
+_ADDED = [(name, type(s), s) for objective in OBJECTIVES.values() for name, s in objective.sections.items()]
+# The training config's section: every run has the sections of all objectives, and uses those of its own.
+SECTION = dataclasses.make_dataclass("TrainingConfig", _ADDED, bases=(Training,), frozen=True)()
+FIELDS = tuple(fields.fields_of(SECTION))
 
 
 def make_objective(config: ConfigDict, variant: Variant) -> Objective:
     """The objective of a run of the config on the variant."""
     return OBJECTIVES[config.objective](config, variant)
+
+
+def base_config() -> ConfigDict:
+    """The training config that the files of `configs/` start from."""
+    return fields.to_config(SECTION)
+
+
+def describe_config(config: ConfigDict | None = None) -> str:
+    """The fields with their values in a training config, or else their defaults."""
+    return fields.describe(SECTION, config)
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    if config.get("objective") not in OBJECTIVES:
+        raise UserError(
+            f"config key 'objective' is {config.get('objective')!r}; it is one of {', '.join(map(repr, OBJECTIVES))} "
+            "(published models are evaluated with cliptail_jax.evaluate, not trained)"
+        )
+    fields.check(config, SECTION)
+    OBJECTIVES[config.objective].validate(config)
+    check_sections(config)

@@ -1,7 +1,8 @@
 """CLIP: which caption belongs to which image, and the other way round (Radford et al. 2021, arXiv 2103.00020)."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.fields import Incidental, Rule
 from cliptail_jax.curation.variant import Variant, distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
@@ -24,10 +26,42 @@ from cliptail_jax.training.objective import RANDOM, Objective
 from cliptail_jax.training.state import Batch, TrainState
 
 
+@dataclass(frozen=True)
+class Text:
+    """The text tower of a contrastive run."""
+
+    init: Annotated[str, "'random', or a published CLIP (its text tower), BERT or RoBERTa."] = "random"
+    freeze: Annotated[bool, "Whether the parameters that init fills are frozen."] = False
+    partial: Annotated[bool, "Whether init may leave parameters to be randomly initialized and trained."] = False
+    dropout: Annotated[
+        float,
+        "Dropout of a BERT or RoBERTa during training, even if it is frozen; they were trained with 0.1.",
+        Rule(lambda value: 0 <= value < 1, "must be 0 or more and below 1"),
+    ] = 0.0
+    cache: Annotated[
+        bool,
+        "Whether to embed each caption once instead of at every step, where a frozen tower's captions do not change.",
+        Incidental,
+    ] = True
+    tokenizer: Annotated[
+        str, "CLIP's merges file; '': train a tokenizer of model.text.vocab_size tokens on the variant's captions."
+    ] = ""
+
+
 class Contrastive(Objective):
     """An image tower and a text tower, which learn to find each other's features."""
 
     uses_prompts = True
+
+    sections = {"text": Text()}
+
+    @classmethod
+    def validate(cls, config: ConfigDict) -> None:
+        if config.vocabulary.size:
+            raise UserError(
+                "vocabulary.size samples the classes of a supervised run or the prototypes of DINO; with "
+                "objective='contrastive' set it to 0"
+            )
 
     def __init__(self, config: ConfigDict, variant: Variant):
         if variant.captions is None:

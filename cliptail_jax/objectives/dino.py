@@ -5,7 +5,8 @@ prototypes may be a sample of the head's: the functions here take them as the la
 is the moving average of the student, `TrainState.ema`, with batch statistics of its own, `TrainState.ema_batch_stats`.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.fields import NonNegative, Positive, Share
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
@@ -27,8 +29,48 @@ from cliptail_jax.training.optimizer import cosine
 from cliptail_jax.training.state import Batch, TrainState
 
 
+@dataclass(frozen=True)
+class DinoOptions:
+    """The head and the teacher of DINO."""
+
+    prototypes: Annotated[int, "Number of prototypes.", Positive] = 65536
+    hidden: Annotated[int, "Width of the head's hidden layers.", Positive] = 2048
+    bottleneck: Annotated[int, "Width of the head's output, which is compared with the prototypes.", Positive] = 256
+    freeze_last_layer: Annotated[int, "Epochs at the start in which the prototypes are not trained.", NonNegative] = 0
+    teacher_momentum: Annotated[float, "Momentum of the teacher at the start; it rises to 1 along a cosine.", Share] = (
+        0.996
+    )
+
+
 class Dino(Objective):
     """A student that learns to agree with its own moving average about the views of an image."""
+
+    sections = {"dino": DinoOptions()}
+
+    @classmethod
+    def validate(cls, config: ConfigDict) -> None:
+        size, prototypes = config.vocabulary.size, config.dino.prototypes
+        if size > prototypes:
+            raise UserError(
+                f"vocabulary.size={size} is larger than dino.prototypes={prototypes}: lower it, or 0 for all"
+            )
+        for key, is_set, default in (
+            ("vocabulary.sampling", config.vocabulary.sampling != "uniform", "'uniform'"),
+            ("vocabulary.group_size", config.vocabulary.group_size, "0"),
+            ("data.shift", config.data.shift, "0"),
+        ):
+            if is_set:
+                raise UserError(f"{key} is not supported with objective='dino': set it to {default}")
+        if config.accumulate_steps > 1:
+            raise UserError(
+                "accumulate_steps is 1 with objective='dino': its targets are balanced over the whole batch"
+            )
+        if config.optimizer.ema_decay:
+            raise UserError("optimizer.ema_decay is 0 with objective='dino': the teacher is the moving average")
+        if config.eval.sets:
+            raise UserError(
+                "eval.sets is empty with objective='dino', which learns no classes: measure it with cliptail_jax.transfer"
+            )
 
     def __init__(self, config: ConfigDict, variant: Variant):
         super().__init__(config, variant)

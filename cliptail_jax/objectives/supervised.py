@@ -1,6 +1,7 @@
 """Supervised learning (SL): softmax cross-entropy over all classes, or over a vocabulary of sampled classes."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.config.fields import OneOf
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
@@ -20,8 +22,26 @@ from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import Batch, TrainState
 
 
+@dataclass(frozen=True)
+class Head:
+    """The classification head of a supervised run."""
+
+    kind: Annotated[
+        str, "Logits: cosine similarity, or linear with a bias, on raw features.", OneOf("cosine", "linear")
+    ] = "cosine"
+    init: Annotated[str, "File of the initial class embeddings, .npy [classes, dim]; '': random."] = ""
+    freeze: Annotated[bool, "Whether the head stays as init gives it."] = False
+
+
 class Supervised(Objective):
     """A classifier of the variant's classes."""
+
+    sections = {"head": Head()}
+
+    @classmethod
+    def validate(cls, config: ConfigDict) -> None:
+        if config.head.kind == "linear" and config.head.init:
+            raise UserError("head.init has the class embeddings of a cosine head: set head.kind='cosine'")
 
     def __init__(self, config: ConfigDict, variant: Variant):
         super().__init__(config, variant)

@@ -3,7 +3,7 @@
 import importlib.metadata
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.training import base_config, plain, what_trains
+from cliptail_jax.config.fields import Field, plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines, write_json, write_text
 
@@ -21,9 +21,9 @@ DESCRIPTION = "model.json"
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def claim(workdir: Path, config: ConfigDict, overwrite: bool) -> None:
+def claim(workdir: Path, config: ConfigDict, fields: Iterable[Field], overwrite: bool) -> None:
     """Make `workdir` the run of `config`, or go on with it; refuse if it holds another config's run."""
-    difference = difference_to(workdir, config)
+    difference = difference_to(workdir, config, fields)
     began = (workdir / "checkpoints").exists()  # a config that failed before that holds nothing worth keeping
     if difference and began and not overwrite:
         raise UserError(
@@ -56,16 +56,22 @@ def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
     write_json(workdir / "config.json", {"config": plain(config), "software": software})
 
 
-def difference_to(workdir: Path, config: ConfigDict) -> str:
-    """How the run in `workdir` was trained otherwise than `config` says: up to three keys, '' if not at all, or no run."""
+def difference_to(workdir: Path, config: ConfigDict, fields: Iterable[Field]) -> str:
+    """How the run in `workdir` was trained otherwise than `config` says: up to three keys, '' if not at all, or no run.
+
+    `fields` are those of a training config. A field that was added after the run has its default there.
+    """
     held = read_config(workdir)
     if held is None:
         return ""
-    # A field that came after the run has its default there.
-    held, wanted = what_trains(plain(base_config()) | held), what_trains(plain(config))
-    changed = [key for key in held | wanted if held.get(key) != wanted.get(key)]
+    wanted, trains = plain(config), [field for field in fields if not field.is_incidental]
+    changed = {}
+    for field in trains:
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        if (value := held.get(field.key, default)) != wanted[field.key]:
+            changed[field.key] = f"{field.key}={value!r} not {wanted[field.key]!r}"
     more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return ", ".join(f"{key}={held.get(key)!r} not {wanted.get(key)!r}" for key in changed[:3]) + more
+    return ", ".join(list(changed.values())[:3]) + more
 
 
 def finish(workdir: Path, seconds: float) -> None:
@@ -74,10 +80,10 @@ def finish(workdir: Path, seconds: float) -> None:
     write_json(workdir / "config.json", noted | {"finished": {"seconds": seconds}})
 
 
-def is_finished(workdir: Path, config: ConfigDict) -> bool:
+def is_finished(workdir: Path, config: ConfigDict, fields: Iterable[Field]) -> bool:
     """Whether `workdir` holds the run of `config`, trained to its end."""
     path = workdir / "config.json"
-    return path.exists() and "finished" in json.loads(path.read_text()) and not difference_to(workdir, config)
+    return path.exists() and "finished" in json.loads(path.read_text()) and not difference_to(workdir, config, fields)
 
 
 def trained_on(workdir: Path) -> tuple[int, float]:

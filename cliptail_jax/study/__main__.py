@@ -16,7 +16,6 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from cliptail_jax.config import training
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import run_with_config, stop
 from cliptail_jax.errors import UserError
@@ -47,12 +46,14 @@ def main(study: ConfigDict, workdir: Path) -> None:
 
 def describe_fields(study: ConfigDict | None) -> str:
     """The fields of a study, all those of its first run, and those in which its other runs differ from that."""
+    from cliptail_jax.objectives import describe_config  # slow to import
+
     if study is None:
-        return f"{FIELDS}\n\nThe fields of a run, runs.NAME:\n\n{training.describe()}"
+        return f"{FIELDS}\n\nThe fields of a run, runs.NAME:\n\n{describe_config()}"
     (first, config), *others = study.runs.items()
     values = dict(flatten(config))
     lines = [FIELDS, "", *(f"{key} = {value!r}" for key, value in flatten(study) if not key.startswith("runs."))]
-    lines += ["", f"runs.{first}:", "", training.describe(config)]
+    lines += ["", f"runs.{first}:", "", describe_config(config)]
     for name, other in others:
         lines += ["", f"runs.{name}, where it differs from runs.{first}:", ""]
         lines += [f"{key} = {value!r}" for key, value in flatten(other) if values.get(key) != value]

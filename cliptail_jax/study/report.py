@@ -15,8 +15,8 @@ from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.statistics import STATISTICS
 from cliptail_jax.study.trained_run import Runs, TrainedRun
-from cliptail_jax.transfer.results import Result
 from cliptail_jax.transfer.report import TITLES
+from cliptail_jax.transfer.results import Result
 
 
 def write_report(

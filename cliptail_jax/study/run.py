@@ -8,11 +8,10 @@ import jax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
-from cliptail_jax.objectives import OBJECTIVES
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, validate
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.claims import check_claims, evaluate_claim
@@ -48,7 +47,11 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     for name, (configs, transfer_config) in configs_by_seed(study).items():
         began = time.perf_counter()
         fits = began - started + longest <= 60 * budget
-        if budget and seeds and not agreed(fits or all(is_finished(workdir / name / r, c) for r, c in configs.items())):
+        if (
+            budget
+            and seeds
+            and not agreed(fits or all(is_finished(workdir / name / r, c, FIELDS) for r, c in configs.items()))
+        ):
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: another takes some {longest / 60:.0f} minutes")
             break
         seeds[name], failed = run_seed(configs, transfer_config, workdir / name, overwrite)

@@ -12,6 +12,7 @@ from jax import Array
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.fields import Section
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
@@ -32,6 +33,7 @@ class Objective(abc.ABC):
     only be checked with the data at hand; nothing is written before `open_text`.
 
     Attributes:
+        sections: what the objective adds to a training config, by the name of the section.
         steps_per_epoch: batches that an epoch of the variant has.
         total_steps: of the run.
         towers: the trained towers that the run starts from.
@@ -41,6 +43,7 @@ class Objective(abc.ABC):
         tokenizer_source: where the tokenizer is from, as `cliptail_jax.pretrained.model.describe_run` takes it.
     """
 
+    sections: Mapping[str, Section] = {}
     uses_prompts: bool = False
     read: ReadText | None = None
     read_prompts: ReadText | None = None

@@ -26,7 +26,6 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.sections import MeshAxes, Reading
-from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
@@ -34,6 +33,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, count, gather, make_evaluate_batch, with_progress
 from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
+from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, local_rows, make_mesh
 from cliptail_jax.pretrained.model import open_run

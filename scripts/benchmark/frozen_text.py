@@ -17,11 +17,11 @@ from flax import nnx
 from machine import machine
 from train_step import random_batch
 
-from cliptail_jax.config.training import validate
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import bert_shape
+from cliptail_jax.objectives import validate
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh, replicated, to_devices
 from cliptail_jax.pretrained.towers import Tower, Towers
 from cliptail_jax.training.optimizer import make_optimizer

@@ -29,10 +29,10 @@ from machine import machine
 from ml_collections import ConfigDict
 from PIL import Image
 
-from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.input.pipeline import num_steps_per_epoch, training_batches
+from cliptail_jax.objectives import base_config
 
 MOST_FILES = 2000
 

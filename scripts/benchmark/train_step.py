@@ -19,8 +19,7 @@ from absl import app, flags, logging
 from made_up import made_up_variant, random_batch
 from ml_collections import config_flags
 
-from cliptail_jax.config.training import validate
-from cliptail_jax.objectives import make_objective
+from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
 from cliptail_jax.training.initialization import init_state

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from machine import machine
 
-from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.objectives import base_config
 
 CLASSES = 1000
 WORDS = np.array("a photo of the red old house in summer with my two friends near lake view from boat".split())

@@ -25,7 +25,6 @@ from machine import machine
 from PIL import Image
 
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import count, make_evaluate_batch
 from cliptail_jax.input.images import MEAN, STD
@@ -34,6 +33,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.open_clip import image_size, named_architecture
+from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.sharding import local_rows, make_mesh, replicated, to_devices
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 
-from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.objectives import base_config
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
 EEL = 4  # the class without records

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cliptail_jax.config.training import base_config
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -25,6 +24,7 @@ from cliptail_jax.input.pipeline import (
     training_batches,
 )
 from cliptail_jax.input.tokenizer import train_tokenizer
+from cliptail_jax.objectives import base_config
 
 ALL = slice(None)
 

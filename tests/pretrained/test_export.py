@@ -5,8 +5,8 @@ from flax import nnx
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.config.training import base_config
 from cliptail_jax.input.tokenizer import train_tokenizer
+from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import main
 from cliptail_jax.pretrained.model import load

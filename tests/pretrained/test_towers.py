@@ -11,7 +11,6 @@ from flax import nnx
 from test_text_encoder import write_encoder
 
 from cliptail_jax import runs
-from cliptail_jax.config.training import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines
@@ -19,6 +18,7 @@ from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import bert_shape
+from cliptail_jax.objectives import validate
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import text_cache as frozen_text
 from cliptail_jax.pretrained import towers

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from cliptail_jax import runs
-from cliptail_jax.config.training import base_config, validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.known_sources import KnownSource, TransferSet
@@ -16,6 +15,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.input.images import decode_image, normalize
+from cliptail_jax.objectives import base_config, validate
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
