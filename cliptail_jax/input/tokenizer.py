@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import ftfy
 import numpy as np
 import regex
 import tokenizers
@@ -178,5 +177,7 @@ def clean(text: str) -> str:
 
 def mend(text: str) -> str:
     """The text with broken Unicode and HTML entities repaired and white space collapsed, as in open_clip."""
+    import ftfy  # slow to import
+
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split())
