@@ -88,51 +88,50 @@ def dino(family: str, factors: Factors) -> list[Run]:
     return [Run("dino", family, factor, "", arguments, changes) for factor, (arguments, changes) in factors.items()]
 
 
-IN_CAPTIONS = {"data": "imagenet_captions"}
-LAIONET_ALL = {"data": "laionet"}
-WHOLE = {"imagenet_captions": (IN_CAPTIONS, "ImageNet-Captions, title, tags and description behind the class name")}
-HUNDRED = {"imagenet_captions_100": (IN_CAPTIONS | {"classes": "imagenet100"}, "the 100 classes of ImageNet-100 alone")}
-TENTH_OF_IMAGES = IN_CAPTIONS | {"n": 44548}
-TENTH = {"10_percent": (TENTH_OF_IMAGES, "10 % of the images, as many as those of ImageNet-100's classes")}
+def in_captions(**more: Any) -> dict[str, Any]:
+    return {"data": "imagenet_captions", **more}
+
+
+def laionet(**more: Any) -> dict[str, Any]:
+    return {"data": "laionet", **more}
+
+
+WHOLE = {"imagenet_captions": (in_captions(), "ImageNet-Captions, title, tags and description behind the class name")}
+HUNDRED = {"imagenet_captions_100": (in_captions(classes="imagenet100"), "the 100 classes of ImageNet-100 alone")}
+TENTH = {"10_percent": (in_captions(n=44548), "10 % of the images, as many as those of ImageNet-100's classes")}
 TENTH_NAMES = {
-    "10_percent_a_cname": (TENTH_OF_IMAGES | {"captions": "a+cname"}, "10 % of the images; captions are 'a CLASS'")
+    "10_percent_a_cname": (in_captions(n=44548, captions="a+cname"), "10 % of the images; captions are 'a CLASS'")
 }
 NAMED = {
     "cc12m_cls": ({"data": "cc12m_cls"}, "CC12M's captions that name a class"),
     "yfcc15m_cls": ({"data": "yfcc15m_cls"}, "YFCC15M's captions that name a class"),
 }
 SUBSETS = {
-    fields.replace("+", "_"): (
-        IN_CAPTIONS | {"captions": fields},
-        f"{fields.replace('+', ' and ')} behind the class name",
-    )
+    fields.replace("+", "_"): (in_captions(captions=fields), f"{fields.replace('+', ' and ')} behind the class name")
     for fields in ("title", "tags", "description", "title+tags", "title+description", "tags+description")
 }
 TEMPLATES = {
-    "openai80": (IN_CAPTIONS | {"captions": "openai80"}, "templates around the class name in place of texts"),
-    "openai80_synset": (
-        IN_CAPTIONS | {"captions": "openai80+synset"},
-        "templates around a lemma of the class's synset",
-    ),
+    "openai80": (in_captions(captions="openai80"), "templates around the class name in place of texts"),
+    "openai80_synset": (in_captions(captions="openai80+synset"), "templates around a lemma of the class's synset"),
 }
 # ImageNet-Captions' class frequency, as written by `curation.describe --workdir=in_captions`.
 FREQUENCY = "in_captions/class_frequency.tsv"
-MATCHED = {"laionet_matched": (LAIONET_ALL | {"match": FREQUENCY}, "LAIONet with ImageNet-Captions' class frequency")}
+MATCHED = {"laionet_matched": (laionet(match=FREQUENCY), "LAIONet with ImageNet-Captions' class frequency")}
 DIVERSITY = {
     f"threshold_{str(threshold).replace('.', '')}": (
-        LAIONET_ALL | {"threshold": threshold, "n": 448896},
+        laionet(threshold=threshold, n=448896),
         f"448,896 pairs of LAIONet of similarity {threshold} and more",
     )
     for threshold in (0.7, 0.75, 0.8, 0.82)
 }
 LAIONET_N = {"laionet_n": DIVERSITY["threshold_07"]}
 SCALE = {
-    "1": (LAIONET_ALL | {"fraction": 1}, "all of LAIONet"),
-    **{f"1_{n}": (LAIONET_ALL | {"fraction": f"1/{n}"}, f"1/{n} of LAIONet") for n in (2, 4, 8, 16, 32)},
+    "1": (laionet(fraction=1), "all of LAIONet"),
+    **{f"1_{n}": (laionet(fraction=f"1/{n}"), f"1/{n} of LAIONet") for n in (2, 4, 8, 16, 32)},
 }
 CUTS = {
     f"{classes}_classes_{shots}_shot": (
-        IN_CAPTIONS | {"tail_classes": classes, "tail_shots": shots},
+        in_captions(tail_classes=classes, tail_shots=shots),
         f"the {classes} rarest classes have {'1 example' if shots else 'no examples'}",
     )
     for classes in (5, 20, 50, 100, 200, 500)
@@ -140,35 +139,32 @@ CUTS = {
 }
 SAMPLED_CUTS = {
     f"{factor}_sampled": (
-        arguments | {"batch_size": 1024, "vocabulary": 50, "sampling": "linear"},
+        {**arguments, "batch_size": 1024, "vocabulary": 50, "sampling": "linear"},
         f"{changes}; vocabulary of 50, linear",
     )
     for factor, (arguments, changes) in CUTS.items()
 }
-VOCABULARY = {"full": (IN_CAPTIONS, "all 1,000 classes")} | {
+VOCABULARY = {"full": (in_captions(), "all 1,000 classes")} | {
     f"{size}_{sampling}": (
-        IN_CAPTIONS | {"vocabulary": size, "sampling": sampling},
+        in_captions(vocabulary=size, sampling=sampling),
         f"vocabulary of {size}, {'square root' if sampling == 'sqrt' else sampling}",
     )
     for size in (50, 100, 200, 500)
     for sampling in ("uniform", "linear", "sqrt")
 }
-LAIONET = {"laionet": (LAIONET_ALL, "LAIONet")}
+LAIONET = {"laionet": (laionet(), "LAIONet")}
 PROTOTYPES = {
     "imagenet": ({"data": "imagenet2012"}, "ImageNet"),
-    "laionet": (LAIONET_ALL, "LAIONet"),
-    "laionet_16384": (LAIONET_ALL | {"prototypes": 16384}, "LAIONet; 16,384 prototypes"),
+    **LAIONET,
+    "laionet_16384": (laionet(prototypes=16384), "LAIONet; 16,384 prototypes"),
 } | {
-    f"laionet_sampled_{size}": (LAIONET_ALL | {"vocabulary": size}, f"LAIONet; {size:,} of 65,536 prototypes a step")
+    f"laionet_sampled_{size}": (laionet(vocabulary=size), f"LAIONet; {size:,} of 65,536 prototypes a step")
     for size in (1024, 4096, 16384)
 }
 FRONT = {
-    "a_cname": (IN_CAPTIONS | {"captions": "a+cname"}, "captions are 'a CLASS'"),
-    "a_cname_all_text": (IN_CAPTIONS | {"captions": "a+cname+title+tags+description"}, "all texts behind 'a CLASS'"),
-    "openai80_all_text": (
-        IN_CAPTIONS | {"captions": "openai80+title+tags+description"},
-        "all texts behind a template",
-    ),
+    "a_cname": (in_captions(captions="a+cname"), "captions are 'a CLASS'"),
+    "a_cname_all_text": (in_captions(captions="a+cname+title+tags+description"), "all texts behind 'a CLASS'"),
+    "openai80_all_text": (in_captions(captions="openai80+title+tags+description"), "all texts behind a template"),
 }
 
 RUNS = (
@@ -186,7 +182,9 @@ RUNS = (
     *clip("concept_set", TENTH | TENTH_NAMES, ("frozen",)),
     *clip("concept_set", NAMED, ("random",)),
     *sup(
-        "concept_set", {"imagenet_captions": (IN_CAPTIONS, "ImageNet-Captions")} | HUNDRED | TENTH | NAMED, ("random",)
+        "concept_set",
+        {"imagenet_captions": (in_captions(), "ImageNet-Captions")} | HUNDRED | TENTH | NAMED,
+        ("random",),
     ),
     *clip("trimmed_tail", CUTS, ("random", "frozen")),
     *sup("trimmed_tail", CUTS, ("random", "clip")),

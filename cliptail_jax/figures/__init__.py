@@ -3,10 +3,11 @@
 Every module directly in this package is a figure: adding one takes its module and nothing else. `parts` has what several
 figures share. The first line of a figure's docstring says what it shows, the rest documents its sheet. A figure has
 
-    PAPER_FIGURE              its number in the paper; figures without one are listed last
-    add_arguments(parser)     adds its command-line options
-    draw(options)             the Matplotlib figure
-    study_lines(rows, seeds)  optional: the lines of its sheet for the runs of a study, by default `parts.sheet.study_lines`
+    draw(entries, ...)       returns the Matplotlib figure for the entries of its sheet, and for the values of its options
+    COLUMNS                  the columns that its sheet must have; without it the figure has no sheet, and no `entries`
+    add_arguments(parser)    adds its options to the command line, if it has any
+    PAPER_FIGURE             its number in the paper; figures without one are listed last
+    study_lines(...)         the lines of its sheet for the runs of a study; by default `parts.sheet.study_lines`
 """
 
 import argparse
@@ -17,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from cliptail_jax.figures.parts.sheet import read_sheet
+from cliptail_jax.files import work_path
 from cliptail_jax.plotting.style import add_output, check_output, save
 
 __all__ = ["draw_figure", "figure_modules", "make_parser"]
@@ -37,9 +40,12 @@ def draw_figure(arguments: Sequence[str]) -> list[Path]:
     Raises:
         UserError: a run, a sheet or a table lacks what the figure needs.
     """
-    options = make_parser().parse_args(arguments)
-    check_output(options.output)
-    return save(options.draw(options), options.output)
+    options = vars(make_parser().parse_args(arguments))
+    module, output = options.pop("module"), options.pop("output")
+    check_output(output)
+    if "runs" in options:
+        options["entries"] = read_sheet(options.pop("runs"), module.COLUMNS)
+    return save(module.draw(**options), output)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -54,7 +60,10 @@ def make_parser() -> argparse.ArgumentParser:
         figure = figures.add_parser(
             name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        module.add_arguments(figure)
+        if hasattr(module, "COLUMNS"):
+            figure.add_argument("--runs", type=work_path, required=True, metavar="SHEET", help="the sheet")
+        if hasattr(module, "add_arguments"):
+            module.add_arguments(figure)
         add_output(figure)
-        figure.set_defaults(draw=module.draw)
+        figure.set_defaults(module=module)
     return parser

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.planes import draw_trend, label_axes, place_labels
-from cliptail_jax.figures.parts.sheet import Entry, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.plotting.style import legend_below, styles
 
 PAPER_FIGURE = 3
@@ -34,16 +34,12 @@ PLANES = (("corr_pred", "corr_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS, "label and set")
     parser.add_argument("--plain", action="store_true", help="leave out the NC1–NC2 plane")
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_captions_vocabulary(read_sheet(options.runs, COLUMNS), PLANES[:2] if options.plain else PLANES)
-
-
-def draw_captions_vocabulary(entries: Sequence[Entry], planes: Sequence[tuple[str, str]]) -> Figure:
-    """A panel for each pair of measures, (x, y)."""
+def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
+    """A panel for each of the PLANES."""
+    planes = PLANES[:2] if plain else PLANES
     for entry in entries:
         if entry["head"] not in TREND_LINES:
             raise UserError(f"{entry.where}: head is '{entry['head']}'; it is one of {', '.join(TREND_LINES)}")

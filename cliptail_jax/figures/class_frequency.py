@@ -27,11 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rank-by", type=work_path, help="the table that ranks the classes (default: the first)")
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    names, ranking = read_frequency(options.rank_by or options.frequencies[0])
-    corpora = {
-        label: frequency_of(names, path) for label, path in zip(labels(options.frequencies), options.frequencies)
-    }
+def draw(frequencies: Sequence[Path], rank_by: Path | None = None) -> Figure:
+    names, ranking = read_frequency(rank_by or frequencies[0])
+    corpora = {label: frequency_of(names, path) for label, path in zip(labels(frequencies), frequencies)}
     print("\n".join("  ".join(row).rstrip() for row in pad_columns(comparison(corpora))))
     return draw_class_frequency(corpora, ranking)
 

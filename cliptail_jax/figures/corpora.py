@@ -25,7 +25,7 @@ from matplotlib.lines import Line2D
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.planes import label_axes
-from cliptail_jax.figures.parts.sheet import TITLES, Entry, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import TITLES, Entry
 from cliptail_jax.plotting.style import COLOURS, MARKERS, add_grid
 
 Marker = str | tuple[int, int, int]  # of Matplotlib
@@ -33,23 +33,19 @@ Marker = str | tuple[int, int, int]  # of Matplotlib
 PAPER_FIGURE = 2
 COLUMNS = ("run", "kind", "corpus", "backbone")
 KINDS = ("CLIP", "SL")
+# The measures that are shown by corpus, a row of panels for each row.
 CORRELATIONS = (("corr_acc", "corr_nc1_acc", "corr_nc2_mean_acc"), ("corr_pred", "corr_nc1", "corr_nc2_mean"))
+PLAIN = (("corr_acc", "corr_pred"),)
 WIDTH = 0.36  # of a bar, for a distance of 1 between corpora
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS)
     parser.add_argument("--plain", action="store_true", help="leave out neural collapse")
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_corpora(
-        read_sheet(options.runs, COLUMNS), [("corr_acc", "corr_pred")] if options.plain else CORRELATIONS
-    )
-
-
-def draw_corpora(entries: Sequence[Entry], correlations: Sequence[Sequence[str]]) -> Figure:
-    """`correlations` names the measures that are shown by corpus, row by row."""
+def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
+    """Panels of the CORRELATIONS by corpus, or of the PLAIN ones, and a plane for each set."""
+    correlations = PLAIN if plain else CORRELATIONS
     for entry in entries:
         if entry["kind"] not in KINDS:
             raise UserError(f"{entry.where}: kind is '{entry['kind']}'; it is one of {', '.join(KINDS)}")

@@ -21,10 +21,11 @@ import functools
 from cliptail_jax.figures.parts import lines
 
 PAPER_FIGURE = 5
+COLUMNS = lines.COLUMNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser, measures=("top1", "corr_acc", "corr_pred"))
 
 
-draw = functools.partial(lines.draw, axis="similarity threshold")
+draw = functools.partial(lines.draw_along, axis="similarity threshold", logarithmic=False)

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.figures.parts.classes import spread_classes
-from cliptail_jax.figures.parts.sheet import Entry, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.plotting.style import legend_below, styles
 
 PAPER_FIGURE = 13
@@ -31,20 +31,15 @@ CLASSES = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS)
     parser.add_argument("--classes", nargs="+", help="names of the classes")
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_example_classes(read_sheet(options.runs, COLUMNS), options.classes)
-
-
-def draw_example_classes(entries: Sequence[Entry], names: Sequence[str] | None) -> Figure:
-    """The classes are sorted from frequent to rare."""
+def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None) -> Figure:
+    """Bars and lines of the named classes, from frequent to rare."""
     runs = [entry.evaluated() for entry in entries]
     first = runs[0]
-    if names:
-        ids = class_ids(names, first.class_names, entries[0])
+    if classes:
+        ids = class_ids(classes, first.class_names, entries[0])
         ids = ids[np.argsort(-first.frequency[ids], kind="stable")]
     else:
         ids = spread_classes(first.frequency, CLASSES)

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import class_centres, spread_classes
-from cliptail_jax.figures.parts.sheet import Entry, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.metrics.similarity import unit
 from cliptail_jax.plotting.style import legend_below, style
 
@@ -34,17 +34,12 @@ IMAGES = 40  # of a class, at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS)
     parser.add_argument(
         "--classes", type=int, default=12, help="number of classes whose images are shown (%(default)s)"
     )
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_feature_maps(read_sheet(options.runs, COLUMNS), options.classes)
-
-
-def draw_feature_maps(entries: Sequence[Entry], classes: int) -> Figure:
+def draw(entries: Sequence[Entry], classes: int = 12) -> Figure:
     """A column for each run: the centres of all classes, and images of `classes` of them.
 
     Raises:

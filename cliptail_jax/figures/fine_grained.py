@@ -12,14 +12,13 @@ Each model was evaluated with the class frequencies of its corpus (--config.eval
 models, and horizontal lines the means of a corpus's models.
 """
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.figures.parts.sheet import TITLES, Entry, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import TITLES, Entry
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 PAPER_FIGURE = 12
@@ -27,15 +26,7 @@ COLUMNS = ("run", "set", "corpus")
 MEASURES = ("corr_acc", "corr_pred")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS, optional="")
-
-
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_fine_grained(read_sheet(options.runs, COLUMNS))
-
-
-def draw_fine_grained(entries: Sequence[Entry]) -> Figure:
+def draw(entries: Sequence[Entry]) -> Figure:
     """A panel for each correlation, in which the runs on each set are grouped by corpus."""
     sets = list(dict.fromkeys(entry["set"] for entry in entries))
     figure = Figure(figsize=(max(6, 1.0 * len(sets) + 2), 6.4), layout="constrained")

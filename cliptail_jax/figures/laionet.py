@@ -13,7 +13,6 @@ CLIP model that was evaluated with eval.similarity on the images of the variant 
 histogram of the mean cosine between two images of a class.
 """
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +21,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.parts.sheet import Entry, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.metrics.imbalance import gini
 from cliptail_jax.plotting.style import add_grid, legend_below, line_style
 
@@ -31,15 +30,7 @@ COLUMNS = ("label", "frequency")
 BINS = 40
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS, "run and set")
-
-
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_laionet(read_sheet(options.runs, COLUMNS))
-
-
-def draw_laionet(entries: Sequence[Entry]) -> Figure:
+def draw(entries: Sequence[Entry]) -> Figure:
     """Ranked class frequencies, and a histogram of the similarities if there are any runs."""
     similarities = {number: similarity(entry) for number, entry in enumerate(entries) if entry["run"]}
     figure = Figure(figsize=(10 if similarities else 7, 4.2 + 0.1 * len(entries)), layout="constrained")

@@ -20,10 +20,11 @@ import functools
 from cliptail_jax.figures.parts import lines
 
 PAPER_FIGURE = 6
+COLUMNS = lines.COLUMNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser, measures=("top1", "corr_acc", "corr_pred"))
 
 
-draw = functools.partial(lines.draw, axis="concepts in training")
+draw = functools.partial(lines.draw_along, axis="concepts in training", logarithmic=False)

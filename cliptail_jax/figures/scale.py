@@ -17,25 +17,26 @@ summary.jsonl.
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.figures.parts import lines
-from cliptail_jax.figures.parts.sheet import Entry, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry
 
 PAPER_FIGURE = 4
+COLUMNS = lines.COLUMNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser, measures=("top1", "corr_acc", "nc1", "nc2_mean"))
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    entries = read_sheet(options.runs, lines.COLUMNS)
+def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:
     if not any(entry["x"] for entry in entries):
         entries = [with_images(entry) for entry in entries]
-    return lines.draw_along(entries, options.measures, "training images", logarithmic=True)
+    return lines.draw_along(entries, measures, "training images", logarithmic=True)
 
 
 def with_images(entry: Entry) -> Entry:

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import class_centres, rarest
-from cliptail_jax.figures.parts.sheet import Entry, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.files import work_path
 from cliptail_jax.metrics.similarity import unit
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
@@ -36,16 +36,11 @@ COLUMNS = ("run", "label")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS)
     parser.add_argument("--classes", type=int, default=12, help="number of rarest classes (%(default)s)")
     parser.add_argument("--ranking", type=work_path, help="a table of class frequencies that ranks the classes")
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_tail_similarity(read_sheet(options.runs, COLUMNS), options.classes, options.ranking)
-
-
-def draw_tail_similarity(entries: Sequence[Entry], classes: int, ranking: Path | None) -> Figure:
+def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = None) -> Figure:
     """Heat maps and accuracies of the rarest `classes`, by the table `ranking` or else by the first run.
 
     Raises:

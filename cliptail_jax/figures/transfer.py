@@ -23,7 +23,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.parts.sheet import Entry, Measure, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry, Measure
 from cliptail_jax.files import load_arrays, read_lines
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
 from cliptail_jax.transfer.report import TITLES
@@ -35,15 +35,10 @@ Result = Mapping[str, Any]  # a line of results.jsonl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS, optional="")
     parser.add_argument("--method", choices=sorted(TITLES), default="probe", help="(%(default)s)")
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_transfer(read_sheet(options.runs, COLUMNS), options.method)
-
-
-def draw_transfer(entries: Sequence[Entry], method: str) -> Figure:
+def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
     """A bar for each model but the baseline on each set on which both have a result."""
     base, models = entries[0], entries[1:]
     base_results, *results = [results_by_set(entry, method) for entry in entries]

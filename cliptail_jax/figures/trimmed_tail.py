@@ -28,7 +28,7 @@ from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import rarest
 from cliptail_jax.figures.parts.lines import draw_group, line_of, offset
-from cliptail_jax.figures.parts.sheet import Entry, Measure, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import Entry, Measure
 from cliptail_jax.files import work_path
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
@@ -39,15 +39,10 @@ PARTS = {"others": "head and middle", "tail": "tail"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_sheet(parser, COLUMNS)
     parser.add_argument("--untrimmed", type=work_path, help="table of class frequencies before the tail was trimmed")
 
 
-def draw(options: argparse.Namespace) -> Figure:
-    return draw_trimmed_tail(read_sheet(options.runs, COLUMNS), options.untrimmed)
-
-
-def draw_trimmed_tail(entries: Sequence[Entry], untrimmed: Path | None) -> Figure:
+def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     """A column of panels for each number of shots: at the top the others, at the bottom the tail, in percent."""
     cuts = [cut_of(entry) for entry in entries]
     trimmed = sorted({classes for classes, _ in cuts if classes})

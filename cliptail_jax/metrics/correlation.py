@@ -1,7 +1,8 @@
 """Rank correlations and means over classes, with percentile bootstrap intervals (Efron, 1979) that resample classes.
 
 In all functions, classes with nan in any of the arrays are left out, a frequency of 0 is a value like any other, intervals
-cover 95 %, and resamples in which a correlation is undefined are ignored.
+cover 95 %, and resamples in which a correlation is undefined are ignored. scipy.stats.bootstrap is not used, because it
+cannot resample seeds and classes together.
 """
 
 from collections.abc import Sequence
@@ -110,6 +111,7 @@ def _resample(classes: int, seed: int, resamples: int) -> Int[np.ndarray, "resam
 
 
 def _rank_correlation(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]) -> Float[np.ndarray, "..."]:
+    """Spearman's correlation, vectorized over resamples, which scipy.stats.spearmanr is not."""
     classes = x.shape[-1]
     if classes < 3:
         return np.full(x.shape[:-1], np.nan)

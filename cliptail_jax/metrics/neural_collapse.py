@@ -58,7 +58,7 @@ def neural_collapse(
         head: the weights of the classifier, or the class embeddings.
 
     Raises:
-        UserError: the features are not finite, or the head has another number of rows.
+        UserError: the features are not finite.
     """
     features, labels = np.asarray(features), np.asarray(labels)
     samples = np.flatnonzero(labels >= 0)
@@ -72,8 +72,6 @@ def neural_collapse(
     result = np.full((6, num_classes), np.nan)
     result[:4, present] = measures
     if head is not None:
-        if len(head) != num_classes:
-            raise UserError(f"the head has {len(head)} rows for {num_classes} classes: give one row per class")
         result[4:] = _etf_deviation(head)
     return NeuralCollapse(*result)
 

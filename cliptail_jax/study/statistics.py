@@ -1,62 +1,15 @@
 """The statistics that claims compare. Adding one takes its function and its entry in STATISTICS."""
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
+from jaxtyping import Float
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.correlation import Comparison, compare_correlations, compare_means
 from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.trained_run import TrainedRun
-from cliptail_jax.transfer.sets import transfer_set
 
-
-class NotComparable(Exception):
-    """Raised with the reason why a statistic of two runs cannot be compared."""
-
-
-def check_evaluated(
-    key: str, claim: ConfigDict, eval_sets: Mapping[str, Sequence[str]], transfer: ConfigDict | None
-) -> None:
-    """Raise UserError if one of the runs is not evaluated on the claim's set. Arguments as of `claims.check_claims`."""
-    for run in (claim.higher, claim.lower):
-        if claim.get("set", "") not in ("", *eval_sets[run]):
-            raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
-
-
-@dataclasses.dataclass(frozen=True)
-class Statistic:
-    """A statistic of two runs.
-
-    Attributes:
-        compare: the statistic of both runs on a set ('' for the default); raises NotComparable.
-        unit: what its differences are differences of; figures have a panel for each unit.
-        format: the format of its values in reports.
-        check: raises UserError if a claim's runs and set do not fit the statistic.
-    """
-
-    compare: Callable[[TrainedRun, TrainedRun, str], Comparison]
-    unit: str
-    format: str
-    check: Callable[[str, ConfigDict, Mapping[str, Sequence[str]], ConfigDict | None], None] = check_evaluated
-
-
-def of_evaluations(
-    compare: Callable[[FinishedRun, FinishedRun], Comparison],
-) -> Callable[[TrainedRun, TrainedRun, str], Comparison]:
-    """Compare the evaluations of two runs, by default on their first sets."""
-
-    def compare_runs(a: TrainedRun, b: TrainedRun, on: str) -> Comparison:
-        evaluation_a, evaluation_b = a.evaluation(on), b.evaluation(on)
-        if evaluation_a is None or evaluation_b is None:
-            raise NotComparable("not both have an evaluation set")
-        if evaluation_a.class_names != evaluation_b.class_names:
-            raise NotComparable("the runs have different classes")
-        return compare(evaluation_a, evaluation_b)
-
-    return compare_runs
+SetAccuracies = Sequence[Float[np.ndarray, "class"]]  # on several sets, in 0..1
 
 
 def corr_acc(a: FinishedRun, b: FinishedRun) -> Comparison:
@@ -79,39 +32,32 @@ def tail(a: FinishedRun, b: FinishedRun) -> Comparison:
     return compare_means(100 * a.accuracy, 100 * b.accuracy, a.tail)
 
 
-def probe(a: TrainedRun, b: TrainedRun, on: str) -> Comparison:
-    """Mean accuracy over classes of linear probes in percent, on one transfer set or as a mean over all."""
-    accuracies_a, accuracies_b = a.probe_accuracies(), b.probe_accuracies()
-    sets = [name for name in accuracies_a if name in accuracies_b and on in ("", name)]
-    if not sets:
-        raise NotComparable("there is no linear probe of both")
-    comparisons = [
-        compare_means(100 * accuracies_a[s], 100 * accuracies_b[s], np.arange(len(accuracies_a[s])), seed=n)
-        for n, s in enumerate(sets)
-    ]
-    return Comparison(*(np.mean(values, axis=0) for values in zip(*comparisons)))
+def probe(a: SetAccuracies, b: SetAccuracies) -> Comparison:
+    """Mean accuracy over classes of linear probes in percent, averaged over sets."""
+    on_sets = [compare_means(100 * x, 100 * y, np.arange(len(x)), seed=n) for n, (x, y) in enumerate(zip(a, b))]
+    return Comparison(*(np.mean(values, axis=0) for values in zip(*on_sets)))
 
 
-def check_probed(
-    key: str, claim: ConfigDict, eval_sets: Mapping[str, Sequence[str]], transfer: ConfigDict | None
-) -> None:
-    """Raise UserError if the study does not probe both runs on the claim's set."""
-    if transfer is None or "probe" not in transfer.methods:
-        raise UserError(f"claims.{key} is on linear probes: the study needs a transfer with the method 'probe'")
-    for run in (claim.higher, claim.lower):
-        if run not in (transfer.models or eval_sets):
-            raise UserError(f"claims.{key} names the run '{run}', which is not among transfer.models")
-    on = claim.get("set", "")
-    if on not in ("", *transfer.sets):
-        raise UserError(f"claims.{key}.set is '{on}'; the transfer has {', '.join(transfer.sets)}")
-    if all(transfer_set(name).has_objects for name in ([on] if on else transfer.sets)):
-        raise UserError(f"claims.{key} compares accuracies by class, which its set does not have: choose another set")
+class Statistic(NamedTuple):
+    """How a statistic of two runs is computed and shown.
+
+    Attributes:
+        compare: of two evaluations on the same classes; with `of_probes`, of the accuracies of linear probes on the same sets.
+        unit: what differences are differences of; the figure of claims has a panel for each unit.
+        format: the format of values in reports.
+        of_probes: whether it compares linear probes.
+    """
+
+    compare: Callable[[FinishedRun, FinishedRun], Comparison] | Callable[[SetAccuracies, SetAccuracies], Comparison]
+    unit: str
+    format: str
+    of_probes: bool = False
 
 
 STATISTICS = {
-    "corr_acc": Statistic(of_evaluations(corr_acc), "correlations", ".2f"),
-    "corr_pred": Statistic(of_evaluations(corr_pred), "correlations", ".2f"),
-    "top1": Statistic(of_evaluations(top1), "accuracies (points)", ".1f"),
-    "tail": Statistic(of_evaluations(tail), "accuracies (points)", ".1f"),
-    "probe": Statistic(probe, "accuracies (points)", ".1f", check_probed),
+    "corr_acc": Statistic(corr_acc, "correlations", ".2f"),
+    "corr_pred": Statistic(corr_pred, "correlations", ".2f"),
+    "top1": Statistic(top1, "accuracies (points)", ".1f"),
+    "tail": Statistic(tail, "accuracies (points)", ".1f"),
+    "probe": Statistic(probe, "accuracies (points)", ".1f", of_probes=True),
 }

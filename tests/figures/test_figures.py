@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from made_up_runs import FREQUENCY, NAMES, write_run
+from matplotlib.figure import Figure
 from pictures import check_texts
 
 from cliptail_jax import figures
@@ -41,16 +42,12 @@ The sheet has the column run.
 
 from matplotlib.figure import Figure
 
-from cliptail_jax.figures.parts.sheet import add_sheet, read_sheet
+COLUMNS = ("run",)
 
 
-def add_arguments(parser):
-    add_sheet(parser, ("run",))
-
-
-def draw(options):
+def draw(entries):
     figure = Figure(layout="constrained")
-    figure.subplots().plot([entry.measure("top1").value for entry in read_sheet(options.runs, ("run",))], "ko")
+    figure.subplots().plot([entry.measure("top1").value for entry in entries], "ko")
     return figure
 '''
 
@@ -123,7 +120,7 @@ def test_ten_corpora_and_21_backbones_are_told_apart(birds):
         (f"run_{i % 6}", "birds:test+birds_v2", "CLIP", f"a long corpus {i % 10}", name)
         for i, name in enumerate(backbones)
     ]
-    figure = corpora.draw_corpora(entries(birds, "many", "run set kind corpus backbone", *rows), corpora.CORRELATIONS)
+    figure = corpora.draw(entries(birds, "many", "run set kind corpus backbone", *rows))
     check_texts(figure)
     points = figure.axes[-1].collections
     looks = {(p.get_paths()[0].vertices.tobytes(), p.get_edgecolor().tobytes()) for p in points}
@@ -147,7 +144,7 @@ def test_tail_similarity(draw):
 def test_similarity_of_many_classes_to_three_models_with_long_names_is_legible(birds):
     names = ("SL, frozen head, vocabulary of 50", "CLIP, frozen text tower of RoBERTa", "SL")
     of_runs = entries(birds, "long", "run label", *((f"run_{i}", name) for i, name in enumerate(names)))
-    figure = tail_similarity.draw_tail_similarity(of_runs, 24, None)
+    figure = tail_similarity.draw(of_runs, 24, None)
     check_texts(figure)
     assert min(text.get_fontsize() for text in figure.axes[0].get_yticklabels()) >= 7
 
@@ -239,10 +236,11 @@ def test_many_groups_have_their_points_and_no_others(birds):
         lines.draw_along(
             entries(birds, "many", "run group x", *[(*row[:2], "1") for row in rows]), ["top1"], "x", False
         ),
-        captions_vocabulary.draw_captions_vocabulary(
-            entries(birds, "many", "run group head", *rows), [("nc1", "top1")]
-        ),
+        Figure(),
     ]
+    captions_vocabulary.draw_plane(
+        figures[1].subplots(), entries(birds, "many", "run group head", *rows), "nc1", "top1"
+    )
     for figure in figures:
         drawn = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "", None)]
         points = [xy for line in drawn for xy in line.get_xydata()]
@@ -268,7 +266,7 @@ def test_numbers_on_a_logarithmic_axis_are_short(number, shown):
 
 def test_bars_of_the_rarest_classes_are_the_runs_accuracies_from_frequent_to_rare(birds):
     of_runs = entries(birds, "rare", "run label", ("run_0", "CLIP"), ("run_5", "SL"))
-    figure = tail_similarity.draw_tail_similarity(of_runs, 4, None)
+    figure = tail_similarity.draw(of_runs, 4, None)
     bars = next(axes for axes in figure.axes if axes.get_ylabel() == "accuracy (%)")
     rarest = np.argsort(FREQUENCY, kind="stable")[:4][::-1]
     assert [text.get_text() for text in bars.get_xticklabels()] == [NAMES[c] for c in rarest]
@@ -286,7 +284,7 @@ def test_similarity_of_the_tail_is_cosines_without_the_diagonal():
 def test_example_classes_stand_from_frequent_to_rare_with_the_first_runs_frequencies(birds):
     of_runs = entries(birds, "examples", "run label", ("run_0", "CLIP"), ("run_5", "SL"))
     wanted = [NAMES[c] for c in (7, 2, 11)]
-    bars, accuracy = example_classes.draw_example_classes(of_runs, wanted).axes
+    bars, accuracy = example_classes.draw(of_runs, wanted).axes
     order = sorted((7, 2, 11), key=lambda c: -FREQUENCY[c])
     assert [text.get_text() for text in bars.get_xticklabels()] == [NAMES[c] for c in order]
     assert [bar.get_height() for bar in bars.patches] == [FREQUENCY[c] for c in order]
@@ -296,7 +294,7 @@ def test_example_classes_stand_from_frequent_to_rare_with_the_first_runs_frequen
 
 def test_histogram_has_every_class_that_has_a_similarity(birds):
     of_runs = entries(birds, "alike", "label frequency run", ("0.7", "run_0/class_frequency.tsv", "run_0"))
-    curve, histogram = laionet.draw_laionet(of_runs).axes
+    curve, histogram = laionet.draw(of_runs).axes
     np.testing.assert_array_equal(curve.lines[0].get_ydata(), np.sort(FREQUENCY)[::-1])
     heights = histogram.patches[0].get_xy()[:, 1]
     assert heights[::2].sum() == len(NAMES) or heights[1::2].sum() == len(NAMES)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from cliptail_jax.figures.captions_vocabulary import PLANES, draw_captions_vocabulary
+from cliptail_jax.figures.captions_vocabulary import PLANES, draw
 from cliptail_jax.figures.parts.planes import NEAR, overlap, place_labels, trend
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.runs import last_evaluation
@@ -29,7 +29,7 @@ def test_too_few_points_have_no_trend(x, y):
 def test_trend_lines_are_drawn_through_the_runs_of_a_group_and_head(birds):
     rows = [(f"run_{i}", "SL" if i < 3 else "CLIP", "frozen" if i < 3 else "random") for i in range(6)]
     (birds / "plane.tsv").write_text("\n".join("\t".join(row) for row in (("run", "group", "head"), *rows)))
-    figure = draw_captions_vocabulary(read_sheet(birds / "plane.tsv", ("run", "group", "head")), PLANES)
+    figure = draw(read_sheet(birds / "plane.tsv", ("run", "group", "head")))
     (x, y), axes = PLANES[1], figure.axes[1]
     summaries = [last_evaluation(birds / f"run_{i}", "birds:test") for i in range(3)]
     slope, intercept = np.polyfit([s[x] for s in summaries], [s[y] for s in summaries], 1)

@@ -51,7 +51,7 @@ def test_the_tail_is_the_empty_classes_and_those_that_were_trimmed_ties_included
 
 
 def test_panels_show_tail_and_others_by_shots_and_the_untrimmed_run_on_the_same_classes(trimmed):
-    figure = trimmed_tail.draw_trimmed_tail(sheet(trimmed), trimmed / "frequency.tsv")
+    figure = trimmed_tail.draw(sheet(trimmed), trimmed / "frequency.tsv")
     one_shot, zero_shot = figure.axes[:2]
     assert (one_shot.get_title(), zero_shot.get_title()) == ("1-shot", "0-shot")
     tails = {k: np.argsort(FREQUENCY, kind="stable")[:k] for k in (3, 8)}
@@ -76,7 +76,7 @@ def has_line(axes, points, dashed=False):
 
 def test_of_one_cut_each_seed_has_a_point_and_the_untrimmed_run_a_line_across(trimmed):
     rows = [("sl_3_0", "SL"), ("clip_3_0", "SL"), ("sl", "SL")]  # as if they were seeds
-    figure = trimmed_tail.draw_trimmed_tail(sheet(trimmed, rows), trimmed / "frequency.tsv")
+    figure = trimmed_tail.draw(sheet(trimmed, rows), trimmed / "frequency.tsv")
     tail, rarest = figure.axes[1], np.argsort(FREQUENCY, kind="stable")[:3]
     points = [[3, 100 * FinishedRun.read(trimmed / run, "birds:test").accuracy[rarest].mean()] for run, _ in rows]
     assert has_line(tail, points[:2])
@@ -84,9 +84,7 @@ def test_of_one_cut_each_seed_has_a_point_and_the_untrimmed_run_a_line_across(tr
 
 
 def test_without_a_table_the_tail_is_the_rarest_classes_of_each_run(trimmed):
-    told, by_itself = (
-        trimmed_tail.draw_trimmed_tail(sheet(trimmed), table) for table in (trimmed / "frequency.tsv", None)
-    )
+    told, by_itself = (trimmed_tail.draw(sheet(trimmed), table) for table in (trimmed / "frequency.tsv", None))
     for a, b in zip(told.axes, by_itself.axes):
         assert [line.get_xydata().tolist() for line in a.lines] == [line.get_xydata().tolist() for line in b.lines]
 

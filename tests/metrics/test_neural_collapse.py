@@ -158,11 +158,6 @@ def test_nc1_over_classes_sums_to_the_rank_when_variation_is_as_between_classes(
     np.testing.assert_allclose(result.nc1.sum(), 2 / 10**2)
 
 
-def test_head_of_another_class_count_is_refused():
-    with pytest.raises(UserError, match="the head has 4 rows for 5 classes"):
-        neural_collapse(*example(5, 16)[:2], 5, head=np.ones((4, 16)))
-
-
 def test_features_that_are_not_finite_are_refused():
     features, labels, _ = example(5, 16)
     features[3, 2] = np.nan

@@ -8,7 +8,7 @@ from cliptail_jax.metrics.correlation import Difference, compare_means
 from cliptail_jax.study.claims import ClaimResult, evaluate_claim
 from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.run import run_study
-from cliptail_jax.study.statistics import STATISTICS, Statistic, of_evaluations
+from cliptail_jax.study.statistics import STATISTICS, Statistic
 from cliptail_jax.study.trained_run import TrainedRun
 from tests.study.made_up_studies import NAMES, claim, confusion_of, make_study, read_report, write_run
 
@@ -35,7 +35,7 @@ def test_a_statistic_is_its_entry_in_the_table(trains, tmp_path, monkeypatch):
     def rarest(a, b):
         return compare_means(a.accuracy, b.accuracy, np.argsort(a.frequency)[:20])
 
-    monkeypatch.setitem(STATISTICS, "rarest", Statistic(of_evaluations(rarest), "shares", ".4f"))
+    monkeypatch.setitem(STATISTICS, "rarest", Statistic(rarest, "shares", ".4f"))
     trains[0].update(a=0.0, b=0.8)
     run_study(make_study("a", "b", c=claim("rarest", "a", "b")), tmp_path)
     text, report = read_report(tmp_path)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from cliptail_jax.figures.parts.sheet import TITLES, Entry, Measure, add_sheet, read_sheet
+from cliptail_jax.figures.parts.sheet import TITLES, Entry, Measure
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 COLUMNS = ("run", "group")
@@ -23,13 +23,8 @@ NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
 
 
 def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
-    add_sheet(parser, COLUMNS, "x, axis and set")
     told = f"numbers of the evaluations, a panel each (default: {' '.join(measures)})"
     parser.add_argument("--measures", nargs="+", default=measures, help=told)
-
-
-def draw(options: argparse.Namespace, axis: str) -> Figure:
-    return draw_along(read_sheet(options.runs, COLUMNS), options.measures, axis, logarithmic=False)
 
 
 def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:

@@ -10,7 +10,6 @@ several joined by '+', for a line each; by default it is the first set of the ru
 Empty lines, and lines that begin with #, are ignored.
 """
 
-import argparse
 import dataclasses
 import math
 import re
@@ -129,12 +128,6 @@ class Measure:
     value: float
     low: float = math.nan
     high: float = math.nan
-
-
-def add_sheet(parser: argparse.ArgumentParser, columns: Sequence[str], optional: str = "set") -> None:
-    """Add the option --runs."""
-    columns = f"{', '.join(columns)}; optionally {optional}" if optional else ", ".join(columns)
-    parser.add_argument("--runs", type=work_path, required=True, metavar="SHEET", help=f"the sheet: {columns}")
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
