@@ -5,8 +5,6 @@ them, `labels`, `records` (each image's place in the split; unreadable ones are 
 weights, the image size and the split's files: where one of them changes, the features are computed anew and the old ones go.
 """
 
-import hashlib
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +26,7 @@ from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
 from cliptail_jax.evaluation.published import on_all_processes, slug
-from cliptail_jax.files import load_arrays, save_arrays
+from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
@@ -73,7 +71,7 @@ class FeatureExtractor:
 
     def _key(self, source: Source) -> str:
         parts = [self._model.weights, self._config.image_size, split_fingerprint(source)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return digest_of_json(parts)[:16]
 
     def _compute(self, opened: OpenedSet, split: str) -> Features:
         if self._loaded is None:

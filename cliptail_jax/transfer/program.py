@@ -14,7 +14,6 @@ A work directory has
 What is finished is not repeated, as long as weights, data and settings stay: the same command goes on.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -31,7 +30,7 @@ from ml_collections import ConfigDict
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import Skipped, slug
-from cliptail_jax.files import append_line, load_arrays, read_lines, write_text
+from cliptail_jax.files import append_line, digest_of_json, load_arrays, read_lines, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.runs.log import say
@@ -197,7 +196,7 @@ def predictions_path(workdir: Path, cell: Mapping[str, Any]) -> Path:
 
 def fine_tuning_folder(workdir: Path, cell: Mapping[str, Any]) -> Path:
     """Where the runs of a cell are. Those of other weights, data or settings are removed."""
-    key = hashlib.sha256(json.dumps(cell["settings"]).encode()).hexdigest()[:16]
+    key = digest_of_json(cell["settings"])[:16]
     folder = workdir / "fine_tuning" / slug(cell["model"]) / f"{file_name(cell['set'])}.{key}"
     if jax.process_index() == 0 and folder.parent.exists():
         for other in folder.parent.iterdir():
