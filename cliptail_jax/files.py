@@ -145,9 +145,9 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest_of_json(value: Any) -> str:
-    """The SHA-256 of a value's JSON text, in hexadecimal; the keys of dictionaries count in their order."""
-    return digest_of([json.dumps(value).encode()])
+def digest_of_json(value: Any, sort_keys: bool = False) -> str:
+    """The SHA-256 of a value's JSON text, in hexadecimal; it depends on the order of dictionaries unless `sort_keys`."""
+    return digest_of([json.dumps(value, sort_keys=sort_keys).encode()])
 
 
 @contextlib.contextmanager

@@ -1,6 +1,17 @@
-"""Sets of caption templates: sentences with a placeholder, `{}`, for the class name."""
+"""Sets of caption templates: sentences with a placeholder, `{}`, for the class name.
+
+The longer ones are the files `template_sets/NAME.txt`, a template per line after a line with the source.
+"""
+
+import importlib.resources
 
 from cliptail_jax.errors import UserError
+
+
+def read_templates(name: str) -> tuple[str, ...]:
+    """The templates of a file `template_sets/NAME.txt`."""
+    file = importlib.resources.files(__package__) / "template_sets" / f"{name}.txt"
+    return tuple(line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
 
 
 def templates(name: str) -> tuple[str, ...]:
@@ -10,104 +21,10 @@ def templates(name: str) -> tuple[str, ...]:
     return TEMPLATE_SETS[name]
 
 
-# OpenAI's 80 templates for ImageNet and the 7 that work best together, both in the order in which they were published:
-# github.com/openai/CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb.
-_OPENAI80 = (
-    "a bad photo of a {}.",
-    "a photo of many {}.",
-    "a sculpture of a {}.",
-    "a photo of the hard to see {}.",
-    "a low resolution photo of the {}.",
-    "a rendering of a {}.",
-    "graffiti of a {}.",
-    "a bad photo of the {}.",
-    "a cropped photo of the {}.",
-    "a tattoo of a {}.",
-    "the embroidered {}.",
-    "a photo of a hard to see {}.",
-    "a bright photo of a {}.",
-    "a photo of a clean {}.",
-    "a photo of a dirty {}.",
-    "a dark photo of the {}.",
-    "a drawing of a {}.",
-    "a photo of my {}.",
-    "the plastic {}.",
-    "a photo of the cool {}.",
-    "a close-up photo of a {}.",
-    "a black and white photo of the {}.",
-    "a painting of the {}.",
-    "a painting of a {}.",
-    "a pixelated photo of the {}.",
-    "a sculpture of the {}.",
-    "a bright photo of the {}.",
-    "a cropped photo of a {}.",
-    "a plastic {}.",
-    "a photo of the dirty {}.",
-    "a jpeg corrupted photo of a {}.",
-    "a blurry photo of the {}.",
-    "a photo of the {}.",
-    "a good photo of the {}.",
-    "a rendering of the {}.",
-    "a {} in a video game.",
-    "a photo of one {}.",
-    "a doodle of a {}.",
-    "a close-up photo of the {}.",
-    "a photo of a {}.",
-    "the origami {}.",
-    "the {} in a video game.",
-    "a sketch of a {}.",
-    "a doodle of the {}.",
-    "a origami {}.",
-    "a low resolution photo of a {}.",
-    "the toy {}.",
-    "a rendition of the {}.",
-    "a photo of the clean {}.",
-    "a photo of a large {}.",
-    "a rendition of a {}.",
-    "a photo of a nice {}.",
-    "a photo of a weird {}.",
-    "a blurry photo of a {}.",
-    "a cartoon {}.",
-    "art of a {}.",
-    "a sketch of the {}.",
-    "a embroidered {}.",
-    "a pixelated photo of a {}.",
-    "itap of the {}.",
-    "a jpeg corrupted photo of the {}.",
-    "a good photo of a {}.",
-    "a plushie {}.",
-    "a photo of the nice {}.",
-    "a photo of the small {}.",
-    "a photo of the weird {}.",
-    "the cartoon {}.",
-    "art of the {}.",
-    "a drawing of the {}.",
-    "a photo of the large {}.",
-    "a black and white photo of a {}.",
-    "the plushie {}.",
-    "a dark photo of a {}.",
-    "itap of a {}.",
-    "graffiti of the {}.",
-    "a toy {}.",
-    "itap of my {}.",
-    "a photo of a cool {}.",
-    "a photo of a small {}.",
-    "a tattoo of the {}.",
-)
-_SIMPLE = (
-    "itap of a {}.",
-    "a bad photo of the {}.",
-    "a origami {}.",
-    "a photo of the large {}.",
-    "a {} in a video game.",
-    "art of the {}.",
-    "a photo of the small {}.",
-)
-
 TEMPLATE_SETS = {
     "cname": ("{}",),
     "a+cname": ("a {}",),
     "photo": ("a photo of a {}.",),
-    "simple": _SIMPLE,
-    "openai80": _OPENAI80,
+    "simple": read_templates("simple"),
+    "openai80": read_templates("openai80"),
 }

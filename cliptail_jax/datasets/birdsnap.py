@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import normalized_name, vocabulary_names
-from cliptail_jax.datasets.streaming import StreamingBuilder, decodes
+from cliptail_jax.datasets.streaming import StreamingBuilder, read_if_exists
 from cliptail_jax.errors import UserError
 
 FILES = ("species.txt", "images.txt", "test_images.txt")
@@ -48,13 +48,9 @@ class Birdsnap(StreamingBuilder):
             raise UserError(f"--raw={self.raw} has neither download/images/ nor images/: run its get_birdsnap.py first")
         progress = tqdm(labels.items(), desc=f"birdsnap {split}", unit=" images", disable=None)
         for number, (path, label) in enumerate(progress):
-            image = folders[0] / path
-            if not image.is_file():
-                self.skipped["without an image"] += 1
-            elif not decodes(content := image.read_bytes()):
-                self.skipped["whose image cannot be read"] += 1
-            else:
-                yield number, {"image": content, "label": label, "filename": path}
+            image = read_if_exists(folders[0] / path)
+            if self.is_usable(image):
+                yield number, {"image": image, "label": label, "filename": path}
 
 
 def read_list(path: pathlib.Path) -> list[dict[str, str]]:

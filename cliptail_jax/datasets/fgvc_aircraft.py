@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
-from cliptail_jax.datasets.streaming import StreamingBuilder, decodes
+from cliptail_jax.datasets.streaming import StreamingBuilder, read_if_exists
 from cliptail_jax.errors import UserError
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -46,10 +46,6 @@ class FgvcAircraft(StreamingBuilder):
                 raise UserError(
                     f"{path} has the class {class_name!r}, not in the vocabulary {VOCABULARIES[self.level]!r}"
                 )
-            image = data / "images" / f"{name}.jpg"
-            if not image.is_file():
-                self.skipped["without an image"] += 1
-            elif not decodes(content := image.read_bytes()):
-                self.skipped["whose image cannot be read"] += 1
-            else:
-                yield number, {"image": content, "label": labels[class_name], "filename": image.name}
+            image = read_if_exists(data / "images" / f"{name}.jpg")
+            if self.is_usable(image):
+                yield number, {"image": image, "label": labels[class_name], "filename": f"{name}.jpg"}

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.captions import read_rows
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
-from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes
+from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, read_if_exists
 from cliptail_jax.datasets.webdataset import Shard, find_shards, has_failed
 from cliptail_jax.errors import UserError
 
@@ -68,11 +68,7 @@ class ImageText(StreamingBuilder):
         is_sharded = self.raw.is_dir() or self.raw.suffix == ".tar"
         labels = {name: label for label, name in enumerate(self.class_names)}
         for count, (filename, image, fields) in enumerate(self._shards() if is_sharded else self._table()):
-            if image is None:
-                self.skipped["without an image"] += 1
-            elif not decodes(image):
-                self.skipped["whose image cannot be read"] += 1
-            else:
+            if self.is_usable(image):
                 example = {"image": image, "filename": filename}
                 example |= {column: clean_text(fields.get(column)) for column in self.caption_columns}
                 if labels:
@@ -97,8 +93,7 @@ class ImageText(StreamingBuilder):
         rows = read_rows(str(self.raw), [self.path_column, *self._columns()])
         for row in tqdm(rows, desc=self.name, unit=" rows", disable=None):
             filename = clean_text(row[self.path_column])
-            path = folder / filename
-            yield filename, path.read_bytes() if path.is_file() else None, row
+            yield filename, read_if_exists(folder / filename), row
 
     def _columns(self) -> list[str]:
         return [*self.caption_columns, *filter(None, [self.label_column])]

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes, naming_damage
+from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, naming_damage, read_if_exists
 from cliptail_jax.errors import UserError
 
 CAPTIONS = "imagenet_captions.json"
@@ -47,11 +47,7 @@ class ImagenetCaptions(StreamingBuilder):
                 filenames = sorted(captions[wnid])
                 for filename, image in zip(filenames, images.read_class(wnid, filenames)):
                     progress.update()
-                    if image is None:
-                        self.skipped["without an image"] += 1
-                    elif not decodes(image):
-                        self.skipped["whose image cannot be read"] += 1
-                    else:
+                    if self.is_usable(image):
                         entry = captions[wnid][filename]
                         texts = {name: clean_text(entry.get(name)) for name in TEXTS}
                         example = {"image": image, "label": label, "wnid": wnid, "filename": filename, **texts}
@@ -105,8 +101,7 @@ class ExtractedImages:
     def read_class(self, wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
         """The images of a class with these names, None for a missing one."""
         for filename in filenames:
-            path = self.folder / wnid / filename
-            yield path.read_bytes() if path.is_file() else None
+            yield read_if_exists(self.folder / wnid / filename)
 
 
 class ArchivedImages:

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cliptail_jax.concepts.templates import templates
+from cliptail_jax.concepts.templates import read_templates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,29 +113,9 @@ class KnownSource:
 LONG_TAILED = dict(name="exponential", ratio=100.0, exponent=1.0)
 PER_CLASS = "mean per-class accuracy"
 
-OPENAI80 = templates("openai80")
+OPENAI80 = read_templates("openai80")
 BIRDS = ("a photo of a {}, a type of bird.",)
-CIFAR = (
-    "a photo of a {}.",
-    "a blurry photo of a {}.",
-    "a black and white photo of a {}.",
-    "a low contrast photo of a {}.",
-    "a high contrast photo of a {}.",
-    "a bad photo of a {}.",
-    "a good photo of a {}.",
-    "a photo of a small {}.",
-    "a photo of a big {}.",
-    "a photo of the {}.",
-    "a blurry photo of the {}.",
-    "a black and white photo of the {}.",
-    "a low contrast photo of the {}.",
-    "a high contrast photo of the {}.",
-    "a bad photo of the {}.",
-    "a good photo of the {}.",
-    "a photo of the small {}.",
-    "a photo of the big {}.",
-)
-
+CIFAR = read_templates("cifar")
 IMAGENETS = ("imagenet", "imagenet_v2")
 
 
@@ -252,41 +232,13 @@ KNOWN_SOURCES = (
     KnownSource(
         "cars196",
         vocabulary="cars",
-        evaluation_sets=(
-            EvaluationSet(
-                *("cars", "test"),
-                templates=(
-                    "a photo of a {}.",
-                    "a photo of the {}.",
-                    "a photo of my {}.",
-                    "i love my {}!",
-                    "a photo of my dirty {}.",
-                    "a photo of my clean {}.",
-                    "a photo of my new {}.",
-                    "a photo of my old {}.",
-                ),
-            ),
-        ),
+        evaluation_sets=(EvaluationSet("cars", "test", read_templates("cars")),),
         transfer_sets=(TransferSet("cars", "train", "test"),),
     ),
     KnownSource(
         "dtd",
         vocabulary="dtd",
-        evaluation_sets=(
-            EvaluationSet(
-                *("dtd", "test"),
-                templates=(
-                    "a photo of a {} texture.",
-                    "a photo of a {} pattern.",
-                    "a photo of a {} thing.",
-                    "a photo of a {} object.",
-                    "a photo of the {} texture.",
-                    "a photo of the {} pattern.",
-                    "a photo of the {} thing.",
-                    "a photo of the {} object.",
-                ),
-            ),
-        ),
+        evaluation_sets=(EvaluationSet("dtd", "test", read_templates("dtd")),),
         transfer_sets=(TransferSet("dtd", "train", "test", "validation"),),
     ),
     KnownSource(

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, decodes, naming_damage
+from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, naming_damage
 from cliptail_jax.datasets.webdataset import Sample, Shard, find_shards, has_failed
 from cliptail_jax.errors import UserError
 
@@ -56,9 +56,7 @@ class Laionet(StreamingBuilder):
             for sample in shard:
                 if sample.image is None or has_failed(sample.fields):
                     failed.add(sample.key)
-                elif not decodes(sample.image):
-                    self.skipped["whose image cannot be read"] += 1
-                elif example := self._example(shard, sample, curated):
+                elif self.is_usable(sample.image) and (example := self._example(shard, sample, curated)):
                     yield count, example
                     count += 1
             if failed:

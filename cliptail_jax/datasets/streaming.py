@@ -48,6 +48,16 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
+    def is_usable(self, image: bytes | None) -> bool:
+        """Whether there is an image that can be decoded; if not, its record is counted as skipped."""
+        if image is None:
+            self.skipped["without an image"] += 1
+        elif not decodes(image):
+            self.skipped["whose image cannot be read"] += 1
+        else:
+            return True
+        return False
+
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
         if self.raw is None:
             raise UserError(f"data set {self.name!r} needs --raw=PATH: {self.OPTIONS['raw']}")
@@ -125,6 +135,10 @@ def decodes(image: bytes) -> bool:
     except Exception:  # Pillow's decoders raise exceptions of many kinds
         return False
     return True
+
+
+def read_if_exists(path: pathlib.Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def clean_text(value: object) -> str:

@@ -6,8 +6,6 @@ What is finished is not repeated: the same command goes on.
 """
 
 import dataclasses
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +27,7 @@ from cliptail_jax.evaluation.heads import set_prompts, zero_shot_heads
 from cliptail_jax.evaluation.prompts import Prompts
 from cliptail_jax.evaluation.results import GROUPS, evaluation_settings, head_mid_tail
 from cliptail_jax.evaluation.sets import OpenedSet, open_set
-from cliptail_jax.files import write_text
+from cliptail_jax.files import digest_of_json, write_text
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.parallel.distributed import agreed
@@ -149,7 +147,7 @@ def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, config: Con
 
 
 def digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+    return digest_of_json(value)[:16]
 
 
 def check_free(directories: Mapping[str, Path], workdir: Path) -> None:

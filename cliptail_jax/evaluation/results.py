@@ -1,6 +1,5 @@
 """The numbers and files of an evaluation, and by which settings it is known when it has been done."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, save_array, save_arrays, work_path
+from cliptail_jax.files import append_line, digest_of_file, save_array, save_arrays, work_path
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
@@ -38,7 +37,7 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
 def file_digest(path: str) -> str:
     """What changes with the content of a file: 16 digits of its sha256; '' for the path ''. UserError for no file."""
     try:
-        return hashlib.sha256(work_path(path).read_bytes()).hexdigest()[:16] if path else ""
+        return digest_of_file(work_path(path))[:16] if path else ""
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
 

@@ -2,22 +2,20 @@
 
 import sys
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.figures import draw_figure, make_parser
 
 
-def main(arguments: list[str]) -> int:
-    """Draw the figure that the command line names, and return the exit status."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """Draw the figure that the command line names."""
     if not arguments:
-        make_parser().print_help()
-        return 0
+        return make_parser().print_help()
     try:
         written = draw_figure(arguments)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        raise UserError(error) from error
     print(f"wrote {', '.join(map(str, written))}")
-    return 0
 
 
 if __name__ == "__main__":

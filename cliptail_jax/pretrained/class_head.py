@@ -4,7 +4,6 @@ Beside FILE.npy may lie FILE.json, as `cliptail_jax.pretrained.make_head` writes
 and "digest" is the sha256 of the array's bytes.
 """
 
-import hashlib
 import json
 import zipfile
 from collections import Counter
@@ -16,7 +15,7 @@ from jaxtyping import Float32, Shaped
 
 from cliptail_jax.concepts.vocabulary import imagenet_names, normalized_name
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import load_array, work_path
+from cliptail_jax.files import digest_of, load_array, work_path
 
 
 def read_head(path: str) -> Float32[np.ndarray, "rows dim"]:
@@ -92,7 +91,7 @@ def read_classes(sidecar: epath.Path, array: Shaped[np.ndarray, "rows dim"]) -> 
             f"head.init: '{sidecar}' names {len(classes)} classes, but the head beside it has {len(array)} rows: make "
             "the head anew, or move the file"
         )
-    if told.get("digest", found := hashlib.sha256(array.tobytes()).hexdigest()) != found:
+    if told.get("digest", found := digest_of([array.tobytes()])) != found:
         raise UserError(
             f"head.init: the head beside '{sidecar}' has changed since it was written: its digest is another; "
             "make it anew"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from cliptail_jax import runs
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.save import open_clip_config, save
 
@@ -22,21 +22,17 @@ def export(workdir: Path, folder: Path) -> None:
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
 
 
-def main(arguments: list[str]) -> int:
-    """Exports what the command line names; returns the exit status."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """Exports the run that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m cliptail_jax.pretrained.export", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--workdir", required=True, type=Path, help="the run's directory")
     parser.add_argument("--output", required=True, type=Path, help="the folder to write")
     parsed = parser.parse_args(arguments)
-    try:
-        export(parsed.workdir, parsed.output)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    export(parsed.workdir, parsed.output)
     print(f"{parsed.output}: open_clip loads it as local-dir:{parsed.output}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ and stay raw, as is the default; zero-shot classifiers average unit-length ones 
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -20,8 +19,8 @@ from jaxtyping import Float
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.files import digest_of, write_text
 from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, unit
 
 
@@ -47,12 +46,13 @@ def write_head(path: Path, head: Float[np.ndarray, "classes dim"], told: dict) -
     """The array as .npy, and `told` with its digest as .json beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, head)
-    digest = hashlib.sha256(head.tobytes()).hexdigest()
+    digest = digest_of([head.tobytes()])
     write_text(path.with_suffix(".json"), json.dumps(told | {"digest": digest}, indent=1) + "\n")
 
 
-def main(arguments: list[str]) -> int:
-    """Writes the head that the command line asks for; returns the exit status."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """Writes the head that the command line describes."""
     parser = argparse.ArgumentParser(
         prog="python -m cliptail_jax.pretrained.make_head",
         description=__doc__,
@@ -70,35 +70,30 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they come, or at length 1")
     parser.add_argument("--output", required=True, type=Path, help="the .npy file")
     options = parser.parse_args(arguments)
-    try:
-        if options.output.suffix != ".npy":
-            raise UserError(f"--output is {options.output}; it is an .npy file")
-        concepts = (
-            load_vocabulary(options.vocabulary)  # which needs WordNet for ImageNet's
-            if options.synonyms
-            else [Concept(name) for name in vocabulary_names(options.vocabulary)]
-        )
-        embedder = load_text_embedder(options.model)
-        how = {
-            "synonyms": options.synonyms,
-            "average_unit": options.average == "unit",
-            "unit_norm": options.norm == "unit",
-        }
-        head = class_head(embedder, concepts, options.template, **how)
-        told = {
-            "classes": [concept.name for concept in concepts],
-            "template": options.template,
-            "model": options.model,
-            "weights": embedder.weights_digest,
-        }
-        write_head(options.output, head, told | how)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if options.output.suffix != ".npy":
+        raise UserError(f"--output is {options.output}; it is an .npy file")
+    concepts = (
+        load_vocabulary(options.vocabulary)  # which needs WordNet for ImageNet's
+        if options.synonyms
+        else [Concept(name) for name in vocabulary_names(options.vocabulary)]
+    )
+    embedder = load_text_embedder(options.model)
+    how = {
+        "synonyms": options.synonyms,
+        "average_unit": options.average == "unit",
+        "unit_norm": options.norm == "unit",
+    }
+    head = class_head(embedder, concepts, options.template, **how)
+    told = {
+        "classes": [concept.name for concept in concepts],
+        "template": options.template,
+        "model": options.model,
+        "weights": embedder.weights_digest,
+    }
+    write_head(options.output, head, told | how)
     print(
         f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {np.linalg.norm(head, axis=1).mean():.2f}"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.files import replacing, write_text
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
@@ -76,9 +76,8 @@ def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:
 
 
 def _save_tensors(tensors: dict[str, np.ndarray], path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, partial, {"format": "pt"})
-    partial.rename(path)
+    with replacing(path) as partial:
+        save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, partial, {"format": "pt"})
 
 
 def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Where the files of a published model lie: a folder, a file, or a repository of the Hugging Face Hub."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import digest_of_file
 from cliptail_jax.pretrained import hub
 
 TOKENIZER = "tokenizer.json"
@@ -65,14 +65,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def checked_digest(source: Source) -> str:
     """sha256 of the weights. Raises UserError where the Hub's cache knows another one."""
-    digest = sha256(source.weights)
+    digest = digest_of_file(source.weights)
     blob = source.weights.resolve().name
     if source.revision is not None and len(blob) == len(digest) and blob != digest:
         raise UserError(f"{source.weights} is damaged: its sha256 is not the Hub's; delete it and load again")
     return digest
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

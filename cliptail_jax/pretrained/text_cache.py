@@ -5,10 +5,8 @@ captions share them, and an interrupted computation is continued.
 """
 
 import dataclasses
-import fcntl
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from jaxtyping import Float32, UInt64
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.files import digest_of, digest_of_json, locked, write_text
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
@@ -63,9 +61,7 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     order = np.argsort(hashes, kind="stable")
     folder = cache_folder() / key(tower, dtype, hashes[order])
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with open(folder.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, or the process ends
+        with locked(folder.with_suffix(".lock")):
             if not folder.exists():
                 partial = folder.with_suffix(".partial")
                 partial.mkdir(exist_ok=True)
@@ -113,12 +109,12 @@ def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, "text"]) -> str:
     told = {
         "format": FORMAT,
         "weights": tower.digest,
-        "tokenizer": hashlib.sha256(tower.tokenizer.to_json().encode()).hexdigest(),
+        "tokenizer": digest_of([tower.tokenizer.to_json().encode()]),
         "tower": [tower.config, tower.quick_gelu, tower.encoder],
         "dtype": dtype,
-        "texts": hashlib.sha256(hashes.tobytes()).hexdigest(),
+        "texts": digest_of([hashes.tobytes()]),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+    return digest_of_json(told, sort_keys=True)[:32]
 
 
 def hashes_of(texts: Iterable[str]) -> UInt64[np.ndarray, "text"]:

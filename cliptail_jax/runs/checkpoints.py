@@ -1,6 +1,5 @@
 """Checkpoints by Orbax, each step with a sha256 manifest without which it does not count."""
 
-import hashlib
 import json
 import logging
 import threading
@@ -11,7 +10,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import absolute, files_below, write_text
+from cliptail_jax.files import absolute, digest_of_file, files_below, write_text
 from cliptail_jax.parallel.distributed import agreed
 
 
@@ -104,12 +103,7 @@ def step_of(manifest: Path) -> Path:
 
 def file_hashes(step: Path) -> dict[str, str]:
     """sha256 by path below the step's directory."""
-    return {str(path.relative_to(step)): _sha256(path) for path in sorted(files_below(step))}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {str(path.relative_to(step)): digest_of_file(path) for path in sorted(files_below(step))}
 
 
 def write_manifest(step: Path) -> None:
@@ -144,7 +138,7 @@ def no_checkpoint(directory: Path) -> UserError:
 
 def digest(step: Path) -> str:
     """sha256 of a checkpoint's manifest, and so of its files."""
-    return _sha256(manifest_of(step))
+    return digest_of_file(manifest_of(step))
 
 
 def newest_valid_step(directory: Path) -> int:

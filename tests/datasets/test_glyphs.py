@@ -2,12 +2,13 @@ import dataclasses
 import io
 import unicodedata
 
+import lookalikes
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-from cliptail_jax.datasets.glyphs import drawing, lookalikes
+from cliptail_jax.datasets.glyphs import drawing
 from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, script
 from cliptail_jax.datasets.glyphs.drawing import Difficulty, Style
 from cliptail_jax.datasets.glyphs.faces import FACES, SLANTS, WEIGHTS, Face, glyph_mask

@@ -10,7 +10,7 @@ import pytest
 import tensorflow_datasets as tfds
 from raw_data import jpeg, write_shard
 
-from cliptail_jax.datasets import image_text, streaming
+from cliptail_jax.datasets import streaming
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.folder import prepared_names
 from cliptail_jax.datasets.image_text import ImageText
@@ -82,7 +82,7 @@ def interrupt_after(count, monkeypatch):
             raise KeyboardInterrupt
         return True
 
-    monkeypatch.setattr(image_text, "decodes", check)
+    monkeypatch.setattr(streaming, "decodes", check)
 
 
 def test_interrupted_build_leaves_nothing_that_loads_and_does_not_hinder_the_next(tmp_path, raw, monkeypatch):
@@ -113,13 +113,13 @@ def test_interrupted_tfds_preparation_leaves_nothing_that_loads(tmp_path, raw, m
 def test_killed_build_leaves_nothing_that_loads(tmp_path, raw):
     script = (
         "import os, signal, sys\n"
-        "from cliptail_jax.datasets import build, image_text\n"
+        "from cliptail_jax.datasets import build, streaming\n"
         "seen = []\n"
         "def check(image):\n"
         "    seen.append(image)\n"
         "    if len(seen) > 15: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return True\n"
-        "image_text.decodes = check\n"
+        "streaming.decodes = check\n"
         "build.main(sys.argv[1:])\n"
     )
     arguments = ["image_text", f"--data_dir={tmp_path}", f"--raw={raw}"]

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-# The result of `lookalikes.choose_characters(100)`, which depends on the version of FreeType.
+# Characters that look different enough, as tests/datasets/lookalikes.py chooses them.
 CHARACTERS = "0123457ACEHKLMPRTVWXYabdefkmnqrzΞΣΦΨαβζλμνςωЖЙЧЩЪЮбл#$%&+<=>@^~§¶∆∇√∞∪≠≤⊂↓↵⇒⌂⌘■▲▼○□☀☺♀♂♠♥♪♫ԲԴԶԷԸԻԾԿՀ"
 SCRIPTS = ("digit", "latin", "greek", "cyrillic", "armenian")
 
