@@ -24,9 +24,9 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.config import training, zero_shot
+from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.config.training import validate
+from cliptail_jax.config.training import training_section, validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.run import make_evaluate
@@ -122,19 +122,16 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
 
 def main(config: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
-    if is_zero_shot(config):
+    if config.get("objective") == zero_shot.MODE:
         evaluate_published(config, workdir)
     else:
         evaluate(config, workdir)
 
 
-def is_zero_shot(config: ConfigDict) -> bool:
-    """Whether the config is for published models, not for a run."""
-    return config.get("objective") == zero_shot.MODE
-
-
 def describe_fields(config: ConfigDict | None) -> str:
-    return (zero_shot if config and is_zero_shot(config) else training).describe(config)
+    """The fields of a config for published models, or else of a training config, with their values."""
+    of_published = config is not None and config.get("objective") == zero_shot.MODE
+    return fields.describe(zero_shot.ZeroShot() if of_published else training_section(), config)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Run it again with the same arguments and it goes on from the last checkpoint, with the numbers of an uninterrupted run.
 """
 
+import functools
 import signal
 import sys
 import time
@@ -16,9 +17,9 @@ from tqdm import tqdm
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.config.training import describe as describe_fields
-from cliptail_jax.config.training import validate
+from cliptail_jax.config.training import training_section, validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.evaluation.results import is_evaluated
@@ -212,4 +213,5 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
+    describe_fields = functools.partial(fields.describe, training_section())
     run_with_config(main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/dino.py"))

@@ -304,11 +304,6 @@ def base_config(sections: Mapping[str, Section] = SECTIONS) -> ConfigDict:
     return fields.to_config(training_section(sections))
 
 
-def describe(config: ConfigDict | None = None) -> str:
-    """The fields with their values in a training config, or else their defaults."""
-    return fields.describe(training_section(), config)
-
-
 def validate(
     config: ConfigDict,
     sections: Mapping[str, Section] = SECTIONS,
@@ -325,7 +320,7 @@ def validate(
     checks[objective](config)
     check_optimizer(config.optimizer)
     check_evaluation(config.eval)
-    check_groups(config)
+    check_groups(config.batch_size, config.accumulate_steps, config.vocabulary.group_size)
     check_data(config.data)
 
 
@@ -342,13 +337,12 @@ def check_evaluation(evaluation: RunEvaluation) -> None:
         raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
 
 
-def check_groups(config: ConfigDict) -> None:
-    """How the batch is cut: by accumulation, into batch-norm groups, into groups that share a vocabulary."""
-    size, steps, group = config.batch_size, config.accumulate_steps, config.vocabulary.group_size
-    if size % steps:
-        raise UserError(f"batch_size={size} is not divisible by accumulate_steps={steps}")
-    if group and size % group:
-        raise UserError(f"vocabulary.group_size={group} does not divide batch_size={size}")
+def check_groups(batch_size: int, accumulate_steps: int, group_size: int) -> None:
+    """Raises UserError where a batch is not cut evenly by accumulation or into groups that share a vocabulary."""
+    if batch_size % accumulate_steps:
+        raise UserError(f"batch_size={batch_size} is not divisible by accumulate_steps={accumulate_steps}")
+    if group_size and batch_size % group_size:
+        raise UserError(f"vocabulary.group_size={group_size} does not divide batch_size={batch_size}")
 
 
 def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) -> None:

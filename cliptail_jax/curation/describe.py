@@ -8,6 +8,7 @@ by default runs/described. --export writes filepath, label and caption of each r
 the variant; --compare shows how the class frequency differs from a published one.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,9 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
+from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.config.training import describe as describe_fields
-from cliptail_jax.config.training import validate
+from cliptail_jax.config.training import training_section, validate
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
@@ -122,6 +123,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("import", "", "A TSV of filepath, label, caption to take as the variant, as data.table does")
     flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here")
     flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
-    run_with_config(
-        main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False
-    )
+    describe_fields = functools.partial(fields.describe, training_section())
+    config_files = ("configs/sup.py", "configs/clip.py", "configs/dino.py")
+    run_with_config(main, describe_fields, config_files, workdir_required=False)

@@ -16,9 +16,9 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from cliptail_jax.config import training
-from cliptail_jax.config.fields import flatten
+from cliptail_jax.config.fields import describe, flatten
 from cliptail_jax.config.program import run_with_config, stop
+from cliptail_jax.config.training import training_section
 from cliptail_jax.errors import UserError
 
 FIELDS = """\
@@ -48,11 +48,11 @@ def main(study: ConfigDict, workdir: Path) -> None:
 def describe_fields(study: ConfigDict | None) -> str:
     """The fields of a study, all those of its first run, and those in which its other runs differ from that."""
     if study is None:
-        return f"{FIELDS}\n\nThe fields of a run, runs.NAME:\n\n{training.describe()}"
+        return f"{FIELDS}\n\nThe fields of a run, runs.NAME:\n\n{describe(training_section())}"
     (first, config), *others = study.runs.items()
     values = dict(flatten(config))
     lines = [FIELDS, "", *(f"{key} = {value!r}" for key, value in flatten(study) if not key.startswith("runs."))]
-    lines += ["", f"runs.{first}:", "", training.describe(config)]
+    lines += ["", f"runs.{first}:", "", describe(training_section(), config)]
     for name, other in others:
         lines += ["", f"runs.{name}, where it differs from runs.{first}:", ""]
         lines += [f"{key} = {value!r}" for key, value in flatten(other) if values.get(key) != value]

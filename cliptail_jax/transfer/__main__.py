@@ -3,12 +3,14 @@
 python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd --workdir=runs/transfer
 """
 
+import functools
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.transfer import configuration
+from cliptail_jax.transfer.configuration import Transfer
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
@@ -21,4 +23,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_with_config(main, configuration.describe, ("configs/transfer.py",))
+    run_with_config(main, functools.partial(fields.describe, Transfer()), ("configs/transfer.py",))

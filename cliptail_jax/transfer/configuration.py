@@ -67,11 +67,6 @@ def base_config() -> ConfigDict:
     return fields.to_config(Transfer())
 
 
-def describe(config: ConfigDict | None = None) -> str:
-    """The fields with their values in a transfer config, or else their defaults."""
-    return fields.describe(Transfer(), config)
-
-
 def validate(config: ConfigDict) -> None:
     """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
     fields.check(config, Transfer())
