@@ -3,12 +3,12 @@
     python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
-`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all of the set's classes, or NAME:SPLIT, with those of
-the run. Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does.
-Only the `eval` fields, where the data are and the mesh may differ from the run's own, and `head.init` of a supervised
-run: the head of another is then evaluated in place of the one it was trained with.
+`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, or NAME:SPLIT, with those
+of the run. The newest valid checkpoint is evaluated; the program prints a table, and adds to the files under `eval/` as
+training does. Only the fields of `eval`, the location of the data and the mesh may differ from the run's own, and for a
+supervised run `head.init`: another head is then evaluated in place of the trained one.
 
-Or published CLIPs, zero-shot (see `cliptail_jax.evaluation.published`):
+Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
 
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50

@@ -309,7 +309,7 @@ def validate(
     sections: Mapping[str, Section] = SECTIONS,
     checks: Mapping[str, Callable[[ConfigDict], None]] = CHECKS,
 ) -> None:
-    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    """Raises a UserError that names the first key that is unknown, missing, or has an invalid value."""
     objective = config.get("objective")
     if objective not in checks:
         raise UserError(

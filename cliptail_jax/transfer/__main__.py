@@ -14,7 +14,7 @@ from cliptail_jax.transfer.configuration import Transfer
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
-    # Imported here, for --help to answer at once.
+    # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.transfer.program import transfer
 
