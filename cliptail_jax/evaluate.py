@@ -3,12 +3,12 @@
     python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
-`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all of the set's classes, or NAME:SPLIT, with those of
-the run. Takes the newest sound checkpoint, prints a table, and adds to the run's files under `eval/` as training does.
-Only the `eval` fields, where the data are and the mesh may differ from the run's own, and `head.init` of a supervised
-run: the head of another is then evaluated in place of the one it was trained with.
+`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, or NAME:SPLIT, with those
+of the run. The newest valid checkpoint is evaluated; the program prints a table, and adds to the files under `eval/` as
+training does. Only the fields of `eval`, the location of the data and the mesh may differ from the run's own, and for a
+supervised run `head.init`: another head is then evaluated in place of the trained one.
 
-Or published CLIPs, zero-shot (see `cliptail_jax.evaluation.published`):
+Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
 
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50
@@ -24,7 +24,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.config import zero_shot
+from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
@@ -123,19 +123,16 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
 
 def main(config: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
-    if is_zero_shot(config):
+    if config.get("objective") == zero_shot.MODE:
         evaluate_published(config, workdir)
     else:
         evaluate(config, workdir)
 
 
-def is_zero_shot(config: ConfigDict) -> bool:
-    """Whether the config is for published models, not for a run."""
-    return config.get("objective") == zero_shot.MODE
-
-
 def describe_fields(config: ConfigDict | None) -> str:
-    return zero_shot.describe(config) if config and is_zero_shot(config) else describe_config(config)
+    """The fields of a config for published models, or else of a training config, with their values."""
+    of_published = config is not None and config.get("objective") == zero_shot.MODE
+    return fields.describe(zero_shot.ZeroShot(), config) if of_published else describe_config(config)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train one model: `python -m cliptail_jax.train --config=configs/sup.py:data=glyphs_lt --workdir=runs/sup`.
 
-Run it again with the same arguments and it goes on from the last checkpoint, with the numbers of an uninterrupted run.
+The same command continues an interrupted run from its last checkpoint, with the numbers of an uninterrupted run.
 """
 
 import signal

@@ -1,12 +1,16 @@
-"""Transfer of trained image towers to other sets, by linear probes, few-shot episodes and fine-tuning:
+"""Transfer of image features to other data sets, by linear probes, few-shot episodes and fine-tuning:
 
     python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd \\
         --workdir=runs/transfer --config.data.data_dir=DIR
 
-`models=` are work directories of runs (SL, CLIP, DINO's teacher), names of `cliptail_jax.pretrained.published`,
-hf-hub:OWNER/NAME or folders; `sets=` short names of `cliptail_jax.datasets.known_sources`, by default all twelve, or
-NAME:TRAIN:TEST or NAME:TRAIN:VALIDATION:TEST; `methods=` of probe, few_shot and finetune, by default the first two. The
-tables are in report.md, a line for each finished cell in results.jsonl. The same command goes on where it was stopped.
+    models=A+B     work directories of runs (of DINO the teacher is measured), names of cliptail_jax.pretrained.published,
+                   hf-hub:OWNER/NAME, or folders of published weights
+    sets=A+B       short names of cliptail_jax.datasets.known_sources (default: all twelve), NAME:TRAIN:TEST, or
+                   NAME:TRAIN:VALIDATION:TEST
+    methods=A+B    of probe, few_shot and finetune (default: the first two)
+
+The work directory gets tables in report.md and a line for each result in results.jsonl. The same command continues an
+interrupted transfer.
 """
 
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS

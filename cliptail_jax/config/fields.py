@@ -8,8 +8,9 @@
     class Training:
         checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
 
-A field holds a bool, an int, a float (an int will do), a str, a tuple of these, or another section. `to_config` gives the
+A field holds a bool, an int, a float (or an int), a str, a tuple of these, or another section. `to_config` returns the
 `ConfigDict` that config files fill in and flags override; `check` compares it with the section that it was made from.
+Libraries such as pydantic check dataclasses, but not the ConfigDict that ml_collections' flags need.
 """
 
 import dataclasses
@@ -42,6 +43,7 @@ Incidental = "incidental"  # marks fields that change no trained number: a run m
 
 
 def OneOf(*choices: Any) -> Rule:
+    """The rule that a value is one of the choices."""
     return Rule(lambda value: value in choices, f"is one of {', '.join(map(repr, choices))}")
 
 
@@ -123,20 +125,21 @@ def type_problem(value: Any, kind: Any) -> str:
     if typing.get_origin(kind) is not tuple:
         return "" if has_type(value, kind) else f"its type is {type_name(kind)}"
     element, _ = typing.get_args(kind)
-    if isinstance(value, tuple) and all(has_type(item, element) for item in value):
-        return ""
-    return (
-        "" if isinstance(value, tuple) else "its type is tuple, and "
-    ) + f"each of its elements is a {type_name(element)}"
+    if not isinstance(value, tuple):
+        return f"its type is {type_name(kind)}"
+    return "" if all(has_type(item, element) for item in value) else f"each of its elements is a {type_name(element)}"
 
 
 def has_type(value: Any, kind: Any) -> bool:
-    if kind is bool or isinstance(value, bool):
+    if kind is bool or isinstance(value, bool):  # a bool is an int in Python
         return kind is bool and isinstance(value, bool)
     return isinstance(value, kind) or (kind is float and isinstance(value, int))
 
 
 def type_name(kind: Any) -> str:
+    """Such as 'int', 'str or int', or 'tuple of str'."""
+    if typing.get_origin(kind) is tuple:
+        return f"tuple of {type_name(typing.get_args(kind)[0])}"
     return " or ".join(choice.__name__ for choice in typing.get_args(kind) or (kind,))
 
 
@@ -145,9 +148,8 @@ def describe(section: Section, config: Mapping[str, Any] | None = None, prefix: 
     values = dict(flatten(config or {}, prefix))
     paragraphs = []
     for field in fields_of(section, prefix):
-        is_tuple = typing.get_origin(field.type) is tuple
-        kind = f"tuple of {type_name(typing.get_args(field.type)[0])}" if is_tuple else type_name(field.type)
         sentences = [field.description, *(f"It {rule.text}." for rule in field.rules)]
         text = textwrap.fill(" ".join(sentences), 110, initial_indent="    ", subsequent_indent="    ")
-        paragraphs.append(f"{field.key} = {values.get(field.key, field.default)!r}  ({kind})\n{text}")
+        value = values.get(field.key, field.default)
+        paragraphs.append(f"{field.key} = {value!r}  ({type_name(field.type)})\n{text}")
     return "\n".join(paragraphs)

@@ -1,4 +1,4 @@
-"""How a program with a config starts: flags, config file, --help, and user errors as one line."""
+"""The start of a program with a config: its flags, config file and --help, and user errors as one line."""
 
 import importlib.util
 import re
@@ -21,10 +21,12 @@ def run_with_config(
     config_files: Sequence[str],
     workdir_required: bool = True,
 ) -> None:
-    """Runs `main(config, workdir)` from --config and --workdir. A user's mistake ends in one line and exit status 2.
+    """Runs `main(config, workdir)` from --config and --workdir. A UserError is printed as one line, with exit status 2.
 
-    `describe` gives the text of --help_config: the fields with their values in the config, or else their defaults.
-    --help is the docstring of the main module, its flags, and the `config_files` that the program is for.
+    Args:
+        describe: returns the text of --help_config, from the config or from None without --config.
+        config_files: the config files that the program takes, for --help.
+        workdir_required: whether --workdir must be given.
     """
     config_flag = config_flags.DEFINE_config_file(
         "config", None, "Config file, as FILE or FILE:NAME=VALUE,NAME=VALUE; --config.FIELD=VALUE sets a field of it"
@@ -74,7 +76,7 @@ def stop(error: Exception) -> None:
 
 
 def help_text(config_files: Sequence[str]) -> str:
-    """The main module's docstring, its flags and those of `run_with_config`, and where config files are."""
+    """The main module's docstring, the flags of `run_with_config` and of the main module, and the config files."""
     by_module = flags.FLAGS.flags_by_module_dict()
     lines = [sys.modules["__main__"].__doc__.strip(), "", "Flags:"]
     for flag in [*by_module[__name__], *by_module.get(sys.argv[0], ())]:
@@ -86,12 +88,12 @@ def help_text(config_files: Sequence[str]) -> str:
 
 
 def config_values(argv: Sequence[str]) -> dict[str, Any]:
-    """The values of the config file that --config names, by dotted key; nothing without --config.
+    """The values of the config file that --config names, by dotted key; {} without --config.
 
-    ml_collections reads the file again. Its reports of these errors span many lines, hence they are found here first.
+    ml_collections reads the file again. It reports errors in many lines, so they are caught here before.
 
     Raises:
-        UserError: the file cannot be read, or an argument sets a field that its config has not.
+        UserError: The file cannot be read, or an argument sets a field that its config does not have.
     """
     given = re.search(r"^--?config[=\n](.*)$", "\n".join(argv), re.MULTILINE)
     if not given:
@@ -112,7 +114,7 @@ def config_values(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
-    """absl's error of a command line; of a field's value in the words of `fields.check`."""
+    """The error for a message of absl's; for a field's value it is worded as by `fields.check`."""
     found = re.match(r"flag --config\.([^=]+)=(.*?): ", message)
     if not found or found.group(1) not in values:
         return UserError(message)
@@ -121,7 +123,7 @@ def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
 
 
 def read_config(path: str, arguments: str) -> ConfigDict:
-    """The config of a config file. Raises what the file's code raises, and FileNotFoundError where there is no file."""
+    """The config of a config file. Raises what the file's code raises, and FileNotFoundError if there is no file."""
     spec = importlib.util.spec_from_file_location("config", path)
     if spec is None:
         raise FileNotFoundError(path)

@@ -278,7 +278,7 @@ def check_sections(config: ConfigDict) -> None:
     """Raises UserError where values of `Training`, each of which may be, do not go together."""
     check_optimizer(config.optimizer)
     check_evaluation(config.eval)
-    check_groups(config)
+    check_groups(config.batch_size, config.accumulate_steps, config.vocabulary.group_size)
     check_data(config.data)
 
 
@@ -295,13 +295,12 @@ def check_evaluation(evaluation: RunEvaluation) -> None:
         raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
 
 
-def check_groups(config: ConfigDict) -> None:
-    """How the batch is cut: by accumulation, into batch-norm groups, into groups that share a vocabulary."""
-    size, steps, group = config.batch_size, config.accumulate_steps, config.vocabulary.group_size
-    if size % steps:
-        raise UserError(f"batch_size={size} is not divisible by accumulate_steps={steps}")
-    if group and size % group:
-        raise UserError(f"vocabulary.group_size={group} does not divide batch_size={size}")
+def check_groups(batch_size: int, accumulate_steps: int, group_size: int) -> None:
+    """Raises UserError where a batch is not cut evenly by accumulation or into groups that share a vocabulary."""
+    if batch_size % accumulate_steps:
+        raise UserError(f"batch_size={batch_size} is not divisible by accumulate_steps={accumulate_steps}")
+    if group_size and batch_size % group_size:
+        raise UserError(f"vocabulary.group_size={group_size} does not divide batch_size={batch_size}")
 
 
 def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) -> None:

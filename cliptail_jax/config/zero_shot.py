@@ -51,13 +51,8 @@ def base_config() -> ConfigDict:
     return fields.to_config(ZeroShot())
 
 
-def describe(config: ConfigDict | None = None) -> str:
-    """The fields with their values in such a config, or else their defaults."""
-    return fields.describe(ZeroShot(), config)
-
-
 def validate(config: ConfigDict) -> None:
-    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    """Raises a UserError that names the first key that is unknown, missing, or has an invalid value."""
     fields.check(config, ZeroShot())
     if not config.eval.models:
         raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")

@@ -128,6 +128,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("import", "", "A TSV of filepath, label, caption to take as the variant, as data.table does")
     flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here")
     flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
-    run_with_config(
-        main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False
-    )
+    config_files = ("configs/sup.py", "configs/clip.py", "configs/dino.py")
+    run_with_config(main, describe_fields, config_files, workdir_required=False)

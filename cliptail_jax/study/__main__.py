@@ -2,12 +2,12 @@
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-Run it again and it goes on where it was stopped; finished runs are not repeated. `--launch=print` prints a command for each
-run in place of training them here; `--list` alone prints all runs of the paper, which configs/study/paper.py makes studies of.
+The same command continues an interrupted study; finished runs are not repeated. With `--launch=print`, it prints a command
+for each run and trains nothing; `--list` alone prints all runs of the paper, from which configs/study/paper.py makes studies.
 
-A study whose config has `seeds` trains its runs with so many seeds, one after the other: from `seed` on, which all of them
-refer to, in seed_0/, seed_1/, ... `--budget=MINUTES` begins no further seed that would not be done by then. A study whose
-config has `transfer`, a config of cliptail_jax.transfer, also measures by that the runs that are its `models`, or else all.
+A study with a field `seeds` trains its runs with that many seeds, one after the other, in seed_0/, seed_1/, ...; the seeds
+count up from `seed`, which every run refers to. `--budget=MINUTES` starts no further seed that would not finish in time. A
+study with a field `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
 """
 
 import sys
@@ -31,7 +31,7 @@ seed, seeds: The first seed and the number of seeds. Optional."""
 
 
 def main(study: ConfigDict, workdir: Path) -> None:
-    # Imported here, for --help to answer at once.
+    # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.study.launch import train_commands
     from cliptail_jax.study.run import check_study, run_study
@@ -71,7 +71,9 @@ def list_runs() -> None:
 if __name__ == "__main__":
     flags.DEFINE_enum("launch", "here", ["here", "print"], "Train the runs here, or print a command for each")
     flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
-    flags.DEFINE_float("budget", 0, "Minutes: begin no further seed that would not be done by then", lower_bound=0)
+    flags.DEFINE_float(
+        "budget", 0, "Minutes: start no further seed that would not finish in time; 0: no limit", lower_bound=0
+    )
     flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
     if "--list" in sys.argv:
         sys.exit(list_runs())

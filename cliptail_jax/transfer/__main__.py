@@ -3,16 +3,18 @@
 python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd --workdir=runs/transfer
 """
 
+import functools
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.transfer import configuration
+from cliptail_jax.transfer.configuration import Transfer
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
-    # Imported here, for --help to answer at once.
+    # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.transfer.program import transfer
 
@@ -21,4 +23,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_with_config(main, configuration.describe, ("configs/transfer.py",))
+    run_with_config(main, functools.partial(fields.describe, Transfer()), ("configs/transfer.py",))

@@ -67,13 +67,8 @@ def base_config() -> ConfigDict:
     return fields.to_config(Transfer())
 
 
-def describe(config: ConfigDict | None = None) -> str:
-    """The fields with their values in a transfer config, or else their defaults."""
-    return fields.describe(Transfer(), config)
-
-
 def validate(config: ConfigDict) -> None:
-    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    """Raises a UserError that names the first key that is unknown, missing, or has an invalid value."""
     fields.check(config, Transfer())
     if not config.models:
         raise UserError("models is empty: name work directories of runs or published models, such as \"('runs/sup',)\"")
