@@ -7,11 +7,11 @@ from flax import nnx
 
 from cliptail_jax.input.images import resize
 from cliptail_jax.input.pillow_views import pillow_views
-from cliptail_jax.input.transforms import multi_crop
+from cliptail_jax.input.transforms import CanvasWithViews, HostViews, multi_crop
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes
 from configs import dino
-from tests.made_up import assert_close, train_steps
+from tests.made_up import assert_close, made_up_objective, train_steps
 
 BATCH, PROTOTYPES, RATE, DECAY, EPOCH = 16, 40, 0.1, 0.01, 2
 
@@ -65,6 +65,14 @@ def prototypes(tree):
 
 def test_eight_devices_compute_what_one_does(sampled, sampled_config):
     assert_close(train(sampled_config, devices=8, steps=3), sampled, rtol=1e-4)
+
+
+def test_views_are_made_in_the_step_or_on_the_host_as_the_config_says(config):
+    config = config.copy_and_resolve_references()
+    crops = multi_crop(config.data)
+    assert made_up_objective(config).transform == CanvasWithViews(config.seed, crops, config.data.multi_crop.canvas)
+    config.data.multi_crop.on_device = False
+    assert made_up_objective(config).transform == HostViews(config.seed, crops)
 
 
 def test_views_made_in_the_step_teach_what_pillows_do(sampled, sampled_config):
