@@ -18,7 +18,7 @@ from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines, write_json, write_text
-from cliptail_jax.runs.checkpoints import harm, newest_sound_step
+from cliptail_jax.runs.checkpoints import corruption, newest_valid_step
 from cliptail_jax.train import train
 from configs import sup
 
@@ -52,7 +52,7 @@ def test_a_run_leaves_the_files_that_the_design_lists(sup_run):
     assert {"epoch", "train/loss", "train/lr", "images_per_second"} <= lines[0].keys()
     assert "compile_seconds" in lines[0] and "compile_seconds" not in lines[1]
     assert [line["epoch"] for line in read_lines(workdir / "eval/glyphs_test/summary.jsonl")] == [1, 2]
-    assert newest_sound_step(workdir / "checkpoints") == STEPS
+    assert newest_valid_step(workdir / "checkpoints") == STEPS
     assert list((workdir / "tensorboard").iterdir())
 
 
@@ -64,7 +64,7 @@ def test_a_finished_run_is_not_repeated(sup_run, capsys):
     assert (workdir / "metrics.jsonl").read_text() == before
 
 
-def test_a_work_directory_of_another_config_is_refused_unless_told(sup_run, tmp_path):
+def test_a_work_directory_of_another_config_is_refused_without_overwrite(sup_run, tmp_path):
     workdir, config = sup_run
     other = config.copy_and_resolve_references()
     other.optimizer.learning_rate = 0.05
@@ -80,7 +80,7 @@ def damage(step: Path):
     largest.write_bytes(bytes(content))
 
 
-def test_a_run_goes_on_from_its_last_sound_checkpoint_with_the_same_numbers(sup_run, tmp_path, caplog):
+def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_numbers(sup_run, tmp_path, caplog):
     """Its last checkpoint has a flipped byte, a later one was never finished: both are named, and step 3 goes on."""
     workdir, config = sup_run
     copy = tmp_path / "copy"
@@ -97,21 +97,21 @@ def test_a_run_goes_on_from_its_last_sound_checkpoint_with_the_same_numbers(sup_
     for name in ("confusion", "per_class_accuracy"):
         first, second = (np.load(d / "eval/glyphs_test/latest.npz")[name] for d in (workdir, copy))
         np.testing.assert_array_equal(first, second)
-    assert harm(copy / "checkpoints" / "6") is None
-    assert (copy / "checkpoints" / "6.harmed").exists()
+    assert corruption(copy / "checkpoints" / "6") is None
+    assert (copy / "checkpoints" / "6.corrupt").exists()
 
 
 @pytest.mark.parametrize("remove", ["file", "manifest"])
-def test_a_checkpoint_that_lacks_something_is_not_sound(sup_run, tmp_path, remove):
+def test_a_checkpoint_that_lacks_something_is_not_valid(sup_run, tmp_path, remove):
     step = tmp_path / "6"
     shutil.copytree(sup_run[0] / "checkpoints" / "6", step)
     manifest = step.with_name("6.sha256.json")
     shutil.copy(sup_run[0] / "checkpoints" / "6.sha256.json", manifest)
-    assert harm(step) is None
+    assert corruption(step) is None
     victim = next(p for p in step.rglob("*") if p.is_file()) if remove == "file" else manifest
     victim.unlink()
-    assert harm(step)
-    assert newest_sound_step(tmp_path) == -1
+    assert corruption(step)
+    assert newest_valid_step(tmp_path) == -1
 
 
 def command(workdir, glyphs_dir, family="sup"):
@@ -168,7 +168,7 @@ def test_a_killed_run_and_a_terminated_run_end_with_the_numbers_of_an_uninterrup
     code, errors = finish(terminated)
     assert code == 128 + signal.SIGTERM and "stopped by SIGTERM" in errors
     last = losses(tmp_path / "terminated")[-1][0]
-    assert newest_sound_step(tmp_path / "terminated/checkpoints") == last < len(losses(tmp_path / "whole"))
+    assert newest_valid_step(tmp_path / "terminated/checkpoints") == last < len(losses(tmp_path / "whole"))
     assert finish(start(command(tmp_path / "terminated", glyphs_dir)))[0] == 0
     assert losses(tmp_path / "terminated") == losses(tmp_path / "whole")
 
@@ -206,7 +206,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(tmp_path, sup_
     sup_config.checkpoint.every_steps = 2
     with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d .*optimizer.learning_rate=1e\+30"):
         train(sup_config, tmp_path)
-    assert newest_sound_step(tmp_path / "checkpoints") <= 2
+    assert newest_valid_step(tmp_path / "checkpoints") <= 2
 
 
 @pytest.mark.parametrize(
@@ -255,14 +255,12 @@ def test_a_stop_in_an_evaluation_leaves_it_to_the_next_session(sup_run, tmp_path
     sup_config.vocabulary.size = 6
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "cliptail_jax.evaluation.run.predict", lambda *a: os.kill(os.getpid(), signal.SIGTERM) or (None, None, None)
-        )
+        patch.setattr("cliptail_jax.evaluation.evaluator.count", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         for _ in range(2):  # and again while it is made up for
             with pytest.raises(SystemExit) as stopped:
                 train(sup_config, tmp_path)
             assert stopped.value.code == 128 + signal.SIGTERM
-    assert newest_sound_step(tmp_path / "checkpoints") == 3
+    assert newest_valid_step(tmp_path / "checkpoints") == 3
     assert not (tmp_path / "eval").exists()
     train(sup_config, tmp_path)
     assert losses(tmp_path) == losses(sup_run[0])

@@ -13,7 +13,7 @@ from test_train import command, finish, losses, start, wait_for, with_devices
 
 from cliptail_jax import runs
 from cliptail_jax.files import write_json
-from cliptail_jax.runs.checkpoints import newest_sound_step
+from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.train import train
 from configs import sup
 
@@ -68,13 +68,13 @@ def test_two_processes_heed_a_sigterm_at_any_time_and_go_on_with_the_numbers_of_
     pair = start_pair(arguments)
     wait_for(copy / "class_frequency.tsv", pair[0])
     terminate(pair)
-    first = newest_sound_step(copy / "checkpoints")
+    first = newest_valid_step(copy / "checkpoints")
     assert 50 < first < 100  # which of them: the signal is handed on within a second
 
     pair = start_pair(arguments)
     wait_for_step(first + 3, copy, pair[0])
     terminate(pair)
-    second = newest_sound_step(copy / "checkpoints")
+    second = newest_valid_step(copy / "checkpoints")
     together, alone = losses(copy), losses(whole)
     assert [step for step, _ in together] == list(range(1, second + 1)) and second < 150
     np.testing.assert_allclose([x for _, x in together], [x for _, x in alone[:second]], rtol=1e-5)
@@ -90,7 +90,7 @@ def test_a_killed_run_goes_on_bit_for_bit_under_the_compilers_usual_optimisation
     wait_for_step(25, tmp_path, killed)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
-    before, saved = losses(tmp_path), newest_sound_step(tmp_path / "checkpoints")
+    before, saved = losses(tmp_path), newest_valid_step(tmp_path / "checkpoints")
     code, errors = finish(start(arguments, **usual))
     assert code == 0 and f"going on from step {saved} of 60" in errors
     assert saved < len(before) and losses(tmp_path)[: len(before)] == before

@@ -1,5 +1,6 @@
 """Batches of pictures whose colour tells which record they are of."""
 
+import functools
 import io
 import itertools
 
@@ -23,10 +24,11 @@ from cliptail_jax.input.pipeline import (
     spread,
     training_batches,
 )
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.objectives import base_config
+from cliptail_jax.input.transforms import random_crop
 
-ALL = slice(None)
+BATCH, EPOCHS = 8, 3
 
 
 class Pictures:
@@ -39,13 +41,13 @@ class Pictures:
         self.metadata = pa.table(
             {"label": np.arange(len(encoded)) % 3, "title": [f"number {r}" for r in range(len(encoded))]}
         )
-        self.asked_for = []
+        self.requested = []
 
     def __len__(self):
         return len(self._encoded)
 
     def encoded_images(self, records):
-        self.asked_for += [int(record) for record in records]
+        self.requested += [int(record) for record in records]
         return [self._encoded[record] for record in records]
 
 
@@ -65,22 +67,35 @@ def noisy(number, height=8, width=8):
     return Pictures([png(p) for p in pixels])
 
 
-def make_config(**data):
-    config = base_config()
-    config.batch_size, config.total_epochs, config.eval.batch_size = 8, 3, 8
-    config.data.update({"image_size": 8, "eval_resize": 8, "crop_scale": (1.0, 1.0)} | data)
-    return config
+def make_data(**changes):
+    """The section `data` of a config, for images of 8 pixels."""
+    data = base_config().data
+    data.update({"image_size": 8, "eval_resize": 8, "crop_scale": (1.0, 1.0)} | changes)
+    return data
 
 
-def batches_of(source, config, tokenizer=None, start=0, slots=ALL):
-    return list(training_batches(make_variant(source, config.data), config, tokenizer, start, slots))
+def batches_of(source, data, read=None, *, seed=0, transform=None, batch_size=BATCH, epochs=EPOCHS, **options):
+    variant = make_variant(source, data)
+    batches = training_batches(
+        variant,
+        transform or random_crop(data, seed),
+        read,
+        seed=seed,
+        batch_size=batch_size,
+        total_steps=epochs * num_steps_per_epoch(len(variant), batch_size, data.drop_last),
+        drop_last=data.drop_last,
+        workers=data.workers,
+        cache=data.cache,
+        **options,
+    )
+    return list(batches)
 
 
-def epochs_of(source, config):
+def epochs_of(source, data, **options):
     """The records of each epoch, in order, as their colours tell."""
-    colours = [batch["images"][batch["mask"]][:, 0, 0, 0] for batch in batches_of(source, config)]
-    steps = len(colours) // config.total_epochs
-    return [np.concatenate(colours[e * steps : (e + 1) * steps]).tolist() for e in range(config.total_epochs)]
+    colours = [batch["images"][batch["mask"]][:, 0, 0, 0] for batch in batches_of(source, data, **options)]
+    steps = len(colours) // EPOCHS
+    return [np.concatenate(colours[e * steps : (e + 1) * steps]).tolist() for e in range(EPOCHS)]
 
 
 def assert_same(some, others):
@@ -90,11 +105,11 @@ def assert_same(some, others):
             np.testing.assert_array_equal(a[name], b[name])
 
 
-def varied_config():
+def varied_data(**changes):
     """Everything that could depend on the step: partial batches, augmentation, captions that are drawn anew."""
-    config = make_config(shift=2, flip=True, crop_scale=(0.5, 0.9))
-    config.data.captions.update({"template": "simple", "words": ("title",), "resample": True})
-    return config
+    data = make_data(shift=2, flip=True, crop_scale=(0.5, 0.9), **changes)
+    data.captions.update({"template": "simple", "words": ("title",), "resample": True})
+    return data
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +119,14 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def uninterrupted(tokenizer):
-    return batches_of(noisy(21), varied_config(), tokenizer)
+    return batches_of(noisy(21), varied_data(), tokenizer)
 
 
 # Order
 
 
 def test_every_epoch_is_another_permutation_of_all_rows():
-    first, second, third = epochs_of(plain(40), make_config())
+    first, second, third = epochs_of(plain(40), make_data())
     assert sorted(first) == sorted(second) == sorted(third) == list(range(40))
     assert first != second != third != first
     assert first != list(range(40))
@@ -119,18 +134,14 @@ def test_every_epoch_is_another_permutation_of_all_rows():
 
 def test_seeds_have_orders_of_their_own():
     """Neighbouring seeds do not share theirs an epoch apart."""
-    epochs = []
-    for seed in (0, 1, 2, 2**33):
-        config = make_config()
-        config.seed = seed
-        epochs += [tuple(epoch) for epoch in epochs_of(plain(40), config)]
+    epochs = [tuple(epoch) for seed in (0, 1, 2, 2**33) for epoch in epochs_of(plain(40), make_data(), seed=seed)]
     assert len(set(epochs)) == len(epochs)
 
 
 def test_batches_hold_images_with_their_labels():
-    config = make_config()
-    config.data.classes.names = ("cat", "ant")
-    for batch in batches_of(plain(30), config):
+    data = make_data()
+    data.classes.names = ("cat", "ant")
+    for batch in batches_of(plain(30), data):
         filled = batch["mask"]
         records = batch["images"][filled][:, 3, 5, 0].astype(int)
         np.testing.assert_array_equal(batch["labels"][filled], [{2: 0, 0: 1}[r % 3] for r in records])
@@ -139,27 +150,25 @@ def test_batches_hold_images_with_their_labels():
 
 
 def test_last_partial_batch_is_kept_with_its_empty_slots_masked():
-    config = make_config()
-    batches = batches_of(plain(21), config)
-    variant = make_variant(plain(21), config.data)
-    assert num_steps_per_epoch(len(variant), config) == 3 and len(batches) == 9
+    batches = batches_of(plain(21), make_data())
+    assert num_steps_per_epoch(21, BATCH, drop_last=False) == 3 and len(batches) == 9
     assert [batch["mask"].sum() for batch in batches] == [8, 8, 5] * 3
     assert sorted(batches[2]["mask"].reshape(4, 2).sum(1)) == [1, 1, 1, 2]  # spread over all groups
-    assert [sorted(epoch) for epoch in epochs_of(plain(21), config)] == [list(range(21))] * 3
+    assert [sorted(epoch) for epoch in epochs_of(plain(21), make_data())] == [list(range(21))] * 3
 
 
 def test_last_partial_batch_is_dropped_on_request():
-    config = make_config(drop_last=True)
-    assert num_steps_per_epoch(len(make_variant(plain(21), config.data)), config) == 2
-    assert [batch["mask"].sum() for batch in batches_of(plain(21), config)] == [8, 8] * 3
-    epochs = epochs_of(plain(21), config)
+    data = make_data(drop_last=True)
+    assert num_steps_per_epoch(21, BATCH, drop_last=True) == 2
+    assert [batch["mask"].sum() for batch in batches_of(plain(21), data)] == [8, 8] * 3
+    epochs = epochs_of(plain(21), data)
     assert all(len(set(epoch)) == 16 for epoch in epochs)
     assert len(set(itertools.chain(*epochs))) > 16  # each time others
 
 
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_whole_batches_leave_no_partial_one(drop_last):
-    batches = batches_of(plain(16), make_config(drop_last=drop_last))
+    batches = batches_of(plain(16), make_data(drop_last=drop_last))
     assert [batch["mask"].sum() for batch in batches] == [8] * 6
 
 
@@ -181,8 +190,7 @@ def test_rows_of_a_partial_batch_are_shared_evenly_by_all_groups_of_neighbours(g
 def test_batches_of_several_processes_join_to_the_whole(processes, uninterrupted, tokenizer):
     each = 8 // processes
     parts = [
-        batches_of(noisy(21), varied_config(), tokenizer, slots=slice(p * each, (p + 1) * each))
-        for p in range(processes)
+        batches_of(noisy(21), varied_data(), tokenizer, slots=slice(p * each, (p + 1) * each)) for p in range(processes)
     ]
     joined = [{name: np.concatenate([part[name] for part in step]) for name in step[0]} for step in zip(*parts)]
     assert_same(joined, uninterrupted)
@@ -191,43 +199,40 @@ def test_batches_of_several_processes_join_to_the_whole(processes, uninterrupted
 @pytest.mark.parametrize("start", range(10))
 def test_resuming_at_any_step_gives_the_rest_of_an_uninterrupted_pass(start, uninterrupted, tokenizer):
     assert len(uninterrupted) == 9
-    assert_same(batches_of(noisy(21), varied_config(), tokenizer, start=start), uninterrupted[start:])
+    assert_same(batches_of(noisy(21), varied_data(), tokenizer, start=start), uninterrupted[start:])
 
 
 def test_worker_processes_load_the_same_batches(glyphs_dir, tokenizer):
     """Of a source on disk, from the start and resumed with another number of workers."""
-    config = varied_config()
-    config.batch_size, config.total_epochs = 16, 2
-    config.data.update({"image_size": 32, "eval_resize": 32, "cache": True, "n": 40})
+    data = varied_data(image_size=32, eval_resize=32, cache=True, n=40)
     source = open_source("glyphs", str(glyphs_dir), "train")
-    alone = batches_of(source, config, tokenizer)
+    batches = functools.partial(batches_of, source, data, tokenizer, batch_size=16, epochs=2)
+    alone = batches()
     assert len(alone) == 6
-    config.data.workers = 2
-    assert_same(batches_of(source, config, tokenizer), alone)
-    config.data.workers = 1
-    assert_same(batches_of(source, config, tokenizer, start=4), alone[4:])
+    data.workers = 2
+    assert_same(batches(), alone)
+    data.workers = 1
+    assert_same(batches(start=4), alone[4:])
 
 
 def test_cache_changes_nothing_but_how_often_images_are_decoded(uninterrupted, tokenizer):
-    config = varied_config()
-    config.data.cache = True
     source = noisy(21)
-    assert_same(batches_of(source, config, tokenizer), uninterrupted)
-    assert set(source.asked_for) == set(range(21))
-    assert len(source.asked_for) < 2 * 21  # of 3 epochs; threads may meet at the border of two
+    assert_same(batches_of(source, varied_data(cache=True), tokenizer), uninterrupted)
+    assert set(source.requested) == set(range(21))
+    assert len(source.requested) < 2 * 21  # of 3 epochs; threads may meet at the border of two
 
     without = noisy(21)
-    batches_of(without, varied_config(), tokenizer)
-    assert len(without.asked_for) == 3 * 21
+    batches_of(without, varied_data(), tokenizer)
+    assert len(without.requested) == 3 * 21
 
 
 # Augmentation
 
 
-def images_by_record(config, epoch):
-    """The augmented image of each record of the config's variant in one epoch."""
-    variant = make_variant(noisy(60), config.data)
-    load = LoadBatch(variant, config, None, ALL, len(variant), steps_per_epoch=5, train=True)
+def images_by_record(data, epoch, seed=0):
+    """The augmented image of each record of the variant in one epoch."""
+    variant = make_variant(noisy(60), data)
+    load = LoadBatch(variant, random_crop(data, seed), None, len(variant), steps_per_epoch=5)
     images = load(5 * epoch, np.arange(len(variant)))["images"]
     return dict(zip(variant.records.tolist(), images))
 
@@ -237,37 +242,35 @@ AUGMENTATIONS = [{"crop_scale": (0.3, 0.8)}, {"shift": 3}, {"flip": True}, {"shi
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 def test_augmentation_depends_on_seed_epoch_and_record_alone(augmentation):
-    config = make_config(**augmentation)
-    of_all, other_epoch = images_by_record(config, 1), images_by_record(config, 2)
-    config.data.n = 20
-    of_few = images_by_record(config, 1)
+    data = make_data(**augmentation)
+    of_all, other_epoch, other_seed = (
+        images_by_record(data, 1), images_by_record(data, 2), images_by_record(data, 1, seed=1)
+    )  # fmt: skip
+    of_few = images_by_record(make_data(**augmentation, n=20), 1)
     assert len(of_all) == 60 and len(of_few) == 20
     for record, image in of_few.items():
         np.testing.assert_array_equal(image, of_all[record])
-    config.data.n, config.seed = 0, 1
-    other_seed = images_by_record(config, 1)
     for others in (other_epoch, other_seed):
         assert sum(not np.array_equal(others[record], of_all[record]) for record in range(60)) > 15
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 def test_augmentation_is_the_one_that_the_config_asks_for(augmentation):
-    config = make_config(**augmentation)
+    data = make_data(**augmentation)
     source = noisy(60)
-    for record, image in images_by_record(config, 2).items():
+    for record, image in images_by_record(data, 2).items():
         expected = np.asarray(Image.open(io.BytesIO(source.encoded_images([record])[0])))
         if "crop_scale" in augmentation:
-            rng = record_rng(config.seed, 2, record, Purpose.CROP)
+            rng = record_rng(0, 2, record, Purpose.CROP)
             expected = random_resized_crop(expected, rng, (0.3, 0.8), 8)
         else:
-            uniforms = record_uniforms(config.seed, 2, np.array([record]), Purpose.SHIFT_AND_FLIP, 3)
-            expected = shift_and_flip(expected[None], uniforms, config.data.shift, config.data.flip)[0]
+            uniforms = record_uniforms(0, 2, np.array([record]), Purpose.SHIFT_AND_FLIP, 3)
+            expected = shift_and_flip(expected[None], uniforms, data.shift, data.flip)[0]
         np.testing.assert_array_equal(image, expected)
 
 
 def test_images_of_another_size_are_resized_even_without_crops():
-    config = make_config(image_size=6)
-    for batch in batches_of(plain(8), config):
+    for batch in batches_of(plain(8), make_data(image_size=6)):
         assert batch["images"].shape == (8, 6, 6, 3)
         assert sorted(batch["images"][:, 2, 3, 0]) == list(range(8))
 
@@ -276,10 +279,10 @@ def test_images_of_another_size_are_resized_even_without_crops():
 
 
 def test_tokens_are_those_of_each_rows_caption_in_its_epoch(tokenizer):
-    config = make_config()
-    config.data.captions.update({"template": "simple", "words": ("title",), "resample": True})
-    variant = make_variant(plain(21), config.data)
-    for step, batch in enumerate(batches_of(plain(21), config, tokenizer)):
+    data = make_data()
+    data.captions.update({"template": "simple", "words": ("title",), "resample": True})
+    variant = make_variant(plain(21), data)
+    for step, batch in enumerate(batches_of(plain(21), data, tokenizer)):
         filled = batch["mask"]
         records = batch["images"][filled][:, 0, 0, 0].astype(int)
         np.testing.assert_array_equal(batch["text"][filled], tokenizer(variant.captions(records, step // 3)))
@@ -287,7 +290,7 @@ def test_tokens_are_those_of_each_rows_caption_in_its_epoch(tokenizer):
 
 
 def test_without_a_tokenizer_there_are_no_tokens():
-    assert "text" not in batches_of(plain(8), make_config())[0]
+    assert "text" not in batches_of(plain(8), make_data())[0]
 
 
 # Unreadable images
@@ -303,10 +306,10 @@ def with_broken(number=40, broken=BROKEN):
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_unreadable_images_are_masked_and_listed_and_leave_the_others_alone(cache):
-    config = make_config(cache=cache)
-    epochs = epochs_of(with_broken(), config)
+    data = make_data(cache=cache)
+    epochs = epochs_of(with_broken(), data)
     assert [sorted(epoch) for epoch in epochs] == [sorted(set(range(40)) - set(BROKEN))] * 3
-    batches = batches_of(with_broken(), config)
+    batches = batches_of(with_broken(), data)
     for epoch in range(3):
         listed = np.concatenate([batch["unreadable"] for batch in batches[epoch * 5 : epoch * 5 + 5]])
         assert sorted(listed) == sorted(BROKEN)
@@ -315,14 +318,17 @@ def test_unreadable_images_are_masked_and_listed_and_leave_the_others_alone(cach
         assert not batch["images"][~batch["mask"]].any()
 
 
-def test_unreadable_images_are_named_and_counted_once(capsys):
-    config = make_config(max_unreadable=0.1)
-    variant = make_variant(with_broken(), config.data)
-    unreadable = UnreadableImages(variant, config.data.max_unreadable)
-    for batch in training_batches(variant, config, None, 0, ALL):
+def unreadable_of(source, allowed):
+    """What a program has collected after a pass over the source."""
+    unreadable = UnreadableImages(make_variant(source, make_data()), allowed)
+    for batch in batches_of(source, make_data()):
         unreadable.take_from(batch)
         assert "unreadable" not in batch
-    unreadable.check()
+    return unreadable
+
+
+def test_unreadable_images_are_named_and_counted_once(capsys):
+    unreadable_of(with_broken(), allowed=0.1).check()
     warnings = capsys.readouterr().err.splitlines()
     assert len(warnings) == 3
     assert all("of pictures (train) is unreadable" in warning for warning in warnings)
@@ -330,31 +336,22 @@ def test_unreadable_images_are_named_and_counted_once(capsys):
 
 
 def test_more_unreadable_images_than_allowed_are_an_error():
-    config = make_config(max_unreadable=0.05)
-    variant = make_variant(with_broken(), config.data)
-    unreadable = UnreadableImages(variant, config.data.max_unreadable)
-    for batch in training_batches(variant, config, None, 0, ALL):
-        unreadable.take_from(batch)
     with pytest.raises(UserError, match=r"3 of 40 images .*\(records 3, 11, 17\).*max_unreadable=0.05"):
-        unreadable.check()
+        unreadable_of(with_broken(), allowed=0.05).check()
     two = {record: BROKEN[record] for record in (3, 11)}
-    allowed = UnreadableImages(variant, config.data.max_unreadable)
-    for batch in batches_of(with_broken(broken=two), config):
-        allowed.take_from(batch)
-    allowed.check()  # 2 of 40 are just 5 %
+    unreadable_of(with_broken(broken=two), allowed=0.05).check()  # 2 of 40 are just 5 %
 
 
 # Evaluation
 
 
-def evaluate(source, config, slots=ALL):
-    return list(evaluation_batches(make_variant(source, config.data), config, slots)())
+def evaluate(source, data, batch_size=BATCH, short_side=0, **options):
+    preprocess = Preprocess(data.image_size, short_side=short_side)
+    return list(evaluation_batches(make_variant(source, data), preprocess, batch_size=batch_size, **options)())
 
 
 def test_evaluation_goes_through_the_records_in_order_and_masks_the_padding():
-    config = make_config(shift=3, flip=True)
-    config.eval.batch_size = 6
-    batches = evaluate(plain(20), config)
+    batches = evaluate(plain(20), make_data(), batch_size=6)
     filled = [batch["mask"] for batch in batches]
     assert [mask.sum() for mask in filled] == [6, 6, 6, 2]
     assert all(batch["images"].shape == (6, 8, 8, 3) for batch in batches)
@@ -365,15 +362,13 @@ def test_evaluation_goes_through_the_records_in_order_and_masks_the_padding():
 
 
 def test_every_pass_of_an_evaluation_is_the_same():
-    config = make_config(cache=True)
-    start = evaluation_batches(make_variant(noisy(20), config.data), config, ALL)
+    start = evaluation_batches(make_variant(noisy(20), make_data()), Preprocess(8), batch_size=BATCH, cache=True)
     assert_same(list(start()), list(start()))
 
 
 def test_evaluation_resizes_the_short_side_and_cuts_out_the_centre():
-    config = make_config(image_size=8, eval_resize=10, crop_scale=(0.2, 0.5), shift=2, flip=True)
     source = noisy(8, height=20, width=30)
-    (batch,) = evaluate(source, config)
+    (batch,) = evaluate(source, make_data(), short_side=10)
     for image, encoded in zip(batch["images"], source.encoded_images(range(8))):
         resized = Image.open(io.BytesIO(encoded)).resize((15, 10), Image.Resampling.BICUBIC)
         left = 4  # (15 - 8) / 2, to the even neighbour as torchvision rounds
@@ -381,14 +376,14 @@ def test_evaluation_resizes_the_short_side_and_cuts_out_the_centre():
 
 
 def test_evaluation_batches_of_several_processes_join_to_the_whole():
-    whole = evaluate(noisy(20), make_config())
-    parts = [evaluate(noisy(20), make_config(), slice(start, start + 4)) for start in (0, 4)]
+    whole = evaluate(noisy(20), make_data())
+    parts = [evaluate(noisy(20), make_data(), slots=slice(start, start + 4)) for start in (0, 4)]
     joined = [{name: np.concatenate([part[name] for part in step]) for name in step[0]} for step in zip(*parts)]
     assert_same(joined, whole)
 
 
 def test_evaluation_masks_and_lists_unreadable_images():
-    batches = evaluate(with_broken(), make_config())
+    batches = evaluate(with_broken(), make_data())
     seen = np.concatenate([batch["images"][batch["mask"]][:, 0, 0, 0] for batch in batches])
     assert seen.tolist() == [record for record in range(40) if record not in BROKEN]
     assert np.concatenate([batch["unreadable"] for batch in batches]).tolist() == sorted(BROKEN)

@@ -7,14 +7,11 @@ from flax import nnx
 
 from cliptail_jax.input.images import resize
 from cliptail_jax.input.pillow_views import pillow_views
-from cliptail_jax.input.pipeline import multi_crop
+from cliptail_jax.input.transforms import CanvasWithViews, HostViews, multi_crop
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes
-from cliptail_jax.objectives.dino_step import make_dino_step
-from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
-from cliptail_jax.training.optimizer import make_optimizer
-from cliptail_jax.training.state import init_state
 from configs import dino
+from tests.made_up import assert_close, made_up_objective, train_steps
 
 BATCH, PROTOTYPES, RATE, DECAY, EPOCH = 16, 40, 0.1, 0.01, 2
 
@@ -44,81 +41,72 @@ def random_batch(config, on_device=False):
     return batch | dict(zip(("global_crops", "local_crops"), map(np.stack, zip(*made))))
 
 
-def run_steps(config, devices=1, steps=2, on_device=False):
-    """The states before and after each of a few steps of epochs of `EPOCH`, and the last step's metrics."""
-    mesh = jax.sharding.Mesh(np.reshape(jax.devices()[:devices], (devices, 1)), ("data", "fsdp"))
-    optimizer = make_optimizer(config, EPOCH)
-    graphdef, state, shardings = init_state(config, optimizer, mesh, 12)
-    step = jax.jit(
-        make_dino_step(graphdef, optimizer, config, EPOCH),
-        in_shardings=(shardings, batch_sharding(mesh)),
-        out_shardings=(shardings, replicated(mesh)),
-    )
-    batch, states = to_devices(mesh, random_batch(config, on_device)), [state]
-    for _ in range(steps):
-        state, metrics = step(state, batch)
-        states.append(state)
-    return states, metrics
+def train(config, on_device=False, **options):
+    """A few steps of epochs of `EPOCH`."""
+    return train_steps(config, random_batch(config, on_device), steps_per_epoch=EPOCH, **options)
 
 
 @pytest.fixture(scope="module")
-def sampled(config):
-    """Three steps with a sample of the prototypes, all of them trained."""
+def sampled_config(config):
     config = config.copy_and_resolve_references()
     config.vocabulary.size = 10
-    return run_steps(config, steps=3), config
+    return config
+
+
+@pytest.fixture(scope="module")
+def sampled(sampled_config):
+    """Three steps with a sample of the prototypes, all of them trained."""
+    return train(sampled_config, steps=3)
 
 
 def prototypes(tree):
     return np.asarray(tree["head"]["prototypes"][...])
 
 
-def numbers(state):
-    parts = (state.trainable, state.batch_stats, state.ema, state.ema_batch_stats, state.opt_state)
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(parts)]
+def test_eight_devices_compute_what_one_does(sampled, sampled_config):
+    assert_close(train(sampled_config, devices=8, steps=3), sampled, rtol=1e-4)
 
 
-def test_eight_devices_compute_what_one_does(sampled):
-    (states, _), config = sampled
-    eight, _ = run_steps(config, devices=8, steps=2)
-    for a, b in zip(numbers(states[2]), numbers(eight[2]), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(a).max())
+def test_views_are_made_in_the_step_or_on_the_host_as_the_config_says(config):
+    config = config.copy_and_resolve_references()
+    crops = multi_crop(config.data)
+    assert made_up_objective(config).transform == CanvasWithViews(config.seed, crops, config.data.multi_crop.canvas)
+    config.data.multi_crop.on_device = False
+    assert made_up_objective(config).transform == HostViews(config.seed, crops)
 
 
-def test_views_made_in_the_step_teach_what_pillows_do(sampled):
+def test_views_made_in_the_step_teach_what_pillows_do(sampled, sampled_config):
     """Their pixels differ by rounding alone, and so the first update does by little."""
-    (states, _), config = sampled
-    on_device, _ = run_steps(config, steps=1, on_device=True)
     start, by_pillow, by_step = (
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.trainable)])
-        for state in (states[0], states[1], on_device[1])
+        for state in (*sampled.states[:2], train(sampled_config, steps=1, on_device=True).states[1])
     )
     assert np.linalg.norm(by_step - by_pillow) < 0.05 * np.linalg.norm(by_pillow - start)
 
 
-def test_the_teacher_starts_as_the_student_and_follows_it_by_a_momentum_that_rises_to_1(sampled):
-    (states, metrics), config = sampled
+def test_the_teacher_starts_as_the_student_and_follows_it_by_a_momentum_that_rises_to_1(sampled, sampled_config):
+    states = sampled.states
     for first, teacher in zip(jax.tree.leaves(states[0].trainable), jax.tree.leaves(states[0].ema), strict=True):
         np.testing.assert_array_equal(first, teacher)
-    total = config.total_epochs * EPOCH
+    total = sampled_config.total_epochs * EPOCH
     for step, (before, after) in enumerate(zip(states[:-1], states[1:])):
         momentum = 1 - (1 - 0.9) * (1 + np.cos(np.pi * step / total)) / 2
         leaves = map(jax.tree.leaves, (before.ema, after.trainable, after.ema))
         for old, student, new in zip(*leaves, strict=True):
             np.testing.assert_allclose(new, momentum * old + (1 - momentum) * student, rtol=1e-5, atol=1e-6)
-    assert metrics["train/teacher_momentum"] == pytest.approx(momentum, abs=1e-6)
+        assert sampled.metrics[step]["train/teacher_momentum"] == pytest.approx(momentum, abs=1e-6)
 
 
 def test_the_teachers_batch_statistics_are_its_own_and_what_evaluation_uses(sampled):
-    (states, _), _ = sampled
+    states = sampled.states
     student, teacher = (jax.tree.leaves(part) for part in (states[1].batch_stats, states[1].ema_batch_stats))
     assert all(not np.array_equal(a, b) for a, b in zip(student, teacher, strict=True))
     assert all(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(states[0].ema_batch_stats), teacher))
     assert states[1].parts() == (states[1].ema, states[1].frozen, states[1].ema_batch_stats)
 
 
-def test_prototypes_that_are_not_drawn_get_weight_decay_and_momentum_alone(sampled):
-    (states, _), config = sampled
+def test_prototypes_that_are_not_drawn_get_weight_decay_and_momentum_alone(sampled, sampled_config):
+    states = sampled.states
     drawn = [
         set(sample_prototypes(jax.random.fold_in(states[0].rng, step), PROTOTYPES, 10).tolist()) for step in (0, 1)
     ]
@@ -126,7 +114,7 @@ def test_prototypes_that_are_not_drawn_get_weight_decay_and_momentum_alone(sampl
     never = sorted(set(range(PROTOTYPES)) - drawn[0] - drawn[1])
     p, velocity = prototypes(states[0].trainable)[never], 0
     for step in (0, 1):
-        rate = 1e-6 + (RATE - 1e-6) * (1 + np.cos(np.pi * step / (config.total_epochs * EPOCH))) / 2
+        rate = 1e-6 + (RATE - 1e-6) * (1 + np.cos(np.pi * step / (sampled_config.total_epochs * EPOCH))) / 2
         velocity = 0.9 * velocity + DECAY * p
         p = p - rate * velocity
     np.testing.assert_allclose(prototypes(states[2].trainable)[never], p, rtol=1e-5)
@@ -135,10 +123,28 @@ def test_prototypes_that_are_not_drawn_get_weight_decay_and_momentum_alone(sampl
     assert np.abs(prototypes(states[1].trainable)[first] - decayed).max() > 1e-5
 
 
-def test_prototypes_are_frozen_at_first_without_momentum_for_later(config):
+def test_masked_images_have_no_part_in_the_step(sampled):
+    """Batch statistics, targets and loss are those of the others, whatever the masked ones show."""
+    batch = dict(sampled.batch)
+    for name in ("global_crops", "local_crops"):
+        crops, mask = np.asarray(batch[name]), np.asarray(batch["mask"])[:, None, None, None, None]
+        batch[name] = jax.device_put(np.where(mask, crops, 77).astype(np.uint8), batch[name].sharding)
+    _, metrics = sampled.step(sampled.states[0], batch)
+    assert metrics["train/loss"] == sampled.metrics[0]["train/loss"]
+    assert metrics["train/grad_norm"] == sampled.metrics[0]["train/grad_norm"]
+
+
+@pytest.fixture(scope="module")
+def frozen_at_first(config):
+    """Three steps of a vision transformer with all prototypes, which stay as they are in the first epoch."""
     config = config.copy_and_resolve_references()
+    config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 8})
     config.dino.freeze_last_layer = 1
-    states, _ = run_steps(config, steps=3)
+    return train(config, steps=3)
+
+
+def test_prototypes_are_frozen_at_first_without_momentum_for_later(frozen_at_first):
+    states = frozen_at_first.states
     assert EPOCH == 2
     np.testing.assert_array_equal(prototypes(states[2].trainable), prototypes(states[0].trainable))
     assert not np.array_equal(prototypes(states[3].trainable), prototypes(states[2].trainable))
@@ -150,23 +156,7 @@ def test_prototypes_are_frozen_at_first_without_momentum_for_later(config):
     assert len(momenta) == 1 and not np.asarray(momenta[0]).any()
 
 
-def test_masked_images_have_no_part_in_the_step(config):
-    """Batch statistics, targets and loss are those of the others, whatever the masked ones show."""
-    optimizer = make_optimizer(config, EPOCH)
-    mesh = jax.sharding.Mesh(np.reshape(jax.devices()[:1], (1, 1)), ("data", "fsdp"))
-    graphdef, state, _ = init_state(config, optimizer, mesh, 12)
-    step = jax.jit(make_dino_step(graphdef, optimizer, config, EPOCH))
-    batch = random_batch(config)
-    losses = [float(step(state, batch)[1]["train/loss"])]
-    for name in ("global_crops", "local_crops"):
-        batch[name] = np.where(batch["mask"][:, None, None, None, None], batch[name], 77).astype(np.uint8)
-    losses.append(float(step(state, batch)[1]["train/loss"]))
-    assert losses[0] == losses[1]
-
-
-def test_a_vision_transformer_takes_crops_of_both_sizes(config):
-    config = config.copy_and_resolve_references()
-    config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 8})
-    states, metrics = run_steps(config, steps=1)
+def test_a_vision_transformer_takes_crops_of_both_sizes(frozen_at_first):
+    metrics = frozen_at_first.metrics[0]
     assert np.isfinite(metrics["train/loss"]) and metrics["train/grad_norm"] > 0
-    assert not jax.tree.leaves(states[1].ema_batch_stats)
+    assert not jax.tree.leaves(frozen_at_first.states[1].ema_batch_stats)

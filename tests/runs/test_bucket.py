@@ -18,7 +18,7 @@ from cliptail_jax.evaluation.prompts import read_descriptors
 from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.files import append_line, read_lines
 from cliptail_jax.pretrained.class_head import head_for, read_head
-from cliptail_jax.runs.checkpoints import harm, newest_sound_step, steps_in, write_manifest
+from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
 
@@ -76,7 +76,7 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     assert not list(Path(tmp_path).rglob("*.partial"))
 
 
-def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_when_told(bucket):
+def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_on_request(bucket):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "run"
     runs.claim(workdir, config, overwrite=False)
     files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
@@ -95,11 +95,11 @@ def test_a_checkpoint_in_a_bucket_is_only_picked_up_whole(bucket):
     for step in ("3", "6"):
         write_manifest(bucket / "checkpoints" / step)
     assert sorted(steps_in(bucket / "checkpoints")) == [3, 6, 12]
-    assert newest_sound_step(bucket / "checkpoints") == 6
+    assert newest_valid_step(bucket / "checkpoints") == 6
     files.write_bytes(bucket / "checkpoints" / "6" / "default" / "weights", b"weight5")
-    assert harm(bucket / "checkpoints" / "6") == "is corrupt: default/weights has not the sha256 of its manifest"
+    assert corruption(bucket / "checkpoints" / "6") == "is corrupt: default/weights has not the sha256 of its manifest"
     (bucket / "checkpoints" / "3" / "default" / "weights").unlink()
-    assert harm(bucket / "checkpoints" / "3") == "lacks default/weights"
+    assert corruption(bucket / "checkpoints" / "3") == "lacks default/weights"
 
 
 def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch):
@@ -114,7 +114,7 @@ def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path,
     assert matched.class_frequency.tolist() == [8, 7, 6, 5, 0, 4]
     config = sup.get_config()
     config.eval.rank_by, config.eval.tail_classes = f"{ADDRESS}frequency.tsv", 2
-    assert head_mid_tail(config, NAMES, None)[2].tolist() == [5, 4]
+    assert head_mid_tail(config.eval, NAMES, None)[2].tolist() == [5, 4]
     assert file_digest(config.eval.rank_by) == file_digest(str(tmp_path / "frequency.tsv"))
     files.write_text(bucket / "said.json", json.dumps({"ant": ["six legs"], "bee": []}))
     assert read_descriptors(f"{ADDRESS}said.json", ("bee", "ant")) == ((), ("six legs",))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.parallel.sharding import replicated
-from cliptail_jax.runs.checkpoints import Checkpoints, harm, manifest_of, newest_sound_step, steps_in
+from cliptail_jax.runs.checkpoints import Checkpoints, corruption, manifest_of, newest_valid_step, steps_in
 from cliptail_jax.training.state import TrainState
 
 
@@ -41,7 +41,7 @@ def test_old_steps_go_with_their_manifests_and_the_newest_stays(tmp_path):
     assert sorted(steps_in(tmp_path)) == manifests_in(tmp_path) == [3, 4]
     save(tmp_path, [5], keep=2)  # by a later session
     assert sorted(steps_in(tmp_path)) == manifests_in(tmp_path) == [4, 5]
-    assert newest_sound_step(tmp_path) == 5
+    assert newest_valid_step(tmp_path) == 5
 
 
 def test_a_manifest_has_the_hash_of_every_file_of_its_step(tmp_path):
@@ -81,25 +81,25 @@ def test_a_step_without_a_manifest_is_set_aside_and_saved_anew(left_over, tmp_pa
         (tmp_path / "6").mkdir()
     with caplog.at_level(logging.WARNING), Checkpoints(tmp_path, keep=2) as checkpoints:
         assert "6, which was not finished" in caplog.text
-        assert checkpoints.newest == 3 and steps_in(tmp_path) == [3] and (tmp_path / "6.harmed").is_dir()
+        assert checkpoints.newest == 3 and steps_in(tmp_path) == [3] and (tmp_path / "6.corrupt").is_dir()
         checkpoints.save(6, state_of(6))
-    assert newest_sound_step(tmp_path) == 6 and manifests_in(tmp_path) == [3, 6]
+    assert newest_valid_step(tmp_path) == 6 and manifests_in(tmp_path) == [3, 6]
 
 
 def test_a_step_set_aside_before_makes_room_for_one_set_aside_again(tmp_path):
-    (tmp_path / "6.harmed").mkdir()
-    (tmp_path / "6.harmed" / "old").touch()
+    (tmp_path / "6.corrupt").mkdir()
+    (tmp_path / "6.corrupt" / "old").touch()
     save(tmp_path, [6])
     manifest_of(tmp_path / "6").unlink()
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         assert checkpoints.newest == 0
-    assert (tmp_path / "6.harmed").is_dir() and not (tmp_path / "6.harmed" / "old").exists()
+    assert (tmp_path / "6.corrupt").is_dir() and not (tmp_path / "6.corrupt" / "old").exists()
 
 
-def test_a_harmed_step_before_the_newest_sound_one_stays_where_it_is(tmp_path):
+def test_a_corrupt_step_before_the_newest_valid_one_stays_where_it_is(tmp_path):
     save(tmp_path, [3, 6])
     manifest_of(tmp_path / "3").write_text("{")
-    assert harm(tmp_path / "3") == "has an unreadable manifest"
+    assert corruption(tmp_path / "3") == "has an unreadable manifest"
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         assert checkpoints.newest == 6
     assert sorted(steps_in(tmp_path)) == [3, 6]
@@ -112,4 +112,4 @@ def test_a_save_that_fails_in_the_background_is_not_silent(tmp_path, monkeypatch
     monkeypatch.setattr("cliptail_jax.runs.checkpoints.write_manifest", full)
     with pytest.raises(OSError, match="no space left"):
         save(tmp_path, [3])
-    assert newest_sound_step(tmp_path) == -1
+    assert newest_valid_step(tmp_path) == -1

@@ -1,0 +1,93 @@
+"""Objectives on made-up records, and a few of their training steps on one batch."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from cliptail_jax.objectives import Objective, make_objective
+from cliptail_jax.parallel.sharding import batch_sharding, make_mesh, replicated, to_devices
+from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from cliptail_jax.training.state import TrainState, init_state
+from cliptail_jax.training.step import make_train_step
+from scripts.benchmark.made_up import made_up_variant
+
+CLASSES, STEPS_PER_EPOCH = 12, 10
+
+
+def made_up_objective(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH) -> Objective:
+    """The config's objective on records without images, as many of each of `CLASSES` classes."""
+    return make_objective(config, made_up_variant(steps_per_epoch * config.batch_size, CLASSES))
+
+
+def optimizer_of(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH) -> optax.GradientTransformation:
+    """The optimizer of a run of the config."""
+    total_steps = config.total_steps or config.total_epochs * steps_per_epoch
+    schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
+    return make_optimizer(config.optimizer, schedule, total_steps)
+
+
+def mesh_of(devices: int, fsdp: int = 1) -> Mesh:
+    """The first so many devices."""
+    if devices == jax.device_count():
+        return make_mesh(ConfigDict({"data": -1, "fsdp": fsdp}))
+    return Mesh(np.reshape(jax.devices()[:devices], (devices // fsdp, fsdp)), ("data", "fsdp"))
+
+
+@dataclasses.dataclass
+class Trained:
+    """A few steps of a run.
+
+    Attributes:
+        step: the jitted step from a state and a batch on the devices.
+        batch: the one of every step, on the devices.
+        states: the first one, and the one after each step.
+        metrics: of each step.
+    """
+
+    step: Callable
+    batch: dict
+    states: list[TrainState]
+    metrics: list[dict[str, np.ndarray]]
+
+    @property
+    def numbers(self) -> list[np.ndarray]:
+        """All that the last step has computed."""
+        end = self.states[-1]
+        parts = (self.metrics[-1], end.trainable, end.batch_stats, end.opt_state, end.ema, end.ema_batch_stats)
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(parts)]
+
+
+def train_steps(
+    config: ConfigDict,
+    batch: dict,
+    steps: int = 2,
+    devices: int = 1,
+    fsdp: int = 1,
+    steps_per_epoch: int = STEPS_PER_EPOCH,
+) -> Trained:
+    """Trains a few steps on one batch, on the first so many devices."""
+    mesh, optimizer = mesh_of(devices, fsdp), optimizer_of(config, steps_per_epoch)
+    objective = made_up_objective(config, steps_per_epoch)
+    graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
+    step = jax.jit(
+        make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size),
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+    )
+    trained = Trained(step, to_devices(mesh, batch), [state], [])
+    for _ in range(steps):
+        state, metrics = step(state, trained.batch)
+        trained.states.append(state)
+        trained.metrics.append({name: np.asarray(value) for name, value in metrics.items()})
+    return trained
+
+
+def assert_close(found: Trained, expected: Trained, rtol: float = 1e-5) -> None:
+    """Two runs have computed the same, up to the rounding of sums in another order."""
+    for a, b in zip(found.numbers, expected.numbers, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5 * np.abs(b).max())

@@ -1,0 +1,122 @@
+"""Learning rates and optimizers against their formulas."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cliptail_jax.config.training import base_config
+from cliptail_jax.training.optimizer import learning_rate
+from tests.made_up import optimizer_of
+
+
+@pytest.fixture
+def config():
+    """SGD without weight decay or momentum at a rate that does not change within a test."""
+    config = base_config()
+    config.total_epochs = 10**6
+    config.optimizer.update({"learning_rate": 0.1, "weight_decay": 0.0, "momentum": 0.0})
+    return config
+
+
+def rates(config, steps, steps_per_epoch):
+    total_steps = config.total_steps or config.total_epochs * steps_per_epoch
+    schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
+    return [float(schedule(step)) for step in steps]
+
+
+def updates_of(config, params, gradients):
+    """The updates of the last of a few steps on parameters that stay where they are."""
+    optimizer = optimizer_of(config)
+    state = optimizer.init(params)
+    for gradient in gradients:
+        updates, state = optimizer.update(gradient, state, params)
+    return updates
+
+
+def test_cosine_by_epoch_and_by_step(config):
+    o = config.optimizer
+    o.learning_rate, config.total_epochs = 0.4, 4
+    expected = [0.4 * 0.5 * (1 + np.cos(np.pi * epoch / 4)) for epoch in (0, 0, 1, 2, 3)]
+    np.testing.assert_allclose(rates(config, (0, 9, 10, 20, 39), 10), expected, rtol=1e-6)
+    o.schedule, o.warmup_steps = "cosine_steps", 8
+    decayed = [0.4 * 0.5 * (1 + np.cos(np.pi * step / 32)) for step in (0, 16, 31)]
+    np.testing.assert_allclose(rates(config, (0, 7, 8, 24, 39), 10), [0.4 * 1 / 8, 0.4, *decayed], rtol=1e-5)
+
+
+def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_steps(config):
+    config.optimizer.update(
+        {"learning_rate": 0.4, "final_learning_rate": 0.1, "schedule": "cosine_steps", "warmup_epochs": 2}
+    )
+    config.total_steps = 28
+    expected = [0.05, 0.4, 0.4, 0.25, 0.1 + 0.3 * 0.5 * (1 + np.cos(np.pi * 19 / 20))]
+    np.testing.assert_allclose(rates(config, (0, 7, 8, 18, 27), 4), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
+    """d = g + wd p; v = m v + d; p = p - lr v, and of Nesterov p - lr (d + m v)."""
+    config.optimizer.update({"weight_decay": 0.01, "momentum": 0.9, "nesterov": nesterov})
+    optimizer = optimizer_of(config)
+    p, v, params = np.array([1.0, -2.0]), np.zeros(2), {"bias": jnp.array([1.0, -2.0])}
+    state = optimizer.init(params)
+    for g in ([0.5, 0.5], [-1.0, 2.0], [0.3, 0.0]):
+        updates, state = optimizer.update({"bias": jnp.array(g)}, state, params)
+        params = optax.apply_updates(params, updates)
+        d = np.array(g) + 0.01 * p
+        v = 0.9 * v + d
+        p = p - 0.1 * (d + 0.9 * v if nesterov else v)
+    np.testing.assert_allclose(params["bias"], p, rtol=1e-6)
+
+
+def test_adamw_decays_matrices_alone(config):
+    """With no gradient, a matrix shrinks by lr · wd, and a gain, a bias and the logit scale stay."""
+    config.optimizer.update({"name": "adamw", "weight_decay": 0.2})
+    params = {"kernel": jnp.ones((2, 2)), "scale": jnp.ones(2), "logit_scale": jnp.ones(())}
+    updates = updates_of(config, params, [jax.tree.map(jnp.zeros_like, params)])
+    np.testing.assert_allclose(updates["kernel"], -0.1 * 0.2, rtol=1e-6)
+    assert not updates["scale"].any() and not updates["logit_scale"].any()
+
+
+def test_lars_scales_a_matrix_by_its_trust_ratio_and_leaves_vectors_to_sgd(config):
+    """d = g + wd p; d *= 0.001 |p| / |d|; v = m v + d; p = p - lr v (You et al., 2017)."""
+    config.optimizer.update({"name": "lars", "learning_rate": 2.0, "weight_decay": 0.1, "momentum": 0.5})
+    params = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([1.0, 1.0])}
+    gradients = [
+        {"kernel": jnp.array([[1.0, 0.0]]), "bias": jnp.array([0.5, 0.0])},
+        {"kernel": jnp.array([[0.0, 2.0]]), "bias": jnp.array([0.0, 0.5])},
+    ]
+    updates = updates_of(config, params, gradients)
+    p, v = np.array([[3.0, 4.0]]), 0
+    for gradient in ([[1.0, 0.0]], [[0.0, 2.0]]):
+        d = np.array(gradient) + 0.1 * p
+        v = 0.5 * v + d * 0.001 * 5 / np.linalg.norm(d)
+    np.testing.assert_allclose(updates["kernel"], -2 * v, rtol=1e-5)
+    np.testing.assert_allclose(updates["bias"], [-2 * 0.25, -2 * 0.5], rtol=1e-6)
+
+
+def test_weight_decay_follows_a_cosine_and_spares_vectors_where_the_config_says_so(config):
+    config.optimizer.update({"learning_rate": 1.0, "weight_decay": 0.4, "final_weight_decay": 0.2})
+    config.optimizer.update({"decay_vectors": False, "schedule": "cosine_steps"})
+    config.total_steps = 8
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    updates = updates_of(config, params, [nothing] * 5)  # of step 4, halfway: both cosines are at their middle
+    np.testing.assert_allclose(updates["kernel"], -0.5 * 0.3, rtol=1e-5)
+    assert not updates["bias"].any()
+
+
+def test_clipping_bounds_the_global_norm(config):
+    config.optimizer.update({"learning_rate": 1.0, "clip_norm": 0.5})
+    params = {"a": jnp.zeros(2), "b": jnp.zeros(1)}
+    updates = updates_of(config, params, [{"a": jnp.array([2.0, 1.0]), "b": jnp.array([2.0])}])
+    np.testing.assert_allclose(optax.global_norm(updates), 0.5, rtol=1e-6)
+
+
+def test_clipping_each_parameter_leaves_the_small_ones_alone(config):
+    config.optimizer.update({"learning_rate": 1.0, "clip_each_norm": 3.0})
+    params = {"a": jnp.zeros((2, 1)), "b": jnp.zeros(2)}
+    updates = updates_of(config, params, [{"a": jnp.array([[6.0], [8.0]]), "b": jnp.array([1.0, 2.0])}])
+    np.testing.assert_allclose(updates["a"], [[-1.8], [-2.4]], rtol=1e-5)
+    np.testing.assert_allclose(updates["b"], [-1.0, -2.0], rtol=1e-6)
