@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.objectives import Objective, make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh, replicated, to_devices
+from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
-from cliptail_jax.training.state import TrainState, init_state
+from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step
 from scripts.benchmark.made_up import made_up_variant
 

@@ -15,7 +15,6 @@ Libraries such as pydantic check dataclasses, but not the ConfigDict that ml_col
 
 import dataclasses
 import difflib
-import json
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -95,7 +94,12 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def plain(config: ConfigDict) -> dict[str, Any]:
     """The values of a config by dotted key as JSON has them: tuples become lists."""
-    return json.loads(json.dumps(dict(flatten(config))))
+    return {key: plain_value(value) for key, value in flatten(config)}
+
+
+def plain_value(value: Any) -> Any:
+    """A value of a config as JSON has it: a tuple becomes a list."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def check(config: ConfigDict, section: Section, prefix: str = "") -> None:

@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.fields import Field, plain
+from cliptail_jax.config.fields import Field, plain, plain_value
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines, write_json, write_text
 
@@ -64,14 +64,16 @@ def difference_to(workdir: Path, config: ConfigDict, fields: Iterable[Field]) ->
     held = read_config(workdir)
     if held is None:
         return ""
-    wanted, trains = plain(config), [field for field in fields if not field.is_incidental]
+    wanted, fields = plain(config), {field.key: field for field in fields}
+    trains = {field.key.partition(".")[0] for field in fields.values() if not field.is_incidental}
     changed = {}
-    for field in trains:
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
-        if (value := held.get(field.key, default)) != wanted[field.key]:
-            changed[field.key] = f"{field.key}={value!r} not {wanted[field.key]!r}"
+    for key in fields.keys() | {key for key in held if key.partition(".")[0] in trains}:
+        field = fields.get(key)
+        default = plain_value(field.default) if field else None
+        if not (field and field.is_incidental) and held.get(key, default) != wanted.get(key):
+            changed[key] = f"{key}={held.get(key, default)!r} not {wanted.get(key)!r}"
     more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return ", ".join(list(changed.values())[:3]) + more
+    return ", ".join(changed[key] for key in sorted(changed)[:3]) + more
 
 
 def finish(workdir: Path, seconds: float) -> None:

@@ -6,13 +6,13 @@ from flax import nnx
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.objectives import base_config
+from cliptail_jax.objectives import FIELDS, base_config
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import main
 from cliptail_jax.pretrained.model import load
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.training.optimizer import make_optimizer
-from cliptail_jax.training.state import init_state
+from cliptail_jax.training.initialization import init_state
 
 CLASSES = ("cat", "dog", "fox")
 CAPTIONS = ["a photo of a dog", "a photo of a cat"]
@@ -20,7 +20,7 @@ CAPTIONS = ["a photo of a dog", "a photo of a cat"]
 
 def write_run(workdir, config, tokenizer=None):
     """A run that was stopped after its first step; returns its model."""
-    runs.claim(workdir, config, overwrite=False)
+    runs.claim(workdir, config, FIELDS, overwrite=False)
     write_frequency(workdir / "class_frequency.tsv", CLASSES, np.ones(len(CLASSES), int))
     if tokenizer:
         tokenizer.save(workdir / "tokenizer.json")
@@ -58,7 +58,7 @@ def test_a_supervised_run_is_exported_with_its_head(sup_config, tmp_path):
 @pytest.mark.parametrize("held", [False, True])
 def test_what_cannot_be_exported_is_one_line(sup_config, tmp_path, capsys, held):
     if held:
-        runs.claim(tmp_path, sup_config, overwrite=False)
+        runs.claim(tmp_path, sup_config, FIELDS, overwrite=False)
     assert main([f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}"]) == 2
     expected = "open_clip has no basic_resnet" if held else "holds no run"
     assert expected in capsys.readouterr().err

@@ -18,7 +18,7 @@ from cliptail_jax.runs.checkpoints import manifest_of, newest_sound_step
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE
 from cliptail_jax.training.optimizer import make_optimizer
-from cliptail_jax.training.state import init_state, load_towers
+from cliptail_jax.training.initialization import init_state, load_towers
 from configs import clip, dino, sup
 
 

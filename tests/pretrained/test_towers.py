@@ -18,7 +18,7 @@ from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import bert_shape
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import FIELDS, validate
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import text_cache as frozen_text
 from cliptail_jax.pretrained import towers
@@ -30,7 +30,7 @@ from cliptail_jax.pretrained.towers import open_towers
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS
 from cliptail_jax.training.optimizer import make_optimizer
-from cliptail_jax.training.state import init_state, load_towers
+from cliptail_jax.training.initialization import init_state, load_towers
 from configs import clip
 
 NAMES = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
@@ -356,7 +356,7 @@ def test_a_run_from_before_a_field_was_there_goes_on(frozen_run, tmp_path):
     noted = json.loads((workdir / "config.json").read_text())
     del noted["config"]["image.freeze"], noted["config"]["text.dropout"]
     (tmp_path / "config.json").write_text(json.dumps(noted))
-    assert runs.difference_to(tmp_path, config) == ""
+    assert runs.difference_to(tmp_path, config, FIELDS) == ""
 
 
 def test_image_towers_are_held_to_the_rules_of_their_kind(config, published):

@@ -17,6 +17,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.prompts import read_descriptors
 from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.files import append_line, read_lines
+from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.class_head import head_for, read_head
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
@@ -56,8 +57,8 @@ def bucket(tmp_path):
 
 def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "runs" / "sup"
-    runs.claim(workdir, config, overwrite=False)
-    assert not runs.difference_to(workdir, config) and not runs.is_finished(workdir, config)
+    runs.claim(workdir, config, FIELDS, overwrite=False)
+    assert not runs.difference_to(workdir, config, FIELDS) and not runs.is_finished(workdir, config, FIELDS)
     for step in (1, 2, 3):
         append_line(workdir / "metrics.jsonl", {"step": step})
         append_line(runs.evaluation_directory(workdir, "glyphs:test") / "summary.jsonl", {"step": step, "top1": 5.0})
@@ -71,20 +72,20 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     finished = runs.FinishedRun.read(workdir, "glyphs:test")
     assert finished.frequency.tolist() == [3, 4] and finished.accuracy.tolist() == [0.5, 1.0]
     runs.finish(workdir, 60.0)
-    assert runs.is_finished(workdir, config) and runs.trained_on(workdir) == (7, 60.0)
+    assert runs.is_finished(workdir, config, FIELDS) and runs.trained_on(workdir) == (7, 60.0)
     assert json.loads((tmp_path / "runs/sup/config.json").read_text())["finished"] == {"seconds": 60.0}
     assert not list(Path(tmp_path).rglob("*.partial"))
 
 
 def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_on_request(bucket):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "run"
-    runs.claim(workdir, config, overwrite=False)
+    runs.claim(workdir, config, FIELDS, overwrite=False)
     files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
     files.write_text(workdir / "metrics.jsonl", "{}\n")
     config.seed = 7
     with pytest.raises(UserError, match="^gs://bucket/run holds the run of another config"):
-        runs.claim(workdir, config, overwrite=False)
-    runs.claim(workdir, config, overwrite=True)
+        runs.claim(workdir, config, FIELDS, overwrite=False)
+    runs.claim(workdir, config, FIELDS, overwrite=True)
     assert not (workdir / "checkpoints").exists() and not (workdir / "metrics.jsonl").exists()
 
 

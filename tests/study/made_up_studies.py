@@ -10,6 +10,7 @@ from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.evaluation.results import evaluation_settings
+from cliptail_jax.objectives import FIELDS
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
 from tests.figures.made_up_runs import biased_confusion, write_evaluations
@@ -25,7 +26,7 @@ def confusion_of(slope, seed):
 
 def write_run(config, workdir, confusion, names=NAMES):
     """The files of a finished run, as left by `train`."""
-    runs.claim(workdir, config, overwrite=True)
+    runs.claim(workdir, config, FIELDS, overwrite=True)
     write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
     write_evaluations(workdir, config.eval.sets, confusion, FREQUENCY, evaluation_settings(config))
     runs.finish(workdir, seconds=90.0)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.training import plain, validate, what_trains
+from cliptail_jax.objectives import validate
 from cliptail_jax.study.__main__ import list_runs
 from configs import catalogue
+from tests.what_trains import what_trains
 
 ROOT = Path(__file__).parents[2]
 BASES = {
@@ -91,7 +92,7 @@ def test_the_study_has_170_names_of_163_different_trainings(configs):
     assert len(catalogue.RUNS) == 170 and len(catalogue.FURTHER_RUNS) == 7 and len(configs) == 177
     assert {run.family for run in catalogue.EVERY} == set(catalogue.FAMILIES)
     first = {}
-    same = {run.name: first.setdefault(repr(what_trains(plain(configs[run.name]))), run.name) for run in catalogue.RUNS}
+    same = {run.name: first.setdefault(repr(what_trains(configs[run.name])), run.name) for run in catalogue.RUNS}
     assert len(first) == 163
     assert same | {run.name: run.name for run in catalogue.FURTHER_RUNS} == catalogue.first_names()
 

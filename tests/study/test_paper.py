@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from cliptail_jax.config.training import plain, what_trains
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.run import check_study
 from configs import catalogue, common
 from configs.study import paper
+from tests.what_trains import what_trains
 
 BY_NAME = {run.name: run for run in catalogue.EVERY}
 FIRST = catalogue.first_names()
@@ -25,9 +25,9 @@ def whole():
 def test_families_are_a_study_that_trains_each_run_once(family, number):
     study = paper.get_config(f"family={family}")
     assert len(study.runs) == number and set(study.runs) <= set(FIRST.values())
-    assert len({repr(what_trains(plain(config))) for config in study.runs.values()}) == number
+    assert len({repr(what_trains(config)) for config in study.runs.values()}) == number
     for name, string in study.strings.items():
-        assert what_trains(plain(catalogue.config_of(string))) == what_trains(plain(study.runs[name]))
+        assert what_trains(catalogue.config_of(string)) == what_trains(study.runs[name])
 
 
 def test_every_claim_is_tested_by_its_family(whole):

@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from cliptail_jax.config.training import plain
+from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.launch import train_commands
 from configs.study import paper, quickstart

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from cliptail_jax.config.training import base_config
+from cliptail_jax.objectives import base_config
 from cliptail_jax.training.optimizer import learning_rate
 from tests.made_up import optimizer_of
 

@@ -10,7 +10,8 @@ from flax import nnx
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
 from cliptail_jax.parallel.sharding import check_accumulation, make_mesh
-from cliptail_jax.training.state import TrainState, init_state
+from cliptail_jax.training.initialization import init_state
+from cliptail_jax.training.state import TrainState
 from configs import clip, sup
 from tests.made_up import CLASSES, assert_close, made_up_objective, mesh_of, optimizer_of, train_steps
 
