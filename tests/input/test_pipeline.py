@@ -27,6 +27,7 @@ from cliptail_jax.input.pipeline import (
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.input.transforms import random_crop
+from cliptail_jax.objectives import base_config
 
 BATCH, EPOCHS = 8, 3
 
