@@ -27,15 +27,14 @@ from cliptail_jax.figures.parts.sheet import Entry, Measure
 from cliptail_jax.files import load_arrays, read_lines
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
 from cliptail_jax.transfer.report import TITLES
-from cliptail_jax.transfer.results import predictions_path
+from cliptail_jax.transfer.results import Result, predictions_path
 
 PAPER_FIGURE = 10
 COLUMNS = ("run", "model", "label")
-Result = Mapping[str, Any]  # a line of results.jsonl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--method", choices=sorted(TITLES), default="probe", help="(%(default)s)")
+    parser.add_argument("--method", choices=sorted(TITLES), default="probe", help="transfer method (%(default)s)")
 
 
 def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.evaluation.results import summarize, write
+from cliptail_jax.evaluation.results import summarize, write_arrays, write_summary
 from cliptail_jax.files import save_array, write_json
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.neural_collapse import neural_collapse
@@ -40,7 +40,8 @@ def write_evaluations(workdir, sets, confusion, frequency, settings=None, collap
     summary |= summarize(counts, frequency, parts, collapse, similarities)
     for name in sets:
         directory = make(runs.evaluation_directory(workdir, name))
-        write(directory, summary, counts, parts, collapse, similarities)
+        write_arrays(directory, counts, {}, parts, collapse, similarities)
+        write_summary(directory, summary)
 
 
 def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUENCY, **config):

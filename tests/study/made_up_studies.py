@@ -28,7 +28,9 @@ def write_run(config, workdir, confusion, names=NAMES):
     """The files of a finished run, as left by `train`."""
     runs.claim(workdir, config, FIELDS, overwrite=True)
     write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
-    write_evaluations(workdir, config.eval.sets, confusion, FREQUENCY, evaluation_settings(config))
+    write_evaluations(
+        workdir, config.eval.sets, confusion, FREQUENCY, evaluation_settings(config.eval, uses_prompts=False)
+    )
     runs.finish(workdir, seconds=90.0)
 
 

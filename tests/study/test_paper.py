@@ -6,7 +6,7 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.run import check_study
-from configs import catalogue, common
+from configs import catalogue
 from configs.study import paper
 from tests.what_trains import what_trains
 
@@ -104,7 +104,7 @@ def test_families_have_small_counterparts(family, preset, number):
     study.epochs = 3
     for name, config in study.runs.items():
         assert config.total_epochs == 3 / config.data.fraction and config.eval.every_epochs == 5 / config.data.fraction
-        assert config.data.name == common.PRESETS[preset][0]["name"] and config.data.profile.name == "exponential"
+        assert config.data.name == preset.removesuffix("_lt") and config.data.profile.name == "exponential"
         assert config.vocabulary.size in (0, *((64, 256, 1024) if "dino" in name else (20, 40, 60, 80)))
         assert not config.vocabulary.size or str(config.vocabulary.size) in name
         assert config.data.tail.classes in (0, 1, 2, 5, 10, 20, 50)
