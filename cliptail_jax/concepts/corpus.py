@@ -1,7 +1,6 @@
 """Counts all files of a corpus, each once, even if counting is interrupted and started again."""
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -19,10 +18,10 @@ BYTES_PER_PROCESS = 1 << 24  # starting a process takes longer than counting les
 
 
 class Place(NamedTuple):
-    """How far the corpus has been read: a part, the number of its bytes, and why it cannot be read further, if so."""
+    """Where the corpus is being read: the part, how many more of its bytes have been read, and what stops it, if so."""
 
     part: str
-    bytes_read: int
+    new_bytes: int
     error: DamagedFileError | None = None
 
 
@@ -58,14 +57,16 @@ def count_corpus(
             with contextlib.suppress(DamagedFileError):  # it will be read as far as possible
                 check_part(part, column)
 
-    sizes = {part: os.path.getsize(part) for part in missing}
-    processes = min(processes, 1 + sum(sizes.values()) // BYTES_PER_PROCESS)
-    counted = tallies(counter, read_parts(missing, column, card), processes)
-    with contextlib.closing(counted), contextlib.closing(Progress(sizes)) as progress:
+    all_bytes = sum(map(os.path.getsize, missing))
+    processes = min(processes, 1 + all_bytes // BYTES_PER_PROCESS)
+    counted, captions = tallies(counter, read_parts(missing, column, card), processes), 0
+    with contextlib.closing(counted), tqdm(total=all_bytes, unit="B", unit_scale=True, disable=None) as progress:
         for place, tally in counted:
+            progress.update(place.new_bytes)
             if tally is not None:
                 part_total.add(tally)
-                progress.show(place, tally)
+                captions += tally.captions
+                progress.set_postfix_str(f"{captions:,} captions")
                 continue
             if place.error:
                 damaged.append(place.error)
@@ -79,27 +80,11 @@ def count_corpus(
 def read_parts(parts: Iterable[str], column: str | None, card: bool) -> Iterator[tuple[Place, Batch | None]]:
     """The batches of all parts; None at the end of each part."""
     for part in parts:
+        before, error = 0, None
         try:
             for batch, bytes_read in read_part(part, column, card):
-                yield Place(part, bytes_read), batch
-            error = None
+                yield Place(part, bytes_read - before), batch
+                before = bytes_read
         except DamagedFileError as damage:
             error = damage
         yield Place(part, 0, error), None
-
-
-class Progress:
-    """A bar with captions/s and the time left, which is estimated from the share of the bytes that have been read."""
-
-    def __init__(self, sizes: dict[str, int]):
-        self._bytes_before = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0)))
-        self._all_bytes = sum(sizes.values())
-        self._bar = tqdm(unit=" captions", unit_scale=True, disable=None)
-
-    def show(self, place: Place, tally: Tally) -> None:
-        read = self._bytes_before[place.part] + place.bytes_read
-        self._bar.total = round((self._bar.n + tally.captions) * self._all_bytes / max(read, 1))
-        self._bar.update(tally.captions)
-
-    def close(self) -> None:
-        self._bar.close()

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
+from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.errors import UserError
 
 
@@ -88,9 +89,3 @@ def joined_words(metadata: pa.Table, fields: Sequence[str]) -> pa.ChunkedArray |
         columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, pa.scalar(" ", pa.large_string()))
     )
     return pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"\s+", " "))
-
-
-def is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)

@@ -27,9 +27,8 @@ def run(arguments):
 
 
 @needs_beam
-@pytest.mark.parametrize("more", [[], ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]])
-def test_beams_counts_are_those_of_one_machine(corpus, tmp_path, more):
-    done = run([*corpus, *more])
+def test_beams_counts_are_those_of_one_machine(corpus, tmp_path):
+    done = run([*corpus, "--direct_num_workers=2", "--direct_running_mode=multi_processing"])
     assert done.returncode == 0, done.stderr
     counts = (tmp_path / "out.tsv").read_text()
     assert counts == "cat\t2\ndog or puppy\t3\nemu\t0\n"
