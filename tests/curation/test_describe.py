@@ -52,11 +52,6 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     assert "Spearman 1.0000, 100 of 100 classes equal" in again
 
 
-def test_a_users_mistake_is_one_line(glyphs_dir, tmp_path):
-    code, _, error = described(glyphs_dir, "--config=configs/clip.py:data=glyphs", f"--import={tmp_path}/none.tsv")
-    assert code == 2 and error.startswith("error: cannot read the table") and error.count("\n") == 1
-
-
 def test_comparison_lists_the_largest_differences(tmp_path):
     theirs = np.bincount(LABELS, minlength=6) + [0, 30, 0, -20, 5, 0]
     write_frequency(tmp_path / "theirs.tsv", NAMES, theirs)
