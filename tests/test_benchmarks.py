@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_train import with_devices
+from test_train_processes import with_devices
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--config.batch_size=8", "--config.model.image.width=4", "--classes=5", "--seconds=0.2"]

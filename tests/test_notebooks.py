@@ -1,9 +1,12 @@
 """The notebooks of colab/ run from their first cell to the last, and hold the outputs of such a run."""
 
 import json
+import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -11,6 +14,7 @@ from flax import nnx
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
+from test_train_processes import with_devices
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency
@@ -18,7 +22,7 @@ from cliptail_jax.datasets import build as datasets
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.models.build import build_clip
+from cliptail_jax.models.build import build_model
 from cliptail_jax.pretrained.save import save
 
 COLAB = Path(__file__).parents[1] / "colab"
@@ -57,50 +61,73 @@ def outputs(notebook, cell_id):
     return shown
 
 
-@pytest.fixture
-def execute(glyphs_dir, tmp_path, monkeypatch):
-    """Runs a notebook on small glyphs with some of its settings changed; gives it back with its outputs."""
-    monkeypatch.setenv("TFDS_DATA_DIR", str(glyphs_dir))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
-
-    def run(name, **changes):
-        notebook = read(name)
-        settings = cell_of(notebook, "settings")
-        for key, value in ({"WORKDIR": str(tmp_path / "run")} | changes).items():
-            line = re.compile(rf"^{key} = .*$", re.MULTILINE)
-            settings.source, times = line.subn(lambda _: f"{key} = {value!r}", settings.source)
-            assert times == 1, f"{name} has no setting {key}"
-        folder = {"metadata": {"path": str(COLAB)}}
-        return NotebookClient(notebook, timeout=300, km=ThisPython(), resources=folder).execute()
-
-    return run
+class Executed(NamedTuple):
+    notebook: nbformat.NotebookNode
+    workdir: Path
 
 
-@pytest.fixture
-def frequent_glyphs(tmp_path, monkeypatch):
+def execute(name, folder, data_dir, **changes):
+    """Runs a notebook on small glyphs, and on one device, with some of its settings changed."""
+    notebook = read(name)
+    settings = cell_of(notebook, "settings")
+    for key, value in ({"WORKDIR": str(folder / "run")} | changes).items():
+        line = re.compile(rf"^{key} = .*$", re.MULTILINE)
+        settings.source, times = line.subn(lambda _: f"{key} = {value!r}", settings.source)
+        assert times == 1, f"{name} has no setting {key}"
+    environment = os.environ | {
+        "TFDS_DATA_DIR": data_dir,
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "jupyter"),
+        "XLA_FLAGS": with_devices(1),
+    }
+    resources = {"metadata": {"path": str(COLAB)}}
+    client = NotebookClient(notebook, timeout=600, km=ThisPython(), resources=resources)
+    return Executed(client.execute(env=environment), folder / "run")
+
+
+@pytest.fixture(scope="module")
+def executed(glyphs_dir, tmp_path_factory):
+    """The notebooks, executed side by side: each is busy with one core."""
+    with ThreadPoolExecutor() as pool:
+
+        def start(name, **changes):
+            return pool.submit(execute, name, tmp_path_factory.mktemp(name), str(glyphs_dir), **changes)
+
+        dino = {"DATA": "glyphs_lt", "SET": "glyphs:train:test", "EPOCHS": 1, "PROTOTYPES": 64, "SAMPLE": 16}
+        captions = tmp_path_factory.mktemp("captions") / "captions.txt"
+        captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
+        model = published_model(tmp_path_factory.mktemp("published"))
+        yield {
+            "sampled_prototypes": start("sampled_prototypes", **dino),
+            "finding": start("finding", EPOCHS=1, DATA_DIR=frequent_glyphs(tmp_path_factory.mktemp("tfds"))),
+            "concept_frequency": start("concept_frequency", EPOCHS=1),
+            "own_captions": start("concept_frequency", CAPTIONS=str(captions), MODEL=str(model)),
+        }
+
+
+def frequent_glyphs(folder):
     """Glyphs of which each class has an image in the tail, too: so few captions teach no tokenizer their names."""
-    monkeypatch.setattr(Glyphs, "IMAGES_PER_CLASS", {"train": 100, "test": 2})
-    datasets.build("glyphs", str(tmp_path / "tfds"))
-    return str(tmp_path / "tfds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Glyphs, "IMAGES_PER_CLASS", {"train": 100, "test": 2})
+        datasets.build("glyphs", str(folder))
+    return str(folder)
 
 
-@pytest.fixture
-def published_model(tmp_path):
-    """The folder of a tiny CLIP with drawn weights, as a published one has it."""
+def published_model(folder):
+    """The folder of a tiny randomly initialized CLIP, as a published one has it."""
     tokenizer = train_tokenizer(["a photo of a comma", "capital letters, small letters and digits"], 560, 48)
     text = {"context_length": 48, "vocab_size": tokenizer.vocab_size, "width": 16, "heads": 2, "layers": 1}
     text |= {"hf_tokenizer_name": "tokenizer.json", "tokenizer_kwargs": {"clean": "lower"}}
     vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
     config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
-    model = nnx.jit(lambda: build_clip(config, rngs=nnx.Rngs(0)))()
-    save(model, tmp_path / "published", config, Preprocess(16), tokenizer)
-    return tmp_path / "published"
+    model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(0)))()
+    save(model, folder, config, Preprocess(16), tokenizer)
+    return folder
 
 
-def test_the_finding_is_trained_reported_and_drawn(execute, frequent_glyphs, tmp_path):
-    notebook = execute("finding", EPOCHS=1, DATA_DIR=frequent_glyphs)
-    report = json.loads((tmp_path / "run/report.json").read_text())
+def test_the_finding_is_trained_reported_and_drawn(executed):
+    notebook, workdir = executed["finding"].result()
+    report = json.loads((workdir / "report.json").read_text())
     assert list(report["runs"]) == ["sl", "sl_sampled", "clip_names"] and not report["failures"]
     assert len(report["claims"]) == 5
     shown = outputs(notebook, "report")["text/markdown"]
@@ -111,25 +138,21 @@ def test_the_finding_is_trained_reported_and_drawn(execute, frequent_glyphs, tmp
     assert all("image/png" in outputs(notebook, cell) for cell in ("data", "figure"))
 
 
-def test_captions_are_counted_and_a_clip_is_trained_on_them(execute, tmp_path):
-    notebook = execute("concept_frequency", EPOCHS=1)
-    truth, by_name, edited = (
-        read_frequency(tmp_path / f"run/{table}.tsv")[1] for table in ("truth", "by_name", "edited")
-    )
+def test_captions_are_counted_and_a_clip_is_trained_on_them(executed):
+    notebook, workdir = executed["concept_frequency"].result()
+    truth, by_name, edited = (read_frequency(workdir / f"{table}.tsv")[1] for table in ("truth", "by_name", "edited"))
     assert list(edited) == list(truth) != list(by_name)
-    last = runs.last_evaluation(tmp_path / "run/clip", "glyphs:test")
+    last = runs.last_evaluation(workdir / "clip", "glyphs:test")
     row = next(row for row in outputs(notebook, "accuracy")["text/markdown"].split("\n") if row.startswith("| truth"))
     assert row.startswith(f"| truth | {last['corr_acc']:.2f} [{last['corr_acc_interval'][0]:.2f}, ")
     assert all("image/png" in outputs(notebook, cell) for cell in ("curves", "scatter"))
 
 
-def test_captions_of_ones_own_are_held_against_a_published_clip(execute, tmp_path, published_model):
-    captions = tmp_path / "captions.txt"
-    captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
-    notebook = execute("concept_frequency", CAPTIONS=str(captions), MODEL=str(published_model))
-    counts = dict(zip(*read_frequency(tmp_path / "run/by_name.tsv")))
+def test_captions_of_ones_own_are_compared_with_a_published_clip(executed):
+    notebook, workdir = executed["own_captions"].result()
+    counts = dict(zip(*read_frequency(workdir / "by_name.tsv")))
     assert {name: count for name, count in counts.items() if count} == {"digit four": 2, "eighth note": 1}
-    summary = runs.last_evaluation(tmp_path / "run/published", "glyphs:test")
+    summary = runs.last_evaluation(workdir / "published", "glyphs:test")
     row = outputs(notebook, "accuracy")["text/markdown"].split("\n")[-1]
     assert row.startswith(f"| by_name | {summary['corr_acc']:.2f} ")
     assert outputs(notebook, "wrong") == outputs(notebook, "exclude") == {}  # nobody knows the truth
@@ -142,10 +165,8 @@ def test_captions_of_ones_own_need_a_model():
         exec(cell_of(read("concept_frequency"), "captions").source, {"CAPTIONS": "", "MODEL": "ViT-B-32"})
 
 
-def test_dino_is_trained_probed_and_drawn(execute):
-    notebook = execute(
-        "sampled_prototypes", DATA="glyphs_lt", SET="glyphs:train:test", EPOCHS=1, PROTOTYPES=64, SAMPLE=16
-    )
+def test_dino_is_trained_probed_and_drawn(executed):
+    notebook, _ = executed["sampled_prototypes"].result()
     table = outputs(notebook, "table")["text/markdown"]
     assert all(f"/{name} " in table for name in ("drawn", "all", "sampled"))
     assert all("image/png" in outputs(notebook, cell) for cell in ("loss", "figure"))

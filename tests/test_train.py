@@ -4,10 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import jax
@@ -22,7 +18,6 @@ from cliptail_jax.runs.checkpoints import corruption, newest_valid_step
 from cliptail_jax.train import train
 from configs import sup
 
-ROOT = Path(__file__).parents[1]
 STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
 
 
@@ -81,8 +76,13 @@ def damage(step: Path):
 
 
 def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_numbers(sup_run, tmp_path, caplog):
-    """Its last checkpoint has a flipped byte, a later one was never finished: both are named, and step 3 goes on."""
+    """Its last checkpoint has a flipped byte, a later one was never finished: both are named, and step 3 goes on.
+
+    Two worker processes now load the images, and threads did before.
+    """
     workdir, config = sup_run
+    config = config.copy_and_resolve_references()
+    config.data.workers = 2
     copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
     noted = json.loads((copy / "config.json").read_text())
@@ -112,93 +112,6 @@ def test_a_checkpoint_that_lacks_something_is_not_valid(sup_run, tmp_path, remov
     victim.unlink()
     assert corruption(step)
     assert newest_valid_step(tmp_path) == -1
-
-
-def command(workdir, glyphs_dir, family="sup"):
-    """The command line of a small run on one device."""
-    overrides = {
-        "data.data_dir": glyphs_dir, "data.classes.first": 12, "data.profile.ratio": 4.0, "batch_size": 16,
-        "eval.batch_size": 16, "total_epochs": 12, "log_every_steps": 1, "checkpoint.every_steps": 5,
-        "eval.every_epochs": 12, "model.image.width": 4, "model.image.output_dim": 16, "model.text.width": 16,
-        "model.text.vocab_size": 800, "optimizer.warmup_steps": 0,
-    }  # fmt: skip
-    program = [sys.executable, "-m", "cliptail_jax.train", f"--config=configs/{family}.py:data=glyphs_lt"]
-    return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in overrides.items())]
-
-
-def with_devices(count):
-    """The compiler's flags of the tests, for another number of devices: the last of a flag's values counts."""
-    return f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
-
-
-def start(arguments, **environment):
-    one_device = {**os.environ, "XLA_FLAGS": with_devices(1), **environment}
-    return subprocess.Popen(
-        arguments, cwd=ROOT, env=one_device, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def wait_for(path: Path, process):
-    deadline = time.time() + 120
-    while not path.exists():
-        assert process.poll() is None and time.time() < deadline, process.stderr.read()
-        time.sleep(0.02)
-
-
-def finish(process):
-    errors = process.communicate(timeout=200)[1]
-    return process.returncode, errors
-
-
-def test_a_killed_run_and_a_terminated_run_end_with_the_numbers_of_an_uninterrupted_one(tmp_path, glyphs_dir):
-    whole = start(command(tmp_path / "whole", glyphs_dir))
-    assert finish(whole)[0] == 0
-
-    killed = start(command(tmp_path / "killed", glyphs_dir))
-    wait_for(tmp_path / "killed/checkpoints/5.sha256.json", killed)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    code, errors = finish(start(command(tmp_path / "killed", glyphs_dir)))
-    assert code == 0 and "going on from step" in errors
-    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
-
-    terminated = start(command(tmp_path / "terminated", glyphs_dir))
-    wait_for(tmp_path / "terminated/metrics.jsonl", terminated)
-    terminated.send_signal(signal.SIGTERM)
-    code, errors = finish(terminated)
-    assert code == 128 + signal.SIGTERM and "stopped by SIGTERM" in errors
-    last = losses(tmp_path / "terminated")[-1][0]
-    assert newest_valid_step(tmp_path / "terminated/checkpoints") == last < len(losses(tmp_path / "whole"))
-    assert finish(start(command(tmp_path / "terminated", glyphs_dir)))[0] == 0
-    assert losses(tmp_path / "terminated") == losses(tmp_path / "whole")
-
-
-def test_two_processes_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
-    """Two processes of one device each, against one process of two."""
-    shorter = ["--config.total_epochs=3", "--config.eval.every_epochs=1", "--config.eval.neural_collapse=true"]
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    pair = [
-        start(
-            [*command(tmp_path / "two", glyphs_dir, "clip"), *shorter],
-            JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(i),
-        )
-        for i in range(2)
-    ]  # fmt: skip
-    for process in pair:
-        code, errors = finish(process)
-        assert code == 0, errors
-    one = start(
-        [*command(tmp_path / "one", glyphs_dir, "clip"), *shorter],
-        XLA_FLAGS=with_devices(2),
-    )
-    assert finish(one)[0] == 0
-    two, one = losses(tmp_path / "two"), losses(tmp_path / "one")
-    assert [step for step, _ in two] == [step for step, _ in one]
-    np.testing.assert_allclose([loss for _, loss in two], [loss for _, loss in one], rtol=1e-5)
-    confusions = [np.load(tmp_path / name / "eval/glyphs_test/latest.npz")["confusion"] for name in ("two", "one")]
-    np.testing.assert_array_equal(*confusions)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(tmp_path, sup_config):

@@ -1,30 +1,43 @@
-"""Runs of several processes: how two trainers stop together, and what worker processes and the compiler leave alone."""
+"""Runs as commands: how one process and two together stop, go on, and end with an uninterrupted run's numbers."""
 
-import json
 import os
-import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-import pytest
-from test_train import command, finish, losses, start, wait_for, with_devices
+from test_train import losses
 
-from cliptail_jax import runs
-from cliptail_jax.files import write_json
 from cliptail_jax.runs.checkpoints import newest_valid_step
-from cliptail_jax.train import train
-from configs import sup
 
+ROOT = Path(__file__).parents[1]
 STOPPED = 128 + signal.SIGTERM
 
 
-def wait_for_step(step, workdir, process):
-    deadline = time.time() + 120
-    while len(losses(workdir)) < step:
-        assert process.poll() is None and time.time() < deadline, process.stderr.read()
-        time.sleep(0.02)
+def command(workdir, glyphs_dir, family="sup", **more):
+    """The command line of a small run of three steps an epoch."""
+    overrides = {
+        "data.data_dir": glyphs_dir, "data.classes.first": 12, "data.profile.ratio": 4.0, "batch_size": 16,
+        "eval.batch_size": 16, "eval.every_epochs": 50, "log_every_steps": 1, "model.image.width": 4,
+        "model.image.output_dim": 16, "model.text.width": 16, "model.text.vocab_size": 800, "optimizer.warmup_steps": 0,
+    } | {key.replace("__", "."): value for key, value in more.items()}  # fmt: skip
+    program = [sys.executable, "-m", "cliptail_jax.train", f"--config=configs/{family}.py:data=glyphs_lt"]
+    return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in overrides.items())]
+
+
+def with_devices(count):
+    """The compiler's flags of the tests, for another number of devices: the last of a flag's values counts."""
+    return f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
+
+
+def start(arguments, **environment):
+    one_device = {**os.environ, "XLA_FLAGS": with_devices(1), **environment}
+    return subprocess.Popen(
+        arguments, cwd=ROOT, env=one_device, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def start_pair(arguments):
@@ -36,71 +49,82 @@ def start_pair(arguments):
     return [start(arguments, **run, JAX_PROCESS_ID=str(i)) for i in range(2)]
 
 
-def terminate(pair):
-    """Send both SIGTERM, and see them stop."""
-    for process in pair:
+def wait_until(is_so, process):
+    deadline = time.time() + 120
+    while not is_so():
+        assert process.poll() is None and time.time() < deadline, process.stderr.read()
+        time.sleep(0.02)
+
+
+def wait_for_step(step, workdir, process):
+    wait_until(lambda: len(losses(workdir)) >= step, process)
+
+
+def finish(*processes, code=0):
+    """What each wrote to stderr, at the end with this exit status."""
+    errors = []
+    for process in processes:
+        errors.append(process.communicate(timeout=200)[1])
+        assert process.returncode == code, errors[-1]
+    return errors
+
+
+def terminate(*processes):
+    """Send SIGTERM, and see them stop."""
+    for process in processes:
         process.send_signal(signal.SIGTERM)
-    for code, errors in [finish(process) for process in pair]:
-        assert code == STOPPED, errors
+    return finish(*processes, code=STOPPED)
 
 
-@pytest.fixture
-def long_run(tmp_path, glyphs_dir):
-    """The directory of a run of 150 steps by one process of two devices; a copy of its first 50, and the copy's command."""
-    arguments = [*command(tmp_path / "whole", glyphs_dir), "--config.total_epochs=50", "--config.eval.sets=()"]
-    arguments += ["--config.checkpoint.every_steps=50", "--config.checkpoint.keep=3"]
-    code, errors = finish(start(arguments, XLA_FLAGS=with_devices(2)))
-    assert code == 0, errors
-    copy = tmp_path / "copy"
-    shutil.copytree(tmp_path / "whole", copy)
-    for step in (100, 150):
-        shutil.rmtree(copy / "checkpoints" / str(step))
-    noted = json.loads((copy / "config.json").read_text())
-    del noted["finished"]
-    write_json(copy / "config.json", noted)
-    runs.forget_after(copy, 50)
-    return tmp_path / "whole", copy, [*arguments, f"--workdir={copy}"]
-
-
-def test_two_processes_heed_a_sigterm_at_any_time_and_go_on_with_the_numbers_of_one(long_run):
-    whole, copy, arguments = long_run
-    (copy / "class_frequency.tsv").unlink()  # written anew before the model is made
-    pair = start_pair(arguments)
-    wait_for(copy / "class_frequency.tsv", pair[0])
-    terminate(pair)
-    first = newest_valid_step(copy / "checkpoints")
-    assert 50 < first < 100  # which of them: the signal is handed on within a second
-
-    pair = start_pair(arguments)
-    wait_for_step(first + 3, copy, pair[0])
-    terminate(pair)
-    second = newest_valid_step(copy / "checkpoints")
-    together, alone = losses(copy), losses(whole)
-    assert [step for step, _ in together] == list(range(1, second + 1)) and second < 150
-    np.testing.assert_allclose([x for _, x in together], [x for _, x in alone[:second]], rtol=1e-5)
-
-
-def test_a_killed_run_goes_on_bit_for_bit_under_the_compilers_usual_optimisations_too(tmp_path, glyphs_dir):
-    """What the killed session has logged after its last checkpoint is logged again."""
+def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, glyphs_dir):
+    """Under the compiler's usual optimizations, with which numbers could depend on the process."""
     usual = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
-    arguments = [*command(tmp_path, glyphs_dir), "--config.total_epochs=20", "--config.eval.sets=()"]
-    arguments += ["--config.checkpoint.every_steps=20"]
-    killed = start(arguments, **usual)
-    wait_for(tmp_path / "checkpoints/20.sha256.json", killed)
-    wait_for_step(25, tmp_path, killed)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    before, saved = losses(tmp_path), newest_valid_step(tmp_path / "checkpoints")
-    code, errors = finish(start(arguments, **usual))
-    assert code == 0 and f"going on from step {saved} of 60" in errors
-    assert saved < len(before) and losses(tmp_path)[: len(before)] == before
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    options = {"total_epochs": 40, "checkpoint__every_steps": 20, "eval__sets": "()"}
+    process = start(command(stopped, glyphs_dir, **options), **usual)
+    wait_until((stopped / "checkpoints/20.sha256.json").exists, process)
+    wait_for_step(25, stopped, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before, saved = losses(stopped), newest_valid_step(stopped / "checkpoints")
+    assert saved < len(before)
+
+    uninterrupted = start(command(whole, glyphs_dir, **options), **usual)  # with what the other has compiled
+    process = start(command(stopped, glyphs_dir, **options), **usual)
+    wait_until(lambda: len(losses(stopped)) <= saved, process)  # it forgets what it does anew
+    wait_for_step(saved + 2, stopped, process)
+    (errors,) = terminate(process)
+    assert f"going on from step {saved} of 120" in errors and "stopped by SIGTERM" in errors
+    last = losses(stopped)[-1][0]
+    assert newest_valid_step(stopped / "checkpoints") == last < 120
+
+    (errors,) = finish(start(command(stopped, glyphs_dir, **options), **usual))
+    assert f"going on from step {last} of 120" in errors
+    finish(uninterrupted)
+    assert losses(stopped) == losses(whole) and len(losses(whole)) == 120
 
 
-def test_worker_processes_load_what_threads_do(tmp_path, small_config):
-    config = small_config(sup)
-    config.eval.sets = ()
-    for workers in (0, 2):
-        config.data.workers = workers
-        train(config, tmp_path / str(workers))
-    assert len(losses(tmp_path / "0")) == 6
-    assert losses(tmp_path / "2") == losses(tmp_path / "0")
+def test_two_processes_heed_a_sigterm_at_any_time_and_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
+    """Two processes of one device each, against one process of two."""
+    options = {"total_epochs": 40, "checkpoint__every_steps": 120, "eval__neural_collapse": True}
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = start(command(one, glyphs_dir, "clip", **options), XLA_FLAGS=with_devices(2))
+    arguments = command(two, glyphs_dir, "clip", **options)
+    pair = start_pair(arguments)
+    wait_for_step(3, two, pair[0])
+    terminate(*pair)
+    first = newest_valid_step(two / "checkpoints")
+    assert 3 <= first == len(losses(two)) < 120  # the signal is handed on within a second
+
+    (two / "class_frequency.tsv").unlink()  # written anew before the model is made
+    pair = start_pair(arguments)
+    wait_until((two / "class_frequency.tsv").exists, pair[0])
+    terminate(*pair)
+    second = newest_valid_step(two / "checkpoints")
+    assert first < second == len(losses(two)) < 120
+
+    finish(*start_pair(arguments), alone)
+    assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)] == list(range(1, 121))
+    np.testing.assert_allclose([x for _, x in losses(two)], [x for _, x in losses(one)], rtol=1e-5)
+    confusions = [np.load(workdir / "eval/glyphs_test/latest.npz")["confusion"] for workdir in (one, two)]
+    np.testing.assert_array_equal(*confusions)
