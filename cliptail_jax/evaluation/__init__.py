@@ -1,1 +1,17 @@
-"""From a model and an evaluation set to the numbers and files of one evaluation."""
+"""Evaluation of models: sets, prompts, class heads, one pass over a set, and its numbers and files.
+
+Models are opened by `cliptail_jax.pretrained` or passed by the training loop. Nothing here depends on how they are
+trained, on the main programs or on studies.
+"""
+
+__all__ = [
+    "corpora",
+    "counting",
+    "evaluator",
+    "heads",
+    "prompts",
+    "published",
+    "results",
+    "run",
+    "sets",
+]

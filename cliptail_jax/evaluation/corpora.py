@@ -1,7 +1,8 @@
-"""Class frequencies of the published pre-training corpora, as the study counted them.
+"""Class frequencies of pre-training corpora, as counted and published by the study.
 
-The files are github.com/CVMI-Lab/clip-beyond-tail's metadata/freqs/class_frequency_CORPUS_SET.txt. A name that ends in
-`_ori` says that the classes are in label order and not sorted by frequency; they are joined by name, so either will do.
+The files are metadata/freqs/class_frequency_CORPUS_SET.txt in github.com/CVMI-Lab/clip-beyond-tail. In those whose names
+end in `_ori`, classes are in label order instead of sorted by frequency. Either can be used, since classes are joined by
+name.
 """
 
 from pathlib import Path
@@ -33,12 +34,14 @@ def class_frequency(
         if not Path(spec).is_file():
             hint = did_you_mean(spec.lower(), CORPORA)
             raise UserError(
-                f"no frequency table {spec}, and no corpus of that name{hint}: there are {', '.join(CORPORA)}"
+                f"no frequency table {spec}, and no corpus with this name{hint}: there are {', '.join(CORPORA)}"
             )
         return frequency_of(class_names, Path(spec))
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"no folder {folder} of published class frequencies: fetch clip-beyond-tail's metadata/freqs")
+        raise UserError(
+            f"no folder {folder} of published class frequencies: download clip-beyond-tail's metadata/freqs"
+        )
     known = EVALUATION_SETS.get(set_name)
     stem = f"class_frequency_{spec}_{known and known.counted_as or set_name}"
     for file in (folder / f"{stem}_ori.txt", folder / f"{stem}.txt"):

@@ -1,4 +1,4 @@
-"""A pass over the images of a set: what is predicted of which class is counted, and where asked for features are kept."""
+"""A pass over the images of a set: counts of predictions by class, and features for those who need them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -23,8 +23,8 @@ from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_device
 def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
     """The jitted function from a batch of images to counts and features.
 
-    `mean` and `std` are the pixel statistics that the model takes. Features are compared with class embeddings by cosine,
-    or where a `bias` is given, the class embeddings are the weights of a linear head.
+    `mean` and `std` are the model's pixel statistics. Features are compared with class embeddings by cosine; with a
+    `bias`, the class embeddings are the weights of a linear layer.
     """
 
     def evaluate_batch(
@@ -44,13 +44,13 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) 
 
 
 def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterable[Batch]:
-    """The batches of a pass over a set, with a progress bar."""
+    """The batches of a pass over a set, shown on a progress bar."""
     steps = -(-len(examples) // batch_size)
     return tqdm(batches, total=steps, desc=f"evaluating {examples.source.name}", disable=None, leave=False)
 
 
 class FeatureCollector:
-    """The features, labels and records of all images so far, of batches that come in the order of `examples`."""
+    """Collects the features, labels and records of images, from batches in the order of `examples`."""
 
     def __init__(self, examples: Examples):
         self._examples = examples
@@ -68,12 +68,12 @@ class FeatureCollector:
         self._labels.append(labels[mask])
 
     def result(self) -> dict[str, np.ndarray]:
-        """Raw `features` [sample, dim], `labels` [sample] and `records` [sample], of one batch or more."""
+        """Unnormalized `features` [sample, dim], `labels` [sample] and `records` [sample], after at least one batch."""
         lists = {"features": self._features, "labels": self._labels, "records": self._records}
         return {name: np.concatenate(arrays) for name, arrays in lists.items()}
 
 
-# A consumer of the raw features [slot, dim], labels [slot] and mask [slot] of a batch.
+# A consumer of the unnormalized features [slot, dim], labels [slot] and mask [slot] of a batch.
 Consumer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
@@ -86,7 +86,7 @@ def count(
     consumers: Sequence[Consumer],
     mesh: Mesh,
 ) -> dict[str, np.ndarray]:
-    """Counts over a whole set; `consumers` get the features of each batch, in order."""
+    """The counts over a whole set. The features of each batch are passed to the `consumers`, in order."""
     classes = len(head)
     counts = {"confusion": np.zeros((classes, classes), np.int32), "top5": np.zeros((), np.int32)}
     counts, head = jax.device_put((counts, head), replicated(mesh))
@@ -107,33 +107,33 @@ def pass_over(
     consumers: Sequence[Consumer],
     mesh: Mesh,
 ) -> None:
-    """Takes a `step` with each batch on the devices; `consumers` get the features it gives, in order."""
-    given = []  # one batch late, for the devices to work on the next meanwhile
+    """Call `step` on each batch, on the devices, and pass the features that it returns to the `consumers`, in order."""
+    last = []  # is consumed while the devices work on the next batch
     for batch in batches:
         unreadable.take_from(batch)
         on_devices = to_devices(mesh, batch)
         features = step(on_devices)
-        dispatch(given, consumers)
-        given = [features, on_devices["labels"], on_devices["mask"]] if consumers else []
-    dispatch(given, consumers)
+        dispatch(last, consumers)
+        last = [features, on_devices["labels"], on_devices["mask"]] if consumers else []
+    dispatch(last, consumers)
     unreadable.check()
 
 
-def dispatch(given: Sequence[Array], consumers: Sequence[Consumer]) -> None:
-    """Give consumers the whole arrays of a batch; nothing where there is none."""
-    arrays = [gather(array) for array in given]
+def dispatch(batch: Sequence[Array], consumers: Sequence[Consumer]) -> None:
+    """Pass the arrays of a batch, if there is one, to the consumers."""
+    arrays = [gather(array) for array in batch]
     for consumer in consumers if arrays else ():
         consumer(*arrays)
 
 
 def gather(array: Array | np.ndarray) -> np.ndarray:
-    """The whole of a global array, of which this process may hold a part."""
+    """A global array as a NumPy array, even if this process holds only a part of it."""
     if isinstance(array, np.ndarray) or array.is_fully_addressable:
         return np.asarray(array)
     return multihost_utils.process_allgather(array, tiled=True)
 
 
 def check_any_read(counts: Mapping[str, np.ndarray], name: str) -> None:
-    """Raise UserError where a whole pass over the set `name` has counted no image: there is nothing to compute from."""
+    """Raise UserError if a pass over the set `name` has counted no image."""
     if not counts["confusion"].any():
         raise UserError(f"no image of {name} could be read: prepare the set again")

@@ -1,4 +1,4 @@
-"""The evaluation of a model on sets: one pass, the same numbers and the same files for every kind of model."""
+"""Evaluation of a model on sets: the same pass, numbers and files for every kind of model."""
 
 import dataclasses
 import functools
@@ -36,14 +36,14 @@ from cliptail_jax.runs import evaluation_directory
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A set to evaluate a model on.
+    """The evaluation of a model on a set.
 
     Attributes:
         opened: the set.
-        frequency: the class frequency that results are correlated with, in the set's order; None where it is unknown.
-        class_groups: the classes in head, mid and tail; None where nothing ranks them.
-        settings: by which it is known later whether the evaluation has been done.
-        writes_frequency: whether the set's class frequency stands beside its results.
+        frequency: the class frequency that results are correlated with, in the set's order; None if it is unknown.
+        class_groups: the classes in head, mid and tail; None if there is no ranking of them.
+        settings: what the results depend on, by which a finished evaluation is recognized.
+        writes_frequency: whether the set's class frequency is written with its results.
     """
 
     opened: OpenedSet
@@ -55,13 +55,13 @@ class Task:
 
 @dataclasses.dataclass
 class Measured:
-    """What a pass over a set has counted, and what was kept or computed on request.
+    """The result of a pass over a set.
 
     Attributes:
         counts: `confusion` [class, class] and `top5`.
         head: the class embeddings.
-        features: as `FeatureCollector.result`; None where no option needs them, or no image was read.
-        similarities: None where they were not requested.
+        features: the result of `FeatureCollector`; None if no option needs it.
+        similarities: None if no option needs them.
         options: `config.eval`.
     """
 
@@ -73,25 +73,24 @@ class Measured:
 
     @functools.cached_property
     def collapse(self) -> NeuralCollapse | None:
-        """Computed on first use: an interrupted pass has no use for it."""
+        """Computed on first use, since it is not used if a later pass is interrupted."""
         if not self.options.neural_collapse:
             return None
         return neural_collapse(self.features["features"], self.features["labels"], len(self.head), self.head)
 
     def saved(self) -> dict[str, np.ndarray]:
-        """The arrays that are written as .npy."""
+        """The arrays that are written to .npy files."""
         return {**self.features, "head": self.head} if self.options.save_features else {}
 
 
 class Evaluator:
-    """Evaluates states of one model definition on sets.
+    """Evaluates models of one definition on sets.
 
     Args:
-        preprocess: what the model's images go through.
+        preprocess: of the model's images.
         options: `config.eval`.
-        workers: processes that load data.
-        cache: whether decoded images are kept in memory from one evaluation to the next.
-        max_unreadable: share of a set's images that may be unreadable.
+        reading: `config.data`, of which only `workers` and `max_unreadable` are used.
+        cache: whether images are kept in memory, decoded, from one pass to the next.
     """
 
     def __init__(
@@ -100,13 +99,11 @@ class Evaluator:
         mesh: Mesh,
         preprocess: Preprocess,
         options: ConfigDict,
-        *,
-        workers: int,
-        cache: bool,
-        max_unreadable: float,
+        reading: ConfigDict,
+        cache: bool = False,
     ):
         self._mesh, self._preprocess, self._options = mesh, preprocess, options
-        self._workers, self._cache, self._max_unreadable = workers, cache, max_unreadable
+        self._reading, self._cache = reading, cache
         mean, std = np.float32(preprocess.mean), np.float32(preprocess.std)
         self._evaluate_batch = make_evaluate_batch(graphdef, mesh, mean, std)
         self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
@@ -114,7 +111,7 @@ class Evaluator:
     def measure(
         self, parts: ModelParts, head: ClassHead, opened: OpenedSet, give_up: Callable[[], bool] = lambda: False
     ) -> Measured | None:
-        """A pass over a set; None where `give_up` says so before the end. Raises UserError where no image can be read."""
+        """A pass over a set, or None if `give_up` returns True before its end. Raises UserError if no image can be read."""
         options, variant = self._options, opened.variant
         start_pass, unreadable = self._pass_over(opened.name, variant)
         batches = with_progress(start_pass(), variant, options.batch_size)
@@ -138,17 +135,17 @@ class Evaluator:
                 self._preprocess,
                 batch_size=batch_size,
                 slots=local_rows(batch_size),
-                workers=self._workers,
+                workers=self._reading.workers,
                 cache=self._cache,
             )
-            self._passes[name] = batches, UnreadableImages(variant, self._max_unreadable)
+            self._passes[name] = batches, UnreadableImages(variant, self._reading.max_unreadable)
         return self._passes[name]
 
 
 def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measured: Measured) -> dict[str, Any]:
-    """Write the files of an evaluation on a set, and return its summary, which begins with what `about` says.
+    """Write the files of an evaluation on a set, and return its summary, which begins with `about`.
 
-    The first process writes. The line in summary.jsonl comes last, as a sign that all other files are there.
+    The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
     """
     numbers = summarize(measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities)
     summary = {**about, "settings": dict(task.settings), **numbers}
@@ -158,7 +155,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
         table = directory / "class_frequency.tsv"
         if task.writes_frequency:
             write_frequency(table, task.opened.variant.class_names, task.frequency)
-        else:  # an earlier evaluation may have been on other classes
+        else:  # left from an earlier evaluation on other classes
             table.unlink(missing_ok=True)
         write_arrays(
             directory, measured.counts, measured.saved(), task.class_groups, measured.collapse, measured.similarities

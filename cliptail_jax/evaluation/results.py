@@ -1,4 +1,4 @@
-"""The numbers and files of an evaluation, and by which settings it is known when it has been done."""
+"""The numbers and files of an evaluation, and the settings by which a finished one is recognized."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +22,9 @@ SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_fea
 
 
 def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, Any]:
-    """What an evaluation's numbers and files depend on besides the weights; of files it names, by their content.
+    """What an evaluation's numbers and files depend on besides the weights; files that it names count by their content.
 
-    `options` is `config.eval`; a model without a text tower does not depend on how prompts are made.
+    `options` is `config.eval`. With `uses_prompts`, for a model with a text tower, they include the options for prompts.
     """
     keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
     files = ("rank_by",)
@@ -35,7 +35,7 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
 
 
 def file_digest(path: str) -> str:
-    """What changes with the content of a file: 16 digits of its sha256; '' for the path ''. UserError for no file."""
+    """The first 16 digits of a file's SHA-256; '' for the path ''. Raises UserError if it cannot be read."""
     try:
         return digest_of_file(work_path(path))[:16] if path else ""
     except OSError as error:
@@ -43,7 +43,7 @@ def file_digest(path: str) -> str:
 
 
 def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: int | None = None) -> bool:
-    """Whether the run's last evaluation on each set has the options' settings, and is of this step if one is given."""
+    """Whether the run's last evaluation on each of `options.sets` has these settings and, if given, this step."""
     wanted = {"settings": evaluation_settings(options, uses_prompts)} | ({} if step is None else {"step": step})
     summaries = [last_evaluation(workdir, name) or {} for name in options.sets]
     return all(summary | wanted == summary for summary in summaries)
@@ -52,9 +52,9 @@ def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: i
 def head_mid_tail(
     options: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
 ) -> ClassGroups | None:
-    """The classes that are head, mid and tail by `rank_by` or else their frequency; None without either.
+    """The classes in head, mid and tail, ranked by the table `rank_by` or else by their frequency; None without either.
 
-    `rank_by` is a table, joined by name. Raises UserError where it does not fit the classes.
+    `options` is `config.eval`. The table is joined by name. Raises UserError if it does not fit the classes.
     """
     table = options.rank_by
     ranking = frequency_of(class_names, work_path(table)) if table else frequency
@@ -72,7 +72,8 @@ def summarize(
 ) -> dict[str, Any]:
     """The numbers of one evaluation: accuracies in percent, correlations over classes with their 95 % intervals.
 
-    Without a class frequency there is no correlation with it, and without `class_groups` no accuracy of head, mid and tail.
+    Without a class frequency, there are no correlations with it; without `class_groups`, no accuracies of head, mid and
+    tail.
     """
     confusion = counts["confusion"]
     accuracy = per_class.per_class_accuracy(confusion)
@@ -109,9 +110,9 @@ def write_arrays(
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
 ) -> None:
-    """`latest.npz`, and an .npy of each array in `saved`, one of `SAVED`.
+    """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.
 
-    Where they are not saved, those of an earlier evaluation are removed: they would not be of the other files' weights.
+    Other .npy files of an earlier evaluation are removed, since they belong to other weights.
     """
     for name in SAVED:
         if name in saved:
@@ -130,5 +131,5 @@ def write_arrays(
 
 
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
-    """A line more in `summary.jsonl`."""
+    """Append the summary to `summary.jsonl`."""
     append_line(directory / "summary.jsonl", summary)

@@ -1,4 +1,4 @@
-"""The evaluations of a run, in training and alone: on which sets, with which class embeddings, to which files."""
+"""The evaluations of a run, during training and afterwards."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,14 +17,15 @@ from cliptail_jax.curation.variant import Variant, make_variant, random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
-from cliptail_jax.evaluation.heads import ModelParts, make_class_heads
+from cliptail_jax.evaluation.heads import ModelParts, head_rows, zero_shot_heads
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.pretrained.class_head import join_keys
 
-Evaluate = Callable[..., dict[str, dict[str, Any]]]  # of a model's parts, a step, its epoch, and when to give up
+# From a model's parts, the step, the epoch, and whether to give up, to the summaries by set.
+Evaluate = Callable[..., dict[str, dict[str, Any]]]
 
 
 def run_tasks(
@@ -34,13 +35,13 @@ def run_tasks(
     frequency: Int[np.ndarray, "class"],
     settings: Mapping[str, Any],
 ) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, "class"] | None]]:
-    """The tasks of a run by set, and where each set's classes are among the run's, None for a set with other classes.
+    """By set, the tasks of a run, and the indices of the set's classes among the run's, None for a set with other classes.
 
     Args:
         options: `config.eval`.
         data: `config.data`.
-        frequency: the training variant's, in the order of `class_names`, with which results are correlated.
-        settings: as `evaluation_settings`.
+        frequency: the class frequency of the training variant, in the order of `class_names`.
+        settings: the result of `evaluation_settings`.
     """
     tasks, columns = {}, {}
     for name in options.sets:
@@ -70,30 +71,25 @@ def make_evaluate(
     Args:
         options: `config.eval`.
         data: `config.data`.
-        frequency: the training variant's, in the order of `class_names`.
-        read_prompts: from prompts to what the model's text tower takes; None for a model without one.
-        other_head: an .npy in place of a supervised run's own head.
+        frequency: the class frequency of the training variant, in the order of `class_names`.
+        read_prompts: from prompts to the input of the model's text tower; None for a model without one.
+        other_head: the .npy file of a head to use instead of a supervised run's own.
     """
     if not options.sets:
         return lambda *_: {}
     settings = evaluation_settings(options, read_prompts is not None) | ({"head": other_head} if other_head else {})
     tasks, columns = run_tasks(options, data, class_names, frequency, settings)
     sets = {name: task.opened for name, task in tasks.items()}
-    class_heads = make_class_heads(sets, columns, options, graphdef, mesh, read_prompts, other_head)
-    evaluator = Evaluator(
-        graphdef,
-        mesh,
-        preprocess,
-        options,
-        workers=data.workers,
-        cache=data.cache,
-        max_unreadable=data.max_unreadable,
-    )
+    if read_prompts:
+        class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
+    else:
+        class_heads = head_rows(sets, columns, graphdef, other_head)
+    evaluator = Evaluator(graphdef, mesh, preprocess, options, data, data.cache)
 
     def evaluate(
         parts: ModelParts, step: int, epoch: float, give_up: Callable[[], bool] = lambda: False
     ) -> dict[str, dict[str, Any]]:
-        """Nothing is written and {} returned where `give_up` says so before the end."""
+        """Writes nothing and returns {} if `give_up` returns True before the end."""
         measured = {}
         for name, head in class_heads(parts).items():
             measured[name] = evaluator.measure(parts, head, sets[name], give_up)
@@ -106,24 +102,30 @@ def make_evaluate(
 
 
 def run_preprocess(data: ConfigDict) -> Preprocess:
-    """What a run's evaluation images go through: CLIP's pixel statistics, the centre after a resize."""
+    """The preprocessing of a run's evaluation images: the centre after a resize, with CLIP's pixel statistics."""
     return Preprocess(data.image_size, short_side=data.eval_resize)
 
 
-def open_run_set(name: str, random_classes_of_run: int, data: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:
-    """The set of a run: that of a short name with all its classes, or 'name:split' with those of the run, or some of them."""
+def open_run_set(name: str, num_classes: int, data: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:
+    """An evaluation set for a run: a short name has all its classes, 'name:split' has the run's.
+
+    Args:
+        num_classes: `config.eval.random_classes`, the number of the run's classes to select at random; 0 for all.
+        data: `config.data`.
+        class_names: the run's classes.
+    """
     if ":" not in name:
         return open_set(name, data.data_dir)
-    if chosen := random_classes_of_run:
-        if chosen > len(class_names):
-            raise UserError(f"eval.random_classes={chosen}, but the run has {len(class_names)} classes")
-        class_names = tuple(class_names[c] for c in random_classes(len(class_names), chosen, data.seed))
+    if num_classes:
+        if num_classes > len(class_names):
+            raise UserError(f"eval.random_classes={num_classes}, but the run has {len(class_names)} classes")
+        class_names = tuple(class_names[c] for c in random_classes(len(class_names), num_classes, data.seed))
     variant = evaluation_variant(name, data, class_names)
     return OpenedSet(name, variant, prompt_names(variant), templates("photo"))
 
 
 def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]) -> Variant:
-    """All records of the set 'name:split' whose class is one of the training classes, under the training labels."""
+    """All records of the set 'name:split' in one of the training classes, with the training labels."""
     source_name, _, split = name.rpartition(":")
     names_file = data.class_names if source_name == data.name else ""
     source = open_source(source_name, data.data_dir, split, names_file)
@@ -136,7 +138,7 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
 
 
 def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, "class"] | None:
-    """Where a set's classes are among the run's; None where one is not. ImageNet's may have either of their names."""
+    """The indices of a set's classes among the run's, or None if one is missing. ImageNet's may have either of two names."""
     keys, run_keys = names, class_names
     if not set(names) <= set(class_names):
         keys, run_keys = join_keys(names), join_keys(class_names)

@@ -1,6 +1,6 @@
-"""Opening an evaluation set: all records of a labelled split under the vocabulary's class names, and its prompts' parts.
+"""Opens evaluation sets: all records of a labelled split, the names of its classes, and its prompt templates.
 
-A source's labels become class names one by one, by the builder's name of each label, so their order does not matter.
+Labels are mapped to class names by the builder's name of each label, so that their order does not matter.
 """
 
 import collections
@@ -19,10 +19,13 @@ from cliptail_jax.errors import UserError, did_you_mean
 
 @dataclasses.dataclass(frozen=True)
 class OpenedSet:
-    """An evaluation set that has been opened: all its records, and what its prompts are made of.
+    """A prepared evaluation set.
 
-    `variant.class_names` are the vocabulary's, by which frequency tables and heads are joined; `prompt_names` are the
-    names of the same classes in prompts, in the same order, and need not be unique.
+    Attributes:
+        name: its short name, or 'source:split'.
+        variant: all its records; frequency tables and heads are joined by `variant.class_names`.
+        prompt_names: the names of the same classes in prompts, of which two may be equal.
+        templates: its prompt templates.
     """
 
     name: str
@@ -32,7 +35,7 @@ class OpenedSet:
 
 
 def evaluation_set(name: str) -> EvaluationSet:
-    """The set of a short name, or for 'source:split' any other prepared set, under its builder's class names.
+    """The set with a short name, or for 'source:split' any prepared set, with its builder's class names.
 
     Raises:
         UserError: The name is neither; the message lists the short names.
@@ -56,16 +59,16 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
         UserError: There is no such set, it is not prepared or has no labels, or its labels are not the classes of its
             vocabulary.
     """
-    chosen = evaluation_set(name)
-    source = open_source(chosen.source.name, data_dir, chosen.split)
+    selected = evaluation_set(name)
+    source = open_source(selected.source.name, data_dir, selected.split)
     if not source.class_names:
         raise UserError(f"evaluation set '{name}' has no labels: give a set with classes")
-    if chosen.source.vocabulary:
-        source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), chosen))
+    if selected.source.vocabulary:
+        source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), selected))
     data = to_config(Data())  # all records, no captions
-    data.classes.names = vocabulary_names(chosen.classes) if chosen.classes else ()
+    data.classes.names = vocabulary_names(selected.classes) if selected.classes else ()
     variant = make_variant(source, data)
-    return OpenedSet(name, variant, prompt_names(variant, chosen.source), chosen.templates)
+    return OpenedSet(name, variant, prompt_names(variant, selected.source), selected.templates)
 
 
 def builder_labels(source: Source) -> tuple[str, ...]:
@@ -84,13 +87,13 @@ def builder_labels(source: Source) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def names_of_labels(labels: Sequence[str], chosen: EvaluationSet) -> tuple[str, ...]:
+def names_of_labels(labels: Sequence[str], selected: EvaluationSet) -> tuple[str, ...]:
     """The vocabulary's names of the builder's labels, in the same order.
 
     Raises:
         UserError: A label is not a class of the vocabulary, or two labels are the same class.
     """
-    known = chosen.source
+    known = selected.source
     names = vocabulary_names(known.vocabulary)
     name_of = {normalized_name(name): name for name in names}
     name_of |= {normalized_name(label): name for label, name in known.labels.items()}
@@ -99,8 +102,8 @@ def names_of_labels(labels: Sequence[str], chosen: EvaluationSet) -> tuple[str, 
     unknown = [label for label in labels if normalized_name(label) not in name_of]
     if unknown:
         raise UserError(
-            f"data set '{known.name}' has the class '{unknown[0]}', which is not in the set '{chosen.name}': "
-            f"prepare the original one, or evaluate this one under its own names as '{known.name}:{chosen.split}'"
+            f"data set '{known.name}' has the class '{unknown[0]}', which is not in the set '{selected.name}': "
+            f"prepare the original one, or evaluate this one with its own class names as '{known.name}:{selected.split}'"
         )
     found = tuple(name_of[normalized_name(label)] for label in labels)
     name, times = collections.Counter(found).most_common(1)[0]

@@ -1,7 +1,9 @@
-"""The weights of a run, as one of its checkpoints has them for evaluation."""
+"""The weights of a run, read from one of its checkpoints."""
 
+import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -16,7 +18,7 @@ from cliptail_jax.runs import checkpoints
 
 
 class CheckpointGone(UserError):
-    """Raised when a checkpoint was removed before it could be read, since the run is trained on."""
+    """Raised when a checkpoint was removed before it could be read, because the run is still being trained."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Stored:
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointWeights:
-    """The weights of the checkpoint in the directory `step`; averaged ones where there are such, as DINO's teacher."""
+    """The weights in the checkpoint `step` that evaluation uses: moving averages if there are any, as DINO's teacher."""
 
     step: Path
 
@@ -39,52 +41,51 @@ class CheckpointWeights:
 
     @functools.cached_property
     def digest(self) -> str:
-        """sha256 of the checkpoint's manifest, and so of its files."""
+        """SHA-256 of the checkpoint's manifest, and so of its files."""
         return checkpoints.digest(self.step)
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
-        """The parameters and statistics of `state` that the checkpoint lacks or has in another shape, and why."""
+        """The parameters and statistics of `state` that the checkpoint lacks or has in another shape, with the reason."""
         found = {}
         for path, variable in nnx.to_flat_state(state):
-            stored, name = self._stored.get(tuple(map(str, path))), ".".join(map(str, path[1:]))
+            stored, name = self._stored.get(tuple(map(str, path))), ".".join(map(str, path))
             if stored is None:
                 found[path] = f"it has no {name}"
             elif stored.shape != tuple(variable.shape):
-                found[path] = f"{name} has shape {list(stored.shape)}, but the tower needs {list(variable.shape)}"
+                found[path] = f"{name} has shape {list(stored.shape)}, but the model needs {list(variable.shape)}"
         return found
 
-    def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
-        """The checkpoint's values for `state`, laid out by `shardings`, else on one device.
+    def check(self, state: nnx.State) -> None:
+        """Raise UserError unless the checkpoint has the parameters and statistics of `state`."""
+        if problems := self.problems(state):
+            raise UserError(f"{self.step} does not fit the model: {next(iter(problems.values()))}")
 
-        Raises:
-            CheckpointGone: the run's training has removed the checkpoint.
+    def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
+        """The checkpoint's values for `state`, laid out by `shardings`, or on one device.
+
+        Raises CheckpointGone if the checkpoint has been removed by the run's training.
         """
         flat = dict(nnx.to_flat_state(state))
         if not flat:
             return state
         placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
-        alone = SingleDeviceSharding(jax.local_devices()[0])
-        try:
-            key_of = {path: self._stored[tuple(map(str, path))].key for path in flat}
-            wanted = {
-                key_of[path]: jax.ShapeDtypeStruct(
-                    x.shape, x.dtype, sharding=jax.tree.leaves(placed[path])[0] if path in placed else alone
-                )
-                for path, x in flat.items()
-            }
+        one_device = SingleDeviceSharding(jax.local_devices()[0])
+        key_of = {path: self._stored[tuple(map(str, path))].key for path in flat}
+        wanted = {
+            key_of[path]: jax.ShapeDtypeStruct(
+                x.shape, x.dtype, sharding=jax.tree.leaves(placed[path])[0] if path in placed else one_device
+            )
+            for path, x in flat.items()
+        }
+        with self._may_be_gone():
             values = flatten_dict(_restore(self.step, unflatten_dict(wanted)))
-        except (OSError, ValueError):
-            if checkpoints.corruption(self.step) is None:
-                raise
-            raise CheckpointGone(
-                f"{self.step} is no longer there: its run has a newer checkpoint; run the command again for that one"
-            ) from None
         return nnx.from_flat_state([(path, variable.replace(values[key_of[path]])) for path, variable in flat.items()])
 
     @functools.cached_property
     def _stored(self) -> dict[tuple[str, ...], Stored]:
         """The arrays of the model that evaluation uses, by their path in the model."""
-        tree = ocp.PyTreeCheckpointHandler().metadata(_item(self.step)).tree
+        with self._may_be_gone():
+            tree = ocp.PyTreeCheckpointHandler().metadata(_item(self.step)).tree
         averages = {"ema": "trainable", "ema_batch_stats": "batch_stats"}
         replaced = {averages[part] for part in averages if tree.get(part)}
         found = {}
@@ -94,17 +95,31 @@ class CheckpointWeights:
                     found[key[:-1]] = Stored((part, *key), tuple(array.shape))
         return found
 
+    @contextlib.contextmanager
+    def _may_be_gone(self) -> Iterator[None]:
+        """Raises CheckpointGone where reading fails because the checkpoint has been removed."""
+        try:
+            yield
+        except (OSError, ValueError):
+            if checkpoints.corruption(self.step) is None:
+                raise
+            raise CheckpointGone(
+                f"{self.step} no longer exists: its run has a newer checkpoint; run the command again for that one"
+            ) from None
+
 
 def _restore(step: Path, wanted: dict) -> dict:
-    """Some arrays of a checkpoint, laid out as `wanted` says."""
+    """Some arrays of a checkpoint, laid out as `wanted` specifies.
+
+    Orbax's checkpointer would wait here for all processes of the program, some of which may have nothing to read.
+    """
     restore_args = jax.tree.map(
         lambda x: ocp.ArrayRestoreArgs(sharding=x.sharding, global_shape=x.shape, dtype=x.dtype), wanted
     )
     arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=restore_args, partial_restore=True)
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        return checkpointer.restore(_item(step), args=arguments)
+    return ocp.PyTreeCheckpointHandler().restore(_item(step), args=arguments)
 
 
 def _item(step: Path) -> Path:
-    """Where Orbax's manager puts the one item that a checkpoint is."""
+    """Where Orbax's manager saves the only item of a checkpoint."""
     return absolute(step) / "default"

@@ -1,6 +1,7 @@
-"""A run's model for open_clip: `python -m cliptail_jax.pretrained.export --workdir=runs/clip --output=FOLDER`.
+"""Writes a run's model for open_clip: `python -m cliptail_jax.pretrained.export --workdir=runs/clip --output=FOLDER`.
 
-Writes what `cliptail_jax.pretrained.save` does, from the run's newest checkpoint; the averaged weights where it has them.
+The model is that of the run's newest valid checkpoint, with averaged weights if the run has them; the files are those of
+`cliptail_jax.pretrained.save`.
 """
 
 import argparse
@@ -14,9 +15,9 @@ from cliptail_jax.pretrained.save import open_clip_config, save
 
 
 def export(workdir: Path, folder: Path) -> None:
-    """Writes the model of the run in `workdir` to `folder`. Raises UserError where there is no run, or none to save."""
+    """Write the model of the run in `workdir` to `folder`. Raises UserError if open_clip cannot have it."""
     if runs.read_config(workdir) is None:
-        raise UserError(f"{workdir} holds no run: give the --workdir that it was trained in")
+        raise UserError(f"{workdir} holds no run: give the --workdir in which it was trained")
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)

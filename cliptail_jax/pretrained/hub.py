@@ -1,4 +1,4 @@
-"""Files of a Hugging Face repository, through huggingface_hub's cache and with its progress bar."""
+"""Files of Hugging Face repositories, through huggingface_hub's cache and with its progress bar."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ PREFIX = "hf-hub:"
 
 
 def split(name: str) -> tuple[str, str | None]:
-    """Repository and revision of 'hf-hub:OWNER/NAME' or 'hf-hub:OWNER/NAME@REVISION'; a folder stays as it is."""
+    """Repository and revision of 'hf-hub:OWNER/NAME' or 'hf-hub:OWNER/NAME@REVISION'; a folder is returned as it is."""
     repository, _, revision = name.removeprefix(PREFIX).partition("@") if name.startswith(PREFIX) else (name, "", "")
     return repository, revision or None
 
@@ -20,9 +20,9 @@ def slug(name: str) -> str:
 
 
 def fetch(repository: str, files: list[str], revision: str | None) -> Path:
-    """The path of the first of `files` that the repository has; from the cache where there is no network.
+    """The path of the first of `files` that the repository has; from the cache if there is no network.
 
-    The revision is a branch, a tag or a commit; None is the main branch. Raises UserError where huggingface_hub is not
+    The revision is a branch, a tag or a commit; None is the main branch. Raises UserError if huggingface_hub is not
     installed, the repository, revision or file does not exist, or there is neither network nor cached copy.
     """
     try:
@@ -36,11 +36,11 @@ def fetch(repository: str, files: list[str], revision: str | None) -> Path:
     unreachable = None
     for file in files:
         try:
-            # One attempt to reach the Hub is long enough.
+            # One attempt to reach the Hub takes long enough.
             options = {"revision": revision, "local_files_only": unreachable is not None}
             return Path(huggingface_hub.hf_hub_download(repository, file, **options))
         except (errors.GatedRepoError, errors.RepositoryNotFoundError, errors.HFValidationError):
-            raise UserError(f"{where}: the Hub has no such repository, or it asks for a login") from None
+            raise UserError(f"{where}: the Hub has no such repository, or it requires a login") from None
         except errors.RevisionNotFoundError:
             raise UserError(f"{where}: the repository has no such revision") from None
         except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:

@@ -1,18 +1,18 @@
-"""Class heads from a CLIP's text tower, or a BERT or RoBERTa on its own, for `head.init` of a supervised run:
+"""Class heads from the text tower of a CLIP, or from a BERT or RoBERTa, for `head.init` of a supervised run:
 
     python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
-Writes a float32 array [classes, dim], and beside it as .json the classes, the template set, the model, as "weights"
-the sha256 of a published model's weights file, and the digest of the array. The study's heads average raw embeddings
-and stay raw, as is the default; zero-shot classifiers average unit-length ones (--average=unit --norm=unit).
+Writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
+SHA-256 of its weights as "weights", and the digest of the array. By default, as in the study's heads, raw embeddings are
+averaged and the averages stay raw; zero-shot classifiers average unit-length ones (--average=unit --norm=unit).
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -20,8 +20,8 @@ from jaxtyping import Float
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import digest_of, write_text
-from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, unit
+from cliptail_jax.files import digest_of, save_array, write_json
+from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, mean_by_class, unit
 
 
 def class_head(
@@ -32,27 +32,25 @@ def class_head(
     average_unit: bool = False,
     unit_norm: bool = False,
 ) -> Float[np.ndarray, "classes dim"]:
-    """A row a class: the mean embedding of its prompts, which are all templates around its name, or all its synonyms."""
+    """One row per class: the mean embedding of its prompts, which are its name, or all its synonyms, in each template."""
     phrases = [concept.synonyms if synonyms and concept.synonyms else (concept.name,) for concept in concepts]
     prompts = [[t.format(phrase) for phrase in of_class for t in templates(template_set)] for of_class in phrases]
     flat = [prompt for of_class in prompts for prompt in of_class]
     features = embedder(flat) if average_unit else embedder.raw(flat)
-    starts = np.concatenate([[0], np.cumsum([len(of_class) for of_class in prompts])[:-1]])
-    head = np.add.reduceat(features, starts) / np.array([[len(of_class)] for of_class in prompts], np.float32)
+    head = mean_by_class(features, [len(of_class) for of_class in prompts])
     return unit(head) if unit_norm else head
 
 
-def write_head(path: Path, head: Float[np.ndarray, "classes dim"], told: dict) -> None:
-    """The array as .npy, and `told` with its digest as .json beside it."""
+def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: dict[str, Any]) -> None:
+    """Write the array to `path`, an .npy, and `description` with its digest to the .json of the same name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, head)
-    digest = digest_of([head.tobytes()])
-    write_text(path.with_suffix(".json"), json.dumps(told | {"digest": digest}, indent=1) + "\n")
+    save_array(path, head)
+    write_json(path.with_suffix(".json"), description | {"digest": digest_of([head.tobytes()])})
 
 
 @command_line
 def main(arguments: list[str]) -> None:
-    """Writes the head that the command line describes."""
+    """Writes the head that the command line specifies."""
     parser = argparse.ArgumentParser(
         prog="python -m cliptail_jax.pretrained.make_head",
         description=__doc__,
@@ -63,17 +61,22 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a JSON file")
     parser.add_argument("--template", default="a+cname", choices=TEMPLATE_SETS)
-    parser.add_argument("--synonyms", action="store_true", help="average over a class's synonyms, not its name alone")
     parser.add_argument(
-        "--average", default="raw", choices=["raw", "unit"], help="what is averaged: raw embeddings or unit ones"
+        "--synonyms", action="store_true", help="average over a class's synonyms instead of using only its name"
     )
-    parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they come, or at length 1")
+    parser.add_argument(
+        "--average",
+        default="raw",
+        choices=["raw", "unit"],
+        help="which embeddings are averaged: raw ones or unit-length ones",
+    )
+    parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they are, or at length 1")
     parser.add_argument("--output", required=True, type=Path, help="the .npy file")
     options = parser.parse_args(arguments)
     if options.output.suffix != ".npy":
-        raise UserError(f"--output is {options.output}; it is an .npy file")
+        raise UserError(f"--output is {options.output}: give an .npy file")
     concepts = (
-        load_vocabulary(options.vocabulary)  # which needs WordNet for ImageNet's
+        load_vocabulary(options.vocabulary)  # needs WordNet for ImageNet's
         if options.synonyms
         else [Concept(name) for name in vocabulary_names(options.vocabulary)]
     )
@@ -84,16 +87,15 @@ def main(arguments: list[str]) -> None:
         "unit_norm": options.norm == "unit",
     }
     head = class_head(embedder, concepts, options.template, **how)
-    told = {
+    description = {
         "classes": [concept.name for concept in concepts],
         "template": options.template,
         "model": options.model,
         "weights": embedder.weights_digest,
     }
-    write_head(options.output, head, told | how)
-    print(
-        f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {np.linalg.norm(head, axis=1).mean():.2f}"
-    )
+    write_head(options.output, head, description | how)
+    norm = np.linalg.norm(head, axis=1).mean()
+    print(f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {norm:.2f}")
 
 
 if __name__ == "__main__":

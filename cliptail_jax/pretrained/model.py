@@ -1,6 +1,6 @@
-"""One door to a model that exists: a run, a published CLIP, or a published text encoder.
+"""Opens trained models: runs, published CLIPs and published text encoders.
 
-`open_model` reads descriptions, not weights: these are loaded when `OpenedModel.model` is first used.
+`open_model` reads descriptions only; the weights are loaded on the first use of `OpenedModel.model`.
 """
 
 import dataclasses
@@ -41,25 +41,28 @@ CONFIG = "open_clip_config.json"
 HEAD = "class_head.safetensors"
 WEIGHTS = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"]
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
-# Parts of published files that no feature depends on: CoCa's caption decoder, and a BERT pooler that is not used.
+# Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
 
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
 
 
 class Weights(Protocol):
-    """The arrays of a model that exists, read on request."""
+    """The arrays of a trained model, read on request."""
 
     @property
     def revision(self) -> str | None:
-        """Which state of a model that changes: the Hub's commit, or the step of a run."""
+        """The version of weights that may change: a commit of the Hub, or a step of a run."""
 
     @property
     def digest(self) -> str:
-        """sha256 of the weights."""
+        """SHA-256 of the weights."""
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
-        """The parameters of `state` that the weights lack or have in another shape, and why."""
+        """The parameters of `state` that the weights lack or have in another shape, with the reason."""
+
+    def check(self, state: nnx.State) -> None:
+        """Raise UserError unless these are the weights of a whole model with this `state`."""
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
         """The values for `state`, laid out by `shardings`."""
@@ -67,18 +70,19 @@ class Weights(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class OpenedModel:
-    """A model that exists, with all that goes with it.
+    """A trained model and everything that belongs to it.
 
     Attributes:
         name: as it was opened.
-        description: as `cliptail_jax.models.build.build_model` takes it.
+        description: the argument of `cliptail_jax.models.build.build_model`.
         weights: of all parts of the model.
-        preprocess: what its images go through; None for a text encoder alone.
-        dtype: what it computes in; parameters are float32.
-        mesh: the devices that its parameters are laid out on; None for one device.
-        class_names: the classes of the variant that a run was trained on.
-        class_frequency: their frequency there.
-        step: of a run, the training step.
+        preprocess: of its images; None for a text encoder.
+        dtype: the type in which it computes. Parameters are float32.
+        mesh: the devices on which its parameters are laid out; None for one device.
+        class_names: the classes of the variant on which a run was trained.
+        class_frequency: their frequency in it.
+        step: a run's training step; None for a published model.
+        open_tokenizer: returns the tokenizer, or None if the model comes without one.
     """
 
     name: str
@@ -99,11 +103,12 @@ class OpenedModel:
 
     @property
     def digest(self) -> str:
-        """sha256 of the weights."""
+        """SHA-256 of the weights."""
         return self.weights.digest
 
     @property
     def revision(self) -> str | None:
+        """The version of weights that may change: a commit of the Hub, or a step of a run."""
         return self.weights.revision
 
     @property
@@ -112,47 +117,57 @@ class OpenedModel:
         return self.config["embed_dim"]
 
     @property
+    def is_run(self) -> bool:
+        """Whether the model was trained by this project's training loop."""
+        return self.step is not None
+
+    @property
     def has_text(self) -> bool:
         """Whether the model has a text tower."""
         return "text_cfg" in self.config and "head" not in self.description
 
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether the model comes with a tokenizer, or merges were given for it."""
+        return self._tokenizer is not None
+
     @functools.cached_property
     def model(self) -> ImageModel | TextModel:
-        """The model with its weights in place: a CLIP, a Classifier, an ImageModel or a TextModel.
+        """The model with its weights: a CLIP, a Classifier, an ImageModel or a TextModel.
 
-        Raises UserError where the weights are damaged or are not those that the description asks for.
+        Raises UserError if the weights are corrupt or do not fit the description.
         """
         abstract = nnx.eval_shape(lambda: build_model(self.description, dtype=self.dtype, rngs=nnx.Rngs(0)))
         graphdef, state = nnx.split(abstract)
         shardings = state_shardings(self.mesh, state) if self.mesh is not None else None
-        if isinstance(self.weights, PublishedWeights):
-            self.weights.check(state)
-        elif problems := self.weights.problems(state):
-            raise UserError(f"{self.name}: its checkpoint does not fit the model: {next(iter(problems.values()))}")
+        self.weights.check(state)
         return nnx.merge(graphdef, self.weights.read(state, shardings))
 
-    @functools.cached_property
+    @property
     def tokenizer(self) -> TextTokenizer:
-        """From texts to int32 tokens [n, context]. Raises UserError where none came with the weights."""
-        tokenizer = self.open_tokenizer()
-        if tokenizer is None:
+        """From texts to int32 tokens [n, context]. Raises UserError if the model comes without one."""
+        if not self.has_tokenizer:
             raise UserError(
-                f"{self.name} comes without a {TOKENIZER}: put it beside the weights, or give CLIP's "
+                f"{self.name} comes without a {TOKENIZER}: put it in the folder of the weights, or give CLIP's "
                 "bpe_simple_vocab_16e6.txt.gz as merges"
             )
-        return tokenizer
+        return self._tokenizer
+
+    @functools.cached_property
+    def _tokenizer(self) -> TextTokenizer | None:
+        return self.open_tokenizer()
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelName:
-    """What a name stands for: nothing has been read yet.
+    """What a name refers to. Nothing has been read yet.
 
     Attributes:
         name: of the model.
-        source: a run's work directory, or what `load` takes.
+        source: the work directory of a run, or else the argument of `open_published`.
         is_run: which of the two.
-        architecture: open_clip's name of another architecture than the one beside the weights.
-        corpus: what a published model was trained on, if known.
+        architecture: open_clip's name of the architecture, if it is not the one in the source.
+        corpus: the data on which a published model was trained, if known.
         is_supported: whether its architecture is.
     """
 
@@ -165,38 +180,38 @@ class ModelName:
 
     @functools.cached_property
     def digest(self) -> str | None:
-        """sha256 of the weights that the name now stands for; None for the Hub's, which a name stands for for good.
+        """SHA-256 of the current weights; None for the Hub's, which are taken to stay the same.
 
-        Raises UserError where there are none.
+        Raises UserError if there are none.
         """
         if self.is_run:
             return open_run(self.source).digest
         return None if self.source.startswith(hub.PREFIX) else checked_digest(find(self.source, CONFIG, WEIGHTS, None))
 
-    def open(self, *, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
-        """The model. Raises UserError where it cannot be opened."""
+    def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
+        """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""
         if not self.is_supported:
             raise UserError(f"{self.source} is an EVA-CLIP, whose architecture is not supported")
         if self.is_run:
             return open_run(self.source, mesh=mesh)
-        return open_published(self.source, architecture=self.architecture, dtype=dtype, mesh=mesh)
+        return open_published(self.source, architecture=self.architecture, merges=merges, dtype=dtype, mesh=mesh)
 
 
 def find_model(name: str) -> ModelName:
-    """What `name` stands for: a run's work directory, a published model's name or repository, or a folder.
+    """The run in the work directory `name`, or the published model with this name, repository or folder.
 
-    Raises UserError for what is none of them, naming what is like it.
+    Raises UserError if there is none, with similar names.
     """
-    held = None if name.startswith(hub.PREFIX) else runs.read_config(work_path(name))
-    if held is not None:
-        if held["objective"] == "zero_shot":
-            raise UserError(f"{name} holds evaluations of a published model: name that model itself")
+    config = None if name.startswith(hub.PREFIX) else runs.read_config(work_path(name))
+    if config is not None:
+        if config["objective"] == "zero_shot":
+            raise UserError(f"{name} holds evaluations of a published model: give the name of that model")
         return ModelName(name, name, is_run=True)
     published = published_models()
     for model in published:
         if name == model.name:
             return ModelName(name, model.repository, False, model.architecture, model.corpus, model.is_supported)
-    for model in published:  # of a repository, with its own architecture
+    for model in published:  # with the architecture in the repository
         if name == model.repository:
             return ModelName(name, name, False, None, model.corpus, model.is_supported)
     if name.startswith(hub.PREFIX) or Path(name).exists():
@@ -209,27 +224,18 @@ def find_model(name: str) -> ModelName:
 
 
 def open_model(name: str, *, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
-    """The model that `name` stands for: a run's work directory, a published name, 'hf-hub:OWNER/NAME', or a folder.
+    """The model called `name`: a run's work directory, a published name, 'hf-hub:OWNER/NAME', or a folder.
 
-    A run computes in its own dtype, published models in `dtype`. Raises UserError where there is no such model.
+    A run computes in the type that it was trained in, a published model in `dtype`. Raises UserError if there is no such
+    model.
     """
     return find_model(name).open(dtype=dtype, mesh=mesh)
 
 
-def load(
-    name_or_path: str | Path,
-    *,
-    architecture: str | None = None,
-    revision: str | None = None,
-    merges: str | Path | None = None,
-    dtype=jnp.float32,
-    mesh: Mesh | None = None,
-) -> OpenedModel:
-    """As `open_published`, with the weights loaded."""
-    opened = open_published(
-        name_or_path, architecture=architecture, revision=revision, merges=merges, dtype=dtype, mesh=mesh
-    )
-    opened.model
+def load(name_or_path: str | Path, **options) -> OpenedModel:
+    """As `open_published`, but loads the weights and the tokenizer at once."""
+    opened = open_published(name_or_path, **options)
+    _ = opened.model, opened.has_tokenizer
     return opened
 
 
@@ -239,13 +245,13 @@ def load(
 def describe_run(
     workdir: Path, model: Mapping[str, Any], preprocess: Preprocess, dtype: str, tokenizer: Mapping[str, str]
 ) -> None:
-    """Write what `open_run` needs to know of a run beside its checkpoints.
+    """Write what `open_run` needs besides the checkpoints.
 
     Args:
-        model: its description, as `build_model` takes it.
-        preprocess: what its evaluation images go through.
-        tokenizer: {} for the one in the work directory, {"merges": PATH} for CLIP's, or {"model": NAME} for a published
-            text tower's.
+        model: the argument of `build_model`.
+        preprocess: of the run's evaluation images.
+        tokenizer: {} for the one in the work directory, {"merges": PATH} for CLIP's, or {"model": NAME} for the one of a
+            trained text tower, which also needs the merges if it comes without one.
     """
     sizes = {"size": preprocess.size, "short_side": preprocess.short_side}
     document = {"model": model, "preprocess": sizes, "dtype": dtype, "tokenizer": tokenizer}
@@ -253,11 +259,13 @@ def describe_run(
 
 
 def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
-    """The model of a run, by its newest valid checkpoint. Raises UserError where there is none."""
+    """The model of a run at its newest valid checkpoint. Raises UserError if there is none."""
     workdir = work_path(str(workdir))
     document = runs.read_description(workdir)
     if document is None:
-        raise UserError(f"{workdir} holds no run, or one of an earlier version whose model is not described: train it")
+        raise UserError(
+            f"{workdir} holds no run, or a run of an earlier version, without a description of its model: train it again"
+        )
     step = agreed(newest_valid_step(workdir / "checkpoints"))
     if step < 0:
         raise no_checkpoint(workdir / "checkpoints")
@@ -299,12 +307,19 @@ def open_published(
     dtype=jnp.float32,
     mesh: Mesh | None = None,
 ) -> OpenedModel:
-    """The CLIP at `name_or_path`, which computes in `dtype`; its parameters are float32, laid out on `mesh` if given.
+    """A published CLIP, or a classifier that `cliptail_jax.pretrained.save` has written.
 
-    `name_or_path` is 'hf-hub:OWNER/NAME', a folder with open_clip_config.json and weights, that configuration, or a
-    .safetensors file with the configuration beside it. `architecture` is open_clip's name of one, where there is no
-    configuration; `revision` a branch, tag or commit of the Hub; `merges` CLIP's merges file, for weights that come
-    without their tokenizer. Raises UserError where something is missing, damaged, unknown or does not fit.
+    Args:
+        name_or_path: 'hf-hub:OWNER/NAME', a folder with open_clip_config.json and weights, that configuration, or a
+            .safetensors file in the same folder.
+        architecture: open_clip's name of the architecture, instead of the configuration.
+        revision: a branch, tag or commit of the Hub.
+        merges: CLIP's merges file, for weights that come without a tokenizer.
+        dtype: the type in which the model computes. Its parameters are float32.
+        mesh: the devices on which the parameters are laid out; None for one device.
+
+    Raises:
+        UserError: something is missing, corrupt, unknown or does not fit.
     """
     name = str(name_or_path)
     source = find(name, CONFIG, WEIGHTS, revision)
@@ -338,20 +353,26 @@ def open_encoder(
     dtype=jnp.float32,
     mesh: Mesh | None = None,
 ) -> OpenedModel:
-    """The Hugging Face encoder in a folder, or at 'hf-hub:OWNER/NAME': config.json, model.safetensors, tokenizer.json.
+    """A Hugging Face text encoder, whose features are its pooled outputs.
 
-    Its features are its pooled outputs. `pooler` is one of cliptail_jax.models.bert.POOLERS; texts are cut to
-    `context_length` tokens. Raises UserError where something is missing, damaged or does not fit.
+    Args:
+        name_or_path: 'hf-hub:OWNER/NAME', or a folder with config.json, model.safetensors and tokenizer.json.
+        pooler: one of `cliptail_jax.models.bert.POOLERS`.
+        context_length: the number of tokens to which texts are truncated.
+        revision, dtype, mesh: as for `open_published`.
+
+    Raises:
+        UserError: something is missing, corrupt or does not fit.
     """
     name = str(name_or_path)
     source = find(name, ENCODER_CONFIG, ENCODER_WEIGHTS, revision)
     for file, path in ((ENCODER_CONFIG, source.config), (TOKENIZER, source.tokenizer)):
         if path is None:
-            raise UserError(f"{name} has no {file} beside its weights")
+            raise UserError(f"{name} has weights but no {file}: add it to the folder")
     encoder = read_json(source.config)
     shape = bert_shape(encoder)
     if context_length > shape.max_context:
-        raise UserError(f"context_length={context_length} is more than the positions that {name} has")
+        raise UserError(f"context_length={context_length} is more than the {shape.max_context} positions of {name}")
     repository, _ = hub.split(name)
     text_cfg = {"hf_model_name": repository, "hf_tokenizer_name": repository, "context_length": context_length}
     text_cfg |= {"hf_proj_type": None, "hf_pooler_type": pooler}
@@ -369,7 +390,7 @@ def open_encoder(
 
 
 def is_encoder(name: str) -> bool:
-    """Whether `name` is a text encoder on its own: a folder or repository without open_clip's configuration."""
+    """Whether `name` is a text encoder: a folder or repository without open_clip's configuration, and not a run."""
     if not name.startswith(hub.PREFIX):
         path = Path(name)
         return path.is_dir() and not (path / CONFIG).exists() and runs.read_config(work_path(name)) is None
@@ -377,41 +398,41 @@ def is_encoder(name: str) -> bool:
     try:
         hub.fetch(repository, [CONFIG], revision)
         return False
-    except UserError:  # which may also be because the Hub is out of reach
+    except UserError:  # perhaps only because the Hub cannot be reached
         hub.fetch(repository, [ENCODER_CONFIG], revision)
         return True
 
 
 def open_text_model(name: str, context_length: int = 77, merges: str | None = None) -> OpenedModel:
-    """A model with a text tower: a run, a published CLIP, or a text encoder, which cuts texts to `context_length` tokens.
+    """A model with a text tower: a run, a published CLIP, or a text encoder, which truncates to `context_length` tokens.
 
-    Raises UserError where there is no such model, or it has no text tower.
+    `merges` is CLIP's merges file, for a CLIP that comes without a tokenizer. Raises UserError if there is no such model,
+    or it has no text tower.
     """
-    if is_encoder(name):
-        return open_encoder(name, context_length=context_length)
-    model = find_model(name)
-    opened = model.open() if model.is_run else open_published(model.source, merges=merges)
+    opened = (
+        open_encoder(name, context_length=context_length) if is_encoder(name) else find_model(name).open(merges=merges)
+    )
     if not opened.has_text:
         raise UserError(f"{name} holds a model without a text tower")
     return opened
 
 
 def _read_document(name: str, path: Path | None, architecture: str | None) -> dict[str, Any]:
-    """model_cfg and preprocess_cfg. Raises UserError where there is neither a configuration nor an architecture."""
+    """model_cfg and preprocess_cfg. Raises UserError if there is neither a configuration nor an architecture."""
     if architecture is not None:
         return {"model_cfg": named_architecture(architecture)}
     if path is None:
-        raise UserError(f"{name} has no {CONFIG} beside it: name its architecture, such as 'ViT-B-32'")
+        raise UserError(f"{name} has no {CONFIG} in its folder: add it, or give an architecture, such as 'ViT-B-32'")
     document = read_json(path)
     config = document.get("model_cfg", document)
     missing = {"embed_dim", "vision_cfg", "text_cfg"} - config.keys()
     if missing:
-        raise UserError(f"{path} is no configuration of open_clip's: it has no {min(missing)}")
+        raise UserError(f"{path} is not a configuration of open_clip: it has no {min(missing)}")
     return {"model_cfg": config, "preprocess_cfg": document.get("preprocess_cfg")}
 
 
 def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
-    """config.json of the Hugging Face text encoder that `text_cfg` names; None where it names none."""
+    """config.json of the Hugging Face text encoder named by `text_cfg`, if any."""
     name = text_cfg.get("hf_model_name")
     if not name:
         return None
@@ -426,11 +447,11 @@ def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
 def _published_tokenizer(
     text_cfg: Mapping[str, Any], source: Source, merges: str | Path | None
 ) -> TextTokenizer | None:
-    """CLIP's tokenizer where its merges are given, else what lies beside the weights, or where `text_cfg` says; or None."""
+    """CLIP's tokenizer if its merges are given, or else the one in the weights' folder or repository, if any."""
     hugging_face = text_cfg.get("hf_tokenizer_name")
     if merges:
         if hugging_face:
-            raise UserError(f"merges make CLIP's tokenizer, but the model's texts are cut by that of {hugging_face}")
+            raise UserError(f"merges are for CLIP's tokenizer, but the model has the tokenizer of {hugging_face}")
         return load_clip_tokenizer(merges, text_cfg.get("context_length", 77))
     path = source.tokenizer
     if path is None and hugging_face and source.revision is not None:
@@ -439,14 +460,14 @@ def _published_tokenizer(
 
 
 def _text_names(weights: Path) -> Callable[[tuple], str]:
-    """How the file names parameters: open_clip leaves the prefix `text.` out for its own text transformers."""
+    """How the file names parameters: open_clip omits the prefix `text.` for its own text transformers."""
     with open_weights(weights) as file:
         prefixed = any(name.startswith("text.") for name in file.keys())
     return published_name if prefixed else lambda path: published_name(path).removeprefix("text.")
 
 
 def _head_rows(path: Path, embed_dim: int) -> int:
-    """The number of classes of the class head beside a classifier's weights."""
+    """The number of classes of a classifier's class head."""
     with open_weights(path) as file:
         shape = file.get_slice("head").get_shape()
     if len(shape) != 2 or shape[1] != embed_dim:

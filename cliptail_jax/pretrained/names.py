@@ -1,12 +1,13 @@
-"""Where a parameter of ours stands in a published (PyTorch) state dict, and in which layout.
+"""The names and layouts of our parameters in published (PyTorch) state dicts.
 
-Our attribute paths are the published names; only the last part differs, and the order of a kernel's axes.
+The attribute paths in our models are the published names, except for the last part, and the order of a kernel's axes
+differs.
 """
 
 import numpy as np
 
 PUBLISHED = {"kernel": "weight", "scale": "weight", "embedding": "weight", "mean": "running_mean", "var": "running_var"}
-# PyTorch's multi-head attention holds these as arrays of its own, not as layers.
+# In PyTorch's multi-head attention, these are arrays and not layers.
 FUSED = ("in_proj", "q_proj", "k_proj", "v_proj")
 
 
@@ -20,7 +21,7 @@ def published_name(path: tuple) -> str:
 
 
 def published_axes(path: tuple, ndim: int) -> tuple[int, ...]:
-    """Our axes in the order that PyTorch has: kernels [outputs, inputs] and [outputs, inputs, height, width]."""
+    """Our axes in PyTorch's order: kernels are [outputs, inputs] and [outputs, inputs, height, width]."""
     if path[-1] != "kernel":
         return tuple(range(ndim))
     return (3, 2, 0, 1) if ndim == 4 else (1, 0)
@@ -37,5 +38,5 @@ def from_published(path: tuple, value: np.ndarray) -> np.ndarray:
 
 
 def published_shape(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that PyTorch has for our parameter of that shape at `path`."""
+    """The shape in PyTorch of our parameter at `path`, whose shape here is `shape`."""
     return tuple(shape[axis] for axis in published_axes(path, len(shape)))

@@ -1,12 +1,12 @@
-"""The published CLIPs that the study evaluated, by the corpus they were trained on.
+"""The published CLIPs that the study evaluated, with the corpora on which they were trained.
 
-The study (github.com/CVMI-Lab/clip-beyond-tail, exps_clip) took every (architecture, weights) pair of open_clip's list
-whose name for the weights has one of the six corpora: 49 in open_clip 2.24, of which its figures leave out the three
-EVA-CLIPs. The repositories are those that open_clip 3.3 (src/open_clip/pretrained.py) gives for the same weights, but
-for ViT-B-16-plus-240's laion400m_e32: open_clip gives e31's, and timm (timm/models/vision_transformer.py) its own.
+The study (github.com/CVMI-Lab/clip-beyond-tail, exps_clip) evaluated each (architecture, weights) pair in open_clip's list
+whose name for the weights has one of the six corpora: 49 in open_clip 2.24. Its figures omit the three EVA-CLIPs. The
+repositories are those that open_clip 3.3 (src/open_clip/pretrained.py) gives for the same weights, except for
+ViT-B-16-plus-240's laion400m_e32: open_clip gives that of e31, timm (timm/models/vision_transformer.py) its own.
 
-Five of the 49 pair weights that were trained with QuickGELU with the architecture without it: RN50 twice, RN101, and
-ViT-B-32 twice. They are 44 weights.
+Five of the 49 combine weights that were trained with QuickGELU with the architecture without it: RN50 twice, RN101, and
+ViT-B-32 twice. So there are 44 different weights.
 """
 
 import dataclasses
@@ -20,22 +20,20 @@ class PublishedModel:
 
     Attributes:
         name: open_clip's names of the architecture and the weights, 'ARCHITECTURE/WEIGHTS'.
-        repository: 'hf-hub:OWNER/NAME', as `cliptail_jax.pretrained.load` takes it.
-        corpus: what they were trained on, one of `cliptail_jax.evaluation.corpora.CORPORA`.
-        in_figures: whether the study's figures show them.
-        architecture: the `architecture` to give to `load`, for the five pairs with another activation than the weights
-            were trained with; None for the one in the repository.
+        repository: 'hf-hub:OWNER/NAME', the argument of `cliptail_jax.pretrained.load`.
+        corpus: the data on which they were trained, one of `cliptail_jax.evaluation.corpora.CORPORA`.
+        architecture: the `architecture` to give to `load`, for the five pairs whose activation is not that with which the
+            weights were trained; None for the one in the repository.
     """
 
     name: str
     repository: str
     corpus: str
-    in_figures: bool
     architecture: str | None
 
     @property
     def is_supported(self) -> bool:
-        """Whether `load` has the architecture: it has no EVA-CLIP's."""
+        """Whether `load` supports the architecture: it does not support EVA-CLIP."""
         return not self.name.startswith("EVA")
 
 
@@ -46,7 +44,6 @@ def published_models() -> tuple[PublishedModel, ...]:
             f"{architecture}/{weights}",
             PREFIX + repository,
             corpus,
-            not architecture.startswith("EVA"),
             architecture if f"{architecture}-quickgelu" in architectures_of(repository) else None,
         )
         for corpus, rows in WEIGHTS.items()
@@ -55,7 +52,7 @@ def published_models() -> tuple[PublishedModel, ...]:
 
 
 def architectures_of(repository: str) -> set[str]:
-    """The architectures that the weights of a repository are listed with."""
+    """The architectures with which the weights in a repository are listed."""
     return {architecture for rows in WEIGHTS.values() for architecture, _, where in rows if where == repository}
 
 

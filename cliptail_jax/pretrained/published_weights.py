@@ -1,4 +1,4 @@
-"""Parameters from a safetensors file, one tensor at a time."""
+"""The weights of a published model: a safetensors file, read one tensor at a time."""
 
 import dataclasses
 import functools
@@ -17,25 +17,27 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained.names import from_published, published_name, published_shape
 from cliptail_jax.pretrained.source import Source, checked_digest
 
+NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its name in the file
+
 FLOATS = ("F64", "F32", "F16", "BF16")
-# Buffers of PyTorch's modules that nothing is computed from here.
+# Buffers of PyTorch modules from which our models compute nothing.
 BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask")
 FIRST = "embeddings.word_embeddings.weight"  # of a text encoder
 UNUSED = ("pooler.", "cls.", "lm_head.")  # heads of a text encoder's pre-training task
-# Old checkpoints of text encoders name the two vectors of a layer norm otherwise.
+# Old checkpoints of text encoders have other names for the two vectors of a layer norm.
 OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
 
 @contextmanager
 def open_weights(path: Path) -> Iterator[safe_open]:
-    """An open safetensors file. Raises UserError where it is missing, cut short or no such file."""
+    """An open safetensors file. Raises UserError if it is missing, truncated or of another format."""
     if not path.is_file():
         raise UserError(f"no weights at {path}: give a .safetensors file")
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is no whole safetensors file ({error}): fetch it again") from None
+        raise UserError(f"{path} is not a complete safetensors file ({error}): download it again") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,47 +47,51 @@ class PublishedWeights:
     Attributes:
         source: its files.
         name_of: a parameter's name in the safetensors file, by its path in the model.
-        unused: beginnings of the names of tensors that the file may hold beyond the model's.
-        head: the file of a classifier's class head; the weights file then has a text tower, too, which is not read.
+        unused: prefixes of the names of tensors that the file may have in addition to the model's.
+        head: the file with a classifier's class head. The weights file then also has a text tower, which is not read.
     """
 
     source: Source
-    name_of: Callable[[tuple], str] = published_name
+    name_of: NameOf = published_name
     unused: tuple[str, ...] = ()
     head: Path | None = None
 
     @property
     def revision(self) -> str | None:
-        """The commit, where the weights came from the Hub."""
+        """The commit, if the weights are from the Hub."""
         return self.source.revision
 
     @functools.cached_property
     def digest(self) -> str:
-        """sha256 of the weights file. Raises UserError where the file is damaged."""
+        """SHA-256 of the weights file. Raises UserError if the file is corrupt."""
         return checked_digest(self.source)
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
-        """The parameters of `state` that the file lacks, or has in another shape or type, and why."""
+        """The parameters of `state` that the file lacks, or has in another shape or type, with the reason."""
         with open_weights(self.source.weights) as file:
             found = {path: misfit(path, x, file, self.name_of) for path, x in nnx.to_flat_state(state)}
-        return {path: why for path, why in found.items() if why}
+        return {path: reason for path, reason in found.items() if reason}
 
     def check(self, state: nnx.State) -> None:
-        """Raise UserError unless the file has what a whole model's `state` needs, and nothing more that counts."""
+        """Raise UserError unless the file is intact and has the tensors of a whole model's `state`, and no other."""
         path = self.source.weights
-        state, _ = self._without_head(state)
+        state, _ = self._split_head(state)
         if problems := self.problems(state):
             raise UserError(f"{path}: {next(iter(problems.values()))}")
         needed = {self.name_of(at) for at, _ in nnx.to_flat_state(state)}
+        unused = self.unused if self.head is None else ("",)
         with open_weights(path) as file:
-            for name in sorted(set(file.keys()) - needed) if self.head is None else ():
-                if not name.endswith(BUFFERS) and not name.startswith(self.unused):
+            for name in sorted(set(file.keys()) - needed):
+                if not name.endswith(BUFFERS) and not name.startswith(unused):
                     shape = file.get_slice(name).get_shape()
-                    raise UserError(f"{path} has a tensor {name} of shape {shape}, which the architecture has not")
+                    raise UserError(
+                        f"{path} has a tensor {name} of shape {shape}, which the architecture does not have"
+                    )
+        _ = self.digest  # raises UserError if the file is corrupt
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
         """The file's values for `state`, in float32, laid out by `shardings`."""
-        state, head = self._without_head(state)
+        state, head = self._split_head(state)
         with open_weights(self.source.weights) as file:
             state = read_tensors(state, file, self.name_of, shardings)
         if not head:
@@ -93,20 +99,18 @@ class PublishedWeights:
         with open_weights(self.head) as file:
             return nnx.merge_state(state, read_tensors(head, file, lambda path: path[0], shardings))
 
-    def _without_head(self, state: nnx.State) -> tuple[nnx.State, nnx.State | None]:
-        """The parameters of the weights file, and those of the head's file if there is one."""
+    def _split_head(self, state: nnx.State) -> tuple[nnx.State, nnx.State | None]:
+        """The parameters in the weights file, and those in the head's file if there is one."""
         if self.head is None:
             return state, None
         return nnx.split_state(state, lambda path, _: path[0] != "head", ...)
 
 
-def read_tensors(
-    state: nnx.State, file: safe_open, name_of: Callable[[tuple], str], shardings: nnx.State | None
-) -> nnx.State:
-    """The file's values for `state`, where `shardings` says.
+def read_tensors(state: nnx.State, file: safe_open, name_of: NameOf, shardings: nnx.State | None) -> nnx.State:
+    """The file's values for `state`, laid out by `shardings`, or on the default device.
 
-    Each tensor is read, put in our layout and on its devices before the next is read, so that the host never holds the
-    model.
+    Each tensor is read, transposed and put on its devices before the next one, so that the host never has the whole
+    model in memory.
     """
     placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
     read = []
@@ -119,28 +123,28 @@ def read_tensors(
 
 
 def put(value: Float[np.ndarray, "*shape"], variable: nnx.Variable | None) -> jax.Array:
-    """`value` on the devices that the sharding in `variable` names, each with its part alone."""
+    """`value` laid out by the sharding in `variable`: each device gets only its part."""
     if variable is None:
         return jnp.asarray(value)
     return jax.make_array_from_callback(value.shape, jax.tree.leaves(variable)[0], lambda part: value[part])
 
 
-def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: Callable[[tuple], str]) -> str:
-    """Why the file's tensor cannot be the parameter at `at`; '' where it can."""
+def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) -> str:
+    """Why the file's tensor cannot be the parameter at `at`, or ''."""
     name, shape = name_of(at), published_shape(at, variable.shape)
     if name not in file.keys():
         return f"it has no tensor {name}, which the architecture has with shape {list(shape)}"
     stored = file.get_slice(name)
     found = tuple(stored.get_shape())
     if found != shape and not (np.prod(found) == np.prod(shape) == 1):
-        return f"{name} has shape {list(found)}, but the architecture asks for {list(shape)}"
+        return f"{name} has shape {list(found)}, but the architecture needs {list(shape)}"
     if stored.get_dtype() not in FLOATS:
         return f"{name} is {stored.get_dtype()}; weights are one of {', '.join(FLOATS)}"
     return ""
 
 
-def encoder_names(weights: Path) -> tuple[Callable[[tuple], str], tuple[str, ...]]:
-    """How the file names an encoder's parameters, perhaps under `bert.` or `roberta.`, and what else it may hold."""
+def encoder_names(weights: Path) -> tuple[NameOf, tuple[str, ...]]:
+    """The names of an encoder's parameters in its file, perhaps with a prefix `bert.` or `roberta.`, and `UNUSED` with it."""
     with open_weights(weights) as file:
         names = set(file.keys())
     prefix = next((name.removesuffix(FIRST) for name in names if name.endswith(FIRST)), "")

@@ -1,4 +1,4 @@
-"""Where the files of a published model lie: a folder, a file, or a repository of the Hugging Face Hub."""
+"""The files of a published model, in a folder or a repository of the Hugging Face Hub."""
 
 import json
 from dataclasses import dataclass
@@ -14,18 +14,25 @@ TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a model."""
+    """The files of a model, and the commit if they are from the Hub."""
 
     weights: Path
     config: Path | None
     tokenizer: Path | None
-    revision: str | None = None  # the commit, where they came from the Hub
+    revision: str | None = None
 
 
 def find(name: str, config_file: str, weights_files: list[str], revision: str | None) -> Source:
-    """The files of the model `name`: 'hf-hub:OWNER/NAME', with '@REVISION' if wanted, a folder, its configuration, or a weights file.
+    """The files of the model `name`.
 
-    Of `weights_files` the first that is there counts. Raises UserError where there are no weights.
+    Args:
+        name: 'hf-hub:OWNER/NAME', perhaps with '@REVISION', or the path of a folder, its configuration or a weights file.
+        config_file: the name of the configuration.
+        weights_files: names of weights files, of which the first that exists is used.
+        revision: a branch, tag or commit of the Hub.
+
+    Raises:
+        UserError: there are no weights.
     """
     if name.startswith(hub.PREFIX):
         repository, pinned = hub.split(name)
@@ -48,25 +55,27 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
         folder, weights = path.parent, path
     else:
         raise UserError(f"no model '{name}': give hf-hub:OWNER/NAME, a folder or a .safetensors file that exists")
-    beside = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
-    return Source(weights, *beside)
+    others = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
+    return Source(weights, *others)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of a configuration. Raises UserError where it is no JSON object."""
+    """The content of a configuration. Raises UserError if it is not a JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no JSON file ({error}): fetch it again") from None
+        raise UserError(f"{path} is not a JSON file ({error}): download it again") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no configuration: it holds no JSON object")
+        raise UserError(f"{path} is not a configuration: it does not contain a JSON object")
     return content
 
 
 def checked_digest(source: Source) -> str:
-    """sha256 of the weights. Raises UserError where the Hub's cache knows another one."""
+    """SHA-256 of the weights. Raises UserError if it is not the one in the Hub's cache."""
     digest = digest_of_file(source.weights)
     blob = source.weights.resolve().name
     if source.revision is not None and len(blob) == len(digest) and blob != digest:
-        raise UserError(f"{source.weights} is damaged: its sha256 is not the Hub's; delete it and load again")
+        raise UserError(
+            f"{source.weights} is corrupt: its SHA-256 is not the Hub's; delete it and load the model again"
+        )
     return digest

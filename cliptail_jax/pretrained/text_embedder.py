@@ -1,4 +1,4 @@
-"""Texts to features by the text tower of a CLIP: one trained here, or a published one."""
+"""Texts to features, by the text tower of any model that has one."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,56 +8,63 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
+from tqdm import tqdm
 
-from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
-from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.text import TextTransformer
-from cliptail_jax.pretrained.model import open_text_model
+from cliptail_jax.pretrained.model import TextTokenizer, open_text_model
 
 SHORTEST = 8  # tokens
 
 
 class TextEmbedder:
-    """Embeds texts by a text tower, on all of this process's devices, in batches of like length: most are short."""
+    """Embeds texts on all devices of this process, in batches of texts of similar length, since most texts are short.
+
+    Args:
+        tower: the text tower.
+        tokenizer: its tokenizer.
+        batch_size: texts that are embedded at a time; rounded up to a multiple of the number of devices.
+        weights_digest: SHA-256 of the weights, if known.
+        pooled: whether to give the tower's pooled outputs, before the projection, instead of its features.
+
+    Attributes:
+        dim: the width of the features or pooled outputs.
+        weights_digest: SHA-256 of the weights, if known.
+    """
 
     def __init__(
         self,
         tower: TextTransformer | BertText,
-        tokenizer: Tokenizer | HuggingFaceTokenizer,
-        dim: int,
+        tokenizer: TextTokenizer,
+        *,
         batch_size: int = 1024,
         weights_digest: str | None = None,
-        states: bool = False,
+        pooled: bool = False,
     ):
-        """`dim` is the width of the tower's features, or with `states` of its pooled states, which are given instead."""
-        self.dim = dim
-        self.weights_digest = weights_digest  # sha256 of the weights
+        self.weights_digest = weights_digest
         self._tokenizer, self._tower = tokenizer, tower
         mesh = Mesh(np.array(jax.local_devices()), "data")
         self._batch_size = -(-batch_size // mesh.size) * mesh.size
         definition, weights = nnx.split(tower)
         weights = jax.device_put(weights, NamedSharding(mesh, PartitionSpec()))
 
-        @functools.partial(jax.jit, in_shardings=(None, NamedSharding(mesh, PartitionSpec("data"))))
         def encode(weights: nnx.State, tokens: Int[Array, "batch length"]) -> Float[Array, "batch dim"]:
             tower = nnx.merge(definition, weights)
-            return tower.state(tokens) if states else tower(tokens)
+            return tower.state(tokens) if pooled else tower(tokens)
 
-        self._encode = functools.partial(encode, weights)
+        self.dim = jax.eval_shape(encode, weights, jax.ShapeDtypeStruct((1, 2), np.int32)).shape[1]
+        jitted = jax.jit(encode, in_shardings=(None, NamedSharding(mesh, PartitionSpec("data"))))
+        self._encode = functools.partial(jitted, weights)
 
     def __call__(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
-        """Unit-length features; a missing text is an empty one."""
+        """Unit-length features; a missing text counts as an empty one."""
         return unit(self.raw(texts))
 
     def raw(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
-        """Features as the text tower gives them."""
-        return self.of_tokens(self._tokenizer([text or "" for text in texts]))
-
-    def of_tokens(self, tokens: Int[np.ndarray, "text context"]) -> Float[np.ndarray, "text dim"]:
-        """The same of texts that are tokenised."""
-        if not len(tokens):
+        """Unnormalized features; a missing text counts as an empty one."""
+        if not len(texts):
             return np.zeros((0, self.dim), np.float32)
+        tokens = self._tokenizer([text or "" for text in texts])
         return embed_by_length(self._encode, tokens, cut_lengths(self._tower, tokens), self._batch_size)
 
 
@@ -66,27 +73,35 @@ def embed_by_length(
     text: Shaped[np.ndarray, "text width"],
     lengths: Int[np.ndarray, "text"],
     batch_size: int,
+    progress: str | None = None,
 ) -> Float[np.ndarray, "text dim"]:
-    """What `encode` gives for texts, in batches of texts that are cut to the same length: one compiled shape for each.
+    """The output of `encode` for one or more texts, in batches of texts that are truncated to the same length.
 
-    `lengths` are those of `cut_lengths`. The last batch of a length is filled up by repeating its texts.
+    So `encode` is compiled for one shape per length. The last batch of a length is filled up by repeating its texts.
+
+    Args:
+        lengths: as from `cut_lengths`.
+        progress: what a progress bar says; None for no progress bar.
     """
     features = None
-    for length in np.unique(lengths):
-        of_length = np.flatnonzero(lengths == length)
-        for start in range(0, len(of_length), batch_size):
-            rows = of_length[start : start + batch_size]
-            embedded = np.asarray(encode(text[np.resize(rows, batch_size), :length]))[: len(rows)]
-            if features is None:
-                features = np.zeros((len(text), embedded.shape[1]), np.float32)
-            features[rows] = embedded
+    disable = None if progress else True  # None: only on a terminal
+    with tqdm(total=len(text), desc=progress, unit=" texts", unit_scale=True, disable=disable, leave=False) as bar:
+        for length in np.unique(lengths):
+            of_length = np.flatnonzero(lengths == length)
+            for start in range(0, len(of_length), batch_size):
+                rows = of_length[start : start + batch_size]
+                embedded = np.asarray(encode(text[np.resize(rows, batch_size), :length]))[: len(rows)]
+                if features is None:
+                    features = np.zeros((len(text), embedded.shape[1]), np.float32)
+                features[rows] = embedded
+                bar.update(len(rows))
     return features
 
 
 def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "text width"]) -> Int[np.ndarray, "text"]:
-    """What each text may be cut to for a tower: the power of two that holds its tokens, or the whole width.
+    """The length to which each text may be truncated for a tower: the power of two that holds its tokens, or the width.
 
-    Nothing can be cut off a frozen tower's states, nor of texts to which a tower pays heed behind their end.
+    Pooled outputs in place of tokens are not truncated, nor are texts for a tower that attends to what follows their end.
     """
     width = text.shape[1]
     if not np.issubdtype(text.dtype, np.integer):
@@ -101,16 +116,22 @@ def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "tex
     return np.minimum(powers, width)
 
 
+def mean_by_class(embeddings: Float[np.ndarray, "prompt dim"], sizes: Sequence[int]) -> Float[np.ndarray, "class dim"]:
+    """The mean embedding of each class's prompts, which are consecutive; `sizes` are their numbers per class."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    return np.add.reduceat(embeddings, starts) / np.array(sizes, np.float32)[:, None]
+
+
 def unit(features: Float[np.ndarray, "text dim"]) -> Float[np.ndarray, "text dim"]:
-    """At length 1."""
+    """The features divided by their Euclidean norms."""
     return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
 
 
 @functools.cache
 def load_text_embedder(name: str) -> TextEmbedder:
-    """The text tower of a run or a published CLIP; or a BERT or RoBERTa on its own, whose states are averaged over a text.
+    """The text tower of a run or a published CLIP, or a Hugging Face text encoder with mean pooling.
 
-    Raises UserError where there is no such model, or it has no text tower.
+    Raises UserError if there is no such model, or it has no text tower.
     """
     opened = open_text_model(name)
-    return TextEmbedder(opened.model.text, opened.tokenizer, opened.embed_dim, weights_digest=opened.digest)
+    return TextEmbedder(opened.model.text, opened.tokenizer, weights_digest=opened.digest)

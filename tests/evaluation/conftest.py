@@ -7,7 +7,7 @@ from flax import nnx
 
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.models.build import build_clip
+from cliptail_jax.models.build import build_model
 from cliptail_jax.pretrained.save import save
 from cliptail_jax.train import train
 from configs import clip, sup
@@ -61,7 +61,7 @@ def make_model(tmp_path_factory):
     def make(seed: int):
         folder = root / f"clip{seed}"
         if not folder.exists():
-            model = nnx.jit(lambda: build_clip(config, rngs=nnx.Rngs(seed)))()
+            model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(seed)))()
             state = nnx.state(model, nnx.Param)
             rng = np.random.default_rng(seed)
             draw = lambda x: x + 0.3 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731

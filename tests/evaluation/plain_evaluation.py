@@ -7,14 +7,12 @@ import shutil
 import jax
 import numpy as np
 import PIL.Image
-from flax import nnx
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.tokenizer import Tokenizer
-from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.trained import restore_run, with_tokenizer
+from cliptail_jax.pretrained import open_model
 
 CLASSES, EXAMPLES = 12, 24
 NUMBERS = {"step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"}
@@ -33,15 +31,9 @@ def copied(run, directory):
     return config.copy_and_resolve_references(), shutil.copytree(workdir, directory / "run")
 
 
-def trained_model(config, workdir):
-    config, _ = with_tokenizer(config, workdir)
-    graphdef, state = restore_run(config, workdir, make_mesh(config.mesh), CLASSES)
-    return nnx.merge(graphdef, *jax.device_get(state.parts()), copy=True)
-
-
 def plain_features(config, workdir):
     """Image features, labels, and the class vectors, without any of the evaluation's batching."""
-    model = trained_model(config, workdir)
+    model = open_model(str(workdir)).model
     source = open_source("glyphs", config.data.data_dir, "test")
     labels = source.metadata["label"].to_numpy()
     records = np.flatnonzero(labels < CLASSES)

@@ -40,10 +40,10 @@ def test_evaluation_refuses_what_is_not_its_run(sl_run, tmp_path):
     config.eval.sets = ("glyphs:test",)
     for manifest in (workdir / "checkpoints").glob("*.json"):
         manifest.unlink()
-    with pytest.raises(UserError, match="no sound checkpoint"):
+    with pytest.raises(UserError, match="no valid checkpoint"):
         evaluate(config, workdir)
     shutil.rmtree(workdir / "checkpoints")
-    with pytest.raises(UserError, match="no sound checkpoint"):
+    with pytest.raises(UserError, match="no valid checkpoint"):
         evaluate(config, workdir)
 
 

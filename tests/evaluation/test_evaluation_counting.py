@@ -119,7 +119,7 @@ def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_ru
 def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup_config):
     source = open_source("glyphs", sup_config.data.data_dir, "test")
     names = (source.class_names[70], source.class_names[5])
-    variant = evaluation_variant("glyphs:test", sup_config, names)
+    variant = evaluation_variant("glyphs:test", sup_config.data, names)
     assert variant.class_names == names
     expected = {70: 0, 5: 1}
     of_source = source.metadata["label"].to_numpy()
@@ -130,7 +130,7 @@ def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup
 def test_evaluation_takes_every_record_whatever_the_training_variant_takes(sup_config):
     sup_config.data.update({"n": 5, "split": "train"})
     source = open_source("glyphs", sup_config.data.data_dir, "test")
-    assert len(evaluation_variant("glyphs:test", sup_config, source.class_names)) == len(source)
+    assert len(evaluation_variant("glyphs:test", sup_config.data, source.class_names)) == len(source)
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_evaluation_takes_every_record_whatever_the_training_variant_takes(sup_c
 )
 def test_a_set_that_cannot_be_evaluated_is_an_error(name, classes, message, sup_config):
     with pytest.raises(UserError, match=message):
-        open_run_set(name, sup_config, classes)
+        open_run_set(name, 0, sup_config.data, classes)

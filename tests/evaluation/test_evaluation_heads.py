@@ -13,10 +13,12 @@ from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation.heads import check_told_apart, embed, make_encode_text, zero_shot_head
+from cliptail_jax.evaluation.heads import check_distinct, zero_shot_head, zero_shot_heads
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.evaluation.run import columns_of
+from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained import open_model
 from cliptail_jax.runs import FinishedRun
 from tests.evaluation.plain_evaluation import (
     ARRAYS,
@@ -26,7 +28,6 @@ from tests.evaluation.plain_evaluation import (
     count_confusion,
     evaluation_files,
     plain_features,
-    trained_model,
     unit,
 )
 
@@ -145,7 +146,7 @@ def test_a_supervised_run_under_another_head(sl_run, part_set, tmp_path):
     summary = evaluate(config, workdir)["glyphs:test"]
     assert summary["top1"] == pytest.approx(100 * np.mean(cosines(features, other).argmax(1) == labels))
     assert summary["settings"]["head"] == str(path)
-    assert not is_evaluated(workdir, sl_run[0]), "its own head's evaluation is another"
+    assert not is_evaluated(workdir, sl_run[0].eval, uses_prompts=False), "its own head's evaluation is another"
 
     np.save(path, other[:, :8])
     with pytest.raises(UserError, match="other.npy' is 8 wide, but the run's features are 16 wide"):
@@ -172,7 +173,7 @@ def test_zero_shot_head_is_the_unit_mean_of_the_prompt_embeddings_of_which_a_cla
 
 
 @pytest.mark.parametrize(
-    ("chosen", "told"),
+    ("options", "named"),
     [
         ({"templates": "simple"}, "eval.templates='simple'"),
         ({"templates": ""}, "the set's own templates"),
@@ -180,27 +181,27 @@ def test_zero_shot_head_is_the_unit_mean_of_the_prompt_embeddings_of_which_a_cla
         ({"templates": "simple", "waffle": 3}, "eval.waffle=3"),
     ],
 )
-def test_prompts_that_the_context_cuts_to_the_same_tokens_are_refused(chosen, told, clip_config):
+def test_prompts_that_are_the_same_when_truncated_are_refused(options, named, clip_config):
     tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
-    clip_config.eval.update(chosen)
-    with pytest.raises(UserError, match=f"^{told}: cut to the 3 tokens .* 3 classes are only 2 different"):
-        check_told_apart(tokens, [1, 1, 1], ("a", "b", "c"), clip_config.eval)
-    check_told_apart(tokens, [1, 1, 1], ("a", "a", "c"), clip_config.eval)  # one name twice is no fault of the context
+    clip_config.eval.update(options)
+    with pytest.raises(UserError, match=f"^{named}: truncated to the 3 tokens .* 3 classes are only 2 different"):
+        check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), clip_config.eval)
+    check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), clip_config.eval)  # two classes with the same name
 
 
-def test_prompts_cut_to_their_length_are_embedded_as_in_the_whole_context(clip_run):
-    """Of each length more texts than a batch takes."""
-    config, workdir = clip_run
-    graphdef, state = nnx.split(trained_model(config, workdir))
-    tokens = np.zeros((60, 8), np.int32)
-    ends = np.random.default_rng(0).integers(1, 8, len(tokens))
-    for row, end in enumerate(ends):
-        tokens[row, :end], tokens[row, end] = row + 1, 700
-    mesh = make_mesh(config.mesh)
-    encode_text = make_encode_text(graphdef, mesh)
-    whole, cut = (
-        embed(encode_text, (state,), tokens, lengths, 8, mesh)
-        for lengths in (np.full(len(tokens), 8), np.where(ends < 4, 4, 8))
-    )
-    np.testing.assert_allclose(cut, whole, atol=1e-5)
-    assert len(np.unique(whole.round(4), axis=0)) == len(tokens)
+def test_class_embeddings_are_those_of_whole_prompts_whatever_their_lengths(clip_config, make_model):
+    """More prompts of each length than a batch holds; some are in both sets."""
+    clip_config.eval.update({"batch_size": 8, "templates": ""})
+    opened = open_model(str(make_model(1)))
+    names = tuple(f"class {i}" for i in range(20))
+    sets = {
+        "first": OpenedSet("first", None, names, ("{}", "{}, once more and once more")),
+        "second": OpenedSet("second", None, (names[3], f"{names[5]}, once more and once more"), ("{}",)),
+    }
+    graphdef, state = nnx.split(opened.model)
+    class_heads = zero_shot_heads(sets, clip_config.eval, graphdef, make_mesh(clip_config.mesh), opened.tokenizer)
+    for name, head in class_heads((state,)).items():
+        prompts = [template.format(each) for each in sets[name].prompt_names for template in sets[name].templates]
+        texts = unit(np.asarray(opened.model.encode_text(opened.tokenizer(prompts))))
+        expected = unit(texts.reshape(len(sets[name].prompt_names), -1, texts.shape[1]).mean(1))
+        np.testing.assert_allclose(head.embeddings, expected, atol=1e-5)

@@ -15,12 +15,12 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation import published as program
-from cliptail_jax.evaluation.published import evaluate_published, find_model, slug
+from cliptail_jax.evaluation.published import evaluate_published, slug
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import UnreadableImageError
 from cliptail_jax.metrics.correlation import spearman
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained import model as door
+from cliptail_jax.pretrained.model import ModelName, find_model, load, open_published
 from configs import zero_shot, zero_shot_all
 
 SET, FILES = "glyphs:test", "glyphs_test"
@@ -85,7 +85,7 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     accuracy = np.diag(confusion) / confusion.sum(1)
 
     (line,), arrays = files(tmp_path / "run")
-    assert len(np.unique(cosines.argmax(1))) > 5, "the drawn model tells nothing apart"
+    assert len(np.unique(cosines.argmax(1))) > 5, "the model predicts few classes"
     np.testing.assert_array_equal(arrays["confusion"], confusion)
     assert line["top1"] == pytest.approx(100 * accuracy.mean()) and line["examples"] == IMAGES
     in_five = [label in np.argsort(-row)[:5] for label, row in zip(labels, cosines)]
@@ -125,7 +125,7 @@ def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
 def test_what_is_finished_is_not_repeated_until_settings_change(config, tmp_path, monkeypatch, capsys):
     evaluate_published(config, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(program, "load", lambda *_, **__: pytest.fail("loaded again"))
+        patch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened again"))
         evaluate_published(config, tmp_path)
         assert "is already evaluated" in capsys.readouterr().err
     config.eval.templates = "cname"
@@ -158,25 +158,23 @@ def test_other_weights_data_or_ranking_of_the_same_name_are_evaluated_anew(
 
 def test_a_finished_model_of_the_hub_is_not_fetched_to_be_compared(config, tmp_path, monkeypatch, make_model):
     config.eval.models = ("hf-hub:someone/clip",)
-    original = load
     with monkeypatch.context() as patch:
-        patch.setattr(program, "load", lambda _, **options: original(make_model(1), mesh=options["mesh"]))
+        patch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
         evaluate_published(config, tmp_path)
-    for name in ("load", "find"):
-        monkeypatch.setattr(program, name, lambda *_, **__: pytest.fail("fetched"))
+    monkeypatch.setattr(door, "find", lambda *_, **__: pytest.fail("fetched"))
     evaluate_published(config, tmp_path)
 
 
 def test_whatever_fails_in_one_model_the_next_is_evaluated(config, tmp_path, monkeypatch, capsys, make_model):
     config.eval.models = (str(make_model(1)), str(make_model(2)))
-    original = load
+    original = ModelName.open
 
-    def runs_out_of_memory(source, **options):
-        if source == config.eval.models[0]:
+    def runs_out_of_memory(model, **options):
+        if model.source == config.eval.models[0]:
             raise RuntimeError("out of memory\nwhile trying to allocate")
-        return original(source, **options)
+        return original(model, **options)
 
-    monkeypatch.setattr(program, "load", runs_out_of_memory)
+    monkeypatch.setattr(ModelName, "open", runs_out_of_memory)
     with pytest.raises(UserError, match="1 of 2 models skipped .*clip1"):
         evaluate_published(config, tmp_path)
     captured = capsys.readouterr()
@@ -206,7 +204,9 @@ def test_a_model_whose_context_cuts_prompts_to_the_same_is_skipped(config, tmp_p
     with pytest.MonkeyPatch.context() as patch:
         templates = (f"{beginning}: {beginning}: {{}}",)
         patch.setitem(EVALUATION_SETS, "mine", EvaluationSet("mine", "test", templates, source=KnownSource("glyphs")))
-        with pytest.raises(UserError, match="skipped .*: the set's own templates: cut to the 48 tokens that the text"):
+        with pytest.raises(
+            UserError, match="skipped .*: the set's own templates: truncated to the 48 tokens that the text"
+        ):
             evaluate_published(config, tmp_path / "run")
 
 
@@ -272,7 +272,7 @@ def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_pat
     from cliptail_jax import runs
 
     runs.make_room(tmp_path / "trained", sup_config, replace=False)
-    with pytest.raises(UserError, match="holds a run that was trained"):
+    with pytest.raises(UserError, match="holds a training run"):
         evaluate_published(config, tmp_path / "trained")
     evaluate_published(config, tmp_path / "zero")
     config.eval.models = (str(make_model(2)),)
@@ -297,8 +297,7 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
         (tmp_path / f"class_frequency_{corpus}_{SET}.txt").write_text(rows)
     config.eval.models = ("RN50/cc12m", "ViT-B-32/laion2b_e16")
     config.eval.update({"class_frequency": "published", "frequency_dir": str(tmp_path)})
-    original = load
-    monkeypatch.setattr(program, "load", lambda *_, **__: original(make_model(1)))
+    monkeypatch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
     evaluate_published(config, tmp_path / "out")
     for factor, model in enumerate(config.eval.models, 1):
         table = tmp_path / "out" / model.replace("/", "_") / "eval" / FILES / "class_frequency.tsv"
@@ -314,10 +313,10 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
         ({"sets": ()}, "eval.sets is empty"),
         ({"models": ()}, "eval.models is empty"),
         ({"models": ("nowhere",)}, "1 of 1 models skipped .nowhere.: unknown model 'nowhere'"),
-        ({"class_frequency": "laion5b"}, "no frequency table laion5b, and no corpus of that name.*laion2b"),
+        ({"class_frequency": "laion5b"}, "no frequency table laion5b, and no corpus with this name.*laion2b"),
         ({"class_frequency": "laion2b"}, "set eval.frequency_dir"),
         ({"class_frequency": "laion2b", "frequency_dir": "nowhere"}, "no folder nowhere of published"),
-        ({"class_frequency": "published"}, "what .*clip1 was trained on is not known"),
+        ({"class_frequency": "published"}, "the corpus that .*clip1 was trained on is not known"),
         ({"descriptors": "nowhere.json"}, "descriptors file nowhere.json cannot be read"),
         ({"descriptors": "a.json", "waffle": 3}, "eval.descriptors or eval.waffle, not both"),
         ({"head_classes": 90, "tail_classes": 90, "rank_by": "TABLE"}, "do not fit in 100 classes"),
@@ -326,7 +325,7 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
 def test_a_mistake_is_one_line_before_anything_is_loaded(
     fields, message, config, frequency_table, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(program, "load", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened"))
     fields = {key: str(frequency_table[0]) if value == "TABLE" else value for key, value in fields.items()}
     config.eval.update(fields)
     with pytest.raises(UserError, match=message) as raised:

@@ -8,10 +8,10 @@ from cliptail_jax.models.open_clip import named_architecture
 from cliptail_jax.pretrained.published import published_models
 
 
-def test_there_are_the_studys_49_models_of_which_its_figures_show_46():
+def test_there_are_the_studys_49_models_of_which_46_are_supported():
     models = published_models()
     assert len({model.name for model in models}) == len(models) == 49
-    assert sum(model.in_figures for model in models) == 46
+    assert sum(model.is_supported for model in models) == 46
     assert collections.Counter(model.corpus for model in models) == {
         "cc12m": 2,
         "yfcc15m": 4,

