@@ -24,8 +24,8 @@ from cliptail_jax.models.text_towers import bert_shape
 from cliptail_jax.objectives import validate
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh, replicated, to_devices
 from cliptail_jax.pretrained.towers import Tower, Towers
-from cliptail_jax.training.optimizer import make_optimizer
 from cliptail_jax.training.initialization import init_state
+from cliptail_jax.training.optimizer import make_optimizer
 from cliptail_jax.training.step import make_train_step
 
 ENCODER = flags.DEFINE_string("encoder", "all-MiniLM-L6-v2", "A published text encoder whose sizes are known")
