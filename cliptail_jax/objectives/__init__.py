@@ -51,5 +51,19 @@ def validate(config: ConfigDict) -> None:
             "(published models are evaluated with cliptail_jax.evaluate, not trained)"
         )
     fields.check(config, SECTION)
+    check_others(config)
     OBJECTIVES[config.objective].validate(config)
     check_sections(config)
+
+
+def check_others(config: ConfigDict) -> None:
+    """Raises UserError where a field is set that belongs to another objective: it would have no effect."""
+    values, own = dict(fields.flatten(config)), OBJECTIVES[config.objective].sections
+    for name, objective in OBJECTIVES.items():
+        for section in objective.sections.keys() - own.keys():
+            for field in fields.fields_of(objective.sections[section], f"{section}."):
+                if values[field.key] != field.default:
+                    raise UserError(
+                        f"{field.key} is for objective='{name}' and has no effect with objective='{config.objective}': "
+                        f"leave it at {field.default!r}"
+                    )

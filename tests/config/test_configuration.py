@@ -203,3 +203,22 @@ def test_help_config_of_a_study_shows_how_its_runs_differ():
     shown = run("study", "--help_config", *arguments).stdout
     assert "title: " in shown and "runs.sl:\n\nseed = 0  (int)" in shown
     assert "runs.sl_sampled, where it differs from runs.sl:\n\nvocabulary.size = 10\n" in shown
+
+
+@pytest.mark.parametrize(
+    "family, changes, complaint",
+    [
+        (
+            clip,
+            {"head.freeze": True},
+            "head.freeze is for objective='supervised' and has no effect with objective='contrastive'",
+        ),
+        (sup, {"text.init": "hf-hub:a/b"}, "text.init is for objective='contrastive'"),
+        (sup, {"dino.hidden": 5}, "dino.hidden is for objective='dino'.*: leave it at 2048"),
+    ],
+)
+def test_a_field_of_another_objective_is_refused(family, changes, complaint):
+    config = family.get_config()
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        validate(config)
