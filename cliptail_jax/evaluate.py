@@ -35,6 +35,9 @@ from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.model import OpenedModel, open_run
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
+
+PERCENT = ("top1", "top5", "head", "mid", "tail")
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
@@ -105,20 +108,18 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     all_keys = dict.fromkeys(key for summary in summaries.values() for key in summary)
     keys = [key for key in all_keys if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
     rows = [["", *summaries], *([key, *(cell(summary, key) for summary in summaries.values())] for key in keys)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
 
 
 def cell(summary: Mapping[str, Any], key: str) -> str:
     value = summary.get(key)
-    if value is None:
-        return "–"
-    if key in ("top1", "top5", "head", "mid", "tail"):
-        return f"{value:.1f} %"
+    if not isinstance(value, float):
+        return UNDEFINED if value is None else str(value)
+    if key in PERCENT:
+        return f"{format_number(value, '.1f')} %"
     if f"{key}_interval" in summary:
-        low, high = summary[f"{key}_interval"]
-        return f"{value:.2f} [{low:.2f}, {high:.2f}]"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return format_interval(value, summary[f"{key}_interval"], ".2f")
+    return format_number(value, ".3g")
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
