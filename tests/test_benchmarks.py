@@ -24,9 +24,9 @@ MAY_BE_ZERO = {"vocabulary", "workers"}
 
 @pytest.fixture(scope="module")
 def started(glyphs_dir):
-    """The benchmarks, started together: one of them takes its time whatever its size."""
+    """The benchmarks, started together: one of them takes long whatever its size."""
     arguments = ARGUMENTS | {"input_pipeline": [*ARGUMENTS["input_pipeline"], f"--data_dir={glyphs_dir}"]}
-    one_device = {**os.environ, "XLA_FLAGS": with_devices(1)}
+    one_device = {**os.environ, "XLA_FLAGS": with_devices(1), "PYTHONPATH": str(ROOT)}
     running = {
         name: subprocess.Popen(
             [sys.executable, f"scripts/benchmark/{name}.py", *given],

@@ -3,12 +3,12 @@
     python scripts/benchmark/input_pipeline.py --images=DIR                      # JPEGs: crops of 0.9 to 1 at 224
     python scripts/benchmark/input_pipeline.py --data=cifar100 --data_dir=DIR    # 32 px, cached: shifts of 4 and flips
 
-Prints one JSON line. Encoded images are in memory (of a folder the first 2,000), so no disk is measured; a cached set is
-decoded before the clock starts, on both sides. The plain loop is what one worker of torch's DataLoader does: with
-torchvision's transforms where torchvision is installed, else with Pillow alone. Both end at uint8 batches.
+Prints one JSON line. Encoded images are in memory (of a folder the first 2,000), so no disk is measured; a cached data set
+is decoded before the measurement on both sides. The plain loop is what one worker of torch's DataLoader does: with
+torchvision's transforms where torchvision is installed, else with Pillow alone. Both produce uint8 batches.
 
-`per_core` divides by the CPU time that was used, by all threads and workers, not by time on the clock: on a busy machine
-that is what repeats. `ratio` compares it.
+`per_core` divides by the CPU time of all threads and workers instead of wall-clock time, which makes it repeatable on a
+busy machine. `ratio` compares `per_core`.
 """
 
 import argparse
@@ -32,9 +32,11 @@ from PIL import Image
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.input.pipeline import num_steps_per_epoch, training_batches
+from cliptail_jax.input.transforms import random_crop
 from cliptail_jax.objectives import base_config
 
 MOST_FILES = 2000
+MANY = 10**9  # steps: the measurement ends after some seconds
 
 
 class Folder:
@@ -58,26 +60,23 @@ class Folder:
         return [self._encoded[record] for record in records]
 
 
-def make_config(args: argparse.Namespace) -> ConfigDict:
-    config = base_config()
-    config.total_epochs = 10**6  # the clock ends it
-    config.data.workers = args.workers
-    if args.images:
-        config.batch_size = 256
-        config.data.update(dict(image_size=224, crop_scale=(0.9, 1.0)))
-    else:
-        config.batch_size = 128
-        config.data.update(dict(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True))
-    return config
+def settings(photographs: bool) -> tuple[ConfigDict, int]:
+    """The section `data` of a config, and the batch size."""
+    data = base_config().data
+    if photographs:
+        data.update(dict(image_size=224, crop_scale=(0.9, 1.0)))
+        return data, 256
+    data.update(dict(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True))
+    return data, 128
 
 
-def plain_batches(variant: Variant, config: ConfigDict, transform: Callable) -> Iterator[int]:
+def plain_batches(variant: Variant, transform: Callable, batch_size: int, cache: bool) -> Iterator[int]:
     """Loads batches image by image, in random order; yields their sizes."""
     encoded = variant.source.encoded_images(variant.records)
-    decoded = [decode(image) for image in encoded] if config.data.cache else None
+    decoded = [decode(image) for image in encoded] if cache else None
     while True:
         order = np.random.permutation(len(variant))
-        for rows in np.split(order, range(config.batch_size, len(order), config.batch_size)):
+        for rows in np.split(order, range(batch_size, len(order), batch_size)):
             images = [transform(decoded[row] if decoded else decode(encoded[row])) for row in rows]
             yield len(np.stack(images))
 
@@ -87,7 +86,7 @@ def decode(encoded: bytes) -> Image.Image:
 
 
 def plain_transform(data: ConfigDict) -> tuple[str, Callable[[Image.Image], np.ndarray]]:
-    """The augmentation of a config for one image, and the library that does it."""
+    """The library that augments, and its function for one image."""
     try:
         from torchvision import transforms
     except ImportError:
@@ -147,16 +146,27 @@ def main() -> None:
     args = parser.parse_args()
     flags.FLAGS(["input_pipeline"])  # Grain's workers inherit absl's flags, and refuse unparsed ones
 
-    config = make_config(args)
+    data, batch_size = settings(photographs=args.images is not None)
     source = Folder(args.images) if args.images else open_source(args.data, args.data_dir, "train")
-    variant = make_variant(source, config.data)
-    library, transform = plain_transform(config.data)
-    plain = plain_batches(variant, config, transform)
-    ours = (len(batch["images"]) for batch in training_batches(variant, config, None, 0, slice(None)))
+    variant = make_variant(source, data)
+    library, transform = plain_transform(data)
+    plain = plain_batches(variant, transform, batch_size, data.cache)
+    batches = training_batches(
+        variant,
+        random_crop(data, seed=0),
+        None,
+        seed=0,
+        batch_size=batch_size,
+        total_steps=MANY,
+        workers=args.workers,
+        cache=data.cache,
+    )
+    ours = (len(batch["images"]) for batch in batches)
+    epoch = num_steps_per_epoch(len(variant), batch_size, drop_last=False)
     sides = {}
     for name, batch_sizes in (("ours", ours), ("plain", plain)):
-        # A cache is full after one epoch, which with several workers each has to see.
-        for _ in range(num_steps_per_epoch(len(variant), config) * max(args.workers, 1) if config.data.cache else 2):
+        # Each of several workers has a cache of its own, which an epoch fills.
+        for _ in range(epoch * max(args.workers, 1) if data.cache else 2):
             next(batch_sizes)
         sides[name] = measure(batch_sizes, args.seconds)
         batch_sizes.close()
@@ -166,8 +176,8 @@ def main() -> None:
                 "benchmark": "input_pipeline",
                 "data": args.data or "folder",
                 "images": len(variant),
-                "size": config.data.image_size,
-                "batch_size": config.batch_size,
+                "size": data.image_size,
+                "batch_size": batch_size,
                 "workers": args.workers,
                 **sides["ours"],
                 "plain": {"library": library, **sides["plain"]},

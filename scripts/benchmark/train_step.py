@@ -12,18 +12,21 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 from absl import app, flags, logging
+from jax.sharding import Mesh
 from made_up import made_up_variant, random_batch
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.objectives import make_objective, validate
+from cliptail_jax.objectives import Objective, make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
@@ -32,9 +35,8 @@ STEPS_PER_EPOCH = 1000
 SECONDS = flags.DEFINE_float("seconds", 10, "For how long steps are timed, about")
 
 
-def main(_) -> None:
-    logging.set_verbosity(logging.WARNING)
-    config, classes = CONFIG.value, CLASSES.value
+def start(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:
+    """A run's objective on made-up records, its mesh, its first state, and its jitted step."""
     validate(config)
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
@@ -49,6 +51,13 @@ def main(_) -> None:
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
+    return objective, mesh, state, train_step
+
+
+def main(_) -> None:
+    logging.set_verbosity(logging.WARNING)
+    config, classes = CONFIG.value, CLASSES.value
+    objective, mesh, state, train_step = start(config, classes)
     batch = to_devices(mesh, random_batch(objective, config.batch_size, classes))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trainable))
 

@@ -1,14 +1,15 @@
-"""Speed of zero-shot evaluation, with drawn weights and drawn JPEGs: no data set or published weights are needed.
+"""Speed of zero-shot evaluation, with random weights and made-up JPEGs: no data set or published weights are needed.
 
     python scripts/benchmark/zero_shot.py --models RN50 ViT-B-32 --dtype bfloat16
 
-Prints one JSON line. Of each model: images per second of an evaluation on a set of 1,000 classes, from JPEGs of 500 x 375
-pixels to counts (decoding is most of it where cores are few), and of the computation alone, on batches that are there;
-prompts per second, from texts to embeddings. The same of open_clip where it and torch are importable, on a GPU under
-autocast to the same dtype; its images are loaded by as many workers as there are cores.
+Prints one JSON line. For each model: images per second of an evaluation on 1,000 classes, from JPEGs of 500 x 375 pixels to
+counts (with few cores mostly decoding), and of the computation alone, on batches that are already loaded; prompts per
+second, from texts to embeddings. The same for open_clip where it and torch are installed, on a GPU under autocast to the
+same dtype; as many workers as there are cores load its images.
 """
 
 import argparse
+import importlib.util
 import io
 import itertools
 import json
@@ -45,7 +46,7 @@ TINY = {
 }
 
 
-def drawn_set(records: int, width: int, height: int) -> Variant:
+def made_up_set(records: int, width: int, height: int) -> Variant:
     """Photograph-like JPEGs: 16 different ones, smooth, with some noise."""
     rng = np.random.default_rng(0)
     jpegs = []
@@ -56,7 +57,7 @@ def drawn_set(records: int, width: int, height: int) -> Variant:
         Image.fromarray(noisy.astype(np.uint8)).save(file, "JPEG", quality=90)
         jpegs.append(file.getvalue())
     source = SimpleNamespace(
-        name="drawn", split="test", encoded_images=lambda wanted: [jpegs[i % len(jpegs)] for i in wanted]
+        name="made_up", split="test", encoded_images=lambda wanted: [jpegs[i % len(jpegs)] for i in wanted]
     )
     labels = np.arange(records) % CLASSES
     names = tuple(f"class {label}" for label in range(CLASSES))
@@ -64,7 +65,7 @@ def drawn_set(records: int, width: int, height: int) -> Variant:
 
 
 def rate(work, seconds: float) -> float:
-    """How often a second `work` is done, timed for about so long. The first call does not count."""
+    """Calls of `work` per second, timed for about `seconds`. The first call does not count."""
     work()
     began, times = time.perf_counter(), 0
     while times == 0 or time.perf_counter() - began < seconds:
@@ -74,18 +75,18 @@ def rate(work, seconds: float) -> float:
 
 
 def ours(architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace) -> dict[str, float]:
-    config = base_config()
-    config.eval.batch_size = options.batch_size
-    mesh = make_mesh(config.mesh)
-    model = nnx.jit(lambda: build_model({"model_cfg": architecture}, dtype=DTYPES[options.dtype], rngs=nnx.Rngs(0)))()
+    mesh = make_mesh(base_config().mesh)
+    description = {"model_cfg": architecture}
+    model = nnx.jit(lambda: build_model(description, dtype=DTYPES[options.dtype], rngs=nnx.Rngs(0)))()
     tokenizer = train_tokenizer(prompts[:500], 2000, architecture["text_cfg"].get("context_length", 77))
     embedder = TextEmbedder(model.text, tokenizer, architecture["embed_dim"], options.batch_size)
     head = np.random.default_rng(0).normal(size=(CLASSES, architecture["embed_dim"])).astype(np.float32)
     graphdef, state = nnx.split(model)
     parts = (jax.device_put(state, replicated(mesh)),)
     evaluate_batch = make_evaluate_batch(graphdef, mesh)
-    frame = Preprocess(image_size(architecture["vision_cfg"]))
-    batches = evaluation_batches(variant, config, local_rows(options.batch_size), frame)
+    preprocess = Preprocess(image_size(architecture["vision_cfg"]))
+    size = options.batch_size
+    batches = evaluation_batches(variant, preprocess, batch_size=size, slots=local_rows(size))
     unreadable = UnreadableImages(variant, 0.0)
 
     def computed(batch: dict[str, np.ndarray], times: int) -> None:
@@ -101,9 +102,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     evaluation = rate(lambda: count(evaluate_batch, parts, head, batches(), unreadable, (), mesh), options.seconds)
     return {
         "images_per_second": round(evaluation * len(variant), 1),
-        "images_per_second_computed": round(
-            rate(lambda: computed(batch, times), options.seconds) * times * options.batch_size, 1
-        ),
+        "images_per_second_computed": round(rate(lambda: computed(batch, times), options.seconds) * times * size, 1),
         "prompts_per_second": round(rate(lambda: embedder(prompts), options.seconds) * len(prompts), 1),
     }
 
@@ -112,7 +111,7 @@ def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], optio
     import open_clip
     import torch
 
-    if options.small:  # where other programs are at work, threads that wait for each other take far longer
+    if options.small:  # on a busy machine, threads that wait for each other take far longer
         torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = open_clip.CLIP(**architecture).to(device).eval()
@@ -161,12 +160,7 @@ def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], optio
 
 
 def has_open_clip() -> bool:
-    try:
-        import open_clip  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return all(importlib.util.find_spec(name) for name in ("open_clip", "torch"))
 
 
 def measured_apart() -> dict[str, dict[str, float]]:
@@ -183,15 +177,15 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=2048, help="images of the set")
     parser.add_argument("--prompts", type=int, default=4096, help="texts of the head")
     parser.add_argument("--seconds", type=float, default=10, help="for how long each number is timed, at least")
-    parser.add_argument("--small", action="store_true", help="a network of one layer, and tiny images: to try this out")
-    parser.add_argument("--open_clip", action="store_true", help="open_clip's numbers alone, by model")
+    parser.add_argument("--small", action="store_true", help="a network of one layer and tiny images, for a quick test")
+    parser.add_argument("--open_clip", action="store_true", help="print only open_clip's numbers, by model")
     options = parser.parse_args()
     architectures = {name: named_architecture(name) for name in options.models}
     width, height = 500, 375
     if options.small:
         architectures, width, height = {"tiny": TINY}, 48, 40
         options.batch_size, options.records, options.prompts, options.seconds = 8, 16, 16, 0.1
-    variant = drawn_set(options.records, width, height)
+    variant = made_up_set(options.records, width, height)
     phrases = (t.format(name) for name in variant.class_names for t in templates("openai80"))
     prompts = list(itertools.islice(phrases, options.prompts))
     if options.open_clip:  # in a process of its own, where JAX does not compute
