@@ -34,7 +34,7 @@ class HuggingFaceTokenizer:
     """
 
     def __init__(
-        self, definition: str, context_length: int, *, cleaner: str = "whitespace", strip_separator: bool = False
+        self, definition: str, context_length: int, cleaner: str = "whitespace", strip_separator: bool = False
     ):
         self.context_length = context_length
         self._arguments = definition, context_length, cleaner, strip_separator
@@ -44,9 +44,8 @@ class HuggingFaceTokenizer:
         self._separator = self._first_id(SEPARATORS) if strip_separator else None
         self.pad_id = self._first_id(PADS)
         self._encoder.enable_truncation(context_length)
-        self._encoder.enable_padding(
-            length=context_length, pad_id=self.pad_id, pad_token=self._encoder.id_to_token(self.pad_id)
-        )
+        pad_token = self._encoder.id_to_token(self.pad_id)
+        self._encoder.enable_padding(length=context_length, pad_id=self.pad_id, pad_token=pad_token)
 
     def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch context"]:
         """Ids of `texts`: what the tokenizer puts around a text, cut to the context, then padding."""
@@ -65,12 +64,7 @@ class HuggingFaceTokenizer:
         return ids[0]
 
     def __reduce__(self):
-        definition, context_length, cleaner, strip_separator = self._arguments
-        return _restore, (definition, context_length, cleaner, strip_separator)
-
-
-def _restore(definition: str, context_length: int, cleaner: str, strip_separator: bool) -> HuggingFaceTokenizer:
-    return HuggingFaceTokenizer(definition, context_length, cleaner=cleaner, strip_separator=strip_separator)
+        return HuggingFaceTokenizer, self._arguments
 
 
 def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | HuggingFaceTokenizer:
@@ -90,12 +84,8 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
                 raise UserError(
                     f"the model's configuration has text_cfg.tokenizer_kwargs.{min(unknown)}: not supported"
                 )
-            tokenizer = HuggingFaceTokenizer(
-                json.dumps(content),
-                context_length,
-                cleaner=options.get("clean", "whitespace"),
-                strip_separator=options.get("strip_sep_token", False),
-            )
+            cleaner, strip_separator = options.get("clean", "whitespace"), options.get("strip_sep_token", False)
+            tokenizer = HuggingFaceTokenizer(json.dumps(content), context_length, cleaner, strip_separator)
     except UserError:
         raise
     except Exception as error:  # the library raises bare exceptions

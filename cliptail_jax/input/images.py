@@ -57,11 +57,6 @@ def decode_image(encoded: bytes) -> RgbImage:
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
 
 
-def eval_image(image: RgbImage, size: int, resize: int) -> UInt8[np.ndarray, "size size 3"]:
-    """Resizes the short side of an image to `resize`, and crops its centre to `size` on each side."""
-    return center_crop(resize_short_side(image, resize), size)
-
-
 def random_resized_crop(
     image: RgbImage, rng: np.random.Generator, scale: tuple[float, float], size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
@@ -104,18 +99,11 @@ def crop_boxes(
     return np.where(fits.any(axis=-1, keepdims=True), box, centred)
 
 
-def resize_short_side(image: RgbImage, size: int) -> RgbImage:
-    """Resizes the short side of an image to `size` and keeps its aspect, the long side rounded down as in torchvision."""
-    height, width = image.shape[:2]
-    short = min(height, width)
-    return resize(image, int(size * height / short), int(size * width / short))
-
-
-def resize(image: RgbImage, height: int, width: int) -> RgbImage:
-    """Resizes an image with Pillow's bicubic filter, which antialiases."""
+def resize(image: RgbImage, height: int, width: int, method: Image.Resampling = Image.Resampling.BICUBIC) -> RgbImage:
+    """Resizes an image with one of Pillow's filters, which antialias."""
     if image.shape[:2] == (height, width):
         return image
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(image).resize((width, height), method))
 
 
 def center_crop(image: RgbImage, size: int) -> UInt8[np.ndarray, "size size 3"]:

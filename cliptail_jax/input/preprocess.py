@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import MEAN, STD, RgbImage, center_crop
+from cliptail_jax.input.images import MEAN, STD, RgbImage, center_crop, resize
 
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -40,20 +40,16 @@ class Preprocess:
 
     def square(self, image: RgbImage) -> UInt8[np.ndarray, "size size 3"]:
         """The image at the model's size, before its values are normalised."""
-        height, width = image.shape[:2]
+        sides = image.shape[:2]
         if self.resize_mode == "squash":
-            return self._resized(image, self.size, self.size)
-        if self.resize_mode == "longest":
-            scale = self.size / max(height, width)
-            return center_crop(self._resized(image, round(height * scale), round(width * scale)), self.size)
-        short, target = min(height, width), self.short_side or self.size
-        resized = self._resized(image, int(target * height / short), int(target * width / short))
-        return center_crop(resized, self.size)
-
-    def _resized(self, image: RgbImage, height: int, width: int) -> RgbImage:
-        if image.shape[:2] == (height, width):
-            return image
-        return np.array(Image.fromarray(image).resize((width, height), FILTERS[self.interpolation]))
+            height = width = self.size
+        elif self.resize_mode == "longest":
+            scale = self.size / max(sides)
+            height, width = (round(side * scale) for side in sides)
+        else:
+            target = self.short_side or self.size
+            height, width = (int(target * side / min(sides)) for side in sides)  # rounded down as in torchvision
+        return center_crop(resize(image, height, width, FILTERS[self.interpolation]), self.size)
 
     def to_config(self) -> dict[str, Any]:
         """open_clip's preprocess_cfg; the size stands in the model's own configuration."""

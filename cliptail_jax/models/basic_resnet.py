@@ -7,10 +7,8 @@ fast on a CPU. No norm starts with a gain of zero: with so few blocks, the short
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import Array
-from jaxtyping import Bool, Float
 
-from cliptail_jax.models.layers import BatchNorm, conv, linear
+from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, conv, linear
 
 
 class BasicBlock(nnx.Module):
@@ -27,7 +25,7 @@ class BasicBlock(nnx.Module):
         else:
             self.downsample = None
 
-    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample
@@ -61,12 +59,7 @@ class BasicResNet(nnx.Module):
         self.layer3 = stage(2 * width, 4 * width, layers[2])
         self.fc = linear(4 * width, output_dim, dtype=dtype, rngs=rngs)
 
-    def __call__(
-        self,
-        images: Float[Array, "batch height width 3"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch output_dim"]:
+    def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""
         x = jax.nn.relu(self.bn1(self.conv1(images), train, mask))
         for block in [*self.layer1, *self.layer2, *self.layer3]:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import layer_norm, linear
-from cliptail_jax.models.transformer import ACTIVATIONS
+from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
 
 POOLERS = ("mean_pooler", "cls_pooler", "cls_last_hidden_state_pooler", "last_token_pooler")
 PROJECTIONS = (None, "linear", "mlp")
@@ -87,7 +87,7 @@ class Embeddings(nnx.Module):
         self.token_type_embeddings = table(shape.token_types)
         self.LayerNorm = layer_norm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
 
-    def __call__(self, tokens: Int[Array, "batch length"], dropout: Dropout) -> Float[Array, "batch length width"]:
+    def __call__(self, tokens: Int[Array, "batch length"], dropout: Dropout) -> States:
         positions = jnp.arange(tokens.shape[1])
         if self.counted_positions:
             valid = tokens != self.pad_id
@@ -106,13 +106,8 @@ class SelfAttention(nnx.Module):
         self.key = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
         self.value = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
-    ) -> Float[Array, "batch length width"]:
-        def by_head(projected: Array) -> Array:
-            return projected.reshape(*projected.shape[:2], self.heads, -1)
-
-        query, key, value = by_head(self.query(x)), by_head(self.key(x)), by_head(self.value(x))
+    def __call__(self, x: States, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+        query, key, value = (split_heads(layer(x), self.heads) for layer in (self.query, self.key, self.value))
         dropping = dropout.key is not None
         attended = nnx.dot_product_attention(
             query,
@@ -130,90 +125,52 @@ class SelfAttention(nnx.Module):
 class ResidualOutput(nnx.Module):
     """A linear layer and dropout, whose result is added to the residual stream, then layer norm."""
 
-    def __init__(self, inputs: int, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
-        self.dense = dense(inputs, width, dtype=dtype, rngs=rngs)
-        self.LayerNorm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
+    def __init__(self, inputs: int, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        self.dense = dense(inputs, shape.width, dtype=dtype, rngs=rngs)
+        self.LayerNorm = layer_norm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
 
-    def __call__(
-        self, x: Array, residual: Float[Array, "batch length width"], dropout: Dropout
-    ) -> Float[Array, "batch length width"]:
+    def __call__(self, x: Float[Array, "batch length inputs"], residual: States, dropout: Dropout) -> States:
         return self.LayerNorm(dropout(self.dense(x)) + residual)
-
-
-class Attention(nnx.Module):
-    """Self-attention and its output layer; `self` is the published name of the former."""
-
-    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
-        self.self = SelfAttention(shape, dtype=dtype, rngs=rngs)
-        self.output = ResidualOutput(shape.width, shape.width, shape.epsilon, dtype=dtype, rngs=rngs)
-
-    def __call__(
-        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
-    ) -> Float[Array, "batch length width"]:
-        return self.output(self.self(x, valid, dropout.at(0)), x, dropout.at(1))
-
-
-class Intermediate(nnx.Module):
-    """The first linear layer of the MLP, and GELU."""
-
-    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
-        self.dense = dense(shape.width, shape.inner, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length inner"]:
-        return ACTIVATIONS["gelu"](self.dense(x))
 
 
 class Layer(nnx.Module):
     """Attention and MLP, each followed by layer norm (post-norm)."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
-        self.attention = Attention(shape, dtype=dtype, rngs=rngs)
-        self.intermediate = Intermediate(shape, dtype=dtype, rngs=rngs)
-        self.output = ResidualOutput(shape.inner, shape.width, shape.epsilon, dtype=dtype, rngs=rngs)
+        options = {"dtype": dtype, "rngs": rngs}
+        attention = SelfAttention(shape, **options)
+        self.attention = nnx.Dict({"self": attention, "output": ResidualOutput(shape.width, shape, **options)})
+        self.intermediate = nnx.Dict(dense=dense(shape.width, shape.inner, **options))
+        self.output = ResidualOutput(shape.inner, shape, **options)
 
-    def __call__(
-        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
-    ) -> Float[Array, "batch length width"]:
-        x = self.attention(x, valid, dropout.at(0))
-        return self.output(self.intermediate(x), x, dropout.at(1))
-
-
-class Encoder(nnx.Module):
-    """The stack of layers."""
-
-    def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
-        self.layer = nnx.List(Layer(shape, dtype=dtype, rngs=rngs) for _ in range(shape.layers))
-
-    def __call__(
-        self, x: Float[Array, "batch length width"], valid: Bool[Array, "batch length"], dropout: Dropout
-    ) -> Float[Array, "batch length width"]:
-        for i, layer in enumerate(self.layer):
-            x = layer(x, valid, dropout.at(i))
-        return x
-
-
-class Pooler(nnx.Module):
-    """Linear layer and tanh over the class token's state."""
-
-    def __init__(self, width: int, *, dtype, rngs: nnx.Rngs):
-        self.dense = dense(width, width, dtype=dtype, rngs=rngs)
-
-    def __call__(self, states: Float[Array, "batch length width"]) -> Float[Array, "batch width"]:
-        return jnp.tanh(self.dense(states[:, 0]))
+    def __call__(self, x: States, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+        of_attention = dropout.at(0)
+        attended = self.attention.self(x, valid, of_attention.at(0))
+        x = self.attention.output(attended, x, of_attention.at(1))
+        return self.output(ACTIVATIONS["gelu"](self.intermediate.dense(x)), x, dropout.at(1))
 
 
 class Bert(nnx.Module):
     """The encoder, which gives the states of all tokens. `pooler` exists only if its output is used."""
 
-    def __init__(self, shape: BertShape, *, with_pooler: bool, dtype=jnp.float32, rngs: nnx.Rngs):
-        self.embeddings = Embeddings(shape, dtype=dtype, rngs=rngs)
-        self.encoder = Encoder(shape, dtype=dtype, rngs=rngs)
-        self.pooler = Pooler(shape.width, dtype=dtype, rngs=rngs) if with_pooler else None
+    def __init__(self, shape: BertShape, *, with_pooler: bool, dtype, rngs: nnx.Rngs):
+        options = {"dtype": dtype, "rngs": rngs}
+        self.embeddings = Embeddings(shape, **options)
+        self.encoder = nnx.Dict(layer=nnx.List(Layer(shape, **options) for _ in range(shape.layers)))
+        self.pooler = nnx.Dict(dense=dense(shape.width, shape.width, **options)) if with_pooler else None
 
     def __call__(
         self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
-    ) -> Float[Array, "batch length width"]:
-        return self.encoder(self.embeddings(tokens, dropout.at(0)), valid, dropout.at(1))
+    ) -> States:
+        x, of_layers = self.embeddings(tokens, dropout.at(0)), dropout.at(1)
+        for i, layer in enumerate(self.encoder.layer):
+            x = layer(x, valid, of_layers.at(i))
+        return x
+
+
+def projection(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
+    """A linear layer without bias."""
+    return linear(inputs, outputs, kernel_init=normal(inputs**-0.5), use_bias=False, dtype=dtype, rngs=rngs)
 
 
 class ProjectionMlp(nnx.Module):
@@ -228,12 +185,6 @@ class ProjectionMlp(nnx.Module):
     def __call__(self, x: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
         first, second = getattr(self, "0"), getattr(self, "2")
         return second(ACTIVATIONS["gelu"](first(x)))
-
-
-def projection(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
-    """A linear layer without bias."""
-    init = normal(inputs**-0.5)
-    return linear(inputs, outputs, kernel_init=init, use_bias=False, dtype=dtype, rngs=rngs)
 
 
 class BertText(nnx.Module):
@@ -289,13 +240,11 @@ class BertText(nnx.Module):
         """Unnormalized features of pooled states, in float32."""
         return (pooled if self.proj is None else self.proj(pooled)).astype(jnp.float32)
 
-    def _pooled(
-        self, states: Float[Array, "batch length width"], valid: Bool[Array, "batch length"]
-    ) -> Float[Array, "batch width"]:
+    def _pooled(self, states: States, valid: Bool[Array, "batch length"]) -> Float[Array, "batch width"]:
         if self.pooler == "mean_pooler":
             return jnp.where(valid[:, :, None], states, 0).sum(1) / valid.sum(1, keepdims=True)
         if self.pooler == "cls_pooler":
-            return self.transformer.pooler(states)
+            return jnp.tanh(self.transformer.pooler.dense(states[:, 0]))
         if self.pooler == "cls_last_hidden_state_pooler":
             return states[:, 0]
         last = valid.shape[1] - 1 - valid[:, ::-1].argmax(1)

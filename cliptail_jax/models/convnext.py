@@ -6,9 +6,9 @@ Stochastic depth (timm_drop_path) is not implemented.
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from cliptail_jax.models.layers import layer_norm, linear
+from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 MLP_RATIO = 4  # an MLP's inner width per outer width
@@ -42,9 +42,8 @@ class Mlp(nnx.Module):
 
 def patches(inputs: int, outputs: int, size: int, *, dtype, rngs: nnx.Rngs) -> nnx.Conv:
     """A convolution over patches that do not overlap, with bias."""
-    return nnx.Conv(
-        inputs, outputs, (size, size), strides=size, padding="VALID", kernel_init=_truncated, dtype=dtype, rngs=rngs
-    )
+    options = {"strides": size, "padding": "VALID", "kernel_init": _truncated, "dtype": dtype, "rngs": rngs}
+    return nnx.Conv(inputs, outputs, (size, size), **options)
 
 
 class Block(nnx.Module):
@@ -52,21 +51,13 @@ class Block(nnx.Module):
 
     def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
         self.dtype = dtype
-        self.conv_dw = nnx.Conv(
-            width,
-            width,
-            (7, 7),
-            padding=[(3, 3)] * 2,
-            feature_group_count=width,
-            kernel_init=_truncated,
-            dtype=dtype,
-            rngs=rngs,
-        )
+        depthwise = {"padding": [(3, 3)] * 2, "feature_group_count": width, "kernel_init": _truncated}
+        self.conv_dw = nnx.Conv(width, width, (7, 7), **depthwise, dtype=dtype, rngs=rngs)
         self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(width, MLP_RATIO * width, width, dtype=dtype, rngs=rngs)
         self.gamma = nnx.Param(jnp.full(width, INITIAL_GAMMA))
 
-    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+    def __call__(self, x: Pixels) -> Pixels:
         return x + self.gamma[...].astype(self.dtype) * self.mlp(self.norm(self.conv_dw(x)))
 
 
@@ -81,7 +72,7 @@ class Stage(nnx.Module):
             self.downsample = nnx.List([norm, patches(inputs, width, 2, dtype=dtype, rngs=rngs)])
         self.blocks = nnx.List(Block(width, epsilon, dtype=dtype, rngs=rngs) for _ in range(depth))
 
-    def __call__(self, x: Array) -> Float[Array, "batch height width channels"]:
+    def __call__(self, x: Pixels) -> Float[Array, "batch new_height new_width width"]:
         if self.downsample is not None:
             norm, convolution = self.downsample
             x = convolution(norm(x))
@@ -90,58 +81,17 @@ class Stage(nnx.Module):
         return x
 
 
-class PooledNorm(nnx.Module):
-    """Mean over all positions, then layer norm."""
-
-    def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
-        self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch channels"]:
-        return self.norm(x.mean((1, 2)))
-
-
-class Trunk(nnx.Module):
-    """A stem of patches, four stages and pooling."""
-
-    def __init__(self, depths: tuple[int, ...], widths: tuple[int, ...], epsilon: float, *, dtype, rngs: nnx.Rngs):
-        norm = layer_norm(widths[0], epsilon=epsilon, dtype=dtype, rngs=rngs)
-        self.stem = nnx.List([patches(3, widths[0], STEM, dtype=dtype, rngs=rngs), norm])
-        before = (widths[0], *widths)
-        self.stages = nnx.List(Stage(*shape, epsilon, dtype=dtype, rngs=rngs) for shape in zip(before, widths, depths))
-        self.head = PooledNorm(widths[-1], epsilon, dtype=dtype, rngs=rngs)
-
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch channels"]:
-        convolution, norm = self.stem
-        x = norm(convolution(images))
-        for stage in self.stages:
-            x = stage(x)
-        return self.head(x)
-
-
-class Head(nnx.Module):
-    """The projection to the features: a linear layer `proj`, or an MLP of inner width 2 output_dim."""
-
-    def __init__(self, width: int, output_dim: int, *, projection: str, bias: bool, dtype, rngs: nnx.Rngs):
-        if projection == "mlp":
-            self.mlp = Mlp(width, 2 * output_dim, output_dim, final_bias=bias, dtype=dtype, rngs=rngs)
-            self.proj = None
-        else:
-            self.mlp = None
-            self.proj = linear(width, output_dim, use_bias=bias, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "batch channels"]) -> Float[Array, "batch output_dim"]:
-        return self.mlp(x) if self.proj is None else self.proj(x)
-
-
 class ConvNeXt(nnx.Module):
-    """ConvNeXt for images whose sides are multiples of 32.
+    """A stem of patches, four stages, pooling by the mean, layer norm and a projection to the features.
+
+    The sides of the images are multiples of 32.
 
     Args:
       depths: the number of blocks of each stage.
       widths: the number of channels of each stage.
       output_dim: the width of the features.
       epsilon: of the layer norms.
-      projection: 'linear' or 'mlp'.
+      projection: a 'linear' layer, or an 'mlp' of inner width 2 output_dim.
       projection_bias: whether the last layer of the projection has a bias.
     """
 
@@ -157,15 +107,25 @@ class ConvNeXt(nnx.Module):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.trunk = Trunk(depths, widths, epsilon, dtype=dtype, rngs=rngs)
-        self.head = Head(widths[-1], output_dim, projection=projection, bias=projection_bias, dtype=dtype, rngs=rngs)
+        options = {"dtype": dtype, "rngs": rngs}
+        norm = layer_norm(widths[0], epsilon=epsilon, **options)
+        stem = nnx.List([patches(3, widths[0], STEM, **options), norm])
+        shapes = zip((widths[0], *widths), widths, depths)
+        stages = nnx.List(Stage(*shape, epsilon, **options) for shape in shapes)
+        pooled_norm = layer_norm(widths[-1], epsilon=epsilon, **options)
+        self.trunk = nnx.Dict(stem=stem, stages=stages, head=nnx.Dict(norm=pooled_norm))
+        if projection == "mlp":
+            self.head = nnx.Dict(mlp=Mlp(widths[-1], 2 * output_dim, output_dim, final_bias=projection_bias, **options))
+        else:
+            self.head = nnx.Dict(proj=linear(widths[-1], output_dim, use_bias=projection_bias, **options))
 
-    def __call__(
-        self,
-        images: Float[Array, "batch height width 3"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch output_dim"]:
+    def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features. `train` and `mask`, which all image towers accept, have no effect."""
         del train, mask
-        return self.head(self.trunk(images)).astype(jnp.float32)
+        convolution, norm = self.trunk.stem
+        x = norm(convolution(images))
+        for stage in self.trunk.stages:
+            x = stage(x)
+        pooled = self.trunk.head.norm(x.mean((1, 2)))
+        (projection,) = self.head.values()
+        return projection(pooled).astype(jnp.float32)

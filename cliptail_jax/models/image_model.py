@@ -1,8 +1,8 @@
 """The base class of all models: an image tower `visual`, used in training and evaluation alike."""
 
 from flax import nnx
-from jax import Array
-from jaxtyping import Bool, Float
+
+from cliptail_jax.models.layers import Features, Images, Mask
 
 
 class ImageModel(nnx.Module):
@@ -11,11 +11,6 @@ class ImageModel(nnx.Module):
     def __init__(self, visual: nnx.Module):
         self.visual = visual
 
-    def encode_image(
-        self,
-        images: Float[Array, "batch height width 3"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch dim"]:
+    def encode_image(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized image features; `mask` is False for padding examples."""
         return self.visual(images, train, mask)

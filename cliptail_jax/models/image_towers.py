@@ -6,6 +6,7 @@ To add a kind, write its module and add an entry. A kind that open_clip does not
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,10 +16,10 @@ from ml_collections import ConfigDict
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.models import convnext, modified_resnet
 from cliptail_jax.models.basic_resnet import BasicResNet
-from cliptail_jax.models.checks import require_heads, require_multiple
 from cliptail_jax.models.convnext import CONVNEXTS, ConvNeXt
 from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.open_clip import activation, architecture_names, epsilon, image_size, named_architecture
+from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
 
 VisionCfg = Mapping[str, Any]
@@ -113,7 +114,9 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
 
 def check_image_size(vision_cfg: VisionCfg, side: int) -> None:
     """Raise UserError unless the tower can divide images of `side` × `side` pixels."""
-    require_multiple("data.image_size", side, image_tower(vision_cfg).side_multiple(vision_cfg))
+    factor = image_tower(vision_cfg).side_multiple(vision_cfg)
+    if side % factor:
+        raise UserError(f"data.image_size: {side} is not divisible by {factor}; choose a multiple.")
 
 
 def _name(vision_cfg: VisionCfg) -> str | None:
@@ -127,10 +130,6 @@ def _has_stages(vision_cfg: VisionCfg) -> bool:
 
 def _build_basic_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> BasicResNet:
     return BasicResNet(tuple(vision_cfg["layers"]), vision_cfg["width"], output_dim, **options)
-
-
-def _describe_basic_resnet(image: ConfigDict) -> dict[str, Any]:
-    return {"cliptail_model_name": "basic_resnet", "layers": list(image.layers), "width": image.width}
 
 
 def _build_modified_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> ModifiedResNet:
@@ -147,9 +146,8 @@ def _build_modified_resnet(vision_cfg: VisionCfg, output_dim: int, **options) ->
 
 
 def _describe_modified_resnet(image: ConfigDict) -> dict[str, Any]:
-    require_heads("model.image.heads", image.heads, 32 * image.width)
-    head_width = 32 * image.width // image.heads
-    return {"layers": list(image.layers), "width": image.width, "head_width": head_width, "patch_size": None}
+    of_head = head_width("model.image.heads", image.heads, 32 * image.width)
+    return {"layers": list(image.layers), "width": image.width, "head_width": of_head, "patch_size": None}
 
 
 def _build_convnext(vision_cfg: VisionCfg, output_dim: int, **options) -> ConvNeXt:
@@ -172,8 +170,9 @@ def _build_convnext(vision_cfg: VisionCfg, output_dim: int, **options) -> ConvNe
     )
 
 
-def _describe_convnext(image: ConfigDict) -> dict[str, Any]:
-    return {"cliptail_model_name": "convnext", "layers": list(image.layers), "width": image.width}
+def _describe_stages(name: str, image: ConfigDict) -> dict[str, Any]:
+    """The `vision_cfg` of a tower that open_clip does not have."""
+    return {"cliptail_model_name": name, "layers": list(image.layers), "width": image.width}
 
 
 def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **options) -> VisionTransformer:
@@ -205,9 +204,8 @@ def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **op
 
 
 def _describe_vit(image: ConfigDict) -> dict[str, Any]:
-    require_heads("model.image.heads", image.heads, image.width)
-    head_width = image.width // image.heads
-    return {"layers": image.layers[0], "width": image.width, "head_width": head_width, "patch_size": image.patch_size}
+    of_head = head_width("model.image.heads", image.heads, image.width)
+    return {"layers": image.layers[0], "width": image.width, "head_width": of_head, "patch_size": image.patch_size}
 
 
 IMAGE_TOWERS = {
@@ -222,7 +220,7 @@ IMAGE_TOWERS = {
     "basic_resnet": ImageTower(
         recognize=lambda vision_cfg: _name(vision_cfg) == "basic_resnet",
         build=_build_basic_resnet,
-        describe=_describe_basic_resnet,
+        describe=partial(_describe_stages, "basic_resnet"),
         stages=3,
         side_multiple=lambda _: 1,
         has_batch_norm=True,
@@ -238,7 +236,7 @@ IMAGE_TOWERS = {
     "convnext": ImageTower(
         recognize=lambda vision_cfg: bool(vision_cfg.get("timm_model_name")) or _name(vision_cfg) == "convnext",
         build=_build_convnext,
-        describe=_describe_convnext,
+        describe=partial(_describe_stages, "convnext"),
         stages=4,
         side_multiple=lambda _: convnext.STRIDE,
     ),

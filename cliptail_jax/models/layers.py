@@ -9,6 +9,11 @@ from jaxtyping import Bool, Float
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.initializers import Initializer, uniform_fan_in
 
+Images = Float[Array, "batch height width 3"]
+Pixels = Float[Array, "batch height width channels"]
+Mask = Bool[Array, "batch"]
+Features = Float[Array, "batch output_dim"]
+
 EPSILON = 1e-5
 MOMENTUM = 0.9  # decay of the running statistics in one step
 
@@ -24,31 +29,14 @@ def linear(
     use_bias: bool = True,
 ) -> nnx.Linear:
     """A linear layer, with PyTorch's default initialization unless another is given."""
-    default = uniform_fan_in(inputs)
-    return nnx.Linear(
-        inputs,
-        outputs,
-        use_bias=use_bias,
-        kernel_init=kernel_init or default,
-        bias_init=bias_init or default,
-        dtype=dtype,
-        rngs=rngs,
-    )
+    inits = {"kernel_init": kernel_init or uniform_fan_in(inputs), "bias_init": bias_init or uniform_fan_in(inputs)}
+    return nnx.Linear(inputs, outputs, use_bias=use_bias, **inits, dtype=dtype, rngs=rngs)
 
 
 def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, dtype, rngs: nnx.Rngs, padding: int = 0) -> nnx.Conv:
     """A square convolution without bias, padded by `padding` on all four sides as in PyTorch, for any stride."""
-    return nnx.Conv(
-        inputs,
-        outputs,
-        (size, size),
-        strides=stride,
-        padding=[(padding, padding)] * 2,
-        use_bias=False,
-        kernel_init=uniform_fan_in(inputs * size * size),
-        dtype=dtype,
-        rngs=rngs,
-    )
+    options = {"strides": stride, "padding": [(padding, padding)] * 2, "use_bias": False, "dtype": dtype, "rngs": rngs}
+    return nnx.Conv(inputs, outputs, (size, size), kernel_init=uniform_fan_in(inputs * size * size), **options)
 
 
 def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:
@@ -56,9 +44,7 @@ def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -
     return nnx.LayerNorm(width, epsilon=epsilon, use_fast_variance=False, dtype=dtype, rngs=rngs)
 
 
-def average_pool(
-    x: Float[Array, "batch height width channels"], size: int
-) -> Float[Array, "batch pooled_height pooled_width channels"]:
+def average_pool(x: Pixels, size: int) -> Float[Array, "batch pooled_height pooled_width channels"]:
     """Mean over squares of `size` × `size` pixels; remaining rows and columns are dropped."""
     batch, height, width, channels = x.shape
     rows, columns = height // size, width // size
@@ -86,12 +72,7 @@ class BatchNorm(nnx.Module):
         self.frozen = False
         self.dtype = dtype
 
-    def __call__(
-        self,
-        x: Float[Array, "batch height width channels"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch height width channels"]:
+    def __call__(self, x: Pixels, train: bool = False, mask: Mask | None = None) -> Pixels:
         """Normalize `x`; in training by the statistics of the examples whose `mask` is True (None: of all).
 
         Raises UserError in training if the batch is not divisible by `group_size`.

@@ -8,12 +8,11 @@ convolution but the first has a stride; and attention pooling whose query is the
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import Array
-from jaxtyping import Bool, Float
 
 from cliptail_jax.models.initializers import normal
-from cliptail_jax.models.layers import BatchNorm, average_pool, conv, linear
+from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
+from cliptail_jax.models.transformer import attend
 
 EXPANSION = 4  # a bottleneck's output channels per inner channel
 STRIDE = 32  # of the last stage
@@ -42,7 +41,7 @@ class Bottleneck(nnx.Module):
         else:
             self.downsample = None
 
-    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample
@@ -77,18 +76,13 @@ class AttentionPool(nnx.Module):
         self.v_proj = projection(width)
         self.c_proj = projection(output_dim)
 
-    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch output_dim"]:
+    def __call__(self, x: Pixels) -> Features:
         batch, height, width, channels = x.shape
         pixels = x.reshape(batch, -1, channels)
         tokens = jnp.concatenate([pixels.mean(1, keepdims=True), pixels], 1)
         tokens = tokens + token_positions(self.positional_embedding[...], height, width).astype(self.dtype)
-
-        def by_head(projected: Array) -> Array:
-            return projected.reshape(batch, -1, self.heads, channels // self.heads)
-
         query, key, value = self.q_proj(tokens[:, :1]), self.k_proj(tokens), self.v_proj(tokens)
-        pooled = jax.nn.dot_product_attention(by_head(query), by_head(key), by_head(value))
-        return self.c_proj(pooled.reshape(batch, channels))
+        return self.c_proj(attend(query, key, value, self.heads)[:, 0])
 
 
 class ModifiedResNet(nnx.Module):
@@ -112,16 +106,17 @@ class ModifiedResNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         shared = {"pytorch_init": pytorch_init, "dtype": dtype, "rngs": rngs}
+        half = width // 2
 
         def stage(inputs: int, planes: int, blocks: int, stride: int) -> nnx.List:
             shape = [(inputs, planes, stride)] + [(planes * EXPANSION, planes, 1)] * (blocks - 1)
             return nnx.List([Bottleneck(*s, group_size=group_size, **shared) for s in shape])
 
-        self.conv1 = conv(3, width // 2, 3, stride=2, padding=1, dtype=dtype, rngs=rngs)
-        self.bn1 = BatchNorm(width // 2, group_size, dtype=dtype)
-        self.conv2 = conv(width // 2, width // 2, 3, padding=1, dtype=dtype, rngs=rngs)
-        self.bn2 = BatchNorm(width // 2, group_size, dtype=dtype)
-        self.conv3 = conv(width // 2, width, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.conv1 = conv(3, half, 3, stride=2, padding=1, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(half, group_size, dtype=dtype)
+        self.conv2 = conv(half, half, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.bn2 = BatchNorm(half, group_size, dtype=dtype)
+        self.conv3 = conv(half, width, 3, padding=1, dtype=dtype, rngs=rngs)
         self.bn3 = BatchNorm(width, group_size, dtype=dtype)
         self.layer1 = stage(width, width, layers[0], 1)
         self.layer2 = stage(4 * width, 2 * width, layers[1], 2)
@@ -129,12 +124,7 @@ class ModifiedResNet(nnx.Module):
         self.layer4 = stage(16 * width, 8 * width, layers[3], 2)
         self.attnpool = AttentionPool(image_size // STRIDE, 32 * width, heads, output_dim, **shared)
 
-    def __call__(
-        self,
-        images: Float[Array, "batch height width 3"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch output_dim"]:
+    def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""
         x = images
         for convolution, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):

@@ -17,84 +17,46 @@ from cliptail_jax.models.bert import POOLERS, PROJECTIONS
 from cliptail_jax.models.layers import EPSILON
 
 ANY = "any"  # in the tables below: every value is supported, or is checked where it is used
-NO_BLOCK_EXTRAS = {
-    "ls_init_value": (None,),
-    "block_type": (None, "default"),
-    "qk_norm": (False,),
-    "scaled_cosine_attn": (False,),
-    "scale_heads": (False,),
-    "scale_attn_inner": (False,),
-    "scale_attn": (False,),
-    "scale_fc": (False,),
-}
+
+
+def _any(keys: str) -> dict[str, str]:
+    return dict.fromkeys(keys.split(), ANY)
+
+
 # Supported values by key. Dropout rates and the sizes of unused parts have no effect at inference.
 MODEL = {
-    "embed_dim": ANY,
-    "vision_cfg": ANY,
-    "text_cfg": ANY,
-    "multimodal_cfg": ANY,  # CoCa's caption decoder, which does not affect the features
-    "quick_gelu": (False, True),
-    "custom_text": (False, True),
-    "init_logit_scale": ANY,
+    **_any("embed_dim vision_cfg text_cfg quick_gelu custom_text init_logit_scale nonscalar_logit_scale"),
+    **_any("multimodal_cfg"),  # CoCa's caption decoder, which does not affect the features
     "init_logit_bias": (None,),
-    "nonscalar_logit_scale": (False, True),
 }
-VISION = {
-    "layers": ANY,
-    "width": ANY,
-    "head_width": ANY,
-    "mlp_ratio": ANY,
-    "patch_size": ANY,
-    "image_size": ANY,
-    "patch_dropout": ANY,
-    "attentional_pool": (False, True),
-    "attn_pooler_queries": ANY,
-    "attn_pooler_heads": ANY,
-    "no_ln_pre": (False, True),
-    "pos_embed_type": ("learnable", "sin_cos_2d"),
-    "final_ln_after_pool": (False, True),
-    "pool_type": ("tok", "avg"),
-    "output_tokens": (False, True),
+TRANSFORMER = {
+    **_any("width layers mlp_ratio norm_kwargs final_ln_after_pool output_tokens"),
     "act_kwargs": (None, {}, {"approximate": "none"}, {"approximate": "tanh"}),
-    "norm_kwargs": ANY,
-    "timm_model_name": ANY,
-    "timm_model_pretrained": (False, True),
+    "block_type": (None, "default"),
+    "ls_init_value": (None,),
+    **dict.fromkeys("qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc".split(), (False,)),
+}
+VISION = TRANSFORMER | {
+    **_any("head_width patch_size image_size patch_dropout no_ln_pre"),
+    **_any("attentional_pool attn_pooler_queries attn_pooler_heads"),
+    **_any("timm_model_name timm_model_pretrained timm_proj_bias timm_drop timm_drop_path"),
+    "pool_type": ("tok", "avg"),
+    "pos_embed_type": ("learnable", "sin_cos_2d"),
     "timm_pool": ("", "avg"),
     "timm_proj": ("linear", "mlp"),
-    "timm_proj_bias": (False, True),
-    "timm_drop": ANY,
-    "timm_drop_path": ANY,
     "cliptail_model_name": ANY,  # an image tower that open_clip does not have
     "cliptail_initialization": ("clip", "pytorch"),  # of a modified ResNet
-    **NO_BLOCK_EXTRAS,
 }
-TEXT = {
-    "context_length": ANY,
-    "vocab_size": ANY,
-    "hf_tokenizer_name": ANY,
+TEXT = TRANSFORMER | {
+    **_any("context_length vocab_size hf_tokenizer_name tokenizer_kwargs heads embed_cls pad_id eos_id no_causal_mask"),
+    **_any("hf_model_name hf_model_pretrained"),
     "tokenizer_mode": (None, ""),
-    "tokenizer_kwargs": ANY,
-    "width": ANY,
-    "heads": ANY,
-    "layers": ANY,
-    "mlp_ratio": ANY,
-    "embed_cls": (False, True),
-    "pad_id": ANY,
-    "eos_id": ANY,
-    "no_causal_mask": (False, True),
-    "final_ln_after_pool": (False, True),  # not used by open_clip's text towers
     "pool_type": ("argmax", "eos", "first", "last"),
     "proj_bias": (False,),
     "proj_type": ("linear",),
-    "output_tokens": (False, True),
-    "act_kwargs": (None, {}, {"approximate": "none"}, {"approximate": "tanh"}),
-    "norm_kwargs": ANY,
-    "hf_model_name": ANY,
-    "hf_model_pretrained": (False, True),
     "hf_proj_type": PROJECTIONS,
     "hf_pooler_type": POOLERS,
     "cliptail_encoder": ANY,  # a Hugging Face encoder's config.json
-    **NO_BLOCK_EXTRAS,
 }
 # Keys of a Hugging Face encoder's config.json that change the computation.
 ENCODER = {

@@ -50,17 +50,9 @@ class TextTransformer(nnx.Module):
         self.cls_emb = nnx.Param(normal(0.01)(rngs.params(), (width,))) if class_token else None
         positions = context_length + class_token
         self.positional_embedding = nnx.Param(normal(0.01)(rngs.params(), (positions, width)))
+        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "init": clip_text_init(width, layers)}
         self.transformer = Transformer(
-            width,
-            layers,
-            heads,
-            activation,
-            causal=causal,
-            mlp_ratio=mlp_ratio,
-            epsilon=epsilon,
-            init=clip_text_init(width, layers),
-            dtype=dtype,
-            rngs=rngs,
+            width, layers, heads, activation, causal=causal, **options, dtype=dtype, rngs=rngs
         )
         self.ln_final = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.text_projection = nnx.Param(normal(width**-0.5)(rngs.params(), (width, output_dim)))

@@ -9,9 +9,9 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.models.bert import BertShape, BertText
-from cliptail_jax.models.checks import require_heads
 from cliptail_jax.models.open_clip import ENCODER, activation, check_keys, encoder_names, epsilon, named_encoder
 from cliptail_jax.models.text import TextTransformer
+from cliptail_jax.models.transformer import head_width
 
 PADDING = 0  # the token with which this project's own tokenizers pad captions
 
@@ -108,9 +108,12 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
     sizes = {key: text[key] for key in ("context_length", "vocab_size")}
     if text.name not in ("transformer", "bert"):
         encoder = named_encoder(text.name) | {"vocab_size": text.vocab_size, "pad_token_id": PADDING}
-        _check_context(text.name, text.context_length, bert_shape(encoder))
+        if text.context_length > (longest := bert_shape(encoder).max_context):
+            raise UserError(
+                f"model.text.context_length: {text.context_length} is more than the {longest} positions of {text.name}"
+            )
     else:
-        require_heads("model.text.heads", text.heads, text.width)
+        head_width("model.text.heads", text.heads, text.width)
         if text.name == "transformer":
             return sizes | {key: text[key] for key in ("width", "heads", "layers")}
         encoder = {
@@ -128,10 +131,3 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
         }
     pooling = {"hf_pooler_type": "mean_pooler", "hf_proj_type": "mlp"}
     return sizes | {"hf_model_name": text.name, **pooling, "cliptail_encoder": encoder}
-
-
-def _check_context(name: str, context_length: int, shape: BertShape) -> None:
-    if context_length > shape.max_context:
-        raise UserError(
-            f"model.text.context_length: {context_length} is more than the {shape.max_context} positions of {name}"
-        )

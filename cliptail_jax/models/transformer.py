@@ -4,12 +4,16 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.models.initializers import Initializer, normal, uniform_fan_in
 from cliptail_jax.models.layers import EPSILON, layer_norm, linear
+
+States = Float[Array, "batch length width"]
 
 MLP_RATIO = 4.0  # an MLP's inner width per outer width
 
@@ -24,6 +28,24 @@ ACTIVATIONS = {
     "gelu_tanh": partial(jax.nn.gelu, approximate=True),
     "quick_gelu": quick_gelu,
 }
+
+
+def head_width(key: str, heads: int, width: int) -> int:
+    """The width of each head. Raises UserError that names the config field `key` unless the heads share `width` equally."""
+    if width % heads:
+        raise UserError(f"{key}: {heads} heads do not divide {width} channels; choose a divisor.")
+    return width // heads
+
+
+def split_heads(x: States, heads: int) -> Float[Array, "batch length heads head_width"]:
+    """The part of each attention head."""
+    return x.reshape(*x.shape[:2], heads, -1)
+
+
+def attend(query: States, key: States, value: States, heads: int, **options) -> States:
+    """Multi-head scaled dot-product attention; `options` are those of `jax.nn.dot_product_attention`."""
+    attended = jax.nn.dot_product_attention(*(split_heads(x, heads) for x in (query, key, value)), **options)
+    return attended.reshape(query.shape)
 
 
 class BlockInit(NamedTuple):
@@ -57,15 +79,10 @@ class MultiHeadAttention(nnx.Module):
         self.in_proj = linear(width, 3 * width, kernel_init=init.in_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
         self.out_proj = linear(width, width, kernel_init=init.out_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
-    ) -> Float[Array, "batch length width"]:
-        batch, length, width = x.shape
-        projected = self.in_proj(x).reshape(batch, length, 3, self.heads, width // self.heads)
-        query, key, value = projected[:, :, 0], projected[:, :, 1], projected[:, :, 2]
+    def __call__(self, x: States, visible: Bool[Array, "batch length"] | None = None) -> States:
+        query, key, value = jnp.split(self.in_proj(x), 3, axis=-1)
         mask = None if visible is None else visible[:, None, None, :]
-        attended = jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=self.causal)
-        return self.out_proj(attended.reshape(batch, length, width))
+        return self.out_proj(attend(query, key, value, self.heads, mask=mask, is_causal=self.causal))
 
 
 class Mlp(nnx.Module):
@@ -77,7 +94,7 @@ class Mlp(nnx.Module):
         self.c_fc = linear(width, inner, kernel_init=init.c_fc, dtype=dtype, rngs=rngs)
         self.c_proj = linear(inner, width, kernel_init=init.c_proj, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+    def __call__(self, x: States) -> States:
         return self.c_proj(ACTIVATIONS[self.activation](self.c_fc(x)))
 
 
@@ -91,8 +108,8 @@ class ResidualAttentionBlock(nnx.Module):
         activation: str,
         *,
         causal: bool,
-        mlp_ratio: float,
-        epsilon: float,
+        mlp_ratio: float = MLP_RATIO,
+        epsilon: float = EPSILON,
         init: BlockInit,
         dtype,
         rngs: nnx.Rngs,
@@ -102,9 +119,7 @@ class ResidualAttentionBlock(nnx.Module):
         self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
-    ) -> Float[Array, "batch length width"]:
+    def __call__(self, x: States, visible: Bool[Array, "batch length"] | None = None) -> States:
         x = x + self.attn(self.ln_1(x), visible)
         return x + self.mlp(self.ln_2(x))
 
@@ -112,31 +127,15 @@ class ResidualAttentionBlock(nnx.Module):
 class Transformer(nnx.Module):
     """A stack of residual attention blocks; with `causal`, tokens do not attend to later ones.
 
-    The inner width of the MLPs is `mlp_ratio` times `width`, rounded down.
+    The inner width of the MLPs is `mlp_ratio` times `width`, rounded down. `options` are the keyword arguments of
+    `ResidualAttentionBlock`.
     """
 
-    def __init__(
-        self,
-        width: int,
-        layers: int,
-        heads: int,
-        activation: str,
-        *,
-        causal: bool,
-        mlp_ratio: float = MLP_RATIO,
-        epsilon: float = EPSILON,
-        init: BlockInit,
-        dtype,
-        rngs: nnx.Rngs,
-    ):
-        shared = {"causal": causal, "mlp_ratio": mlp_ratio, "epsilon": epsilon, "init": init, "dtype": dtype}
-        self.resblocks = nnx.List(
-            ResidualAttentionBlock(width, heads, activation, **shared, rngs=rngs) for _ in range(layers)
-        )
+    def __init__(self, width: int, layers: int, heads: int, activation: str, **options):
+        blocks = (ResidualAttentionBlock(width, heads, activation, **options) for _ in range(layers))
+        self.resblocks = nnx.List(blocks)
 
-    def __call__(
-        self, x: Float[Array, "batch length width"], visible: Bool[Array, "batch length"] | None = None
-    ) -> Float[Array, "batch length width"]:
+    def __call__(self, x: States, visible: Bool[Array, "batch length"] | None = None) -> States:
         """States after the last block; no token attends to those that are not `visible`."""
         for block in self.resblocks:
             x = block(x, visible)

@@ -3,16 +3,15 @@
 B/32 has patch_size 32, width 768, 12 layers, 12 heads and output_dim 512; S has width 384 and 6 heads, Ti 192 and 3.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from cliptail_jax.models.initializers import normal
-from cliptail_jax.models.layers import EPSILON, conv, layer_norm, linear
+from cliptail_jax.models.layers import EPSILON, Features, Images, Mask, conv, layer_norm, linear
 from cliptail_jax.models.positions import token_positions
-from cliptail_jax.models.transformer import MLP_RATIO, Transformer, pytorch_init
+from cliptail_jax.models.transformer import MLP_RATIO, Transformer, attend, pytorch_init
 
 
 class CrossAttention(nnx.Module):
@@ -34,16 +33,9 @@ class CrossAttention(nnx.Module):
     def __call__(
         self, query: Float[Array, "batch queries width"], context: Float[Array, "batch length context_width"]
     ) -> Float[Array, "batch queries width"]:
-        def by_head(projected: Array, bias: Array) -> Array:
-            return (projected + bias).reshape(*projected.shape[:2], self.heads, -1)
-
         q_bias, k_bias, v_bias = jnp.split(self.in_proj_bias[...].astype(self.dtype), 3)
-        attended = jax.nn.dot_product_attention(
-            by_head(self.q_proj(query), q_bias),
-            by_head(self.k_proj(context), k_bias),
-            by_head(self.v_proj(context), v_bias),
-        )
-        return self.out_proj(attended.reshape(query.shape))
+        q, k, v = self.q_proj(query) + q_bias, self.k_proj(context) + k_bias, self.v_proj(context) + v_bias
+        return self.out_proj(attend(q, k, v, self.heads))
 
 
 class AttentionalPooler(nnx.Module):
@@ -104,31 +96,14 @@ class VisionTransformer(nnx.Module):
         self.class_embedding = nnx.Param(init(rngs.params(), (width,)))
         self.positional_embedding = nnx.Param(init(rngs.params(), (tokens, width)))
         self.ln_pre = layer_norm(width, epsilon=epsilon, **shared) if norm_before else None
-        self.transformer = Transformer(
-            width,
-            layers,
-            heads,
-            activation,
-            causal=False,
-            mlp_ratio=mlp_ratio,
-            epsilon=epsilon,
-            init=pytorch_init(width, mlp_ratio),
-            **shared,
-        )
-        if attention_pool:
-            self.attn_pool = AttentionalPooler(output_dim, width, *attention_pool, **shared)
-        else:
-            self.attn_pool = None
+        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "init": pytorch_init(width, mlp_ratio), **shared}
+        self.transformer = Transformer(width, layers, heads, activation, causal=False, **options)
+        self.attn_pool = AttentionalPooler(output_dim, width, *attention_pool, **shared) if attention_pool else None
         pooled_width = output_dim if attention_pool else width
         self.ln_post = layer_norm(pooled_width, epsilon=epsilon, **shared)
         self.proj = nnx.Param(init(rngs.params(), (pooled_width, output_dim)))
 
-    def __call__(
-        self,
-        images: Float[Array, "batch height width 3"],
-        train: bool = False,
-        mask: Bool[Array, "batch"] | None = None,
-    ) -> Float[Array, "batch output_dim"]:
+    def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features. `train` and `mask`, which all image towers accept, have no effect."""
         del train, mask
         patches = self.conv1(images)

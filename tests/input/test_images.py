@@ -15,16 +15,15 @@ from cliptail_jax.input.images import (
     UnreadableImageError,
     center_crop,
     decode_image,
-    eval_image,
     normalize,
     random_crop_box,
     random_resized_crop,
     record_rng,
     record_uniforms,
     resize,
-    resize_short_side,
     shift_and_flip,
 )
+from cliptail_jax.input.preprocess import Preprocess
 
 TORCHVISION = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")
 WIDE = TORCHVISION["image"]
@@ -110,9 +109,9 @@ def test_png_with_flipped_bytes_raises():
 @pytest.mark.parametrize("size", [9, 23, 37])
 def test_resize_and_center_crop_equal_torchvision(shape, size):
     image = IMAGES[shape]
-    np.testing.assert_array_equal(resize_short_side(image, size), TORCHVISION[f"resize_{shape}_{size}"])
     np.testing.assert_array_equal(center_crop(image, size), TORCHVISION[f"center_{shape}_{size}"])
-    np.testing.assert_array_equal(eval_image(image, size, resize=24), TORCHVISION[f"eval_{shape}_{size}"])
+    evaluated = Preprocess(size, short_side=24).square(image)
+    np.testing.assert_array_equal(evaluated, TORCHVISION[f"eval_{shape}_{size}"])
 
 
 @pytest.mark.parametrize("box", range(4))
