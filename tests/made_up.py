@@ -9,9 +9,10 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cliptail_jax.objectives import Objective, make_objective
+from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh, replicated, to_devices
 from cliptail_jax.training.initialization import init_state
+from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step

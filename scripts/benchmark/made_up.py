@@ -5,7 +5,7 @@ import types
 import numpy as np
 
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.objectives import Objective
+from cliptail_jax.training.objective import Objective
 
 
 def made_up_variant(records: int, classes: int) -> Variant:

@@ -21,10 +21,11 @@ from jax.sharding import Mesh
 from made_up import made_up_variant, random_batch
 from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.objectives import Objective, make_objective, validate
+from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
 from cliptail_jax.training.initialization import init_state
+from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step

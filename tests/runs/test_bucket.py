@@ -18,7 +18,7 @@ from cliptail_jax.evaluation.prompts import read_descriptors
 from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.files import append_line, read_lines
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.pretrained.class_head import head_for, read_head
+from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
@@ -107,7 +107,7 @@ def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path,
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     rows = np.arange(12, dtype=np.float32).reshape(6, 2)
     files.save_array(bucket / "head.npy", rows)
-    assert (read_head(f"{ADDRESS}head.npy") == rows).all()
+    assert (head_for(f"{ADDRESS}head.npy", NAMES, NAMES) == rows).all()
     files.write_text(bucket / "head.json", json.dumps({"classes": NAMES}))
     assert (head_for(f"{ADDRESS}head.npy", ("fox", "ant"), NAMES) == rows[[5, 0]]).all()
     write_frequency(bucket / "frequency.tsv", NAMES, np.array([8, 7, 6, 5, 0, 4]))
@@ -124,7 +124,7 @@ def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path,
 @pytest.mark.parametrize(
     "read, complaint",
     [
-        (read_head, "head.init: cannot read 'gs://bucket/none' as an .npy array"),
+        (lambda name: head_for(name, NAMES, NAMES), "head.init: cannot read 'gs://bucket/none' as an .npy array"),
         (lambda name: variant_of(match={"frequency": name}), "cannot read the frequency table gs://bucket/none: "),
         (file_digest, "cannot read gs://bucket/none: "),
         (lambda name: read_descriptors(name, ("ant",)), "descriptors file gs://bucket/none cannot be read: "),
