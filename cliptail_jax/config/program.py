@@ -38,36 +38,33 @@ def run_with_config(
         return
 
     def parse(argv: list[str]) -> list[str]:
+        known = config_values(argv)
         try:
-            known = config_values(argv)
-            try:
-                rest = flags.FLAGS(argv)
-            except flags.Error as error:
-                raise flag_error(str(error), known) from None
-            if help_flag.value:
-                print(describe(config_flag.value))
-                sys.exit(0)
-            if rest[1:]:
-                raise UserError(f"unknown argument '{rest[1]}'")
-            if config_flag.value is None:
-                raise UserError(f"--config is missing: give a config file, as --config={config_files[0]}")
-            if workdir_required and not workdir_flag.value:
-                raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/clip")
-            return rest
-        except UserError as error:
-            stop(error)
+            rest = flags.FLAGS(argv)
+        except flags.Error as error:
+            raise flag_error(str(error), known) from None
+        if help_flag.value:
+            print(describe(config_flag.value))
+            sys.exit(0)
+        if rest[1:]:
+            raise UserError(f"unknown argument '{rest[1]}'")
+        if config_flag.value is None:
+            raise UserError(f"--config is missing: give a config file, as --config={config_files[0]}")
+        if workdir_required and not workdir_flag.value:
+            raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/clip")
+        return rest
 
     def start(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # the libraries' own progress is not the user's
-        try:
-            main(config_flag.value, workdir_flag.value and work_path(workdir_flag.value))
-        except UserError as error:
-            stop(error)
-        except KeyboardInterrupt:
-            print("\ninterrupted; the same command continues from the last checkpoint", file=sys.stderr)
-            sys.exit(130)
+        main(config_flag.value, workdir_flag.value and work_path(workdir_flag.value))
 
-    app.run(start, flags_parser=parse)
+    try:
+        app.run(start, flags_parser=parse)
+    except UserError as error:
+        stop(error)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
 
 
 def stop(error: Exception) -> None:

@@ -26,16 +26,8 @@ _NEUTRAL = np.array([1.0, 1.0, 1.0, 0.0])
 _BLUR_RANGE = 20  # the largest radius of blur over the smallest
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
-_UNIFORMS = {
-    "box": 4 * CROP_TRIES,
-    "flip": 1,
-    "jitter": 1,
-    "factors": 4,
-    "order": 4,
-    "grey": 1,
-    "blur": 2,
-    "solarize": 1,
-}
+# How many random numbers each parameter takes.
+_UNIFORMS = dict(box=4 * CROP_TRIES, flip=1, jitter=1, factors=4, order=4, grey=1, blur=2, solarize=1)
 
 
 @dataclass(frozen=True)

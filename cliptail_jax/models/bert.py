@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import layer_norm, linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
 

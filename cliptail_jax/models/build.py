@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
+from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
@@ -20,7 +21,7 @@ from cliptail_jax.models.dino import Dino
 from cliptail_jax.models.dino_head import DinoHead
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import build_image_tower
-from cliptail_jax.models.initializers import normal, uniform_fan_in
+from cliptail_jax.models.initializers import uniform_fan_in
 from cliptail_jax.models.text import TextModel
 from cliptail_jax.models.text_towers import build_text_tower
 

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
 from cliptail_jax.models.cosine import cosine_logits, normalize
-from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import linear
 from cliptail_jax.models.transformer import ACTIVATIONS
 

@@ -1,4 +1,4 @@
-"""Initializers that follow the conventions of PyTorch and CLIP."""
+"""PyTorch's default initializer."""
 
 import math
 from collections.abc import Callable
@@ -19,8 +19,3 @@ def uniform_fan_in(fan_in: int) -> Initializer:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init
-
-
-def normal(std: float) -> Initializer:
-    """Normal with mean zero and standard deviation `std`, not truncated."""
-    return jax.nn.initializers.normal(std)

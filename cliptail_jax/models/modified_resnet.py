@@ -8,8 +8,8 @@ convolution but the first has a stride; and attention pooling whose query is the
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import normal
 
-from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
 from cliptail_jax.models.transformer import attend

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import EPSILON, layer_norm
 from cliptail_jax.models.transformer import MLP_RATIO, Transformer, clip_text_init
 

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.nn.initializers import normal
 from jaxtyping import Bool, Float
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.initializers import Initializer, normal, uniform_fan_in
+from cliptail_jax.models.initializers import Initializer, uniform_fan_in
 from cliptail_jax.models.layers import EPSILON, layer_norm, linear
 
 States = Float[Array, "batch length width"]

@@ -6,9 +6,9 @@ B/32 has patch_size 32, width 768, 12 layers, 12 heads and output_dim 512; S has
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.nn.initializers import normal
 from jaxtyping import Float
 
-from cliptail_jax.models.initializers import normal
 from cliptail_jax.models.layers import EPSILON, Features, Images, Mask, conv, layer_norm, linear
 from cliptail_jax.models.positions import token_positions
 from cliptail_jax.models.transformer import MLP_RATIO, Transformer, attend, pytorch_init
