@@ -46,6 +46,10 @@ class Features(NamedTuple):
     records: Int[np.ndarray, "image"]
     seconds: float  # that it took to compute them
 
+    def select(self, rows: Int[np.ndarray, "row"]) -> "Features":
+        """Those of some of the images."""
+        return Features(self.features[rows], self.labels[rows], self.records[rows], self.seconds)
+
 
 class FeatureExtractor:
     """Returns the features of one model, which is loaded when features have to be computed for the first time.
