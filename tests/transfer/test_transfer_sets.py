@@ -9,7 +9,9 @@ from configs import transfer
 
 def test_the_studys_sets_have_its_metrics_validation_splits_and_episodes():
     """Those of the paper; other sets may join them."""
-    assert set("birdsnap caltech101 cars cifar10 cifar100 dtd flowers102 food101 pets sun397".split()) <= set(TRANSFER_SETS)
+    assert set("birdsnap caltech101 cars cifar10 cifar100 dtd flowers102 food101 pets sun397".split()) <= set(
+        TRANSFER_SETS
+    )
     assert TRANSFER_SETS["aircraft"].metric == TRANSFER_SETS["pets"].metric == "mean per-class accuracy"
     assert TRANSFER_SETS["dtd"].validation and not TRANSFER_SETS["cars"].validation
     assert TRANSFER_SETS["food101"].splits == ("train", "validation")  # TFDS's name of its test images
