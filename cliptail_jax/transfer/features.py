@@ -46,6 +46,10 @@ class Features(NamedTuple):
     records: Int[np.ndarray, "image"]
     seconds: float  # that it took to compute them
 
+    def select(self, rows: Int[np.ndarray, "row"]) -> "Features":
+        """Those of some of the images."""
+        return Features(self.features[rows], self.labels[rows], self.records[rows], self.seconds)
+
 
 class FeatureExtractor:
     """Returns the features of one model, which is loaded when features have to be computed for the first time.
@@ -92,8 +96,11 @@ class FeatureExtractor:
         state, size, encode = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
         start = time.perf_counter()
+        images = all_images(
+            source, np.zeros(len(source), np.int64)
+        )  # without the labels, of which there may be several
         preprocess = Preprocess(self._image_size or size)
-        computed = encode_images(encode, (state,), source, preprocess, self._mesh, self._batch_size, self._reading)
+        computed = encode_images(encode, (state,), images, preprocess, self._mesh, self._batch_size, self._reading)
         features, records = computed["features"], computed["records"]
         bad = np.sum(~np.isfinite(features).all(1))
         if bad:
@@ -110,6 +117,11 @@ def split_fingerprint(source: Source) -> str:
     return fingerprint(info.filepaths, info.shard_lengths)
 
 
+def all_images(source: Source, labels: Int[np.ndarray, "image"]) -> Variant:
+    """The variant of all images of a source."""
+    return Variant(source, np.arange(len(source)), labels, source.class_names, labels, captions=None)
+
+
 def make_encode(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:
     """The jitted function from a tower's parts and uint8 images to features."""
 
@@ -122,23 +134,24 @@ def make_encode(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:
 def encode_images(
     encode: Callable,
     parts: tuple[nnx.State, ...],
-    source: Source,
+    images: Variant,
     preprocess: Preprocess,
     mesh: Mesh,
     batch_size: int,
     reading: Reading,
 ) -> dict[str, np.ndarray]:
-    """`features` and `records` of a split's images. They are normalized by CLIP's pixel statistics for every model."""
-    no_labels = np.zeros(len(source), np.int64)
-    variant = Variant(source, np.arange(len(source)), no_labels, source.class_names, no_labels, captions=None)
-    unreadable, kept = UnreadableImages(variant, reading.max_unreadable), FeatureCollector(variant)
+    """`features`, `labels` and `records` of the images that can be read, normalized by CLIP's pixel statistics.
+
+    UserError where no image can be read, or more than the share `reading.max_unreadable` cannot.
+    """
+    unreadable, kept = UnreadableImages(images, reading.max_unreadable), FeatureCollector(images)
     batches = evaluation_batches(
-        variant, preprocess, batch_size=batch_size, slots=local_rows(batch_size), workers=reading.workers
+        images, preprocess, batch_size=batch_size, slots=local_rows(batch_size), workers=reading.workers
     )()
-    steps = -(-len(source) // batch_size)
-    progress = tqdm(batches, f"features of {source.name} ({source.split})", steps, disable=None, leave=False)
+    name = f"{images.source.name} ({images.source.split})"
+    progress = tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False)
     pass_over(lambda batch: encode(parts, batch["images"]), progress, unreadable, [kept.add], mesh)
     computed = kept.result()
     if not len(computed["records"]):
-        raise UserError(f"no image of {source.name} ({source.split}) could be read: prepare the set again")
+        raise UserError(f"no image of {name} could be read: prepare the set again")
     return computed

@@ -4,7 +4,6 @@ Method: Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 201
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,17 +15,13 @@ from cliptail_jax.errors import UserError
 _EPISODES_AT_ONCE = 25  # bounds the memory that the gathered features take
 
 
-class FewShot(NamedTuple):
-    """Mean accuracy over episodes and half its 95 % confidence interval, 1.96 σ/√n; both in 0..1."""
+def mean_and_margin(accuracies: Float[np.ndarray, "episode"]) -> tuple[float, float]:
+    """Mean accuracy over episodes and half its 95 % confidence interval, 1.96 σ/√n; both in 0..1.
 
-    mean: float
-    margin: float
-
-
-def mean_and_margin(accuracies: Float[np.ndarray, "episode"]) -> FewShot:
-    """σ is the standard deviation over the n episodes with n - 1 in its denominator (0 for one episode)."""
+    σ is the standard deviation over the n episodes with n - 1 in its denominator (0 for one episode).
+    """
     deviation = accuracies.std(ddof=1) if len(accuracies) > 1 else 0.0
-    return FewShot(float(accuracies.mean()), float(1.96 * deviation / np.sqrt(len(accuracies))))
+    return float(accuracies.mean()), float(1.96 * deviation / np.sqrt(len(accuracies)))
 
 
 def few_shot_accuracies(
@@ -41,14 +36,10 @@ def few_shot_accuracies(
     """The accuracy, in 0..1, of each seeded episode of `ways` classes, with `shots` examples and `queries` queries of each.
 
     The same labels and seed give the same episodes, whatever the features.
-    UserError as in `sample_episodes`, and for features that are not finite.
+    UserError as in `sample_episodes`.
     """
-    features = np.asarray(features, np.float32)
-    bad = np.flatnonzero(~np.isfinite(features).all(1))
-    if len(bad):
-        raise UserError(f"features: row {bad[0]} has NaN or infinite values: check the model's weights and that image")
     examples = sample_episodes(labels, ways, shots + queries, episodes, seed)
-    return np.asarray(episode_accuracies(features, examples, shots), np.float64)
+    return np.asarray(episode_accuracies(np.float32(features), examples, shots), np.float64)
 
 
 def sample_episodes(

@@ -10,10 +10,9 @@ A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, with
 it is scored, and `final/`, which keeps its checkpoints.
 """
 
-import functools
+import dataclasses
 import itertools
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,22 +24,22 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.sections import MeshAxes, Reading
+from cliptail_jax.config.sections import Reading
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.datasets.source import Source
+from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import FeatureCollector, count, gather, make_evaluate_batch, with_progress
+from cliptail_jax.evaluation.counting import gather
 from cliptail_jax.files import write_json
-from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.distributed import agreed
-from cliptail_jax.parallel.sharding import check_batch, local_rows, make_mesh
+from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged, say
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
 from cliptail_jax.transfer.configuration import FineTuneOptions
+from cliptail_jax.transfer.features import all_images, encode_images, make_encode
 from cliptail_jax.transfer.methods import Measurement, check_classes
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
@@ -60,67 +59,59 @@ class Point(NamedTuple):
         return f"lr={self.learning_rate!r},wd={self.weight_decay!r}"
 
 
-def fine_tune(
-    model: TransferModel,
-    opened: OpenedSet,
-    folder: Path,
-    options: FineTuneOptions,
-    seed: int,
-    image_size: int,
-    batch_size: int,
-    reading: Reading,
-    axes: MeshAxes,
-) -> Measurement:
-    """Fine-tunes a model on a set of one class an image, with its runs in `folder`.
+def fine_tune(model: TransferModel, opened: OpenedSet, folder: Path, config: ConfigDict) -> Measurement:
+    """Fine-tunes a model on a set of one class an image, as the transfer config says, with its runs in `folder`.
 
-    Runs of an earlier call with the same arguments and weights are not repeated. `image_size` 0 is the model's own, and
-    `batch_size` is that of evaluation. The arrays are `predictions`, `labels` and `records` of the test images.
+    Runs of an earlier call with the same arguments and weights are not repeated. The arrays are `predictions`, `labels` and
+    `records` of the test images.
 
     Raises:
         UserError: a class has no training image, the weights cannot be trained, images cannot be read, or all runs diverge.
     """
-    check_classes(np.eye(len(opened.class_names), dtype=bool)[opened.labels(opened.chosen.train)], opened, "training")
-    mesh = make_mesh(axes)
+    options, chosen = config.finetune, opened.chosen
+    check_classes(np.eye(len(opened.class_names), dtype=bool)[opened.labels(chosen.train)], opened, "training")
+    mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "finetune.batch_size")
     grid = [Point(*pair) for pair in itertools.product(options.learning_rates, options.weight_decays)]
-    base = run_config(model, opened, options, seed, image_size, batch_size, reading, axes)
-    validation = validation_images(opened, seed)
+    base = run_config(model, chosen, config)
+    validation = validation_images(opened, config.seed)
     scores = []
     for point in grid:
-        config = at_point(base, point, trained_on(opened, whole=False))
-        scores.append(score_of(config, folder / point.name, model, opened, validation, mesh))
+        run = at_point(base, point, chosen, whole=False)
+        scores.append(score_of(run, folder / point.name, model, opened, validation, mesh))
     best = int(np.argmax(scores))
     if np.isneginf(scores[best]):
         raise UserError(
-            f"all {len(grid)} runs of {model.name} on {opened.chosen.name} diverged: lower finetune.learning_rates"
+            f"all {len(grid)} runs of {model.name} on {chosen.name} diverged: lower finetune.learning_rates"
         )
-    final = at_point(base, grid[best], trained_on(opened, whole=True))
-    train(final, folder / FINAL, overwrite=True)
+    train(at_point(base, grid[best], chosen, whole=True), folder / FINAL, overwrite=True)
     check_weights(model, folder / FINAL)
-    test_images = all_images(opened.sources[opened.chosen.test])
-    arrays = predict(folder / FINAL, test_images, mesh, batch_size, reading)
+    test_images = all_images(opened.sources[chosen.test], opened.labels(chosen.test))
+    arrays = predict(folder / FINAL, test_images, mesh, config.batch_size, config.data)
+    held_out = 0 if chosen.validation else len(validation)
     numbers = {
         "score": 100 * opened.score(arrays["predictions"], arrays["labels"]),
-        "learning_rate": grid[best].learning_rate,
-        "weight_decay": grid[best].weight_decay,
+        **grid[best]._asdict(),
         "edge": edge(grid[best], options),
         "validation_score": 100 * scores[best],
         "grid": [[*point, None if np.isneginf(score) else 100 * score] for point, score in zip(grid, scores)],
-        "sizes": sizes(opened, validation, arrays["labels"]),
+        "sizes": {
+            "train": len(opened.sources[chosen.train]) - held_out,
+            "validation": len(validation),
+            "test": len(arrays["labels"]),
+            "classes": len(opened.class_names),
+        },
     }
     return Measurement(numbers, arrays)
 
 
 def score_of(
-    config: ConfigDict,
-    workdir: Path,
-    model: TransferModel,
-    opened: OpenedSet,
-    validation: Variant,
-    mesh: Mesh,
+    config: ConfigDict, workdir: Path, model: TransferModel, opened: OpenedSet, validation: Variant, mesh: Mesh
 ) -> float:
     """The validation score, in 0..1, of the run of `config` in `workdir`; -inf if it diverges."""
-    if not agreed((workdir / SCORE).exists()):
+    if agreed((workdir / SCORE).exists()):
+        noted = json.loads((workdir / SCORE).read_text())
+    else:
         try:
             train(config, workdir, overwrite=True)
             check_weights(model, workdir)
@@ -133,66 +124,45 @@ def score_of(
             epath.Path(workdir / "checkpoints").rmtree(missing_ok=True)
         shown = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
         say(f"{model.name} on {opened.chosen.name}, {workdir.name}: {shown}")
-    else:
-        noted = json.loads((workdir / SCORE).read_text())
     return -np.inf if noted["score"] is None else noted["score"]
 
 
-def run_config(
-    model: TransferModel,
-    opened: OpenedSet,
-    options: FineTuneOptions,
-    seed: int,
-    image_size: int,
-    batch_size: int,
-    reading: Reading,
-    axes: MeshAxes,
-) -> ConfigDict:
+def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) -> ConfigDict:
     """The training config of all runs on a set: all but the images and the point of the grid."""
     initial, start = model.initial, model.open()
-    size = image_size or start.preprocess.size
-    config = base_config()
-    config.update(
-        {
-            "seed": seed,
-            "total_steps": options.steps,
-            "batch_size": options.batch_size,
-            "eval": {"sets": (), "batch_size": batch_size},
-            "data": {
-                "name": opened.chosen.source.name,
-                "data_dir": reading.data_dir,
-                "seed": seed,
-                "image_size": size,
-                "eval_resize": size,
-                "crop_scale": CROP_SCALE,
-                "flip": True,
-                "workers": reading.workers,
-                "max_unreadable": reading.max_unreadable,
-            },
-            "mesh": {"data": axes.data, "fsdp": axes.fsdp},
-            "model": {"image": {"output_dim": start.embed_dim}},
-            "image": {"init": initial},
-            "head": {"kind": "linear"},
-            "optimizer": {"nesterov": True, "schedule": "cosine_steps"},
-        }
+    size = config.image_size or start.preprocess.size
+    run = base_config()
+    run.update(
+        seed=config.seed,
+        total_steps=config.finetune.steps,
+        batch_size=config.finetune.batch_size,
+        eval=dict(sets=(), batch_size=config.batch_size),
+        data=dict(
+            config.data,
+            name=chosen.source.name,
+            seed=config.seed,
+            image_size=size,
+            eval_resize=size,
+            crop_scale=CROP_SCALE,
+            flip=True,
+        ),
+        mesh=dict(config.mesh),
+        model=dict(image=dict(output_dim=start.embed_dim)),
+        image=dict(init=initial),
+        head=dict(kind="linear"),
+        optimizer=dict(nesterov=True, schedule="cosine_steps"),
     )
-    return config
+    return run
 
 
-def at_point(base: ConfigDict, point: Point, images: Mapping[str, str | float]) -> ConfigDict:
-    """The config of the run at a point of the grid on `images`, as `trained_on` gives them."""
-    config = base.copy_and_resolve_references()
-    config.data.update(images)
-    config.optimizer.learning_rate = point.learning_rate
-    config.optimizer.weight_decay = point.weight_decay / point.learning_rate
-    return config
-
-
-def trained_on(opened: OpenedSet, whole: bool) -> dict[str, str | float]:
-    """The fields of `config.data` for the training images, or for the `whole` of them and the validation images."""
-    train_split, validation = opened.chosen.train, opened.chosen.validation
-    split = f"{train_split}+{validation}" if whole and validation else train_split
-    return {"split": split, "held_out": 0.0 if whole or validation else HELD_OUT}
+def at_point(base: ConfigDict, point: Point, chosen: TransferSet, whole: bool) -> ConfigDict:
+    """The config of the run at a point of the grid on the training images, or the `whole` of them and the validation images."""
+    run = base.copy_and_resolve_references()
+    run.data.split = f"{chosen.train}+{chosen.validation}" if whole and chosen.validation else chosen.train
+    run.data.held_out = 0.0 if whole or chosen.validation else HELD_OUT
+    run.optimizer.learning_rate = point.learning_rate
+    run.optimizer.weight_decay = point.weight_decay / point.learning_rate
+    return run
 
 
 def check_weights(model: TransferModel, workdir: Path) -> None:
@@ -204,20 +174,14 @@ def check_weights(model: TransferModel, workdir: Path) -> None:
         )
 
 
-def all_images(source: Source) -> Variant:
-    labels = source.columns("label")["label"].to_numpy()
-    return Variant(source, np.arange(len(labels)), labels, source.class_names, labels, captions=None)
-
-
 def validation_images(opened: OpenedSet, seed: int) -> Variant:
     """The validation split, or the images that `data.held_out` leaves out of the training images."""
-    chosen = opened.chosen
-    if chosen.validation:
-        return all_images(opened.sources[chosen.validation])
-    train_images = all_images(opened.sources[chosen.train])
-    _, held_out = seeded_split(train_images.labels, HELD_OUT, seed)
-    labels = train_images.labels[held_out]
-    return Variant(train_images.source, held_out, labels, train_images.class_names, labels, captions=None)
+    split = opened.chosen.validation or opened.chosen.train
+    images = all_images(opened.sources[split], opened.labels(split))
+    if opened.chosen.validation:
+        return images
+    _, held_out = seeded_split(images.labels, HELD_OUT, seed)
+    return dataclasses.replace(images, records=held_out, labels=images.labels[held_out])
 
 
 def predict(
@@ -227,18 +191,7 @@ def predict(
     opened = open_run(workdir, mesh=mesh)
     graphdef, state = nnx.split(opened.model)
     weights, bias = gather(opened.model.head[...]), gather(opened.model.bias[...])
-    evaluate_batch = functools.partial(make_evaluate_batch(graphdef, mesh), bias=bias)
-    batches = evaluation_batches(
-        images, opened.preprocess, batch_size=batch_size, slots=local_rows(batch_size), workers=reading.workers
-    )()
-    kept, unreadable = FeatureCollector(images), UnreadableImages(images, reading.max_unreadable)
-    progress = with_progress(batches, images, batch_size)
-    count(evaluate_batch, (state,), weights, progress, unreadable, [kept.add], mesh)
-    arrays = kept.result()
-    if not len(arrays["labels"]):
-        raise UserError(
-            f"no image of {images.source.name} ({images.source.split}) could be read: prepare the set again"
-        )
+    arrays = encode_images(make_encode(graphdef, mesh), (state,), images, opened.preprocess, mesh, batch_size, reading)
     logits = arrays.pop("features").astype(np.float64) @ weights.T.astype(np.float64) + bias
     return {"predictions": logits.argmax(1), **arrays}
 
@@ -248,18 +201,8 @@ def edge(point: Point, options: FineTuneOptions) -> str:
 
     A weight decay of 0 does not count: none is weaker.
     """
-    at_end = {
-        "learning rate": point.learning_rate in ends(options.learning_rates),
-        "weight decay": point.weight_decay in ends(options.weight_decays) and point.weight_decay > 0,
-    }
-    return " and ".join(name for name, is_at_end in at_end.items() if is_at_end)
-
-
-def ends(values: Sequence[float]) -> tuple[float, float]:
-    return min(values), max(values)
-
-
-def sizes(opened: OpenedSet, validation: Variant, tested: Int[np.ndarray, "image"]) -> dict[str, int]:
-    held_out = 0 if opened.chosen.validation else len(validation)
-    of_train = len(opened.sources[opened.chosen.train]) - held_out
-    return {"train": of_train, "validation": len(validation), "test": len(tested), "classes": len(opened.class_names)}
+    grid = {"learning rate": options.learning_rates, "weight decay": options.weight_decays}
+    at_end = [
+        name for value, (name, values) in zip(point, grid.items()) if value and value in (min(values), max(values))
+    ]
+    return " and ".join(at_end)

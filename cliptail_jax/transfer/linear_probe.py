@@ -20,20 +20,10 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.transfer.scores import accuracy
-
 WEIGHT_DECAYS = np.logspace(5, -6, 45)  # from strong to weak: each optimum is a good start for the next
 _MAX_STEPS = 1000
 # Stop where the objective can fall by about this share of itself; losses have settled at 1e-6, accuracies only here.
 _RELATIVE_GAP = 1e-8
-
-
-class Examples(NamedTuple):
-    """Features of images, with their labels."""
-
-    features: Float[np.ndarray, "example dim"]
-    labels: Int[np.ndarray, "example"]
 
 
 class Linear(NamedTuple):
@@ -42,43 +32,19 @@ class Linear(NamedTuple):
     weights: Float[Array, "dim class"]
     bias: Float[Array, "class"]
 
-    def logits(self, features: Float[np.ndarray, "example dim"]) -> Float[Array, "example class"]:
-        """Class scores of the features; [decay, example, class] for several classifiers."""
-        return features @ self.weights + self.bias[..., None, :]
-
-
-def fit(
-    features: Float[np.ndarray, "example dim"],
-    labels: Int[np.ndarray, "example"],
-    num_classes: int,
-    weight_decay: float,
-    start: Linear | None = None,
-) -> Linear:
-    """The optimum for one weight decay λ (scikit-learn's 1/C), looked for from `start` (default: zeros).
-
-    Two classes follow the multinomial objective too; scikit-learn's binary one with λ is this one with 2λ, since
-    it penalises the difference of the two weight vectors. UserError as in `fit_path`.
-    """
-    weights, bias = fit_path(features, labels, num_classes, [weight_decay], start)
-    return Linear(weights[0], bias[0])
-
 
 def fit_path(
     features: Float[np.ndarray, "example dim"],
     labels: Int[np.ndarray, "example"],
     num_classes: int,
     weight_decays: Float[np.ndarray, "decay"] = WEIGHT_DECAYS,
-    start: Linear | None = None,
 ) -> Linear:
-    """The optimum for each weight decay, each fit started from the one before: weights [decay, dim, class].
+    """The optimum for each weight decay λ (scikit-learn's 1/C), in order: weights [decay, dim, class].
 
-    UserError for features that are not finite, a label outside the classes, a class without an example, and a
-    weight decay that is not positive.
+    Every class must have an example. Two classes follow the multinomial objective too; scikit-learn's binary one with λ is
+    this one with 2λ, since it penalises the difference of the two weight vectors.
     """
-    features, labels = np.asarray(features, np.float32), np.asarray(labels)
-    _check_examples(features, labels, num_classes)
-    start = start or _zeros(features.shape[1], num_classes)
-    return _follow(_fit_multinomial, features, labels, weight_decays, start)
+    return _follow(_fit_multinomial, features, np.asarray(labels), num_classes, weight_decays)
 
 
 def fit_binary_path(
@@ -92,72 +58,16 @@ def fit_binary_path(
 
         mean over examples of log(1 + exp(∓(w'x + b)))  +  λ/(2N) |w|²        (- for a positive example, + for another)
 
-    UserError for features that are not finite, a class without a positive or without a negative example, and a weight
-    decay that is not positive.
+    Every class must have a positive and a negative example.
     """
-    features, positives = np.asarray(features, np.float32), np.asarray(positives, bool)
-    _check_positives(features, positives)
-    return _follow(_fit_binary, features, positives, weight_decays, _zeros(features.shape[1], positives.shape[1]))
-
-
-def choose_weight_decay(
-    train: Examples,
-    validation: Examples,
-    num_classes: int,
-    score: Callable[[Int[np.ndarray, "example"], Int[np.ndarray, "example"]], float] = accuracy,
-    weight_decays: Float[np.ndarray, "decay"] = WEIGHT_DECAYS,
-) -> float:
-    """The weight decay whose fit on `train` scores best on `validation`; of equals the first, so the strongest.
-
-    `score(predictions, labels)`: higher is better. UserError as in `fit_path`, and for validation features that
-    are not finite.
-    """
-    _check_finite(validation.features, "validation features")
-    path = fit_path(train.features, train.labels, num_classes, weight_decays)
-    scores = [score(predict(Linear(*one), validation.features), validation.labels) for one in zip(*path)]
-    return float(weight_decays[int(np.argmax(scores))])
+    positives = np.asarray(positives, bool)
+    return _follow(_fit_binary, features, positives, positives.shape[1], weight_decays)
 
 
 def predict(classifier: Linear, features: Float[np.ndarray, "example dim"]) -> Int[np.ndarray, "example"]:
     """The class of the highest score for each example."""
     with jax.default_matmul_precision("highest"):
-        return np.asarray(jnp.argmax(classifier.logits(jnp.asarray(features, jnp.float32)), -1))
-
-
-def _check_examples(features: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
-    if len(features) != len(labels):
-        raise UserError(f"{len(features)} features but {len(labels)} labels: give one label for each row of features")
-    _check_finite(features, "features")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
-        raise UserError(f"labels from {labels.min()} to {labels.max()}, but {num_classes} classes: number them from 0")
-    missing = np.setdiff1d(np.arange(num_classes), labels)
-    if len(missing):
-        raise UserError(
-            f"class {missing[0]} has no training example ({len(missing)} of {num_classes} classes have none): "
-            "add images of it or leave the class out"
-        )
-
-
-def _check_positives(features: np.ndarray, positives: np.ndarray) -> None:
-    if positives.ndim != 2 or len(features) != len(positives):
-        raise UserError(
-            f"{len(features)} features, but positives of shape {positives.shape}: give a row per example, a column per class"
-        )
-    _check_finite(features, "features")
-    for kind, found in (("positive", positives.any(0)), ("negative", ~positives.all(0))):
-        if not found.all():
-            raise UserError(
-                f"class {np.flatnonzero(~found)[0]} has no {kind} training example: add images or leave the class out"
-            )
-
-
-def _check_finite(features: np.ndarray, name: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(features).all(-1))
-    if len(bad):
-        raise UserError(
-            f"{name}: row {bad[0]} has NaN or infinite values ({len(bad)} of {len(features)} rows do): "
-            "check the model's weights and that image"
-        )
+        return np.asarray(jnp.argmax(jnp.asarray(features, jnp.float32) @ classifier.weights + classifier.bias, -1))
 
 
 def _losses(logits: Float[Array, "example class"], labels: Int[Array, "example"]) -> Float[Array, "example"]:
@@ -175,10 +85,6 @@ def _binary_losses(logits: Float[Array, "example"], positive: Bool[Array, "examp
     return jax.nn.softplus(jnp.where(positive, -logits, logits))
 
 
-def _zeros(dim: int, classes: int) -> Linear:
-    return Linear(jnp.zeros((dim, classes)), jnp.zeros(classes))
-
-
 class _Turned(NamedTuple):
     """Features in the coordinates that fits are made in: centred, on their principal axes."""
 
@@ -188,19 +94,16 @@ class _Turned(NamedTuple):
     variances: Float[Array, "dim"]
 
 
-def _follow(fit_one, features, targets, weight_decays, start: Linear) -> Linear:
+def _follow(fit_one: Callable, features, targets, num_classes: int, weight_decays) -> Linear:
     """The optimum for each weight decay by `fit_one`, in order, with a leading axis `decay`."""
-    weight_decays = np.asarray(weight_decays, np.float32)
-    if not (weight_decays > 0).all():
-        raise UserError(f"weight decay {weight_decays.min():g} of a linear probe: give positive ones")
     path = []
     # GPUs and TPUs would round the factors, and stop far from the optimum.
     with jax.default_matmul_precision("highest"):
-        turned = _turn(features)
+        turned = _turn(np.asarray(features, np.float32))
         targets = jnp.asarray(targets)
-        before = last = Linear(turned.axes.T @ start.weights, start.bias + turned.mean @ start.weights)
+        before = last = Linear(jnp.zeros((features.shape[1], num_classes)), jnp.zeros(num_classes))
         quiet = None if len(weight_decays) > 1 else True
-        for weight_decay in tqdm(weight_decays, "linear probes", unit=" fits", disable=quiet, leave=False):
+        for weight_decay in tqdm(np.float32(weight_decays), "linear probes", unit=" fits", disable=quiet, leave=False):
             before, last = last, fit_one(turned, targets, weight_decay / len(features), before, last)
             path.append(jax.block_until_ready(last))
         return _turn_back(turned, jax.tree.map(lambda *parts: jnp.stack(parts), *path))

@@ -4,7 +4,8 @@ Scores are in percent. The arrays beside them serve to bootstrap the difference 
 same images and episodes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +16,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.features import Features
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
-from cliptail_jax.transfer.linear_probe import (
-    WEIGHT_DECAYS,
-    Examples,
-    Linear,
-    choose_weight_decay,
-    fit,
-    fit_binary_path,
-)
+from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS, Linear, fit_binary_path, fit_path, predict
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
 
 
@@ -36,94 +30,64 @@ class Measurement(NamedTuple):
 def probe(opened: OpenedSet, splits: Mapping[str, Features], seed: int) -> Measurement:
     """A linear probe: the weight decay is chosen on validation images, then fitted on them and the training images.
 
-    Images that show several classes are probed as `probe_objects` says. Raises UserError where a class has no images.
+    Where images show several classes, each class is probed against the rest. All share one weight decay, that of the best
+    mean average precision, as in the study's code (github.com/linusericsson/ssl-transfer): one class has too few positives
+    to choose its own. Raises UserError where a class has no images.
     """
-    if opened.chosen.has_objects:
-        return probe_objects(opened, splits)
     chosen, classes = opened.chosen, len(opened.class_names)
-    train, test = examples(splits[chosen.train]), splits[chosen.test]
-    check_classes(np.eye(classes, dtype=bool)[train.labels], opened, "training")
+    train, test = splits[chosen.train], splits[chosen.test]
     if chosen.validation:
-        validation = examples(splits[chosen.validation])
+        validation = splits[chosen.validation]
+    if chosen.has_objects:
+        for part, name in ((train, "training"), (validation, "validation"), (test, "test")):
+            check_classes(part.labels, opened, name)
+        fit, predicted = fit_binary_path, logits_of
     else:
-        kept, held_out = seeded_split(train.labels, HELD_OUT, seed)
-        train, validation = (Examples(train.features[rows], train.labels[rows]) for rows in (kept, held_out))
-    weight_decay = choose_weight_decay(train, validation, classes, opened.score, WEIGHT_DECAYS)
-    both = Examples(*(np.concatenate(parts) for parts in zip(train, validation)))
-    logits = logits_of(fit(*both, classes, weight_decay), test.features)
-    predictions = logits.argmax(1)
-    numbers = {
-        "score": 100 * opened.score(predictions, test.labels),
-        "weight_decay": weight_decay,
-        "edge": edge(weight_decay),
-        "ece": 100 * expected_calibration_error(logits, test.labels),
-        "ece_scaled": 100 * error_after_temperature_scaling(logits, test.labels, seed=seed),
-        "sizes": sizes(train, validation, test, classes),
-    }
-    return Measurement(numbers, {"predictions": predictions, "labels": test.labels, "records": test.records})
-
-
-def probe_objects(opened: OpenedSet, splits: Mapping[str, Features]) -> Measurement:
-    """A linear probe of each class against the rest.
-
-    All classes share one weight decay, that of the best mean average precision on the validation images, as in the study's
-    code (github.com/linusericsson/ssl-transfer): one class has too few positives to choose its own.
-    """
-    chosen = opened.chosen
-    train, validation, test = (splits[name] for name in (chosen.train, chosen.validation, chosen.test))
-    for part, name in ((train, "training"), (validation, "validation"), (test, "test")):
-        check_classes(part.labels, opened, name)
-    path = fit_binary_path(train.features, train.labels, WEIGHT_DECAYS)
-    scores = [opened.score(of_decay, validation.labels) for of_decay in logits_of(path, validation.features)]
-    weight_decay = float(WEIGHT_DECAYS[np.argmax(scores)])
-    features, labels = (
-        np.concatenate([getattr(part, key) for part in (train, validation)]) for key in ("features", "labels")
+        check_classes(np.eye(classes, dtype=bool)[train.labels], opened, "training")
+        fit, predicted = partial(fit_path, num_classes=classes), predict
+    if not chosen.validation:
+        train, validation = map(train.select, seeded_split(train.labels, HELD_OUT, seed))
+    path = fit(train.features, train.labels, weight_decays=WEIGHT_DECAYS)
+    scores = [opened.score(predicted(Linear(*one), validation.features), validation.labels) for one in zip(*path)]
+    best = int(np.argmax(scores))  # of equals the strongest
+    (logits,) = logits_of(
+        fit(*pooled([train, validation]), weight_decays=WEIGHT_DECAYS[best : best + 1]), test.features
     )
-    (scores,) = logits_of(fit_binary_path(features, labels, [weight_decay]), test.features)
+    outputs = {"scores": logits} if chosen.has_objects else {"predictions": logits.argmax(1)}
     numbers = {
-        "score": 100 * opened.score(scores, test.labels),
-        "weight_decay": weight_decay,
-        "edge": edge(weight_decay),
-        "sizes": sizes(train, validation, test, len(opened.class_names)),
+        "score": 100 * opened.score(*outputs.values(), test.labels),
+        "weight_decay": float(WEIGHT_DECAYS[best]),
+        "edge": {0: "strongest", len(WEIGHT_DECAYS) - 1: "weakest"}.get(best, ""),
     }
-    return Measurement(numbers, {"scores": scores, "labels": test.labels, "records": test.records})
+    if not chosen.has_objects:
+        numbers["ece"] = 100 * expected_calibration_error(logits, test.labels)
+        numbers["ece_scaled"] = 100 * error_after_temperature_scaling(logits, test.labels, seed)
+    parts = {"train": train, "validation": validation, "test": test}
+    numbers["sizes"] = {name: len(part.labels) for name, part in parts.items()}
+    numbers["sizes"] |= {"classes": classes, "dim": test.features.shape[1]}
+    return Measurement(numbers, {**outputs, "labels": test.labels, "records": test.records})
 
 
 def few_shot(
     opened: OpenedSet, splits: Mapping[str, Features], ways: int, shots: int, queries: int, episodes: int, seed: int
 ) -> Measurement:
     """Few-shot episodes of the images of all splits. Raises UserError where a class is smaller than an episode takes."""
-    features, labels = (
-        np.concatenate([getattr(part, key) for part in splits.values()]) for key in ("features", "labels")
-    )
+    features, labels = pooled(splits.values())
     accuracies = few_shot_accuracies(features, labels, ways, shots, queries, episodes, seed)
-    result = mean_and_margin(accuracies)
-    numbers = {"score": 100 * result.mean, "margin": 100 * result.margin}
-    numbers["sizes"] = {"images": len(labels), "classes": len(opened.class_names), "dim": features.shape[1]}
-    return Measurement(numbers, {"accuracies": accuracies})
+    mean, margin = mean_and_margin(accuracies)
+    sizes = {"images": len(labels), "classes": len(opened.class_names), "dim": features.shape[1]}
+    return Measurement({"score": 100 * mean, "margin": 100 * margin, "sizes": sizes}, {"accuracies": accuracies})
 
 
-def edge(weight_decay: float) -> str:
-    """The end of the grid that a weight decay is at; '' where it is inside."""
-    return {WEIGHT_DECAYS[0]: "strongest", WEIGHT_DECAYS[-1]: "weakest"}.get(weight_decay, "")
+def pooled(parts: Collection[Features]) -> tuple[np.ndarray, np.ndarray]:
+    """The features and labels of several parts together."""
+    return np.concatenate([part.features for part in parts]), np.concatenate([part.labels for part in parts])
 
 
-def examples(features: Features) -> Examples:
-    return Examples(features.features, features.labels)
-
-
-def sizes(train: Examples, validation: Examples, test: Features, classes: int) -> dict[str, int]:
-    parts = {"train": train, "validation": validation, "test": test}
-    return {name: len(part.labels) for name, part in parts.items()} | {
-        "classes": classes,
-        "dim": test.features.shape[1],
-    }
-
-
-def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "*decay image class"]:
+def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "image class"]:
     """Logits in float64 from a float32 classifier, so that they are the same on any device."""
     weights, bias = (np.asarray(part, np.float64) for part in classifier)
-    return features @ weights + bias[..., None, :]
+    return features @ weights + bias
 
 
 def check_classes(shows: Bool[np.ndarray, "image class"], opened: OpenedSet, part: str) -> None:

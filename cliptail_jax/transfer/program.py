@@ -11,11 +11,10 @@ A work directory has
 Finished results are not computed again as long as weights, data and settings stay the same: the same command continues.
 """
 
-import functools
 import json
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,11 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.runs.log import say
-from cliptail_jax.transfer import fine_tuning, methods
+from cliptail_jax.transfer import methods
 from cliptail_jax.transfer.configuration import validate
-from cliptail_jax.transfer.features import FeatureExtractor, Features, split_fingerprint
+from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
+from cliptail_jax.transfer.fine_tuning import fine_tune
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
-from cliptail_jax.transfer.methods import Measurement
 from cliptail_jax.transfer.models import TransferModel, open_transfer_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.results import (
@@ -76,21 +75,14 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
     failures: Failures = {}
     models = open_all(open_transfer_model, config.models, failures)
     sets = open_all(lambda name: open_set(name, config.data.data_dir), config.sets, failures)
-    inputs = {"image_size": config.image_size, "batch_size": config.batch_size, "reading": config.data}
-    fine_tune = functools.partial(
-        fine_tuning.fine_tune, options=config.finetune, seed=config.seed, axes=config.mesh, **inputs
-    )
-    settings = {
-        "probe": {"weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
-        "few_shot": config.few_shot.to_dict(),
-        "finetune": {"held_out": HELD_OUT, **config.finetune},
-    }
-    settings = {method: json_value({"seed": config.seed, **settings[method]}) for method in config.methods}
     results = []
     for model in models:
-        extract = FeatureExtractor(model, mesh, workdir, **inputs)
+        extract = FeatureExtractor(model, mesh, workdir, config.image_size, config.batch_size, config.data)
         for opened in sets:
-            results += results_of(model, opened, settings, config.image_size, extract, fine_tune, workdir, failures)
+            for method in dict.fromkeys(config.methods):
+                if applies(method, opened.chosen):
+                    results.append(result_of(method, model, opened, extract, config, workdir, failures))
+    results = [result for result in results if result]
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
         text = markdown(results, [opened.chosen for opened in sets], failures)
@@ -127,77 +119,6 @@ def add_failure(failures: Failures, what: str, reason: str) -> None:
     say(f"error: {what}: {reason}")
 
 
-def results_of(
-    model: TransferModel,
-    opened: OpenedSet,
-    settings: Mapping[str, Settings],
-    image_size: int,
-    extract: FeatureExtractor,
-    fine_tune: Callable[..., Measurement],
-    workdir: Path,
-    failures: Failures,
-) -> list[Result]:
-    """The results of a model on a set by the methods that have `settings`. Those that are not finished are computed.
-
-    An error in one result is added to `failures`, and the others are computed. A model that does not load is tried once.
-    """
-    results = []
-    for method, of_method in settings.items():
-        if not applies(method, opened.chosen):
-            continue
-        key = {"model": model.name, "set": opened.chosen.name, "method": method}
-        wanted = {"weights": model.weights, "image_size": image_size}
-        wanted["data"] = {split: split_fingerprint(source) for split, source in opened.sources.items()}
-        wanted |= of_method
-        result = finished_result(workdir, key, wanted)
-        if not agreed(result is not None):
-            if model.name in failures:
-                continue
-            try:
-                result = compute(key, wanted, of_method, model, opened, extract, fine_tune, workdir)
-            except UserError as error:
-                add_failure(failures, name_of(key), str(error))
-                continue
-            except Skipped as error:
-                add_failure(failures, model.name, str(error))
-                continue
-            except Exception as error:
-                add_failure(failures, name_of(key), f"{type(error).__name__}: {error}".splitlines()[0])
-                traceback.print_exc()
-                continue
-            if jax.process_index() == 0:
-                append_line(workdir / "results.jsonl", result)
-            say(f"{name_of(key)}: {result['score']:.1f}")
-        results.append(result)
-    return results
-
-
-def compute(
-    key: ResultKey,
-    settings: Settings,
-    of_method: Settings,
-    model: TransferModel,
-    opened: OpenedSet,
-    extract: FeatureExtractor,
-    fine_tune: Callable[..., Measurement],
-    workdir: Path,
-) -> Result:
-    """The result of a model on a set by a method; its arrays are written. `of_method` are the method's own settings."""
-    seconds, started = {}, time.perf_counter()
-    if key["method"] == "finetune":
-        measurement = fine_tune(model, opened, fine_tuning_folder(workdir, key, settings))
-    else:
-        splits = {split: extract(opened, split) for split in opened.chosen.splits}
-        seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
-        started = time.perf_counter()
-        measurement = measure(key["method"], opened, splits, of_method)
-    seconds["seconds"] = time.perf_counter() - started
-    if jax.process_index() == 0:
-        write_predictions(workdir, key, settings, measurement.arrays)
-    metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
-    return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds}
-
-
 def applies(method: str, chosen: TransferSet) -> bool:
     """Whether a set is measured by a method."""
     if method == "few_shot":
@@ -205,16 +126,82 @@ def applies(method: str, chosen: TransferSet) -> bool:
     return method == "probe" or not chosen.has_objects
 
 
-def measure(method: str, opened: OpenedSet, splits: Mapping[str, Features], settings: Settings) -> Measurement:
-    """The measurement of a method that takes the features of a set's splits."""
-    if method == "probe":
-        return methods.probe(opened, splits, settings["seed"])
-    return methods.few_shot(opened, splits, **settings)
+def result_of(
+    method: str,
+    model: TransferModel,
+    opened: OpenedSet,
+    extract: FeatureExtractor,
+    config: ConfigDict,
+    workdir: Path,
+    failures: Failures,
+) -> Result | None:
+    """The result of a model on a set by a method. It is computed unless it is finished.
+
+    None after an error, which is added to `failures`. A model that does not load is tried once.
+    """
+    key = {"model": model.name, "set": opened.chosen.name, "method": method}
+    settings = {
+        "weights": model.weights,
+        "image_size": config.image_size,
+        "data": {split: split_fingerprint(source) for split, source in opened.sources.items()},
+        **method_settings(method, config),
+    }
+    result = finished_result(workdir, key, settings)
+    if agreed(result is not None):
+        return result
+    if model.name in failures:
+        return None
+    try:
+        result = compute(key, settings, model, opened, extract, config, workdir)
+    except UserError as error:
+        return add_failure(failures, name_of(key), str(error))
+    except Skipped as error:
+        return add_failure(failures, model.name, str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return add_failure(failures, name_of(key), f"{type(error).__name__}: {error}".splitlines()[0])
+    if jax.process_index() == 0:
+        append_line(workdir / "results.jsonl", result)
+    say(f"{name_of(key)}: {result['score']:.1f}")
+    return result
 
 
-def json_value(value: Any) -> Any:
-    """The value as it comes back from JSON: tuples become lists."""
-    return json.loads(json.dumps(value))
+def method_settings(method: str, config: ConfigDict) -> Settings:
+    """What the numbers of a method depend on besides model and set, as JSON has it: with lists in place of tuples."""
+    settings = {
+        "probe": {"weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
+        "few_shot": config.few_shot.to_dict(),
+        "finetune": {"held_out": HELD_OUT, **config.finetune},
+    }
+    return json.loads(json.dumps({"seed": config.seed, **settings[method]}))
+
+
+def compute(
+    key: ResultKey,
+    settings: Settings,
+    model: TransferModel,
+    opened: OpenedSet,
+    extract: FeatureExtractor,
+    config: ConfigDict,
+    workdir: Path,
+) -> Result:
+    """The result of a model on a set by a method; its arrays are written."""
+    seconds, started = {}, time.perf_counter()
+    if key["method"] == "finetune":
+        measurement = fine_tune(model, opened, fine_tuning_folder(workdir, key, settings), config)
+    else:
+        splits = {split: extract(opened, split) for split in opened.chosen.splits}
+        seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
+        started = time.perf_counter()
+        if key["method"] == "probe":
+            measurement = methods.probe(opened, splits, config.seed)
+        else:
+            measurement = methods.few_shot(opened, splits, **config.few_shot, seed=config.seed)
+    seconds["seconds"] = time.perf_counter() - started
+    if jax.process_index() == 0:
+        write_predictions(workdir, key, settings, measurement.arrays)
+    metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
+    return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds}
 
 
 def fine_tuning_folder(workdir: Path, key: ResultKey, settings: Settings) -> Path:

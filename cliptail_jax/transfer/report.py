@@ -1,14 +1,13 @@
 """The tables of report.md: models × sets for each method, and the metric and sizes of each set."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.runs.tables import markdown_table, pad_columns
+from cliptail_jax.transfer.results import Result
 
-Result = Mapping[str, Any]
 TITLES = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}
 
 
@@ -36,9 +35,7 @@ def probe_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> lis
         "",
         *table(results, sets, lambda result: f"{result['weight_decay']:.2g}{' (edge)' if result['edge'] else ''}"),
     ]
-    at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
-    if at_edge:
-        lines += ["", f"At the edge of the grid, where a better λ may lie beyond: {', '.join(at_edge)}."]
+    lines += edge_note(results, "λ")
     calibrated = [result for result in results if "ece" in result]
     if calibrated:
         lines += [
@@ -80,14 +77,19 @@ def finetune_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> 
         "",
         *table(results, sets, lambda result: f"{result['learning_rate']:g}, {result['weight_decay']:g}"),
     ]
-    at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
-    if at_edge:
-        lines += ["", f"At the edge of the grid, where a better value may lie beyond: {', '.join(at_edge)}."]
+    lines += edge_note(results, "value")
     diverged = {f"{r['model']} on {r['set']}": sum(score is None for *_, score in r["grid"]) for r in results}
     if any(diverged.values()):
         counts = [f"{number} of {name}" for name, number in diverged.items() if number]
         lines += ["", f"Runs that diverged, and so were not chosen: {', '.join(counts)}."]
     return lines
+
+
+def edge_note(results: Sequence[Result], what: str) -> list[str]:
+    at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
+    return (
+        ["", f"At the edge of the grid, where a better {what} may lie beyond: {', '.join(at_edge)}."] if at_edge else []
+    )
 
 
 SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": finetune_section}

@@ -3,8 +3,6 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.errors import UserError
-
 
 def accuracy(predictions: Int[np.ndarray, "example"], labels: Int[np.ndarray, "example"]) -> float:
     """Share of the examples that are predicted right, in 0..1."""
@@ -24,15 +22,10 @@ def eleven_point_average_precision(
 ) -> float:
     """Average precision of VOC2007, in 0..1: the mean over recalls r = 0, 0.1, …, 1 of the best precision at recall ≥ r.
 
-    Examples of equal score keep their order. UserError where no example is positive or a score is NaN.
+    Examples of equal score keep their order. At least one must be positive.
     Formula: Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010, section 4.2.
     """
-    scores, positives = np.asarray(scores), np.asarray(positives, bool)
-    if np.isnan(scores).any():
-        raise UserError(f"score {np.flatnonzero(np.isnan(scores))[0]} is NaN: check the features and the classifier")
-    if not positives.any():
-        raise UserError("average precision needs at least one positive example, and there is none: leave the class out")
-    found = np.cumsum(positives[np.argsort(-scores, kind="stable")])
+    found = np.cumsum(np.asarray(positives)[np.argsort(-np.asarray(scores), kind="stable")])
     precision = found / np.arange(1, len(found) + 1)
     # Recall ≥ tenths/10 in whole numbers, which rounding cannot spoil.
     return float(np.mean([precision[10 * found >= tenths * found[-1]].max() for tenths in range(11)]))
@@ -44,13 +37,3 @@ def mean_average_precision(
     """Mean over classes of the 11-point average precision of one against the rest, in 0..1."""
     columns = zip(np.asarray(scores).T, np.asarray(positives).T, strict=True)
     return float(np.mean([eleven_point_average_precision(*column) for column in columns]))
-
-
-def voc_positives(
-    labels: list[Int[np.ndarray, "object"]], difficult: list[Bool[np.ndarray, "object"]], num_classes: int = 20
-) -> Bool[np.ndarray, "image class"]:
-    """Which images show each class, from the objects of each image; difficult objects count as absent."""
-    positives = np.zeros((len(labels), num_classes), bool)
-    for image, (of_image, is_difficult) in enumerate(zip(labels, difficult, strict=True)):
-        positives[image, np.asarray(of_image, int)[~np.asarray(is_difficult, bool)]] = True
-    return positives

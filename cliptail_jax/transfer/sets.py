@@ -11,7 +11,7 @@ from cliptail_jax.datasets.folder import VERSION
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS, KnownSource, TransferSet
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.transfer.scores import accuracy, mean_average_precision, mean_per_class_accuracy, voc_positives
+from cliptail_jax.transfer.scores import accuracy, mean_average_precision, mean_per_class_accuracy
 
 METRICS = {
     "accuracy": accuracy,
@@ -19,7 +19,6 @@ METRICS = {
     "11-point mAP": mean_average_precision,
 }
 HELD_OUT = 0.2  # share of the training images for validation, where a set has no validation split
-RECORDS_PER_READ = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +30,19 @@ class OpenedSet:
     class_names: tuple[str, ...]
 
     def labels(self, split: str) -> Int[np.ndarray, "image"] | Bool[np.ndarray, "image class"]:
-        """The class of each image or, where images have objects, which classes it shows; in record order."""
+        """The class of each image or, where images have objects, which classes it shows; in record order.
+
+        Objects that are marked as difficult count as absent.
+        """
         source = self.sources[split]
         if not self.chosen.has_objects:
             return source.columns("label")["label"].to_numpy()
-        positives = []
-        for start in range(0, len(source), RECORDS_PER_READ):
-            records = source.records.__getitems__(list(range(start, min(start + RECORDS_PER_READ, len(source)))))
-            objects = [record["objects"] for record in records]
-            labels, difficult = ([of_image[key] for of_image in objects] for key in ("label", "is_difficult"))
-            positives.append(voc_positives(labels, difficult, len(self.class_names)))
-        return np.concatenate(positives)
+        positives = np.zeros((len(source), len(self.class_names)), bool)
+        for image in range(len(source)):
+            objects = source.records[image]["objects"]
+            is_difficult = np.asarray(objects["is_difficult"], bool)
+            positives[image, np.asarray(objects["label"], int)[~is_difficult]] = True
+        return positives
 
     @property
     def score(self) -> Callable[[np.ndarray, np.ndarray], float]:

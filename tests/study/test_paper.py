@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from cliptail_jax.datasets.known_sources import TRANSFER_SETS
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.run import check_study
 from configs import catalogue
@@ -90,7 +91,7 @@ def test_rows_of_figures_are_in_the_figures_order():
 
 def test_only_dino_runs_are_transferred(whole):
     assert set(whole.transfer.models) == {name for name in whole.runs if name.startswith("dino_")}
-    assert len(whole.transfer.sets) == 12
+    assert whole.transfer.sets == tuple(TRANSFER_SETS)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
 from cliptail_jax.transfer.configuration import base_config as transfer_base
-from cliptail_jax.transfer.fine_tuning import Point, at_point, trained_on, validation_images
+from cliptail_jax.transfer.fine_tuning import Point, at_point, fine_tune, validation_images
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.program import transfer
 from cliptail_jax.transfer.sets import OpenedSet, open_set
@@ -46,18 +46,8 @@ def opened(made_up_dir):
     return open_set(SET, str(made_up_dir))
 
 
-def arguments(config):
-    """The arguments of `fine_tune` behind the folder, and of `run_config` behind the set."""
-    return config.finetune, config.seed, config.image_size, config.batch_size, config.data, config.mesh
-
-
-def fine_tune(model, opened, config, folder):
-    return fine_tuning.fine_tune(model, opened, folder, *arguments(config))
-
-
 def run_config(point, model, opened, config, whole):
-    base = fine_tuning.run_config(model, opened, *arguments(config))
-    return at_point(base, point, trained_on(opened, whole))
+    return at_point(fine_tuning.run_config(model, opened.chosen, config), point, opened.chosen, whole)
 
 
 def with_validation(opened):
@@ -155,7 +145,7 @@ def seen(config, opened, monkeypatch):
 
 
 def test_the_first_of_the_best_on_validation_trains_on_all_and_is_tested(config, model, opened, tmp_path, seen):
-    numbers, arrays = fine_tune(model, opened, config, tmp_path)
+    numbers, arrays = fine_tune(model, opened, tmp_path, config)
     points = [(r.optimizer.learning_rate, r.optimizer.weight_decay) for r, _ in seen]
     assert points[:4] == [(0.1, 0), (0.1, pytest.approx(1e-5)), (0.01, 0), (0.01, pytest.approx(1e-4))]
     assert points[4] == (0.01, 0) and [r.data.held_out for r, _ in seen] == [0.2] * 4 + [0]
@@ -170,11 +160,11 @@ def test_the_first_of_the_best_on_validation_trains_on_all_and_is_tested(config,
 
 
 def test_scored_runs_are_not_repeated(config, model, opened, tmp_path, seen):
-    first = fine_tune(model, opened, config, tmp_path)
+    first = fine_tune(model, opened, tmp_path, config)
     for directory in ("lr=0.1,wd=1e-06", "final"):
         shutil.rmtree(tmp_path / directory)
     seen.clear()
-    again = fine_tune(model, opened, config, tmp_path)
+    again = fine_tune(model, opened, tmp_path, config)
     assert [name for _, name in seen] == ["lr=0.1,wd=1e-06", "final"]
     assert again.numbers == first.numbers
 
@@ -182,7 +172,7 @@ def test_scored_runs_are_not_repeated(config, model, opened, tmp_path, seen):
 def test_where_all_runs_diverge_it_is_told(config, model, opened, tmp_path, seen):
     config.finetune.weight_decays, config.finetune.learning_rates = (0.0,), (0.1,)
     with pytest.raises(UserError, match="all 1 runs of .* diverged: lower finetune.learning_rates"):
-        fine_tune(model, opened, config, tmp_path)
+        fine_tune(model, opened, tmp_path, config)
 
 
 def test_an_error_of_the_user_stops_fine_tuning(config, model, opened, tmp_path, monkeypatch, seen):
@@ -191,7 +181,7 @@ def test_an_error_of_the_user_stops_fine_tuning(config, model, opened, tmp_path,
 
     monkeypatch.setattr(fine_tuning, "train", no_data)
     with pytest.raises(UserError, match="is not prepared"):
-        fine_tune(model, opened, config, tmp_path)
+        fine_tune(model, opened, tmp_path, config)
     assert not list(tmp_path.glob("*/score.json"))
 
 

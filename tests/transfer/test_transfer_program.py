@@ -78,7 +78,7 @@ def nothing_is_computed(monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(features, "encode_images", computed)
-    monkeypatch.setattr(program, "measure", computed)
+    monkeypatch.setattr(program, "compute", computed)
 
 
 def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finished, sup_run, made_up_dir):
@@ -193,8 +193,8 @@ def test_a_killed_command_goes_on_from_the_kept_features(config, tmp_path, monke
 def test_other_settings_repeat_the_results_of_their_method_alone(config, tmp_path, monkeypatch):
     config.methods = ("probe", "few_shot")
     measured = []
-    measure = program.measure
-    monkeypatch.setattr(program, "measure", lambda method, *rest: measured.append(method) or measure(method, *rest))
+    compute = program.compute
+    monkeypatch.setattr(program, "compute", lambda key, *rest: measured.append(key["method"]) or compute(key, *rest))
     transfer(config, tmp_path)
     config.few_shot.episodes = 21
     transfer(config, tmp_path)

@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.scores import (
     accuracy,
     eleven_point_average_precision,
     mean_average_precision,
     mean_per_class_accuracy,
-    voc_positives,
 )
 
 
@@ -38,15 +36,3 @@ def test_average_precision_by_hand():
     assert eleven_point_average_precision([3, 2, 1], [True, False, False]) == 1
     # Ranked + - +: precision 1 up to recall 0.5 (six points), then 2/3 (five points).
     assert eleven_point_average_precision([3, 2, 1], [True, False, True]) == pytest.approx((6 + 5 * 2 / 3) / 11)
-
-
-def test_difficult_objects_are_negative():
-    positives = voc_positives([[1, 2, 2], [], [0]], [[False, True, False], [], [True]], num_classes=3)
-    assert positives.tolist() == [[False, True, True], [False] * 3, [False] * 3]
-
-
-def test_a_class_without_positives_and_a_nan_score_are_named():
-    with pytest.raises(UserError, match="at least one positive"):
-        eleven_point_average_precision([1.0, 2.0], [False, False])
-    with pytest.raises(UserError, match="score 1 is NaN"):
-        eleven_point_average_precision([1.0, np.nan], [True, False])
