@@ -1,9 +1,9 @@
-"""Holds a full-size model of ours against open_clip's, side by side: same weights, same images and texts, float32.
+"""Compares a full-size model with open_clip's: same weights, same images and texts, float32.
 
-Needs the extra `parity` beside the project. Weights are drawn, or published ones where `--pretrained` names an open_clip
-tag and there is a network. Prints one JSON line: the largest difference of a feature, relative to the largest feature;
-`rounding` is how far open_clip's own float32 features are from its float64 ones. Then open_clip loads what we save, and
-its weights must be the same bit for bit.
+Needs the extra `parity`. Weights are random, or published ones where `--pretrained` names an open_clip tag. Prints one JSON
+line with the largest difference of a feature, relative to the largest feature; `rounding` is the same for open_clip's float32
+features against its float64 ones. Then open_clip loads the model that `cliptail_jax.pretrained.save` writes, and its weights
+must be the same bit for bit.
 
     python scripts/check_parity.py --model RN50 [--pretrained openai]
 """
@@ -21,7 +21,7 @@ from parity.pretrained_fixtures import build, draw_all, draw_images
 from safetensors.torch import save_file
 
 from cliptail_jax.models.open_clip import named_encoder
-from cliptail_jax.pretrained.model import CONFIG, WEIGHTS, Pretrained, load
+from cliptail_jax.pretrained.model import CONFIG, WEIGHTS, OpenedModel, load
 from cliptail_jax.pretrained.save import save
 
 BATCH = 4
@@ -38,19 +38,17 @@ def main() -> None:
         tensors = {key: value.contiguous() for key, value in theirs.state_dict().items()}
         save_file(tensors, Path(folder) / WEIGHTS[0])
         if "hf_model_name" in config["text_cfg"]:
-            config["text_cfg"]["hf_model_name"] = folder  # its configuration lies there: no network is asked
+            config["text_cfg"]["hf_model_name"] = folder  # which has its configuration: no network is needed
         (Path(folder) / CONFIG).write_text(json.dumps({"model_cfg": config}))
         ours = load(folder)
         check_saved(ours, theirs)
-    images, tokens = (
-        draw_images(BATCH, ours.preprocess.size),
-        draw_tokens(open_clip.get_model_config(args.model)["text_cfg"]),
-    )
+    images = draw_images(BATCH, ours.preprocess.size)
+    tokens = random_tokens(open_clip.get_model_config(args.model)["text_cfg"])
     found = jax.jit(lambda m, i, t: (m.encode_image(i), m.encode_text(t)))(ours.model, images, tokens)
     expected = encode(theirs, images, tokens)
     exact = encode(theirs.double(), images.astype(np.float64), tokens)
     parameters = sum(parameter.numel() for parameter in theirs.parameters())
-    result = {"model": args.model, "weights": args.pretrained or "drawn", "parameters": parameters}
+    result = {"model": args.model, "weights": args.pretrained or "random", "parameters": parameters}
     for i, kind in enumerate(("image", "text")):
         result[kind] = relative_difference(found[i], expected[i])
         result[f"{kind}_rounding"] = relative_difference(expected[i], exact[i])
@@ -58,19 +56,19 @@ def main() -> None:
 
 
 def encode(model: torch.nn.Module, images: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """open_clip's features of both."""
+    """open_clip's image and text features."""
     with torch.no_grad():
         image_features = model.encode_image(torch.from_numpy(images).permute(0, 3, 1, 2), normalize=False)
         return image_features.numpy(), model.encode_text(torch.from_numpy(tokens), normalize=False).numpy()
 
 
 def relative_difference(value: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, in parts of the largest value."""
+    """The largest difference, relative to the largest value."""
     return float(f"{np.abs(np.asarray(value) - expected).max() / np.abs(expected).max():.1e}")
 
 
-def check_saved(ours: Pretrained, theirs: torch.nn.Module) -> None:
-    """Raises unless open_clip loads what we save, with the weights that we loaded."""
+def check_saved(ours: OpenedModel, theirs: torch.nn.Module) -> None:
+    """Raise AssertionError unless open_clip loads what `save` writes, with the weights that were loaded."""
     with tempfile.TemporaryDirectory() as folder:
         save(ours.model, folder, ours.config, ours.preprocess)
         again = open_clip.create_model(f"local-dir:{folder}").state_dict()
@@ -80,7 +78,7 @@ def check_saved(ours: Pretrained, theirs: torch.nn.Module) -> None:
 
 
 def open_clip_model(name: str, pretrained: str | None, config: dict, folder: Path) -> torch.nn.Module:
-    """open_clip's model, with published weights or with drawn ones."""
+    """open_clip's model, with published weights or with random ones."""
     if pretrained:
         return open_clip.create_model(name, pretrained).eval()
     encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
@@ -90,8 +88,8 @@ def open_clip_model(name: str, pretrained: str | None, config: dict, folder: Pat
     return model
 
 
-def draw_tokens(text_config: dict) -> np.ndarray:
-    """Token ids of captions of several lengths, the highest id last, then padding."""
+def random_tokens(text_config: dict) -> np.ndarray:
+    """Token ids of captions of several lengths: the highest id at the end, then padding."""
     encoder = named_encoder(text_config.get("hf_model_name", ""))
     length = text_config.get("context_length", 77)
     size, pad = (encoder["vocab_size"], encoder["pad_token_id"]) if encoder else (text_config["vocab_size"], 0)

@@ -1,10 +1,9 @@
-"""Holds our tokenizers against open_clip's on real captions, each also with odd text, and some far too long.
-
-Needs the extra `parity` beside the project. Prints one JSON line.
+"""Compares the tokenizers with open_clip's on real captions, with unusual characters added, and on texts that are too long.
 
     python scripts/check_tokenizer_parity.py --captions FILE.tsv [--tokenizer FOLDER]
 
-The file has a column TEXT. FOLDER has a Hugging Face tokenizer; without it CLIP's own is compared.
+Needs the extra `parity`. The file has a column TEXT; the folder has a Hugging Face tokenizer, without which CLIP's own is
+compared. Prints one JSON line with the number of texts whose tokens differ.
 """
 
 import argparse
@@ -48,7 +47,7 @@ def main() -> None:
 
 
 def vary(i: int, captions: list[str], odd: str) -> str:
-    """The caption as it is, with odd text, in capitals, without its first space, or with those that follow it."""
+    """The caption as it is, followed by odd text, in capitals, with odd text for its first space, or with its successors."""
     caption = captions[i]
     return (
         caption,

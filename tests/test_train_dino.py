@@ -63,12 +63,15 @@ def test_a_run_has_no_evaluation_and_says_where_to_go(dino_run):
     [
         ({"vocabulary.size": 41}, "vocabulary.size=41 is larger than dino.prototypes=40"),
         ({"accumulate_steps": 2}, "accumulate_steps is 1 with objective='dino'"),
-        ({"vocabulary.sampling": "linear"}, "vocabulary.sampling is 'uniform' with objective='dino'"),
-        ({"data.shift": 2}, "data.shift is 0 with objective='dino'"),
+        (
+            {"vocabulary.sampling": "linear"},
+            "vocabulary.sampling is not supported with objective='dino': set it to 'uniform'",
+        ),
+        ({"data.shift": 2}, "data.shift is not supported with objective='dino': set it to 0"),
         ({"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
         ({"optimizer.warmup_steps": 5}, "warmup_steps or optimizer.warmup_epochs, not both"),
-        ({"data.multi_crop.local_scale": (0.5, 0.1)}, "data.multi_crop.local_scale is"),
-        ({"data.multi_crop.max_blur": 3.0}, "max_blur=3.0"),
+        ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
+        ({"data.multi_crop.max_blur": 3.0}, "'data.multi_crop.max_blur' is 3.0"),
     ],
 )
 def test_what_dino_cannot_do_is_refused(dino_run, tmp_path, changes, complaint):

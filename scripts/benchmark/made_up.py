@@ -9,7 +9,7 @@ from cliptail_jax.training.objective import Objective
 
 
 def made_up_variant(records: int, classes: int) -> Variant:
-    """So many records without images, equally many of each class, whose captions are the names of their classes."""
+    """A variant of records without images, equally many of each class, whose captions are the names of their classes."""
     names = tuple(f"class {label}" for label in range(classes))
     labels = np.arange(records) % classes
     source = types.SimpleNamespace(name="made_up", split="train", class_names=names)
@@ -18,7 +18,7 @@ def made_up_variant(records: int, classes: int) -> Variant:
 
 
 def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[str, np.ndarray]:
-    """A batch of the arrays that the objective trains on, of noise."""
+    """A batch of noise, with the arrays that the objective trains on."""
     rng, data = np.random.default_rng(0), objective.config.data
     side = max(data.image_size, data.multi_crop.canvas) if data.multi_crop.num_local else data.image_size
     images = ((slot, rng.integers(0, 256, (side, side, 3), np.uint8)) for slot in range(batch_size))

@@ -1,14 +1,14 @@
 """Images per second of DINO's augmentation, all ten crops: on the host by Pillow, and on the device.
 
     python scripts/benchmark/multi_crop.py --images=DIR    # JPEGs: 2 crops of 224 and 8 of 96 pixels
-    python scripts/benchmark/multi_crop.py                 # drawn images of 32 pixels: 2 crops of 32 and 8 of 16
+    python scripts/benchmark/multi_crop.py                 # made-up images of 32 pixels: 2 crops of 32 and 8 of 16
 
-Prints one JSON line. Encoded images are in memory; those of 32 pixels are decoded beforehand, as a cached set's are.
+Prints one JSON line. Encoded images are in memory; those of 32 pixels are already decoded, as in a cached data set.
 
-- `pillow`: decode, draw, all crops; images per second of CPU time, which is what one core does.
-- `device`: its share on the host (decode, resize to the canvas, draw) in the same measure, and the jitted function alone,
-  on arrays that are on the device, by the clock; on CPUs also per core.
-- `torchvision`, where it is importable: decode and its own transforms on Pillow images, as `pillow`.
+- `pillow`: decoding, random numbers and all crops, in images per second of CPU time, which is what one core does.
+- `device`: the host's part (decoding, resizing to the canvas, random numbers) in the same measure, and the jitted function
+  alone, on arrays that are on the device, in images per second of wall-clock time; on CPUs also per core.
+- `torchvision`, where it is installed: decoding and its own transforms of Pillow images, as `pillow`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SMALL = MultiCrop(global_size=32, global_scale=(0.3, 1.0), local_size=16, local_
 
 
 def images_of(args: argparse.Namespace) -> list[Callable[[], RgbImage]]:
-    """Functions that give each image, decoded."""
+    """Functions that return each image, decoded."""
     if args.images:
         files = sorted(path for path in args.images.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
         encoded = [file.read_bytes() for file in files[: args.batch_size]]
@@ -50,7 +50,7 @@ def by_pillow(images: list[Callable[[], RgbImage]], multi_crop: MultiCrop, epoch
 
 
 def host_share(images: list[Callable[[], RgbImage]], multi_crop: MultiCrop, canvas: int, epoch: int):
-    """What the device path leaves to the host: whole images on their canvas, and what is drawn for them."""
+    """What is left to the host: whole images resized to the canvas, and the random numbers of their views."""
     canvases, sizes = [], []
     for image in images:
         pixels = image()
@@ -60,7 +60,7 @@ def host_share(images: list[Callable[[], RgbImage]], multi_crop: MultiCrop, canv
 
 
 def torchvision_crops(multi_crop: MultiCrop) -> Callable[[Image.Image], list[Image.Image]]:
-    """DINO's augmentation in torchvision's transforms; raises ImportError where that isn't installed."""
+    """DINO's augmentation in torchvision's transforms; raises ImportError where it is not installed."""
     from torchvision import transforms
 
     def crop(size, scale, blur, solarize):
@@ -83,7 +83,7 @@ def torchvision_crops(multi_crop: MultiCrop) -> Callable[[Image.Image], list[Ima
 
 
 def rates(work: Callable[[int], None], images: int, seconds: float) -> tuple[float, float]:
-    """Images per second by the clock, and by the CPU time of all threads. The first call does not count."""
+    """Images per second of wall-clock time, and of the CPU time of all threads. The first call does not count."""
     work(0)
     began, cpu, times = time.perf_counter(), time.process_time(), 0
     while times == 0 or time.perf_counter() - began < seconds:
@@ -96,9 +96,9 @@ def rates(work: Callable[[int], None], images: int, seconds: float) -> tuple[flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, help="a folder of photographs, at any depth")
-    parser.add_argument("--canvas", type=int, default=384, help="side of the device's photographs, in pixels")
-    parser.add_argument("--batch_size", type=int, default=48, help="so many images, again and again")
-    parser.add_argument("--seconds", type=float, default=10, help="how long each part runs")
+    parser.add_argument("--canvas", type=int, default=384, help="side of the canvas of photographs in pixels")
+    parser.add_argument("--batch_size", type=int, default=48, help="number of different images")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of each measurement")
     args = parser.parse_args()
 
     multi_crop, canvas = (PHOTOGRAPHS, args.canvas) if args.images else (SMALL, 32)
@@ -106,7 +106,7 @@ def main() -> None:
     count = len(images)
     report = {
         "benchmark": "multi_crop",
-        "images": "photographs" if args.images else "drawn",
+        "images": "photographs" if args.images else "made up",
         "crops": f"2x{multi_crop.global_size} {multi_crop.num_local}x{multi_crop.local_size}",
         "canvas": canvas,
         "batch_size": count,

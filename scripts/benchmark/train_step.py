@@ -3,9 +3,9 @@
     python scripts/benchmark/train_step.py --config=configs/sup.py:data=cifar100_lt
     python scripts/benchmark/train_step.py --config=configs/clip.py:data=laionet --config.model.dtype=bfloat16 --classes=1000
 
-Prints one JSON line. FLOPs are what XLA counts in the compiled step, forward, backward and update (none with
-accumulate_steps > 1, whose loop it counts once). `utilization` is their share of the devices' bfloat16 peak, for the
-devices whose peak is known; a float32 step can't come close to it.
+Prints one JSON line. FLOPs are those that XLA counts in the compiled step: forward, backward and update. With
+accumulate_steps > 1 there are none, since XLA counts the body of a loop once. `utilization` is their share of the devices'
+peak in bfloat16 where that is known; a float32 step cannot come close to it.
 """
 
 import json
@@ -31,9 +31,9 @@ from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
-CLASSES = flags.DEFINE_integer("classes", 100, "How many classes the random labels have")
+CLASSES = flags.DEFINE_integer("classes", 100, "Number of classes of the random labels")
 STEPS_PER_EPOCH = 1000
-SECONDS = flags.DEFINE_float("seconds", 10, "For how long steps are timed, about")
+SECONDS = flags.DEFINE_float("seconds", 10, "Approximate duration of the measurement")
 
 
 def start(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:

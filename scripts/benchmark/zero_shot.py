@@ -79,7 +79,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     description = {"model_cfg": architecture}
     model = nnx.jit(lambda: build_model(description, dtype=DTYPES[options.dtype], rngs=nnx.Rngs(0)))()
     tokenizer = train_tokenizer(prompts[:500], 2000, architecture["text_cfg"].get("context_length", 77))
-    embedder = TextEmbedder(model.text, tokenizer, architecture["embed_dim"], options.batch_size)
+    embedder = TextEmbedder(model.text, tokenizer, batch_size=options.batch_size)
     head = np.random.default_rng(0).normal(size=(CLASSES, architecture["embed_dim"])).astype(np.float32)
     graphdef, state = nnx.split(model)
     parts = (jax.device_put(state, replicated(mesh)),)

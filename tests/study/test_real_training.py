@@ -70,7 +70,8 @@ def tiny(glyphs_dir, tmp_path_factory):
         else:
             config.model.image.update(dict(name="vit", layers=(1,), heads=2, width=16, patch_size=8, output_dim=16))
         config.model.text.update(dict(width=16, layers=1, heads=2, context_length=8, vocab_size=520))
-        config.dino.update(dict(prototypes=40, hidden=16, bottleneck=8))
+        if config.objective == "dino":
+            config.dino.update(dict(prototypes=40, hidden=16, bottleneck=8))
         config.head.init = str(folder / "head.npy") if config.head.init else ""
         return config
 
