@@ -21,6 +21,7 @@ from cliptail_jax.models.text_towers import bert_shape
 from cliptail_jax.objectives import FIELDS, make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import hub, model, open_model
+from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.model import load, open_encoder, open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
@@ -151,6 +152,16 @@ def test_another_checkpoint_has_another_digest(trained_run, tmp_path):
     copy = without_last_step(workdir, tmp_path / "copy")
     assert open_run(copy).step == 1 and open_run(workdir).step == 2
     assert open_run(copy).digest != open_run(workdir).digest
+
+
+def test_a_checkpoint_that_training_removes_meanwhile_is_named(trained_run, tmp_path):
+    copy = shutil.copytree(trained_run("sup")[1], tmp_path / "copy")
+    opened = open_run(copy)
+    shutil.rmtree(copy / "checkpoints" / "2")
+    manifest_of(copy / "checkpoints" / "2").unlink()
+    with pytest.raises(CheckpointGone, match="2 no longer exists: its run has a newer checkpoint"):
+        _ = opened.model
+    assert open_run(copy).step == 1
 
 
 def test_every_parameter_is_reported(frozen_run, linear_run, published):
@@ -298,6 +309,14 @@ def test_a_repository_is_an_encoder_where_it_has_no_configuration_of_open_clips(
 
     monkeypatch.setattr(hub, "fetch", fetch)
     assert not model.is_encoder("hf-hub:a/clip") and model.is_encoder("hf-hub:a/bert")
+
+
+def test_weights_with_another_activation_keep_it_as_a_text_tower(published, monkeypatch):
+    opened, own = [], load(published)
+    monkeypatch.setattr(model, "open_published", lambda *name, **options: opened.append((name, options)) or own)
+    open_text_tower("RN50/cc12m", **TEXT)
+    ((name, options),) = opened
+    assert name == ("hf-hub:timm/resnet50_clip.cc12m",) and options["architecture"] == "RN50"
 
 
 def test_a_run_from_before_a_field_existed_goes_on(frozen_run, tmp_path):
