@@ -21,7 +21,7 @@ if not flags.FLAGS.is_parsed():  # Grain's worker processes inherit the flags, a
 
 import pytest  # noqa: E402
 
-from configs import clip, sup  # noqa: E402
+from configs import clip, dino, sup  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,3 +73,30 @@ def sup_config(small_config):
 @pytest.fixture
 def clip_config(small_config):
     return small_config(clip)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory, small_config):
+    """Gives the config and work directory of a run of two steps, each saved: 'sup' with averages, 'clip' or 'dino'."""
+    from cliptail_jax.train import train
+
+    folder, families, trained = tmp_path_factory.mktemp("trained"), {"sup": sup, "clip": clip, "dino": dino}, {}
+
+    def get(name):
+        if name not in trained:
+            config = small_config(families[name])
+            config.total_steps, config.checkpoint.every_steps, config.eval.sets = 2, 1, ()
+            if name == "sup":
+                config.optimizer.ema_decay = 0.5
+            if name == "clip":
+                config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
+                config.model.activation, config.model.text.context_length = "quick_gelu", 12
+            if name == "dino":
+                config.data.multi_crop.update({"num_local": 1, "on_device": False})
+                config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8})
+                config.optimizer.warmup_epochs = 0
+            train(config, folder / name)
+            trained[name] = config, folder / name
+        return trained[name]
+
+    return get

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -21,8 +22,7 @@ class CheckpointGone(UserError):
     """Raised when a checkpoint was removed before it could be read, because the run is still being trained."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """An array of a checkpoint."""
 
     key: tuple[str, ...]

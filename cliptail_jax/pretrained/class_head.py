@@ -31,7 +31,9 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
             as many as `all_names`.
     """
     array = _read_array(path)
-    head = _as_head(array, path)
+    head = array.astype(np.float32)
+    if not np.isfinite(head).all():
+        raise UserError(f"head.init: '{path}' has values that are not finite")
     sidecar = work_path(path).with_suffix(".json")
     if sidecar.exists():
         return head[_rows_by_name(class_names, _read_classes(sidecar, array), sidecar)]
@@ -62,23 +64,16 @@ def join_keys(names: Sequence[str]) -> list[str]:
     return [key if key in in_captions else renamed.get(key, key) for key in keys]
 
 
-def _read_array(path: str) -> Shaped[np.ndarray, "..."]:
+def _read_array(path: str) -> Shaped[np.ndarray, "rows dim"]:
     try:
         array = load_array(work_path(path))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"head.init: cannot read '{path}' as an .npy array ({error})") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise UserError(f"head.init: '{path}' is not an .npy array of numbers")
-    return array
-
-
-def _as_head(array: Shaped[np.ndarray, "..."], path: str) -> Float32[np.ndarray, "rows dim"]:
     if array.ndim != 2:
         raise UserError(f"head.init: '{path}' has shape {list(array.shape)}, but a head is [classes, dim]")
-    head = array.astype(np.float32)
-    if not np.isfinite(head).all():
-        raise UserError(f"head.init: '{path}' has values that are not finite")
-    return head
+    return array
 
 
 def _read_classes(sidecar: epath.Path, array: Shaped[np.ndarray, "rows dim"]) -> list[str]:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -45,27 +45,7 @@ ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
 
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
-
-
-class Weights(Protocol):
-    """The arrays of a trained model, read on request."""
-
-    @property
-    def revision(self) -> str | None:
-        """The version of weights that may change: a commit of the Hub, or a step of a run."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the weights."""
-
-    def problems(self, state: nnx.State) -> dict[tuple, str]:
-        """The parameters of `state` that the weights lack or have in another shape, with the reason."""
-
-    def check(self, state: nnx.State) -> None:
-        """Raise UserError unless these are the weights of a whole model with this `state`."""
-
-    def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
-        """The values for `state`, laid out by `shardings`."""
+Weights = PublishedWeights | CheckpointWeights  # two classes with the same methods
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +53,7 @@ class OpenedModel:
     """A trained model and everything that belongs to it.
 
     Attributes:
-        name: as it was opened.
+        name: its work directory, repository or folder.
         description: the argument of `cliptail_jax.models.build.build_model`.
         weights: of all parts of the model.
         preprocess: of its images; None for a text encoder.

@@ -1,4 +1,4 @@
-"""Tiny trained models, which tests share: three runs, a published CLIP, a text encoder, and runs that start from them."""
+"""Tiny trained models, which tests share: a published CLIP, a text encoder, and runs that start from them."""
 
 import json
 
@@ -7,33 +7,16 @@ from test_text_encoder import write_encoder
 
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.train import train
-from configs import clip, dino, sup
+from configs import clip, sup
 
 WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
 
 
 @pytest.fixture(scope="session")
-def trained_runs(tmp_path_factory, small_config):
-    """The config and work directory of a run of each objective. SL has a moving average, CLIP a ViT with QuickGELU."""
-    configs = {name: small_config(family) for name, family in (("sup", sup), ("clip", clip), ("dino", dino))}
-    configs["sup"].optimizer.ema_decay = 0.5
-    configs["clip"].model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
-    configs["clip"].model.activation = "quick_gelu"
-    configs["dino"].data.multi_crop.update({"num_local": 1, "on_device": False})
-    configs["dino"].dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8})
-    configs["dino"].optimizer.warmup_epochs = 0
-    folder = tmp_path_factory.mktemp("trained")
-    for name, config in configs.items():
-        config.total_steps, config.checkpoint.every_steps, config.eval.sets = 2, 1, ()
-        train(config, folder / name)
-    return {name: (config, folder / name) for name, config in configs.items()}
-
-
-@pytest.fixture(scope="session")
-def published(trained_runs, tmp_path_factory):
+def published(trained_run, tmp_path_factory):
     """The folder of a published CLIP, which is the CLIP run, exported."""
     folder = tmp_path_factory.mktemp("published") / "model"
-    export(trained_runs["clip"][1], folder)
+    export(trained_run("clip")[1], folder)
     return folder
 
 
@@ -50,10 +33,10 @@ def bert(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def linear_run(tmp_path_factory, trained_runs, small_config):
+def linear_run(tmp_path_factory, trained_run, small_config):
     """The config and work directory of a supervised run with a linear head on the tower of DINO's run."""
     config = small_config(sup)
-    config.image.init, config.head.kind = str(trained_runs["dino"][1]), "linear"
+    config.image.init, config.head.kind = str(trained_run("dino")[1]), "linear"
     config.total_steps, config.eval.sets, config.checkpoint.every_steps = 3, (), 1
     workdir = tmp_path_factory.mktemp("linear") / "run"
     train(config, workdir)

@@ -38,8 +38,8 @@ def assert_same(ours, theirs):
     jax.tree.map(np.testing.assert_array_equal, nnx.state(ours), nnx.state(theirs))
 
 
-def test_a_clip_run_is_exported_with_its_tokenizer(trained_runs, tmp_path, capsys):
-    workdir = trained_runs["clip"][1]
+def test_a_clip_run_is_exported_with_its_tokenizer(trained_run, tmp_path, capsys):
+    workdir = trained_run("clip")[1]
     assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 0
     assert f"local-dir:{tmp_path / 'out'}" in capsys.readouterr().out
     run, again = open_run(workdir), load(tmp_path / "out")
@@ -70,10 +70,10 @@ def test_an_encoder_with_its_mlp_is_exported(bert_run, tmp_path):
 
 @pytest.mark.parametrize(
     "run, complaint",
-    [(None, "holds no run"), ("sup", "open_clip has no basic_resnet"), ("linear", "head.kind='linear'")],
+    [("none", "holds no run"), ("sup", "open_clip has no basic_resnet"), ("linear", "head.kind='linear'")],
 )
-def test_what_cannot_be_exported_is_one_line(run, complaint, trained_runs, linear_run, tmp_path, capsys):
-    workdir = {None: tmp_path, "sup": trained_runs["sup"][1], "linear": linear_run[1]}[run]
+def test_what_cannot_be_exported_is_one_line(run, complaint, trained_run, linear_run, tmp_path, capsys):
+    workdir = {"none": tmp_path, "sup": trained_run("sup")[1], "linear": linear_run[1]}[run]
     assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and complaint in error and error.count("\n") == 1

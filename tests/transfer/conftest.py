@@ -1,4 +1,4 @@
-"""Trained runs, a published model and a VOC of a few drawn images, all tiny."""
+"""Trained runs, a published model and prepared sets of random images, all tiny."""
 
 import io
 
@@ -13,8 +13,7 @@ from cliptail_jax.concepts.vocabulary import class_lines
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
 from cliptail_jax.pretrained.save import save
-from cliptail_jax.train import train
-from configs import clip, sup, transfer
+from configs import transfer
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "pink": (1, 0, 1)}
 COLOUR_SPLITS = {"train": 100, "test": 50}
@@ -22,27 +21,18 @@ VOC_SPLITS = {"train": 60, "validation": 40, "test": 50}
 
 
 @pytest.fixture(scope="session")
-def sup_run(tmp_path_factory, small_config):
-    """A supervised run with checkpoints of two steps."""
-    config = small_config(sup)
-    config.eval.sets = ()
-    workdir = tmp_path_factory.mktemp("runs") / "sup"
-    train(config, workdir)
-    return workdir
+def sup_run(trained_run):
+    return trained_run("sup")[1]
 
 
 @pytest.fixture(scope="session")
-def clip_run(tmp_path_factory, small_config):
-    config = small_config(clip)
-    config.total_epochs, config.eval.sets = 1, ()
-    workdir = tmp_path_factory.mktemp("runs") / "clip"
-    train(config, workdir)
-    return workdir
+def clip_run(trained_run):
+    return trained_run("clip")[1]
 
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
-    """The folder of a model with drawn weights, which takes other pixel statistics than CLIP's."""
+    """The folder of a model with random weights and other pixel statistics than CLIP's."""
     text = {"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1}
     vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
     config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}

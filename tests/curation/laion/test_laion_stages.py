@@ -254,22 +254,10 @@ def test_a_damaged_part_is_named_and_leaves_nothing_half_written(corpus, tmp_pat
     assert all(path.name.startswith("part-") for path in (tmp_path / "x").iterdir())
 
 
-@pytest.fixture(scope="module")
-def clip_run(tmp_path_factory, small_config):
-    from cliptail_jax.train import train
-    from configs import clip
-
-    config = small_config(clip)
-    config.total_epochs, config.model.text.context_length = 1, 12
-    workdir = tmp_path_factory.mktemp("clip")
-    train(config, workdir)
-    return workdir
-
-
-def test_a_runs_text_tower_embeds_texts_of_any_length_as_in_one_batch(clip_run):
+def test_a_runs_text_tower_embeds_texts_of_any_length_as_in_one_batch(trained_run):
     from cliptail_jax.pretrained.text_embedder import load_text_embedder
 
-    embedder = load_text_embedder(str(clip_run))
+    embedder = load_text_embedder(str(trained_run("clip")[1]))
     texts = ["a", "digit four", "greek small letter alpha and so on and on and on", None, "latin"]
     features = embedder(texts)
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
@@ -279,10 +267,10 @@ def test_a_runs_text_tower_embeds_texts_of_any_length_as_in_one_batch(clip_run):
     np.testing.assert_allclose(embedder.raw(texts), whole, rtol=1e-4, atol=1e-5)
 
 
-def test_stages_follow_one_another(clip_run, corpus, tmp_path):
+def test_stages_follow_one_another(trained_run, corpus, tmp_path):
     steps = [
         ["match", f"--input={corpus}", f"--output={tmp_path}/a"],
-        ["similarity", f"--input={tmp_path}/a", f"--output={tmp_path}/b", f"--clip={clip_run}"],
+        ["similarity", f"--input={tmp_path}/a", f"--output={tmp_path}/b", f"--clip={trained_run('clip')[1]}"],
         ["select", f"--input={tmp_path}/b", f"--output={tmp_path}/c", "--threshold=-1"],
     ]
     for step in steps:
