@@ -15,6 +15,7 @@ from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
+from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.curation.captions import Captions
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import Rows, all_rows
@@ -229,8 +230,6 @@ def class_phrases(
         raise UserError(
             "data.captions.synset needs lemmas of WordNet synsets; the source's classes have no WordNet ids"
         )
-    from cliptail_jax.concepts.wordnet import lemmas  # NLTK is slow to import
-
     return tuple(lemmas(wnid) for wnid in wnids)
 
 

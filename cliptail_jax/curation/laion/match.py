@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion.parts import with_column
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 
@@ -21,8 +22,6 @@ PUNCTUATION = r"[!-/:-@\[-`{-~]"
 
 @functools.cache
 def matcher() -> LemmaMatcher:
-    from cliptail_jax.concepts.wordnet import synset
-
     lemmas = [
         (name.replace("_", " "), label)
         for label, wnid in enumerate(imagenet_wnids())

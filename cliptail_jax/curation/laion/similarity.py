@@ -7,14 +7,13 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion.parts import with_column
 from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder
 
 
 def definition(wnid: str) -> str:
     """'NAME which is DEFINITION', with WordNet's first lemma and gloss."""
-    from cliptail_jax.concepts.wordnet import synset
-
     found = synset(wnid)
     return f"{found.lemma_names()[0].replace('_', ' ')} which is {found.definition()}"
 
