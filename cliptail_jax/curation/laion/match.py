@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.concepts.wordnet import synset
-from cliptail_jax.curation.laion.parts import with_column
+from cliptail_jax.curation.laion.parts import with_columns
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 
 PUNCTUATION = r"[!-/:-@\[-`{-~]"
@@ -39,4 +39,4 @@ def match(table: pa.Table, text: str) -> pa.Table:
     alone = np.bincount(rows, minlength=len(table))[rows] == 1
     rows, labels = rows[alone], labels[alone]
     wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
-    return with_column(with_column(table.take(pa.array(rows)), "wnid", wnids), "label", pa.array(labels))
+    return with_columns(table.take(pa.array(rows)), wnid=wnids, label=pa.array(labels))
