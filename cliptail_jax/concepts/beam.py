@@ -23,7 +23,7 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
-from cliptail_jax.concepts.captions import USUAL_COLUMNS, check_format, check_part, find_parts, read_part
+from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts, read_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import RunningTotal
 from cliptail_jax.concepts.vocabulary import load_vocabulary
@@ -33,46 +33,31 @@ from cliptail_jax.errors import UserError, command_line
 @command_line
 def main(arguments: list[str]) -> None:
     """Runs the pipeline that the command line describes, and waits for its end."""
-    parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.concepts.beam",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--captions", required=True, help="a file or a glob, of any file system that Beam knows")
-    parser.add_argument(
-        "--column", help=f"the column of captions; default: {', '.join(USUAL_COLUMNS)}, else the only one of text"
-    )
+    prog, form = "python -m cliptail_jax.concepts.beam", argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
+    add_arguments(parser)
     parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a JSON file")
-    parser.add_argument("--output", required=True, help="the .tsv file to write")
     options, beam_options = parser.parse_known_args(arguments)
-    run(options.captions, options.column, options.vocabulary, options.output, beam_options)
-
-
-def run(captions: str, column: str | None, vocabulary: str, output: str, beam_options: Sequence[str]) -> None:
-    """
-    Raises:
-        UserError: Beam is not installed, a flag is wrong, or the first file of captions is damaged.
-    """
     if beam is None:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
-    parts, counter = match(captions), ConceptCounter(load_vocabulary(vocabulary))
-    check_part(parts[0], column, open_any)
-    unfinished = f"{output}.unfinished"
+    parts, counter = match(options.captions), ConceptCounter(load_vocabulary(options.vocabulary))
+    check_part(parts[0], options.column, open_any)
+    unfinished = f"{options.output}.unfinished"
     try:
         write_counts({}, (), unfinished)  # to fail now and not after hours
     except (OSError, BeamIOError) as error:
-        raise UserError(f"{output} cannot be written: {error}") from error
+        raise UserError(f"{options.output} cannot be written: {error}") from error
     with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
         (
             pipeline
             | "Parts" >> beam.Create(parts)
             | "Spread" >> beam.Reshuffle()
-            | "Count" >> beam.FlatMap(count_part, counter, column)
+            | "Count" >> beam.FlatMap(count_part, counter, options.column)
             | "Add" >> beam.CombinePerKey(sum)
             | "Gather" >> beam.combiners.ToDict()
             | "Write" >> beam.Map(write_counts, counter.names, unfinished)
         )
-    FileSystems.rename([unfinished], [output])
+    FileSystems.rename([unfinished], [options.output])
 
 
 def match(pattern: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Files of captions: finding them, choosing the column, and reading it in batches of bounded size."""
 
+import argparse
 import contextlib
 import csv
 import functools
@@ -24,6 +25,14 @@ READ_ERRORS = DamagedFileError, OSError, EOFError, zlib.error, pa.ArrowException
 
 Open = Callable[[str], BinaryIO]
 open_local: Open = functools.partial(open, mode="rb")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of a program that counts captions."""
+    columns = f"{', '.join(USUAL_COLUMNS)}, else the only one of text"
+    parser.add_argument("--captions", required=True, help="a file, a glob (quoted), or a folder")
+    parser.add_argument("--column", help=f"the column of captions; default: {columns}")
+    parser.add_argument("--output", required=True, help="the .tsv file to write")
 
 
 def find_parts(pattern: str) -> list[str]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from cliptail_jax.concepts.captions import USUAL_COLUMNS, find_parts
+from cliptail_jax.concepts.captions import add_arguments, find_parts
 from cliptail_jax.concepts.corpus import count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.finished import FinishedParts
@@ -34,19 +34,12 @@ RULE = 1  # to be increased when a change of the code changes counts
 @command_line
 def main(arguments: list[str]) -> None:
     """Counts the captions that the command line names."""
-    parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.concepts.count",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--captions", required=True, help="a file, a glob (quoted), or a folder")
-    parser.add_argument(
-        "--column", help=f"the column of captions; default: {', '.join(USUAL_COLUMNS)}, else the only one of text"
-    )
+    prog, form = "python -m cliptail_jax.concepts.count", argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
+    add_arguments(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a JSON file")
     what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
-    parser.add_argument("--output", required=True, type=pathlib.Path, help="the .tsv file to write")
     parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
     parser.add_argument(
         "--weights", action="store_true", help="the captions files are JSON objects from text to count, as MetaCLIP's"
@@ -64,25 +57,25 @@ def count(options: argparse.Namespace) -> None:
         UserError: A flag is wrong; or files are damaged, and the counts of the others have been written.
     """
     start = time.monotonic()
-    parts = find_parts(options.captions)
-    outputs = [options.output, *([options.output.with_suffix(".sorted.tsv")] if options.sorted else [])]
+    parts, output = find_parts(options.captions), pathlib.Path(options.output)
+    outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
     if twice := {*map(os.path.abspath, parts)} & {*map(os.path.abspath, outputs)}:
         raise UserError(f"{min(twice)} is an output, and one of the captions files too: choose another --output")
     vocabulary = None if options.words else load_vocabulary(options.vocabulary)
     counter = WordCounter() if options.words else ConceptCounter(vocabulary)
     job = repr((RULE, vocabulary, options.column, options.weights))
-    with FinishedParts(options.output, job, parts) as finished:
-        tally, damaged = count_corpus(counter, parts, finished, options.column, options.weights, options.processes)
-        if len(damaged) < len(parts):
-            counts = tally.counts.sort_by("name") if options.words else in_order(tally.counts, counter.names)
-            write_counts(options.output, frequent_first(counts) if options.words else counts)
-            if options.sorted:
-                write_counts(outputs[1], frequent_first(counts))
-            report(tally, options.output, time.monotonic() - start)
-        if damaged:
-            others = f"; {options.output} has the counts of the others" if len(damaged) < len(parts) else ""
-            raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
-        finished.remove()
+    finished = FinishedParts(output, job, parts)
+    tally, damaged = count_corpus(counter, parts, finished, options.column, options.weights, options.processes)
+    if len(damaged) < len(parts):
+        counts = tally.counts.sort_by("name") if options.words else in_order(tally.counts, counter.names)
+        write_counts(output, frequent_first(counts) if options.words else counts)
+        if options.sorted:
+            write_counts(outputs[1], frequent_first(counts))
+        report(tally, output, time.monotonic() - start)
+    if damaged:
+        others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
+        raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
+    finished.remove()
 
 
 def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:

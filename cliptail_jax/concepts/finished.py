@@ -1,7 +1,5 @@
 """Counts of the finished parts of a corpus, kept in a folder beside the output until all parts are counted."""
 
-import contextlib
-import errno
 import json
 import os
 import pathlib
@@ -16,7 +14,7 @@ from cliptail_jax.files import digest_of, replacing
 
 
 class FinishedParts:
-    """The tallies of finished parts, in one file each. A context manager.
+    """The tallies of finished parts, in one file each.
 
     A part is identified by its path, size and time of change, and by `job`, which says what is counted and how.
     """
@@ -28,19 +26,10 @@ class FinishedParts:
         """
         self._folder = output.with_name(f"{output.name}.parts")
         self._files = {part: self._folder / f"{fingerprint(job, part)}.parquet" for part in parts}
-        try:
-            if output.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "it is a folder")
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{output} cannot be written: {error.strerror}") from error
-
-    def __enter__(self) -> "FinishedParts":
-        return self
-
-    def __exit__(self, *_) -> None:
-        with contextlib.suppress(OSError):
-            self._folder.rmdir()  # unless a part is finished
+        if output.is_dir():
+            raise UserError(f"{output} cannot be written: it is a folder")
+        if not os.access(output.parent, os.W_OK):
+            raise UserError(f"{output} cannot be written: {output.parent} is missing or read-only")
 
     def load(self, part: str) -> Tally | None:
         """The tally of a part; None if it is not finished."""
@@ -54,6 +43,7 @@ class FinishedParts:
         """Saves the tally of a part. Raises UserError where it cannot be written."""
         numbers = json.dumps({"captions": tally.captions, "undecodable": tally.undecodable})
         try:
+            self._folder.mkdir(exist_ok=True)
             with replacing(self._files[part]) as partial:
                 pa.parquet.write_table(tally.counts.replace_schema_metadata({"tally": numbers}), partial)
         except OSError as error:

@@ -70,12 +70,4 @@ def count_undecodable(captions: pa.LargeBinaryArray) -> int:
         captions.cast(pa.large_string())
         return 0
     except pa.ArrowInvalid:
-        return sum(not is_utf8(caption) for caption in captions.drop_null().to_pylist())
-
-
-def is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-        return True
-    except UnicodeDecodeError:
-        return False
+        return sum(caption != caption.decode(errors="ignore").encode() for caption in captions.drop_null().to_pylist())

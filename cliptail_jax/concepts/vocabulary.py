@@ -17,6 +17,7 @@ import json
 import pathlib
 import re
 
+from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.errors import UserError, did_you_mean
 
 FOLDER = importlib.resources.files(__package__) / "vocabularies"
@@ -108,8 +109,6 @@ def imagenet_concepts(vocabulary: str) -> tuple[Concept, ...]:
 
 
 def imagenet_concept(wnid: str, name: str, edit: dict) -> Concept:
-    from cliptail_jax.concepts.wordnet import lemmas  # the other vocabularies need no WordNet, and NLTK loads slowly
-
     phrases = dict.fromkeys((*lemmas(wnid), name.lower()))
     kept = (phrase for phrase in phrases if phrase not in edit.get("remove", ()))
     replaced = itertools.chain.from_iterable(edit.get("replace", {}).get(phrase, [phrase]) for phrase in kept)

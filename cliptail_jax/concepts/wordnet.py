@@ -1,4 +1,4 @@
-"""WordNet 3.0 through NLTK: lemmas of words, and synsets of ImageNet's ids."""
+"""WordNet 3.0 through NLTK, which is imported where it is first used: synsets of ImageNet's ids and their lemmas."""
 
 import contextlib
 import functools
@@ -9,10 +9,12 @@ import threading
 import warnings
 import zipfile
 
-import nltk
-from nltk.corpus.reader.wordnet import Synset, WordNetCorpusReader
+from etils import epy
 
 from cliptail_jax.errors import UserError
+
+with epy.lazy_imports():
+    import nltk
 
 DOWNLOAD_SECONDS = 30
 GET_WORDNET = "run `python -m nltk.downloader wordnet`, or `bash scripts/wordnet.sh`, which takes it from Debian"
@@ -22,7 +24,7 @@ SYNSETS_BY_NAME = {"n02112837": "siberian_husky"}
 
 
 @functools.cache
-def wordnet() -> WordNetCorpusReader:
+def wordnet() -> "nltk.corpus.reader.WordNetCorpusReader":
     """NLTK's WordNet reader, loaded; from then on NLTK's `WordNetLemmatizer` works in this process, too.
 
     WordNet is searched for on NLTK's data path and in the user's cache, where scripts/wordnet.sh puts it; otherwise NLTK
@@ -38,7 +40,7 @@ def wordnet() -> WordNetCorpusReader:
     return nltk.corpus.wordnet
 
 
-def synset(wnid: str) -> Synset:
+def synset(wnid: str) -> "nltk.corpus.reader.wordnet.Synset":
     """The synset of an ImageNet id such as 'n02110185'.
 
     Raises:

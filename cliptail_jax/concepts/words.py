@@ -2,14 +2,13 @@
 
 Text is lower-cased, every character outside a–z and space becomes a space, it is split into Treebank words, and each
 word is lemmatized as a noun with WordNet. `lemmas_of` does this for one text; `forms_of` inverts the lemmatization.
-
-NLTK is imported where it is first used: its import is slow, and counting processes do not need it.
 """
 
 import functools
 import re
 
 from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.wordnet import wordnet
 
 # The words of a–z that NLTK's Treebank tokenizers split.
 CONTRACTIONS = {
@@ -34,28 +33,12 @@ def lemmas_of(text: str) -> frozenset[str]:
 
 @functools.cache
 def lemma(word: str) -> str:
-    """The shortest noun lemma that WordNet has for the word, else the word itself."""
-    return lemmatizer().lemmatize(word, "n")
-
-
-@functools.cache
-def lemmatizer():
-    """NLTK's `WordNetLemmatizer`, with WordNet loaded."""
-    from nltk.stem import WordNetLemmatizer
-
-    nltk_wordnet()
-    return WordNetLemmatizer()
-
-
-def nltk_wordnet():
-    """NLTK's WordNet reader.
+    """The shortest noun lemma that WordNet has for the word, else the word itself, as NLTK's `WordNetLemmatizer`.
 
     Raises:
         UserError: WordNet is missing.
     """
-    from cliptail_jax.concepts.wordnet import wordnet
-
-    return wordnet()
+    return min(wordnet()._morphy(word, wordnet().NOUN), key=len, default=word)
 
 
 def phrases_of(concept: Concept) -> frozenset[frozenset[str]]:
@@ -68,9 +51,9 @@ def phrases_of(concept: Concept) -> frozenset[frozenset[str]]:
 
 
 def without_parentheses(text: str) -> str:
-    inner = re.compile(r"\([^()]*\)")
-    while inner.search(text):
-        text = inner.sub(" ", text)
+    changes = 1
+    while changes:  # the innermost parentheses first
+        text, changes = re.subn(r"\([^()]*\)", " ", text)
     return text
 
 
@@ -85,8 +68,7 @@ def forms_of(word: str) -> set[str]:
     A lemma is the word itself, an entry of WordNet's list of exceptions, or the word with another ending. Each of these
     is inverted, and candidates whose lemma is another are dropped. So the words of a corpus need not be lemmatized.
     """
-    wordnet = nltk_wordnet()
-    endings = wordnet.MORPHOLOGICAL_SUBSTITUTIONS[wordnet.NOUN]
+    endings = wordnet().MORPHOLOGICAL_SUBSTITUTIONS[wordnet().NOUN]
     replaced = {word[: len(word) - len(new)] + old for old, new in endings if word.endswith(new)}
     candidates = {word} | replaced | irregular_forms().get(word, set())
     return {form for form in candidates - CONTRACTIONS.keys() if re.fullmatch("[a-z]+", form) and lemma(form) == word}
@@ -95,9 +77,8 @@ def forms_of(word: str) -> set[str]:
 @functools.cache
 def irregular_forms() -> dict[str, set[str]]:
     """WordNet's list of exceptions for nouns, as lemma -> forms."""
-    wordnet = nltk_wordnet()
     forms: dict[str, set[str]] = {}
-    for form, lemmas in wordnet._exception_map[wordnet.NOUN].items():
+    for form, lemmas in wordnet()._exception_map[wordnet().NOUN].items():
         for word in lemmas:
             forms.setdefault(word, set()).add(form)
     return forms
@@ -105,6 +86,5 @@ def irregular_forms() -> dict[str, set[str]]:
 
 def changed_words() -> dict[str, str]:
     """Every word of a–z whose lemma is another word, with that lemma; without contractions."""
-    wordnet = nltk_wordnet()
-    nouns = wordnet.all_lemma_names(wordnet.NOUN)
+    nouns = wordnet().all_lemma_names(wordnet().NOUN)
     return {form: noun for noun in nouns for form in forms_of(noun) if form != noun}

@@ -1,6 +1,5 @@
 """Several sources with the same classes as one source."""
 
-import dataclasses
 import functools
 from collections.abc import Iterable
 
@@ -10,44 +9,29 @@ from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 
 
-@dataclasses.dataclass(frozen=True)
 class JoinedSource:
-    """The records of `first`, followed by those of `second`. Raises UserError where their class lists differ."""
+    """The records of `first`, followed by those of `second`."""
 
-    first: "Source | JoinedSource"
-    second: Source
-
-    def __post_init__(self):
-        a, b = self.first.class_names, self.second.class_names
+    def __init__(self, first: "Source | JoinedSource", second: Source):
+        """
+        Raises:
+            UserError: Their class lists differ.
+        """
+        a, b = first.class_names, second.class_names
         if a != b:
             odd = next((name for name in [*a, *b] if name not in a or name not in b), "")
             why = f"only one of them has '{odd}'" if odd else "they have the same classes in another order"
-            raise UserError(
-                f"data.match.fill: {self.first.name} and {self.second.name} have different class lists: {why}"
-            )
+            raise UserError(f"data.match.fill: {first.name} and {second.name} have different class lists: {why}")
+        self.first, self.second = first, second
+        self.name = first.name if first.name == second.name else f"{first.name}+{second.name}"
+        self.split = f"{first.split}+{second.split}"
+        self.class_names, self.wnids = first.class_names, first.wnids
 
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
 
     def __getstate__(self) -> dict:
-        return {"first": self.first, "second": self.second}  # without the cached metadata
-
-    @property
-    def name(self) -> str:
-        first, second = self.first.name, self.second.name
-        return first if first == second else f"{first}+{second}"
-
-    @property
-    def split(self) -> str:
-        return f"{self.first.split}+{self.second.split}"
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.first.class_names
-
-    @property
-    def wnids(self) -> tuple[str, ...] | None:
-        return self.first.wnids
+        return {name: value for name, value in self.__dict__.items() if name != "metadata"}  # which is cached
 
     @functools.cached_property
     def metadata(self) -> pa.Table:

@@ -21,13 +21,7 @@ def exponential(num_classes: int, largest: int, ratio: float) -> Int[np.ndarray,
 
 
 def zipf(num_classes: int, largest: int, exponent: float) -> Int[np.ndarray, "rank"]:
-    """Class sizes that decrease as a power of their rank, rounded down: n_i = floor(n_max / (i+1)^exponent).
-
-    Raises:
-        UserError: The exponent is negative.
-    """
-    if exponent < 0:
-        raise UserError(f"a profile's exponent is {exponent}; it must be 0 or more")
+    """Class sizes that decrease as a power of their rank, rounded down: n_i = floor(n_max / (i+1)^exponent)."""
     return _floor(largest / np.arange(1, num_classes + 1) ** float(exponent))
 
 
@@ -39,17 +33,12 @@ def profile_counts(
     The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts at the size of the largest class. The
     ranks of the classes are a random permutation by `seed`. A class with fewer records than the profile gives it keeps
     all, and a class may lose all its records.
-
-    Raises:
-        UserError: The profile is unknown.
     """
     num_classes, largest = len(available), int(np.max(available))
     if name == "exponential":
         sizes = exponential(num_classes, largest, ratio)
-    elif name == "zipf":
-        sizes = zipf(num_classes, largest, exponent)
     else:
-        raise UserError(f"unknown profile '{name}': choose from exponential, zipf")
+        sizes = zipf(num_classes, largest, exponent)
     counts = np.empty(num_classes, np.int64)
     counts[np.random.default_rng(seed).permutation(num_classes)] = sizes
     return np.minimum(counts, available)

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, load_vocabulary
+from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 from cliptail_jax.datasets.source import Source
@@ -73,8 +74,6 @@ def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...
 def class_matcher(vocabulary: str) -> LemmaMatcher:
     """Matches a vocabulary's classes by WordNet's lemmas if it is ImageNet's, else by its phrases."""
     if vocabulary == "imagenet1k":
-        from cliptail_jax.concepts.wordnet import lemmas  # NLTK is slow to import
-
         phrases = [lemmas(wnid) for wnid in imagenet_wnids()]
     else:
         phrases = [concept.synonyms or (concept.name,) for concept in load_vocabulary(vocabulary)]

@@ -6,7 +6,6 @@ These are pure functions of arrays. A result is an ascending array of indices in
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.errors import UserError
 
 LARGEST = 10  # classes that lose records where a fixed number of records must include every class
@@ -43,22 +42,8 @@ def seeded_split(labels: Int[np.ndarray, "row"], share: float = 0.2, seed: int =
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def impose_profile(
-    labels: Int[np.ndarray, "row"], num_classes: int, name: str, ratio: float, exponent: float, seed: int
-) -> Indices:
-    """The rows left when each class is cut to its number in a profile, as in `profile_counts`."""
-    available = np.bincount(labels, minlength=num_classes)
-    counts = profile_counts(name, available, ratio=ratio, exponent=exponent, seed=seed)
-    return first_of_permutation(labels, counts, seed)
-
-
 def sample(
-    labels: Int[np.ndarray, "row"],
-    num_classes: int,
-    n: int = 0,
-    fraction: float = 1.0,
-    keep_all_classes: bool = False,
-    seed: int = 0,
+    labels: Int[np.ndarray, "row"], num_classes: int, n: int, fraction: float, keep_all_classes: bool, seed: int
 ) -> Indices:
     """A random sample of `n` rows or, for n = 0, of a fraction of them. With one seed, larger samples contain smaller ones.
 

@@ -15,17 +15,12 @@ from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
+from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.curation.captions import Captions
 from cliptail_jax.curation.joined import JoinedSource
+from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.curation.rows import Rows, all_rows
-from cliptail_jax.curation.selection import (
-    balanced_rows,
-    first_of_permutation,
-    impose_profile,
-    sample,
-    seeded_split,
-    trim_tail,
-)
+from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, sample, seeded_split, trim_tail
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, work_path
@@ -129,10 +124,9 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         )
         kept = kept[places]
     if data.profile.name:
-        profile = data.profile
-        kept = kept[
-            impose_profile(labels[kept], len(classes), profile.name, profile.ratio, profile.exponent, data.seed)
-        ]
+        available = np.bincount(labels[kept], minlength=len(classes))
+        counts = profile_counts(available=available, seed=data.seed, **data.profile)
+        kept = kept[first_of_permutation(labels[kept], counts, data.seed)]
     if data.match.frequency:
         kept = kept[matched(labels[kept], rows.records[kept] < first, class_names, data, notes)]
     kept = kept[sample(labels[kept], len(classes), data.n, data.fraction, data.keep_all_classes, data.seed)]
@@ -226,11 +220,7 @@ def class_phrases(
     if not data.captions.synset:
         return tuple((name,) for name in class_names)
     if not wnids:
-        raise UserError(
-            "data.captions.synset needs lemmas of WordNet synsets; the source's classes have no WordNet ids"
-        )
-    from cliptail_jax.concepts.wordnet import lemmas  # NLTK is slow to import
-
+        raise UserError("data.captions.synset needs a source whose classes have WordNet ids")
     return tuple(lemmas(wnid) for wnid in wnids)
 
 

@@ -9,10 +9,9 @@ import pathlib
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import normalized_name, vocabulary_names
-from cliptail_jax.datasets.streaming import StreamingBuilder, read_if_exists
+from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError
 
 FILES = ("species.txt", "images.txt", "test_images.txt")
@@ -28,29 +27,22 @@ class Birdsnap(StreamingBuilder):
     }
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.labelled(__doc__, vocabulary_names("birdsnap"), filename=tfds.features.Text())
+        return self.dataset_info(__doc__, vocabulary_names("birdsnap"), filename=tfds.features.Text())
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         species, images, tests = (read_list(self.raw / name) for name in FILES)
         label_of = species_labels(species, self.raw / FILES[0])
         test_paths = {row["path"] for row in tests}
-        labels = {row["path"]: label_of[row["species_id"]] for row in images}
-        return {
-            split: self._generate_examples(
-                split, {path: label for path, label in labels.items() if (path in test_paths) == (split == "test")}
-            )
-            for split in ("train", "test")
-        }
+        labels = {"train": {}, "test": {}}
+        for row in images:
+            labels["test" if row["path"] in test_paths else "train"][row["path"]] = label_of[row["species_id"]]
+        return {split: self._generate_examples(split, of_split) for split, of_split in labels.items()}
 
-    def _generate_examples(self, split: str, labels: dict[str, int]) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self, split: str, labels: dict[str, int]) -> Iterator[dict]:
         folders = [folder for folder in (self.raw / "download" / "images", self.raw / "images") if folder.is_dir()]
         if not folders:
             raise UserError(f"--raw={self.raw} has neither download/images/ nor images/: run its get_birdsnap.py first")
-        progress = tqdm(labels.items(), desc=f"birdsnap {split}", unit=" images", disable=None)
-        for number, (path, label) in enumerate(progress):
-            image = read_if_exists(folders[0] / path)
-            if self.is_usable(image):
-                yield number, {"image": image, "label": label, "filename": path}
+        return self.records(split, folders[0], labels)
 
 
 def read_list(path: pathlib.Path) -> list[dict[str, str]]:

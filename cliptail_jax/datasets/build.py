@@ -19,35 +19,20 @@ from absl import logging
 
 from cliptail_jax.datasets.folder import resolve_data_dir
 from cliptail_jax.datasets.known_sources import BUILDERS
-from cliptail_jax.datasets.metadata import load_metadata, skipped, table_path
+from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import locked
 
 
-def builder_of(name: str) -> type[tfds.core.GeneratorBasedBuilder]:
-    """The builder class of one of `BUILDERS`, imported now: most need not be."""
-    return pkgutil.resolve_name(f"{__package__}.{BUILDERS[name]}")
-
-
-def options_of(name: str) -> dict[str, str]:
-    """The options of a data set's builder, each with an explanation."""
-    return getattr(builder_of(name), "OPTIONS", {})
+def builder_of(name: str) -> type[StreamingBuilder]:
+    """The builder class of one of `BUILDERS`, with or without a config, imported now: most need not be."""
+    return pkgutil.resolve_name(f"{__package__}.{BUILDERS[name.partition('/')[0]]}")
 
 
 def needs_no_raw_data(name: str) -> bool:
     """Whether it is a data set of the project that is made from nothing."""
-    return name in BUILDERS and "raw" not in options_of(name)
-
-
-def preparation_command(name: str, root: pathlib.Path) -> str:
-    """The command or the code that prepares a data set below a root folder."""
-    path = name.partition(":")[0]
-    if path.partition("/")[0] in BUILDERS:
-        return f"python -m cliptail_jax.datasets.build {path} --data_dir={root} --raw=PATH"
-    return (
-        f"tfds.builder({name!r}, data_dir='{root}', file_format='array_record').download_and_prepare() in Python, "
-        "with tensorflow_datasets as tfds, and most of its sets with TensorFlow installed (pip install tensorflow-cpu)"
-    )
+    return name in BUILDERS and "raw" not in builder_of(name).OPTIONS
 
 
 def full_name(name: str) -> str:
@@ -63,7 +48,7 @@ def full_name(name: str) -> str:
     configs = [known.name for known in builder.BUILDER_CONFIGS]
     if configs and not slash:
         return f"{path}/{configs[0]}"
-    takes_any = getattr(builder, "ANY_CONFIG", False) and re.fullmatch(r"\w[\w-]*", config)
+    takes_any = builder.ANY_CONFIG and re.fullmatch(r"\w[\w-]*", config)
     if slash and config not in configs and not takes_any:
         raise UserError(f"data set {path!r} has no config {config!r}; it has {', '.join(configs) or 'none'}")
     return name
@@ -72,7 +57,7 @@ def full_name(name: str) -> str:
 def built_folder(name: str, data_dir: str) -> pathlib.Path:
     """The folder of a data set of the project once it is built."""
     name = full_name(name)
-    return resolve_data_dir(data_dir) / name / str(builder_of(name.partition("/")[0]).VERSION)
+    return resolve_data_dir(data_dir) / name / str(builder_of(name).VERSION)
 
 
 def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
@@ -92,7 +77,7 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
     folder = built_folder(name, data_dir)
     if folder.is_dir():
         return folder
-    known = options_of(name.partition("/")[0])
+    known = builder_of(name).OPTIONS
     for option in options.keys() - known.keys():
         takes = ", ".join(f"--{option}" for option in known) or "no options"
         raise UserError(f"data set {name.partition('/')[0]!r} takes {takes}, and not --{option}")
@@ -109,17 +94,13 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
 def build_into(name: str, folder: pathlib.Path, options: dict[str, str]) -> None:
     unfinished = folder.parent / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    path, _, config = name.partition("/")
-    if config and not builder_of(path).BUILDER_CONFIGS:
+    config = name.partition("/")[2]
+    if config and not builder_of(name).BUILDER_CONFIGS:
         config = tfds.core.BuilderConfig(name=config)
     with quiet_tfds():
-        builder = builder_of(path)(data_dir=unfinished, file_format="array_record", config=config or None, **options)
+        builder = builder_of(name)(data_dir=unfinished, file_format="array_record", config=config or None, **options)
         builder.download_and_prepare()
-    built = pathlib.Path(builder.data_dir)
-    for split in builder.info.splits:
-        if not table_path(built, split).exists():
-            load_metadata(built, split)
-    os.rename(built, folder)
+    os.rename(builder.data_dir, folder)
     shutil.rmtree(unfinished)
 
 
@@ -155,7 +136,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     )
     explanations = {}
     for name in sorted(BUILDERS):
-        for option, explanation in options_of(name).items():
+        for option, explanation in builder_of(name).OPTIONS.items():
             explanations.setdefault(option, []).append(f"{name}: {explanation}")
     for option, lines in explanations.items():
         parser.add_argument(f"--{option}", help="; ".join(lines))

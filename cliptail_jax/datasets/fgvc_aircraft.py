@@ -6,10 +6,9 @@ Maji et al. (2013), "Fine-Grained Visual Classification of Aircraft", arXiv 1306
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
-from cliptail_jax.datasets.streaming import StreamingBuilder, read_if_exists
+from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -23,29 +22,24 @@ class FgvcAircraft(StreamingBuilder):
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=level, description=f"by {level}") for level in VOCABULARIES]
     OPTIONS = {"raw": "the extracted folder of fgvc-aircraft-2013b.tar.gz"}
 
-    @property
-    def level(self) -> str:
-        return self.builder_config.name
-
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.labelled(__doc__, vocabulary_names(VOCABULARIES[self.level]), filename=tfds.features.Text())
+        names = vocabulary_names(VOCABULARIES[self.builder_config.name])
+        return self.dataset_info(__doc__, names, filename=tfds.features.Text())
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         return {split: self._generate_examples(split) for split in SPLITS}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self, split: str) -> Iterator[dict]:
         data = self.raw / "data" if (self.raw / "data").is_dir() else self.raw
-        path = data / f"images_{self.level}_{SPLITS[split]}.txt"
+        path = data / f"images_{self.builder_config.name}_{SPLITS[split]}.txt"
         if not path.is_file():
             raise UserError(f"--raw={self.raw} has no data/{path.name}")
-        labels = {name: label for label, name in enumerate(vocabulary_names(VOCABULARIES[self.level]))}
-        lines = path.read_text().splitlines()
-        for number, line in enumerate(tqdm(lines, desc=f"fgvc_aircraft {split}", unit=" images", disable=None)):
+        vocabulary = VOCABULARIES[self.builder_config.name]
+        labels = {name: label for label, name in enumerate(vocabulary_names(vocabulary))}
+        label_of_file = {}
+        for line in path.read_text().splitlines():
             name, _, class_name = line.partition(" ")
             if class_name not in labels:
-                raise UserError(
-                    f"{path} has the class {class_name!r}, not in the vocabulary {VOCABULARIES[self.level]!r}"
-                )
-            image = read_if_exists(data / "images" / f"{name}.jpg")
-            if self.is_usable(image):
-                yield number, {"image": image, "label": labels[class_name], "filename": f"{name}.jpg"}
+                raise UserError(f"{path} has the class {class_name!r}, not in the vocabulary {vocabulary!r}")
+            label_of_file[f"{name}.jpg"] = labels[class_name]
+        return self.records(split, data / "images", label_of_file)

@@ -4,8 +4,8 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable
 
+from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, work_path
 
@@ -46,27 +46,30 @@ def prepared_names(root: pathlib.Path) -> list[str]:
     return sorted(f"{folder.parent.relative_to(root).as_posix()}:{folder.name}" for folder in folders)
 
 
-def require_prepared(name: str, data_dir: str, preparation_command: Callable[[str, pathlib.Path], str]) -> pathlib.Path:
+def require_prepared(name: str, data_dir: str) -> pathlib.Path:
     """The folder of a data set that is prepared in ArrayRecord.
-
-    Args:
-        preparation_command: gives the command that prepares a data set, by name and root folder, for error messages.
 
     Raises:
         UserError: The data set is not prepared, or it is in another file format.
     """
-    folder = find_prepared(name, data_dir)
-    root = resolve_data_dir(data_dir)
+    folder, root = find_prepared(name, data_dir), resolve_data_dir(data_dir)
+    advice = f"prepare it by {preparation_command(name, root)}"
     if folder is None:
         there = ", ".join(prepared_names(root)) or "no data set"
-        raise UserError(
-            f"data set {name!r} is not prepared below {root} (there: {there}); "
-            f"prepare it by {preparation_command(name, root)}"
-        )
+        raise UserError(f"data set {name!r} is not prepared below {root} (there: {there}); {advice}")
     file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
     if file_format != "array_record":
-        raise UserError(
-            f"data set {name!r} in {folder} is prepared as {file_format!r}, and file_format='array_record' is needed; "
-            f"remove it, then prepare it by {preparation_command(name, root)}"
-        )
+        needed = f"is prepared as {file_format!r}, and file_format='array_record' is needed"
+        raise UserError(f"data set {name!r} in {folder} {needed}; remove it, then {advice}")
     return folder
+
+
+def preparation_command(name: str, root: pathlib.Path) -> str:
+    """The command or the code that prepares a data set below a root folder."""
+    path = name.partition(":")[0]
+    if path.partition("/")[0] in BUILDERS:
+        return f"python -m cliptail_jax.datasets.build {path} --data_dir={root} --raw=PATH"
+    return (
+        f"tfds.builder({name!r}, data_dir='{root}', file_format='array_record').download_and_prepare() in Python, "
+        "with tensorflow_datasets as tfds, and most of its sets with TensorFlow installed (pip install tensorflow-cpu)"
+    )

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from cliptail_jax.concepts.captions import read_rows
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, read_if_exists
-from cliptail_jax.datasets.webdataset import Shard, find_shards, has_failed
+from cliptail_jax.datasets.webdataset import find_shards, read_shard
 from cliptail_jax.errors import UserError
 
 
@@ -50,42 +50,25 @@ class ImageText(StreamingBuilder):
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = {"image": tfds.features.Image(), "filename": tfds.features.Text()}
-        features |= {column: tfds.features.Text() for column in self.caption_columns}
-        if self.class_names:
-            features["label"] = tfds.features.ClassLabel(names=list(self.class_names))
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(features),
-            disable_shuffling=True,
-        )
+        texts = {column: tfds.features.Text() for column in ("filename", *self.caption_columns)}
+        return self.dataset_info(__doc__, self.class_names, **texts)
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self) -> Iterator[dict]:
         is_sharded = self.raw.is_dir() or self.raw.suffix == ".tar"
         labels = {name: label for label, name in enumerate(self.class_names)}
-        for count, (filename, image, fields) in enumerate(self._shards() if is_sharded else self._table()):
+        for filename, image, fields in self._shards() if is_sharded else self._table():
             if self.is_usable(image):
                 example = {"image": image, "filename": filename}
                 example |= {column: clean_text(fields.get(column)) for column in self.caption_columns}
                 if labels:
                     example["label"] = self._label(fields.get(self.label_column), labels)
-                yield count, example
+                yield example
 
     def _shards(self) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each sample. A failed download has no image."""
         for path in tqdm(find_shards(self.raw), desc=self.name, unit=" shards", disable=None):
-            shard = Shard(path)
-            failed = {key for key, row in shard.downloads.items() if has_failed(row)}
-            for sample in shard:
-                failed.discard(sample.key)
-                image = None if has_failed(sample.fields) else sample.image
-                fields = sample.fields | {name: sample.fields.get(name.lower()) for name in self._columns()}
-                yield f"{path.stem}/{sample.key}", image, fields
-            yield from ((f"{path.stem}/{key}", None, {}) for key in sorted(failed))
+            for key, image, fields in read_shard(path):
+                yield f"{path.stem}/{key}", image, {name: fields.get(name.lower()) for name in self._columns()}
 
     def _table(self) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each row."""

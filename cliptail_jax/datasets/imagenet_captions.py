@@ -7,7 +7,7 @@ arXiv 2205.01397; its captions are github.com/mlfoundations/imagenet-captions.
 import json
 import pathlib
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
@@ -19,6 +19,9 @@ from cliptail_jax.errors import UserError
 CAPTIONS = "imagenet_captions.json"
 IMAGES = ("train", "ILSVRC2012_img_train.tar")
 TEXTS = ("title", "tags", "description")
+
+# Reads the images of a class with the given file names; None for a missing one.
+ReadClass = Callable[[str, Sequence[str]], Iterator[bytes | None]]
 
 
 class ImagenetCaptions(StreamingBuilder):
@@ -32,26 +35,22 @@ class ImagenetCaptions(StreamingBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         texts = {name: tfds.features.Text() for name in ("wnid", "filename", *TEXTS)}
-        return self.labelled(__doc__, imagenet_wnids(), **texts)
+        return self.dataset_info(__doc__, imagenet_wnids(), **texts)
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self) -> Iterator[dict]:
         captions_file, images_path = find_raw(self.raw)
         captions = self._captions_by_class(captions_file)
-        images = ArchivedImages(images_path) if images_path.is_file() else ExtractedImages(images_path)
+        read_class = archived_images(images_path) if images_path.is_file() else extracted_images(images_path)
         progress = tqdm(total=sum(map(len, captions.values())), desc="imagenet_captions", unit=" images", disable=None)
         with progress, naming_damage(images_path):
             for label, wnid in enumerate(imagenet_wnids()):
                 filenames = sorted(captions[wnid])
-                for filename, image in zip(filenames, images.read_class(wnid, filenames)):
+                for filename, image in zip(filenames, read_class(wnid, filenames)):
                     progress.update()
                     if self.is_usable(image):
                         entry = captions[wnid][filename]
                         texts = {name: clean_text(entry.get(name)) for name in TEXTS}
-                        example = {"image": image, "label": label, "wnid": wnid, "filename": filename, **texts}
-                        yield progress.n, example
+                        yield {"image": image, "label": label, "wnid": wnid, "filename": filename, **texts}
 
     def _captions_by_class(self, path: pathlib.Path) -> dict[str, dict[str, dict]]:
         """The file's entries, by WordNet id and file name."""
@@ -92,32 +91,24 @@ def read_captions(path: pathlib.Path) -> list[dict]:
     return entries
 
 
-class ExtractedImages:
-    """Images in one folder per class."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.folder = folder
-
-    def read_class(self, wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
-        """The images of a class with these names, None for a missing one."""
-        for filename in filenames:
-            yield read_if_exists(self.folder / wnid / filename)
+def extracted_images(folder: pathlib.Path) -> ReadClass:
+    """Reads images in one folder per class."""
+    return lambda wnid, filenames: (read_if_exists(folder / wnid / filename) for filename in filenames)
 
 
-class ArchivedImages:
-    """Images in ILSVRC2012's archive, which contains one archive per class."""
+def archived_images(path: pathlib.Path) -> ReadClass:
+    """Reads images in ILSVRC2012's archive, which contains one archive per class."""
+    with naming_damage(path):
+        archive = tarfile.open(path)
+        classes = {pathlib.PurePath(member.name).stem: member for member in archive}
 
-    def __init__(self, path: pathlib.Path):
-        with naming_damage(path):
-            self.archive = tarfile.open(path)
-            self.classes = {pathlib.PurePath(member.name).stem: member for member in self.archive}
-
-    def read_class(self, wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
-        """The images of a class with these names, None for a missing one."""
-        if wnid not in self.classes:
+    def read_class(wnid: str, filenames: Sequence[str]) -> Iterator[bytes | None]:
+        if wnid not in classes:
             yield from (None for _ in filenames)
             return
-        with tarfile.open(fileobj=self.archive.extractfile(self.classes[wnid])) as images:
+        with tarfile.open(fileobj=archive.extractfile(classes[wnid])) as images:
             members = {pathlib.PurePath(member.name).name: member for member in images}
             for filename in filenames:
                 yield images.extractfile(members[filename]).read() if filename in members else None
+
+    return read_class

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, naming_damage
-from cliptail_jax.datasets.webdataset import Sample, Shard, find_shards, has_failed
+from cliptail_jax.datasets.webdataset import Sample, find_shards, read_shard
 from cliptail_jax.errors import UserError
 
 LABELS = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
@@ -42,32 +42,22 @@ class Laionet(StreamingBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         text, number = tfds.features.Text(), tfds.features.Scalar(dtype=np.float32)
         features = dict(wnid=text, text=text, url=text, similarity=number, nsfw=text)
-        return self.labelled(__doc__, imagenet_wnids(), **features)
+        return self.dataset_info(__doc__, imagenet_wnids(), **features)
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self) -> Iterator[dict]:
         curated = CuratedTable(self.table, self.similarity_column) if self.table else None
-        count = 0
         for path in tqdm(find_shards(self.raw), desc="laionet", unit=" shards", disable=None):
-            shard = Shard(path)
-            failed = {key for key, row in shard.downloads.items() if has_failed(row)}
-            for sample in shard:
-                if sample.image is None or has_failed(sample.fields):
-                    failed.add(sample.key)
-                elif self.is_usable(sample.image) and (example := self._example(shard, sample, curated)):
-                    yield count, example
-                    count += 1
-            if failed:
-                self.skipped["failed downloads"] += len(failed)
+            for sample in read_shard(path):
+                if sample.image is None:
+                    self.skipped["failed downloads"] += 1
+                elif self.is_usable(sample.image) and (example := self._example(path, sample, curated)):
+                    yield example
 
-    def _example(self, shard: Shard, sample: Sample, curated: "CuratedTable | None") -> dict | None:
+    def _example(self, shard: pathlib.Path, sample: Sample, curated: "CuratedTable | None") -> dict | None:
         """The record of a sample; None where the curated table lacks it, which is counted."""
-        fields = shard.downloads.get(sample.key, {}) | sample.fields
-        similarity = self.similarity_column.lower()
+        fields, similarity = sample.fields, self.similarity_column.lower()
         if curated:
-            row = curated.find(clean_text(fields.get("url")), clean_text(fields.get("caption")))
+            row = curated.find(fields.get("url"), fields.get("caption"))
             if row is None:
                 self.skipped[f"that {self.table} lacks"] += 1
                 return None
@@ -75,13 +65,11 @@ class Laionet(StreamingBuilder):
         for column in ("wnid", similarity):
             if fields.get(column) is None:
                 raise UserError(
-                    f"{shard.path}: sample {sample.key} has no {column!r}; --table=PARQUET names the curated table "
+                    f"{shard}: sample {sample.key} has no {column!r}; --table=PARQUET names the curated table "
                     "that has it, or img2dataset keeps it with --save_additional_columns"
                 )
         if fields["wnid"] not in LABELS:
-            raise UserError(
-                f"{shard.path}: sample {sample.key} has the WordNet id {fields['wnid']!r}, not ImageNet-1k's"
-            )
+            raise UserError(f"{shard}: sample {sample.key} has the WordNet id {fields['wnid']!r}, not ImageNet-1k's")
         return {
             "image": sample.image,
             "label": LABELS[fields["wnid"]],
@@ -106,8 +94,7 @@ class CuratedTable:
                     f"--table={path} has no column {lacking[0]!r}; it has {', '.join(dataset.schema.names)}"
                 )
             for batch in dataset.to_batches(columns=["URL", "TEXT", *kept]):
-                pairs = zip(batch["URL"].to_pylist(), batch["TEXT"].to_pylist())
-                hashes.extend(pair_hash(clean_text(url), clean_text(text)) for url, text in pairs)
+                hashes.extend(map(pair_hash, batch["URL"].to_pylist(), batch["TEXT"].to_pylist()))
                 batches.append(batch.select(list(kept)).cast(pyarrow.schema(kept)))
         hashes = np.array(hashes, np.uint64)
         self.order = np.argsort(hashes)
@@ -115,7 +102,7 @@ class CuratedTable:
         rows = pyarrow.Table.from_batches(batches, pyarrow.schema(kept))
         self.rows = rows.rename_columns([name.lower() for name in kept]).combine_chunks()
 
-    def find(self, url: str, text: str) -> dict | None:
+    def find(self, url: str | None, text: str | None) -> dict | None:
         """The wnid, similarity and nsfw of the pair's row, if there is one."""
         wanted = pair_hash(url, text)
         place = int(np.searchsorted(self.hashes, np.uint64(wanted)))
@@ -124,5 +111,6 @@ class CuratedTable:
         return self.rows.slice(int(self.order[place]), 1).to_pylist()[0]
 
 
-def pair_hash(url: str, text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{url}\n{text}".encode(), digest_size=8).digest())
+def pair_hash(url: str | None, text: str | None) -> int:
+    pair = f"{clean_text(url)}\n{clean_text(text)}"
+    return int.from_bytes(hashlib.blake2b(pair.encode(), digest_size=8).digest())

@@ -114,7 +114,7 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
             for name, values in columns.items():
                 values.extend(record[name] for record in batch)
             progress.update(len(batch))
-    arrays = {name: column_array(values) for name, values in columns.items()}
+    arrays = {name: column_array(values, features[name]) for name, values in columns.items()}
     if "coarse_label" in arrays:
         names = [clean_name(name) for name in features["coarse_label"].names]
         arrays["superclass"] = pyarrow.array([names[label] for label in columns["coarse_label"]])
@@ -125,10 +125,9 @@ def scalar_features(features: tfds.features.FeaturesDict) -> list[str]:
     return sorted(name for name, feature in features.items() if name != "image" and feature.shape == ())
 
 
-def column_array(values: list) -> pyarrow.Array:
-    if values and isinstance(values[0], bytes):
-        return pyarrow.array([value.decode(errors="replace") for value in values])
-    return pyarrow.array(np.asarray(values))
+def column_array(values: list, feature: tfds.features.FeatureConnector) -> pyarrow.Array:
+    texts = (value.decode(errors="replace") if isinstance(value, bytes) else value for value in values)
+    return pyarrow.array(texts, arrow_type(feature))
 
 
 def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
@@ -144,17 +143,14 @@ def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
 
 
 class TableWriter:
-    """Writes the metadata table of a split whose records come one at a time, in the memory of a batch.
-
-    Rows are first written to an Arrow file, because the table's schema has a fingerprint of the complete shards.
-    """
+    """Writes the metadata table of a split whose records come one at a time, in the memory of a batch."""
 
     def __init__(self, path: pathlib.Path, features: tfds.features.FeaturesDict):
-        self.path, self.waiting = path, path.with_suffix(".waiting")
         kinds = {name: arrow_type(features[name]) for name in scalar_features(features)}
         self.schema = pyarrow.schema({"record": pyarrow.int64(), **kinds})
         self.rows, self.count = [], 0
-        self.batches = pyarrow.ipc.new_file(self.waiting, self.schema)
+        # Without the Arrow schema in the file, readers take the metadata that `finish` adds for the schema's.
+        self.table = pyarrow.parquet.ParquetWriter(path, self.schema, store_schema=False)
 
     def add(self, example: Mapping) -> None:
         """Adds a record's fields other than the image."""
@@ -164,20 +160,16 @@ class TableWriter:
             self.flush()
 
     def flush(self) -> None:
-        self.batches.write_batch(pyarrow.RecordBatch.from_pylist(self.rows, self.schema))
+        self.table.write_batch(pyarrow.RecordBatch.from_pylist(self.rows, self.schema))
         self.rows = []
 
     def finish(self, shards: str, skipped: Mapping[str, int]) -> None:
-        """Writes the table, for the shards with this fingerprint."""
+        """Completes the table, for the shards with this fingerprint."""
         self.flush()
-        self.batches.close()
-        schema = self.schema.with_metadata({"shards": shards, "skipped": json.dumps(dict(skipped))})
-        with pyarrow.memory_map(str(self.waiting)) as file, pyarrow.parquet.ParquetWriter(self.path, schema) as table:
-            batches = pyarrow.ipc.open_file(file)
-            for index in range(batches.num_record_batches):
-                table.write_batch(batches.get_batch(index).replace_schema_metadata(schema.metadata))
-        self.waiting.unlink()
+        self.table.add_key_value_metadata({"shards": shards, "skipped": json.dumps(dict(skipped))})
+        self.table.close()
 
 
 def arrow_type(feature: tfds.features.FeatureConnector) -> pyarrow.DataType:
-    return pyarrow.string() if isinstance(feature, tfds.features.Text) else pyarrow.from_numpy_dtype(feature.np_dtype)
+    dtype = np.dtype(feature.np_dtype)
+    return pyarrow.string() if dtype.kind in "OSU" else pyarrow.from_numpy_dtype(dtype)

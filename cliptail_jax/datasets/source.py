@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 
 from cliptail_jax.concepts.vocabulary import imagenet_names, vocabulary_names
-from cliptail_jax.datasets.build import build, needs_no_raw_data, preparation_command
+from cliptail_jax.datasets.build import build, needs_no_raw_data
 from cliptail_jax.datasets.folder import require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata, open_records
 from cliptail_jax.errors import UserError
@@ -70,10 +70,7 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
         UserError: The set is missing, incomplete or in another file format, it lacks the split or images, its labels
             are not classes, or the class names do not fit it.
     """
-    if needs_no_raw_data(name):
-        folder = build(name, data_dir)
-    else:
-        folder = require_prepared(name, data_dir, preparation_command)
+    folder = build(name, data_dir) if needs_no_raw_data(name) else require_prepared(name, data_dir)
     info = tfds.builder_from_directory(folder).info
     if split not in info.splits:
         raise UserError(f"data set {name!r} has no split {split!r}; it has {', '.join(sorted(info.splits))}")
@@ -93,16 +90,13 @@ def label_names(info: tfds.core.DatasetInfo, name: str) -> tuple[str, ...]:
     Raises:
         UserError: The set has no images, or labels that are not classes.
     """
-    needed = {"image": tfds.features.Image}
-    if "label" in info.features:
-        needed["label"] = tfds.features.ClassLabel
-    for feature, kind in needed.items():
+    has_labels = "label" in info.features
+    kinds = {"image": tfds.features.Image} | ({"label": tfds.features.ClassLabel} if has_labels else {})
+    for feature, kind in kinds.items():
         if feature not in info.features or not isinstance(info.features[feature], kind):
-            has = ", ".join(sorted(info.features))
-            raise UserError(
-                f"data set {name!r} needs a feature {feature!r} of type {kind.__name__}; its features: {has}"
-            )
-    return tuple(info.features["label"].names) if "label" in needed else ()
+            needed = f"needs a feature {feature!r} of type {kind.__name__}"
+            raise UserError(f"data set {name!r} {needed}; its features: {', '.join(sorted(info.features))}")
+    return tuple(info.features["label"].names) if has_labels else ()
 
 
 def choose_class_names(labels: Sequence[str], vocabulary: str) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ import io
 import os
 import pathlib
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 from tensorflow_datasets.core import example_serializer, naming
+from tqdm import tqdm
 
 from cliptail_jax.datasets.metadata import TableWriter, fingerprint, table_path
 from cliptail_jax.errors import UserError
@@ -27,26 +28,38 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     TensorFlow. Here the shards are written one after the other, and the metadata table beside them; TFDS renames the
     folder when it is complete.
 
-    `OPTIONS` are the arguments of the constructor beyond TFDS's, each with its explanation on the command line.
+    `OPTIONS` are the arguments of the constructor beyond TFDS's, each with its explanation on the command line. A set
+    without the option `raw` is made from nothing. Unlike TFDS's, `_generate_examples` yields records without keys.
     """
 
-    OPTIONS = {"raw": ""}
+    OPTIONS: dict[str, str] = {}
+    ANY_CONFIG = False  # whether a set may have any name after a slash
 
     def __init__(self, *, raw: str | os.PathLike = "", file_format: str = "array_record", **kwargs):
         self.raw = pathlib.Path(raw).expanduser() if raw else None
         self.skipped = collections.Counter()  # number of records of the current split, by reason
         super().__init__(file_format=file_format, **kwargs)
 
-    def labelled(self, description: str, label_names: Iterable[str], /, **features) -> tfds.core.DatasetInfo:
-        """TFDS's description of records with an image, its label, and `features`."""
-        image, label = tfds.features.Image(), tfds.features.ClassLabel(names=list(label_names))
+    def dataset_info(self, description: str, label_names: Iterable[str], /, **features) -> tfds.core.DatasetInfo:
+        """TFDS's description of records with an image, a label if there are names of labels, and `features`."""
+        label = {"label": tfds.features.ClassLabel(names=list(label_names))} if label_names else {}
         return tfds.core.DatasetInfo(
             builder=self,
             description=description,
-            features=tfds.features.FeaturesDict({"image": image, "label": label, **features}),
-            supervised_keys=("image", "label"),
+            features=tfds.features.FeaturesDict({"image": tfds.features.Image()} | label | features),
+            supervised_keys=("image", "label") if label_names else None,
             disable_shuffling=True,
         )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[dict]]:
+        return {"train": self._generate_examples()}
+
+    def records(self, split: str, folder: pathlib.Path, labels: Mapping[str, int]) -> Iterator[dict]:
+        """The records of the images in a folder, given the label of each file name; those that are missing are skipped."""
+        for filename, label in tqdm(labels.items(), desc=f"{self.name} {split}", unit=" images", disable=None):
+            image = read_if_exists(folder / filename)
+            if self.is_usable(image):
+                yield {"image": image, "label": label, "filename": filename}
 
     def is_usable(self, image: bytes | None) -> bool:
         """Whether there is an image that can be decoded; if not, its record is counted as skipped."""
@@ -59,15 +72,15 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         return False
 
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
-        if self.raw is None:
+        if "raw" in self.OPTIONS and self.raw is None:
             raise UserError(f"data set {self.name!r} needs --raw=PATH: {self.OPTIONS['raw']}")
-        if not self.raw.exists():
+        if self.raw and not self.raw.exists():
             raise UserError(f"data set {self.name!r}: there is no {self.raw}; --raw names {self.OPTIONS['raw']}")
         if self.info.file_format.value != "array_record":
             raise UserError(f"data set {self.name!r} is written as file_format='array_record' only")
         return [self._write_split(*split) for split in self._split_generators(dl_manager).items()]
 
-    def _write_split(self, split: str, examples: Iterable[tuple[int, dict]]) -> tfds.core.SplitInfo:
+    def _write_split(self, split: str, examples: Iterable[dict]) -> tfds.core.SplitInfo:
         template = self._get_filename_template(split_name=split)
         folder = pathlib.Path(template.data_dir)  # TFDS's temporary one
         features = self.info.features
@@ -75,14 +88,13 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         table = TableWriter(table_path(folder, split), features)
         self.skipped.clear()
         with contextlib.closing(Shards(folder, split)) as shards:
-            for _, example in examples:
+            for example in examples:
                 shards.write(serializer.serialize_example(features.encode_example(example)))
                 table.add(example)
         if not table.count:
             left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"
             raise UserError(f"data set {self.name!r}: {self.raw} gives no record of the split {split!r} ({left_out})")
-        paths = shards.rename(template)
-        table.finish(fingerprint(paths, shards.counts), self.skipped)
+        table.finish(fingerprint(shards.rename(template), shards.counts), self.skipped)
         return tfds.core.SplitInfo(
             name=split, shard_lengths=shards.counts, num_bytes=shards.num_bytes, filename_template=template
         )
@@ -93,8 +105,7 @@ class Shards:
 
     def __init__(self, folder: pathlib.Path, split: str):
         self.folder, self.split = folder, split
-        self.writer, self.room = None, 0
-        self.counts, self.num_bytes = [], 0
+        self.writer, self.room, self.counts, self.num_bytes = None, 0, [], 0
 
     def write(self, record: bytes) -> None:
         if self.room <= 0:

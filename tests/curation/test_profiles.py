@@ -89,13 +89,3 @@ def test_steep_profile_leaves_classes_empty():
 def test_ratio_below_one_is_refused():
     with pytest.raises(UserError, match="ratio is 0.01"):
         exponential(10, 100, 0.01)
-
-
-def test_negative_exponent_is_refused():
-    with pytest.raises(UserError, match="exponent is -1"):
-        zipf(10, 100, -1)
-
-
-def test_unknown_profile_is_refused_with_the_choices():
-    with pytest.raises(UserError, match="'pareto'.*exponential, zipf"):
-        profile_counts("pareto", np.array([3, 4]), ratio=2, exponent=1, seed=0)

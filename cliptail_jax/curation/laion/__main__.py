@@ -23,11 +23,8 @@ from cliptail_jax.errors import UserError, command_line
 @command_line
 def main(arguments: list[str]) -> None:
     """Runs the stage that the command line names."""
-    parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.curation.laion",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    prog, form = "python -m cliptail_jax.curation.laion", argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
     parser.add_argument("stage", choices=["match", "similarity", "select", "retrieve"])
     parser.add_argument("--input", required=True, help="a folder of parquet parts, or a glob")
     parser.add_argument("--output", required=True, type=Path, help="a folder; for retrieve a parquet file")
@@ -36,9 +33,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--threshold", type=float, default=0.7, help="keep rows of greater similarity (default: 0.7)")
     parser.add_argument("--clip", help="the CLIP that embeds texts: a run's work directory, or a published model")
     parser.add_argument("--queries", type=Path, help="table of captions, as curation.describe --export writes it")
-    parser.add_argument(
-        "--neighbours", type=int, default=50, help="corpus rows to consider for each query (default: 50)"
-    )
+    parser.add_argument("--neighbours", type=int, default=50, help="rows to consider for each query (default: 50)")
     parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
     options, beam_options = parser.parse_known_args(arguments)
     if beam_options and not any(option.startswith("--runner") for option in beam_options):

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.curation.laion.parts import with_column
+from cliptail_jax.concepts.wordnet import synset
+from cliptail_jax.curation.laion.parts import with_columns
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 
 PUNCTUATION = r"[!-/:-@\[-`{-~]"
@@ -21,8 +22,6 @@ PUNCTUATION = r"[!-/:-@\[-`{-~]"
 
 @functools.cache
 def matcher() -> LemmaMatcher:
-    from cliptail_jax.concepts.wordnet import synset
-
     lemmas = [
         (name.replace("_", " "), label)
         for label, wnid in enumerate(imagenet_wnids())
@@ -40,4 +39,4 @@ def match(table: pa.Table, text: str) -> pa.Table:
     alone = np.bincount(rows, minlength=len(table))[rows] == 1
     rows, labels = rows[alone], labels[alone]
     wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
-    return with_column(with_column(table.take(pa.array(rows)), "wnid", wnids), "label", pa.array(labels))
+    return with_columns(table.take(pa.array(rows)), wnid=wnids, label=pa.array(labels))

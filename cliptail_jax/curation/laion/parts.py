@@ -1,6 +1,7 @@
 """Applies a stage to every parquet part of a corpus, in processes or on Beam; each output is written atomically."""
 
 import concurrent.futures
+import contextlib
 import functools
 import glob
 import multiprocessing
@@ -28,9 +29,10 @@ def find_parts(pattern: str) -> list[Path]:
     return parts
 
 
-def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    """The table with a column added or replaced: LAION-400M has its own `similarity`."""
-    return (table.drop_columns(name) if name in table.column_names else table).append_column(name, values)
+def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The table with columns added or replaced: LAION-400M has its own `similarity`."""
+    kept = {name: table[name] for name in table.column_names if name not in columns}
+    return pa.table(kept | columns)
 
 
 def tables(part: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -70,35 +72,27 @@ def run_part(stage: Stage, part: Path, output: Path, columns: Sequence[str]) -> 
 
 
 def run_stage(
-    stage: Stage,
-    pattern: str,
-    output: Path,
-    columns: Sequence[str],
-    processes: int = 1,
-    beam_options: Sequence[str] = (),
+    stage: Stage, pattern: str, output: Path, columns: Sequence[str], processes: int, beam_options: Sequence[str] = ()
 ) -> None:
     """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=..."""
     parts = find_parts(pattern)
     output.mkdir(parents=True, exist_ok=True)
+    work = functools.partial(run_part, stage, output=output, columns=columns)
     if beam_options:
-        run_on_beam(functools.partial(run_part, stage, output=output, columns=columns), parts, beam_options)
+        run_on_beam(work, parts, beam_options)
         return print(f"{output}: {len(parts)} parts")
     read = written = 0
-    if processes > 1:
-        workers = concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
-    else:
-        workers = concurrent.futures.ThreadPoolExecutor(1)
-    with workers, tqdm(total=len(parts), unit=" parts", desc=output.name, disable=None) as progress:
-        jobs = [workers.submit(run_part, stage, part, output, columns) for part in parts]
-        try:
-            for job in concurrent.futures.as_completed(jobs):
-                rows = job.result()
-                read, written = read + rows[0], written + rows[1]
-                progress.update()
-                progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
-        except BaseException:
-            workers.shutdown(wait=False, cancel_futures=True)
-            raise
+    with contextlib.ExitStack() as stack:
+        if processes > 1:
+            workers = concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+            stack.callback(workers.shutdown, cancel_futures=True)
+            counts = workers.map(work, parts)
+        else:
+            counts = map(work, parts)
+        progress = stack.enter_context(tqdm(counts, total=len(parts), unit=" parts", desc=output.name, disable=None))
+        for rows_read, rows_written in progress:
+            read, written = read + rows_read, written + rows_written
+            progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
     print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts")
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_column
+from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, save_arrays, write_text
@@ -128,9 +128,9 @@ def retrieve(
         report_speed(len(wanted), rows, load_embedder().dim, time.perf_counter() - started)
     scores, rows = merged(folder, parts)
     chosen = assign(rows)
-    found = np.flatnonzero(chosen != NO_ROW)
-    print(f"{len(found):,} of {len(wanted):,} captions have a row of their own; {len(wanted) - len(found):,} have none")
-    write_chosen(wanted, chosen, found, scores, rows, parts, output)
+    found = np.sum(chosen != NO_ROW)
+    print(f"{found:,} of {len(wanted):,} captions have a row of their own; {len(wanted) - found:,} have none")
+    write_chosen(wanted, chosen, scores, rows, parts, output)
     shutil.rmtree(folder)
 
 
@@ -195,20 +195,24 @@ def report_speed(queries: int, rows: int, dim: int, seconds: float) -> None:
     print(f"{rows / max(seconds, 1e-9):,.0f} rows/s, {flops / 1e12:.2f} TFLOP/s{share}")
 
 
-def write_chosen(wanted: pa.Table, chosen, found, scores, rows, parts: list[Path], output: Path) -> None:
+def write_chosen(
+    wanted: pa.Table,
+    chosen: Int[np.ndarray, "query"],
+    scores: Float[np.ndarray, "query k"],
+    rows: Int[np.ndarray, "query k"],
+    parts: list[Path],
+    output: Path,
+) -> None:
     """Writes the chosen rows with the wnid and label of their queries, and the `similarity` of the two captions."""
-    order = found[np.argsort(chosen[found], kind="stable")]
+    order = np.argsort(chosen, kind="stable")[np.sum(chosen == NO_ROW) :]  # NO_ROW comes first
     picked, first = [], 0
     for part in parts:
         for table in tables(part):
             inside = order[(chosen[order] >= first) & (chosen[order] < first + len(table))]
             picked.append(table.take(pa.array(chosen[inside] - first)))
             first += len(table)
-    result = pa.concat_tables(picked)
     similarity = np.array([scores[q, np.flatnonzero(rows[q] == chosen[q])[0]] for q in order], np.float32)
-    result = with_column(result, "wnid", wanted["wnid"].take(pa.array(order)))
-    result = with_column(result, "label", wanted["label"].take(pa.array(order)))
-    result = with_column(result, "similarity", pa.array(similarity))
-    result = with_column(result, "query", pa.array(order))
+    of_query = {name: wanted[name].take(pa.array(order)) for name in ("wnid", "label")}
+    result = with_columns(pa.concat_tables(picked), **of_query, similarity=pa.array(similarity), query=pa.array(order))
     with replacing(output) as partial:
         pq.write_table(result, partial)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from cliptail_jax.datasets.glyphs import drawing, words
 from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, title
+from cliptail_jax.datasets.streaming import StreamingBuilder
 
 SEED = 0
 DIFFICULTY = drawing.Difficulty()
@@ -34,36 +35,24 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
     }
 
 
-class Glyphs(tfds.core.GeneratorBasedBuilder):
+class Glyphs(StreamingBuilder):
     """Rendered characters; the test images have a font family that no training image has."""
 
     VERSION = "1.2.0"
     IMAGES_PER_CLASS = {"train": 500, "test": 50}
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(drawing.SIDE, drawing.SIDE, 3), encoding_format="png"),
-                    "label": tfds.features.ClassLabel(names=[class_name(character) for character in CHARACTERS]),
-                    "title": tfds.features.Text(),
-                    "tags": tfds.features.Text(),
-                    "description": tfds.features.Text(),
-                    "similarity": tfds.features.Scalar(np.float32),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            disable_shuffling=True,
-        )
+        image = tfds.features.Image(shape=(drawing.SIDE, drawing.SIDE, 3), encoding_format="png")
+        texts = {name: tfds.features.Text() for name in ("title", "tags", "description")}
+        names = [class_name(character) for character in CHARACTERS]
+        return self.dataset_info(__doc__, names, image=image, similarity=tfds.features.Scalar(np.float32), **texts)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         return {split: self._generate_examples(split, count) for split, count in self.IMAGES_PER_CLASS.items()}
 
-    def _generate_examples(self, split: str, images_per_class: int) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self, split: str, images_per_class: int) -> Iterator[dict]:
         # Classes alternate, so that any range of consecutive records is balanced.
         work = f"drawing {split} images, {len(CHARACTERS)} a step"
         for index in tqdm(range(images_per_class), desc=work, disable=None):
             for label in range(len(CHARACTERS)):
-                yield index * len(CHARACTERS) + label, make_example(SEED, split, label, index)
+                yield make_example(SEED, split, label, index)

@@ -16,7 +16,7 @@ from cliptail_jax.curation.laion import retrieve as retrieval
 from cliptail_jax.curation.laion.__main__ import main
 from cliptail_jax.curation.laion.match import match
 from cliptail_jax.curation.laion.select import select
-from cliptail_jax.curation.laion.similarity import Similarity, definition
+from cliptail_jax.curation.laion.similarity import definition, similarity
 from cliptail_jax.errors import UserError
 
 TEXTS = [
@@ -77,10 +77,12 @@ class HashedWords:
         return np.array([v / max(np.linalg.norm(v), 1e-9) for v in vectors], np.float32)
 
 
-def test_similarity_is_the_cosine_of_text_and_definition():
+def test_similarity_is_the_cosine_of_text_and_definition(monkeypatch):
     assert definition("n01440764") == f"tench which is {synset('n01440764').definition()}"
     embedder = HashedWords()
-    table = Similarity(embedder, "TEXT")(pa.table({"TEXT": ["a tench", definition("n01443537")], "label": [0, 1]}))
+    monkeypatch.setattr("cliptail_jax.curation.laion.similarity.load_text_embedder", lambda clip: embedder)
+    captions = pa.table({"TEXT": ["a tench", definition("n01443537")], "label": [0, 1]})
+    table = similarity(captions, "hashed words", "TEXT")
     direct = embedder(["a tench"])[0] @ embedder([definition("n01440764")])[0]
     np.testing.assert_allclose(table["similarity"].to_numpy(), [direct, 1.0], rtol=1e-5)
 
