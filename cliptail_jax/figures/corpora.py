@@ -46,11 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     """Panels of the CORRELATIONS by corpus, or of the PLAIN ones, and a plane for each set."""
     correlations = PLAIN if plain else CORRELATIONS
-    for entry in entries:
-        if entry["kind"] not in KINDS:
-            raise UserError(f"{entry.where}: kind is '{entry['kind']}'; it is one of {', '.join(KINDS)}")
     sets: dict[str, list[Entry]] = {}
     for entry in entries:
+        entry.one_of("kind", KINDS)
         sets.setdefault(entry.set_name, []).append(entry)
     colours = distinct("corpus", entries, COLOURS)
     markers = distinct("backbone", entries, MARKERS)

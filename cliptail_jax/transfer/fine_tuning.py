@@ -189,9 +189,9 @@ def predict(
 ) -> dict[str, Int[np.ndarray, "image"]]:
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
-    graphdef, state = nnx.split(opened.model)
     weights, bias = gather(opened.model.head[...]), gather(opened.model.bias[...])
-    arrays = encode_images(make_encode(graphdef, mesh), (state,), images, opened.preprocess, mesh, batch_size, reading)
+    encode = make_encode(*nnx.split(opened.model), mesh)
+    arrays = encode_images(encode, images, opened.preprocess, mesh, batch_size, reading)
     logits = arrays.pop("features").astype(np.float64) @ weights.T.astype(np.float64) + bias
     return {"predictions": logits.argmax(1), **arrays}
 
