@@ -88,14 +88,8 @@ def dino(family: str, factors: Factors) -> list[Run]:
     return [Run("dino", family, factor, "", arguments, changes) for factor, (arguments, changes) in factors.items()]
 
 
-def in_captions(**more: Any) -> dict[str, Any]:
-    return {"data": "imagenet_captions", **more}
-
-
-def laionet(**more: Any) -> dict[str, Any]:
-    return {"data": "laionet", **more}
-
-
+in_captions = functools.partial(dict, data="imagenet_captions")
+laionet = functools.partial(dict, data="laionet")
 WHOLE = {"imagenet_captions": (in_captions(), "ImageNet-Captions, title, tags and description behind the class name")}
 HUNDRED = {"imagenet_captions_100": (in_captions(classes="imagenet100"), "the 100 classes of ImageNet-100 alone")}
 TENTH = {"10_percent": (in_captions(n=44548), "10 % of the images, as many as those of ImageNet-100's classes")}

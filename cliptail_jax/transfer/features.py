@@ -61,7 +61,7 @@ class FeatureExtractor:
     def __init__(
         self, model: TransferModel, mesh: Mesh, workdir: Path, image_size: int, batch_size: int, reading: Reading
     ):
-        self._model, self._mesh = model, mesh
+        self.model, self._mesh = model, mesh
         self._image_size, self._batch_size, self._reading = image_size, batch_size, reading
         self._folder = workdir / "features" / slug(model.name)
         self._loaded: tuple[Callable, int] | None = None
@@ -75,7 +75,7 @@ class FeatureExtractor:
         """
         source = opened.sources[split]
         stem = re.sub(r"[^\w.-]+", "_", f"{source.name}-{split}")
-        key = digest_of_json([self._model.weights, self._image_size, split_fingerprint(source)])[:16]
+        key = digest_of_json([self.model.weights, self._image_size, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
             return Features(**load_arrays(path))
@@ -90,7 +90,7 @@ class FeatureExtractor:
 
     def _compute(self, opened: OpenedSet, split: str) -> Features:
         if self._loaded is None:
-            graphdef, state, size = on_all_processes(lambda: self._model.load(self._mesh))
+            graphdef, state, size = on_all_processes(lambda: self.model.load(self._mesh))
             self._loaded = make_encode(graphdef, state, self._mesh), size
         encode, size = self._loaded
         source, labels = opened.sources[split], opened.labels(split)

@@ -95,13 +95,9 @@ def fine_tune(model: TransferModel, opened: OpenedSet, folder: Path, config: Con
         "edge": edge(grid[best], options),
         "validation_score": 100 * scores[best],
         "grid": [[*point, None if np.isneginf(score) else 100 * score] for point, score in zip(grid, scores)],
-        "sizes": {
-            "train": len(opened.sources[chosen.train]) - held_out,
-            "validation": len(validation),
-            "test": len(arrays["labels"]),
-            "classes": len(opened.class_names),
-        },
     }
+    sizes = {"train": len(opened.sources[chosen.train]) - held_out, "validation": len(validation)}
+    numbers["sizes"] = sizes | {"test": len(arrays["labels"]), "classes": len(opened.class_names)}
     return Measurement(numbers, arrays)
 
 
@@ -137,21 +133,14 @@ def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) ->
         total_steps=config.finetune.steps,
         batch_size=config.finetune.batch_size,
         eval=dict(sets=(), batch_size=config.batch_size),
-        data=dict(
-            config.data,
-            name=chosen.source.name,
-            seed=config.seed,
-            image_size=size,
-            eval_resize=size,
-            crop_scale=CROP_SCALE,
-            flip=True,
-        ),
+        data=dict(config.data, name=chosen.source.name, seed=config.seed, image_size=size, eval_resize=size),
         mesh=dict(config.mesh),
         model=dict(image=dict(output_dim=start.embed_dim)),
         image=dict(init=initial),
         head=dict(kind="linear"),
         optimizer=dict(nesterov=True, schedule="cosine_steps"),
     )
+    run.data.update(crop_scale=CROP_SCALE, flip=True)
     return run
 
 

@@ -284,7 +284,7 @@ def test_a_published_clip_with_other_pixel_statistics_is_refused(config, publish
     config.models = (str(published),)
     with pytest.raises(UserError):
         transfer(config, tmp_path)
-    assert "takes other pixel statistics than CLIP's" in (tmp_path / "report.md").read_text()
+    assert "has other pixel statistics than CLIP's" in (tmp_path / "report.md").read_text()
 
 
 def test_held_out_images_are_no_part_of_a_variant(made_up_dir):
