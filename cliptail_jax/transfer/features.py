@@ -6,7 +6,6 @@ digest of the weights, the image size and the split's files: when one of them ch
 replace the old ones.
 """
 
-import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -36,6 +35,7 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.transfer.models import TransferModel
+from cliptail_jax.transfer.results import file_name
 from cliptail_jax.transfer.sets import OpenedSet
 
 
@@ -74,7 +74,7 @@ class FeatureExtractor:
             Skipped: the model cannot be loaded.
         """
         source = opened.sources[split]
-        stem = re.sub(r"[^\w.-]+", "_", f"{source.name}-{split}")
+        stem = file_name(f"{source.name}-{split}")
         key = digest_of_json([self.model.weights, self._image_size, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
