@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ class Run:
     method: str  # a key of FILES
     family: str
     factor: str  # what distinguishes the run within its family
-    tower: str  # the text tower of CLIP or the head of SL, by its key in TEXT or HEAD; '' for DINO
+    tower: str  # the text tower of CLIP or the head of SL, by its key in TOWERS; '' for DINO
     arguments: Mapping[str, Any]  # of the config file
     changes: str  # in words
 
@@ -57,45 +58,38 @@ class Run:
 
 Factors = Mapping[str, tuple[Mapping[str, Any], str]]  # arguments of the config file and the change in words, by factor
 
-TEXT = {
-    "random": "text tower trained from scratch",
-    "init": "text tower starts as CLIP's",
-    "frozen": "text tower is CLIP's, frozen",
-    "roberta": "text tower is RoBERTa, frozen",
-}
-HEAD = {"random": "random head", "clip": "head is CLIP's class embeddings, frozen"}
+# By method: the argument of the config file that chooses the tower, and what the choices are in words.
+TOWERS = {
+    "clip": ("text", {
+        "random": "text tower trained from scratch",
+        "init": "text tower starts as CLIP's",
+        "frozen": "text tower is CLIP's, frozen",
+        "roberta": "text tower is RoBERTa, frozen",
+    }),
+    "sl": ("head", {"random": "random head", "clip": "head is CLIP's class embeddings, frozen"}),
+}  # fmt: skip
 
 
-def clip(family: str, factors: Factors, towers: Iterable[str]) -> list[Run]:
-    """A CLIP run for each factor and text tower."""
+def with_towers(method: str, family: str, factors: Factors, towers: Iterable[str]) -> list[Run]:
+    """A run for each factor and text tower or head."""
+    argument, words = TOWERS[method]
     return [
-        Run("clip", family, factor, tower, {**arguments, "text": tower}, f"{changes}; {TEXT[tower]}")
+        Run(method, family, factor, tower, {**arguments, argument: tower}, f"{changes}; {words[tower]}")
         for factor, (arguments, changes) in factors.items()
         for tower in towers
     ]
 
 
-def sup(family: str, factors: Factors, heads: Iterable[str]) -> list[Run]:
-    """An SL run for each factor and head."""
-    return [
-        Run("sl", family, factor, head, {**arguments, "head": head}, f"{changes}; {HEAD[head]}")
-        for factor, (arguments, changes) in factors.items()
-        for head in heads
-    ]
+clip = functools.partial(with_towers, "clip")
+sup = functools.partial(with_towers, "sl")
 
 
 def dino(family: str, factors: Factors) -> list[Run]:
     return [Run("dino", family, factor, "", arguments, changes) for factor, (arguments, changes) in factors.items()]
 
 
-def in_captions(**more: Any) -> dict[str, Any]:
-    return {"data": "imagenet_captions", **more}
-
-
-def laionet(**more: Any) -> dict[str, Any]:
-    return {"data": "laionet", **more}
-
-
+in_captions = functools.partial(dict, data="imagenet_captions")
+laionet = functools.partial(dict, data="laionet")
 WHOLE = {"imagenet_captions": (in_captions(), "ImageNet-Captions, title, tags and description behind the class name")}
 HUNDRED = {"imagenet_captions_100": (in_captions(classes="imagenet100"), "the 100 classes of ImageNet-100 alone")}
 TENTH = {"10_percent": (in_captions(n=44548), "10 % of the images, as many as those of ImageNet-100's classes")}

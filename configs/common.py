@@ -65,6 +65,16 @@ def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def in_order(items: Mapping) -> ConfigDict:
+    """The items in their own order, in which they are reported; a ConfigDict sorts its keys otherwise."""
+    return ConfigDict(items, sort_keys=False)
+
+
+def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[str, str]:
+    """A claim of a study (cliptail_jax.study.claims), of evaluations `on` a set if one is given."""
+    return dict(text=text, statistic=statistic, higher=higher, lower=lower, **dict(zip(["set"], on)))
+
+
 def start(given: Arguments) -> tuple[ConfigDict, str]:
     """The base config with the data that the arguments describe, and the name of their preset."""
     name = given.get("data", "glyphs_lt")

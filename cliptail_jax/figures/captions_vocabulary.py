@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.planes import draw_trend, label_axes, place_labels
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.plotting.style import legend_below, styles
@@ -41,8 +40,7 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     """A panel for each of the PLANES."""
     planes = PLANES[:2] if plain else PLANES
     for entry in entries:
-        if entry["head"] not in TREND_LINES:
-            raise UserError(f"{entry.where}: head is '{entry['head']}'; it is one of {', '.join(TREND_LINES)}")
+        entry.one_of("head", TREND_LINES)
     figure = Figure(figsize=(4.8 * len(planes), 5.2), layout="constrained")
     panels = figure.subplots(1, len(planes), squeeze=False)[0]
     labels = [draw_plane(axes, entries, x, y) for axes, (x, y) in zip(panels, planes)]

@@ -32,7 +32,7 @@ Marker = str | tuple[int, int, int]  # of Matplotlib
 
 PAPER_FIGURE = 2
 COLUMNS = ("run", "kind", "corpus", "backbone")
-KINDS = ("CLIP", "SL")
+KINDS = {"CLIP": COLOURS[0], "SL": COLOURS[1]}
 # The measures that are shown by corpus, a row of panels for each row.
 CORRELATIONS = (("corr_acc", "corr_nc1_acc", "corr_nc2_mean_acc"), ("corr_pred", "corr_nc1", "corr_nc2_mean"))
 PLAIN = (("corr_acc", "corr_pred"),)
@@ -46,11 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     """Panels of the CORRELATIONS by corpus, or of the PLAIN ones, and a plane for each set."""
     correlations = PLAIN if plain else CORRELATIONS
-    for entry in entries:
-        if entry["kind"] not in KINDS:
-            raise UserError(f"{entry.where}: kind is '{entry['kind']}'; it is one of {', '.join(KINDS)}")
     sets: dict[str, list[Entry]] = {}
     for entry in entries:
+        entry.one_of("kind", KINDS)
         sets.setdefault(entry.set_name, []).append(entry)
     colours = distinct("corpus", entries, COLOURS)
     markers = distinct("backbone", entries, MARKERS)
@@ -62,7 +60,7 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     for axes, measure in zip(panels.flat, (measure for row in correlations for measure in row)):
         draw_by_corpus(axes, next(iter(sets.values())), measure)
     shown = [kind for kind in KINDS if any(entry["kind"] == kind for entry in entries)]
-    handles = [panels.flat[0].bar(0, 0, color=kind_colour(kind), alpha=0.35) for kind in shown]
+    handles = [panels.flat[0].bar(0, 0, color=KINDS[kind], alpha=0.35) for kind in shown]
     above.legend(handles, shown, loc="outside lower center", ncols=len(shown), frameon=False)
     planes = below.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (name, of_set) in zip(planes, sets.items()):
@@ -83,10 +81,6 @@ def distinct(column: str, entries: Sequence[Entry], looks: Sequence[Marker]) -> 
     return dict(zip(names, looks))
 
 
-def kind_colour(kind: str) -> str:
-    return COLOURS[KINDS.index(kind)]
-
-
 def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
     """For each corpus and kind a dot for each run, and a bar for their mean."""
     corpora = list(dict.fromkeys(entry["corpus"] for entry in entries))
@@ -98,9 +92,9 @@ def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
             values = values[~np.isnan(values)]
             middle = place + WIDTH * (i - (len(kinds) - 1) / 2)
             if len(values):
-                axes.bar(middle, values.mean(), WIDTH, color=kind_colour(kind), alpha=0.35)
+                axes.bar(middle, values.mean(), WIDTH, color=KINDS[kind], alpha=0.35)
             spread = WIDTH * (np.arange(1, len(values) + 1) / (len(values) + 1) - 0.5)
-            axes.plot(middle + spread, values, "o", color=kind_colour(kind), markersize=3.5)
+            axes.plot(middle + spread, values, "o", color=KINDS[kind], markersize=3.5)
     axes.set_xlim(-0.6, len(corpora) - 0.4)
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set_xticks(range(len(corpora)), corpora, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)

@@ -15,7 +15,6 @@ Each `axis` is a row of panels. `x` is a number; or a word, if not all x of the 
 across the panels. Thin bars are 95 % intervals over classes. `--measures` takes the names of any numbers in summary.jsonl.
 """
 
-import argparse
 import functools
 
 from cliptail_jax.figures.parts import lines
@@ -23,9 +22,5 @@ from cliptail_jax.figures.parts import lines
 PAPER_FIGURE = 5
 COLUMNS = lines.COLUMNS
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    lines.add_arguments(parser, measures=("top1", "corr_acc", "corr_pred"))
-
-
+add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_acc", "corr_pred"))
 draw = functools.partial(lines.draw_along, axis="similarity threshold", logarithmic=False)

@@ -14,7 +14,6 @@ All runs are evaluated on the same classes. `x` names the concepts in training, 
 95 % intervals over classes. `--measures` takes the names of any numbers in summary.jsonl.
 """
 
-import argparse
 import functools
 
 from cliptail_jax.figures.parts import lines
@@ -22,9 +21,5 @@ from cliptail_jax.figures.parts import lines
 PAPER_FIGURE = 6
 COLUMNS = lines.COLUMNS
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    lines.add_arguments(parser, measures=("top1", "corr_acc", "corr_pred"))
-
-
+add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_acc", "corr_pred"))
 draw = functools.partial(lines.draw_along, axis="concepts in training", logarithmic=False)

@@ -15,8 +15,8 @@ around a line through their means. Thin bars are 95 % intervals over classes. `-
 summary.jsonl.
 """
 
-import argparse
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -28,9 +28,7 @@ from cliptail_jax.figures.parts.sheet import Entry
 PAPER_FIGURE = 4
 COLUMNS = lines.COLUMNS
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    lines.add_arguments(parser, measures=("top1", "corr_acc", "nc1", "nc2_mean"))
+add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_acc", "nc1", "nc2_mean"))
 
 
 def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:

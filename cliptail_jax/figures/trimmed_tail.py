@@ -55,13 +55,12 @@ def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     for column, of_panel in zip(panels.T, shots):
         points: dict[tuple[str, str], list[tuple[float, Measure]]] = {}
         for entry, (classes, of_run) in zip(entries, cuts):
-            if classes and of_run == of_panel:
-                for part, value in accuracies(entry, untrimmed, classes).items():
-                    points.setdefault((entry["group"], part), []).append((classes, Measure(value)))
-            elif not classes:
-                for cut in trimmed:
-                    for part, value in accuracies(entry, untrimmed, cut).items():
-                        points.setdefault((entry["group"], f"{part}, untrimmed"), []).append((cut, Measure(value)))
+            if classes and of_run != of_panel:
+                continue
+            suffix = "" if classes else ", untrimmed"
+            for cut in [classes] if classes else trimmed:
+                for part, value in accuracies(entry, untrimmed, cut).items():
+                    points.setdefault((entry["group"], part + suffix), []).append((cut, Measure(value)))
         for axes, part in zip(column, PARTS):
             axes.set_xscale("log")
             axes.set_xlim(trimmed[0] / 1.3, trimmed[-1] * 1.3)

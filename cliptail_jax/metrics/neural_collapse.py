@@ -23,6 +23,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.similarity import unit
 
 BLOCK = 1024  # samples converted to float64 at a time
+Blocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, "block"]]]  # of features and their classes
 
 
 class NeuralCollapse(NamedTuple):
@@ -64,9 +65,14 @@ def neural_collapse(
     samples = np.flatnonzero(labels >= 0)
     present, classes, sizes = np.unique(labels[samples], return_inverse=True, return_counts=True)
 
-    means, similarity = _means_and_similarity(features, samples, classes, sizes)
+    def blocks() -> Blocks:
+        for start in range(0, len(samples), BLOCK):
+            block = slice(start, start + BLOCK)
+            yield features[samples[block]].astype(np.float64), classes[block]
+
+    means, similarity = _means_and_similarity(blocks(), sizes, features.shape[1])
     centred = means - means.sum(axis=0) / max(len(present), 1)
-    nc1 = _nc1(features, samples, classes, means, centred)
+    nc1 = _nc1(blocks(), means, centred) / max(len(samples), 1)
     measures = [similarity, nc1, *_etf_deviation(centred)]
 
     result = np.full((6, num_classes), np.nan)
@@ -76,24 +82,13 @@ def neural_collapse(
     return NeuralCollapse(*result)
 
 
-def _blocks(
-    features: Float[np.ndarray, "sample dim"], samples: Int[np.ndarray, "kept"], classes: Int[np.ndarray, "kept"]
-) -> Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, "block"]]]:
-    for start in range(0, len(samples), BLOCK):
-        block = slice(start, start + BLOCK)
-        yield features[samples[block]].astype(np.float64), classes[block]
-
-
 def _means_and_similarity(
-    features: Float[np.ndarray, "sample dim"],
-    samples: Int[np.ndarray, "kept"],
-    classes: Int[np.ndarray, "kept"],
-    sizes: Int[np.ndarray, "present"],
+    blocks: Blocks, sizes: Int[np.ndarray, "present"], dim: int
 ) -> tuple[Float[np.ndarray, "present dim"], Float[np.ndarray, "present"]]:
-    sums = np.zeros((len(sizes), features.shape[1]))
+    sums = np.zeros((len(sizes), dim))
     unit_sums = np.zeros_like(sums)
     own = np.zeros(len(sizes))  # each sample's cosine with itself: 1, or 0 for a zero vector
-    for rows, row_classes in _blocks(features, samples, classes):
+    for rows, row_classes in blocks:
         norms = np.linalg.norm(rows, axis=1)
         if not np.isfinite(norms).all():
             raise UserError("features hold nan or inf: the model has diverged; evaluate an earlier checkpoint")
@@ -117,22 +112,19 @@ def _class_sums(
 
 
 def _nc1(
-    features: Float[np.ndarray, "sample dim"],
-    samples: Int[np.ndarray, "kept"],
-    classes: Int[np.ndarray, "kept"],
-    means: Float[np.ndarray, "present dim"],
-    centred: Float[np.ndarray, "present dim"],
+    blocks: Blocks, means: Float[np.ndarray, "present dim"], centred: Float[np.ndarray, "present dim"]
 ) -> Float[np.ndarray, "present"]:
+    """NC1 of each class times the number of samples."""
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-    cutoff = features.shape[1] * np.finfo(np.float64).eps * singular.max(initial=0) ** 2
+    cutoff = means.shape[1] * np.finfo(np.float64).eps * singular.max(initial=0) ** 2
     kept = singular**2 > cutoff
     whiten = directions[kept].T * (np.sqrt(len(means)) / singular[kept])
 
     traces = np.zeros(len(means))
-    for rows, row_classes in _blocks(features, samples, classes):
+    for rows, row_classes in blocks:
         whitened = (rows - means[row_classes]) @ whiten
         traces += np.bincount(row_classes, np.einsum("ij,ij->i", whitened, whitened), minlength=len(means))
-    return traces / max(len(samples), 1)
+    return traces
 
 
 def _etf_deviation(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "2 row"]:

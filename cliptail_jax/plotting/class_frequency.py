@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -37,14 +37,16 @@ def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], rankin
     class to its rarest. Below is the table of `comparison`.
     """
     rows = comparison(corpora)
-    figure = Figure(figsize=(max(9, table_width(rows)), 4.6 + 0.24 * len(rows)), layout="constrained")
+    table_width = sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))  # in inches
+    figure = Figure(figsize=(max(9, table_width), 4.6 + 0.24 * len(rows)), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
     logarithmic, linear = above.subplots(1, 2)
     order = np.argsort(-ranking, kind="stable")
     for i, (name, frequency) in enumerate(corpora.items()):
         look = line_style(i)
         draw_curve(logarithmic, frequency[order], look, name)
-        linear.plot(np.arange(1, len(order) + 1), 100 * ranked_share(frequency), **look)
+        share = np.sort(frequency)[::-1] / max(frequency.sum(), 1)
+        linear.plot(np.arange(1, len(order) + 1), 100 * share, **look)
     logarithmic.set_yscale("log")
     logarithmic.set_ylabel("records that carry the class")
     linear.set_ylabel("share of all hits (%)")
@@ -55,16 +57,6 @@ def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], rankin
     legend_below(above)
     draw_table(below.subplots(), rows)
     return figure
-
-
-def ranked_share(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
-    """The share of each class in all hits, in descending order; zeros without hits."""
-    return np.sort(frequency)[::-1] / max(frequency.sum(), 1)
-
-
-def table_width(rows: list[list[str]]) -> float:
-    """The width of the table that `draw_table` draws, in inches."""
-    return sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))
 
 
 def draw_table(axes: Axes, rows: list[list[str]]) -> None:

@@ -39,10 +39,6 @@ class ClaimResult:
         return "not supported" if self.difference.high < 0 else "inconclusive"
 
 
-class NotComparable(Exception):
-    """The reason why a claim cannot be tested."""
-
-
 def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], transfer: ConfigDict | None) -> None:
     """Raise UserError if a claim is incomplete or cannot be tested.
 
@@ -91,7 +87,7 @@ def evaluate_claim(claim: ConfigDict, seeds: Sequence[Runs]) -> ClaimResult:
     for runs in seeds:
         try:
             comparisons.append(compare(STATISTICS[claim.statistic], claim.higher, claim.lower, runs, on))
-        except (NotComparable, UserError) as obstacle:
+        except UserError as obstacle:
             obstacles.append(str(obstacle))
     by_seed = [(comparison.a, comparison.b) for comparison in comparisons]
     tested, obstacle = (difference(comparisons), "") if comparisons else (None, obstacles[0])
@@ -102,23 +98,23 @@ def compare(statistic: Statistic, higher: str, lower: str, runs: Runs, on: str) 
     """The statistic of two runs on a set: by default on their first one, or of probes on all that both have.
 
     Raises:
-        NotComparable: a run failed, or there is nothing to compare, or the statistic is undefined.
+        UserError: a run failed, or there is nothing to compare, or the statistic is undefined.
     """
     if failed := [name for name in (higher, lower) if name not in runs]:
-        raise NotComparable(f"{' and '.join(failed)} failed")
+        raise UserError(f"{' and '.join(failed)} failed")
     if statistic.of_probes:
         a, b = (runs[name].probe_accuracies() for name in (higher, lower))
         sets = [name for name in a if name in b and on in ("", name)]
         if not sets:
-            raise NotComparable("there is no linear probe of both")
+            raise UserError("there is no linear probe of both")
         a, b = ([accuracies[name] for name in sets] for accuracies in (a, b))
     else:
         a, b = (runs[name].evaluation(on) for name in (higher, lower))
         if a is None or b is None:
-            raise NotComparable("not both have an evaluation set")
+            raise UserError("not both have an evaluation set")
         if a.class_names != b.class_names:
-            raise NotComparable("the runs have different classes")
+            raise UserError("the runs have different classes")
     comparison = statistic.compare(a, b)
     if np.isnan(comparison.a - comparison.b):
-        raise NotComparable("it is undefined of one of them, as a correlation with equal values is")
+        raise UserError("it is undefined of one of them, as a correlation with equal values is")
     return comparison

@@ -16,9 +16,8 @@ LOOKS = {"supported": (COLOURS[0], "o"), "inconclusive": ("#777777", "s"), "not 
 
 def draw_claims(results: Sequence[ClaimResult], title: str) -> Figure:
     """A panel for each unit, with a row for each claim. All claims must have been tested."""
-    panels = {statistic.unit: [] for statistic in STATISTICS.values()}
-    for result in results:
-        panels[STATISTICS[result.statistic].unit].append(result)
+    units = dict.fromkeys(statistic.unit for statistic in STATISTICS.values())
+    panels = {unit: [result for result in results if STATISTICS[result.statistic].unit == unit] for unit in units}
     panels = {unit: of_unit for unit, of_unit in panels.items() if of_unit}
     rows = [len(of_unit) for of_unit in panels.values()]
     figure = Figure(figsize=(10, 1.6 + 0.3 * sum(rows) + 0.6 * len(rows)), layout="constrained")

@@ -159,12 +159,10 @@ def transfer_section(by_name: Mapping[str, Sequence[TrainedRun]], several: bool)
         return []
     rows = [["run", *(f"{on}: {TITLES[method].lower()} %" for on, method in columns)]]
     for name, runs in by_name.items():
-        by_column: dict[tuple[str, str], list[Result]] = {}
-        for run in runs:
-            for result in run.transfer_results:
-                by_column.setdefault((result["set"], result["method"]), []).append(result)
-        if by_column:
-            rows.append([name, *(score(by_column.get(column, [])) for column in columns)])
+        of_run = [result for run in runs for result in run.transfer_results]
+        if of_run:
+            of_columns = ([r for r in of_run if (r["set"], r["method"]) == column] for column in columns)
+            rows.append([name, *map(score, of_columns)])
     where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
     return ["", *markdown_table(rows), "", f"More of the transfer: {where}"]
 

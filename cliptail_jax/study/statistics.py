@@ -24,17 +24,17 @@ def corr_pred(a: FinishedRun, b: FinishedRun) -> Comparison:
 
 def top1(a: FinishedRun, b: FinishedRun) -> Comparison:
     """Mean accuracy over classes, in percent."""
-    return compare_means(100 * a.accuracy, 100 * b.accuracy, np.arange(len(a.class_names)))
+    return compare_means(100 * a.accuracy, 100 * b.accuracy)
 
 
 def tail(a: FinishedRun, b: FinishedRun) -> Comparison:
     """Mean accuracy over the tail classes of the first run, in percent."""
-    return compare_means(100 * a.accuracy, 100 * b.accuracy, a.tail)
+    return compare_means(100 * a.accuracy[a.tail], 100 * b.accuracy[a.tail])
 
 
 def probe(a: SetAccuracies, b: SetAccuracies) -> Comparison:
     """Mean accuracy over classes of linear probes in percent, averaged over sets."""
-    on_sets = [compare_means(100 * x, 100 * y, np.arange(len(x)), seed=n) for n, (x, y) in enumerate(zip(a, b))]
+    on_sets = [compare_means(100 * x, 100 * y, seed=n) for n, (x, y) in enumerate(zip(a, b))]
     return Comparison(*(np.mean(values, axis=0) for values in zip(*on_sets)))
 
 

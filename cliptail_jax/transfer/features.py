@@ -6,9 +6,9 @@ digest of the weights, the image size and the split's files: when one of them ch
 replace the old ones.
 """
 
-import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.transfer.models import TransferModel
+from cliptail_jax.transfer.results import file_name
 from cliptail_jax.transfer.sets import OpenedSet
 
 
@@ -60,10 +61,10 @@ class FeatureExtractor:
     def __init__(
         self, model: TransferModel, mesh: Mesh, workdir: Path, image_size: int, batch_size: int, reading: Reading
     ):
-        self._model, self._mesh = model, mesh
+        self.model, self._mesh = model, mesh
         self._image_size, self._batch_size, self._reading = image_size, batch_size, reading
         self._folder = workdir / "features" / slug(model.name)
-        self._loaded: tuple[nnx.State, int, Callable] | None = None
+        self._loaded: tuple[Callable, int] | None = None
 
     def __call__(self, opened: OpenedSet, split: str) -> Features:
         """The features of a split.
@@ -73,34 +74,32 @@ class FeatureExtractor:
             Skipped: the model cannot be loaded.
         """
         source = opened.sources[split]
-        stem = re.sub(r"[^\w.-]+", "_", f"{source.name}-{split}")
-        path = self._folder / f"{stem}.{self._key(source)}.npz"
-        if not agreed(path.exists()):
-            computed = self._compute(opened, split)
-            if jax.process_index() == 0:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save_arrays(path, **computed._asdict())
-                for other in self._folder.glob(f"{stem}.*.npz"):
-                    if other != path:
-                        other.unlink()
-            return computed
-        return Features(**load_arrays(path))
-
-    def _key(self, source: Source) -> str:
-        return digest_of_json([self._model.weights, self._image_size, split_fingerprint(source)])[:16]
+        stem = file_name(f"{source.name}-{split}")
+        key = digest_of_json([self.model.weights, self._image_size, split_fingerprint(source)])[:16]
+        path = self._folder / f"{stem}.{key}.npz"
+        if agreed(path.exists()):
+            return Features(**load_arrays(path))
+        computed = self._compute(opened, split)
+        if jax.process_index() == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_arrays(path, **computed._asdict())
+            for other in self._folder.glob(f"{stem}.*.npz"):
+                if other != path:
+                    other.unlink()
+        return computed
 
     def _compute(self, opened: OpenedSet, split: str) -> Features:
         if self._loaded is None:
-            graphdef, state, size = on_all_processes(lambda: self._model.load(self._mesh))
-            self._loaded = state, size, make_encode(graphdef, self._mesh)
-        state, size, encode = self._loaded
+            graphdef, state, size = on_all_processes(lambda: self.model.load(self._mesh))
+            self._loaded = make_encode(graphdef, state, self._mesh), size
+        encode, size = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
         start = time.perf_counter()
         images = all_images(
             source, np.zeros(len(source), np.int64)
         )  # without the labels, of which there may be several
         preprocess = Preprocess(self._image_size or size)
-        computed = encode_images(encode, (state,), images, preprocess, self._mesh, self._batch_size, self._reading)
+        computed = encode_images(encode, images, preprocess, self._mesh, self._batch_size, self._reading)
         features, records = computed["features"], computed["records"]
         bad = np.sum(~np.isfinite(features).all(1))
         if bad:
@@ -122,23 +121,18 @@ def all_images(source: Source, labels: Int[np.ndarray, "image"]) -> Variant:
     return Variant(source, np.arange(len(source)), labels, source.class_names, labels, captions=None)
 
 
-def make_encode(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:
-    """The jitted function from a tower's parts and uint8 images to features."""
+def make_encode(graphdef: nnx.GraphDef, state: nnx.State, mesh: Mesh) -> Callable:
+    """The function from uint8 images to a tower's features."""
 
-    def encode(parts, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
-        return nnx.merge(graphdef, *parts, copy=True).encode_image(normalize(images)).astype(jnp.float32)
+    @partial(jax.jit, out_shardings=batch_sharding(mesh))
+    def encode(state, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
+        return nnx.merge(graphdef, state, copy=True).encode_image(normalize(images)).astype(jnp.float32)
 
-    return jax.jit(encode, out_shardings=batch_sharding(mesh))
+    return partial(encode, state)
 
 
 def encode_images(
-    encode: Callable,
-    parts: tuple[nnx.State, ...],
-    images: Variant,
-    preprocess: Preprocess,
-    mesh: Mesh,
-    batch_size: int,
-    reading: Reading,
+    encode: Callable, images: Variant, preprocess: Preprocess, mesh: Mesh, batch_size: int, reading: Reading
 ) -> dict[str, np.ndarray]:
     """`features`, `labels` and `records` of the images that can be read, normalized by CLIP's pixel statistics.
 
@@ -150,7 +144,7 @@ def encode_images(
     )()
     name = f"{images.source.name} ({images.source.split})"
     progress = tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False)
-    pass_over(lambda batch: encode(parts, batch["images"]), progress, unreadable, [kept.add], mesh)
+    pass_over(lambda batch: encode(batch["images"]), progress, unreadable, [kept.add], mesh)
     computed = kept.result()
     if not len(computed["records"]):
         raise UserError(f"no image of {name} could be read: prepare the set again")

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.transfer.configuration import FewShotOptions
 
 _EPISODES_AT_ONCE = 25  # bounds the memory that the gathered features take
 
@@ -25,21 +26,14 @@ def mean_and_margin(accuracies: Float[np.ndarray, "episode"]) -> tuple[float, fl
 
 
 def few_shot_accuracies(
-    features: Float[np.ndarray, "example dim"],
-    labels: Int[np.ndarray, "example"],
-    ways: int,
-    shots: int,
-    queries: int,
-    episodes: int,
-    seed: int,
+    features: Float[np.ndarray, "example dim"], labels: Int[np.ndarray, "example"], options: FewShotOptions, seed: int
 ) -> Float[np.ndarray, "episode"]:
-    """The accuracy, in 0..1, of each seeded episode of `ways` classes, with `shots` examples and `queries` queries of each.
+    """The accuracy, in 0..1, of each seeded episode.
 
-    The same labels and seed give the same episodes, whatever the features.
-    UserError as in `sample_episodes`.
+    The same labels and seed give the same episodes, whatever the features. UserError as in `sample_episodes`.
     """
-    examples = sample_episodes(labels, ways, shots + queries, episodes, seed)
-    return np.asarray(episode_accuracies(np.float32(features), examples, shots), np.float64)
+    examples = sample_episodes(labels, options.ways, options.shots + options.queries, options.episodes, seed)
+    return np.asarray(episode_accuracies(np.float32(features), examples, options.shots), np.float64)
 
 
 def sample_episodes(

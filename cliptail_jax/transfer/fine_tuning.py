@@ -95,13 +95,9 @@ def fine_tune(model: TransferModel, opened: OpenedSet, folder: Path, config: Con
         "edge": edge(grid[best], options),
         "validation_score": 100 * scores[best],
         "grid": [[*point, None if np.isneginf(score) else 100 * score] for point, score in zip(grid, scores)],
-        "sizes": {
-            "train": len(opened.sources[chosen.train]) - held_out,
-            "validation": len(validation),
-            "test": len(arrays["labels"]),
-            "classes": len(opened.class_names),
-        },
     }
+    sizes = {"train": len(opened.sources[chosen.train]) - held_out, "validation": len(validation)}
+    numbers["sizes"] = sizes | {"test": len(arrays["labels"]), "classes": len(opened.class_names)}
     return Measurement(numbers, arrays)
 
 
@@ -137,21 +133,14 @@ def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) ->
         total_steps=config.finetune.steps,
         batch_size=config.finetune.batch_size,
         eval=dict(sets=(), batch_size=config.batch_size),
-        data=dict(
-            config.data,
-            name=chosen.source.name,
-            seed=config.seed,
-            image_size=size,
-            eval_resize=size,
-            crop_scale=CROP_SCALE,
-            flip=True,
-        ),
+        data=dict(config.data, name=chosen.source.name, seed=config.seed, image_size=size, eval_resize=size),
         mesh=dict(config.mesh),
         model=dict(image=dict(output_dim=start.embed_dim)),
         image=dict(init=initial),
         head=dict(kind="linear"),
         optimizer=dict(nesterov=True, schedule="cosine_steps"),
     )
+    run.data.update(crop_scale=CROP_SCALE, flip=True)
     return run
 
 
@@ -189,9 +178,9 @@ def predict(
 ) -> dict[str, Int[np.ndarray, "image"]]:
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
-    graphdef, state = nnx.split(opened.model)
     weights, bias = gather(opened.model.head[...]), gather(opened.model.bias[...])
-    arrays = encode_images(make_encode(graphdef, mesh), (state,), images, opened.preprocess, mesh, batch_size, reading)
+    encode = make_encode(*nnx.split(opened.model), mesh)
+    arrays = encode_images(encode, images, opened.preprocess, mesh, batch_size, reading)
     logits = arrays.pop("features").astype(np.float64) @ weights.T.astype(np.float64) + bias
     return {"predictions": logits.argmax(1), **arrays}
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
+from cliptail_jax.transfer.configuration import FewShotOptions
 from cliptail_jax.transfer.features import Features
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS, Linear, fit_binary_path, fit_path, predict
@@ -68,12 +69,10 @@ def probe(opened: OpenedSet, splits: Mapping[str, Features], seed: int) -> Measu
     return Measurement(numbers, {**outputs, "labels": test.labels, "records": test.records})
 
 
-def few_shot(
-    opened: OpenedSet, splits: Mapping[str, Features], ways: int, shots: int, queries: int, episodes: int, seed: int
-) -> Measurement:
+def few_shot(opened: OpenedSet, splits: Mapping[str, Features], options: FewShotOptions, seed: int) -> Measurement:
     """Few-shot episodes of the images of all splits. Raises UserError where a class is smaller than an episode takes."""
     features, labels = pooled(splits.values())
-    accuracies = few_shot_accuracies(features, labels, ways, shots, queries, episodes, seed)
+    accuracies = few_shot_accuracies(features, labels, options, seed)
     mean, margin = mean_and_margin(accuracies)
     sizes = {"images": len(labels), "classes": len(opened.class_names), "dim": features.shape[1]}
     return Measurement({"score": 100 * mean, "margin": 100 * margin, "sizes": sizes}, {"accuracies": accuracies})

@@ -35,7 +35,7 @@ from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.fine_tuning import fine_tune
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
-from cliptail_jax.transfer.models import TransferModel, open_transfer_model
+from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.results import (
     Result,
@@ -81,7 +81,7 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
         for opened in sets:
             for method in dict.fromkeys(config.methods):
                 if applies(method, opened.chosen):
-                    results.append(result_of(method, model, opened, extract, config, workdir, failures))
+                    results.append(result_of(method, opened, extract, config, workdir, failures))
     results = [result for result in results if result]
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -127,18 +127,13 @@ def applies(method: str, chosen: TransferSet) -> bool:
 
 
 def result_of(
-    method: str,
-    model: TransferModel,
-    opened: OpenedSet,
-    extract: FeatureExtractor,
-    config: ConfigDict,
-    workdir: Path,
-    failures: Failures,
+    method: str, opened: OpenedSet, extract: FeatureExtractor, config: ConfigDict, workdir: Path, failures: Failures
 ) -> Result | None:
-    """The result of a model on a set by a method. It is computed unless it is finished.
+    """The result of the extractor's model on a set by a method. It is computed unless it is finished.
 
     None after an error, which is added to `failures`. A model that does not load is tried once.
     """
+    model = extract.model
     key = {"model": model.name, "set": opened.chosen.name, "method": method}
     settings = {
         "weights": model.weights,
@@ -152,7 +147,7 @@ def result_of(
     if model.name in failures:
         return None
     try:
-        result = compute(key, settings, model, opened, extract, config, workdir)
+        result = compute(key, settings, opened, extract, config, workdir)
     except UserError as error:
         return add_failure(failures, name_of(key), str(error))
     except Skipped as error:
@@ -177,18 +172,12 @@ def method_settings(method: str, config: ConfigDict) -> Settings:
 
 
 def compute(
-    key: ResultKey,
-    settings: Settings,
-    model: TransferModel,
-    opened: OpenedSet,
-    extract: FeatureExtractor,
-    config: ConfigDict,
-    workdir: Path,
+    key: ResultKey, settings: Settings, opened: OpenedSet, extract: FeatureExtractor, config: ConfigDict, workdir: Path
 ) -> Result:
     """The result of a model on a set by a method; its arrays are written."""
     seconds, started = {}, time.perf_counter()
     if key["method"] == "finetune":
-        measurement = fine_tune(model, opened, fine_tuning_folder(workdir, key, settings), config)
+        measurement = fine_tune(extract.model, opened, fine_tuning_folder(workdir, key, settings), config)
     else:
         splits = {split: extract(opened, split) for split in opened.chosen.splits}
         seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
@@ -196,7 +185,7 @@ def compute(
         if key["method"] == "probe":
             measurement = methods.probe(opened, splits, config.seed)
         else:
-            measurement = methods.few_shot(opened, splits, **config.few_shot, seed=config.seed)
+            measurement = methods.few_shot(opened, splits, config.few_shot, config.seed)
     seconds["seconds"] = time.perf_counter() - started
     if jax.process_index() == 0:
         write_predictions(workdir, key, settings, measurement.arrays)

@@ -27,8 +27,9 @@ def name_of(key: ResultKey) -> str:
     return f"{key['model']} on {key['set']} by {key['method']}"
 
 
-def file_name(set_name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", set_name)
+def file_name(name: str) -> str:
+    """A set's name, or that of a source, as a part of a file name."""
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def predictions_path(workdir: Path, key: ResultKey) -> Path:

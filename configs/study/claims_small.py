@@ -23,7 +23,7 @@ from ml_collections import ConfigDict, FieldReference
 from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
-from configs import clip, dino, sup
+from configs import clip, common, dino, sup
 
 # By data source: the long-tailed preset, its text fields for captions, and the training of CLIP and SL.
 DATA = {
@@ -85,11 +85,10 @@ def get_config(arg: str = ""):
         for number, (text, statistics, higher, lower) in enumerate(CLAIMS):
             higher, lower = f"{data}_{higher}", f"{data}_{lower}"
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
-                claim = dict(text=text, statistic=statistic, higher=higher, lower=lower)
-                claims[f"{data}_{number}_{statistic}"] = claim
+                claims[f"{data}_{number}_{statistic}"] = common.claim(text, statistic, higher, lower)
     title = f"The study's claims on long-tailed {' and '.join(sources)}"
     study = dict(title=title, seeds=3, **shared)
-    study |= dict(runs=ConfigDict(runs, sort_keys=False), claims=ConfigDict(claims, sort_keys=False))  # in this order
+    study |= dict(runs=common.in_order(runs), claims=common.in_order(claims))
     study["figures"] = {
         figure: dict(columns=columns, rows=shown)
         for figure, (columns, rows) in FIGURES.items()

@@ -32,10 +32,11 @@ def get_config(arg: str = ""):
     transfer = transfer_config()
     transfer.sets, transfer.data.data_dir, transfer.seed = ("cifar100",), data_dir, seed
     claims = {
-        f"sampled_{size}": dict(text=f"A sample of {size} of the 4,096 prototypes helps DINO's linear probe",
-                                statistic="probe", higher=f"dino_{size}", lower="dino")
+        f"sampled_{size}": common.claim(
+            f"A sample of {size} of the 4,096 prototypes helps DINO's linear probe", "probe", f"dino_{size}", "dino"
+        )
         for size in (1024, 256)
-    }  # fmt: skip
-    runs, claims = ConfigDict(runs, sort_keys=False), ConfigDict(claims, sort_keys=False)  # in the report's order
-    title = "DINO on CIFAR-100-LT (ratio 100)"
-    return ConfigDict(dict(title=title, data_dir=data_dir, seed=seed, runs=runs, claims=claims, transfer=transfer))
+    }
+    study = dict(title="DINO on CIFAR-100-LT (ratio 100)", data_dir=data_dir, seed=seed)
+    study |= dict(runs=common.in_order(runs), claims=common.in_order(claims), transfer=transfer)
+    return ConfigDict(study)

@@ -94,9 +94,7 @@ def get_config(arg: str = ""):
         }
         runs = {name: (run.name, run) for name, run in smaller.items()}
     claims = {
-        f"{family}_{number}_{statistic}": dict(
-            text=text, statistic=statistic, higher=runs[higher][0], lower=runs[lower][0], **dict(zip(["set"], on))
-        )
+        f"{family}_{number}_{statistic}": common.claim(text, statistic, runs[higher][0], runs[lower][0], *on)
         for family in families
         for number, (text, statistics, higher, lower, *on) in enumerate(CLAIMS[family])
         for statistic in statistics
@@ -136,19 +134,15 @@ def study_of(
             config.head.init = shared["head"]
         if config.data.match.frequency:
             config.data.match.frequency = shared["frequency"]
-    study = dict(title=title, **shared, strings=ordered(strings), runs=ordered(runs))
+    study = dict(title=title, **shared, strings=common.in_order(strings), runs=common.in_order(runs))
     if self_supervised := tuple(name for name, config in runs.items() if config.objective == "dino"):
         transfer = transfer_config()
         transfer.seed, transfer.data.data_dir = shared["seed"], shared["data_dir"]
         transfer.data.workers = shared["workers"]
         transfer.models, transfer.sets = self_supervised, transfer_sets(runs[self_supervised[0]].data.name)
         study["transfer"] = transfer
-    study.update(claims=ordered(claims), figures=ordered(figures))
+    study.update(claims=common.in_order(claims), figures=common.in_order(figures))
     return ConfigDict(study)
-
-
-def ordered(items: dict) -> ConfigDict:
-    return ConfigDict(items, sort_keys=False)
 
 
 def transfer_sets(name: str) -> tuple[str, ...]:

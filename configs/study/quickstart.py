@@ -9,6 +9,16 @@ from ml_collections import ConfigDict, FieldReference
 
 from configs import clip, common, sup
 
+# The claim, the statistic, the run with the higher and the run with the lower value.
+CLAIMS = {
+    "sampled_accuracy": ("SL's accuracy is more biased than with a sampled vocabulary", "corr_acc", "sl", "sl_sampled"),
+    "sampled_prediction": ("SL's predictions are more biased than with a sampled vocabulary", "corr_pred", "sl", "sl_sampled"),
+    "sampled_tail": ("A sampled vocabulary lifts the tail", "tail", "sl_sampled", "sl"),
+    "clip_accuracy": ("SL's accuracy is more biased than CLIP's", "corr_acc", "sl", "clip_names"),
+    "clip_prediction": ("SL's predictions are more biased than CLIP's", "corr_pred", "sl", "clip_names"),
+    "caption_accuracy": ("Class names alone leave CLIP more biased than full captions", "corr_acc", "clip_names", "clip_captions"),
+}  # fmt: skip
+
 
 def get_config(arg: str = ""):
     common.read_only(arg)
@@ -37,18 +47,6 @@ def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...], cont
     for config in runs.values():
         config.total_epochs = epochs
         config.seed, config.data.data_dir = seed, data_dir
-    claims = {
-        "sampled_accuracy": dict(text="SL's accuracy is more biased than with a sampled vocabulary", statistic="corr_acc",
-                                 higher="sl", lower="sl_sampled"),
-        "sampled_prediction": dict(text="SL's predictions are more biased than with a sampled vocabulary",
-                                   statistic="corr_pred", higher="sl", lower="sl_sampled"),
-        "sampled_tail": dict(text="A sampled vocabulary lifts the tail", statistic="tail", higher="sl_sampled", lower="sl"),
-        "clip_accuracy": dict(text="SL's accuracy is more biased than CLIP's", statistic="corr_acc",
-                              higher="sl", lower="clip_names"),
-        "clip_prediction": dict(text="SL's predictions are more biased than CLIP's", statistic="corr_pred",
-                                higher="sl", lower="clip_names"),
-        "caption_accuracy": dict(text="Class names alone leave CLIP more biased than full captions", statistic="corr_acc",
-                                 higher="clip_names", lower="clip_captions"),
-    }  # fmt: skip
-    runs, claims = ConfigDict(runs, sort_keys=False), ConfigDict(claims, sort_keys=False)  # in the report's order
-    return ConfigDict(dict(title=title, data_dir=data_dir, seed=seed, runs=runs, claims=claims))
+    claims = {key: common.claim(*claim) for key, claim in CLAIMS.items()}
+    study = dict(title=title, data_dir=data_dir, seed=seed)
+    return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))

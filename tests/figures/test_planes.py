@@ -5,10 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw
-from cliptail_jax.figures.parts.planes import NEAR, overlap, place_labels, trend
+from cliptail_jax.figures.parts.planes import NEAR, place_labels, trend
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.runs import last_evaluation
 
@@ -56,7 +55,7 @@ def test_labels_cover_no_point_and_no_other_label():
     assert len(boxes) == len(points)
     lines = [text.xy for text in axes.texts if text.arrow_patch]
     assert lines == [text.xy for text in labels if max(np.abs(text.xyann)) > NEAR] and 0 < len(lines) < len(points)
-    assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
     assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
     places = axes.transData.transform([point[:2] for point in points])
     assert not any(box.contains(*place) for box in boxes for place in places)
@@ -70,11 +69,4 @@ def test_a_label_without_room_is_left_out():
     place_labels(axes, points)
     boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
     assert 0 < len(boxes) < 40
-    assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
-
-
-def test_overlap_is_the_shared_area():
-    a = Bbox.from_bounds(0, 0, 4, 2)
-    assert overlap(a, Bbox.from_bounds(3, 1, 9, 9)) == 1
-    assert overlap(a, Bbox.from_bounds(4, 0, 1, 1)) == 0
-    assert overlap(a, a) == 8
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))

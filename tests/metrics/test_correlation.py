@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.metrics.correlation import (
-    Comparison,
     bootstrap_interval,
     compare_correlations,
     compare_means,
@@ -26,12 +25,12 @@ def random_classes(seed, classes=40):
     return frequency, np.clip(frequency / 20 + rng.normal(0, 0.2, classes), 0, 1)
 
 
-def paired_difference(*arrays, **options):
-    return difference([compare_correlations(*arrays, **options)])
+def paired_difference(*arrays):
+    return difference([compare_correlations(*arrays)])
 
 
-def paired_mean_difference(*arrays):
-    return difference([compare_means(*arrays)])
+def paired_mean_difference(a, b):
+    return difference([compare_means(a, b)])
 
 
 def reference(x, y):
@@ -71,18 +70,17 @@ def test_classes_without_accuracy_are_left_out():
 
 def test_interval_is_the_percentiles_of_scipys_correlations_over_resampled_classes():
     x, y = random_classes(1)
-    drawn = np.random.default_rng(5).integers(0, 40, (200, 40))
+    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))
     expected = np.percentile([reference(x[row], y[row]) for row in drawn], [2.5, 97.5])
 
-    np.testing.assert_allclose(bootstrap_interval(x, y, seed=5, resamples=200), expected, atol=1e-12)
+    np.testing.assert_allclose(bootstrap_interval(x, y), expected, atol=1e-12)
 
 
-def test_interval_contains_the_value_and_repeats_with_its_seed():
+def test_interval_contains_the_value():
     x, y = random_classes(2)
     interval = bootstrap_interval(x, y)
 
     assert -1 <= interval.low < spearman(x, y) < interval.high <= 1
-    assert interval == bootstrap_interval(x, y) != bootstrap_interval(x, y, seed=1)
 
 
 def test_resamples_in_which_a_side_is_constant_are_ignored():
@@ -104,9 +102,9 @@ def test_where_no_correlation_is_defined_everything_is_nan(x, y):
 
 def test_paired_difference_resamples_both_runs_together():
     (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
-    drawn = np.random.default_rng(0).integers(0, 40, (200, 40))
+    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))
     differences = [reference(x_a[row], y_a[row]) - reference(x_b[row], y_b[row]) for row in drawn]
-    result = paired_difference(x_a, y_a, x_b, y_b, resamples=200)
+    result = paired_difference(x_a, y_a, x_b, y_b)
 
     assert result.value == pytest.approx(spearman(x_a, y_a) - spearman(x_b, y_b))
     np.testing.assert_allclose(result[1:], np.percentile(differences, [2.5, 97.5]), atol=1e-12)
@@ -116,7 +114,7 @@ def test_a_run_does_not_differ_from_itself():
     x, y = random_classes(5)
 
     assert paired_difference(x, y, x, y) == (0, 0, 0)
-    assert paired_mean_difference(y, y, np.arange(40)) == (0, 0, 0)
+    assert paired_mean_difference(y, y) == (0, 0, 0)
 
 
 def test_a_class_that_one_run_lacks_is_left_out_of_both():
@@ -125,23 +123,23 @@ def test_a_class_that_one_run_lacks_is_left_out_of_both():
     kept = np.arange(40) != 3
 
     assert paired_difference(x_a, y_a, x_b, y_b) == paired_difference(x_a[kept], y_a[kept], x_b[kept], y_b[kept])
-    assert paired_mean_difference(y_a, y_b, np.arange(40)) == paired_mean_difference(y_a, y_b, np.flatnonzero(kept))
+    assert paired_mean_difference(y_a, y_b) == paired_mean_difference(y_a[kept], y_b[kept])
 
 
-def test_mean_difference_is_over_the_given_classes_alone():
-    a, b = np.array([90, 50, 40, 30]), np.array([0, 40, 20, 0])
-    result = paired_mean_difference(a, b, np.array([1, 2, 3]))
+def test_mean_difference_is_over_classes():
+    a, b = np.array([50, 40, 30]), np.array([40, 20, 0])
+    result = paired_mean_difference(a, b)
 
     assert result.value == 20
     assert 10 <= result.low < 20 < result.high <= 30
-    assert paired_mean_difference(a, b, np.array([2])) == (20, 20, 20)
-    assert np.isnan(paired_mean_difference(a, b, np.array([], int))).all()
+    assert paired_mean_difference(a[1:2], b[1:2]) == (20, 20, 20)
+    assert np.isnan(paired_mean_difference(a[:0], b[:0])).all()
 
 
 def test_mean_difference_has_the_normal_interval_for_many_classes():
     a, b = np.random.default_rng(8).normal(0.5, 0.1, (2, 400))
     half_width = 1.96 * np.std(a - b) / np.sqrt(400)
-    result = paired_mean_difference(a, b, np.arange(400))
+    result = paired_mean_difference(a, b)
 
     np.testing.assert_allclose([result.value - result.low, result.high - result.value], half_width, rtol=0.1)
 
@@ -149,7 +147,7 @@ def test_mean_difference_has_the_normal_interval_for_many_classes():
 def test_sides_of_a_comparison_are_the_statistics_of_the_runs():
     (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
     assert compare_correlations(x_a, y_a, x_b, y_b)[:2] == (spearman(x_a, y_a), spearman(x_b, y_b))
-    assert compare_means(y_a, y_b, np.arange(9))[:2] == (y_a[:9].mean(), y_b[:9].mean())
+    assert compare_means(y_a, y_b)[:2] == (y_a.mean(), y_b.mean())
 
 
 def test_interval_over_seeds_is_that_of_seeds_and_classes_resampled_together():
@@ -157,7 +155,7 @@ def test_interval_over_seeds_is_that_of_seeds_and_classes_resampled_together():
     seeds, classes = 6, 50
     effects = 1 + rng.normal(0, 0.5, (seeds, 1)) + rng.normal(0, 2, classes) + rng.normal(0, 1, (seeds, classes))
     zero = np.zeros(classes)
-    result = difference([compare_means(of_seed, zero, np.arange(classes)) for of_seed in effects])
+    result = difference([compare_means(of_seed, zero) for of_seed in effects])
     assert result.value == pytest.approx(effects.mean())
 
     resampled = []
@@ -166,10 +164,3 @@ def test_interval_over_seeds_is_that_of_seeds_and_classes_resampled_together():
         resampled.append(effects[chosen][:, of_classes].mean())
     expected = np.percentile(resampled, [2.5, 97.5])
     np.testing.assert_allclose(result[1:], expected, atol=0.08 * np.ptp(expected))
-
-
-def test_an_undefined_seed_is_left_out():
-    sound = Comparison(0.8, 0.5, np.linspace(0.2, 0.4, 2000))
-    undefined = Comparison(np.nan, 0.5, np.full(2000, np.nan))
-    assert difference([sound, undefined]) == difference([sound])
-    assert np.isnan(difference([undefined])).all() and np.isnan(difference([])).all()

@@ -33,7 +33,8 @@ def test_runs_over_other_classes_are_not_compared(tmp_path):
 
 def test_a_statistic_is_its_entry_in_the_table(trains, tmp_path, monkeypatch):
     def rarest(a, b):
-        return compare_means(a.accuracy, b.accuracy, np.argsort(a.frequency)[:20])
+        rarest = np.argsort(a.frequency)[:20]
+        return compare_means(a.accuracy[rarest], b.accuracy[rarest])
 
     monkeypatch.setitem(STATISTICS, "rarest", Statistic(rarest, "shares", ".4f"))
     trains[0].update(a=0.0, b=0.8)

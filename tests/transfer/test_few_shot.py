@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.transfer.configuration import FewShotOptions
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin, sample_episodes
 
 
@@ -28,7 +29,7 @@ def test_accuracies_equal_a_plain_loop(ways, shots, queries):
     features, labels = images()
     episodes = sample_episodes(labels, ways, shots + queries, 30, seed=1)
     direct = loop(features, episodes, shots)
-    accuracies = few_shot_accuracies(features, labels, ways, shots, queries, 30, seed=1)
+    accuracies = few_shot_accuracies(features, labels, FewShotOptions(ways, shots, queries, 30), seed=1)
     np.testing.assert_allclose(accuracies, direct, atol=1e-6)
     expected = direct.mean(), 1.96 * direct.std(ddof=1) / np.sqrt(30)
     assert mean_and_margin(accuracies) == pytest.approx(expected, abs=1e-6)
@@ -57,7 +58,7 @@ def test_episodes_follow_the_seed():
 
 def test_classes_far_apart_are_told_apart_without_doubt():
     labels = np.arange(100) % 5
-    accuracies = few_shot_accuracies(np.eye(5)[labels], labels, 5, 5, 15, 10, seed=0)
+    accuracies = few_shot_accuracies(np.eye(5)[labels], labels, FewShotOptions(5, 5, 15, 10), seed=0)
     assert mean_and_margin(accuracies) == (1.0, 0.0)
 
 

@@ -146,12 +146,12 @@ def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, 
 
 
 def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
-    _, workdir, results = finished
+    config, workdir, results = finished
     result = next(r for r in results if r["model"] == str(sup_run) and r["method"] == "few_shot")
     folder = workdir / "features" / program.slug(str(sup_run))
     parts = [np.load(next(folder.glob(f"colours-{split}.*.npz"))) for split in ("train", "test")]
     pooled = [np.concatenate([part[key] for part in parts]) for key in ("features", "labels")]
-    direct = few_shot_accuracies(*pooled, ways=4, shots=3, queries=4, episodes=20, seed=0)
+    direct = few_shot_accuracies(*pooled, config.few_shot, seed=0)
     mean, margin = mean_and_margin(direct)
     assert (result["score"], result["margin"]) == pytest.approx((100 * mean, 100 * margin))
     assert result["sizes"] == {"images": 150, "classes": CLASSES, "dim": 16}
@@ -354,14 +354,14 @@ def test_a_few_unreadable_images_are_left_out_and_many_are_an_error(config, tmp_
 
 def test_whatever_breaks_in_one_model_the_next_is_measured(config, sup_run, published, tmp_path, monkeypatch):
     config.models = (str(published), str(sup_run))
-    load = program.TransferModel.load
+    load = features.TransferModel.load
 
     def breaks(self, mesh):
         if self.run is None:
             raise MemoryError("out of memory")
         return load(self, mesh)
 
-    monkeypatch.setattr(program.TransferModel, "load", breaks)
+    monkeypatch.setattr(features.TransferModel, "load", breaks)
     message, report = failed(config, tmp_path)
     assert f"**{published} failed**: MemoryError: out of memory" in report
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1

@@ -62,8 +62,8 @@ def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: f
             text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
             text.set_verticalalignment("bottom" if dy > 0 else "top" if dy < 0 else "center")
             box = text.get_window_extent()
-            is_inside = np.isclose(overlap(box, axes.bbox), box.width * box.height)
-            if is_inside and not any(overlap(box, other) for other in taken):
+            is_inside = axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max)
+            if is_inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 if max(abs(dx), abs(dy)) > NEAR:
                     line = dict(arrowstyle="-", color="0.5", linewidth=0.6, shrinkA=0, shrinkB=3)
@@ -72,10 +72,3 @@ def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: f
                 break
         else:
             text.remove()
-
-
-def overlap(a: Bbox, b: Bbox) -> float:
-    """The area of the intersection of two boxes."""
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    return max(width, 0) * max(height, 0)

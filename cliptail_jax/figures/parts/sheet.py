@@ -57,6 +57,12 @@ class Entry:
         """The cell in a column; '' if the sheet has no such column."""
         return self.cells.get(column, "")
 
+    def one_of(self, column: str, names: Collection[str]) -> str:
+        """The cell in a column. Raises UserError if it is none of `names`."""
+        if self[column] not in names:
+            raise UserError(f"{self.where}: {column} is '{self[column]}'; it is one of {', '.join(names)}")
+        return self[column]
+
     def path(self, column: str) -> Path:
         cell = self[column]
         return work_path(cell) if is_remote(cell) else self.folder / cell
@@ -98,16 +104,11 @@ class Entry:
         if isinstance(summary.get(name, ""), float | int | None):
             low, high = summary.get(f"{name}_interval", (None, None))
             return Measure(*(math.nan if value is None else value for value in (summary[name], low, high)))
-        for part, option in OPTIONS.items():
-            if part in name:
-                raise UserError(
-                    f"{self.where}: {self.run} has no {name} on {self.set_name}: evaluate it with --config.eval.{option}"
-                )
+        option = next((f": evaluate it with --config.eval.{o}" for part, o in OPTIONS.items() if part in name), "")
         numbers = [key for key, value in summary.items() if isinstance(value, float | int)]
-        remedy = ": give it a class frequency" if name.startswith("corr_") else ""
-        raise UserError(
-            f"{self.where}: {self.run} has no {name} on {self.set_name}{did_you_mean(name, numbers) or remedy}"
-        )
+        frequency = ": give it a class frequency" if name.startswith("corr_") else ""
+        remedy = option or did_you_mean(name, numbers) or frequency
+        raise UserError(f"{self.where}: {self.run} has no {name} on {self.set_name}{remedy}")
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the last evaluation, by class."""
