@@ -92,23 +92,14 @@ def _means_and_similarity(
         norms = np.linalg.norm(rows, axis=1)
         if not np.isfinite(norms).all():
             raise UserError("features hold nan or inf: the model has diverged; evaluate an earlier checkpoint")
-        sums += _class_sums(rows, np.ones(len(rows)), row_classes, len(sizes))
-        unit_sums += _class_sums(rows, 1 / np.where(norms > 0, norms, 1), row_classes, len(sizes))
+        shape, places = (len(sizes), len(rows)), (row_classes, np.arange(len(rows)))
+        sums += csr_array((np.ones(len(rows)), places), shape) @ rows
+        unit_sums += csr_array((1 / np.where(norms > 0, norms, 1), places), shape) @ rows
         own += np.bincount(row_classes, norms > 0, minlength=len(sizes))
     # The squared norm of the sum of unit vectors is the sum of the cosines of all pairs, a sample with itself included.
     pairs = sizes * (sizes - 1)
     cosines = np.sum(unit_sums**2, axis=1) - own
     return sums / sizes[:, None], np.where(pairs > 0, cosines / np.maximum(pairs, 1), np.nan)
-
-
-def _class_sums(
-    rows: Float[np.ndarray, "block dim"],
-    weights: Float[np.ndarray, "block"],
-    classes: Int[np.ndarray, "block"],
-    num_classes: int,
-) -> Float[np.ndarray, "class dim"]:
-    membership = csr_array((weights, (classes, np.arange(len(rows)))), shape=(num_classes, len(rows)))
-    return membership @ rows
 
 
 def _nc1(

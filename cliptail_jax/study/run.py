@@ -46,12 +46,9 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     failures: Failures = {}
     for name, (configs, transfer_config) in configs_by_seed(study).items():
         began = time.perf_counter()
-        fits = began - started + longest <= 60 * budget
-        if (
-            budget
-            and seeds
-            and not agreed(fits or all(is_finished(workdir / name / r, c, FIELDS) for r, c in configs.items()))
-        ):
+        fits = not budget or began - started + longest <= 60 * budget
+        finished = (is_finished(workdir / name / run, config, FIELDS) for run, config in configs.items())
+        if seeds and not agreed(fits or all(finished)):
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: another takes some {longest / 60:.0f} minutes")
             break
         seeds[name], failed = run_seed(configs, transfer_config, workdir / name, overwrite)
