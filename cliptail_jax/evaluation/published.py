@@ -5,6 +5,8 @@ model that cannot be loaded, or cannot embed the prompts, is reported and skippe
 command. Finished evaluations are not repeated, so that the same command resumes an interrupted one.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
+from cliptail_jax.config.fields import plain
 from cliptail_jax.config.zero_shot import validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
@@ -63,9 +66,13 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     opened = {name: open_set(name, config.data.data_dir) for name in dict.fromkeys(config.eval.sets)}
     prompts = {name: set_prompts(of_name, config.eval) for name, of_name in opened.items()}
     tasks = {
-        model.name: {name: make_task(model, opened[name], prompts[name], config) for name in opened} for model in models
+        model.name: {
+            name: make_task(model, opened[name], prompts[name], config.eval, config.model.dtype) for name in opened
+        }
+        for model in models
     }
 
+    values = plain(config)
     for number, model in enumerate(models, 1):
         directory = directories[model.name]
         waiting = {
@@ -76,7 +83,8 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
             continue
         say(f"{model.name} ({number} of {len(models)})")
         try:
-            evaluate_model(model, waiting, directory, mesh, config)
+            clip = on_all_processes(functools.partial(load_clip, model, mesh, config.model.dtype))
+            evaluate_model(clip, waiting, directory, mesh, config.eval, config.data, config.text.tokenizer, values)
         except Skipped as error:
             skipped[model.name] = str(error).removeprefix(f"{model.source}: ")
             say(f"skipped {model.name}: {skipped[model.name]}")
@@ -105,10 +113,13 @@ def find_models(names: Sequence[str]) -> tuple[list[ModelName], dict[str, str]]:
     return models, skipped
 
 
-def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, config: ConfigDict) -> Task:
-    """The evaluation of a model on a set, with the settings by which a finished one is recognized."""
+def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, options: ConfigDict, dtype: str) -> Task:
+    """The evaluation of a model on a set, with the settings by which a finished one is recognized.
+
+    `options` is `config.eval`, and `dtype` is what the model computes in.
+    """
     names = opened.variant.class_names
-    frequency_name = config.eval.class_frequency
+    frequency_name = options.class_frequency
     if frequency_name == TRAINED_ON:
         if model.corpus is None:
             raise UserError(
@@ -116,22 +127,22 @@ def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, config: Con
                 f"table or one of {', '.join(CORPORA)}"
             )
         frequency_name = model.corpus
-    if frequency_name in CORPORA and not config.eval.frequency_dir:
+    if frequency_name in CORPORA and not options.frequency_dir:
         raise UserError(
             f"the class frequencies of {frequency_name} are published by the study: set eval.frequency_dir to its folder "
             "metadata/freqs (github.com/CVMI-Lab/clip-beyond-tail)"
         )
     frequency = None
     if frequency_name:
-        frequency = class_frequency(frequency_name, config.eval.frequency_dir, opened.name, names)
-    settings = evaluation_settings(config.eval, uses_prompts=True) | {
+        frequency = class_frequency(frequency_name, options.frequency_dir, opened.name, names)
+    settings = evaluation_settings(options, uses_prompts=True) | {
         "data": opened.variant.fingerprint(),
         "prompts": digest_of_json(prompts)[:16],
         "class_frequency": frequency_name,
         "frequency": digest_of_json(frequency.tolist())[:16] if frequency_name else "",
-        "dtype": config.model.dtype,
+        "dtype": dtype,
     }
-    class_groups = head_mid_tail(config.eval, names, frequency)
+    class_groups = head_mid_tail(options, names, frequency)
     return Task(opened, frequency, class_groups, settings, writes_frequency=frequency is not None)
 
 
@@ -168,28 +179,37 @@ def is_done(directory: Path, set_name: str, task: Task, model: ModelName) -> boo
 
 
 def evaluate_model(
-    model: ModelName, tasks: Mapping[str, Task], directory: Path, mesh: Mesh, config: ConfigDict
+    opened: OpenedModel,
+    tasks: Mapping[str, Task],
+    directory: Path,
+    mesh: Mesh,
+    options: ConfigDict,
+    data: ConfigDict,
+    merges: str,
+    values: Mapping[str, Any],
 ) -> None:
-    """Load a model, evaluate it on each set, and write the results of each set before the next.
+    """Evaluate a model on each set, and write the results of each set before the next.
 
-    Raises Skipped if the model cannot be loaded or cannot embed the prompts, and UserError if a set's images cannot be
-    read.
+    Args:
+        options: `config.eval`.
+        data: `config.data`.
+        merges: CLIP's merges file, for a model without a tokenizer.
+        values: the config as config.json has it.
+
+    Raises:
+        Skipped: the model cannot embed the prompts.
+        UserError: a set's images cannot be read.
     """
-    opened = on_all_processes(lambda: load_clip(model, mesh, config))
     sets = {name: task.opened for name, task in tasks.items()}
     graphdef, state = nnx.split(opened.model)
-    class_heads = on_all_processes(
-        lambda: zero_shot_heads(sets, config.eval, graphdef, mesh, tokenizer_of(opened, config))
-    )
+    class_heads = on_all_processes(lambda: zero_shot_heads(sets, options, graphdef, mesh, tokenizer_of(opened, merges)))
     heads = on_all_processes(lambda: class_heads((state,)))
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
-        own = config.copy_and_resolve_references()
-        own.eval.models = (model.name,)
-        runs.make_room(directory, own, replace=False)
-    evaluator = Evaluator(graphdef, mesh, opened.preprocess, config.eval, config.data)
-    about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}
+        runs.make_room(directory, {**values, "eval.models": [opened.name]}, replace=False)
+    evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, data)
+    about = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
     for name, task in tasks.items():
         write_evaluation(directory, task, about, evaluator.measure((state,), heads[name], task.opened))
 
@@ -220,22 +240,22 @@ def first_reason(reason: str) -> str:
     return next((text for row in of_all if (text := row.tobytes().decode(errors="ignore").strip())), "")
 
 
-def load_clip(model: ModelName, mesh: Mesh, config: ConfigDict) -> OpenedModel:
+def load_clip(model: ModelName, mesh: Mesh, dtype: str) -> OpenedModel:
     """The model, laid out on the mesh. Raises UserError if it is not supported or has no text tower."""
-    opened = model.open(dtype=DTYPES[config.model.dtype], mesh=mesh)
+    opened = dataclasses.replace(model.open(dtype=DTYPES[dtype], mesh=mesh), name=model.name)
     if not opened.has_text:
         raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
     _ = opened.model
     return opened
 
 
-def tokenizer_of(opened: OpenedModel, config: ConfigDict) -> TextTokenizer:
-    """The model's tokenizer, or CLIP's from the merges `text.tokenizer`. Raises UserError if there is neither."""
+def tokenizer_of(opened: OpenedModel, merges: str) -> TextTokenizer:
+    """The model's tokenizer, or CLIP's from the file `merges`. Raises UserError if there is neither."""
     text_cfg = opened.config["text_cfg"]
     if opened.has_tokenizer or text_cfg.get("hf_tokenizer_name"):
         return opened.tokenizer
-    if config.text.tokenizer:
-        return load_clip_tokenizer(config.text.tokenizer, text_cfg.get("context_length", 77))
+    if merges:
+        return load_clip_tokenizer(merges, text_cfg.get("context_length", 77))
     raise UserError(
         f"{opened.name} comes without a tokenizer.json: put it in the folder of the weights, or set text.tokenizer to "
         "CLIP's bpe_simple_vocab_16e6.txt.gz"

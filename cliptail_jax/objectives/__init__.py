@@ -5,6 +5,8 @@ It must not know of the training loop, of evaluation, or of the other objectives
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -51,19 +53,18 @@ def validate(config: ConfigDict) -> None:
             "(published models are evaluated with cliptail_jax.evaluate, not trained)"
         )
     fields.check(config, SECTION)
-    check_others(config)
+    _check_others(config.objective, dict(fields.flatten(config)))
     OBJECTIVES[config.objective].validate(config)
     check_sections(config)
 
 
-def check_others(config: ConfigDict) -> None:
+def _check_others(own: str, values: Mapping[str, Any]) -> None:
     """Raises UserError where a field is set that belongs to another objective: it would have no effect."""
-    values, own = dict(fields.flatten(config)), OBJECTIVES[config.objective].sections
     for name, objective in OBJECTIVES.items():
-        for section in objective.sections.keys() - own.keys():
+        for section in objective.sections.keys() - OBJECTIVES[own].sections.keys():
             for field in fields.fields_of(objective.sections[section], f"{section}."):
                 if values[field.key] != field.default:
                     raise UserError(
-                        f"{field.key} is for objective='{name}' and has no effect with objective='{config.objective}': "
+                        f"{field.key} is for objective='{name}' and has no effect with objective='{own}': "
                         f"leave it at {field.default!r}"
                     )
