@@ -109,8 +109,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
         head_width("model.text.heads", text.heads, text.width)
         if text.name == "transformer":
             return sizes | {key: text[key] for key in ("width", "heads", "layers")}
-        encoder = {
-            "model_type": "bert",
+        encoder = named_encoder("bert-base-uncased") | {
             "vocab_size": text.vocab_size,
             "hidden_size": text.width,
             "num_hidden_layers": text.layers,
@@ -118,9 +117,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
             "intermediate_size": 4 * text.width,
             "max_position_embeddings": text.context_length,
             "type_vocab_size": 1,  # captions have no second segment
-            "layer_norm_eps": 1e-12,
             "pad_token_id": PADDING,
-            "hidden_act": "gelu",
         }
     pooling = {"hf_pooler_type": "mean_pooler", "hf_proj_type": "mlp"}
     return sizes | {"hf_model_name": text.name, **pooling, "cliptail_encoder": encoder}
