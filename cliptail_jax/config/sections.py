@@ -7,6 +7,10 @@ from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Share
 from cliptail_jax.errors import UserError
 
+Names = tuple[str, ...]
+Templates = OneOf("", *TEMPLATE_SETS)
+Precision = OneOf("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class MeshAxes:
@@ -25,13 +29,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evaluation:
-    sets: Annotated[
-        tuple[str, ...], "Evaluation sets: short names of cliptail_jax.evaluation.sets, or NAME:SPLIT."
-    ] = ()
+    sets: Annotated[Names, "Evaluation sets: short names of cliptail_jax.evaluation.sets, or NAME:SPLIT."] = ()
     batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
-    templates: Annotated[
-        str, "Prompt templates of the zero-shot classifier; '': each set's own.", OneOf("", *TEMPLATE_SETS)
-    ] = ""
+    templates: Annotated[str, "Prompt templates of the zero-shot classifier; '': each set's own.", Templates] = ""
     descriptors: Annotated[str, "JSON file with descriptors of each class, used in place of templates."] = ""
     waffle: Annotated[int, "Number of random descriptors per class, used in place of templates.", NonNegative] = 0
     waffle_kind: Annotated[str, "What random descriptors are made of.", OneOf("words", "characters")] = "words"

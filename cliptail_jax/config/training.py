@@ -8,9 +8,8 @@ from typing import Annotated
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
-from cliptail_jax.config.sections import Evaluation, MeshAxes, Reading, check_prompts
+from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, Templates, check_prompts
 from cliptail_jax.errors import UserError
 
 MAX_BLUR = 2.0  # pixels: the largest radius of a multi-crop view's blur, at 224 pixels
@@ -20,22 +19,20 @@ ShareRange = Rule(
     "must be a pair of shares of the area, the smaller first, such as (0.9, 1.0)",
 )
 
+TwoOrMore = Rule(lambda keep: keep >= 2, "must be 2 or more, so that one is complete at any moment")
+BlurRadius = Rule(lambda radius: 0 <= radius <= MAX_BLUR, f"must be between 0 and {MAX_BLUR} pixels")
+Blocks = Rule(lambda layers: layers and min(layers) >= 1, "must give every stage one block or more")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     every_steps: Annotated[int, "Steps between two checkpoints.", Positive] = 1000
-    keep: Annotated[
-        int,
-        "Number of checkpoints that are kept.",
-        Rule(lambda keep: keep >= 2, "must be 2 or more, so that one is complete at any moment"),
-    ] = 2
+    keep: Annotated[int, "Number of checkpoints that are kept.", TwoOrMore] = 2
 
 
 @dataclass(frozen=True)
 class RunEvaluation(Evaluation):
-    templates: Annotated[
-        str, "Prompt templates of contrastive models; '': each set's own.", OneOf("", *TEMPLATE_SETS)
-    ] = "openai80"
+    templates: Annotated[str, "Prompt templates of contrastive models; '': each set's own.", Templates] = "openai80"
     every_epochs: Annotated[int, "Epochs between two evaluations; there is always one at the end.", Positive] = 1
     random_classes: Annotated[
         int,
@@ -89,9 +86,7 @@ class Tail:
 
 @dataclass(frozen=True)
 class Captions:
-    template: Annotated[
-        str, "Template set with the class name, in front of the words; '': none.", OneOf("", *TEMPLATE_SETS)
-    ] = ""
+    template: Annotated[str, "Template set with the class name, in front of the words; '': none.", Templates] = ""
     words: Annotated[tuple[str, ...], "Text fields of the source: superclass, title, tags, description, ..."] = ()
     synset: Annotated[bool, "Whether a random lemma of the class's WordNet synset replaces the class name."] = False
     resample: Annotated[bool, "Whether template and lemma are drawn anew in each epoch."] = False
@@ -104,11 +99,7 @@ class MultiCrop:
     num_local: Annotated[int, "Number of local crops.", NonNegative] = 8
     local_size: Annotated[int, "Side of a local crop in pixels.", Positive] = 96
     local_scale: Annotated[tuple[float, ...], "Share of the area that a local crop keeps.", ShareRange] = (0.05, 0.14)
-    max_blur: Annotated[
-        float,
-        "Largest radius of the Gaussian blur in pixels; 0: none.",
-        Rule(lambda radius: 0 <= radius <= MAX_BLUR, f"must be between 0 and {MAX_BLUR} pixels"),
-    ] = 2.0
+    max_blur: Annotated[float, "Largest radius of the Gaussian blur in pixels; 0: none.", BlurRadius] = 2.0
     on_device: Annotated[
         bool, "Whether the training step augments the images, instead of Pillow in the input pipeline."
     ] = True
@@ -159,11 +150,7 @@ class ImageModel:
     name: Annotated[
         str, "Kind of tower in cliptail_jax.models.image_towers, or a configuration of open_clip, such as 'ViT-B-16'."
     ] = "modified_resnet"
-    layers: Annotated[
-        tuple[int, ...],
-        "Blocks of each stage; of a ViT one number.",
-        Rule(lambda layers: layers and min(layers) >= 1, "must give every stage one block or more"),
-    ] = (3, 4, 6, 3)
+    layers: Annotated[tuple[int, ...], "Blocks of each stage; of a ViT one number.", Blocks] = (3, 4, 6, 3)
     width: Annotated[int, "Width of the first stage, or of a ViT.", Positive] = 64
     heads: Annotated[int, "Attention heads.", Positive] = 32
     patch_size: Annotated[int, "Side of a ViT's patches in pixels.", Positive] = 32
@@ -192,9 +179,7 @@ class Model:
     image: ImageModel = ImageModel()
     text: TextModel = TextModel()
     activation: Annotated[str, "Activation.", OneOf("gelu", "quick_gelu")] = "gelu"
-    dtype: Annotated[str, "Type of the computation; parameters are always float32.", OneOf("float32", "bfloat16")] = (
-        "float32"
-    )
+    dtype: Annotated[str, "Type of the computation; parameters are always float32.", Precision] = "float32"
 
 
 @dataclass(frozen=True)
@@ -266,9 +251,7 @@ class Training:
     mesh: Annotated[MeshAxes, Incidental] = MeshAxes()
     model: Model = Model()
     image: Image = Image()
-    freeze: Annotated[
-        tuple[str, ...], "Further paths that are not trained, such as 'visual' or 'visual.attnpool'."
-    ] = ()
+    freeze: Annotated[Names, "Further paths that are not trained, such as 'visual' or 'visual.attnpool'."] = ()
     batch_norm: BatchNorm = BatchNorm()
     vocabulary: Vocabulary = Vocabulary()
     optimizer: Optimizer = Optimizer()

@@ -6,8 +6,8 @@ from typing import Annotated
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.config.fields import OneOf, Rule
-from cliptail_jax.config.sections import Evaluation, MeshAxes, Reading, check_prompts
+from cliptail_jax.config.fields import Rule
+from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, check_prompts
 from cliptail_jax.errors import UserError
 
 MODE = "zero_shot"  # what `objective` is called in such a config, and in the config.json of its directory
@@ -16,7 +16,7 @@ MODE = "zero_shot"  # what `objective` is called in such a config, and in the co
 @dataclass(frozen=True)
 class PublishedEvaluation(Evaluation):
     models: Annotated[
-        tuple[str, ...], "Names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders of weights."
+        Names, "Names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders of weights."
     ] = ()
     class_frequency: Annotated[
         str, "Frequency table or corpus to correlate with; 'published': each model's own corpus; '': none."
@@ -26,7 +26,7 @@ class PublishedEvaluation(Evaluation):
 
 @dataclass(frozen=True)
 class Computation:
-    dtype: Annotated[str, "Type of the computation.", OneOf("float32", "bfloat16")] = "float32"
+    dtype: Annotated[str, "Type of the computation.", Precision] = "float32"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from jax import Array
 from jaxtyping import Float32, Float64, Int, UInt8
 from PIL import Image
 
-from cliptail_jax.errors import UserError
-
 # Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
@@ -121,15 +119,12 @@ def shift_and_flip(
 ) -> UInt8[np.ndarray, "batch height width 3"]:
     """Shifts each image by up to `pixels` on each axis, its border mirrored, and with `flip` flips half of them.
 
+    `pixels` is smaller than the height and the width.
+
     Args:
         uniforms: in 0..1, for each image: shift down, shift across, flip; as `record_uniforms` makes them.
-
-    Raises:
-        UserError: The images are too small to mirror as many pixels.
     """
     batch, height, width, _ = images.shape
-    if pixels >= min(height, width):
-        raise UserError(f"a random shift of {pixels} pixels needs larger images than {height}x{width}")
     shifts = np.floor(uniforms[:, :2] * (2 * pixels + 1)).astype(int) - pixels
     flipped = flip & (uniforms[:, 2:] < 0.5)
     rows = _mirrored(np.arange(height) + shifts[:, :1], height)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Int8
+from jaxtyping import Bool, Float32, Int, Int8
 
 from cliptail_jax.config.training import MAX_BLUR
 from cliptail_jax.input.images import CROP_TRIES, Purpose, crop_boxes, record_uniforms
@@ -89,9 +89,11 @@ def draw_views(
     kind = np.minimum(np.arange(multi_crop.num_views), NUM_GLOBAL)  # first, second, small
 
     scale = np.array([multi_crop.global_scale, multi_crop.global_scale, multi_crop.local_scale])[kind]
+    tries = uniform["box"].reshape(*uniforms.shape[:2], CROP_TRIES, 4)
+    boxes = crop_boxes(tries, sizes[:, None, 0], sizes[:, None, 1], scale)
     radius = multi_crop.max_blur * (1 + (_BLUR_RANGE - 1) * uniform["blur"][..., 1]) / _BLUR_RANGE
     return Views(
-        box=_boxes(uniform["box"].reshape(*uniforms.shape[:2], CROP_TRIES, 4), sizes, scale),
+        box=(boxes / sizes[:, None, [0, 1, 0, 1]]).astype(np.float32),
         flip=(uniform["flip"][..., 0] < _FLIP) & multi_crop.flip,
         jitter=uniform["jitter"][..., 0] < _JITTER,
         factors=(_NEUTRAL + _STRENGTHS * (2 * uniform["factors"] - 1)).astype(np.float32),
@@ -100,13 +102,3 @@ def draw_views(
         blur=np.where(uniform["blur"][..., 0] < np.array(_BLUR)[kind], radius, 0).astype(np.float32),
         solarize=uniform["solarize"][..., 0] < np.array(_SOLARIZE)[kind],
     )
-
-
-def _boxes(
-    uniforms: Float64[np.ndarray, "batch view tries 4"],
-    sizes: Int[np.ndarray, "batch 2"],
-    scale: Float64[np.ndarray, "view 2"],
-) -> Float32[np.ndarray, "batch view 4"]:
-    """Boxes of whole pixels, as shares of the image's height and width."""
-    boxes = crop_boxes(uniforms, sizes[:, None, 0], sizes[:, None, 1], scale)
-    return (boxes / sizes[:, None, [0, 1, 0, 1]]).astype(np.float32)

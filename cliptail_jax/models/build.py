@@ -111,17 +111,10 @@ def build_classifier(
     return Classifier(visual(rngs), head, bias)
 
 
-def build_dino(
-    visual: BuildTower,
-    output_dim: int,
-    *,
-    hidden: int,
-    bottleneck: int,
-    prototypes: int,
-    dtype=jnp.float32,
-    rngs: nnx.Rngs,
-) -> Dino:
-    """DINO's student on the image tower that `visual` builds, whose features have width `output_dim`."""
+def build_dino(visual: BuildTower, output_dim: int, *, rngs: nnx.Rngs, **options) -> Dino:
+    """DINO's student on the image tower that `visual` builds, whose features have width `output_dim`.
+
+    `options` are the sizes and the dtype of `DinoHead`.
+    """
     tower = visual(rngs)
-    head = DinoHead(output_dim, hidden=hidden, bottleneck=bottleneck, prototypes=prototypes, dtype=dtype, rngs=rngs)
-    return Dino(tower, head)
+    return Dino(tower, DinoHead(output_dim, **options, rngs=rngs))

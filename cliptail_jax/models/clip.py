@@ -18,9 +18,7 @@ class CLIP(ImageModel):
         self.logit_scale = nnx.Param(jnp.asarray(INITIAL_LOGIT_SCALE, jnp.float32))
 
     def encode_text(
-        self,
-        text: Int[Array, "batch length"] | Float[Array, "batch width"],
-        dropout_key: Array | None = None,
+        self, text: Int[Array, "batch length"] | Float[Array, "batch width"], dropout_key: Array | None = None
     ) -> Float[Array, "batch dim"]:
         """Unnormalized text features of tokens, or of the pooled states that the tower's `state` computes from them.
 

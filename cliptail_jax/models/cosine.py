@@ -19,9 +19,7 @@ def normalize(x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
 
 
 def cosine_logits(
-    features: Float[Array, "batch dim"],
-    class_embeddings: Float[Array, "classes dim"],
-    logit_scale: Float[Array, ""],
+    features: Float[Array, "batch dim"], class_embeddings: Float[Array, "classes dim"], logit_scale: Float[Array, ""]
 ) -> Float[Array, "batch classes"]:
     """exp(s) · cos(feature, class embedding), in float32 on every device (Radford et al. 2021, arXiv 2103.00020)."""
     # An accelerator's default precision would cause errors of some tenths in logits of up to 100.

@@ -1,7 +1,7 @@
 """Image towers, built from open_clip's `vision_cfg`: one entry per kind in `IMAGE_TOWERS`.
 
 To add a kind, write its module and add an entry. A kind that open_clip does not have is described by
-`vision_cfg["cliptail_model_name"]`, as `basic_resnet` is.
+`vision_cfg["cliptail_model_name"]`, its name in the table, as `basic_resnet` is.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,10 +27,9 @@ VisionCfg = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ImageTower:
-    """One kind of image tower: how it is recognized in a `vision_cfg`, described by one, and built from one.
+    """One kind of image tower: how it is described by a `vision_cfg`, and built from one.
 
     Attributes:
-      recognize: whether a `vision_cfg` describes a tower of this kind.
       build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
         norm, `quick_gelu=...` if its activation can be chosen.
       describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`.
@@ -40,7 +39,6 @@ class ImageTower:
       has_activation: whether the tower's activation is the model's.
     """
 
-    recognize: Callable[[VisionCfg], bool]
     build: Callable[..., nnx.Module]
     describe: Callable[[ConfigDict], dict[str, Any]]
     stages: int
@@ -51,13 +49,16 @@ class ImageTower:
 
 def image_tower(vision_cfg: VisionCfg) -> ImageTower:
     """The kind of tower that `vision_cfg` describes. Raises UserError if there is none."""
-    for tower in IMAGE_TOWERS.values():
-        if tower.recognize(vision_cfg):
-            return tower
-    raise UserError(
-        f"the model's configuration has vision_cfg.cliptail_model_name='{vision_cfg['cliptail_model_name']}', which is "
-        "not supported"
-    )
+    if vision_cfg.get("timm_model_name"):
+        kind = "convnext"
+    else:  # open_clip recognizes its own towers by the type of `layers`
+        own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
+        kind = vision_cfg.get("cliptail_model_name") or own
+    if kind not in IMAGE_TOWERS:
+        raise UserError(
+            f"the model's configuration has vision_cfg.cliptail_model_name='{kind}', which is not supported"
+        )
+    return IMAGE_TOWERS[kind]
 
 
 def build_image_tower(
@@ -117,15 +118,6 @@ def check_image_size(vision_cfg: VisionCfg, side: int) -> None:
     factor = image_tower(vision_cfg).side_multiple(vision_cfg)
     if side % factor:
         raise UserError(f"data.image_size: {side} is not divisible by {factor}; choose a multiple.")
-
-
-def _name(vision_cfg: VisionCfg) -> str | None:
-    """The tower's name, in this project or in timm; None for open_clip's own towers, which it recognizes by `layers`."""
-    return vision_cfg.get("cliptail_model_name") or vision_cfg.get("timm_model_name")
-
-
-def _has_stages(vision_cfg: VisionCfg) -> bool:
-    return isinstance(vision_cfg.get("layers", 12), list | tuple)
 
 
 def _build_basic_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> BasicResNet:
@@ -210,7 +202,6 @@ def _describe_vit(image: ConfigDict) -> dict[str, Any]:
 
 IMAGE_TOWERS = {
     "modified_resnet": ImageTower(
-        recognize=lambda vision_cfg: not _name(vision_cfg) and _has_stages(vision_cfg),
         build=_build_modified_resnet,
         describe=_describe_modified_resnet,
         stages=4,
@@ -218,7 +209,6 @@ IMAGE_TOWERS = {
         has_batch_norm=True,
     ),
     "basic_resnet": ImageTower(
-        recognize=lambda vision_cfg: _name(vision_cfg) == "basic_resnet",
         build=_build_basic_resnet,
         describe=partial(_describe_stages, "basic_resnet"),
         stages=3,
@@ -226,7 +216,6 @@ IMAGE_TOWERS = {
         has_batch_norm=True,
     ),
     "vit": ImageTower(
-        recognize=lambda vision_cfg: not _name(vision_cfg) and not _has_stages(vision_cfg),
         build=_build_vit,
         describe=_describe_vit,
         stages=1,
@@ -234,7 +223,6 @@ IMAGE_TOWERS = {
         has_activation=True,
     ),
     "convnext": ImageTower(
-        recognize=lambda vision_cfg: bool(vision_cfg.get("timm_model_name")) or _name(vision_cfg) == "convnext",
         build=_build_convnext,
         describe=partial(_describe_stages, "convnext"),
         stages=4,

@@ -6,8 +6,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.models.initializers import Initializer, uniform_fan_in
+from cliptail_jax.models.initializers import uniform_fan_in
 
 Images = Float[Array, "batch height width 3"]
 Pixels = Float[Array, "batch height width channels"]
@@ -18,19 +17,10 @@ EPSILON = 1e-5
 MOMENTUM = 0.9  # decay of the running statistics in one step
 
 
-def linear(
-    inputs: int,
-    outputs: int,
-    *,
-    dtype,
-    rngs: nnx.Rngs,
-    kernel_init: Initializer | None = None,
-    bias_init: Initializer | None = None,
-    use_bias: bool = True,
-) -> nnx.Linear:
-    """A linear layer, with PyTorch's default initialization unless another is given."""
-    inits = {"kernel_init": kernel_init or uniform_fan_in(inputs), "bias_init": bias_init or uniform_fan_in(inputs)}
-    return nnx.Linear(inputs, outputs, use_bias=use_bias, **inits, dtype=dtype, rngs=rngs)
+def linear(inputs: int, outputs: int, **options) -> nnx.Linear:
+    """A linear layer, with PyTorch's default initialization unless `options`, those of `nnx.Linear`, have another."""
+    inits = {"kernel_init": uniform_fan_in(inputs), "bias_init": uniform_fan_in(inputs)}
+    return nnx.Linear(inputs, outputs, **inits | options)
 
 
 def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, dtype, rngs: nnx.Rngs, padding: int = 0) -> nnx.Conv:
@@ -73,10 +63,7 @@ class BatchNorm(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Pixels, train: bool = False, mask: Mask | None = None) -> Pixels:
-        """Normalize `x`; in training by the statistics of the examples whose `mask` is True (None: of all).
-
-        Raises UserError in training if the batch is not divisible by `group_size`.
-        """
+        """Normalize `x`; in training by the statistics of the examples whose `mask` is True (None: of all)."""
         if train and not self.frozen:
             return self._normalize_by_batch(x, mask)
         return self._normalize(x.astype(jnp.float32) - self.mean[...], self.var[...])
@@ -88,8 +75,6 @@ class BatchNorm(nnx.Module):
     def _normalize_by_batch(self, x: Array, mask: Array | None) -> Array:
         batch, height, width, channels = x.shape
         size = self.group_size or batch
-        if batch % size:
-            raise UserError(f"batch_norm.group_size: a batch of {batch} is not divisible by {size}; choose a divisor.")
         grouped = x.astype(jnp.float32).reshape(batch // size, size, height, width, channels)
         valid = jnp.ones(batch) if mask is None else mask.astype(jnp.float32)
         weights = valid.reshape(-1, size, 1, 1, 1)

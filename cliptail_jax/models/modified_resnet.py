@@ -63,18 +63,14 @@ class AttentionPool(nnx.Module):
     def __init__(
         self, side: int, width: int, heads: int, output_dim: int, *, pytorch_init: bool, dtype, rngs: nnx.Rngs
     ):
-        kernel_init = None if pytorch_init else normal(width**-0.5)
-
-        def projection(outputs: int) -> nnx.Linear:
-            return linear(width, outputs, kernel_init=kernel_init, dtype=dtype, rngs=rngs)
-
+        options = {"dtype": dtype, "rngs": rngs} | ({} if pytorch_init else {"kernel_init": normal(width**-0.5)})
         self.heads = heads
         self.dtype = dtype
         self.positional_embedding = nnx.Param(normal(width**-0.5)(rngs.params(), (side**2 + 1, width)))
-        self.q_proj = projection(width)
-        self.k_proj = projection(width)
-        self.v_proj = projection(width)
-        self.c_proj = projection(output_dim)
+        self.q_proj = linear(width, width, **options)
+        self.k_proj = linear(width, width, **options)
+        self.v_proj = linear(width, width, **options)
+        self.c_proj = linear(width, output_dim, **options)
 
     def __call__(self, x: Pixels) -> Features:
         batch, height, width, channels = x.shape

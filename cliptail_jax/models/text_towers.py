@@ -13,6 +13,15 @@ from cliptail_jax.models.open_clip import ENCODER, activation, check_keys, encod
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.transformer import head_width
 
+CLIP_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 512, "layers": 12, "heads": 8}  # open_clip's defaults
+# The options of `TextTransformer` by their keys in a `text_cfg`.
+TRANSFORMER_OPTIONS = {
+    "mlp_ratio": "mlp_ratio",
+    "pool_type": "pool",
+    "eos_id": "eos_id",
+    "pad_id": "pad_id",
+    "embed_cls": "class_token",
+}
 PADDING = 0  # the token with which this project's own tokenizers pad captions
 
 
@@ -32,43 +41,27 @@ def build_text_tower(
     `text_cfg["cliptail_encoder"]`; it drops out the share `dropout` in training. `quick_gelu` selects that activation
     of a transformer. Raises UserError for unsupported values.
     """
-    if text_cfg.get("hf_model_name"):
-        encoder = text_cfg.get("cliptail_encoder", encoder)
-        return _build_encoder(text_cfg, encoder, output_dim, dropout=dropout, dtype=dtype, rngs=rngs)
-    return TextTransformer(
-        text_cfg.get("context_length", 77),
-        text_cfg.get("vocab_size", 49408),
-        text_cfg.get("width", 512),
-        text_cfg.get("layers", 12),
-        text_cfg.get("heads", 8),
-        output_dim,
-        activation=activation("text_cfg", text_cfg, quick_gelu),
-        mlp_ratio=text_cfg.get("mlp_ratio", 4.0),
-        epsilon=epsilon("text_cfg", text_cfg),
-        causal=not text_cfg.get("no_causal_mask", False),
-        pool=text_cfg.get("pool_type", "argmax"),
-        eos_id=text_cfg.get("eos_id", 2),
-        pad_id=text_cfg.get("pad_id", 0),
-        class_token=text_cfg.get("embed_cls", False),
-        dtype=dtype,
-        rngs=rngs,
-    )
-
-
-def _build_encoder(
-    text_cfg: Mapping[str, Any], encoder: Mapping[str, Any], output_dim: int, *, dropout: float, dtype, rngs: nnx.Rngs
-) -> BertText:
-    shape = bert_shape(encoder)
+    if not text_cfg.get("hf_model_name"):
+        cfg = CLIP_TEXT | text_cfg
+        return TextTransformer(
+            *(cfg[size] for size in ("context_length", "vocab_size", "width", "layers", "heads")),
+            output_dim,
+            activation=activation("text_cfg", cfg, quick_gelu),
+            epsilon=epsilon("text_cfg", cfg),
+            causal=not cfg.get("no_causal_mask", False),
+            **{option: cfg[key] for key, option in TRANSFORMER_OPTIONS.items() if key in cfg},
+            dtype=dtype,
+            rngs=rngs,
+        )
+    shape = bert_shape(text_cfg.get("cliptail_encoder", encoder))
     projection = text_cfg.get("hf_proj_type", "mlp")
     if projection is None and shape.width != output_dim:
         raise UserError(
             f"the model's configuration has text_cfg.hf_proj_type=null, but the encoder's width {shape.width} is not "
             f"embed_dim={output_dim}; 'linear' and 'mlp' project"
         )
-    pooler = text_cfg.get("hf_pooler_type", "mean_pooler")
-    return BertText(
-        shape, output_dim, pooler=pooler, projection_type=projection, dropout=dropout, dtype=dtype, rngs=rngs
-    )
+    pooling = {"pooler": text_cfg.get("hf_pooler_type", "mean_pooler"), "projection_type": projection}
+    return BertText(shape, output_dim, **pooling, dropout=dropout, dtype=dtype, rngs=rngs)
 
 
 def bert_shape(encoder: Mapping[str, Any]) -> BertShape:
@@ -116,8 +109,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
         head_width("model.text.heads", text.heads, text.width)
         if text.name == "transformer":
             return sizes | {key: text[key] for key in ("width", "heads", "layers")}
-        encoder = {
-            "model_type": "bert",
+        encoder = named_encoder("bert-base-uncased") | {
             "vocab_size": text.vocab_size,
             "hidden_size": text.width,
             "num_hidden_layers": text.layers,
@@ -125,9 +117,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
             "intermediate_size": 4 * text.width,
             "max_position_embeddings": text.context_length,
             "type_vocab_size": 1,  # captions have no second segment
-            "layer_norm_eps": 1e-12,
             "pad_token_id": PADDING,
-            "hidden_act": "gelu",
         }
     pooling = {"hf_pooler_type": "mean_pooler", "hf_proj_type": "mlp"}
     return sizes | {"hf_model_name": text.name, **pooling, "cliptail_encoder": encoder}

@@ -18,15 +18,13 @@ class CrossAttention(nnx.Module):
     """Multi-head attention from queries of `width` to a context of another width (names as PyTorch's)."""
 
     def __init__(self, width: int, context_width: int, heads: int, *, dtype, rngs: nnx.Rngs):
-        def projection(inputs: int) -> nnx.Linear:
-            xavier = nnx.initializers.xavier_uniform()
-            return linear(inputs, width, kernel_init=xavier, use_bias=False, dtype=dtype, rngs=rngs)
-
+        xavier = nnx.initializers.xavier_uniform()
+        options = {"kernel_init": xavier, "use_bias": False, "dtype": dtype, "rngs": rngs}
         self.heads = heads
         self.dtype = dtype
-        self.q_proj = projection(width)
-        self.k_proj = projection(context_width)
-        self.v_proj = projection(context_width)
+        self.q_proj = linear(width, width, **options)
+        self.k_proj = linear(context_width, width, **options)
+        self.v_proj = linear(context_width, width, **options)
         self.in_proj_bias = nnx.Param(jnp.zeros(3 * width))
         self.out_proj = linear(width, width, bias_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs)
 

@@ -26,10 +26,8 @@ class Checkpoints:
         self._saving: threading.Thread | None = None
         self._failure: Exception | None = None
         self.newest = self._set_corrupt_aside()  # the step to go on from, 0 if there is none
-        self._manager = _Manager(
-            self._directory,
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
-        )
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        self._manager = _Manager(self._directory, options=options)
 
     def _set_corrupt_aside(self) -> int:
         """The newest valid step. Later ones, which are in the way of new ones, are renamed to `<step>.corrupt`."""

@@ -18,6 +18,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines, write_json, write_text
 
 DESCRIPTION = "model.json"
+# What a run writes beside config.json.
+FOLDERS = ("checkpoints", "eval", "tensorboard")
+LOGS = ("metrics.jsonl", "class_frequency.tsv", "initialization.tsv")
+DOCUMENTS = (DESCRIPTION, "variant.json", "tokenizer.json", "towers.json")
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -36,23 +40,14 @@ def claim(workdir: Path, config: ConfigDict, fields: Iterable[Field], overwrite:
 
 
 def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
+    """Write config.json, after removing another run's files if `replace`."""
     if replace:
-        for name in ("checkpoints", "eval", "tensorboard"):
+        for name in FOLDERS:
             epath.Path(workdir / name).rmtree(missing_ok=True)
-        for name in (
-            "metrics.jsonl",
-            "class_frequency.tsv",
-            "variant.json",
-            "tokenizer.json",
-            "initialization.tsv",
-            DESCRIPTION,
-            "towers.json",
-        ):
+        for name in (*LOGS, *DOCUMENTS):
             (workdir / name).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
-    software = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
-        software[package] = importlib.metadata.version(package)
+    software = {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
     write_json(workdir / "config.json", {"config": plain(config), "software": software})
 
 
@@ -84,8 +79,8 @@ def finish(workdir: Path, seconds: float) -> None:
 
 def is_finished(workdir: Path, config: ConfigDict, fields: Iterable[Field]) -> bool:
     """Whether `workdir` holds the run of `config`, trained to its end."""
-    path = workdir / "config.json"
-    return path.exists() and "finished" in json.loads(path.read_text()) and not difference_to(workdir, config, fields)
+    written = read_json(workdir / "config.json")
+    return written is not None and "finished" in written and not difference_to(workdir, config, fields)
 
 
 def trained_on(workdir: Path) -> tuple[int, float]:
@@ -96,8 +91,8 @@ def trained_on(workdir: Path) -> tuple[int, float]:
 
 def read_config(workdir: Path) -> dict[str, Any] | None:
     """The flat config of the run in `workdir`; None if there is none."""
-    path = workdir / "config.json"
-    return json.loads(path.read_text()).get("config") if path.exists() else None
+    written = read_json(workdir / "config.json")
+    return written and written.get("config")
 
 
 def forget_after(workdir: Path, step: int) -> None:
@@ -115,5 +110,9 @@ def write_description(workdir: Path, document: Mapping[str, Any]) -> None:
 
 def read_description(workdir: Path) -> dict[str, Any] | None:
     """What `write_description` wrote; None where it has written nothing."""
-    path = workdir / DESCRIPTION
+    return read_json(workdir / DESCRIPTION)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The document in a file; None if there is no file."""
     return json.loads(path.read_text()) if path.exists() else None

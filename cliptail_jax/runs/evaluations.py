@@ -36,15 +36,8 @@ class FinishedRun:
             raise UserError(
                 f"{workdir} was not trained on the classes of {evaluated_on}: a study compares runs on theirs"
             )
-        return cls(
-            evaluated_on=evaluated_on,
-            summary=summary,
-            class_names=class_names,
-            frequency=frequency,
-            accuracy=arrays["per_class_accuracy"],
-            predictions=arrays["per_class_predictions"],
-            tail=arrays["tail"],
-        )
+        of_classes = arrays["per_class_accuracy"], arrays["per_class_predictions"]
+        return cls(evaluated_on, summary, class_names, frequency, *of_classes, arrays["tail"])
 
 
 def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.models.layers import BatchNorm
 
 BATCH, PIXELS, CHANNELS = 8, (3, 5), 4
@@ -152,8 +151,3 @@ def test_eight_devices_equal_one(images, group_size):
         compiled = apply.lower(everywhere, x, valid).compile().as_text()
         normalised = jax.jit(lambda m, x, v: apply(m, x, v)[0]).lower(everywhere, x, valid).compile().as_text()
         assert "all-reduce" in compiled and "all-reduce" not in normalised
-
-
-def test_indivisible_batch_is_an_error_that_names_the_key(images):
-    with pytest.raises(UserError, match=r"batch_norm\.group_size: a batch of 8 is not divisible by 3"):
-        norm(group_size=3)(images, True)
