@@ -62,7 +62,6 @@ def tiny(glyphs_dir, tmp_path_factory):
         data.captions.words = ("title",)
         data.n, data.fraction = min(data.n, 40), max(data.fraction, 0.25)
         data.tail.classes = min(data.tail.classes, 3)
-        data.multi_crop.update(dict(num_local=1, local_size=16, canvas=32, on_device=False))
         if data.match.frequency:
             data.match.update(dict(frequency=str(folder / "frequency.tsv"), fill="glyphs:test"))
         if config.objective == "supervised":
@@ -70,7 +69,9 @@ def tiny(glyphs_dir, tmp_path_factory):
         else:
             config.model.image.update(dict(name="vit", layers=(1,), heads=2, width=16, patch_size=8, output_dim=16))
         config.model.text.update(dict(width=16, layers=1, heads=2, context_length=8, vocab_size=520))
-        config.dino.update(dict(prototypes=40, hidden=16, bottleneck=8))
+        if config.objective == "dino":
+            config.dino.update(dict(prototypes=40, hidden=16, bottleneck=8))
+            data.multi_crop.update(dict(num_local=1, local_size=16, canvas=32, on_device=False))
         config.head.init = str(folder / "head.npy") if config.head.init else ""
         return config
 
