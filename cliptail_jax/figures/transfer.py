@@ -23,6 +23,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.figures.parts import sheet
 from cliptail_jax.figures.parts.sheet import Entry, Measure
 from cliptail_jax.files import load_arrays, read_lines
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
@@ -125,10 +126,6 @@ def study_lines(
     baseline, *_ = rows[0]
     if not any(baseline in finished for finished in seeds.values()):
         raise UserError(f"its baseline {baseline} failed")
-    lines = [
-        (str(Path(seed) / "transfer"), run, *cells)
-        for run, *cells in rows
-        for seed, finished in seeds.items()
-        if run in finished
-    ]
-    return [("run", "model", *columns), *lines]
+    _, *lines = sheet.study_lines(columns, rows, seeds)
+    models = [(str(Path(run).parent / "transfer"), Path(run).name, *cells) for run, *cells in lines]
+    return [("run", "model", *columns), *models]

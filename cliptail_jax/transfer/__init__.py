@@ -3,18 +3,4 @@
 It must not know about studies and figures. A model is its image features, or a name that training can start from.
 """
 
-__all__ = [
-    "calibration",
-    "configuration",
-    "features",
-    "few_shot",
-    "fine_tuning",
-    "linear_probe",
-    "methods",
-    "models",
-    "program",
-    "report",
-    "results",
-    "scores",
-    "sets",
-]
+__all__ = ["configuration", "features", "fine_tuning", "linear_probe", "program", "report", "results", "sets"]

@@ -30,10 +30,11 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import gather
-from cliptail_jax.files import write_json
+from cliptail_jax.files import digest_of_json, write_json
 from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged, say
 from cliptail_jax.train import train
@@ -42,6 +43,7 @@ from cliptail_jax.transfer.configuration import FineTuneOptions
 from cliptail_jax.transfer.features import all_images, encode_images, make_encode
 from cliptail_jax.transfer.methods import Measurement, check_classes
 from cliptail_jax.transfer.models import TransferModel
+from cliptail_jax.transfer.results import ResultKey, Settings, file_name
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
 
 CROP_SCALE = (0.08, 1.0)
@@ -57,6 +59,16 @@ class Point(NamedTuple):
     @property
     def name(self) -> str:
         return f"lr={self.learning_rate!r},wd={self.weight_decay!r}"
+
+
+def folder_of(workdir: Path, key: ResultKey, settings: Settings) -> Path:
+    """The folder of the runs of a result. Those of other weights, data or settings are removed."""
+    folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest_of_json(settings)[:16]}"
+    if jax.process_index() == 0 and folder.parent.exists():
+        for other in folder.parent.iterdir():
+            if other != folder and other.name.rpartition(".")[0] == file_name(key["set"]):
+                epath.Path(other).rmtree()
+    return folder
 
 
 def fine_tune(model: TransferModel, opened: OpenedSet, folder: Path, config: ConfigDict) -> Measurement:

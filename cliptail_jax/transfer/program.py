@@ -19,33 +19,23 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import Skipped
-from cliptail_jax.files import append_line, digest_of_json, write_text
+from cliptail_jax.files import append_line, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.runs.log import say
-from cliptail_jax.transfer import methods
+from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
-from cliptail_jax.transfer.fine_tuning import fine_tune
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.report import markdown
-from cliptail_jax.transfer.results import (
-    Result,
-    ResultKey,
-    Settings,
-    file_name,
-    finished_result,
-    name_of,
-    write_predictions,
-)
+from cliptail_jax.transfer.results import Result, ResultKey, Settings, finished_result, name_of, write_predictions
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet, open_set
 
 Failures = dict[str, str]  # reasons, by what has failed
@@ -177,7 +167,9 @@ def compute(
     """The result of a model on a set by a method; its arrays are written."""
     seconds, started = {}, time.perf_counter()
     if key["method"] == "finetune":
-        measurement = fine_tune(extract.model, opened, fine_tuning_folder(workdir, key, settings), config)
+        measurement = fine_tuning.fine_tune(
+            extract.model, opened, fine_tuning.folder_of(workdir, key, settings), config
+        )
     else:
         splits = {split: extract(opened, split) for split in opened.chosen.splits}
         seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
@@ -191,13 +183,3 @@ def compute(
         write_predictions(workdir, key, settings, measurement.arrays)
     metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
     return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds}
-
-
-def fine_tuning_folder(workdir: Path, key: ResultKey, settings: Settings) -> Path:
-    """The folder of the runs of a result. Those of other weights, data or settings are removed."""
-    folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest_of_json(settings)[:16]}"
-    if jax.process_index() == 0 and folder.parent.exists():
-        for other in folder.parent.iterdir():
-            if other != folder and other.name.rpartition(".")[0] == file_name(key["set"]):
-                epath.Path(other).rmtree()
-    return folder

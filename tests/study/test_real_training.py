@@ -62,7 +62,6 @@ def tiny(glyphs_dir, tmp_path_factory):
         data.captions.words = ("title",)
         data.n, data.fraction = min(data.n, 40), max(data.fraction, 0.25)
         data.tail.classes = min(data.tail.classes, 3)
-        data.multi_crop.update(dict(num_local=1, local_size=16, canvas=32, on_device=False))
         if data.match.frequency:
             data.match.update(dict(frequency=str(folder / "frequency.tsv"), fill="glyphs:test"))
         if config.objective == "supervised":
