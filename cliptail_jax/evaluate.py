@@ -97,7 +97,7 @@ def check_run(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, str]:
     if description and "head" in description["model"]:
         trained.head.update({"init": held["head.init"], "freeze": held["head.freeze"]})
         other_head = config.head.init if config.head.init != held["head.init"] else ""
-    difference = runs.difference_to(workdir, trained, FIELDS)
+    difference = runs.difference_to(workdir, fields.plain(trained), FIELDS)
     if difference:
         raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
     return trained, other_head

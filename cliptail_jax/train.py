@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
@@ -47,7 +48,7 @@ from cliptail_jax.training.step import make_train_step
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one."""
     validate(config)
-    if runs.is_finished(workdir, config, FIELDS):
+    if runs.is_finished(workdir, plain(config), FIELDS):
         say(f"{workdir.name} is already trained to its end")
         return
     mesh = make_mesh(config.mesh)
@@ -59,7 +60,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     objective = make_objective(config, variant)
     steps_per_epoch, total_steps = objective.steps_per_epoch, objective.total_steps
-    runs.claim(workdir, config, FIELDS, overwrite)
+    runs.claim(workdir, plain(config), FIELDS, overwrite)
     describe(variant, workdir)
     objective.open_text(workdir)
     if jax.process_index() == 0:
@@ -121,7 +122,13 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         disable=None,
     )
     evaluate_every = steps_per_epoch * config.eval.every_epochs
-    with StopRequest() as stop, checkpoints, Log(workdir, config, steps_per_epoch, start) as log, progress:
+    section = config.optimizer
+    recipe = (
+        f"objective={config.objective} batch_size={config.batch_size} optimizer.name={section.name} "
+        f"optimizer.learning_rate={section.learning_rate} model.dtype={config.model.dtype}"
+    )
+    log = Log(workdir, config.batch_size, steps_per_epoch, start, recipe)
+    with StopRequest() as stop, checkpoints, log, progress:
 
         def evaluate_at(step: int) -> None:
             log.check_finite()

@@ -10,13 +10,13 @@ from typing import Any
 import jax
 from etils import epath
 from jax.experimental import multihost_utils
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.fields import Field, plain, plain_value
+from cliptail_jax.config.fields import Field, plain_value
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines, write_json, write_text
 
+Values = Mapping[str, Any]  # of a config, by dotted key
 DESCRIPTION = "model.json"
 # What a run writes beside config.json.
 FOLDERS = ("checkpoints", "eval", "tensorboard")
@@ -25,21 +25,25 @@ DOCUMENTS = (DESCRIPTION, "variant.json", "tokenizer.json", "towers.json")
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def claim(workdir: Path, config: ConfigDict, fields: Iterable[Field], overwrite: bool) -> None:
-    """Make `workdir` the run of `config`, or go on with it; refuse if it holds another config's run."""
-    difference = difference_to(workdir, config, fields)
+def claim(workdir: Path, values: Values, fields: Iterable[Field], overwrite: bool) -> None:
+    """Make `workdir` the run of a config, or continue it.
+
+    `values` are those of the config by dotted key, as `fields.plain` gives them. Raises UserError if `workdir` holds the
+    run of another config.
+    """
+    difference = difference_to(workdir, values, fields)
     began = (workdir / "checkpoints").exists()  # a config that failed before that holds nothing worth keeping
     if difference and began and not overwrite:
         raise UserError(
             f"{workdir} holds the run of another config ({difference}); choose another --workdir or pass --overwrite"
         )
     if jax.process_index() == 0:  # the first process writes for all
-        make_room(workdir, config, bool(difference))
+        make_room(workdir, values, bool(difference))
     if jax.process_count() > 1:  # and no other reads what the last run has left
         multihost_utils.sync_global_devices("claimed")
 
 
-def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
+def make_room(workdir: Path, values: Values, replace: bool) -> None:
     """Write config.json, after removing another run's files if `replace`."""
     if replace:
         for name in FOLDERS:
@@ -48,25 +52,25 @@ def make_room(workdir: Path, config: ConfigDict, replace: bool) -> None:
             (workdir / name).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
     software = {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
-    write_json(workdir / "config.json", {"config": plain(config), "software": software})
+    write_json(workdir / "config.json", {"config": values, "software": software})
 
 
-def difference_to(workdir: Path, config: ConfigDict, fields: Iterable[Field]) -> str:
-    """How the run in `workdir` was trained otherwise than `config` says: up to three keys, '' if not at all, or no run.
+def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str:
+    """In which fields the run in `workdir` was trained with other values: up to three of them, '' for none, or no run.
 
     `fields` are those of a training config. A field that was added after the run has its default there.
     """
     held = read_config(workdir)
     if held is None:
         return ""
-    wanted, fields = plain(config), {field.key: field for field in fields}
+    fields = {field.key: field for field in fields}
     trains = {field.key.partition(".")[0] for field in fields.values() if not field.is_incidental}
     changed = {}
     for key in fields.keys() | {key for key in held if key.partition(".")[0] in trains}:
         field = fields.get(key)
         default = plain_value(field.default) if field else None
-        if not (field and field.is_incidental) and held.get(key, default) != wanted.get(key):
-            changed[key] = f"{key}={held.get(key, default)!r} not {wanted.get(key)!r}"
+        if not (field and field.is_incidental) and held.get(key, default) != values.get(key):
+            changed[key] = f"{key}={held.get(key, default)!r} not {values.get(key)!r}"
     more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
     return ", ".join(changed[key] for key in sorted(changed)[:3]) + more
 
@@ -77,10 +81,10 @@ def finish(workdir: Path, seconds: float) -> None:
     write_json(workdir / "config.json", noted | {"finished": {"seconds": seconds}})
 
 
-def is_finished(workdir: Path, config: ConfigDict, fields: Iterable[Field]) -> bool:
-    """Whether `workdir` holds the run of `config`, trained to its end."""
+def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
+    """Whether `workdir` holds the run of the config with these values, trained to its end."""
     written = read_json(workdir / "config.json")
-    return written is not None and "finished" in written and not difference_to(workdir, config, fields)
+    return written is not None and "finished" in written and not difference_to(workdir, values, fields)
 
 
 def trained_on(workdir: Path) -> tuple[int, float]:

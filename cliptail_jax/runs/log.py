@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
-from ml_collections import ConfigDict
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
@@ -23,8 +22,14 @@ class Diverged(UserError):
 class Log:
     """The log of one session of a run, which begins after step `start`."""
 
-    def __init__(self, workdir: Path, config: ConfigDict, steps_per_epoch: int, start: int):
-        self._workdir, self._config, self._steps_per_epoch = workdir, config, steps_per_epoch
+    def __init__(self, workdir: Path, batch_size: int, steps_per_epoch: int, start: int, recipe: str):
+        """`recipe` tells of the run what a loss that is not finite may be due to."""
+        self._workdir, self._batch_size, self._steps_per_epoch, self._recipe = (
+            workdir,
+            batch_size,
+            steps_per_epoch,
+            recipe,
+        )
         self._writes = jax.process_index() == 0
         self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1) if self._writes else None
         self._unchecked: list[tuple[int, jax.Array]] = []
@@ -57,12 +62,10 @@ class Log:
         """Stop at the first loss since the last check that is no number."""
         for step, loss in self._unchecked:
             if not math.isfinite(loss):
-                c = self._config
                 epoch = step / self._steps_per_epoch
                 raise Diverged(
-                    f"the loss is {float(loss)} at step {step} (epoch {epoch:.2f}; objective={c.objective} "
-                    f"batch_size={c.batch_size} optimizer.name={c.optimizer.name} optimizer.learning_rate="
-                    f"{c.optimizer.learning_rate} model.dtype={c.model.dtype}; all of it in {self._workdir}/config.json): "
+                    f"the loss is {float(loss)} at step {step} (epoch {epoch:.2f}; {self._recipe}; all of it in "
+                    f"{self._workdir}/config.json): "
                     "try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
                 )
         self._unchecked.clear()
@@ -73,7 +76,7 @@ class Log:
         seconds = time.perf_counter() - self._since
         record = {"step": step, "epoch": step / self._steps_per_epoch}
         record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
-        record["images_per_second"] = (step - self._logged) * self._config.batch_size / seconds
+        record["images_per_second"] = (step - self._logged) * self._batch_size / seconds
         record["seconds"] = self.seconds()
         if self._compile_seconds is not None:
             record["compile_seconds"], self._compile_seconds = self._compile_seconds, None

@@ -8,6 +8,7 @@ import jax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
@@ -47,7 +48,7 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     for name, (configs, transfer_config) in configs_by_seed(study).items():
         began = time.perf_counter()
         fits = not budget or began - started + longest <= 60 * budget
-        finished = (is_finished(workdir / name / run, config, FIELDS) for run, config in configs.items())
+        finished = (is_finished(workdir / name / run, plain(config), FIELDS) for run, config in configs.items())
         if seeds and not agreed(fits or all(finished)):
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: another takes some {longest / 60:.0f} minutes")
             break

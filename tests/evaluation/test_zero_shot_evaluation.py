@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
@@ -46,7 +47,7 @@ def frequency_table(glyphs_dir, tmp_path):
     return path, counts
 
 
-def plain(folder, data_dir, prompts_of):
+def reference(folder, data_dir, prompts_of):
     """Raw features, labels, and the class embeddings of 'prompts_of(name)', by the model's own parts."""
     pretrained = load(folder)
     source = open_source("glyphs", data_dir, "test")
@@ -78,7 +79,7 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     table, counts = frequency_table
     config.eval.update({"class_frequency": str(table), "similarity": True, "save_features": True})
     evaluate_published(config, tmp_path / "run")
-    features, labels, head = plain(make_model(1), str(glyphs_dir), simple)
+    features, labels, head = reference(make_model(1), str(glyphs_dir), simple)
     cosines = features / np.linalg.norm(features, axis=1, keepdims=True) @ head.T
     confusion = np.zeros((CLASSES, CLASSES), int)
     np.add.at(confusion, (labels, cosines.argmax(1)), 1)
@@ -227,7 +228,7 @@ def test_descriptors_and_random_ones_take_the_templates_place(config, glyphs_dir
     config.eval.update({"descriptors": str(path), "save_features": True})
     evaluate_published(config, tmp_path / "a")
     written = np.load(tmp_path / "a" / "eval" / FILES / "head.npy")
-    _, _, head = plain(
+    _, _, head = reference(
         make_model(1),
         str(glyphs_dir),
         lambda name: [f"{name}, which has {text}" for text in descriptors[name]] or [name],
@@ -271,7 +272,7 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
 def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_path, make_model):
     from cliptail_jax import runs
 
-    runs.make_room(tmp_path / "trained", sup_config, replace=False)
+    runs.make_room(tmp_path / "trained", plain(sup_config), replace=False)
     with pytest.raises(UserError, match="holds a training run"):
         evaluate_published(config, tmp_path / "trained")
     evaluate_published(config, tmp_path / "zero")

@@ -8,6 +8,7 @@ from flax import nnx
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
@@ -24,7 +25,7 @@ CLASSIFIER = {"model_cfg": {"embed_dim": 16, "quick_gelu": False, "vision_cfg": 
 
 def write_run(workdir, config, description):
     """A run with one checkpoint, of a model with arbitrary weights; returns that."""
-    runs.claim(workdir, config, FIELDS, overwrite=False)
+    runs.claim(workdir, plain(config), FIELDS, overwrite=False)
     write_frequency(workdir / "class_frequency.tsv", CLASSES, np.ones(len(CLASSES), int))
     describe_run(workdir, description, Preprocess(32), "float32", {})
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0))))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax import runs
+from cliptail_jax.config.fields import plain
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.study import report
 from cliptail_jax.study import run as study
@@ -32,7 +33,7 @@ def trains(monkeypatch, pictures):
     slopes, trained = {}, []
 
     def train(config, workdir, overwrite=False):
-        if runs.is_finished(workdir, config, FIELDS):
+        if runs.is_finished(workdir, plain(config), FIELDS):
             return
         trained.append(workdir.name)
         slope = slopes[workdir.name]

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.evaluation.results import evaluation_settings
 from cliptail_jax.objectives import FIELDS
@@ -26,7 +27,7 @@ def confusion_of(slope, seed):
 
 def write_run(config, workdir, confusion, names=NAMES):
     """The files of a finished run, as left by `train`."""
-    runs.claim(workdir, config, FIELDS, overwrite=True)
+    runs.claim(workdir, plain(config), FIELDS, overwrite=True)
     write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
     write_evaluations(
         workdir, config.eval.sets, confusion, FREQUENCY, evaluation_settings(config.eval, uses_prompts=False)
