@@ -149,10 +149,8 @@ def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.nd
             raise UserError(f"several records of {source.name} end like a path of {table}: give whole paths")
         found = pc.if_else(found.is_null(), by_ending, found)
     if found.null_count:
-        unknown = paths.filter(found.is_null())[0]
-        raise UserError(
-            f"the table {table} names {found.null_count} records that {source.name} lacks, such as '{unknown}'"
-        )
+        unknown = f"{found.null_count} records that {source.name} lacks, such as '{paths.filter(found.is_null())[0]}'"
+        raise UserError(f"the table {table} names {unknown}")
     return found.to_numpy().astype(np.int64)
 
 

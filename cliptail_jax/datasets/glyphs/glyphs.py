@@ -13,15 +13,14 @@ from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, titl
 from cliptail_jax.datasets.streaming import StreamingBuilder
 
 SEED = 0
-DIFFICULTY = drawing.Difficulty()
 
 
 def make_example(seed: int, split: str, label: int, index: int) -> dict:
     """One picture with its texts, which depend on the arguments only."""
     character = CHARACTERS[label]
     rng = drawing.picture_generator(seed, split, label, index)
-    style = drawing.draw_style(rng, split, DIFFICULTY)
-    pixels = drawing.draw_picture(rng, character, style, DIFFICULTY)
+    style = drawing.draw_style(rng, split)
+    pixels = drawing.draw_picture(rng, character, style)
     png = io.BytesIO()
     # Noise is hardly compressible: compression would double the time and save 4 % of the space.
     Image.fromarray(pixels).save(png, "PNG", compress_level=0)
@@ -30,8 +29,8 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
         "label": label,
         "title": title(character),
         "tags": words.tags(character, style, rng),
-        "description": words.description(character, style, DIFFICULTY, rng),
-        "similarity": drawing.similarity(style, DIFFICULTY),
+        "description": words.description(character, style, rng),
+        "similarity": drawing.similarity(style),
     }
 
 
