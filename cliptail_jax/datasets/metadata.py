@@ -5,7 +5,6 @@ schema's metadata, `shards` is a fingerprint of the shards it belongs to, and `s
 that the builder skipped, by reason.
 """
 
-import errno
 import json
 import os
 import pathlib
@@ -23,7 +22,6 @@ from cliptail_jax.files import digest_of, file_size, is_remote, readable, replac
 
 SCAN_BATCH = 1000
 WRITE_BATCH = 1 << 16
-READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def clean_name(name: str) -> str:
@@ -132,14 +130,11 @@ def table_schema(features: tfds.features.FeaturesDict) -> pyarrow.Schema:
 
 def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
     """Saves the table, unless the folder is read-only or in a bucket."""
-    if is_remote(path) or not os.stat(path.parent).st_mode & 0o222:  # where root could write, but should not
+    if is_remote(path) or not os.access(path.parent, os.W_OK):
         return
-    try:
+    if os.stat(path.parent).st_mode & 0o222:  # where root could write, but should not, no bit is set
         with replacing(path) as partial:
             pyarrow.parquet.write_table(table, partial)
-    except OSError as error:
-        if error.errno not in READ_ONLY:
-            raise
 
 
 class TableWriter:

@@ -1,6 +1,7 @@
 """The TFDS builder of the glyphs: 100 characters, with 500 training and 50 test images each."""
 
 import io
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cliptail_jax.datasets.glyphs import drawing, words
-from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, title
+from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name
 from cliptail_jax.datasets.streaming import StreamingBuilder
 
 SEED = 0
@@ -27,7 +28,7 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
     return {
         "image": png.getvalue(),
         "label": label,
-        "title": title(character),
+        "title": unicodedata.name(character),
         "tags": words.tags(character, style, rng),
         "description": words.description(character, style, rng),
         "similarity": drawing.similarity(style),
