@@ -21,6 +21,7 @@ from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError, re
 from cliptail_jax.errors import UserError
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
+KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
 READ_ERRORS = DamagedFileError, OSError, EOFError, zlib.error, pa.ArrowException, csv.Error
 
 Open = Callable[[str], BinaryIO]
@@ -42,27 +43,21 @@ def find_parts(pattern: str) -> list[str]:
         UserError: There is none, or one is of an unknown format.
     """
     if os.path.isdir(pattern):
-        paths = (os.path.join(pattern, name) for name in os.listdir(pattern) if not name.startswith("."))
-        paths = [path for path in paths if suffix(path) in FORMATS and os.path.isfile(path)]
-    elif os.path.exists(pattern):
-        paths = [pattern]
+        paths = [path for path in glob.glob(os.path.join(glob.escape(pattern), "*")) if suffix(path) in FORMATS]
     else:
-        paths = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+        paths = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
+    paths = sorted(filter(os.path.isfile, paths))
     if not paths:
-        raise UserError(f"no captions file matches {pattern}: there must be files ending in {known_suffixes()}")
+        raise UserError(f"no captions file matches {pattern}: there must be files ending in {KNOWN_SUFFIXES}")
     for path in paths:
         check_format(path)
-    return sorted(paths)
+    return paths
 
 
 def check_format(path: str) -> None:
     """Raises UserError where a file's name has no known suffix."""
     if suffix(path) not in FORMATS:
-        raise UserError(f"{path} is not a captions file by its name: captions files end in {known_suffixes()}")
-
-
-def known_suffixes() -> str:
-    return f"{', '.join(FORMATS)}, each also with .gz"
+        raise UserError(f"{path} is not a captions file by its name: captions files end in {KNOWN_SUFFIXES}")
 
 
 def suffix(path: str) -> str:

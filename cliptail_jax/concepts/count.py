@@ -34,6 +34,10 @@ RULE = 1  # to be increased when a change of the code changes counts
 @command_line
 def main(arguments: list[str]) -> None:
     """Counts the captions that the command line names."""
+    count(parse(arguments))
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
     prog, form = "python -m cliptail_jax.concepts.count", argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
     add_arguments(parser)
@@ -48,7 +52,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if options.processes < 1:
         parser.error("--processes must be at least 1")
-    count(options)
+    return options
 
 
 def count(options: argparse.Namespace) -> None:

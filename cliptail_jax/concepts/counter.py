@@ -1,7 +1,5 @@
 """Counts how many captions carry each concept of a vocabulary: `ConceptCounter(vocabulary).count(captions)`."""
 
-import collections
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,27 +10,9 @@ from cliptail_jax.concepts.batches import Batch, Captions, Weights, batches_of
 from cliptail_jax.concepts.matching import ConceptIndex
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
-from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.vocabulary import Concept, check_unique
 from cliptail_jax.concepts.words import excluded_by, phrases_of
 from cliptail_jax.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Matches(Sequence):
-    """The concepts of each caption: item i is the ascending array of the ids of the concepts that caption i carries.
-
-    For millions of captions use the flat arrays: caption i's ids are `concepts[offsets[i] : offsets[i + 1]]`.
-    """
-
-    concepts: Int[np.ndarray, "match"]
-    offsets: Int[np.ndarray, "caption+1"]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, caption: int) -> Int[np.ndarray, "of_caption"]:
-        caption = range(len(self))[caption]
-        return self.concepts[self.offsets[caption] : self.offsets[caption + 1]]
 
 
 class ConceptCounter:
@@ -52,15 +32,11 @@ class ConceptCounter:
         self.names = tuple(concept.name for concept in vocabulary)
         if not self.names:
             raise UserError("the vocabulary is empty")
-        name, times = collections.Counter(self.names).most_common(1)[0]
-        if times > 1:
-            raise UserError(f"the vocabulary has the class name {name!r} {times} times")
+        check_unique(self.names, "the vocabulary")
         phrases = [phrases_of(concept) for concept in vocabulary]
         for name, found in zip(self.names, phrases):
             if not found:
-                raise UserError(
-                    f"class {name!r} has no phrase with a word of the letters a-z: give it a synonym that has"
-                )
+                raise UserError(f"class {name!r} has no phrase with a word of letters a-z: give it a synonym that has")
         self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
 
     def count(self, captions: Captions, weights: Weights | None = None) -> dict[str, int]:
@@ -74,14 +50,15 @@ class ConceptCounter:
             counts += self._counts(batch)
         return dict(zip(self.names, counts.tolist()))
 
-    def matches(self, captions: Captions) -> Matches:
-        """The ids of the concepts that each caption carries; a concept's id is its index in the vocabulary."""
-        concepts, numbers = [np.zeros(0, np.int64)], [np.zeros(1, np.int64)]
+    def matches(self, captions: Captions) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
+        """The pairs of a caption and a concept that it carries, by index, ordered by caption, then by concept."""
+        pairs, first = [np.zeros((0, 2), np.int64)], 0
         for batch in batches_of(captions):
-            ids, rows = self._index.matches(split_captions(batch.captions))
-            concepts.append(ids[np.argsort(rows, kind="stable")])
-            numbers.append(np.bincount(rows, minlength=len(batch.captions)))
-        return Matches(np.concatenate(concepts), np.cumsum(np.concatenate(numbers)))
+            concepts, rows = self._index.matches(split_captions(batch.captions))
+            order = np.argsort(rows, kind="stable")
+            pairs.append(np.stack([first + rows[order].astype(np.int64), concepts[order]], axis=1))
+            first += len(batch.captions)
+        return tuple(np.concatenate(pairs).T)
 
     def tally(self, batch: Batch) -> Tally:
         """Counts one batch, for sums over many."""

@@ -21,11 +21,7 @@ class Occurrences:
     """
 
     def __init__(
-        self,
-        lemmas: Int[np.ndarray, "word"],
-        captions: Int[np.ndarray, "word"],
-        num_lemmas: int,
-        num_captions: int,
+        self, lemmas: Int[np.ndarray, "word"], captions: Int[np.ndarray, "word"], num_lemmas: int, num_captions: int
     ):
         """Takes the lemma and the caption of each word. It is fastest if the captions are in order."""
         self._step = key_step(num_lemmas, num_captions)

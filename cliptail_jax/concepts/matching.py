@@ -9,19 +9,19 @@ from cliptail_jax.concepts.lexicon import Lexicon, Occurrences, distinct, key_st
 from cliptail_jax.concepts.splitting import Words
 
 
-class LemmaSets:
-    """Sets of lemmas: set i is `lemmas[first[i] : first[i] + size[i]]`."""
+class NumberSets:
+    """Sets of numbers, of lemmas or classes: set i is `numbers[first[i] : first[i] + size[i]]`."""
 
     def __init__(self, sets: Iterable[Iterable[int]]):
-        sets = [sorted(lemmas) for lemmas in sets]
-        self.lemmas = np.array([lemma for lemmas in sets for lemma in lemmas], np.int32)
-        self.size = np.array([len(lemmas) for lemmas in sets], np.int64)
+        sets = [sorted(numbers) for numbers in sets]
+        self.numbers = np.array([number for numbers in sets for number in numbers], np.int32)
+        self.size = np.array([len(numbers) for numbers in sets], np.int64)
         self.first = np.cumsum(self.size) - self.size
 
     def members(self, sets: Int[np.ndarray, "set"]) -> tuple[Int[np.ndarray, "member"], Int[np.ndarray, "member"]]:
-        """All lemmas of some sets, set by set: for each lemma the index in `sets`, and the lemma."""
+        """All numbers of some sets, set by set: for each number the index in `sets`, and the number."""
         size = self.size[sets]
-        return np.repeat(np.arange(len(sets)), size), self.lemmas[ranges(self.first[sets], size)]
+        return np.repeat(np.arange(len(sets)), size), self.numbers[ranges(self.first[sets], size)]
 
 
 class ConceptIndex:
@@ -30,10 +30,10 @@ class ConceptIndex:
     def __init__(self, phrases: Sequence[frozenset[frozenset[str]]], excluded: Sequence[frozenset[str]]):
         self._lexicon = Lexicon(sorted(set().union(*(phrase for group in phrases for phrase in group), *excluded)))
         number = self._lexicon.numbers.__getitem__
-        self._phrases = LemmaSets(map(number, phrase) for group in phrases for phrase in group)
+        self._phrases = NumberSets(map(number, phrase) for group in phrases for phrase in group)
         self._concept_of_phrase = np.repeat(np.arange(len(phrases), dtype=np.int32), [len(group) for group in phrases])
         self._num_concepts = len(phrases)
-        self._excluded = LemmaSets(map(number, lemmas) for lemmas in excluded)
+        self._excluded = NumberSets(map(number, lemmas) for lemmas in excluded)
 
     def matches(self, words: Words) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
         """The pairs of a concept and a caption that carries it, ascending by concept, then by caption."""
@@ -49,7 +49,7 @@ class ConceptIndex:
 
     def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
         """The pairs of a phrase and a caption with it, ascending by phrase: candidates have the phrase's rarest lemma."""
-        lemmas, num_lemmas = self._phrases.lemmas, len(occurrences.frequency)
+        lemmas, num_lemmas = self._phrases.numbers, len(occurrences.frequency)
         rarest = np.minimum.reduceat(occurrences.frequency[lemmas] * num_lemmas + lemmas, self._phrases.first)
         phrases = np.flatnonzero(rarest >= num_lemmas)
         rarest = rarest[phrases] % num_lemmas

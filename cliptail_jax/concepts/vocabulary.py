@@ -16,6 +16,7 @@ import itertools
 import json
 import pathlib
 import re
+from collections.abc import Sequence
 
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.errors import UserError, did_you_mean
@@ -119,10 +120,8 @@ def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        hint = did_you_mean(str(path).lower(), BUILT_IN)
-        raise UserError(
-            f"no vocabulary file {path}, and no built-in vocabulary of that name{hint}: there is {', '.join(BUILT_IN)}"
-        ) from error
+        known = f"of that name{did_you_mean(str(path).lower(), BUILT_IN)}: there is {', '.join(BUILT_IN)}"
+        raise UserError(f"no vocabulary file {path}, and no built-in vocabulary {known}") from error
     except OSError as error:
         raise UserError(f"vocabulary file {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -130,10 +129,15 @@ def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
     if not isinstance(entries, list) or not entries:
         raise UserError(f"vocabulary file {path} is not a JSON list of classes: {FORM}, ...")
     concepts = tuple(concept(entry, f"vocabulary file {path}, entry {i}") for i, entry in enumerate(entries, start=1))
-    name, times = collections.Counter(concept.name for concept in concepts).most_common(1)[0]
-    if times > 1:
-        raise UserError(f"vocabulary file {path} has the class name {name!r} {times} times")
+    check_unique([concept.name for concept in concepts], f"vocabulary file {path}")
     return concepts
+
+
+def check_unique(names: Sequence[str], where: str) -> None:
+    """Raises UserError where a class name occurs twice; `where` says in what."""
+    name, times = collections.Counter(names).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{where} has the class name {name!r} {times} times")
 
 
 def concept(entry: object, where: str) -> Concept:

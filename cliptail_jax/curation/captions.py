@@ -85,7 +85,5 @@ def joined_words(metadata: pa.Table, fields: Sequence[str]) -> pa.ChunkedArray |
     if not fields:
         return None
     columns = [pc.fill_null(metadata[field].cast(pa.large_string()), "") for field in fields]  # may pass 2 GiB
-    joined = (
-        columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, pa.scalar(" ", pa.large_string()))
-    )
+    joined = pc.binary_join_element_wise(*columns, pa.scalar(" ", pa.large_string()))
     return pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"\s+", " "))

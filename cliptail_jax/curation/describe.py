@@ -8,13 +8,13 @@ by default runs/described. --export writes filepath, label and caption of each r
 the variant; --compare shows how the class frequency differs from a published one.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from absl import flags
 from etils import epath
-from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
@@ -67,31 +67,27 @@ def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> 
 def comparison(variant: Variant, table: Path) -> str:
     """Compares the variant's class frequency with a table's: rank correlation, and the largest differences."""
     ours, theirs = variant.class_frequency, frequency_of(variant.class_names, table)
+    largest = np.argsort(-np.abs(ours - theirs), kind="stable")[:DIFFERENCES]
     lines = [
         f"compared with {table}: {ours.sum():,} against {theirs.sum():,} in all, Spearman {spearman(ours, theirs):.4f}, "
         f"{np.sum(ours == theirs):,} of {len(ours):,} classes equal",
-        *difference_lines(variant.class_names, ours, theirs),
+        *(f"  {ours[c]:>10,} {theirs[c]:>10,}  {variant.class_names[c]}" for c in largest if ours[c] != theirs[c]),
     ]
     return "\n".join(lines)
-
-
-def difference_lines(
-    names: tuple[str, ...], ours: Int[np.ndarray, "class"], theirs: Int[np.ndarray, "class"]
-) -> list[str]:
-    order = np.argsort(-np.abs(ours - theirs), kind="stable")[:DIFFERENCES]
-    return [f"  {ours[c]:>10,} {theirs[c]:>10,}  {names[c]}" for c in order if ours[c] != theirs[c]]
 
 
 def export(variant: Variant, path: Path) -> None:
     """Writes a tab-separated line per row: file path, label before classes were selected, and caption."""
     captions = variant.captions(range(len(variant)), epoch=0) if variant.captions else [""] * len(variant)
     paths = paths_of_records(variant.source).take(pa.array(variant.records)).to_pylist()
-    rows = zip(paths, variant.original_labels, captions)
-    text = "".join(f"{file}\t{label}\t{caption}\n" for file, label, caption in rows)
     try:
-        write_text(path, "filepath\tlabel\tcaption\n" + text)
+        write_text(path, tsv(("filepath", "label", "caption"), zip(paths, variant.original_labels, captions)))
     except OSError as error:
         raise UserError(f"--export: cannot write {path}: {error.strerror}") from None
+
+
+def tsv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+    return "".join("\t".join(map(str, row)) + "\n" for row in (header, *rows))
 
 
 def main(config: ConfigDict, workdir: epath.Path | None) -> None:
@@ -112,9 +108,8 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     save(draw_class_frequency(frequency, variant.class_frequency), folder / "class_frequency.png")
     print(f"written      {folder}/class_frequency.tsv and class_frequency.png")
     if variant.balance:
-        header, path = "entry\tbefore\tafter\n", folder / "balance.tsv"
-        write_text(path, header + "".join(f"{name}\t{old}\t{new}\n" for name, old, new in zip(*variant.balance)))
-        print(f"written      {path}, how often each entry occurs before and after")
+        write_text(folder / "balance.tsv", tsv(("entry", "before", "after"), zip(*variant.balance)))
+        print(f"written      {folder}/balance.tsv, how often each entry occurs before and after")
     if flags.FLAGS.export:
         export(variant, Path(flags.FLAGS.export))
         print(f"written      {flags.FLAGS.export}")

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
+from cliptail_jax.concepts.matching import NumberSets
+
 BLOCK = 20_000  # texts to search at a time
 
 
@@ -27,9 +29,7 @@ class LemmaMatcher:
             self._automaton.add_word(lemma, i)
         self._automaton.make_automaton()
         self._length = np.array([len(lemma) for lemma in lemmas])
-        sizes = [len(classes_of[lemma]) for lemma in lemmas]
-        self._first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self._classes = np.array([c for lemma in lemmas for c in classes_of[lemma]], np.int64)
+        self._classes_of = NumberSets(classes_of[lemma] for lemma in lemmas)
 
     def matches(
         self, texts: pa.Array | pa.ChunkedArray, lower_case: bool = False
@@ -58,10 +58,8 @@ class LemmaMatcher:
         starts = 1 + np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts])])
         row = np.searchsorted(starts, first, side="right") - 1
         # A lemma of several classes makes a pair with each of them.
-        sizes = self._first[lemma + 1] - self._first[lemma]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        classes = self._classes[np.repeat(self._first[lemma], sizes) + within]
-        return np.unique(np.stack([np.repeat(row, sizes) + start, classes], axis=1), axis=0)
+        hit, classes = self._classes_of.members(lemma)
+        return np.unique(np.stack([row[hit] + start, classes], axis=1), axis=0)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import pyarrow.csv
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids, load_vocabulary
+from cliptail_jax.concepts.vocabulary import imagenet_wnids, load_vocabulary, vocabulary_names
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
@@ -67,8 +67,7 @@ def class_match_rows(words: pa.ChunkedArray | None, vocabulary: str, unique: boo
 
 def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """The names of a vocabulary's classes, and their WordNet ids if it is ImageNet's."""
-    names = tuple(concept.name for concept in load_vocabulary(vocabulary))
-    return names, imagenet_wnids() if vocabulary == "imagenet1k" else None
+    return vocabulary_names(vocabulary), imagenet_wnids() if vocabulary == "imagenet1k" else None
 
 
 def class_matcher(vocabulary: str) -> LemmaMatcher:
@@ -149,10 +148,8 @@ def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.nd
             raise UserError(f"several records of {source.name} end like a path of {table}: give whole paths")
         found = pc.if_else(found.is_null(), by_ending, found)
     if found.null_count:
-        unknown = paths.filter(found.is_null())[0]
-        raise UserError(
-            f"the table {table} names {found.null_count} records that {source.name} lacks, such as '{unknown}'"
-        )
+        unknown = f"{found.null_count} records that {source.name} lacks, such as '{paths.filter(found.is_null())[0]}'"
+        raise UserError(f"the table {table} names {unknown}")
     return found.to_numpy().astype(np.int64)
 
 

@@ -77,9 +77,9 @@ def without(kept: Indices, labels: Int[np.ndarray, "row"], num_classes: int, num
     may_go[first] = False
     gone = np.flatnonzero(may_go)[::-1][:number]
     if len(gone) < number:
+        classes = len(np.unique(labels))
         raise UserError(
-            f"data.keep_all_classes: data.n={len(kept)} is too small to keep a record of each of "
-            f"{len(np.unique(labels))} classes"
+            f"data.keep_all_classes: data.n={len(kept)} is too small for a record of each of {classes} classes"
         )
     return np.delete(kept, gone)
 

@@ -119,9 +119,8 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     balance = None
     if data.balance.cap:
         places, balance = balanced(rows, kept, class_names, data)
-        notes.append(
-            f"balanced to {data.balance.cap:,}: {len(kept):,} rows become {len(places):,}; {most_frequent(balance)}"
-        )
+        change = f"{len(kept):,} rows become {len(places):,}; {most_frequent(balance)}"
+        notes.append(f"balanced to {data.balance.cap:,}: {change}")
         kept = kept[places]
     if data.profile.name:
         available = np.bincount(labels[kept], minlength=len(classes))
@@ -177,11 +176,10 @@ def balanced(
     path = data.balance.vocabulary
     counter = ConceptCounter(load_vocabulary(path) if path else [Concept(name) for name in class_names])
     _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
-    matches = counter.matches(rows.words.take(pa.array(kept[first])))
-    carriers = np.repeat(np.arange(len(first)), np.diff(matches.offsets))
-    stay = balanced_rows(carriers, matches.concepts, data.balance.cap, len(counter.names), data.seed)
-    before = np.bincount(matches.concepts, minlength=len(counter.names))
-    after = np.bincount(matches.concepts[np.isin(carriers, stay)], minlength=len(counter.names))
+    carriers, entries = counter.matches(rows.words.take(pa.array(kept[first])))
+    stay = balanced_rows(carriers, entries, data.balance.cap, len(counter.names), data.seed)
+    before = np.bincount(entries, minlength=len(counter.names))
+    after = np.bincount(entries[np.isin(carriers, stay)], minlength=len(counter.names))
     return np.flatnonzero(np.isin(record_of, stay)), Balance(counter.names, before, after)
 
 

@@ -127,32 +127,28 @@ def report(folder: pathlib.Path) -> str:
     return f"{records} records, {megabytes:,.0f} MB" + "".join(f", skipped {some}" for some in left_out)
 
 
-def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
-    """The command line: name and data_dir, and separately the options given for the builder."""
-    parser = argparse.ArgumentParser(prog="python -m cliptail_jax.datasets.build", description=__doc__)
-    parser.add_argument("name", help=f"one of: {', '.join(sorted(BUILDERS))}; with a config: image_text/yfcc15m")
-    parser.add_argument(
-        "--data_dir", default="", help="default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
+@command_line
+def main(arguments: list[str]) -> None:
+    """Builds the data set that the command line names."""
+    # Of the builders' options, only those are passed on that the command line has.
+    parser = argparse.ArgumentParser(
+        prog="python -m cliptail_jax.datasets.build", description=__doc__, argument_default=argparse.SUPPRESS
     )
+    parser.add_argument("name", help=f"one of: {', '.join(sorted(BUILDERS))}; with a config: image_text/yfcc15m")
+    default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
+    parser.add_argument("--data_dir", default="", help=default)
     explanations = {}
     for name in sorted(BUILDERS):
         for option, explanation in builder_of(name).OPTIONS.items():
             explanations.setdefault(option, []).append(f"{name}: {explanation}")
     for option, lines in explanations.items():
         parser.add_argument(f"--{option}", help="; ".join(lines))
-    parsed = parser.parse_args(arguments)
-    return parsed, {option: getattr(parsed, option) for option in explanations if getattr(parsed, option) is not None}
-
-
-@command_line
-def main(arguments: list[str]) -> None:
-    """Builds the data set that the command line names."""
-    parsed, options = parse(arguments)
-    start = time.monotonic()
-    already_built = built_folder(parsed.name, parsed.data_dir).is_dir()
-    folder = build(parsed.name, parsed.data_dir, **options)
+    options = vars(parser.parse_args(arguments))
+    name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()
+    already_built = built_folder(name, data_dir).is_dir()
+    folder = build(name, data_dir, **options)
     done = "already there" if already_built else f"built in {time.monotonic() - start:.0f} s"
-    print(f"{full_name(parsed.name)}: {folder} ({report(folder)}, {done})")
+    print(f"{full_name(name)}: {folder} ({report(folder)}, {done})")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ class ImageText(StreamingBuilder):
             raise UserError("data set 'image_text' takes --label_column and --classes together, or neither")
         if taken := set(self.caption_columns) & {"image", "label", "filename", ""}:
             raise UserError(f"--caption_columns={caption_columns} has {min(taken)!r}, which cannot be a text's name")
-        self.class_names = class_names(classes)
+        names = vocabulary_names(classes) if classes else ()
+        self.class_names = imagenet_wnids() if classes == "imagenet1k" else names  # ids, as in TFDS
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -89,14 +90,6 @@ class ImageText(StreamingBuilder):
         if text in ("", "-1"):
             return -1
         if not text.isdigit() or int(text) >= len(labels):
-            raise UserError(
-                f"{self.raw} has the label {text!r}, which is not a class of --classes, nor a number below {len(labels)}"
-            )
+            known = f"a class of --classes, nor a number below {len(labels)}"
+            raise UserError(f"{self.raw} has the label {text!r}, which is not {known}")
         return int(text)
-
-
-def class_names(classes: str) -> tuple[str, ...]:
-    """The builder's names of the labels; ImageNet's are WordNet ids, as in TFDS."""
-    if classes == "imagenet1k":
-        return imagenet_wnids()
-    return vocabulary_names(classes) if classes else ()

@@ -116,6 +116,7 @@ PER_CLASS = "mean per-class accuracy"
 OPENAI80 = read_templates("openai80")
 BIRDS = ("a photo of a {}, a type of bird.",)
 CIFAR = read_templates("cifar")
+FLOWERS_IN_PROMPTS = {"pink-yellow dahlia": "pink and yellow dahlia", "lotus lotus": "lotus"}
 IMAGENETS = ("imagenet", "imagenet_v2")
 
 
@@ -210,11 +211,7 @@ KNOWN_SOURCES = (
         "fgvc_aircraft/variant",
         builder="fgvc_aircraft:FgvcAircraft",
         vocabulary="aircraft",
-        evaluation_sets=(
-            EvaluationSet(
-                "aircraft", "test", ("a photo of a {}, a type of aircraft.", "a photo of the {}, a type of aircraft.")
-            ),
-        ),
+        evaluation_sets=(EvaluationSet("aircraft", "test", read_templates("aircraft")),),
         transfer_sets=(TransferSet("aircraft", "train", "test", "validation", PER_CLASS),),
     ),
     KnownSource(
@@ -254,16 +251,7 @@ KNOWN_SOURCES = (
             "Residential": "residential buildings or homes or apartments",
             "SeaLake": "lake or sea",
         },
-        evaluation_sets=(
-            EvaluationSet(
-                *("eurosat", "train"),  # its only split
-                templates=(
-                    "a centered satellite photo of {}.",
-                    "a centered satellite photo of a {}.",
-                    "a centered satellite photo of the {}.",
-                ),
-            ),
-        ),
+        evaluation_sets=(EvaluationSet("eurosat", "train", read_templates("eurosat")),),  # its only split
     ),
     KnownSource(
         "food101",
@@ -276,9 +264,7 @@ KNOWN_SOURCES = (
         "oxford_flowers102",
         vocabulary="flowers102",
         labels={"pink-yellow dahlia?": "pink-yellow dahlia", "lotus": "lotus lotus"},
-        prompt_name=lambda name: {"pink-yellow dahlia": "pink and yellow dahlia", "lotus lotus": "lotus"}.get(
-            name, name
-        ),
+        prompt_name=lambda name: FLOWERS_IN_PROMPTS.get(name, name),
         evaluation_sets=(EvaluationSet("flowers102", "test", ("a photo of a {}, a type of flower.",)),),
         transfer_sets=(TransferSet("flowers102", "train", "test", "validation", PER_CLASS),),
     ),
@@ -310,11 +296,7 @@ KNOWN_SOURCES = (
         "voc/2007",
         vocabulary="voc2007",
         transfer_sets=(
-            TransferSet(
-                *("voc2007", "train", "test", "validation", "11-point mAP"),
-                has_objects=True,
-                few_shot=False,
-            ),
+            TransferSet(*("voc2007", "train", "test", "validation", "11-point mAP"), has_objects=True, few_shot=False),
         ),
     ),
 )

@@ -5,7 +5,6 @@ schema's metadata, `shards` is a fingerprint of the shards it belongs to, and `s
 that the builder skipped, by reason.
 """
 
-import errno
 import json
 import os
 import pathlib
@@ -23,7 +22,6 @@ from cliptail_jax.files import digest_of, file_size, is_remote, readable, replac
 
 SCAN_BATCH = 1000
 WRITE_BATCH = 1 << 16
-READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def clean_name(name: str) -> str:
@@ -62,9 +60,7 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
         wanted = None if columns is None else ["record", *columns]
         table = pyarrow.parquet.ParquetFile(readable(path), pre_buffer=False).read(wanted)
         if fault := disagreement(table, shards, len(records)):
-            raise UserError(
-                f"metadata table {path} disagrees with the shards beside it: {fault}; remove it, and it is made anew"
-            )
+            raise UserError(f"metadata table {path} disagrees with the shards beside it: {fault}; remove it")
     else:
         table = scan(records).replace_schema_metadata({"shards": shards})
         save_table(table, path)
@@ -107,47 +103,45 @@ def skipped(folder: pathlib.Path, split: str) -> dict[str, int]:
 def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     """Reads all records to make the table."""
     features = records.dataset_info.features
-    columns = {name: [] for name in scalar_features(features)}
+    schema = table_schema(features)
+    columns = {name: [] for name in schema.names[1:]}
     with tqdm(total=len(records), desc="reading metadata", unit=" records", disable=None) as progress:
         for start in range(0, len(records), SCAN_BATCH):
             batch = records.__getitems__(list(range(start, min(start + SCAN_BATCH, len(records)))))
             for name, values in columns.items():
-                values.extend(record[name] for record in batch)
+                values.extend(as_text(record[name]) for record in batch)
             progress.update(len(batch))
-    arrays = {name: column_array(values, features[name]) for name, values in columns.items()}
-    if "coarse_label" in arrays:
+    table = pyarrow.table({"record": np.arange(len(records)), **columns}, schema)
+    if "coarse_label" in columns:
         names = [clean_name(name) for name in features["coarse_label"].names]
-        arrays["superclass"] = pyarrow.array([names[label] for label in columns["coarse_label"]])
-    return pyarrow.table({"record": np.arange(len(records)), **arrays})
+        table = table.append_column("superclass", pyarrow.array([names[label] for label in columns["coarse_label"]]))
+    return table
 
 
-def scalar_features(features: tfds.features.FeaturesDict) -> list[str]:
-    return sorted(name for name, feature in features.items() if name != "image" and feature.shape == ())
+def as_text(value: object) -> object:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def column_array(values: list, feature: tfds.features.FeatureConnector) -> pyarrow.Array:
-    texts = (value.decode(errors="replace") if isinstance(value, bytes) else value for value in values)
-    return pyarrow.array(texts, arrow_type(feature))
+def table_schema(features: tfds.features.FeaturesDict) -> pyarrow.Schema:
+    """The columns of the table: the record's index, and every scalar feature by name."""
+    kinds = {name: arrow_type(feature) for name, feature in sorted(features.items()) if feature.shape == ()}
+    return pyarrow.schema({"record": pyarrow.int64()} | kinds)
 
 
 def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
     """Saves the table, unless the folder is read-only or in a bucket."""
-    if is_remote(path) or not os.stat(path.parent).st_mode & 0o222:  # where root could write, but should not
+    if is_remote(path) or not os.access(path.parent, os.W_OK):
         return
-    try:
+    if os.stat(path.parent).st_mode & 0o222:  # where root could write, but should not, no bit is set
         with replacing(path) as partial:
             pyarrow.parquet.write_table(table, partial)
-    except OSError as error:
-        if error.errno not in READ_ONLY:
-            raise
 
 
 class TableWriter:
     """Writes the metadata table of a split whose records come one at a time, in the memory of a batch."""
 
     def __init__(self, path: pathlib.Path, features: tfds.features.FeaturesDict):
-        kinds = {name: arrow_type(features[name]) for name in scalar_features(features)}
-        self.schema = pyarrow.schema({"record": pyarrow.int64(), **kinds})
+        self.schema = table_schema(features)
         self.rows, self.count = [], 0
         # Without the Arrow schema in the file, readers take the metadata that `finish` adds for the schema's.
         self.table = pyarrow.parquet.ParquetWriter(path, self.schema, store_schema=False)

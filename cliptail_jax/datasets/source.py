@@ -1,6 +1,5 @@
 """Opening a prepared data set: its encoded images by record index, and all its other fields as a table."""
 
-import collections
 import dataclasses
 import functools
 import pathlib
@@ -11,7 +10,7 @@ import pyarrow
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 
-from cliptail_jax.concepts.vocabulary import imagenet_names, vocabulary_names
+from cliptail_jax.concepts.vocabulary import check_unique, imagenet_names, vocabulary_names
 from cliptail_jax.datasets.build import build, needs_no_raw_data
 from cliptail_jax.datasets.folder import require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata, open_records
@@ -115,10 +114,7 @@ def choose_class_names(labels: Sequence[str], vocabulary: str) -> tuple[str, ...
     if vocabulary in ("", "imagenet1k") and set(labels) <= set(imagenet):
         return tuple(imagenet[wnid] for wnid in labels)
     names = vocabulary_names(vocabulary) if vocabulary else tuple(clean_name(label) for label in labels)
-    kind = f"class names of {vocabulary}" if vocabulary else "the builder's names of the classes"
     if len(names) != len(labels):
-        raise UserError(f"{kind}: there are {len(names)} names, and the data set has {len(labels)} classes")
-    name, times = collections.Counter(names).most_common(1)[0]
-    if times > 1:
-        raise UserError(f"{kind}: {name!r} occurs {times} times; data.class_names can give each class a unique name")
+        raise UserError(f"{vocabulary} has {len(names)} names, and the data set has {len(labels)} classes")
+    check_unique(names, vocabulary or "the builder's list (which data.class_names can replace)")
     return names

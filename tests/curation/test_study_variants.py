@@ -51,7 +51,7 @@ def test_synset_draws_a_lemma_once_a_record_by_the_seed():
 
 
 def test_synset_without_wordnet_ids_is_an_error():
-    with pytest.raises(UserError, match="the source's classes have no WordNet ids"):
+    with pytest.raises(UserError, match="needs a source whose classes have WordNet ids"):
         variant_of(captions={"template": "cname", "synset": True})
 
 
@@ -84,7 +84,7 @@ def test_no_class_is_lost_where_all_are_to_be_kept(size):
 
 
 def test_too_few_records_for_all_classes_is_an_error():
-    with pytest.raises(UserError, match="data.n=3 is too small to keep a record of each of 5 classes"):
+    with pytest.raises(UserError, match="data.n=3 is too small for a record of each of 5 classes"):
         variant_of(n=3, keep_all_classes=True)
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import unicodedata
+import unittest.mock
 
 import lookalikes
 import numpy as np
@@ -10,14 +11,19 @@ from PIL import Image
 
 from cliptail_jax.datasets.glyphs import drawing
 from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, script
-from cliptail_jax.datasets.glyphs.drawing import Difficulty, Style
+from cliptail_jax.datasets.glyphs.drawing import Style
 from cliptail_jax.datasets.glyphs.faces import FACES, SLANTS, WEIGHTS, Face, glyph_mask
-from cliptail_jax.datasets.glyphs.glyphs import DIFFICULTY, SEED, make_example
+from cliptail_jax.datasets.glyphs.glyphs import SEED, make_example
 from cliptail_jax.datasets.glyphs.words import description, tags
 from cliptail_jax.datasets.source import open_source
 
 PLAIN = Style(Face("DejaVu Serif", "bold", "oblique"), "white", "black", size=20, shift=(0, 0), rotation=0, noise=0)
-NO_JITTER = dataclasses.replace(DIFFICULTY, colour_jitter=0)
+
+
+def draw_evenly(character, style):
+    """A picture whose ink and ground have the colours that the words name."""
+    with unittest.mock.patch.object(drawing, "COLOUR_JITTER", 0):
+        return drawing.draw_picture(np.random.default_rng(0), character, style)
 
 
 def decode(png):
@@ -27,7 +33,7 @@ def decode(png):
 def ink_of(character, **changes):
     """Where a noiseless picture has ink: the bounding box as (left, top, right, bottom), and the mask."""
     style = dataclasses.replace(PLAIN, **changes)
-    pixels = drawing.draw_picture(np.random.default_rng(0), character, style, NO_JITTER)
+    pixels = draw_evenly(character, style)
     mask = pixels[:, :, 0] > 60
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), mask
@@ -83,7 +89,7 @@ def test_same_seed_draws_the_same_bytes_in_any_order():
 
 def test_training_and_test_images_share_no_family():
     families = {
-        split: {drawing.draw_style(np.random.default_rng(seed), split, DIFFICULTY).face.family for seed in range(50)}
+        split: {drawing.draw_style(np.random.default_rng(seed), split).face.family for seed in range(50)}
         for split in ("train", "test")
     }
     assert families["train"] == {"DejaVu Sans Mono", "DejaVu Serif"}
@@ -91,15 +97,15 @@ def test_training_and_test_images_share_no_family():
 
 
 def test_styles_vary_over_their_whole_range_and_stay_inside():
-    styles = [drawing.draw_style(np.random.default_rng(seed), "train", DIFFICULTY) for seed in range(500)]
+    styles = [drawing.draw_style(np.random.default_rng(seed), "train") for seed in range(500)]
     assert {(style.face.weight, style.face.slant) for style in styles} == {
         (weight, slant) for weight in ("regular", "bold") for slant in ("upright", "oblique")
     }
     ranges = {
-        "size": ([style.size for style in styles], *DIFFICULTY.size),
-        "shift": (np.ravel([style.shift for style in styles]), -DIFFICULTY.most_shift, DIFFICULTY.most_shift),
-        "rotation": ([style.rotation for style in styles], -DIFFICULTY.most_rotation, DIFFICULTY.most_rotation),
-        "noise": ([style.noise for style in styles], 0, DIFFICULTY.most_noise),
+        "size": ([style.size for style in styles], drawing.SMALLEST, drawing.LARGEST),
+        "shift": (np.ravel([style.shift for style in styles]), -drawing.MOST_SHIFT, drawing.MOST_SHIFT),
+        "rotation": ([style.rotation for style in styles], -drawing.MOST_ROTATION, drawing.MOST_ROTATION),
+        "noise": ([style.noise for style in styles], 0, drawing.MOST_NOISE),
     }
     for values, low, high in ranges.values():
         assert low <= min(values) < low + 0.05 * (high - low)
@@ -107,12 +113,12 @@ def test_styles_vary_over_their_whole_range_and_stay_inside():
 
 
 def test_ink_is_brighter_than_the_ground_by_the_least_contrast():
-    pairs = drawing.colour_pairs(DIFFICULTY.least_contrast)
+    pairs = drawing.colour_pairs()
     weights = np.array([0.299, 0.587, 0.114])
     assert len(pairs) > 20
     for ink, ground in pairs:
         contrast = (np.array(drawing.COLOURS[ink]) - np.array(drawing.COLOURS[ground])) @ weights
-        assert contrast >= DIFFICULTY.least_contrast
+        assert contrast >= drawing.LEAST_CONTRAST
 
 
 def test_drawn_size_is_the_longer_side_of_the_ink():
@@ -139,20 +145,20 @@ def test_positive_rotation_is_counter_clockwise():
 
 def test_colours_are_those_that_the_words_name():
     style = dataclasses.replace(PLAIN, ink="yellow", ground="navy")
-    pixels = drawing.draw_picture(np.random.default_rng(0), "■", style, NO_JITTER)
+    pixels = draw_evenly("■", style)
     assert tuple(pixels[16, 16]) == drawing.COLOURS["yellow"]
     assert tuple(pixels[0, 0]) == drawing.COLOURS["navy"]
 
 
 def test_noise_has_the_styles_standard_deviation():
     style = dataclasses.replace(PLAIN, ink="grey", ground="grey", noise=20)
-    pixels = drawing.draw_picture(np.random.default_rng(0), "A", style, NO_JITTER)
+    pixels = draw_evenly("A", style)
     assert pixels.std() == pytest.approx(20, rel=0.05)
 
 
 def test_pictures_never_lose_most_of_their_ink():
-    worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", DIFFICULTY.size[1], (0, 0), 0, 0)
-    far = (DIFFICULTY.most_shift, DIFFICULTY.most_shift)
+    worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", drawing.LARGEST, (0, 0), 0, 0)
+    far = (drawing.MOST_SHIFT, drawing.MOST_SHIFT)
     for character in CHARACTERS:
         centred = drawing.place_ink(character, worst).sum()
         shifted = drawing.place_ink(character, dataclasses.replace(worst, shift=far)).sum()
@@ -166,7 +172,7 @@ def test_glyph_mask_is_cropped_to_its_ink():
 
 
 def test_texts_say_the_style():
-    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, DIFFICULTY.most_noise)
+    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, drawing.MOST_NOISE)
     drawn = [tags("α", style, np.random.default_rng(seed)).split(", ") for seed in range(100)]
     assert {len(some) for some in drawn} == {1, 2}
     assert all(set(some) <= {"greek", "bold", "oblique", "yellow"} for some in drawn)
@@ -174,7 +180,7 @@ def test_texts_say_the_style():
 
 
 def test_descriptions_say_one_or_two_of_the_style():
-    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, DIFFICULTY.most_noise)
+    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, drawing.MOST_NOISE)
     assert said_of(style) == {
         "large",
         "yellow",
@@ -189,7 +195,7 @@ def test_descriptions_say_one_or_two_of_the_style():
 
 def said_of(style):
     """What of a style many descriptions say, each one or two things."""
-    sentences = [description("α", style, Difficulty(), np.random.default_rng(seed)) for seed in range(100)]
+    sentences = [description("α", style, np.random.default_rng(seed)) for seed in range(100)]
     name, end = "The greek small letter alpha is ", "."
     assert all(sentence.startswith(name) and sentence.endswith(end) for sentence in sentences)
     said = [sentence.removeprefix(name).removesuffix(end).split(" and ") for sentence in sentences]
@@ -221,17 +227,15 @@ def test_built_records_have_their_texts(glyphs_dir):
 
 
 def test_similarity_is_one_of_the_plainest_picture_and_falls_to_zero():
-    smallest, largest = DIFFICULTY.size
+    smallest, largest = drawing.SMALLEST, drawing.LARGEST
     plain = dataclasses.replace(PLAIN, size=(smallest + largest) / 2)
-    assert drawing.similarity(plain, DIFFICULTY) == 1
-    edge = DIFFICULTY.most_shift
+    assert drawing.similarity(plain) == 1
+    edge = drawing.MOST_SHIFT
     for size, sign in ((smallest, 1), (largest, -1)):
-        most = dict(
-            shift=(sign * edge, -sign * edge), rotation=sign * DIFFICULTY.most_rotation, noise=DIFFICULTY.most_noise
-        )
-        assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **most), DIFFICULTY) == pytest.approx(0)
-    noisy = dataclasses.replace(plain, noise=DIFFICULTY.most_noise / 2)
-    assert drawing.similarity(noisy, DIFFICULTY) == pytest.approx(7 / 8)
+        most = dict(shift=(sign * edge, -sign * edge), rotation=sign * drawing.MOST_ROTATION, noise=drawing.MOST_NOISE)
+        assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **most)) == pytest.approx(0)
+    noisy = dataclasses.replace(plain, noise=drawing.MOST_NOISE / 2)
+    assert drawing.similarity(noisy) == pytest.approx(7 / 8)
 
 
 def test_built_images_are_32_pixel_rgb_png(glyphs_dir):

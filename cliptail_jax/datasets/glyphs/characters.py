@@ -7,14 +7,9 @@ CHARACTERS = "0123457ACEHKLMPRTVWXYabdefkmnqrzΞΣΦΨαβζλμνςωЖЙЧЩЪ
 SCRIPTS = ("digit", "latin", "greek", "cyrillic", "armenian")
 
 
-def title(character: str) -> str:
-    """The Unicode name: 'GREEK SMALL LETTER ALPHA'."""
-    return unicodedata.name(character)
-
-
 def class_name(character: str) -> str:
     """The Unicode name in lower case: 'greek small letter alpha'."""
-    return title(character).lower()
+    return unicodedata.name(character).lower()
 
 
 def script(character: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -30,16 +31,13 @@ COLOURS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Difficulty:
-    """The parameters that make the pictures difficult. Lengths in pixels, angles in degrees, levels in 0..255."""
-
-    size: tuple[float, float] = (12.0, 25.0)  # the longer side of the character's ink
-    most_shift: float = 4.0  # of its centre along each axis
-    most_rotation: float = 15.0
-    least_contrast: float = 60.0  # the ink's luminance above the ground's
-    colour_jitter: float = 20.0
-    most_noise: float = 50.0  # standard deviation
+# What makes the pictures difficult. Lengths in pixels, angles in degrees, levels in 0..255.
+SMALLEST, LARGEST = 12.0, 25.0  # the longer side of the character's ink
+MOST_SHIFT = 4.0  # of its centre along each axis
+MOST_ROTATION = 15.0
+LEAST_CONTRAST = 60.0  # the ink's luminance above the ground's
+COLOUR_JITTER = 20.0
+MOST_NOISE = 50.0  # standard deviation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,42 +59,40 @@ def picture_generator(seed: int, split: str, label: int, index: int) -> np.rando
 
 
 @functools.cache
-def colour_pairs(least_contrast: float) -> list[tuple[str, str]]:
+def colour_pairs() -> list[tuple[str, str]]:
     """The pairs of ink and ground whose contrast is sufficient, the ink being brighter (luminance of Rec. 601)."""
     luminance = {name: float(np.dot(rgb, (0.299, 0.587, 0.114))) for name, rgb in COLOURS.items()}
-    pairs = [(ink, ground) for ink in COLOURS for ground in COLOURS]
-    return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= least_contrast]
+    pairs = itertools.product(COLOURS, repeat=2)
+    return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= LEAST_CONTRAST]
 
 
-def draw_style(rng: np.random.Generator, split: str, difficulty: Difficulty) -> Style:
+def draw_style(rng: np.random.Generator, split: str) -> Style:
     """A random style of a split."""
-    families, pairs = FAMILIES[split], colour_pairs(difficulty.least_contrast)
-    choices = (families, WEIGHTS, SLANTS, pairs)
+    choices = (FAMILIES[split], WEIGHTS, SLANTS, colour_pairs())
     family, weight, slant, (ink, ground) = (choice[int(rng.random() * len(choice))] for choice in choices)
-    shift = difficulty.most_shift * (2 * rng.random(2) - 1)
+    shift = MOST_SHIFT * (2 * rng.random(2) - 1)
     return Style(
         face=Face(family, weight, slant),
         ink=ink,
         ground=ground,
-        size=float(rng.uniform(*difficulty.size)),
+        size=float(rng.uniform(SMALLEST, LARGEST)),
         shift=(float(shift[0]), float(shift[1])),
-        rotation=difficulty.most_rotation * (2 * rng.random() - 1),
-        noise=difficulty.most_noise * rng.random(),
+        rotation=MOST_ROTATION * (2 * rng.random() - 1),
+        noise=MOST_NOISE * rng.random(),
     )
 
 
-def similarity(style: Style, difficulty: Difficulty) -> float:
+def similarity(style: Style) -> float:
     """The similarity in 0..1 of a style to the plainest: of medium size, in the centre, upright and without noise.
 
     It is 1 minus the mean deviation of size, position, rotation and noise, each as a share of its maximum. Faces and
     colours do not count.
     """
-    smallest, largest = difficulty.size
     far = (
-        abs(2 * style.size - smallest - largest) / (largest - smallest),
-        sum(map(abs, style.shift)) / (2 * difficulty.most_shift),
-        abs(style.rotation) / difficulty.most_rotation,
-        style.noise / difficulty.most_noise,
+        abs(2 * style.size - SMALLEST - LARGEST) / (LARGEST - SMALLEST),
+        sum(map(abs, style.shift)) / (2 * MOST_SHIFT),
+        abs(style.rotation) / MOST_ROTATION,
+        style.noise / MOST_NOISE,
     )
     return 1 - sum(far) / len(far)
 
@@ -115,11 +111,9 @@ def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
     return np.asarray(large.reduce(SUPERSAMPLING), np.float32) / 255
 
 
-def draw_picture(
-    rng: np.random.Generator, character: str, style: Style, difficulty: Difficulty
-) -> UInt8[np.ndarray, "32 32 3"]:
+def draw_picture(rng: np.random.Generator, character: str, style: Style) -> UInt8[np.ndarray, "32 32 3"]:
     """The pixels of a character in a style; the generator supplies colour jitter and noise."""
-    jitter = difficulty.colour_jitter * (2 * rng.random((2, 3)) - 1)
+    jitter = COLOUR_JITTER * (2 * rng.random((2, 3)) - 1)
     ink, ground = (np.array([COLOURS[style.ink], COLOURS[style.ground]]) + jitter).astype(np.float32)
     coverage = place_ink(character, style)[:, :, None]
     pixels = ground + coverage * (ink - ground)

@@ -1,6 +1,7 @@
 """The TFDS builder of the glyphs: 100 characters, with 500 training and 50 test images each."""
 
 import io
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,29 +10,28 @@ from PIL import Image
 from tqdm import tqdm
 
 from cliptail_jax.datasets.glyphs import drawing, words
-from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, title
+from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name
 from cliptail_jax.datasets.streaming import StreamingBuilder
 
 SEED = 0
-DIFFICULTY = drawing.Difficulty()
 
 
 def make_example(seed: int, split: str, label: int, index: int) -> dict:
     """One picture with its texts, which depend on the arguments only."""
     character = CHARACTERS[label]
     rng = drawing.picture_generator(seed, split, label, index)
-    style = drawing.draw_style(rng, split, DIFFICULTY)
-    pixels = drawing.draw_picture(rng, character, style, DIFFICULTY)
+    style = drawing.draw_style(rng, split)
+    pixels = drawing.draw_picture(rng, character, style)
     png = io.BytesIO()
     # Noise is hardly compressible: compression would double the time and save 4 % of the space.
     Image.fromarray(pixels).save(png, "PNG", compress_level=0)
     return {
         "image": png.getvalue(),
         "label": label,
-        "title": title(character),
+        "title": unicodedata.name(character),
         "tags": words.tags(character, style, rng),
-        "description": words.description(character, style, DIFFICULTY, rng),
-        "similarity": drawing.similarity(style, DIFFICULTY),
+        "description": words.description(character, style, rng),
+        "similarity": drawing.similarity(style),
     }
 
 

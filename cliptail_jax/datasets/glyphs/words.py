@@ -3,7 +3,7 @@
 import numpy as np
 
 from cliptail_jax.datasets.glyphs.characters import class_name, script
-from cliptail_jax.datasets.glyphs.drawing import Difficulty, Style
+from cliptail_jax.datasets.glyphs.drawing import LARGEST, MOST_NOISE, SMALLEST, Style
 
 OFF_CENTRE_PIXELS = 1.5
 UPRIGHT_DEGREES = 5
@@ -18,10 +18,9 @@ def tags(character: str, style: Style, rng: np.random.Generator) -> str:
     return ", ".join(rng.permutation(all_tags)[: rng.integers(1, 3)])
 
 
-def size_word(size: float, difficulty: Difficulty) -> str:
-    smallest, largest = difficulty.size
-    third = (largest - smallest) / 3
-    return "small" if size < smallest + third else "large" if size > largest - third else "medium-sized"
+def size_word(size: float) -> str:
+    third = (LARGEST - SMALLEST) / 3
+    return "small" if size < SMALLEST + third else "large" if size > LARGEST - third else "medium-sized"
 
 
 def place_words(shift: tuple[float, float]) -> str:
@@ -37,12 +36,12 @@ def rotation_word(rotation: float) -> str:
     return "upright" if abs(rotation) < UPRIGHT_DEGREES else f"turned to the {direction}"
 
 
-def description(character: str, style: Style, difficulty: Difficulty, rng: np.random.Generator) -> str:
+def description(character: str, style: Style, rng: np.random.Generator) -> str:
     """A sentence with one or two attributes of the style, for the same reason as in `tags`."""
     face = style.face
-    surface = "grainy" if style.noise > difficulty.most_noise / 2 else "smooth"
+    surface = "grainy" if style.noise > MOST_NOISE / 2 else "smooth"
     style_words = [
-        size_word(style.size, difficulty),
+        size_word(style.size),
         style.ink,
         f"set in {face.weight} {face.slant} {face.family}",
         rotation_word(style.rotation),
