@@ -173,20 +173,6 @@ def projection(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linea
     return linear(inputs, outputs, kernel_init=normal(inputs**-0.5), use_bias=False, dtype=dtype, rngs=rngs)
 
 
-class ProjectionMlp(nnx.Module):
-    """Two linear layers without bias and GELU between them; the inner width is the mean of the outer widths."""
-
-    def __init__(self, width: int, output_dim: int, *, dtype, rngs: nnx.Rngs):
-        inner = (width + output_dim) // 2
-        # The published names of these two layers are their indices in a torch.nn.Sequential.
-        setattr(self, "0", projection(width, inner, dtype=dtype, rngs=rngs))
-        setattr(self, "2", projection(inner, output_dim, dtype=dtype, rngs=rngs))
-
-    def __call__(self, x: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
-        first, second = getattr(self, "0"), getattr(self, "2")
-        return second(ACTIVATIONS["gelu"](first(x)))
-
-
 class BertText(nnx.Module):
     """A BERT encoder, pooling of its states, and a projection to the features, as in open_clip.
 
@@ -195,7 +181,8 @@ class BertText(nnx.Module):
       output_dim: the width of the features.
       pooler: one of POOLERS: the mean over all tokens but padding; the class token's state, with or without BERT's
         linear layer and tanh; or the state of the last token that is not padding.
-      projection_type: one of PROJECTIONS. With None, the encoder must be as wide as the features.
+      projection_type: one of PROJECTIONS: a linear layer, or two with GELU between them, without biases; with None, the
+        encoder must be as wide as the features. The inner width of the MLP is the mean of the outer ones.
       dropout: the dropout rate of the embeddings, the attention probabilities and the output of each sub-layer, in
         forward passes with a key (0.1 in the training of BERT and RoBERTa).
     """
@@ -215,12 +202,14 @@ class BertText(nnx.Module):
         self.pad_id = shape.pad_id
         self.dropout = dropout
         self.transformer = Bert(shape, with_pooler=pooler == "cls_pooler", dtype=dtype, rngs=rngs)
+        self.projection_type = projection_type
         if projection_type == "mlp":
-            self.proj = ProjectionMlp(shape.width, output_dim, dtype=dtype, rngs=rngs)
+            inner = (shape.width + output_dim) // 2
+            first = projection(shape.width, inner, dtype=dtype, rngs=rngs)
+            second = projection(inner, output_dim, dtype=dtype, rngs=rngs)
+            self.proj = nnx.Dict({"0": first, "2": second})  # their published names, indices in a torch.nn.Sequential
         elif projection_type == "linear":
             self.proj = projection(shape.width, output_dim, dtype=dtype, rngs=rngs)
-        else:
-            self.proj = None
 
     def __call__(
         self, tokens: Int[Array, "batch length"], dropout_key: Array | None = None
@@ -238,7 +227,11 @@ class BertText(nnx.Module):
 
     def project(self, pooled: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of pooled states, in float32."""
-        return (pooled if self.proj is None else self.proj(pooled)).astype(jnp.float32)
+        if self.projection_type == "mlp":
+            pooled = self.proj["2"](ACTIVATIONS["gelu"](self.proj["0"](pooled)))
+        elif self.projection_type == "linear":
+            pooled = self.proj(pooled)
+        return pooled.astype(jnp.float32)
 
     def _pooled(self, states: States, valid: Bool[Array, "batch length"]) -> Float[Array, "batch width"]:
         if self.pooler == "mean_pooler":

@@ -34,9 +34,8 @@ class DinoHead(nnx.Module):
     ):
         widths = (input_dim, hidden, hidden, bottleneck)
         options = {"kernel_init": normal(KERNEL_STD), "bias_init": nnx.initializers.zeros_init()}
-        self.mlp = nnx.List(
-            [linear(widths[i], widths[i + 1], dtype=dtype, rngs=rngs, **options) for i in range(len(widths) - 1)]
-        )
+        layers = zip(widths, widths[1:])
+        self.mlp = nnx.List(linear(*sizes, dtype=dtype, rngs=rngs, **options) for sizes in layers)
         self.prototypes = nnx.Param(normal(prototypes**-0.5)(rngs.params(), (prototypes, bottleneck)))
 
     def __call__(self, x: Float[Array, "batch input_dim"]) -> Float[Array, "batch bottleneck"]:
