@@ -62,7 +62,7 @@ class FeatureExtractor:
         self, model: TransferModel, mesh: Mesh, workdir: Path, image_size: int, batch_size: int, reading: Reading
     ):
         self.model, self._mesh = model, mesh
-        self._image_size, self._batch_size, self._reading = image_size, batch_size, reading
+        self.image_size, self._batch_size, self._reading = image_size, batch_size, reading
         self._folder = workdir / "features" / slug(model.name)
         self._loaded: tuple[Callable, int] | None = None
 
@@ -75,7 +75,7 @@ class FeatureExtractor:
         """
         source = opened.sources[split]
         stem = file_name(f"{source.name}-{split}")
-        key = digest_of_json([self.model.weights, self._image_size, split_fingerprint(source)])[:16]
+        key = digest_of_json([self.model.weights, self.image_size, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
             return Features(**load_arrays(path))
@@ -98,7 +98,7 @@ class FeatureExtractor:
         images = all_images(
             source, np.zeros(len(source), np.int64)
         )  # without the labels, of which there may be several
-        preprocess = Preprocess(self._image_size or size)
+        preprocess = Preprocess(self.image_size or size)
         computed = encode_images(encode, images, preprocess, self._mesh, self._batch_size, self._reading)
         features, records = computed["features"], computed["records"]
         bad = np.sum(~np.isfinite(features).all(1))

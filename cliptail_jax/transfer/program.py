@@ -11,6 +11,7 @@ A work directory has
 Finished results are not computed again as long as weights, data and settings stay the same: the same command continues.
 """
 
+import functools
 import json
 import time
 import traceback
@@ -33,7 +34,8 @@ from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
-from cliptail_jax.transfer.models import open_transfer_model
+from cliptail_jax.transfer.methods import Measurement
+from cliptail_jax.transfer.models import TransferModel, open_transfer_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.results import Result, ResultKey, Settings, finished_result, name_of, write_predictions
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet, open_set
@@ -65,13 +67,16 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
     failures: Failures = {}
     models = open_all(open_transfer_model, config.models, failures)
     sets = open_all(lambda name: open_set(name, config.data.data_dir), config.sets, failures)
+    settings = method_settings(config.seed, config.few_shot, config.finetune)
+    fine_tune = functools.partial(fine_tuning.fine_tune, config=config)
+    measure_by = functools.partial(measure, seed=config.seed, few_shot=config.few_shot, fine_tune=fine_tune)
     results = []
     for model in models:
         extract = FeatureExtractor(model, mesh, workdir, config.image_size, config.batch_size, config.data)
         for opened in sets:
             for method in dict.fromkeys(config.methods):
                 if applies(method, opened.chosen):
-                    results.append(result_of(method, opened, extract, config, workdir, failures))
+                    results.append(result_of(method, opened, extract, settings[method], measure_by, workdir, failures))
     results = [result for result in results if result]
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -117,9 +122,17 @@ def applies(method: str, chosen: TransferSet) -> bool:
 
 
 def result_of(
-    method: str, opened: OpenedSet, extract: FeatureExtractor, config: ConfigDict, workdir: Path, failures: Failures
+    method: str,
+    opened: OpenedSet,
+    extract: FeatureExtractor,
+    of_method: Settings,
+    measure_by: Callable[..., tuple[Measurement, dict[str, float]]],
+    workdir: Path,
+    failures: Failures,
 ) -> Result | None:
     """The result of the extractor's model on a set by a method. It is computed unless it is finished.
+
+    `of_method` are the method's own settings, and `measure_by` is `measure` with its options.
 
     None after an error, which is added to `failures`. A model that does not load is tried once.
     """
@@ -127,9 +140,9 @@ def result_of(
     key = {"model": model.name, "set": opened.chosen.name, "method": method}
     settings = {
         "weights": model.weights,
-        "image_size": config.image_size,
+        "image_size": extract.image_size,
         "data": {split: split_fingerprint(source) for split, source in opened.sources.items()},
-        **method_settings(method, config),
+        **of_method,
     }
     result = finished_result(workdir, key, settings)
     if agreed(result is not None):
@@ -137,7 +150,7 @@ def result_of(
     if model.name in failures:
         return None
     try:
-        result = compute(key, settings, opened, extract, config, workdir)
+        result = compute(key, settings, opened, extract, measure_by, workdir)
     except UserError as error:
         return add_failure(failures, name_of(key), str(error))
     except Skipped as error:
@@ -151,35 +164,56 @@ def result_of(
     return result
 
 
-def method_settings(method: str, config: ConfigDict) -> Settings:
-    """What the numbers of a method depend on besides model and set, as JSON has it: with lists in place of tuples."""
+def method_settings(seed: int, few_shot: ConfigDict, finetune: ConfigDict) -> dict[str, Settings]:
+    """What the numbers of each method depend on besides model and set, as JSON has it: with lists in place of tuples."""
     settings = {
         "probe": {"weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
-        "few_shot": config.few_shot.to_dict(),
-        "finetune": {"held_out": HELD_OUT, **config.finetune},
+        "few_shot": few_shot.to_dict(),
+        "finetune": {"held_out": HELD_OUT, **finetune},
     }
-    return json.loads(json.dumps({"seed": config.seed, **settings[method]}))
+    return json.loads(json.dumps({method: {"seed": seed, **of_method} for method, of_method in settings.items()}))
 
 
 def compute(
-    key: ResultKey, settings: Settings, opened: OpenedSet, extract: FeatureExtractor, config: ConfigDict, workdir: Path
+    key: ResultKey,
+    settings: Settings,
+    opened: OpenedSet,
+    extract: FeatureExtractor,
+    measure_by: Callable[..., tuple[Measurement, dict[str, float]]],
+    workdir: Path,
 ) -> Result:
     """The result of a model on a set by a method; its arrays are written."""
-    seconds, started = {}, time.perf_counter()
-    if key["method"] == "finetune":
-        measurement = fine_tuning.fine_tune(
-            extract.model, opened, fine_tuning.folder_of(workdir, key, settings), config
-        )
-    else:
-        splits = {split: extract(opened, split) for split in opened.chosen.splits}
-        seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
-        started = time.perf_counter()
-        if key["method"] == "probe":
-            measurement = methods.probe(opened, splits, config.seed)
-        else:
-            measurement = methods.few_shot(opened, splits, config.few_shot, config.seed)
-    seconds["seconds"] = time.perf_counter() - started
+    folder_of = functools.partial(fine_tuning.folder_of, workdir, key, settings)
+    measurement, seconds = measure_by(key["method"], opened, extract, folder_of)
     if jax.process_index() == 0:
         write_predictions(workdir, key, settings, measurement.arrays)
     metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
     return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds}
+
+
+def measure(
+    method: str,
+    opened: OpenedSet,
+    extract: FeatureExtractor,
+    folder_of: Callable[[], Path],
+    *,
+    seed: int,
+    few_shot: ConfigDict,
+    fine_tune: Callable[[TransferModel, OpenedSet, Path], Measurement],
+) -> tuple[Measurement, dict[str, float]]:
+    """The measurement of the extractor's model on a set, and how long it took in seconds.
+
+    `folder_of` prepares the folder for the runs of fine-tuning, and `few_shot` is that section of the config.
+    """
+    started, seconds = time.perf_counter(), {}
+    if method == "finetune":
+        measurement = fine_tune(extract.model, opened, folder_of())
+    else:
+        splits = {split: extract(opened, split) for split in opened.chosen.splits}
+        seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
+        started = time.perf_counter()
+        if method == "probe":
+            measurement = methods.probe(opened, splits, seed)
+        else:
+            measurement = methods.few_shot(opened, splits, few_shot, seed)
+    return measurement, seconds | {"seconds": time.perf_counter() - started}
