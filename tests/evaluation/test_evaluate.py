@@ -61,5 +61,5 @@ def test_printed_table_has_a_column_a_set_and_the_intervals():
     assert table({"cifar100:test": summary, "glyphs:test": other}).splitlines() == [
         "          cifar100:test      glyphs:test",
         "top1      26.8 %             9.0 %",
-        "corr_acc  0.86 [0.80, 0.91]  nan [nan, nan]",
+        "corr_acc  0.86 [0.80, 0.91]  –",
     ]
