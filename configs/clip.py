@@ -57,12 +57,12 @@ def get_config(arg: str = ""):
     return config
 
 
-def captions(config: ConfigDict, told: str) -> None:
+def captions(config: ConfigDict, value: str) -> None:
     """Template, synset and text fields of a value of `captions=`; '' leaves a source with raw captions those."""
     raw = bool(config.data.captions.words)
-    template = next((name for name in TEMPLATE_SETS if f"{told}+".startswith(f"{name}+")), "")
-    words = [word for word in told.removeprefix(template).split("+") if word]
+    template = next((name for name in TEMPLATE_SETS if f"{value}+".startswith(f"{name}+")), "")
+    words = [word for word in value.removeprefix(template).split("+") if word]
     config.data.captions.template = template or ("" if raw else "cname")
     config.data.captions.synset = "synset" in words
-    if told:
+    if value:
         config.data.captions.words = tuple(word for word in words if word != "synset")

@@ -37,9 +37,9 @@ def described() -> tuple[str, int, int]:
     address, *numbers = (os.environ.get(name, "") for name in VARIABLES)
     processes, process = (int(number) if number.isdecimal() else -1 for number in numbers)
     if ":" not in address or not 0 <= process < processes:
-        told = " ".join(f"{name}='{os.environ.get(name, '')}'" for name in VARIABLES)
+        given = " ".join(f"{name}='{os.environ.get(name, '')}'" for name in VARIABLES)
         raise UserError(
-            f"{told}: a process needs the address as HOST:PORT, a number of processes, and its own from 0 on"
+            f"{given}: a process needs the address as HOST:PORT, a number of processes, and its own from 0 on"
         )
     return address, processes, process
 

@@ -62,8 +62,8 @@ def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: in
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    told = "the picture, as .png, .pdf or .svg; without a suffix, both .png and .pdf"
-    parser.add_argument("--output", type=work_path, required=True, help=told)
+    description = "the picture, as .png, .pdf or .svg; without a suffix, both .png and .pdf"
+    parser.add_argument("--output", type=work_path, required=True, help=description)
 
 
 def check_output(path: Path) -> None:

@@ -122,7 +122,7 @@ def corruption(step: Path) -> str | None:
         if name not in found:
             return f"lacks {name}"
         if expected.get(name) != found[name]:
-            return f"is corrupt: {name} has not the sha256 of its manifest"
+            return f"is corrupt: the sha256 of {name} differs from its manifest"
     return None
 
 

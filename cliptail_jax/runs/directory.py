@@ -1,4 +1,4 @@
-"""The files of a run directory, as the README lists them: written by the programs, read by the study and the figures."""
+"""The files of a run directory, which the README lists."""
 
 import importlib.metadata
 import json
@@ -32,14 +32,14 @@ def claim(workdir: Path, values: Values, fields: Iterable[Field], overwrite: boo
     run of another config.
     """
     difference = difference_to(workdir, values, fields)
-    began = (workdir / "checkpoints").exists()  # a config that failed before that holds nothing worth keeping
+    began = (workdir / "checkpoints").exists()  # without checkpoints there is nothing to lose
     if difference and began and not overwrite:
         raise UserError(
             f"{workdir} holds the run of another config ({difference}); choose another --workdir or pass --overwrite"
         )
     if jax.process_index() == 0:  # the first process writes for all
         make_room(workdir, values, bool(difference))
-    if jax.process_count() > 1:  # and no other reads what the last run has left
+    if jax.process_count() > 1:  # no process reads files of the previous run
         multihost_utils.sync_global_devices("claimed")
 
 
@@ -76,7 +76,7 @@ def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str
 
 
 def finish(workdir: Path, seconds: float) -> None:
-    """Note in config.json that the run is at its end, and how long it took."""
+    """Record in config.json that the run is finished, and its duration."""
     noted = json.loads((workdir / "config.json").read_text())
     write_json(workdir / "config.json", noted | {"finished": {"seconds": seconds}})
 
@@ -88,7 +88,7 @@ def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
 
 
 def trained_on(workdir: Path) -> tuple[int, float]:
-    """Of a finished run the number of its images, and how many seconds it took."""
+    """The number of training images of a finished run, and its duration in seconds."""
     _, frequency = read_frequency(workdir / "class_frequency.tsv")
     return int(frequency.sum()), json.loads((workdir / "config.json").read_text())["finished"]["seconds"]
 
@@ -100,7 +100,7 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
 
 
 def forget_after(workdir: Path, step: int) -> None:
-    """Drop what was logged after `step`, from where the run now goes on."""
+    """Remove log lines after `step`, from which the run is continued."""
     for path in [workdir / "metrics.jsonl", *workdir.glob("eval/*/summary.jsonl")]:
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if path.exists():
@@ -108,12 +108,12 @@ def forget_after(workdir: Path, step: int) -> None:
 
 
 def write_description(workdir: Path, document: Mapping[str, Any]) -> None:
-    """Write what a program that opens the run's model needs to know of it, beside its checkpoints."""
+    """Write the description of the run's model, which is needed to open it."""
     write_json(workdir / DESCRIPTION, document)
 
 
 def read_description(workdir: Path) -> dict[str, Any] | None:
-    """What `write_description` wrote; None where it has written nothing."""
+    """The description that `write_description` wrote; None if there is none."""
     return read_json(workdir / DESCRIPTION)
 
 

@@ -1,4 +1,4 @@
-"""What a training run writes as it goes: metrics.jsonl, TensorBoard events, and a stop at a loss that is no number."""
+"""The log of a training run: metrics.jsonl, TensorBoard events, and an error when the loss is not finite."""
 
 import contextlib
 import math
@@ -16,14 +16,14 @@ from cliptail_jax.files import append_line, read_lines
 
 
 class Diverged(UserError):
-    """The loss of a run is no number any more."""
+    """Raised when the loss of a run is not finite."""
 
 
 class Log:
     """The log of one session of a run, which begins after step `start`."""
 
     def __init__(self, workdir: Path, batch_size: int, steps_per_epoch: int, start: int, recipe: str):
-        """`recipe` tells of the run what a loss that is not finite may be due to."""
+        """`recipe` describes the run in the error message for a loss that is not finite."""
         self._workdir, self._batch_size, self._steps_per_epoch, self._recipe = (
             workdir,
             batch_size,
@@ -46,20 +46,20 @@ class Log:
             self._events.close()
 
     def seconds(self) -> float:
-        """How long the run has taken by now, all of its sessions up to where this one began included."""
+        """The duration of the run so far in seconds, including earlier sessions."""
         return time.perf_counter() - self._began
 
     def compiled(self, seconds: float) -> None:
-        """Compiling took so long; the time of the steps counts from now."""
+        """Note the duration of compilation; the time of the steps starts now."""
         self._compile_seconds = seconds
         self._since = time.perf_counter()
 
     def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Keep a step's loss for the next check, without waiting for the devices."""
+        """Keep the loss of a step for the next check, without waiting for the devices."""
         self._unchecked.append((step, metrics["train/loss"]))
 
     def check_finite(self) -> None:
-        """Stop at the first loss since the last check that is no number."""
+        """Raises Diverged at the first loss since the last check that is not finite."""
         for step, loss in self._unchecked:
             if not math.isfinite(loss):
                 epoch = step / self._steps_per_epoch
@@ -71,7 +71,7 @@ class Log:
         self._unchecked.clear()
 
     def write(self, step: int, metrics: Mapping[str, jax.Array], rate: float) -> None:
-        """One line of metrics: `rate` is the step's learning rate."""
+        """Write one line of metrics. `rate` is the learning rate of the step."""
         self.check_finite()
         seconds = time.perf_counter() - self._since
         record = {"step": step, "epoch": step / self._steps_per_epoch}
@@ -87,7 +87,7 @@ class Log:
         self._since, self._logged = time.perf_counter(), step
 
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
-        """Say the main numbers of an evaluation, and add all of them to the events."""
+        """Print the main numbers of an evaluation, and add all of them to the events."""
         formats = dict(top1=".1f", head=".1f", mid=".1f", tail=".1f", corr_acc=".2f", corr_pred=".2f")
         # A set with classes that the run was not trained on has no frequencies to go by.
         numbers = [f"{key} {summary[key]:{form}}" for key, form in formats.items() if key in summary]
@@ -98,13 +98,13 @@ class Log:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Its time does not count in images per second."""
+        """The time inside this context does not count in images per second."""
         entered = time.perf_counter()
         yield
         self._since += time.perf_counter() - entered
 
 
 def say(text: str) -> None:
-    """Tell the user, from the first process, beside a progress bar."""
+    """Print a line on the first process, without breaking a progress bar."""
     if jax.process_index() == 0:
         tqdm.write(text, file=sys.stderr)
