@@ -83,8 +83,17 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
             continue
         say(f"{model.name} ({number} of {len(models)})")
         try:
-            clip = on_all_processes(functools.partial(load_clip, model, mesh, config.model.dtype))
-            evaluate_model(clip, waiting, directory, mesh, config.eval, config.data, config.text.tokenizer, values)
+            load = functools.partial(load_clip, model, mesh, config.model.dtype)
+            evaluate_model(  # no name is given to the model here: it would still be in memory with the next one
+                on_all_processes(load),
+                waiting,
+                directory,
+                mesh,
+                config.eval,
+                config.data,
+                config.text.tokenizer,
+                values,
+            )
         except Skipped as error:
             skipped[model.name] = str(error).removeprefix(f"{model.source}: ")
             say(f"skipped {model.name}: {skipped[model.name]}")

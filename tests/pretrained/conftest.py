@@ -37,7 +37,7 @@ def linear_run(tmp_path_factory, trained_run, small_config):
     """The config and work directory of a supervised run with a linear head on the tower of DINO's run."""
     config = small_config(sup)
     config.image.init, config.head.kind = str(trained_run("dino")[1]), "linear"
-    config.total_steps, config.eval.sets, config.checkpoint.every_steps = 3, (), 1
+    config.total_steps, config.checkpoint.every_steps = 3, 1
     workdir = tmp_path_factory.mktemp("linear") / "run"
     train(config, workdir)
     return config, workdir

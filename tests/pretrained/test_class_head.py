@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -15,7 +16,6 @@ from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.pretrained import open_model
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import write_head
-from cliptail_jax.train import train
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
 PETS = ("cat", "black-footed Cat", "dog", "cow")
@@ -182,13 +182,10 @@ def test_imagenet100_gets_the_studys_rows_by_label(name):
     np.testing.assert_array_equal(head, np.load(path)[labels].astype(np.float32))
 
 
-def test_a_linear_head_is_evaluated_by_its_weights_and_bias(sup_config, tmp_path):
-    """In training and by the stand-alone program; sets with a part of the classes get their part of the bias."""
-    config = sup_config
-    config.head.kind, config.total_steps = "linear", 4
-    config.optimizer.learning_rate = 0.01
-    train(config, tmp_path)
-    model = open_model(str(tmp_path)).model
+def test_a_linear_head_is_evaluated_by_its_weights_and_bias(linear_run, tmp_path):
+    """In training and by the stand-alone program."""
+    config, workdir = linear_run[0], shutil.copytree(linear_run[1], tmp_path / "run")
+    model = open_model(str(workdir)).model
     weights, bias = np.asarray(model.head[...]), np.asarray(model.bias[...])
     source = open_source("glyphs", config.data.data_dir, "test")
     labels = source.metadata["label"].to_numpy()
@@ -201,11 +198,11 @@ def test_a_linear_head_is_evaluated_by_its_weights_and_bias(sup_config, tmp_path
     np.add.at(confusion, (labels[records], logits.argmax(1)), 1)
 
     def of_last_evaluation():
-        with np.load(tmp_path / "eval" / "glyphs_test" / "latest.npz") as arrays:
+        with np.load(workdir / "eval" / "glyphs_test" / "latest.npz") as arrays:
             return arrays["confusion"]
 
     np.testing.assert_array_equal(of_last_evaluation(), confusion)
-    summary = evaluate(config, tmp_path)["glyphs:test"]
+    summary = evaluate(config, workdir)["glyphs:test"]
     np.testing.assert_array_equal(of_last_evaluation(), confusion)
     assert summary["top1"] == pytest.approx(100 * np.trace(confusion) / confusion.sum())
     best = np.argsort(-logits, axis=1)[:, :5]

@@ -75,6 +75,7 @@ def test_an_encoder_with_its_mlp_is_exported(bert_run, tmp_path):
 )
 def test_what_cannot_be_exported_is_one_line(run, complaint, trained_run, linear_run, tmp_path, capsys):
     workdir = {"none": tmp_path, "sup": trained_run("sup")[1], "linear": linear_run[1]}[run]
+    capsys.readouterr()
     assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and complaint in error and error.count("\n") == 1
