@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.objectives import make_objective
-from cliptail_jax.parallel.sharding import batch_sharding, make_mesh, replicated, to_devices
+from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
@@ -22,7 +22,7 @@ CLASSES, STEPS_PER_EPOCH = 12, 10
 
 
 def made_up_objective(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH) -> Objective:
-    """The config's objective on records without images, as many of each of `CLASSES` classes."""
+    """The config's objective on records without images, equally many of each of `CLASSES` classes."""
     return make_objective(config, made_up_variant(steps_per_epoch * config.batch_size, CLASSES))
 
 
@@ -34,10 +34,8 @@ def optimizer_of(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH) -> 
 
 
 def mesh_of(devices: int, fsdp: int = 1) -> Mesh:
-    """The first so many devices."""
-    if devices == jax.device_count():
-        return make_mesh(ConfigDict({"data": -1, "fsdp": fsdp}))
-    return Mesh(np.reshape(jax.devices()[:devices], (devices // fsdp, fsdp)), ("data", "fsdp"))
+    """A mesh of the first devices, as `make_mesh` makes one of all."""
+    return Mesh(np.reshape(jax.devices()[:devices], (-1, fsdp)), ("data", "fsdp"))
 
 
 @dataclasses.dataclass
@@ -45,10 +43,10 @@ class Trained:
     """A few steps of a run.
 
     Attributes:
-        step: the jitted step from a state and a batch on the devices.
-        batch: the one of every step, on the devices.
-        states: the first one, and the one after each step.
-        metrics: of each step.
+        step: the jitted step, from a state and a batch on the devices to the next state and its metrics.
+        batch: the batch of every step, on the devices.
+        states: the initial state, and the state after each step.
+        metrics: the metrics of each step.
     """
 
     step: Callable
@@ -58,7 +56,7 @@ class Trained:
 
     @property
     def numbers(self) -> list[np.ndarray]:
-        """All that the last step has computed."""
+        """All arrays that the last step has computed."""
         end = self.states[-1]
         parts = (self.metrics[-1], end.trainable, end.batch_stats, end.opt_state, end.ema, end.ema_batch_stats)
         return [np.asarray(leaf) for leaf in jax.tree.leaves(parts)]
@@ -72,7 +70,7 @@ def train_steps(
     fsdp: int = 1,
     steps_per_epoch: int = STEPS_PER_EPOCH,
 ) -> Trained:
-    """Trains a few steps on one batch, on the first so many devices."""
+    """A few steps on one batch, on the first devices."""
     mesh, optimizer = mesh_of(devices, fsdp), optimizer_of(config, steps_per_epoch)
     objective = made_up_objective(config, steps_per_epoch)
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
@@ -90,6 +88,6 @@ def train_steps(
 
 
 def assert_close(found: Trained, expected: Trained, rtol: float = 1e-5) -> None:
-    """Two runs have computed the same, up to the rounding of sums in another order."""
+    """Assert that two runs have computed the same, up to the rounding of sums in another order."""
     for a, b in zip(found.numbers, expected.numbers, strict=True):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5 * np.abs(b).max())
