@@ -82,7 +82,7 @@ def execute(name, folder, data_dir, **changes):
     }
     resources = {"metadata": {"path": str(COLAB)}}
     client = NotebookClient(notebook, timeout=600, km=ThisPython(), resources=resources)
-    return Executed(client.execute(env=environment), folder / "run")
+    return Executed(client.execute(env=environment, cleanup_kc=True), folder / "run")
 
 
 @pytest.fixture(scope="module")
