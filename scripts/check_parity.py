@@ -21,7 +21,7 @@ from parity.pretrained_fixtures import build, draw_all, draw_images
 from safetensors.torch import save_file
 
 from cliptail_jax.models.open_clip import named_encoder
-from cliptail_jax.pretrained.model import CONFIG, WEIGHTS, OpenedModel, load
+from cliptail_jax.pretrained.model import CONFIG, WEIGHTS_FILES, OpenedModel, load
 from cliptail_jax.pretrained.save import save
 
 BATCH = 4
@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         theirs = open_clip_model(args.model, args.pretrained, config, Path(folder))
         tensors = {key: value.contiguous() for key, value in theirs.state_dict().items()}
-        save_file(tensors, Path(folder) / WEIGHTS[0])
+        save_file(tensors, Path(folder) / WEIGHTS_FILES[0])
         if "hf_model_name" in config["text_cfg"]:
             config["text_cfg"]["hf_model_name"] = folder  # which has its configuration: no network is needed
         (Path(folder) / CONFIG).write_text(json.dumps({"model_cfg": config}))

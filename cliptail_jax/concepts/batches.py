@@ -16,14 +16,14 @@ Captions = Iterable[str | bytes | None] | pa.Array | pa.ChunkedArray
 Weights = Sequence[int] | Int[np.ndarray, "caption"]
 
 
-class Batch(NamedTuple):
+class CaptionBatch(NamedTuple):
     """Captions in UTF-8 and how many captions each of them represents; without weights, one."""
 
     captions: pa.LargeBinaryArray
     weights: Int[np.ndarray, "caption"] | None
 
 
-def batches_of(captions: Captions, weights: Weights | None = None) -> Iterator[Batch]:
+def batches_of(captions: Captions, weights: Weights | None = None) -> Iterator[CaptionBatch]:
     """Splits captions into batches, in order.
 
     Args:
@@ -43,7 +43,7 @@ def batches_of(captions: Captions, weights: Weights | None = None) -> Iterator[B
     begin = 0
     for chunk in chunks:
         for batch in bounded(chunk):
-            yield Batch(batch, None if weights is None else weights[begin : begin + len(batch)])
+            yield CaptionBatch(batch, None if weights is None else weights[begin : begin + len(batch)])
             begin += len(batch)
 
 
@@ -103,25 +103,25 @@ def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, "caption+1"]:
     return np.frombuffer(captions.buffers()[1], np.int64, len(captions) + 1, 8 * captions.offset)
 
 
-def write_batch(batch: Batch, sink: pa.NativeFile) -> None:
+def write_batch(batch: CaptionBatch, sink: pa.NativeFile) -> None:
     """Serializes a batch for another process; of a slice, only the slice."""
     rows = as_rows(batch)
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_batch(rows)
 
 
-def read_batch(buffer: pa.Buffer) -> Batch:
+def read_batch(buffer: pa.Buffer) -> CaptionBatch:
     """Deserializes a batch without copying it: its arrays are in the buffer's memory."""
     rows = pa.ipc.open_stream(buffer).read_next_batch()
-    return Batch(rows.column("captions"), rows.column("weights").to_numpy() if rows.num_columns > 1 else None)
+    return CaptionBatch(rows.column("captions"), rows.column("weights").to_numpy() if rows.num_columns > 1 else None)
 
 
-def size_of(batch: Batch) -> int:
+def size_of(batch: CaptionBatch) -> int:
     """The number of bytes that `write_batch` writes, except for a kilobyte of metadata."""
     return pa.ipc.get_record_batch_size(as_rows(batch))
 
 
-def as_rows(batch: Batch) -> pa.RecordBatch:
+def as_rows(batch: CaptionBatch) -> pa.RecordBatch:
     columns = {"captions": batch.captions}
     if batch.weights is not None:
         columns["weights"] = pa.array(batch.weights)

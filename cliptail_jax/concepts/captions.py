@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from cliptail_jax.concepts.batches import Batch, batches_of
+from cliptail_jax.concepts.batches import CaptionBatch, batches_of
 from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError, read_card
 from cliptail_jax.errors import UserError
 
@@ -77,7 +77,7 @@ def check_part(path: str, column: str | None, open_file: Open = open_local) -> N
 
 def read_part(
     path: str, column: str | None = None, card: bool = False, open_file: Open = open_local
-) -> Iterator[tuple[Batch, int]]:
+) -> Iterator[tuple[CaptionBatch, int]]:
     """Reads the captions of a file in batches, each with the number of the file's bytes that have been read so far.
 
     Args:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from cliptail_jax.concepts.batches import Batch
+from cliptail_jax.concepts.batches import CaptionBatch
 from cliptail_jax.concepts.captions import check_part, read_part
 from cliptail_jax.concepts.finished import FinishedParts
 from cliptail_jax.concepts.readers import DamagedFileError
@@ -77,7 +77,7 @@ def count_corpus(
     return corpus.total(), damaged
 
 
-def read_parts(parts: Iterable[str], column: str | None, card: bool) -> Iterator[tuple[Place, Batch | None]]:
+def read_parts(parts: Iterable[str], column: str | None, card: bool) -> Iterator[tuple[Place, CaptionBatch | None]]:
     """The batches of all parts; None at the end of each part."""
     for part in parts:
         before, error = 0, None

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import Batch, Captions, Weights, batches_of
+from cliptail_jax.concepts.batches import CaptionBatch, Captions, Weights, batches_of
 from cliptail_jax.concepts.matching import ConceptIndex
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
@@ -60,13 +60,13 @@ class ConceptCounter:
             first += len(batch.captions)
         return tuple(np.concatenate(pairs).T)
 
-    def tally(self, batch: Batch) -> Tally:
+    def tally(self, batch: CaptionBatch) -> Tally:
         """Counts one batch, for sums over many."""
         counts = self._counts(batch)
         found = np.flatnonzero(counts)
         table = pa.table([[self.names[concept] for concept in found], counts[found]], schema=COUNTS)
         return Tally(table, len(batch.captions), count_undecodable(batch.captions))
 
-    def _counts(self, batch: Batch) -> Int[np.ndarray, "concept"]:
+    def _counts(self, batch: CaptionBatch) -> Int[np.ndarray, "concept"]:
         concepts, rows = self._index.matches(split_captions(batch.captions))
         return sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])

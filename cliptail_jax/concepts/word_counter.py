@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cliptail_jax.concepts.batches import Batch
+from cliptail_jax.concepts.batches import CaptionBatch
 from cliptail_jax.concepts.lexicon import Occurrences
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
@@ -24,7 +24,7 @@ class WordCounter:
         self._changed = pa.array(changed, pa.string())
         self._first, self._second = (pa.array(words, pa.string()) for words in zip(*changed.values()))
 
-    def tally(self, batch: Batch) -> Tally:
+    def tally(self, batch: CaptionBatch) -> Tally:
         """Counts one batch, for sums over many."""
         words = split_captions(batch.captions)
         occurring = words.words.dictionary_encode()

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from cliptail_jax.concepts.batches import MAX_BYTES, MAX_CAPTIONS, Batch, read_batch, size_of, write_batch
+from cliptail_jax.concepts.batches import MAX_BYTES, MAX_CAPTIONS, CaptionBatch, read_batch, size_of, write_batch
 from cliptail_jax.concepts.tally import Tally
 from cliptail_jax.errors import UserError
 
@@ -28,7 +28,7 @@ SLOT_BYTES = MAX_BYTES + 16 * MAX_CAPTIONS + (1 << 16)  # text, offsets and weig
 class Counter(Protocol):
     """Counts a batch. It pickles."""
 
-    def tally(self, batch: Batch) -> Tally: ...
+    def tally(self, batch: CaptionBatch) -> Tally: ...
 
 
 def usable_cores() -> int:
@@ -37,7 +37,7 @@ def usable_cores() -> int:
 
 
 def tallies(
-    counter: Counter, batches: Iterable[tuple[Tag, Batch | None]], processes: int
+    counter: Counter, batches: Iterable[tuple[Tag, CaptionBatch | None]], processes: int
 ) -> Iterator[tuple[Tag, Tally | None]]:
     """The tally of each batch, in order and with its tag; None for a tag without a batch.
 

@@ -58,7 +58,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Balance:
+class BalanceOptions:
     cap: Annotated[int, "MetaCLIP's cap on the records of each class or entry; 0: no balancing.", NonNegative] = 0
     vocabulary: Annotated[str, "Balance the entries of this vocabulary in place of the classes."] = ""
 
@@ -85,7 +85,7 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Captions:
+class CaptionOptions:
     template: Annotated[str, "Template set with the class name, in front of the words; '': none.", Templates] = ""
     words: Annotated[tuple[str, ...], "Text fields of the source: superclass, title, tags, description, ..."] = ()
     synset: Annotated[bool, "Whether a random lemma of the class's WordNet synset replaces the class name."] = False
@@ -93,7 +93,7 @@ class Captions:
 
 
 @dataclass(frozen=True)
-class MultiCrop:
+class MultiCropOptions:
     """The views of DINO: two global crops of data.image_size, and local ones."""
 
     num_local: Annotated[int, "Number of local crops.", NonNegative] = 8
@@ -123,21 +123,21 @@ class Data(Reading):
     min_similarity: Annotated[
         float, "Smallest similarity of the caption to the class's definition, of sources that have it."
     ] = 0.0
-    balance: Balance = Balance()
+    balance: BalanceOptions = BalanceOptions()
     profile: Profile = Profile()
     match: Match = Match()
     n: Annotated[int, "Number of records to sample; 0: all.", NonNegative] = 0
     fraction: Annotated[float, "Share of the records to sample.", Share] = 1.0
     keep_all_classes: Annotated[bool, "Whether a sample loses no class."] = False
     tail: Tail = Tail()
-    captions: Captions = Captions()
+    captions: CaptionOptions = CaptionOptions()
     image_size: Annotated[int, "Side of the images in pixels; with DINO that of a global crop.", Positive] = 224
     crop_scale: Annotated[
         tuple[float, ...], "Share of the area that a random resized crop keeps; with DINO a global crop.", ShareRange
     ] = (0.9, 1.0)
     flip: Annotated[bool, "Whether to flip images at random."] = False
     shift: Annotated[int, "Largest random shift in pixels.", NonNegative] = 0
-    multi_crop: MultiCrop = MultiCrop()
+    multi_crop: MultiCropOptions = MultiCropOptions()
     eval_resize: Annotated[
         int, "Short side of an image in evaluation, before the central crop of image_size.", Positive
     ] = 256
@@ -146,7 +146,7 @@ class Data(Reading):
 
 
 @dataclass(frozen=True)
-class ImageModel:
+class ImageTower:
     name: Annotated[
         str, "Kind of tower in cliptail_jax.models.image_towers, or a configuration of open_clip, such as 'ViT-B-16'."
     ] = "modified_resnet"
@@ -163,7 +163,7 @@ class ImageModel:
 
 
 @dataclass(frozen=True)
-class TextModel:
+class TextTower:
     name: Annotated[
         str, "'transformer', 'bert', or an encoder of cliptail_jax.models.text_towers by its Hugging Face name."
     ] = "transformer"
@@ -176,8 +176,8 @@ class TextModel:
 
 @dataclass(frozen=True)
 class Model:
-    image: ImageModel = ImageModel()
-    text: TextModel = TextModel()
+    image: ImageTower = ImageTower()
+    text: TextTower = TextTower()
     activation: Annotated[str, "Activation.", OneOf("gelu", "quick_gelu")] = "gelu"
     dtype: Annotated[str, "Type of the computation; parameters are always float32.", Precision] = "float32"
 
@@ -190,7 +190,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class BatchNorm:
+class BatchNormOptions:
     group_size: Annotated[int, "Examples that share batch statistics; 0: the whole batch.", NonNegative] = 0
 
 
@@ -252,7 +252,7 @@ class Training:
     model: Model = Model()
     image: Image = Image()
     freeze: Annotated[Names, "Further paths that are not trained, such as 'visual' or 'visual.attnpool'."] = ()
-    batch_norm: BatchNorm = BatchNorm()
+    batch_norm: BatchNormOptions = BatchNormOptions()
     vocabulary: Vocabulary = Vocabulary()
     optimizer: Optimizer = Optimizer()
 

@@ -23,7 +23,7 @@ from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
 from cliptail_jax.pretrained.towers import Towers, open_text_tower
 from cliptail_jax.training.objective import RANDOM, Objective
-from cliptail_jax.training.state import Batch, TrainState
+from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ class Contrastive(Objective):
     def build_options(self) -> dict[str, Any]:
         return super().build_options | {"dropout": self.config.text.dropout}
 
-    def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
+    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {
             "image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"]),
             "text": model.encode_text(batch["text"], key if self.config.text.dropout else None),
         }
 
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: Batch, key: Array) -> Float[Array, ""]:
+    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
         logits = cosine_logits(features["image"], features["text"], model.logit_scale[...])
         return contrastive_loss(logits, batch["mask"])
 

@@ -26,7 +26,7 @@ from cliptail_jax.models.build import build_dino
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import cosine
-from cliptail_jax.training.state import Batch, TrainState
+from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class Dino(Objective):
             return CanvasWithViews(self.config.seed, crops, section.canvas)
         return HostViews(self.config.seed, crops)
 
-    def prepare(self, averaged: nnx.Module, state: TrainState, batch: Batch, key: Array) -> tuple[Batch, nnx.State]:
+    def prepare(
+        self, averaged: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array
+    ) -> tuple[DeviceBatch, nnx.State]:
         """The batch's crops [b, view, side, side, 3] by size, the prototypes of the step, and the teacher's targets."""
         crops = [normalize(of_size, IMAGENET_MEAN, IMAGENET_STD) for of_size in self._crops_by_size(batch)]
         prototypes, size = None, self.config.vocabulary.size
@@ -114,10 +116,10 @@ class Dino(Objective):
         prepared = {"crops": crops, "prototypes": prototypes, "targets": targets, "mask": batch["mask"]}
         return prepared, nnx.state(averaged, nnx.BatchStat)
 
-    def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
+    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {"logits": view_logits(model, batch["crops"], batch["mask"], batch["prototypes"])}
 
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: Batch, key: Array) -> Float[Array, ""]:
+    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
         return dino_loss(features["logits"].swapaxes(0, 1), batch["targets"], mask=batch["mask"])
 
     def after_update(self, state: TrainState, params: nnx.State, opt_state):
@@ -133,7 +135,7 @@ class Dino(Objective):
     def metrics(self, state: TrainState) -> dict[str, Array]:
         return {"train/teacher_momentum": self._teacher_momentum(state.step - 1)}
 
-    def _crops_by_size(self, batch: Batch) -> list[Array]:
+    def _crops_by_size(self, batch: DeviceBatch) -> list[Array]:
         """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255."""
         data = self.config.data
         sizes = {"global": data.image_size} | (

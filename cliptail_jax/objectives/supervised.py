@@ -19,7 +19,7 @@ from cliptail_jax.input.images import normalize
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.state import Batch, TrainState
+from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ class Supervised(Objective):
     def build_options(self) -> dict[str, Any]:
         return super().build_options | {"head": self.head}
 
-    def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
+    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {"image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"])}
 
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: Batch, key: Array) -> Float[Array, ""]:
+    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
         logits, vocabulary, section = model.logits(features["image"]), None, self.config.vocabulary
         if section.size:
             vocabulary = sample_vocabulary(

@@ -34,12 +34,12 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names, open_weights
-from cliptail_jax.pretrained.source import TOKENIZER, Source, checked_digest, find, read_json
+from cliptail_jax.pretrained.source import TOKENIZER, ModelFiles, checked_digest, find, read_json
 from cliptail_jax.runs.checkpoints import newest_valid_step, no_checkpoint
 
 CONFIG = "open_clip_config.json"
 HEAD = "class_head.safetensors"
-WEIGHTS = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"]
+WEIGHTS_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"]
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
@@ -166,7 +166,11 @@ class ModelName:
         """
         if self.is_run:
             return open_run(self.source).digest
-        return None if self.source.startswith(hub.PREFIX) else checked_digest(find(self.source, CONFIG, WEIGHTS, None))
+        return (
+            None
+            if self.source.startswith(hub.PREFIX)
+            else checked_digest(find(self.source, CONFIG, WEIGHTS_FILES, None))
+        )
 
     def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
         """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""
@@ -302,7 +306,7 @@ def open_published(
         UserError: something is missing, corrupt, unknown or does not fit.
     """
     name = str(name_or_path)
-    source = find(name, CONFIG, WEIGHTS, revision)
+    source = find(name, CONFIG, WEIGHTS_FILES, revision)
     document = _read_document(name, source.config, architecture)
     config = document["model_cfg"]
     check_model(config)
@@ -425,7 +429,7 @@ def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _published_tokenizer(
-    text_cfg: Mapping[str, Any], source: Source, merges: str | Path | None
+    text_cfg: Mapping[str, Any], source: ModelFiles, merges: str | Path | None
 ) -> TextTokenizer | None:
     """CLIP's tokenizer if its merges are given, or else the one in the weights' folder or repository, if any."""
     hugging_face = text_cfg.get("hf_tokenizer_name")

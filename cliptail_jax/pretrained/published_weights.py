@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained.names import from_published, published_name, published_shape
-from cliptail_jax.pretrained.source import Source, checked_digest
+from cliptail_jax.pretrained.source import ModelFiles, checked_digest
 
 NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its name in the file
 
@@ -51,7 +51,7 @@ class PublishedWeights:
         head: the file with a classifier's class head. The weights file then also has a text tower, which is not read.
     """
 
-    source: Source
+    source: ModelFiles
     name_of: NameOf = published_name
     unused: tuple[str, ...] = ()
     head: Path | None = None

@@ -18,7 +18,7 @@ from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.open_clip import for_open_clip
 from cliptail_jax.models.text_towers import build_text_tower
-from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS, TextTokenizer
+from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS_FILES, TextTokenizer
 from cliptail_jax.pretrained.names import published_name, to_published
 from cliptail_jax.pretrained.source import TOKENIZER
 
@@ -55,7 +55,7 @@ def save(
             tensors[published_name(path)] = to_published(path, np.zeros(variable.shape, np.float32))
     elif not config.get("custom_text") and not config["text_cfg"].get("hf_model_name"):
         tensors = {name.removeprefix("text."): value for name, value in tensors.items()}
-    _save_tensors(tensors, folder / WEIGHTS[0])
+    _save_tensors(tensors, folder / WEIGHTS_FILES[0])
     if tokenizer is not None:
         write_text(folder / TOKENIZER, tokenizer.to_json())
         if isinstance(tokenizer, Tokenizer):

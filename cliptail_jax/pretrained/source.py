@@ -13,7 +13,7 @@ TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelFiles:
     """The files of a model, and the commit if they are from the Hub."""
 
     weights: Path
@@ -22,7 +22,7 @@ class Source:
     revision: str | None = None
 
 
-def find(name: str, config_file: str, weights_files: list[str], revision: str | None) -> Source:
+def find(name: str, config_file: str, weights_files: list[str], revision: str | None) -> ModelFiles:
     """The files of the model `name`.
 
     Args:
@@ -44,7 +44,7 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
             tokenizer = hub.fetch(repository, [TOKENIZER], commit)
         except UserError:  # some repositories have none
             tokenizer = None
-        return Source(weights, config, tokenizer, commit)
+        return ModelFiles(weights, config, tokenizer, commit)
     path = Path(name)
     if path.is_dir() or path.name == config_file:
         folder = path if path.is_dir() else path.parent
@@ -56,7 +56,7 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
     else:
         raise UserError(f"no model '{name}': give hf-hub:OWNER/NAME, a folder or a .safetensors file that exists")
     others = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
-    return Source(weights, *others)
+    return ModelFiles(weights, *others)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def checked_digest(source: Source) -> str:
+def checked_digest(source: ModelFiles) -> str:
     """SHA-256 of the weights. Raises UserError if it is not the one in the Hub's cache."""
     digest = digest_of_file(source.weights)
     blob = source.weights.resolve().name

@@ -21,7 +21,7 @@ from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
-from cliptail_jax.training.state import Batch, TrainState
+from cliptail_jax.training.state import DeviceBatch, TrainState
 
 RANDOM = "random"  # the `init` of a tower that is not taken from another model
 
@@ -126,21 +126,21 @@ class Objective(abc.ABC):
     # The step
 
     def prepare(
-        self, averaged: nnx.Module | None, state: TrainState, batch: Batch, key: Array
-    ) -> tuple[Batch, nnx.State | None]:
+        self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
+    ) -> tuple[DeviceBatch, nnx.State | None]:
         """What a step computes without gradients: the arrays that `encode` and `loss` take, and the batch statistics of
         the `averaged` model, the one with averaged parameters, afterwards."""
         return batch, state.ema_batch_stats
 
     @abc.abstractmethod
-    def encode(self, model: nnx.Module, batch: Batch, key: Array) -> dict[str, Array]:
+    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         """Features of the examples of a batch, or of one part of it where gradients are accumulated, each [b, ...].
 
         `key` is for dropout, and differs by step and part.
         """
 
     @abc.abstractmethod
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: Batch, key: Array) -> Float[Array, ""]:
+    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
         """The loss of a whole batch, given its features. `key` differs by step."""
 
     def after_update(self, state: TrainState, params: nnx.State, opt_state) -> tuple[nnx.State, object]:

@@ -6,7 +6,7 @@ from jax import Array
 from jaxtyping import Int
 
 # What the objective's transform makes of images, labels [b], mask [b], and where captions are read text [b, ...].
-Batch = dict[str, Array]
+DeviceBatch = dict[str, Array]
 
 
 @struct.dataclass

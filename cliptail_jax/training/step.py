@@ -9,7 +9,7 @@ from flax import nnx
 from jax import Array
 
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.state import Batch, TrainState
+from cliptail_jax.training.state import DeviceBatch, TrainState
 
 ENCODE = 1  # folded into a step's key for the forward passes; the loss uses the key as it is
 
@@ -20,7 +20,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     accumulate_steps: int = 1,
     num_devices: int = 1,
-) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+) -> Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, Array]]]:
     """The step of a run.
 
     With `accumulate_steps` the batch goes through the model in so many parts, each with its share of every device's rows;
@@ -30,16 +30,16 @@ def make_train_step(
     def merge(params: nnx.State, state: TrainState) -> nnx.Module:
         return nnx.merge(graphdef, params, state.frozen, state.batch_stats, copy=True)
 
-    def encode(params: nnx.State, state: TrainState, batch: Batch, key: Array, part: int | Array = 0):
+    def encode(params: nnx.State, state: TrainState, batch: DeviceBatch, key: Array, part: int | Array = 0):
         """The features of a part of the batch, and the batch statistics after it."""
         model = merge(params, state)
         features = objective.encode(model, batch, jax.random.fold_in(jax.random.fold_in(key, ENCODE), part))
         return features, nnx.state(model, nnx.BatchStat)
 
-    def loss_of(params: nnx.State, features: dict[str, Array], state: TrainState, batch: Batch, key: Array):
+    def loss_of(params: nnx.State, features: dict[str, Array], state: TrainState, batch: DeviceBatch, key: Array):
         return objective.loss(merge(params, state), features, batch, key)
 
-    def whole(state: TrainState, batch: Batch, key: Array):
+    def whole(state: TrainState, batch: DeviceBatch, key: Array):
         def loss(params):
             features, batch_stats = encode(params, state, batch, key)
             return loss_of(params, features, state, batch, key), batch_stats
@@ -47,7 +47,7 @@ def make_train_step(
         (loss, batch_stats), grads = jax.value_and_grad(loss, has_aux=True)(state.trainable)
         return loss, grads, batch_stats
 
-    def accumulated(state: TrainState, batch: Batch, key: Array):
+    def accumulated(state: TrainState, batch: DeviceBatch, key: Array):
         """The same loss and gradient in the memory of a part, for one more forward pass (Gao et al., 2021).
 
         First all features, without their graph; then the loss's gradient in the features; then, part by part, that
@@ -73,7 +73,7 @@ def make_train_step(
         # Each part moved the running statistics from the same start: their mean is the move of the whole batch.
         return loss, grads, jax.tree.map(lambda s: s.mean(0), batch_stats)
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
+    def train_step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(state.rng, state.step)
         averaged = None if state.ema is None else nnx.merge(graphdef, *state.parts(), copy=True)
         batch, ema_batch_stats = objective.prepare(averaged, state, batch, key)

@@ -36,10 +36,10 @@ from cliptail_jax.parallel.sharding import batch_sharding, local_rows
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.results import file_name
-from cliptail_jax.transfer.sets import OpenedSet
+from cliptail_jax.transfer.sets import OpenedTransferSet
 
 
-class Features(NamedTuple):
+class SplitFeatures(NamedTuple):
     """Features of the images of a split that could be read."""
 
     features: Float[np.ndarray, "image dim"]
@@ -49,7 +49,7 @@ class Features(NamedTuple):
 
     def select(self, rows: Int[np.ndarray, "row"]) -> "Features":
         """Those of some of the images."""
-        return Features(self.features[rows], self.labels[rows], self.records[rows], self.seconds)
+        return SplitFeatures(self.features[rows], self.labels[rows], self.records[rows], self.seconds)
 
 
 class FeatureExtractor:
@@ -66,7 +66,7 @@ class FeatureExtractor:
         self._folder = workdir / "features" / slug(model.name)
         self._loaded: tuple[Callable, int] | None = None
 
-    def __call__(self, opened: OpenedSet, split: str) -> Features:
+    def __call__(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
         """The features of a split.
 
         Raises:
@@ -78,7 +78,7 @@ class FeatureExtractor:
         key = digest_of_json([self.model.weights, self.image_size, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
-            return Features(**load_arrays(path))
+            return SplitFeatures(**load_arrays(path))
         computed = self._compute(opened, split)
         if jax.process_index() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class FeatureExtractor:
                     other.unlink()
         return computed
 
-    def _compute(self, opened: OpenedSet, split: str) -> Features:
+    def _compute(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
         if self._loaded is None:
             graphdef, state, size = on_all_processes(lambda: self.model.load(self._mesh))
             self._loaded = make_encode(graphdef, state, self._mesh), size
@@ -107,7 +107,7 @@ class FeatureExtractor:
                 f"{bad} of {len(features)} images of {source.name} ({split}) have features with NaN or infinite values: "
                 "check the model's weights"
             )
-        return Features(features, labels[records], records, time.perf_counter() - start)
+        return SplitFeatures(features, labels[records], records, time.perf_counter() - start)
 
 
 def split_fingerprint(source: Source) -> str:

@@ -44,7 +44,7 @@ from cliptail_jax.transfer.features import all_images, encode_images, make_encod
 from cliptail_jax.transfer.methods import Measurement, check_classes
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.results import ResultKey, Settings, file_name
-from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
+from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet
 
 CROP_SCALE = (0.08, 1.0)
 SCORE, FINAL = "score.json", "final"
@@ -71,7 +71,7 @@ def folder_of(workdir: Path, key: ResultKey, settings: Settings) -> Path:
     return folder
 
 
-def fine_tune(model: TransferModel, opened: OpenedSet, folder: Path, config: ConfigDict) -> Measurement:
+def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, config: ConfigDict) -> Measurement:
     """Fine-tunes a model on a set of one class an image, as the transfer config says, with its runs in `folder`.
 
     Runs of an earlier call with the same arguments and weights are not repeated. The arrays are `predictions`, `labels` and
@@ -114,7 +114,7 @@ def fine_tune(model: TransferModel, opened: OpenedSet, folder: Path, config: Con
 
 
 def score_of(
-    config: ConfigDict, workdir: Path, model: TransferModel, opened: OpenedSet, validation: Variant, mesh: Mesh
+    config: ConfigDict, workdir: Path, model: TransferModel, opened: OpenedTransferSet, validation: Variant, mesh: Mesh
 ) -> float:
     """The validation score, in 0..1, of the run of `config` in `workdir`; -inf if it diverges."""
     if agreed((workdir / SCORE).exists()):
@@ -175,7 +175,7 @@ def check_weights(model: TransferModel, workdir: Path) -> None:
         )
 
 
-def validation_images(opened: OpenedSet, seed: int) -> Variant:
+def validation_images(opened: OpenedTransferSet, seed: int) -> Variant:
     """The validation split, or the images that `data.held_out` leaves out of the training images."""
     split = opened.chosen.validation or opened.chosen.train
     images = all_images(opened.sources[split], opened.labels(split))

@@ -15,10 +15,10 @@ from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.configuration import FewShotOptions
-from cliptail_jax.transfer.features import Features
+from cliptail_jax.transfer.features import SplitFeatures
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS, Linear, fit_binary_path, fit_path, predict
-from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet
+from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet
 
 
 class Measurement(NamedTuple):
@@ -28,7 +28,7 @@ class Measurement(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def probe(opened: OpenedSet, splits: Mapping[str, Features], seed: int) -> Measurement:
+def probe(opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], seed: int) -> Measurement:
     """A linear probe: the weight decay is chosen on validation images, then fitted on them and the training images.
 
     Where images show several classes, each class is probed against the rest. All share one weight decay, that of the best
@@ -69,7 +69,9 @@ def probe(opened: OpenedSet, splits: Mapping[str, Features], seed: int) -> Measu
     return Measurement(numbers, {**outputs, "labels": test.labels, "records": test.records})
 
 
-def few_shot(opened: OpenedSet, splits: Mapping[str, Features], options: FewShotOptions, seed: int) -> Measurement:
+def few_shot(
+    opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], options: FewShotOptions, seed: int
+) -> Measurement:
     """Few-shot episodes of the images of all splits. Raises UserError where a class is smaller than an episode takes."""
     features, labels = pooled(splits.values())
     accuracies = few_shot_accuracies(features, labels, options, seed)
@@ -78,7 +80,7 @@ def few_shot(opened: OpenedSet, splits: Mapping[str, Features], options: FewShot
     return Measurement({"score": 100 * mean, "margin": 100 * margin, "sizes": sizes}, {"accuracies": accuracies})
 
 
-def pooled(parts: Collection[Features]) -> tuple[np.ndarray, np.ndarray]:
+def pooled(parts: Collection[SplitFeatures]) -> tuple[np.ndarray, np.ndarray]:
     """The features and labels of several parts together."""
     return np.concatenate([part.features for part in parts]), np.concatenate([part.labels for part in parts])
 
@@ -89,7 +91,7 @@ def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> F
     return features @ weights + bias
 
 
-def check_classes(shows: Bool[np.ndarray, "image class"], opened: OpenedSet, part: str) -> None:
+def check_classes(shows: Bool[np.ndarray, "image class"], opened: OpenedTransferSet, part: str) -> None:
     """Raises UserError where a class has no image in a part of the set."""
     missing = np.flatnonzero(~shows.any(0))
     if len(missing):

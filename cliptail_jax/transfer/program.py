@@ -38,7 +38,7 @@ from cliptail_jax.transfer.methods import Measurement
 from cliptail_jax.transfer.models import TransferModel, open_transfer_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.results import Result, ResultKey, Settings, finished_result, name_of, write_predictions
-from cliptail_jax.transfer.sets import HELD_OUT, OpenedSet, TransferSet, open_set
+from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet, open_transfer_set
 
 Failures = dict[str, str]  # reasons, by what has failed
 
@@ -66,7 +66,7 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
     check_directories(config.models)
     failures: Failures = {}
     models = open_all(open_transfer_model, config.models, failures)
-    sets = open_all(lambda name: open_set(name, config.data.data_dir), config.sets, failures)
+    sets = open_all(lambda name: open_transfer_set(name, config.data.data_dir), config.sets, failures)
     settings = method_settings(config.seed, config.few_shot, config.finetune)
     fine_tune = functools.partial(fine_tuning.fine_tune, config=config)
     measure_by = functools.partial(measure, seed=config.seed, few_shot=config.few_shot, fine_tune=fine_tune)
@@ -123,7 +123,7 @@ def applies(method: str, chosen: TransferSet) -> bool:
 
 def result_of(
     method: str,
-    opened: OpenedSet,
+    opened: OpenedTransferSet,
     extract: FeatureExtractor,
     of_method: Settings,
     measure_by: Callable[..., tuple[Measurement, dict[str, float]]],
@@ -177,7 +177,7 @@ def method_settings(seed: int, few_shot: ConfigDict, finetune: ConfigDict) -> di
 def compute(
     key: ResultKey,
     settings: Settings,
-    opened: OpenedSet,
+    opened: OpenedTransferSet,
     extract: FeatureExtractor,
     measure_by: Callable[..., tuple[Measurement, dict[str, float]]],
     workdir: Path,
@@ -193,13 +193,13 @@ def compute(
 
 def measure(
     method: str,
-    opened: OpenedSet,
+    opened: OpenedTransferSet,
     extract: FeatureExtractor,
     folder_of: Callable[[], Path],
     *,
     seed: int,
     few_shot: ConfigDict,
-    fine_tune: Callable[[TransferModel, OpenedSet, Path], Measurement],
+    fine_tune: Callable[[TransferModel, OpenedTransferSet, Path], Measurement],
 ) -> tuple[Measurement, dict[str, float]]:
     """The measurement of the extractor's model on a set, and how long it took in seconds.
 

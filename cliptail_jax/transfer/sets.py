@@ -22,7 +22,7 @@ HELD_OUT = 0.2  # share of the training images for validation, where a set has n
 
 
 @dataclasses.dataclass(frozen=True)
-class OpenedSet:
+class OpenedTransferSet:
     """A transfer set that has been opened."""
 
     chosen: TransferSet
@@ -75,7 +75,7 @@ def transfer_set(name: str) -> TransferSet:
     return TransferSet(name, splits[0], splits[-1], validation, source=KnownSource(source))
 
 
-def open_set(name: str, data_dir: str) -> OpenedSet:
+def open_transfer_set(name: str, data_dir: str) -> OpenedTransferSet:
     """Opens a transfer set that is prepared in `data_dir` ('': TFDS's default folder).
 
     Raises:
@@ -88,4 +88,4 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
         class_names = vocabulary_names(chosen.source.vocabulary)
     if not class_names:
         raise UserError(f"transfer set '{name}' has no labels: give a set with classes")
-    return OpenedSet(chosen, sources, class_names)
+    return OpenedTransferSet(chosen, sources, class_names)

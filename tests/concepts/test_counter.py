@@ -182,7 +182,7 @@ def test_results_do_not_depend_on_the_size_of_batches(monkeypatch, captions, byt
 @pytest.mark.parametrize("weights", [None, np.arange(2)])
 def test_batches_reach_another_process_without_their_neighbours(weights):
     captions = pa.array(["dog"] * 100_000 + ["cat", None], pa.large_binary())
-    sent = batches.Batch(captions[-2:], weights)
+    sent = batches.CaptionBatch(captions[-2:], weights)
     sink = pa.BufferOutputStream()
     batches.write_batch(sent, sink)
     assert sink.tell() < batches.size_of(sent) + 1000 < 2000

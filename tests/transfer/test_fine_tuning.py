@@ -23,7 +23,7 @@ from cliptail_jax.transfer.configuration import base_config as transfer_base
 from cliptail_jax.transfer.fine_tuning import Point, at_point, fine_tune, validation_images
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.program import transfer
-from cliptail_jax.transfer.sets import OpenedSet, open_set
+from cliptail_jax.transfer.sets import OpenedTransferSet, open_transfer_set
 
 SET = "colours:train:test"
 
@@ -43,7 +43,7 @@ def model(sup_run):
 
 @pytest.fixture
 def opened(made_up_dir):
-    return open_set(SET, str(made_up_dir))
+    return open_transfer_set(SET, str(made_up_dir))
 
 
 def run_config(point, model, opened, config, whole):
@@ -53,7 +53,7 @@ def run_config(point, model, opened, config, whole):
 def with_validation(opened):
     """The set as if its test images were for validation."""
     chosen = TransferSet("three", "train", "test", "test", source=KnownSource("colours"))
-    return OpenedSet(chosen, opened.sources, opened.class_names)
+    return OpenedTransferSet(chosen, opened.sources, opened.class_names)
 
 
 def test_the_grid_is_the_studys():
@@ -273,8 +273,10 @@ def test_other_settings_take_the_place_of_the_old_runs(finished, tmp_path):
 
 
 def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypatch):
-    labels = OpenedSet.labels
-    monkeypatch.setattr(OpenedSet, "labels", lambda self, split: np.where((own := labels(self, split)) == 3, 4, own))
+    labels = OpenedTransferSet.labels
+    monkeypatch.setattr(
+        OpenedTransferSet, "labels", lambda self, split: np.where((own := labels(self, split)) == 3, 4, own)
+    )
     with pytest.raises(UserError, match="by finetune"):
         transfer(config, tmp_path)
     assert "has no training image (1 of 5 classes have none)" in (tmp_path / "report.md").read_text()

@@ -234,7 +234,7 @@ def test_voc_is_twenty_probes_against_the_rest_with_difficult_objects_negative(
     (result,) = transfer(config, tmp_path)  # and no few-shot, without complaint
     assert result["metric"] == "11-point mAP" and "ece" not in result
     assert result["sizes"] == {"train": 60, "validation": 40, "test": 50, "classes": 20, "dim": 16}
-    opened = sets.open_set("voc2007", str(made_up_dir))
+    opened = sets.open_transfer_set("voc2007", str(made_up_dir))
     source = opened.sources["test"]
     shown = [
         {int(o["label"]) for o in objects_of_record(source.records[record]) if not o["is_difficult"]}
@@ -290,9 +290,9 @@ def test_what_fails_is_told_and_the_rest_is_measured(config, tmp_path, sup_run, 
 
 
 def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypatch):
-    labels = sets.OpenedSet.labels
+    labels = sets.OpenedTransferSet.labels
     monkeypatch.setattr(
-        sets.OpenedSet, "labels", lambda self, split: np.where((own := labels(self, split)) == 3, 4, own)
+        sets.OpenedTransferSet, "labels", lambda self, split: np.where((own := labels(self, split)) == 3, 4, own)
     )
     name = open_source("colours", config.data.data_dir, "train").class_names[3]
     _, report = failed(config, tmp_path)
@@ -300,10 +300,10 @@ def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypat
 
 
 def test_a_voc_class_without_an_image_is_named(config, made_up_dir, tmp_path, monkeypatch):
-    labels = sets.OpenedSet.labels
+    labels = sets.OpenedTransferSet.labels
     without = np.arange(20) != 6
     monkeypatch.setattr(
-        sets.OpenedSet,
+        sets.OpenedTransferSet,
         "labels",
         lambda self, split: labels(self, split) & (split != "test") | labels(self, split) & without,
     )

@@ -3,7 +3,7 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.configuration import validate
-from cliptail_jax.transfer.sets import TRANSFER_SETS, open_set, transfer_set
+from cliptail_jax.transfer.sets import TRANSFER_SETS, open_transfer_set, transfer_set
 from configs import transfer
 
 
@@ -47,11 +47,11 @@ def test_what_is_no_set_is_an_error(name, message):
 
 def test_a_set_that_is_not_prepared_is_an_error_that_says_how_to(tmp_path):
     with pytest.raises(UserError, match="'birdsnap' is not prepared.*cliptail_jax.datasets.build birdsnap"):
-        open_set("birdsnap", str(tmp_path))
+        open_transfer_set("birdsnap", str(tmp_path))
 
 
 def test_voc_shows_classes_by_the_objects_that_are_not_difficult(made_up_dir):
-    opened = open_set("voc2007", str(made_up_dir))
+    opened = open_transfer_set("voc2007", str(made_up_dir))
     labels = opened.labels("train")
     assert labels.shape == (60, 20) and opened.class_names[6] == "car"
     for record, shows in enumerate(labels):
