@@ -1,1 +1,7 @@
-"""The training state, the training step, the optimizer, and the initialization of parameters."""
+"""The training state, the training step, the optimizer, and the initialization of parameters.
+
+`objective` holds the interface that every objective satisfies. This package knows no particular objective, and
+opens no data.
+"""
+
+__all__ = ["initialization", "objective", "optimizer", "state", "step"]
