@@ -63,8 +63,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     runs.claim(workdir, plain(config), FIELDS, overwrite)
     describe(variant, workdir)
     objective.open_text(workdir)
+    preprocess = run_preprocess(data)
     if jax.process_index() == 0:
-        preprocess = run_preprocess(data)
         describe_run(workdir, objective.describe_model(), preprocess, config.model.dtype, objective.tokenizer_source)
 
     schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
@@ -73,7 +73,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     evaluate = make_evaluate(
         graphdef,
         mesh,
-        run_preprocess(data),
+        preprocess,
         config.eval,
         data,
         workdir,

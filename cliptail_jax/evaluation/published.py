@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
-from cliptail_jax.config.zero_shot import validate
+from cliptail_jax.config.zero_shot import MODE, validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
@@ -168,7 +168,7 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
         existing = runs.read_config(directory)
         if existing is None:
             continue
-        if existing["objective"] != "zero_shot":
+        if existing["objective"] != MODE:
             raise UserError(f"{directory} holds a training run: give another --workdir")
         if name is not None and existing["eval.models"] != [name]:
             raise UserError(

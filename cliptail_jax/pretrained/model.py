@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config import zero_shot
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import work_path
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
@@ -172,10 +173,14 @@ class ModelName:
             else checked_digest(find(self.source, CONFIG, WEIGHTS_FILES, None))
         )
 
-    def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
-        """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""
+    def check_supported(self) -> None:
+        """Raises UserError if the model's architecture is not supported."""
         if not self.is_supported:
             raise UserError(f"{self.source} is an EVA-CLIP, whose architecture is not supported")
+
+    def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
+        """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""
+        self.check_supported()
         if self.is_run:
             return open_run(self.source, mesh=mesh)
         return open_published(self.source, architecture=self.architecture, merges=merges, dtype=dtype, mesh=mesh)
@@ -188,7 +193,7 @@ def find_model(name: str) -> ModelName:
     """
     config = None if name.startswith(hub.PREFIX) else runs.read_config(work_path(name))
     if config is not None:
-        if config["objective"] == "zero_shot":
+        if config["objective"] == zero_shot.MODE:
             raise UserError(f"{name} holds evaluations of a published model: give the name of that model")
         return ModelName(name, name, is_run=True)
     published = published_models()

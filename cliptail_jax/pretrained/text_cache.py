@@ -100,7 +100,7 @@ def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, "text"]) -> str:
     """A name that changes with everything on which the outputs depend."""
     depends_on = {
         "format": FORMAT,
-        "weights": tower.digest,
+        "weights": tower.weights.digest,
         "tokenizer": digest_of([tower.tokenizer.to_json().encode()]),
         "tower": [tower.config, tower.quick_gelu, tower.encoder],
         "dtype": dtype,

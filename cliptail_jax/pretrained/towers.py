@@ -32,7 +32,7 @@ class Tower:
     Attributes:
         part: 'visual' or 'text', its attribute in the model.
         name: of the model from which it is taken.
-        weights: of that model.
+        weights: of that model; their digest is that of both towers.
         config: open_clip's vision_cfg or text_cfg.
         output_dim: the width of the features.
         quick_gelu: whether its activation is QuickGELU.
@@ -48,16 +48,6 @@ class Tower:
     quick_gelu: bool
     encoder: dict[str, Any] | None = None
     tokenizer: TextTokenizer | None = None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the weights, of which the other tower may be a part."""
-        return self.weights.digest
-
-    @property
-    def revision(self) -> str | None:
-        """The version of weights that may change: a commit of the Hub, or a step of a run."""
-        return self.weights.revision
 
     def abstract(self, dtype=jnp.float32) -> nnx.Module:
         """The tower, which computes in `dtype`, with the shapes of its arrays instead of the arrays."""

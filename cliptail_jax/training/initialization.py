@@ -98,10 +98,10 @@ def check_unchanged(towers: Towers, workdir: Path) -> None:
     """Raise UserError where a run would go on with other published weights than those it began with."""
     noted = json.loads((workdir / TOWERS).read_text()) if (workdir / TOWERS).exists() else {}
     for tower in towers:
-        if noted.get(tower.part, {}).get("digest") not in (None, tower.digest):
+        if noted.get(tower.part, {}).get("digest") not in (None, tower.weights.digest):
             raise UserError(
                 f"{workdir} began with other weights of {tower.name} than are there now "
-                f"({noted[tower.part]['digest'][:12]}, not {tower.digest[:12]}): bring them back, or start in another --workdir"
+                f"({noted[tower.part]['digest'][:12]}, not {tower.weights.digest[:12]}): bring them back, or start in another --workdir"
             )
 
 
@@ -109,7 +109,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     """Write a line a parameter: its path, shape, where its values are from, and whether it is trained. Say the sums."""
     if jax.process_index() != 0:
         return
-    noted = {t.part: {"name": t.name, "revision": t.revision, "digest": t.digest} for t in towers}
+    noted = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
     write_json(workdir / TOWERS, noted)
     name_of = {tower.part: tower.name for tower in towers}
     rows = []

@@ -34,8 +34,7 @@ class TransferModel:
     @property
     def initial(self) -> str:
         """What `image.init` calls the model. Raises UserError where its architecture is not supported."""
-        if not self.model.is_supported:
-            raise UserError(f"{self.model.source} is an EVA-CLIP, whose architecture is not supported")
+        self.model.check_supported()
         if self.model.architecture:
             raise UserError(
                 f"{self.name} takes the weights of another activation: fine-tune {self.model.source}, which has its own"

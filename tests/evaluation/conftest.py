@@ -50,7 +50,7 @@ def clip_run(glyphs_dir, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory):
-    """Saves tiny CLIPs with drawn weights as published ones are: a folder per seed."""
+    """Saves tiny randomly initialized CLIPs as published ones are: a folder per seed."""
     tokenizer = train_tokenizer(["a photo of a comma", "capital letters, small letters and digits"], 560, CONTEXT)
     text = {"context_length": CONTEXT, "vocab_size": tokenizer.vocab_size, "width": 16, "heads": 2, "layers": 1}
     text |= {"hf_tokenizer_name": "tokenizer.json", "tokenizer_kwargs": {"clean": "lower"}}

@@ -84,8 +84,10 @@ def test_of_one_cut_each_seed_has_a_point_and_the_untrimmed_run_a_line_across(tr
 
 
 def test_without_a_table_the_tail_is_the_rarest_classes_of_each_run(trimmed):
-    told, by_itself = (trimmed_tail.draw(sheet(trimmed), table) for table in (trimmed / "frequency.tsv", None))
-    for a, b in zip(told.axes, by_itself.axes):
+    with_table, without_table = (
+        trimmed_tail.draw(sheet(trimmed), table) for table in (trimmed / "frequency.tsv", None)
+    )
+    for a, b in zip(with_table.axes, without_table.axes):
         assert [line.get_xydata().tolist() for line in a.lines] == [line.get_xydata().tolist() for line in b.lines]
 
 

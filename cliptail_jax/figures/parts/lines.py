@@ -23,8 +23,8 @@ NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
 
 
 def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
-    told = f"numbers of the evaluations, a panel each (default: {' '.join(measures)})"
-    parser.add_argument("--measures", nargs="+", default=measures, help=told)
+    description = f"numbers of the evaluations, a panel each (default: {' '.join(measures)})"
+    parser.add_argument("--measures", nargs="+", default=measures, help=description)
 
 
 def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:
