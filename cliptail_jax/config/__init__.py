@@ -3,4 +3,4 @@
 It must not know how a run is computed: fields of models, data and objectives are plain values here.
 """
 
-__all__ = ["fields", "objective_sections", "program", "sections", "training", "zero_shot"]
+__all__ = ["fields", "program", "sections", "training", "zero_shot"]
