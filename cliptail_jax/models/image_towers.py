@@ -113,11 +113,11 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
     return vision_cfg
 
 
-def check_image_size(vision_cfg: VisionCfg, side: int) -> None:
-    """Raise UserError unless the tower can divide images of `side` × `side` pixels."""
+def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_size") -> None:
+    """Raise UserError, naming the config's `key`, unless the tower can divide images of `side` × `side` pixels."""
     factor = image_tower(vision_cfg).side_multiple(vision_cfg)
     if side % factor:
-        raise UserError(f"data.image_size: {side} is not divisible by {factor}; choose a multiple.")
+        raise UserError(f"{key}: {side} is not divisible by {factor}; choose a multiple.")
 
 
 def _build_basic_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> BasicResNet:
@@ -132,6 +132,7 @@ def _build_modified_resnet(vision_cfg: VisionCfg, output_dim: int, **options) ->
         width * 32 // vision_cfg.get("head_width", 64),
         output_dim,
         image_size(vision_cfg),
+        resampling=vision_cfg.get("cliptail_resampling", ""),
         pytorch_init=vision_cfg.get("cliptail_initialization") == "pytorch",
         **options,
     )
@@ -191,6 +192,7 @@ def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **op
         norm_after_pool=vision_cfg.get("final_ln_after_pool", False),
         norm_before=not vision_cfg.get("no_ln_pre", False),
         attention_pool=attention_pool,
+        resampling=vision_cfg.get("cliptail_resampling", ""),
         **options,
     )
 

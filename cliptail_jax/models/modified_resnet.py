@@ -55,16 +55,26 @@ class Bottleneck(nnx.Module):
 class AttentionPool(nnx.Module):
     """Multi-head attention over the pixels and their mean, whose only query is the mean.
 
-    The positional embedding is that of `side` × `side` pixels, resized for other inputs. CLIP initializes the kernels
+    The positional embedding is that of `side` × `side` pixels; `resampling` is for others. CLIP initializes the kernels
     of the projections from a normal distribution with standard deviation width^-0.5; with `pytorch_init` they are
     uniform, PyTorch's default for linear layers.
     """
 
     def __init__(
-        self, side: int, width: int, heads: int, output_dim: int, *, pytorch_init: bool, dtype, rngs: nnx.Rngs
+        self,
+        side: int,
+        width: int,
+        heads: int,
+        output_dim: int,
+        *,
+        resampling: str,
+        pytorch_init: bool,
+        dtype,
+        rngs: nnx.Rngs,
     ):
         options = {"dtype": dtype, "rngs": rngs} | ({} if pytorch_init else {"kernel_init": normal(width**-0.5)})
         self.heads = heads
+        self.resampling = resampling
         self.dtype = dtype
         self.positional_embedding = nnx.Param(normal(width**-0.5)(rngs.params(), (side**2 + 1, width)))
         self.q_proj = linear(width, width, **options)
@@ -76,7 +86,8 @@ class AttentionPool(nnx.Module):
         batch, height, width, channels = x.shape
         pixels = x.reshape(batch, -1, channels)
         tokens = jnp.concatenate([pixels.mean(1, keepdims=True), pixels], 1)
-        tokens = tokens + token_positions(self.positional_embedding[...], height, width).astype(self.dtype)
+        positions = token_positions(self.positional_embedding[...], height, width, self.resampling)
+        tokens = tokens + positions.astype(self.dtype)
         query, key, value = self.q_proj(tokens[:, :1]), self.k_proj(tokens), self.v_proj(tokens)
         return self.c_proj(attend(query, key, value, self.heads)[:, 0])
 
@@ -84,8 +95,9 @@ class AttentionPool(nnx.Module):
 class ModifiedResNet(nnx.Module):
     """CLIP's ResNet for square images of `image_size` pixels, a multiple of 32.
 
-    The positional embedding is resized for images of other sizes. With `pytorch_init`, all parameters but the
-    positional embedding have PyTorch's default initialization instead of CLIP's. `group_size` is that of `BatchNorm`.
+    `resampling` of the positional embedding is for images of other sizes, as in `positions.token_positions`. With
+    `pytorch_init`, all parameters but the positional embedding have PyTorch's default initialization instead of CLIP's.
+    `group_size` is that of `BatchNorm`.
     """
 
     def __init__(
@@ -97,6 +109,7 @@ class ModifiedResNet(nnx.Module):
         image_size: int,
         *,
         group_size: int = 0,
+        resampling: str = "",
         pytorch_init: bool = False,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
@@ -118,7 +131,8 @@ class ModifiedResNet(nnx.Module):
         self.layer2 = stage(4 * width, 2 * width, layers[1], 2)
         self.layer3 = stage(8 * width, 4 * width, layers[2], 2)
         self.layer4 = stage(16 * width, 8 * width, layers[3], 2)
-        self.attnpool = AttentionPool(image_size // STRIDE, 32 * width, heads, output_dim, **shared)
+        pool = (image_size // STRIDE, 32 * width, heads, output_dim)
+        self.attnpool = AttentionPool(*pool, resampling=resampling, **shared)
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""

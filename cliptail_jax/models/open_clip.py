@@ -15,6 +15,7 @@ from typing import Any
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.bert import POOLERS, PROJECTIONS
 from cliptail_jax.models.layers import EPSILON
+from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
 
 ANY = "any"  # in the tables below: every value is supported, or is checked where it is used
 
@@ -46,6 +47,7 @@ VISION = TRANSFORMER | {
     "timm_proj": ("linear", "mlp"),
     "cliptail_model_name": ANY,  # an image tower that open_clip does not have
     "cliptail_initialization": ("clip", "pytorch"),  # of a modified ResNet
+    "cliptail_resampling": (OTHER_GRIDS, EVERY_GRID),  # of the positions of DINO's towers
 }
 TEXT = TRANSFORMER | {
     **_any("context_length vocab_size hf_tokenizer_name tokenizer_kwargs heads embed_cls pad_id eos_id no_causal_mask"),
@@ -149,6 +151,8 @@ def for_open_clip(model_cfg: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration as open_clip reads it. Raises UserError for a tower that open_clip does not have."""
     vision, text = dict(model_cfg["vision_cfg"]), dict(model_cfg["text_cfg"])
     vision.pop("cliptail_initialization", None)  # affects new weights only
+    if vision.pop("cliptail_resampling", "") == EVERY_GRID:
+        raise UserError("dino.resample_own_grid: open_clip has no tower that resamples the positions of its own grid")
     if name := vision.get("cliptail_model_name"):
         raise UserError(f"model.image.name: open_clip has no {name}; modified_resnet and vit can be saved for it")
     if "cliptail_encoder" in text:

@@ -1,6 +1,8 @@
-"""Bicubic interpolation of positional embeddings for inputs of another size, as in PyTorch.
+"""Positional embeddings of images of another size than an image tower was made for, by one of two rules.
 
-Not by `jax.image.resize`, whose cubic kernel has another parameter, a = -1/2.
+DINO has crops of two sizes. Its towers resample the embedding in each forward pass: `token_positions` with `resampling`.
+open_clip resizes the embedding once, when it loads a model for another size: `resize_positions`. All other towers take
+images of one size only, so that neither rule takes the place of the other unnoticed.
 """
 
 import math
@@ -13,49 +15,87 @@ from jaxtyping import Float, Float64
 
 from cliptail_jax.errors import UserError
 
-CUBIC = -0.75  # the parameter a of PyTorch's cubic kernel
+OTHER_GRIDS, EVERY_GRID = "other_grids", "every_grid"  # values of `resampling`
+
+CUBIC = -0.75  # the parameter a of PyTorch's cubic kernel without antialiasing
+# What DINO adds to the side of a grid, so that PyTorch does not round the resampled grid down to a smaller one.
+MARGIN = 0.1
 
 
-def token_positions(embedding: Float[Array, "tokens dim"], height: int, width: int) -> Float[Array, "new_tokens dim"]:
-    """Resize the embedding of a leading token and a square grid, in row-major order, to a grid of `height` × `width`.
+def token_positions(
+    embedding: Float[Array, "tokens dim"], height: int, width: int, resampling: str = ""
+) -> Float[Array, "new_tokens dim"]:
+    """The embedding of a leading token and a grid of `height` × `width` cells, in row-major order.
 
-    The leading token's row is not changed. Raises UserError for an empty grid: the image is too small.
+    Args:
+      embedding: of a leading token and a square grid. The leading token's row is not changed.
+      height, width: the grid of the images.
+      resampling: '' if the tower takes its own grid only; `OTHER_GRIDS` if others are resampled as in DINO; `EVERY_GRID`
+        if its own is, too.
+
+    Raises:
+      UserError: the grid is empty because the images are too small, or is not the tower's own and `resampling` is ''; or
+        the embedding's grid is not square.
     """
+    side = grid_side(len(embedding))
     if not height * width:
         raise UserError(
             f"images too small for this image tower, which get a grid of {height} × {width}: give larger ones"
         )
-    side = math.isqrt(len(embedding) - 1)
-    if (height, width) == (side, side):
+    if (height, width) == (side, side) and resampling != EVERY_GRID:
         return embedding
-    grid = resize_positions(embedding[1:].reshape(side, side, -1), height, width)
+    if not resampling:
+        raise UserError(
+            f"images of {height} × {width} cells, but this image tower has positions for {side} × {side}: give images of "
+            "its own size, or open the model for theirs (cliptail_jax.pretrained.model.OpenedModel.at_size)"
+        )
+    grid = resample_grid(embedding[1:].reshape(side, side, -1), height, width)
     return jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
 
 
-def resize_positions(
+def grid_side(tokens: int) -> int:
+    """The side of the square grid of an embedding of a leading token and the grid. Raises UserError if it has none."""
+    side = math.isqrt(max(tokens - 1, 0))
+    if not side or side**2 != tokens - 1:
+        raise UserError(f"a positional embedding of {tokens} rows is not one of a leading token and a square grid")
+    return side
+
+
+def resize_positions(embedding: Float[Array, "tokens dim"], side: int) -> Float[Array, "new_tokens dim"]:
+    """The embedding for images with a grid of `side` × `side`, as open_clip's `resize_pos_embed` computes it.
+
+    Equals torch.nn.functional.interpolate with mode="bicubic", size=(side, side) and antialias=True, whose kernel is that
+    of `jax.image.resize`. Raises UserError if the embedding's grid is not square.
+    """
+    old = grid_side(len(embedding))
+    grid = jnp.asarray(embedding[1:], jnp.float32).reshape(old, old, -1)
+    resized = jax.image.resize(grid, (side, side, grid.shape[-1]), "cubic", precision=jax.lax.Precision.HIGHEST)
+    return jnp.concatenate([embedding[:1], resized.reshape(side**2, -1)])
+
+
+def resample_grid(
     grid: Float[Array, "height width dim"], height: int, width: int
 ) -> Float[Array, "new_height new_width dim"]:
-    """The grid resized to `height` × `width`, computed in float32; returned unchanged if it has this size.
+    """The grid resampled to `height` × `width` as in DINO, in float32.
 
-    Equals torch.nn.functional.interpolate with mode="bicubic", size=(height, width), align_corners=False and no
-    antialiasing: the kernel spans four inputs even if the grid gets smaller.
+    Equals torch.nn.functional.interpolate with mode="bicubic" and scale_factor = (new side + 0.1) / side along each axis:
+    the samples are that factor apart, not the ratio of the sides, and lie off centre (github.com/facebookresearch/dino,
+    issue 8). There is no antialiasing: the kernel spans four inputs even if the grid gets smaller.
     """
-    if grid.shape[:2] == (height, width):
-        return grid
-    rows, columns = cubic_matrix(grid.shape[0], height), cubic_matrix(grid.shape[1], width)
-    resized = jnp.einsum(
+    rows, columns = resampling_matrix(grid.shape[0], height), resampling_matrix(grid.shape[1], width)
+    resampled = jnp.einsum(
         "hy,wx,yxd->hwd",
         jnp.asarray(rows, jnp.float32),
         jnp.asarray(columns, jnp.float32),
         grid.astype(jnp.float32),
         precision=jax.lax.Precision.HIGHEST,
     )
-    return resized.astype(grid.dtype)
+    return resampled.astype(grid.dtype)
 
 
-def cubic_matrix(inputs: int, outputs: int) -> Float64[np.ndarray, "outputs inputs"]:
+def resampling_matrix(inputs: int, outputs: int) -> Float64[np.ndarray, "outputs inputs"]:
     """The weight of each input in each output along one axis; the outermost inputs are repeated beyond the borders."""
-    centres = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
+    centres = (np.arange(outputs) + 0.5) * inputs / (outputs + MARGIN) - 0.5
     neighbours = np.floor(centres)[:, None].astype(int) + np.arange(-1, 3)
     weights = cubic_kernel(np.abs(centres[:, None] - neighbours))
     matrix = np.zeros((outputs, inputs))

@@ -58,8 +58,8 @@ class AttentionalPooler(nnx.Module):
 class VisionTransformer(nnx.Module):
     """A pre-norm transformer over patches and a class token, whose pooled state is projected to the features.
 
-    The positional embedding is that of square images of `image_size` pixels, and resized for others. Pixels at the
-    right and bottom that fill no patch are dropped.
+    The positional embedding is that of square images of `image_size` pixels; `resampling` is for others, as in
+    `positions.token_positions`. Pixels at the right and bottom that fill no patch are dropped.
 
     `pool` selects the class token ('tok') or the mean of the patches ('avg'). The last layer norm precedes the mean, or
     follows it with `norm_after_pool`. `attention_pool` is (heads, queries) of CoCa's pooler, which replaces `pool`.
@@ -81,6 +81,7 @@ class VisionTransformer(nnx.Module):
         norm_after_pool: bool = False,
         norm_before: bool = True,
         attention_pool: tuple[int, int] | None = None,
+        resampling: str = "",
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -90,6 +91,7 @@ class VisionTransformer(nnx.Module):
         self.dtype = dtype
         self.pool = pool
         self.norm_after_pool = norm_after_pool
+        self.resampling = resampling
         self.conv1 = conv(3, width, patch_size, stride=patch_size, **shared)
         self.class_embedding = nnx.Param(init(rngs.params(), (width,)))
         self.positional_embedding = nnx.Param(init(rngs.params(), (tokens, width)))
@@ -108,7 +110,8 @@ class VisionTransformer(nnx.Module):
         batch, rows, columns, width = patches.shape
         class_token = jnp.broadcast_to(self.class_embedding[...].astype(self.dtype), (batch, 1, width))
         x = jnp.concatenate([class_token, patches.reshape(batch, -1, width)], 1)
-        x = x + token_positions(self.positional_embedding[...], rows, columns).astype(self.dtype)
+        positions = token_positions(self.positional_embedding[...], rows, columns, self.resampling)
+        x = x + positions.astype(self.dtype)
         if self.ln_pre is not None:
             x = self.ln_pre(x)
         x = self._pooled(self.transformer(x))

@@ -11,10 +11,12 @@ import jax
 import orbax.checkpoint as ocp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute
+from cliptail_jax.models.positions import grid_side, resize_positions
+from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.runs import checkpoints
 
 
@@ -51,7 +53,7 @@ class CheckpointWeights:
             stored, name = self._stored.get(tuple(map(str, path))), ".".join(map(str, path))
             if stored is None:
                 found[path] = f"it has no {name}"
-            elif stored.shape != tuple(variable.shape):
+            elif stored.shape != tuple(variable.shape) and not is_resized(path, stored.shape, tuple(variable.shape)):
                 found[path] = f"{name} has shape {list(stored.shape)}, but the model needs {list(variable.shape)}"
         return found
 
@@ -61,7 +63,7 @@ class CheckpointWeights:
             raise UserError(f"{self.step} does not fit the model: {next(iter(problems.values()))}")
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
-        """The checkpoint's values for `state`, laid out by `shardings`, or on one device.
+        """The checkpoint's values for `state`, laid out by `shardings`, or on one device; positions are resized as in open_clip.
 
         Raises CheckpointGone if the checkpoint has been removed by the run's training.
         """
@@ -70,16 +72,22 @@ class CheckpointWeights:
             return state
         placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
         one_device = SingleDeviceSharding(jax.local_devices()[0])
-        key_of = {path: self._stored[tuple(map(str, path))].key for path in flat}
+        stored = {path: self._stored[tuple(map(str, path))] for path in flat}
+        sharding = {path: jax.tree.leaves(placed[path])[0] if path in placed else one_device for path in flat}
+        resized = {path for path, x in flat.items() if is_resized(path, stored[path].shape, tuple(x.shape))}
         wanted = {
-            key_of[path]: jax.ShapeDtypeStruct(
-                x.shape, x.dtype, sharding=jax.tree.leaves(placed[path])[0] if path in placed else one_device
+            stored[path].key: jax.ShapeDtypeStruct(
+                stored[path].shape, x.dtype, sharding=whole(sharding[path]) if path in resized else sharding[path]
             )
             for path, x in flat.items()
         }
         with self._may_be_gone():
             values = flatten_dict(_restore(self.step, unflatten_dict(wanted)))
-        return nnx.from_flat_state([(path, variable.replace(values[key_of[path]])) for path, variable in flat.items()])
+        read = {path: values[stored[path].key] for path in flat}
+        for path in resized:
+            resize = functools.partial(resize_positions, side=grid_side(len(flat[path])))
+            read[path] = jax.jit(resize, out_shardings=sharding[path])(read[path])
+        return nnx.from_flat_state([(path, variable.replace(read[path])) for path, variable in flat.items()])
 
     @functools.cached_property
     def _stored(self) -> dict[tuple[str, ...], Stored]:
@@ -106,6 +114,11 @@ class CheckpointWeights:
             raise CheckpointGone(
                 f"{self.step} no longer exists: its run has a newer checkpoint; run the command again for that one"
             ) from None
+
+
+def whole(sharding: Sharding) -> Sharding:
+    """The same devices, each with the whole array."""
+    return NamedSharding(sharding.mesh, PartitionSpec()) if isinstance(sharding, NamedSharding) else sharding
 
 
 def _restore(step: Path, wanted: dict) -> dict:

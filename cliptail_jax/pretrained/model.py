@@ -25,6 +25,7 @@ from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.image_model import ImageModel
+from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.models.text import TextModel
 from cliptail_jax.models.text_towers import bert_shape
@@ -111,6 +112,21 @@ class OpenedModel:
     def has_tokenizer(self) -> bool:
         """Whether the model comes with a tokenizer, or merges were given for it."""
         return self._tokenizer is not None
+
+    def at_size(self, size: int, key: str = "image_size") -> "OpenedModel":
+        """The model for images of `size` × `size` pixels.
+
+        Its positional embedding is resized when the weights are read, as in open_clip. That of a DINO run is resampled in
+        each forward pass instead, as in its training. Raises UserError, naming the config's `key`, for a size that the
+        image tower cannot divide.
+        """
+        vision_cfg = dict(self.config["vision_cfg"])
+        check_image_size(vision_cfg, size, key)
+        if "cliptail_resampling" not in vision_cfg:
+            vision_cfg["image_size"] = size
+        description = {**self.description, "model_cfg": {**self.config, "vision_cfg": vision_cfg}}
+        preprocess = dataclasses.replace(self.preprocess, size=size, short_side=0)
+        return dataclasses.replace(self, description=description, preprocess=preprocess)
 
     @functools.cached_property
     def model(self) -> ImageModel | TextModel:

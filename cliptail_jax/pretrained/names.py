@@ -1,8 +1,10 @@
-"""The names and layouts of our parameters in published (PyTorch) state dicts.
+"""The names, layouts and sizes of our parameters in published (PyTorch) state dicts.
 
 The attribute paths in our models are the published names, except for the last part, and the order of a kernel's axes
 differs.
 """
+
+import math
 
 import numpy as np
 
@@ -40,3 +42,11 @@ def from_published(path: tuple, value: np.ndarray) -> np.ndarray:
 def published_shape(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape in PyTorch of our parameter at `path`, whose shape here is `shape`."""
     return tuple(shape[axis] for axis in published_axes(path, len(shape)))
+
+
+def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether the `stored` shape is that of an image tower's positional embedding for images of another size."""
+    if path[0] != "visual" or path[-1] != "positional_embedding" or stored == shape:
+        return False
+    grids = [rows - 1 for rows, _ in (stored, shape)]
+    return stored[1] == shape[1] and all(cells > 0 and math.isqrt(cells) ** 2 == cells for cells in grids)

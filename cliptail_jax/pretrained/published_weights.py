@@ -14,7 +14,8 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.pretrained.names import from_published, published_name, published_shape
+from cliptail_jax.models.positions import grid_side, resize_positions
+from cliptail_jax.pretrained.names import from_published, is_resized, published_name, published_shape
 from cliptail_jax.pretrained.source import ModelFiles, checked_digest
 
 NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its name in the file
@@ -90,7 +91,7 @@ class PublishedWeights:
         _ = self.digest  # raises UserError if the file is corrupt
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
-        """The file's values for `state`, in float32, laid out by `shardings`."""
+        """The file's values for `state`, in float32, laid out by `shardings`; positions are resized as in open_clip."""
         state, head = self._split_head(state)
         with open_weights(self.source.weights) as file:
             state = read_tensors(state, file, self.name_of, shardings)
@@ -115,8 +116,10 @@ def read_tensors(state: nnx.State, file: safe_open, name_of: NameOf, shardings: 
     placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
     read = []
     for at, variable in nnx.to_flat_state(state):
-        # A published logit scale may be an array of one number.
-        value = file.get_tensor(name_of(at)).reshape(published_shape(at, variable.shape))
+        value, shape = file.get_tensor(name_of(at)), published_shape(at, variable.shape)
+        if is_resized(at, value.shape, shape):
+            value = np.asarray(resize_positions(value.astype(np.float32), grid_side(shape[0])))
+        value = value.reshape(shape)  # a published logit scale may be an array of one number
         value = np.asarray(from_published(at, value), np.float32, order="C")
         read.append((at, variable.replace(put(value, placed.get(at)))))
     return nnx.from_flat_state(read)
@@ -136,7 +139,7 @@ def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) 
         return f"it has no tensor {name}, which the architecture has with shape {list(shape)}"
     stored = file.get_slice(name)
     found = tuple(stored.get_shape())
-    if found != shape and not (np.prod(found) == np.prod(shape) == 1):
+    if found != shape and not (np.prod(found) == np.prod(shape) == 1) and not is_resized(at, found, shape):
         return f"{name} has shape {list(found)}, but the architecture needs {list(shape)}"
     if stored.get_dtype() not in FLOATS:
         return f"{name} is {stored.get_dtype()}; weights are one of {', '.join(FLOATS)}"

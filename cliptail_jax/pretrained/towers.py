@@ -1,8 +1,7 @@
 """The trained towers from which a run starts: `image.init` and `text.init` of a config.
 
-A tower has the configuration of the model from which it is taken. Only the width of the features and, for published
-image towers, the size of the images are those of the run. Parameters that the weights lack, or have in another shape, are
-initialized as in any run.
+A tower has the configuration of the model from which it is taken. Only the width of the features and the size of the
+images are those of the run. Parameters that the weights lack, or have in another shape, are initialized as in any run.
 """
 
 import contextlib
@@ -17,7 +16,7 @@ from flax import nnx
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import MEAN, STD
-from cliptail_jax.models.image_towers import build_image_tower, check_image_size
+from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.model import TextTokenizer, Weights, open_model, open_text_model
 from cliptail_jax.pretrained.source import TOKENIZER
@@ -102,8 +101,6 @@ class Towers:
 def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bool) -> Tower:
     """The image tower of a run or a published CLIP.
 
-    The tower of a run keeps the run's image size, whatever images it gets.
-
     Args:
         name: of the model, as for `open_model`.
         output_dim: the width of the features.
@@ -117,18 +114,13 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
         opened = open_model(name)
         if "vision_cfg" not in opened.config:
             raise UserError(f"{name} has no image tower")
-        preprocess, vision_cfg = opened.preprocess, dict(opened.config["vision_cfg"])
+        preprocess = opened.preprocess
         if preprocess.mean != tuple(MEAN.tolist()) or preprocess.std != tuple(STD.tolist()):
             raise UserError(f"{name} has other pixel statistics than CLIP's, with which training normalizes images")
-    check_image_size(vision_cfg, image_size)
-    fixed = {"model.image.output_dim": (opened.embed_dim, output_dim)}
-    if not opened.is_run:
-        vision_cfg["image_size"] = image_size
-        fixed["data.image_size"] = (preprocess.size, image_size)
-    quick_gelu = bool(opened.config.get("quick_gelu"))
-    tower = Tower("visual", name, opened.weights, vision_cfg, output_dim, quick_gelu)
+    config = opened.at_size(image_size, "data.image_size").config
+    tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, bool(config.get("quick_gelu")))
     if not partial:
-        _check_filled("image", name, tower.missing, fixed)
+        _check_filled("image", name, tower.missing, {"model.image.output_dim": (opened.embed_dim, output_dim)})
     return tower
 
 

@@ -90,7 +90,7 @@ class FeatureExtractor:
 
     def _compute(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
         if self._loaded is None:
-            graphdef, state, size = on_all_processes(lambda: self.model.load(self._mesh))
+            graphdef, state, size = on_all_processes(lambda: self.model.load(self._mesh, self.image_size))
             self._loaded = make_encode(graphdef, state, self._mesh), size
         encode, size = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
@@ -98,7 +98,7 @@ class FeatureExtractor:
         images = all_images(
             source, np.zeros(len(source), np.int64)
         )  # without the labels, of which there may be several
-        preprocess = Preprocess(self.image_size or size)
+        preprocess = Preprocess(size)
         computed = encode_images(encode, images, preprocess, self._mesh, self._batch_size, self._reading)
         features, records = computed["features"], computed["records"]
         bad = np.sum(~np.isfinite(features).all(1))

@@ -47,16 +47,19 @@ class TransferModel:
             return dataclasses.replace(self.run, mesh=mesh)
         return self.model.open(mesh=mesh)
 
-    def load(self, mesh: Mesh) -> tuple[nnx.GraphDef, nnx.State, int]:
-        """The model's definition and state, laid out on the mesh, and the side of its images.
+    def load(self, mesh: Mesh, image_size: int = 0) -> tuple[nnx.GraphDef, nnx.State, int]:
+        """The model's definition and state, laid out on the mesh, and the side of its images: `image_size`, or 0 for its own.
 
         Raises UserError where it does not load, or a run has let its checkpoint go since it was opened.
         """
         opened = self.open(mesh)
+        own = opened.preprocess.size
+        size = image_size or (own if self.run else min(own, STUDY_SIZE))
+        if size != own:
+            opened = opened.at_size(size)
         model = opened.model
         if isinstance(model, CLIP):
             del model.text  # images need no text tower: its memory is given back
-        size = opened.preprocess.size if self.run else min(opened.preprocess.size, STUDY_SIZE)
         return *nnx.split(model), size
 
 

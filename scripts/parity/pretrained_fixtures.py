@@ -2,7 +2,7 @@
 
 Weights are random numbers seeded by their names (tests/pretrained/seeded_weights.py) and not stored; features are
 computed in float64. pretrained_parity.json has for each family its configuration (and that of its Hugging Face encoder), the names
-and shapes of its state dict, tokens, and both features.
+and shapes of its state dict, tokens, and both features; of those in OPENED_AT, at that image size instead of their own.
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy as np
 import open_clip
 import torch
 from open_clip.coca_model import CoCa
-from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
 from timm.models import register_model
 from timm.models.convnext import ConvNeXt
 
@@ -53,6 +53,8 @@ FAMILIES = {
     "resnet": (16, False, RESNET, TEXT, None),
     "resnet-quickgelu": (16, True, {**RESNET, "layers": [2, 1, 1, 1]}, TEXT, None),
     "vit": (16, False, VIT, TEXT, None),
+    "vit-smaller-images": (16, False, VIT, TEXT, None),
+    "vit-larger-images": (16, False, VIT, TEXT, None),
     "vit-quickgelu": (16, True, VIT, TEXT, None),
     "vit-wide-mlp": (16, False, {**VIT, "width": 48, "head_width": 12, "mlp_ratio": 4.3637}, TEXT, None),
     "vit-mean-of-normed": (16, False, {**VIT, "pool_type": "avg"}, {**TEXT, "pool_type": "eos", "eos_id": 49}, None),
@@ -65,6 +67,7 @@ FAMILIES = {
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
     "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
 }
+OPENED_AT = {"vit-smaller-images": 24, "vit-larger-images": 48}
 
 
 @register_model
@@ -117,9 +120,16 @@ def make_case(name: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         model = build(config, encoder, Path(folder))
     shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
-    model.load_state_dict({key: torch.from_numpy(value) for key, value in draw_all(shapes).items()})
+    weights = {key: torch.from_numpy(value) for key, value in draw_all(shapes).items()}
+    size = vision["image_size"]
+    if name in OPENED_AT:
+        size = case["opened_at"] = OPENED_AT[name]
+        model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
+        weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
+        resize_pos_embed(weights, model.double())
     model = model.double().eval()
-    images = torch.from_numpy(draw_images(BATCH, vision["image_size"])).permute(0, 3, 1, 2).double()
+    model.load_state_dict(weights)
+    images = torch.from_numpy(draw_images(BATCH, size)).permute(0, 3, 1, 2).double()
     ids = tokens(case)
     options = {"normalize": False}
     with torch.no_grad():

@@ -1,7 +1,7 @@
 """References for tests/models/test_other_sizes.py: open_clip's image towers on images of other sizes than their own.
 
-The towers and their weights are those of model_fixtures.py, their positional embeddings resized by torch's bicubic
-interpolation. models_other_sizes.npz has for each TOWER and size TOWER/HxW/images, bytes b for the values b / 64 - 2,
+The towers and their weights are those of model_fixtures.py, their positional embeddings resampled by DINO's rule.
+models_other_sizes.npz has for each TOWER and size TOWER/HxW/images, bytes b for the values b / 64 - 2,
 channels last, and TOWER/HxW/features, computed in float64 and rounded to float32.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
+from parity.positions_fixtures import resampled
 
 # Image size to grid. Grids shrink, grow and are no longer square; not all sizes are multiples of 32 and 8 pixels.
 GRIDS = {
@@ -26,13 +27,6 @@ def make(name: str) -> torch.nn.Module:
     return ModifiedResNet([2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4)
 
 
-def resized(positions: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    side = round((len(positions) - 1) ** 0.5)
-    grid = positions[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    grid = torch.nn.functional.interpolate(grid, size=shape, mode="bicubic", align_corners=False)
-    return torch.cat([positions[:1], grid[0].flatten(1).T])
-
-
 def main(folder: Path) -> None:
     random = np.random.default_rng(0)
     expected = {}
@@ -44,7 +38,7 @@ def main(folder: Path) -> None:
         module, _, attribute = POSITIONS[name].rpartition(".")
         for size, grid in grids.items():
             images = random.integers(0, 256, (1, *size, 3), dtype=np.uint8)
-            positions = torch.nn.Parameter(resized(weights[POSITIONS[name]].double(), grid))
+            positions = torch.nn.Parameter(resampled(weights[POSITIONS[name]].double(), *grid))
             setattr(tower.get_submodule(module), attribute, positions)
             with torch.no_grad():
                 features = tower(torch.from_numpy(images).permute(0, 3, 1, 2).double() / 64 - 2)

@@ -1,5 +1,6 @@
-"""Image towers on images of other sizes than their own, against open_clip (scripts/parity/sizes_fixtures.py)."""
+"""Image towers on images of other sizes than their own, as DINO has them (scripts/parity/sizes_fixtures.py)."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -12,14 +13,14 @@ from quick import QUICK
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.modified_resnet import ModifiedResNet
-from cliptail_jax.models.positions import token_positions
+from cliptail_jax.models.positions import OTHER_GRIDS
 from cliptail_jax.models.vit import VisionTransformer
 
 DATA = Path(__file__).parents[1] / "data"
 TRUTH = np.load(DATA / "models_other_sizes.npz")
 MODELS = {
-    "modified_resnet": lambda: ModifiedResNet((2, 1, 1, 1), 4, 4, 16, 64, rngs=nnx.Rngs(0)),
-    "vit": lambda: VisionTransformer(8, 32, 2, 4, 16, 32, activation="gelu", rngs=nnx.Rngs(0)),
+    "modified_resnet": lambda **options: ModifiedResNet((2, 1, 1, 1), 4, 4, 16, 64, rngs=nnx.Rngs(0), **options),
+    "vit": lambda **options: VisionTransformer(8, 32, 2, 4, 16, 32, activation="gelu", rngs=nnx.Rngs(0), **options),
 }
 
 
@@ -29,7 +30,7 @@ def test_features_of_other_sizes_equal_the_reference(name):
         weights = {k.removeprefix("weight/"): stored[k] for k in stored if k.startswith("weight/")}
     cases = [key.removesuffix("/images") for key in TRUTH if key.startswith(name) and key.endswith("/images")]
     images = [TRUTH[f"{case}/images"].astype(np.float32) / 64 - 2 for case in cases]
-    model = load(MODELS[name], weights)
+    model = load(partial(MODELS[name], resampling=OTHER_GRIDS), weights)
 
     features = jax.jit(lambda batches: [model(batch) for batch in batches], compiler_options=QUICK)(images)
 
@@ -38,11 +39,10 @@ def test_features_of_other_sizes_equal_the_reference(name):
         np.testing.assert_allclose(ours, TRUTH[f"{case}/features"], rtol=1e-5, atol=1e-5, err_msg=case)
 
 
-def test_positions_of_the_size_they_were_made_for_are_returned_as_they_are():
-    embedding = jnp.arange(10.0).reshape(5, 2)
-    assert token_positions(embedding, 2, 2) is embedding
-    assert token_positions(embedding, 1, 4).shape == (5, 2)  # as many cells, but another shape
-    assert not np.array_equal(token_positions(embedding, 1, 4), embedding)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_tower_that_does_not_resample_takes_images_of_its_own_size_only(name):
+    with pytest.raises(UserError, match="but this image tower has positions for"):
+        nnx.eval_shape(lambda: MODELS[name]()(jnp.zeros((1, 96, 96, 3))))
 
 
 @pytest.mark.parametrize("name, size", [("modified_resnet", 16), ("vit", 7)])

@@ -1,4 +1,4 @@
-"""Resized positional embeddings against torch's bicubic interpolation (scripts/parity/positions_fixtures.py)."""
+"""Positional embeddings for other grids against torch and open_clip (scripts/parity/positions_fixtures.py)."""
 
 from pathlib import Path
 
@@ -8,41 +8,82 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.models.positions import cubic_matrix, resize_positions
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.positions import (
+    EVERY_GRID,
+    OTHER_GRIDS,
+    resample_grid,
+    resampling_matrix,
+    resize_positions,
+    token_positions,
+)
 
-TORCH = np.load(Path(__file__).parents[1] / "data" / "torch_bicubic.npz")
+TORCH = np.load(Path(__file__).parents[1] / "data" / "torch_positions.npz")
+REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "dino_reference.npz"
 SIZES = st.integers(1, 20)
 
 
-@pytest.mark.parametrize("case", [name for name in TORCH if "_to_" in name])
-def test_resized_grids_equal_those_of_torch(case):
-    grid, size = case.split("_to_")
-    height, width = map(int, size.split("x"))
-    resized = resize_positions(jnp.asarray(TORCH[f"grid_{grid}"]), height, width)
-    assert resized.dtype == jnp.float32
-    np.testing.assert_allclose(resized, TORCH[case], rtol=0, atol=1e-6)
+@pytest.mark.parametrize("case", [name for name in TORCH if name.startswith("dino/")])
+def test_dinos_crops_have_the_positions_that_torch_samples(case):
+    side, grid = case.removeprefix("dino/").split("_to_")
+    height, width = map(int, grid.split("x"))
+    resampled = token_positions(jnp.asarray(TORCH[f"embedding_{side}"]), height, width, EVERY_GRID)
+    assert resampled.dtype == jnp.float32
+    np.testing.assert_allclose(resampled, TORCH[case], rtol=0, atol=1e-6)
 
 
-def test_a_grid_at_its_own_size_is_unchanged():
-    grid = jnp.asarray(TORCH["grid_4x7"])
-    np.testing.assert_array_equal(resize_positions(grid, 4, 7), grid)
+@pytest.mark.parametrize("case", [name for name in TORCH if name.startswith("open_clip/")])
+def test_a_model_for_another_size_has_open_clips_positions(case):
+    side, new = map(int, case.removeprefix("open_clip/").split("_to_"))
+    resized = resize_positions(jnp.asarray(TORCH[f"embedding_{side}"]), new)
+    np.testing.assert_allclose(resized, TORCH[case], rtol=0, atol=3e-6)
 
 
-@given(size=SIZES)
-def test_the_matrix_of_the_same_size_is_the_identity(size):
-    np.testing.assert_array_equal(cubic_matrix(size, size), np.eye(size))
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the study's positions are not here")
+@pytest.mark.parametrize("side", [2, 3, 4, 5, 7, 9])
+def test_positions_are_those_of_the_studys_dino(side):
+    with np.load(REFERENCE) as stored:
+        embedding, expected = stored["positions/embedding"], stored[f"positions/{side}"]
+    found = token_positions(jnp.asarray(embedding), side, side, EVERY_GRID if side == 7 else OTHER_GRIDS)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["7_to_3", "7_to_9", "14_to_6"])
+def test_the_two_rules_differ(case):
+    """So that the tests above would notice if one took the place of the other."""
+    of_dino = TORCH[f"dino/{case}x{case.split('_to_')[1]}"]
+    assert np.abs(of_dino - TORCH[f"open_clip/{case}"]).max() > 0.1
+
+
+def test_a_towers_own_grid_is_left_alone_unless_every_grid_is_resampled():
+    embedding = jnp.asarray(TORCH["embedding_4"])
+    assert token_positions(embedding, 4, 4) is embedding
+    assert token_positions(embedding, 4, 4, OTHER_GRIDS) is embedding
+    assert np.abs(token_positions(embedding, 4, 4, EVERY_GRID) - embedding).max() > 0.01
+
+
+def test_a_tower_without_dinos_rule_refuses_other_grids_than_its_own():
+    with pytest.raises(UserError, match=r"images of 2 × 8 cells, but this image tower has positions for 4 × 4"):
+        token_positions(jnp.asarray(TORCH["embedding_4"]), 2, 8)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 51])
+def test_an_embedding_whose_grid_is_not_square_is_refused(rows):
+    complaint = f"a positional embedding of {rows} rows is not one of a leading token and a square grid"
+    with pytest.raises(UserError, match=complaint):
+        token_positions(jnp.zeros((rows, 2)), 2, 2, OTHER_GRIDS)
+    with pytest.raises(UserError, match=complaint):
+        resize_positions(jnp.zeros((rows, 2)), 2)
 
 
 @given(inputs=SIZES, outputs=SIZES)
-def test_contributions_sum_to_one_and_mirror(inputs, outputs):
-    matrix = cubic_matrix(inputs, outputs)
-    np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-12)
-    np.testing.assert_allclose(matrix, matrix[::-1, ::-1], atol=1e-12)
+def test_the_weights_of_each_sample_sum_to_one(inputs, outputs):
+    np.testing.assert_allclose(resampling_matrix(inputs, outputs).sum(1), 1, atol=1e-12)
 
 
 @given(height=SIZES, width=SIZES)
 @settings(deadline=None, max_examples=10)
 def test_a_constant_grid_stays_constant(height, width):
-    resized = resize_positions(jnp.full((3, 5, 2), 7.0), height, width)
-    assert resized.shape == (height, width, 2)
-    np.testing.assert_allclose(resized, 7, rtol=1e-6)
+    resampled = resample_grid(jnp.full((3, 5, 2), 7.0), height, width)
+    assert resampled.shape == (height, width, 2)
+    np.testing.assert_allclose(resampled, 7, rtol=1e-6)
