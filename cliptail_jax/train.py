@@ -68,7 +68,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         describe_run(workdir, objective.describe_model(), preprocess, config.model.dtype, objective.tokenizer_source)
 
     schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
-    optimizer = make_optimizer(config.optimizer, schedule, total_steps)
+    optimizer = make_optimizer(config.optimizer, schedule, total_steps, objective.held)
     graphdef, state, shardings = initialization.init_state(objective, optimizer, mesh, config.seed)
     evaluate = make_evaluate(
         graphdef,

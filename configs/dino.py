@@ -27,6 +27,7 @@ def get_config(arg: str = ""):
     config.dino.freeze_last_layer = 1 if plain else 0
     config.optimizer.update(
         dict(decay_vectors=False, clip_each_norm=3.0, schedule="cosine_steps", final_learning_rate=1e-6)
+        | dict(warmup_from_zero=True)
     )
     config.data.drop_last = True
     if preset in common.SMALL:

@@ -71,6 +71,7 @@ def test_a_run_has_no_evaluation_and_says_where_to_go(dino_run):
         ({"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
         ({"optimizer.warmup_steps": 5}, "warmup_steps or optimizer.warmup_epochs, not both"),
         ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
+        ({"data.multi_crop.local_size": 48}, "local_size=48 is larger than data.image_size=32"),
         ({"data.multi_crop.max_blur": 3.0}, "'data.multi_crop.max_blur' is 3.0"),
     ],
 )

@@ -225,6 +225,10 @@ class Optimizer:
     ] = "cosine_epochs"
     warmup_steps: Annotated[int, "Steps of linear warm-up.", NonNegative] = 0
     warmup_epochs: Annotated[int, "Epochs of linear warm-up, in place of warmup_steps.", NonNegative] = 0
+    warmup_from_zero: Annotated[
+        bool,
+        "Whether the first of the n steps of warm-up has rate 0, as in DINO, or 1/n of the largest, as in open_clip.",
+    ] = False
     clip_norm: Annotated[float, "Largest norm of the whole gradient; 0: no clipping.", NonNegative] = 0.0
     clip_each_norm: Annotated[float, "Largest norm of each parameter's gradient; 0: no clipping.", NonNegative] = 0.0
     ema_decay: Annotated[

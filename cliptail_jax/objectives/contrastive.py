@@ -150,8 +150,8 @@ class Contrastive(Objective):
         logits = cosine_logits(features["image"], features["text"], model.logit_scale[...])
         return contrastive_loss(logits, batch["mask"])
 
-    def after_update(self, state: TrainState, params: nnx.State, opt_state):
-        return limit_logit_scale(params), opt_state
+    def after_update(self, params: nnx.State) -> nnx.State:
+        return limit_logit_scale(params)
 
     def metrics(self, state: TrainState) -> dict[str, Array]:
         return logit_scale_metric(state.trainable)

@@ -24,8 +24,9 @@ from cliptail_jax.input.transforms import CanvasWithViews, HostViews, Transform,
 from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models.build import build_dino
 from cliptail_jax.models.image_towers import build_image_tower
+from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.optimizer import cosine
+from cliptail_jax.training.optimizer import Held, cosine
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
@@ -36,6 +37,11 @@ class DinoOptions:
     prototypes: Annotated[int, "Number of prototypes.", Positive] = 65536
     hidden: Annotated[int, "Width of the head's hidden layers.", Positive] = 2048
     bottleneck: Annotated[int, "Width of the head's output, which is compared with the prototypes.", Positive] = 256
+    resample_own_grid: Annotated[
+        bool,
+        "Whether the positional embedding is resampled for global crops, too, as in the study: its code compares the stored "
+        "grid with the batch size instead of the crop's grid. At 7 × 7, positions move by up to 1.3 % of the image.",
+    ] = False
     freeze_last_layer: Annotated[int, "Epochs at the start in which the prototypes are not trained.", NonNegative] = 0
     teacher_momentum: Annotated[float, "Momentum of the teacher at the start; it rises to 1 along a cosine.", Share] = (
         0.996
@@ -61,6 +67,11 @@ class Dino(Objective):
         ):
             if is_set:
                 raise UserError(f"{key} is not supported with objective='dino': set it to {default}")
+        if config.data.multi_crop.num_local and config.data.multi_crop.local_size > config.data.image_size:
+            raise UserError(
+                f"data.multi_crop.local_size={config.data.multi_crop.local_size} is larger than data.image_size="
+                f"{config.data.image_size}, the side of a global crop: lower it"
+            )
         if config.accumulate_steps > 1:
             raise UserError(
                 "accumulate_steps is 1 with objective='dino': its targets are balanced over the whole batch"
@@ -75,11 +86,15 @@ class Dino(Objective):
     def __init__(self, config: ConfigDict, variant: Variant):
         super().__init__(config, variant)
         self._teacher_momentum = cosine(config.dino.teacher_momentum, 1.0, self.total_steps)
-        self._frozen_steps = config.dino.freeze_last_layer * self.steps_per_epoch
 
     def describe_model(self) -> dict[str, Any]:
         """The image tower: the head serves training alone."""
-        return {"model_cfg": {"embed_dim": self.config.model.image.output_dim, **self.describe_image_tower()}}
+        tower, resampling = (
+            self.describe_image_tower(),
+            EVERY_GRID if self.config.dino.resample_own_grid else OTHER_GRIDS,
+        )
+        tower["vision_cfg"] = tower["vision_cfg"] | {"cliptail_resampling": resampling}
+        return {"model_cfg": {"embed_dim": self.config.model.image.output_dim, **tower}}
 
     def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
         config, options = self.describe_model()["model_cfg"], self.build_options
@@ -90,6 +105,12 @@ class Dino(Objective):
 
         sizes = {key: self.config.dino[key] for key in ("hidden", "bottleneck", "prototypes")}
         return build_dino(visual, config["embed_dim"], **sizes, dtype=options["dtype"], rngs=rngs)
+
+    @property
+    def held(self) -> Held | None:
+        """The prototypes, in the first epochs of `freeze_last_layer`."""
+        steps = self.config.dino.freeze_last_layer * self.steps_per_epoch
+        return Held("head.prototypes", steps) if steps else None
 
     def init_averages(self, params: nnx.State, batch_stats: nnx.State) -> tuple[nnx.State, nnx.State]:
         return jax.tree.map(jnp.copy, params), jax.tree.map(jnp.copy, batch_stats)
@@ -122,13 +143,6 @@ class Dino(Objective):
     def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
         return dino_loss(features["logits"].swapaxes(0, 1), batch["targets"], mask=batch["mask"])
 
-    def after_update(self, state: TrainState, params: nnx.State, opt_state):
-        """In the first epochs of `freeze_last_layer` the prototypes stay as they are initialized."""
-        if not self._frozen_steps:
-            return params, opt_state
-        held = state.step < self._frozen_steps
-        return hold_prototypes(held, state.trainable, params), hold_prototypes(held, state.opt_state, opt_state)
-
     def ema_decay(self, step: Array) -> Array:
         return self._teacher_momentum(step)
 
@@ -157,32 +171,24 @@ def view_logits(
     return logits.reshape(*places.shape[:2], -1)
 
 
-def hold_prototypes(held: Array, old, new):
-    """`new`, but where `held` is true the prototypes, or an optimizer's numbers on them, as they are in `old`."""
-
-    def choose(path, before: Array, after: Array) -> Array:
-        is_prototypes = any(getattr(key, "key", None) == "prototypes" for key in path)
-        return jnp.where(held, before, after) if is_prototypes else after
-
-    return jax.tree_util.tree_map_with_path(choose, old, new)
-
-
 def sinkhorn_knopp(
     logits: Float[Array, "batch prototypes"],
     temperature: float = 0.04,
     iterations: int = 3,
     mask: Bool[Array, "batch"] | None = None,
 ) -> Float[Array, "batch prototypes"]:
-    """The teacher's targets: softmax(logits / temperature), balanced so that the batch uses all prototypes alike.
+    """The teacher's targets: exp(logits / temperature), balanced so that the batch uses all prototypes alike.
 
-    Each of the `iterations` first gives every prototype the share 1/K of the whole batch, then every sample the share
-    1/B (Cuturi 2013, arXiv 1306.0895). The result is scaled to B: each sample's assignment sums to 1, and each
+    Each of the `iterations`, one or more, first gives every prototype the share 1/K of the whole batch, then every sample
+    the share 1/B (Cuturi 2013, arXiv 1306.0895). The result is scaled to B: each sample's assignment sums to 1, and each
     prototype's over the batch comes the nearer to B/K the more iterations there are. Samples whose `mask` is False,
     padding, have no part in the prototypes' shares.
 
-    In float32 and by logarithms, where no prototype's share underflows. No gradient flows through.
+    In float32 and by logarithms, where no prototype's share underflows. No gradient flows through. Raises UserError for a
+    temperature that is not positive.
     """
-    log_share = jax.nn.log_softmax(jax.lax.stop_gradient(logits).astype(jnp.float32) / temperature, axis=1)
+    check_temperature(temperature)
+    log_share = jax.lax.stop_gradient(logits).astype(jnp.float32) / temperature
     # Where all is padding everything counts, so that targets which nobody uses are at least finite.
     counted = None if mask is None else (mask | ~mask.any())[:, None]
     for _ in range(iterations):
@@ -190,6 +196,12 @@ def sinkhorn_knopp(
         log_share -= jax.nn.logsumexp(log_share, axis=0, keepdims=True, where=counted)
         log_share -= jax.nn.logsumexp(log_share, axis=1, keepdims=True)
     return jnp.exp(log_share)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises UserError unless a softmax can have this temperature."""
+    if not temperature > 0:
+        raise UserError(f"temperature={temperature} is not positive: DINO's are 0.04 (teacher) and 0.1 (student)")
 
 
 def sample_prototypes(key: Array, total: int, size: int) -> Int[Array, "size"]:
@@ -213,8 +225,10 @@ def dino_loss(
     """Cross-entropy of the student's softmax(logits / temperature) with the teacher's targets, in nats.
 
     The mean over the examples whose `mask` is True (None: all) and over all pairs of a view v and a global view g ≠ v;
-    the student's first views are the global ones, in the order of `targets`. No gradient flows into the targets.
+    the student's first views are the global ones, in the order of `targets`. No gradient flows into the targets. Raises
+    UserError for a temperature that is not positive.
     """
+    check_temperature(temperature)
     log_probabilities = jax.nn.log_softmax(student_logits.astype(jnp.float32) / temperature, axis=-1)
     fixed = jax.lax.stop_gradient(targets).astype(jnp.float32)
     # An accelerator's default precision would blur logarithms of many nats.

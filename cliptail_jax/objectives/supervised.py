@@ -87,8 +87,8 @@ class Supervised(Objective):
             )
         return supervised_loss(logits, batch["labels"], batch["mask"], vocabulary)
 
-    def after_update(self, state: TrainState, params: nnx.State, opt_state):
-        return limit_logit_scale(params), opt_state
+    def after_update(self, params: nnx.State) -> nnx.State:
+        return limit_logit_scale(params)
 
     def metrics(self, state: TrainState) -> dict[str, Array]:
         return logit_scale_metric(state.trainable)
@@ -127,7 +127,8 @@ def sample_vocabulary(
 
     All classes present in the group, plus, up to `size` in all, further ones drawn without replacement with probability
     proportional to `weights`; a class of weight 0 is never drawn. A group with more than `size` classes keeps them all.
-    Drawing the largest of log-weight plus Gumbel noise is drawing without replacement (Kool et al., 2019).
+    Drawing the largest of log-weight plus Gumbel noise is drawing without replacement (Kool et al., 2019). Where scores
+    tie in float32, the class of the lower label is drawn.
     """
     groups = labels.reshape(-1, group_size or len(labels))
     valid = mask.reshape(groups.shape)
@@ -135,8 +136,8 @@ def sample_vocabulary(
     present = jnp.zeros((len(groups), len(weights)), bool).at[row, groups].max(valid)
     scores = jnp.log(weights) + jax.random.gumbel(key, present.shape)
     scores = jnp.where(present, jnp.inf, scores)
-    threshold = jax.lax.top_k(scores, size)[0][:, -1:]
-    return present | ((scores >= threshold) & (scores > -jnp.inf))
+    largest, classes = jax.lax.top_k(scores, size)
+    return present.at[row, classes].max(largest > -jnp.inf)
 
 
 def sampling_weights(frequency: Int[Array, "classes"], sampling: str) -> Float[Array, "classes"]:

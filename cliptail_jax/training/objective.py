@@ -21,6 +21,7 @@ from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
+from cliptail_jax.training.optimizer import Held
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 RANDOM = "random"  # the `init` of a tower that is not taken from another model
@@ -108,6 +109,11 @@ class Objective(abc.ABC):
         return {"quick_gelu": quick_gelu, "vision_cfg": vision_cfg}
 
     @property
+    def held(self) -> Held | None:
+        """The part of the model that is not trained in the first steps; None if there is none."""
+        return None
+
+    @property
     def frozen(self) -> tuple[str, ...]:
         """Dotted paths of the parts of the model that are not trained."""
         return (*self.config.freeze, *(["visual"] if self.config.image.freeze else []))
@@ -143,9 +149,9 @@ class Objective(abc.ABC):
     def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
         """The loss of a whole batch, given its features. `key` differs by step."""
 
-    def after_update(self, state: TrainState, params: nnx.State, opt_state) -> tuple[nnx.State, object]:
-        """The parameters and the optimizer's state that a step ends with, given the `state` before it."""
-        return params, opt_state
+    def after_update(self, params: nnx.State) -> nnx.State:
+        """The parameters that a step ends with, given those that the optimizer has updated."""
+        return params
 
     def ema_decay(self, step: Array) -> float | Array:
         """The decay of the moving average of the parameters, where the run has one."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,18 @@ LARS_TRUST = 1e-3
 Schedule = Callable[[jax.Array], jax.Array]  # of the number of steps done
 
 
+class Held(NamedTuple):
+    """A part of the model that is not trained at first.
+
+    Attributes:
+        path: its dotted path, such as 'head.prototypes'.
+        steps: the number of steps in which it stays as it is.
+    """
+
+    path: str
+    steps: int
+
+
 def cosine(start: float, end: float, total_steps: int) -> Schedule:
     """From `start` at step 0 to `end` at `total_steps`, along half a cosine."""
     return lambda step: end + (start - end) * 0.5 * (1 + jnp.cos(math.pi * (step / total_steps)))
@@ -21,23 +34,29 @@ def cosine(start: float, end: float, total_steps: int) -> Schedule:
 def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int, total_epochs: int) -> Schedule:
     """Learning rate by step: linear warm-up, then a cosine to 0 or `final_learning_rate`.
 
-    'cosine_epochs' changes once an epoch (the study's supervised recipe); 'cosine_steps' each step, and its warm-up
-    reaches the full rate at its last step (open_clip's). `section` is the config's `optimizer`.
+    'cosine_epochs' changes once an epoch (the study's supervised recipe); 'cosine_steps' each step. A warm-up of n steps
+    reaches the full rate at its last step, from 1/n of it (open_clip's) or with `warmup_from_zero` from 0 (DINO's).
+    `section` is the config's `optimizer`.
     """
-    base = section.learning_rate
+    base, first = section.learning_rate, int(not section.warmup_from_zero)
     warmup = section.warmup_steps + section.warmup_epochs * steps_per_epoch
     by_epoch = cosine(base, 0.0, total_epochs)
     by_step = cosine(base, section.final_learning_rate, max(total_steps - warmup, 1))
 
     def schedule(step):
         decayed = by_epoch(step // steps_per_epoch) if section.schedule == "cosine_epochs" else by_step(step - warmup)
-        return jnp.where(step < warmup, base * (step + 1) / max(warmup, 1), decayed)
+        return jnp.where(step < warmup, base * (step + first) / max(warmup - 1 + first, 1), decayed)
 
     return schedule
 
 
-def make_optimizer(section: ConfigDict, schedule: Schedule, total_steps: int) -> optax.GradientTransformation:
+def make_optimizer(
+    section: ConfigDict, schedule: Schedule, total_steps: int, held: Held | None = None
+) -> optax.GradientTransformation:
     """SGD, AdamW or LARS, as the config's section `optimizer` has it, at the learning rates of `schedule`.
+
+    What is `held` has neither updates nor decay at first, and its moments and their count begin when it is released, as
+    those of a PyTorch parameter without a gradient. Clipping precedes all this.
 
     SGD's weight decay is part of the gradient (L2), on every parameter or with `decay_vectors` off on matrices alone; with
     `nesterov` its momentum is Nesterov's as PyTorch has it.
@@ -47,9 +66,33 @@ def make_optimizer(section: ConfigDict, schedule: Schedule, total_steps: int) ->
     o = section
     clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
     clip += [clip_each(o.clip_each_norm)] if o.clip_each_norm else []
+    if held is None:
+        return optax.chain(*clip, *_update_rule(o, schedule, total_steps))
+    # The count of what is held begins at 0 when it is released, but the schedules do not.
+    late = optax.chain(*_update_rule(o, schedule, total_steps, held.steps))
+    rules = {
+        "held": optax.conditionally_mask(late, lambda step: step >= held.steps),
+        "trained": optax.chain(*_update_rule(o, schedule, total_steps)),
+    }
+
+    def labels(params):
+        def label(path, _) -> str:
+            keys = [str(key.key) for key in path if hasattr(key, "key")]
+            return "held" if ".".join(keys) == held.path else "trained"
+
+        return jax.tree_util.tree_map_with_path(label, params)
+
+    return optax.chain(*clip, optax.partition(rules, labels))
+
+
+def _update_rule(
+    section: ConfigDict, schedule: Schedule, total_steps: int, first_step: int = 0
+) -> list[optax.GradientTransformation]:
+    """From clipped gradients to updates, beginning with the schedules' values at `first_step`."""
+    o = section
     decay = o.weight_decay
     if o.final_weight_decay:
-        decay = cosine(o.weight_decay, o.final_weight_decay, total_steps)
+        decay = _later(cosine(o.weight_decay, o.final_weight_decay, total_steps), first_step)
     decay_matrices = optax.add_decayed_weights(decay, _are_matrices)
     if o.name == "sgd":
         rule = [optax.add_decayed_weights(decay) if o.decay_vectors else decay_matrices]
@@ -59,7 +102,11 @@ def make_optimizer(section: ConfigDict, schedule: Schedule, total_steps: int) ->
     else:
         trust = optax.masked(optax.scale_by_trust_ratio(trust_coefficient=LARS_TRUST), _are_matrices)
         rule = [decay_matrices, trust, optax.trace(o.momentum)]
-    return optax.chain(*clip, *rule, optax.scale_by_learning_rate(schedule))
+    return [*rule, optax.scale_by_learning_rate(_later(schedule, first_step))]
+
+
+def _later(schedule: Schedule, first_step: int) -> Schedule:
+    return lambda count: schedule(count + first_step)
 
 
 def clip_each(norm: float) -> optax.GradientTransformation:

@@ -79,8 +79,7 @@ def make_train_step(
         batch, ema_batch_stats = objective.prepare(averaged, state, batch, key)
         loss, grads, batch_stats = (whole if accumulate_steps == 1 else accumulated)(state, batch, key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
-        params = optax.apply_updates(state.trainable, updates)
-        params, opt_state = objective.after_update(state, params, opt_state)
+        params = objective.after_update(optax.apply_updates(state.trainable, updates))
         ema = state.ema
         if ema is not None:
             ema = optax.incremental_update(params, ema, 1 - objective.ema_decay(state.step))

@@ -66,6 +66,13 @@ def test_present_classes_always_compete_and_the_rest_fills_up_to_size(labels, ma
         assert len(chosen) == max(size, len(present))
 
 
+def test_no_more_classes_than_asked_for_compete_where_scores_tie(monkeypatch):
+    monkeypatch.setattr(jax.random, "gumbel", lambda key, shape: jnp.zeros(shape))
+    labels = jnp.array([3, 3, 9, 1])
+    vocabulary = np.array(sample_vocabulary(jax.random.key(0), labels, jnp.asarray(ALL[:4]), jnp.ones(10), 5, 2))
+    assert [np.flatnonzero(row).tolist() for row in vocabulary] == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 9]]
+
+
 def test_classes_of_weight_zero_are_never_drawn():
     weights = jnp.array([1.0, 0, 0, 2.0, 0, 3.0])
     vocabulary = np.array(sample(jax.random.key(1), np.zeros(8, int), ALL, weights, size=5, group_size=0))

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from cliptail_jax.objectives import base_config
-from cliptail_jax.training.optimizer import learning_rate
+from cliptail_jax.training.optimizer import Held, learning_rate, make_optimizer
 from tests.made_up import optimizer_of
 
 
@@ -54,6 +54,15 @@ def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_ste
     np.testing.assert_allclose(rates(config, (0, 7, 8, 18, 27), 4), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_dinos_warm_up_begins_at_rate_0(steps, config):
+    config.optimizer.update({"learning_rate": 0.4, "schedule": "cosine_steps", "warmup_steps": steps})
+    config.optimizer.warmup_from_zero = True
+    config.total_steps = 10
+    expected = [*np.linspace(0, 0.4, steps), 0.4]
+    np.testing.assert_allclose(rates(config, range(steps + 1), 10), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
     """d = g + wd p; v = m v + d; p = p - lr v, and of Nesterov p - lr (d + m v)."""
@@ -77,6 +86,33 @@ def test_adamw_decays_matrices_alone(config):
     updates = updates_of(config, params, [jax.tree.map(jnp.zeros_like, params)])
     np.testing.assert_allclose(updates["kernel"], -0.1 * 0.2, rtol=1e-6)
     assert not updates["scale"].any() and not updates["logit_scale"].any()
+
+
+@pytest.mark.parametrize("steps", [2, 84])
+def test_what_is_held_starts_from_its_own_count_at_the_schedules_current_values(steps, config):
+    """As in PyTorch, where a parameter without a gradient is skipped: m = v = 0 and t = 1 at its first update."""
+    config.optimizer.update({"name": "adamw", "weight_decay": 0.4, "final_weight_decay": 0.2, "clip_norm": 1.0})
+    config.optimizer.update({"schedule": "cosine_steps", "warmup_steps": 0})
+    total, b1, b2, eps = 100, 0.9, 0.999, 1e-8
+    schedule = learning_rate(config.optimizer, 10, total, 10)
+    optimizer = make_optimizer(config.optimizer, schedule, total, Held("head.prototypes", steps))
+    params = {"head": {"prototypes": jnp.ones((1, 2)), "kernel": jnp.ones((1, 2))}}
+    state, random = optimizer.init(params), np.random.default_rng(0)
+    direct = {name: [np.ones((1, 2)), 0.0, 0.0, 0] for name in params["head"]}
+    update = jax.jit(optimizer.update)
+    for step in range(steps + 4):
+        gradients = {name: random.normal(size=(1, 2)) for name in sorted(direct)}
+        updates, state = update({"head": jax.tree.map(jnp.asarray, gradients)}, state, params)
+        params = optax.apply_updates(params, updates)
+        norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))  # of all gradients, also the held one
+        half = 0.5 * (1 + np.cos(np.pi * step / total))
+        for name, (p, m, v, t) in direct.items():
+            if name == "kernel" or step >= steps:
+                g, t = gradients[name] / max(norm, 1), t + 1
+                m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+                moved = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+                direct[name] = [p - 0.1 * half * (moved + (0.2 + 0.2 * half) * p), m, v, t]
+            np.testing.assert_allclose(params["head"][name], direct[name][0], rtol=1e-4, atol=1e-5)
 
 
 def test_lars_scales_a_matrix_by_its_trust_ratio_and_leaves_vectors_to_sgd(config):
