@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-MAKERS = ("input", "model", "preprocess", "tokenizer", "pretrained", "encoder", "positions", "sizes", "view")
+MAKERS = ("input", "model", "preprocess", "tokenizer", "pretrained", "encoder", "positions", "sizes", "view", "dino")
 
 
 def main(names: list[str]) -> None:

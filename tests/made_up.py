@@ -13,7 +13,7 @@ from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from cliptail_jax.training.optimizer import Held, learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step
 from scripts.benchmark.made_up import made_up_variant
@@ -26,11 +26,13 @@ def made_up_objective(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH
     return make_objective(config, made_up_variant(steps_per_epoch * config.batch_size, CLASSES))
 
 
-def optimizer_of(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH) -> optax.GradientTransformation:
+def optimizer_of(
+    config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH, held: Held | None = None
+) -> optax.GradientTransformation:
     """The optimizer of a run of the config."""
     total_steps = config.total_steps or config.total_epochs * steps_per_epoch
     schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
-    return make_optimizer(config.optimizer, schedule, total_steps)
+    return make_optimizer(config.optimizer, schedule, total_steps, held)
 
 
 def mesh_of(devices: int, fsdp: int = 1) -> Mesh:
@@ -69,11 +71,13 @@ def train_steps(
     devices: int = 1,
     fsdp: int = 1,
     steps_per_epoch: int = STEPS_PER_EPOCH,
+    change: Callable[[TrainState], TrainState] = lambda state: state,
 ) -> Trained:
-    """A few steps on one batch, on the first devices."""
-    mesh, optimizer = mesh_of(devices, fsdp), optimizer_of(config, steps_per_epoch)
-    objective = made_up_objective(config, steps_per_epoch)
+    """A few steps on one batch, on the first devices, from the initial state as `change` returns it."""
+    mesh, objective = mesh_of(devices, fsdp), made_up_objective(config, steps_per_epoch)
+    optimizer = optimizer_of(config, steps_per_epoch, objective.held)
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
+    state = change(state)
     step = jax.jit(
         make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size),
         in_shardings=(shardings, batch_sharding(mesh)),

@@ -31,7 +31,7 @@ def token_positions(
       embedding: of a leading token and a square grid. The leading token's row is not changed.
       height, width: the grid of the images.
       resampling: '' if the tower takes its own grid only; `OTHER_GRIDS` if others are resampled as in DINO; `EVERY_GRID`
-        if its own is, too.
+        if its own is, too, with the gradient that PyTorch has for it.
 
     Raises:
       UserError: the grid is empty because the images are too small, or is not the tower's own and `resampling` is ''; or
@@ -50,7 +50,10 @@ def token_positions(
             "its own size, or open the model for theirs (cliptail_jax.pretrained.model.OpenedModel.at_size)"
         )
     grid = resample_grid(embedding[1:].reshape(side, side, -1), height, width)
-    return jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
+    resampled = jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
+    if (height, width) == (side, side):  # PyTorch's gradient of an interpolation to the same size is a copy
+        return embedding + jax.lax.stop_gradient(resampled - embedding)
+    return resampled
 
 
 def grid_side(tokens: int) -> int:

@@ -1,0 +1,130 @@
+"""References for tests/objectives/test_dino_parity.py: six steps of DINO in torch, in float64.
+
+Written from the papers' formulas: student and teacher on open_clip's modified ResNet, whose positions are resampled for
+each size of crop, with targets by Sinkhorn–Knopp; gradients that are clipped parameter by parameter; prototypes that are held
+in the first epoch; SGD and AdamW with DINO's schedules; and a teacher that is the moving average of the student.
+
+The weights are random numbers seeded by their names (tests/pretrained/seeded_weights.py), and the crops by their size.
+dino_steps.npz has for each optimizer of RECIPES OPTIMIZER/losses [STEPS], and OPTIMIZER/student/NAME and
+OPTIMIZER/teacher/NAME, the parameters and running statistics at the end, rounded to float32.
+"""
+
+import copy
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from parity.positions_fixtures import resampled
+from torch.nn.functional import gelu, normalize
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+import dino_case as case  # noqa: E402
+from pretrained.seeded_weights import draw_all  # noqa: E402
+
+STUDENT_TEMPERATURE, TEACHER_TEMPERATURE, ITERATIONS = 0.1, 0.04, 3
+POSITIONS = "attnpool.positional_embedding"
+
+
+class Head(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        widths = (case.OUTPUT_DIM, case.HIDDEN, case.HIDDEN, case.BOTTLENECK)
+        self.mlp = torch.nn.ModuleList(torch.nn.Linear(*sizes) for sizes in zip(widths, widths[1:]))
+        self.prototypes = torch.nn.Parameter(torch.empty(case.PROTOTYPES, case.BOTTLENECK))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second, last = self.mlp
+        return normalize(last(gelu(second(gelu(first(x))))), dim=-1) @ normalize(self.prototypes, dim=-1).T
+
+
+class Network(torch.nn.Module):
+    def __init__(self, resample_own_grid: bool):
+        super().__init__()
+        self.visual = ModifiedResNet(
+            [1, 1, 1, 1], case.OUTPUT_DIM, case.HEADS, image_size=case.SIZES["global"], width=case.WIDTH
+        )
+        self.head = Head()
+        self.resample_own_grid = resample_own_grid
+
+    def forward(self, crops: list[torch.Tensor]) -> torch.Tensor:
+        """Logits [view, sample, prototype] of crops [sample, view, 3, side, side] of each size."""
+        features = []
+        for of_size in crops:
+            samples, views = of_size.shape[:2]
+            side, positions = of_size.shape[-1] // 32, self.visual.attnpool.positional_embedding
+            if self.resample_own_grid or side**2 + 1 != len(positions):
+                positions = resampled(positions, side, side)
+            flat = torch.func.functional_call(self.visual, {POSITIONS: positions}, of_size.flatten(0, 1))
+            features.append(flat.unflatten(0, (samples, views)))
+        return self.head(torch.cat(features, 1)).transpose(0, 1)
+
+
+def sinkhorn(logits: torch.Tensor) -> torch.Tensor:
+    """Targets of [sample, prototype]."""
+    shares = torch.exp(logits / TEACHER_TEMPERATURE).T
+    shares /= shares.sum()
+    for _ in range(ITERATIONS):
+        shares /= shares.sum(1, keepdim=True) * shares.shape[0]
+        shares /= shares.sum(0, keepdim=True) * shares.shape[1]
+    return (shares * shares.shape[1]).T
+
+
+def cosine(start: float, end: float, warmup: int = 0) -> np.ndarray:
+    """A value for each of all steps, after a linear warm-up from 0."""
+    steps = np.arange(case.TOTAL_STEPS - warmup)
+    decay = end + 0.5 * (start - end) * (1 + np.cos(np.pi * steps / len(steps)))
+    return np.concatenate([np.linspace(0, start, warmup), decay])
+
+
+def train(optimizer: str) -> dict[str, np.ndarray]:
+    recipe = case.RECIPES[optimizer]
+    student = Network(recipe["resample_own_grid"])
+    shapes = {key: list(value.shape) for key, value in student.state_dict().items()}
+    student.double().load_state_dict({key: torch.from_numpy(value) for key, value in draw_all(shapes).items()})
+    teacher = copy.deepcopy(student)
+    crops = [torch.from_numpy(case.draw_crops(kind)).permute(0, 1, 4, 2, 3).double() / 255 for kind in case.SIZES]
+    mean, std = (torch.tensor(v).double()[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    crops = [(of_size - mean) / std for of_size in crops]
+
+    named = list(student.named_parameters())
+    groups = [{"params": [p for _, p in named if p.ndim > 1]}, {"params": [p for _, p in named if p.ndim == 1]}]
+    options = {"momentum": case.MOMENTUM} if optimizer == "sgd" else {"eps": case.EPSILON}
+    update = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer](groups, lr=0.0, **options)
+    rates = cosine(recipe["learning_rate"], case.FINAL_RATE, case.WARMUP_STEPS)
+    decays = cosine(recipe["weight_decay"], recipe["final_weight_decay"])
+    momenta = cosine(case.TEACHER_MOMENTUM, 1.0)
+    losses = []
+    for step in range(case.STEPS):
+        for group, decay in zip(update.param_groups, (decays[step], 0.0)):
+            group["lr"], group["weight_decay"] = rates[step], decay
+        with torch.no_grad():
+            taught = teacher(crops[:1])
+            targets = sinkhorn(taught.flatten(0, 1)).unflatten(0, taught.shape[:2])
+        predictions = torch.log_softmax(student(crops) / STUDENT_TEMPERATURE, -1)
+        pairs = [(g, v) for g in range(len(targets)) for v in range(len(predictions)) if g != v]
+        loss = sum(-(targets[g] * predictions[v]).sum(-1).mean() for g, v in pairs) / len(pairs)
+        update.zero_grad()
+        loss.backward()
+        for name, parameter in named:
+            factor = case.CLIP / (parameter.grad.norm() + 1e-6)
+            if factor < 1:
+                parameter.grad *= factor
+            if name == "head.prototypes" and step < case.HELD_STEPS:
+                parameter.grad = None
+        update.step()
+        with torch.no_grad():
+            for (_, ours), theirs in zip(named, teacher.parameters()):
+                theirs.mul_(momenta[step]).add_((1 - momenta[step]) * ours)
+        losses.append(loss.item())
+    stored = {"losses": np.array(losses)}
+    for name, network in (("student", student), ("teacher", teacher)):
+        stored |= {f"{name}/{key}": value.numpy() for key, value in network.state_dict().items() if value.ndim}
+    return {f"{optimizer}/{key}": value.astype(np.float32) for key, value in stored.items()}
+
+
+def main(folder: Path) -> None:
+    path = folder / "dino_steps.npz"
+    np.savez_compressed(path, **train("sgd"), **train("adamw"))
+    print(path, path.stat().st_size, "bytes")

@@ -1,0 +1,82 @@
+"""Whole DINO steps against torch in float64 (scripts/parity/dino_fixtures.py)."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from configs import dino
+from tests import dino_case as case
+from tests.made_up import train_steps
+from tests.models.published_names import convert, flat
+from tests.pretrained.seeded_weights import draw_all
+
+TORCH = np.load(Path(__file__).parents[1] / "data" / "dino_steps.npz")
+TOLERANCE = 1e-4  # of the largest value that an array has at the start or the end
+
+
+def dino_config(small_config, optimizer):
+    config, recipe = small_config(dino), dict(case.RECIPES[optimizer])
+    config.batch_size, config.total_epochs = case.BATCH, case.TOTAL_STEPS // case.STEPS_PER_EPOCH
+    config.data.update({"image_size": case.SIZES["global"], "eval_resize": case.SIZES["global"]})
+    config.data.multi_crop.update({"num_local": case.VIEWS, "local_size": case.SIZES["local"], "on_device": False})
+    image = {"name": "modified_resnet", "layers": (1, 1, 1, 1), "width": case.WIDTH, "heads": case.HEADS}
+    config.model.image.update(image | {"output_dim": case.OUTPUT_DIM})
+    config.dino.update(
+        {
+            "hidden": case.HIDDEN,
+            "bottleneck": case.BOTTLENECK,
+            "prototypes": case.PROTOTYPES,
+            "freeze_last_layer": case.HELD_STEPS // case.STEPS_PER_EPOCH,
+            "teacher_momentum": case.TEACHER_MOMENTUM,
+            "resample_own_grid": recipe.pop("resample_own_grid"),
+        }
+    )
+    config.optimizer.update(recipe | {"name": optimizer, "momentum": case.MOMENTUM, "eps": case.EPSILON})
+    config.optimizer.update({"clip_each_norm": case.CLIP, "final_learning_rate": case.FINAL_RATE})
+    config.optimizer.warmup_epochs = case.WARMUP_STEPS // case.STEPS_PER_EPOCH
+    return config
+
+
+def weights_of(part, optimizer):
+    """The parameters and statistics of 'student' or 'teacher' at the end, by their paths."""
+    prefix = f"{optimizer}/{part}/"
+    return {key.removeprefix(prefix): TORCH[key] for key in TORCH if key.startswith(prefix)}
+
+
+def start_from(weights):
+    """Puts the weights in the places of a state's parameters and statistics, the teacher's too."""
+    values = convert(weights)
+
+    def fill(state):
+        return nnx.from_flat_state([(p, v.replace(jnp.asarray(values[p]))) for p, v in nnx.to_flat_state(state)])
+
+    parts = ("trainable", "batch_stats", "ema", "ema_batch_stats")
+    return lambda state: state.replace(**{part: fill(getattr(state, part)) for part in parts})
+
+
+@pytest.mark.parametrize("optimizer", case.RECIPES)
+def test_six_steps_are_those_of_torch(optimizer, small_config):
+    config = dino_config(small_config, optimizer)
+    first = draw_all({key: list(value.shape) for key, value in weights_of("student", optimizer).items()})
+    batch = {"labels": np.zeros(case.BATCH, np.int32), "mask": np.ones(case.BATCH, bool)}
+    batch |= {f"{kind}_crops": case.draw_crops(kind) for kind in case.SIZES}
+
+    trained = train_steps(config, batch, case.STEPS, steps_per_epoch=case.STEPS_PER_EPOCH, change=start_from(first))
+
+    losses = [float(metrics["train/loss"]) for metrics in trained.metrics]
+    np.testing.assert_allclose(losses, TORCH[f"{optimizer}/losses"], rtol=TOLERANCE)
+    end, started = trained.states[-1], convert(first)
+    for part, params, statistics in (
+        ("student", end.trainable, end.batch_stats),
+        ("teacher", end.ema, end.ema_batch_stats),
+    ):
+        found, expected = flat(params) | flat(statistics), convert(weights_of(part, optimizer))
+        assert found.keys() == expected.keys()
+        moved = {path: np.abs(expected[path] - started[path]).max() for path in expected}
+        for path, value in expected.items():
+            largest = max(np.abs(value).max(), np.abs(started[path]).max())
+            np.testing.assert_allclose(found[path], value, rtol=0, atol=TOLERANCE * largest, err_msg=str(path))
+        assert moved["head", "prototypes"] > 20 * TOLERANCE and moved["visual", "conv1", "kernel"] > 20 * TOLERANCE
