@@ -9,6 +9,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 # Compiling is most of the time that the tests take, and fused kernels half of that; later jaxlibs have no such flag.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+    # XLA aborts where a device waits 40 s for the others, which eight on two busy cores may do.
+    os.environ["XLA_FLAGS"] += " --xla_cpu_collective_call_terminate_timeout_seconds=600"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 _CACHE = tempfile.TemporaryDirectory(prefix="compiled-")  # shared with the programs that tests start
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name

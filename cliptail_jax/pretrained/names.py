@@ -46,7 +46,7 @@ def published_shape(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether the `stored` shape is that of an image tower's positional embedding for images of another size."""
-    if path[0] != "visual" or path[-1] != "positional_embedding" or stored == shape:
+    if path[0] != "visual" or path[-1] != "positional_embedding" or stored == shape or len(stored) != 2:
         return False
     grids = [rows - 1 for rows, _ in (stored, shape)]
     return stored[1] == shape[1] and all(cells > 0 and math.isqrt(cells) ** 2 == cells for cells in grids)

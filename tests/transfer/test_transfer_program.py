@@ -114,7 +114,7 @@ def test_another_image_size_is_another_result(config, published, tmp_path):
     assert result["settings"]["image_size"] == 24
     source = open_source("colours", config.data.data_dir, "test")
     images = [features.Preprocess(24)(decode_image(encoded)) for encoded in source.encoded_images(range(2))]
-    model = load(published).model
+    model = load(published).at_size(24).model
     direct = jax.jit(lambda images: model.encode_image(images))(np.stack(images))
     np.testing.assert_allclose(kept_features(tmp_path, "colours-test")["features"][:2], direct, rtol=1e-3, atol=1e-4)
 
@@ -356,10 +356,10 @@ def test_whatever_breaks_in_one_model_the_next_is_measured(config, sup_run, publ
     config.models = (str(published), str(sup_run))
     load = features.TransferModel.load
 
-    def breaks(self, mesh):
+    def breaks(self, *arguments):
         if self.run is None:
             raise MemoryError("out of memory")
-        return load(self, mesh)
+        return load(self, *arguments)
 
     monkeypatch.setattr(features.TransferModel, "load", breaks)
     message, report = failed(config, tmp_path)
