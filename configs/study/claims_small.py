@@ -1,4 +1,4 @@
-"""All claims of the study at small scale, on long-tailed glyphs and CIFAR-100, with several seeds:
+"""The claims of the study on SL and CLIP at small scale, on long-tailed glyphs and CIFAR-100, with several seeds:
 
     python -m cliptail_jax.study --config=configs/study/claims_small.py --workdir=runs/claims --config.data_dir=DIR \\
         --config.text=MINILM --config.head=heads/minilm.npy --budget=120
@@ -13,7 +13,8 @@ nothing but this repository. For CIFAR-100,
 
     python -m cliptail_jax.pretrained.make_head --model=MINILM --vocabulary=cifar100 --output=heads/minilm.npy
 
-Runs of the same objective take the same number of steps, whatever the number of images.
+Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has a study of its
+own, configs/study/dino_cifar100_lt.py.
 """
 
 from collections.abc import Container
@@ -22,15 +23,13 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.errors import UserError
-from cliptail_jax.transfer.configuration import base_config as transfer_config
-from configs import clip, common, dino, sup
+from configs import clip, common, sup
 
 # By data source: the long-tailed preset, its text fields for captions, and the training of CLIP and SL.
 DATA = {
     "glyphs": dict(preset="glyphs_lt", words=("tags",), clip_steps=600, sl_steps=425, learning_rate=3e-3),
     "cifar100": dict(preset="cifar100_lt", words=("superclass",), clip_steps=850, sl_steps=850, learning_rate=2e-3),
 }
-DINO_STEPS = 340
 CORRELATIONS = ("corr_acc", "corr_pred")
 CUT = "tail_classes=20"  # of 100, without an image
 FEW = 25  # classes
@@ -48,7 +47,6 @@ CLAIMS = [
     ("A frozen pre-trained head helps SL's zero-shot tail", ("tail",), "sl_cut_head", "sl_cut"),
     ("A sampled vocabulary helps it further", ("tail",), "sl_cut_head_sampled", "sl_cut_head"),
     ("A frozen pre-trained text tower helps CLIP's zero-shot tail", ("tail",), "clip_cut_text", "clip_cut"),
-    ("A sample of the prototypes helps DINO's linear probe", ("probe",), "dino_sampled", "dino"),
 ]  # fmt: skip
 
 # By the names of the figures: the columns of the sheet after `run`, and the runs with their cells; {} is the data source.
@@ -94,11 +92,6 @@ def get_config(arg: str = ""):
         for figure, (columns, rows) in FIGURES.items()
         if (shown := tuple(row for data in sources for row in rows_on(data, rows, runs)))
     }
-    if "cifar100_dino" in runs:
-        study["transfer"] = transfer = transfer_config()
-        transfer.models, transfer.sets = ("cifar100_dino", "cifar100_dino_sampled"), ("cifar100",)
-        transfer.methods = ("probe",)
-        transfer.data.data_dir, transfer.seed = shared["data_dir"], shared["seed"]
     return ConfigDict(study)
 
 
@@ -128,10 +121,7 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
     if data == "glyphs":  # the only source with similarities
         runs["clip_varied"] = clip.get_config(f"{preset},n=3500")
         runs["clip_alike"] = clip.get_config(f"{preset},n=3500,threshold=0.55")
-    else:  # frozen language models need real class names, and DINO images of which views show more than a colour
-        runs["dino"] = dino.get_config(preset)
-        runs["dino_sampled"] = dino.get_config(f"{preset},vocabulary=1024")
-        runs["dino"].dino.freeze_last_layer = 0  # as where prototypes are sampled
+    else:  # frozen language models need real class names
         runs["sl_cut"] = sup.get_config(f"{preset},{CUT}")
         runs["sl_cut_head"] = sup.get_config(f"{preset},{CUT}")
         runs["sl_cut_head_sampled"] = sup.get_config(f"{preset},{CUT},vocabulary=20,sampling=linear,group=64")
@@ -142,7 +132,7 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
         runs["clip_cut_text"].text.update(dict(init=shared["text"], freeze=True))
     for name, config in runs.items():
         kind = name.split("_")[0]
-        config.total_steps = DINO_STEPS if kind == "dino" else DATA[data][f"{kind}_steps"]
+        config.total_steps = DATA[data][f"{kind}_steps"]
         if kind == "clip":
             config.optimizer.learning_rate = DATA[data]["learning_rate"]
             config.model.text.context_length = 16 if name == "clip_captions" else 8

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from cliptail_jax.errors import UserError
 from configs import clip
 from configs.catalogue import Run
+from configs.dino import PROTOTYPES, SMALL_PROTOTYPES
 
 # The families that make sense on small images. The claims on trimmed tails need frozen heads and towers, which these runs
 # lack: claims_small.py tests them.
@@ -65,5 +66,5 @@ def counterpart(run: Run, preset: str) -> Run:
 
 def fewer(argument: str, size: int, of_prototypes: bool) -> int:
     if of_prototypes:
-        return size // 16
+        return size * SMALL_PROTOTYPES // PROTOTYPES
     return VOCABULARIES[size] if argument == "vocabulary" else max(1, size // 10)

@@ -21,7 +21,6 @@ CHANGED = {
     ("sl_cut_head", "sl_cut"): ["head.init", "head.freeze"],
     ("sl_cut_head_sampled", "sl_cut_head"): ["vocabulary.size", "vocabulary.sampling", "vocabulary.group_size"],
     ("clip_cut_text", "clip_cut"): ["text.init", "text.freeze"],
-    ("dino_sampled", "dino"): ["vocabulary.size"],
 }  # fmt: skip
 
 
@@ -51,13 +50,20 @@ def test_each_claim_of_claims_small_changes_one_thing():
             assert {key for key in higher if higher[key] != lower[key]} == set(CHANGED[pair]), pair
 
 
-def test_each_seed_of_claims_small_assigns_frequencies_anew():
-    seeds = configs_by_seed(claims_small.get_config())
-    assert [configs["glyphs_sl"].data.seed for configs, _ in seeds.values()] == [0, 1, 2]
+def test_dinos_runs_differ_in_the_sample_alone():
+    runs = dino_cifar100_lt.get_config().runs
+    plain, sampled = dict(flatten(runs.dino)), dict(flatten(runs.dino_sampled))
+    assert {key for key in plain if plain[key] != sampled[key]} == {"vocabulary.size"}
+
+
+@pytest.mark.parametrize("study, run, seeds", [(claims_small, "glyphs_sl", 3), (dino_cifar100_lt, "dino", 4)])
+def test_each_seed_assigns_frequencies_anew(study, run, seeds):
+    by_seed = configs_by_seed(study.get_config())
+    assert [configs[run].data.seed for configs, _ in by_seed.values()] == list(range(seeds))
 
 
 def test_claims_small_takes_the_data_as_its_argument():
     study = claims_small.get_config("data=glyphs")
-    assert all(name.startswith("glyphs_") for name in study.runs) and "transfer" not in study
+    assert all(name.startswith("glyphs_") for name in study.runs)
     with pytest.raises(UserError, match="the config argument is data=glyphs"):
         claims_small.get_config("data=mnist")

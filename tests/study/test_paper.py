@@ -106,7 +106,7 @@ def test_families_have_small_counterparts(family, preset, number):
     for name, config in study.runs.items():
         assert config.total_epochs == 3 / config.data.fraction and config.eval.every_epochs == 5 / config.data.fraction
         assert config.data.name == preset.removesuffix("_lt") and config.data.profile.name == "exponential"
-        assert config.vocabulary.size in (0, *((64, 256, 1024) if "dino" in name else (20, 40, 60, 80)))
+        assert config.vocabulary.size in (0, *((8, 32, 128) if "dino" in name else (20, 40, 60, 80)))
         assert not config.vocabulary.size or str(config.vocabulary.size) in name
         assert config.data.tail.classes in (0, 1, 2, 5, 10, 20, 50)
         assert not config.data.tail.classes or f"_{config.data.tail.classes}_classes" in name
