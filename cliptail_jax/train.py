@@ -28,12 +28,10 @@ from cliptail_jax.objectives import FIELDS, describe_config, make_objective, val
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import (
-    batch_sharding,
     check_accumulation,
     check_batch,
     local_rows,
     make_mesh,
-    replicated,
     to_devices,
 )
 from cliptail_jax.pretrained.model import describe_run
@@ -42,7 +40,7 @@ from cliptail_jax.runs.log import Log, say
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.training import initialization
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
-from cliptail_jax.training.step import make_train_step
+from cliptail_jax.training.step import jit_train_step, make_train_step
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
@@ -93,12 +91,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     if jax.process_index() == 0:
         runs.forget_after(workdir, start)
 
-    train_step = jax.jit(
-        make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size),
-        in_shardings=(shardings, batch_sharding(mesh)),
-        out_shardings=(shardings, replicated(mesh)),
-        donate_argnums=0,
-    )
+    train_step = make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size)
+    train_step = jit_train_step(train_step, mesh, shardings)
     batches = training_batches(
         variant,
         objective.transform,

@@ -1,7 +1,7 @@
 """A run's first state: where its parameters come from, one by one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -30,6 +30,18 @@ def init_state(
     All weights are randomly initialized: `load_towers` puts trained ones in their places. Raises UserError where the
     objective freezes a part that is none of the model's, or everything.
     """
+    graphdef, shapes, init = first_state(objective, optimizer)
+    shardings = state_shardings(mesh, shapes)
+    return graphdef, jax.jit(init, out_shardings=shardings)(jax.random.key(seed)), shardings
+
+
+def first_state(
+    objective: Objective, optimizer: optax.GradientTransformation
+) -> tuple[nnx.GraphDef, TrainState, Callable[[jax.Array], TrainState]]:
+    """The model's definition, the shapes of its first state, and the function from a run's key to that state.
+
+    Nothing is computed. Raises UserError as `init_state` does.
+    """
     frozen, towers = objective.frozen, objective.towers
 
     def init(key):
@@ -44,11 +56,9 @@ def init_state(
         return state
 
     definition: list[nnx.GraphDef] = []
-    key = jax.random.key(seed)
-    shapes = jax.eval_shape(init, key)
+    shapes = jax.eval_shape(init, jax.random.key(0))
     check_frozen(frozen, shapes)
-    shardings = state_shardings(mesh, shapes)
-    return definition[0], jax.jit(init, out_shardings=shardings)(key), shardings
+    return definition[0], shapes, init
 
 
 def freeze_batch_norms(model: nnx.Module, frozen: Sequence[str]) -> None:

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import Array
+from jax.sharding import Mesh
 
+from cliptail_jax.parallel.sharding import batch_sharding, replicated
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
@@ -95,6 +97,16 @@ def make_train_step(
         return new, metrics
 
     return train_step
+
+
+def jit_train_step(step: Callable, mesh: Mesh, shardings: TrainState) -> Callable:
+    """The step compiled for a mesh on which the state is laid out by `shardings`; it takes the memory of the state it gets."""
+    return jax.jit(
+        step,
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
+    )
 
 
 def _split(tree, steps: int, num_devices: int):

@@ -23,12 +23,12 @@ from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
-from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, replicated, to_devices
+from cliptail_jax.parallel.sharding import check_batch, make_mesh, to_devices
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
-from cliptail_jax.training.step import make_train_step
+from cliptail_jax.training.step import jit_train_step, make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
 CLASSES = flags.DEFINE_integer("classes", 100, "Number of classes of the random labels")
@@ -44,15 +44,10 @@ def start(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState
     objective = make_objective(config, made_up_variant(STEPS_PER_EPOCH * config.batch_size, classes))
     total_steps = objective.total_steps
     schedule = learning_rate(config.optimizer, STEPS_PER_EPOCH, total_steps, config.total_epochs)
-    optimizer = make_optimizer(config.optimizer, schedule, total_steps)
+    optimizer = make_optimizer(config.optimizer, schedule, total_steps, objective.held)
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
-    train_step = jax.jit(
-        make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size),
-        in_shardings=(shardings, batch_sharding(mesh)),
-        out_shardings=(shardings, replicated(mesh)),
-        donate_argnums=0,
-    )
-    return objective, mesh, state, train_step
+    train_step = make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size)
+    return objective, mesh, state, jit_train_step(train_step, mesh, shardings)
 
 
 def main(_) -> None:
