@@ -11,12 +11,12 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
+from cliptail_jax.planning.made_up import made_up_variant
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import Held, learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step
-from scripts.benchmark.made_up import made_up_variant
 
 CLASSES, STEPS_PER_EPOCH = 12, 10
 

@@ -1,5 +1,7 @@
 """One mesh with the axes `data` and `fsdp`: batches are split over both, parameters over `fsdp`."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -10,9 +12,10 @@ from ml_collections import ConfigDict
 from cliptail_jax.errors import UserError
 
 
-def make_mesh(axes: ConfigDict) -> Mesh:
-    """The mesh of all devices, in order of processes, so that each process holds a block of neighbouring rows."""
-    devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+def make_mesh(axes: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh of the devices (None: of all there are), in order of processes, so that each process holds a block of
+    neighbouring rows."""
+    devices = sorted(jax.devices() if devices is None else devices, key=lambda d: (d.process_index, d.id))
     data = axes.data if axes.data > 0 else len(devices) // axes.fsdp
     if data * axes.fsdp != len(devices):
         raise UserError(

@@ -15,12 +15,12 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 from machine import machine
-from made_up import random_batch
 from train_step import CLASSES, CONFIG, SECONDS, start
 
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.parallel.sharding import to_devices
+from cliptail_jax.planning.made_up import random_batch
 
 ENCODER = flags.DEFINE_string("encoder", "all-MiniLM-L6-v2", "A published text encoder whose sizes are known")
 

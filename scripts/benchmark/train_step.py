@@ -18,12 +18,12 @@ from pathlib import Path
 import jax
 from absl import app, flags, logging
 from jax.sharding import Mesh
-from made_up import made_up_variant, random_batch
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import check_batch, make_mesh, to_devices
+from cliptail_jax.planning.made_up import made_up_variant, random_batch
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer

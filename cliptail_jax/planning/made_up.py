@@ -1,4 +1,4 @@
-"""Made-up data for benchmarks of the training step: no data set is needed."""
+"""Made-up data for training steps that are planned or timed: no data set is needed."""
 
 import types
 

@@ -1,0 +1,83 @@
+"""What a run needs of accelerators, before anyone pays for them: whether it fits, what limits it, how long it takes at best.
+
+    python -m cliptail_jax.plan --config=configs/clip.py:data=imagenet_captions --config.model.dtype=bfloat16 \\
+        --on=v5e-8,v4-32 --records=448896 --classes=1000
+
+The training step is built by the functions of `cliptail_jax.train` and compiled by the TPU's own compiler, which runs on any
+x86-64 Linux machine (pip install 'jax[tpu]'). No data are read. The numbers of records and classes are those of the prepared
+data set that the config names; without one, give --records and --classes.
+"""
+
+import importlib.metadata
+import json
+import os
+
+# All before JAX is imported. The chips of this machine, if it has any, are not needed, but libtpu would look for them: it
+# would ask the cloud's metadata server, take a lock that only one process can have, and warn.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true", "TPU_MIN_LOG_LEVEL": "3"}
+os.environ |= {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
+
+from absl import flags  # noqa: E402
+from etils import epath  # noqa: E402
+from ml_collections import ConfigDict  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from cliptail_jax.config.program import run_with_config  # noqa: E402
+from cliptail_jax.curation.joined import open_splits  # noqa: E402
+from cliptail_jax.curation.variant import Variant, make_variant  # noqa: E402
+from cliptail_jax.errors import UserError  # noqa: E402
+from cliptail_jax.objectives import describe_config, validate  # noqa: E402
+from cliptail_jax.planning.compiling import plan_step  # noqa: E402
+from cliptail_jax.planning.made_up import made_up_variant  # noqa: E402
+from cliptail_jax.planning.report import NOTE, as_json, table  # noqa: E402
+from cliptail_jax.planning.topologies import find_topology  # noqa: E402
+
+PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "flax", "optax")
+
+
+def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
+    """A variant of so many records and classes, or, if both are 0, the one that the section `data` selects.
+
+    Raises UserError if only one is given, or neither and the data set is not prepared.
+    """
+    if bool(records) != bool(classes):
+        raise UserError("--records and --classes go together: give both, or neither where the data set is prepared")
+    if records:
+        return made_up_variant(records, classes)
+    try:
+        return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+    except UserError as error:
+        raise UserError(f"{error}; or give --records and --classes to plan without the data set") from None
+
+
+def versions() -> dict[str, str]:
+    """The versions of the packages that a compiled program depends on, of those that are installed."""
+    installed = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in PACKAGES}
+    return {name: found.version for name, found in installed.items() if found}
+
+
+def main(config: ConfigDict, _: epath.Path | None) -> None:
+    options = flags.FLAGS
+    validate(config)
+    topologies = [find_topology(name, options.slices) for name in options.on]
+    variant = planned_variant(config.data, options.records, options.classes)
+    for topology in (progress := tqdm(topologies, desc="compiling", disable=None)):
+        progress.set_postfix_str(topology.name)
+        plan = plan_step(config, variant, topology)
+        text = json.dumps(as_json(plan, versions())) if options.json else f"\n{table(plan, options.price)}"
+        tqdm.write(text)
+    if not options.json:
+        print(f"\n{NOTE}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("on", ["v5e-8"], "TPU slices to plan for, such as v5e-8,v4-32")
+    flags.DEFINE_integer("slices", 1, "Number of TPU slices of each", lower_bound=1)
+    flags.DEFINE_integer("records", 0, "Number of training records, without the data set", lower_bound=0)
+    flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", lower_bound=0)
+    flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
+    flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
+    run_with_config(
+        main, describe_config, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False
+    )

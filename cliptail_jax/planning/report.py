@@ -1,0 +1,76 @@
+"""A plan as a table for people and as JSON for programs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cliptail_jax.planning.bounds import step_seconds
+from cliptail_jax.planning.compiling import Plan
+from cliptail_jax.runs.tables import markdown_table
+
+BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
+NOTE = (
+    "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
+    "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
+)
+
+
+def as_json(plan: Plan, versions: Mapping[str, str]) -> dict[str, Any]:
+    """One line of `plan --json`; numbers are of a chip and step."""
+    return {
+        "topology": plan.topology.name,
+        "chips": plan.topology.chips,
+        "hosts": plan.topology.hosts,
+        "fits": plan.fits,
+        "chip_memory_bytes": int(plan.topology.chip.memory),
+        "peak_bytes": plan.peak,
+        "flops": plan.flops,
+        "hbm_bytes": plan.hbm,
+        "collectives": {kind: traffic._asdict() for kind, traffic in plan.collectives.items()},
+        "step_seconds": step_seconds(plan) if plan.fits else None,
+        "versions": dict(versions),
+    }
+
+
+def table(plan: Plan, price: float = 0.0) -> str:
+    """The plan in Markdown. `price` is of a chip-hour, in dollars; 0 for none."""
+    topology, chip = plan.topology, plan.topology.chip
+    state = plan.parameters + plan.optimizer
+    rows = [
+        [topology.name, f"{topology.chips} × {chip.name}, {count(topology.hosts, 'host')}"],
+        ["batch", f"{plan.batch_size:,}, {plan.batch_size / topology.chips:,.10g} a chip"],
+        ["memory of a chip: parameters", size(plan.parameters)],
+        ["optimizer and averages", size(plan.optimizer)],
+        ["activations and the rest", size(max(plan.peak - state, 0))],
+    ]
+    if not plan.fits:
+        rows.append(["**peak**", f"needs {size(plan.peak)} of {size(plan.available or chip.memory)}: **does not fit**"])
+        return "\n".join(markdown_table(rows))
+    seconds = step_seconds(plan)
+    binding = max(seconds, key=seconds.get)
+    bound = seconds[binding]
+    hours = bound * plan.total_steps / 3600
+    rows += [
+        ["**peak**", f"{size(plan.peak)} of {size(chip.memory)}: fits"],
+        ["a step's operations", f"{plan.flops / 1e12:.3g} TFLOP a chip"],
+        ["a step's HBM traffic", f"{size(plan.hbm)} a chip"],
+        *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in plan.collectives.items()),
+        *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
+        ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[binding]}"],
+        ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
+        [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"],
+    ]
+    if price:
+        rows.append([f"cost at ${price:.2f} a chip-hour", f"${hours * topology.chips * price:,.2f}"])
+    return "\n".join(markdown_table(rows))
+
+
+def size(bytes: float) -> str:
+    """Bytes in the largest unit of which there is one or more."""
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if bytes >= one:
+            return f"{bytes / one:.3g} {unit}"
+    return f"{bytes:.0f} B"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"

@@ -1,0 +1,145 @@
+"""Slices of TPUs and hosts of GPUs by the names that clouds use, and the devices that XLA compiles for in their place.
+
+The number in the name of a v4, v5p or tpu7x slice counts TensorCores, two a chip; that of a v5e or v6e slice counts chips.
+`h100x8` is a host with eight GPUs, `h100x8x4` are four such hosts.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import jax
+from jax.experimental import topologies
+
+from cliptail_jax.errors import UserError, did_you_mean
+
+GB, TB = 1e9, 1e12
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """A chip and its published peaks.
+
+    Attributes:
+      name: what it is called.
+      memory: bytes of HBM.
+      flops: dense bfloat16 operations a second.
+      hbm: bytes a second of HBM.
+      link: bytes a second that it sends over all its links to other chips of a slice or host.
+      network: bytes a second that its share of the host's network sends to other slices or hosts.
+      devices: JAX devices a chip.
+    """
+
+    name: str
+    memory: float
+    flops: float
+    hbm: float
+    link: float
+    network: float
+    devices: int = 1
+
+
+# TPUs: docs.cloud.google.com/tpu/docs, the pages "TPU v4", "TPU v5e", "TPU v5p", "TPU v6e" and "TPU7x". `link` is the
+# interconnect of a chip in one direction, `network` the share of a chip in a host's network cards. GPUs: NVIDIA's data
+# sheets of the SXM modules of A100 (80 GB), H100 and H200, without sparsity; `link` is NVLink in one direction, `network`
+# one 400 Gb/s card a GPU (200 Gb/s for A100), as in DGX systems.
+CHIPS = {
+    "v4": Chip("TPU v4", 32 * 2**30, 275 * TB, 1228 * GB, 300 * GB, 6.25 * GB),
+    "v5e": Chip("TPU v5e", 16 * 2**30, 197 * TB, 819 * GB, 200 * GB, 3.125 * GB),
+    "v5p": Chip("TPU v5p", 95 * 2**30, 459 * TB, 2765 * GB, 600 * GB, 6.25 * GB),
+    "v6e": Chip("TPU v6e", 32 * 2**30, 918 * TB, 1638 * GB, 400 * GB, 12.5 * GB),
+    "tpu7x": Chip("TPU7x", 192 * 2**30, 2307 * TB, 7380 * GB, 600 * GB, 12.5 * GB, devices=2),
+    "a100": Chip("NVIDIA A100 80GB", 80 * 2**30, 312 * TB, 2039 * GB, 300 * GB, 25 * GB),
+    "h100": Chip("NVIDIA H100", 80 * 2**30, 989 * TB, 3350 * GB, 450 * GB, 50 * GB),
+    "h200": Chip("NVIDIA H200", 141 * GB, 989 * TB, 4800 * GB, 450 * GB, 50 * GB),
+}
+
+# Chips along each axis of a slice, by the number in its name.
+FLAT = {1: (1, 1), 4: (2, 2), 8: (2, 4), 16: (4, 4), 32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16)}
+CUBIC = {8: (2, 2, 1), 16: (2, 2, 2), 32: (2, 2, 4), 64: (2, 4, 4), 128: (4, 4, 4), 256: (4, 4, 8), 512: (4, 8, 8)}
+SHAPES = {"v4": CUBIC, "v5e": FLAT, "v5p": CUBIC, "v6e": FLAT, "tpu7x": CUBIC}
+GPUS = ("a100", "h100", "h200")
+GPUS_OF_A_HOST = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """Chips that a run is planned for.
+
+    Attributes:
+      name: as the user gives it.
+      chip: of which kind they are.
+      shape: of a TPU slice, the chips along each axis; of GPUs, those of a host and the number of hosts.
+      slices: the number of TPU slices.
+    """
+
+    name: str
+    chip: Chip
+    shape: tuple[int, ...]
+    slices: int = 1
+
+    @property
+    def is_tpu(self) -> bool:
+        return self.chip.name.startswith("TPU")
+
+    @property
+    def chips(self) -> int:
+        return math.prod(self.shape) * self.slices
+
+    @property
+    def hosts(self) -> int:
+        """Machines with a process each: up to eight v5e or v6e chips, four chips of the others, or eight GPUs."""
+        if not self.is_tpu:
+            return self.shape[1]
+        return math.ceil(math.prod(self.shape) / math.prod(self._host_shape)) * self.slices
+
+    @property
+    def _host_shape(self) -> tuple[int, int, int]:
+        """Chips of a host along each axis."""
+        if len(self.shape) == 2 and math.prod(self.shape) <= 8:
+            return (*self.shape, 1)
+        return (2, 2, 1)
+
+    def devices(self) -> Sequence[jax.Device]:
+        """The devices that XLA compiles for. Raises UserError where the compiler is not installed."""
+        if not self.is_tpu:
+            raise UserError(f"{self.name}: compiling for GPUs is not supported yet")
+        kind = self.name.split("-")[0]
+        options = {
+            "topology_name": f"{kind}:{'x'.join(map(str, self.shape))}",
+            "num_slices": self.slices,
+            "chip_config_name": "megacore" if kind in ("v4", "v5p") else "default",
+            "chips_per_host_bounds": self._host_shape,
+        }
+        try:
+            return topologies.get_topology_desc(platform="tpu", **options).devices
+        except (RuntimeError, ImportError, ValueError) as error:
+            raise UserError(
+                f"{self.name}: the TPU compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
+                "pip install 'jax[tpu]'"
+            ) from None
+
+
+def find_topology(name: str, slices: int = 1) -> Topology:
+    """The topology called `name`, such as 'v5e-8' or 'h100x8x4'. Raises UserError if there is none, with the nearest name."""
+    kind, _, number = name.partition("-")
+    if kind in SHAPES and number.isdecimal() and int(number) in SHAPES[kind]:
+        return Topology(name, CHIPS[kind], SHAPES[kind][int(number)], slices)
+    kind, *numbers = name.split("x")
+    if kind in GPUS and 1 <= len(numbers) <= 2 and all(part.isdecimal() and int(part) > 0 for part in numbers):
+        each, hosts = int(numbers[0]), int((numbers[1:] or ["1"])[0])
+        if slices > 1:
+            raise UserError(f"{name}: --slices is for TPUs; name the hosts, as in {name}x{slices}")
+        if each <= GPUS_OF_A_HOST and (hosts == 1 or each == GPUS_OF_A_HOST):
+            return Topology(name, CHIPS[kind], (each, hosts))
+    raise UserError(
+        f"unknown topology '{name}'{did_you_mean(name, names(), cutoff=0.5)}: there are "
+        + ", ".join(f"{kind}-{{{','.join(map(str, shapes))}}}" for kind, shapes in SHAPES.items())
+        + ", and GPUs as h100x8 or h100x8x4 (a100, h100, h200; up to 8 a host)"
+    )
+
+
+def names() -> list[str]:
+    """The names of TPU slices, and of one host of each kind of GPU."""
+    slices = [f"{kind}-{number}" for kind, shapes in SHAPES.items() for number in shapes]
+    return slices + [f"{kind}x{each}" for kind in GPUS for each in (1, 2, 4, 8)]

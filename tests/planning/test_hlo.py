@@ -1,0 +1,67 @@
+"""What programs move, counted by hand on short ones."""
+
+from cliptail_jax.planning.bounds import interconnect_seconds
+from cliptail_jax.planning.hlo import Traffic, bytes_of, collectives, hbm_bytes
+from cliptail_jax.planning.topologies import find_topology
+
+PROGRAM = """HloModule step, is_scheduled=true
+
+%hidden.1 (p.1: f32[2,4]) -> f32[8,4] {
+  %p.1 = f32[2,4]{1,0:T(8,128)} parameter(0)
+  ROOT %all-gather.2 = f32[8,4]{1,0:T(8,128)S(1)} all-gather(%p.1), channel_id=1, dimensions={0}
+}
+
+%body.1 (b.1: (f32[4])) -> (f32[4]) {
+  %b.1 = (f32[4]{0}) parameter(0)
+  %element = f32[4]{0} get-tuple-element(%b.1), index=0
+  %doubled = f32[4]{0} add(%element, %element)
+  ROOT %back = (f32[4]{0}) tuple(%doubled)
+}
+
+ENTRY %main.1 (a.1: f32[2,4], w.1: bf16[100]) -> f32[4] {
+  %a.1 = f32[2,4]{1,0:T(8,128)} parameter(0)
+  %w.1 = bf16[100]{0:T(256)(128)(2,1)} parameter(1), sharding={replicated}
+  %all-gather.1 = f32[8,4]{1,0:T(8,128)S(1)} all-gather(%a.1), channel_id=1, dimensions={0}
+  %all-reduce.1 = (f32[4]{0}, f32[6]{0}) all-reduce(%x, %y), channel_id=2, to_apply=%add
+  %reduce-scatter.1 = f32[2,4]{1,0} reduce-scatter(%all-gather.1), channel_id=3, to_apply=%add
+  %gather-start = (bf16[100]{0}, bf16[400]{0}) all-gather-start(%w.1), channel_id=4, dimensions={0}
+  %gather-done = bf16[400]{0} all-gather-done(%gather-start)
+  %copy-start.1 = (bf16[100]{0:S(1)}, bf16[100]{0}, u32[]{:S(2)}) copy-start(%w.1)
+  %copy-done.1 = bf16[100]{0:S(1)} copy-done(%copy-start.1)
+  %slice-start.1 = ((f32[2,4]{1,0}), f32[1,4]{1,0:S(1)}, s32[]{:S(2)}) slice-start(%a.1), slice={[0:1], [0:4]}
+  %looped = (f32[4]{0}) while(%t.1), condition=%c.1, body=%body.1, backend_config={"known_trip_count":{"n":"3"}}
+  ROOT %result = f32[4]{0} get-tuple-element(%looped), index=0
+}
+"""
+
+
+def test_a_collective_counts_once_however_often_its_channel_stands_in_the_program():
+    assert collectives(PROGRAM) == {
+        "all-reduce": Traffic(1, 4 * (4 + 6)),
+        "all-gather": Traffic(2, 4 * 32 + 2 * 400),
+        "reduce-scatter": Traffic(1, 4 * 32),
+    }
+
+
+def test_arrays_on_the_chip_are_not_hbm_traffic():
+    gathered = 4 * 8  # only its operand lies in HBM
+    reduced = 4 * (4 + 6)
+    scattered = 4 * 8
+    started = 2 * (100 + 100 + 400)
+    copied, sliced, looped = 2 * 100, 4 * 4, 3 * 4 * (4 + 4 + 4)
+    assert hbm_bytes(PROGRAM) == gathered + reduced + scattered + started + copied + sliced + looped
+
+
+def test_types_have_the_bytes_of_their_arrays():
+    assert bytes_of("(bf16[3,5]{1,0:T(8,128)(2,1)}, pred[7]{0}, f32[]{:T(128)}, u32[2]{0:S(1)})") == 30 + 7 + 4 + 8
+    assert bytes_of("(bf16[3,5]{1,0}, u32[2]{0:T(128)S(1)})", in_hbm=True) == 30
+
+
+def test_a_ring_sends_a_reduced_array_twice_and_a_gathered_one_once():
+    chips = find_topology("v5e-8")
+    of = lambda kind, topology: interconnect_seconds({kind: Traffic(1, 10**9)}, topology)  # noqa: E731
+    assert of("all-gather", chips) == 10**9 * 7 / 8 / 200e9
+    assert of("all-reduce", chips) == 2 * of("all-gather", chips)
+    assert of("all-reduce", find_topology("v5e-1")) == 0
+    two_slices = of("all-gather", find_topology("v5e-8", slices=2))
+    assert two_slices == of("all-gather", chips) + 10**9 / 2 / (8 * 3.125e9)

@@ -1,0 +1,49 @@
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.planning.topologies import CHIPS, SHAPES, find_topology, names
+
+
+@pytest.mark.parametrize(
+    "name, chips, hosts",
+    [
+        ("v5e-1", 1, 1), ("v5e-8", 8, 1), ("v5e-16", 16, 4), ("v6e-256", 256, 64), ("v4-8", 4, 1), ("v4-32", 16, 4),
+        ("v5p-512", 256, 64), ("tpu7x-8", 4, 1), ("h100x1", 1, 1), ("h100x8", 8, 1), ("h200x8x4", 32, 4),
+    ],
+)  # fmt: skip
+def test_a_name_has_the_chips_and_hosts_that_clouds_sell(name, chips, hosts):
+    topology = find_topology(name)
+    assert (topology.name, topology.chips, topology.hosts) == (name, chips, hosts)
+
+
+def test_several_slices_have_the_chips_of_all():
+    topology = find_topology("v5e-16", slices=2)
+    assert (topology.chips, topology.hosts) == (32, 8)
+
+
+def test_the_number_in_a_name_counts_cores_or_chips():
+    for kind, shapes in SHAPES.items():
+        for number in shapes:
+            assert number in (find_topology(f"{kind}-{number}").chips, 2 * find_topology(f"{kind}-{number}").chips)
+    assert {name.split("-")[0].split("x")[0] for name in names()} >= CHIPS.keys() - {"tpu7x"}
+
+
+@pytest.mark.parametrize(
+    "name, complaint",
+    [
+        ("v5e-9", r"unknown topology 'v5e-9' \(did you mean v5e-"),
+        ("v5litepod-8", "unknown topology 'v5litepod-8'.*there are v4-{8,16,"),
+        ("h100x16", "unknown topology 'h100x16'"),
+        ("h100x4x2", "unknown topology 'h100x4x2'"),
+        ("h100x0", "unknown topology 'h100x0'"),
+        ("", "unknown topology ''"),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_nearest(name, complaint):
+    with pytest.raises(UserError, match=complaint):
+        find_topology(name)
+
+
+def test_slices_of_gpus_are_hosts():
+    with pytest.raises(UserError, match="--slices is for TPUs; name the hosts, as in h100x8x2"):
+        find_topology("h100x8", slices=2)
