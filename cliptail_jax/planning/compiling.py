@@ -9,10 +9,10 @@ import jax
 from ml_collections import ConfigDict
 
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import (
     batch_sharding,
-    check_accumulation,
     check_batch,
     make_mesh,
     state_shardings,
@@ -68,11 +68,14 @@ class Plan:
 def plan_step(config: ConfigDict, variant: Variant, topology: Topology) -> Plan:
     """The plan of the training step of a run of the config on the variant, which `train` would compile on these chips.
 
-    Raises UserError where the run cannot be on these chips, as `train` does.
+    Raises UserError where the run cannot be on these chips, as `train` does, or accumulates gradients.
     """
+    if config.accumulate_steps > 1:
+        raise UserError(
+            "accumulate_steps is 1 in a plan: XLA counts the operations of a loop once, however often it runs"
+        )
     mesh = make_mesh(config.mesh, topology.devices())
-    check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
-    check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
+    check_batch(mesh, config.batch_size, "batch_size")
     objective = make_objective(config, variant)
     total_steps = objective.total_steps
     schedule = learning_rate(config.optimizer, objective.steps_per_epoch, total_steps, config.total_epochs)
@@ -85,7 +88,7 @@ def plan_step(config: ConfigDict, variant: Variant, topology: Topology) -> Plan:
         lambda x: jax.ShapeDtypeStruct((config.batch_size, *x.shape[1:]), x.dtype, sharding=batch_sharding(mesh)),
         sample,
     )
-    step = make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size)
+    step = make_train_step(objective, graphdef, optimizer)
     lowered = jit_train_step(step, mesh, shardings).lower(state, batch)
 
     devices = topology.chip.devices

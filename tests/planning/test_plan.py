@@ -107,6 +107,10 @@ def test_running_out_of_memory_is_a_result():
         (("--on=v5e-7", "--records=100", "--classes=10"), "error: unknown topology 'v5e-7'"),
         (("--on=v5e-4", "--records=100"), "error: --records and --classes go together"),
         (
+            ("--on=v5e-4", "--records=1280", "--classes=10", "--config.accumulate_steps=2"),
+            "accumulate_steps is 1 in a plan",
+        ),
+        (
             ("--on=v5e-4", "--config.data.data_dir=/nowhere"),
             "or give --records and --classes to plan without the data set",
         ),

@@ -25,7 +25,7 @@ def test_the_number_in_a_name_counts_cores_or_chips():
     for kind, shapes in SHAPES.items():
         for number in shapes:
             assert number in (find_topology(f"{kind}-{number}").chips, 2 * find_topology(f"{kind}-{number}").chips)
-    assert {name.split("-")[0].split("x")[0] for name in names()} >= CHIPS.keys() - {"tpu7x"}
+    assert all(any(name.startswith(kind) for name in names()) for kind in CHIPS)
 
 
 @pytest.mark.parametrize(
