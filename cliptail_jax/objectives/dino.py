@@ -68,10 +68,11 @@ class Dino(Objective):
         ):
             if is_set:
                 raise UserError(f"{key} is not supported with objective='dino': set it to {default}")
-        if config.data.multi_crop.num_local and config.data.multi_crop.local_size > config.data.image_size:
+        crops, side = config.data.multi_crop, config.data.image_size
+        if crops.num_local and crops.local_size > side:
             raise UserError(
-                f"data.multi_crop.local_size={config.data.multi_crop.local_size} is larger than data.image_size="
-                f"{config.data.image_size}, the side of a global crop: lower it"
+                f"data.multi_crop.local_size={crops.local_size} is larger than data.image_size={side}, the side of a "
+                "global crop: lower it"
             )
         if config.accumulate_steps > 1:
             raise UserError(
@@ -90,10 +91,8 @@ class Dino(Objective):
 
     def describe_model(self) -> dict[str, Any]:
         """The image tower: the head serves training alone."""
-        tower, resampling = (
-            self.describe_image_tower(),
-            EVERY_GRID if self.config.dino.resample_own_grid else OTHER_GRIDS,
-        )
+        tower = self.describe_image_tower()
+        resampling = EVERY_GRID if self.config.dino.resample_own_grid else OTHER_GRIDS
         tower["vision_cfg"] = tower["vision_cfg"] | {"cliptail_resampling": resampling}
         return {"model_cfg": {"embed_dim": self.config.model.image.output_dim, **tower}}
 

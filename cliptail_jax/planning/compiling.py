@@ -11,12 +11,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import make_objective
-from cliptail_jax.parallel.sharding import (
-    batch_sharding,
-    check_batch,
-    make_mesh,
-    state_shardings,
-)
+from cliptail_jax.parallel.sharding import batch_sharding, check_batch, make_mesh, state_shardings
 from cliptail_jax.planning.hlo import Traffic, collectives, hbm_bytes
 from cliptail_jax.planning.made_up import random_batch
 from cliptail_jax.planning.topologies import Topology
