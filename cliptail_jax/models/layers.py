@@ -35,11 +35,11 @@ def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -
 
 
 def average_pool(x: Pixels, size: int) -> Float[Array, "batch pooled_height pooled_width channels"]:
-    """Mean over squares of `size` × `size` pixels; remaining rows and columns are dropped."""
-    batch, height, width, channels = x.shape
-    rows, columns = height // size, width // size
-    squares = x[:, : rows * size, : columns * size].reshape(batch, rows, size, columns, size, channels)
-    return squares.mean((2, 4))
+    """Mean over squares of `size` × `size` pixels, summed in float32; remaining rows and columns are dropped."""
+    if size == 1:
+        return x
+    # A mean over axes of a reshaped array would have the TPU's compiler keep it in float32.
+    return nnx.avg_pool(x.astype(jnp.float32), (size, size), (size, size)).astype(x.dtype)
 
 
 class BatchNorm(nnx.Module):
@@ -83,15 +83,18 @@ class BatchNorm(nnx.Module):
         def total(values: Array) -> Array:
             return (values if mask is None else values * weights).sum((1, 2, 3))
 
+        # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, and so the mean's
+        # square far below the variance, of which it would else cancel digits.
+        shift = jax.lax.stop_gradient(self.mean[...])
+        centered = grouped - shift
         # A group without valid examples has count 0 and sums 0; its statistics are excluded from the averages below.
-        mean = total(grouped) / jnp.maximum(count, 1)[:, None]
-        # The derivative of the variance by the mean is zero, and need not be computed.
-        squares = total(jnp.square(grouped - per_group(jax.lax.stop_gradient(mean))))
-        var = squares / jnp.maximum(count, 1)[:, None]
-        unbiased = squares / jnp.maximum(count - 1, 1)[:, None]
-        update_average(self.mean, mean, count > 0)
+        mean = total(centered) / jnp.maximum(count, 1)[:, None]
+        squares = total(jnp.square(centered)) / jnp.maximum(count, 1)[:, None]
+        var = jnp.maximum(squares - jnp.square(mean), 0)
+        unbiased = var * (count / jnp.maximum(count - 1, 1))[:, None]
+        update_average(self.mean, shift + mean, count > 0)
         update_average(self.var, unbiased, count > 0)
-        return self._normalize(grouped - per_group(mean), per_group(var)).reshape(x.shape)
+        return self._normalize(centered - per_group(mean), per_group(var)).reshape(x.shape)
 
 
 def per_group(statistic: Float[Array, "groups channels"]) -> Float[Array, "groups 1 1 1 channels"]:

@@ -8,14 +8,15 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from cliptail_jax.models.layers import BatchNorm
 
 BATCH, PIXELS, CHANNELS = 8, (3, 5), 4
+SCALES = np.array([0.1, 1, 3, 10])
+MEAN = 300 + np.array([2, -1, 0.5, -1]) * SCALES  # running means, near those of the images
 
 
 @pytest.fixture(scope="module")
 def images():
     random = np.random.default_rng(0)
-    # Channels far from zero, each at its own scale: a one-pass variance would lose digits here.
-    scales = np.array([1e-1, 1, 3, 10])
-    return (random.normal(size=(BATCH, *PIXELS, CHANNELS)) * scales + 300).astype(np.float32)
+    # Channels far from zero, each at its own scale: a mean of squares that are not shifted would lose digits here.
+    return (random.normal(size=(BATCH, *PIXELS, CHANNELS)) * SCALES + 300).astype(np.float32)
 
 
 @jax.jit
@@ -26,11 +27,11 @@ def apply(module, x, mask):
     return y, module.mean[...], module.var[...]
 
 
-def norm(group_size=0, **kwargs):
+def norm(group_size=0, mean=MEAN, **kwargs):
     module = BatchNorm(CHANNELS, group_size, **kwargs)
     module.scale[...] = jnp.array([0.5, 1.0, 1.5, 2.0])
     module.bias[...] = jnp.array([0.0, -1.0, 1.0, 2.0])
-    module.mean[...] = jnp.array([7.0, 8.0, 9.0, 10.0])
+    module.mean[...] = jnp.array(mean, jnp.float32)
     return module
 
 
@@ -50,7 +51,7 @@ def test_batch_statistics_normalise_and_running_averages_keep_nine_tenths(images
     y, mean, var = apply(norm(), images, None)
     expected, batch_mean, batch_var = reference(norm(), images)
     assert_close(y, expected)
-    assert_close(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * batch_mean)
+    assert_close(mean, 0.9 * MEAN + 0.1 * batch_mean)
     np.testing.assert_allclose(var, 0.9 + 0.1 * batch_var, rtol=1e-5)
 
 
@@ -58,7 +59,7 @@ def test_each_ghost_batch_is_normalised_by_its_own_statistics(images):
     y, mean, var = apply(norm(group_size=2), images, None)
     parts = [reference(norm(), images[i : i + 2]) for i in range(0, BATCH, 2)]
     assert_close(y, np.concatenate([part[0] for part in parts]))
-    assert_close(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * np.mean([part[1] for part in parts], 0))
+    assert_close(mean, 0.9 * MEAN + 0.1 * np.mean([part[1] for part in parts], 0))
     np.testing.assert_allclose(var, 0.9 + 0.1 * np.mean([part[2] for part in parts], 0), rtol=1e-5)
 
 
@@ -76,7 +77,7 @@ def test_mask_within_ghost_batches_counts_only_groups_with_valid_examples(images
     y, mean, var = apply(norm(group_size=2), images, mask)
     parts = [reference(norm(), images[a:b]) for a, b in ((0, 2), (2, 4), (4, 5))]
     assert_close(y[:5], np.concatenate([part[0] for part in parts]))
-    assert_close(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * np.mean([part[1] for part in parts], 0))
+    assert_close(mean, 0.9 * MEAN + 0.1 * np.mean([part[1] for part in parts], 0))
     np.testing.assert_allclose(var, 0.9 + 0.1 * np.mean([part[2] for part in parts], 0), rtol=1e-5)
     assert np.isfinite(y).all()
 
@@ -94,7 +95,7 @@ def test_batch_without_valid_examples_changes_nothing_and_has_finite_gradients(i
 def test_gradient_equals_that_of_the_plain_formula(images, group_size):
     mask = np.array([1, 1, 1, 1, 1, 1, 1, 0], bool)
     cotangent = np.random.default_rng(1).normal(size=images.shape).astype(np.float32) * mask[:, None, None, None]
-    module = norm(group_size)
+    module = norm(group_size, MEAN - 300)
 
     def plain(x):
         outputs = []
@@ -112,14 +113,34 @@ def test_gradient_equals_that_of_the_plain_formula(images, group_size):
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
+def test_variance_of_a_millionth_of_the_squared_mean_keeps_its_digits_while_the_running_mean_follows(images):
+    x = np.random.default_rng(0).normal(size=(BATCH, 40, 40, CHANNELS)).astype(np.float32) * 0.3 + 300
+    module = norm(mean=np.zeros(CHANNELS))
+    for _ in range(100):
+        y, module.mean[...], module.var[...] = apply(module, x, None)
+    expected, _, var = reference(module, x)
+    np.testing.assert_allclose(module.var[...], var, rtol=1e-3)  # 1 and the first steps' errors, by 0.9^100
+    np.testing.assert_allclose(y, expected, atol=1e-3)
+
+
+def test_first_step_of_a_run_whose_running_mean_is_zero_loses_no_digits_of_usual_activations():
+    """The relative error of the variance is that of a float32 times (mean / standard deviation)^2."""
+    x = np.random.default_rng(0).normal(size=(BATCH, 40, 40, CHANNELS)).astype(np.float32) + 5
+    module = norm(mean=np.zeros(CHANNELS))
+    y, _, var = apply(module, x, None)
+    expected, _, unbiased = reference(module, x)
+    np.testing.assert_allclose(y, expected, atol=2e-5)
+    np.testing.assert_allclose(var, 0.9 + 0.1 * unbiased, rtol=1e-6)
+
+
 @pytest.mark.parametrize("train, frozen", [(False, False), (True, True)])
 def test_evaluation_and_frozen_training_use_running_averages_and_keep_them(images, train, frozen):
     module = norm()
     module.frozen = frozen
     y = module(images, train)
-    expected = (images - np.array([7, 8, 9, 10])) / np.sqrt(1 + 1e-5) * np.array([0.5, 1, 1.5, 2]) + [0, -1, 1, 2]
+    expected = (images - MEAN) / np.sqrt(1 + 1e-5) * np.array([0.5, 1, 1.5, 2]) + [0, -1, 1, 2]
     assert_close(y, expected)
-    np.testing.assert_array_equal(module.mean[...], [7, 8, 9, 10])
+    np.testing.assert_array_equal(module.mean[...], MEAN.astype(np.float32))
     np.testing.assert_array_equal(module.var[...], 1)
 
 
@@ -129,7 +150,7 @@ def test_bfloat16_outputs_come_from_float32_statistics(images):
     expected, batch_mean, batch_var = reference(norm(), np.asarray(x, np.float32))
     assert y.dtype == jnp.bfloat16 and mean.dtype == var.dtype == jnp.float32
     np.testing.assert_allclose(y.astype(jnp.float32), expected, rtol=1e-2, atol=1e-2)
-    np.testing.assert_allclose(mean, 0.9 * np.array([7, 8, 9, 10]) + 0.1 * batch_mean, rtol=1e-5)
+    np.testing.assert_allclose(mean, 0.9 * MEAN + 0.1 * batch_mean, rtol=1e-5)
     np.testing.assert_allclose(var, 0.9 + 0.1 * batch_var, rtol=1e-5)
 
 
@@ -140,7 +161,7 @@ def test_eight_devices_equal_one(images, group_size):
     mesh = jax.make_mesh((BATCH,), ("data",), axis_types=(AxisType.Auto,))
     spread = NamedSharding(mesh, PartitionSpec("data"))
     mask = np.arange(BATCH) < 7
-    module = norm(group_size)
+    module = norm(group_size, MEAN - 300)
     near_zero = images - 300  # where float32 resolves the last digits of a mean
     whole = apply(module, near_zero, mask)
     x, valid = jax.device_put(near_zero, spread), jax.device_put(mask, spread)
