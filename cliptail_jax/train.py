@@ -91,7 +91,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     if jax.process_index() == 0:
         runs.forget_after(workdir, start)
 
-    train_step = make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size)
+    train_step = make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps)
     train_step = jit_train_step(train_step, mesh, shardings)
     batches = training_batches(
         variant,

@@ -79,7 +79,7 @@ def train_steps(
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
     state = change(state)
     step = jax.jit(
-        make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size),
+        make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
     )

@@ -180,6 +180,12 @@ class Model:
     text: TextTower = TextTower()
     activation: Annotated[str, "Activation.", OneOf("gelu", "quick_gelu")] = "gelu"
     dtype: Annotated[str, "Type of the computation; parameters are always float32.", Precision] = "float32"
+    remat: Annotated[
+        str,
+        "'blocks': the backward pass computes the activations of each block again, in less memory and more time.",
+        OneOf("none", "blocks"),
+        Incidental,
+    ] = "none"
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,11 @@ class Optimizer:
     ] = False
     clip_norm: Annotated[float, "Largest norm of the whole gradient; 0: no clipping.", NonNegative] = 0.0
     clip_each_norm: Annotated[float, "Largest norm of each parameter's gradient; 0: no clipping.", NonNegative] = 0.0
+    shard: Annotated[
+        bool,
+        "Whether each device updates a part of the parameters, and has the moments of that part alone.",
+        Incidental,
+    ] = False
     ema_decay: Annotated[
         float, "Decay of the moving average of the weights that evaluation uses; 0: no average.", Share
     ] = 0.0

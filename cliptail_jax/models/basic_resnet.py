@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, conv, linear
+from cliptail_jax.models.remat import RematBlock
 
 
-class BasicBlock(nnx.Module):
+class BasicBlock(RematBlock):
     """Two 3×3 convolutions and a shortcut, which is projected if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
@@ -25,7 +26,7 @@ class BasicBlock(nnx.Module):
         else:
             self.downsample = None
 
-    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
+    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample
@@ -63,5 +64,5 @@ class BasicResNet(nnx.Module):
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""
         x = jax.nn.relu(self.bn1(self.conv1(images), train, mask))
         for block in [*self.layer1, *self.layer2, *self.layer3]:
-            x = block(x, train, mask)
+            x = block(x, train=train, mask=mask)
         return self.fc(x.mean((1, 2))).astype(jnp.float32)

@@ -15,6 +15,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.models.layers import layer_norm, linear
+from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
 
 POOLERS = ("mean_pooler", "cls_pooler", "cls_last_hidden_state_pooler", "last_token_pooler")
@@ -133,7 +134,7 @@ class ResidualOutput(nnx.Module):
         return self.LayerNorm(dropout(self.dense(x)) + residual)
 
 
-class Layer(nnx.Module):
+class Layer(RematBlock):
     """Attention and MLP, each followed by layer norm (post-norm)."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
@@ -143,7 +144,7 @@ class Layer(nnx.Module):
         self.intermediate = nnx.Dict(dense=dense(shape.width, shape.inner, **options))
         self.output = ResidualOutput(shape.inner, shape, **options)
 
-    def __call__(self, x: States, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def forward(self, x: States, *, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
         of_attention = dropout.at(0)
         attended = self.attention.self(x, valid, of_attention.at(0))
         x = self.attention.output(attended, x, of_attention.at(1))
@@ -164,7 +165,7 @@ class Bert(nnx.Module):
     ) -> States:
         x, of_layers = self.embeddings(tokens, dropout.at(0)), dropout.at(1)
         for i, layer in enumerate(self.encoder.layer):
-            x = layer(x, valid, of_layers.at(i))
+            x = layer(x, valid=valid, dropout=of_layers.at(i))
         return x
 
 

@@ -9,6 +9,7 @@ from jax import Array
 from jaxtyping import Float
 
 from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
+from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 MLP_RATIO = 4  # an MLP's inner width per outer width
@@ -46,7 +47,7 @@ def patches(inputs: int, outputs: int, size: int, *, dtype, rngs: nnx.Rngs) -> n
     return nnx.Conv(inputs, outputs, (size, size), **options)
 
 
-class Block(nnx.Module):
+class Block(RematBlock):
     """Depthwise 7×7 convolution, layer norm and MLP, multiplied by `gamma` and added to the input."""
 
     def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
@@ -57,7 +58,7 @@ class Block(nnx.Module):
         self.mlp = Mlp(width, MLP_RATIO * width, width, dtype=dtype, rngs=rngs)
         self.gamma = nnx.Param(jnp.full(width, INITIAL_GAMMA))
 
-    def __call__(self, x: Pixels) -> Pixels:
+    def forward(self, x: Pixels) -> Pixels:
         return x + self.gamma[...].astype(self.dtype) * self.mlp(self.norm(self.conv_dw(x)))
 
 

@@ -12,13 +12,14 @@ from jax.nn.initializers import normal
 
 from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
+from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import attend
 
 EXPANSION = 4  # a bottleneck's output channels per inner channel
 STRIDE = 32  # of the last stage
 
 
-class Bottleneck(nnx.Module):
+class Bottleneck(RematBlock):
     """1×1, 3×3 and 1×1 convolutions, with average pooling by `stride` before the third and on the shortcut.
 
     CLIP initializes the last norm's gain to 0, so that every block starts as its shortcut; with `pytorch_init` it is 1.
@@ -41,7 +42,7 @@ class Bottleneck(nnx.Module):
         else:
             self.downsample = None
 
-    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
+    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample
@@ -141,5 +142,5 @@ class ModifiedResNet(nnx.Module):
             x = jax.nn.relu(norm(convolution(x), train, mask))
         x = average_pool(x, 2)
         for block in [*self.layer1, *self.layer2, *self.layer3, *self.layer4]:
-            x = block(x, train, mask)
+            x = block(x, train=train, mask=mask)
         return self.attnpool(x).astype(jnp.float32)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.initializers import Initializer, uniform_fan_in
 from cliptail_jax.models.layers import EPSILON, layer_norm, linear
+from cliptail_jax.models.remat import RematBlock
 
 States = Float[Array, "batch length width"]
 
@@ -99,7 +100,7 @@ class Mlp(nnx.Module):
         return self.c_proj(ACTIVATIONS[self.activation](self.c_fc(x)))
 
 
-class ResidualAttentionBlock(nnx.Module):
+class ResidualAttentionBlock(RematBlock):
     """Attention and MLP, each preceded by layer norm and added to its input."""
 
     def __init__(
@@ -120,7 +121,7 @@ class ResidualAttentionBlock(nnx.Module):
         self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: States, visible: Bool[Array, "batch length"] | None = None) -> States:
+    def forward(self, x: States, *, visible: Bool[Array, "batch length"] | None) -> States:
         x = x + self.attn(self.ln_1(x), visible)
         return x + self.mlp(self.ln_2(x))
 
@@ -139,5 +140,5 @@ class Transformer(nnx.Module):
     def __call__(self, x: States, visible: Bool[Array, "batch length"] | None = None) -> States:
         """States after the last block; no token attends to those that are not `visible`."""
         for block in self.resblocks:
-            x = block(x, visible)
+            x = block(x, visible=visible)
         return x

@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jax.sharding import Mesh
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.fields import Incidental, Rule
+from cliptail_jax.config.fields import Incidental, NonNegative, Rule
 from cliptail_jax.curation.variant import Variant, distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
-from cliptail_jax.models.cosine import cosine_logits, limit_logit_scale, logit_scale_metric
+from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
 from cliptail_jax.models.text_towers import describe_text_tower
+from cliptail_jax.objectives.contrastive_loss import contrastive_loss
 from cliptail_jax.pretrained.model import TextTokenizer
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
@@ -48,12 +49,23 @@ class Text:
     ] = ""
 
 
+@dataclass(frozen=True)
+class ContrastiveLoss:
+    """How the contrastive loss is computed; its value is the same to rounding."""
+
+    block: Annotated[
+        int,
+        "Texts that the images of a device are compared with at once; 0: as many as 128 MB of logits allow.",
+        NonNegative,
+    ] = 0
+
+
 class Contrastive(Objective):
     """An image tower and a text tower, which learn to find each other's features."""
 
     uses_prompts = True
 
-    sections = {"text": Text()}
+    sections = {"text": Text(), "contrastive": ContrastiveLoss()}
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
@@ -89,7 +101,7 @@ class Contrastive(Objective):
         tokenizer = self._open_tokenizer(workdir / "tokenizer.json")
         self.read = self.read_prompts = tokenizer
         self.vocab_size = tokenizer.vocab_size  # few captions yield few merges
-        if self._can_cache():
+        if self.can_cache():
             tower, dtype = self.towers.text, self.config.model.dtype
             self.read = cached_text(tower, dtype, distinct_captions(self.variant))
             self.read_prompts = lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts)
@@ -113,7 +125,7 @@ class Contrastive(Objective):
             tokenizer.save(saved)
         return tokenizer
 
-    def _can_cache(self) -> bool:
+    def can_cache(self) -> bool:
         """Whether the text tower's pooled outputs for the captions are the same in each epoch."""
         text, tower = self.config.text, self.towers.text
         unchanged = text.freeze and not text.dropout and not self.config.data.captions.resample
@@ -146,29 +158,14 @@ class Contrastive(Objective):
             "text": model.encode_text(batch["text"], key if self.config.text.dropout else None),
         }
 
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
-        logits = cosine_logits(features["image"], features["text"], model.logit_scale[...])
-        return contrastive_loss(logits, batch["mask"])
+    def loss(
+        self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
+    ) -> Float[Array, ""]:
+        scale, block = model.logit_scale[...], self.config.contrastive.block
+        return contrastive_loss(features["image"], features["text"], scale, batch["mask"], mesh, block)
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
 
     def metrics(self, state: TrainState) -> dict[str, Array]:
         return logit_scale_metric(state.trainable)
-
-
-def contrastive_loss(
-    logits: Float[Array, "image text"],
-    mask: Bool[Array, "batch"],
-) -> Float[Array, ""]:
-    """Symmetric cross-entropy of the scaled cosines of all images with all texts, in nats.
-
-    Image i belongs to text i. Masked pairs are neither examples nor negatives.
-    """
-    own = jnp.diagonal(logits)
-
-    def one_way(rows: Float[Array, "batch batch"]) -> Float[Array, ""]:
-        log_partition = jax.nn.logsumexp(jnp.where(mask[None, :], rows, -jnp.inf), axis=-1)
-        return jnp.where(mask, log_partition - own, 0.0).sum() / jnp.maximum(mask.sum(), 1)
-
-    return (one_way(logits) + one_way(logits.T)) / 2

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int
 from ml_collections import ConfigDict
 
@@ -140,7 +141,9 @@ class Dino(Objective):
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {"logits": view_logits(model, batch["crops"], batch["mask"], batch["prototypes"])}
 
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
+    def loss(
+        self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
+    ) -> Float[Array, ""]:
         return dino_loss(features["logits"].swapaxes(0, 1), batch["targets"], mask=batch["mask"])
 
     def ema_decay(self, step: Array) -> Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
+from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Float32, Int
 from ml_collections import ConfigDict
 
@@ -79,7 +80,9 @@ class Supervised(Objective):
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {"image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"])}
 
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
+    def loss(
+        self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
+    ) -> Float[Array, ""]:
         logits, vocabulary, section = model.logits(features["image"]), None, self.config.vocabulary
         if section.size:
             vocabulary = sample_vocabulary(

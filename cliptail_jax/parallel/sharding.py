@@ -1,5 +1,6 @@
 """One mesh with the axes `data` and `fsdp`: batches are split over both, parameters over `fsdp`."""
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -10,6 +11,8 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
+
+SMALL = 2**14  # numbers of an array that is not worth a collective of its own
 
 
 def make_mesh(axes: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -33,18 +36,27 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
-def state_shardings(mesh: Mesh, state):
-    """Where each array of a training state lives: its largest axis that `fsdp` divides is split, all else replicated."""
-    parts = mesh.shape["fsdp"]
+def parameter_shardings(mesh: Mesh, arrays):
+    """Where each of the arrays lives: its largest axis that `fsdp` divides is split, all else replicated."""
+    return jax.tree.map(lambda x: _split(mesh, x, ("fsdp",)), arrays)
 
-    def of(leaf) -> NamedSharding:
-        divisible = [axis for axis, size in enumerate(leaf.shape) if size >= parts and size % parts == 0]
-        if parts == 1 or not divisible or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return replicated(mesh)
-        largest = max(divisible, key=lambda axis: leaf.shape[axis])
-        return NamedSharding(mesh, P(*[None] * largest, "fsdp"))
 
-    return jax.tree.map(of, state)
+def update_shardings(mesh: Mesh, arrays):
+    """Where gradients and moments live whose parameters are updated by all devices, each a part of them (ZeRO-1).
+
+    Those of more than `SMALL` numbers are split over all devices as `parameter_shardings` splits over `fsdp`; others are
+    where their parameters are (Rajbhandari et al. 2020, arXiv 1910.02054).
+    """
+    return jax.tree.map(lambda x: _split(mesh, x, mesh.axis_names if x.size > SMALL else ("fsdp",)), arrays)
+
+
+def _split(mesh: Mesh, array, axes: tuple[str, ...]) -> NamedSharding:
+    parts = math.prod(mesh.shape[axis] for axis in axes)
+    divisible = [axis for axis, size in enumerate(array.shape) if size >= parts and size % parts == 0]
+    if parts == 1 or not divisible or jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return replicated(mesh)
+    largest = max(divisible, key=lambda axis: array.shape[axis])
+    return NamedSharding(mesh, P(*[None] * largest, axes))
 
 
 def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:

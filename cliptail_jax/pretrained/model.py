@@ -30,7 +30,7 @@ from cliptail_jax.models.open_clip import check_model, image_size, named_archite
 from cliptail_jax.models.text import TextModel
 from cliptail_jax.models.text_towers import bert_shape
 from cliptail_jax.parallel.distributed import agreed
-from cliptail_jax.parallel.sharding import state_shardings
+from cliptail_jax.parallel.sharding import parameter_shardings
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.names import published_name
@@ -136,7 +136,7 @@ class OpenedModel:
         """
         abstract = nnx.eval_shape(lambda: build_model(self.description, dtype=self.dtype, rngs=nnx.Rngs(0)))
         graphdef, state = nnx.split(abstract)
-        shardings = state_shardings(self.mesh, state) if self.mesh is not None else None
+        shardings = parameter_shardings(self.mesh, state) if self.mesh is not None else None
         self.weights.check(state)
         return nnx.merge(graphdef, self.weights.read(state, shardings))
 

@@ -17,7 +17,7 @@ from flax import nnx
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.models.image_towers import build_image_tower
-from cliptail_jax.models.text_towers import build_text_tower
+from cliptail_jax.models.text_towers import CLIP_TEXT, build_text_tower
 from cliptail_jax.pretrained.model import TextTokenizer, Weights, open_model, open_text_model
 from cliptail_jax.pretrained.source import TOKENIZER
 
@@ -56,6 +56,11 @@ class Tower:
         else:
             build, options["encoder"] = build_text_tower, self.encoder
         return nnx.eval_shape(lambda: build(self.config, self.output_dim, **options, rngs=nnx.Rngs(0)))
+
+    @property
+    def pooled_width(self) -> int:
+        """The width of a text tower's pooled outputs, before the projection."""
+        return self.encoder["hidden_size"] if self.encoder else (CLIP_TEXT | self.config)["width"]
 
     @functools.cached_property
     def missing(self) -> dict[tuple, str]:

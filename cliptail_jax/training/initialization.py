@@ -13,11 +13,11 @@ from jax.sharding import Mesh
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.models.layers import BatchNorm
-from cliptail_jax.parallel.sharding import state_shardings
+from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.towers import Towers
 from cliptail_jax.runs.log import say
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.state import TrainState
+from cliptail_jax.training.state import TrainState, state_shardings
 
 FILE, TOWERS = "initialization.tsv", "towers.json"
 
@@ -31,7 +31,7 @@ def init_state(
     objective freezes a part that is none of the model's, or everything.
     """
     graphdef, shapes, init = first_state(objective, optimizer)
-    shardings = state_shardings(mesh, shapes)
+    shardings = state_shardings(mesh, shapes, objective.config.optimizer.shard)
     return graphdef, jax.jit(init, out_shardings=shardings)(jax.random.key(seed)), shardings
 
 
@@ -47,6 +47,8 @@ def first_state(
     def init(key):
         model = objective.build_model(nnx.Rngs(jax.random.fold_in(key, 0)))
         freeze_batch_norms(model, frozen)
+        if objective.config.model.remat == "blocks":
+            rematerialize(model)
         trained = nnx.All(nnx.Param, lambda path, _: is_trained(path, frozen, towers))
         graphdef, params, rest, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
         rng, averages = jax.random.fold_in(key, 1), objective.init_averages(params, batch_stats)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
@@ -146,8 +147,10 @@ class Objective(abc.ABC):
         """
 
     @abc.abstractmethod
-    def loss(self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array) -> Float[Array, ""]:
-        """The loss of a whole batch, given its features. `key` differs by step."""
+    def loss(
+        self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
+    ) -> Float[Array, ""]:
+        """The loss of a whole batch, given its features, over the devices of a mesh. `key` differs by step."""
 
     def after_update(self, params: nnx.State) -> nnx.State:
         """The parameters that a step ends with, given those that the optimizer has updated."""

@@ -3,7 +3,10 @@
 import optax
 from flax import nnx, struct
 from jax import Array
+from jax.sharding import Mesh
 from jaxtyping import Int
+
+from cliptail_jax.parallel.sharding import parameter_shardings, update_shardings
 
 # What the objective's transform makes of images, labels [b], mask [b], and where captions are read text [b, ...].
 DeviceBatch = dict[str, Array]
@@ -24,3 +27,9 @@ class TrainState:
         """What `nnx.merge` needs for the model that evaluation uses."""
         params = self.trainable if self.ema is None else self.ema
         return params, self.frozen, (self.batch_stats if self.ema_batch_stats is None else self.ema_batch_stats)
+
+
+def state_shardings(mesh: Mesh, shapes: TrainState, shard_optimizer: bool) -> TrainState:
+    """Where each array of a state of these shapes lives; the optimizer's are split over all devices if so wished."""
+    shardings = parameter_shardings(mesh, shapes)
+    return shardings.replace(opt_state=update_shardings(mesh, shapes.opt_state)) if shard_optimizer else shardings

@@ -9,7 +9,7 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 
-from cliptail_jax.parallel.sharding import batch_sharding, replicated
+from cliptail_jax.parallel.sharding import batch_sharding, replicated, update_shardings
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
@@ -20,10 +20,10 @@ def make_train_step(
     objective: Objective,
     graphdef: nnx.GraphDef,
     optimizer: optax.GradientTransformation,
+    mesh: Mesh,
     accumulate_steps: int = 1,
-    num_devices: int = 1,
 ) -> Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, Array]]]:
-    """The step of a run.
+    """The step of a run on the devices of a mesh.
 
     With `accumulate_steps` the batch goes through the model in so many parts, each with its share of every device's rows;
     the loss is that of the whole batch.
@@ -39,7 +39,7 @@ def make_train_step(
         return features, nnx.state(model, nnx.BatchStat)
 
     def loss_of(params: nnx.State, features: dict[str, Array], state: TrainState, batch: DeviceBatch, key: Array):
-        return objective.loss(merge(params, state), features, batch, key)
+        return objective.loss(merge(params, state), features, batch, key, mesh)
 
     def whole(state: TrainState, batch: DeviceBatch, key: Array):
         def loss(params):
@@ -55,11 +55,11 @@ def make_train_step(
         First all features, without their graph; then the loss's gradient in the features; then, part by part, that
         gradient on through the towers.
         """
-        parts = _split(batch, accumulate_steps, num_devices), jnp.arange(accumulate_steps)
+        parts = _split(batch, accumulate_steps, mesh.size), jnp.arange(accumulate_steps)
         _, features = jax.lax.scan(
             lambda _, part: (None, encode(state.trainable, state, part[0], key, part[1])[0]), None, parts
         )
-        joined = _join(features, num_devices)
+        joined = _join(features, mesh.size)
         gradients = jax.value_and_grad(loss_of, argnums=(0, 1))
         loss, (grads, cotangents) = gradients(state.trainable, joined, state, batch, key)
 
@@ -70,7 +70,7 @@ def make_train_step(
             )
             return jax.tree.map(jnp.add, grads, pull(cotangent)[0]), batch_stats
 
-        parts = (*parts, _split(cotangents, accumulate_steps, num_devices))
+        parts = (*parts, _split(cotangents, accumulate_steps, mesh.size))
         grads, batch_stats = jax.lax.scan(backward, grads, parts)
         # Each part moved the running statistics from the same start: their mean is the move of the whole batch.
         return loss, grads, jax.tree.map(lambda s: s.mean(0), batch_stats)
@@ -80,6 +80,8 @@ def make_train_step(
         averaged = None if state.ema is None else nnx.merge(graphdef, *state.parts(), copy=True)
         batch, ema_batch_stats = objective.prepare(averaged, state, batch, key)
         loss, grads, batch_stats = (whole if accumulate_steps == 1 else accumulated)(state, batch, key)
+        if objective.config.optimizer.shard:
+            grads = jax.lax.with_sharding_constraint(grads, update_shardings(mesh, grads))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
         params = objective.after_update(optax.apply_updates(state.trainable, updates))
         ema = state.ema

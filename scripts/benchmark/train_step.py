@@ -46,7 +46,7 @@ def start(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState
     schedule = learning_rate(config.optimizer, STEPS_PER_EPOCH, total_steps, config.total_epochs)
     optimizer = make_optimizer(config.optimizer, schedule, total_steps, objective.held)
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
-    train_step = make_train_step(objective, graphdef, optimizer, config.accumulate_steps, mesh.size)
+    train_step = make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps)
     return objective, mesh, state, jit_train_step(train_step, mesh, shardings)
 
 

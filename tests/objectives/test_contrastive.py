@@ -1,32 +1,62 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from cliptail_jax.objectives.contrastive import contrastive_loss
+from cliptail_jax.objectives.contrastive_loss import contrastive_loss, number_of_blocks
+from tests.made_up import mesh_of
+
+BATCH, DIM = 48, 5
+VALID = np.arange(BATCH) % 7 != 3
+VALID[24:30] = False  # all rows of a device
 
 
-def direct_loss(logits, kept):
+def features(seed=0):
+    return np.random.default_rng(seed).normal(size=(2, BATCH, DIM)).astype(np.float32)
+
+
+def direct_loss(images, texts, scale, kept):
     """Both directions in float64, over the kept pairs alone."""
-    rows = logits[np.ix_(kept, kept)].astype(np.float64)
-    image_to_text = np.log(np.exp(rows).sum(1)) - np.diag(rows)
-    text_to_image = np.log(np.exp(rows).sum(0)) - np.diag(rows)
+    images, texts = (x[kept] / jnp.linalg.norm(x[kept], axis=1, keepdims=True) for x in (images, texts))
+    logits = jnp.exp(scale) * images @ texts.T
+    own = jnp.diag(logits)
+    image_to_text = jnp.log(jnp.exp(logits).sum(1)) - own
+    text_to_image = jnp.log(jnp.exp(logits).sum(0)) - own
     return (image_to_text.mean() + text_to_image.mean()) / 2
 
 
-def test_loss_equals_the_definition():
-    logits = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32) * 5
-    loss = contrastive_loss(jnp.asarray(logits), jnp.ones(6, bool))
-    np.testing.assert_allclose(loss, direct_loss(logits, np.arange(6)), rtol=1e-5)
+@pytest.mark.parametrize("devices, fsdp", [(1, 1), (8, 1), (8, 2)])
+@pytest.mark.parametrize("block", [0, 16, 7, 1])
+@pytest.mark.parametrize("valid", [np.ones(BATCH, bool), VALID])
+@pytest.mark.parametrize("scale", [0.0, 4.6])
+def test_loss_and_gradient_equal_the_definition_on_any_devices_and_in_blocks(devices, fsdp, block, valid, scale):
+    """Masked pairs are neither examples nor negatives, and so have no gradient."""
+    images, texts = features()
+    loss = lambda *args: contrastive_loss(*args, jnp.asarray(valid), mesh_of(devices, fsdp), block)  # noqa: E731
+    found = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(images, texts, jnp.float32(scale))
+    with jax.enable_x64(True):
+        given = (jnp.asarray(x, jnp.float64) for x in (images, texts, np.float32(scale)))
+        expected = jax.value_and_grad(direct_loss, (0, 1, 2))(*given, np.flatnonzero(valid))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
+    for a, b in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6 * np.abs(b).max(), rtol=1e-5)
 
 
-def test_masked_pairs_are_neither_examples_nor_negatives():
-    logits = np.random.default_rng(1).normal(size=(6, 6)).astype(np.float32) * 5
-    mask = np.array([True, False, True, True, False, True])
-    loss, grads = jax.value_and_grad(contrastive_loss)(jnp.asarray(logits), jnp.asarray(mask))
-    np.testing.assert_allclose(loss, direct_loss(logits, np.flatnonzero(mask)), rtol=1e-5)
-    assert np.isfinite(grads).all()
-    assert not np.any(np.array(grads)[~mask]) and not np.any(np.array(grads)[:, ~mask])
+def test_equal_features_give_the_logarithm_of_the_batch_size():
+    same = jnp.ones((16, 4))
+    assert np.isclose(contrastive_loss(same, same, jnp.float32(0), jnp.ones(16, bool), mesh_of(1)), np.log(16))
 
 
-def test_uniform_logits_give_the_logarithm_of_the_batch_size():
-    assert np.isclose(contrastive_loss(jnp.zeros((16, 16)), jnp.ones(16, bool)), np.log(16))
+def test_a_batch_without_pairs_has_loss_zero_and_a_finite_gradient():
+    images, texts = features()
+    loss = lambda x: contrastive_loss(x, texts, jnp.float32(1), jnp.zeros(BATCH, bool), mesh_of(8))  # noqa: E731
+    value, gradient = jax.value_and_grad(loss)(images)
+    assert value == 0 and not np.any(gradient)
+
+
+@pytest.mark.parametrize(
+    "rows, batch, block, blocks",
+    [(128, 1024, 0, 1), (128, 1024, 256, 4), (128, 1024, 300, 4), (12, 48, 7, 8), (1024, 2**20, 0, 32), (5, 5, 9, 1)],
+)
+def test_blocks_are_equal_and_no_larger_than_asked(rows, batch, block, blocks):
+    assert number_of_blocks(rows, batch, block) == blocks

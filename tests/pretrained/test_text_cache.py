@@ -96,9 +96,9 @@ def test_other_captions_weights_and_dtypes_have_entries_of_their_own(towers):
 def test_what_changes_from_epoch_to_epoch_is_not_cached(bert_run, change):
     config = bert_run[0].copy_and_resolve_references()
     variant = make_variant(open_splits("glyphs", config.data.data_dir, config.data.split), config.data)
-    assert make_objective(config, variant)._can_cache()
+    assert make_objective(config, variant).can_cache()
     config.update_from_flattened_dict(change)
-    assert not make_objective(config, variant)._can_cache()
+    assert not make_objective(config, variant).can_cache()
 
 
 def test_unknown_texts_and_folders_that_cannot_be_written_are_named(towers, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from flax import nnx
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import normalize
+from cliptail_jax.parallel import sharding
 from cliptail_jax.parallel.sharding import check_accumulation, make_mesh
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.state import TrainState
@@ -102,6 +103,41 @@ def test_sharded_parameters_and_their_momentum_compute_what_whole_ones_do(plain,
     assert embedding.addressable_shards[0].data.size * 4 == embedding.size
     copies = [leaf for leaf in jax.tree.leaves((state.opt_state, state.ema)) if leaf.shape == embedding.shape]
     assert len(copies) == 2 and all(copy.sharding == embedding.sharding for copy in copies)
+
+
+@pytest.mark.parametrize("fsdp", [1, 4])
+def test_an_update_that_devices_share_computes_what_each_would(make_config, monkeypatch, fsdp):
+    monkeypatch.setattr(sharding, "SMALL", 0)
+    changes = {"optimizer__momentum": 0.9, "optimizer__clip_norm": 0.1}
+    whole = train(make_config("clip", **changes), steps=3)
+    shared = train(make_config("clip", **changes, optimizer__shard=True), steps=3, devices=8, fsdp=fsdp)
+    assert_close(shared, whole)
+    state = shared.states[-1]
+    embedding = state.trainable["text"]["token_embedding"]["embedding"][...]
+    assert embedding.addressable_shards[0].data.size * fsdp == embedding.size
+    moments = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == embedding.shape]
+    assert len(moments) == 1 and moments[0].addressable_shards[0].data.size * 8 == embedding.size
+
+
+@pytest.mark.parametrize(
+    "family, changes",
+    [
+        ("sup", {"batch_norm__group_size": 8}),
+        ("sup", {"model__image__name": "modified_resnet", "model__image__layers": (1, 1, 1, 1)}),
+        ("sup", {"model__image__name": "convnext", "model__image__layers": (1, 1, 1, 1)}),
+        ("clip", {}),
+        ("clip", {"model__text__name": "bert"}),
+    ],
+)
+def test_activations_that_are_computed_again_give_the_same_gradients(make_config, family, changes):
+    """And the same statistics of the batch, once."""
+    kept, again = (train(make_config(family, **changes, model__remat=of)) for of in ("none", "blocks"))
+    gradient = first_gradient(kept.states)
+    np.testing.assert_allclose(first_gradient(again.states), gradient, atol=1e-6 * np.abs(gradient).max())
+    for a, b in zip(*(jax.tree.leaves(x.states[1].batch_stats) for x in (again, kept)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    recomputed = [str(jax.make_jaxpr(x.step)(x.states[0], x.batch)).count("prevent_cse") for x in (kept, again)]
+    assert recomputed[1] > recomputed[0]
 
 
 def test_accumulated_micro_batches_compute_what_one_batch_does_on_any_number_of_devices(
