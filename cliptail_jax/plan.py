@@ -1,21 +1,28 @@
 """What a run needs of accelerators, before anyone pays for them: whether it fits, what limits it, how long it takes at best.
 
     python -m cliptail_jax.plan --config=configs/clip.py:data=imagenet_captions --config.model.dtype=bfloat16 \\
-        --on=v5e-8,v4-32 --records=448896 --classes=1000
+        --on=v5e-8,v4-32,h100x8
 
-The training step is built by the functions of `cliptail_jax.train` and compiled by the TPU's own compiler, which runs on any
-x86-64 Linux machine (pip install 'jax[tpu]'). No data are read. The numbers of records and classes are those of the prepared
-data set that the config names; without one, give --records and --classes.
+The training step is built by the functions of `cliptail_jax.train` and compiled by the accelerators' own compilers, which run
+on any x86-64 Linux machine (pip install 'jax[tpu]' for TPUs, 'jax[cuda12]' for GPUs). No data are read. The numbers of records
+and classes are those of the prepared data set that the config names, or those that are known of a set of the study; of others,
+give --records and --classes. Published towers and heads need not be at hand. What was compiled is kept in the user's cache.
 """
 
+import functools
 import importlib.metadata
 import json
 import os
+from collections.abc import Iterator
 
 # All before JAX is imported. The chips of this machine, if it has any, are not needed, but libtpu would look for them: it
 # would ask the cloud's metadata server, take a lock that only one process can have, and warn.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true", "TPU_MIN_LOG_LEVEL": "3"}
+# Tuning kernels would need a GPU.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_gpu_enable_triton_gemm=false --xla_gpu_autotune_level=0"
+)
 os.environ |= {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
 
 from absl import flags  # noqa: E402
@@ -29,17 +36,20 @@ from cliptail_jax.curation.variant import Variant, make_variant  # noqa: E402
 from cliptail_jax.errors import UserError  # noqa: E402
 from cliptail_jax.objectives import describe_config, validate  # noqa: E402
 from cliptail_jax.planning.compiling import plan_step  # noqa: E402
+from cliptail_jax.planning.hints import hints  # noqa: E402
 from cliptail_jax.planning.made_up import made_up_variant  # noqa: E402
-from cliptail_jax.planning.report import NOTE, as_json, table  # noqa: E402
+from cliptail_jax.planning.report import NOTE, as_json, table, traffic_table  # noqa: E402
+from cliptail_jax.planning.search import PlanOf, cheapest_fit, largest_batch  # noqa: E402
+from cliptail_jax.planning.set_sizes import known_size  # noqa: E402
 from cliptail_jax.planning.topologies import find_topology  # noqa: E402
 
-PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "flax", "optax")
+PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
 
 
 def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
     """A variant of so many records and classes, or, if both are 0, the one that the section `data` selects.
 
-    Raises UserError if only one is given, or neither and the data set is not prepared.
+    Raises UserError if only one is given, or neither and the data set is neither prepared nor known.
     """
     if bool(records) != bool(classes):
         raise UserError("--records and --classes go together: give both, or neither where the data set is prepared")
@@ -48,6 +58,8 @@ def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
     try:
         return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     except UserError as error:
+        if size := known_size(data):
+            return made_up_variant(*size)
         raise UserError(f"{error}; or give --records and --classes to plan without the data set") from None
 
 
@@ -62,21 +74,46 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
     validate(config)
     topologies = [find_topology(name, options.slices) for name in options.on]
     variant = planned_variant(config.data, options.records, options.classes)
-    for topology in (progress := tqdm(topologies, desc="compiling", disable=None)):
+    progress = tqdm(topologies, desc="compiling", disable=None)
+    for topology in progress:
+        plan_of = functools.partial(
+            plan_step, variant=variant, topology=topology, versions=versions(), waiting=progress.refresh
+        )
         progress.set_postfix_str(topology.name)
-        plan = plan_step(config, variant, topology)
-        text = json.dumps(as_json(plan, versions())) if options.json else f"\n{table(plan, options.price)}"
-        tqdm.write(text)
+        plan = plan_of(config)
+        if options.json:
+            tqdm.write(json.dumps(as_json(plan, versions())))
+            continue
+        tqdm.write(f"\n{table(plan, options.price, hints(plan, config))}")
+        if options.traffic and plan.fits:
+            tqdm.write(f"\n{traffic_table(plan)}")
+        if options.search:
+            for line in found(config, plan_of):
+                tqdm.write(f"\n{line}")
     if not options.json:
         print(f"\n{NOTE}")
 
 
+def found(config: ConfigDict, plan_of: PlanOf) -> Iterator[str]:
+    """What a search finds, a line each."""
+    largest = largest_batch(config, plan_of)
+    yield f"largest batch that fits: {largest.batch_size:,}" if largest else "no batch fits"
+    cheapest = cheapest_fit(config, plan_of)
+    yield (
+        f"batch_size={config.batch_size:,} fits with {cheapest[0]}"
+        if cheapest
+        else f"batch_size={config.batch_size:,} does not fit, however its memory is saved"
+    )
+
+
 if __name__ == "__main__":
-    flags.DEFINE_list("on", ["v5e-8"], "TPU slices to plan for, such as v5e-8,v4-32")
+    flags.DEFINE_list("on", ["v5e-8"], "TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8")
     flags.DEFINE_integer("slices", 1, "Number of TPU slices of each", lower_bound=1)
     flags.DEFINE_integer("records", 0, "Number of training records, without the data set", lower_bound=0)
     flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", lower_bound=0)
     flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
+    flags.DEFINE_bool("search", False, "Find the largest batch that fits, and what it takes for the config's to fit")
+    flags.DEFINE_bool("traffic", False, "Print which operations move most bytes from and to HBM")
     flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
     run_with_config(
         main, describe_config, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False

@@ -38,50 +38,109 @@ class Instruction(NamedTuple):
 def collectives(text: str) -> dict[str, Traffic]:
     """The collectives of a program by their kinds.
 
-    Each counts once, by its channel: the TPU compiler repeats one in every fusion that a part of it is hidden behind.
+    The TPU compiler repeats one in every fusion that a part of it is hidden behind. Those of a channel (of which
+    `jax.shard_map` has one for all) that come from the same operation and have the same size count once.
     """
-    instructions = {i.name: i for lines in computations(text).values() for i in lines}
-    by_channel: dict[str, tuple[str, int]] = {}
-    for instruction in instructions.values():
-        kind = instruction.op.removesuffix("-start")
-        channel = re.search(r"channel_id=(\d+)", instruction.line)
-        if kind not in COLLECTIVES or channel is None:
-            continue
-        operands = sum(bytes_of(instructions[name].type) for name in instruction.operands if name in instructions)
-        result = bytes_of(instruction.type)
-        if instruction.op.endswith("-start") and kind != "all-reduce":
-            result -= operands  # its result is a tuple of both
-        by_channel[channel.group(1)] = kind, max(operands, result)
+    by_name = computations(text)
+    instructions = {i.name: i for lines in by_name.values() for i in lines}
+    trips = _trips(by_name, entry(text))
+    found: dict[tuple[str, str, str, int], int] = {}
+    for computation, lines in by_name.items():
+        for instruction in lines:
+            kind = instruction.op.removesuffix("-start")
+            channel = re.search(r"channel_id=(\d+)", instruction.line)
+            if kind not in COLLECTIVES or channel is None:
+                continue
+            operands = sum(bytes_of(instructions[name].type) for name in instruction.operands if name in instructions)
+            result = bytes_of(instruction.type)
+            if instruction.op.endswith("-start") and kind != "all-reduce":
+                result -= operands  # its result is a tuple of both
+            origin = re.search(r'op_name="([^"]*)"', instruction.line)
+            key = kind, channel.group(1), origin.group(1) if origin else "", max(operands, result)
+            found[key] = trips.get(computation, 1)
     return {
-        kind: Traffic(len(sizes), sum(sizes))
+        kind: Traffic(sum(of_kind.values()), sum(size * times for (*_, size), times in of_kind.items()))
         for kind in COLLECTIVES
-        if (sizes := [size for of_kind, size in by_channel.values() if of_kind == kind])
+        if (of_kind := {key: times for key, times in found.items() if key[0] == kind})
     }
+
+
+def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int = 1) -> dict[str, int]:
+    """How often each computation that `start` reaches by loops and calls runs in a step."""
+    found = {start: times}
+    for i in computations[start]:
+        for called in re.findall(r"(?:body|to_apply|calls)=%?([\w.-]+)", i.line):
+            if called in computations:
+                trips = TRIPS.search(i.line) if i.op == "while" else None
+                found |= _trips(computations, called, times * (int(trips.group(1)) if trips else 1))
+    return found
 
 
 def hbm_bytes(text: str) -> int:
     """The bytes that a program moves from and to HBM: operands and results of its instructions that lie there."""
+    return sum(moved for _, moved in hbm_traffic(text))
+
+
+def hbm_traffic(text: str) -> list[tuple[Instruction, int]]:
+    """The instructions of a program with the bytes that each moves from and to HBM; a loop is one instruction."""
     by_name = computations(text)
-    entry = re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE).group(1)
-    return _moved(by_name[entry], by_name)
+    return list(_moved(by_name[entry(text)], by_name))
 
 
-def _moved(instructions: Iterable[Instruction], computations: Mapping[str, list[Instruction]]) -> int:
-    types, total = {i.name: i.type for i in instructions}, 0
+def entry(text: str) -> str:
+    """The name of the computation that a program is."""
+    return re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE).group(1)
+
+
+def _moved(
+    instructions: Iterable[Instruction], computations: Mapping[str, list[Instruction]]
+) -> Iterator[tuple[Instruction, int]]:
+    types = {i.name: i.type for i in instructions}
+    hidden: set[str] = set()  # collectives that a part of each of several fusions is spent on
     for i in instructions:
         if i.op in FREE or i.op.endswith("-done"):
             continue
         if i.op in ("while", "call"):
             called = re.search(r"(?:body|to_apply)=%?([\w.-]+)", i.line).group(1)
             trips = TRIPS.search(i.line)
-            total += (int(trips.group(1)) if trips else 1) * _moved(computations[called], computations)
+            inside = sum(moved for _, moved in _moved(computations[called], computations))
+            yield i, (int(trips.group(1)) if trips else 1) * inside
         elif i.op == "slice-start":  # of whose operand only the slice is read
-            total += min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
+            yield i, min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
         else:
             operands = sum(bytes_of(types[name], in_hbm=True) for name in i.operands if name in types)
             result = next(arrays(i.type)) if i.op == "copy-start" else i.type
-            total += operands + bytes_of(result, in_hbm=True)
-    return total
+            again = _carried_again(i, types, computations, hidden) if i.op == "fusion" else 0
+            yield i, operands + bytes_of(result, in_hbm=True) - again
+
+
+def _carried_again(
+    fusion: Instruction, types: Mapping[str, str], computations: Mapping[str, list[Instruction]], hidden: set[str]
+) -> int:
+    """The bytes of buffers that a fusion only hands on, for a collective that is hidden behind it and others.
+
+    Such buffers are among the operands and the results of each of these fusions. Those of the first stay.
+    """
+    called = re.search(r"calls=%?([\w.-]+)", fusion.line)
+    inside = computations.get(called.group(1), []) if called else []
+    again = 0
+    for i in inside:
+        if i.op not in COLLECTIVES:
+            continue
+        key = re.sub(r"\.\d+$", "", i.name) + re.search(r"channel_id=\d+", i.line).group(0) + _shapes(i.type)[0]
+        if key in hidden:
+            own = {*_shapes(i.type), *(s for x in inside if x.name in i.operands for s in _shapes(x.type))}
+            listed = [*(types[name] for name in fusion.operands if name in types), fusion.type]
+            again += sum(
+                bytes_of(array, in_hbm=True) for type in listed for array in arrays(type) if _shapes(array)[0] in own
+            )
+        hidden.add(key)
+    return again
+
+
+def _shapes(type: str) -> list[str]:
+    """The arrays of a type without their layouts."""
+    return [array.split("{")[0] for array in arrays(type)]
 
 
 def computations(text: str) -> dict[str, list[Instruction]]:

@@ -28,6 +28,9 @@ def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[st
         "mask": np.ones(batch_size, bool),
     }
     if objective.uses_prompts:
-        text = objective.config.model.text
-        batch["text"] = rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
+        text, tower = objective.config.model.text, objective.towers.text
+        if objective.can_cache():
+            batch["text"] = rng.normal(size=(batch_size, tower.pooled_width)).astype(np.float32)
+        else:
+            batch["text"] = rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
     return batch

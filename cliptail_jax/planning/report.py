@@ -1,6 +1,6 @@
 """A plan as a table for people and as JSON for programs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cliptail_jax.planning.bounds import step_seconds
@@ -8,6 +8,7 @@ from cliptail_jax.planning.compiling import Plan
 from cliptail_jax.runs.tables import markdown_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
+IMAGES_OF_A_CORE = 516  # photographs a second that a core decodes, crops and resizes (scripts/benchmark/README.md)
 NOTE = (
     "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
     "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
@@ -27,12 +28,16 @@ def as_json(plan: Plan, versions: Mapping[str, str]) -> dict[str, Any]:
         "hbm_bytes": plan.hbm,
         "collectives": {kind: traffic._asdict() for kind, traffic in plan.collectives.items()},
         "step_seconds": step_seconds(plan) if plan.fits else None,
+        "total_steps": plan.total_steps,
+        "batch_size": plan.batch_size,
+        "parameters_bytes": plan.parameters,
+        "optimizer_bytes": plan.optimizer,
         "versions": dict(versions),
     }
 
 
-def table(plan: Plan, price: float = 0.0) -> str:
-    """The plan in Markdown. `price` is of a chip-hour, in dollars; 0 for none."""
+def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = ()) -> str:
+    """The plan in Markdown, with `hints` on what would help. `price` is of a chip-hour, in dollars; 0 for none."""
     topology, chip = plan.topology, plan.topology.chip
     state = plan.parameters + plan.optimizer
     rows = [
@@ -44,7 +49,7 @@ def table(plan: Plan, price: float = 0.0) -> str:
     ]
     if not plan.fits:
         rows.append(["**peak**", f"needs {size(plan.peak)} of {size(plan.available or chip.memory)}: **does not fit**"])
-        return "\n".join(markdown_table(rows))
+        return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
     seconds = step_seconds(plan)
     binding = max(seconds, key=seconds.get)
     bound = seconds[binding]
@@ -58,9 +63,17 @@ def table(plan: Plan, price: float = 0.0) -> str:
         ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[binding]}"],
         ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
         [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"],
+        ["cores that read as many photographs", f"{plan.batch_size / bound / IMAGES_OF_A_CORE:,.0f}, on all hosts"],
     ]
     if price:
         rows.append([f"cost at ${price:.2f} a chip-hour", f"${hours * topology.chips * price:,.2f}"])
+    return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+
+
+def traffic_table(plan: Plan) -> str:
+    """The operations that move most bytes from and to HBM, in Markdown."""
+    rows = [["a step's HBM traffic by operation and result", "from", "a chip"]]
+    rows += [[what, origin, size(moved)] for what, origin, moved in plan.largest]
     return "\n".join(markdown_table(rows))
 
 

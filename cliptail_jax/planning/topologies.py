@@ -12,6 +12,7 @@ import jax
 from jax.experimental import topologies
 
 from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.planning.gpus import gpu_target
 
 GB, TB = 1e9, 1e12
 
@@ -102,8 +103,9 @@ class Topology:
 
     def devices(self) -> Sequence[jax.Device]:
         """The devices that XLA compiles for. Raises UserError where the compiler is not installed."""
-        if not self.is_tpu:
-            raise UserError(f"{self.name}: compiling for GPUs is not supported yet")
+        return self._tpus() if self.is_tpu else self._gpus()
+
+    def _tpus(self) -> Sequence[jax.Device]:
         kind = self.name.split("-")[0]
         options = {
             "topology_name": f"{kind}:{'x'.join(map(str, self.shape))}",
@@ -117,6 +119,18 @@ class Topology:
             raise UserError(
                 f"{self.name}: the TPU compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
                 "pip install 'jax[tpu]'"
+            ) from None
+
+    def _gpus(self) -> Sequence[jax.Device]:
+        each, hosts = self.shape
+        name = f"1x{hosts}x{each}"
+        options = {"topology_name": name, "topology": name, "target_config": gpu_target(self.name.split("x")[0])}
+        try:
+            return topologies.get_topology_desc(platform="cuda", **options).devices
+        except (RuntimeError, ImportError, ValueError) as error:
+            raise UserError(
+                f"{self.name}: the GPU compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
+                "pip install 'jax[cuda12]'"
             ) from None
 
 

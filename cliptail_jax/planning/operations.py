@@ -1,0 +1,39 @@
+"""The operations of a step, counted before any compiler sees it: those of its matrix products and convolutions.
+
+Compilers count the body of a loop once, however often it runs, and XLA's for GPUs count nothing.
+"""
+
+import math
+from collections.abc import Iterator
+
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+
+
+def operations(jaxpr: Jaxpr) -> int:
+    """Multiplications and additions of all matrix products and convolutions, over all devices."""
+    return sum(_of_equation(equation) for equation in jaxpr.eqns)
+
+
+def _of_equation(equation: JaxprEqn) -> int:
+    name, parameters = equation.primitive.name, equation.params
+    if name == "dot_general":
+        ((contracted, _), _), left = parameters["dimension_numbers"], equation.invars[0].aval
+        return 2 * equation.outvars[0].aval.size * math.prod(left.shape[axis] for axis in contracted)
+    if name == "conv_general_dilated":
+        kernel, outputs = equation.invars[1].aval, equation.outvars[0].aval.size
+        taps = kernel.size // kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
+        # Of the inputs that a dilation spreads, the zeros between them are not multiplied.
+        return 2 * outputs * taps // math.prod(parameters["lhs_dilation"])
+    inner = [operations(jaxpr) for jaxpr in _jaxprs(parameters)]
+    if name == "cond":
+        return max(inner)
+    if name == "shard_map":
+        return sum(inner) * parameters["mesh"].size
+    return sum(inner) * (parameters["length"] if name == "scan" else 1)
+
+
+def _jaxprs(parameters: dict) -> Iterator[Jaxpr]:
+    for value in parameters.values():
+        for found in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(found, ClosedJaxpr | Jaxpr):
+                yield found.jaxpr if isinstance(found, ClosedJaxpr) else found

@@ -1,0 +1,139 @@
+"""What a compiled program needs, from its compiler or from the cache of what it was found to need before.
+
+The cache is in the user's, in files named by the hash of the program before compilation, the devices and the versions.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_json
+from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, hbm_traffic
+
+# Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
+# temporaries (238.06G) exceeds available HBM (15.75G)".
+OUT_OF_MEMORY = re.compile(
+    r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm|temporaries \(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)"
+)
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+LARGEST = 20  # operations of a program that are kept with the bytes that they move
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a program needs of each device.
+
+    Attributes:
+        peak: bytes at the moment when most are in use.
+        available: bytes that the compiler may use; None if it did not run out of them, and so did not say.
+        hbm: bytes that it moves from and to HBM; None where it does not fit, as for the following.
+        collectives: number and bytes of its collectives by their kinds.
+        largest: the operations that move most bytes from and to HBM: what they are, from where, and the bytes.
+    """
+
+    peak: int
+    available: int | None = None
+    hbm: int | None = None
+    collectives: Mapping[str, Traffic] = dataclasses.field(default_factory=dict)
+    largest: tuple[tuple[str, str, int], ...] = ()
+
+
+def program(
+    lowered: jax.stages.Lowered, name: str, versions: Mapping[str, str], waiting: Callable[[], None]
+) -> Program:
+    """What a lowered program needs of each device of the topology `name`; while it compiles, `waiting` is called.
+
+    Raises UserError where the compiler refuses the program.
+    """
+    text = "\n".join([lowered.as_text(), name, json.dumps(dict(versions)), os.environ.get("XLA_FLAGS", "")])
+    path = cache_folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    found = _read(path)
+    if found is None:
+        found = _compile(lowered, name, waiting)
+        write_json(path, dataclasses.asdict(found))
+    return found
+
+
+def cache_folder() -> Path:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cliptail_jax" / "plans"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _read(path: Path) -> Program | None:
+    """What is in a file of the cache; None if there is none that can be read."""
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        values["collectives"] = {kind: Traffic(*numbers) for kind, numbers in values["collectives"].items()}
+        values["largest"] = tuple(map(tuple, values["largest"]))
+        return Program(**values)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        print(f"note: {path} is damaged; the program is compiled again", file=sys.stderr)
+        return None
+
+
+def _compile(lowered: jax.stages.Lowered, name: str, waiting: Callable[[], None]) -> Program:
+    try:
+        compiled = _in_thread(lowered.compile, waiting)
+    except jax.errors.JaxRuntimeError as error:
+        found = OUT_OF_MEMORY.search(str(error))
+        if not found:
+            raise UserError(f"{name}: the compiler refuses the program: {str(error).splitlines()[0]}") from None
+        used, used_unit, limit, limit_unit = filter(None, found.groups())
+        return Program(round(float(used) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
+    memory, text = compiled.memory_analysis(), compiled.as_text()
+    peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    traffic = hbm_traffic(text)
+    return Program(
+        peak + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
+        hbm=sum(moved for _, moved in traffic),
+        collectives=collectives(text),
+        largest=_largest(traffic),
+    )
+
+
+def _largest(traffic: list[tuple[Instruction, int]]) -> tuple[tuple[str, str, int], ...]:
+    """Operations of the same kind, origin and result are added up."""
+    added: dict[tuple[str, str], int] = {}
+    for i, moved in traffic:
+        origin = re.search(r'op_name="(?:jit\(\w+\)/)?([^"]*)"', i.line)
+        result = max(arrays(i.type), key=len, default="").split("{")[0]
+        key = f"{i.op} {result}", origin.group(1) if origin else ""
+        added[key] = added.get(key, 0) + moved
+    return tuple((*key, moved) for key, moved in sorted(added.items(), key=lambda item: -item[1])[:LARGEST])
+
+
+def _in_thread(compile: Callable[[], jax.stages.Compiled], waiting: Callable[[], None]) -> jax.stages.Compiled:
+    """The result of `compile`; Ctrl-C ends the program at once, which a compiler in the main thread would delay."""
+    outcome: dict[str, Any] = {}
+
+    def run() -> None:
+        try:
+            outcome["compiled"] = compile()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.5)
+            waiting()
+    except KeyboardInterrupt:
+        print("\ninterrupted; plans that were made are in the cache", file=sys.stderr, flush=True)
+        os._exit(130)
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["compiled"]

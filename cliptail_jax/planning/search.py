@@ -1,0 +1,58 @@
+"""The largest batch that fits, and the least costly way to fit a given one, found by compiling."""
+
+from collections.abc import Callable, Iterator
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.planning.compiling import Plan
+
+PlanOf = Callable[[ConfigDict], Plan]
+# Ways to need less memory, by the operations that they cost.
+REMAT = ("none", "blocks")
+ACCUMULATE = (1, 2, 4, 8, 16)
+
+
+def largest_batch(config: ConfigDict, plan_of: PlanOf) -> Plan | None:
+    """The plan of the largest batch that fits: the config's, doubled or halved as often as may be. None if none fits."""
+    best, config = plan_of(config), changed(config)
+    grows = best.fits
+    while True:
+        size = config.batch_size * 2 if grows else config.batch_size // 2
+        if size % (best.topology.chips * best.topology.chip.devices) or not size:
+            return best if best.fits else None
+        config = changed(config, batch_size=size)
+        plan = plan_of(config)
+        if grows and not plan.fits:
+            return best
+        best = plan
+        if not grows and plan.fits:
+            return best
+
+
+def cheapest_fit(config: ConfigDict, plan_of: PlanOf) -> tuple[str, Plan] | None:
+    """The first of the ways in `ways` to fit the config's batch that does: what it sets, and its plan."""
+    for description, candidate in ways(config):
+        plan = plan_of(candidate)
+        if plan.fits:
+            return description, plan
+    return None
+
+
+def ways(config: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    """Configs that compute the same in less and less memory, with the fields that they set."""
+    for shard in (False, True):
+        for steps in ACCUMULATE:
+            for remat in REMAT:
+                fields = {"optimizer.shard": shard, "accumulate_steps": steps, "model.remat": remat}
+                candidate = changed(config, **fields)
+                share, group = config.batch_size // steps, config.batch_norm.group_size
+                if config.batch_size % steps or (steps > 1 and (not group or share % group)):
+                    continue  # batch statistics of other groups would not be the same
+                yield ", ".join(f"{key}={value!r}" for key, value in fields.items()), candidate
+
+
+def changed(config: ConfigDict, **fields) -> ConfigDict:
+    """A copy of the config with some fields, by their dotted names, set."""
+    config = config.copy_and_resolve_references()
+    config.update_from_flattened_dict(fields)
+    return config
