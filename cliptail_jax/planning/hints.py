@@ -24,7 +24,9 @@ def _without_room(plan: Plan, config: ConfigDict) -> list[str]:
     share = plan.batch_size // chips
     if parts and config.accumulate_steps * parts <= share:
         steps = config.accumulate_steps * parts
-        groups = f" with batch_norm.group_size={math.gcd(share // steps, share)}" if plan.has_batch_norm else ""
+        group = config.batch_norm.group_size
+        other = plan.has_batch_norm and (not group or (share // steps) % group)
+        groups = f" with batch_norm.group_size={share // steps}" if other else ""
         found.append(f"accumulate_steps={steps}{groups}, for one more forward pass")
     if plan.optimizer > 0.1 * memory and chips > 1 and not config.optimizer.shard:
         found.append(f"optimizer.shard=True leaves a chip {plan.optimizer / chips / 1e9:.2g} GB of the optimizer")

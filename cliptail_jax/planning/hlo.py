@@ -13,6 +13,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "coll
 FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id")
 ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+|f8e\w+|c64|c128)\[([\d,]*)\](?:\{([^}]*)\})?")
 ON_CHIP = re.compile(r"S\([1-9]\d*\)")  # a layout's memory space other than HBM
+SCRATCH = re.compile(r"\bs8\[\d+\]|\bu8\[\d+\]")
 TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
@@ -110,6 +111,8 @@ def _moved(
         else:
             operands = sum(bytes_of(types[name], in_hbm=True) for name in i.operands if name in types)
             result = next(arrays(i.type)) if i.op == "copy-start" else i.type
+            if i.op == "custom-call":  # of a GPU's libraries, which name the room that they may use as a result
+                result = SCRATCH.sub("", result)
             again = _carried_again(i, types, computations, hidden) if i.op == "fusion" else 0
             yield i, operands + bytes_of(result, in_hbm=True) - again
 

@@ -65,3 +65,47 @@ def test_a_ring_sends_a_reduced_array_twice_and_a_gathered_one_once():
     assert of("all-reduce", find_topology("v5e-1")) == 0
     two_slices = of("all-gather", find_topology("v5e-8", slices=2))
     assert two_slices == of("all-gather", chips) + 10**9 / 2 / (8 * 3.125e9)
+
+
+HIDDEN = """HloModule step, is_scheduled=true
+
+%first (p.1: f32[2,4]) -> f32[8,4] {
+  %p.1 = f32[2,4]{1,0} parameter(0)
+  ROOT %all-gather.1 = f32[8,4]{1,0} all-gather(%p.1), channel_id=1, dimensions={0}
+}
+
+%second (p.2: f32[2,4]) -> f32[8,4] {
+  %p.2 = f32[2,4]{1,0} parameter(0)
+  ROOT %all-gather.2 = f32[8,4]{1,0} all-gather(%p.2), channel_id=1, dimensions={0}
+}
+
+ENTRY %main.1 (a.1: f32[2,4], b.1: f32[16]) -> f32[16] {
+  %a.1 = f32[2,4]{1,0} parameter(0)
+  %b.1 = f32[16]{0} parameter(1)
+  %buffer = f32[8,4]{1,0} custom-call(), custom_call_target="AllocateBuffer"
+  %fusion.1 = (f32[16]{0}, f32[2,4]{1,0}, f32[8,4]{1,0}) fusion(%b.1, %a.1, %buffer), kind=kOutput, calls=%first
+  %part = f32[16]{0} get-tuple-element(%fusion.1), index=0
+  %fusion.2 = (f32[16]{0}, f32[2,4]{1,0}, f32[8,4]{1,0}) fusion(%part, %a.1, %buffer), kind=kOutput, calls=%second
+  ROOT %result = f32[16]{0} get-tuple-element(%fusion.2), index=0
+}
+"""
+
+
+def test_a_gathered_buffer_that_fusions_hand_on_is_moved_once():
+    buffer, own, gathered = 4 * 32, 2 * 4 * 16, 2 * 4 * (8 + 32)
+    assert hbm_bytes(HIDDEN) == buffer + 2 * own + gathered
+    assert collectives(HIDDEN) == {"all-gather": Traffic(1, 4 * 32)}
+
+
+def test_collectives_in_a_loop_count_each_time():
+    text = PROGRAM.replace(
+        "  %doubled =", "  %shared = f32[4]{0} all-reduce(%element), channel_id=9, to_apply=%add\n  %doubled ="
+    )
+    before, after = collectives(PROGRAM)["all-reduce"], collectives(text)["all-reduce"]
+    assert after == Traffic(before.count + 3, before.bytes + 3 * 16)
+
+
+def test_the_room_that_a_gpus_library_may_use_is_not_traffic():
+    call = "ENTRY %main.1 (a.1: f32[8]) -> f32[8] {\n  %a.1 = f32[8]{0} parameter(0)\n"
+    call += '  ROOT %c.1 = (f32[8]{0}, s8[33554432]{0}) custom-call(%a.1), custom_call_target="__cublas$lt$matmul"\n}'
+    assert hbm_bytes(call) == 2 * 4 * 8
