@@ -23,6 +23,11 @@ def step_seconds(plan: Plan) -> dict[str, float]:
     }
 
 
+def binding(seconds: Mapping[str, float]) -> tuple[str, float]:
+    """What limits a step, of what `step_seconds` returns, and its time."""
+    return max(seconds.items(), key=lambda item: item[1])
+
+
 def interconnect_seconds(collectives: Mapping[str, Traffic], topology: Topology) -> float:
     """The time that a chip's links need for a step's collectives, each over all chips.
 

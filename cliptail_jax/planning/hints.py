@@ -4,7 +4,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.planning.bounds import step_seconds
+from cliptail_jax.planning.bounds import binding, step_seconds
 from cliptail_jax.planning.compiling import Plan
 
 USABLE = 0.95  # of a chip's memory
@@ -44,8 +44,7 @@ def _with_room(plan: Plan, config: ConfigDict) -> list[str]:
     if larger >= 2:
         factor = 2 ** int(math.log2(larger))
         found.append(f"batch_size={plan.batch_size * factor:,} ({share * factor:,} a chip) would still fit")
-    seconds = step_seconds(plan)
-    if max(seconds, key=seconds.get) == "interconnect":
+    if binding(step_seconds(plan))[0] == "interconnect":
         found.append("fewer chips, or more examples a chip: chips wait for each other")
     elif larger >= 2 and chips > 1:
         found.append(f"fewer chips would do: memory allows {max(chips // 2 ** int(math.log2(larger)), 1)}")

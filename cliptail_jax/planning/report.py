@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cliptail_jax.planning.bounds import step_seconds
+from cliptail_jax.planning.bounds import binding, step_seconds
 from cliptail_jax.planning.compiling import Plan
 from cliptail_jax.runs.tables import markdown_table
 
@@ -51,8 +51,7 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = ()) -> str:
         rows.append(["**peak**", f"needs {size(plan.peak)} of {size(plan.available or chip.memory)}: **does not fit**"])
         return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
     seconds = step_seconds(plan)
-    binding = max(seconds, key=seconds.get)
-    bound = seconds[binding]
+    limit, bound = binding(seconds)
     hours = bound * plan.total_steps / 3600
     rows += [
         ["**peak**", f"{size(plan.peak)} of {size(chip.memory)}: fits"],
@@ -60,7 +59,7 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = ()) -> str:
         ["a step's HBM traffic", f"{size(plan.hbm)} a chip"],
         *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in plan.collectives.items()),
         *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
-        ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[binding]}"],
+        ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"],
         ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
         [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"],
         ["cores that read as many photographs", f"{plan.batch_size / bound / IMAGES_OF_A_CORE:,.0f}, on all hosts"],

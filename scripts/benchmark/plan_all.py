@@ -1,0 +1,103 @@
+"""Plans of the study's training steps on slices and hosts of the usual sizes: the numbers of the launch page's table.
+
+    python scripts/benchmark/plan_all.py [--on=v5e-16,h100x8] [--again]
+
+Compiles what `scripts/plans.json` does not have yet, minutes each, then writes that file and the table in
+`scripts/README.md` anew. Each plan is saved when it is made. Without `--on`, all topologies are planned whose compiler is
+installed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cliptail_jax.files import write_json, write_text
+from cliptail_jax.planning.bounds import binding
+from cliptail_jax.planning.report import size
+from cliptail_jax.planning.topologies import find_topology
+from cliptail_jax.runs.tables import markdown_table
+
+SCRIPTS = Path(__file__).parents[1]
+PLANS, PAGE = SCRIPTS / "plans.json", SCRIPTS / "README.md"
+BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
+ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
+# The distinct steps of the catalogue's runs. Of LAIONet, as many pairs as ImageNet-Captions has.
+LAIONET = "data=laionet,n=448896"
+PROGRAMS = {
+    "SL": "configs/sup.py:data=imagenet_captions",
+    "SL, vocabulary of 100": "configs/sup.py:data=imagenet_captions,vocabulary=100",
+    "SL, batch 1,024": "configs/sup.py:data=imagenet_captions,batch_size=1024,vocabulary=50,sampling=linear",
+    "CLIP": "configs/clip.py:data=imagenet_captions",
+    "CLIP, frozen text tower": "configs/clip.py:data=imagenet_captions,text=frozen",
+    "CLIP, frozen RoBERTa": f"configs/clip.py:{LAIONET},text=roberta",
+    "DINO": f"configs/dino.py:{LAIONET}",
+    "DINO, 1,024 of the prototypes": f"configs/dino.py:{LAIONET},vocabulary=1024",
+}
+
+
+def plan(config: str, topology: str) -> dict | None:
+    """The line of `plan --json`; None where the compiler is not installed."""
+    flags = (f"--config={config}", f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
+    done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    if "compiler cannot be loaded" in done.stderr:
+        return None
+    sys.exit(done.stderr)
+
+
+def row(program: str, found: dict) -> list[str]:
+    """A plan as a row of the table."""
+    memory = f"{found['peak_bytes'] / 1e9:.3g} of {found['chip_memory_bytes'] / 1e9:.3g}"
+    cells = [program, found["topology"], str(found["chips"]), memory + ("" if found["fits"] else ", **does not fit**")]
+    if not found["fits"]:
+        return cells + [""] * 6
+    shared = found["collectives"].values()
+    kind, seconds = binding(found["step_seconds"])
+    times = (1000 * found["step_seconds"][of] for of in ("compute", "memory", "interconnect"))
+    hours = seconds * found["total_steps"] / 3600
+    return cells + [
+        f"{found['flops'] / 1e12:.3g}",
+        f"{found['hbm_bytes'] / 1e9:.3g}",
+        f"{sum(x['count'] for x in shared)}, {size(sum(x['bytes'] for x in shared))}",
+        " / ".join(f"{time:.3g}" for time in times),
+        f"{found['batch_size'] / seconds:,.0f}, {found['step_seconds']['compute'] / seconds:.0%}",
+        f"{hours:.2g}, {hours * found['chips']:.2g}",
+    ]
+
+
+HEADER = [
+    "step", "on", "chips", "peak memory, GB", "TFLOP", "HBM traffic, GB", "collectives",
+    "ms by arithmetic / HBM / links", "images/s, MFU at the bound", "hours, chip-hours of the run",
+]  # fmt: skip
+
+
+def table(plans: dict[str, dict]) -> str:
+    rows = [row(program, plans[key]) for program in PROGRAMS for on in ON if (key := f"{program} on {on}") in plans]
+    versions = {f"{name} {version}" for found in plans.values() for name, version in found["versions"].items()}
+    return "\n".join([*markdown_table([HEADER, *rows]), "", f"Compiled with {', '.join(sorted(versions))}."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--on", default=",".join(ON), help="slices and hosts, separated by commas")
+    parser.add_argument("--again", action="store_true", help="plan anew what is in scripts/plans.json")
+    options = parser.parse_args()
+    plans = json.loads(PLANS.read_text()) if PLANS.exists() else {}
+    wanted = [(program, find_topology(on).name) for on in options.on.split(",") for program in PROGRAMS]
+    for program, on in (progress := tqdm(wanted, disable=None)):
+        progress.set_postfix_str(f"{program} on {on}")
+        key = f"{program} on {on}"
+        if (options.again or key not in plans) and (found := plan(PROGRAMS[program], on)):
+            plans[key] = found
+            write_json(PLANS, plans)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    write_text(PAGE, f"{before}{BEGIN}\n\n{table(plans)}\n\n{END}{rest.partition(END)[2]}")
+
+
+if __name__ == "__main__":
+    main()
