@@ -9,7 +9,7 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 
-from cliptail_jax.parallel.sharding import batch_sharding, replicated, update_shardings
+from cliptail_jax.parallel.sharding import batch_sharding, parameter_shardings, replicated, update_shardings
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
@@ -81,6 +81,8 @@ def make_train_step(
         batch, ema_batch_stats = objective.prepare(averaged, state, batch, key)
         loss, grads, batch_stats = (whole if accumulate_steps == 1 else accumulated)(state, batch, key)
         if objective.config.optimizer.shard:
+            # Without the first, the backward pass would be divided like its gradients, and exchange activations.
+            grads = jax.lax.with_sharding_constraint(grads, parameter_shardings(mesh, grads))
             grads = jax.lax.with_sharding_constraint(grads, update_shardings(mesh, grads))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
         params = objective.after_update(optax.apply_updates(state.trainable, updates))
