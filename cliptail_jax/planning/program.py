@@ -26,6 +26,7 @@ OUT_OF_MEMORY = re.compile(
     r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm|temporaries \(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)"
 )
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+FORMAT = 1  # to be incremented when something else is read from programs
 LARGEST = 20  # operations of a program that are kept with the bytes that they move
 
 
@@ -55,7 +56,8 @@ def program(
 
     Raises UserError where the compiler refuses the program.
     """
-    text = "\n".join([lowered.as_text(), name, json.dumps(dict(versions)), os.environ.get("XLA_FLAGS", "")])
+    about = [FORMAT, name, dict(versions), os.environ.get("XLA_FLAGS", "")]
+    text = lowered.as_text() + json.dumps(about)
     path = cache_folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     found = _read(path)
     if found is None:
