@@ -77,9 +77,13 @@ HEADER = [
 
 
 def table(plans: dict[str, dict]) -> str:
-    rows = [row(program, plans[key]) for program in PROGRAMS for on in ON if (key := f"{program} on {on}") in plans]
+    """The plans in Markdown, their versions, and what is still to be planned."""
+    keys = {f"{program} on {on}": program for program in PROGRAMS for on in ON}
+    rows = [row(program, plans[key]) for key, program in keys.items() if key in plans]
     versions = {f"{name} {version}" for found in plans.values() for name, version in found["versions"].items()}
-    return "\n".join([*markdown_table([HEADER, *rows]), "", f"Compiled with {', '.join(sorted(versions))}."])
+    lines = [*markdown_table([HEADER, *rows]), "", f"Compiled with {', '.join(sorted(versions))}."]
+    missing = [key for key in keys if key not in plans]
+    return "\n".join(lines + ([f"Still to be compiled: {'; '.join(missing)}."] if missing else []))
 
 
 def main() -> None:
