@@ -1,4 +1,4 @@
-"""Objectives of runs whose published towers and heads are not at hand: their shapes are known, and a plan needs no more."""
+"""Objectives of runs with published towers and heads, which need not be at hand: a plan needs no more than their shapes."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -19,23 +19,18 @@ PUBLISHED = {"hf-hub:timm/resnet50_clip.openai": "RN50-quickgelu"}  # models by 
 
 
 def make_objective(config: ConfigDict, variant: Variant) -> Objective:
-    """The objective of a run of the config, with stand-ins for weights that cannot be opened and whose shapes are known."""
+    """The objective of a run of the config, with stand-ins for weights whose shapes are known: none is downloaded."""
     objective = OBJECTIVES[config.objective]
     return type(objective.__name__, (_StandIns, objective), {})(config, variant)
 
 
 class _StandIns:
-    """What an objective opens, or else something of the same shapes."""
+    """Towers of known shapes in place of what an objective opens, and a head where its file is not there."""
 
     def open_towers(self) -> Towers:
-        try:
-            return super().open_towers()
-        except UserError:
-            names = {"image": self.config.image.init, "text": getattr(self.config.text, "init", RANDOM)}
-            towers = {part: stand_in(part, name, self.config) for part, name in names.items() if name != RANDOM}
-            if not towers or None in towers.values():
-                raise
-            return Towers(**towers)
+        names = {"image": self.config.image.init, "text": self.config.text.init}
+        towers = {part: stand_in(part, name, self.config) for part, name in names.items() if name != RANDOM}
+        return super().open_towers() if None in towers.values() else Towers(**towers)
 
     def _open_head(self) -> Float32[np.ndarray, "classes dim"] | None:
         try:

@@ -11,6 +11,7 @@ from cliptail_jax.planning.search import changed, cheapest_fit, largest_batch
 from cliptail_jax.planning.set_sizes import known_size
 from cliptail_jax.planning.stand_ins import make_objective
 from cliptail_jax.planning.topologies import find_topology
+from cliptail_jax.pretrained import hub
 from configs import clip, sup
 
 GB = 10**9
@@ -103,10 +104,13 @@ def test_sizes_of_the_studys_sets_are_known_unless_only_the_set_tells(arguments,
 
 
 @pytest.fixture
-def no_files(monkeypatch, tmp_path):
-    """Nothing is downloaded or found."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
+def no_files(monkeypatch):
+    """Nothing is downloaded."""
+
+    def fetch(name, *_):
+        raise UserError(f"{name} is not there")
+
+    monkeypatch.setattr(hub, "fetch", fetch)
 
 
 def test_published_towers_that_are_not_there_have_their_published_shapes(no_files):
