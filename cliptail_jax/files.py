@@ -22,6 +22,11 @@ from cliptail_jax.errors import UserError
 SCHEMES = ("gs",)
 
 
+def user_cache(name: str) -> Path:
+    """A folder of the user's cache, which need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cliptail_jax" / name
+
+
 def work_path(name: str) -> epath.Path:
     """The path of a local folder or file, or of a gs:// address.
 

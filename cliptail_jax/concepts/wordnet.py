@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import os
 import pathlib
 import threading
 import warnings
@@ -12,6 +11,7 @@ import zipfile
 from etils import epy
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import user_cache
 
 with epy.lazy_imports():
     import nltk
@@ -62,7 +62,7 @@ def lemmas(wnid: str) -> tuple[str, ...]:
 
 def cache_folder() -> pathlib.Path:
     """The project's own NLTK data folder in the user's cache, which need not exist."""
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cliptail_jax" / "wordnet"
+    return user_cache("wordnet")
 
 
 def loads() -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_json
+from cliptail_jax.files import user_cache, write_json
 from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, hbm_traffic
 
 # Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
@@ -58,18 +58,14 @@ def program(
     """
     about = [FORMAT, name, dict(versions), os.environ.get("XLA_FLAGS", "")]
     text = lowered.as_text() + json.dumps(about)
-    path = cache_folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    folder = user_cache("plans")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     found = _read(path)
     if found is None:
         found = _compile(lowered, name, waiting)
         write_json(path, dataclasses.asdict(found))
     return found
-
-
-def cache_folder() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cliptail_jax" / "plans"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _read(path: Path) -> Program | None:

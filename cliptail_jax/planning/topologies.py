@@ -7,6 +7,7 @@ The number in the name of a v4, v5p or tpu7x slice counts TensorCores, two a chi
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax.experimental import topologies
@@ -61,6 +62,7 @@ CUBIC = {8: (2, 2, 1), 16: (2, 2, 2), 32: (2, 2, 4), 64: (2, 4, 4), 128: (4, 4, 
 SHAPES = {"v4": CUBIC, "v5e": FLAT, "v5p": CUBIC, "v6e": FLAT, "tpu7x": CUBIC}
 GPUS = ("a100", "h100", "h200")
 GPUS_OF_A_HOST = 8
+EXTRAS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # that have the compilers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,35 +105,29 @@ class Topology:
 
     def devices(self) -> Sequence[jax.Device]:
         """The devices that XLA compiles for. Raises UserError where the compiler is not installed."""
-        return self._tpus() if self.is_tpu else self._gpus()
+        kind = "TPU" if self.is_tpu else "GPU"
+        try:
+            return topologies.get_topology_desc(**(self._of_tpus() if self.is_tpu else self._of_gpus())).devices
+        except (RuntimeError, ImportError, ValueError) as error:
+            raise UserError(
+                f"{self.name}: the {kind} compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
+                f"pip install '{EXTRAS[kind]}'"
+            ) from None
 
-    def _tpus(self) -> Sequence[jax.Device]:
+    def _of_tpus(self) -> dict[str, Any]:
         kind = self.name.split("-")[0]
-        options = {
+        return {
+            "platform": "tpu",
             "topology_name": f"{kind}:{'x'.join(map(str, self.shape))}",
             "num_slices": self.slices,
             "chip_config_name": "megacore" if kind in ("v4", "v5p") else "default",
             "chips_per_host_bounds": self._host_shape,
         }
-        try:
-            return topologies.get_topology_desc(platform="tpu", **options).devices
-        except (RuntimeError, ImportError, ValueError) as error:
-            raise UserError(
-                f"{self.name}: the TPU compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
-                "pip install 'jax[tpu]'"
-            ) from None
 
-    def _gpus(self) -> Sequence[jax.Device]:
+    def _of_gpus(self) -> dict[str, Any]:
         each, hosts = self.shape
-        name = f"1x{hosts}x{each}"
-        options = {"topology_name": name, "topology": name, "target_config": gpu_target(self.name.split("x")[0])}
-        try:
-            return topologies.get_topology_desc(platform="cuda", **options).devices
-        except (RuntimeError, ImportError, ValueError) as error:
-            raise UserError(
-                f"{self.name}: the GPU compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
-                "pip install 'jax[cuda12]'"
-            ) from None
+        name, target = f"1x{hosts}x{each}", gpu_target(self.name.split("x")[0])
+        return {"platform": "cuda", "topology_name": name, "topology": name, "target_config": target}
 
 
 def find_topology(name: str, slices: int = 1) -> Topology:

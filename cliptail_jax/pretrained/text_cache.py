@@ -16,7 +16,7 @@ from jaxtyping import Float32, UInt64
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, digest_of_json, locked, write_text
+from cliptail_jax.files import digest_of, digest_of_json, locked, user_cache, write_text
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 from cliptail_jax.pretrained.towers import Tower
@@ -116,4 +116,4 @@ def hashes_of(texts: Iterable[str]) -> UInt64[np.ndarray, "text"]:
 
 
 def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cliptail_jax" / "text_states"
+    return user_cache("text_states")

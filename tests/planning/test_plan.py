@@ -1,4 +1,4 @@
-"""Tiny supervised and contrastive runs, compiled by the TPU's own compiler and held to budgets."""
+"""Tiny runs of each objective, compiled by the TPU's own compiler and held to budgets."""
 
 import importlib.util
 import json
