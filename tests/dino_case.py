@@ -10,7 +10,7 @@ WIDTH, HEADS, OUTPUT_DIM, HIDDEN, BOTTLENECK, PROTOTYPES = 2, 4, 8, 16, 8, 24
 CLIP, MOMENTUM, EPSILON, FINAL_RATE, TEACHER_MOMENTUM = 0.3, 0.9, 1e-5, 1e-6, 0.8
 RECIPES = {
     "sgd": {"learning_rate": 0.01, "weight_decay": 0.01, "final_weight_decay": 0.01, "resample_own_grid": True},
-    "adamw": {"learning_rate": 0.01, "weight_decay": 0.04, "final_weight_decay": 0.4, "resample_own_grid": False},
+    "adamw": {"learning_rate": 0.001, "weight_decay": 0.04, "final_weight_decay": 0.4, "resample_own_grid": False},
 }
 
 

@@ -14,10 +14,7 @@ from tests.models.published_names import convert, flat
 from tests.pretrained.seeded_weights import draw_all
 
 TORCH = np.load(Path(__file__).parents[1] / "data" / "dino_steps.npz")
-TOLERANCE = 1e-4  # of losses
-# Of weights, of the largest value that an array has at the start or the end. AdamW divides gradients by their size, of
-# small ones too, whose rounding a step enlarges some eight times: the sixth has more of it than float32 shows at first.
-OF_WEIGHTS = {"sgd": 1e-4, "adamw": 2e-3}
+TOLERANCE = 1e-4  # of losses; of weights, of the largest value that an array has at the start or the end
 
 
 def dino_config(small_config, optimizer):
@@ -81,7 +78,5 @@ def test_six_steps_are_those_of_torch(optimizer, small_config):
         moved = {path: np.abs(expected[path] - started[path]).max() for path in expected}
         for path, value in expected.items():
             largest = max(np.abs(value).max(), np.abs(started[path]).max())
-            np.testing.assert_allclose(
-                found[path], value, rtol=0, atol=OF_WEIGHTS[optimizer] * largest, err_msg=str(path)
-            )
-        assert moved["head", "prototypes"] > 20 * TOLERANCE and moved["visual", "conv1", "kernel"] > 20 * TOLERANCE
+            np.testing.assert_allclose(found[path], value, rtol=0, atol=TOLERANCE * largest, err_msg=str(path))
+        assert moved["head", "prototypes"] > 10 * TOLERANCE and moved["visual", "conv1", "kernel"] > 10 * TOLERANCE
