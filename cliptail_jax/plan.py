@@ -13,18 +13,17 @@ import functools
 import importlib.metadata
 import json
 import os
+import sys
 from collections.abc import Iterator
 
-# All before JAX is imported. The chips of this machine, if it has any, are not needed, but libtpu would look for them: it
-# would ask the cloud's metadata server, take a lock that only one process can have, and warn.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true", "TPU_MIN_LOG_LEVEL": "3"}
-# Tuning kernels would need a GPU.
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_gpu_enable_triton_gemm=false --xla_gpu_autotune_level=0"
-)
-os.environ |= {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
+# All before JAX is imported. Without --measure the chips of this machine, if it has any, are not needed, but libtpu would
+# look for them: it would ask the cloud's metadata server, take a lock that only one process can have, and warn.
+os.environ["TPU_MIN_LOG_LEVEL"] = "3"
+if not {"--measure", "-measure", "--measure=true"} & set(sys.argv):
+    os.environ |= {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true"}
+    os.environ |= {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
 
+import jax  # noqa: E402
 from absl import flags  # noqa: E402
 from etils import epath  # noqa: E402
 from ml_collections import ConfigDict  # noqa: E402
@@ -35,9 +34,10 @@ from cliptail_jax.curation.joined import open_splits  # noqa: E402
 from cliptail_jax.curation.variant import Variant, make_variant  # noqa: E402
 from cliptail_jax.errors import UserError  # noqa: E402
 from cliptail_jax.objectives import describe_config, validate  # noqa: E402
-from cliptail_jax.planning.compiling import plan_step  # noqa: E402
+from cliptail_jax.planning.compiling import plan_evaluation, plan_step  # noqa: E402
 from cliptail_jax.planning.hints import hints  # noqa: E402
 from cliptail_jax.planning.made_up import made_up_variant  # noqa: E402
+from cliptail_jax.planning.measuring import Measured, measure_step  # noqa: E402
 from cliptail_jax.planning.report import NOTE, as_json, table, traffic_table  # noqa: E402
 from cliptail_jax.planning.search import PlanOf, cheapest_fit, largest_batch  # noqa: E402
 from cliptail_jax.planning.set_sizes import known_size  # noqa: E402
@@ -73,18 +73,26 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
     options = flags.FLAGS
     validate(config)
     topologies = [find_topology(name, options.slices) for name in options.on]
+    if options.evaluation and (options.measure or options.search):
+        raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")
     variant = planned_variant(config.data, options.records, options.classes)
+    measured = measure(config, variant) if options.measure else None
     progress = tqdm(topologies, desc="compiling", disable=None)
     for topology in progress:
         plan_of = functools.partial(
-            plan_step, variant=variant, topology=topology, versions=versions(), waiting=progress.refresh
+            plan_evaluation if options.evaluation else plan_step,
+            variant=variant,
+            topology=topology,
+            versions=versions(),
+            waiting=progress.refresh,
         )
         progress.set_postfix_str(topology.name)
         plan = plan_of(config)
         if options.json:
-            tqdm.write(json.dumps(as_json(plan, versions())))
+            tqdm.write(json.dumps(as_json(plan, versions(), measured)))
             continue
-        tqdm.write(f"\n{table(plan, options.price, hints(plan, config))}")
+        help = [] if options.evaluation else hints(plan, config)
+        tqdm.write(f"\n{table(plan, options.price, help, measured)}")
         if options.traffic and plan.fits:
             tqdm.write(f"\n{traffic_table(plan)}")
         if options.search:
@@ -92,6 +100,13 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
                 tqdm.write(f"\n{line}")
     if not options.json:
         print(f"\n{NOTE}")
+
+
+def measure(config: ConfigDict, variant: Variant) -> Measured:
+    """Raises UserError where this machine has no accelerator."""
+    if jax.default_backend() == "cpu":
+        raise UserError("--measure: this machine has no accelerator that JAX sees; without --measure none is needed")
+    return measure_step(config, variant)
 
 
 def found(config: ConfigDict, plan_of: PlanOf) -> Iterator[str]:
@@ -113,6 +128,8 @@ if __name__ == "__main__":
     flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", lower_bound=0)
     flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
     flags.DEFINE_bool("search", False, "Find the largest batch that fits, and what it takes for the config's to fit")
+    flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")
+    flags.DEFINE_bool("measure", False, "Run ten steps on the accelerators of this machine as well")
     flags.DEFINE_bool("traffic", False, "Print which operations move most bytes from and to HBM")
     flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
     run_with_config(

@@ -1,14 +1,18 @@
-"""A run's training step, compiled ahead of time for devices that need not be there."""
+"""A run's training or evaluation step, compiled ahead of time for devices that need not be there."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
 import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.parallel.sharding import batch_sharding, check_accumulation, check_batch, make_mesh
+from cliptail_jax.evaluation.counting import make_evaluate_batch
+from cliptail_jax.parallel.sharding import batch_sharding, check_accumulation, check_batch, make_mesh, replicated
 from cliptail_jax.planning.hlo import Traffic
 from cliptail_jax.planning.made_up import random_batch
 from cliptail_jax.planning.operations import operations
@@ -23,11 +27,11 @@ from cliptail_jax.training.step import jit_train_step, make_train_step
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a training step needs of each chip.
+    """What a step needs of each chip.
 
     Attributes:
         topology: the chips.
-        total_steps: of the run.
+        total_steps: of the run; 0 for an evaluation step.
         batch_size: over all chips.
         has_batch_norm: whether the model has batch statistics.
         parameters: bytes of the trained and frozen parameters and the batch statistics.
@@ -81,30 +85,92 @@ def plan_step(
     shardings = state_shardings(mesh, shapes, config.optimizer.shard)
     state = jax.tree.map(laid_out, shapes, shardings)
     sample = random_batch(objective, 1, len(variant.class_names))  # its arrays have the shapes of a record
-    batch = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((config.batch_size, *x.shape[1:]), x.dtype, sharding=batch_sharding(mesh)),
-        sample,
-    )
+    batch = jax.tree.map(lambda x: on_all_chips(mesh, (config.batch_size, *x.shape[1:]), x.dtype), sample)
     step = make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps)
     traced = jit_train_step(step, mesh, shardings).trace(state, batch)
-    found = program(traced.lower(), topology.name + f" × {topology.slices}", versions, waiting)
-
-    devices = topology.chip.devices
-    parameters = devices * bytes_of_device((state.trainable, state.frozen, state.batch_stats))
-    return Plan(
-        topology=topology,
+    parameters = bytes_of_device((state.trainable, state.frozen, state.batch_stats))
+    return _plan(
+        traced,
+        topology,
+        versions,
+        waiting,
         total_steps=total_steps,
         batch_size=config.batch_size,
         has_batch_norm=bool(jax.tree.leaves(state.batch_stats)),
         parameters=parameters,
-        optimizer=devices * bytes_of_device(state) - parameters,
+        optimizer=bytes_of_device(state) - parameters,
+    )
+
+
+def plan_evaluation(
+    config: ConfigDict,
+    variant: Variant,
+    topology: Topology,
+    versions: Mapping[str, str],
+    waiting: Callable[[], None] = lambda: None,
+) -> Plan:
+    """The plan of an evaluation step of such a run, on a set with the variant's classes. As `plan_step`."""
+    mesh = make_mesh(config.mesh, topology.devices())
+    size, side = config.eval.batch_size, config.data.image_size
+    check_batch(mesh, size, "eval.batch_size")
+    objective = make_objective(config, variant)
+    graphdef, shapes, _ = first_state(objective, optax.identity())
+    parts = jax.tree.map(laid_out, shapes, state_shardings(mesh, shapes, False)).parts()
+    classes, dim = len(variant.class_names), config.model.image.output_dim
+    counts = {"confusion": ((classes, classes), np.int32), "top5": ((), np.int32)}
+    on_each = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))  # noqa: E731
+    batch = {"images": ((size, side, side, 3), np.uint8), "labels": ((size,), np.int32), "mask": ((size,), bool)}
+    traced = make_evaluate_batch(graphdef, mesh).trace(
+        parts,
+        on_each((classes, dim), np.float32),
+        {name: on_each(*of) for name, of in counts.items()},
+        {name: on_all_chips(mesh, *of) for name, of in batch.items()},
+        bias=None if objective.uses_prompts else on_each((classes,), np.float32),
+    )
+    return _plan(
+        traced,
+        topology,
+        versions,
+        waiting,
+        total_steps=0,
+        batch_size=size,
+        has_batch_norm=bool(jax.tree.leaves(shapes.batch_stats)),
+        parameters=bytes_of_device(parts),
+        optimizer=0,
+    )
+
+
+def _plan(
+    traced: jax.stages.Traced,
+    topology: Topology,
+    versions: Mapping[str, str],
+    waiting: Callable[[], None],
+    *,
+    parameters: int,
+    optimizer: int,
+    **about,
+) -> Plan:
+    """The plan of a traced step; `parameters` and `optimizer` are bytes of a device."""
+    name = f"{topology.name} × {topology.slices}"
+    found = program(traced.lower(), name, topology.compiler_options, versions, waiting)
+    devices = topology.chip.devices
+    return Plan(
+        topology=topology,
+        parameters=devices * parameters,
+        optimizer=devices * optimizer,
         flops=operations(traced.jaxpr.jaxpr) / topology.chips,
         peak=devices * found.peak,
         available=None if found.available is None else devices * found.available,
         hbm=None if found.hbm is None else devices * found.hbm,
         collectives={kind: traffic.times(devices) for kind, traffic in found.collectives.items()},
         largest=tuple((what, origin, devices * moved) for what, origin, moved in found.largest),
+        **about,
     )
+
+
+def on_all_chips(mesh: Mesh, shape: tuple[int, ...], dtype: np.dtype) -> jax.ShapeDtypeStruct:
+    """An array of a batch, divided over the mesh."""
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(mesh))
 
 
 def laid_out(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:

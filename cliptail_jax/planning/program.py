@@ -50,20 +50,24 @@ class Program:
 
 
 def program(
-    lowered: jax.stages.Lowered, name: str, versions: Mapping[str, str], waiting: Callable[[], None]
+    lowered: jax.stages.Lowered,
+    name: str,
+    options: Mapping[str, Any],
+    versions: Mapping[str, str],
+    waiting: Callable[[], None],
 ) -> Program:
     """What a lowered program needs of each device of the topology `name`; while it compiles, `waiting` is called.
 
-    Raises UserError where the compiler refuses the program.
+    `options` are the compiler's. Raises UserError where the compiler refuses the program.
     """
-    about = [FORMAT, name, dict(versions), os.environ.get("XLA_FLAGS", "")]
+    about = [FORMAT, name, dict(options), dict(versions), os.environ.get("XLA_FLAGS", "")]
     text = lowered.as_text() + json.dumps(about)
     folder = user_cache("plans")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     found = _read(path)
     if found is None:
-        found = _compile(lowered, name, waiting)
+        found = _compile(lowered, name, options, waiting)
         write_json(path, dataclasses.asdict(found))
     return found
 
@@ -82,9 +86,11 @@ def _read(path: Path) -> Program | None:
         return None
 
 
-def _compile(lowered: jax.stages.Lowered, name: str, waiting: Callable[[], None]) -> Program:
+def _compile(
+    lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], waiting: Callable[[], None]
+) -> Program:
     try:
-        compiled = _in_thread(lowered.compile, waiting)
+        compiled = _in_thread(lambda: lowered.compile(compiler_options=dict(options)), waiting)
     except jax.errors.JaxRuntimeError as error:
         found = OUT_OF_MEMORY.search(str(error))
         if not found:

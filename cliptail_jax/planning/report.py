@@ -1,10 +1,12 @@
 """A plan as a table for people and as JSON for programs."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cliptail_jax.planning.bounds import binding, step_seconds
 from cliptail_jax.planning.compiling import Plan
+from cliptail_jax.planning.measuring import Measured
 from cliptail_jax.runs.tables import markdown_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
@@ -15,9 +17,10 @@ NOTE = (
 )
 
 
-def as_json(plan: Plan, versions: Mapping[str, str]) -> dict[str, Any]:
+def as_json(plan: Plan, versions: Mapping[str, str], measured: Measured | None = None) -> dict[str, Any]:
     """One line of `plan --json`; numbers are of a chip and step."""
-    return {
+    about = {"measured": dataclasses.asdict(measured)} if measured else {}
+    return about | {
         "topology": plan.topology.name,
         "chips": plan.topology.chips,
         "hosts": plan.topology.hosts,
@@ -36,8 +39,11 @@ def as_json(plan: Plan, versions: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = ()) -> str:
-    """The plan in Markdown, with `hints` on what would help. `price` is of a chip-hour, in dollars; 0 for none."""
+def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: Measured | None = None) -> str:
+    """The plan in Markdown, with `hints` on what would help, and what was `measured` on this machine.
+
+    `price` is of a chip-hour, in dollars; 0 for none.
+    """
     topology, chip = plan.topology, plan.topology.chip
     state = plan.parameters + plan.optimizer
     rows = [
@@ -61,12 +67,25 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = ()) -> str:
         *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
         ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"],
         ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
-        [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"],
+    ]
+    if measured:
+        rows.append([f"**measured** on {measured.devices}", measurement(measured)])
+    if plan.total_steps:
+        rows.append(
+            [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"]
+        )
+    rows += [
         ["cores that read as many photographs", f"{plan.batch_size / bound / IMAGES_OF_A_CORE:,.0f}, on all hosts"],
     ]
-    if price:
+    if price and plan.total_steps:
         rows.append([f"cost at ${price:.2f} a chip-hour", f"${hours * topology.chips * price:,.2f}"])
     return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+
+
+def measurement(measured: Measured) -> str:
+    """What a step took, such as '31.2 ms, 8,205 images/s, peak 10.4 GB'."""
+    speed = f"{1000 * measured.seconds:.3g} ms, {measured.batch_size / measured.seconds:,.0f} images/s"
+    return speed + (f", peak {size(measured.peak)}" if measured.peak else "")
 
 
 def traffic_table(plan: Plan) -> str:

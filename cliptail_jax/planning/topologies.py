@@ -103,6 +103,11 @@ class Topology:
             return (*self.shape, 1)
         return (2, 2, 1)
 
+    @property
+    def compiler_options(self) -> dict[str, Any]:
+        """XLA's options to compile for chips that are not there: tuning kernels would need a GPU."""
+        return {} if self.is_tpu else {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
+
     def devices(self) -> Sequence[jax.Device]:
         """The devices that XLA compiles for. Raises UserError where the compiler is not installed."""
         kind = "TPU" if self.is_tpu else "GPU"

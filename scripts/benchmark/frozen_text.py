@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 from machine import machine
-from train_step import CLASSES, CONFIG, SECONDS, start
+from train_step import CLASSES, CONFIG, SECONDS, made_up_run
 
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
@@ -30,7 +30,7 @@ def main(_) -> None:
     config, encoder = CONFIG.value, named_encoder(ENCODER.value)
     config.model.text.update({"name": ENCODER.value, "vocab_size": encoder["vocab_size"]})
     config.freeze = ("text.transformer",)
-    objective, mesh, state, train_step = start(config, CLASSES.value)
+    objective, mesh, state, train_step = made_up_run(config, CLASSES.value)
     batch = random_batch(objective, config.batch_size, CLASSES.value)
     batch["text"] = np.where(batch["text"] == PADDING, PADDING + 1, batch["text"])
     outputs = np.random.default_rng(0).normal(size=(config.batch_size, encoder["hidden_size"])).astype(np.float32)

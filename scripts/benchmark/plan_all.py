@@ -36,12 +36,15 @@ PROGRAMS = {
     "CLIP, frozen RoBERTa": f"configs/clip.py:{LAIONET},text=roberta",
     "DINO": f"configs/dino.py:{LAIONET}",
     "DINO, 1,024 of the prototypes": f"configs/dino.py:{LAIONET},vocabulary=1024",
+    "evaluation of SL": "configs/sup.py:data=imagenet_captions",
+    "evaluation of CLIP": "configs/clip.py:data=imagenet_captions",
 }
 
 
-def plan(config: str, topology: str) -> dict | None:
+def plan(program: str, topology: str) -> dict | None:
     """The line of `plan --json`; None where the compiler is not installed."""
-    flags = (f"--config={config}", f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
+    flags = (f"--config={PROGRAMS[program]}", f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
+    flags += ("--evaluation",) if program.startswith("evaluation") else ()
     done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
@@ -66,7 +69,7 @@ def row(program: str, found: dict) -> list[str]:
         f"{sum(x['count'] for x in shared)}, {size(sum(x['bytes'] for x in shared))}",
         " / ".join(f"{time:.3g}" for time in times),
         f"{found['batch_size'] / seconds:,.0f}, {found['step_seconds']['compute'] / seconds:.0%}",
-        f"{hours:.2g}, {hours * found['chips']:.2g}",
+        f"{hours:.2g}, {hours * found['chips']:.2g}" if hours else "",
     ]
 
 
@@ -96,7 +99,7 @@ def main() -> None:
     for program, on in (progress := tqdm(wanted, disable=None)):
         progress.set_postfix_str(f"{program} on {on}")
         key = f"{program} on {on}"
-        if (options.again or key not in plans) and (found := plan(PROGRAMS[program], on)):
+        if (options.again or key not in plans) and (found := plan(program, on)):
             plans[key] = found
             write_json(PLANS, plans)
     before, _, rest = PAGE.read_text().partition(BEGIN)

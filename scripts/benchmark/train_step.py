@@ -20,15 +20,13 @@ from absl import app, flags, logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.objectives import make_objective, validate
+from cliptail_jax.objectives import validate
 from cliptail_jax.parallel.devices import peak_flops
-from cliptail_jax.parallel.sharding import check_batch, make_mesh, to_devices
+from cliptail_jax.parallel.sharding import to_devices
 from cliptail_jax.planning.made_up import made_up_variant, random_batch
-from cliptail_jax.training.initialization import init_state
+from cliptail_jax.planning.measuring import start
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
-from cliptail_jax.training.step import jit_train_step, make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
 CLASSES = flags.DEFINE_integer("classes", 100, "Number of classes of the random labels")
@@ -36,24 +34,16 @@ STEPS_PER_EPOCH = 1000
 SECONDS = flags.DEFINE_float("seconds", 10, "Approximate duration of the measurement")
 
 
-def start(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:
+def made_up_run(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:
     """A run's objective on made-up records, its mesh, its first state, and its jitted step."""
     validate(config)
-    mesh = make_mesh(config.mesh)
-    check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
-    objective = make_objective(config, made_up_variant(STEPS_PER_EPOCH * config.batch_size, classes))
-    total_steps = objective.total_steps
-    schedule = learning_rate(config.optimizer, STEPS_PER_EPOCH, total_steps, config.total_epochs)
-    optimizer = make_optimizer(config.optimizer, schedule, total_steps, objective.held)
-    graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
-    train_step = make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps)
-    return objective, mesh, state, jit_train_step(train_step, mesh, shardings)
+    return start(config, made_up_variant(STEPS_PER_EPOCH * config.batch_size, classes))
 
 
 def main(_) -> None:
     logging.set_verbosity(logging.WARNING)
     config, classes = CONFIG.value, CLASSES.value
-    objective, mesh, state, train_step = start(config, classes)
+    objective, mesh, state, train_step = made_up_run(config, classes)
     batch = to_devices(mesh, random_batch(objective, config.batch_size, classes))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trainable))
 

@@ -63,6 +63,18 @@ def test_operations_are_those_of_the_formula(plans):
 
 
 @needs_libtpu
+def test_an_evaluation_step_is_a_forward_pass():
+    flags = ("--on=v5e-4", "--records=10847", "--classes=100", "--json", "--config.model.dtype=bfloat16")
+    done = run(f"--config={CONFIGS['supervised'][0]}", *flags, "--evaluation")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["flops"] == pytest.approx(256 / 4 * sum(forward_operations_of_the_small_resnet()), rel=0.02)
+    assert (plan["batch_size"], plan["optimizer_bytes"], plan["total_steps"]) == (256, 0, 0)
+    # The counts of all chips are added: the confusion matrix, and the number of right answers among five.
+    assert plan["collectives"] == {"all-reduce": {"count": 1, "bytes": 4 * (100 * 100 + 1)}}
+
+
+@needs_libtpu
 def test_programs_keep_to_their_memory_and_collectives(plans):
     """The budgets are what the compiler needs today, and a tenth more in bytes."""
     budgets = {
@@ -145,6 +157,7 @@ def test_running_out_of_memory_is_a_result():
     [
         (("--on=v5e-7", "--records=100", "--classes=10"), "error: unknown topology 'v5e-7'"),
         (("--on=v5e-4", "--records=100"), "error: --records and --classes go together"),
+        (("--on=v5e-4", "--evaluation", "--search"), "error: --evaluation plans a step of evaluation"),
         (
             ("--on=v5e-4", "--records=1280", "--classes=10", "--config.accumulate_steps=2"),
             "batch_norm.group_size=0 normalizes over the whole batch",
