@@ -8,6 +8,8 @@ import io
 import json
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,9 +112,14 @@ def load_array(path: Path) -> Shaped[np.ndarray, "..."]:
 
 
 def load_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Reads all arrays of an .npz file."""
-    with np.load(io.BytesIO(path.read_bytes())) as arrays:
-        return dict(arrays)
+    """Reads all arrays of an .npz file, which has checksums. Raises UserError if it is missing or damaged."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the program again that writes it") from None
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete it, and run the program again that writes it") from None
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -180,11 +187,20 @@ def finite(value: Any) -> Any:
     return value
 
 
+CHECKSUM = "crc32"  # the key of a line's checksum, which is its last
+
+
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Appends a record to a JSON-lines file, which is created with its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_incomplete_line(path)
-    append_text(path, json.dumps(finite(record)) + "\n")
+    append_text(path, line_of(record))
+
+
+def line_of(record: Mapping[str, Any]) -> str:
+    """A record as a line of JSON with the checksum of what precedes it, for `read_lines` to notice damage."""
+    text = json.dumps(finite(record))[:-1]
+    return f'{text}{", " if record else ""}"{CHECKSUM}": {zlib.crc32(text.encode())}}}\n'
 
 
 def remove_incomplete_line(path: Path) -> None:
@@ -198,8 +214,23 @@ def remove_incomplete_line(path: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a JSON-lines file without an incomplete last line; none if the file does not exist."""
-    if path.exists():
-        for line in path.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):
-                yield json.loads(line)
+    """The records of a JSON-lines file without an incomplete last line; none if the file does not exist.
+
+    Raises UserError at a line that is damaged. Lines without a checksum are of earlier versions.
+    """
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            record = json.loads(line)
+            expected = record.pop(CHECKSUM, None)
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            raise damaged_line(path, number) from None
+        text = line.rpartition(f'"{CHECKSUM}": '.encode())[0].removesuffix(b", ")
+        if expected is not None and expected != zlib.crc32(text):
+            raise damaged_line(path, number)
+        yield record
+
+
+def damaged_line(path: Path, number: int) -> UserError:
+    return UserError(f"{path} is damaged in line {number}: restore the file from a copy, or remove the line")

@@ -15,14 +15,13 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
-from cliptail_jax.files import write_json
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
 from cliptail_jax.parallel import distributed
@@ -36,8 +35,11 @@ from cliptail_jax.parallel.sharding import (
 )
 from cliptail_jax.pretrained.model import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
-from cliptail_jax.runs.log import Log, say
+from cliptail_jax.runs.lock import sole_writer
+from cliptail_jax.runs.log import Log
+from cliptail_jax.runs.say import say
 from cliptail_jax.runs.stopping import StopRequest
+from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.step import jit_train_step, make_train_step
@@ -49,6 +51,12 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     if runs.is_finished(workdir, plain(config), FIELDS):
         say(f"{workdir.name} is already trained to its end")
         return
+    with sole_writer(workdir):
+        train_alone(config, workdir, overwrite)
+
+
+def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
+    """As `train`, of a valid config whose run is not finished, with nobody else in `workdir`."""
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
@@ -58,8 +66,9 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     objective = make_objective(config, variant)
     steps_per_epoch, total_steps = objective.steps_per_epoch, objective.total_steps
-    runs.claim(workdir, plain(config), FIELDS, overwrite)
-    describe(variant, workdir)
+    fingerprint = variant.fingerprint() if jax.process_index() == 0 else ""
+    runs.claim(workdir, plain(config), FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite)
+    describe(variant, fingerprint, workdir)
     objective.open_text(workdir)
     preprocess = run_preprocess(data)
     if jax.process_index() == 0:
@@ -164,7 +173,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 checkpoints.wait()
                 leave(step)
     if jax.process_index() == 0:
-        runs.finish(workdir, log.seconds())
+        runs.finish(workdir, total_steps, log.seconds())
 
 
 def leave(step: int) -> None:
@@ -178,13 +187,11 @@ def is_evaluation_due(step: int, total_steps: int, every_steps: int) -> bool:
     return step == total_steps or (step > 0 and step % every_steps == 0)
 
 
-def describe(variant: Variant, workdir: Path) -> None:
+def describe(variant: Variant, fingerprint: str, workdir: Path) -> None:
     """Say what the run trains on, and record it."""
     frequency = variant.class_frequency
     if jax.process_index() == 0:
-        write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
-        fingerprint = variant.fingerprint()
-        write_json(workdir / "variant.json", {"records": len(variant), "fingerprint": fingerprint})
+        write_sealed(workdir / "class_frequency.tsv", frequency_table(variant.class_names, frequency))
         empty = int(np.sum(frequency == 0))
         say(
             f"{workdir.name}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "

@@ -13,8 +13,9 @@ import pytest
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_lines, write_json, write_text
+from cliptail_jax.files import read_lines, write_text
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step
+from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from configs import sup
 
@@ -87,7 +88,7 @@ def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_numbers(sup_
     shutil.copytree(workdir, copy)
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    write_json(copy / "config.json", noted)
+    write_sealed_json(copy / "config.json", noted)
     damage(copy / "checkpoints" / "6")
     (copy / "checkpoints" / "7").mkdir()
     train(config, copy)
@@ -210,7 +211,7 @@ def test_the_time_of_a_run_is_that_of_all_its_sessions(sup_run, tmp_path):
     shutil.rmtree(copy / "checkpoints" / "6")
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    write_json(copy / "config.json", noted)
+    write_sealed_json(copy / "config.json", noted)
     train(config, copy)
     assert 1000 < json.loads((copy / "config.json").read_text())["finished"]["seconds"] < 1100
 

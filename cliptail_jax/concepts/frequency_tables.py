@@ -13,7 +13,12 @@ from cliptail_jax.files import write_text
 
 def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
     """Writes a table, local or on Google Cloud Storage."""
-    write_text(path, "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
+    write_text(path, frequency_table(names, frequency))
+
+
+def frequency_table(names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> str:
+    """The text of a table."""
+    return "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency))
 
 
 def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:

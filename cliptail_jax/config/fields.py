@@ -15,6 +15,7 @@ Libraries such as pydantic check dataclasses, but not the ConfigDict that ml_col
 
 import dataclasses
 import difflib
+import math
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,7 +60,7 @@ class Field:
 
     def check(self, value: Any) -> None:
         """Raises UserError where the field must not have this value."""
-        problem = type_problem(value, self.type)
+        problem = type_problem(value, self.type) or size_problem(value)
         problem = problem or next((f"it {rule.text}" for rule in self.rules if not rule.holds(value)), "")
         if problem:
             raise UserError(f"config key '{self.key}' is {value!r}; {problem}")
@@ -132,6 +133,15 @@ def type_problem(value: Any, kind: Any) -> str:
     if not isinstance(value, tuple):
         return f"its type is {type_name(kind)}"
     return "" if all(has_type(item, element) for item in value) else f"each of its elements is a {type_name(element)}"
+
+
+def size_problem(value: Any) -> str:
+    """What is wrong with a number that cannot be computed with; '' if nothing is, or it is something else."""
+    if isinstance(value, tuple):
+        return next(filter(None, map(size_problem, value)), "")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "it must be finite"
+    return "it must be smaller than 2**63" if isinstance(value, int) and abs(value) >= 2**63 else ""
 
 
 def has_type(value: Any, kind: Any) -> bool:

@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Share
+from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
 from cliptail_jax.errors import UserError
 
 Names = tuple[str, ...]
 Templates = OneOf("", *TEMPLATE_SETS)
 Precision = OneOf("float32", "bfloat16")
+AllOrPositive = Rule(lambda devices: devices == -1 or devices > 0, "must be -1 or positive")
 
 
 @dataclass(frozen=True)
 class MeshAxes:
-    data: Annotated[int, "Devices along the data axis; -1: all that are left."] = -1
+    data: Annotated[int, "Devices along the data axis; -1: all that are left.", AllOrPositive] = -1
     fsdp: Annotated[int, "Devices along the axis that parameters are sharded over.", Positive] = 1
 
 

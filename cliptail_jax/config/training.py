@@ -225,7 +225,7 @@ class Optimizer:
     nesterov: Annotated[bool, "Whether sgd uses Nesterov momentum."] = False
     b1: Annotated[float, "Decay rate of adamw's first moment.", Share] = 0.9
     b2: Annotated[float, "Decay rate of adamw's second moment.", Share] = 0.999
-    eps: Annotated[float, "Epsilon of adamw."] = 1e-8
+    eps: Annotated[float, "Epsilon of adamw.", Positive] = 1e-8
     schedule: Annotated[
         str, "Cosine schedule of the learning rate, by epoch or by step.", OneOf("cosine_epochs", "cosine_steps")
     ] = "cosine_epochs"
@@ -325,6 +325,11 @@ def check_data(data: Data) -> None:
         raise UserError("data.captions.synset changes the class name in a template: set data.captions.template")
     if data.n and data.fraction != 1:
         raise UserError("set data.n or data.fraction, not both")
+    splits = data.split.split("+")
+    if twice := [name for name in splits if splits.count(name) > 1]:
+        raise UserError(
+            f"data.split='{data.split}' has the split '{twice[0]}' twice: each of its records would count twice"
+        )
     if not data.fraction > 0:
         raise UserError("data.fraction=0 leaves no record")
     if data.shift >= data.image_size:

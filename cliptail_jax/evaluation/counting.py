@@ -20,6 +20,12 @@ from cliptail_jax.models.cosine import cosine_logits
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 
 
+def count_shapes(classes: int) -> dict[str, tuple[int, ...]]:
+    """What is counted: examples by true and predicted class, those with the true one among the first five, and those whose
+    features are NaN or infinite."""
+    return {"confusion": (classes, classes), "top5": (), "not_finite": ()}
+
+
 def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
     """The jitted function from a batch of images to counts and features.
 
@@ -37,6 +43,7 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) 
         new = {
             "confusion": per_class.count_confusion(labels, jnp.argmax(logits, -1), mask, len(head)),
             "top5": per_class.top_k_correct(logits, labels, mask, k=5),
+            "not_finite": jnp.sum(mask & ~jnp.isfinite(features).all(-1), dtype=jnp.int32),
         }
         return jax.tree.map(jnp.add, counts, new), features.astype(jnp.float32)
 
@@ -88,7 +95,7 @@ def count(
 ) -> dict[str, np.ndarray]:
     """The counts over a whole set. The features of each batch are passed to the `consumers`, in order."""
     classes = len(head)
-    counts = {"confusion": np.zeros((classes, classes), np.int32), "top5": np.zeros((), np.int32)}
+    counts = {name: np.zeros(shape, np.int32) for name, shape in count_shapes(classes).items()}
     counts, head = jax.device_put((counts, head), replicated(mesh))
 
     def step(batch: Batch) -> Float[Array, "batch dim"]:
@@ -133,7 +140,12 @@ def gather(array: Array | np.ndarray) -> np.ndarray:
     return multihost_utils.process_allgather(array, tiled=True)
 
 
-def check_any_read(counts: Mapping[str, np.ndarray], name: str) -> None:
-    """Raise UserError if a pass over the set `name` has counted no image."""
+def check_counts(counts: Mapping[str, np.ndarray], name: str) -> None:
+    """Raise UserError if a pass over the set `name` has counted no image, or images whose features are not finite."""
     if not counts["confusion"].any():
         raise UserError(f"no image of {name} could be read: prepare the set again")
+    if bad := counts["not_finite"]:
+        raise UserError(
+            f"{bad:,} of {counts['confusion'].sum():,} images of {name} have features with NaN or infinite values: check "
+            "the model's weights, and model.dtype"
+        )

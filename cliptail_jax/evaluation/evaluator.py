@@ -14,11 +14,11 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import (
     FeatureCollector,
-    check_any_read,
+    check_counts,
     count,
     make_evaluate_batch,
     with_progress,
@@ -32,6 +32,7 @@ from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
 from cliptail_jax.runs import evaluation_directory
+from cliptail_jax.seals import write_sealed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Evaluator:
         counts = count(evaluate_batch, parts, head.embeddings, batches, unreadable, consumers, self._mesh)
         if give_up():
             return None
-        check_any_read(counts, opened.name)
+        check_counts(counts, opened.name)
         features = collector.result() if collector else None
         return Measured(counts, head.embeddings, features, similarities.result() if similarities else None, options)
 
@@ -154,7 +155,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
         directory.mkdir(parents=True, exist_ok=True)
         table = directory / "class_frequency.tsv"
         if task.writes_frequency:
-            write_frequency(table, task.opened.variant.class_names, task.frequency)
+            write_sealed(table, frequency_table(task.opened.variant.class_names, task.frequency))
         else:  # left from an earlier evaluation on other classes
             table.unlink(missing_ok=True)
         write_arrays(

@@ -36,7 +36,7 @@ from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
 from cliptail_jax.runs import last_evaluation
-from cliptail_jax.runs.log import say
+from cliptail_jax.runs.say import say
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus

@@ -26,7 +26,7 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.seals import read_sealed_json, write_sealed
 
 # The threads of `tokenizers` would compete with the input's worker processes, and it warns at every fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -102,18 +102,18 @@ class Tokenizer:
     def save(self, path: str | os.PathLike) -> None:
         """Writes the merges and the context length as JSON, for `load`."""
         content = {"context_length": self.context_length, "merges": self._merges}
-        write_text(epath.Path(path), json.dumps(content, ensure_ascii=False))
+        write_sealed(epath.Path(path), json.dumps(content, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
-        """Loads a tokenizer that `save` has written. Raises UserError where there is none."""
+        """Loads a tokenizer that `save` has written. Raises UserError if there is none, or it is damaged."""
+        content = read_sealed_json(epath.Path(path))
+        if content is None:
+            raise UserError(f"no tokenizer at {path}: it is saved when the run that owns it starts")
         try:
-            content = json.loads(epath.Path(path).read_text(encoding="utf-8"))
             return cls(content["merges"], content["context_length"])
-        except FileNotFoundError:
-            raise UserError(f"no tokenizer at {path}: it is saved when the run that owns it starts") from None
-        except (KeyError, json.JSONDecodeError) as error:
-            raise UserError(f"{path} is not a saved tokenizer ({error!r}): delete it and start the run again") from None
+        except Exception as error:  # `tokenizers` raises Exception itself, and what is wrong may be of any type
+            raise UserError(f"{path} is not a saved tokenizer ({error!r}): restore it from a copy") from None
 
 
 def load_clip_tokenizer(merges_path: str | os.PathLike, context_length: int = 77) -> Tokenizer:

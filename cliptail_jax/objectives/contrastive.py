@@ -74,6 +74,10 @@ class Contrastive(Objective):
                 "vocabulary.size samples the classes of a supervised run or the prototypes of DINO; with "
                 "objective='contrastive' set it to 0"
             )
+        if config.batch_size < 2:
+            raise UserError(
+                "batch_size=1 leaves a pair nothing to be told from: its contrastive loss is 0; set it to 2 or more"
+            )
 
     def __init__(self, config: ConfigDict, variant: Variant):
         if variant.captions is None:

@@ -62,6 +62,9 @@ class Dino(Objective):
             raise UserError(
                 f"vocabulary.size={size} is larger than dino.prototypes={prototypes}: lower it, or 0 for all"
             )
+        if size == 1 or prototypes == 1:
+            key = "vocabulary.size" if size == 1 else "dino.prototypes"
+            raise UserError(f"{key}=1 leaves a softmax over one prototype, whose loss is 0: set it to 2 or more")
         for key, is_set, default in (
             ("vocabulary.sampling", config.vocabulary.sampling != "uniform", "'uniform'"),
             ("vocabulary.group_size", config.vocabulary.group_size, "0"),

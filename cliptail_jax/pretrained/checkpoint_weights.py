@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -65,7 +66,8 @@ class CheckpointWeights:
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
         """The checkpoint's values for `state`, laid out by `shardings`, or on one device; positions are resized as in open_clip.
 
-        Raises CheckpointGone if the checkpoint has been removed by the run's training.
+        Raises UserError if a value is not finite, and CheckpointGone if the checkpoint has been removed by the run's
+        training.
         """
         flat = dict(nnx.to_flat_state(state))
         if not flat:
@@ -84,6 +86,11 @@ class CheckpointWeights:
         with self._may_be_gone():
             values = flatten_dict(_restore(self.step, unflatten_dict(wanted)))
         read = {path: values[stored[path].key] for path in flat}
+        for path, value in read.items():
+            if not all(np.isfinite(shard.data).all() for shard in value.addressable_shards if not shard.replica_id):
+                raise UserError(
+                    f"{self.step}: {'.'.join(map(str, path))} has NaN or infinite values: train the run again"
+                )
         for path in resized:
             resize = functools.partial(resize_positions, side=grid_side(len(flat[path])))
             read[path] = jax.jit(resize, out_shardings=sharding[path])(read[path])

@@ -16,7 +16,6 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 
 from cliptail_jax import runs
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config import zero_shot
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import work_path
@@ -274,7 +273,13 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
     step = agreed(newest_valid_step(workdir / "checkpoints"))
     if step < 0:
         raise no_checkpoint(workdir / "checkpoints")
-    names, frequency = read_frequency(workdir / "class_frequency.tsv")
+    last = runs.last_step(workdir)
+    if last is not None and step < last:
+        raise UserError(
+            f"{workdir} was trained to step {last}, but its newest checkpoint that is not corrupt is step {step}: train it "
+            "again with the same command, which trains what is missing"
+        )
+    names, frequency = runs.read_run_frequency(workdir)
     return OpenedModel(
         name=str(workdir),
         description=document["model"],

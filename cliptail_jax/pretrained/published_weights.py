@@ -93,12 +93,10 @@ class PublishedWeights:
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
         """The file's values for `state`, in float32, laid out by `shardings`; positions are resized as in open_clip."""
         state, head = self._split_head(state)
-        with open_weights(self.source.weights) as file:
-            state = read_tensors(state, file, self.name_of, shardings)
+        state = read_tensors(state, self.source.weights, self.name_of, shardings)
         if not head:
             return state
-        with open_weights(self.head) as file:
-            return nnx.merge_state(state, read_tensors(head, file, lambda path: path[0], shardings))
+        return nnx.merge_state(state, read_tensors(head, self.head, lambda path: path[0], shardings))
 
     def _split_head(self, state: nnx.State) -> tuple[nnx.State, nnx.State | None]:
         """The parameters in the weights file, and those in the head's file if there is one."""
@@ -107,21 +105,24 @@ class PublishedWeights:
         return nnx.split_state(state, lambda path, _: path[0] != "head", ...)
 
 
-def read_tensors(state: nnx.State, file: safe_open, name_of: NameOf, shardings: nnx.State | None) -> nnx.State:
-    """The file's values for `state`, laid out by `shardings`, or on the default device.
+def read_tensors(state: nnx.State, path: Path, name_of: NameOf, shardings: nnx.State | None) -> nnx.State:
+    """A file's values for `state`, laid out by `shardings`, or on the default device. Raises UserError if one is not finite.
 
     Each tensor is read, transposed and put on its devices before the next one, so that the host never has the whole
     model in memory.
     """
     placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
     read = []
-    for at, variable in nnx.to_flat_state(state):
-        value, shape = file.get_tensor(name_of(at)), published_shape(at, variable.shape)
-        if is_resized(at, value.shape, shape):
-            value = np.asarray(resize_positions(value.astype(np.float32), grid_side(shape[0])))
-        value = value.reshape(shape)  # a published logit scale may be an array of one number
-        value = np.asarray(from_published(at, value), np.float32, order="C")
-        read.append((at, variable.replace(put(value, placed.get(at)))))
+    with open_weights(path) as file:
+        for at, variable in nnx.to_flat_state(state):
+            value, shape = file.get_tensor(name_of(at)), published_shape(at, variable.shape)
+            if is_resized(at, value.shape, shape):
+                value = np.asarray(resize_positions(value.astype(np.float32), grid_side(shape[0])))
+            value = value.reshape(shape)  # a published logit scale may be an array of one number
+            value = np.asarray(from_published(at, value), np.float32, order="C")
+            if not np.isfinite(value).all():
+                raise UserError(f"{path}: the tensor {name_of(at)} has NaN or infinite values: use other weights")
+            read.append((at, variable.replace(put(value, placed.get(at)))))
     return nnx.from_flat_state(read)
 
 

@@ -20,7 +20,7 @@ from cliptail_jax.files import digest_of, digest_of_json, locked, user_cache, wr
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 from cliptail_jax.pretrained.towers import Tower
-from cliptail_jax.runs.log import say
+from cliptail_jax.runs.say import say
 
 CHUNK = 16384  # texts between two points from which an interrupted computation can be continued
 LARGE = 1e8  # bytes of which the user is informed

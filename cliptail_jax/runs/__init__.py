@@ -6,9 +6,11 @@ from cliptail_jax.runs.directory import (
     finish,
     forget_after,
     is_finished,
+    last_step,
     make_room,
     read_config,
     read_description,
+    read_run_frequency,
     trained_on,
     write_description,
 )
@@ -23,9 +25,11 @@ __all__ = [
     "forget_after",
     "is_finished",
     "last_evaluation",
+    "last_step",
     "make_room",
     "read_config",
     "read_description",
+    "read_run_frequency",
     "trained_on",
     "write_description",
 ]

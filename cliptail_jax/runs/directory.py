@@ -1,50 +1,83 @@
 """The files of a run directory, which the README lists."""
 
 import importlib.metadata
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
+from jaxtyping import Int
 
+from cliptail_jax import seals
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config.fields import Field, plain_value
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_lines, write_json, write_text
+from cliptail_jax.files import line_of, read_lines, write_text
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.runs.checkpoints import newest_valid_step
+from cliptail_jax.seals import check_seal, read_sealed_json, write_sealed_json
 
 Values = Mapping[str, Any]  # of a config, by dotted key
-DESCRIPTION = "model.json"
+CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
 # What a run writes beside config.json.
 FOLDERS = ("checkpoints", "eval", "tensorboard")
-LOGS = ("metrics.jsonl", "class_frequency.tsv", "initialization.tsv")
-DOCUMENTS = (DESCRIPTION, "variant.json", "tokenizer.json", "towers.json")
+LOGS = ("metrics.jsonl", FREQUENCY, "initialization.tsv")
+DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "towers.json", CONFIG, seals.FILE)
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def claim(workdir: Path, values: Values, fields: Iterable[Field], overwrite: bool) -> None:
+def claim(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any], overwrite: bool) -> None:
     """Make `workdir` the run of a config, or continue it.
 
-    `values` are those of the config by dotted key, as `fields.plain` gives them. Raises UserError if `workdir` holds the
-    run of another config.
+    Args:
+        values: those of the config by dotted key, as `fields.plain` gives them.
+        data: number of records and fingerprint of the training data. Those of the first process count.
+
+    Raises:
+        UserError: `workdir` holds the run of another config or of other data, or checkpoints of an unknown run.
     """
-    difference = difference_to(workdir, values, fields)
+    obstacle = obstacle_to(workdir, values, fields, data) if jax.process_index() == 0 else ""
     began = (workdir / "checkpoints").exists()  # without checkpoints there is nothing to lose
-    if difference and began and not overwrite:
+    if agreed(bool(obstacle) and began and not overwrite):
         raise UserError(
-            f"{workdir} holds the run of another config ({difference}); choose another --workdir or pass --overwrite"
+            f"{workdir} {obstacle or 'is refused by the first process'}; choose another --workdir or pass --overwrite"
         )
     if jax.process_index() == 0:  # the first process writes for all
-        make_room(workdir, values, bool(difference))
+        make_room(workdir, values, data, bool(obstacle))
     if jax.process_count() > 1:  # no process reads files of the previous run
         multihost_utils.sync_global_devices("claimed")
 
 
-def make_room(workdir: Path, values: Values, replace: bool) -> None:
-    """Write config.json, after removing another run's files if `replace`."""
+def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any]) -> str:
+    """Why the run in `workdir` is not continued by one of this config and data; '' if it is, or there is none."""
+    try:
+        held, trained = read_config(workdir), read_sealed_json(workdir / DATA)
+    except UserError as error:
+        return f"holds a run that cannot be continued: {error}"
+    if not held:
+        return (
+            "has checkpoints, but no config.json that says of which run" if (workdir / "checkpoints").exists() else ""
+        )
+    if difference := difference_to(workdir, values, fields):
+        return f"holds the run of another config ({difference})"
+    if trained is not None and trained != data:
+        return (
+            f"holds a run on other data: it began with {summary_of(trained)}, and the config now selects "
+            f"{summary_of(data)}, so a file that it names, or the data set, has changed"
+        )
+    return ""
+
+
+def summary_of(data: Mapping[str, Any]) -> str:
+    return f"{data.get('records'):,} records of fingerprint {str(data.get('fingerprint'))[:12]}"
+
+
+def make_room(workdir: Path, values: Values, data: Mapping[str, Any], replace: bool) -> None:
+    """Write config.json and variant.json, after removing another run's files if `replace`."""
     if replace:
         for name in FOLDERS:
             epath.Path(workdir / name).rmtree(missing_ok=True)
@@ -52,7 +85,8 @@ def make_room(workdir: Path, values: Values, replace: bool) -> None:
             (workdir / name).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
     software = {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
-    write_json(workdir / "config.json", {"config": values, "software": software})
+    write_sealed_json(workdir / CONFIG, {"config": values, "software": software})
+    write_sealed_json(workdir / DATA, data)
 
 
 def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str:
@@ -75,27 +109,47 @@ def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str
     return ", ".join(changed[key] for key in sorted(changed)[:3]) + more
 
 
-def finish(workdir: Path, seconds: float) -> None:
-    """Record in config.json that the run is finished, and its duration."""
-    noted = json.loads((workdir / "config.json").read_text())
-    write_json(workdir / "config.json", noted | {"finished": {"seconds": seconds}})
+def finish(workdir: Path, step: int, seconds: float) -> None:
+    """Record in config.json that the run is finished, its last step and its duration."""
+    noted = read_sealed_json(workdir / CONFIG)
+    write_sealed_json(workdir / CONFIG, noted | {"finished": {"step": step, "seconds": seconds}})
 
 
 def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
-    """Whether `workdir` holds the run of the config with these values, trained to its end."""
-    written = read_json(workdir / "config.json")
-    return written is not None and "finished" in written and not difference_to(workdir, values, fields)
+    """Whether `workdir` holds the run of the config with these values, trained to its end.
+
+    It does not if the last checkpoint is corrupt. If checkpoints were removed altogether, its results count.
+    """
+    written = read_sealed_json(workdir / CONFIG)
+    if written is None or "finished" not in written or difference_to(workdir, values, fields):
+        return False
+    folder, last = workdir / "checkpoints", last_step(workdir)
+    if last is None or not folder.exists():
+        return True
+    return agreed(newest_valid_step(folder) if jax.process_index() == 0 else 0) >= last
+
+
+def last_step(workdir: Path) -> int | None:
+    """The step at which the run in `workdir` has ended; None if it has not, or is of a version that did not record it."""
+    written = read_sealed_json(workdir / CONFIG) or {}
+    return written.get("finished", {}).get("step")
 
 
 def trained_on(workdir: Path) -> tuple[int, float]:
     """The number of training images of a finished run, and its duration in seconds."""
-    _, frequency = read_frequency(workdir / "class_frequency.tsv")
-    return int(frequency.sum()), json.loads((workdir / "config.json").read_text())["finished"]["seconds"]
+    _, frequency = read_run_frequency(workdir)
+    return int(frequency.sum()), read_sealed_json(workdir / CONFIG)["finished"]["seconds"]
+
+
+def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:
+    """The class names and counts that a run, or one of its evaluations, has written. Raises UserError on damage."""
+    check_seal(folder / FREQUENCY)
+    return read_frequency(folder / FREQUENCY)
 
 
 def read_config(workdir: Path) -> dict[str, Any] | None:
-    """The flat config of the run in `workdir`; None if there is none."""
-    written = read_json(workdir / "config.json")
+    """The flat config of the run in `workdir`; None if there is none. Raises UserError if it is damaged."""
+    written = read_sealed_json(workdir / CONFIG)
     return written and written.get("config")
 
 
@@ -104,19 +158,14 @@ def forget_after(workdir: Path, step: int) -> None:
     for path in [workdir / "metrics.jsonl", *workdir.glob("eval/*/summary.jsonl")]:
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if path.exists():
-            write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+            write_text(path, "".join(map(line_of, kept)))
 
 
 def write_description(workdir: Path, document: Mapping[str, Any]) -> None:
     """Write the description of the run's model, which is needed to open it."""
-    write_json(workdir / DESCRIPTION, document)
+    write_sealed_json(workdir / DESCRIPTION, document)
 
 
 def read_description(workdir: Path) -> dict[str, Any] | None:
     """The description that `write_description` wrote; None if there is none."""
-    return read_json(workdir / DESCRIPTION)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The document in a file; None if there is no file."""
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_sealed_json(workdir / DESCRIPTION)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import load_arrays, read_lines
+from cliptail_jax.runs.directory import read_run_frequency
 
 
 @dataclasses.dataclass
@@ -30,7 +30,7 @@ class FinishedRun:
         summary = last_evaluation(workdir, evaluated_on)
         # A set with other classes than the run's has a table of its own, or no frequency that is known.
         own = directory / "class_frequency.tsv"
-        class_names, frequency = read_frequency(own if own.exists() else workdir / "class_frequency.tsv")
+        class_names, frequency = read_run_frequency(directory if own.exists() else workdir)
         arrays = load_arrays(directory / "latest.npz")
         if "tail" not in arrays:
             raise UserError(

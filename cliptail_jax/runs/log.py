@@ -2,17 +2,16 @@
 
 import contextlib
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
-from tensorboardX import SummaryWriter
-from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, read_lines
+from cliptail_jax.runs.events import Events
+from cliptail_jax.runs.say import say
 
 
 class Diverged(UserError):
@@ -31,7 +30,7 @@ class Log:
             recipe,
         )
         self._writes = jax.process_index() == 0
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1) if self._writes else None
+        self._events = Events(workdir / "tensorboard", start + 1) if self._writes else None
         self._unchecked: list[tuple[int, jax.Array]] = []
         self._compile_seconds: float | None = None
         self._since, self._logged = time.perf_counter(), start
@@ -82,8 +81,7 @@ class Log:
             record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
         if self._writes:
             append_line(self._workdir / "metrics.jsonl", record)
-            for name in record.keys() - {"step", "epoch"}:
-                self._events.add_scalar(name, record[name], step)
+            self._events.add({name: record[name] for name in record.keys() - {"step", "epoch"}}, step)
         self._since, self._logged = time.perf_counter(), step
 
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
@@ -92,9 +90,9 @@ class Log:
         # A set with classes that the run was not trained on has no frequencies to go by.
         numbers = [f"{key} {summary[key]:{form}}" for key, form in formats.items() if key in summary]
         say("  ".join([self._workdir.name, f"epoch {summary['epoch']:g}", name, *numbers]))
-        for key, value in summary.items():
-            if self._writes and isinstance(value, float) and math.isfinite(value) and key != "epoch":
-                self._events.add_scalar(f"eval/{name}/{key}", value, step)
+        if self._writes:
+            numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}
+            self._events.add({f"eval/{name}/{key}": x for key, x in numbers.items() if key != "epoch"}, step)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -102,9 +100,3 @@ class Log:
         entered = time.perf_counter()
         yield
         self._since += time.perf_counter() - entered
-
-
-def say(text: str) -> None:
-    """Print a line on the first process, without breaking a progress bar."""
-    if jax.process_index() == 0:
-        tqdm.write(text, file=sys.stderr)

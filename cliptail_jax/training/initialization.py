@@ -1,6 +1,5 @@
 """A run's first state: where its parameters come from, one by one."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_json, write_text
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.towers import Towers
-from cliptail_jax.runs.log import say
+from cliptail_jax.runs.say import say
+from cliptail_jax.seals import read_sealed_json, write_sealed, write_sealed_json
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
 
@@ -108,7 +107,7 @@ def is_under(path: Sequence, prefixes: Sequence[str]) -> bool:
 
 def check_unchanged(towers: Towers, workdir: Path) -> None:
     """Raise UserError where a run would go on with other published weights than those it began with."""
-    noted = json.loads((workdir / TOWERS).read_text()) if (workdir / TOWERS).exists() else {}
+    noted = read_sealed_json(workdir / TOWERS) or {}
     for tower in towers:
         if noted.get(tower.part, {}).get("digest") not in (None, tower.weights.digest):
             raise UserError(
@@ -122,7 +121,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     if jax.process_index() != 0:
         return
     noted = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
-    write_json(workdir / TOWERS, noted)
+    write_sealed_json(workdir / TOWERS, noted)
     name_of = {tower.part: tower.name for tower in towers}
     rows = []
     for fate, part in (("trained", state.trainable), ("frozen", state.frozen), ("statistic", state.batch_stats)):
@@ -131,7 +130,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
             shape = "x".join(map(str, variable.shape))
             rows.append((".".join(map(str, path)), shape, "random" if is_new else name_of[path[0]], fate))
     lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
-    write_text(workdir / FILE, "\n".join(lines) + "\n")
+    write_sealed(workdir / FILE, "\n".join(lines) + "\n")
     for tower in towers:
         loaded = sum(row[2] == tower.name and row[0].startswith(tower.part) for row in rows)
         missing = [".".join(map(str, path)) for path in tower.missing]

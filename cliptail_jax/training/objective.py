@@ -61,6 +61,11 @@ class Objective(abc.ABC):
                 "records"
             )
         self.total_steps = config.total_steps or config.total_epochs * self.steps_per_epoch
+        if self.total_steps >= 2**31:
+            key = "total_steps" if config.total_steps else "total_epochs"
+            raise UserError(
+                f"{key}={getattr(config, key)} makes {self.total_steps:,} steps; there are at most {2**31 - 1:,}"
+            )
         self.towers = self.open_towers()
         if image_tower(self.describe_image_tower()["vision_cfg"]).has_batch_norm:
             check_batch_norm(config.batch_size, config.accumulate_steps, config.batch_norm.group_size)

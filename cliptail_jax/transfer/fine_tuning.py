@@ -36,7 +36,8 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
-from cliptail_jax.runs.log import Diverged, say
+from cliptail_jax.runs.log import Diverged
+from cliptail_jax.runs.say import say
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
 from cliptail_jax.transfer.configuration import FineTuneOptions

@@ -29,7 +29,7 @@ from cliptail_jax.files import append_line, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
-from cliptail_jax.runs.log import say
+from cliptail_jax.runs.say import say
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint

@@ -70,8 +70,8 @@ def test_an_evaluation_step_is_a_forward_pass():
     plan = json.loads(done.stdout)
     assert plan["flops"] == pytest.approx(256 / 4 * sum(forward_operations_of_the_small_resnet()), rel=0.02)
     assert (plan["batch_size"], plan["optimizer_bytes"], plan["total_steps"]) == (256, 0, 0)
-    # The counts of all chips are added: the confusion matrix, and the number of right answers among five.
-    assert plan["collectives"] == {"all-reduce": {"count": 1, "bytes": 4 * (100 * 100 + 1)}}
+    # The counts of all chips are added: the confusion matrix, right answers among five, and features that are not finite.
+    assert plan["collectives"] == {"all-reduce": {"count": 1, "bytes": 4 * (100 * 100 + 2)}}
 
 
 @needs_libtpu

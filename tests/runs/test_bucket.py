@@ -58,7 +58,7 @@ def bucket(tmp_path):
 
 def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "runs" / "sup"
-    runs.claim(workdir, plain(config), FIELDS, overwrite=False)
+    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     assert not runs.difference_to(workdir, plain(config), FIELDS) and not runs.is_finished(
         workdir, plain(config), FIELDS
     )
@@ -74,21 +74,21 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     files.save_arrays(runs.evaluation_directory(workdir, "glyphs:test") / "latest.npz", **arrays)
     finished = runs.FinishedRun.read(workdir, "glyphs:test")
     assert finished.frequency.tolist() == [3, 4] and finished.accuracy.tolist() == [0.5, 1.0]
-    runs.finish(workdir, 60.0)
+    runs.finish(workdir, 3, 60.0)
     assert runs.is_finished(workdir, plain(config), FIELDS) and runs.trained_on(workdir) == (7, 60.0)
-    assert json.loads((tmp_path / "runs/sup/config.json").read_text())["finished"] == {"seconds": 60.0}
+    assert json.loads((tmp_path / "runs/sup/config.json").read_text())["finished"] == {"step": 3, "seconds": 60.0}
     assert not list(Path(tmp_path).rglob("*.partial"))
 
 
 def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_on_request(bucket):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "run"
-    runs.claim(workdir, plain(config), FIELDS, overwrite=False)
+    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
     files.write_text(workdir / "metrics.jsonl", "{}\n")
     config.seed = 7
     with pytest.raises(UserError, match="^gs://bucket/run holds the run of another config"):
-        runs.claim(workdir, plain(config), FIELDS, overwrite=False)
-    runs.claim(workdir, plain(config), FIELDS, overwrite=True)
+        runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
     assert not (workdir / "checkpoints").exists() and not (workdir / "metrics.jsonl").exists()
 
 

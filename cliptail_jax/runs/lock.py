@@ -1,0 +1,106 @@
+"""One program at a time in a work directory."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import is_remote, write_text
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.runs.say import say
+
+FILE = "lock"
+BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's lock
+
+
+@contextlib.contextmanager
+def sole_writer(workdir: Path) -> Iterator[None]:
+    """Holds the lock of a work directory, which ends with the process. All processes of a run are one holder.
+
+    Raises UserError, which names the holder, if another program has it.
+    """
+    refusal = ""
+    with contextlib.ExitStack() as held:
+        if jax.process_index() == 0:
+            try:
+                held.enter_context(_lock(workdir / FILE))
+            except UserError as error:
+                refusal = str(error)
+        if agreed(bool(refusal)):
+            raise UserError(refusal or f"{workdir} is refused by the first process")
+        yield
+
+
+def _lock(path: Path) -> contextlib.AbstractContextManager[None]:
+    return _object(path) if is_remote(path) else _file(path)
+
+
+@contextlib.contextmanager
+def _file(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as file:  # stays, for to remove it would take it from a program that waits for it
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise _taken(path, file.read()) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            say(f"note: the file system of {path.parent} has no locks: see that no other program writes there")
+        file.truncate(0)
+        file.write(_holder())
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _object(path: Path) -> Iterator[None]:
+    """A bucket has no locks: the holder rewrites an object every `BEAT` seconds, and others see it change."""
+    if (before := _read(path)) is not None:
+        say(f"{path} was left by {before.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
+        time.sleep(2.5 * BEAT)
+        if _read(path) not in (before, None):
+            raise _taken(path, before)
+    ended, holder = threading.Event(), _holder()
+
+    def beat() -> None:
+        number = 0
+        while not ended.wait(BEAT):
+            number += 1
+            with contextlib.suppress(Exception):  # the next one comes soon
+                write_text(path, f"{holder}\n{number}\n")
+
+    write_text(path, f"{holder}\n0\n")
+    beats = threading.Thread(target=beat, daemon=True)
+    beats.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beats.join()
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _holder() -> str:
+    return f"process {os.getpid()} on {platform.node()}"
+
+
+def _taken(path: Path, holder: str) -> UserError:
+    who = holder.splitlines()[0] if holder.strip() else "another process"
+    return UserError(f"{path.parent} is in use by {who}: wait until it ends or stop it, or choose another --workdir")
