@@ -8,16 +8,19 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines, write_text
-from cliptail_jax.runs.checkpoints import corruption, newest_valid_step
-from cliptail_jax.seals import write_sealed_json
+from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
+from cliptail_jax.seals import read_sealed_json, write_sealed_json
 from cliptail_jax.train import train
 from configs import sup
+from tests.saved_state import read_state
 
 STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
 
@@ -66,6 +69,70 @@ def test_a_work_directory_of_another_config_is_refused_without_overwrite(sup_run
     other.optimizer.learning_rate = 0.05
     with pytest.raises(UserError, match="optimizer.learning_rate=0.1 not 0.05.*--overwrite"):
         train(other, workdir)
+
+
+def test_changed_data_is_refused_before_anything_is_written(sup_run, tmp_path):
+    workdir, config = sup_run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    noted = json.loads((copy / "config.json").read_text())
+    del noted["finished"]
+    write_sealed_json(copy / "config.json", noted)
+    held = read_sealed_json(copy / "variant.json")
+    write_sealed_json(copy / "variant.json", held | {"records": 50, "fingerprint": "0123456789abcdef"})
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != "lock"}
+    told = (
+        f"50 records of fingerprint 0123456789ab, .* now selects 48 records of fingerprint {held['fingerprint'][:12]}"
+    )
+    with pytest.raises(UserError, match=told):
+        train(config, copy)
+    assert {path: path.read_bytes() for path in before} == before
+    train(config, copy, overwrite=True)
+    assert losses(copy) == losses(workdir)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{"), lambda path: path.write_text("[]")])
+def test_checkpoints_without_a_readable_config_are_refused(spoil, sup_run, tmp_path):
+    workdir, config = sup_run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    spoil(copy / "config.json")
+    with pytest.raises(UserError, match="config.json"):
+        train(config, copy)
+    assert newest_valid_step(copy / "checkpoints") == STEPS
+
+
+def test_a_finished_run_with_a_corrupt_end_is_evaluated_once_it_is_trained_again(sup_run, tmp_path):
+    workdir, config = sup_run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    damage(copy / "checkpoints" / "6")
+    summaries = (copy / "eval/glyphs_test/summary.jsonl").read_text()
+    with pytest.raises(
+        UserError, match="was trained to step 6, but .* is step 3: train it again with the same command"
+    ):
+        evaluate(config, copy)
+    assert (copy / "eval/glyphs_test/summary.jsonl").read_text() == summaries
+    train(config, copy)
+    assert losses(copy) == losses(workdir)
+    assert evaluate(config, copy)["glyphs:test"]["step"] == STEPS
+
+
+def test_weights_that_are_not_finite_are_not_evaluated(sup_run, tmp_path):
+    workdir, config = sup_run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    state = read_state(copy)
+    scale = state["trainable"]["visual"]["bn1"]["scale"]
+    scale["value"] = scale["value"].at[0].set(np.nan)
+    ocp.PyTreeCheckpointer().save(copy / "checkpoints" / "6" / "default", state, force=True)
+    write_manifest(copy / "checkpoints" / "6")
+    with pytest.raises(UserError, match="checkpoints/6: visual.bn1.scale has NaN or infinite values"):
+        evaluate(config, copy)
+
+
+def test_checkpoints_of_a_finished_run_may_be_removed(sup_run, tmp_path, capsys):
+    workdir, config = sup_run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    shutil.rmtree(copy / "checkpoints")
+    train(config, copy)
+    assert "already trained to its end" in capsys.readouterr().err
 
 
 def damage(step: Path):

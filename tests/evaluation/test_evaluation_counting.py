@@ -1,15 +1,19 @@
 """Which images are evaluated, and what is counted and kept of them, against a plain evaluation of the same weights."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation import counting
 from cliptail_jax.evaluation.run import evaluation_variant, open_run_set
 from cliptail_jax.input import pipeline
-from cliptail_jax.input.images import UnreadableImageError
+from cliptail_jax.input.images import UnreadableImageError, normalize
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
+from cliptail_jax.runs import read_config
+from cliptail_jax.seals import write_sealed_json
 from tests.evaluation.plain_evaluation import (
     CLASSES,
     EXAMPLES,
@@ -37,6 +41,18 @@ def test_counts_equal_a_plain_evaluation_of_the_saved_weights(name, request):
     assert line["top5"] == pytest.approx(100 * top5)
 
 
+def test_features_that_are_not_finite_end_an_evaluation(sl_run, tmp_path, monkeypatch):
+    """Before anything is written."""
+    config, workdir = copied(sl_run, tmp_path)
+    before = evaluation_files(workdir)[0]
+    monkeypatch.setattr(
+        counting, "normalize", lambda images, mean, std: normalize(images, mean, std).at[3:5].set(jnp.nan)
+    )
+    with pytest.raises(UserError, match="3 of 24 images of glyphs:test have features with NaN or infinite values"):
+        evaluate(config, workdir)
+    assert evaluation_files(workdir)[0] == before
+
+
 def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
     features, labels, head = plain_features(*sl_run)
     (line,), arrays = evaluation_files(sl_run[1])
@@ -48,6 +64,7 @@ def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
 def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypatch, capsys):
     """And a damaged checkpoint is passed over, but left where it is: a training may be at work there."""
     config, workdir = copied(sl_run, tmp_path)
+    write_sealed_json(workdir / "config.json", {"config": read_config(workdir)})  # it is not finished
     decode, calls = pipeline.decode_image, []
 
     def second_is_broken(encoded):

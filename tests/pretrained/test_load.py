@@ -68,6 +68,13 @@ def test_a_folder_its_configuration_and_its_weights_name_the_same_model(publishe
         assert_equal_states(other.model, first.model)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_named(value, folder):
+    name = "visual.proj"
+    change_tensors(folder, lambda tensors: tensors[name].__setitem__((0, 0), value))
+    assert f"the tensor {name} has NaN or infinite values" in message(lambda: load(folder))
+
+
 @pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_weights_become_float32(folder, kind):
     full = load(folder).model
