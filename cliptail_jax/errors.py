@@ -1,7 +1,9 @@
 """The exception for everything that a user can cause and fix, and how a command line reports it."""
 
 import difflib
+import errno
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -14,6 +16,25 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """' (did you mean A or B?)' with the known names that are similar to `name`, or ''; to append to a message."""
     close = difflib.get_close_matches(name, list(known), cutoff=cutoff)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+# Errors of the file system that a user can mend.
+STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+
+
+def storage_problem(error: BaseException) -> str:
+    """Such as 'No space left on device: runs/clip/config.json', if that is why `error` was raised, or ''.
+
+    Libraries raise their own exceptions from the file system's, or quote it.
+    """
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        if isinstance(error, OSError) and error.errno in STORAGE:
+            return error.strerror + (f": {error.filename}" if error.filename else "")
+        error = error.__cause__ or error.__context__
+    quoted = [os.strerror(number) for number in STORAGE if any(os.strerror(number) in str(e) for e in seen)]
+    return quoted[0] if quoted else ""
 
 
 def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
@@ -32,6 +53,11 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        except Exception as error:
+            if problem := storage_problem(error):
+                print(f"error: {problem}", file=sys.stderr)
+                return 2
+            raise
         return 0
 
     return with_exit_status

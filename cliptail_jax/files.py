@@ -71,11 +71,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file atomically: a reader sees the old content or the new one."""
-    if is_remote(path):  # an object becomes visible when it is complete
-        path.write_bytes(content)
-    else:
-        with replacing(path) as partial:
-            partial.write_bytes(content)
+    with _naming(path):
+        if is_remote(path):  # an object becomes visible when it is complete
+            path.write_bytes(content)
+        else:
+            with replacing(path) as partial:
+                partial.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -85,11 +86,22 @@ def write_text(path: Path, text: str) -> None:
 
 def append_text(path: Path, text: str) -> None:
     """Appends to a text file. An object cannot grow and is rewritten, which suits logs of a few megabytes."""
-    if is_remote(path):
-        path.write_text((path.read_text() if path.exists() else "") + text)
-    else:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+    with _naming(path):
+        if is_remote(path):
+            path.write_text((path.read_text() if path.exists() else "") + text)
+        else:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(text)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Adds the file's name to an error that has none, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:

@@ -3,9 +3,11 @@
 The same command continues an interrupted run from its last checkpoint, with the numbers of an uninterrupted run.
 """
 
+import contextlib
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -20,6 +22,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.errors import UserError, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
@@ -131,7 +134,7 @@ def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
         f"optimizer.learning_rate={section.learning_rate} model.dtype={config.model.dtype}"
     )
     log = Log(workdir, config.batch_size, steps_per_epoch, start, recipe)
-    with StopRequest() as stop, checkpoints, log, progress:
+    with StopRequest() as stop, naming_storage_problems(workdir, checkpoints), checkpoints, log, progress:
 
         def evaluate_at(step: int) -> None:
             log.check_finite()
@@ -174,6 +177,20 @@ def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
                 leave(step)
     if jax.process_index() == 0:
         runs.finish(workdir, total_steps, log.seconds())
+
+
+@contextlib.contextmanager
+def naming_storage_problems(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
+    """Raises UserError for a full disk and the like, with what is saved."""
+    try:
+        yield
+    except Exception as error:
+        if not (problem := storage_problem(error)):
+            raise
+        saved = f"step {checkpoints.newest} is saved" if checkpoints.newest else "no step is saved yet"
+        raise UserError(
+            f"{workdir} cannot be written to ({problem}); {saved}, and the same command goes on from there"
+        ) from None
 
 
 def leave(step: int) -> None:

@@ -3,7 +3,9 @@
 import importlib.util
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
@@ -11,7 +13,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, storage_problem
 from cliptail_jax.files import work_path
 
 
@@ -56,6 +58,7 @@ def run_with_config(
 
     def start(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # the libraries' own progress is not the user's
+        silence_orbax()
         main(config_flag.value, workdir_flag.value and work_path(workdir_flag.value))
 
     try:
@@ -65,9 +68,30 @@ def run_with_config(
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not (problem := storage_problem(error)):
+            raise
+        stop(problem)
 
 
-def stop(error: Exception) -> None:
+def silence_orbax() -> None:
+    """Of a failed save, each of Orbax's threads and tasks logs and raises the error that the program then gets."""
+    logging.get_absl_logger().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
+    report, report_thread = sys.unraisablehook, threading.excepthook
+
+    def unraisablehook(args: Any) -> None:
+        # TensorStore's threads tell event loops of their results that the first failure has closed.
+        if str(args.exc_value) != "Event loop is closed":
+            report(args)
+
+    def excepthook(args: threading.ExceptHookArgs) -> None:
+        if not type(args.thread).__module__.startswith("orbax"):
+            report_thread(args)
+
+    sys.unraisablehook, threading.excepthook = unraisablehook, excepthook
+
+
+def stop(error: Exception | str) -> None:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 

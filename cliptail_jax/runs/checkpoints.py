@@ -25,7 +25,7 @@ class Checkpoints:
         self._directory = absolute(directory)
         self._saving: threading.Thread | None = None
         self._failure: Exception | None = None
-        self.newest = self._set_corrupt_aside()  # the step to go on from, 0 if there is none
+        self.newest = self._set_corrupt_aside()  # the last step that is complete, 0 if there is none
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = _Manager(self._directory, options=options)
 
@@ -73,6 +73,8 @@ class Checkpoints:
             self._manager.wait_until_finished()
             if jax.process_index() == 0:
                 write_manifest(self._directory / str(step))
+            self.newest = step
+            if jax.process_index() == 0:
                 for manifest in self._directory.glob("*.sha256.json"):
                     if not step_of(manifest).exists():  # `keep` has let its step go
                         manifest.unlink()
