@@ -11,10 +11,11 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, quiet_without_reader
 from cliptail_jax.files import work_path
 
 
+@quiet_without_reader()
 def run_with_config(
     main: Callable[[ConfigDict, epath.Path | None], None],
     describe: Callable[[ConfigDict | None], str],
