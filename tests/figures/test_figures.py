@@ -310,10 +310,15 @@ def test_histogram_has_every_class_that_has_a_similarity(birds):
         ("scale", "run group x", ("run_0", "SL", "3", "4"), "line 2 has 4 cells, but the header 3"),
         ("scale", "run group x x", ("run_0", "SL", "3", "4"), "has two columns 'x': leave one out"),
         *(
-            ("scale", "run group x", ("run_0", "SL", x), f"line 2: x is {x}; it must be a positive number")
-            for x in ("nan", "-5", "0", "1e400")
+            (
+                "scale",
+                "run group x",
+                ("run_0", "SL", x),
+                f"line 2: x is {x}; on a logarithmic axis it is a number from 1e-",
+            )
+            for x in ("nan", "-5", "0", "1e308", "1e400")
         ),
-        ("diversity", "run group x", ("run_0", "SL", "-inf"), "line 2: x is -inf; it must be a finite number"),
+        ("diversity", "run group x", ("run_0", "SL", "-inf"), "line 2: x is -inf; on the axis it is a number from -1e"),
         (
             "corpora",
             "run kind corpus backbone",

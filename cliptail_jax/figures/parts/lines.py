@@ -21,6 +21,7 @@ COLUMNS = ("run", "group")
 UPRIGHT_WORDS = 3  # more words under an axis are rotated
 TICKS = 8  # more numbers under an axis have no ticks of their own,
 NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
+LARGEST = 1e100  # number on an axis; limits beyond much larger ones overflow
 
 
 def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
@@ -125,11 +126,13 @@ def places(entries: Sequence[Entry], logarithmic: bool) -> tuple[dict[str, float
         numbers = {x: float(x.replace(",", "")) for x in xs}
     except ValueError:
         return {x: float(place) for place, x in enumerate(xs)}, xs
+    low, axis = (1 / LARGEST, "a logarithmic axis") if logarithmic else (-LARGEST, "the axis")
     for entry in entries:
-        x = numbers[entry["x"]]
-        if not math.isfinite(x) or logarithmic and x <= 0:
-            sort = "positive number, as the axis is logarithmic" if logarithmic else "finite number"
-            raise UserError(f"{entry.where}: x is {entry['x']}; it must be a {sort}, or - for a dashed line")
+        if not low <= numbers[entry["x"]] <= LARGEST:  # nan is not either
+            raise UserError(
+                f"{entry.where}: x is {entry['x']}; on {axis} it is a number from {low:g} to {LARGEST:g}, or - for a dashed "
+                "line"
+            )
     return numbers, []
 
 
