@@ -1,11 +1,15 @@
 """The exception for everything that a user can cause and fix, and how a command line reports it."""
 
+import contextlib
 import difflib
 import errno
 import functools
 import os
+import select
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+
+STDOUT = 1  # its file descriptor
 
 
 class UserError(Exception):
@@ -37,6 +41,30 @@ def storage_problem(error: BaseException) -> str:
     return quoted[0] if quoted else ""
 
 
+@contextlib.contextmanager
+def quiet_without_reader() -> Iterator[None]:
+    """Ends the program quietly, with status 1, where nobody reads its output any more, as after `| head -1`."""
+    try:
+        try:
+            yield
+        except SystemExit:
+            print(end="", flush=True)
+            raise
+        print(end="", flush=True)
+    except BrokenPipeError:
+        if not reader_is_gone():  # another pipe is broken
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for the flush at exit
+        sys.exit(1)
+
+
+def reader_is_gone() -> bool:
+    """Whether stdout is a pipe whose other end is closed."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+
+
 def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
     """Decorates a program that takes command-line arguments so that it returns its exit status.
 
@@ -44,6 +72,7 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
     """
 
     @functools.wraps(main)
+    @quiet_without_reader()
     def with_exit_status(arguments: list[str]) -> int:
         try:
             main(arguments)

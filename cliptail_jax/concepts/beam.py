@@ -19,7 +19,7 @@ try:
     from apache_beam.io.filesystem import BeamIOError, CompressionTypes
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.metrics import Metrics
-    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 except ImportError:  # it is an extra
     beam = None
 
@@ -42,22 +42,36 @@ def main(arguments: list[str]) -> None:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
     parts, counter = match(options.captions), ConceptCounter(load_vocabulary(options.vocabulary))
     check_part(parts[0], options.column, open_any)
+    pipeline = open_pipeline(PipelineOptions(beam_options))
     unfinished = f"{options.output}.unfinished"
     try:
         write_counts({}, (), unfinished)  # to fail now and not after hours
     except (OSError, BeamIOError) as error:
         raise UserError(f"{options.output} cannot be written: {error}") from error
-    with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
-        (
-            pipeline
-            | "Parts" >> beam.Create(parts)
-            | "Spread" >> beam.Reshuffle()
-            | "Count" >> beam.FlatMap(count_part, counter, options.column)
-            | "Add" >> beam.CombinePerKey(sum)
-            | "Gather" >> beam.combiners.ToDict()
-            | "Write" >> beam.Map(write_counts, counter.names, unfinished)
-        )
-    FileSystems.rename([unfinished], [options.output])
+    try:
+        with pipeline:
+            (
+                pipeline
+                | "Parts" >> beam.Create(parts)
+                | "Spread" >> beam.Reshuffle()
+                | "Count" >> beam.FlatMap(count_part, counter, options.column)
+                | "Add" >> beam.CombinePerKey(sum)
+                | "Gather" >> beam.combiners.ToDict()
+                | "Write" >> beam.Map(write_counts, counter.names, unfinished)
+            )
+        FileSystems.rename([unfinished], [options.output])
+    finally:
+        if FileSystems.exists(unfinished):
+            FileSystems.delete([unfinished])
+
+
+def open_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
+    """Raises UserError where Beam has no such runner, or the runner lacks a package or a flag."""
+    try:
+        return beam.Pipeline(options=options)
+    except (ValueError, ImportError, AttributeError) as error:
+        runner = options.view_as(StandardOptions).runner
+        raise UserError(f"--runner={runner}: {' '.join(str(error).split())}") from error
 
 
 def match(pattern: str) -> list[str]:

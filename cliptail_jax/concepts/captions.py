@@ -22,7 +22,7 @@ from cliptail_jax.errors import UserError
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
 KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
-READ_ERRORS = DamagedFileError, OSError, EOFError, zlib.error, pa.ArrowException, csv.Error
+READ_ERRORS = DamagedFileError, OSError, EOFError, zlib.error, pa.ArrowException, csv.Error, UnicodeEncodeError
 
 Open = Callable[[str], BinaryIO]
 open_local: Open = functools.partial(open, mode="rb")

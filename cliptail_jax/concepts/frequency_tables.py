@@ -1,6 +1,7 @@
 """Files of class frequencies: a line per class, class name <TAB> count."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from jaxtyping import Int
 from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
+
+LARGEST_SUM = np.iinfo(np.int64).max  # of counts
 
 
 def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
@@ -29,14 +32,24 @@ def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"
     """
     try:
         rows = [line.rsplit("\t", 1) for line in path.read_text().split("\n") if line]
-        names, counts = tuple(name for name, _ in rows), np.array([int(count) for _, count in rows])
+        names, counts = tuple(name for name, _ in rows), [int(count) for _, count in rows]
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
     except ValueError:
         raise UserError(f"{path} is not a frequency table: each line is a class name, a tab, and a count") from None
-    if not names or (counts < 0).any():
+    if not names or min(counts) < 0:
         raise UserError(f"{path} is not a frequency table: it {'has a negative count' if names else 'is empty'}")
-    return names, counts
+    if problem := overflow(names, counts):
+        raise UserError(f"{path}: {problem}")
+    return names, np.array(counts)
+
+
+def overflow(names: Sequence[str], counts: Sequence[int]) -> str:
+    """What is wrong with counts that are not negative but too large to be added in int64; '' if nothing is."""
+    if sum(counts) <= LARGEST_SUM:
+        return ""
+    largest = names[counts.index(max(counts))]
+    return f"the counts add up to more than {LARGEST_SUM}, the most that is allowed; the largest is that of {largest!r}"
 
 
 def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, "class"]:

@@ -22,6 +22,7 @@ import pyarrow.parquet
 from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import arrow_chunks, is_text
+from cliptail_jax.concepts.frequency_tables import overflow
 from cliptail_jax.errors import UserError
 
 CHUNK_BYTES = 1 << 22
@@ -56,11 +57,19 @@ class Format(NamedTuple):
     rows: Callable[[BinaryIO, Sequence[str]], Iterator[dict]] | None
 
 
+def check_distinct(columns: Sequence[str]) -> None:
+    """Raises DamagedFileError where two columns have the same name."""
+    name, times = collections.Counter(columns).most_common(1)[0] if columns else ("", 0)
+    if times > 1:
+        raise DamagedFileError(f"{times} of its columns have the name {name!r}: give each a name of its own")
+
+
 # Parquet
 
 
 def parquet_columns(stream: BinaryIO) -> Columns:
     schema = pa.parquet.ParquetFile(stream).schema_arrow
+    check_distinct(schema.names)
     return {field.name: "text" if is_text(field.type) else str(field.type) for field in schema}
 
 
@@ -91,6 +100,7 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
     text.detach()  # leaves the stream open
     if header is None:
         raise DamagedFileError("it has no header")
+    check_distinct(header)
     return dict.fromkeys(header, "text")
 
 
@@ -133,7 +143,9 @@ def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa
             rows = csv.reader([short_rows.popleft() for _ in range(len(short_rows))], delimiter=delimiter)
             yield pa.array([row[place] for row in rows if place < len(row)], pa.large_string())
     except pa.ArrowInvalid as error:
-        raise DamagedFileError(UNENDED_QUOTE) if "straddling" in str(error) else error
+        if str(error).startswith("straddling"):  # no row ends within a chunk
+            raise DamagedFileError(f"a row has more than {CHUNK_BYTES:,} bytes; perhaps {UNENDED_QUOTE}") from error
+        raise
     if last[-1:].to_pylist() != [END_OF_TABLE.encode()]:
         raise DamagedFileError(UNENDED_QUOTE)
     yield last[:-1]
@@ -155,7 +167,12 @@ class Extended:
 
 
 def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iterator[dict]:
-    yield from csv.DictReader(table_text(stream), delimiter=delimiter)
+    header = table_columns(stream, delimiter)
+    stream.seek(0)
+    for number, row in enumerate(csv.DictReader(table_text(stream), delimiter=delimiter), start=1):
+        if None in row:  # where csv puts what is beyond the header
+            raise DamagedFileError(f"row {number} has more fields than the header, {len(header)}")
+        yield row
 
 
 # JSON lines
@@ -181,10 +198,13 @@ def json_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
         try:
             yield from pa.json.read_json(pa.BufferReader(text), options, parsing)[column].chunks
         except pa.ArrowInvalid:  # pyarrow is fast, but stricter than JSON, and does not say where
-            captions = [json_line(line, number).get(column) for number, line in enumerate(lines, start=first)]
-            for number, caption in enumerate(captions, start=first):
+            captions = []
+            for number, line in enumerate(lines, start=first):
+                caption = json_line(line, number).get(column)
                 if not isinstance(caption, str | None):
                     raise DamagedFileError(f"line {number}: {column} is {type(caption).__name__}, not text")
+                if line.strip():  # as pyarrow does, which skips blank lines
+                    captions.append(caption)
             yield arrow_chunks(captions)[0]
         first += len(lines)
 
@@ -202,7 +222,7 @@ def json_line(line: bytes, number: int, errors: str = "surrogateescape") -> dict
 def json_object(text: bytes, what: str, errors: str = "surrogateescape") -> dict:
     try:
         value = json.loads(text.decode("utf-8-sig", errors))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
         raise DamagedFileError(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise DamagedFileError(f"{what} is not a JSON object")
@@ -218,6 +238,8 @@ def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, "text"]]:
     for text, count in card.items():
         if type(count) is not int or count < 0:
             raise DamagedFileError(f"the count of {text!r} is {count!r}, not a whole number")
+    if problem := overflow(list(card), list(card.values())):
+        raise DamagedFileError(problem)
     return arrow_chunks(list(card))[0], np.array(list(card.values()), np.int64)
 
 

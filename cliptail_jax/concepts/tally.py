@@ -5,7 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int
+
+from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
+from cliptail_jax.errors import UserError
 
 COUNTS = pa.schema([("name", pa.string()), ("count", pa.int64())])
 
@@ -29,8 +33,12 @@ NOTHING = Tally(COUNTS.empty_table(), 0, 0)
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """The sum of tallies."""
+    """The sum of tallies. Raises UserError where counts may be too large to be added."""
     tallies = [NOTHING, *tallies]
+    if sum(pc.max(tally.counts["count"]).as_py() or 0 for tally in tallies) > LARGEST_SUM:
+        raise UserError(
+            f"the largest counts of the files add up to more than {LARGEST_SUM}, the most that is allowed: count them apart"
+        )
     counts = pa.concat_tables([tally.counts for tally in tallies]).group_by("name").aggregate([("count", "sum")])
     return Tally(
         pa.table([counts["name"], counts["count_sum"]], schema=COUNTS),

@@ -124,7 +124,7 @@ def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
         raise UserError(f"no vocabulary file {path}, and no built-in vocabulary {known}") from error
     except OSError as error:
         raise UserError(f"vocabulary file {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
         raise UserError(f"vocabulary file {path} is not JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
         raise UserError(f"vocabulary file {path} is not a JSON list of classes: {FORM}, ...")
@@ -149,6 +149,8 @@ def concept(entry: object, where: str) -> Concept:
     name = entry["name"]
     if not isinstance(name, str) or not name.strip() or name.splitlines() != [name] or "\t" in name:
         raise UserError(f"{where}: name {name!r} is not one line of text without tabs")
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise UserError(f"{where}: name {name!r} has half of a surrogate pair, which UTF-8 cannot represent")
     for key in ("synonyms", "exclude"):
         phrases = entry.get(key, [])
         if not isinstance(phrases, list) or not all(isinstance(phrase, str) and phrase.strip() for phrase in phrases):

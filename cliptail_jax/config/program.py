@@ -13,10 +13,11 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.errors import UserError, storage_problem
+from cliptail_jax.errors import UserError, quiet_without_reader, storage_problem
 from cliptail_jax.files import work_path
 
 
+@quiet_without_reader()
 def run_with_config(
     main: Callable[[ConfigDict, epath.Path | None], None],
     describe: Callable[[ConfigDict | None], str],
@@ -76,7 +77,7 @@ def run_with_config(
 
 def silence_orbax() -> None:
     """Of a failed save, each of Orbax's threads and tasks logs and raises the error that the program then gets."""
-    logging.get_absl_logger().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
+    logging.get_absl_handler().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
     report, report_thread = sys.unraisablehook, threading.excepthook
 
     def unraisablehook(args: Any) -> None:

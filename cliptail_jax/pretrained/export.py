@@ -1,7 +1,7 @@
 """Writes a run's model for open_clip: `python -m cliptail_jax.pretrained.export --workdir=runs/clip --output=FOLDER`.
 
 The model is that of the run's newest valid checkpoint, with averaged weights if the run has them; the files are those of
-`cliptail_jax.pretrained.save`.
+`cliptail_jax.pretrained.save`. A note says so if the run is not trained to its end.
 """
 
 import argparse
@@ -10,17 +10,24 @@ from pathlib import Path
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.save import open_clip_config, save
 
 
 def export(workdir: Path, folder: Path) -> None:
     """Write the model of the run in `workdir` to `folder`. Raises UserError if open_clip cannot have it."""
-    if runs.read_config(workdir) is None:
+    config = runs.read_config(workdir)
+    if config is None:
         raise UserError(f"{workdir} holds no run: give the --workdir in which it was trained")
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
+    records = int(opened.class_frequency.sum())
+    steps_per_epoch = num_steps_per_epoch(records, config["batch_size"], config["data.drop_last"])
+    total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
+    if opened.step < total_steps:
+        print(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}", file=sys.stderr)
 
 
 @command_line

@@ -17,8 +17,8 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.program import run_with_config, stop
-from cliptail_jax.errors import UserError
+from cliptail_jax.config.program import run_with_config
+from cliptail_jax.errors import UserError, command_line
 
 FIELDS = """\
 title: Title of the report.
@@ -60,11 +60,14 @@ def describe_fields(study: ConfigDict | None) -> str:
     return "\n".join(lines)
 
 
-def list_runs() -> None:
+@command_line
+def list_runs(arguments: list[str]) -> None:
+    if others := [argument for argument in arguments if argument != "--list"]:
+        raise UserError(f"--list takes no other argument: leave out '{others[0]}'")
     try:
         from configs.catalogue import page  # needed for the paper's study alone
     except ModuleNotFoundError:
-        stop(UserError("--list: run it from the clone's root: configs/ is there"))
+        raise UserError("--list: run it from the clone's root: configs/ is there") from None
     print(page(), end="")
 
 
@@ -76,7 +79,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
     if "--list" in sys.argv:
-        sys.exit(list_runs())
+        sys.exit(list_runs(sys.argv[1:]))
     run_with_config(
         main, describe_fields, ("configs/study/quickstart.py", "configs/study/paper.py", "configs/study/*.py")
     )

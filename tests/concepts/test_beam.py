@@ -44,14 +44,20 @@ def test_beams_counts_are_those_of_one_machine(corpus, tmp_path):
         (["--captions=nowhere/*.txt"], "no captions file matches nowhere"),
         (["--output=TMP/pets.json/out.tsv"], "pets.json/out.tsv cannot be written"),
         (["--captions=TMP/*.parquet"], "bad.parquet"),
+        (["--captions=TMP/*.gz"], "bad.txt.gz: Not a gzipped file"),  # which the pipeline finds
         (["--vocabulary=petz"], "no vocabulary file petz"),
+        (["--runner=DirctRunner"], "--runner=DirctRunner: Unexpected pipeline runner: DirctRunner. Valid values are "),
+        (["--runner=nowhere.Runner"], "--runner=nowhere.Runner: No module named 'nowhere'"),
+        (["--runner=DataflowRunner"], "Missing required option: project."),
     ],
 )
 def test_a_mistake_is_one_line(corpus, tmp_path, capsys, arguments, message):
     (tmp_path / "bad.parquet").write_text("no parquet")
+    (tmp_path / "bad.txt.gz").write_text("no gzip")
     assert beam.main([*corpus, *(argument.replace("TMP", str(tmp_path)) for argument in arguments)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and message in error
+    assert not list(tmp_path.glob("out.tsv*"))
 
 
 def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):

@@ -6,10 +6,11 @@ import pyarrow.parquet
 import pytest
 
 from cliptail_jax.concepts import readers
-from cliptail_jax.concepts.captions import check_part, find_parts, read_part
+from cliptail_jax.concepts.captions import check_part, find_parts, read_part, read_rows
 from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.errors import UserError
 
+NESTED = '{"TEXT": "cat", "x": ' + "[" * 100_000 + "]" * 100_000 + "}\n"
 ROWS = [("1", "a dog"), ("2", 'two "cats",\nand a\ttab'), ("3", ""), ("4", "zwölf 日本"), ("5", None)]
 
 
@@ -132,6 +133,13 @@ def test_an_object_without_the_column_has_no_caption(tmp_path):
     assert [caption for caption in read(path, "caption") if caption] == ["cat"]
 
 
+@pytest.mark.parametrize("last", ['{"TEXT": "cat"}', '{"TEXT": "cat", "n": NaN}'])  # the latter is not for pyarrow
+def test_blank_lines_between_objects_are_no_captions(tmp_path, last):
+    path = tmp_path / "captions.jsonl"
+    path.write_text(f'{{"TEXT": "dog"}}\n\n{{"id": 1}}\n  \n{last}\n')
+    assert read(path, "TEXT") == ["dog", None, "cat"]
+
+
 def test_data_card_gives_texts_and_their_counts(tmp_path):
     path = tmp_path / "card.json"
     path.write_text(json.dumps({"photo of a dog": 3, "cat": 10**15, "": 0}))
@@ -211,12 +219,17 @@ def test_a_damaged_file_is_named(tmp_path, monkeypatch, name, harm):
     ("name", "content", "message"),
     [
         ("x.tsv", "id\tTEXT\n1\tdog\n2\tcat\tbird\n", "Expected 2 columns, got 3"),
+        ("x.tsv", "id\tTEXT\n1\tdog\n2\tcat\tstraddling\n", "Row #3: Expected 2 columns, got 3"),
+        ("x.tsv", "TEXT\n" + "dog " * 5000, "a row has more than 5,000 bytes; perhaps"),
+        ("x.tsv", "TEXT\tTEXT\ndog\tcat\n", "2 of its columns have the name 'TEXT'"),
+        ("x.csv", ",,TEXT\n0,0,dog\n", "2 of its columns have the name ''"),
         ("x.tsv", "", "no header"),
         ("x.tsv", 'id\tTEXT\n1\t"dog\n' + "2\tcat\n" * 5000, "quoted value that never ends"),
         ("x.tsv", 'id\tTEXT\n1\tdog\n2\t"cat', "quoted value that never ends"),
         ("x.tsv", 'TEXT\tid\ndog\t1\ncat\t"2\n', "quoted value that never ends"),
         ("x.jsonl", '{"TEXT": "dog"}\n{"TEXT": "c\n', "line 2 is not JSON"),
         ("x.jsonl", '{"TEXT": "dog"}\n["cat"]\n', "line 2 is not a JSON object"),
+        ("x.jsonl", '{"TEXT": "dog"}\n' + NESTED, "line 2 is not JSON: maximum recursion depth"),
         ("x.jsonl", '{"TEXT": "dog"}\n' * 200 + '{"TEXT": 7}\n', "line 201: TEXT is int, not text"),
     ],
 )
@@ -228,12 +241,41 @@ def test_a_broken_line_is_named(tmp_path, monkeypatch, name, content, message):
 
 
 @pytest.mark.parametrize(
-    "content", ['["dog"]', '{"dog": "3"}', '{"dog": 1.5}', '{"dog": -1}', '{"dog": true}', '{"dog']
+    "content", ['["dog"]', '{"dog": "3"}', '{"dog": 1.5}', '{"dog": -1}', '{"dog": true}', '{"dog', '{"a":' * 100_000]
 )
 def test_a_file_that_is_no_data_card_is_named(tmp_path, content):
     (tmp_path / "card.json").write_text(content)
     with pytest.raises(DamagedFileError, match="card.json"):
         read(tmp_path / "card.json", card=True)
+
+
+@pytest.mark.parametrize("counts", [{"cat": 1, "dog": 2**63}, {"dog": 2**63 - 1, "dogs": 1}, {"dog": 10**4299}])
+def test_counts_of_a_data_card_that_cannot_be_added_are_refused(tmp_path, counts):
+    (tmp_path / "card.json").write_text(json.dumps(counts))
+    with pytest.raises(DamagedFileError, match=rf"card.json: .*more than {2**63 - 1}, .*the largest is that of 'dog'"):
+        read(tmp_path / "card.json", card=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("id,TEXT\n1,dog\n2,cat,bird\n", "row 2 has more fields than the header, 2"), ("id,id\n1,2\n", "the name 'id'")],
+)
+def test_rows_that_do_not_fit_the_header_are_named(tmp_path, content, message):
+    (tmp_path / "x.csv").write_text(content)
+    with pytest.raises(DamagedFileError, match=f"x.csv: .*{message}"):
+        list(read_rows(str(tmp_path / "x.csv"), ["id"]))
+
+
+def test_columns_of_the_same_name_in_parquet_are_refused(tmp_path):
+    pa.parquet.write_table(pa.table([["dog"], ["cat"]], names=["TEXT", "TEXT"]), tmp_path / "x.parquet")
+    with pytest.raises(DamagedFileError, match="x.parquet: 2 of its columns have the name 'TEXT'"):
+        read(tmp_path / "x.parquet")
+
+
+def test_a_column_whose_name_is_no_text_is_named(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"\\ud800": "dog"}\n')
+    with pytest.raises(DamagedFileError, match="x.jsonl: .*surrogates not allowed"):
+        read(tmp_path / "x.jsonl")
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):

@@ -295,6 +295,8 @@ def test_the_studys_own_files_load(tmp_path):
         ([{"name": " "}], "entry 1: name ' '"),
         ([{"name": "a\tb"}], "not one line of text"),
         ([{"name": "a\n"}], "not one line of text"),
+        ([{"name": "a\ud800"}], r"entry 1: name 'a\\ud800' has half of a surrogate pair"),
+        ("[" * 100_000 + "]" * 100_000, "is not JSON: maximum recursion depth"),
         ([{"name": "a", "synonyms": "b"}], r"entry 1 \('a'\): synonyms"),
         ([{"name": "a", "synonyms": [["b"]]}], r"entry 1 \('a'\): synonyms"),
         ([{"name": "a", "synonyms": None}], r"entry 1 \('a'\): synonyms"),

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,40 @@ def test_a_users_mistake_is_one_line_and_a_failing_exit_status(arguments, compla
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"error: {complaint}")
+
+
+def run_without_reader(command, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    return ended
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["transfer", "--help"],
+        ["study", "--list"],
+        ["study", "--config=configs/study/paper.py:family=distribution", "--workdir=runs/paper", "--launch=print"],
+    ],
+)
+def test_a_program_whose_reader_is_gone_ends_quietly(arguments, unbuffered):
+    program, *rest = arguments
+    ended = run_without_reader([sys.executable, "-m", f"cliptail_jax.{program}", *rest], unbuffered)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+PROGRAM = "from cliptail_jax.errors import command_line\n@command_line\ndef main(_):\n    {}\nmain([])"
+
+
+def test_what_else_goes_wrong_is_not_quiet():
+    program = PROGRAM.format("raise BrokenPipeError('of a worker')")
+    assert "of a worker" in subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stderr
+    program = PROGRAM.format("print('little'); 1 / 0")
+    assert "ZeroDivisionError" in run_without_reader([sys.executable, "-c", program], "").stderr
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ def test_a_spec_is_a_corpus_or_a_table(folder):
     assert class_frequency(str(table), "", "pets", ("dog",)).tolist() == frequency_of(("dog",), table).tolist() == [2]
 
 
+@pytest.mark.parametrize("counts", [(2**63 - 1, 2**63 - 1), (2**63, 0), (2**100, -1 + 2**63)])
+def test_counts_that_cannot_be_added_are_refused(tmp_path, counts):
+    table = tmp_path / "class_frequency.tsv"
+    table.write_text("".join(f"{name}\t{count}\n" for name, count in zip(("dog", "cat"), counts)))
+    with pytest.raises(UserError, match=rf"frequency.tsv: .* more than {2**63 - 1}, .*the largest is that of 'dog'"):
+        read_frequency(table)
+    table.write_text(f"dog\t{2**63 - 1}\ncat\t0\n")
+    assert read_frequency(table)[1].sum() == 2**63 - 1
+
+
 def test_what_is_missing_is_named(folder):
     with pytest.raises(UserError, match=r"no frequency table loain2b, .*\(did you mean laion2b\?\): there are cc12m"):
         class_frequency("loain2b", folder, "pets", ("cat",))

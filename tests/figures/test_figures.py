@@ -308,6 +308,17 @@ def test_histogram_has_every_class_that_has_a_similarity(birds):
         ("scale", "run gruop x", ("run_0", "SL", "3"), "has no column 'group' (did you mean gruop?)"),
         ("scale", "run group x", ("run_0", "", "3"), "line 2 has no group"),
         ("scale", "run group x", ("run_0", "SL", "3", "4"), "line 2 has 4 cells, but the header 3"),
+        ("scale", "run group x x", ("run_0", "SL", "3", "4"), "has two columns 'x': leave one out"),
+        *(
+            (
+                "scale",
+                "run group x",
+                ("run_0", "SL", x),
+                f"line 2: x is {x}; on a logarithmic axis it is a number from 1e-",
+            )
+            for x in ("nan", "-5", "0", "1e308", "1e400")
+        ),
+        ("diversity", "run group x", ("run_0", "SL", "-inf"), "line 2: x is -inf; on the axis it is a number from -1e"),
         (
             "corpora",
             "run kind corpus backbone",
@@ -324,6 +335,18 @@ def test_histogram_has_every_class_that_has_a_similarity(birds):
 )
 def test_a_sheet_that_does_not_fit_is_an_error(draw, figure, columns, row, complaint):
     assert complaint in draw(figure, columns, row)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("run_0", "SL", "3"), ("run_1", "SL", "3"), ("run_0", "SL", "3")],
+        [("run_0", "SL", "3"), ("run_1", "SL", "3"), ("run_0", "SL", "4")],
+        [("run_0", "SL", "3", "birds:test+birds_v2"), ("run_1", "SL", "3"), ("run_0", "SL", "4", "birds_v2")],
+    ],
+)
+def test_the_same_run_twice_is_an_error(draw, rows):
+    assert "scale.tsv, line 4 repeats the run of line 2: leave one out" in draw("scale", "run group x set", *rows)
 
 
 def test_a_sheet_may_have_spaces_dashes_comments_and_several_sets(birds):

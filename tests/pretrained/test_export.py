@@ -42,7 +42,8 @@ def assert_same(ours, theirs):
 def test_a_clip_run_is_exported_with_its_tokenizer(trained_run, tmp_path, capsys):
     workdir = trained_run("clip")[1]
     assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 0
-    assert f"local-dir:{tmp_path / 'out'}" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"local-dir:{tmp_path / 'out'}" in printed.out and "note:" not in printed.err
     run, again = open_run(workdir), load(tmp_path / "out")
     assert_same(again.model, run.model)
     assert again.config["quick_gelu"] and again.preprocess == dataclasses.replace(run.preprocess, short_side=0)
@@ -56,6 +57,17 @@ def test_a_supervised_run_is_exported_with_its_head(sup_config, tmp_path):
     again = load(tmp_path / "out").model
     assert again.head.shape == (len(CLASSES), 16)
     assert_same(again, model)
+
+
+@pytest.mark.parametrize("total_steps, drop_last, total", [(400, True, "400"), (0, True, "30"), (0, False, "60")])
+def test_a_run_that_is_not_trained_to_its_end_is_exported_with_a_note(
+    total_steps, drop_last, total, sup_config, tmp_path, capsys
+):
+    sup_config.batch_size, sup_config.total_epochs = 2, 30  # for three records
+    sup_config.total_steps, sup_config.data.drop_last = total_steps, drop_last
+    write_run(tmp_path / "run", sup_config, CLASSIFIER)
+    assert main([f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}"]) == 0
+    assert capsys.readouterr().err == f"note: {tmp_path / 'run'} is trained to step 1 of {total}\n"
 
 
 def test_an_image_tower_without_a_head_is_exported_too(sup_config, tmp_path):

@@ -116,12 +116,18 @@ def test_a_run_differs_from_its_base_in_its_factors_only(name, configs, bases):
 
 
 def test_the_page_of_runs_is_current_and_printed_by_the_program(capsys):
-    list_runs()
+    assert list_runs(["--list"]) == 0
     assert (ROOT / "configs" / "README.md").read_text() == capsys.readouterr().out
 
 
 def test_the_page_of_runs_is_printed_where_the_configs_are(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "configs.catalogue", None)  # as outside the repository
-    with pytest.raises(SystemExit) as stopped:
-        list_runs()
-    assert stopped.value.code == 2 and "error: --list: run it" in capsys.readouterr().err
+    assert list_runs(["--list"]) == 2
+    assert "error: --list: run it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--list", "--bogus"], ["--config=configs/study/paper.py", "--list"]])
+def test_the_list_takes_no_other_argument(arguments, capsys):
+    (other,) = {*arguments} - {"--list"}
+    assert list_runs(arguments) == 2
+    assert capsys.readouterr() == ("", f"error: --list takes no other argument: leave out '{other}'\n")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import TITLES, Entry, Measure
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
@@ -20,6 +21,7 @@ COLUMNS = ("run", "group")
 UPRIGHT_WORDS = 3  # more words under an axis are rotated
 TICKS = 8  # more numbers under an axis have no ticks of their own,
 NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
+LARGEST = 1e100  # number on an axis; limits beyond much larger ones overflow
 
 
 def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
@@ -58,7 +60,7 @@ def draw_lines(
 ) -> None:
     """For each group points with their intervals, and a line through the means of the points with the same x."""
     placed = [(entry, measure) for entry, measure in values if entry["x"]]
-    x_of, words = places([entry for entry, _ in placed])
+    x_of, words = places([entry for entry, _ in placed], logarithmic)
     for number, (group, look) in enumerate(looks.items()):
         points = [(x_of[entry["x"]], measure) for entry, measure in placed if entry["group"] == group]
         if points:
@@ -114,13 +116,24 @@ def line_of(points: Sequence[tuple[float, Measure]]) -> tuple[list[float], list[
     return xs, [float(np.mean(of_x[x])) for x in xs]
 
 
-def places(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
-    """The position of each x: the number itself or, unless all are numbers, its rank in the sheet; and then the words."""
+def places(entries: Sequence[Entry], logarithmic: bool) -> tuple[dict[str, float], list[str]]:
+    """The position of each x: the number itself or, unless all are numbers, its rank in the sheet; and then the words.
+
+    Raises UserError where a number has no place on the axis.
+    """
     xs = list(dict.fromkeys(entry["x"] for entry in entries))
     try:
-        return {x: float(x.replace(",", "")) for x in xs}, []
+        numbers = {x: float(x.replace(",", "")) for x in xs}
     except ValueError:
         return {x: float(place) for place, x in enumerate(xs)}, xs
+    low, axis = (1 / LARGEST, "a logarithmic axis") if logarithmic else (-LARGEST, "the axis")
+    for entry in entries:
+        if not low <= numbers[entry["x"]] <= LARGEST:  # nan is not either
+            raise UserError(
+                f"{entry.where}: x is {entry['x']}; on {axis} it is a number from {low:g} to {LARGEST:g}, or - for a dashed "
+                "line"
+            )
+    return numbers, []
 
 
 def closest(numbers: Float[np.ndarray, "x"]) -> float:

@@ -43,6 +43,7 @@ TITLES = {
 }
 # The field of config.eval that an evaluation needs to compute the numbers whose names contain the key.
 OPTIONS = {"nc1": "neural_collapse", "nc2": "neural_collapse", "similarity": "similarity"}
+PLACES = ("x", "label")  # columns in which a run may not have two cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,10 @@ class Measure:
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
-    """The lines of a sheet. Raises UserError if it is no sheet, has no line, or lacks a cell in one of `columns`."""
+    """The lines of a sheet.
+
+    Raises UserError if it is no sheet, has no line, lacks a cell in one of `columns`, or has the same run twice.
+    """
     try:
         text = path.read_text()
     except OSError as error:
@@ -148,7 +152,9 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
             f"the sheet {path} has no column '{absent[0]}'{did_you_mean(absent[0], header)}; the figure needs "
             f"{', '.join(columns)}, with tabs or two spaces between them"
         )
-    entries = []
+    if twice := next((column for column in header if header.count(column) > 1), None):
+        raise UserError(f"the sheet {path} has two columns '{twice}': leave one out")
+    entries, earlier = [], {}
     for number, row in lines:
         where = f"{path}, line {number}"
         if len(row) > len(header):
@@ -156,7 +162,13 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
         entry = Entry(where, path.parent, dict(zip(header, row)))
         if missing := [column for column in columns if not entry[column]]:
             raise UserError(f"{where} has no {missing[0]}")
-        entries += [dataclasses.replace(entry, cells={**entry.cells, "set": name}) for name in entry["set"].split("+")]
+        for name in entry["set"].split("+"):
+            entries.append(dataclasses.replace(entry, cells={**entry.cells, "set": name}))
+            cells = entries[-1].cells.items()
+            same = frozenset((column, cell) for column, cell in cells if cell and column not in PLACES)
+            if same in earlier:
+                raise UserError(f"{where} repeats the run of line {earlier[same]}: leave one out")
+            earlier[same] = number
     return entries
 
 
