@@ -1,1 +1,8 @@
 """A laboratory for the question why CLIP is robust to long-tailed pre-training data."""
+
+import sys
+
+if sys.argv[:1] == ["-m"]:  # as it is while Python looks for the program `cliptail_jax.NAME`: before its slow imports
+    from cliptail_jax.interrupts import end_in_a_line
+
+    end_in_a_line()

@@ -9,6 +9,8 @@ import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
+from cliptail_jax.interrupts import raise_on_ctrl_c
+
 STDOUT = 1  # its file descriptor
 
 
@@ -74,6 +76,7 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
     @functools.wraps(main)
     @quiet_without_reader()
     def with_exit_status(arguments: list[str]) -> int:
+        raise_on_ctrl_c()
         try:
             main(arguments)
         except UserError as error:

@@ -30,6 +30,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
+from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
 from cliptail_jax.objectives import FIELDS, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -123,6 +124,8 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
+    end_in_a_line()
+    outlive_terminal()
     distributed.initialize()
     if config.get("objective") == zero_shot.MODE:
         evaluate_published(config, workdir)

@@ -26,6 +26,7 @@ from cliptail_jax.errors import UserError, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
+from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import agreed
@@ -187,10 +188,7 @@ def naming_storage_problems(workdir: Path, checkpoints: Checkpoints) -> Iterator
     except Exception as error:
         if not (problem := storage_problem(error)):
             raise
-        saved = f"step {checkpoints.newest} is saved" if checkpoints.newest else "no step is saved yet"
-        raise UserError(
-            f"{workdir} cannot be written to ({problem}); {saved}, and the same command goes on from there"
-        ) from None
+        raise UserError(f"{workdir} cannot be written to ({problem}); {checkpoints.saved}") from None
 
 
 def leave(step: int) -> None:
@@ -229,6 +227,8 @@ def describe(variant: Variant, fingerprint: str, workdir: Path) -> None:
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
+    end_in_a_line()
+    outlive_terminal()
     distributed.initialize()
     train(config, workdir, flags.FLAGS.overwrite)
 

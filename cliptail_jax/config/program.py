@@ -15,6 +15,7 @@ from ml_collections import ConfigDict, config_flags
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.errors import UserError, quiet_without_reader, storage_problem
 from cliptail_jax.files import work_path
+from cliptail_jax.interrupts import raise_on_ctrl_c
 
 
 @quiet_without_reader()
@@ -62,6 +63,7 @@ def run_with_config(
         silence_orbax()
         main(config_flag.value, workdir_flag.value and work_path(workdir_flag.value))
 
+    raise_on_ctrl_c()
     try:
         app.run(start, flags_parser=parse)
     except UserError as error:

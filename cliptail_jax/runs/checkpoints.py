@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute, digest_of_file, files_below, write_text
+from cliptail_jax.interrupts import note_saved
 from cliptail_jax.parallel.distributed import agreed
 
 
@@ -25,7 +26,7 @@ class Checkpoints:
         self._directory = absolute(directory)
         self._saving: threading.Thread | None = None
         self._failure: Exception | None = None
-        self.newest = self._set_corrupt_aside()  # the last step that is complete, 0 if there is none
+        self._note(self._set_corrupt_aside())
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = _Manager(self._directory, options=options)
 
@@ -40,6 +41,16 @@ class Checkpoints:
                     aside.rmtree(missing_ok=True)
                     (self._directory / str(step)).rename(aside)
         return agreed(newest)
+
+    def _note(self, step: int) -> None:
+        self.newest = step  # the last step that is complete, 0 if there is none
+        note_saved(self.saved)
+
+    @property
+    def saved(self) -> str:
+        """What is saved, for those who stop a run."""
+        saved = f"step {self.newest} is saved" if self.newest else "no step is saved yet"
+        return f"{saved}, and the same command goes on from there"
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -73,7 +84,7 @@ class Checkpoints:
             self._manager.wait_until_finished()
             if jax.process_index() == 0:
                 write_manifest(self._directory / str(step))
-            self.newest = step
+            self._note(step)
             if jax.process_index() == 0:
                 for manifest in self._directory.glob("*.sha256.json"):
                     if not step_of(manifest).exists():  # `keep` has let its step go

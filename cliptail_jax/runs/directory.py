@@ -84,6 +84,8 @@ def make_room(workdir: Path, values: Values, data: Mapping[str, Any], replace: b
         for name in (*LOGS, *DOCUMENTS):
             (workdir / name).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
+    for left in (*workdir.glob("*.partial"), *workdir.glob("eval/*/*.partial")):  # by a kill
+        left.unlink()
     software = {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
     write_sealed_json(workdir / CONFIG, {"config": values, "software": software})
     write_sealed_json(workdir / DATA, data)

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
 
 FIELDS = """\
 title: Title of the report.
@@ -40,6 +41,8 @@ def main(study: ConfigDict, workdir: Path) -> None:
         check_study(study)
         print("\n".join(train_commands(study, workdir)))
         return
+    end_in_a_line()
+    outlive_terminal()
     distributed.initialize()
     run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget)
 

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
+from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
 from cliptail_jax.transfer.configuration import Transfer
 
 
@@ -18,6 +19,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.parallel import distributed
     from cliptail_jax.transfer.program import transfer
 
+    end_in_a_line()
+    outlive_terminal()
     distributed.initialize()
     transfer(config, workdir)
 
