@@ -8,6 +8,7 @@ the builder skipped, by reason, and `digest` is that of these two. The pages hav
 import json
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,6 +25,7 @@ from cliptail_jax.files import digest_of, digest_of_json, file_size, is_remote, 
 SCAN_BATCH = 1000
 WRITE_BATCH = 1 << 16
 SUPERCLASS = "superclass"
+DAMAGED_CHUNK = re.compile("Corrupted (?!.*Failed to read RiegeliPostscript)")  # without that, no record can be read
 
 
 def clean_name(name: str) -> str:
@@ -35,6 +37,22 @@ def open_records(folder: pathlib.Path, split: str) -> ArrayRecordDataSource:
     """The split's records, their images still encoded."""
     builder = tfds.builder_from_directory(folder)
     return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def read_record(records: ArrayRecordDataSource, index: int) -> dict | None:
+    """A record; None where the chunk that holds it is damaged. Raises UserError where its shard cannot be read at all."""
+    try:
+        return records[index]
+    except RuntimeError as error:  # ArrayRecord's only one
+        if DAMAGED_CHUNK.match(str(error)):
+            return None
+        shard = shard_of(records.dataset_info.splits[records.split], index)
+        raise UserError(f"{shard} cannot be read: {error}; remove the data set and prepare it again") from error
+
+
+def shard_of(info: tfds.core.SplitInfo, record: int) -> pathlib.Path:
+    """The file that a record of a split is in."""
+    return info.filepaths[int(np.searchsorted(np.cumsum(info.shard_lengths), record, side="right"))]
 
 
 def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
@@ -159,11 +177,6 @@ def check_labels(
                 )
 
 
-def shard_of(info: tfds.core.SplitInfo, record: int) -> pathlib.Path:
-    """The file that a record of a split is in."""
-    return info.filepaths[int(np.searchsorted(np.cumsum(info.shard_lengths), record, side="right"))]
-
-
 def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     """Reads all records to make the table."""
     features, info = records.dataset_info.features, records.dataset_info.splits[records.split]
@@ -171,7 +184,7 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     columns = {name: [] for name in schema.names if name not in ("record", SUPERCLASS)}
     with tqdm(total=len(records), desc="reading metadata", unit=" records", disable=None) as progress:
         for start in range(0, len(records), SCAN_BATCH):
-            batch = records.__getitems__(list(range(start, min(start + SCAN_BATCH, len(records)))))
+            batch = read_records(records, range(start, min(start + SCAN_BATCH, len(records))))
             for name, values in columns.items():
                 values.extend(as_text(record[name]) for record in batch)
             progress.update(len(batch))
@@ -181,6 +194,17 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
         names = np.array([*map(clean_name, features["coarse_label"].names), ""])  # the last is of the label -1
         columns[SUPERCLASS] = names[columns["coarse_label"]].tolist()
     return pyarrow.table(columns, schema)
+
+
+def read_records(records: ArrayRecordDataSource, indices: Sequence[int]) -> list[dict]:
+    try:
+        return records.__getitems__(list(indices))
+    except RuntimeError as error:
+        damaged = next((index for index in indices if read_record(records, index) is None), None)
+        if damaged is None:
+            raise
+        shard = shard_of(records.dataset_info.splits[records.split], damaged)
+        raise UserError(f"{shard} is damaged at record {damaged}; remove the data set and prepare it again") from error
 
 
 def as_text(value: object) -> object:

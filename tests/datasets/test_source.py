@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 import tensorflow_datasets as tfds
 
+from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets import metadata
 from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
@@ -281,6 +282,45 @@ def test_failed_save_leaves_no_metadata(copied_glyphs, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         open_source("letters", str(data_dir), "train").metadata  # noqa: B018
     assert [file.name for file in folder.glob("*train*parquet*")] == []
+
+
+def damage(folder, where):
+    """Flips a bit of the training shard: in the chunk of a record, or at the end, without which no record can be read."""
+    shard = folder / "glyphs-train.array_record-00000-of-00001"
+    size = len(shard.read_bytes().rstrip(b"\0"))
+    flip_bit(shard, size // 3 if where == "chunk" else size - 40)
+    return shard
+
+
+def test_image_in_a_damaged_chunk_is_empty_and_the_others_are_there(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    intact = open_source("letters", str(data_dir), "train").encoded_images(range(300))
+    shard = damage(folder, "chunk")
+    source = open_source("letters", str(data_dir), "train")
+    images = source.encoded_images(range(300))
+    damaged = images.index(b"")
+    assert images == [*intact[:damaged], b"", *intact[damaged + 1 :]]
+    assert source.encoded_images([damaged]) == [b""]
+    assert source.file_of(damaged) == JoinedSource(source, source).file_of(300 + damaged) == shard
+
+
+@pytest.mark.parametrize(("where", "message"), [("chunk", r"is damaged at record \d+"), ("end", "cannot be read: ")])
+def test_metadata_cannot_be_made_from_a_damaged_shard(copied_glyphs, where, message):
+    data_dir, folder = copied_glyphs
+    shard = damage(folder, where)
+    (folder / "metadata-train.parquet").unlink()
+    with pytest.raises(UserError, match=f"{shard} {message}.*; remove the data set and prepare it again"):
+        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
+
+
+@pytest.mark.parametrize("harm", ["a flipped bit at its end", "empty", "cut off"])
+def test_shard_that_cannot_be_read_at_all_is_an_error_that_names_it(copied_glyphs, harm):
+    data_dir, folder = copied_glyphs
+    shard = damage(folder, "end")
+    if harm != "a flipped bit at its end":
+        shard.write_bytes(b"" if harm == "empty" else shard.read_bytes()[:-70_000])
+    with pytest.raises(UserError, match=f"{shard} cannot be read: .*; remove the data set and prepare it again"):
+        open_source("letters", str(data_dir), "train").encoded_images([3])
 
 
 def test_class_names_come_from_a_vocabulary_file(glyphs_dir, tmp_path):
