@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from absl import logging
 
-from cliptail_jax.datasets.folder import resolve_data_dir
+from cliptail_jax.datasets.folder import open_builder, resolve_data_dir
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata import skipped
 from cliptail_jax.datasets.streaming import StreamingBuilder
@@ -120,7 +120,7 @@ def quiet_tfds() -> Iterator[None]:
 
 def report(folder: pathlib.Path) -> str:
     """The number of records of a built data set, its size, and what the builder skipped."""
-    splits = tfds.builder_from_directory(folder).info.splits
+    splits = open_builder(folder).info.splits
     records = " + ".join(f"{info.num_examples:,} {split}" for split, info in splits.items())
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     left_out = [f"{count:,} {reason}" for split in splits for reason, count in skipped(folder, split).items()]

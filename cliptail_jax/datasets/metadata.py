@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 from tqdm import tqdm
 
+from cliptail_jax.datasets.folder import naming_description, open_builder
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, digest_of_json, file_size, is_remote, readable, replacing
 
@@ -35,8 +36,9 @@ def clean_name(name: str) -> str:
 
 def open_records(folder: pathlib.Path, split: str) -> ArrayRecordDataSource:
     """The split's records, their images still encoded."""
-    builder = tfds.builder_from_directory(folder)
-    return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    builder = open_builder(folder)
+    with naming_description(folder):
+        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
 
 
 def read_record(records: ArrayRecordDataSource, index: int) -> dict | None:

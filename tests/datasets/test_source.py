@@ -389,6 +389,55 @@ def test_missing_split_is_an_error_that_lists_the_splits(glyphs_dir):
         open_source("glyphs", str(glyphs_dir), "validation")
 
 
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.unlink(),
+        cut_off,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"\xff"),
+        lambda path: path.write_text("[]"),
+    ],
+)
+def test_description_that_is_missing_or_damaged_is_an_error_that_names_it(copied_glyphs, name, harm):
+    data_dir, folder = copied_glyphs
+    harm(folder / name)
+    with pytest.raises(UserError, match=f"{folder}.*{name}.*; .*remove .*prepare"):
+        open_source("letters", str(data_dir), "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("features.json", {"pythonClassName": "nowhere.Features"}),
+        ("dataset_info.json", {"unknown": 1}),
+        ("dataset_info.json", {"name": ""}),
+        ("dataset_info.json", {"splits": [{"name": "train", "shardLengths": ["0"]}]}),
+    ],
+)
+def test_description_that_tfds_refuses_is_an_error(copied_glyphs, name, changes):
+    data_dir, folder = copied_glyphs
+    edit_json(folder / name, **changes)
+    with pytest.raises(UserError, match=f"{folder}/dataset_info.json or features.json is damaged: .*; remove {folder}"):
+        open_source("letters", str(data_dir), "train")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"a\nb\n", "it has 2 names, and the data set has 100 classes"), (b"", "it has 0 names"), (b"\xff", "codec")],
+)
+def test_file_of_labels_that_is_damaged_is_an_error_that_names_it(copied_glyphs, content, message):
+    data_dir, folder = copied_glyphs
+    (folder / "label.labels.txt").write_bytes(content)
+    with pytest.raises(UserError, match=f"{folder}/label.labels.txt cannot be read: .*{message}.*; restore it"):
+        open_source("letters", str(data_dir), "train")
+
+
 def test_set_without_images_is_an_error(copied_glyphs):
     data_dir, folder = copied_glyphs
     edit_feature(folder, "image", None)
