@@ -58,7 +58,11 @@ def require_prepared(name: str, data_dir: str) -> pathlib.Path:
     Raises:
         UserError: The data set is not prepared, or it is in another file format.
     """
-    folder, root = find_prepared(name, data_dir), resolve_data_dir(data_dir)
+    root = resolve_data_dir(data_dir)
+    try:
+        folder = find_prepared(name, data_dir)
+    except OSError as error:
+        raise UserError(f"the folder {root} of data sets cannot be read: {error.strerror}") from error
     advice = f"prepare it by {preparation_command(name, root)}"
     if folder is None:
         path, version = split_name(name)

@@ -366,6 +366,11 @@ def test_missing_set_in_a_missing_folder_is_an_error(tmp_path):
         open_source("cifar10", str(tmp_path / "nowhere"), "train")
 
 
+def test_folder_of_data_sets_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="of data sets cannot be read: File name too long"):
+        open_source("cifar10", str(tmp_path / ("n" * 300)), "train")
+
+
 def test_missing_version_is_an_error_that_lists_the_others(copied_glyphs):
     with pytest.raises(UserError, match=r"'letters:2\.0\.0' is not prepared.*letters:1\.0\.0"):
         open_source("letters:2.0.0", str(copied_glyphs[0]), "train")
