@@ -104,6 +104,8 @@ def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
         features = dict(builder.info.features)
     for name, feature in features.items():
         if isinstance(feature, tfds.features.ClassLabel):
+            if not feature.num_classes:
+                raise cannot_be_read(folder / "features.json", f"it has no number of classes for {name!r}")
             check_names(folder / f"{name}.labels.txt", feature.num_classes)
     return builder
 

@@ -148,6 +148,7 @@ def test_metadata_that_is_damaged_or_has_no_checksums_is_scanned_again(copied_gl
     path = folder / "metadata-train.parquet"
     right = pyarrow.parquet.read_table(path)
     harm(path)
+    assert metadata.skipped(folder, "train") == {}
     scans = count_scans(monkeypatch)
     assert open_source("letters", str(data_dir), "train").metadata.equals(right.drop_columns("record"))
     assert f"note: {path} {note}" in capsys.readouterr().err
@@ -429,6 +430,14 @@ def test_description_that_tfds_refuses_is_an_error(copied_glyphs, name, changes)
     data_dir, folder = copied_glyphs
     edit_json(folder / name, **changes)
     with pytest.raises(UserError, match=f"{folder}/dataset_info.json or features.json is damaged: .*; remove {folder}"):
+        open_source("letters", str(data_dir), "train")
+
+
+def test_label_without_a_number_of_classes_is_an_error(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    label = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]["label"]
+    edit_feature(folder, "label", label | {"classLabel": {}})
+    with pytest.raises(UserError, match="features.json cannot be read: it has no number of classes for 'label'"):
         open_source("letters", str(data_dir), "train")
 
 
