@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 from tqdm import tqdm
 
-from cliptail_jax.datasets.folder import naming_description, open_builder
+from cliptail_jax.datasets.folder import cannot_be_read, naming_description, open_builder
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, digest_of_json, file_size, is_remote, readable, replacing
 
@@ -190,6 +190,9 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
             for name, values in columns.items():
                 values.extend(as_text(record[name]) for record in batch)
             progress.update(len(batch))
+    for name, values in columns.items():
+        if set(values) == {None}:
+            raise cannot_be_read(info.filepaths[0].parent / "features.json", f"no record has its feature {name!r}")
     columns["record"] = np.arange(len(records))
     check_labels(columns, features, lambda record: shard_of(info, record))
     if SUPERCLASS in schema.names:

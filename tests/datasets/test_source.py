@@ -433,6 +433,15 @@ def test_description_that_tfds_refuses_is_an_error(copied_glyphs, name, changes)
         open_source("letters", str(data_dir), "train")
 
 
+@pytest.mark.parametrize("name", ["label", "title"])
+def test_feature_that_no_record_has_is_an_error(copied_glyphs, name):
+    data_dir, folder = copied_glyphs
+    feature = json.loads((folder / "features.json").read_text())["featuresDict"]["features"][name]
+    edit_feature(folder, f"{name}s", feature)
+    with pytest.raises(UserError, match=f"features.json cannot be read: no record has its feature '{name}s'"):
+        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
+
+
 def test_label_without_a_number_of_classes_is_an_error(copied_glyphs):
     data_dir, folder = copied_glyphs
     label = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]["label"]
