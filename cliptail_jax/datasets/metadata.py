@@ -122,7 +122,7 @@ def read_table(
             raise DamagedTableError("has no checksums, as older versions wrote it")
         table = file.read(None if columns is None else ["record", *columns])
         # The pages' checksums do not cover the schema.
-        if not has_digest(table.schema.metadata) or not file.schema_arrow.equals(table_schema(features)):
+        if not has_digest(table.schema.metadata or {}) or not file.schema_arrow.equals(table_schema(features)):
             raise DamagedTableError("is damaged: its schema is not that of the data set")
         return table
     except FileNotFoundError:
@@ -191,7 +191,7 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
                 values.extend(as_text(record[name]) for record in batch)
             progress.update(len(batch))
     for name, values in columns.items():
-        if set(values) == {None}:
+        if all(value is None for value in values):
             raise cannot_be_read(info.filepaths[0].parent / "features.json", f"no record has its feature {name!r}")
     columns["record"] = np.arange(len(records))
     check_labels(columns, features, lambda record: shard_of(info, record))
