@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ from jaxtyping import Shaped
 from cliptail_jax.errors import UserError
 
 SCHEMES = ("gs",)
+LONGEST_NAME = 255  # bytes
 
 
 def user_cache(name: str) -> Path:
@@ -55,13 +57,47 @@ def absolute(path: Path) -> epath.Path:
     return epath.Path(path) if is_remote(path) else epath.Path(path).absolute()
 
 
+def check_output(path: Path) -> None:
+    """Raises UserError where a local file cannot be written; it may exist, and its folder need not. It leaves no trace."""
+    if not is_remote(path) and os.path.isdir(path):
+        raise UserError(f"{path} cannot be written: it is a folder")
+    check_name(partial_of(path).name)
+    check_writable_folder(path.parent)
+
+
+def check_writable_folder(path: Path) -> None:
+    """Raises UserError where files cannot be written to a local folder, which need not exist. It leaves no trace."""
+    if is_remote(path):
+        return
+    existing = Path(os.path.abspath(path))
+    while not os.path.lexists(existing):
+        check_name(existing.name)
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):  # permissions alone don't tell of every read-only place
+            pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: no file can be made in {existing} ({error.strerror})") from error
+
+
+def check_name(name: str) -> None:
+    """Raises UserError for a name of more bytes than local file systems take."""
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise UserError(f"the name '{name[:40]}...' has more than {LONGEST_NAME} bytes: choose a shorter one")
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file is written until it is complete."""
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside the local `path`, which it replaces when the block ends without an error.
 
     So a reader sees the old file or the complete new one, and an error leaves no trace.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = partial_of(path)
     try:
         yield partial
         os.replace(partial, path)

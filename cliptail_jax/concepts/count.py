@@ -26,7 +26,7 @@ from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import replacing
+from cliptail_jax.files import check_output, replacing
 
 RULE = 1  # to be increased when a change of the code changes counts
 
@@ -65,6 +65,8 @@ def count(options: argparse.Namespace) -> None:
     outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
     if twice := {*map(os.path.abspath, parts)} & {*map(os.path.abspath, outputs)}:
         raise UserError(f"{min(twice)} is an output, and one of the captions files too: choose another --output")
+    for path in outputs:
+        check_output(path)
     vocabulary = None if options.words else load_vocabulary(options.vocabulary)
     counter = WordCounter() if options.words else ConceptCounter(vocabulary)
     job = repr((RULE, vocabulary, options.column, options.weights))

@@ -20,16 +20,8 @@ class FinishedParts:
     """
 
     def __init__(self, output: pathlib.Path, job: str, parts: list[str]):
-        """
-        Raises:
-            UserError: Nothing can be written beside the output.
-        """
         self._folder = output.with_name(f"{output.name}.parts")
         self._files = {part: self._folder / f"{fingerprint(job, part)}.parquet" for part in parts}
-        if output.is_dir():
-            raise UserError(f"{output} cannot be written: it is a folder")
-        if not os.access(output.parent, os.W_OK):
-            raise UserError(f"{output} cannot be written: {output.parent} is missing or read-only")
 
     def load(self, part: str) -> Tally | None:
         """The tally of a part; None if it is not finished."""
@@ -43,7 +35,7 @@ class FinishedParts:
         """Saves the tally of a part. Raises UserError where it cannot be written."""
         numbers = json.dumps({"captions": tally.captions, "undecodable": tally.undecodable})
         try:
-            self._folder.mkdir(exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._files[part]) as partial:
                 pa.parquet.write_table(tally.counts.replace_schema_metadata({"tally": numbers}), partial)
         except OSError as error:

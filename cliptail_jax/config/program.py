@@ -14,7 +14,7 @@ from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.errors import UserError, quiet_without_reader, storage_problem
-from cliptail_jax.files import work_path
+from cliptail_jax.files import check_writable_folder, work_path
 from cliptail_jax.interrupts import raise_on_ctrl_c
 
 
@@ -61,7 +61,11 @@ def run_with_config(
     def start(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # the libraries' own progress is not the user's
         silence_orbax()
-        main(config_flag.value, workdir_flag.value and work_path(workdir_flag.value))
+        workdir = workdir_flag.value and work_path(workdir_flag.value)
+        only_prints = "launch" in flags.FLAGS and flags.FLAGS.launch == "print"  # commands, for other machines
+        if workdir and not only_prints:
+            check_writable_folder(workdir)
+        main(config_flag.value, workdir)
 
     raise_on_ctrl_c()
     try:

@@ -25,7 +25,7 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path, write_text
+from cliptail_jax.files import check_output, check_writable_folder, work_path, write_text
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
@@ -81,6 +81,7 @@ def export(variant: Variant, path: Path) -> None:
     captions = variant.captions(range(len(variant)), epoch=0) if variant.captions else [""] * len(variant)
     paths = paths_of_records(variant.source).take(pa.array(variant.records)).to_pylist()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, tsv(("filepath", "label", "caption"), zip(paths, variant.original_labels, captions)))
     except OSError as error:
         raise UserError(f"--export: cannot write {path}: {error.strerror}") from None
@@ -97,11 +98,14 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     fields.check(data, Data(), "data.")
     fields.check(config.eval, RunEvaluation(), "eval.")
     check_data(data)
+    folder = workdir or work_path(WORKDIR)
+    check_writable_folder(folder)
+    if flags.FLAGS.export:
+        check_output(Path(flags.FLAGS.export))
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if flags.FLAGS.compare:
         print(comparison(variant, work_path(flags.FLAGS.compare)))
-    folder = workdir or work_path(WORKDIR)
     folder.mkdir(parents=True, exist_ok=True)
     write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
     frequency = {variant.source.name: variant.class_frequency}

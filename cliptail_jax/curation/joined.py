@@ -1,6 +1,7 @@
 """Several sources with the same classes as one source."""
 
 import functools
+import pathlib
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -43,6 +44,10 @@ class JoinedSource:
         first = iter(self.first.encoded_images([i for i in indices if i < border]))
         second = iter(self.second.encoded_images([i - border for i in indices if i >= border]))
         return [next(first if i < border else second) for i in indices]
+
+    def file_of(self, record: int) -> pathlib.Path:
+        border = len(self.first)
+        return self.first.file_of(record) if record < border else self.second.file_of(record - border)
 
 
 def open_splits(name: str, data_dir: str, split: str, class_names: str = "") -> Source | JoinedSource:

@@ -106,7 +106,7 @@ def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
     return Rows(records[order], labels[order].astype(np.int64), names, wnids, words)
 
 
-def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path) -> Int[np.ndarray, "row"]:
+def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str) -> Int[np.ndarray, "row"]:
     """The labels of a table's column of numbers or of class names. Raises UserError for unknown ones."""
     if column.null_count:
         raise UserError(f"the table {path} has {column.null_count} rows without a label")

@@ -237,11 +237,14 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
         return random_classes(len(names), classes.random, seed)
     if not (classes.names or classes.vocabulary):
         return np.arange(len(names))
-    listed = classes.names or vocabulary_names(classes.vocabulary)
-    chosen = [_label(names, wanted) for wanted in listed]
+    if classes.names:
+        key, listed = "data.classes.names", classes.names
+    else:
+        key, listed = f"data.classes.vocabulary={classes.vocabulary}", vocabulary_names(classes.vocabulary)
+    chosen = [_label(names, wanted, key) for wanted in listed]
     labels, counts = np.unique(chosen, return_counts=True)
     if counts.max() > 1:
-        raise UserError(f"data.classes.names lists class '{names[labels[counts.argmax()]]}' twice")
+        raise UserError(f"{key} lists class '{names[labels[counts.argmax()]]}' twice")
     return np.array(chosen)
 
 
@@ -253,9 +256,9 @@ def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, "cho
     return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:chosen])
 
 
-def _label(names: Sequence[str], wanted: str | int) -> int:
+def _label(names: Sequence[str], wanted: str | int, key: str) -> int:
     if isinstance(wanted, int) and 0 <= wanted < len(names):
         return wanted
     if wanted in names:
         return names.index(wanted)
-    raise UserError(f"data.classes.names has {wanted!r}, which is not a class of the source (such as {names[0]!r})")
+    raise UserError(f"{key} has {wanted!r}, which is not a class of the source (such as {names[0]!r})")

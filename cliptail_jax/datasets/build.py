@@ -17,12 +17,12 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from absl import logging
 
-from cliptail_jax.datasets.folder import resolve_data_dir
+from cliptail_jax.datasets.folder import open_builder, resolve_data_dir
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata import skipped
 from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import locked
+from cliptail_jax.files import check_writable_folder, locked
 
 
 def builder_of(name: str) -> type[StreamingBuilder]:
@@ -75,8 +75,9 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
             folder cannot be written.
     """
     folder = built_folder(name, data_dir)
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return folder
+    check_writable_folder(folder.parent)
     known = builder_of(name).OPTIONS
     for option in options.keys() - known.keys():
         takes = ", ".join(f"--{option}" for option in known) or "no options"
@@ -120,7 +121,7 @@ def quiet_tfds() -> Iterator[None]:
 
 def report(folder: pathlib.Path) -> str:
     """The number of records of a built data set, its size, and what the builder skipped."""
-    splits = tfds.builder_from_directory(folder).info.splits
+    splits = open_builder(folder).info.splits
     records = " + ".join(f"{info.num_examples:,} {split}" for split, info in splits.items())
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     left_out = [f"{count:,} {reason}" for split in splits for reason, count in skipped(folder, split).items()]
@@ -145,7 +146,7 @@ def main(arguments: list[str]) -> None:
         parser.add_argument(f"--{option}", help="; ".join(lines))
     options = vars(parser.parse_args(arguments))
     name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()
-    already_built = built_folder(name, data_dir).is_dir()
+    already_built = os.path.isdir(built_folder(name, data_dir))
     folder = build(name, data_dir, **options)
     done = "already there" if already_built else f"built in {time.monotonic() - start:.0f} s"
     print(f"{full_name(name)}: {folder} ({report(folder)}, {done})")

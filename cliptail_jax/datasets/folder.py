@@ -1,14 +1,20 @@
 """The folders of prepared data sets: DATA_DIR/NAME[/CONFIG]/VERSION."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, work_path
 
+INFO = "dataset_info.json"
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -28,7 +34,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 def prepared_versions(folder: pathlib.Path) -> list[pathlib.Path]:
     """The version folders in `folder`, oldest first. TFDS names a folder by its version when it is complete."""
-    versions = [info.parent for info in folder.glob("*/dataset_info.json") if VERSION.fullmatch(info.parent.name)]
+    versions = [info.parent for info in folder.glob(f"*/{INFO}") if VERSION.fullmatch(info.parent.name)]
     return sorted(versions, key=lambda version: [int(number) for number in version.name.split(".")])
 
 
@@ -52,16 +58,87 @@ def require_prepared(name: str, data_dir: str) -> pathlib.Path:
     Raises:
         UserError: The data set is not prepared, or it is in another file format.
     """
-    folder, root = find_prepared(name, data_dir), resolve_data_dir(data_dir)
+    root = resolve_data_dir(data_dir)
+    try:
+        folder = find_prepared(name, data_dir)
+    except OSError as error:
+        raise UserError(f"the folder {root} of data sets cannot be read: {error.strerror}") from error
     advice = f"prepare it by {preparation_command(name, root)}"
     if folder is None:
+        path, version = split_name(name)
+        damaged = [each for each in sorted((root / path).glob("*")) if VERSION.fullmatch(each.name)]
+        if damaged := [each for each in damaged if version in ("", each.name)]:
+            raise UserError(f"data set {name!r} in {damaged[-1]} lacks the file {INFO}; remove it, then {advice}")
         there = ", ".join(prepared_names(root)) or "no data set"
         raise UserError(f"data set {name!r} is not prepared below {root} (there: {there}); {advice}")
-    file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
+    file_format = read_document(folder / INFO).get("fileFormat", "tfrecord")
     if file_format != "array_record":
         needed = f"is prepared as {file_format!r}, and file_format='array_record' is needed"
         raise UserError(f"data set {name!r} in {folder} {needed}; remove it, then {advice}")
     return folder
+
+
+def read_document(path: pathlib.Path) -> dict[str, Any]:
+    """One of the JSON files that describe a prepared data set. Raises UserError where it is missing or damaged."""
+    try:
+        document = json.loads(path.read_text())
+        if not isinstance(document, dict):
+            raise ValueError("it is not a JSON object")
+        return document
+    except (OSError, ValueError) as error:
+        raise cannot_be_read(path, error) from error
+
+
+def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
+    """TFDS's builder of a prepared data set, for its description and its records.
+
+    Raises:
+        UserError: One of the files that describe the data set is missing or damaged.
+    """
+    for name in (INFO, "features.json"):
+        read_document(folder / name)
+    with naming_description(folder):
+        builder = tfds.builder_from_directory(folder)
+        for split in builder.info.splits.values():
+            _ = split.filepaths  # which may be invalid
+        features = dict(builder.info.features)
+    for name, feature in features.items():
+        if isinstance(feature, tfds.features.ClassLabel):
+            if not feature.num_classes:
+                raise cannot_be_read(folder / "features.json", f"it has no number of classes for {name!r}")
+            check_names(folder / f"{name}.labels.txt", feature.num_classes)
+    return builder
+
+
+@contextlib.contextmanager
+def naming_description(folder: pathlib.Path) -> Iterator[None]:
+    """Turns TFDS's exceptions, which are of many kinds, into a UserError that names the files it has read."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{folder}/{INFO} or features.json is damaged: {reason}; remove {folder} and prepare the data set again"
+        ) from error
+
+
+def check_names(path: pathlib.Path, classes: int) -> None:
+    """Raises UserError for a file of labels' names, if there is one, that TFDS would pass over or read in part."""
+    try:
+        names = sum(bool(line.strip()) for line in path.read_text().split("\n"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise cannot_be_read(path, error) from error
+    if names != classes:
+        raise cannot_be_read(path, f"it has {names} names, and the data set has {classes} classes")
+
+
+def cannot_be_read(path: pathlib.Path, error: Exception | str) -> UserError:
+    reason = getattr(error, "strerror", None) or error
+    return UserError(
+        f"{path} cannot be read: {reason}; restore it, or remove {path.parent} and prepare the data set again"
+    )
 
 
 def preparation_command(name: str, root: pathlib.Path) -> str:

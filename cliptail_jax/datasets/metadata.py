@@ -1,14 +1,16 @@
 """The scalar fields of a split's records, as a table beside the shards.
 
 The file `metadata-SPLIT.parquet` has a row per record, in record order; its column `record` is the row's index. In its
-schema's metadata, `shards` is a fingerprint of the shards it belongs to, and `skipped` (JSON) is the number of records
-that the builder skipped, by reason.
+schema's metadata, `shards` is a fingerprint of the shards it belongs to, `skipped` (JSON) is the number of records that
+the builder skipped, by reason, and `digest` is that of these two. The pages have checksums.
 """
 
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow
@@ -17,11 +19,14 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 from tqdm import tqdm
 
+from cliptail_jax.datasets.folder import cannot_be_read, naming_description, open_builder
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, file_size, is_remote, readable, replacing
+from cliptail_jax.files import digest_of, digest_of_json, file_size, is_remote, readable, replacing
 
 SCAN_BATCH = 1000
 WRITE_BATCH = 1 << 16
+SUPERCLASS = "superclass"
+DAMAGED_CHUNK = re.compile("Corrupted (?!.*Failed to read RiegeliPostscript)")  # without that, no record can be read
 
 
 def clean_name(name: str) -> str:
@@ -31,8 +36,25 @@ def clean_name(name: str) -> str:
 
 def open_records(folder: pathlib.Path, split: str) -> ArrayRecordDataSource:
     """The split's records, their images still encoded."""
-    builder = tfds.builder_from_directory(folder)
-    return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    builder = open_builder(folder)
+    with naming_description(folder):
+        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def read_record(records: ArrayRecordDataSource, index: int) -> dict | None:
+    """A record; None where the chunk that holds it is damaged. Raises UserError where its shard cannot be read at all."""
+    try:
+        return records[index]
+    except RuntimeError as error:  # ArrayRecord's only one
+        if DAMAGED_CHUNK.match(str(error)):
+            return None
+        shard = shard_of(records.dataset_info.splits[records.split], index)
+        raise UserError(f"{shard} cannot be read: {error}; remove the data set and prepare it again") from error
+
+
+def shard_of(info: tfds.core.SplitInfo, record: int) -> pathlib.Path:
+    """The file that a record of a split is in."""
+    return info.filepaths[int(np.searchsorted(np.cumsum(info.shard_lengths), record, side="right"))]
 
 
 def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
@@ -42,28 +64,32 @@ def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
 def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
     """The scalar numbers and texts of each record, in record order, and 'superclass', the name of a 'coarse_label'.
 
-    'label' is -1 in a set without labels. The table is read from beside the shards. If it is missing, or does not say
-    which shards it belongs to, it is scanned from the records and saved there, unless the folder is read-only.
+    'label' is -1 in a set without labels. The table is read from beside the shards. If it is missing, damaged, or from an
+    older version without checksums, it is scanned from the records and saved there, unless the folder is read-only.
 
     Args:
         columns: the columns to read, in this order; all by default.
 
     Raises:
-        UserError: The table beside the shards belongs to others.
+        UserError: The table beside the shards belongs to others, a label is not one of a class, or a file cannot be read.
     """
     records = open_records(folder, split)
-    info = records.dataset_info.splits[split]
+    info, features = records.dataset_info.splits[split], records.dataset_info.features
     shards = fingerprint(info.filepaths, info.shard_lengths)
     path = table_path(folder, split)
-    if b"shards" in read_origin(path):
-        # Pre-buffering takes half as much memory again, and is slower on a disk.
-        wanted = None if columns is None else ["record", *columns]
-        table = pyarrow.parquet.ParquetFile(readable(path), pre_buffer=False).read(wanted)
-        if fault := disagreement(table, shards, len(records)):
-            raise UserError(f"metadata table {path} disagrees with the shards beside it: {fault}; remove it")
-    else:
-        table = scan(records).replace_schema_metadata({"shards": shards})
+    try:
+        table = read_table(path, features, columns)
+    except FileNotFoundError:
+        table = None
+    except DamagedTableError as damage:
+        print(f"note: {path} {damage}; it is made again from the shards", file=sys.stderr)
+        table = None
+    if table is None:
+        table = scan(records).replace_schema_metadata(origin(shards))
         save_table(table, path)
+    elif fault := disagreement(table, shards, len(records)):
+        raise UserError(f"metadata table {path} disagrees with the shards beside it: {fault}; remove it")
+    check_labels(dict(zip(table.column_names, table.columns)), features, lambda record: path)
     if "label" not in table.column_names and (columns is None or "label" in columns):
         table = table.append_column("label", pyarrow.array(np.full(len(table), -1)))
     return table.drop_columns("record") if columns is None else table.select(list(columns))
@@ -75,12 +101,48 @@ def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:
     return digest_of(line.encode() for line in lines)
 
 
-def read_origin(path: pathlib.Path) -> dict[bytes, bytes]:
-    """The schema's metadata of the table in a file; {} where there is no table or an incomplete one."""
+class DamagedTableError(Exception):
+    """What is wrong with a table, as the end of a sentence that begins with its name."""
+
+
+def read_table(
+    path: pathlib.Path, features: tfds.features.FeaturesDict, columns: Sequence[str] | None = None
+) -> pyarrow.Table:
+    """Reads the column 'record' and those that are given, by default all.
+
+    Raises:
+        FileNotFoundError: There is no table.
+        DamagedTableError: It is damaged, or has no checksums that would tell.
+        UserError: The file cannot be read.
+    """
     try:
-        return pyarrow.parquet.read_schema(readable(path)).metadata or {}
-    except (FileNotFoundError, pyarrow.ArrowInvalid):
-        return {}
+        # Pre-buffering takes half as much memory again, and is slower on a disk.
+        file = pyarrow.parquet.ParquetFile(readable(path), pre_buffer=False, page_checksum_verification=True)
+        if b"digest" not in (file.schema_arrow.metadata or {}):
+            raise DamagedTableError("has no checksums, as older versions wrote it")
+        table = file.read(None if columns is None else ["record", *columns])
+        # The pages' checksums do not cover the schema.
+        if not has_digest(table.schema.metadata or {}) or not file.schema_arrow.equals(table_schema(features)):
+            raise DamagedTableError("is damaged: its schema is not that of the data set")
+        return table
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:  # ValueError: a name is not UTF-8
+        if getattr(error, "errno", None):
+            raise UserError(f"metadata table {path} cannot be read: {error.strerror}") from error
+        raise DamagedTableError(f"is damaged: {' '.join(str(error).split())}") from error
+
+
+def origin(shards: str, skipped: Mapping[str, int] | None = None) -> dict[str, str]:
+    """The schema's metadata of a table for the shards with this fingerprint."""
+    facts = {"shards": shards} | ({"skipped": json.dumps(dict(skipped))} if skipped is not None else {})
+    return facts | {"digest": digest_of_json(facts)}
+
+
+def has_digest(metadata: Mapping[bytes, bytes]) -> bool:
+    """Whether a schema's metadata has the digest of what `origin` put there."""
+    facts = {name: metadata[name.encode()].decode() for name in ("shards", "skipped") if name.encode() in metadata}
+    return metadata.get(b"digest", b"").decode() == digest_of_json(facts)
 
 
 def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
@@ -96,26 +158,58 @@ def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
 
 def skipped(folder: pathlib.Path, split: str) -> dict[str, int]:
     """The number of records of a split that the builder skipped, by reason; {} where it is not recorded."""
-    table = read_origin(table_path(folder, split))
-    return json.loads(table.get(b"skipped", "{}"))
+    try:
+        metadata = pyarrow.parquet.read_schema(readable(table_path(folder, split))).metadata or {}
+        return json.loads(metadata[b"skipped"]) if has_digest(metadata) else {}
+    except (OSError, ValueError, KeyError, pyarrow.ArrowException):  # it is missing or damaged
+        return {}
+
+
+def check_labels(
+    columns: Mapping[str, Sequence], features: tfds.features.FeaturesDict, file_of: Callable[[int], pathlib.Path]
+) -> None:
+    """Raises UserError where a label is neither one of the classes nor -1, for none; `file_of` gives a record's file."""
+    for name in columns.keys() & features.keys():
+        if isinstance(features[name], tfds.features.ClassLabel):
+            labels, classes = np.asarray(columns[name]), features[name].num_classes
+            if len(wrong := np.flatnonzero((labels < -1) | (labels >= classes))):
+                raise UserError(
+                    f"{file_of(wrong[0])}: record {wrong[0]} has the {name} {labels[wrong[0]]}, and there are {classes} "
+                    "classes; remove the data set and prepare it again"
+                )
 
 
 def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     """Reads all records to make the table."""
-    features = records.dataset_info.features
+    features, info = records.dataset_info.features, records.dataset_info.splits[records.split]
     schema = table_schema(features)
-    columns = {name: [] for name in schema.names[1:]}
+    columns = {name: [] for name in schema.names if name not in ("record", SUPERCLASS)}
     with tqdm(total=len(records), desc="reading metadata", unit=" records", disable=None) as progress:
         for start in range(0, len(records), SCAN_BATCH):
-            batch = records.__getitems__(list(range(start, min(start + SCAN_BATCH, len(records)))))
+            batch = read_records(records, range(start, min(start + SCAN_BATCH, len(records))))
             for name, values in columns.items():
                 values.extend(as_text(record[name]) for record in batch)
             progress.update(len(batch))
-    table = pyarrow.table({"record": np.arange(len(records)), **columns}, schema)
-    if "coarse_label" in columns:
-        names = [clean_name(name) for name in features["coarse_label"].names]
-        table = table.append_column("superclass", pyarrow.array([names[label] for label in columns["coarse_label"]]))
-    return table
+    for name, values in columns.items():
+        if all(value is None for value in values):
+            raise cannot_be_read(info.filepaths[0].parent / "features.json", f"no record has its feature {name!r}")
+    columns["record"] = np.arange(len(records))
+    check_labels(columns, features, lambda record: shard_of(info, record))
+    if SUPERCLASS in schema.names:
+        names = np.array([*map(clean_name, features["coarse_label"].names), ""])  # the last is of the label -1
+        columns[SUPERCLASS] = names[columns["coarse_label"]].tolist()
+    return pyarrow.table(columns, schema)
+
+
+def read_records(records: ArrayRecordDataSource, indices: Sequence[int]) -> list[dict]:
+    try:
+        return records.__getitems__(list(indices))
+    except RuntimeError as error:
+        damaged = next((index for index in indices if read_record(records, index) is None), None)
+        if damaged is None:
+            raise
+        shard = shard_of(records.dataset_info.splits[records.split], damaged)
+        raise UserError(f"{shard} is damaged at record {damaged}; remove the data set and prepare it again") from error
 
 
 def as_text(value: object) -> object:
@@ -123,9 +217,10 @@ def as_text(value: object) -> object:
 
 
 def table_schema(features: tfds.features.FeaturesDict) -> pyarrow.Schema:
-    """The columns of the table: the record's index, and every scalar feature by name."""
+    """The columns of the table: the record's index, every scalar feature by name, and the name of a 'coarse_label'."""
     kinds = {name: arrow_type(feature) for name, feature in sorted(features.items()) if feature.shape == ()}
-    return pyarrow.schema({"record": pyarrow.int64()} | kinds)
+    superclass = {SUPERCLASS: pyarrow.string()} if "coarse_label" in kinds else {}
+    return pyarrow.schema({"record": pyarrow.int64()} | kinds | superclass)
 
 
 def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
@@ -134,7 +229,7 @@ def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
         return
     if os.stat(path.parent).st_mode & 0o222:  # where root could write, but should not, no bit is set
         with replacing(path) as partial:
-            pyarrow.parquet.write_table(table, partial)
+            pyarrow.parquet.write_table(table, partial, write_page_checksum=True)
 
 
 class TableWriter:
@@ -144,7 +239,7 @@ class TableWriter:
         self.schema = table_schema(features)
         self.rows, self.count = [], 0
         # Without the Arrow schema in the file, readers take the metadata that `finish` adds for the schema's.
-        self.table = pyarrow.parquet.ParquetWriter(path, self.schema, store_schema=False)
+        self.table = pyarrow.parquet.ParquetWriter(path, self.schema, store_schema=False, write_page_checksum=True)
 
     def add(self, example: Mapping) -> None:
         """Adds a record's fields other than the image."""
@@ -160,7 +255,7 @@ class TableWriter:
     def finish(self, shards: str, skipped: Mapping[str, int]) -> None:
         """Completes the table, for the shards with this fingerprint."""
         self.flush()
-        self.table.add_key_value_metadata({"shards": shards, "skipped": json.dumps(dict(skipped))})
+        self.table.add_key_value_metadata(origin(shards, skipped))
         self.table.close()
 
 

@@ -12,8 +12,8 @@ from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSo
 
 from cliptail_jax.concepts.vocabulary import check_unique, imagenet_names, vocabulary_names
 from cliptail_jax.datasets.build import build, needs_no_raw_data
-from cliptail_jax.datasets.folder import require_prepared
-from cliptail_jax.datasets.metadata import clean_name, load_metadata, open_records
+from cliptail_jax.datasets.folder import open_builder, require_prepared
+from cliptail_jax.datasets.metadata import clean_name, load_metadata, open_records, read_record, shard_of
 from cliptail_jax.errors import UserError
 
 
@@ -51,8 +51,17 @@ class Source:
         return load_metadata(self.folder, self.split, names)
 
     def encoded_images(self, indices: Iterable[int]) -> list[bytes]:
-        """The records' images as they are stored (PNG or JPEG)."""
-        return [record["image"] for record in self.records.__getitems__([int(index) for index in indices])]
+        """The records' images as they are stored (PNG or JPEG); b"" where their shard is damaged."""
+        indices = [int(index) for index in indices]
+        try:
+            records = self.records.__getitems__(indices)
+        except RuntimeError:  # one of them is damaged
+            records = [read_record(self.records, index) for index in indices]
+        return [record["image"] if record else b"" for record in records]
+
+    def file_of(self, record: int) -> pathlib.Path:
+        """The shard that a record is in."""
+        return shard_of(self.records.dataset_info.splits[self.split], record)
 
 
 def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> Source:
@@ -70,7 +79,7 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
             are not classes, or the class names do not fit it.
     """
     folder = build(name, data_dir) if needs_no_raw_data(name) else require_prepared(name, data_dir)
-    info = tfds.builder_from_directory(folder).info
+    info = open_builder(folder).info
     if split not in info.splits:
         raise UserError(f"data set {name!r} has no split {split!r}; it has {', '.join(sorted(info.splits))}")
     for shard in info.splits[split].filepaths:

@@ -6,6 +6,7 @@ processes or devices.
 """
 
 import dataclasses
+import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -37,7 +38,10 @@ class ImageSource(Protocol):
     split: str
 
     def encoded_images(self, records: Iterable[int]) -> Iterable[bytes]:
-        """The bytes of each record's image."""
+        """The bytes of each record's image, b"" where they cannot be read."""
+
+    def file_of(self, record: int) -> pathlib.Path:
+        """The file that a record is in."""
 
 
 class Examples(Protocol):
@@ -197,9 +201,9 @@ class UnreadableImages:
         """Takes the batch's `unreadable` records out of it, and into account."""
         for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
             self._seen.add(record)
-            tqdm.write(
-                f"warning: the image of record {record} of {self._set()} is unreadable; it is left out", file=sys.stderr
-            )
+            what = f"the image of record {record} of {self._set()} is unreadable"
+            file = self._examples.source.file_of(record)
+            tqdm.write(f"warning: {what}; it is left out (file {file})", file=sys.stderr)
 
     def check(self) -> None:
         """Raise UserError where all processes together have seen too many. Every process calls this at the same step."""
@@ -211,9 +215,10 @@ class UnreadableImages:
             seen = set(multihost_utils.process_allgather(padded).ravel().tolist()) - {EMPTY}
         if len(seen) > self._allowed * len(self._examples):
             some = ", ".join(map(str, sorted(seen)[:5])) + (", ..." if len(seen) > 5 else "")
+            file = self._examples.source.file_of(min(seen))
             raise UserError(
                 f"{len(seen)} of {len(self._examples)} images of {self._set()} are unreadable (records {some}): "
-                f"more than data.max_unreadable={self._allowed}"
+                f"more than data.max_unreadable={self._allowed}; the first is in {file}"
             )
 
     def _set(self) -> str:

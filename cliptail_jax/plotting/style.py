@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cliptail_jax import files
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path, write_bytes
 
@@ -67,18 +68,23 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def check_output(path: Path) -> None:
-    """Raise UserError for a suffix that is no picture format, before anything is read or drawn."""
+    """Raise UserError for a place or suffix that does not fit a picture, before anything is read or drawn."""
     kinds = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:] not in kinds:
         raise UserError(f"--output {path}: its suffix is none of {', '.join(sorted(kinds))}")
+    for file in files_of(path):
+        files.check_output(file)
+
+
+def files_of(path: Path) -> list[Path]:
+    return [path] if path.suffix else [path.with_name(path.name + suffix) for suffix in (".png", ".pdf")]
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
     """Write the figure in the format of the suffix or, without one, as .png and .pdf. Returns the files."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = [path] if path.suffix else [path.with_name(path.name + suffix) for suffix in (".png", ".pdf")]
-    for file in files:
+    for file in files_of(path):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=file.suffix[1:], dpi=DPI)
         write_bytes(file, buffer.getvalue())
-    return files
+    return files_of(path)

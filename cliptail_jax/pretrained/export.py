@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.files import check_writable_folder
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.save import open_clip_config, save
@@ -20,6 +21,7 @@ def export(workdir: Path, folder: Path) -> None:
     config = runs.read_config(workdir)
     if config is None:
         raise UserError(f"{workdir} holds no run: give the --workdir in which it was trained")
+    check_writable_folder(folder)
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)

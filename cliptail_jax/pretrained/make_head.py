@@ -20,7 +20,7 @@ from jaxtyping import Float
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import digest_of, save_array, write_json
+from cliptail_jax.files import check_output, digest_of, save_array, write_json
 from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, mean_by_class, unit
 
 
@@ -75,6 +75,8 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if options.output.suffix != ".npy":
         raise UserError(f"--output is {options.output}: give an .npy file")
+    for path in (options.output, options.output.with_suffix(".json")):
+        check_output(path)
     concepts = (
         load_vocabulary(options.vocabulary)  # needs WordNet for ImageNet's
         if options.synonyms

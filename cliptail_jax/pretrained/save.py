@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from flax import nnx
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialize
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import replacing, write_json, write_text
+from cliptail_jax.files import write_bytes, write_json, write_text
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
 from cliptail_jax.models.classifier import Classifier
@@ -76,8 +76,10 @@ def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:
 
 
 def _save_tensors(tensors: dict[str, np.ndarray], path: Path) -> None:
-    with replacing(path) as partial:
-        save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, partial, {"format": "pt"})
+    # Not by safetensors' own `save_file`, whose files no one else may read.
+    write_bytes(
+        path, serialize({name: np.asarray(value, order="C") for name, value in tensors.items()}, {"format": "pt"})
+    )
 
 
 def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -161,6 +161,7 @@ def run(program, *arguments):
     [
         ([], "--config is missing: give a config file, as --config="),
         (["--config=configs/sup.py"], "--workdir is missing: name"),
+        (["--config=configs/sup.py", "--workdir=README.md/run"], "README.md/run cannot be written: no file can be made"),
         (["--config=configs/sup.py", "--config.vocabulary.sise=3"],
          "unknown config key 'vocabulary.sise'; did you mean 'vocabulary.size'?"),
     ],

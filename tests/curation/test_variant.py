@@ -87,6 +87,10 @@ def test_unknown_class_is_an_error():
         variant_of(classes={"names": ("ant", "gnu")})
     with pytest.raises(UserError, match="names has 6, which is not a class"):
         variant_of(classes={"names": (0, 6)})
+    with pytest.raises(
+        UserError, match="data.classes.vocabulary=imagenet100 has 'American robin', which is not a class"
+    ):
+        variant_of(classes={"vocabulary": "imagenet100"})
 
 
 @pytest.mark.parametrize("names", [("ant", "bee", "ant"), ("bee", 0, "ant")])

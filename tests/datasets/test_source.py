@@ -4,10 +4,12 @@ import pathlib
 import pickle
 import shutil
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 import tensorflow_datasets as tfds
 
+from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets import metadata
 from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
@@ -118,20 +120,85 @@ def test_metadata_is_scanned_once_and_saved_beside_the_shards(copied_glyphs, mon
     assert sorted(file.name for file in folder.glob("metadata*")) == ["metadata-test.parquet", "metadata-train.parquet"]
 
 
-@pytest.mark.parametrize("harm", ["cut off", "of unknown origin"])
-def test_metadata_that_does_not_say_what_it_is_of_is_scanned_again(copied_glyphs, monkeypatch, harm):
+def flip_bit(path, byte):
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 4
+    path.write_bytes(content)
+
+
+def written_without_checksums(path):
+    table = pyarrow.parquet.read_table(path)
+    older = {"shards": table.schema.metadata[b"shards"]}
+    pyarrow.parquet.write_table(table.slice(0, 299).replace_schema_metadata(older), path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "note"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is damaged: "),
+        (lambda path: path.write_bytes(b""), "is damaged: "),
+        (lambda path: flip_bit(path, path.read_bytes().rindex(b"schema") + 20), "is damaged: its schema is not"),
+        (lambda path: flip_bit(path, path.read_bytes().rindex(b"shards") + 20), "is damaged: its schema is not"),
+        (lambda path: flip_bit(path, path.read_bytes().rindex(b"skipped") + 10), "is damaged: its schema is not"),
+        (written_without_checksums, "has no checksums, as older versions wrote it"),
+    ],
+)
+def test_metadata_that_is_damaged_or_has_no_checksums_is_scanned_again(copied_glyphs, monkeypatch, capsys, harm, note):
     data_dir, folder = copied_glyphs
     path = folder / "metadata-train.parquet"
     right = pyarrow.parquet.read_table(path)
-    if harm == "cut off":
-        path.write_bytes(path.read_bytes()[:-100])
-    else:
-        pyarrow.parquet.write_table(right.slice(0, 299).replace_schema_metadata(None), path)
+    harm(path)
+    assert metadata.skipped(folder, "train") == {}
     scans = count_scans(monkeypatch)
+    assert open_source("letters", str(data_dir), "train").metadata.equals(right.drop_columns("record"))
+    assert f"note: {path} {note}" in capsys.readouterr().err
     assert open_source("letters", str(data_dir), "train").metadata.equals(right.drop_columns("record"))
     assert scans == [300]
     again = pyarrow.parquet.read_table(path)
-    assert again.equals(right) and again.schema.metadata == {b"shards": right.schema.metadata[b"shards"]}
+    assert again.equals(right) and again.schema.metadata[b"shards"] == right.schema.metadata[b"shards"]
+
+
+@pytest.mark.parametrize("writer", ["the builder's", "a scan's"])
+def test_no_flipped_bit_of_the_metadata_goes_unnoticed(copied_glyphs, writer):
+    data_dir, folder = copied_glyphs
+    path = folder / "metadata-train.parquet"
+    if writer == "a scan's":
+        path.unlink()
+    source = open_source("letters", str(data_dir), "train")
+    right, features, intact = source.metadata, source.records.dataset_info.features, path.read_bytes()
+    noticed = 0
+    for byte in np.random.default_rng(0).integers(len(intact), size=300):
+        path.write_bytes(intact)
+        flip_bit(path, byte)
+        try:  # some bits, such as those of a checksum's name, are not needed
+            assert metadata.read_table(path, features).drop_columns("record").equals(right)
+        except metadata.DamagedTableError:
+            noticed += 1
+    assert noticed > 200
+
+
+@pytest.mark.parametrize("label", [500, 100, -7])
+def test_label_of_no_class_is_an_error_that_names_the_record(copied_glyphs, monkeypatch, label):
+    data_dir, folder = copied_glyphs
+    path = folder / "metadata-train.parquet"
+    table = pyarrow.parquet.read_table(path)
+    labels = table["label"].to_numpy().copy()
+    labels[17] = label
+    index = table.column_names.index("label")
+    pyarrow.parquet.write_table(table.set_column(index, "label", pyarrow.array(labels)), path)
+    source = open_source("letters", str(data_dir), "train")
+    message = f"record 17 has the label {label}, and there are 100 classes"
+    with pytest.raises(UserError, match=f"{path}: {message}"):
+        source.columns("label")
+
+    path.unlink()
+    read = type(source.records).__getitems__
+    monkeypatch.setattr(
+        type(source.records), "__getitems__", lambda *_: [{**r, "label": n} for r, n in zip(read(*_), labels)]
+    )
+    with pytest.raises(UserError, match=f"train.array_record-00000-of-00001: {message}"):
+        source.metadata  # noqa: B018
+    assert not path.exists()
 
 
 def rows_swapped(table):
@@ -145,8 +212,7 @@ def rows_swapped(table):
         (lambda table: pyarrow.concat_tables([table, table]), "it has 600 rows, and they 300 records"),
         (rows_swapped, "its rows are not in the order of their records"),
         (lambda table: table.sort_by("title"), "its rows are not in the order of their records"),
-        (lambda table: table.drop_columns("record"), "its rows are not in the order of their records"),
-        (lambda table: table.replace_schema_metadata({"shards": "0123"}), "its fingerprint is not theirs"),
+        (lambda table: table.replace_schema_metadata(metadata.origin("0123")), "its fingerprint is not theirs"),
     ],
 )
 def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copied_glyphs, harm, message):
@@ -209,7 +275,7 @@ def test_failed_save_leaves_no_metadata(copied_glyphs, monkeypatch):
     data_dir, folder = copied_glyphs
     (folder / "metadata-train.parquet").unlink()
 
-    def fill_the_disk(table, path):
+    def fill_the_disk(table, path, **_):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
@@ -217,6 +283,45 @@ def test_failed_save_leaves_no_metadata(copied_glyphs, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         open_source("letters", str(data_dir), "train").metadata  # noqa: B018
     assert [file.name for file in folder.glob("*train*parquet*")] == []
+
+
+def damage(folder, where):
+    """Flips a bit of the training shard: in the chunk of a record, or at the end, without which no record can be read."""
+    shard = folder / "glyphs-train.array_record-00000-of-00001"
+    size = len(shard.read_bytes().rstrip(b"\0"))
+    flip_bit(shard, size // 3 if where == "chunk" else size - 40)
+    return shard
+
+
+def test_image_in_a_damaged_chunk_is_empty_and_the_others_are_there(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    intact = open_source("letters", str(data_dir), "train").encoded_images(range(300))
+    shard = damage(folder, "chunk")
+    source = open_source("letters", str(data_dir), "train")
+    images = source.encoded_images(range(300))
+    damaged = images.index(b"")
+    assert images == [*intact[:damaged], b"", *intact[damaged + 1 :]]
+    assert source.encoded_images([damaged]) == [b""]
+    assert source.file_of(damaged) == JoinedSource(source, source).file_of(300 + damaged) == shard
+
+
+@pytest.mark.parametrize(("where", "message"), [("chunk", r"is damaged at record \d+"), ("end", "cannot be read: ")])
+def test_metadata_cannot_be_made_from_a_damaged_shard(copied_glyphs, where, message):
+    data_dir, folder = copied_glyphs
+    shard = damage(folder, where)
+    (folder / "metadata-train.parquet").unlink()
+    with pytest.raises(UserError, match=f"{shard} {message}.*; remove the data set and prepare it again"):
+        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
+
+
+@pytest.mark.parametrize("harm", ["a flipped bit at its end", "empty", "cut off"])
+def test_shard_that_cannot_be_read_at_all_is_an_error_that_names_it(copied_glyphs, harm):
+    data_dir, folder = copied_glyphs
+    shard = damage(folder, "end")
+    if harm != "a flipped bit at its end":
+        shard.write_bytes(b"" if harm == "empty" else shard.read_bytes()[:-70_000])
+    with pytest.raises(UserError, match=f"{shard} cannot be read: .*; remove the data set and prepare it again"):
+        open_source("letters", str(data_dir), "train").encoded_images([3])
 
 
 def test_class_names_come_from_a_vocabulary_file(glyphs_dir, tmp_path):
@@ -262,6 +367,11 @@ def test_missing_set_in_a_missing_folder_is_an_error(tmp_path):
         open_source("cifar10", str(tmp_path / "nowhere"), "train")
 
 
+def test_folder_of_data_sets_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="of data sets cannot be read: File name too long"):
+        open_source("cifar10", str(tmp_path / ("n" * 300)), "train")
+
+
 def test_missing_version_is_an_error_that_lists_the_others(copied_glyphs):
     with pytest.raises(UserError, match=r"'letters:2\.0\.0' is not prepared.*letters:1\.0\.0"):
         open_source("letters:2.0.0", str(copied_glyphs[0]), "train")
@@ -283,6 +393,72 @@ def test_set_in_another_file_format_is_an_error(copied_glyphs):
 def test_missing_split_is_an_error_that_lists_the_splits(glyphs_dir):
     with pytest.raises(UserError, match="no split 'validation'; it has test, train"):
         open_source("glyphs", str(glyphs_dir), "validation")
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.unlink(),
+        cut_off,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"\xff"),
+        lambda path: path.write_text("[]"),
+    ],
+)
+def test_description_that_is_missing_or_damaged_is_an_error_that_names_it(copied_glyphs, name, harm):
+    data_dir, folder = copied_glyphs
+    harm(folder / name)
+    with pytest.raises(UserError, match=f"{folder}.*{name}.*; .*remove .*prepare"):
+        open_source("letters", str(data_dir), "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("features.json", {"pythonClassName": "nowhere.Features"}),
+        ("dataset_info.json", {"unknown": 1}),
+        ("dataset_info.json", {"name": ""}),
+        ("dataset_info.json", {"splits": [{"name": "train", "shardLengths": ["0"]}]}),
+    ],
+)
+def test_description_that_tfds_refuses_is_an_error(copied_glyphs, name, changes):
+    data_dir, folder = copied_glyphs
+    edit_json(folder / name, **changes)
+    with pytest.raises(UserError, match=f"{folder}/dataset_info.json or features.json is damaged: .*; remove {folder}"):
+        open_source("letters", str(data_dir), "train")
+
+
+@pytest.mark.parametrize("name", ["label", "title"])
+def test_feature_that_no_record_has_is_an_error(copied_glyphs, name):
+    data_dir, folder = copied_glyphs
+    feature = json.loads((folder / "features.json").read_text())["featuresDict"]["features"][name]
+    edit_feature(folder, f"{name}s", feature)
+    with pytest.raises(UserError, match=f"features.json cannot be read: no record has its feature '{name}s'"):
+        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
+
+
+def test_label_without_a_number_of_classes_is_an_error(copied_glyphs):
+    data_dir, folder = copied_glyphs
+    label = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]["label"]
+    edit_feature(folder, "label", label | {"classLabel": {}})
+    with pytest.raises(UserError, match="features.json cannot be read: it has no number of classes for 'label'"):
+        open_source("letters", str(data_dir), "train")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"a\nb\n", "it has 2 names, and the data set has 100 classes"), (b"", "it has 0 names"), (b"\xff", "codec")],
+)
+def test_file_of_labels_that_is_damaged_is_an_error_that_names_it(copied_glyphs, content, message):
+    data_dir, folder = copied_glyphs
+    (folder / "label.labels.txt").write_bytes(content)
+    with pytest.raises(UserError, match=f"{folder}/label.labels.txt cannot be read: .*{message}.*; restore it"):
+        open_source("letters", str(data_dir), "train")
 
 
 def test_set_without_images_is_an_error(copied_glyphs):

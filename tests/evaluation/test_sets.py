@@ -14,7 +14,7 @@ import pytest
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, normalized_name, vocabulary_names
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
-from cliptail_jax.datasets.metadata import clean_name, fingerprint
+from cliptail_jax.datasets.metadata import clean_name, fingerprint, origin
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import EVALUATION_SETS, evaluation_set, names_of_labels, open_set
 
@@ -63,7 +63,10 @@ def prepare(glyphs_dir, tmp_path):
         info["splits"] = [described | {"name": split}]
         (folder / "dataset_info.json").write_text(json.dumps(info))
         features = json.loads((folder / "features.json").read_text())
-        features["featuresDict"]["features"]["label"]["classLabel"]["numClasses"] = str(len(labels))
+        described_features = features["featuresDict"]["features"]
+        described_features["label"]["classLabel"]["numClasses"] = str(len(labels))
+        kept = {name: described_features[name] for name in ("image", "label")}
+        features["featuresDict"]["features"] = kept | {name: described_features["title"] for name in columns}
         (folder / "features.json").write_text(json.dumps(features))
         (folder / "label.labels.txt").write_text("".join(f"{label}\n" for label in labels))
         shard = folder / f"glyphs-{split}.array_record-00000-of-00001"
@@ -72,8 +75,8 @@ def prepare(glyphs_dir, tmp_path):
         numbers = records % len(labels)
         texts = {name: [values[label] for label in numbers] for name, values in columns.items()}
         table = pyarrow.table({"record": records, "label": numbers, **texts})
-        origin = {"shards": fingerprint([shard], [len(records)])}
-        pyarrow.parquet.write_table(table.replace_schema_metadata(origin), folder / f"metadata-{split}.parquet")
+        table = table.replace_schema_metadata(origin(fingerprint([shard], [len(records)])))
+        pyarrow.parquet.write_table(table, folder / f"metadata-{split}.parquet")
         return str(tmp_path)
 
     return make

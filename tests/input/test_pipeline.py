@@ -51,6 +51,9 @@ class Pictures:
         self.requested += [int(record) for record in records]
         return [self._encoded[record] for record in records]
 
+    def file_of(self, record):
+        return f"pictures-{record // 20}"
+
 
 def png(pixels):
     file = io.BytesIO()
@@ -332,12 +335,12 @@ def test_unreadable_images_are_named_and_counted_once(capsys):
     unreadable_of(with_broken(), allowed=0.1).check()
     warnings = capsys.readouterr().err.splitlines()
     assert len(warnings) == 3
-    assert all("of pictures (train) is unreadable" in warning for warning in warnings)
+    assert all("of pictures (train) is unreadable; it is left out (file pictures-0)" in w for w in warnings)
     assert {record for record in range(40) for w in warnings if f"record {record} " in w} == set(BROKEN)
 
 
 def test_more_unreadable_images_than_allowed_are_an_error():
-    with pytest.raises(UserError, match=r"3 of 40 images .*\(records 3, 11, 17\).*max_unreadable=0.05"):
+    with pytest.raises(UserError, match=r"3 of 40 images .*\(records 3, 11, 17\).*max_unreadable=0.05.* pictures-0"):
         unreadable_of(with_broken(), allowed=0.05).check()
     two = {record: BROKEN[record] for record in (3, 11)}
     unreadable_of(with_broken(broken=two), allowed=0.05).check()  # 2 of 40 are just 5 %

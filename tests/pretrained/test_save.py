@@ -1,3 +1,5 @@
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -23,6 +25,16 @@ def test_weights_come_back_bit_for_bit(name, tmp_path):
         assert value.shape == published[key].shape
     again = load(tmp_path / "ours")
     jax.tree.map(np.testing.assert_array_equal, nnx.state(again.model), nnx.state(pretrained.model))
+
+
+def test_files_have_the_mode_that_the_umask_gives(tmp_path):
+    pretrained = load(write_model(tmp_path / "published", "vit"))
+    before = os.umask(0o027)
+    try:
+        save(pretrained.model, tmp_path / "ours", pretrained.config, pretrained.preprocess)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "ours").iterdir()} == {0o640}
 
 
 def test_a_classifier_comes_back_with_its_head(tmp_path):

@@ -49,14 +49,15 @@ def run(options: argparse.Namespace, beam_options: list[str]) -> None:
         return run_retrieval(options, beam_options)
     processes = options.processes
     if options.stage == "match":
-        stage, columns = functools.partial(match, text=text), [text]
+        stage, columns = functools.partial(match, text=text), {text: "text"}
     elif options.stage == "select":
         stage = functools.partial(select, threshold=options.threshold, nsfw=options.nsfw)
-        columns = ["similarity", options.nsfw]
+        columns = {"similarity": "a number", options.nsfw: "text"}
     else:
         from cliptail_jax.curation.laion.similarity import similarity  # the others need no JAX
 
-        stage, columns = functools.partial(similarity, clip=options.clip, text=text), [text, "label"]
+        stage = functools.partial(similarity, clip=options.clip, text=text)
+        columns = {text: "text", "label": "a whole number"}
         processes = 1  # which uses all devices
     run_stage(stage, options.input, options.output, columns, processes, beam_options)
 

@@ -5,19 +5,27 @@ import contextlib
 import functools
 import glob
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import replacing
+from cliptail_jax.files import check_writable_folder, replacing
 
 ROWS = 200_000  # in memory at a time
 
 Stage = Callable[[pa.Table], pa.Table]
+KINDS = {
+    "text": is_text,
+    "a number": lambda type: pa.types.is_float32(type) or pa.types.is_float64(type) or pa.types.is_integer(type),
+    "a whole number": pa.types.is_integer,
+}
+Columns = Mapping[str, str]  # the columns that a stage needs, and their kinds
 
 
 def find_parts(pattern: str) -> list[Path]:
@@ -35,26 +43,33 @@ def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.T
     return pa.table(kept | columns)
 
 
-def tables(part: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def tables(part: Path, columns: Columns = MappingProxyType({})) -> Iterator[pa.Table]:
     """The rows of a part in tables of at most `ROWS`; an empty part gives one empty table.
 
+    Those of `columns` that are text are strings, whether the part has them as bytes, as categories or as strings.
+
     Raises:
-        UserError: The part is damaged, or lacks one of `columns`.
+        UserError: The part is damaged, or lacks one of `columns`, or has it in another kind.
     """
     try:
         file = pq.ParquetFile(part)
-        absent = [column for column in columns or () if column not in file.schema_arrow.names]
-        if absent:
-            raise UserError(f"{part} lacks the column '{absent[0]}'; it has {', '.join(file.schema_arrow.names)}")
+        schema = file.schema_arrow
+        for name, kind in columns.items():
+            if name not in schema.names:
+                raise UserError(f"{part} lacks the column '{name}'; it has {', '.join(schema.names)}")
+            if not KINDS[kind](schema.field(name).type):
+                raise UserError(f"column '{name}' of {part} is {schema.field(name).type}, not {kind}")
+            if kind == "text":
+                schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
         for batch in file.iter_batches(ROWS):
-            yield pa.Table.from_batches([batch])
+            yield pa.Table.from_batches([batch]).cast(schema)
         if not file.metadata.num_rows:
-            yield file.schema_arrow.empty_table()
+            yield schema.empty_table()
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{part} is damaged: {str(error).splitlines()[0]}") from None
 
 
-def run_part(stage: Stage, part: Path, output: Path, columns: Sequence[str]) -> tuple[int, int]:
+def run_part(stage: Stage, part: Path, output: Path, columns: Columns) -> tuple[int, int]:
     """Applies a stage to a part unless its output exists; returns the number of rows read and written."""
     done = output / part.name
     if done.exists():
@@ -72,9 +87,10 @@ def run_part(stage: Stage, part: Path, output: Path, columns: Sequence[str]) -> 
 
 
 def run_stage(
-    stage: Stage, pattern: str, output: Path, columns: Sequence[str], processes: int, beam_options: Sequence[str] = ()
+    stage: Stage, pattern: str, output: Path, columns: Columns, processes: int, beam_options: Sequence[str] = ()
 ) -> None:
     """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=..."""
+    check_writable_folder(output)
     parts = find_parts(pattern)
     output.mkdir(parents=True, exist_ok=True)
     work = functools.partial(run_part, stage, output=output, columns=columns)

@@ -23,7 +23,7 @@ from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, save_arrays, write_text
+from cliptail_jax.files import check_output, digest_of, load_arrays, replacing, save_array, save_arrays, write_text
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
@@ -113,6 +113,7 @@ def retrieve(
     Raises:
         UserError: A table is damaged or lacks a column, or OUTPUT.search/ belongs to another search.
     """
+    check_output(output)
     wanted = read_queries(queries)
     parts = find_parts(corpus)
     folder = output.with_name(f"{output.name}.search")
@@ -151,7 +152,7 @@ def search_part(part: Path, folder: Path, text: str, load_embedder: Callable[[],
     if done.exists():
         return 0
     search = Search(np.load(folder / "queries.npy"), neighbours)
-    for table in tables(part, [text]):
+    for table in tables(part, {text: "text"}):
         search.add(load_embedder()(table[text].to_pylist()))
     scores, rows = search.result()
     save_arrays(done, scores=scores, rows=rows, seen=np.int64(search.seen))

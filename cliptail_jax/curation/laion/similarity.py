@@ -9,6 +9,7 @@ from jaxtyping import Float
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion.parts import with_columns
+from cliptail_jax.curation.rows import labels_of
 from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder
 
 
@@ -21,7 +22,8 @@ def definition(wnid: str) -> str:
 def similarity(table: pa.Table, clip: str, text: str) -> pa.Table:
     """Adds the column `similarity`: the cosine of text and definition, in -1..1, by the text tower of `clip`."""
     embedder, class_definitions = embedded_definitions(clip)
-    texts, definitions = embedder(table[text].to_pylist()), class_definitions[table["label"].to_numpy()]
+    labels = labels_of(table["label"], imagenet_wnids(), "of --input")
+    texts, definitions = embedder(table[text].to_pylist()), class_definitions[labels]
     return with_columns(table, similarity=pa.array(np.einsum("td,td->t", texts, definitions)))
 
 

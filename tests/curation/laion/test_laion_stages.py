@@ -240,6 +240,46 @@ def test_a_part_without_rows_is_done_too(tmp_path, capsys):
     assert pq.read_table(tmp_path / "out" / "empty.parquet").column_names == ["TEXT", "wnid", "label"]
 
 
+@pytest.mark.parametrize("type", [pa.binary(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_texts_may_be_bytes_or_categories(corpus, tmp_path, type):
+    for part in corpus.iterdir():
+        table = pq.read_table(part)
+        for name in ("TEXT", "NSFW"):
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(type))
+        pq.write_table(table, part)
+    for stage, input in (("match", corpus), ("select", tmp_path / "match")):
+        options = ["--threshold=0.2", "--processes=1"]
+        assert main([stage, f"--input={input}", f"--output={tmp_path / stage}", *options]) == 0
+    assert pq.read_table(tmp_path / "select" / "part-0.parquet")["TEXT"].type == pa.string()
+    assert len(pq.read_table(tmp_path / "select")) == 12
+
+
+@pytest.mark.parametrize(
+    ("stage", "column", "values", "message"),
+    [
+        ("match", "TEXT", [1], "is int64, not text"),
+        ("match", "TEXT", [b"\xff"], "is damaged: Invalid UTF8"),
+        ("select", "similarity", ["0.5"], "is string, not a number"),
+        ("select", "NSFW", [[]], "not text"),
+        ("similarity", "label", [0.5], "is double, not a whole number"),
+    ],
+)
+def test_column_of_another_kind_is_an_error_that_names_the_file(tmp_path, capsys, stage, column, values, message):
+    right = {"TEXT": ["a"], "similarity": [0.5], "NSFW": ["UNLIKELY"], "label": [0]}
+    pq.write_table(pa.table(right | {column: values}), tmp_path / "part.parquet")
+    arguments = [stage, f"--input={tmp_path}", f"--output={tmp_path}/out", "--processes=1", "--clip=unread"]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and f"{tmp_path}/part.parquet" in error and message in error
+
+
+@pytest.mark.parametrize("label", [1000, -1, None])
+def test_label_of_no_class_has_no_definition(monkeypatch, label):
+    monkeypatch.setitem(similarity.__globals__, "embedded_definitions", lambda clip: (HashedWords(), None))
+    with pytest.raises(UserError, match="of --input has .*label"):
+        similarity(pa.table({"TEXT": ["a"], "label": pa.array([label], pa.int64())}), "clip", "TEXT")
+
+
 def test_another_search_is_not_gone_on_with(corpus, tmp_path):
     (tmp_path / "q.tsv").write_text("filepath\tlabel\tcaption\nx\t1\ta tench\n")
     (tmp_path / "out.parquet.search").mkdir()
