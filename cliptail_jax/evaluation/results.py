@@ -14,8 +14,9 @@ from cliptail_jax.files import append_line, digest_of_file, save_array, save_arr
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
-from cliptail_jax.runs import last_evaluation
+from cliptail_jax.runs import evaluation_directory, last_evaluation
 
+ARRAYS = "latest.npz"
 GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
@@ -46,7 +47,8 @@ def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: i
     """Whether the run's last evaluation on each of `options.sets` has these settings and, if given, this step."""
     wanted = {"settings": evaluation_settings(options, uses_prompts)} | ({} if step is None else {"step": step})
     summaries = [last_evaluation(workdir, name) or {} for name in options.sets]
-    return all(summary | wanted == summary for summary in summaries)
+    have_arrays = all((evaluation_directory(workdir, name) / ARRAYS).exists() for name in options.sets)
+    return have_arrays and all(summary | wanted == summary for summary in summaries)
 
 
 def head_mid_tail(
@@ -127,7 +129,7 @@ def write_arrays(
     }
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
-    save_arrays(directory / "latest.npz", **arrays)
+    save_arrays(directory / ARRAYS, **arrays)
 
 
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:

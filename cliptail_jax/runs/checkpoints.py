@@ -84,6 +84,7 @@ class Checkpoints:
             self._manager.wait_until_finished()
             if jax.process_index() == 0:
                 write_manifest(self._directory / str(step))
+                (self._directory / f"{step}.corrupt").rmtree(missing_ok=True)
             self._note(step)
             if jax.process_index() == 0:
                 for manifest in self._directory.glob("*.sha256.json"):

@@ -114,8 +114,16 @@ def run_seed(
         except Exception as error:
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
             traceback.print_exc()
-    trained = [name for name in configs if name not in failures]
-    runs = {name: TrainedRun.read(workdir / name, configs[name].eval.sets) for name in trained}
+    runs: Runs = {}
+    for name in [name for name in configs if name not in failures]:
+        try:
+            run = TrainedRun.read(workdir / name, configs[name].eval.sets)
+            for on in configs[name].eval.sets:
+                run.evaluation(on)
+            runs[name] = run
+        except UserError as error:  # a damaged file
+            failures[name] = str(error)
+            tqdm.write(f"error: {name}: {error}")
     if transfer_config and runs:
         failures |= transfer_runs(transfer_config, runs, workdir)
     return runs, failures
