@@ -78,6 +78,18 @@ def build_model(
     return CLIP(visual(rngs), text(rngs))
 
 
+def abstract_model(description: Mapping[str, Any], *, dtype=jnp.float32) -> CLIP | Classifier | ImageModel | TextModel:
+    """The model of a description without values: each parameter has a shape and a type.
+
+    Raises UserError if the description has values that are not supported or do not go together.
+    """
+    try:
+        return nnx.eval_shape(lambda: build_model(description, dtype=dtype, rngs=nnx.Rngs(0)))
+    except (TypeError, ValueError, ArithmeticError, LookupError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the values of the model's configuration do not go together: {reason}") from None
+
+
 def build_classifier(
     visual: BuildTower,
     num_classes: int,

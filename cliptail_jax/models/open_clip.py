@@ -5,8 +5,9 @@ A configuration (`model_cfg`) has `embed_dim`, `quick_gelu`, `vision_cfg` and `t
 cannot express; `for_open_clip` removes or refuses them.
 """
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -17,30 +18,71 @@ from cliptail_jax.models.bert import POOLERS, PROJECTIONS
 from cliptail_jax.models.layers import EPSILON
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
 
-ANY = "any"  # in the tables below: every value is supported, or is checked where it is used
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """The values of a kind, for the tables below; `text` describes them."""
+
+    text: str
+    holds: Callable[[Any], bool] = lambda value: True
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(self.holds(value))
 
 
-def _any(keys: str) -> dict[str, str]:
-    return dict.fromkeys(keys.split(), ANY)
+def is_size(value: Any, largest: int = 2**24) -> bool:
+    return type(value) is int and 0 < value <= largest
+
+
+ANY = Kind("anything")  # also of what is checked where it is used
+SIZE = Kind("a whole number from 1 to 2**24", is_size)
+LAYERS = Kind(
+    "a number of layers from 1 to 1000, or a list of them",
+    lambda value: all(is_size(each, 1000) for each in (value if isinstance(value, list) and value else [value])),
+)
+SIDE = Kind(
+    "a size or a pair of them",
+    lambda value: is_size(value) or (isinstance(value, list) and len(value) == 2 and all(map(is_size, value))),
+)
+TOKEN = Kind("a token", lambda value: type(value) is int and 0 <= value <= 2**24)
+POSITIVE = Kind("a positive number", lambda value: type(value) in (int, float) and 0 < value < 1e6)
+FLAG = Kind("true or false", lambda value: value is None or isinstance(value, bool))
+TEXT_OR_NONE = Kind("a text or null", lambda value: value is None or isinstance(value, str))
+OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+OBJECT_OR_NONE = Kind("an object or null", lambda value: value is None or isinstance(value, dict))
+
+
+def _keys(keys: str, kind: Kind = ANY) -> dict[str, Kind]:
+    return dict.fromkeys(keys.split(), kind)
 
 
 # Supported values by key. Dropout rates and the sizes of unused parts have no effect at inference.
 MODEL = {
-    **_any("embed_dim vision_cfg text_cfg quick_gelu custom_text init_logit_scale nonscalar_logit_scale"),
-    **_any("multimodal_cfg"),  # CoCa's caption decoder, which does not affect the features
+    "embed_dim": SIZE,
+    **_keys("vision_cfg text_cfg", OBJECT),
+    **_keys("quick_gelu custom_text", FLAG),
+    **_keys("init_logit_scale nonscalar_logit_scale"),
+    "multimodal_cfg": ANY,  # CoCa's caption decoder, which does not affect the features
     "init_logit_bias": (None,),
 }
 TRANSFORMER = {
-    **_any("width layers mlp_ratio norm_kwargs final_ln_after_pool output_tokens"),
+    "width": SIZE,
+    "layers": LAYERS,
+    "mlp_ratio": POSITIVE,
+    "norm_kwargs": OBJECT_OR_NONE,
+    **_keys("final_ln_after_pool output_tokens", FLAG),
     "act_kwargs": (None, {}, {"approximate": "none"}, {"approximate": "tanh"}),
     "block_type": (None, "default"),
     "ls_init_value": (None,),
     **dict.fromkeys("qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc".split(), (False,)),
 }
 VISION = TRANSFORMER | {
-    **_any("head_width patch_size image_size patch_dropout no_ln_pre"),
-    **_any("attentional_pool attn_pooler_queries attn_pooler_heads"),
-    **_any("timm_model_name timm_model_pretrained timm_proj_bias timm_drop timm_drop_path"),
+    **_keys("head_width attn_pooler_queries attn_pooler_heads", SIZE),
+    "patch_size": Kind("a size or null", lambda value: value is None or is_size(value)),
+    "image_size": SIDE,
+    **_keys("no_ln_pre attentional_pool timm_proj_bias", FLAG),
+    "timm_model_name": TEXT_OR_NONE,
+    **_keys("patch_dropout timm_model_pretrained timm_drop timm_drop_path"),
     "pool_type": ("tok", "avg"),
     "pos_embed_type": ("learnable", "sin_cos_2d"),
     "timm_pool": ("", "avg"),
@@ -50,8 +92,11 @@ VISION = TRANSFORMER | {
     "cliptail_resampling": (OTHER_GRIDS, EVERY_GRID),  # of the positions of DINO's towers
 }
 TEXT = TRANSFORMER | {
-    **_any("context_length vocab_size hf_tokenizer_name tokenizer_kwargs heads embed_cls pad_id eos_id no_causal_mask"),
-    **_any("hf_model_name hf_model_pretrained"),
+    **_keys("context_length vocab_size heads", SIZE),
+    **_keys("pad_id eos_id", TOKEN),
+    **_keys("embed_cls no_causal_mask", FLAG),
+    **_keys("hf_model_name hf_tokenizer_name", TEXT_OR_NONE),
+    **_keys("tokenizer_kwargs hf_model_pretrained"),
     "tokenizer_mode": (None, ""),
     "pool_type": ("argmax", "eos", "first", "last"),
     "proj_bias": (False,),
@@ -66,6 +111,12 @@ ENCODER = {
     "hidden_act": ("gelu",),
     "position_embedding_type": ("absolute",),
     "is_decoder": (False,),
+    **_keys(
+        "vocab_size hidden_size num_attention_heads intermediate_size max_position_embeddings type_vocab_size", SIZE
+    ),
+    "num_hidden_layers": Kind("a number of layers from 1 to 1000", lambda value: is_size(value, 1000)),
+    "layer_norm_eps": POSITIVE,
+    "pad_token_id": TOKEN,
 }
 
 
@@ -111,11 +162,12 @@ def check_keys(prefix: str, config: Mapping[str, Any], supported: Mapping[str, A
     for key, value in config.items():
         if key not in supported:
             raise UserError(f"the model's configuration has '{prefix}{key}', which is not supported")
-        if supported[key] is not ANY and value not in supported[key]:
-            values = ", ".join(json.dumps(each) for each in supported[key])
-            raise UserError(
-                f"the model's configuration has {prefix}{key}={json.dumps(value)}, which is not supported; {values} are"
-            )
+        if value not in supported[key]:
+            given, values = f"{prefix}{key}={json.dumps(value)}", supported[key]
+            if isinstance(values, Kind):
+                raise UserError(f"the model's configuration has {given}; it takes {values.text}")
+            values = ", ".join(json.dumps(each) for each in values)
+            raise UserError(f"the model's configuration has {given}, which is not supported; {values} are")
 
 
 def image_size(vision_cfg: Mapping[str, Any]) -> int:
@@ -144,6 +196,7 @@ def epsilon(section: str, config: Mapping[str, Any]) -> float:
         raise UserError(
             f"the model's configuration has {section}.norm_kwargs={json.dumps(given)}; only 'eps' is supported"
         )
+    check_keys(f"{section}.norm_kwargs.", given, {"eps": POSITIVE})
     return given.get("eps", EPSILON)
 
 

@@ -22,7 +22,7 @@ from cliptail_jax.files import work_path
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
-from cliptail_jax.models.build import DTYPES, build_model
+from cliptail_jax.models.build import DTYPES, abstract_model
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
@@ -133,7 +133,7 @@ class OpenedModel:
 
         Raises UserError if the weights are corrupt or do not fit the description.
         """
-        abstract = nnx.eval_shape(lambda: build_model(self.description, dtype=self.dtype, rngs=nnx.Rngs(0)))
+        abstract = abstract_model(self.description, dtype=self.dtype)
         graphdef, state = nnx.split(abstract)
         shardings = parameter_shardings(self.mesh, state) if self.mesh is not None else None
         self.weights.check(state)
