@@ -43,6 +43,23 @@ def storage_problem(error: BaseException) -> str:
     return quoted[0] if quoted else ""
 
 
+def memory_problem(error: BaseException) -> str:
+    """What to lower, if `error` is that the memory of the machine or of a device is exhausted, or ''."""
+    if isinstance(error, MemoryError):
+        return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
+    if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
+        return (
+            "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, "
+            "model.remat='blocks' or mesh.fsdp (python -m cliptail_jax.plan says what fits)"
+        )
+    return ""
+
+
+def problem(error: BaseException) -> str:
+    """A line for an error of the machine that a user can mend, or ''."""
+    return storage_problem(error) or memory_problem(error)
+
+
 @contextlib.contextmanager
 def quiet_without_reader() -> Iterator[None]:
     """Ends the program quietly, with status 1, where nobody reads its output any more, as after `| head -1`."""
@@ -86,8 +103,8 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
             print("interrupted", file=sys.stderr)
             return 130
         except Exception as error:
-            if problem := storage_problem(error):
-                print(f"error: {problem}", file=sys.stderr)
+            if line := problem(error):
+                print(f"error: {line}", file=sys.stderr)
                 return 2
             raise
         return 0

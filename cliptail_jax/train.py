@@ -23,7 +23,7 @@ from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError, storage_problem
-from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.evaluation.results import is_evaluated, read_predictions
 from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
 from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
@@ -40,13 +40,14 @@ from cliptail_jax.parallel.sharding import (
 from cliptail_jax.pretrained.model import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.lock import sole_writer
-from cliptail_jax.runs.log import Log
+from cliptail_jax.runs.log import Log, warnings_of
 from cliptail_jax.runs.say import say
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.step import jit_train_step, make_train_step
+from cliptail_jax.training.watch import Watch
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
@@ -135,6 +136,7 @@ def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
         f"optimizer.learning_rate={section.learning_rate} model.dtype={config.model.dtype}"
     )
     log = Log(workdir, config.batch_size, steps_per_epoch, start, recipe)
+    watch = Watch(objective.chance_loss, total_steps // 5, warnings_of(workdir))
     with StopRequest() as stop, naming_storage_problems(workdir, checkpoints), checkpoints, log, progress:
 
         def evaluate_at(step: int) -> None:
@@ -142,6 +144,7 @@ def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
             with log.paused():
                 for name, summary in evaluate(state.parts(), step, step / steps_per_epoch, stop.at_once).items():
                     log.evaluated(step, name, summary)
+                    log.warn(watch.predictions(step, name, read_predictions(workdir, name)))
 
         if is_evaluation_due(start, total_steps, evaluate_every) and not agreed(
             is_evaluated(workdir, config.eval, objective.uses_prompts, start)
@@ -164,6 +167,7 @@ def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
             log.add(step, metrics)
             if step % config.log_every_steps == 0 or last:
                 log.write(step, metrics, float(schedule(step - 1)))
+                log.warn(watch.loss(step, float(metrics["train/loss"])))
                 progress.set_postfix(loss=f"{metrics['train/loss']:.3f}", refresh=False)
                 unreadable.check()
             stopping = stop.after_step()

@@ -13,7 +13,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.errors import UserError, quiet_without_reader, storage_problem
+from cliptail_jax.errors import UserError, problem, quiet_without_reader
 from cliptail_jax.files import check_writable_folder, work_path
 from cliptail_jax.interrupts import raise_on_ctrl_c
 
@@ -76,9 +76,9 @@ def run_with_config(
         print("\ninterrupted; the same command continues from the last checkpoint", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if not (problem := storage_problem(error)):
+        if not (line := problem(error)):
             raise
-        stop(problem)
+        stop(line)
 
 
 def silence_orbax() -> None:

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, digest_of_file, save_array, save_arrays, work_path
+from cliptail_jax.files import append_line, digest_of_file, load_arrays, save_array, save_arrays, work_path
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
@@ -130,6 +130,11 @@ def write_arrays(
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
     save_arrays(directory / ARRAYS, **arrays)
+
+
+def read_predictions(workdir: Path, name: str) -> Int[np.ndarray, "class"]:
+    """How often the run's last evaluation on the set `name` has predicted each class."""
+    return load_arrays(evaluation_directory(workdir, name) / ARRAYS)["per_class_predictions"]
 
 
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """CLIP: which caption belongs to which image, and the other way round (Radford et al. 2021, arXiv 2103.00020)."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -128,6 +129,10 @@ class Contrastive(Objective):
         if jax.process_index() == 0:
             tokenizer.save(saved)
         return tokenizer
+
+    @property
+    def chance_loss(self) -> float:
+        return math.log(self.config.batch_size)
 
     def can_cache(self) -> bool:
         """Whether the text tower's pooled outputs for the captions are the same in each epoch."""

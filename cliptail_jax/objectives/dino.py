@@ -5,6 +5,7 @@ prototypes may be a sample of the head's: the functions here take them as the la
 is the moving average of the student, `TrainState.ema`, with batch statistics of its own, `TrainState.ema_batch_stats`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -148,6 +149,10 @@ class Dino(Objective):
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
         return dino_loss(features["logits"].swapaxes(0, 1), batch["targets"], mask=batch["mask"])
+
+    @property
+    def chance_loss(self) -> float:
+        return math.log(self.config.vocabulary.size or self.config.dino.prototypes)
 
     def ema_decay(self, step: Array) -> Array:
         return self._teacher_momentum(step)

@@ -7,7 +7,9 @@ share them, and an interrupted computation is continued.
 import dataclasses
 import functools
 import hashlib
+import json
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from jaxtyping import Float32, UInt64
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, digest_of_json, locked, user_cache, write_text
+from cliptail_jax.files import digest_of, digest_of_file, digest_of_json, locked, user_cache, write_json, write_text
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 from cliptail_jax.pretrained.towers import Tower
@@ -25,7 +27,7 @@ from cliptail_jax.runs.say import say
 CHUNK = 16384  # texts between two points from which an interrupted computation can be continued
 LARGE = 1e8  # bytes of which the user is informed
 FORMAT = 1  # to be incremented when a tower's forward pass changes
-STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
+STATES, HASHES, DONE, DIGESTS = "states.npy", "hashes.npy", "done.txt", "sha256.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +63,15 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     folder = cache_folder() / key(tower, dtype, hashes[order])
     try:
         with locked(folder.with_suffix(".lock")):
+            if folder.exists() and not is_whole(folder):
+                say(f"note: {folder} is damaged; the text tower's outputs are computed again")
+                shutil.rmtree(folder)
             if not folder.exists():
                 partial = folder.with_suffix(".partial")
                 partial.mkdir(exist_ok=True)
                 np.save(partial / HASHES, hashes[order])
                 compute(partial, tower, dtype, [texts[i] for i in order])
+                write_json(partial / DIGESTS, {name: digest_of_file(partial / name) for name in (STATES, HASHES)})
                 partial.rename(folder)
     except OSError as error:
         raise UserError(
@@ -73,6 +79,15 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
             f"({error.strerror}): free some space, set XDG_CACHE_HOME to another disk, or text.cache=False"
         ) from None
     return CachedText(folder)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the files of a cache are as they were written."""
+    try:
+        digests = json.loads((folder / DIGESTS).read_bytes())
+        return digests == {name: digest_of_file(folder / name) for name in (STATES, HASHES)}
+    except (OSError, ValueError):
+        return False
 
 
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 import jax
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, read_lines
+from cliptail_jax.files import append_line, line_of, read_lines, write_text
 from cliptail_jax.runs.events import Events
 from cliptail_jax.runs.say import say
+
+METRICS = "metrics.jsonl"
 
 
 class Diverged(UserError):
@@ -34,7 +36,7 @@ class Log:
         self._unchecked: list[tuple[int, jax.Array]] = []
         self._compile_seconds: float | None = None
         self._since, self._logged = time.perf_counter(), start
-        earlier = [record.get("seconds", 0) for record in read_lines(workdir / "metrics.jsonl")]
+        earlier = [record.get("seconds", 0) for record in read_lines(workdir / METRICS)]
         self._began = self._since - (earlier[-1] if earlier else 0)
 
     def __enter__(self) -> "Log":
@@ -80,9 +82,18 @@ class Log:
         if self._compile_seconds is not None:
             record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
         if self._writes:
-            append_line(self._workdir / "metrics.jsonl", record)
+            append_line(self._workdir / METRICS, record)
             self._events.add({name: record[name] for name in record.keys() - {"step", "epoch"}}, step)
         self._since, self._logged = time.perf_counter(), step
+
+    def warn(self, text: str) -> None:
+        """Print a warning, unless it is '', and add it to the last line of metrics.jsonl."""
+        if text and self._writes:
+            say(f"warning: {self._workdir.name}: {text}")
+            *others, last = list(read_lines(self._workdir / METRICS)) or [{}]
+            if last:
+                text = "; ".join(filter(None, (last.get("warning"), text)))
+                write_text(self._workdir / METRICS, "".join(map(line_of, [*others, last | {"warning": text}])))
 
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
         """Print the main numbers of an evaluation, and add all of them to the events."""
@@ -100,3 +111,8 @@ class Log:
         entered = time.perf_counter()
         yield
         self._since += time.perf_counter() - entered
+
+
+def warnings_of(workdir: Path) -> list[str]:
+    """The warnings in a run's metrics.jsonl."""
+    return [record["warning"] for record in read_lines(workdir / METRICS) if "warning" in record]

@@ -62,7 +62,8 @@ def write_report(
 def run_numbers(run: TrainedRun) -> dict:
     """The content of report.json for a run."""
     evaluation = run.evaluation()
-    measured = {"images": run.images, "seconds": run.seconds, "transfer": list(run.transfer_results)}
+    measured = {"images": run.images, "seconds": run.seconds, "warnings": list(run.warnings)}
+    measured["transfer"] = list(run.transfer_results)
     return (evaluation.summary if evaluation else {}) | measured
 
 
@@ -96,6 +97,7 @@ def markdown(
         "",
         *markdown_table([header, *(run_row(name, runs, several) for name, runs in by_name.items())]),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
+        *(f"\n**{name}**: {text}" for name, runs in by_name.items() for run in runs for text in run.warnings),
         *transfer_section(by_name, several),
         "",
         *(claims_table(claims, several) if claims else ["Nothing is claimed of these runs."]),

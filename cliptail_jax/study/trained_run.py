@@ -11,6 +11,7 @@ from cliptail_jax import runs
 from cliptail_jax.files import load_arrays
 from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy
 from cliptail_jax.runs import FinishedRun
+from cliptail_jax.runs.log import warnings_of
 from cliptail_jax.transfer.results import Result, predictions_path
 from cliptail_jax.transfer.sets import transfer_set
 
@@ -23,11 +24,12 @@ class TrainedRun:
     eval_sets: Sequence[str]
     images: int  # number of training images
     seconds: float  # duration of the training
+    warnings: Sequence[str] = ()  # of the training
     transfer_results: Sequence[Result] = ()
 
     @classmethod
     def read(cls, workdir: Path, eval_sets: Sequence[str]) -> "TrainedRun":
-        return cls(workdir, eval_sets, *runs.trained_on(workdir))
+        return cls(workdir, eval_sets, *runs.trained_on(workdir), warnings_of(workdir))
 
     def evaluation(self, on: str = "") -> FinishedRun | None:
         """The last evaluation on a set, by default the first of the run; None if the run has no sets."""

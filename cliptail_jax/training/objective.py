@@ -128,6 +128,11 @@ class Objective(abc.ABC):
         """The first moving averages of parameters and of batch statistics, where the run has them."""
         return (jax.tree.map(jnp.copy, params) if self.config.optimizer.ema_decay else None), None
 
+    @property
+    def chance_loss(self) -> float | None:
+        """The loss of a model whose features are all the same; None where there is no such number."""
+        return None
+
     # The data
 
     @property

@@ -34,6 +34,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows
 from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.runs.say import say
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.results import file_name
 from cliptail_jax.transfer.sets import OpenedTransferSet
@@ -78,7 +79,10 @@ class FeatureExtractor:
         key = digest_of_json([self.model.weights, self.image_size, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
-            return SplitFeatures(**load_arrays(path))
+            try:
+                return SplitFeatures(**load_arrays(path))
+            except (UserError, TypeError) as error:
+                say(f"note: {error}; the features are computed again")
         computed = self._compute(opened, split)
         if jax.process_index() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)

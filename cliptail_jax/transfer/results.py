@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.files import load_arrays, read_lines, save_arrays
 from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.runs.say import say
 
 Result = dict[str, Any]
 ResultKey = Mapping[str, str]  # model, set and method
@@ -46,7 +48,11 @@ def write_predictions(workdir: Path, key: ResultKey, settings: Settings, arrays:
 def finished_result(workdir: Path, key: ResultKey, settings: Settings) -> Result | None:
     """The last line of a key in results.jsonl, if it and the arrays have these settings; None otherwise."""
     path = predictions_path(workdir, key)
-    if not path.exists() or json.loads(str(load_arrays(path)["settings"])) != settings:
+    try:
+        if not path.exists() or json.loads(str(load_arrays(path)["settings"])) != settings:
+            return None
+    except (UserError, KeyError, ValueError) as error:
+        say(f"note: {path} is damaged ({error}); its result is computed again")
         return None
     lines = [line for line in read_lines(workdir / "results.jsonl") if line | key == line]
     return lines[-1] if lines and lines[-1]["settings"] == settings else None

@@ -81,6 +81,17 @@ def test_an_interrupted_computation_is_continued(towers, monkeypatch, cache):
     assert len(seen) == 4
 
 
+@pytest.mark.parametrize("name", [text_cache.STATES, text_cache.HASHES, text_cache.DIGESTS])
+def test_damaged_outputs_are_computed_again(name, towers, cache, capsys):
+    whole = np.array(cached_text(towers["bert"], "float32", TEXTS)(TEXTS))
+    (folder,) = (path for path in cache.iterdir() if path.is_dir())
+    content = bytearray((folder / name).read_bytes())
+    content[-2] ^= 1
+    (folder / name).write_bytes(content)
+    np.testing.assert_array_equal(cached_text(towers["bert"], "float32", TEXTS)(TEXTS), whole)
+    assert f"{folder} is damaged; the text tower's outputs are computed again" in capsys.readouterr().err
+
+
 def test_other_captions_weights_and_dtypes_have_entries_of_their_own(towers):
     hashes = text_cache.hashes_of(["a", "b"])
     keys = {text_cache.key(tower, "float32", hashes) for tower in towers.values()}

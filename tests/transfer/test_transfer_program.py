@@ -17,7 +17,9 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.pretrained.model import load, open_run
+from cliptail_jax.runs import read_config
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
+from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
@@ -201,9 +203,22 @@ def test_other_settings_repeat_the_results_of_their_method_alone(config, tmp_pat
     assert measured == ["probe", "few_shot", "few_shot"]
 
 
+def test_damaged_features_and_predictions_are_computed_again(finished, tmp_path, capsys):
+    config, workdir, results = finished
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    for path in (next(copy.glob("features/*/*.npz")), next(copy.glob("predictions/*/*-probe.npz"))):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    again = transfer(config, copy)
+    assert [result["score"] for result in again] == [result["score"] for result in results]
+    assert "is damaged" in capsys.readouterr().err
+
+
 def test_another_checkpoint_is_measured_anew_and_its_features_take_the_others_place(config, sup_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(sup_run, run)
+    write_sealed_json(run / "config.json", {"config": read_config(run)})  # it is not finished
     config.models = (str(run),)
     (newest,) = transfer(config, tmp_path / "out")
     first = {path.name for path in (tmp_path / "out" / "features").glob("*/*.npz")}
