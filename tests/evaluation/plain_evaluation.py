@@ -1,7 +1,6 @@
 """Features and class vectors of a run, without any of the evaluation's batching."""
 
 import io
-import json
 import shutil
 
 import jax
@@ -10,6 +9,7 @@ import PIL.Image
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.source import open_source
+from cliptail_jax.files import read_lines
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.pretrained import open_model
@@ -22,7 +22,7 @@ ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "m
 def evaluation_files(workdir):
     """The lines and the arrays of the run's one evaluation set."""
     directory = workdir / "eval" / "glyphs_test"
-    lines = [json.loads(line) for line in (directory / "summary.jsonl").read_text().splitlines()]
+    lines = list(read_lines(directory / "summary.jsonl"))
     return lines, dict(np.load(directory / "latest.npz"))
 
 

@@ -20,6 +20,7 @@ from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published, slug
+from cliptail_jax.files import read_lines
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import UnreadableImageError
 from cliptail_jax.metrics.correlation import spearman
@@ -73,7 +74,7 @@ def plain_head(folder, prompts_of_classes):
 
 def files(workdir):
     directory = workdir / "eval" / FILES
-    lines = [json.loads(line) for line in (directory / "summary.jsonl").read_text().splitlines()]
+    lines = list(read_lines(directory / "summary.jsonl"))
     return lines, dict(np.load(directory / "latest.npz"))
 
 

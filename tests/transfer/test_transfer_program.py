@@ -14,6 +14,7 @@ import scipy.special
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_lines
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import decode_image, normalize
 from cliptail_jax.pretrained.model import load, open_run
@@ -163,7 +164,7 @@ def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
 
 def test_the_report_and_the_lines_have_all_results(finished, capsys):
     config, workdir, results = finished
-    lines = [json.loads(line) for line in (workdir / "results.jsonl").read_text().splitlines()]
+    lines = list(read_lines(workdir / "results.jsonl"))
     assert lines == results and len(results) == 6
     report = (workdir / "report.md").read_text()
     for title in ("## Linear probe", "The chosen λ:", "## Calibration", "## Few-shot", "## Sets"):

@@ -1,0 +1,211 @@
+"""Tiny runs of each program, for faults at every change of a file: what they do, and what they leave."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ml_collections import ConfigDict
+
+from cliptail_jax.concepts.count import main as count
+from cliptail_jax.curation import describe
+from cliptail_jax.curation.joined import open_splits
+from cliptail_jax.curation.laion.__main__ import main as laion
+from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.datasets.build import main as build
+from cliptail_jax.errors import UserError, problem
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.files import load_arrays, read_lines
+from cliptail_jax.pretrained.export import export
+from cliptail_jax.pretrained.make_head import main as make_head
+from cliptail_jax.study import run as study
+from cliptail_jax.train import train
+from cliptail_jax.transfer.program import TransferFailed, transfer
+from configs import transfer as transfer_config
+from tests.faults import Disk, Killed
+
+VOLATILE = ("seconds", "images_per_second", "compile_seconds", "feature_seconds", "crc32")
+
+
+class Failed(Exception):
+    """A program that ends with another status than 0."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A program with its arguments.
+
+    Attributes:
+        run: runs it in a work directory; a second time it goes on, or repeats what it did.
+        result: what it leaves there, but for times.
+        start: the directory that is copied there before; None for none.
+    """
+
+    run: Callable[[Path], None]
+    result: Callable[[Path], Any]
+    start: Path | None = None
+
+
+def settled(value):
+    """Without what differs from run to run."""
+    if isinstance(value, dict):
+        return {key: settled(item) for key, item in value.items() if key not in VOLATILE}
+    return [settled(item) for item in value] if isinstance(value, list) else value
+
+
+def lines(path: Path):
+    return settled(list(read_lines(path)))
+
+
+def of_run(workdir: Path):
+    """Losses, evaluations and their arrays."""
+    found = {"metrics": lines(workdir / "metrics.jsonl")}
+    for folder in sorted((workdir / "eval").glob("*")):
+        arrays = load_arrays(folder / "latest.npz")
+        found[folder.name] = [lines(folder / "summary.jsonl"), {name: x.tolist() for name, x in arrays.items()}]
+    return found
+
+
+def of_study(workdir: Path):
+    report = settled(json.loads((workdir / "report.json").read_text()))
+    return [report, {name: of_run(workdir / name)["metrics"] for name in ("one", "other")}]
+
+
+def texts(*patterns: str) -> Callable[[Path], Any]:
+    """The bytes of files."""
+    return lambda workdir: {
+        str(path.relative_to(workdir)): path.read_bytes()
+        for pattern in patterns
+        for path in sorted(workdir.glob(pattern))
+    }
+
+
+def command(main: Callable, *arguments) -> Callable[[Path], None]:
+    def run(workdir: Path) -> None:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as errors:
+            status = main([str(argument).replace("WORKDIR", str(workdir)) for argument in arguments])
+        if status:
+            raise Failed(errors.getvalue())
+
+    return run
+
+
+def last_evaluation(workdir: Path):
+    """A second evaluation adds a line, that of an interrupted one too."""
+    found = of_run(workdir)
+    for name in found.keys() - {"metrics"}:
+        found[name][0] = found[name][0][-1]
+    return found
+
+
+def programs(config: Callable, folder: Path) -> dict[str, Program]:
+    """All programs; `config(name)` is a tiny config of 'sup', 'clip' or 'dino', and `folder` takes what they start from."""
+    configs = {name: config(name) for name in ("sup", "clip", "dino")}
+    trained = folder / "trained"
+    train(configs["sup"], trained)
+    clip = folder / "clip"
+    train(configs["clip"], clip)
+    data = configs["clip"].data
+    variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+    pq.write_table(pa.table({"TEXT": ["a tench", "a photo of a goldfish", "nothing"]}), folder / "part-0.parquet")
+    vit, with_vit = folder / "vit", config("sup")
+    with_vit.model.image.update({"name": "vit", "layers": (1,), "patch_size": 8, "heads": 2, "width": 8})
+    train(with_vit, vit)
+    captions, vocabulary = folder / "captions.tsv", folder / "vocabulary.json"
+    captions.write_text(
+        "TEXT\n" + "".join(f"a photo of a {word}\n" for word in ("cat", "dog", "red fox") for _ in range(9))
+    )
+    vocabulary.write_text(json.dumps([{"name": "cat"}, {"name": "dog"}, {"name": "fox"}]))
+
+    def small_study(workdir: Path) -> None:
+        runs = {}
+        for name, seed in (("one", 0), ("other", 1)):
+            runs[name] = config("sup")
+            runs[name].seed, runs[name].total_epochs = seed, 1
+        claim = dict(text="One leans more", statistic="corr_pred", higher="one", lower="other")
+        study.run_study(
+            ConfigDict({"title": "Small", "runs": ConfigDict(runs, sort_keys=False), "claims": {"lean": claim}}),
+            workdir,
+        )
+
+    def small_transfer(workdir: Path) -> None:
+        wanted = transfer_config.get_config(f"models={trained},sets=glyphs:train:test")
+        wanted.data.data_dir, wanted.batch_size, wanted.methods = (
+            configs["sup"].data.data_dir,
+            32,
+            ("probe", "few_shot"),
+        )
+        wanted.few_shot.update({"ways": 4, "shots": 1, "queries": 1, "episodes": 5})
+        try:
+            transfer(wanted, workdir)
+        except TransferFailed as error:
+            raise Failed(str(error)) from None
+
+    count_flags = (f"--captions={captions}", "--column=TEXT", f"--vocabulary={vocabulary}", "--processes=1")
+    return {
+        "train sup": Program(lambda workdir: train(configs["sup"], workdir), of_run),
+        "train clip": Program(lambda workdir: train(configs["clip"], workdir), of_run),
+        "train dino": Program(lambda workdir: train(configs["dino"], workdir), of_run),
+        "evaluate": Program(lambda workdir: evaluate(configs["sup"], workdir) and None, last_evaluation, trained),
+        "transfer": Program(small_transfer, lambda workdir: sorted(map(str, lines(workdir / "results.jsonl")))),
+        "study": Program(small_study, of_study),
+        "count": Program(command(count, *count_flags, "--output=WORKDIR/out.tsv", "--sorted"), texts("*")),
+        "laion": Program(
+            command(laion, "match", f"--input={folder}/*.parquet", "--output=WORKDIR/m", "--processes=1"), texts("m/*")
+        ),
+        "build": Program(command(build, "glyphs", "--data_dir=WORKDIR"), texts("glyphs/*/*")),
+        "export": Program(lambda workdir: export(vit, workdir / "exported"), texts("exported/*")),
+        "make_head": Program(
+            command(
+                make_head, "--model", clip, "--vocabulary", vocabulary, "--template=cname", "--output=WORKDIR/head.npy"
+            ),
+            texts("head.*"),
+        ),
+        "describe": Program(lambda workdir: describe.export(variant, workdir / "rows.tsv"), texts("*.tsv")),
+    }
+
+
+def attempt(program: Program, expected: Any, workdir: Path, at: int, kind: str) -> str:
+    """What is wrong after a fault at the change of number `at`, and a second run without one; '' if nothing is."""
+    disk = prepared(program, workdir, at, kind)
+    try:
+        with disk.installed():
+            program.run(workdir)
+    except (UserError, Failed, Killed):
+        pass
+    except Exception as error:
+        if not problem(error):
+            return f"raises {error!r}"
+    try:
+        program.run(workdir)
+        found = program.result(workdir)
+    except Exception as error:
+        return f"cannot be run again: {error!r}"
+    if found != expected:
+        return "ends with another result"
+    left = [path.name for path in workdir.rglob("*") if path.name.endswith((".partial", ".unfinished"))]
+    return f"leaves {left}" if left and kind != "kill" else ""
+
+
+def prepared(program: Program, workdir: Path, at: int = 0, kind: str = "error") -> Disk:
+    """A disk for the program in a new work directory."""
+    shutil.rmtree(workdir, ignore_errors=True)
+    if program.start:
+        shutil.copytree(program.start, workdir)
+    else:
+        workdir.mkdir(parents=True)
+    return Disk(workdir, at, kind)
+
+
+def reference(program: Program, workdir: Path) -> tuple[Any, int]:
+    """The program's result without faults, and how many changes it makes."""
+    disk = prepared(program, workdir)
+    with disk.installed():
+        program.run(workdir)
+    return program.result(workdir), disk.changes
