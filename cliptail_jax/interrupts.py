@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 _saved = ""
@@ -37,9 +38,24 @@ def end(number: int, frame: FrameType | None) -> None:
     what = "interrupted" if number == signal.SIGINT else "stopped by SIGTERM"
     with contextlib.suppress(OSError):
         os.write(2, f"\n{what}{_saved and '; '}{_saved}\n".encode())
+    _exit(128 + number)
+
+
+def exit_despite_threads(status: int) -> None:
+    """Exits; at once if threads are left that Python would wait for, as Orbax's after a failed save, for ten minutes."""
+    waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
+    if len(waited_for) > 1:  # the main thread is one
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        _exit(status)
+    sys.exit(status)
+
+
+def _exit(status: int) -> None:
     for child in multiprocessing.active_children():
         child.kill()
-    os._exit(128 + number)
+    os._exit(status)
 
 
 def outlive_terminal() -> None:

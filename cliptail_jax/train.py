@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import flags
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -45,6 +46,7 @@ from cliptail_jax.runs.say import say
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
+from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.step import jit_train_step, make_train_step
 from cliptail_jax.training.watch import Watch
@@ -56,12 +58,6 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     if runs.is_finished(workdir, plain(config), FIELDS):
         say(f"{workdir.name} is already trained to its end")
         return
-    with sole_writer(workdir):
-        train_alone(config, workdir, overwrite)
-
-
-def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
-    """As `train`, of a valid config whose run is not finished, with nobody else in `workdir`."""
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
@@ -70,7 +66,15 @@ def train_alone(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
     data = config.data
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     objective = make_objective(config, variant)
-    steps_per_epoch, total_steps = objective.steps_per_epoch, objective.total_steps
+    with sole_writer(workdir):
+        train_alone(config, variant, objective, mesh, workdir, overwrite)
+
+
+def train_alone(
+    config: ConfigDict, variant: Variant, objective: Objective, mesh: Mesh, workdir: Path, overwrite: bool
+) -> None:
+    """As `train`, with nobody else in `workdir`."""
+    data, steps_per_epoch, total_steps = config.data, objective.steps_per_epoch, objective.total_steps
     fingerprint = variant.fingerprint() if jax.process_index() == 0 else ""
     runs.claim(workdir, plain(config), FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite)
     describe(variant, fingerprint, workdir)

@@ -53,19 +53,9 @@ def glyphs_dir(tmp_path_factory):
 def small_config(glyphs_dir):
     """Makes configs of a family whose model trains in a test: 12 classes, a network of a few thousand parameters."""
 
-    def make(family):
-        config = family.get_config("data=glyphs_lt")
-        config.batch_size, config.eval.batch_size, config.total_epochs = 16, 16, 2
-        config.log_every_steps, config.checkpoint.every_steps, config.eval.every_epochs = 1, 3, 1
-        config.data.data_dir = str(glyphs_dir)
-        config.data.classes.first = 12
-        config.data.profile.ratio = 4.0
-        config.model.image.update({"width": 4, "output_dim": 16})
-        config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 800})
-        config.optimizer.warmup_steps = 0
-        return config
+    from tests.made_up import tiny
 
-    return make
+    return lambda family: tiny(family, glyphs_dir)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import jax
 import numpy as np
@@ -19,6 +21,23 @@ from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step
 
 CLASSES, STEPS_PER_EPOCH = 12, 10
+
+
+def tiny(family: ModuleType, data_dir: Path) -> ConfigDict:
+    """A config whose model trains in a test: 12 classes of the glyphs in `data_dir`, a network of a few thousand parameters.
+
+    `family` is `configs.sup`, `clip` or `dino`.
+    """
+    config = family.get_config("data=glyphs_lt")
+    config.batch_size, config.eval.batch_size, config.total_epochs = 16, 16, 2
+    config.log_every_steps, config.checkpoint.every_steps, config.eval.every_epochs = 1, 3, 1
+    config.data.data_dir = str(data_dir)
+    config.data.classes.first = 12
+    config.data.profile.ratio = 4.0
+    config.model.image.update({"width": 4, "output_dim": 16})
+    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 800})
+    config.optimizer.warmup_steps = 0
+    return config
 
 
 def made_up_objective(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH) -> Objective:

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict, config_flags
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.errors import UserError, problem, quiet_without_reader
 from cliptail_jax.files import check_writable_folder, work_path
-from cliptail_jax.interrupts import raise_on_ctrl_c
+from cliptail_jax.interrupts import exit_despite_threads, raise_on_ctrl_c
 
 
 @quiet_without_reader()
@@ -100,7 +100,7 @@ def silence_orbax() -> None:
 
 def stop(error: Exception | str) -> None:
     print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+    exit_despite_threads(2)
 
 
 def help_text(config_files: Sequence[str]) -> str:

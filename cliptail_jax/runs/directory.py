@@ -47,7 +47,8 @@ def claim(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[
             f"{workdir} {obstacle or 'is refused by the first process'}; choose another --workdir or pass --overwrite"
         )
     if jax.process_index() == 0:  # the first process writes for all
-        make_room(workdir, values, data, bool(obstacle))
+        make_room(workdir, values, bool(obstacle))
+        write_sealed_json(workdir / DATA, data)
     if jax.process_count() > 1:  # no process reads files of the previous run
         multihost_utils.sync_global_devices("claimed")
 
@@ -76,8 +77,8 @@ def summary_of(data: Mapping[str, Any]) -> str:
     return f"{data.get('records'):,} records of fingerprint {str(data.get('fingerprint'))[:12]}"
 
 
-def make_room(workdir: Path, values: Values, data: Mapping[str, Any], replace: bool) -> None:
-    """Write config.json and variant.json, after removing another run's files if `replace`."""
+def make_room(workdir: Path, values: Values, replace: bool) -> None:
+    """Write config.json, after removing another run's files if `replace`."""
     if replace:
         for name in FOLDERS:
             epath.Path(workdir / name).rmtree(missing_ok=True)
@@ -88,7 +89,6 @@ def make_room(workdir: Path, values: Values, data: Mapping[str, Any], replace: b
         left.unlink()
     software = {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
     write_sealed_json(workdir / CONFIG, {"config": values, "software": software})
-    write_sealed_json(workdir / DATA, data)
 
 
 def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str:

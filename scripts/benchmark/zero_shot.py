@@ -92,7 +92,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     def computed(batch: dict[str, np.ndarray], times: int) -> None:
         batch = {name: array for name, array in batch.items() if name != "unreadable"}
         on_devices = to_devices(mesh, batch)
-        counts = {"confusion": np.zeros((CLASSES, CLASSES), np.int32), "top5": np.zeros((), np.int32)}
+        counts = {name: np.zeros(shape, np.int32) for name, shape in count_shapes(CLASSES).items()}
         counts = jax.device_put(counts, replicated(mesh))
         for _ in range(times):
             counts, _ = evaluate_batch(parts, head, counts, on_devices)

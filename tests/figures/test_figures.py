@@ -1,6 +1,5 @@
 """Every figure, drawn by its command from the sheet of a few made-up runs; and what it refuses."""
 
-import json
 import re
 import sys
 
@@ -19,6 +18,7 @@ from cliptail_jax.figures.feature_maps import tsne
 from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import read_sheet
+from cliptail_jax.files import line_of, read_lines
 from cliptail_jax.runs import FinishedRun, last_evaluation
 
 SCALE = [
@@ -386,9 +386,9 @@ def test_an_address_of_another_kind_is_named(draw):
 def test_numbers_that_were_not_measured_are_named_with_the_remedy(draw, birds):
     write_run(birds / "plain")
     directory = birds / "plain" / "eval" / "birds_test"
-    summary = json.loads((directory / "summary.jsonl").read_text())
+    (summary,) = read_lines(directory / "summary.jsonl")
     kept = {key: value for key, value in summary.items() if "nc" not in key and "similarity" not in key}
-    (directory / "summary.jsonl").write_text(json.dumps(kept) + "\n")
+    (directory / "summary.jsonl").write_text(line_of(kept))
     (directory / "features.npy").unlink()
     row = ("plain", "SL", "3")
     assert "has no nc1 on birds:test: evaluate it with --config.eval.neural_collapse" in draw(

@@ -158,6 +158,7 @@ def test_another_checkpoint_has_another_digest(trained_run, tmp_path):
 
 def test_a_checkpoint_that_training_removes_meanwhile_is_named(trained_run, tmp_path):
     copy = shutil.copytree(trained_run("sup")[1], tmp_path / "copy")
+    write_sealed_json(copy / "config.json", {"config": runs.read_config(copy)})  # it is not finished
     opened = open_run(copy)
     shutil.rmtree(copy / "checkpoints" / "2")
     manifest_of(copy / "checkpoints" / "2").unlink()
