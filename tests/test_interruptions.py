@@ -1,0 +1,119 @@
+"""Programs whose machine, terminal or user fails them: how they end, what they say, and that nothing is lost."""
+
+import io
+import os
+import resource
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from test_train import losses
+from test_train_processes import ROOT, STOPPED, command, finish, start, with_devices
+
+from cliptail_jax import interrupts
+
+STEPS = {"total_epochs": 40, "checkpoint__every_steps": 20, "eval__sets": "()"}  # 120
+INTERRUPTED = 128 + signal.SIGINT
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, glyphs_dir):
+    """The losses of an uninterrupted run on one device."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    finish(start(command(workdir, glyphs_dir, **STEPS)))
+    return losses(workdir)
+
+
+def start_limited(arguments, limit=None, **options):
+    """A program that can write files of `limit` bytes at most, and is interrupted by Ctrl-C even in the background."""
+
+    def prepare():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    environment = {**os.environ, "XLA_FLAGS": with_devices(1)}
+    return subprocess.Popen(arguments, cwd=ROOT, env=environment, start_new_session=True, preexec_fn=prepare, **options)
+
+
+def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole, tmp_path, glyphs_dir):
+    arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
+    process = start_limited(arguments, limit=20_000, stderr=subprocess.PIPE, text=True)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 2, errors
+    assert errors.count("\n") == 2 and "Traceback" not in errors, errors  # the first describes the data
+    assert f"error: {tmp_path}/run cannot be written to (File too large" in errors
+    assert "no step is saved yet, and the same command goes on from there" in errors
+    finish(start(arguments))
+    assert losses(tmp_path / "run") == whole
+
+
+@pytest.mark.parametrize("closed", ["a pipe without a reader", "no stderr"])
+def test_training_goes_on_without_its_terminal(closed, whole, tmp_path, glyphs_dir):
+    arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
+    if closed == "no stderr":
+        process = start_limited(["sh", "-c", 'exec "$@" 2>&- >&- <&-', "sh", *arguments])
+    else:
+        reader, writer = os.pipe()
+        process = start_limited(arguments, stderr=writer, stdout=writer)
+        os.close(reader)
+        os.close(writer)
+    assert process.wait(timeout=120) == 0
+    assert losses(tmp_path / "run") == whole
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, STOPPED)])
+def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, status, tmp_path, glyphs_dir):
+    """In imports, and in training, where it says what is saved."""
+    forever = STEPS | {"total_epochs": 10_000, "checkpoint__every_steps": 1}
+    moments = (0.3, 1.0, 2.0)
+    processes = [
+        start_limited(command(tmp_path / str(moment), glyphs_dir, **forever), stderr=subprocess.PIPE, text=True)
+        for moment in (*moments, "trained")
+    ]
+    began = time.monotonic()
+    for moment, process in zip(moments, processes):
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        process.send_signal(number)
+    while not list((tmp_path / "trained").glob("checkpoints/*.sha256.json")):
+        time.sleep(0.05)
+        assert processes[-1].poll() is None and time.monotonic() < began + 120
+    processes[-1].send_signal(number)
+    for process in processes:
+        errors = process.communicate(timeout=60)[1]
+        assert process.returncode == status, errors
+        assert "Traceback" not in errors and ("interrupted" in errors or "stopped by SIGTERM" in errors), errors
+    assert "is saved, and the same command goes on from there" in errors
+
+
+@pytest.mark.parametrize("devices", [4, 8])
+def test_a_run_goes_on_with_another_number_of_devices(devices, whole, tmp_path, glyphs_dir):
+    """Its first ten losses are those of a run on one device to a millionth."""
+    arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
+    process = start(arguments, XLA_FLAGS=with_devices(8 if devices == 4 else 1))
+    while len(losses(tmp_path / "run")) < 4:
+        time.sleep(0.05)
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert len(losses(tmp_path / "run")) < len(whole)
+    finish(start(arguments, XLA_FLAGS=with_devices(devices)))
+    found, expected = ([loss for _, loss in of[:10]] for of in (losses(tmp_path / "run"), whole))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+class Broken(io.StringIO):
+    """A terminal that is gone."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_what_a_lost_terminal_should_show_is_discarded(monkeypatch):
+    discarded = []
+    monkeypatch.setattr(interrupts, "_discard", discarded.append)
+    stream = interrupts._Outliving(Broken(), 2)
+    assert stream.write("text") == 4 and discarded == [2]
+    assert not stream.isatty()  # everything else is the stream's own
