@@ -128,8 +128,8 @@ def corruption(step: Path) -> str | None:
     if not manifest.exists():
         return "was not finished"
     try:
-        expected = json.loads(manifest.read_text())
-    except ValueError:
+        expected = dict(json.loads(manifest.read_bytes()))
+    except (ValueError, TypeError, RecursionError):
         return "has an unreadable manifest"
     found = file_hashes(step)
     for name in sorted(expected.keys() | found.keys()):

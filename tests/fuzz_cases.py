@@ -1,0 +1,224 @@
+"""Made-up input for everything that reads what users write: each example is accepted, or refused with a UserError."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from cliptail_jax import runs
+from cliptail_jax.concepts.count import main as count
+from cliptail_jax.concepts.vocabulary import load_vocabulary
+from cliptail_jax.config.fields import flatten
+from cliptail_jax.errors import UserError
+from cliptail_jax.figures.parts.sheet import read_sheet
+from cliptail_jax.files import load_arrays, read_lines, save_arrays
+from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.models.open_clip import check_model
+from cliptail_jax.objectives import validate
+from cliptail_jax.pretrained.published_weights import open_weights
+from cliptail_jax.runs.checkpoints import corruption, write_manifest
+from configs import clip, dino, sup
+
+FAMILIES = {"sup": sup, "clip": clip, "dino": dino}
+NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1, 2**31, 2**63, 1e30, 1e-30]))
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=8))
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=6), inner, max_size=4)),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Made-up input of one kind.
+
+    Attributes:
+        examples: where it is drawn from.
+        read: reads an example, in a folder that it may write to; raises nothing but UserError.
+    """
+
+    examples: st.SearchStrategy
+    read: Callable[[object, Path], None]
+
+
+def text_of(value) -> str:
+    return json.dumps(value)
+
+
+def flipped(content: bytes, change: tuple[str, int, int]) -> bytes:
+    """A content of which a bit is flipped, the end cut off, or a byte inserted."""
+    kind, place, value = change
+    place %= max(len(content), 1)
+    if kind == "flip":
+        return (
+            content[:place] + bytes([content[place] ^ (1 << value % 8)]) + content[place + 1 :] if content else content
+        )
+    return content[:place] if kind == "cut" else content[:place] + bytes([value % 256]) + content[place:]
+
+
+CHANGES = st.tuples(st.sampled_from(["flip", "cut", "insert"]), st.integers(0, 10**6), st.integers(0, 255))
+
+
+def read_config(example, folder: Path) -> None:
+    """Of the right type, as flags would have it: a wrong one is theirs to refuse."""
+    family, place, value = example
+    config = FAMILIES[family].get_config("data=glyphs_lt")
+    keys = [key for key, _ in flatten(config)]
+    with contextlib.suppress(TypeError, ValueError):
+        config.update_from_flattened_dict({keys[place % len(keys)]: value})
+    validate(config)
+
+
+def read_captions(example, folder: Path) -> None:
+    suffix, content = example
+    (folder / f"captions{suffix}").write_bytes(content)
+    (folder / "vocabulary.json").write_text('[{"name": "cat"}]')
+    flags = [f"--captions={folder}/captions{suffix}", f"--vocabulary={folder}/vocabulary.json", "--processes=1"]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as errors:
+        if count([*flags, f"--output={folder}/out.tsv"]):
+            raise UserError(errors.getvalue())
+
+
+def read_vocabulary(example, folder: Path) -> None:
+    path = folder / "vocabulary.json"
+    path.write_text(example if isinstance(example, str) else text_of(example))
+    load_vocabulary(str(path))
+
+
+RUN = {
+    "config.json": '{"config": {"seed": 7, "objective": "supervised"}, "finished": {"step": 3, "seconds": 1.5}}',
+    "model.json": '{"model": {"model_cfg": {"embed_dim": 16}}, "dtype": "float32"}',
+    "class_frequency.tsv": "cat\t3\nred fox\t2\n",
+    "metrics.jsonl": '{"step": 1, "train/loss": 2.5}\n{"step": 2, "train/loss": 2.25}\n',
+    "tokenizer.json": '{"context_length": 8, "merges": [["a", "b</w>"]]}',
+}
+
+
+def read_run(example, folder: Path) -> None:
+    """The files of a run of an earlier version, without digests: damage is named, or what is read is of the right kind."""
+    name, change = example
+    (folder / name).write_bytes(flipped(RUN[name].encode(), change))
+    readers = {
+        "config.json": lambda: runs.difference_to(folder, {"seed": 7}, ()),
+        "model.json": lambda: runs.read_description(folder),
+        "class_frequency.tsv": lambda: runs.read_run_frequency(folder),
+        "metrics.jsonl": lambda: list(read_lines(folder / name)),
+        "tokenizer.json": lambda: Tokenizer.load(folder / name)(["ab"]),
+    }
+    readers[name]()
+
+
+def read_arrays(change, folder: Path) -> None:
+    """What is read of a damaged file is what was written."""
+    save_arrays(folder / "latest.npz", confusion=[[3, 1], [0, 2]], tail=[1])
+    path = folder / "latest.npz"
+    path.write_bytes(flipped(path.read_bytes(), change))
+    arrays = load_arrays(path)
+    for name, expected in (("confusion", [[3, 1], [0, 2]]), ("tail", [1])):
+        assert name not in arrays or arrays[name].tolist() == expected
+
+
+def read_manifest(example, folder: Path) -> None:
+    """A damaged checkpoint is not valid, whichever of its files is damaged, unless nothing has changed."""
+    step = folder / "3"
+    step.mkdir()
+    (step / "data").write_bytes(b"weights")
+    write_manifest(step)
+    path = (step / "data", step.with_name("3.sha256.json"))[example[0]]
+    before = path.read_bytes()
+    path.write_bytes(flipped(before, example[1]))
+    if reason := corruption(step):
+        raise UserError(reason)
+    assert (step / "data").read_bytes() == b"weights"
+
+
+def read_weights(example, folder: Path) -> None:
+    header, content = example
+    text = (header if isinstance(header, str) else text_of(header)).encode("utf-8", "surrogatepass")
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + content)
+    with open_weights(folder / "model.safetensors") as file:
+        for name in file.keys():
+            file.get_tensor(name)
+
+
+def read_model(example, folder: Path) -> None:
+    section, key, value = example
+    config = {"embed_dim": 16, "vision_cfg": {"layers": 1, "width": 16}, "text_cfg": {"layers": 1, "width": 16}}
+    (config[section] if section else config)[key] = value
+    check_model(config)
+
+
+KEYS = st.sampled_from(
+    "embed_dim vision_cfg text_cfg layers width heads head_width image_size norm_kwargs pool_type x".split()
+)
+CELLS = st.one_of(st.sampled_from(["run", "group", "x", "set", "-", "1e400", "nan", "3"]), st.text(max_size=6))
+TENSOR = st.fixed_dictionaries(
+    {"dtype": st.sampled_from(["F32", "F16", "BF16", "I64", "X"]), "shape": st.lists(NUMBERS, max_size=3)},
+    optional={"data_offsets": st.lists(NUMBERS, max_size=3)},
+)
+CASES = {
+    "configs": Case(
+        st.tuples(
+            st.sampled_from(sorted(FAMILIES)), st.integers(0, 10**4), st.one_of(SCALARS, st.tuples(NUMBERS, NUMBERS))
+        ),
+        read_config,
+    ),
+    "captions": Case(
+        st.tuples(
+            st.sampled_from([".tsv", ".csv", ".jsonl", ".txt"]),
+            st.one_of(
+                st.binary(max_size=60),
+                st.lists(JSON, max_size=4).map(lambda rows: "\n".join(map(text_of, rows)).encode()),
+                st.text("TEXT\t,\n\"'cat \u00e9", max_size=40).map(str.encode),
+            ),
+        ),
+        read_captions,
+    ),
+    "vocabularies": Case(
+        st.one_of(
+            st.text(max_size=20).filter(lambda text: text.isprintable()),
+            JSON,
+            st.lists(
+                st.fixed_dictionaries({"name": SCALARS}, optional={"synonyms": JSON, "exclude": JSON}), max_size=4
+            ),
+        ),
+        read_vocabulary,
+    ),
+    "run files": Case(st.tuples(st.sampled_from(sorted(RUN)), CHANGES), read_run),
+    "arrays": Case(CHANGES, read_arrays),
+    "checkpoints": Case(st.tuples(st.sampled_from([0, 1]), CHANGES), read_manifest),
+    "sheets": Case(
+        st.lists(st.lists(CELLS, max_size=5).map("\t".join), max_size=5).map("\n".join),
+        lambda text, folder: (
+            (
+                (folder / "sheet.tsv").write_text(text, errors="surrogatepass"),
+                read_sheet(folder / "sheet.tsv", ("run", "group")),
+            )
+            and None
+        ),
+    ),
+    "safetensors": Case(
+        st.tuples(
+            st.one_of(JSON, st.text(max_size=30), st.dictionaries(st.text(max_size=4), TENSOR)), st.binary(max_size=40)
+        ),
+        read_weights,
+    ),
+    "models": Case(st.tuples(st.sampled_from(["", "vision_cfg", "text_cfg"]), KEYS, JSON), read_model),
+}
+
+
+def read(case: Case, example, folder: Path) -> bool:
+    """Whether an example is accepted; False if it is refused as it should be."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        case.read(example, folder)
+    except UserError:
+        return False
+    return True

@@ -1,0 +1,19 @@
+"""Made-up input of every kind, 200 examples each; scripts/benchmark/fuzz.py tries thousands."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.fuzz_cases import CASES, read
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_made_up_input_is_read_or_refused_in_a_line(name, tmp_path_factory):
+    folder, outcomes = tmp_path_factory.mktemp("fuzz") / "x", set()
+
+    @settings(max_examples=200, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(CASES[name].examples)
+    def try_one(example):
+        outcomes.add(read(CASES[name], example, folder))
+
+    try_one()
+    assert False in outcomes  # some are refused
