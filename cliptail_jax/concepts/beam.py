@@ -3,12 +3,14 @@
     python -m cliptail_jax.concepts.beam --captions='gs://bucket/laion/*.parquet' --vocabulary=imagenet1k \\
         --output=gs://bucket/counts.tsv --runner=DataflowRunner --project=... --temp_location=...
 
-Other flags are passed to Beam. All workers must be able to read the files and write the output; a worker counts whole
-files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable` are the number of captions that were
+Other flags are passed to Beam. --runner=dask counts on the processes of this machine, or with
+--dask_client_address=HOST:PORT on a Dask cluster (extra `dask`). All workers must be able to read the files and write the
+output; a worker counts whole files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable` are the number of captions that were
 read, and of those that were not UTF-8.
 """
 
 import argparse
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,8 @@ from cliptail_jax.concepts.tally import RunningTotal
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.errors import UserError, command_line
 
+DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
+
 
 @command_line
 def main(arguments: list[str]) -> None:
@@ -42,7 +46,7 @@ def main(arguments: list[str]) -> None:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
     parts, counter = match(options.captions), ConceptCounter(load_vocabulary(options.vocabulary))
     check_part(parts[0], options.column, open_any)
-    pipeline = open_pipeline(PipelineOptions(beam_options))
+    pipeline = open_pipeline(beam_options)
     unfinished = f"{options.output}.unfinished"
     try:
         write_counts({}, (), unfinished)  # to fail now and not after hours
@@ -65,12 +69,25 @@ def main(arguments: list[str]) -> None:
             FileSystems.delete([unfinished])
 
 
-def open_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
-    """Raises UserError where Beam has no such runner, or the runner lacks a package or a flag."""
+def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
+    """The pipeline of Beam's command-line arguments, in which --runner=dask is short for the class's path.
+
+    Raises UserError where Beam has no such runner, or the runner lacks a package or a flag.
+    """
+    options = PipelineOptions([DASK if argument == "--runner=dask" else argument for argument in arguments])
+    runner = options.view_as(StandardOptions).runner
+    if DASK in arguments or "--runner=dask" in arguments:
+        if not importlib.util.find_spec("distributed"):
+            raise UserError("--runner=dask: Dask is not installed: pip install 'cliptail_jax[dask]'")
+        # Before the import, and for its worker processes.
+        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
+        from apache_beam.runners.dask.dask_runner import DaskOptions
+
+        if not any(argument.startswith(("--dask_partition_size", "--dask_npartitions")) for argument in arguments):
+            options.view_as(DaskOptions).partition_size = 1  # a file is work enough
     try:
         return beam.Pipeline(options=options)
     except (ValueError, ImportError, AttributeError) as error:
-        runner = options.view_as(StandardOptions).runner
         raise UserError(f"--runner={runner}: {' '.join(str(error).split())}") from error
 
 

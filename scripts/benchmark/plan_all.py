@@ -42,13 +42,15 @@ PROGRAMS = {
 
 
 def plan(program: str, topology: str) -> dict | None:
-    """The line of `plan --json`; None where the compiler is not installed."""
+    """The line of `plan --json`; None where the compiler is not installed, or crashes."""
     flags = (f"--config={PROGRAMS[program]}", f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
     flags += ("--evaluation",) if program.startswith("evaluation") else ()
     done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
-    if "compiler cannot be loaded" in done.stderr:
+    if done.returncode < 0:
+        tqdm.write(f"the compiler crashes: {program} on {topology}")
+    if done.returncode < 0 or "compiler cannot be loaded" in done.stderr:
         return None
     sys.exit(done.stderr)
 

@@ -1,5 +1,9 @@
+import contextlib
+import importlib.util
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -64,3 +68,46 @@ def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):
     monkeypatch.setattr(beam, "beam", None)
     assert beam.main(corpus) == 2
     assert capsys.readouterr().err == "error: Apache Beam is not installed: pip install 'cliptail_jax[beam]'\n"
+
+
+needs_dask = pytest.mark.skipif(
+    not importlib.util.find_spec("distributed"), reason="Dask is not installed (extra dask)"
+)
+
+
+@needs_beam
+@needs_dask
+def test_counts_on_dask_are_those_of_one_machine_though_a_worker_is_killed(tmp_path):
+    """It is killed when the first of twelve files has been opened; its work is done again."""
+    words = ("cat", "dog", "emu", "red fox")
+    (tmp_path / "pets.json").write_text(json.dumps([{"name": word} for word in words]))
+    for number in range(12):
+        lines = (f"a {words[i % 4]} and a {words[i * number % 4]} of {i}" for i in range(20_000))
+        (tmp_path / f"{number}.txt").write_text("\n".join(lines))
+    arguments = [f"--captions={tmp_path}/*.txt", f"--vocabulary={tmp_path}/pets.json"]
+    command = [sys.executable, "-m", "cliptail_jax.concepts.beam", *arguments, f"--output={tmp_path}/out.tsv"]
+    process = subprocess.Popen([*command, "--runner=dask"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    killed = None
+    while killed is None:
+        assert process.poll() is None, process.stderr.read()
+        killed = next((worker for worker in workers_of(process.pid) if reads(worker, str(tmp_path))), None)
+    os.kill(killed, signal.SIGKILL)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, errors
+    assert count.main([*arguments, f"--output={tmp_path}/one.tsv"]) == 0
+    assert (tmp_path / "out.tsv").read_text() == (tmp_path / "one.tsv").read_text()
+
+
+def workers_of(pid):
+    """The processes that a process has started."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                yield int(stat.parent.name)
+
+
+def reads(pid, folder):
+    """Whether a process has a text file of the folder open."""
+    with contextlib.suppress(OSError):
+        return any(str(link.readlink()).startswith(folder) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir())
+    return False

@@ -118,8 +118,9 @@ def run_on_beam(work: Callable[[Path], object], parts: Sequence[Path], options: 
         import apache_beam as beam
     except ImportError:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'") from None
-    from apache_beam.options.pipeline_options import PipelineOptions
 
-    with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
+    from cliptail_jax.concepts.beam import open_pipeline
+
+    with open_pipeline(options) as pipeline:
         paths = pipeline | beam.Create([str(part) for part in parts]) | beam.Reshuffle()
         paths | beam.Map(lambda path: work(Path(path)) and None)
