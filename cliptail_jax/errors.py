@@ -44,9 +44,11 @@ def storage_problem(error: BaseException) -> str:
 
 
 def memory_problem(error: BaseException) -> str:
-    """What to lower, if `error` is that the memory of the machine or of a device is exhausted, or ''."""
+    """What to lower, if `error` is that the memory of the machine or of a device is exhausted, or a worker killed; or ''."""
     if isinstance(error, MemoryError):
         return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
+    if "Worker process was terminated unexpectedly" in str(error):  # Grain's
+        return "a process that loads images was killed, perhaps because memory is short: then lower data.workers"
     if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
         return (
             "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, "

@@ -23,7 +23,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
-from cliptail_jax.errors import UserError, storage_problem
+from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated, read_predictions
 from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
@@ -141,7 +141,7 @@ def train_alone(
     )
     log = Log(workdir, config.batch_size, steps_per_epoch, start, recipe)
     watch = Watch(objective.chance_loss, total_steps // 5, warnings_of(workdir))
-    with StopRequest() as stop, naming_storage_problems(workdir, checkpoints), checkpoints, log, progress:
+    with StopRequest() as stop, saying_what_is_saved(workdir, checkpoints), checkpoints, log, progress:
 
         def evaluate_at(step: int) -> None:
             log.check_finite()
@@ -189,14 +189,16 @@ def train_alone(
 
 
 @contextlib.contextmanager
-def naming_storage_problems(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
-    """Raises UserError for a full disk and the like, with what is saved."""
+def saying_what_is_saved(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
+    """Raises UserError for a full disk, exhausted memory and the like, with what is saved."""
     try:
         yield
     except Exception as error:
-        if not (problem := storage_problem(error)):
+        if storage := storage_problem(error):
+            reason = f"{workdir} cannot be written to ({storage})"
+        elif not (reason := memory_problem(error)):
             raise
-        raise UserError(f"{workdir} cannot be written to ({problem}); {checkpoints.saved}") from None
+        raise UserError(f"{reason}; {checkpoints.saved}") from None
 
 
 def leave(step: int) -> None:

@@ -19,12 +19,17 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+COMPILED = tempfile.TemporaryDirectory()
+# Before JAX is imported: compiling would be most of the time.
+os.environ |= {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+os.environ |= {"JAX_COMPILATION_CACHE_DIR": COMPILED.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 from absl import flags
 from tqdm import tqdm
 
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
+from cliptail_jax.interrupts import exit_despite_threads
 from configs import clip, dino, sup
 from tests.faults import KINDS
 from tests.faulty_programs import attempt, programs, reference
@@ -73,5 +78,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
     main()
+    exit_despite_threads(0)
