@@ -24,16 +24,16 @@ COMPILED = tempfile.TemporaryDirectory()
 os.environ |= {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 os.environ |= {"JAX_COMPILATION_CACHE_DIR": COMPILED.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
-from absl import flags
-from tqdm import tqdm
+from absl import flags  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
-from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.glyphs.glyphs import Glyphs
-from cliptail_jax.interrupts import exit_despite_threads
-from configs import clip, dino, sup
-from tests.faults import KINDS
-from tests.faulty_programs import attempt, programs, reference
-from tests.made_up import tiny
+from cliptail_jax.datasets.build import build  # noqa: E402
+from cliptail_jax.datasets.glyphs.glyphs import Glyphs  # noqa: E402
+from cliptail_jax.interrupts import exit_despite_threads  # noqa: E402
+from configs import clip, dino, sup  # noqa: E402
+from tests.faults import KINDS  # noqa: E402
+from tests.faulty_programs import attempt, programs, reference  # noqa: E402
+from tests.made_up import tiny  # noqa: E402
 
 SLOW = 60.0  # seconds, after which an attempt counts as hung
 
