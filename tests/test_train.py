@@ -95,9 +95,11 @@ def test_checkpoints_without_a_readable_config_are_refused(spoil, sup_run, tmp_p
     workdir, config = sup_run
     copy = shutil.copytree(workdir, tmp_path / "copy")
     spoil(copy / "config.json")
-    with pytest.raises(UserError, match="config.json"):
+    with pytest.raises(UserError, match="config.json.*choose another --workdir or pass --overwrite"):
         train(config, copy)
     assert newest_valid_step(copy / "checkpoints") == STEPS
+    train(config, copy, overwrite=True)
+    assert losses(copy) == losses(workdir)
 
 
 def test_a_finished_run_with_a_corrupt_end_is_evaluated_once_it_is_trained_again(sup_run, tmp_path):

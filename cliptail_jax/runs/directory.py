@@ -120,9 +120,13 @@ def finish(workdir: Path, step: int, seconds: float) -> None:
 def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
     """Whether `workdir` holds the run of the config with these values, trained to its end.
 
-    It does not if the last checkpoint is corrupt. If checkpoints were removed altogether, its results count.
+    It does not if its config.json is damaged, of which `claim` speaks, or its last checkpoint corrupt. If checkpoints were
+    removed altogether, its results count.
     """
-    written = read_sealed_json(workdir / CONFIG)
+    try:
+        written = read_sealed_json(workdir / CONFIG)
+    except UserError:
+        return False
     if written is None or "finished" not in written or difference_to(workdir, values, fields):
         return False
     folder, last = workdir / "checkpoints", last_step(workdir)

@@ -34,6 +34,7 @@ seed, seeds: The first seed and the number of seeds. Optional."""
 def main(study: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
+    from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.study.launch import train_commands
     from cliptail_jax.study.run import check_study, run_study
 
@@ -44,7 +45,8 @@ def main(study: ConfigDict, workdir: Path) -> None:
     end_in_a_line()
     outlive_terminal()
     distributed.initialize()
-    run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget)
+    with sole_writer(workdir):
+        run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget)
 
 
 def describe_fields(study: ConfigDict | None) -> str:

@@ -17,12 +17,14 @@ from cliptail_jax.transfer.configuration import Transfer
 def main(config: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
+    from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.transfer.program import transfer
 
     end_in_a_line()
     outlive_terminal()
     distributed.initialize()
-    transfer(config, workdir)
+    with sole_writer(workdir):
+        transfer(config, workdir)
 
 
 if __name__ == "__main__":
