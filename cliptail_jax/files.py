@@ -166,7 +166,7 @@ def load_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
             return dict(arrays)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the program again that writes it") from None
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}): delete it, and run the program again that writes it") from None
 
 
