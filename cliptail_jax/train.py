@@ -148,7 +148,8 @@ def train_alone(
             with log.paused():
                 for name, summary in evaluate(state.parts(), step, step / steps_per_epoch, stop.at_once).items():
                     log.evaluated(step, name, summary)
-                    log.warn(watch.predictions(step, name, read_predictions(workdir, name)))
+                    if jax.process_index() == 0:  # which has written them
+                        log.warn(watch.predictions(step, name, read_predictions(workdir, name)))
 
         if is_evaluation_due(start, total_steps, evaluate_every) and not agreed(
             is_evaluated(workdir, config.eval, objective.uses_prompts, start)

@@ -27,7 +27,7 @@ from PIL import Image
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.evaluation.counting import count, make_evaluate_batch
+from cliptail_jax.evaluation.counting import count, count_shapes, make_evaluate_batch
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
