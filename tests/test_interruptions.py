@@ -3,6 +3,7 @@
 import io
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -88,20 +89,25 @@ def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, statu
     assert "is saved, and the same command goes on from there" in errors
 
 
-@pytest.mark.parametrize("devices", [4, 8])
-def test_a_run_goes_on_with_another_number_of_devices(devices, whole, tmp_path, glyphs_dir):
-    """Its first ten losses are those of a run on one device to a millionth."""
-    arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
-    process = start(arguments, XLA_FLAGS=with_devices(8 if devices == 4 else 1))
-    while len(losses(tmp_path / "run")) < 4:
+def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, glyphs_dir):
+    """From eight on four and on one. Its first ten losses are those of a run on one device to a millionth."""
+    folders = {4: tmp_path / "run", 1: tmp_path / "copy"}
+    process = start(command(folders[4], glyphs_dir, **STEPS), XLA_FLAGS=with_devices(8))
+    while len(losses(folders[4])) < 4:
         time.sleep(0.05)
         assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert len(losses(tmp_path / "run")) < len(whole)
-    finish(start(arguments, XLA_FLAGS=with_devices(devices)))
-    found, expected = ([loss for _, loss in of[:10]] for of in (losses(tmp_path / "run"), whole))
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert len(losses(folders[4])) < len(whole)
+    shutil.copytree(folders[4], folders[1])
+    resumed = [
+        start(command(folder, glyphs_dir, **STEPS), XLA_FLAGS=with_devices(devices))
+        for devices, folder in folders.items()
+    ]
+    finish(*resumed)
+    for folder in folders.values():
+        found, expected = ([loss for _, loss in of[:10]] for of in (losses(folder), whole))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 class Broken(io.StringIO):

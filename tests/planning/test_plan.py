@@ -23,23 +23,37 @@ CONFIGS = {
 }
 
 
-def run(*arguments):
+def start(*arguments):
     """The program, as a user runs it."""
     environment = os.environ | {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XDG_CACHE_HOME": CACHE.name}
     command = [sys.executable, "-m", "cliptail_jax.plan", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    output, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def run(*arguments):
+    return finish(start(*arguments))
+
+
+def plan_of(process):
+    """The line of JSON that it prints."""
+    done = finish(process)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
 def plans():
     """A line of JSON for each of `CONFIGS`, on four chips of a host or eight of two."""
-    found = {}
-    for name, (config, topology) in CONFIGS.items():
-        flags = (f"--on={topology}", "--records=10847", "--classes=100", "--json", "--config.model.dtype=bfloat16")
-        done = run(f"--config={config}", *flags)
-        assert done.returncode == 0, done.stderr
-        found[name] = json.loads(done.stdout)
-    return found
+    flags = ("--records=10847", "--classes=100", "--json", "--config.model.dtype=bfloat16")
+    started = {
+        name: start(f"--config={config}", f"--on={topology}", *flags) for name, (config, topology) in CONFIGS.items()
+    }
+    return {name: plan_of(process) for name, process in started.items()}
 
 
 def forward_operations_of_the_small_resnet():
@@ -65,9 +79,7 @@ def test_operations_are_those_of_the_formula(plans):
 @needs_libtpu
 def test_an_evaluation_step_is_a_forward_pass():
     flags = ("--on=v5e-4", "--records=10847", "--classes=100", "--json", "--config.model.dtype=bfloat16")
-    done = run(f"--config={CONFIGS['supervised'][0]}", *flags, "--evaluation")
-    assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout)
+    plan = plan_of(start(f"--config={CONFIGS['supervised'][0]}", *flags, "--evaluation"))
     assert plan["flops"] == pytest.approx(256 / 4 * sum(forward_operations_of_the_small_resnet()), rel=0.02)
     assert (plan["batch_size"], plan["optimizer_bytes"], plan["total_steps"]) == (256, 0, 0)
     # The counts of all chips are added: the confusion matrix, right answers among five, and features that are not finite.
@@ -115,10 +127,8 @@ def test_recomputed_activations_and_accumulated_gradients_take_less_memory():
     flags = ("--config=configs/sup.py:data=cifar100_lt", "--on=v5e-1", "--records=10240", "--classes=10", "--json")
     flags += ("--config.model.image.name=vit", "--config.model.image.layers=(4,)", "--config.model.image.patch_size=4")
     flags += ("--config.model.image.heads=2", "--config.batch_size=512", "--config.model.dtype=bfloat16")
-    plain, remat, parts = (
-        json.loads(run(*flags, *more).stdout)
-        for more in ([], ["--config.model.remat=blocks"], ["--config.accumulate_steps=4"])
-    )
+    ways = ([], ["--config.model.remat=blocks"], ["--config.accumulate_steps=4"])
+    plain, remat, parts = map(plan_of, [start(*flags, *more) for more in ways])
     assert remat["peak_bytes"] < 0.6 * plain["peak_bytes"]
     assert parts["peak_bytes"] < 0.4 * plain["peak_bytes"]
     # One more forward pass of the blocks, or of the whole tower.
