@@ -30,6 +30,8 @@ def all_programs(small_config, tmp_path_factory):
 @pytest.fixture
 def quick_and_silent(monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    # After a failed save Orbax's threads wait so many seconds, and Python for them at its end.
+    monkeypatch.setattr("orbax.checkpoint._src.multihost.multihost.coordination_timeout", lambda: 20)
     monkeypatch.setattr(Glyphs, "IMAGES_PER_CLASS", {"train": 1, "test": 1})  # to be built quickly
 
 
