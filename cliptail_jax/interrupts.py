@@ -42,7 +42,7 @@ def end(number: int, frame: FrameType | None) -> None:
 
 
 def exit_despite_threads(status: int) -> None:
-    """Exits; at once if threads are left that Python would wait for, as Orbax's after a failed save, for ten minutes."""
+    """Exits; at once if threads are left that Python would wait for, as Orbax's after a failed save, for minutes."""
     waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
     if len(waited_for) > 1:  # the main thread is one
         for stream in (sys.stdout, sys.stderr):

@@ -74,9 +74,10 @@ def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
 
     Raises UserError where Beam has no such runner, or the runner lacks a package or a flag.
     """
-    options = PipelineOptions([DASK if argument == "--runner=dask" else argument for argument in arguments])
+    arguments = [DASK if argument == "--runner=dask" else argument for argument in arguments]
+    options = PipelineOptions(arguments)
     runner = options.view_as(StandardOptions).runner
-    if DASK in arguments or "--runner=dask" in arguments:
+    if DASK in arguments:
         if not importlib.util.find_spec("distributed"):
             raise UserError("--runner=dask: Dask is not installed: pip install 'cliptail_jax[dask]'")
         # Before the import, and for its worker processes.

@@ -77,7 +77,7 @@ class Contrastive(Objective):
             )
         if config.batch_size < 2:
             raise UserError(
-                "batch_size=1 leaves a pair nothing to be told from: its contrastive loss is 0; set it to 2 or more"
+                "batch_size=1 has a contrastive loss of 0, since there is no other pair to compare with: set it to 2 or more"
             )
 
     def __init__(self, config: ConfigDict, variant: Variant):

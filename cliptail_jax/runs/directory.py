@@ -129,7 +129,7 @@ def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
         return False
     if written is None or "finished" not in written or difference_to(workdir, values, fields):
         return False
-    folder, last = workdir / "checkpoints", last_step(workdir)
+    folder, last = workdir / "checkpoints", written["finished"].get("step")
     if last is None or not folder.exists():
         return True
     return agreed(newest_valid_step(folder) if jax.process_index() == 0 else 0) >= last

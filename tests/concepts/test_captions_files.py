@@ -202,14 +202,14 @@ def test_the_column_is_the_usual_one_or_the_only_one_of_text(tmp_path):
             read(path)
 
 
-@pytest.mark.parametrize("harm", ["cut off", "another kind"])
+@pytest.mark.parametrize("corrupt", ["cut off", "another kind"])
 @pytest.mark.parametrize("name", ["x.parquet", "x.parquet.gz", "x.tsv.gz", "x.jsonl.gz", "x.txt.gz"])
-def test_a_damaged_file_is_named(tmp_path, monkeypatch, name, harm):
+def test_a_damaged_file_is_named(tmp_path, monkeypatch, name, corrupt):
     monkeypatch.setattr(readers, "CHUNK_BYTES", 1000)
     path = tmp_path / name.removesuffix(".gz")
     WRITERS.get(path.suffix, lambda path: write_table(path, "\t"))(path)
     path = gzipped(path) if name.endswith(".gz") else path
-    path.write_bytes(path.read_bytes()[:-9] if harm == "cut off" else b"hello" * 20)
+    path.write_bytes(path.read_bytes()[:-9] if corrupt == "cut off" else b"hello" * 20)
     with pytest.raises(DamagedFileError) as error:
         read(path, "TEXT")
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)

@@ -154,7 +154,7 @@ def test_unknown_wnid_is_an_error_that_names_it(tmp_path, raw):
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("corrupt", "message"),
     [
         (lambda raw: (raw / "00000.tar").write_bytes((raw / "00000.tar").read_bytes()[:1500]), "00000.tar is damaged"),
         (lambda raw: (raw / "00000.parquet").write_bytes(b"PAR1"), "00000.parquet is damaged"),
@@ -162,9 +162,9 @@ def test_unknown_wnid_is_an_error_that_names_it(tmp_path, raw):
         (lambda raw: (raw / "00000.tar").unlink(), "has no shards"),
     ],
 )
-def test_damaged_shard_is_an_error_that_names_it(tmp_path, raw, harm, message):
+def test_damaged_shard_is_an_error_that_names_it(tmp_path, raw, corrupt, message):
     write_shard(raw / "00000.tar", [pair(1), pair(2)])
-    harm(raw)
+    corrupt(raw)
     with pytest.raises(UserError, match=message) as error:
         build("laionet", str(tmp_path), raw=str(raw))
     assert "\n" not in str(error.value)

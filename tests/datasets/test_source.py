@@ -133,7 +133,7 @@ def written_without_checksums(path):
 
 
 @pytest.mark.parametrize(
-    ("harm", "note"),
+    ("corrupt", "note"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is damaged: "),
         (lambda path: path.write_bytes(b""), "is damaged: "),
@@ -143,11 +143,13 @@ def written_without_checksums(path):
         (written_without_checksums, "has no checksums, as older versions wrote it"),
     ],
 )
-def test_metadata_that_is_damaged_or_has_no_checksums_is_scanned_again(copied_glyphs, monkeypatch, capsys, harm, note):
+def test_metadata_that_is_damaged_or_has_no_checksums_is_scanned_again(
+    copied_glyphs, monkeypatch, capsys, corrupt, note
+):
     data_dir, folder = copied_glyphs
     path = folder / "metadata-train.parquet"
     right = pyarrow.parquet.read_table(path)
-    harm(path)
+    corrupt(path)
     assert metadata.skipped(folder, "train") == {}
     scans = count_scans(monkeypatch)
     assert open_source("letters", str(data_dir), "train").metadata.equals(right.drop_columns("record"))
@@ -206,7 +208,7 @@ def rows_swapped(table):
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("corrupt", "message"),
     [
         (lambda table: table.slice(0, 299), "it has 299 rows, and they 300 records"),
         (lambda table: pyarrow.concat_tables([table, table]), "it has 600 rows, and they 300 records"),
@@ -215,10 +217,10 @@ def rows_swapped(table):
         (lambda table: table.replace_schema_metadata(metadata.origin("0123")), "its fingerprint is not theirs"),
     ],
 )
-def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copied_glyphs, harm, message):
+def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copied_glyphs, corrupt, message):
     data_dir, folder = copied_glyphs
     path = folder / "metadata-train.parquet"
-    pyarrow.parquet.write_table(harm(pyarrow.parquet.read_table(path)), path)
+    pyarrow.parquet.write_table(corrupt(pyarrow.parquet.read_table(path)), path)
     source = open_source("letters", str(data_dir), "train")
     for read in (lambda: source.metadata, lambda: source.columns("label")):
         with pytest.raises(UserError, match=f"{path} disagrees with the shards beside it: .*{message}.*remove it"):
@@ -227,11 +229,11 @@ def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copie
     assert source.metadata.num_rows == 300
 
 
-@pytest.mark.parametrize("harm", ["another size", "another name"])
-def test_metadata_of_other_shards_is_an_error(copied_glyphs, harm):
+@pytest.mark.parametrize("corrupt", ["another size", "another name"])
+def test_metadata_of_other_shards_is_an_error(copied_glyphs, corrupt):
     data_dir, folder = copied_glyphs
     shard = next(folder.glob("*train.array_record*"))
-    if harm == "another size":
+    if corrupt == "another size":
         with open(shard, "ab") as file:
             file.write(b"more")
     else:
@@ -314,12 +316,12 @@ def test_metadata_cannot_be_made_from_a_damaged_shard(copied_glyphs, where, mess
         open_source("letters", str(data_dir), "train").metadata  # noqa: B018
 
 
-@pytest.mark.parametrize("harm", ["a flipped bit at its end", "empty", "cut off"])
-def test_shard_that_cannot_be_read_at_all_is_an_error_that_names_it(copied_glyphs, harm):
+@pytest.mark.parametrize("corrupt", ["a flipped bit at its end", "empty", "cut off"])
+def test_shard_that_cannot_be_read_at_all_is_an_error_that_names_it(copied_glyphs, corrupt):
     data_dir, folder = copied_glyphs
     shard = damage(folder, "end")
-    if harm != "a flipped bit at its end":
-        shard.write_bytes(b"" if harm == "empty" else shard.read_bytes()[:-70_000])
+    if corrupt != "a flipped bit at its end":
+        shard.write_bytes(b"" if corrupt == "empty" else shard.read_bytes()[:-70_000])
     with pytest.raises(UserError, match=f"{shard} cannot be read: .*; remove the data set and prepare it again"):
         open_source("letters", str(data_dir), "train").encoded_images([3])
 
@@ -401,7 +403,7 @@ def cut_off(path):
 
 @pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
 @pytest.mark.parametrize(
-    "harm",
+    "corrupt",
     [
         lambda path: path.unlink(),
         cut_off,
@@ -410,9 +412,9 @@ def cut_off(path):
         lambda path: path.write_text("[]"),
     ],
 )
-def test_description_that_is_missing_or_damaged_is_an_error_that_names_it(copied_glyphs, name, harm):
+def test_description_that_is_missing_or_damaged_is_an_error_that_names_it(copied_glyphs, name, corrupt):
     data_dir, folder = copied_glyphs
-    harm(folder / name)
+    corrupt(folder / name)
     with pytest.raises(UserError, match=f"{folder}.*{name}.*; .*remove .*prepare"):
         open_source("letters", str(data_dir), "train")
 
