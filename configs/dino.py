@@ -35,7 +35,7 @@ def get_config(arg: str = ""):
     plain = config.dino.prototypes == default and not config.vocabulary.size
     config.dino.freeze_last_layer = 1 if plain else 0
     config.model.image.initialization = "pytorch"
-    config.data.update(dict(crop_scale=(0.14, 1.0), flip=True))
+    config.data.update(dict(crop_scale=(0.14, 1.0), flip=True, resize="step"))
     config.optimizer.update(dict(learning_rate=0.03 * config.batch_size / 256, warmup_epochs=10))
     return config
 
@@ -48,8 +48,8 @@ def small(config, given: common.Arguments):
     common.small_images(config, given)
     config.total_epochs = 25
     config.batch_size = common.number(given, "batch_size", 64)
-    config.data.update(dict(shift=0, crop_scale=(0.3, 1.0)))
-    config.data.multi_crop.update(dict(num_local=0, local_size=16, local_scale=(0.08, 0.3), max_blur=0.0, canvas=32))
+    config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=32))
+    config.data.multi_crop.update(dict(num_local=0, local_size=16, local_scale=(0.08, 0.3), max_blur=0.0))
     config.dino.update(dict(hidden=256, bottleneck=64, teacher_momentum=0.99))
     # SGD at the study's rate learns too little in minutes.
     config.optimizer.update(dict(name="adamw", learning_rate=2e-3, weight_decay=0.01, warmup_epochs=2))

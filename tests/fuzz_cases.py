@@ -6,10 +6,13 @@ import io
 import json
 import shutil
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from hypothesis import strategies as st
+from PIL import Image
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.count import main as count
@@ -18,6 +21,7 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import load_arrays, read_lines, save_arrays
+from cliptail_jax.input.decoding import UnreadableImageError, decode_image
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.open_clip import check_model
 from cliptail_jax.objectives import validate
@@ -147,6 +151,54 @@ def read_weights(example, folder: Path) -> None:
             file.get_tensor(name)
 
 
+def jpegs() -> list[bytes]:
+    """A small picture as JPEGs of every kind that cameras and the Web have."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)).resize((37, 29))
+    kinds = [
+        ("RGB", {"subsampling": 0}),
+        ("RGB", {"subsampling": 1, "optimize": True}),
+        ("RGB", {"subsampling": 2, "quality": 40}),
+        ("RGB", {"progressive": True}),
+        ("RGB", {"restart_marker_blocks": 2}),
+        ("RGB", {"keep_rgb": True}),
+        ("L", {}),
+        ("CMYK", {}),
+    ]
+    files = []
+    for mode, options in kinds:
+        file = io.BytesIO()
+        image.convert(mode).save(file, "JPEG", **options)
+        files.append(file.getvalue())
+    return files
+
+
+JPEGS = jpegs()
+
+
+def pillow_pixels(encoded: bytes) -> np.ndarray | None:
+    """None where Pillow cannot decode an image."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+    except Exception:
+        return None
+
+
+def read_image(example, folder: Path) -> None:
+    """A JPEG with several changes has the pixels that Pillow gives, or is unreadable to Pillow, too."""
+    which, changes = example
+    encoded = JPEGS[which]
+    for change in changes:
+        encoded = flipped(encoded, change)
+    try:
+        image = decode_image(encoded)
+    except UnreadableImageError as error:
+        assert "pixels are more than" in str(error) or pillow_pixels(encoded) is None
+        raise UserError(str(error)) from error
+    assert np.array_equal(image, pillow_pixels(encoded))
+
+
 def read_model(example, folder: Path) -> None:
     section, key, value = example
     config = {"embed_dim": 16, "vision_cfg": {"layers": 1, "width": 16}, "text_cfg": {"layers": 1, "width": 16}}
@@ -209,6 +261,7 @@ CASES = {
         ),
         read_weights,
     ),
+    "images": Case(st.tuples(st.integers(0, len(JPEGS) - 1), st.lists(CHANGES, min_size=1, max_size=4)), read_image),
     "models": Case(st.tuples(st.sampled_from(["", "vision_cfg", "text_cfg"]), KEYS, JSON), read_model),
 }
 

@@ -9,9 +9,20 @@ from typing import Annotated
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
-from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, Templates, check_prompts
+from cliptail_jax.config.sections import (
+    FAST,
+    PILLOW,
+    Evaluation,
+    MeshAxes,
+    Names,
+    Precision,
+    Reading,
+    Templates,
+    check_prompts,
+)
 from cliptail_jax.errors import UserError
 
+IN_STEP = "step"
 MAX_BLUR = 2.0  # pixels: the largest radius of a multi-crop view's blur, at 224 pixels
 
 ShareRange = Rule(
@@ -100,12 +111,6 @@ class MultiCropOptions:
     local_size: Annotated[int, "Side of a local crop in pixels.", Positive] = 96
     local_scale: Annotated[tuple[float, ...], "Share of the area that a local crop keeps.", ShareRange] = (0.05, 0.14)
     max_blur: Annotated[float, "Largest radius of the Gaussian blur in pixels; 0: none.", BlurRadius] = 2.0
-    on_device: Annotated[
-        bool, "Whether the training step augments the images, instead of Pillow in the input pipeline."
-    ] = True
-    canvas: Annotated[int, "Side in pixels that whole images are resized to before on_device crops them.", Positive] = (
-        384
-    )
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,18 @@ class Data(Reading):
     ] = (0.9, 1.0)
     flip: Annotated[bool, "Whether to flip images at random."] = False
     shift: Annotated[int, "Largest random shift in pixels.", NonNegative] = 0
+    resize: Annotated[
+        str,
+        "How images are resized: 'pillow', or 'fast', five times as fast, which differs by a grey level in 0.4 % of values, "
+        "or 'step': training images by the training step, those of evaluation as 'fast'.",
+        OneOf(PILLOW, FAST, IN_STEP),
+    ] = FAST
+    canvas: Annotated[
+        int,
+        "Side in pixels of the canvases on which the training step takes images with resize='step'; longer sides are reduced "
+        "to it.",
+        Positive,
+    ] = 384
     multi_crop: MultiCropOptions = MultiCropOptions()
     eval_resize: Annotated[
         int, "Short side of an image in evaluation, before the central crop of image_size.", Positive
@@ -334,5 +351,12 @@ def check_data(data: Data) -> None:
         raise UserError("data.fraction=0 leaves no record")
     if data.shift >= data.image_size:
         raise UserError(f"data.shift={data.shift} must be smaller than data.image_size={data.image_size}")
+    if data.resize == IN_STEP and data.shift:
+        raise UserError("data.shift is for images that are not cropped in the step: set data.resize='fast'")
+    if data.resize == IN_STEP and data.canvas < data.image_size:
+        raise UserError(
+            f"data.canvas={data.canvas} is smaller than data.image_size={data.image_size}, and images would be enlarged from "
+            f"it: set it to {data.image_size} or more"
+        )
     if data.eval_resize < data.image_size:
         raise UserError(f"data.eval_resize={data.eval_resize} is smaller than data.image_size={data.image_size}")

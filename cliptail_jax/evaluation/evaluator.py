@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_table
+from cliptail_jax.config.sections import PILLOW
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import (
     FeatureCollector,
@@ -90,7 +91,7 @@ class Evaluator:
     Args:
         preprocess: of the model's images.
         options: `config.eval`.
-        reading: `config.data`, of which only `workers` and `max_unreadable` are used.
+        reading: `config.data`, of which the fields of `cliptail_jax.config.sections.Reading` are used.
         cache: whether images are kept in memory, decoded, from one pass to the next.
     """
 
@@ -138,6 +139,8 @@ class Evaluator:
                 slots=local_rows(batch_size),
                 workers=self._reading.workers,
                 cache=self._cache,
+                fast=self._reading.resize != PILLOW,
+                scaled_decoding=self._reading.scaled_decoding,
             )
             self._passes[name] = batches, UnreadableImages(variant, self._reading.max_unreadable)
         return self._passes[name]

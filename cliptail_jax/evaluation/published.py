@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
+from cliptail_jax.config.sections import pixel_settings
 from cliptail_jax.config.zero_shot import MODE, validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
@@ -67,7 +68,8 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     prompts = {name: set_prompts(of_name, config.eval) for name, of_name in opened.items()}
     tasks = {
         model.name: {
-            name: make_task(model, opened[name], prompts[name], config.eval, config.model.dtype) for name in opened
+            name: make_task(model, opened[name], prompts[name], config.eval, config.data, config.model.dtype)
+            for name in opened
         }
         for model in models
     }
@@ -122,10 +124,12 @@ def find_models(names: Sequence[str]) -> tuple[list[ModelName], dict[str, str]]:
     return models, skipped
 
 
-def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, options: ConfigDict, dtype: str) -> Task:
+def make_task(
+    model: ModelName, opened: OpenedSet, prompts: Prompts, options: ConfigDict, reading: ConfigDict, dtype: str
+) -> Task:
     """The evaluation of a model on a set, with the settings by which a finished one is recognized.
 
-    `options` is `config.eval`, and `dtype` is what the model computes in.
+    `options` is `config.eval`, `reading` is `config.data`, and `dtype` is what the model computes in.
     """
     names = opened.variant.class_names
     frequency_name = options.class_frequency
@@ -150,6 +154,7 @@ def make_task(model: ModelName, opened: OpenedSet, prompts: Prompts, options: Co
         "class_frequency": frequency_name,
         "frequency": digest_of_json(frequency.tolist())[:16] if frequency_name else "",
         "dtype": dtype,
+        **pixel_settings(reading),
     }
     class_groups = head_mid_tail(options, names, frequency)
     return Task(opened, frequency, class_groups, settings, writes_frequency=frequency is not None)

@@ -1,7 +1,7 @@
 """Multi-crop views on the accelerator: the operations of `pillow_views` for whole batches, in a jitted step.
 
 Each operation rounds to whole grey levels where Pillow's does, which costs almost nothing and allows exact tests. Colour is
-the first axis, [3, height, width]: a last axis of size 3 would waste most of a vector's lanes.
+the first axis, as in `device_crops`.
 """
 
 import jax
@@ -9,14 +9,13 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float32, Int, UInt8
 
+from cliptail_jax.input.device_crops import Planes, crop, to_planes
 from cliptail_jax.input.views import CONTRAST, HUE, SATURATION, Views
 
 # ITU-R 601 luma in Pillow's fixed point: 2^-16. The sums are exact in float32.
 _LUMA = (19595.0, 38470.0, 7471.0)
 _BLUR_PASSES = 3
 _BLUR_REACH = 2  # pixels on each side that a pass of the largest radius reaches
-
-Planes = Float32[Array, "3 height width"]
 
 
 def device_views(
@@ -25,62 +24,21 @@ def device_views(
     """The views of one size, with values in 0..255.
 
     Args:
-        images: whole images, resized to a square.
+        images: whole images on canvases.
         views: their parameters as arrays [batch, view, ...] (`Views.global_views`, `Views.local_views`).
         size: the side of a view.
         blur: False skips blurring, to save time where no view is blurred.
     """
-    planes = jnp.moveaxis(images, -1, 1).astype(jnp.float32)
     of_image = jax.vmap(lambda image, view: _view(image, view, size, blur), in_axes=(None, 0))
-    return jnp.moveaxis(jax.vmap(of_image)(planes, views), 2, -1)
+    return jnp.moveaxis(jax.vmap(of_image)(to_planes(images), views), 2, -1)
 
 
 def _view(image: Planes, view: Views, size: int, blur: bool) -> Planes:
-    result = _crop(image, view.box, view.flip, size)
+    result = crop(image, view.box, view.flip, size)
     result = _jitter(result, view)
     result = jnp.where(view.grey, _grey(result), result)
     result = _blur(result, view.blur) if blur else result
     return jnp.where(view.solarize & (result >= 128), 255 - result, result)
-
-
-# Geometry
-
-
-def _crop(image: Planes, box: Float32[Array, "4"], flip: Bool[Array, ""], size: int) -> Planes:
-    """A box of an image, resized to a square by Pillow's bicubic filter and mirrored where `flip` is set.
-
-    Both axes are matrix products of integers up to 255, exact even in bfloat16, and weights, whose 8 bits in bfloat16 would
-    change one pixel in six by a grey level. `HIGH` is three bfloat16 passes, or TF32, whose 11 bits change one in 40.
-    """
-    top, left, height, width = box
-    rows = _bicubic_weights(top, height, image.shape[1], size)
-    columns = _bicubic_weights(left, width, image.shape[2], size)
-    columns = jnp.where(flip, columns[::-1], columns)
-    precision = jax.lax.Precision.HIGH
-    # Columns first, then rounding to whole grey levels, as in Pillow.
-    squeezed = _whole(jnp.einsum("chw,xw->chx", image, columns, precision=precision))
-    return _whole(jnp.einsum("chx,yh->cyx", squeezed, rows, precision=precision))
-
-
-def _bicubic_weights(
-    start: Float32[Array, ""], extent: Float32[Array, ""], side: int, size: int
-) -> Float32[Array, "size side"]:
-    """The weight of each of `side` input pixels in each of `size` output pixels of a box; start and extent are shares.
-
-    The cubic of Keys (1981) with a = -1/2, widened to antialias where it shrinks, and 0 outside of the box.
-    """
-    start, extent = start * side, extent * side
-    step = extent / size
-    centres = start + (jnp.arange(size) + 0.5) * step
-    pixels = jnp.arange(side) + 0.5
-    distance = jnp.abs(pixels - centres[:, None]) / jnp.maximum(step, 1)
-    near = (1.5 * distance - 2.5) * distance * distance + 1
-    far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
-    weights = jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))
-    # A box thinner than a pixel includes the pixel it lies in.
-    inside = jnp.abs(pixels - (start + extent / 2)) <= jnp.maximum(extent / 2, 0.5)
-    weights = jnp.where(inside, weights, 0)
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 # Colour
@@ -169,7 +127,3 @@ def _box_filter(image: Planes, weights: Float32[Array, "distance"], axis: int) -
     for distance in range(1, _BLUR_REACH + 1):
         total += weights[distance] * (shifted[_BLUR_REACH - distance] + shifted[_BLUR_REACH + distance])
     return jnp.floor(total + 0.5)
-
-
-def _whole(image: Planes) -> Planes:
-    return jnp.floor(jnp.clip(image, 0, 255) + 0.5)

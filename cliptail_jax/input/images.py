@@ -1,16 +1,17 @@
-"""Images from bytes to a model's input: decode, crop, resize, shift, flip, normalize.
+"""Random crops, shifts and flips of images, and their normalization.
 
 Geometry and rounding are torchvision's on Pillow images, so that recipes carry over pixel for pixel. All randomness
 comes from (seed, epoch, record) alone, never from the order in which records are read.
 """
 
-import io
 from enum import IntEnum
 
 import numpy as np
 from jax import Array
 from jaxtyping import Float32, Float64, Int, UInt8
-from PIL import Image
+
+from cliptail_jax.input.decoding import RgbImage
+from cliptail_jax.input.resizing import resize
 
 # Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
@@ -22,16 +23,11 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 # torchvision's RandomResizedCrop: the range of width / height, and how many random boxes it tries.
 ASPECTS = (3 / 4, 4 / 3)
 CROP_TRIES = 10
+FLIP = 0.5  # of the images, where they are flipped
 
 # Constants of Philox4x64-10 for its two words: Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
 _PHILOX_MULTIPLIERS = np.array([0xD2E7470EE14C6C93, 0xCA5A826395121157], np.uint64)[:, None, None]
 _PHILOX_KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
-
-RgbImage = UInt8[np.ndarray, "height width 3"]
-
-
-class UnreadableImageError(ValueError):
-    """The bytes of an image cannot be decoded."""
 
 
 class Purpose(IntEnum):
@@ -42,26 +38,13 @@ class Purpose(IntEnum):
     VIEWS = 2
 
 
-def decode_image(encoded: bytes) -> RgbImage:
-    """Decodes an image of any format that Pillow reads as RGB: grey, CMYK and palettes are converted, alpha is dropped.
-
-    Raises:
-        UnreadableImageError: The bytes are not an image, or are incomplete.
-    """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return np.array(image.convert("RGB"))
-    except Exception as error:  # Pillow's decoders raise exceptions of many kinds
-        raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
-
-
 def random_resized_crop(
-    image: RgbImage, rng: np.random.Generator, scale: tuple[float, float], size: int
+    image: RgbImage, rng: np.random.Generator, scale: tuple[float, float], size: int, fast: bool = False
 ) -> UInt8[np.ndarray, "size size 3"]:
     """A random box of `image`, resized to a square: torchvision's RandomResizedCrop, bicubic with antialiasing."""
     top, left, height, width = random_crop_box(rng, *image.shape[:2], scale)
     # Cropped before resizing, as the filter must not see pixels outside of the box.
-    return resize(image[top : top + height, left : left + width], size, size)
+    return resize(image[top : top + height, left : left + width], size, size, fast=fast)
 
 
 def random_crop_box(
@@ -97,23 +80,6 @@ def crop_boxes(
     return np.where(fits.any(axis=-1, keepdims=True), box, centred)
 
 
-def resize(image: RgbImage, height: int, width: int, method: Image.Resampling = Image.Resampling.BICUBIC) -> RgbImage:
-    """Resizes an image with one of Pillow's filters, which antialias."""
-    if image.shape[:2] == (height, width):
-        return image
-    return np.array(Image.fromarray(image).resize((width, height), method))
-
-
-def center_crop(image: RgbImage, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """Crops the centre of an image with torchvision's rounding; an image smaller than `size` is padded with black."""
-    missing = [max(size - side, 0) for side in image.shape[:2]]
-    if any(missing):
-        image = np.pad(image, [*((m // 2, (m + 1) // 2) for m in missing), (0, 0)])
-    # round() rounds halves to even, in torchvision as here.
-    top, left = (round((side - size) / 2) for side in image.shape[:2])
-    return image[top : top + size, left : left + size]
-
-
 def shift_and_flip(
     images: UInt8[np.ndarray, "batch height width 3"], uniforms: Float64[np.ndarray, "batch 3"], pixels: int, flip: bool
 ) -> UInt8[np.ndarray, "batch height width 3"]:
@@ -126,7 +92,7 @@ def shift_and_flip(
     """
     batch, height, width, _ = images.shape
     shifts = np.floor(uniforms[:, :2] * (2 * pixels + 1)).astype(int) - pixels
-    flipped = flip & (uniforms[:, 2:] < 0.5)
+    flipped = flip & (uniforms[:, 2:] < FLIP)
     rows = _mirrored(np.arange(height) + shifts[:, :1], height)
     columns = _mirrored(np.arange(width) + shifts[:, 1:], width)
     columns = np.where(flipped, columns[:, ::-1], columns)

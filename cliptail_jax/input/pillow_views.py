@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from cliptail_jax.input.images import RgbImage, resize
+from cliptail_jax.input.decoding import RgbImage
+from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.views import HUE, NUM_GLOBAL, MultiCrop, Views
 
 _SOLARIZE_FROM = 128
@@ -13,20 +14,22 @@ _ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color
 
 
 def pillow_views(
-    image: RgbImage, views: Views, multi_crop: MultiCrop
+    image: RgbImage, views: Views, multi_crop: MultiCrop, fast: bool = False
 ) -> tuple[UInt8[np.ndarray, "2 global_size global_size 3"], UInt8[np.ndarray, "num_local local_size local_size 3"]]:
-    """The global and the local views of one image, given its parameters as arrays [view, ...]."""
+    """The global and the local views of one image, given its parameters as arrays [view, ...].
+
+    `fast` is how its boxes are resized, as `cliptail_jax.input.resizing` has it.
+    """
     sizes = [multi_crop.global_size] * NUM_GLOBAL + [multi_crop.local_size] * multi_crop.num_local
-    crops = [_view(image, Views(*view), size) for view, size in zip(zip(*views), sizes)]
+    crops = [_view(image, Views(*view), size, fast) for view, size in zip(zip(*views), sizes)]
     no_crops = np.empty((0, multi_crop.local_size, multi_crop.local_size, 3), np.uint8)
     return np.stack(crops[:NUM_GLOBAL]), np.stack(crops[NUM_GLOBAL:]) if multi_crop.num_local else no_crops
 
 
-def _view(image: RgbImage, view: Views, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    sides = np.tile(image.shape[:2], 2)
-    top, left, height, width = np.rint(view.box * sides).astype(int)
+def _view(image: RgbImage, view: Views, size: int, fast: bool) -> UInt8[np.ndarray, "size size 3"]:
+    top, left, height, width = view.box.astype(int)
     # Cropped before resizing, as the filter must not see pixels outside of the box.
-    cropped = resize(image[top : top + height, left : left + width], size, size)
+    cropped = resize(image[top : top + height, left : left + width], size, size, fast=fast)
     result = Image.fromarray(cropped[:, ::-1] if view.flip else cropped)
     if view.jitter:
         for adjustment in view.order:

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Int
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import RgbImage, UnreadableImageError, decode_image
+from cliptail_jax.input.decoding import RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
@@ -107,10 +107,18 @@ def evaluation_batches(
     slots: slice = slice(None),
     workers: int = 0,
     cache: bool = False,
+    fast: bool = False,
+    scaled_decoding: bool = False,
 ) -> Callable[[], Iterator[Batch]]:
-    """A function that starts a pass over the examples in order: batches as in training, without augmentation."""
+    """A function that starts a pass over the examples in order: batches as in training, without augmentation.
+
+    Args:
+        fast: how images are resized, as `cliptail_jax.input.resizing` has it.
+        scaled_decoding: whether large JPEGs are decoded at a fraction of their size.
+    """
     rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)
-    load = LoadBatch(examples, CenterCrop(preprocess), None, batch_size, len(rows), slots, cache)
+    transform = CenterCrop(preprocess, fast, preprocess.least_side if scaled_decoding else 0)
+    load = LoadBatch(examples, transform, None, batch_size, len(rows), slots, cache)
     dataset = rows.map_with_index(load)
     return lambda: iterate(dataset, workers)
 
@@ -168,17 +176,17 @@ class LoadBatch:
     def decoded(self, records: Int[np.ndarray, "record"]) -> Iterable[RgbImage | None]:
         """Decoded images, None for one that cannot be read. With a cache each is decoded once, in each worker anew."""
         if not self.cache:
-            return decode(self.examples, records)
+            return decode(self.examples, records, self.transform.least_side)
         new = [record for record in records.tolist() if record not in self.cached]
-        self.cached.update(zip(new, decode(self.examples, new)))
+        self.cached.update(zip(new, decode(self.examples, new, self.transform.least_side)))
         return [self.cached[record] for record in records.tolist()]
 
 
-def decode(examples: Examples, records: Iterable[int]) -> Iterator[RgbImage | None]:
+def decode(examples: Examples, records: Iterable[int], least_side: int) -> Iterator[RgbImage | None]:
     """Decoded images, None for one that cannot be read; one at a time, for a batch of photographs is large."""
     for encoded in examples.source.encoded_images(records):
         try:
-            yield decode_image(encoded)
+            yield decode_image(encoded, least_side)
         except UnreadableImageError:
             yield None
 

@@ -6,16 +6,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import MEAN, STD, RgbImage, center_crop, resize
+from cliptail_jax.input.decoding import RgbImage
+from cliptail_jax.input.images import MEAN, STD
+from cliptail_jax.input.resizing import FILTERS, resized_center
 
-FILTERS = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "random": Image.Resampling.BICUBIC,  # drawn in training alone
-    "bilinear": Image.Resampling.BILINEAR,
-}
 RESIZE_MODES = ("shortest", "longest", "squash")
 
 
@@ -38,18 +34,23 @@ class Preprocess:
         """The model's input."""
         return (self.square(image).astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 
-    def square(self, image: RgbImage) -> UInt8[np.ndarray, "size size 3"]:
-        """The image at the model's size, before its values are normalised."""
+    def square(self, image: RgbImage, fast: bool = False) -> UInt8[np.ndarray, "size size 3"]:
+        """The image at the model's size, before its values are normalised; `fast` as `cliptail_jax.input.resizing` has it."""
         sides = image.shape[:2]
         if self.resize_mode == "squash":
             height = width = self.size
         elif self.resize_mode == "longest":
             scale = self.size / max(sides)
-            height, width = (round(side * scale) for side in sides)
+            height, width = (max(round(side * scale), 1) for side in sides)
         else:
             target = self.short_side or self.size
             height, width = (int(target * side / min(sides)) for side in sides)  # rounded down as in torchvision
-        return center_crop(resize(image, height, width, FILTERS[self.interpolation]), self.size)
+        return resized_center(image, height, width, self.size, self.interpolation, fast)
+
+    @property
+    def least_side(self) -> int:
+        """The sides of an image that loses no resolution by being reduced to it; 0 where there is no such number."""
+        return (self.short_side or self.size) if self.resize_mode == "shortest" else 0
 
     def to_config(self) -> dict[str, Any]:
         """open_clip's preprocess_cfg; the size stands in the model's own configuration."""

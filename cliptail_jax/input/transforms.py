@@ -5,24 +5,30 @@ A transform is called with the record of each slot, the decoded images by slot, 
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.sections import FAST
+from cliptail_jax.config.training import IN_STEP
+from cliptail_jax.input.decoding import RgbImage
 from cliptail_jax.input.images import (
+    ASPECTS,
+    FLIP,
     Purpose,
-    RgbImage,
+    random_crop_box,
     random_resized_crop,
     record_rng,
     record_uniforms,
-    resize,
     shift_and_flip,
 )
 from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
@@ -32,6 +38,8 @@ SlotImages = Iterable[tuple[int, RgbImage]]
 class Transform(Protocol):
     """From the images of a batch, by slot, to the batch's image arrays, each [slot, ...]."""
 
+    least_side: int  # what the sides of an image may be reduced to; 0 for images that are to be decoded as they are
+
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays: ...
 
 
@@ -40,12 +48,14 @@ class CenterCrop:
     """`images` [slot, size, size, 3] uint8, preprocessed without randomness: for evaluation."""
 
     preprocess: Preprocess
+    fast: bool = False
+    least_side: int = 0
 
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
         size = self.preprocess.size
         array = np.zeros((len(records), size, size, 3), np.uint8)
         for slot, image in images:
-            array[slot] = self.preprocess.square(image)
+            array[slot] = self.preprocess.square(image, self.fast)
         return {"images": array}
 
 
@@ -59,6 +69,7 @@ class RandomCrop:
         scale: smallest and largest share of the area that a crop keeps; images of the right size stay whole at (1, 1).
         shift: images are shifted by up to so many pixels on each axis.
         flip: whether half of the images are mirrored.
+        fast: how images are resized, as `cliptail_jax.input.resizing` has it.
     """
 
     seed: int
@@ -66,6 +77,8 @@ class RandomCrop:
     scale: tuple[float, float]
     shift: int = 0
     flip: bool = False
+    fast: bool = False
+    least_side: int = 0
 
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
         array = np.zeros((len(records), self.size, self.size, 3), np.uint8)
@@ -79,30 +92,84 @@ class RandomCrop:
     def _crop(self, image: RgbImage, record: int, epoch: int) -> RgbImage:
         if image.shape[:2] == (self.size, self.size) and self.scale == (1.0, 1.0):
             return image
-        return random_resized_crop(image, record_rng(self.seed, epoch, record, Purpose.CROP), self.scale, self.size)
+        rng = record_rng(self.seed, epoch, record, Purpose.CROP)
+        return random_resized_crop(image, rng, self.scale, self.size, self.fast)
 
 
-def random_crop(data: ConfigDict, seed: int) -> RandomCrop:
+@dataclasses.dataclass(frozen=True)
+class CanvasWithBox:
+    """For crops on the devices: `images` [slot, canvas, canvas, 3] uint8, random boxes of images at the top left of a
+    canvas; `boxes` [slot, 4] float32 and `flips` [slot], as `cliptail_jax.input.device_crops` takes them.
+
+    Boxes, scale and flips are as in `RandomCrop`.
+    """
+
+    seed: int
+    scale: tuple[float, float]
+    canvas: int
+    flip: bool = False
+    least_side: int = 0
+
+    def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
+        canvases, boxes = empty_canvases(len(records), self.canvas), np.zeros((len(records), 4), np.float32)
+        for slot, image in images:
+            rng = record_rng(self.seed, epoch, int(records[slot]), Purpose.CROP)
+            top, left, height, width = random_crop_box(rng, *image.shape[:2], self.scale)
+            boxes[slot, 2:] = put(image[top : top + height, left : left + width], canvases[slot])
+        uniforms = record_uniforms(self.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
+        return {"images": canvases, "boxes": boxes, "flips": self.flip & (uniforms[:, 2] < FLIP)}
+
+
+def empty_canvases(slots: int, side: int) -> UInt8[np.ndarray, "slot side side 3"]:
+    """Canvases of a batch; what is not on an image has no weight in its crops."""
+    return np.zeros((slots, side, side, 3), np.uint8)
+
+
+def put(image: RgbImage, canvas: RgbImage) -> tuple[int, int]:
+    """Puts an image at the top left of a canvas, where its axes are reduced to the canvas if they are longer.
+
+    Returns the height and the width that it has there.
+    """
+    height, width = (min(sides) for sides in zip(image.shape[:2], canvas.shape[:2]))
+    canvas[:height, :width] = resize(image, height, width, fast=True)
+    return height, width
+
+
+def random_crop(data: ConfigDict, seed: int) -> RandomCrop | CanvasWithBox:
     """The transform that the section `data` of a config describes."""
-    return RandomCrop(seed, data.image_size, tuple(data.crop_scale), data.shift, data.flip)
+    scale, least_side = tuple(data.crop_scale), 0
+    if data.scaled_decoding:
+        least_side = side_for_crops(data.image_size, scale[0])
+    if data.resize == IN_STEP:
+        return CanvasWithBox(seed, scale, data.canvas, data.flip, least_side)
+    fast = data.resize == FAST
+    return RandomCrop(seed, data.image_size, scale, data.shift, data.flip, fast, least_side)
+
+
+def side_for_crops(size: int, share: float) -> int:
+    """The sides of a square image whose smallest crops have `size` pixels on both sides, given their share of the area."""
+    return math.ceil(size / math.sqrt(share * ASPECTS[0]))
 
 
 @dataclasses.dataclass(frozen=True)
 class CanvasWithViews:
-    """For augmentation on the devices: `images` [slot, canvas, canvas, 3] uint8, whole images resized to a square, and
-    `views`, what is drawn for the views of each, as `cliptail_jax.input.device_views` takes them."""
+    """For augmentation on the devices: `images` [slot, canvas, canvas, 3] uint8, whole images at the top left of a
+    canvas, and `views`, what is drawn for the views of each, as `cliptail_jax.input.device_views` takes them."""
 
     seed: int
     crops: MultiCrop
     canvas: int
+    least_side: int = 0
 
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
-        array = np.zeros((len(records), self.canvas, self.canvas, 3), np.uint8)
-        sizes = np.full((len(records), 2), self.canvas)
+        canvases = empty_canvases(len(records), self.canvas)
+        sizes, extents = np.ones((2, len(records), 2), int)
         for slot, image in images:
             sizes[slot] = image.shape[:2]
-            array[slot] = resize(image, self.canvas, self.canvas)
-        return {"images": array, "views": draw_views(self.seed, epoch, records, sizes, self.crops)}
+            extents[slot] = put(image, canvases[slot])
+        views = draw_views(self.seed, epoch, records, sizes, self.crops)
+        scales = np.tile(extents / sizes, 2).astype(np.float32)
+        return {"images": canvases, "views": views._replace(box=views.box * scales[:, None])}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +178,8 @@ class HostViews:
 
     seed: int
     crops: MultiCrop
+    fast: bool = False
+    least_side: int = 0
 
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
         crops, slots = self.crops, len(records)
@@ -120,12 +189,25 @@ class HostViews:
         }
         for slot, image in images:
             views = draw_views(self.seed, epoch, records[[slot]], np.array([image.shape[:2]]), crops)
-            for array, made in zip(arrays.values(), pillow_views(image, views.record(0), crops)):
+            for array, made in zip(arrays.values(), pillow_views(image, views.record(0), crops, self.fast)):
                 array[slot] = made
         return arrays
 
 
-def multi_crop(data: ConfigDict) -> MultiCrop:
+def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews | HostViews:
+    """DINO's transform that the section `data` of a config describes."""
+    crops, least_side = crops_of(data), 0
+    if data.scaled_decoding:
+        least_side = max(
+            side_for_crops(crops.global_size, crops.global_scale[0]),
+            side_for_crops(crops.local_size, crops.local_scale[0]) if crops.num_local else 0,
+        )
+    if data.resize == IN_STEP:
+        return CanvasWithViews(seed, crops, data.canvas, least_side)
+    return HostViews(seed, crops, data.resize == FAST, least_side)
+
+
+def crops_of(data: ConfigDict) -> MultiCrop:
     """The crops that the section `data` of a config describes."""
     section = data.multi_crop
     return MultiCrop(

@@ -2,7 +2,7 @@
 
 A view is one of two large or several small crops, randomly flipped, jittered in colour, converted to grey, blurred and
 solarized. Its parameters depend on (seed, epoch, record) only. `pillow_views` applies them on the host, and
-`device_views` on the accelerator, to images resized to a canvas; apart from this, their results are equal.
+`device_views` on the accelerator, with equal results.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Int8
 
 from cliptail_jax.config.training import MAX_BLUR
-from cliptail_jax.input.images import CROP_TRIES, Purpose, crop_boxes, record_uniforms
+from cliptail_jax.input.images import CROP_TRIES, FLIP, Purpose, crop_boxes, record_uniforms
 
 NUM_GLOBAL = 2
 
-# Probabilities of the augmentations; of blur and solarization, for the first, the second, and every small view.
-_FLIP, _JITTER, _GREY = 0.5, 0.8, 0.2
+# Probabilities of the augmentations other than flips; of blur and solarization, for the first, the second, and every small view.
+_JITTER, _GREY = 0.8, 0.2
 _BLUR = (1.0, 0.1, 0.5)
 _SOLARIZE = (0.0, 0.2, 0.0)
 # torchvision's ColorJitter(0.4, 0.4, 0.2, 0.1): the ranges of factors around 1, and of the hue's shift around 0.
@@ -53,7 +53,7 @@ class MultiCrop:
 class Views(NamedTuple):
     """The parameters of the views of a batch of records: two global ones, then the local ones."""
 
-    box: Float32[np.ndarray, "batch view 4"]  # top, left, height, width; as shares of the image's height and width
+    box: Float32[np.ndarray, "batch view 4"]  # top, left, height, width in pixels of the image or its canvas
     flip: Bool[np.ndarray, "batch view"]
     jitter: Bool[np.ndarray, "batch view"]  # whether the four colour adjustments are made
     factors: Float32[np.ndarray, "batch view 4"]  # brightness, contrast, saturation; hue in turns of the colour circle
@@ -93,8 +93,8 @@ def draw_views(
     boxes = crop_boxes(tries, sizes[:, None, 0], sizes[:, None, 1], scale)
     radius = multi_crop.max_blur * (1 + (_BLUR_RANGE - 1) * uniform["blur"][..., 1]) / _BLUR_RANGE
     return Views(
-        box=(boxes / sizes[:, None, [0, 1, 0, 1]]).astype(np.float32),
-        flip=(uniform["flip"][..., 0] < _FLIP) & multi_crop.flip,
+        box=boxes.astype(np.float32),
+        flip=(uniform["flip"][..., 0] < FLIP) & multi_crop.flip,
         jitter=uniform["jitter"][..., 0] < _JITTER,
         factors=(_NEUTRAL + _STRENGTHS * (2 * uniform["factors"] - 1)).astype(np.float32),
         order=np.argsort(uniform["order"], axis=-1).astype(np.int8),

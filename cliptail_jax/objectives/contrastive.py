@@ -15,7 +15,6 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.fields import Incidental, NonNegative, Rule
 from cliptail_jax.curation.variant import Variant, distinct_captions
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import normalize
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
 from cliptail_jax.models.text_towers import describe_text_tower
@@ -163,7 +162,7 @@ class Contrastive(Objective):
 
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {
-            "image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"]),
+            "image": model.encode_image(self.images(batch), train=True, mask=batch["mask"]),
             "text": model.encode_text(batch["text"], key if self.config.text.dropout else None),
         }
 

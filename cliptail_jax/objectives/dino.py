@@ -22,7 +22,7 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from cliptail_jax.input.transforms import CanvasWithViews, HostViews, Transform, multi_crop
+from cliptail_jax.input.transforms import Transform, multi_crop
 from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models.build import build_dino
 from cliptail_jax.models.image_towers import build_image_tower
@@ -122,11 +122,8 @@ class Dino(Objective):
 
     @property
     def transform(self) -> Transform:
-        """Whole images, which the step augments, or with `on_device` off views that are augmented on the host."""
-        section, crops = self.config.data.multi_crop, multi_crop(self.config.data)
-        if section.on_device:
-            return CanvasWithViews(self.config.seed, crops, section.canvas)
-        return HostViews(self.config.seed, crops)
+        """Whole images, which the step augments, or views that are augmented on the host."""
+        return multi_crop(self.config.data, self.config.seed)
 
     def prepare(
         self, averaged: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array

@@ -16,7 +16,6 @@ from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.config.fields import OneOf
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import normalize
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.training.objective import Objective
@@ -78,7 +77,7 @@ class Supervised(Objective):
         return super().build_options | {"head": self.head}
 
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
-        return {"image": model.encode_image(normalize(batch["images"]), train=True, mask=batch["mask"])}
+        return {"image": model.encode_image(self.images(batch), train=True, mask=batch["mask"])}
 
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh

@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 
+from cliptail_jax.config.training import IN_STEP
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.training.objective import Objective
 
@@ -20,7 +21,7 @@ def made_up_variant(records: int, classes: int) -> Variant:
 def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[str, np.ndarray]:
     """A batch of noise, with the arrays that the objective trains on."""
     rng, data = np.random.default_rng(0), objective.config.data
-    side = max(data.image_size, data.multi_crop.canvas) if data.multi_crop.num_local else data.image_size
+    side = data.canvas if data.resize == IN_STEP else data.image_size
     images = ((slot, rng.integers(0, 256, (side, side, 3), np.uint8)) for slot in range(batch_size))
     batch = {
         **objective.transform(np.arange(batch_size), images, epoch=0),

@@ -17,6 +17,8 @@ from cliptail_jax.config.fields import Section
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.device_crops import cropped
+from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch
 from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
@@ -141,6 +143,10 @@ class Objective(abc.ABC):
         return random_crop(self.config.data, self.config.seed)
 
     # The step
+
+    def images(self, batch: DeviceBatch) -> Float[Array, "b height width 3"]:
+        """The batch's images as the model takes them."""
+        return normalize(cropped(batch, self.config.data.image_size))
 
     def prepare(
         self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array

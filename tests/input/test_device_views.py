@@ -7,8 +7,8 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cliptail_jax.input.device_views import device_views
-from cliptail_jax.input.images import resize
 from cliptail_jax.input.pillow_views import pillow_views
+from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")
@@ -16,7 +16,7 @@ IMAGE = TRUTH["image"]
 SIDE = len(IMAGE)
 NAMES = TRUTH["names"].tolist()
 VIEWS = Views(
-    box=np.float32(TRUTH["box"] / SIDE),
+    box=np.float32(TRUTH["box"]),
     factors=np.float32(TRUTH["factors"]),
     order=np.int8(TRUTH["order"]),
     blur=np.float32(TRUTH["blur"]),
@@ -111,25 +111,11 @@ def test_no_collective_is_needed(batch, make):
     assert not any(word in text for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"))
 
 
-def test_a_view_of_the_canvas_shows_what_the_view_of_the_image_does(make):
-    """A picture that is no square, squashed to the canvas: shares of its sides mean the same there."""
-    height, width = 60, 90
-    picture = resize(np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8), height, width)
-    canvas = resize(picture, 40, 40)
-    records, sizes = np.arange(BATCH), np.tile([height, width], (BATCH, 1))
-    views = draw_views(5, 0, records, sizes, MULTI_CROP)._replace(jitter=np.zeros((BATCH, 6), bool))
-    views = views._replace(solarize=views.jitter)  # of two levels around its threshold it makes opposites
-    host = [pillow_views(picture, views.record(slot), MULTI_CROP)[0] for slot in range(BATCH)]
-    device = make(np.broadcast_to(canvas, (BATCH, *canvas.shape)), views.global_views(), LARGE)
-    mean, _ = levels_apart(device, host)
-    assert mean.max() < 2
-
-
 def test_a_box_thinner_than_a_pixel_of_the_canvas_shows_that_pixel(make):
     canvas = np.zeros((1, SIDE, SIDE, 3), np.uint8)
     canvas[:, 7] = 200
     first = Views(*(field[None] for field in VIEWS))
-    thin = first._replace(box=np.broadcast_to(np.float32([7.1 / SIDE, 0, 0.2 / SIDE, 1]), first.box.shape))
+    thin = first._replace(box=np.broadcast_to(np.float32([7.1, 0, 0.2, SIDE]), first.box.shape))
     views = np.asarray(make(canvas, thin, SIDE))
     np.testing.assert_array_equal(views[0, NAMES.index("whole")], 200)
     assert np.isfinite(views).all()

@@ -1,5 +1,3 @@
-import io
-import warnings
 from pathlib import Path
 
 import jax
@@ -7,22 +5,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from cliptail_jax.input.images import (
     Purpose,
-    UnreadableImageError,
-    center_crop,
-    decode_image,
     normalize,
     random_crop_box,
     random_resized_crop,
     record_rng,
     record_uniforms,
-    resize,
     shift_and_flip,
 )
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.resizing import center_crop, resize
 
 TORCHVISION = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")
 WIDE = TORCHVISION["image"]
@@ -30,75 +24,8 @@ IMAGES = {"wide": WIDE, "tall": WIDE.transpose(1, 0, 2)}
 WORD = st.integers(0, 2**63 - 1)
 
 
-def encoded(image: Image.Image, format: str, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
-
-
 def rng(index: int = 0) -> np.random.Generator:
     return record_rng(0, 0, index, Purpose.CROP)
-
-
-# Decoding
-
-
-def test_png_decodes_to_its_pixels():
-    np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(WIDE), "PNG")), WIDE)
-
-
-def test_jpeg_decodes_as_in_pillow():
-    data = encoded(Image.fromarray(WIDE), "JPEG")
-    image = decode_image(data)
-    assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image, np.asarray(Image.open(io.BytesIO(data))))
-
-
-@pytest.mark.parametrize(
-    ("mode", "color", "format", "rgb"),
-    [
-        ("L", 77, "PNG", (77, 77, 77)),
-        ("1", 1, "PNG", (255, 255, 255)),
-        ("LA", (77, 10), "PNG", (77, 77, 77)),
-        ("RGBA", (10, 20, 30, 40), "PNG", (10, 20, 30)),
-        ("CMYK", (0, 255, 255, 0), "TIFF", (255, 0, 0)),
-        ("L", 77, "JPEG", (77, 77, 77)),
-    ],
-)
-def test_other_modes_decode_to_rgb(mode, color, format, rgb):
-    image = decode_image(encoded(Image.new(mode, (5, 4), color), format))
-    assert image.shape == (4, 5, 3)
-    np.testing.assert_array_equal(image, np.broadcast_to(rgb, (4, 5, 3)))
-
-
-def test_cmyk_jpeg_decodes_to_rgb():
-    image = decode_image(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"))
-    np.testing.assert_allclose(image, np.broadcast_to([255, 0, 0], (16, 16, 3)), atol=3)
-
-
-def test_palette_decodes_to_its_colors():
-    flat = Image.fromarray(np.repeat(np.array([[[255, 0, 0]], [[0, 0, 255]]], np.uint8), 3, axis=1))
-    palette = flat.convert("P", palette=Image.Palette.ADAPTIVE, colors=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's advice about transparency in palettes
-        image = decode_image(encoded(palette, "PNG", transparency=b"\x80\xff"))
-    np.testing.assert_array_equal(image, np.asarray(flat))
-
-
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
-@pytest.mark.parametrize("damage", ["empty", "text", "half", "header"])
-def test_unreadable_bytes_raise(format, damage):
-    data = encoded(Image.fromarray(np.tile(WIDE, (4, 4, 1))), format)
-    broken = {"empty": b"", "text": b"<html>404</html>", "half": data[: len(data) // 2], "header": data[:20]}[damage]
-    with pytest.raises(UnreadableImageError):
-        decode_image(broken)
-
-
-def test_png_with_flipped_bytes_raises():
-    data = bytearray(encoded(Image.fromarray(WIDE), "PNG"))
-    data[60:70] = bytes(255 - byte for byte in data[60:70])
-    with pytest.raises(UnreadableImageError):
-        decode_image(bytes(data))
 
 
 # Geometry

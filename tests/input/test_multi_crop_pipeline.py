@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from test_pipeline import Pictures, assert_same, batches_of, make_data, noisy, png
 
-from cliptail_jax.input.images import decode_image, resize
-from cliptail_jax.input.transforms import CanvasWithViews, HostViews, multi_crop
+from cliptail_jax.input.decoding import decode_image
+from cliptail_jax.input.resizing import resize
+from cliptail_jax.input.transforms import CanvasWithViews, HostViews, crops_of
 from cliptail_jax.input.views import draw_views
 
 CANVAS = 16
@@ -19,7 +20,7 @@ def dino_data(**changes):
 
 
 def dino_batches(source, data, on_device=True, **options):
-    crops = multi_crop(data)
+    crops = crops_of(data)
     transform = CanvasWithViews(0, crops, CANVAS) if on_device else HostViews(0, crops)
     return batches_of(source, data, transform=transform, **options)
 
@@ -51,15 +52,18 @@ def test_batches_are_the_same_for_any_number_of_workers_processes_and_after_a_re
             np.testing.assert_array_equal(joined, value)
 
 
-def test_for_the_step_images_are_whole_and_squashed_and_their_views_are_of_their_own_sizes(tall):
+def test_for_the_step_images_are_whole_and_sides_longer_than_the_canvas_are_reduced_to_it(tall):
+    """The canvas has 16 pixels: of images of 20 x 10 pixels one axis is reduced, and with it the boxes of the views."""
     batch = dino_batches(tall, dino_data())[0]
     slot = int(np.flatnonzero(batch["mask"])[0])
-    pictures = [resize(decode_image(image), CANVAS, CANVAS) for image in tall.encoded_images(range(len(tall)))]
+    pictures = [resize(decode_image(image), CANVAS, 10, fast=True) for image in tall.encoded_images(range(len(tall)))]
     assert batch["images"].shape == (8, CANVAS, CANVAS, 3)
-    found = [record for record, p in enumerate(pictures) if np.array_equal(p, batch["images"][slot])]
+    assert not batch["images"][:, :, 10:].any()
+    found = [record for record, p in enumerate(pictures) if np.array_equal(p, batch["images"][slot, :, :10])]
     assert len(found) == 1
-    drawn = draw_views(0, 0, np.array(found), np.array([[20, 10]]), multi_crop(dino_data()))
-    for field, value in drawn._asdict().items():
+    drawn = draw_views(0, 0, np.array(found), np.array([[20, 10]]), crops_of(dino_data()))
+    np.testing.assert_allclose(batch["views"].box[slot], drawn.box[0] * [CANVAS / 20, 1, CANVAS / 20, 1])
+    for field, value in drawn._replace(box=batch["views"].box[[slot]])._asdict().items():
         np.testing.assert_array_equal(getattr(batch["views"], field)[slot], value[0])
 
 

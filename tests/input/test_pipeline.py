@@ -14,6 +14,7 @@ from PIL import Image
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.decoding import decode_image
 from cliptail_jax.input.images import Purpose, random_resized_crop, record_rng, record_uniforms, shift_and_flip
 from cliptail_jax.input.pipeline import (
     EMPTY,
@@ -241,7 +242,13 @@ def images_by_record(data, epoch, seed=0):
     return dict(zip(variant.records.tolist(), images))
 
 
-AUGMENTATIONS = [{"crop_scale": (0.3, 0.8)}, {"shift": 3}, {"flip": True}, {"shift": 2, "flip": True}]
+AUGMENTATIONS = [
+    {"crop_scale": (0.3, 0.8)},
+    {"crop_scale": (0.3, 0.8), "resize": "pillow"},
+    {"shift": 3},
+    {"flip": True},
+    {"shift": 2, "flip": True},
+]
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
@@ -266,7 +273,7 @@ def test_augmentation_is_the_one_that_the_config_asks_for(augmentation):
         expected = np.asarray(Image.open(io.BytesIO(source.encoded_images([record])[0])))
         if "crop_scale" in augmentation:
             rng = record_rng(0, 2, record, Purpose.CROP)
-            expected = random_resized_crop(expected, rng, (0.3, 0.8), 8)
+            expected = random_resized_crop(expected, rng, (0.3, 0.8), 8, fast=data.resize == "fast")
         else:
             uniforms = record_uniforms(0, 2, np.array([record]), Purpose.SHIFT_AND_FLIP, 3)
             expected = shift_and_flip(expected[None], uniforms, data.shift, data.flip)[0]
@@ -391,3 +398,17 @@ def test_evaluation_masks_and_lists_unreadable_images():
     seen = np.concatenate([batch["images"][batch["mask"]][:, 0, 0, 0] for batch in batches])
     assert seen.tolist() == [record for record in range(40) if record not in BROKEN]
     assert np.concatenate([batch["unreadable"] for batch in batches]).tolist() == sorted(BROKEN)
+
+
+def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():
+    """Crops of 8 pixels that keep half of the area need sides of 14 pixels; of 40, three eighths have 15."""
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((40, 40)).save(file, "JPEG", quality=95)
+    source, whole = Pictures([file.getvalue()]), decode_image(file.getvalue())
+    for scaled_decoding, image in ((False, whole), (True, decode_image(file.getvalue(), 14))):
+        data = make_data(crop_scale=(0.5, 1.0), scaled_decoding=scaled_decoding)
+        (batch,) = batches_of(source, data, epochs=1)
+        crop = random_resized_crop(image, record_rng(0, 0, 0, Purpose.CROP), (0.5, 1.0), 8, fast=True)
+        np.testing.assert_array_equal(batch["images"][batch["mask"]][0], crop)
+    assert image.shape[:2] == (15, 15)

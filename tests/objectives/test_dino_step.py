@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax.input.images import resize
 from cliptail_jax.input.pillow_views import pillow_views
-from cliptail_jax.input.transforms import CanvasWithViews, HostViews, multi_crop
+from cliptail_jax.input.resizing import resize
+from cliptail_jax.input.transforms import CanvasWithViews, HostViews, crops_of
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes
 from configs import dino
@@ -32,7 +32,7 @@ def random_batch(config, on_device=False):
     """Smooth images of 32 pixels, a fifth of them masked: their crops, or themselves with the views that are drawn."""
     coarse = np.random.default_rng(0).integers(0, 256, (BATCH, 4, 4, 3), np.uint8)
     images = np.stack([resize(image, 32, 32) for image in coarse])
-    crops = multi_crop(config.data)
+    crops = crops_of(config.data)
     views = draw_views(0, 0, np.arange(BATCH), np.full((BATCH, 2), 32), crops)
     batch = {"labels": np.zeros(BATCH, np.int32), "mask": np.arange(BATCH) % 5 > 0}
     if on_device:
@@ -69,10 +69,11 @@ def test_eight_devices_compute_what_one_does(sampled, sampled_config):
 
 def test_views_are_made_in_the_step_or_on_the_host_as_the_config_says(config):
     config = config.copy_and_resolve_references()
-    crops = multi_crop(config.data)
-    assert made_up_objective(config).transform == CanvasWithViews(config.seed, crops, config.data.multi_crop.canvas)
-    config.data.multi_crop.on_device = False
-    assert made_up_objective(config).transform == HostViews(config.seed, crops)
+    crops = crops_of(config.data)
+    assert made_up_objective(config).transform == CanvasWithViews(config.seed, crops, config.data.canvas)
+    for name, fast in (("pillow", False), ("fast", True)):
+        config.data.resize = name
+        assert made_up_objective(config).transform == HostViews(config.seed, crops, fast)
 
 
 def test_views_made_in_the_step_teach_what_pillows_do(sampled, sampled_config):

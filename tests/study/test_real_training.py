@@ -71,7 +71,8 @@ def tiny(glyphs_dir, tmp_path_factory):
         config.model.text.update(dict(width=16, layers=1, heads=2, context_length=8, vocab_size=520))
         if config.objective == "dino":
             config.dino.update(dict(prototypes=40, hidden=16, bottleneck=8))
-            data.multi_crop.update(dict(num_local=1, local_size=16, canvas=32, on_device=False))
+            data.multi_crop.update(dict(num_local=1, local_size=16))
+            data.resize = "pillow"
         config.head.init = str(folder / "head.npy") if config.head.init else ""
         return config
 

@@ -1,0 +1,67 @@
+"""Decoding images. JPEGs go to libjpeg-turbo directly where it gives Pillow's pixels, which takes two thirds of the time."""
+
+import io
+
+import numpy as np
+import simplejpeg
+from jaxtyping import UInt8
+from PIL import Image
+
+RgbImage = UInt8[np.ndarray, "height width 3"]
+
+# A larger image would take hundreds of megabytes; where Pillow warns of a "decompression bomb".
+MAX_PIXELS = 89_478_485
+# Between 1 and 2, libjpeg-turbo takes longer to decode at a fraction of the size than to decode the whole.
+_LEAST_REDUCTION = 2
+
+
+class UnreadableImageError(ValueError):
+    """The bytes of an image cannot be decoded."""
+
+
+def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
+    """Decodes an image of any format that Pillow reads as RGB: grey, CMYK and palettes are converted, alpha is dropped.
+
+    The orientation that a camera has noted in the file is ignored, and an animation is its first picture.
+
+    Args:
+        least_side: A JPEG that is at least twice as large is decoded at the smallest size, in eighths of its own and at
+            most a half, that has this many pixels on both sides; 0 decodes all images as they are.
+
+    Raises:
+        UnreadableImageError: The bytes are not an image, are incomplete, or have more than `MAX_PIXELS` pixels.
+    """
+    image = _decode_plain_jpeg(encoded, least_side)
+    return _decode_with_pillow(encoded) if image is None else image
+
+
+def _decode_plain_jpeg(encoded: bytes, least_side: int) -> RgbImage | None:
+    """The pixels of a JPEG; None for anything else, for other colours than YCbCr and grey, and for any irregularity.
+
+    Pillow decodes with libjpeg-turbo, too, but forgives more, and treats other colours in its own way.
+    """
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(encoded)
+        if colours not in ("YCbCr", "Gray") or height * width > MAX_PIXELS:
+            return None
+        return simplejpeg.decode_jpeg(
+            encoded,
+            "RGB",
+            min_height=least_side,
+            min_width=least_side,
+            min_factor=_LEAST_REDUCTION if least_side else 1,
+        )
+    except ValueError:
+        return None
+
+
+def _decode_with_pillow(encoded: bytes) -> RgbImage:
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImageError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
+            return np.array(image.convert("RGB"))
+    except UnreadableImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise exceptions of many kinds
+        raise UnreadableImageError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,177 @@
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cliptail_jax.input import decoding
+from cliptail_jax.input.decoding import UnreadableImageError, decode_image
+from tests.fuzz_cases import JPEGS
+
+WIDE = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")["image"]
+PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "imagenet-sample"
+
+
+def encoded(image: Image.Image, format: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def by_pillow(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def smooth(height: int, width: int) -> Image.Image:
+    coarse = np.random.default_rng(height).integers(0, 256, (5, 7, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def test_png_decodes_to_its_pixels():
+    np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(WIDE), "PNG")), WIDE)
+
+
+def test_jpeg_decodes_as_in_pillow():
+    data = encoded(Image.fromarray(WIDE), "JPEG")
+    image = decode_image(data)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "format", "rgb"),
+    [
+        ("L", 77, "PNG", (77, 77, 77)),
+        ("1", 1, "PNG", (255, 255, 255)),
+        ("LA", (77, 10), "PNG", (77, 77, 77)),
+        ("RGBA", (10, 20, 30, 40), "PNG", (10, 20, 30)),
+        ("CMYK", (0, 255, 255, 0), "TIFF", (255, 0, 0)),
+        ("L", 77, "JPEG", (77, 77, 77)),
+    ],
+)
+def test_other_modes_decode_to_rgb(mode, color, format, rgb):
+    image = decode_image(encoded(Image.new(mode, (5, 4), color), format))
+    assert image.shape == (4, 5, 3)
+    np.testing.assert_array_equal(image, np.broadcast_to(rgb, (4, 5, 3)))
+
+
+def test_cmyk_jpeg_decodes_to_rgb():
+    image = decode_image(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"))
+    np.testing.assert_allclose(image, np.broadcast_to([255, 0, 0], (16, 16, 3)), atol=3)
+
+
+def test_palette_decodes_to_its_colors():
+    flat = Image.fromarray(np.repeat(np.array([[[255, 0, 0]], [[0, 0, 255]]], np.uint8), 3, axis=1))
+    palette = flat.convert("P", palette=Image.Palette.ADAPTIVE, colors=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's advice about transparency in palettes
+        image = decode_image(encoded(palette, "PNG", transparency=b"\x80\xff"))
+    np.testing.assert_array_equal(image, np.asarray(flat))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
+@pytest.mark.parametrize("damage", ["empty", "text", "half", "header"])
+def test_unreadable_bytes_raise(format, damage):
+    data = encoded(Image.fromarray(np.tile(WIDE, (4, 4, 1))), format)
+    broken = {"empty": b"", "text": b"<html>404</html>", "half": data[: len(data) // 2], "header": data[:20]}[damage]
+    with pytest.raises(UnreadableImageError):
+        decode_image(broken)
+
+
+def test_png_with_flipped_bytes_raises():
+    data = bytearray(encoded(Image.fromarray(WIDE), "PNG"))
+    data[60:70] = bytes(255 - byte for byte in data[60:70])
+    with pytest.raises(UnreadableImageError):
+        decode_image(bytes(data))
+
+
+@pytest.mark.parametrize("data", JPEGS, ids=[f"kind{number}" for number in range(len(JPEGS))])
+def test_every_kind_of_jpeg_has_pillows_pixels(data):
+    np.testing.assert_array_equal(decode_image(data), by_pillow(data))
+
+
+@settings(max_examples=50, database=None, deadline=None)
+@given(
+    st.integers(1, 70), st.integers(1, 70), st.integers(1, 100), st.integers(0, 2), st.booleans(), st.integers(0, 10**6)
+)
+def test_any_size_quality_and_subsampling_has_pillows_pixels(height, width, quality, subsampling, progressive, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    options = dict(quality=quality, subsampling=subsampling, progressive=progressive)
+    data = encoded(Image.fromarray(pixels), "JPEG", **options)
+    np.testing.assert_array_equal(decode_image(data), by_pillow(data))
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="the sample of ImageNet is not there")
+def test_photographs_have_pillows_pixels():
+    files = sorted(PHOTOGRAPHS.rglob("*.JPEG"))[::7]
+    assert len(files) > 100
+    for file in files:
+        np.testing.assert_array_equal(decode_image(file.read_bytes()), by_pillow(file.read_bytes()), err_msg=file.name)
+
+
+def test_jpegs_are_decoded_without_pillow(monkeypatch):
+    monkeypatch.delattr(decoding, "_decode_with_pillow")
+    assert decode_image(encoded(smooth(20, 30), "JPEG")).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_the_camera_is_ignored_as_in_torchvision(orientation):
+    image = smooth(20, 30)
+    image.getexif()[0x0112] = orientation
+    assert decode_image(encoded(image, "JPEG", exif=image.getexif())).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_its_first_picture(format):
+    red, blue = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
+    image = decode_image(encoded(red, format, save_all=True, append_images=[blue], duration=100, lossless=True))
+    np.testing.assert_array_equal(image, np.broadcast_to([255, 0, 0], (8, 8, 3)))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_an_image_of_too_many_pixels_is_unreadable_and_named(format, monkeypatch):
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 400)
+    decode_image(encoded(smooth(20, 20), format))
+    with pytest.raises(UnreadableImageError, match="21 x 20 pixels are more than 400"):
+        decode_image(encoded(smooth(20, 21), format))
+
+
+def test_a_header_that_claims_many_pixels_is_refused_before_they_are_allocated():
+    data = bytearray(encoded(smooth(20, 20), "JPEG"))
+    size = data.index(b"\xff\xc0") + 5
+    data[size : size + 4] = (60000).to_bytes(2, "big") * 2
+    with pytest.raises(UnreadableImageError, match="3600000000 pixels"):
+        decode_image(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "expected"),
+    [
+        ((400, 400), 0, (400, 400)),
+        ((400, 400), 100, (100, 100)),
+        ((400, 400), 101, (150, 150)),
+        ((400, 400), 150, (150, 150)),
+        ((400, 400), 151, (200, 200)),
+        ((400, 400), 201, (400, 400)),  # less than twice as large
+        ((400, 800), 100, (100, 200)),
+        ((90, 400), 100, (90, 400)),
+    ],
+)
+def test_large_jpegs_are_decoded_at_a_fraction_that_keeps_the_least_side(size, least, expected):
+    image = decode_image(encoded(smooth(*size), "JPEG"), least)
+    assert image.shape[:2] == expected
+
+
+def test_an_image_at_a_fraction_of_its_size_shows_the_same():
+    image = smooth(400, 600)
+    reduced = decode_image(encoded(image, "JPEG", quality=95), 100).astype(int)
+    by_area = np.asarray(image.resize(reduced.shape[1::-1], Image.Resampling.BOX))
+    assert np.abs(reduced - by_area).mean() < 1.5
+
+
+def test_images_other_than_jpegs_are_decoded_whole():
+    assert decode_image(encoded(smooth(40, 40), "PNG"), 5).shape == (40, 40, 3)
