@@ -46,6 +46,7 @@ from cliptail_jax.runs.say import say
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
+from cliptail_jax.training.feeding import Feeding
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.step import jit_train_step, make_train_step
@@ -125,6 +126,7 @@ def train_alone(
         cache=data.cache,
     )
     unreadable = UnreadableImages(variant, data.max_unreadable)
+    feeding = Feeding(data.workers, data.canvas)
     progress = tqdm(
         total=total_steps * config.batch_size,
         initial=start * config.batch_size,
@@ -158,7 +160,7 @@ def train_alone(
             if stop.at_once():
                 leave(start)
 
-        for step, batch in zip(range(start + 1, total_steps + 1), batches):
+        for step, batch in zip(range(start + 1, total_steps + 1), feeding.watch(batches)):
             unreadable.take_from(batch)
             batch = to_devices(mesh, batch)
             if step == start + 1:
@@ -166,10 +168,13 @@ def train_alone(
                 train_step = train_step.lower(state, batch).compile()
                 log.compiled(time.perf_counter() - before)
             state, metrics = train_step(state, batch)
+            feeding.started(metrics["train/loss"])
             progress.update(config.batch_size)
 
             last = step == total_steps
             log.add(step, metrics)
+            if measured := feeding.report():
+                log.measured(*measured)
             if step % config.log_every_steps == 0 or last:
                 log.write(step, metrics, float(schedule(step - 1)))
                 log.warn(watch.loss(step, float(metrics["train/loss"])))

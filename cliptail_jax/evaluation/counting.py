@@ -118,6 +118,7 @@ def pass_over(
     last = []  # is consumed while the devices work on the next batch
     for batch in batches:
         unreadable.take_from(batch)
+        batch.pop("loading")
         on_devices = to_devices(mesh, batch)
         features = step(on_devices)
         dispatch(last, consumers)

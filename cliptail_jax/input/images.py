@@ -10,9 +10,6 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float32, Float64, Int, UInt8
 
-from cliptail_jax.input.decoding import RgbImage
-from cliptail_jax.input.resizing import resize
-
 # Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
@@ -36,23 +33,6 @@ class Purpose(IntEnum):
     CROP = 0
     SHIFT_AND_FLIP = 1
     VIEWS = 2
-
-
-def random_resized_crop(
-    image: RgbImage, rng: np.random.Generator, scale: tuple[float, float], size: int, fast: bool = False
-) -> UInt8[np.ndarray, "size size 3"]:
-    """A random box of `image`, resized to a square: torchvision's RandomResizedCrop, bicubic with antialiasing."""
-    top, left, height, width = random_crop_box(rng, *image.shape[:2], scale)
-    # Cropped before resizing, as the filter must not see pixels outside of the box.
-    return resize(image[top : top + height, left : left + width], size, size, fast=fast)
-
-
-def random_crop_box(
-    rng: np.random.Generator, height: int, width: int, scale: tuple[float, float]
-) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a random box, as `crop_boxes` draws it."""
-    box = crop_boxes(rng.random((CROP_TRIES, 4)), *map(np.array, (height, width)), np.array(scale))
-    return tuple(box.astype(int).tolist())
 
 
 def crop_boxes(

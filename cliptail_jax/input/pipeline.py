@@ -8,6 +8,7 @@ processes or devices.
 import dataclasses
 import pathlib
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -79,7 +80,8 @@ def training_batches(
     """This process's `slots` of every global batch from step `start` on, to the end of training.
 
     Keys: the image arrays of `transform`, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...] where
-    captions are read, and unreadable [any], the records that could not be decoded. Each epoch is shuffled anew; its last
+    captions are read, unreadable [any], the records that could not be decoded, and loading [3]: the seconds that a core was busy with the batch,
+    how many images were reduced to their canvas, and the longest of their sides. Each epoch is shuffled anew; its last
     partial batch is filled up with masked slots, or dropped.
 
     Args:
@@ -145,12 +147,13 @@ class LoadBatch:
     cached: dict[int, RgbImage | None] = dataclasses.field(default_factory=dict)  # decoded images by record
 
     def __call__(self, step: int, rows: Int[np.ndarray, "row"]) -> Batch:
-        epoch = step // self.steps_per_epoch
+        began, epoch = time.thread_time(), step // self.steps_per_epoch
         rows = spread(rows, self.batch_size)[self.slots]
         filled = rows != EMPTY
         records = self.examples.records[rows]
         readable = filled.copy()
         arrays = self.transform(records, self.readable_images(records, readable), epoch)
+        reduced = arrays.pop("reduced", np.zeros(1))
         batch = {
             **arrays,
             "labels": np.where(filled, self.examples.labels[rows], 0).astype(np.int32),
@@ -160,6 +163,7 @@ class LoadBatch:
         if self.read:
             captions = self.examples.captions(np.maximum(rows, 0), epoch)  # any caption will do for an empty slot
             batch["text"] = self.read(captions)
+        batch["loading"] = np.array([time.thread_time() - began, np.count_nonzero(reduced), reduced.max()])
         return batch
 
     def readable_images(
@@ -209,9 +213,17 @@ class UnreadableImages:
         """Takes the batch's `unreadable` records out of it, and into account."""
         for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
             self._seen.add(record)
-            what = f"the image of record {record} of {self._set()} is unreadable"
+            what = f"the image of record {record} of {self._set()} is unreadable{self._reason(record)}"
             file = self._examples.source.file_of(record)
             tqdm.write(f"warning: {what}; it is left out (file {file})", file=sys.stderr)
+
+    def _reason(self, record: int) -> str:
+        (encoded,) = self._examples.source.encoded_images([record])
+        try:
+            decode_image(encoded)
+        except UnreadableImageError as error:
+            return f" ({error})"
+        return ""
 
     def check(self) -> None:
         """Raise UserError where all processes together have seen too many. Every process calls this at the same step."""

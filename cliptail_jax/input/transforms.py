@@ -5,12 +5,13 @@ A transform is called with the record of each slot, the decoded images by slot, 
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.sections import FAST
@@ -18,11 +19,10 @@ from cliptail_jax.config.training import IN_STEP
 from cliptail_jax.input.decoding import RgbImage
 from cliptail_jax.input.images import (
     ASPECTS,
+    CROP_TRIES,
     FLIP,
     Purpose,
-    random_crop_box,
-    random_resized_crop,
-    record_rng,
+    crop_boxes,
     record_uniforms,
     shift_and_flip,
 )
@@ -33,6 +33,8 @@ from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
 SlotImages = Iterable[tuple[int, RgbImage]]
+
+DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
 
 
 class Transform(Protocol):
@@ -82,18 +84,34 @@ class RandomCrop:
 
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
         array = np.zeros((len(records), self.size, self.size, 3), np.uint8)
-        for slot, image in images:
-            array[slot] = self._crop(image, int(records[slot]), epoch)
+
+        def without_whole_ones() -> SlotImages:
+            for slot, image in images:
+                if image.shape[:2] == (self.size, self.size) and self.scale == (1.0, 1.0):
+                    array[slot] = image
+                else:
+                    yield slot, image
+
+        for slot, box in random_boxes(without_whole_ones(), records, self.seed, epoch, self.scale):
+            array[slot] = resize(box, self.size, self.size, fast=self.fast)
         if self.shift or self.flip:
             uniforms = record_uniforms(self.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
             array = shift_and_flip(array, uniforms, self.shift, self.flip)
         return {"images": array}
 
-    def _crop(self, image: RgbImage, record: int, epoch: int) -> RgbImage:
-        if image.shape[:2] == (self.size, self.size) and self.scale == (1.0, 1.0):
-            return image
-        rng = record_rng(self.seed, epoch, record, Purpose.CROP)
-        return random_resized_crop(image, rng, self.scale, self.size, self.fast)
+
+def random_boxes(
+    images: SlotImages, records: Int[np.ndarray, "slot"], seed: int, epoch: int, scale: tuple[float, float]
+) -> SlotImages:
+    """A random box of each image, as `crop_boxes` draws it, cut out: a filter must not see pixels outside of it."""
+    images = iter(images)
+    uniforms = record_uniforms(seed, epoch, records, Purpose.CROP, CROP_TRIES * 4).reshape(-1, CROP_TRIES, 4)
+    while some := list(itertools.islice(images, DRAWN_TOGETHER)):
+        slots = [slot for slot, _ in some]
+        heights, widths = np.array([image.shape[:2] for _, image in some]).T
+        boxes = crop_boxes(uniforms[slots], heights, widths, np.array(scale)).astype(int).tolist()
+        for (slot, image), (top, left, height, width) in zip(some, boxes):
+            yield slot, image[top : top + height, left : left + width]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,28 +129,34 @@ class CanvasWithBox:
     least_side: int = 0
 
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
-        canvases, boxes = empty_canvases(len(records), self.canvas), np.zeros((len(records), 4), np.float32)
-        for slot, image in images:
-            rng = record_rng(self.seed, epoch, int(records[slot]), Purpose.CROP)
-            top, left, height, width = random_crop_box(rng, *image.shape[:2], self.scale)
-            boxes[slot, 2:] = put(image[top : top + height, left : left + width], canvases[slot])
+        canvases, boxes = Canvases(len(records), self.canvas), np.zeros((len(records), 4), np.float32)
+        for slot, box in random_boxes(images, records, self.seed, epoch, self.scale):
+            boxes[slot, 2:] = canvases.put(slot, box)
         uniforms = record_uniforms(self.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
-        return {"images": canvases, "boxes": boxes, "flips": self.flip & (uniforms[:, 2] < FLIP)}
+        return canvases.arrays() | {"boxes": boxes, "flips": self.flip & (uniforms[:, 2] < FLIP)}
 
 
-def empty_canvases(slots: int, side: int) -> UInt8[np.ndarray, "slot side side 3"]:
-    """Canvases of a batch; what is not on an image has no weight in its crops."""
-    return np.zeros((slots, side, side, 3), np.uint8)
+class Canvases:
+    """The canvases of a batch, with an image at the top left of each."""
 
+    def __init__(self, slots: int, side: int):
+        self._images, self._side = np.zeros((slots, side, side, 3), np.uint8), side
+        self._reduced = np.zeros(slots, np.int32)
 
-def put(image: RgbImage, canvas: RgbImage) -> tuple[int, int]:
-    """Puts an image at the top left of a canvas, where its axes are reduced to the canvas if they are longer.
+    def put(self, slot: int, image: RgbImage) -> tuple[int, int]:
+        """Puts an image on a canvas, where its axes are reduced to the canvas if they are longer.
 
-    Returns the height and the width that it has there.
-    """
-    height, width = (min(sides) for sides in zip(image.shape[:2], canvas.shape[:2]))
-    canvas[:height, :width] = resize(image, height, width, fast=True)
-    return height, width
+        Returns the height and the width that it has there.
+        """
+        height, width = (min(side, self._side) for side in image.shape[:2])
+        if (height, width) != image.shape[:2]:
+            self._reduced[slot] = max(image.shape[:2])
+        self._images[slot, :height, :width] = resize(image, height, width, fast=True)
+        return height, width
+
+    def arrays(self) -> Arrays:
+        """`images`, and `reduced`, the longer side of an image that was reduced, else 0: for the loader, not the step."""
+        return {"images": self._images, "reduced": self._reduced}
 
 
 def random_crop(data: ConfigDict, seed: int) -> RandomCrop | CanvasWithBox:
@@ -162,14 +186,14 @@ class CanvasWithViews:
     least_side: int = 0
 
     def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
-        canvases = empty_canvases(len(records), self.canvas)
+        canvases = Canvases(len(records), self.canvas)
         sizes, extents = np.ones((2, len(records), 2), int)
         for slot, image in images:
             sizes[slot] = image.shape[:2]
-            extents[slot] = put(image, canvases[slot])
+            extents[slot] = canvases.put(slot, image)
         views = draw_views(self.seed, epoch, records, sizes, self.crops)
         scales = np.tile(extents / sizes, 2).astype(np.float32)
-        return {"images": canvases, "views": views._replace(box=views.box * scales[:, None])}
+        return canvases.arrays() | {"views": views._replace(box=views.box * scales[:, None])}
 
 
 @dataclasses.dataclass(frozen=True)

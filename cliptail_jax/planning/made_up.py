@@ -23,8 +23,10 @@ def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[st
     rng, data = np.random.default_rng(0), objective.config.data
     side = data.canvas if data.resize == IN_STEP else data.image_size
     images = ((slot, rng.integers(0, 256, (side, side, 3), np.uint8)) for slot in range(batch_size))
+    arrays = objective.transform(np.arange(batch_size), images, epoch=0)
+    arrays.pop("reduced", None)  # is for the loader
     batch = {
-        **objective.transform(np.arange(batch_size), images, epoch=0),
+        **arrays,
         "labels": rng.integers(0, classes, batch_size, np.int32),
         "mask": np.ones(batch_size, bool),
     }

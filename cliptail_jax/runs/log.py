@@ -34,7 +34,7 @@ class Log:
         self._writes = jax.process_index() == 0
         self._events = Events(workdir / "tensorboard", start + 1) if self._writes else None
         self._unchecked: list[tuple[int, jax.Array]] = []
-        self._compile_seconds: float | None = None
+        self._once: dict[str, float] = {}  # what the next line has beside the numbers of its step
         self._since, self._logged = time.perf_counter(), start
         earlier = [record.get("seconds", 0) for record in read_lines(workdir / METRICS)]
         self._began = self._since - (earlier[-1] if earlier else 0)
@@ -52,8 +52,13 @@ class Log:
 
     def compiled(self, seconds: float) -> None:
         """Note the duration of compilation; the time of the steps starts now."""
-        self._compile_seconds = seconds
+        self._once["compile_seconds"] = seconds
         self._since = time.perf_counter()
+
+    def measured(self, numbers: Mapping[str, float], text: str) -> None:
+        """Print what was measured in this session, and add its numbers to the next line of metrics.jsonl."""
+        say(f"{self._workdir.name}: {text}")
+        self._once |= numbers
 
     def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
         """Keep the loss of a step for the next check, without waiting for the devices."""
@@ -79,8 +84,8 @@ class Log:
         record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
         record["images_per_second"] = (step - self._logged) * self._batch_size / seconds
         record["seconds"] = self.seconds()
-        if self._compile_seconds is not None:
-            record["compile_seconds"], self._compile_seconds = self._compile_seconds, None
+        record |= self._once
+        self._once = {}
         if self._writes:
             append_line(self._workdir / METRICS, record)
             self._events.add({name: record[name] for name in record.keys() - {"step", "epoch"}}, step)

@@ -68,7 +68,7 @@ def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypa
     write_sealed_json(workdir / "config.json", {"config": read_config(workdir)})  # it is not finished
     decode, calls = pipeline.decode_image, []
 
-    def second_is_broken(encoded):
+    def second_is_broken(encoded, *_):
         calls.append(encoded)
         if len(calls) == 2:
             raise UnreadableImageError("broken")
@@ -96,7 +96,7 @@ def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypa
 def test_a_pass_that_reads_no_image_is_an_error(sl_run, tmp_path, monkeypatch):
     config, workdir = copied(sl_run, tmp_path)
 
-    def broken(encoded):
+    def broken(encoded, *_):
         raise UnreadableImageError("broken")
 
     monkeypatch.setattr(pipeline, "decode_image", broken)
@@ -111,7 +111,7 @@ def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_ru
     features, labels, _ = plain_features(config, workdir)
     decode, calls = pipeline.decode_image, []
 
-    def two_are_broken(encoded):
+    def two_are_broken(encoded, *_):
         calls.append(encoded)
         if len(calls) in (4, 19):
             raise UnreadableImageError("broken")

@@ -189,7 +189,7 @@ def test_whatever_fails_in_one_model_the_next_is_evaluated(config, tmp_path, mon
 
 
 def test_images_that_cannot_be_read_stop_the_command_at_the_first_model(config, tmp_path, monkeypatch, make_model):
-    def broken(encoded):
+    def broken(encoded, *_):
         raise UnreadableImageError("broken")
 
     monkeypatch.setattr(pipeline, "decode_image", broken)

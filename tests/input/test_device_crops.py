@@ -2,10 +2,11 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from plain_crops import random_resized_crop
 from test_resizing import assert_near, pictures, resampled
 
 from cliptail_jax.input.device_crops import cropped, crops_of_boxes
-from cliptail_jax.input.images import random_resized_crop, record_rng
+from cliptail_jax.input.images import record_rng
 from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.transforms import CanvasWithBox, Purpose
 

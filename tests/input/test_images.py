@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_crops import random_crop_box, random_resized_crop
 
 from cliptail_jax.input.images import (
     Purpose,
     normalize,
-    random_crop_box,
-    random_resized_crop,
     record_rng,
     record_uniforms,
     shift_and_flip,
 )
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.resizing import center_crop, resize
+from cliptail_jax.input.transforms import RandomCrop
 
 TORCHVISION = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")
 WIDE = TORCHVISION["image"]
@@ -48,13 +48,23 @@ def test_crop_then_resize_equals_torchvision(box, size):
     np.testing.assert_array_equal(resize(cropped, size, size), TORCHVISION[f"crop_{box}_{size}"])
 
 
-def test_random_resized_crop_sees_only_its_box():
+@pytest.mark.parametrize("fast", [False, True])
+def test_random_crop_sees_only_its_box(fast):
     top, left, height, width = random_crop_box(rng(), 23, 31, (0.2, 0.4))
     outside_changed = np.full_like(WIDE, 255)
     outside_changed[top : top + height, left : left + width] = WIDE[top : top + height, left : left + width]
-    crop = random_resized_crop(WIDE, rng(), (0.2, 0.4), 13)
-    np.testing.assert_array_equal(crop, random_resized_crop(outside_changed, rng(), (0.2, 0.4), 13))
-    np.testing.assert_array_equal(crop, resize(WIDE[top : top + height, left : left + width], 13, 13))
+    transform = RandomCrop(0, 13, (0.2, 0.4), fast=fast)
+    for image in (WIDE, outside_changed):
+        crop = transform(np.array([0]), [(0, image)], epoch=0)["images"][0]
+        np.testing.assert_array_equal(crop, resize(WIDE[top : top + height, left : left + width], 13, 13, fast=fast))
+
+
+def test_crops_of_many_images_are_those_of_each():
+    images = [(slot, IMAGES["wide" if slot % 3 else "tall"]) for slot in range(0, 80, 2)]
+    crops = RandomCrop(0, 16, (0.3, 1.0))(np.arange(80), images, epoch=0)["images"]
+    for slot, image in images:
+        np.testing.assert_array_equal(crops[slot], random_resized_crop(image, rng(slot), (0.3, 1.0), 16))
+    assert not crops[1::2].any()
 
 
 @pytest.mark.parametrize("case", range(4))

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plain_crops import random_crop_box
 
-from cliptail_jax.input.images import Purpose, random_crop_box, record_rng
+from cliptail_jax.input.images import Purpose, record_rng
 from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 

@@ -354,7 +354,7 @@ def test_features_with_nan_are_named_and_not_kept(config, tmp_path, monkeypatch)
 def test_a_few_unreadable_images_are_left_out_and_many_are_an_error(config, tmp_path, monkeypatch):
     decode, broken = pipeline.decode_image, []
 
-    def some_fail(encoded):
+    def some_fail(encoded, *_):
         if len(broken) < 1 or encoded in broken:
             broken.append(encoded)
             raise pipeline.UnreadableImageError

@@ -1,0 +1,92 @@
+"""Whether a run's input keeps up with its training step: measured over the first 100 steps, and said once."""
+
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+
+from cliptail_jax.input.pipeline import THREADS, Batch
+
+STEPS = 100
+ALONE = range(50, 60)  # steps that the loop waits for, so that their duration is known
+NOTICEABLE = 0.1  # of the time between two batches: a shorter wait for the next is none
+
+
+class Feeding:
+    """Measures the input of one session of a run.
+
+    A step waits for its images if the devices have nothing to do when they arrive. How long a step takes is measured where
+    it runs alone, and how long its images take is the time that the cores are busy with them.
+    """
+
+    def __init__(self, workers: int, canvas: int):
+        """`workers` is the number of processes that load images; 0 for threads. `canvas` is the side of a canvas."""
+        self._workers, self._canvas = workers, canvas
+        self._is_reported = False
+        self._waits: list[bool] = []
+        self._step_seconds: list[float] = []
+        self._loading: list[np.ndarray] = []  # of each batch: seconds, reduced images, and the longest of their sides
+        self._running: tuple[float, jax.Array] | None = None  # when the last step was dispatched, and its loss
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches, without what they say of their loading."""
+        batches, last = iter(batches), None
+        while True:
+            if self._running and len(self._loading) in ALONE:
+                began, loss = self._running
+                jax.block_until_ready(loss)
+                self._step_seconds.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            arrived = time.perf_counter()
+            loading = batch.pop("loading")
+            if len(self._loading) < STEPS:
+                self._loading.append(loading)
+                if last is not None and self._running:
+                    idle = self._running[1].is_ready()
+                    self._waits.append(idle and arrived - began > NOTICEABLE * (arrived - last))
+            last = arrived
+            yield batch
+
+    def started(self, loss: jax.Array) -> None:
+        """Note that a step was dispatched, whose loss this is."""
+        self._running = time.perf_counter(), loss
+
+    def report(self) -> tuple[dict[str, float], str] | None:
+        """What was measured, as numbers and as a line with what would help; once, when it is known.
+
+        The numbers are the seconds of a step alone, the seconds that a core takes to load its images, and the share of the
+        steps that waited.
+        """
+        if len(self._loading) < STEPS or self._is_reported:
+            return None
+        self._is_reported = True
+        step = float(np.median(self._step_seconds[1:]))  # the first may have queued
+        core, waits = float(np.mean(self._loading, axis=0)[0]), float(np.mean(self._waits))
+        numbers = {"input/step_seconds": step, "input/core_seconds": core, "input/waits": waits}
+        return numbers, self._describe(step, core, waits)
+
+    def _describe(self, step: float, core: float, waits: float) -> str:
+        cores, there = math.ceil(core / step), len(os.sched_getaffinity(0))
+        text = (
+            f"{'input-bound' if waits > 0.5 else 'the input keeps up'}: {sum(self._waits)} of {len(self._waits)} steps waited "
+            f"for images; a step takes {1000 * step:,.0f} ms, and loading its images {1000 * core:,.0f} ms of one core "
+            f"({cores} needed, {there} available)"
+        )
+        if waits > 0.5 and (self._workers or THREADS) < min(cores, there):
+            text += f"; data.workers={min(cores, there)} uses more of them"
+        elif waits > 0.5 and cores > there:
+            text += "; data.resize='step' or data.scaled_decoding leaves them less to do"
+        _, reduced, longest = np.stack(self._loading).T
+        if reduced.sum():
+            text += (
+                f"; {int(reduced.sum()):,} images had longer sides than data.canvas={self._canvas} and were reduced to it: "
+                f"{int(longest.max())} would hold them all"
+            )
+        return text
