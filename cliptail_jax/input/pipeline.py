@@ -22,6 +22,7 @@ from tqdm import tqdm
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.decoding import RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.shared_images import SharedImages
 from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
 
@@ -80,23 +81,23 @@ def training_batches(
     """This process's `slots` of every global batch from step `start` on, to the end of training.
 
     Keys: the image arrays of `transform`, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...] where
-    captions are read, unreadable [any], the records that could not be decoded, and loading [3]: the seconds that a core was busy with the batch,
-    how many images were reduced to their canvas, and the longest of their sides. Each epoch is shuffled anew; its last
-    partial batch is filled up with masked slots, or dropped.
+    captions are read, unreadable [any], the records that could not be decoded, and loading [3]: the seconds that a core was
+    busy with the batch, how many images were reduced to their canvas, and the longest of their sides. Each epoch is shuffled
+    anew; its last partial batch is filled up with masked slots, or dropped.
 
     Args:
         seed: of the order of the data.
         batch_size: of the global batch.
         total_steps: the number of steps of the whole run.
         workers: processes that load data; 0 for threads of this one.
-        cache: whether decoded images are kept in memory, by each worker on its own.
+        cache: whether decoded images are kept in memory, which the workers share.
     """
     # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
     order_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
     rows = grain.MapDataset.range(len(examples)).shuffle(seed=order_seed)
     rows = rows.batch(batch_size, drop_remainder=drop_last, batch_fn=np.asarray)
     steps_per_epoch = num_steps_per_epoch(len(examples), batch_size, drop_last)
-    load = LoadBatch(examples, transform, read, batch_size, steps_per_epoch, slots, cache)
+    load = LoadBatch(examples, transform, read, batch_size, steps_per_epoch, slots, cache_for(examples, workers, cache))
     dataset = rows.repeat(-(-total_steps // steps_per_epoch)).map_with_index(load)
     return iterate(dataset[start:total_steps], workers)
 
@@ -120,7 +121,7 @@ def evaluation_batches(
     """
     rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)
     transform = CenterCrop(preprocess, fast, preprocess.least_side if scaled_decoding else 0)
-    load = LoadBatch(examples, transform, None, batch_size, len(rows), slots, cache)
+    load = LoadBatch(examples, transform, None, batch_size, len(rows), slots, cache_for(examples, workers, cache))
     dataset = rows.map_with_index(load)
     return lambda: iterate(dataset, workers)
 
@@ -143,8 +144,7 @@ class LoadBatch:
     batch_size: int
     steps_per_epoch: int
     slots: slice = dataclasses.field(default_factory=lambda: slice(None))
-    cache: bool = False
-    cached: dict[int, RgbImage | None] = dataclasses.field(default_factory=dict)  # decoded images by record
+    cached: dict[int, RgbImage | None] | SharedImages | None = None  # decoded images by record, if they are kept
 
     def __call__(self, step: int, rows: Int[np.ndarray, "row"]) -> Batch:
         began, epoch = time.thread_time(), step // self.steps_per_epoch
@@ -178,12 +178,22 @@ class LoadBatch:
                 yield slot, image
 
     def decoded(self, records: Int[np.ndarray, "record"]) -> Iterable[RgbImage | None]:
-        """Decoded images, None for one that cannot be read. With a cache each is decoded once, in each worker anew."""
-        if not self.cache:
+        """Decoded images, None for one that cannot be read. With a cache each is decoded once."""
+        if self.cached is None:
             return decode(self.examples, records, self.transform.least_side)
         new = [record for record in records.tolist() if record not in self.cached]
         self.cached.update(zip(new, decode(self.examples, new, self.transform.least_side)))
         return [self.cached[record] for record in records.tolist()]
+
+
+def cache_for(examples: Examples, workers: int, cache: bool) -> dict[int, RgbImage | None] | SharedImages | None:
+    """Where decoded images are kept; None if they are not."""
+    if not cache:
+        return None
+    if not workers or sys.platform != "linux":
+        return {}
+    first = next((image for image in decode(examples, examples.records[:100], 0) if image is not None), None)
+    return {} if first is None else SharedImages(int(examples.records.max()) + 1, first.shape)
 
 
 def decode(examples: Examples, records: Iterable[int], least_side: int) -> Iterator[RgbImage | None]:
