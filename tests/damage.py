@@ -248,7 +248,6 @@ def subjects(config: Callable, programs: Mapping[str, Program], folder: Path) ->
         """The last line of each method; damaged results are computed again, and added."""
         return {line["method"]: line for line in lines(workdir / "results.jsonl")}
 
-    last_results = dataclasses.replace(programs["transfer"], result=scores)
     return {
         "run sup": lambda: pair("sup", trained("sup"), of_run),
         "run clip": lambda: pair("clip", trained("clip"), of_run),
@@ -257,6 +256,8 @@ def subjects(config: Callable, programs: Mapping[str, Program], folder: Path) ->
         "export": lambda: pair("exported", exported, of_export),
         "head": lambda: pair("head", head, lambda workdir: head_for(str(workdir / "head.npy"), NAMES, NAMES)),
         "parts of a count": lambda: pair("parts", parts, of_parts),
-        "transfer": lambda: pair("transfers", transferred, again(last_results)),
+        "transfer": lambda: pair(
+            "transfers", transferred, again(dataclasses.replace(programs["transfer"], result=scores))
+        ),
         "study": lambda: pair("studies", studied, again(programs["study"])),
     }
