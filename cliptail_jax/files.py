@@ -140,18 +140,28 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
-def save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
-    """Writes an .npy file atomically."""
+def npy(array: Shaped[np.ndarray, "..."]) -> bytes:
+    """The content of an .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, array)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def npz(**arrays: Shaped[np.ndarray, "..."]) -> bytes:
+    """The content of an .npz file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
+    """Writes an .npy file atomically."""
+    write_bytes(path, npy(array))
 
 
 def save_arrays(path: Path, **arrays: Shaped[np.ndarray, "..."]) -> None:
     """Writes an .npz file atomically."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, npz(**arrays))
 
 
 def load_array(path: Path) -> Shaped[np.ndarray, "..."]:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
 _saved = ""
 
@@ -35,10 +36,14 @@ def raise_on_ctrl_c() -> None:
 
 def end(number: int, frame: FrameType | None) -> None:
     """The handler of both: status 130 or 143, as a shell has it. What is saved stays, as after SIGKILL."""
-    what = "interrupted" if number == signal.SIGINT else "stopped by SIGTERM"
+    end_at_once("interrupted" if number == signal.SIGINT else "stopped by SIGTERM", 128 + number)
+
+
+def end_at_once(reason: str, status: int) -> NoReturn:
+    """Ends the program with a line, whatever its threads wait for. What is saved stays, as after SIGKILL."""
     with contextlib.suppress(OSError):
-        os.write(2, f"\n{what}{_saved and '; '}{_saved}\n".encode())
-    _exit(128 + number)
+        os.write(2, f"\n{reason}{_saved and '; '}{_saved}\n".encode())
+    _exit(status)
 
 
 def exit_despite_threads(status: int) -> None:
@@ -52,7 +57,7 @@ def exit_despite_threads(status: int) -> None:
     sys.exit(status)
 
 
-def _exit(status: int) -> None:
+def _exit(status: int) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
     os._exit(status)

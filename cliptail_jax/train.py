@@ -30,7 +30,7 @@ from cliptail_jax.input.pipeline import UnreadableImages, training_batches
 from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
 from cliptail_jax.parallel import distributed
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import agreed, ending_with_the_others
 from cliptail_jax.parallel.sharding import (
     check_accumulation,
     check_batch,
@@ -143,7 +143,14 @@ def train_alone(
     )
     log = Log(workdir, config.batch_size, steps_per_epoch, start, recipe)
     watch = Watch(objective.chance_loss, total_steps // 5, warnings_of(workdir))
-    with StopRequest() as stop, saying_what_is_saved(workdir, checkpoints), checkpoints, log, progress:
+    with (
+        StopRequest() as stop,
+        saying_what_is_saved(workdir, checkpoints),
+        checkpoints,
+        log,
+        progress,
+        ending_with_the_others(),
+    ):
 
         def evaluate_at(step: int) -> None:
             log.check_finite()

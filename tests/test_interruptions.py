@@ -1,5 +1,6 @@
 """Programs whose machine, terminal or user fails them: how they end, what they say, and that nothing is lost."""
 
+import contextlib
 import io
 import os
 import resource
@@ -7,11 +8,12 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_train import losses
-from test_train_processes import ROOT, STOPPED, command, finish, start, with_devices
+from test_train_processes import ROOT, STOPPED, command, finish, start, wait_for_step, with_devices
 
 from cliptail_jax import interrupts
 
@@ -87,6 +89,30 @@ def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, statu
         assert process.returncode == status, errors
         assert "Traceback" not in errors and ("interrupted" in errors or "stopped by SIGTERM" in errors), errors
     assert "is saved, and the same command goes on from there" in errors
+
+
+def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_there(whole, tmp_path, glyphs_dir):
+    arguments = command(tmp_path / "run", glyphs_dir, **STEPS, data__workers=2)
+    process = start(arguments)
+    wait_for_step(1, tmp_path / "run", process)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    (errors,) = finish(process, code=2)
+    assert errors.count("\n") == 2 and "error: a process that loads images was killed" in errors, errors
+    assert "is saved" in errors and "the same command goes on from there" in errors
+    assert len(losses(tmp_path / "run")) < len(whole)
+    finish(start(command(tmp_path / "run", glyphs_dir, **STEPS)))  # with another number of workers, none
+    assert losses(tmp_path / "run") == whole
+
+
+def workers_of(pid):
+    """The processes of multiprocessing that a process has started, but for the one that looks after shared memory."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and "spawn_main" in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
+    return found
 
 
 def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, glyphs_dir):

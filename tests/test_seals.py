@@ -49,13 +49,15 @@ def test_a_program_that_is_killed_while_it_writes_leaves_the_old_file_or_the_new
     write_sealed(path, "old")
     left = [writes]
 
-    def write_text(path, text):
+    def write_bytes(path, content):
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        files.write_text(path, text)
+        original(path, content)
 
-    monkeypatch.setattr(seals, "write_text", write_text)
+    original = files.write_bytes
+    monkeypatch.setattr(files, "write_bytes", write_bytes)
+    monkeypatch.setattr(seals, "write_bytes", write_bytes)
     with pytest.raises(KeyboardInterrupt):
         write_sealed(path, "new")
     check_seal(path)
@@ -123,3 +125,20 @@ def test_records_are_read_as_they_were_written(record, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "records.jsonl"
     path.write_text(line_of(record))
     assert list(read_lines(path)) == [record]
+
+
+def test_a_sealed_file_that_is_missing_is_named_unless_its_first_writing_was_interrupted(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line_of(LINES[0]))
+    seals.seal(path, tmp_path / "never.jsonl")
+    path.unlink()
+    with pytest.raises(UserError, match="metrics.jsonl is missing: restore it from a copy"):
+        check_seal(path)
+    with pytest.raises(UserError, match="metrics.jsonl is missing"):
+        seals.check_sealed_folder(tmp_path)
+    seals.unseal(path)
+    check_seal(path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(seals, "write_bytes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        write_sealed(tmp_path / "new.json", "new")
+    check_seal(tmp_path / "new.json")

@@ -103,9 +103,19 @@ def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninter
     assert losses(stopped) == losses(whole) and len(losses(whole)) == 120
 
 
-def test_two_processes_heed_a_sigterm_at_any_time_and_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
-    """Two processes of one device each, against one process of two."""
-    options = {"total_epochs": 40, "checkpoint__every_steps": 120, "eval__neural_collapse": True}
+def kill(killed, other=None):
+    """Send SIGKILL to a process of a pair, and see the other end at once with a line."""
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    if other:
+        (errors,) = finish(other, code=2)
+        assert "error: another process of the run has ended or cannot be reached" in errors
+        assert "is saved, and the same command goes on from there" in errors and "Traceback" not in errors, errors
+
+
+def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
+    """Two processes of one device each, against one process of two: a SIGTERM at any time, a SIGKILL of each and of both."""
+    options = {"total_epochs": 40, "checkpoint__every_steps": 10, "eval__neural_collapse": True}
     one, two = tmp_path / "one", tmp_path / "two"
     alone = start(command(one, glyphs_dir, "clip", **options), XLA_FLAGS=with_devices(2))
     arguments = command(two, glyphs_dir, "clip", **options)
@@ -121,6 +131,13 @@ def test_two_processes_heed_a_sigterm_at_any_time_and_train_to_the_numbers_of_on
     terminate(*pair)
     second = newest_valid_step(two / "checkpoints")
     assert first < second == len(losses(two)) < 120
+
+    for victims in ((1,), (0,), (0, 1)):  # process 0 is the coordinator
+        pair, saved = start_pair(arguments), newest_valid_step(two / "checkpoints")
+        wait_until(lambda: newest_valid_step(two / "checkpoints") > saved, pair[0])  # noqa: B023
+        for victim in victims:
+            kill(pair[victim], pair[1 - victim] if len(victims) == 1 else None)
+    assert newest_valid_step(two / "checkpoints") < 120
 
     finish(*start_pair(arguments), alone)
     assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)] == list(range(1, 121))

@@ -10,14 +10,16 @@ read, and of those that were not UTF-8.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 try:
     import apache_beam as beam
+    import grpc
     from apache_beam.io.filesystem import BeamIOError, CompressionTypes
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.metrics import Metrics
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> None:
     except (OSError, BeamIOError) as error:
         raise UserError(f"{options.output} cannot be written: {error}") from error
     try:
-        with pipeline:
+        with running(pipeline):
             (
                 pipeline
                 | "Parts" >> beam.Create(parts)
@@ -90,6 +92,25 @@ def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
         return beam.Pipeline(options=options)
     except (ValueError, ImportError, AttributeError) as error:
         raise UserError(f"--runner={runner}: {' '.join(str(error).split())}") from error
+
+
+@contextlib.contextmanager
+def running(pipeline: "beam.Pipeline") -> Iterator["beam.Pipeline"]:
+    """Runs what the block has added to the pipeline.
+
+    Raises UserError where the runner itself fails, which may have to download its server, start it and reach it. An error
+    in a worker stays what it is.
+    """
+    try:
+        with pipeline:
+            yield pipeline
+    except (RuntimeError, ValueError, grpc.RpcError, grpc.FutureTimeoutError) as error:
+        reason = error.details() if isinstance(error, grpc.Call) else str(error).strip()
+        of_worker = "\n" in reason or "while running" in reason
+        if of_worker or (isinstance(error, ValueError) and not reason.startswith("Unable to parse")):
+            raise
+        runner = type(pipeline.runner).__name__
+        raise UserError(f"--runner={runner}: {reason or 'nobody answers at its --job_endpoint'}") from error
 
 
 def match(pattern: str) -> list[str]:

@@ -1,8 +1,9 @@
 """The scalar fields of a split's records, as a table beside the shards.
 
 The file `metadata-SPLIT.parquet` has a row per record, in record order; its column `record` is the row's index. In its
-schema's metadata, `shards` is a fingerprint of the shards it belongs to, `skipped` (JSON) is the number of records that
-the builder skipped, by reason, and `digest` is that of these two. The pages have checksums.
+schema's metadata, `shards` is a fingerprint of the shards it belongs to, `names` is that of the names of the labels' classes
+(not in older tables), `skipped` (JSON) is the number of records that the builder skipped, by reason, and `digest` is that of
+these three. The pages have checksums.
 """
 
 import json
@@ -71,7 +72,8 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
         columns: the columns to read, in this order; all by default.
 
     Raises:
-        UserError: The table beside the shards belongs to others, a label is not one of a class, or a file cannot be read.
+        UserError: The table beside the shards belongs to others, or to other names of classes, a label is not one of a class,
+            or a file cannot be read.
     """
     records = open_records(folder, split)
     info, features = records.dataset_info.splits[split], records.dataset_info.features
@@ -85,10 +87,16 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
         print(f"note: {path} {damage}; it is made again from the shards", file=sys.stderr)
         table = None
     if table is None:
-        table = scan(records).replace_schema_metadata(origin(shards))
+        table = scan(records).replace_schema_metadata(origin(shards, features))
         save_table(table, path)
     elif fault := disagreement(table, shards, len(records)):
         raise UserError(f"metadata table {path} disagrees with the shards beside it: {fault}; remove it")
+    elif table.schema.metadata.get(b"names", names_digest(features).encode()) != names_digest(features).encode():
+        files = ", ".join(str(folder / f"{name}.labels.txt") for name in class_labels(features))
+        raise UserError(
+            f"{files}: the names of the classes are not those that the data set was prepared with; restore them, or, if "
+            f"the change is yours, remove the tables metadata-*.parquet beside them"
+        )
     check_labels(dict(zip(table.column_names, table.columns)), features, lambda record: path)
     if "label" not in table.column_names and (columns is None or "label" in columns):
         table = table.append_column("label", pyarrow.array(np.full(len(table), -1)))
@@ -99,6 +107,16 @@ def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:
     """The SHA-256 of the shards' names, sizes and numbers of records."""
     lines = (f"{os.path.basename(shard)} {file_size(shard)} {count}\n" for shard, count in zip(shards, counts))
     return digest_of(line.encode() for line in lines)
+
+
+def class_labels(features: tfds.features.FeaturesDict) -> dict[str, tfds.features.ClassLabel]:
+    """The features that are labels, whose classes' names are in text files."""
+    return {name: kind for name, kind in sorted(features.items()) if isinstance(kind, tfds.features.ClassLabel)}
+
+
+def names_digest(features: tfds.features.FeaturesDict) -> str:
+    """The SHA-256 of the names of all labels' classes, as TFDS reads them from their files."""
+    return digest_of_json({name: [*map(str.strip, label.names)] for name, label in class_labels(features).items()})
 
 
 class DamagedTableError(Exception):
@@ -133,15 +151,19 @@ def read_table(
         raise DamagedTableError(f"is damaged: {' '.join(str(error).split())}") from error
 
 
-def origin(shards: str, skipped: Mapping[str, int] | None = None) -> dict[str, str]:
+def origin(
+    shards: str, features: tfds.features.FeaturesDict, skipped: Mapping[str, int] | None = None
+) -> dict[str, str]:
     """The schema's metadata of a table for the shards with this fingerprint."""
-    facts = {"shards": shards} | ({"skipped": json.dumps(dict(skipped))} if skipped is not None else {})
+    facts = {"shards": shards, "names": names_digest(features)}
+    facts |= {"skipped": json.dumps(dict(skipped))} if skipped is not None else {}
     return facts | {"digest": digest_of_json(facts)}
 
 
 def has_digest(metadata: Mapping[bytes, bytes]) -> bool:
     """Whether a schema's metadata has the digest of what `origin` put there."""
-    facts = {name: metadata[name.encode()].decode() for name in ("shards", "skipped") if name.encode() in metadata}
+    known = ("shards", "names", "skipped")
+    facts = {name: metadata[name.encode()].decode() for name in known if name.encode() in metadata}
     return metadata.get(b"digest", b"").decode() == digest_of_json(facts)
 
 
@@ -169,9 +191,9 @@ def check_labels(
     columns: Mapping[str, Sequence], features: tfds.features.FeaturesDict, file_of: Callable[[int], pathlib.Path]
 ) -> None:
     """Raises UserError where a label is neither one of the classes nor -1, for none; `file_of` gives a record's file."""
-    for name in columns.keys() & features.keys():
-        if isinstance(features[name], tfds.features.ClassLabel):
-            labels, classes = np.asarray(columns[name]), features[name].num_classes
+    for name, label in class_labels(features).items():
+        if name in columns:
+            labels, classes = np.asarray(columns[name]), label.num_classes
             if len(wrong := np.flatnonzero((labels < -1) | (labels >= classes))):
                 raise UserError(
                     f"{file_of(wrong[0])}: record {wrong[0]} has the {name} {labels[wrong[0]]}, and there are {classes} "
@@ -236,7 +258,7 @@ class TableWriter:
     """Writes the metadata table of a split whose records come one at a time, in the memory of a batch."""
 
     def __init__(self, path: pathlib.Path, features: tfds.features.FeaturesDict):
-        self.schema = table_schema(features)
+        self.schema, self.features = table_schema(features), features
         self.rows, self.count = [], 0
         # Without the Arrow schema in the file, readers take the metadata that `finish` adds for the schema's.
         self.table = pyarrow.parquet.ParquetWriter(path, self.schema, store_schema=False, write_page_checksum=True)
@@ -255,7 +277,7 @@ class TableWriter:
     def finish(self, shards: str, skipped: Mapping[str, int]) -> None:
         """Completes the table, for the shards with this fingerprint."""
         self.flush()
-        self.table.add_key_value_metadata(origin(shards, skipped))
+        self.table.add_key_value_metadata(origin(shards, self.features, skipped))
         self.table.close()
 
 

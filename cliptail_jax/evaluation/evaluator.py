@@ -25,14 +25,14 @@ from cliptail_jax.evaluation.counting import (
     with_progress,
 )
 from cliptail_jax.evaluation.heads import ClassHead, ModelParts
-from cliptail_jax.evaluation.results import ClassGroups, summarize, write_arrays, write_summary
+from cliptail_jax.evaluation.results import ClassGroups, summarize, write_arrays
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
-from cliptail_jax.runs import evaluation_directory
+from cliptail_jax.runs import add_summary, evaluation_directory
 from cliptail_jax.seals import write_sealed
 
 
@@ -164,5 +164,5 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
         write_arrays(
             directory, measured.counts, measured.saved(), task.class_groups, measured.collapse, measured.similarities
         )
-        write_summary(directory, summary)
+        add_summary(directory, summary)
     return summary

@@ -10,13 +10,13 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, digest_of_file, load_arrays, save_array, save_arrays, work_path
+from cliptail_jax.files import digest_of_file, npy, npz, work_path
 from cliptail_jax.metrics import correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
-from cliptail_jax.runs import evaluation_directory, last_evaluation
+from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation, read_arrays
+from cliptail_jax.seals import write_sealed
 
-ARRAYS = "latest.npz"
 GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
@@ -118,7 +118,7 @@ def write_arrays(
     """
     for name in SAVED:
         if name in saved:
-            save_array(directory / f"{name}.npy", saved[name])
+            write_sealed(directory / f"{name}.npy", npy(saved[name]))
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
     arrays = {
@@ -129,14 +129,9 @@ def write_arrays(
     }
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
-    save_arrays(directory / ARRAYS, **arrays)
+    write_sealed(directory / ARRAYS, npz(**arrays))
 
 
 def read_predictions(workdir: Path, name: str) -> Int[np.ndarray, "class"]:
     """How often the run's last evaluation on the set `name` has predicted each class."""
-    return load_arrays(evaluation_directory(workdir, name) / ARRAYS)["per_class_predictions"]
-
-
-def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
-    """Append the summary to `summary.jsonl`."""
-    append_line(directory / "summary.jsonl", summary)
+    return read_arrays(workdir, name)["per_class_predictions"]

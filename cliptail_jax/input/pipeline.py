@@ -28,6 +28,8 @@ from cliptail_jax.input.views import Views
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
 THREADS = 2  # where there are no worker processes
+# Python removes what a killed worker has left, such as shared memory, and need not say so.
+QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
 Batch = dict[str, np.ndarray | Views]
 # What a text tower takes of captions: a tokenizer's ids, or a frozen tower's states.
 ReadText = Callable[[Sequence[str]], np.ndarray]
@@ -130,6 +132,7 @@ def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)
     batches = dataset.to_iter_dataset(options)
     if workers:
+        sys.warnoptions.append(QUIET)
         batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
     return iter(batches)
 

@@ -93,7 +93,8 @@ def _read_classes(sidecar: epath.Path, array: Shaped[np.ndarray, "rows dim"]) ->
             f"head.init: '{sidecar}' names {len(classes)} classes, but its head has {len(array)} rows: make the head "
             "again, or move the file"
         )
-    if document.get("digest", digest := digest_of([array.tobytes()])) != digest:
+    numbers = array.astype(array.dtype.newbyteorder("<")).tobytes()  # a flipped bit of the type is another byte order
+    if document.get("digest", digest := digest_of([numbers])) != digest:
         raise UserError(
             f"head.init: the head of '{sidecar}' has changed since it was written, as its digest shows: make it again"
         )

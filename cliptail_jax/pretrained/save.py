@@ -1,4 +1,7 @@
-"""Writes models in the format of open_clip: open_clip_model.safetensors, open_clip_config.json and tokenizer.json."""
+"""Writes models in the format of open_clip: open_clip_model.safetensors, open_clip_config.json and tokenizer.json.
+
+Their digests are in sha256.json beside them, by which `load` notices damage.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +24,7 @@ from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS_FILES, TextTokenizer
 from cliptail_jax.pretrained.names import published_name, to_published
 from cliptail_jax.pretrained.source import TOKENIZER
+from cliptail_jax.seals import seal, write_sealed_json
 
 # open_clip has no model without a text tower: an image tower is saved with the smallest one, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
@@ -62,8 +66,9 @@ def save(
             # What follows the end token has no effect, so that no token is reserved for padding.
             marks = {"bos_token": START, "eos_token": END, "pad_token": END}
             write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **marks})
+    seal(*(folder / name for name in (WEIGHTS_FILES[0], HEAD, TOKENIZER)))
     # The configuration comes last, since a folder that has one counts as complete.
-    write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
+    write_sealed_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
 
 
 def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import Any
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file
 from cliptail_jax.pretrained import hub
+from cliptail_jax.seals import check_sealed_folder
 
 TOKENIZER = "tokenizer.json"
 
@@ -32,7 +33,7 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
         revision: a branch, tag or commit of the Hub.
 
     Raises:
-        UserError: there are no weights.
+        UserError: there are no weights, or a file is not as `sha256.json` beside it says, if there is one.
     """
     if name.startswith(hub.PREFIX):
         repository, pinned = hub.split(name)
@@ -55,6 +56,7 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
         folder, weights = path.parent, path
     else:
         raise UserError(f"no model '{name}': give hf-hub:OWNER/NAME, a folder or a .safetensors file that exists")
+    check_sealed_folder(folder)
     others = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
     return ModelFiles(weights, *others)
 

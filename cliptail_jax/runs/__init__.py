@@ -14,10 +14,19 @@ from cliptail_jax.runs.directory import (
     trained_on,
     write_description,
 )
-from cliptail_jax.runs.evaluations import FinishedRun, evaluation_directory, last_evaluation
+from cliptail_jax.runs.evaluations import (
+    ARRAYS,
+    FinishedRun,
+    add_summary,
+    evaluation_directory,
+    last_evaluation,
+    read_arrays,
+)
 
 __all__ = [
+    "ARRAYS",
     "FinishedRun",
+    "add_summary",
     "claim",
     "difference_to",
     "evaluation_directory",
@@ -27,6 +36,7 @@ __all__ = [
     "last_evaluation",
     "last_step",
     "make_room",
+    "read_arrays",
     "read_config",
     "read_description",
     "read_run_frequency",

@@ -19,13 +19,14 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import line_of, read_lines, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs.checkpoints import newest_valid_step
-from cliptail_jax.seals import check_seal, read_sealed_json, write_sealed_json
+from cliptail_jax.seals import check_seal, read_sealed_json, seal, unseal, write_sealed, write_sealed_json
 
 Values = Mapping[str, Any]  # of a config, by dotted key
+METRICS, SUMMARY = "metrics.jsonl", "summary.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
 # What a run writes beside config.json.
 FOLDERS = ("checkpoints", "eval", "tensorboard")
-LOGS = ("metrics.jsonl", FREQUENCY, "initialization.tsv")
+LOGS = (METRICS, FREQUENCY, "initialization.tsv")
 DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "towers.json", CONFIG, seals.FILE)
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -114,6 +115,7 @@ def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str
 def finish(workdir: Path, step: int, seconds: float) -> None:
     """Record in config.json that the run is finished, its last step and its duration."""
     noted = read_sealed_json(workdir / CONFIG)
+    seal(workdir / METRICS)  # it grows no more
     write_sealed_json(workdir / CONFIG, noted | {"finished": {"step": step, "seconds": seconds}})
 
 
@@ -161,10 +163,13 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
 
 def forget_after(workdir: Path, step: int) -> None:
     """Remove log lines after `step`, from which the run is continued."""
-    for path in [workdir / "metrics.jsonl", *workdir.glob("eval/*/summary.jsonl")]:
+    unseal(workdir / METRICS)
+    for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}")]:
+        check_seal(path)
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if path.exists():
-            write_text(path, "".join(map(line_of, kept)))
+            write = write_text if path.name == METRICS else write_sealed
+            write(path, "".join(map(line_of, kept)))
 
 
 def write_description(workdir: Path, document: Mapping[str, Any]) -> None:

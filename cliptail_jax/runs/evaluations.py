@@ -1,6 +1,7 @@
 """What a run's last evaluation on a set has found, read from the files of its run directory."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import load_arrays, read_lines
-from cliptail_jax.runs.directory import read_run_frequency
+from cliptail_jax.files import line_of, load_arrays, read_lines
+from cliptail_jax.runs.directory import SUMMARY, read_run_frequency
+from cliptail_jax.seals import check_seal, write_sealed
+
+ARRAYS = "latest.npz"
 
 
 @dataclasses.dataclass
@@ -31,7 +35,7 @@ class FinishedRun:
         # A set with other classes than the run's has a table of its own, or no frequency that is known.
         own = directory / "class_frequency.tsv"
         class_names, frequency = read_run_frequency(directory if own.exists() else workdir)
-        arrays = load_arrays(directory / "latest.npz")
+        arrays = read_arrays(workdir, evaluated_on)
         if "tail" not in arrays:
             raise UserError(
                 f"{workdir} was not trained on the classes of {evaluated_on}: a study compares runs on theirs"
@@ -42,8 +46,24 @@ class FinishedRun:
 
 def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
     """The summary of the run's last evaluation on the set 'name:split', None if there is none."""
-    summaries = list(read_lines(evaluation_directory(workdir, name) / "summary.jsonl"))
+    path = evaluation_directory(workdir, name) / SUMMARY
+    check_seal(path)
+    summaries = list(read_lines(path))
     return summaries[-1] if summaries else None
+
+
+def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
+    """The arrays of the run's last evaluation on the set 'name:split'. Raises UserError if they are damaged."""
+    path = evaluation_directory(workdir, name) / ARRAYS
+    check_seal(path)
+    return load_arrays(path)
+
+
+def add_summary(directory: Path, summary: Mapping[str, Any]) -> None:
+    """Append the numbers of an evaluation to those in its folder."""
+    path = directory / SUMMARY
+    check_seal(path)
+    write_sealed(path, "".join(map(line_of, [*read_lines(path), summary])))
 
 
 def evaluation_directory(workdir: Path, name: str) -> Path:

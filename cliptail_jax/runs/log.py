@@ -10,10 +10,10 @@ import jax
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_text
+from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.runs.events import Events
 from cliptail_jax.runs.say import say
-
-METRICS = "metrics.jsonl"
+from cliptail_jax.seals import check_seal
 
 
 class Diverged(UserError):
@@ -119,5 +119,6 @@ class Log:
 
 
 def warnings_of(workdir: Path) -> list[str]:
-    """The warnings in a run's metrics.jsonl."""
+    """The warnings in a run's metrics.jsonl. Raises UserError if it is damaged."""
+    check_seal(workdir / METRICS)
     return [record["warning"] for record in read_lines(workdir / METRICS) if "warning" in record]

@@ -1,7 +1,7 @@
 """Image features of a model for the splits of transfer sets, computed once and cached on disk.
 
 `features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
-them, `labels`, `records` (the index of each image in the split; unreadable images are left out) and `seconds`. The key is a
+them, `labels`, `records` (the index of each image in the split; unreadable images are left out), `seconds` and `key`, a
 digest of the weights, the image size and the split's files: when one of them changes, the features are computed again and
 replace the old ones.
 """
@@ -81,13 +81,16 @@ class FeatureExtractor:
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
             try:
-                return SplitFeatures(**load_arrays(path))
+                arrays = load_arrays(path)
+                if str(arrays.pop("key", key)) != key:  # older files have none
+                    raise UserError(f"{path} is of other weights, images or data")
+                return SplitFeatures(**arrays)
             except (UserError, TypeError) as error:
                 say(f"note: {error}; the features are computed again")
         computed = self._compute(opened, split)
         if jax.process_index() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_arrays(path, **computed._asdict())
+            save_arrays(path, **computed._asdict(), key=np.array(key))
             for other in self._folder.glob(f"{stem}.*.npz"):
                 if other != path:
                     other.unlink()

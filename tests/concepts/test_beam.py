@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import urllib.error
 
 import pytest
 
@@ -53,6 +54,15 @@ def test_beams_counts_are_those_of_one_machine(corpus, tmp_path):
         (["--runner=DirctRunner"], "--runner=DirctRunner: Unexpected pipeline runner: DirctRunner. Valid values are "),
         (["--runner=nowhere.Runner"], "--runner=nowhere.Runner: No module named 'nowhere'"),
         (["--runner=DataflowRunner"], "Missing required option: project."),
+        (["--runner=PortableRunner"], "--runner=PortableRunner: You must specify a --job_endpoint"),
+        (
+            ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--job_server_timeout=1"],
+            "--runner=PortableRunner: nobody answers at its --job_endpoint",
+        ),
+        (
+            ["--runner=FlinkRunner", "--flink_job_server_jar=no.jar"],
+            '--runner=FlinkRunner: Unable to parse jar URL "no',
+        ),
     ],
 )
 def test_a_mistake_is_one_line(corpus, tmp_path, capsys, arguments, message):
@@ -62,6 +72,30 @@ def test_a_mistake_is_one_line(corpus, tmp_path, capsys, arguments, message):
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and message in error
     assert not list(tmp_path.glob("out.tsv*"))
+
+
+@needs_beam
+def test_a_runner_that_finds_no_network_is_one_line(corpus, tmp_path, capsys, monkeypatch):
+    def unreachable(*_, **__):
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr("apache_beam.utils.subprocess_server.urlopen", unreachable)
+    monkeypatch.setattr("apache_beam.utils.subprocess_server.JavaJarServer.JAR_CACHE", str(tmp_path / "jars"))
+    assert beam.main([*corpus, "--runner=SparkRunner"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --runner=SparkRunner: Unable to fetch remote job server jar at")
+    assert error.count("\n") == 1 and "Name or service not known" in error
+    assert not list(tmp_path.glob("out.tsv*"))
+
+
+@needs_beam
+def test_an_error_in_a_worker_keeps_its_traceback(corpus, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(beam, "read_part", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        beam.main([*corpus, "--runner=DirectRunner"])
 
 
 def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):

@@ -6,11 +6,12 @@ import numpy as np
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.evaluation.results import summarize, write_arrays, write_summary
+from cliptail_jax.evaluation.results import summarize, write_arrays
 from cliptail_jax.files import save_array, write_json
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
+from cliptail_jax.runs import add_summary
 
 CLASSES, PER_CLASS, DIM = 24, 10, 8
 NAMES = tuple(f"{kind} {animal}" for kind, animal in itertools.product(
@@ -41,7 +42,7 @@ def write_evaluations(workdir, sets, confusion, frequency, settings=None, collap
     for name in sets:
         directory = make(runs.evaluation_directory(workdir, name))
         write_arrays(directory, counts, {}, parts, collapse, similarities)
-        write_summary(directory, summary)
+        add_summary(directory, summary)
 
 
 def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUENCY, **config):

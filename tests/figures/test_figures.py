@@ -20,6 +20,7 @@ from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import line_of, read_lines
 from cliptail_jax.runs import FinishedRun, last_evaluation
+from cliptail_jax.seals import seal
 
 SCALE = [
     ("run_0", "random text tower", "1,000"),
@@ -365,6 +366,7 @@ def test_frequencies_that_are_not_known_are_an_error(draw, birds):
     with np.load(path) as arrays:
         kept = {key: value for key, value in arrays.items() if key not in ("head", "mid", "tail")}
     np.savez(path, **kept)
+    seal(path)
     complaint = draw("example_classes", "run label", ("unknown", "SL"))
     assert "no class frequencies are known on birds:test: evaluate it with --config.eval.class_frequency" in complaint
 
@@ -389,6 +391,7 @@ def test_numbers_that_were_not_measured_are_named_with_the_remedy(draw, birds):
     (summary,) = read_lines(directory / "summary.jsonl")
     kept = {key: value for key, value in summary.items() if "nc" not in key and "similarity" not in key}
     (directory / "summary.jsonl").write_text(line_of(kept))
+    seal(directory / "summary.jsonl")
     (directory / "features.npy").unlink()
     row = ("plain", "SL", "3")
     assert "has no nc1 on birds:test: evaluate it with --config.eval.neural_collapse" in draw(

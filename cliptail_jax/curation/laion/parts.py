@@ -119,8 +119,8 @@ def run_on_beam(work: Callable[[Path], object], parts: Sequence[Path], options: 
     except ImportError:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'") from None
 
-    from cliptail_jax.concepts.beam import open_pipeline
+    from cliptail_jax.concepts.beam import open_pipeline, running
 
-    with open_pipeline(options) as pipeline:
+    with running(open_pipeline(options)) as pipeline:
         paths = pipeline | beam.Create([str(part) for part in parts]) | beam.Reshuffle()
         paths | beam.Map(lambda path: work(Path(path)) and None)

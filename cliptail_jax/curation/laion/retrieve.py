@@ -155,15 +155,23 @@ def search_part(part: Path, folder: Path, text: str, load_embedder: Callable[[],
     for table in tables(part, {text: "text"}):
         search.add(load_embedder()(table[text].to_pylist()))
     scores, rows = search.result()
-    save_arrays(done, scores=scores, rows=rows, seen=np.int64(search.seen))
+    save_arrays(done, scores=scores, rows=rows, seen=np.int64(search.seen), of=of_part(folder, part))
     return search.seen
+
+
+def of_part(folder: Path, part: Path) -> np.ndarray:
+    """The search and the part that a file of best rows is of."""
+    return np.array(f"{(folder / 'identity').read_text()} {part.name}")
 
 
 def merged(folder: Path, parts: Sequence[Path]) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
     """The best rows over all parts, by their index in the corpus."""
     first, best = 0, None
     for part in parts:
-        found = load_arrays(folder / f"{part.name}.npz")
+        path = folder / f"{part.name}.npz"
+        found = load_arrays(path)
+        if found.get("of") != of_part(folder, part):
+            raise UserError(f"{path} is of another search, part or version: delete it, and run the program again")
         scores, rows = found["scores"], np.where(found["rows"] == NO_ROW, NO_ROW, found["rows"] + first)
         first += int(found["seen"])
         best = (scores, rows) if best is None else best_of(*best, scores, rows)

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import is_remote, load_array, load_arrays, work_path
-from cliptail_jax.runs import FinishedRun, evaluation_directory, last_evaluation, read_config
+from cliptail_jax.files import is_remote, load_array, work_path
+from cliptail_jax.runs import FinishedRun, evaluation_directory, last_evaluation, read_arrays, read_config
+from cliptail_jax.seals import check_seal
 
 # Axis labels of the numbers of an evaluation.
 TITLES = {
@@ -113,13 +114,14 @@ class Entry:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the last evaluation, by class."""
-        return load_arrays(evaluation_directory(self.run, self.set_name) / "latest.npz")
+        return read_arrays(self.run, self.set_name)
 
     def saved(self, name: str) -> np.ndarray:
         """The array `name`.npy of the evaluation. Raises UserError if it was not saved."""
         path = evaluation_directory(self.run, self.set_name) / f"{name}.npy"
         if not path.exists():
             raise UserError(f"{self.where}: there is no {path}: evaluate with --config.eval.save_features")
+        check_seal(path)
         return load_array(path)
 
 
