@@ -9,8 +9,7 @@ import json
 import os
 import re
 import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +53,8 @@ def program(
     name: str,
     options: Mapping[str, Any],
     versions: Mapping[str, str],
-    waiting: Callable[[], None],
 ) -> Program:
-    """What a lowered program needs of each device of the topology `name`; while it compiles, `waiting` is called.
+    """What a lowered program needs of each device of the topology `name`.
 
     `options` are the compiler's. Raises UserError where the compiler refuses the program.
     """
@@ -67,7 +65,7 @@ def program(
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     found = _read(path)
     if found is None:
-        found = _compile(lowered, name, options, waiting)
+        found = _compile(lowered, name, options)
         write_json(path, dataclasses.asdict(found))
     return found
 
@@ -86,11 +84,9 @@ def _read(path: Path) -> Program | None:
         return None
 
 
-def _compile(
-    lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], waiting: Callable[[], None]
-) -> Program:
+def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any]) -> Program:
     try:
-        compiled = _in_thread(lambda: lowered.compile(compiler_options=dict(options)), waiting)
+        compiled = lowered.compile(compiler_options=dict(options))
     except jax.errors.JaxRuntimeError as error:
         found = OUT_OF_MEMORY.search(str(error))
         if not found:
@@ -117,27 +113,3 @@ def _largest(traffic: list[tuple[Instruction, int]]) -> tuple[tuple[str, str, in
         key = f"{i.op} {result}", origin.group(1) if origin else ""
         added[key] = added.get(key, 0) + moved
     return tuple((*key, moved) for key, moved in sorted(added.items(), key=lambda item: -item[1])[:LARGEST])
-
-
-def _in_thread(compile: Callable[[], jax.stages.Compiled], waiting: Callable[[], None]) -> jax.stages.Compiled:
-    """The result of `compile`; Ctrl-C ends the program at once, which a compiler in the main thread would delay."""
-    outcome: dict[str, Any] = {}
-
-    def run() -> None:
-        try:
-            outcome["compiled"] = compile()
-        except BaseException as error:
-            outcome["error"] = error
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.5)
-            waiting()
-    except KeyboardInterrupt:
-        print("\ninterrupted; plans that were made are in the cache", file=sys.stderr, flush=True)
-        os._exit(130)
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["compiled"]

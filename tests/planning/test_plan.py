@@ -1,5 +1,6 @@
 """Tiny runs of each objective, compiled by the TPU's own compiler and held to budgets."""
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -23,10 +24,10 @@ CONFIGS = {
 }
 
 
-def start(*arguments):
+def start(*arguments, program=("-m", "cliptail_jax.plan")):
     """The program, as a user runs it."""
     environment = os.environ | {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XDG_CACHE_HOME": CACHE.name}
-    command = [sys.executable, "-m", "cliptail_jax.plan", *arguments]
+    command = [sys.executable, *program, *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -187,6 +188,33 @@ def test_a_mistake_is_one_line(flags, complaint):
 def test_without_the_gpu_compiler_a_line_says_what_to_install():
     done = run("--config=configs/sup.py:data=cifar100_lt", "--on=h100x8", "--records=1000", "--classes=10")
     assert done.returncode == 2 and "pip install 'jax[cuda12]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+CRASH = """
+import os, runpy, signal
+from cliptail_jax.planning import program
+
+compile = program._compile
+
+def crash(lowered, name, options):
+    if name.startswith("v6e"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return compile(lowered, name, options)
+
+program._compile = crash
+runpy.run_module("cliptail_jax.plan", run_name="__main__", alter_sys=True)
+"""
+
+
+@needs_libtpu
+def test_a_compiler_that_crashes_is_one_line_and_other_chips_are_planned():
+    flags = ("--config=configs/sup.py:data=glyphs_lt", "--on=v6e-8,v4-8", "--records=1280", "--classes=100", "--json")
+    done = finish(start(*flags, program=("-c", CRASH)))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    version = importlib.metadata.version("libtpu")
+    assert f"error: v6e-8: the compiler of libtpu {version} crashes on this program (SIGSEGV)" in done.stderr
+    assert "a smaller batch_size or more chips, or install another version of libtpu" in done.stderr
+    assert json.loads(done.stdout)["topology"] == "v4-8"
 
 
 @needs_libtpu
