@@ -104,7 +104,7 @@ def described(config: ConfigDict, plan_of: PlanOf, measured: Measured | None) ->
     """What the flags ask for of a topology, whose plans are from `plan_of`."""
     options, plan = flags.FLAGS, plan_of(config)
     if options.json:
-        yield json.dumps(as_json(plan, versions(), measured))
+        yield json.dumps(as_json(plan, versions(), measured, options.traffic))
         return
     help = [] if options.evaluation else hints(plan, config)
     yield f"\n{table(plan, options.price, help, measured)}"
@@ -156,7 +156,11 @@ if __name__ == "__main__":
     flags.DEFINE_bool("search", False, "Find the largest batch that fits, and what it takes for the config's to fit")
     flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")
     flags.DEFINE_bool("measure", False, "Run ten steps on the accelerators of this machine as well")
-    flags.DEFINE_bool("traffic", False, "Print which operations move most bytes from and to HBM")
+    flags.DEFINE_bool(
+        "traffic",
+        False,
+        "Print which operations move most bytes from and to HBM; with --json, also the arrays of collectives",
+    )
     flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
     run_with_config(
         main, describe_config, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False

@@ -41,6 +41,7 @@ class Plan:
         available: bytes that the compiler may use; None if it did not run out of them, and so did not say.
         hbm: bytes that a step moves from and to HBM; None where the program does not fit, as for the following.
         collectives: number and bytes of a step's collectives by their kinds.
+        exchanged: the arrays that they take and give on a device, with their kinds.
         largest: the operations that move most bytes from and to HBM: what they are, from where, and the bytes.
     """
 
@@ -55,6 +56,7 @@ class Plan:
     available: int | None
     hbm: int | None
     collectives: Mapping[str, Traffic]
+    exchanged: tuple[tuple[str, str], ...]
     largest: tuple[tuple[str, str, int], ...]
 
     @property
@@ -157,6 +159,7 @@ def _plan(
         available=None if found.available is None else devices * found.available,
         hbm=None if found.hbm is None else devices * found.hbm,
         collectives={kind: traffic.times(devices) for kind, traffic in found.collectives.items()},
+        exchanged=found.exchanged,
         largest=tuple((what, origin, devices * moved) for what, origin, moved in found.largest),
         **about,
     )

@@ -17,7 +17,7 @@ import jax
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import user_cache, write_json
-from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, hbm_traffic
+from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
 # Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
 # temporaries (238.06G) exceeds available HBM (15.75G)".
@@ -25,7 +25,7 @@ OUT_OF_MEMORY = re.compile(
     r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm|temporaries \(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)"
 )
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
-FORMAT = 1  # to be incremented when something else is read from programs
+FORMAT = 2  # to be incremented when something else is read from programs
 LARGEST = 20  # operations of a program that are kept with the bytes that they move
 
 
@@ -38,6 +38,7 @@ class Program:
         available: bytes that the compiler may use; None if it did not run out of them, and so did not say.
         hbm: bytes that it moves from and to HBM; None where it does not fit, as for the following.
         collectives: number and bytes of its collectives by their kinds.
+        exchanged: the arrays that its collectives take and give, with their kinds.
         largest: the operations that move most bytes from and to HBM: what they are, from where, and the bytes.
     """
 
@@ -45,6 +46,7 @@ class Program:
     available: int | None = None
     hbm: int | None = None
     collectives: Mapping[str, Traffic] = dataclasses.field(default_factory=dict)
+    exchanged: tuple[tuple[str, str], ...] = ()
     largest: tuple[tuple[str, str, int], ...] = ()
 
 
@@ -75,6 +77,7 @@ def _read(path: Path) -> Program | None:
     try:
         values: dict[str, Any] = json.loads(path.read_text())
         values["collectives"] = {kind: Traffic(*numbers) for kind, numbers in values["collectives"].items()}
+        values["exchanged"] = tuple(map(tuple, values["exchanged"]))
         values["largest"] = tuple(map(tuple, values["largest"]))
         return Program(**values)
     except FileNotFoundError:
@@ -93,13 +96,14 @@ def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any])
             raise UserError(f"{name}: the compiler refuses the program: {str(error).splitlines()[0]}") from None
         used, used_unit, limit, limit_unit = filter(None, found.groups())
         return Program(round(float(used) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
-    memory, text = compiled.memory_analysis(), compiled.as_text()
+    memory, found = compiled.memory_analysis(), module(compiled.as_text())
     peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    traffic = hbm_traffic(text)
+    traffic = hbm_traffic(found)
     return Program(
         peak + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
         hbm=sum(moved for _, moved in traffic),
-        collectives=collectives(text),
+        collectives=collectives(found),
+        exchanged=tuple(sorted(exchanged(found))),
         largest=_largest(traffic),
     )
 
