@@ -14,7 +14,7 @@ import importlib.metadata
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # All before JAX is imported. Without --measure the chips of this machine, if it has any, are not needed, but libtpu would
 # look for them: it would ask the cloud's metadata server, take a lock that only one process can have, and warn.
@@ -34,14 +34,15 @@ from cliptail_jax.curation.joined import open_splits  # noqa: E402
 from cliptail_jax.curation.variant import Variant, make_variant  # noqa: E402
 from cliptail_jax.errors import UserError  # noqa: E402
 from cliptail_jax.objectives import describe_config, validate  # noqa: E402
-from cliptail_jax.planning.compiling import plan_evaluation, plan_step  # noqa: E402
+from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
 from cliptail_jax.planning.hints import hints  # noqa: E402
 from cliptail_jax.planning.made_up import made_up_variant  # noqa: E402
 from cliptail_jax.planning.measuring import Measured, measure_step  # noqa: E402
+from cliptail_jax.planning.own_process import Crash, in_own_process  # noqa: E402
 from cliptail_jax.planning.report import NOTE, as_json, table, traffic_table  # noqa: E402
 from cliptail_jax.planning.search import PlanOf, cheapest_fit, largest_batch  # noqa: E402
 from cliptail_jax.planning.set_sizes import known_size  # noqa: E402
-from cliptail_jax.planning.topologies import find_topology  # noqa: E402
+from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E402
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
 
@@ -76,30 +77,55 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
     if options.evaluation and (options.measure or options.search):
         raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")
     variant = planned_variant(config.data, options.records, options.classes)
-    measured = measure(config, variant) if options.measure else None
+    measured = in_own_process(functools.partial(measure, config, variant)) if options.measure else None
     progress = tqdm(topologies, desc="compiling", disable=None)
+    mistakes: set[str] = set()
     for topology in progress:
-        plan_of = functools.partial(
-            plan_evaluation if options.evaluation else plan_step,
-            variant=variant,
-            topology=topology,
-            versions=versions(),
-            waiting=progress.refresh,
-        )
         progress.set_postfix_str(topology.name)
-        plan = plan_of(config)
-        if options.json:
-            tqdm.write(json.dumps(as_json(plan, versions(), measured)))
-            continue
-        help = [] if options.evaluation else hints(plan, config)
-        tqdm.write(f"\n{table(plan, options.price, help, measured)}")
-        if options.traffic and plan.fits:
-            tqdm.write(f"\n{traffic_table(plan)}")
-        if options.search:
-            for line in found(config, plan_of):
-                tqdm.write(f"\n{line}")
-    if not options.json:
+        plan_of = functools.partial(plan_safely, variant=variant, topology=topology, waiting=progress.refresh)
+        try:
+            for text in described(config, plan_of, measured):
+                tqdm.write(text)
+        except UserError as error:  # the other topologies may do
+            if str(error) not in mistakes:
+                tqdm.write(f"error: {error}", file=sys.stderr)
+            mistakes.add(str(error))
+        except KeyboardInterrupt:
+            progress.close()
+            print("\ninterrupted; plans that were made are in the cache", file=sys.stderr)
+            sys.exit(130)
+    if not options.json and len(mistakes) < len(topologies):
         print(f"\n{NOTE}")
+    if mistakes:
+        sys.exit(2)
+
+
+def described(config: ConfigDict, plan_of: PlanOf, measured: Measured | None) -> Iterator[str]:
+    """What the flags ask for of a topology, whose plans are from `plan_of`."""
+    options, plan = flags.FLAGS, plan_of(config)
+    if options.json:
+        yield json.dumps(as_json(plan, versions(), measured, options.traffic))
+        return
+    help = [] if options.evaluation else hints(plan, config)
+    yield f"\n{table(plan, options.price, help, measured)}"
+    if options.traffic and plan.fits:
+        yield f"\n{traffic_table(plan)}"
+    if options.search:
+        for line in found(config, plan_of):
+            yield f"\n{line}"
+
+
+def plan_safely(config: ConfigDict, variant: Variant, topology: Topology, waiting: Callable[[], None]) -> Plan:
+    """The plan of a training or evaluation step, made in a process of its own. Raises UserError where the compiler crashes."""
+    plan = plan_evaluation if flags.FLAGS.evaluation else plan_step
+    try:
+        return in_own_process(functools.partial(plan, config, variant, topology, versions()), waiting)
+    except Crash as crash:
+        package = "libtpu" if topology.is_tpu else "jax-cuda12-pjrt"
+        raise UserError(
+            f"{topology.name}: the compiler of {package} {versions().get(package)} crashes on this program ({crash}): plan fewer "
+            f"examples a chip, with a smaller batch_size or more chips, or install another version of {package}"
+        ) from None
 
 
 def measure(config: ConfigDict, variant: Variant) -> Measured:
@@ -130,7 +156,11 @@ if __name__ == "__main__":
     flags.DEFINE_bool("search", False, "Find the largest batch that fits, and what it takes for the config's to fit")
     flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")
     flags.DEFINE_bool("measure", False, "Run ten steps on the accelerators of this machine as well")
-    flags.DEFINE_bool("traffic", False, "Print which operations move most bytes from and to HBM")
+    flags.DEFINE_bool(
+        "traffic",
+        False,
+        "Print which operations move most bytes from and to HBM; with --json, also the arrays of collectives",
+    )
     flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
     run_with_config(
         main, describe_config, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False

@@ -1,5 +1,6 @@
 """CLIP: which caption belongs to which image, and the other way round (Radford et al. 2021, arXiv 2103.00020)."""
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from cliptail_jax.curation.variant import Variant, distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
-from cliptail_jax.models.text_towers import describe_text_tower
+from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
+from cliptail_jax.objectives.caption_length import CutTokenizer, longest_caption
 from cliptail_jax.objectives.contrastive_loss import contrastive_loss
 from cliptail_jax.pretrained.model import TextTokenizer
 from cliptail_jax.pretrained.source import TOKENIZER
@@ -109,6 +111,8 @@ class Contrastive(Objective):
             tower, dtype = self.towers.text, self.config.model.dtype
             self.read = cached_text(tower, dtype, distinct_captions(self.variant))
             self.read_prompts = lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts)
+        elif self.can_cut():
+            self.read = CutTokenizer(tokenizer, longest_caption(self.variant, tokenizer))
 
     def _open_tokenizer(self, saved: Path) -> TextTokenizer:
         """That of a trained text tower, CLIP's where its merges are given, or one of the run's own in the file `saved`."""
@@ -138,6 +142,14 @@ class Contrastive(Objective):
         text, tower = self.config.text, self.towers.text
         unchanged = text.freeze and not text.dropout and not self.config.data.captions.resample
         return tower is not None and text.cache and unchanged and tower.has_published_outputs()
+
+    def can_cut(self) -> bool:
+        """Whether what follows the end of a caption has no effect on it, and captions are the same in each epoch."""
+        described = self.describe_model()
+        cfg, encoder = described["model_cfg"], described.get("encoder")
+        build = functools.partial(build_text_tower, cfg["text_cfg"], cfg["embed_dim"], encoder=encoder)
+        tower = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
+        return getattr(tower, "may_be_cut", False) and not self.config.data.captions.resample
 
     @property
     def frozen(self) -> tuple[str, ...]:

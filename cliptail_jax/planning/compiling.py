@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -41,6 +41,7 @@ class Plan:
         available: bytes that the compiler may use; None if it did not run out of them, and so did not say.
         hbm: bytes that a step moves from and to HBM; None where the program does not fit, as for the following.
         collectives: number and bytes of a step's collectives by their kinds.
+        exchanged: the arrays that they take and give on a device, with their kinds.
         largest: the operations that move most bytes from and to HBM: what they are, from where, and the bytes.
     """
 
@@ -55,6 +56,7 @@ class Plan:
     available: int | None
     hbm: int | None
     collectives: Mapping[str, Traffic]
+    exchanged: tuple[tuple[str, str], ...]
     largest: tuple[tuple[str, str, int], ...]
 
     @property
@@ -67,12 +69,11 @@ def plan_step(
     variant: Variant,
     topology: Topology,
     versions: Mapping[str, str],
-    waiting: Callable[[], None] = lambda: None,
 ) -> Plan:
     """The plan of the training step of a run of the config on the variant, which `train` would compile on these chips.
 
-    `versions` are those on which the compiled program depends; while it compiles, `waiting` is called twice a second.
-    Raises UserError where the run cannot be on these chips, as `train` does.
+    `versions` are those on which the compiled program depends. Raises UserError where the run cannot be on these chips, as
+    `train` does.
     """
     mesh = make_mesh(config.mesh, topology.devices())
     check_batch(mesh, config.batch_size, "batch_size")
@@ -93,7 +94,6 @@ def plan_step(
         traced,
         topology,
         versions,
-        waiting,
         total_steps=total_steps,
         batch_size=config.batch_size,
         has_batch_norm=bool(jax.tree.leaves(state.batch_stats)),
@@ -107,7 +107,6 @@ def plan_evaluation(
     variant: Variant,
     topology: Topology,
     versions: Mapping[str, str],
-    waiting: Callable[[], None] = lambda: None,
 ) -> Plan:
     """The plan of an evaluation step of such a run, on a set with the variant's classes. As `plan_step`."""
     mesh = make_mesh(config.mesh, topology.devices())
@@ -130,7 +129,6 @@ def plan_evaluation(
         traced,
         topology,
         versions,
-        waiting,
         total_steps=0,
         batch_size=size,
         has_batch_norm=bool(jax.tree.leaves(shapes.batch_stats)),
@@ -143,7 +141,6 @@ def _plan(
     traced: jax.stages.Traced,
     topology: Topology,
     versions: Mapping[str, str],
-    waiting: Callable[[], None],
     *,
     parameters: int,
     optimizer: int,
@@ -151,7 +148,7 @@ def _plan(
 ) -> Plan:
     """The plan of a traced step; `parameters` and `optimizer` are bytes of a device."""
     name = f"{topology.name} × {topology.slices}"
-    found = program(traced.lower(), name, topology.compiler_options, versions, waiting)
+    found = program(traced.lower(), name, topology.compiler_options, versions)
     devices = topology.chip.devices
     return Plan(
         topology=topology,
@@ -162,6 +159,7 @@ def _plan(
         available=None if found.available is None else devices * found.available,
         hbm=None if found.hbm is None else devices * found.hbm,
         collectives={kind: traffic.times(devices) for kind, traffic in found.collectives.items()},
+        exchanged=found.exchanged,
         largest=tuple((what, origin, devices * moved) for what, origin, moved in found.largest),
         **about,
     )

@@ -36,34 +36,64 @@ class Instruction(NamedTuple):
     line: str
 
 
-def collectives(text: str) -> dict[str, Traffic]:
+class Module(NamedTuple):
+    """A program: the instructions of its computations by their names, and the name of the one that is the program."""
+
+    computations: Mapping[str, list[Instruction]]
+    entry: str
+
+
+def module(text: str) -> Module:
+    """The program of an HLO text."""
+    return Module(computations(text), re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE).group(1))
+
+
+def collectives(program: Module) -> dict[str, Traffic]:
     """The collectives of a program by their kinds.
 
     The TPU compiler repeats one in every fusion that a part of it is hidden behind. Those of a channel (of which
     `jax.shard_map` has one for all) that come from the same operation and have the same size count once.
     """
-    by_name = computations(text)
-    instructions = {i.name: i for lines in by_name.values() for i in lines}
-    trips = _trips(by_name, entry(text))
+    trips = _trips(program.computations, program.entry)
     found: dict[tuple[str, str, str, int], int] = {}
-    for computation, lines in by_name.items():
-        for instruction in lines:
-            kind = instruction.op.removesuffix("-start")
-            channel = re.search(r"channel_id=(\d+)", instruction.line)
-            if kind not in COLLECTIVES or channel is None:
-                continue
-            operands = sum(bytes_of(instructions[name].type) for name in instruction.operands if name in instructions)
-            result = bytes_of(instruction.type)
-            if instruction.op.endswith("-start") and kind != "all-reduce":
-                result -= operands  # its result is a tuple of both
-            origin = re.search(r'op_name="([^"]*)"', instruction.line)
-            key = kind, channel.group(1), origin.group(1) if origin else "", max(operands, result)
-            found[key] = trips.get(computation, 1)
+    for computation, kind, instruction, types in _exchanges(program):
+        operands, result = sum(map(bytes_of, types)), bytes_of(instruction.type)
+        if instruction.op.endswith("-start") and kind != "all-reduce":
+            result -= operands  # its result is a tuple of both
+        origin = re.search(r'op_name="([^"]*)"', instruction.line)
+        key = kind, _channel(instruction), origin.group(1) if origin else "", max(operands, result)
+        found[key] = trips.get(computation, 1)
     return {
         kind: Traffic(sum(of_kind.values()), sum(size * times for (*_, size), times in of_kind.items()))
         for kind in COLLECTIVES
         if (of_kind := {key: times for key, times in found.items() if key[0] == kind})
     }
+
+
+def exchanged(program: Module) -> set[tuple[str, str]]:
+    """The kinds of a program's collectives with each array that they take or give, such as ('all-gather', 'f32[8,4]')."""
+    return {
+        (kind, shape)
+        for _, kind, instruction, types in _exchanges(program)
+        for type in (*types, instruction.type)
+        for shape in _shapes(type)
+    }
+
+
+def _exchanges(program: Module) -> Iterator[tuple[str, str, Instruction, list[str]]]:
+    """Each collective with the name of its computation, its kind, and the types of its operands."""
+    types = {i.name: i.type for lines in program.computations.values() for i in lines}
+    for computation, lines in program.computations.items():
+        for i in lines:
+            kind = i.op.removesuffix("-start")
+            if kind in COLLECTIVES and _channel(i):
+                yield computation, kind, i, [types[name] for name in i.operands if name in types]
+
+
+def _channel(instruction: Instruction) -> str:
+    """The number of a collective's channel; '' where there is none."""
+    found = re.search(r"channel_id=(\d+)", instruction.line)
+    return found.group(1) if found else ""
 
 
 def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int = 1) -> dict[str, int]:
@@ -77,20 +107,14 @@ def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int
     return found
 
 
-def hbm_bytes(text: str) -> int:
+def hbm_bytes(program: Module) -> int:
     """The bytes that a program moves from and to HBM: operands and results of its instructions that lie there."""
-    return sum(moved for _, moved in hbm_traffic(text))
+    return sum(moved for _, moved in hbm_traffic(program))
 
 
-def hbm_traffic(text: str) -> list[tuple[Instruction, int]]:
+def hbm_traffic(program: Module) -> list[tuple[Instruction, int]]:
     """The instructions of a program with the bytes that each moves from and to HBM; a loop is one instruction."""
-    by_name = computations(text)
-    return list(_moved(by_name[entry(text)], by_name))
-
-
-def entry(text: str) -> str:
-    """The name of the computation that a program is."""
-    return re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE).group(1)
+    return list(_moved(program.computations[program.entry], program.computations))
 
 
 def _moved(

@@ -9,8 +9,7 @@ import json
 import os
 import re
 import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import jax
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import user_cache, write_json
-from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, hbm_traffic
+from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
 # Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
 # temporaries (238.06G) exceeds available HBM (15.75G)".
@@ -26,7 +25,7 @@ OUT_OF_MEMORY = re.compile(
     r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm|temporaries \(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)"
 )
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
-FORMAT = 1  # to be incremented when something else is read from programs
+FORMAT = 2  # to be incremented when something else is read from programs
 LARGEST = 20  # operations of a program that are kept with the bytes that they move
 
 
@@ -39,6 +38,7 @@ class Program:
         available: bytes that the compiler may use; None if it did not run out of them, and so did not say.
         hbm: bytes that it moves from and to HBM; None where it does not fit, as for the following.
         collectives: number and bytes of its collectives by their kinds.
+        exchanged: the arrays that its collectives take and give, with their kinds.
         largest: the operations that move most bytes from and to HBM: what they are, from where, and the bytes.
     """
 
@@ -46,6 +46,7 @@ class Program:
     available: int | None = None
     hbm: int | None = None
     collectives: Mapping[str, Traffic] = dataclasses.field(default_factory=dict)
+    exchanged: tuple[tuple[str, str], ...] = ()
     largest: tuple[tuple[str, str, int], ...] = ()
 
 
@@ -54,9 +55,8 @@ def program(
     name: str,
     options: Mapping[str, Any],
     versions: Mapping[str, str],
-    waiting: Callable[[], None],
 ) -> Program:
-    """What a lowered program needs of each device of the topology `name`; while it compiles, `waiting` is called.
+    """What a lowered program needs of each device of the topology `name`.
 
     `options` are the compiler's. Raises UserError where the compiler refuses the program.
     """
@@ -67,7 +67,7 @@ def program(
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     found = _read(path)
     if found is None:
-        found = _compile(lowered, name, options, waiting)
+        found = _compile(lowered, name, options)
         write_json(path, dataclasses.asdict(found))
     return found
 
@@ -77,6 +77,7 @@ def _read(path: Path) -> Program | None:
     try:
         values: dict[str, Any] = json.loads(path.read_text())
         values["collectives"] = {kind: Traffic(*numbers) for kind, numbers in values["collectives"].items()}
+        values["exchanged"] = tuple(map(tuple, values["exchanged"]))
         values["largest"] = tuple(map(tuple, values["largest"]))
         return Program(**values)
     except FileNotFoundError:
@@ -86,24 +87,23 @@ def _read(path: Path) -> Program | None:
         return None
 
 
-def _compile(
-    lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], waiting: Callable[[], None]
-) -> Program:
+def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any]) -> Program:
     try:
-        compiled = _in_thread(lambda: lowered.compile(compiler_options=dict(options)), waiting)
+        compiled = lowered.compile(compiler_options=dict(options))
     except jax.errors.JaxRuntimeError as error:
         found = OUT_OF_MEMORY.search(str(error))
         if not found:
             raise UserError(f"{name}: the compiler refuses the program: {str(error).splitlines()[0]}") from None
         used, used_unit, limit, limit_unit = filter(None, found.groups())
         return Program(round(float(used) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
-    memory, text = compiled.memory_analysis(), compiled.as_text()
+    memory, found = compiled.memory_analysis(), module(compiled.as_text())
     peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    traffic = hbm_traffic(text)
+    traffic = hbm_traffic(found)
     return Program(
         peak + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
         hbm=sum(moved for _, moved in traffic),
-        collectives=collectives(text),
+        collectives=collectives(found),
+        exchanged=tuple(sorted(exchanged(found))),
         largest=_largest(traffic),
     )
 
@@ -117,27 +117,3 @@ def _largest(traffic: list[tuple[Instruction, int]]) -> tuple[tuple[str, str, in
         key = f"{i.op} {result}", origin.group(1) if origin else ""
         added[key] = added.get(key, 0) + moved
     return tuple((*key, moved) for key, moved in sorted(added.items(), key=lambda item: -item[1])[:LARGEST])
-
-
-def _in_thread(compile: Callable[[], jax.stages.Compiled], waiting: Callable[[], None]) -> jax.stages.Compiled:
-    """The result of `compile`; Ctrl-C ends the program at once, which a compiler in the main thread would delay."""
-    outcome: dict[str, Any] = {}
-
-    def run() -> None:
-        try:
-            outcome["compiled"] = compile()
-        except BaseException as error:
-            outcome["error"] = error
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.5)
-            waiting()
-    except KeyboardInterrupt:
-        print("\ninterrupted; plans that were made are in the cache", file=sys.stderr, flush=True)
-        os._exit(130)
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["compiled"]

@@ -17,9 +17,13 @@ NOTE = (
 )
 
 
-def as_json(plan: Plan, versions: Mapping[str, str], measured: Measured | None = None) -> dict[str, Any]:
-    """One line of `plan --json`; numbers are of a chip and step."""
+def as_json(
+    plan: Plan, versions: Mapping[str, str], measured: Measured | None = None, traffic: bool = False
+) -> dict[str, Any]:
+    """One line of `plan --json`; numbers are of a chip and step. With `traffic`, it says what is moved and exchanged."""
     about = {"measured": dataclasses.asdict(measured)} if measured else {}
+    if traffic:
+        about |= {"largest": plan.largest, "exchanged": plan.exchanged}
     return about | {
         "topology": plan.topology.name,
         "chips": plan.topology.chips,

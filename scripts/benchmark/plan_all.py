@@ -18,12 +18,13 @@ from tqdm import tqdm
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.planning.bounds import binding
 from cliptail_jax.planning.report import size
-from cliptail_jax.planning.topologies import find_topology
+from cliptail_jax.planning.topologies import GPUS, find_topology
 from cliptail_jax.runs.tables import markdown_table
 
 SCRIPTS = Path(__file__).parents[1]
 PLANS, PAGE = SCRIPTS / "plans.json", SCRIPTS / "README.md"
 BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
+COMPILERS = ("libtpu", "jax-cuda12-pjrt")  # of TPUs and of GPUs
 ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
 # The distinct steps of the catalogue's runs. Of LAIONet, as many pairs as ImageNet-Captions has.
 LAIONET = "data=laionet,n=448896"
@@ -48,9 +49,8 @@ def plan(program: str, topology: str) -> dict | None:
     done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
-    if done.returncode < 0:
-        tqdm.write(f"the compiler crashes: {program} on {topology}")
-    if done.returncode < 0 or "compiler cannot be loaded" in done.stderr:
+    if "crashes on this program" in done.stderr or "compiler cannot be loaded" in done.stderr:
+        tqdm.write(f"{program}: {done.stderr.strip()}")
         return None
     sys.exit(done.stderr)
 
@@ -59,8 +59,9 @@ def row(program: str, found: dict) -> list[str]:
     """A plan as a row of the table."""
     memory = f"{found['peak_bytes'] / 1e9:.3g} of {found['chip_memory_bytes'] / 1e9:.3g}"
     cells = [program, found["topology"], str(found["chips"]), memory + ("" if found["fits"] else ", **does not fit**")]
+    compiler = f"{(name := compiler_of(found))} {found['versions'][name]}"
     if not found["fits"]:
-        return cells + [""] * 6
+        return cells + [""] * 6 + [compiler]
     shared = found["collectives"].values()
     kind, seconds = binding(found["step_seconds"])
     times = (1000 * found["step_seconds"][of] for of in ("compute", "memory", "interconnect"))
@@ -72,12 +73,18 @@ def row(program: str, found: dict) -> list[str]:
         " / ".join(f"{time:.3g}" for time in times),
         f"{found['batch_size'] / seconds:,.0f}, {found['step_seconds']['compute'] / seconds:.0%}",
         f"{hours:.2g}, {hours * found['chips']:.2g}" if hours else "",
+        compiler,
     ]
+
+
+def compiler_of(found: dict) -> str:
+    """The package of the compiler, which need not be the same version for all rows."""
+    return COMPILERS[found["topology"].startswith(GPUS)]
 
 
 HEADER = [
     "step", "on", "chips", "peak memory, GB", "TFLOP", "HBM traffic, GB", "collectives",
-    "ms by arithmetic / HBM / links", "images/s, MFU at the bound", "hours, chip-hours of the run",
+    "ms by arithmetic / HBM / links", "images/s, MFU at the bound", "hours, chip-hours of the run", "compiler",
 ]  # fmt: skip
 
 
@@ -85,7 +92,12 @@ def table(plans: dict[str, dict]) -> str:
     """The plans in Markdown, their versions, and what is still to be planned."""
     keys = {f"{program} on {on}": program for program in PROGRAMS for on in ON}
     rows = [row(program, plans[key]) for key, program in keys.items() if key in plans]
-    versions = {f"{name} {version}" for found in plans.values() for name, version in found["versions"].items()}
+    versions = {
+        f"{name} {version}"
+        for found in plans.values()
+        for name, version in found["versions"].items()
+        if name not in COMPILERS
+    }
     lines = [*markdown_table([HEADER, *rows]), "", f"Compiled with {', '.join(sorted(versions))}."]
     missing = [key for key in keys if key not in plans]
     return "\n".join(lines + ([f"Still to be compiled: {'; '.join(missing)}."] if missing else []))

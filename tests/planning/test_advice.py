@@ -34,6 +34,7 @@ def plan_of(config, example=10 * 10**6, state=1 * GB):
         available=None,
         hbm=10**9,
         collectives={},
+        exchanged=(),
         largest=(),
     )
 

@@ -1,7 +1,7 @@
 """What programs move, counted by hand on short ones."""
 
 from cliptail_jax.planning.bounds import interconnect_seconds
-from cliptail_jax.planning.hlo import Traffic, bytes_of, collectives, hbm_bytes
+from cliptail_jax.planning.hlo import Traffic, bytes_of, collectives, exchanged, hbm_bytes, module
 from cliptail_jax.planning.topologies import find_topology
 
 PROGRAM = """HloModule step, is_scheduled=true
@@ -36,10 +36,23 @@ ENTRY %main.1 (a.1: f32[2,4], w.1: bf16[100]) -> f32[4] {
 
 
 def test_a_collective_counts_once_however_often_its_channel_stands_in_the_program():
-    assert collectives(PROGRAM) == {
+    assert collectives(module(PROGRAM)) == {
         "all-reduce": Traffic(1, 4 * (4 + 6)),
         "all-gather": Traffic(2, 4 * 32 + 2 * 400),
         "reduce-scatter": Traffic(1, 4 * 32),
+    }
+
+
+def test_what_collectives_exchange_is_named_by_their_kinds():
+    assert exchanged(module(PROGRAM)) == {
+        ("all-gather", "f32[2,4]"),
+        ("all-gather", "f32[8,4]"),
+        ("all-gather", "bf16[100]"),
+        ("all-gather", "bf16[400]"),
+        ("all-reduce", "f32[4]"),
+        ("all-reduce", "f32[6]"),
+        ("reduce-scatter", "f32[8,4]"),
+        ("reduce-scatter", "f32[2,4]"),
     }
 
 
@@ -49,7 +62,7 @@ def test_arrays_on_the_chip_are_not_hbm_traffic():
     scattered = 4 * 8
     started = 2 * (100 + 100 + 400)
     copied, sliced, looped = 2 * 100, 4 * 4, 3 * 4 * (4 + 4 + 4)
-    assert hbm_bytes(PROGRAM) == gathered + reduced + scattered + started + copied + sliced + looped
+    assert hbm_bytes(module(PROGRAM)) == gathered + reduced + scattered + started + copied + sliced + looped
 
 
 def test_types_have_the_bytes_of_their_arrays():
@@ -93,19 +106,19 @@ ENTRY %main.1 (a.1: f32[2,4], b.1: f32[16]) -> f32[16] {
 
 def test_a_gathered_buffer_that_fusions_hand_on_is_moved_once():
     buffer, own, gathered = 4 * 32, 2 * 4 * 16, 2 * 4 * (8 + 32)
-    assert hbm_bytes(HIDDEN) == buffer + 2 * own + gathered
-    assert collectives(HIDDEN) == {"all-gather": Traffic(1, 4 * 32)}
+    assert hbm_bytes(module(HIDDEN)) == buffer + 2 * own + gathered
+    assert collectives(module(HIDDEN)) == {"all-gather": Traffic(1, 4 * 32)}
 
 
 def test_collectives_in_a_loop_count_each_time():
     text = PROGRAM.replace(
         "  %doubled =", "  %shared = f32[4]{0} all-reduce(%element), channel_id=9, to_apply=%add\n  %doubled ="
     )
-    before, after = collectives(PROGRAM)["all-reduce"], collectives(text)["all-reduce"]
+    before, after = collectives(module(PROGRAM))["all-reduce"], collectives(module(text))["all-reduce"]
     assert after == Traffic(before.count + 3, before.bytes + 3 * 16)
 
 
 def test_the_room_that_a_gpus_library_may_use_is_not_traffic():
     call = "ENTRY %main.1 (a.1: f32[8]) -> f32[8] {\n  %a.1 = f32[8]{0} parameter(0)\n"
     call += '  ROOT %c.1 = (f32[8]{0}, s8[33554432]{0}) custom-call(%a.1), custom_call_target="__cublas$lt$matmul"\n}'
-    assert hbm_bytes(call) == 2 * 4 * 8
+    assert hbm_bytes(module(call)) == 2 * 4 * 8

@@ -28,19 +28,19 @@ PLAN = {
     "step_seconds": {"compute": 0.01, "memory": 0.02, "interconnect": 0.001},
     "total_steps": 180_000,
     "batch_size": 1024,
-    "versions": {"jax": "1.2"},
+    "versions": {"jax": "1.2", "libtpu": "0.3"},
 }
 
 
 def test_a_row_has_the_bound_and_what_follows_from_it(plan_all):
     assert plan_all.row("SL", PLAN) == [
-        "SL", "v5e-16", "16", "5 of 17.2", "2", "10", "4, 2.5 KB", "10 / 20 / 1", "51,200, 50%", "1, 16"
+        "SL", "v5e-16", "16", "5 of 17.2", "2", "10", "4, 2.5 KB", "10 / 20 / 1", "51,200, 50%", "1, 16", "libtpu 0.3"
     ]  # fmt: skip
 
 
 def test_a_program_that_does_not_fit_has_its_memory_alone(plan_all):
     row = plan_all.row("SL", PLAN | {"fits": False, "peak_bytes": 2 * 10**10, "step_seconds": None})
-    assert row[3] == "20 of 17.2, **does not fit**" and not any(row[4:]) and len(row) == len(plan_all.HEADER)
+    assert row[3] == "20 of 17.2, **does not fit**" and not any(row[4:-1]) and len(row) == len(plan_all.HEADER)
 
 
 def test_the_table_says_what_is_missing(plan_all):
