@@ -21,7 +21,7 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import load_arrays, read_lines, save_arrays
-from cliptail_jax.input.decoding import UnreadableImageError, decode_image
+from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.open_clip import check_model
 from cliptail_jax.objectives import validate

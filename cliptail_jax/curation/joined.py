@@ -39,6 +39,11 @@ class JoinedSource:
         """All columns of both sources, with nulls where a source lacks one."""
         return pa.concat_tables([self.first.metadata, self.second.metadata], promote_options="permissive")
 
+    @property
+    def encoding(self) -> dict[str, dict]:
+        both = {"first": self.first.encoding, "second": self.second.encoding}
+        return both if any(both.values()) else {}
+
     def encoded_images(self, indices: Iterable[int]) -> list[bytes]:
         indices, border = [int(i) for i in indices], len(self.first)
         first = iter(self.first.encoded_images([i for i in indices if i < border]))

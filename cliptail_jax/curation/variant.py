@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -67,10 +68,14 @@ class Variant:
         return np.bincount(self.labels, minlength=len(self.class_names))
 
     def fingerprint(self) -> str:
-        """The SHA-256 of record indices, labels and captions of the first epoch, equal only for equal variants."""
+        """The SHA-256 of record indices, labels, captions of the first epoch, and how images were encoded again, if they were.
+
+        It is equal only for equal variants.
+        """
         numbers = (self.records.astype("<i8").tobytes(), self.labels.astype("<i8").tobytes())
         texts = ("\n".join(captions).encode() + b"\n" for captions in caption_chunks(self))
-        return digest_of(itertools.chain(numbers, texts))
+        encoding = [json.dumps(self.source.encoding).encode()] if self.source.encoding else []
+        return digest_of(itertools.chain(numbers, texts, encoding))
 
 
 def caption_chunks(variant: Variant) -> Iterator[list[str]]:

@@ -5,6 +5,7 @@ All but glyphs are made from raw data, which --raw names; cliptail_jax/datasets/
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import pathlib
 import pkgutil
@@ -17,10 +18,10 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from absl import logging
 
-from cliptail_jax.datasets.folder import open_builder, resolve_data_dir
+from cliptail_jax.datasets.folder import encoding, open_builder, resolve_data_dir
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata import skipped
-from cliptail_jax.datasets.streaming import StreamingBuilder
+from cliptail_jax.datasets.streaming import StreamingBuilder, read_reencoding
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import check_writable_folder, locked
 
@@ -28,6 +29,12 @@ from cliptail_jax.files import check_writable_folder, locked
 def builder_of(name: str) -> type[StreamingBuilder]:
     """The builder class of one of `BUILDERS`, with or without a config, imported now: most need not be."""
     return pkgutil.resolve_name(f"{__package__}.{BUILDERS[name.partition('/')[0]]}")
+
+
+def options_of(name: str) -> dict[str, str]:
+    """The options of a data set's builder, with their explanations."""
+    builder = builder_of(name)
+    return builder.OPTIONS | (builder.REENCODING if "raw" in builder.OPTIONS else {})
 
 
 def needs_no_raw_data(name: str) -> bool:
@@ -76,9 +83,10 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
     """
     folder = built_folder(name, data_dir)
     if os.path.isdir(folder):
+        check_reencoding(folder, options)
         return folder
     check_writable_folder(folder.parent)
-    known = builder_of(name).OPTIONS
+    known = options_of(name)
     for option in options.keys() - known.keys():
         takes = ", ".join(f"--{option}" for option in known) or "no options"
         raise UserError(f"data set {name.partition('/')[0]!r} takes {takes}, and not --{option}")
@@ -90,6 +98,16 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
         reason = f"{error.strerror}: {error.filename}" if error.filename else str(error)
         raise UserError(f"data set {name!r} cannot be built in {folder.parent}: {reason}") from error
     return folder
+
+
+def check_reencoding(folder: pathlib.Path, options: dict[str, str]) -> None:
+    """Raises UserError where a built set's images are not encoded as the options ask for."""
+    asked = read_reencoding(options.get("short_side", ""), options.get("quality", ""))
+    if asked and encoding(folder) != dataclasses.asdict(asked):
+        raise UserError(
+            f"{folder} is there without --short_side={asked.short_side} --quality={asked.quality}: remove it, or build into "
+            "another --data_dir"
+        )
 
 
 def build_into(name: str, folder: pathlib.Path, options: dict[str, str]) -> None:
@@ -140,7 +158,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data_dir", default="", help=default)
     explanations = {}
     for name in sorted(BUILDERS):
-        for option, explanation in builder_of(name).OPTIONS.items():
+        for option, explanation in options_of(name).items():
             explanations.setdefault(option, []).append(f"{name}: {explanation}")
     for option, lines in explanations.items():
         parser.add_argument(f"--{option}", help="; ".join(lines))

@@ -110,6 +110,12 @@ def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     return builder
 
 
+def encoding(folder: pathlib.Path) -> dict[str, int]:
+    """`short_side` and `quality` with which a set's images were encoded again when it was built; {} if they were not."""
+    metadata = open_builder(folder).info.metadata or {}
+    return {key: metadata[key] for key in ("short_side", "quality") if key in metadata}
+
+
 @contextlib.contextmanager
 def naming_description(folder: pathlib.Path) -> Iterator[None]:
     """Turns TFDS's exceptions, which are of many kinds, into a UserError that names the files it has read."""

@@ -12,7 +12,7 @@ from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSo
 
 from cliptail_jax.concepts.vocabulary import check_unique, imagenet_names, vocabulary_names
 from cliptail_jax.datasets.build import build, needs_no_raw_data
-from cliptail_jax.datasets.folder import open_builder, require_prepared
+from cliptail_jax.datasets.folder import encoding, open_builder, require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata, open_records, read_record, shard_of
 from cliptail_jax.errors import UserError
 
@@ -45,6 +45,11 @@ class Source:
         'superclass'.
         """
         return load_metadata(self.folder, self.split)
+
+    @property
+    def encoding(self) -> dict[str, int]:
+        """How its images were encoded again when it was built: `short_side` and `quality`; {} if they were not."""
+        return encoding(self.folder)
 
     def columns(self, *names: str) -> pyarrow.Table:
         """Some columns of the metadata, without reading the others."""

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from cliptail_jax.input.decoding import RgbImage
-from cliptail_jax.input.resizing import resize
+from cliptail_jax.images.decoding import RgbImage
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.views import HUE, NUM_GLOBAL, MultiCrop, Views
 
 _SOLARIZE_FROM = 128
@@ -18,7 +18,7 @@ def pillow_views(
 ) -> tuple[UInt8[np.ndarray, "2 global_size global_size 3"], UInt8[np.ndarray, "num_local local_size local_size 3"]]:
     """The global and the local views of one image, given its parameters as arrays [view, ...].
 
-    `fast` is how its boxes are resized, as `cliptail_jax.input.resizing` has it.
+    `fast` is how its boxes are resized, as `cliptail_jax.images.resizing` has it.
     """
     sizes = [multi_crop.global_size] * NUM_GLOBAL + [multi_crop.local_size] * multi_crop.num_local
     crops = [_view(image, Views(*view), size, fast) for view, size in zip(zip(*views), sizes)]

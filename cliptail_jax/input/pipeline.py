@@ -20,7 +20,7 @@ from jaxtyping import Bool, Int
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.decoding import RgbImage, UnreadableImageError, decode_image
+from cliptail_jax.images.decoding import RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.shared_images import SharedImages
 from cliptail_jax.input.transforms import CenterCrop, Transform
@@ -118,7 +118,7 @@ def evaluation_batches(
     """A function that starts a pass over the examples in order: batches as in training, without augmentation.
 
     Args:
-        fast: how images are resized, as `cliptail_jax.input.resizing` has it.
+        fast: how images are resized, as `cliptail_jax.images.resizing` has it.
         scaled_decoding: whether large JPEGs are decoded at a fraction of their size.
     """
     rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)

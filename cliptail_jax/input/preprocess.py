@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.decoding import RgbImage
+from cliptail_jax.images.decoding import RgbImage
+from cliptail_jax.images.resizing import FILTERS, resized_center
 from cliptail_jax.input.images import MEAN, STD
-from cliptail_jax.input.resizing import FILTERS, resized_center
 
 RESIZE_MODES = ("shortest", "longest", "squash")
 
@@ -35,7 +35,7 @@ class Preprocess:
         return (self.square(image).astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 
     def square(self, image: RgbImage, fast: bool = False) -> UInt8[np.ndarray, "size size 3"]:
-        """The image at the model's size, before its values are normalised; `fast` as `cliptail_jax.input.resizing` has it."""
+        """The image at the model's size, before its values are normalised; `fast` as `cliptail_jax.images.resizing` has it."""
         sides = image.shape[:2]
         if self.resize_mode == "squash":
             height = width = self.size

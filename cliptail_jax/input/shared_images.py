@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import UInt8
 
-from cliptail_jax.input.decoding import RgbImage
+from cliptail_jax.images.decoding import RgbImage
 
 _UNKNOWN, _DECODED, _UNREADABLE = range(3)
 

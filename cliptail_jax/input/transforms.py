@@ -16,7 +16,8 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.sections import FAST
 from cliptail_jax.config.training import IN_STEP
-from cliptail_jax.input.decoding import RgbImage
+from cliptail_jax.images.decoding import RgbImage
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.images import (
     ASPECTS,
     CROP_TRIES,
@@ -28,7 +29,6 @@ from cliptail_jax.input.images import (
 )
 from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
@@ -71,7 +71,7 @@ class RandomCrop:
         scale: smallest and largest share of the area that a crop keeps; images of the right size stay whole at (1, 1).
         shift: images are shifted by up to so many pixels on each axis.
         flip: whether half of the images are mirrored.
-        fast: how images are resized, as `cliptail_jax.input.resizing` has it.
+        fast: how images are resized, as `cliptail_jax.images.resizing` has it.
     """
 
     seed: int

@@ -25,7 +25,7 @@ def make_source(labels=LABELS, names=NAMES, **texts):
         "tags": [None if i % 4 == 0 else f"tag{i}" for i in number],
     } | texts
     table = pa.table({"label": np.asarray(labels), "size": np.asarray(number), **texts})
-    return Zoo(name="zoo", split="train", class_names=tuple(names), metadata=table, wnids=None)
+    return Zoo(name="zoo", split="train", class_names=tuple(names), metadata=table, wnids=None, encoding={})
 
 
 SOURCE = make_source()

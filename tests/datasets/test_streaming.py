@@ -10,6 +10,7 @@ import pytest
 import tensorflow_datasets as tfds
 from raw_data import jpeg, write_shard
 
+from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets import streaming
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.folder import prepared_names
@@ -18,6 +19,7 @@ from cliptail_jax.datasets.metadata import load_metadata, open_records, scan
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.datasets.streaming import clean_text, decodes
 from cliptail_jax.errors import UserError
+from cliptail_jax.images.reencoding import Reencoding
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -189,3 +191,56 @@ def test_texts_are_cleaned_of_what_cannot_be_stored_alone():
     assert clean_text(["two words", 3]) == "two words 3"
     assert clean_text("a\n\tb é \U0001f41f ") == "a\n\tb é \U0001f41f "
     assert clean_text(json.loads('"half \\ud83d"')) == "half ?"
+
+
+def test_large_images_are_encoded_again_on_request_in_their_order(tmp_path, raw, capsys):
+    small = build("image_text", str(tmp_path / "small"), raw=raw, short_side="8", quality="80")
+    build("image_text", str(tmp_path / "large"), raw=raw)
+    printed = capsys.readouterr().err
+    assert "image_text train: 20 of 20 images encoded again: " in printed and "times as fast" in printed
+    (small_source, large_source) = (open_source("image_text", str(tmp_path / n), "train") for n in ("small", "large"))
+    assert small_source.encoding == {"short_side": 8, "quality": 80} and large_source.encoding == {}
+    pairs = zip(small_source.encoded_images(range(20)), large_source.encoded_images(range(20)), strict=True)
+    assert all(after == Reencoding(8, 80)(before) for after, before in pairs)
+    assert texts(tmp_path / "small") == texts(tmp_path / "large")
+    assert main(["image_text", f"--data_dir={small.parents[1]}", f"--raw={raw}", "--short_side=8", "--quality=80"]) == 0
+
+
+def test_how_images_were_encoded_is_part_of_a_variants_fingerprint(tmp_path, raw):
+    def fingerprint(**options):
+        build("image_text", str(tmp_path / str(options)), raw=raw, **options)
+        source = open_source("image_text", str(tmp_path / str(options)), "train")
+        rows = np.arange(20)
+        return Variant(source, rows, rows, ("cat",), rows, None).fingerprint()
+
+    assert (
+        len(
+            {
+                fingerprint(),
+                fingerprint(short_side="8"),
+                fingerprint(short_side="9"),
+                fingerprint(short_side="8", quality="50"),
+            }
+        )
+        == 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"short_side": "0"}, "--short_side=0 is not a whole number from 1"),
+        ({"short_side": "x"}, "--short_side=x is not a whole number"),
+        ({"short_side": "8", "quality": "101"}, "--quality=101 is not a whole number from 1 to 100"),
+        ({"quality": "90"}, "--short_side: give that, too"),
+    ],
+)
+def test_impossible_encodings_are_refused_in_a_line(tmp_path, raw, options, words):
+    with pytest.raises(UserError, match=words):
+        build("image_text", str(tmp_path), raw=raw, **options)
+
+
+def test_a_set_that_is_there_with_other_images_is_not_taken_for_what_was_asked(tmp_path, raw):
+    build("image_text", str(tmp_path), raw=raw)
+    with pytest.raises(UserError, match="is there without --short_side=8 --quality=90: remove it"):
+        build("image_text", str(tmp_path), raw=raw, short_side="8")

@@ -9,8 +9,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation import counting
 from cliptail_jax.evaluation.run import evaluation_variant, open_run_set
+from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
-from cliptail_jax.input.decoding import UnreadableImageError
 from cliptail_jax.input.images import normalize
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.runs import read_config

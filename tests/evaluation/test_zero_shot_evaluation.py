@@ -21,8 +21,8 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published, slug
 from cliptail_jax.files import read_lines
+from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
-from cliptail_jax.input.decoding import UnreadableImageError
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.pretrained import model as door
 from cliptail_jax.pretrained.model import ModelName, find_model, load, open_published

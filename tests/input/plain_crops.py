@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.images import CROP_TRIES, crop_boxes
-from cliptail_jax.input.resizing import resize
 
 
 def random_crop_box(rng, height, width, scale):

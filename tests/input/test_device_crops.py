@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from plain_crops import random_resized_crop
-from test_resizing import assert_near, pictures, resampled
 
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_crops import cropped, crops_of_boxes
 from cliptail_jax.input.images import record_rng
-from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.transforms import CanvasWithBox, Purpose
+from tests.images.plain_resizing import assert_near, pictures, resampled
 
 SIDE, SIZE, SCALE = 300, 32, (0.3, 1.0)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.pillow_views import pillow_views
-from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_crops import random_crop_box, random_resized_crop
 
+from cliptail_jax.images.resizing import center_crop, resize
 from cliptail_jax.input.images import (
     Purpose,
     normalize,
@@ -15,7 +16,6 @@ from cliptail_jax.input.images import (
     shift_and_flip,
 )
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.input.resizing import center_crop, resize
 from cliptail_jax.input.transforms import RandomCrop
 
 TORCHVISION = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from test_pipeline import Pictures, assert_same, batches_of, make_data, noisy, png
 
-from cliptail_jax.input.decoding import decode_image
-from cliptail_jax.input.resizing import resize
+from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.transforms import CanvasWithViews, HostViews, crops_of
 from cliptail_jax.input.views import draw_views
 

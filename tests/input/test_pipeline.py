@@ -16,7 +16,7 @@ from plain_crops import random_resized_crop
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.decoding import decode_image
+from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input.images import Purpose, record_rng, record_uniforms, shift_and_flip
 from cliptail_jax.input.pipeline import (
     EMPTY,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.pillow_views import pillow_views
-from cliptail_jax.input.resizing import resize
 from cliptail_jax.input.transforms import CanvasWithViews, HostViews, crops_of
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes

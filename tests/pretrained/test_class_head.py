@@ -12,7 +12,7 @@ from cliptail_jax.concepts.vocabulary import imagenet_names, vocabulary_names
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.input.decoding import decode_image
+from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input.images import normalize
 from cliptail_jax.pretrained import open_model
 from cliptail_jax.pretrained.class_head import head_for

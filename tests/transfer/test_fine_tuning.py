@@ -14,7 +14,7 @@ from cliptail_jax.datasets.known_sources import KnownSource, TransferSet
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
-from cliptail_jax.input.decoding import decode_image
+from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input.images import normalize
 from cliptail_jax.objectives import base_config, validate
 from cliptail_jax.pretrained.model import open_run

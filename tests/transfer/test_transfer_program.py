@@ -15,8 +15,8 @@ from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
+from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input import pipeline
-from cliptail_jax.input.decoding import decode_image
 from cliptail_jax.input.images import normalize
 from cliptail_jax.pretrained.model import load, open_run
 from cliptail_jax.runs import read_config

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cliptail_jax.input import decoding
-from cliptail_jax.input.decoding import UnreadableImageError, decode_image
+from cliptail_jax.images import decoding
+from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from tests.fuzz_cases import JPEGS
 
 WIDE = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")["image"]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from cliptail_jax.input.decoding import MAX_PIXELS, RgbImage
+from cliptail_jax.images.decoding import MAX_PIXELS, RgbImage
 
 # By open_clip's names: Pillow's filter, and the other library's.
 FILTERS = {
