@@ -5,8 +5,9 @@
 
 Prints one JSON line. Encoded images are in memory; those of 32 pixels are already decoded, as in a cached data set.
 
-- `pillow`: decoding, random numbers and all crops, in images per second of CPU time, which is what one core does.
-- `device`: the host's part (decoding, resizing to the canvas, random numbers) in the same measure, and the jitted function
+- `pillow`, `fast`: decoding, random numbers and all crops, resized either way, in images per second of CPU time, which is
+  what one core does.
+- `device`: the host's part (decoding, copying to the canvas, random numbers) in the same measure, and the jitted function
   alone, on arrays that are on the device, in images per second of wall-clock time; on CPUs also per core.
 - `torchvision`, where it is installed: decoding and its own transforms of Pillow images, as `pillow`.
 """
@@ -23,10 +24,11 @@ import numpy as np
 from machine import machine
 from PIL import Image, ImageFilter
 
+from cliptail_jax.images.decoding import RgbImage, decode_image
+from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_views import device_views
-from cliptail_jax.input.images import RgbImage, decode_image, resize
-from cliptail_jax.input.pillow_views import pillow_views
-from cliptail_jax.input.views import MultiCrop, draw_views
+from cliptail_jax.input.transforms import CanvasWithViews, HostViews, Transform
+from cliptail_jax.input.views import MultiCrop
 
 PHOTOGRAPHS = MultiCrop()
 SMALL = MultiCrop(global_size=32, global_scale=(0.3, 1.0), local_size=16, local_scale=(0.08, 0.3), max_blur=0.5)
@@ -42,21 +44,9 @@ def images_of(args: argparse.Namespace) -> list[Callable[[], RgbImage]]:
     return [lambda image=resize(image, 32, 32): image for image in coarse]
 
 
-def by_pillow(images: list[Callable[[], RgbImage]], multi_crop: MultiCrop, epoch: int) -> None:
-    for record, image in enumerate(images):
-        pixels = image()
-        views = draw_views(0, epoch, np.array([record]), np.array([pixels.shape[:2]]), multi_crop)
-        pillow_views(pixels, views.record(0), multi_crop)
-
-
-def host_share(images: list[Callable[[], RgbImage]], multi_crop: MultiCrop, canvas: int, epoch: int):
-    """What is left to the host: whole images resized to the canvas, and the random numbers of their views."""
-    canvases, sizes = [], []
-    for image in images:
-        pixels = image()
-        canvases.append(resize(pixels, canvas, canvas))
-        sizes.append(pixels.shape[:2])
-    return np.stack(canvases), draw_views(0, epoch, np.arange(len(images)), np.array(sizes), multi_crop)
+def batch_of(images: list[Callable[[], RgbImage]], transform: Transform, epoch: int):
+    """What the host makes of the images."""
+    return transform(np.arange(len(images)), ((slot, image()) for slot, image in enumerate(images)), epoch)
 
 
 def torchvision_crops(multi_crop: MultiCrop) -> Callable[[Image.Image], list[Image.Image]]:
@@ -111,8 +101,10 @@ def main() -> None:
         "canvas": canvas,
         "batch_size": count,
     }
-    _, per_core = rates(lambda epoch: by_pillow(images, multi_crop, epoch), count, args.seconds)
-    report["pillow"] = {"per_core": per_core}
+    for name, fast in (("pillow", False), ("fast", True)):
+        transform = HostViews(0, multi_crop, fast)
+        _, per_core = rates(lambda epoch: batch_of(images, transform, epoch), count, args.seconds)
+        report[name] = {"per_core": per_core}
 
     @jax.jit
     def augment(canvases, views):
@@ -121,8 +113,10 @@ def main() -> None:
             device_views(canvases, views.local_views(), multi_crop.local_size),
         )
 
-    on_device = jax.device_put(host_share(images, multi_crop, canvas, 0))
-    _, host_per_core = rates(lambda epoch: host_share(images, multi_crop, canvas, epoch), count, args.seconds)
+    transform = CanvasWithViews(0, multi_crop, canvas)
+    batch = batch_of(images, transform, 0)
+    on_device = jax.device_put((batch["images"], batch["views"]))
+    _, host_per_core = rates(lambda epoch: batch_of(images, transform, epoch), count, args.seconds)
     clock, per_core = rates(lambda _: jax.block_until_ready(augment(*on_device)), count, args.seconds)
     device = jax.devices()[0]
     report["device"] = {"host_per_core": host_per_core, "images_per_second": clock, "kind": device.device_kind}
