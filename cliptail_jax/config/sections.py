@@ -34,8 +34,8 @@ class Reading:
     ] = PILLOW
     scaled_decoding: Annotated[
         bool,
-        "Whether JPEGs at least twice as large as crops need are decoded at a fraction of their size, which is faster and "
-        "gives other pixels.",
+        "Whether JPEGs at least twice as large as crops need are decoded at a half, a quarter or an eighth of their size, which "
+        "is faster and gives other pixels.",
     ] = False
 
 

@@ -412,7 +412,7 @@ def test_evaluation_masks_and_lists_unreadable_images():
 
 
 def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():
-    """Crops of 8 pixels that keep half of the area need sides of 14 pixels; of 40, three eighths have 15."""
+    """Crops of 8 pixels that keep half of the area need sides of 14 pixels; a half of 40 has them."""
     pixels = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).resize((40, 40)).save(file, "JPEG", quality=95)
@@ -422,4 +422,4 @@ def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():
         (batch,) = batches_of(source, data, epochs=1)
         crop = random_resized_crop(image, record_rng(0, 0, 0, Purpose.CROP), (0.5, 1.0), 8, fast=True)
         np.testing.assert_array_equal(batch["images"][batch["mask"]][0], crop)
-    assert image.shape[:2] == (15, 15)
+    assert image.shape[:2] == (20, 20)
