@@ -43,7 +43,7 @@ from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 REASON = 512  # bytes of the reason for skipping a model, which processes exchange
 COLUMNS = ("top1", "top5", *GROUPS)
-CORRELATIONS = ("corr_acc", "corr_pred")
+CORRELATIONS = {"corr_acc": ".2f", "corr_pred": ".2f", "slope_acc": ".1f", "slope_pred": ".2f"}  # with formats
 Summaries = dict[tuple[str, str], dict[str, Any]]  # by model and set
 
 
@@ -289,11 +289,13 @@ def report(summaries: Summaries, workdir: Path, several: bool) -> None:
 
 def markdown(summaries: Summaries) -> str:
     """A row per model and set, with '–' for undefined numbers."""
-    header = ["model", "set", "top-1 %", "top-5 %", "head", "mid", "tail", "corr_acc [95 %]", "corr_pred [95 %]"]
+    header = ["model", "set", "top-1 %", "top-5 %", "head", "mid", "tail", *(f"{key} [95 %]" for key in CORRELATIONS)]
     rows = [[*header, "class frequency"]]
     for (model, name), summary in summaries.items():
         numbers = [format_number(summary.get(key), ".1f") for key in COLUMNS]
-        numbers += [format_interval(summary.get(key), interval(summary, key), ".2f") for key in CORRELATIONS]
+        numbers += [
+            format_interval(summary.get(key), interval(summary, key), form) for key, form in CORRELATIONS.items()
+        ]
         rows.append([model, name, *numbers, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
 

@@ -72,9 +72,10 @@ def summarize(
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
 ) -> dict[str, Any]:
-    """The numbers of one evaluation: accuracies in percent, correlations over classes with their 95 % intervals.
+    """The numbers of one evaluation: accuracies in percent, correlations and slopes over classes with their 95 %
+    intervals.
 
-    Without a class frequency, there are no correlations with it; without `class_groups`, no accuracies of head, mid and
+    Without a class frequency, there are no correlations with it and no slopes; without `class_groups`, no accuracies of head, mid and
     tail.
     """
     confusion = counts["confusion"]
@@ -98,6 +99,14 @@ def summarize(
         if x is not None:
             summary[name] = correlation.spearman(x, y)
             summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, y))
+    if frequency is not None:
+        slopes = {"slope_acc": 100 * accuracy, "slope_pred": correlation.decades(predictions / max(examples, 1))}
+        for name, values in slopes.items():
+            x = correlation.decades(frequency)
+            summary[name] = correlation.slope(x, values)
+            summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, values, correlation.line_slope))
+            # Classes that no training image has, or that are never predicted, have no logarithm.
+            summary[f"{name}_left_out"] = int(np.sum(np.isnan(x + values)))
     for name, values in (similarities._asdict() if similarities else {}).items():
         summary[name] = float(np.nanmean(values)) if not np.all(np.isnan(values)) else float("nan")
     summary["examples"] = int(examples)

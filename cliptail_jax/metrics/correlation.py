@@ -1,11 +1,11 @@
-"""Rank correlations and means over classes, with percentile bootstrap intervals (Efron, 1979) that resample classes.
+"""Rank correlations, slopes and means over classes, with percentile bootstrap intervals (Efron, 1979) that resample classes.
 
 In all functions, classes with nan in any of the arrays are left out, a frequency of 0 is a value like any other, intervals
-cover 95 %, and resamples in which a correlation is undefined are ignored. scipy.stats.bootstrap is not used, because it
+cover 95 %, and resamples in which a statistic is undefined are ignored. scipy.stats.bootstrap is not used, because it
 cannot resample seeds and classes together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from jaxtyping import Float, Int
 
 RESAMPLES = 2000
 PerClass = Float[np.ndarray, "class"]
+# Of x and y, over their last axis.
+Statistic = Callable[[Float[np.ndarray, "... class"], Float[np.ndarray, "... class"]], Float[np.ndarray, "..."]]
 
 
 class Interval(NamedTuple):
@@ -40,25 +42,40 @@ class Difference(NamedTuple):
 
 def spearman(x: PerClass, y: PerClass) -> float:
     """Spearman's rank correlation, ties averaged; nan if a side is constant or fewer than 3 classes are left."""
-    return float(_rank_correlation(*_complete(x, y)))
+    return float(rank_correlation(*_complete(x, y)))
 
 
-def bootstrap_interval(x: PerClass, y: PerClass) -> Interval:
-    """The 95 % interval of `spearman(x, y)`."""
+def slope(x: PerClass, y: PerClass) -> float:
+    """The slope of the least-squares line of y over x; nan if x is constant or fewer than 3 classes are left."""
+    return float(line_slope(*_complete(x, y)))
+
+
+def decades(values: PerClass) -> PerClass:
+    """log10 of numbers, and nan for 0, which has none: slopes leave it out.
+
+    The slope of accuracy in percent over the decades of class frequency is *points per decade*, the line that Udandarao et
+    al. (2024, arXiv 2404.04125) fit to concepts.
+    """
+    values = np.asarray(values, np.float64)
+    return np.log10(np.where(values > 0, values, np.nan))
+
+
+def bootstrap_interval(x: PerClass, y: PerClass, statistic: Statistic | None = None) -> Interval:
+    """The 95 % interval of a statistic of x and y, by default of `spearman(x, y)`."""
     x, y = _complete(x, y)
     chosen = _resample(len(x))
-    return _interval(_rank_correlation(x[chosen], y[chosen]))
+    return _interval((statistic or rank_correlation)(x[chosen], y[chosen]))
 
 
-def compare_correlations(x_a: PerClass, y_a: PerClass, x_b: PerClass, y_b: PerClass) -> Comparison:
-    """Compare `spearman(x_a, y_a)` with `spearman(x_b, y_b)`, such as those of class frequencies x and accuracies y.
+def compare(statistic: Statistic, x_a: PerClass, y_a: PerClass, x_b: PerClass, y_b: PerClass) -> Comparison:
+    """Compare a statistic of x_a and y_a with that of x_b and y_b, such as those of class frequencies x and accuracies y.
 
-    Both correlations of a resample are over the same classes, so effects that the runs share cancel.
+    Both statistics of a resample are over the same classes, so effects that the runs share cancel.
     """
     x_a, y_a, x_b, y_b = _complete(x_a, y_a, x_b, y_b)
     chosen = _resample(len(x_a))
-    resampled = _rank_correlation(x_a[chosen], y_a[chosen]) - _rank_correlation(x_b[chosen], y_b[chosen])
-    return Comparison(float(_rank_correlation(x_a, y_a)), float(_rank_correlation(x_b, y_b)), resampled)
+    resampled = statistic(x_a[chosen], y_a[chosen]) - statistic(x_b[chosen], y_b[chosen])
+    return Comparison(float(statistic(x_a, y_a)), float(statistic(x_b, y_b)), resampled)
 
 
 def compare_means(a: PerClass, b: PerClass, seed: int = 0) -> Comparison:
@@ -94,7 +111,17 @@ def _resample(classes: int, seed: int = 0) -> Int[np.ndarray, "resample class"]:
     return np.random.default_rng(seed).integers(0, max(classes, 1), (RESAMPLES, classes))
 
 
-def _rank_correlation(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]) -> Float[np.ndarray, "..."]:
+def line_slope(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]) -> Float[np.ndarray, "..."]:
+    """The slope of `slope`, vectorized over resamples."""
+    if x.shape[-1] < 3:
+        return np.full(x.shape[:-1], np.nan)
+    x, y = (side - side.mean(axis=-1, keepdims=True) for side in (x, y))
+    spread = np.sum(x * x, axis=-1)
+    constant = np.ptp(x, axis=-1) < 1e-9  # but for rounding
+    return np.where(constant, np.nan, np.sum(x * y, axis=-1) / np.where(constant, 1, spread))
+
+
+def rank_correlation(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]) -> Float[np.ndarray, "..."]:
     """Spearman's correlation, vectorized over resamples, which scipy.stats.spearmanr is not."""
     classes = x.shape[-1]
     if classes < 3:

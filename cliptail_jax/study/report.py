@@ -18,6 +18,9 @@ from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.transfer.report import TITLES
 from cliptail_jax.transfer.results import Result
 
+# How a run follows class frequency, with formats.
+BIAS = {"slope_acc": ".1f", "slope_pred": ".2f", "corr_acc": ".2f", "corr_pred": ".2f"}
+
 
 def write_report(
     title: str,
@@ -91,7 +94,8 @@ def markdown(
             by_name.setdefault(name, []).append(run)
     several = len(seeds) > 1
     spread = "± sd" if several else "[95 %]"
-    header = ["run", "images", "top-1 %", "head", "mid", "tail", f"corr_acc {spread}", f"corr_pred {spread}", "minutes"]
+    bias = [f"{key} {spread}" for key in BIAS]
+    header = ["run", "images", "top-1 %", "head", "mid", "tail", *bias, "minutes"]
     lines = [
         f"# {title}",
         "",
@@ -111,8 +115,9 @@ def markdown(
     if several:
         notes.append(f"Means over {len(seeds)} seeds, with their standard deviations.")
     notes += [
-        "corr_acc and corr_pred are Spearman's correlations of class frequency with accuracy and with predictions, and "
-        f"intervals are bootstrap intervals over {'seeds and classes' if several else 'classes'}.",
+        "slope_acc is points of accuracy per decade of class frequency, and slope_pred decades of predictions per decade, "
+        "over the classes that have a logarithm of both; corr_acc and corr_pred are Spearman's correlations of class "
+        f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over {'seeds and classes' if several else 'classes'}.",
         "A claim is supported where the interval of the paired difference lies above 0, not supported where it lies "
         "below, and else inconclusive.",
         f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}.",
@@ -123,20 +128,20 @@ def markdown(
 def run_row(name: str, runs: Sequence[TrainedRun], several: bool) -> list[str]:
     """The cells of a run, over its seeds."""
     summaries = [evaluation.summary for run in runs if (evaluation := run.evaluation())]
-    cells = [UNDEFINED] * 6
+    cells = [UNDEFINED] * (4 + len(BIAS))
     if summaries:
         cells = [format_number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
-        cells += [correlation(summaries, key, several) for key in ("corr_acc", "corr_pred")]
+        cells += [statistic(summaries, key, form, several) for key, form in BIAS.items()]
     images, minutes = mean([run.images for run in runs]), mean([run.seconds / 60 for run in runs])
     return [name, f"{images:,.0f}", *cells, f"{minutes:.1f}"]
 
 
-def correlation(summaries: Sequence[Mapping], key: str, several: bool) -> str:
-    """A correlation with its interval, or of several seeds the mean with the standard deviation."""
+def statistic(summaries: Sequence[Mapping], key: str, form: str, several: bool) -> str:
+    """A statistic with its interval, or of several seeds the mean with the standard deviation; – where it is unknown."""
     if not several:
-        return format_interval(summaries[0][key], summaries[0][f"{key}_interval"], ".2f")
-    values = [s[key] for s in summaries if s[key] is not None]
-    return f"{format_number(mean(values), '.2f')} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:.2f}"
+        return format_interval(summaries[0].get(key), summaries[0].get(f"{key}_interval", (None, None)), form)
+    values = [s[key] for s in summaries if s.get(key) is not None]
+    return f"{format_number(mean(values), form)} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:{form}}"
 
 
 def claims_table(claims: Sequence[ClaimResult], several: bool) -> list[str]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from cliptail_jax.metrics.correlation import Comparison, compare_correlations, compare_means
+from cliptail_jax.metrics.correlation import Comparison, compare, compare_means, decades, line_slope, rank_correlation
 from cliptail_jax.runs import FinishedRun
 
 SetAccuracies = Sequence[Float[np.ndarray, "class"]]  # on several sets, in 0..1
@@ -14,12 +14,23 @@ SetAccuracies = Sequence[Float[np.ndarray, "class"]]  # on several sets, in 0..1
 
 def corr_acc(a: FinishedRun, b: FinishedRun) -> Comparison:
     """Spearman's correlation of class frequency with accuracy."""
-    return compare_correlations(a.frequency, a.accuracy, b.frequency, b.accuracy)
+    return compare(rank_correlation, a.frequency, a.accuracy, b.frequency, b.accuracy)
 
 
 def corr_pred(a: FinishedRun, b: FinishedRun) -> Comparison:
     """Spearman's correlation of class frequency with the number of predictions."""
-    return compare_correlations(a.frequency, a.predictions, b.frequency, b.predictions)
+    return compare(rank_correlation, a.frequency, a.predictions, b.frequency, b.predictions)
+
+
+def slope_acc(a: FinishedRun, b: FinishedRun) -> Comparison:
+    """Points per decade: the slope of accuracy in percent over log10 of class frequency."""
+    return compare(line_slope, decades(a.frequency), 100 * a.accuracy, decades(b.frequency), 100 * b.accuracy)
+
+
+def slope_pred(a: FinishedRun, b: FinishedRun) -> Comparison:
+    """The slope of log10 of the share of predictions over log10 of class frequency: 0 without bias, 1 for their frequency."""
+    shares = (decades(run.predictions / run.predictions.sum()) for run in (a, b))
+    return compare(line_slope, decades(a.frequency), next(shares), decades(b.frequency), next(shares))
 
 
 def top1(a: FinishedRun, b: FinishedRun) -> Comparison:
@@ -57,6 +68,8 @@ class Statistic(NamedTuple):
 STATISTICS = {
     "corr_acc": Statistic(corr_acc, "correlations", ".2f"),
     "corr_pred": Statistic(corr_pred, "correlations", ".2f"),
+    "slope_acc": Statistic(slope_acc, "points per decade", ".1f"),
+    "slope_pred": Statistic(slope_pred, "decades per decade", ".2f"),
     "top1": Statistic(top1, "accuracies (points)", ".1f"),
     "tail": Statistic(tail, "accuracies (points)", ".1f"),
     "probe": Statistic(probe, "accuracies (points)", ".1f", of_probes=True),

@@ -15,7 +15,10 @@ from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.pretrained import open_model
 
 CLASSES, EXAMPLES = 12, 24
-NUMBERS = {"step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"}
+NUMBERS = {
+    *("step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"),
+    *("slope_acc", "slope_acc_left_out", "slope_pred", "slope_pred_left_out"),
+}
 ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail"}
 
 

@@ -15,7 +15,7 @@ from cliptail_jax.evaluation.results import (
 from cliptail_jax.files import append_line
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, evaluation_files
 
-INTERVALS = {"corr_acc_interval", "corr_pred_interval", "corr_acc_pred_interval"}
+INTERVALS = {f"{name}_interval" for name in ("corr_acc", "corr_pred", "corr_acc_pred", "slope_acc", "slope_pred")}
 COLLAPSE = {
     "within_class_similarity", "nc1", "nc2_mean", "nc2_nearest", "nc2_head_mean", "nc2_head_nearest"
 }  # fmt: skip
@@ -50,6 +50,18 @@ def test_classes_without_training_images_are_evaluated_like_any_other(sl_run):
     assert len(names) == CLASSES and np.sum(frequency == 0) == 3
     assert np.isfinite(arrays["per_class_accuracy"]).all()
     assert -1 <= line["corr_pred"] <= 1 and len(line["corr_pred_interval"]) == 2
+
+
+def test_slopes_are_of_the_classes_that_have_logarithms(sl_run):
+    _, workdir = sl_run
+    _, frequency = read_frequency(workdir / "class_frequency.tsv")
+    (line,), arrays = evaluation_files(workdir)
+    trained = frequency > 0
+    points = 100 * arrays["per_class_accuracy"][trained]
+    assert line["slope_acc"] == pytest.approx(np.polyfit(np.log10(frequency[trained]), points, 1)[0])
+    assert line["slope_acc_left_out"] == 3
+    predictions = arrays["per_class_predictions"]
+    assert line["slope_pred_left_out"] == np.sum(~trained | (predictions == 0)) >= 3
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@ import warnings
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.metrics.correlation import (
     bootstrap_interval,
-    compare_correlations,
+    compare,
     compare_means,
+    decades,
     difference,
+    line_slope,
+    rank_correlation,
+    slope,
     spearman,
 )
 
@@ -26,7 +30,7 @@ def random_classes(seed, classes=40):
 
 
 def paired_difference(*arrays):
-    return difference([compare_correlations(*arrays)])
+    return difference([compare(rank_correlation, *arrays)])
 
 
 def paired_mean_difference(a, b):
@@ -146,7 +150,7 @@ def test_mean_difference_has_the_normal_interval_for_many_classes():
 
 def test_sides_of_a_comparison_are_the_statistics_of_the_runs():
     (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
-    assert compare_correlations(x_a, y_a, x_b, y_b)[:2] == (spearman(x_a, y_a), spearman(x_b, y_b))
+    assert compare(rank_correlation, x_a, y_a, x_b, y_b)[:2] == (spearman(x_a, y_a), spearman(x_b, y_b))
     assert compare_means(y_a, y_b)[:2] == (y_a.mean(), y_b.mean())
 
 
@@ -164,3 +168,40 @@ def test_interval_over_seeds_is_that_of_seeds_and_classes_resampled_together():
         resampled.append(effects[chosen][:, of_classes].mean())
     expected = np.percentile(resampled, [2.5, 97.5])
     np.testing.assert_allclose(result[1:], expected, atol=0.08 * np.ptp(expected))
+
+
+# Slopes
+
+
+def test_points_per_decade_are_those_of_a_known_line():
+    frequency = np.array([1, 10, 100, 1000, 0])
+    accuracy = np.array([20.0, 33.0, 46.0, 59.0, 0.0])  # the last class has no logarithm
+    assert slope(decades(frequency), accuracy) == pytest.approx(13.0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 100)), min_size=3, max_size=30))
+def test_slope_equals_numpys_polynomial_fit(classes):
+    frequency, accuracy = np.array(classes).T
+    assume(len(set(frequency)) > 1 and np.ptp(np.log10(frequency)) > 1e-3)
+    expected = np.polyfit(np.log10(frequency), accuracy, 1)[0]
+    assert slope(decades(frequency), accuracy) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def test_interval_of_a_slope_is_the_percentiles_of_fits_over_resampled_classes():
+    x, y = random_classes(1)
+    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))
+    expected = np.percentile([np.polyfit(x[row], y[row], 1)[0] for row in drawn], [2.5, 97.5])
+    np.testing.assert_allclose(bootstrap_interval(x, y, line_slope), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("x", "y"), [([], []), ([1, 2], [3, 4]), ([7.3] * 5, range(5)), ([np.nan] * 4, range(4))])
+def test_a_slope_over_a_constant_or_two_classes_is_undefined(x, y):
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    assert np.isnan(slope(x, y)) and np.isnan(bootstrap_interval(x, y, line_slope)).all()
+
+
+def test_slopes_of_two_runs_are_compared_over_the_same_classes():
+    x, y = random_classes(3)
+    compared = compare(line_slope, x, y, x, y + 2 * x)
+    np.testing.assert_allclose(compared.resampled, -2, rtol=1e-9)
+    assert compared.b - compared.a == pytest.approx(2)

@@ -43,9 +43,10 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
 
     assert list(report["runs"]) == ["biased", "fair", "same"] and report["failures"] == {}
     s = report["runs"]["biased"]
-    low, high = s["corr_acc_interval"]
+    bias = ("slope_acc", ".1f"), ("slope_pred", ".2f"), ("corr_acc", ".2f"), ("corr_pred", ".2f")
+    cells = [f"{s[key]:{f}} [{s[f'{key}_interval'][0]:{f}}, {s[f'{key}_interval'][1]:{f}}]" for key, f in bias]
     expected = f"| biased | {FREQUENCY.sum():,} | {s['top1']:.1f} | {s['head']:.1f} | {s['mid']:.1f} | {s['tail']:.1f} "
-    assert expected + f"| {s['corr_acc']:.2f} [{low:.2f}, {high:.2f}] |" in text
+    assert expected + "| " + " | ".join(cells) + " |" in text
     assert "| 1.5 |" in text and "Training took 4.5 minutes" in text and "Evaluated on glyphs:test" in text
     assert pictures == [tmp_path / "figures" / "study"] and "(figures/study.png)" in text
     assert text in capsys.readouterr().out
@@ -82,5 +83,5 @@ def test_undefined_numbers_are_dashes_and_their_claims_untested(trains, tmp_path
     run_study(study, tmp_path)
     text, report = read_report(tmp_path)
     assert report["runs"]["b"]["corr_acc"] is None
-    assert "| 0.0 | – | 0.02 [" in text and "it is undefined of one of them" in text
+    assert "| 0.0 | 0.0 [0.0, 0.0] | – | – | 0.02 [" in text and "it is undefined of one of them" in text
     assert report["claims"][0]["verdict"] == "not tested"
