@@ -2,7 +2,7 @@
 
     python scripts/benchmark/bucket.py [--fails=0.05] [--slow=0.05] [--seconds=1]
 
-Trains a tiny model of ten epochs in both. The bucket is a server on this machine; needs the extra gcs. Prints a line of JSON:
+Trains a tiny model for 30 steps in both. The bucket is a server on this machine; needs the extra gcs. Prints a line of JSON:
 the requests, how many of them were answered with status 503 or after so many seconds, and whether the losses are the same.
 """
 
@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 from scripts.benchmark.bucket_server import Bucket, serve  # noqa: E402
 
 TINY = (
-    "data.classes.first=12 data.profile.ratio=4.0 batch_size=16 eval.batch_size=16 eval.every_epochs=5 log_every_steps=1 "
-    "model.image.width=4 model.image.output_dim=16 optimizer.warmup_steps=0 total_epochs=10 checkpoint.every_steps=10"
+    "data.classes.first=12 data.profile.ratio=4.0 batch_size=16 eval.batch_size=16 log_every_steps=1 "
+    "model.image.width=4 model.image.output_dim=16 optimizer.warmup_steps=0 total_steps=30 checkpoint.every_steps=10"
 ).split()
 
 

@@ -4,6 +4,7 @@ On the loopback interface alone. Programs find it by STORAGE_EMULATOR_HOST and T
 """
 
 import base64
+import contextlib
 import http.server
 import itertools
 import json
@@ -187,7 +188,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD" and status not in (204, 304):
-            self.wfile.write(content)
+            with contextlib.suppress(ConnectionError):  # of a client that no longer waits
+                self.wfile.write(content)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = handle_one
 
