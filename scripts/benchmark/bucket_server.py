@@ -201,5 +201,6 @@ def serve(bucket: Bucket, port: int = 0) -> http.server.ThreadingHTTPServer:
     """A server of the bucket in threads of this process."""
     handler = type("Handler", (Handler,), {"bucket": bucket})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server.handle_error = lambda *_: None  # of clients that no longer wait
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
