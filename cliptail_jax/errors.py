@@ -5,6 +5,7 @@ import difflib
 import errno
 import functools
 import os
+import re
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,11 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
+# Errors of the network, which end a program that writes to a bucket once its libraries have tried again for a while.
+NETWORK = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
+BUCKET = re.compile(r"Error (?:reading|writing|deleting|listing) \S*gs://|gs://.*HTTP response code")  # TensorStore's
+
+
 def storage_problem(error: BaseException) -> str:
     """Such as 'No space left on device: runs/clip/config.json', if that is why `error` was raised, or ''.
 
@@ -38,9 +44,17 @@ def storage_problem(error: BaseException) -> str:
         seen.append(error)
         if isinstance(error, OSError) and error.errno in STORAGE:
             return error.strerror + (f": {error.filename}" if error.filename else "")
+        if isinstance(error, OSError) and error.errno in NETWORK:
+            return f"the bucket cannot be reached: {first_line(error)}"
+        if type(error).__module__.startswith("gcsfs") or BUCKET.search(str(error)):
+            return f"the bucket answers with an error: {first_line(error)}"
         error = error.__cause__ or error.__context__
     quoted = [os.strerror(number) for number in STORAGE if any(os.strerror(number) in str(e) for e in seen)]
     return quoted[0] if quoted else ""
+
+
+def first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
 
 
 def memory_problem(error: BaseException) -> str:

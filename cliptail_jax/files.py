@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import logging
 import math
 import os
 import tempfile
@@ -42,6 +43,7 @@ def work_path(name: str) -> epath.Path:
         raise UserError(f"'{name}' is neither a folder nor an address of the form gs://BUCKET/NAME")
     if separator and not importlib.util.find_spec("gcsfs"):
         raise UserError(f"'{name}' needs the extra gcs: pip install -e '.[gcs]'")
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs the traceback of an error that it raises, too
     # A cached listing would miss what Orbax's threads and other hosts have written since.
     fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
     return epath.Path(name)

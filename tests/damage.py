@@ -96,7 +96,7 @@ def attempt(subject: Subject, expected: Any, folder: Path, name: str, kind: str,
         return "unchanged"
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             found = subject.read(folder)
     except (UserError, Failed) as error:
         stem = Path(name).name if "checkpoints" not in name else "checkpoint"

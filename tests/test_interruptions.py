@@ -21,14 +21,6 @@ STEPS = {"total_epochs": 40, "checkpoint__every_steps": 20, "eval__sets": "()"} 
 INTERRUPTED = 128 + signal.SIGINT
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, glyphs_dir):
-    """The losses of an uninterrupted run on one device."""
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    finish(start(command(workdir, glyphs_dir, **STEPS)))
-    return losses(workdir)
-
-
 def start_limited(arguments, limit=None, **options):
     """A program that can write files of `limit` bytes at most, and is interrupted by Ctrl-C even in the background."""
 
@@ -41,9 +33,36 @@ def start_limited(arguments, limit=None, **options):
     return subprocess.Popen(arguments, cwd=ROOT, env=environment, start_new_session=True, preexec_fn=prepare, **options)
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory, glyphs_dir):
+    """Runs of one config, started together, with their work directories: undisturbed, and without a terminal."""
+    root, running = tmp_path_factory.mktemp("started"), {}
+    commands = {name: command(root / name, glyphs_dir, **STEPS) for name in ("whole", "no reader", "no stderr")}
+    reader, writer = os.pipe()
+    os.close(reader)
+    running["whole"] = start(commands["whole"])
+    running["no reader"] = start_limited(commands["no reader"], stderr=writer, stdout=writer)
+    os.close(writer)
+    running["no stderr"] = start_limited(["sh", "-c", 'exec "$@" 2>&- >&- <&-', "sh", *commands["no stderr"]])
+    yield root, running
+    for process in running.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def whole(started):
+    """The losses of an uninterrupted run on one device."""
+    root, running = started
+    finish(running["whole"])
+    return losses(root / "whole")
+
+
 def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole, tmp_path, glyphs_dir):
     arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
-    process = start_limited(arguments, limit=20_000, stderr=subprocess.PIPE, text=True)
+    process = start_limited(
+        arguments, limit=20_000, stderr=subprocess.PIPE, text=True
+    )  # what is compiled is cached by now
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 2, errors
     assert errors.count("\n") == 2 and "Traceback" not in errors, errors  # the first describes the data
@@ -53,18 +72,11 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
     assert losses(tmp_path / "run") == whole
 
 
-@pytest.mark.parametrize("closed", ["a pipe without a reader", "no stderr"])
-def test_training_goes_on_without_its_terminal(closed, whole, tmp_path, glyphs_dir):
-    arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
-    if closed == "no stderr":
-        process = start_limited(["sh", "-c", 'exec "$@" 2>&- >&- <&-', "sh", *arguments])
-    else:
-        reader, writer = os.pipe()
-        process = start_limited(arguments, stderr=writer, stdout=writer)
-        os.close(reader)
-        os.close(writer)
-    assert process.wait(timeout=120) == 0
-    assert losses(tmp_path / "run") == whole
+@pytest.mark.parametrize("closed", ["no reader", "no stderr"])
+def test_training_goes_on_without_its_terminal(closed, started, whole):
+    root, running = started
+    assert running[closed].wait(timeout=120) == 0
+    assert losses(root / closed) == whole
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, STOPPED)])

@@ -87,7 +87,8 @@ def _object(path: Path) -> Iterator[None]:
     finally:
         ended.set()
         beats.join()
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(Exception):  # the bucket may be out of reach: then it has had its last sign of life
+            path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> str | None:

@@ -261,3 +261,12 @@ def test_a_field_of_another_objective_is_refused(family, changes, complaint):
     config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=complaint):
         validate(config)
+
+
+def test_every_program_ends_quietly_without_a_reader_and_says_errors_in_a_line():
+    """Each goes through one of the two functions that see to it."""
+    package = Path(__file__).parents[2] / "cliptail_jax"
+    programs = [path for path in package.rglob("*.py") if 'if __name__ == "__main__"' in path.read_text()]
+    assert len(programs) > 10
+    for path in programs:
+        assert "@command_line" in path.read_text() or "run_with_config(" in path.read_text(), path

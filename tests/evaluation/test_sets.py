@@ -13,6 +13,7 @@ import pytest
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, normalized_name, vocabulary_names
+from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.metadata import clean_name, fingerprint, origin
 from cliptail_jax.errors import UserError
@@ -75,7 +76,8 @@ def prepare(glyphs_dir, tmp_path):
         numbers = records % len(labels)
         texts = {name: [values[label] for label in numbers] for name, values in columns.items()}
         table = pyarrow.table({"record": records, "label": numbers, **texts})
-        table = table.replace_schema_metadata(origin(fingerprint([shard], [len(records)])))
+        described = origin(fingerprint([shard], [len(records)]), open_builder(folder).info.features)
+        table = table.replace_schema_metadata(described)
         pyarrow.parquet.write_table(table, folder / f"metadata-{split}.parquet")
         return str(tmp_path)
 

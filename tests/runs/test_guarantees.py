@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_guarantee_has_its_test():
-    page = (ROOT / "cliptail_jax/runs/README.md").read_text()
+    page = (ROOT / "cliptail_jax/runs/README.md").read_text().partition("## Limits")[0]
     named = set(re.findall(r"`(test_\w+)`", page))
     defined = {
         name

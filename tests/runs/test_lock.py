@@ -65,3 +65,13 @@ def test_a_buckets_lock_that_nobody_writes_to_is_taken(quick, tmp_path, capsys):
             time.sleep(0.05)
         assert path.read_text().startswith(f"process {os.getpid()} on")
     assert not path.exists()
+
+
+def test_a_bucket_that_is_out_of_reach_at_the_end_does_not_hide_why_the_program_ends(quick, tmp_path, monkeypatch):
+    def unlink(*_, **__):
+        raise ConnectionRefusedError
+
+    path = tmp_path / "lock"
+    with pytest.raises(UserError, match="the reason"), lock._object(path):
+        monkeypatch.setattr(type(path), "unlink", unlink)
+        raise UserError("the reason")

@@ -1,0 +1,41 @@
+"""Errors of the machine that become a line."""
+
+import errno
+import os
+
+import pytest
+
+from cliptail_jax.errors import problem
+
+
+class HttpError(Exception):
+    """As gcsfs raises it."""
+
+    __module__ = "gcsfs.retry"
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.npy"), "No space left on device: a.npy"),
+        (caused(ValueError("a save failed"), OSError(errno.EIO, os.strerror(errno.EIO))), "Input/output error"),
+        (RuntimeError("tensorstore: Error: No space left on device [x]"), "No space left on device"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed"), "the bucket cannot be reached: "),
+        (HttpError("Service unavailable, 503\nand more"), "the bucket answers with an error: Service unavailable, 503"),
+        (
+            ValueError("Error writing gs://bucket/run/d/1: CURL error"),
+            "the bucket answers with an error: Error writing gs",
+        ),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "the devices' memory is exhausted"),
+        (ValueError("a bug"), ""),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),
+    ],
+)
+def test_an_error_of_the_machine_is_a_line_and_one_of_the_program_is_not(error, line):
+    found = problem(error)
+    assert found.startswith(line) and "\n" not in found and bool(found) == bool(line)
