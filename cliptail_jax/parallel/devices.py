@@ -3,13 +3,15 @@
 import jax
 
 # Peak dense bfloat16 TFLOP/s by the start of JAX's device kind, the first that fits. Sources: the "TPU versions" pages of
-# cloud.google.com/tpu/docs (per chip), and NVIDIA's data sheets of A100, H100 and H200 (without sparsity).
+# cloud.google.com/tpu/docs (a TPU7x chip, of 2,307, has two devices), and NVIDIA's data sheets of the SXM modules of A100, H100
+# and H200 (without sparsity).
 PEAK_TFLOPS = {
     "TPU v4": 275,
     "TPU v5 lite": 197,
     "TPU v5e": 197,
     "TPU v5": 459,
     "TPU v6": 918,
+    "TPU7x": 1153.5,
     "NVIDIA A100": 312,
     "NVIDIA H100 PCIe": 756,
     "NVIDIA H100": 989,
@@ -17,7 +19,7 @@ PEAK_TFLOPS = {
 }
 
 
-def peak_flops() -> float | None:
-    """Dense bfloat16 operations a second of one device, None where its kind is not known."""
-    kind = jax.devices()[0].device_kind
+def peak_flops(kind: str | None = None) -> float | None:
+    """Dense bfloat16 operations a second of a device of a kind, by default of this machine's; None if that is not known."""
+    kind = kind or jax.devices()[0].device_kind
     return next((1e12 * peak for start, peak in PEAK_TFLOPS.items() if kind.startswith(start)), None)

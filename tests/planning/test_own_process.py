@@ -12,6 +12,10 @@ def crash():
     os.write(2, b"*** a library's trace ***")
     os.kill(os.getpid(), signal.SIGSEGV)
 
+def give_up():
+    os.write(2, b"reading flags\\nERROR: unknown flag\\n")
+    os._exit(1)
+
 def warn():
     print("note: a warning", file=sys.stderr)
     return os.getpid()
@@ -32,6 +36,7 @@ def test_a_crash_is_an_exception_and_leaves_no_trace():
     done = call("in_own_process(crash)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "crash: SIGSEGV\n", "")
     assert call("in_own_process(lambda: os._exit(3))").stdout == "crash: exit status 3\n"
+    assert call("in_own_process(give_up)").stdout == "crash: exit status 1: ERROR: unknown flag\n"
 
 
 def test_the_outcome_comes_back_and_so_do_the_programs_own_warnings():

@@ -1,11 +1,12 @@
 """Tiny runs of each objective, compiled by the TPU's own compiler and held to budgets."""
 
+import concurrent.futures
 import importlib.metadata
 import importlib.util
 import json
 import os
-import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,9 +29,27 @@ FLAGS = ("--records=10847", "--classes=100", "--json", "--traffic", "--config.mo
 FLAGS += (f"--config.batch_size={BATCH}", f"--config.model.image.output_dim={WIDTH}")
 
 
-def start(*arguments, program=("-m", "cliptail_jax.plan")):
+SUP, CLASSES = "--config=configs/sup.py:data=cifar100_lt", "--classes=10"
+MISTAKES = {
+    ("--on=v5e-7", "--records=100", CLASSES): "error: unknown topology 'v5e-7'",
+    ("--on=v5e-4", "--records=100"): "error: --records and --classes go together",
+    ("--on=v5e-4", "--evaluation", "--search"): "error: --evaluation plans a step of evaluation",
+    ("--on=v5e-4", "--records=1280", CLASSES, "--config.accumulate_steps=2"): "normalizes over the whole batch",
+    ("--on=v5e-4", "--config.data.data_dir=/nowhere"): "or give --records and --classes to plan without the data set",
+    ("--on=v5e-256", "--records=1000", CLASSES): "is not divisible by the 256 devices",
+}
+# Those whose outcome one test alone looks at.
+PROGRAMS = {flags: (SUP, *flags) for flags in MISTAKES} | {
+    "evaluation": (SUP, "--on=v5e-4", *FLAGS, "--evaluation"),
+    "table": ("--config=configs/sup.py:data=glyphs_lt", "--on=v4-8", "--records=1280", "--classes=100", "--price=3"),
+    "too large": (SUP, "--on=v5e-1", "--records=1280000", "--classes=100", "--config.batch_size=1280000", "--json"),
+    "no compiler": (SUP, "--on=h100x8", "--records=1000", CLASSES),
+}
+
+
+def start(*arguments, program=("-m", "cliptail_jax.plan"), cache=CACHE.name):
     """The program, as a user runs it."""
-    environment = os.environ | {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XDG_CACHE_HOME": CACHE.name}
+    environment = os.environ | {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, *program, *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -40,13 +59,16 @@ def finish(process):
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def run(*arguments):
-    return finish(start(*arguments))
+def run(*arguments, **options):
+    return finish(start(*arguments, **options))
 
 
 def plan_of(process):
     """The line of JSON that it prints."""
-    done = finish(process)
+    return plan_in(finish(process))
+
+
+def plan_in(done):
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -58,6 +80,14 @@ def plans():
         name: start(f"--config={config}", f"--on={topology}", *FLAGS) for name, (config, topology) in CONFIGS.items()
     }
     return {name: plan_of(process) for name, process in started.items()}
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """The outcomes of `PROGRAMS` to come: two run at a time, while other tests do."""
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    yield {name: pool.submit(run, *arguments) for name, arguments in PROGRAMS.items()}
+    pool.shutdown(cancel_futures=True)
 
 
 def forward_operations_of_the_small_resnet():
@@ -81,8 +111,8 @@ def test_operations_are_those_of_the_formula(plans):
 
 
 @needs_libtpu
-def test_an_evaluation_step_is_a_forward_pass():
-    plan = plan_of(start(f"--config={CONFIGS['supervised'][0]}", "--on=v5e-4", *FLAGS, "--evaluation"))
+def test_an_evaluation_step_is_a_forward_pass(programs):
+    plan = plan_in(programs["evaluation"].result())
     assert plan["flops"] == pytest.approx(256 / 4 * sum(forward_operations_of_the_small_resnet()), rel=0.02)
     assert (plan["batch_size"], plan["optimizer_bytes"], plan["total_steps"]) == (256, 0, 0)
     # The counts of all chips are added: the confusion matrix, right answers among five, and features that are not finite.
@@ -131,17 +161,13 @@ def test_two_axes_of_the_batch_are_seen(array, has):
 
 
 @needs_libtpu
-def test_a_second_plan_is_read_from_the_cache_and_a_damaged_one_is_made_again(plans):
-    config, flags = f"--config={CONFIGS['supervised'][0]}", ("--on=v5e-4", *FLAGS)
-    for file in (folder := pathlib.Path(CACHE.name, "cliptail_jax", "plans")).iterdir():
+def test_a_second_plan_is_read_from_the_cache(plans, tmp_path):
+    shutil.copytree(CACHE.name, tmp_path, dirs_exist_ok=True)
+    for file in (tmp_path / "cliptail_jax" / "plans").iterdir():
         known = json.loads(file.read_text())
         file.write_text(json.dumps(known | {"peak": 12345}))
-    assert json.loads(run(config, *flags).stdout)["peak_bytes"] == 12345
-    for file in folder.iterdir():
-        file.write_text('{"peak": 1')
-    again = run(config, *flags)
-    assert json.loads(again.stdout) == plans["supervised"]
-    assert "is damaged; the program is compiled again" in again.stderr
+    again = plan_in(run(SUP, "--on=v5e-4", *FLAGS, cache=tmp_path))
+    assert again == plans["supervised"] | {"peak_bytes": 12345}
 
 
 @needs_libtpu
@@ -168,46 +194,30 @@ def test_the_line_has_what_programs_read(plans):
 
 
 @needs_libtpu
-def test_a_table_says_what_binds_and_what_it_costs():
-    done = run("--config=configs/sup.py:data=glyphs_lt", "--on=v4-8", "--records=1280", "--classes=100", "--price=3")
+def test_a_table_says_what_binds_and_what_it_costs(programs):
+    done = programs["table"].result()
     assert done.returncode == 0, done.stderr
     for text in ("| v4-8 | 4 × TPU v4, 1 host |", "of 34.4 GB: fits", "**bound**", "chip-hours", "$", "lower bounds"):
         assert text in done.stdout, text
 
 
 @needs_libtpu
-def test_running_out_of_memory_is_a_result():
-    flags = ("--on=v5e-1", "--records=1280000", "--classes=100", "--config.batch_size=1280000", "--json")
-    done = run("--config=configs/sup.py:data=cifar100_lt", *flags)
-    assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout)
+def test_running_out_of_memory_is_a_result(programs):
+    plan = plan_in(programs["too large"].result())
     assert not plan["fits"] and plan["peak_bytes"] > plan["chip_memory_bytes"] and plan["step_seconds"] is None
 
 
-@pytest.mark.parametrize(
-    "flags, complaint",
-    [
-        (("--on=v5e-7", "--records=100", "--classes=10"), "error: unknown topology 'v5e-7'"),
-        (("--on=v5e-4", "--records=100"), "error: --records and --classes go together"),
-        (("--on=v5e-4", "--evaluation", "--search"), "error: --evaluation plans a step of evaluation"),
-        (
-            ("--on=v5e-4", "--records=1280", "--classes=10", "--config.accumulate_steps=2"),
-            "batch_norm.group_size=0 normalizes over the whole batch",
-        ),
-        (
-            ("--on=v5e-4", "--config.data.data_dir=/nowhere"),
-            "or give --records and --classes to plan without the data set",
-        ),
-    ],
-)
-def test_a_mistake_is_one_line(flags, complaint):
-    done = run("--config=configs/sup.py:data=cifar100_lt", *flags)
-    assert done.returncode == 2 and complaint in done.stderr and done.stderr.count("\n") == 1, done.stderr
+@needs_libtpu
+@pytest.mark.parametrize("flags", MISTAKES)
+def test_a_mistake_is_one_line(flags, programs):
+    done = programs[flags].result()
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert MISTAKES[flags] in done.stderr
 
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("jax_cuda12_plugin")), reason="the GPU compiler is installed")
-def test_without_the_gpu_compiler_a_line_says_what_to_install():
-    done = run("--config=configs/sup.py:data=cifar100_lt", "--on=h100x8", "--records=1000", "--classes=10")
+def test_without_the_gpu_compiler_a_line_says_what_to_install(programs):
+    done = programs["no compiler"].result()
     assert done.returncode == 2 and "pip install 'jax[cuda12]'" in done.stderr and done.stderr.count("\n") == 1
 
 
@@ -230,19 +240,12 @@ runpy.run_module("cliptail_jax.plan", run_name="__main__", alter_sys=True)
 @needs_libtpu
 def test_a_compiler_that_crashes_is_one_line_and_other_chips_are_planned():
     flags = ("--config=configs/sup.py:data=glyphs_lt", "--on=v6e-8,v4-8", "--records=1280", "--classes=100", "--json")
-    done = finish(start(*flags, program=("-c", CRASH)))
+    done = run(*flags, program=("-c", CRASH))
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     version = importlib.metadata.version("libtpu")
     assert f"error: v6e-8: the compiler of libtpu {version} crashes on this program (SIGSEGV)" in done.stderr
     assert "a smaller batch_size or more chips, or install another version of libtpu" in done.stderr
     assert json.loads(done.stdout)["topology"] == "v4-8"
-
-
-@needs_libtpu
-def test_a_batch_that_the_chips_do_not_divide_is_one_line():
-    done = run("--config=configs/sup.py:data=cifar100_lt", "--on=v5e-256", "--records=1000", "--classes=10")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert "is not divisible by the 256 devices" in done.stderr
 
 
 def test_a_prepared_data_set_says_how_many_records_there_are(glyphs_dir):

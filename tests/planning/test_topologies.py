@@ -47,3 +47,8 @@ def test_an_unknown_name_is_told_with_the_nearest(name, complaint):
 def test_slices_of_gpus_are_hosts():
     with pytest.raises(UserError, match="--slices is for TPUs; name the hosts, as in h100x8x2"):
         find_topology("h100x8", slices=2)
+
+
+def test_peaks_are_those_of_the_data_sheets():
+    tflops = {"v4": 275, "v5e": 197, "v5p": 459, "v6e": 918, "tpu7x": 2307, "a100": 312, "h100": 989, "h200": 989}
+    assert {kind: chip.flops / 1e12 for kind, chip in CHIPS.items()} == tflops

@@ -1,0 +1,49 @@
+"""The cache of what compiled programs need."""
+
+import types
+
+import pytest
+
+from cliptail_jax.planning import program
+from cliptail_jax.planning.hlo import Traffic
+
+FOUND = program.Program(
+    peak=5,
+    hbm=7,
+    collectives={"all-reduce": Traffic(2, 30)},
+    exchanged=(("all-reduce", "f32[8]"),),
+    largest=(("fusion f32[8]", "dot", 64),),
+)
+
+
+@pytest.fixture
+def planned(monkeypatch, tmp_path):
+    """A function that plans a program of a text, and the list of those that it has compiled."""
+    compiled = []
+
+    def compile(lowered, name, options):
+        compiled.append(lowered.as_text())
+        return FOUND
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(program, "_compile", compile)
+    lowered = lambda text: types.SimpleNamespace(as_text=lambda: text)  # noqa: E731
+    return lambda text, **versions: program.program(lowered(text), "v5e-4", {}, versions), compiled
+
+
+def test_a_program_is_compiled_once_for_the_same_versions(planned):
+    plan, compiled = planned
+    assert plan("a") == plan("a") == plan("b") == FOUND
+    assert compiled == ["a", "b"]
+    plan("a", libtpu="2")
+    assert compiled == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize("content", ['{"peak": 1', "", "[]", '{"peak": 1, "collectives": 3}', "null"])
+def test_what_is_damaged_in_the_cache_is_compiled_again(content, planned, tmp_path, capsys):
+    plan, compiled = planned
+    plan("a")
+    (file,) = (tmp_path / "cliptail_jax" / "plans").iterdir()
+    file.write_text(content)
+    assert plan("a") == plan("a") == FOUND and len(compiled) == 2
+    assert capsys.readouterr().err == f"note: {file} is damaged; the program is compiled again\n"
