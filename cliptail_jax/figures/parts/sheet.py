@@ -32,6 +32,8 @@ TITLES = {
     "tail": "accuracy of the tail (%)",
     "corr_acc": "correlation of frequency\nand accuracy (corr_acc)",
     "corr_pred": "correlation of frequency\nand predictions (corr_pred)",
+    "slope_acc": "points of accuracy\nper decade of frequency",
+    "slope_pred": "decades of predictions\nper decade of frequency",
     "nc1": "NC1",
     "nc2_mean": "NC2",
     "nc2_nearest": "NC2, nearest class",
