@@ -20,6 +20,7 @@ from PIL import Image
 from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
+from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.datasets.metadata import TableWriter, fingerprint, table_path
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
@@ -176,7 +177,7 @@ def decoding_seconds(images: Iterable[bytes]) -> float:
 def reencoded(examples: Iterable[dict], reencoding: Reencoding, change: Change) -> Iterator[dict]:
     """The examples, in order, with smaller images: encoded by all cores, a chunk at a time."""
     examples = iter(examples)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
         while some := list(itertools.islice(examples, CHUNK)):
             for example, image in zip(some, pool.map(reencoding, [example["image"] for example in some])):
                 change.add(example["image"], image)

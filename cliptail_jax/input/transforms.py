@@ -104,9 +104,10 @@ def random_boxes(
     images: SlotImages, records: Int[np.ndarray, "slot"], seed: int, epoch: int, scale: tuple[float, float]
 ) -> SlotImages:
     """A random box of each image, as `crop_boxes` draws it, cut out: a filter must not see pixels outside of it."""
-    images = iter(images)
-    uniforms = record_uniforms(seed, epoch, records, Purpose.CROP, CROP_TRIES * 4).reshape(-1, CROP_TRIES, 4)
+    images, uniforms = iter(images), None
     while some := list(itertools.islice(images, DRAWN_TOGETHER)):
+        if uniforms is None:
+            uniforms = record_uniforms(seed, epoch, records, Purpose.CROP, CROP_TRIES * 4).reshape(-1, CROP_TRIES, 4)
         slots = [slot for slot, _ in some]
         heights, widths = np.array([image.shape[:2] for _, image in some]).T
         boxes = crop_boxes(uniforms[slots], heights, widths, np.array(scale)).astype(int).tolist()

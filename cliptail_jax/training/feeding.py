@@ -1,13 +1,13 @@
 """Whether a run's input keeps up with its training step: measured over the first 100 steps, and said once."""
 
 import math
-import os
 import time
 from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
 
+from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.input.pipeline import THREADS, Batch
 
 STEPS = 100
@@ -73,7 +73,7 @@ class Feeding:
         return numbers, self._describe(step, core, waits)
 
     def _describe(self, step: float, core: float, waits: float) -> str:
-        cores, there = math.ceil(core / step), len(os.sched_getaffinity(0))
+        cores, there = math.ceil(core / step), usable_cores()
         text = (
             f"{'input-bound' if waits > 0.5 else 'the input keeps up'}: {sum(self._waits)} of {len(self._waits)} steps waited "
             f"for images; a step takes {1000 * step:,.0f} ms, and loading its images {1000 * core:,.0f} ms of one core "

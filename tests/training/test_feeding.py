@@ -33,7 +33,7 @@ def train(monkeypatch):
     """Runs a loop of steps that take `step` seconds, on batches that take `load` seconds of each of `cores`."""
     clock = Clock()
     monkeypatch.setattr(feeding, "time", clock)
-    monkeypatch.setattr(feeding.os, "sched_getaffinity", lambda _: range(4))
+    monkeypatch.setattr(feeding, "usable_cores", lambda: 4)
 
     def run(step, load, cores, steps=STEPS, wait_every=0, workers=0, reduced=(0, 0)):
         def batches():
