@@ -14,7 +14,7 @@ TINY = ["--config.batch_size=8", "--config.model.image.width=4", "--classes=5", 
 ARGUMENTS = {
     "train_step": ["--config=configs/sup.py:data=glyphs_lt", *TINY],
     "frozen_text": ["--config=configs/clip.py:data=glyphs_lt", "--config.model.text.context_length=4", *TINY],
-    "input_pipeline": ["--data=glyphs", "--seconds=0.5"],
+    "input_pipeline": ["--data=glyphs", "--seconds=0.5", "--rounds=1"],
     "zero_shot": ["--small"],
     "multi_crop": ["--seconds=0.3"],
     "neural_collapse": ["--classes=5", "--samples=500"],

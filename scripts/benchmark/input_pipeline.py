@@ -216,7 +216,7 @@ def main() -> None:
         report["crops"] = measure(crops, warm_up, args.seconds, args.rounds)
         if evaluation:
             report["evaluation"] = measure(evaluation, warm_up, args.seconds, args.rounds)
-    print(json.dumps(report | {"machine": machine()}, indent=1))
+    print(json.dumps(report | {"machine": machine()}))
 
 
 if __name__ == "__main__":
