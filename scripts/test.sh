@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh clone to a tested one. Arguments go to pytest: scripts/test.sh tests/models -k vit
+# Two processes share the files of tests, since much of a test is compiling and waiting; -n 0 runs all in one, for a debugger.
 set -euo pipefail
 EXTRAS="dev,beam,dask,pretrained${EXTRAS:+,$EXTRAS}"
 source "$(dirname "$0")/setup.sh"
@@ -7,4 +8,4 @@ bash scripts/wordnet.sh
 ruff check
 ruff format --check
 lint-imports --no-cache
-python -m pytest "$@"
+python -m pytest -n 2 --dist loadfile "$@"
