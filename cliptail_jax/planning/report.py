@@ -1,6 +1,7 @@
 """A plan as a table for people and as JSON for programs."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from cliptail_jax.planning.measuring import Measured
 from cliptail_jax.runs.tables import markdown_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
-IMAGES_OF_A_CORE = 516  # photographs a second that a core decodes, crops and resizes (scripts/benchmark/README.md)
+# JPEGs a second, their short side 256, that a core decodes, crops and resizes (scripts/benchmark/README.md).
+IMAGES_OF_A_CORE = 2058
 NOTE = (
     "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
     "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
@@ -79,7 +81,10 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
             [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"]
         )
     rows += [
-        ["cores that read as many photographs", f"{plan.batch_size / bound / IMAGES_OF_A_CORE:,.0f}, on all hosts"],
+        [
+            "cores that read as many photographs",
+            f"{math.ceil(plan.batch_size / bound / IMAGES_OF_A_CORE):,}, on all hosts",
+        ],
     ]
     if price and plan.total_steps:
         rows.append([f"cost at ${price:.2f} a chip-hour", f"${hours * topology.chips * price:,.2f}"])
