@@ -35,6 +35,7 @@ from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.study.trained_run import TrainedRun
 from cliptail_jax.train import train
 from tests.faulty_programs import Failed, Program, command, lines
+from tests.fuzz_cases import flipped
 
 NAMES = ("cat", "dog", "red fox", "bee")
 KINDS = ("flip", "cut", "delete", "swap")
@@ -70,15 +71,8 @@ def damage(path: Path, kind: str, other: Path, draw: random.Random) -> bool:
     if kind == "swap":
         others = [other] if other.is_file() else sorted(set(path.parent.glob(f"*{path.suffix}")) - {path})
         changed = draw.choice(others).read_bytes() if others else content
-    elif kind == "cut":
-        changed = content[: draw.randrange(len(content))] if content else content
     else:
-        place = draw.randrange(max(1, len(content)))
-        changed = (
-            content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
-            if content
-            else content
-        )
+        changed = flipped(content, (kind, draw.randrange(max(1, len(content))), draw.randrange(8)))
     path.write_bytes(changed)
     return changed != content
 

@@ -62,10 +62,9 @@ class Evaluation:
     tail_classes: Annotated[int, "Number of tail classes; 0: a third.", NonNegative] = 0
 
 
-def pixel_settings(reading: Reading) -> dict[str, str | bool]:
-    """The fields on which the pixels of evaluation images depend, where they are not the defaults."""
-    settings = {"resize": FAST if reading.resize != PILLOW else PILLOW, "scaled_decoding": reading.scaled_decoding}
-    return {key: value for key, value in settings.items() if value != getattr(Reading, key)}
+def evaluation_pixels(reading: Reading) -> dict[str, bool]:
+    """How evaluation images are decoded and resized, as `evaluation_batches` takes it."""
+    return {"fast": reading.resize != PILLOW, "scaled_decoding": reading.scaled_decoding}
 
 
 def check_prompts(evaluation: Evaluation) -> None:

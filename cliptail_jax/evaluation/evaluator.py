@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_table
-from cliptail_jax.config.sections import PILLOW
+from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import (
     FeatureCollector,
@@ -139,8 +139,7 @@ class Evaluator:
                 slots=local_rows(batch_size),
                 workers=self._reading.workers,
                 cache=self._cache,
-                fast=self._reading.resize != PILLOW,
-                scaled_decoding=self._reading.scaled_decoding,
+                **evaluation_pixels(self._reading),
             )
             self._passes[name] = batches, UnreadableImages(variant, self._reading.max_unreadable)
         return self._passes[name]

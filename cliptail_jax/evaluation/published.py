@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
-from cliptail_jax.config.sections import pixel_settings
+from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, validate
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
@@ -154,7 +154,7 @@ def make_task(
         "class_frequency": frequency_name,
         "frequency": digest_of_json(frequency.tolist())[:16] if frequency_name else "",
         "dtype": dtype,
-        **pixel_settings(reading),
+        **{name: is_set for name, is_set in evaluation_pixels(reading).items() if is_set},
     }
     class_groups = head_mid_tail(options, names, frequency)
     return Task(opened, frequency, class_groups, settings, writes_frequency=frequency is not None)

@@ -72,11 +72,10 @@ def summarize(
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
 ) -> dict[str, Any]:
-    """The numbers of one evaluation: accuracies in percent, correlations and slopes over classes with their 95 %
-    intervals.
+    """The numbers of one evaluation: accuracies in percent, correlations and slopes over classes with their 95 % intervals.
 
-    Without a class frequency, there are no correlations with it and no slopes; without `class_groups`, no accuracies of head, mid and
-    tail.
+    Without a class frequency, there are no correlations with it and no slopes; without `class_groups`, no accuracies of
+    head, mid and tail.
     """
     confusion = counts["confusion"]
     accuracy = per_class.per_class_accuracy(confusion)
@@ -100,9 +99,9 @@ def summarize(
             summary[name] = correlation.spearman(x, y)
             summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, y))
     if frequency is not None:
+        x = correlation.decades(frequency)
         slopes = {"slope_acc": 100 * accuracy, "slope_pred": correlation.decades(predictions / max(examples, 1))}
         for name, values in slopes.items():
-            x = correlation.decades(frequency)
             summary[name] = correlation.slope(x, values)
             summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, values, correlation.line_slope))
             # Classes that no training image has, or that are never predicted, have no logarithm.

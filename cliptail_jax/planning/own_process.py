@@ -21,7 +21,8 @@ def in_own_process(call: Callable[[], T], waiting: Callable[[], None] = lambda: 
     """What `call` returns or raises in a forked process; until it does, `waiting` is called twice a second.
 
     Before, JAX must not have started a backend in this process, whose threads a fork would not have. What libraries
-    print to stderr by themselves, such as the trace of a crash, is not shown. The process ends with this call, also by Ctrl-C. Raises Crash if it dies.
+    print to stderr by themselves, such as the trace of a crash, is not shown. The process ends with this call, also by
+    Ctrl-C. Raises Crash if it dies.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)

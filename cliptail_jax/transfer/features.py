@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, UInt8
 from tqdm import tqdm
 
-from cliptail_jax.config.sections import PILLOW, Reading, pixel_settings
+from cliptail_jax.config.sections import Reading, evaluation_pixels
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata import fingerprint
 from cliptail_jax.datasets.source import Source
@@ -76,8 +76,8 @@ class FeatureExtractor:
         """
         source = opened.sources[split]
         stem = file_name(f"{source.name}-{split}")
-        pixels = [self.image_size, *pixel_settings(self._reading).values()]
-        key = digest_of_json([self.model.weights, *pixels, split_fingerprint(source)])[:16]
+        changed = [name for name, is_set in evaluation_pixels(self._reading).items() if is_set]
+        key = digest_of_json([self.model.weights, self.image_size, *changed, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
             try:
@@ -153,8 +153,7 @@ def encode_images(
         batch_size=batch_size,
         slots=local_rows(batch_size),
         workers=reading.workers,
-        fast=reading.resize != PILLOW,
-        scaled_decoding=reading.scaled_decoding,
+        **evaluation_pixels(reading),
     )()
     name = f"{images.source.name} ({images.source.split})"
     progress = tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False)

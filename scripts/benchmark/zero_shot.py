@@ -90,7 +90,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     unreadable = UnreadableImages(variant, 0.0)
 
     def computed(batch: dict[str, np.ndarray], times: int) -> None:
-        batch = {name: array for name, array in batch.items() if name != "unreadable"}
+        batch = {name: array for name, array in batch.items() if name not in ("unreadable", "loading")}
         on_devices = to_devices(mesh, batch)
         counts = {name: np.zeros(shape, np.int32) for name, shape in count_shapes(CLASSES).items()}
         counts = jax.device_put(counts, replicated(mesh))
