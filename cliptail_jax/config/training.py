@@ -81,6 +81,9 @@ class Profile:
     name: Annotated[str, "Profile to impose.", OneOf("", "exponential", "zipf")] = ""
     ratio: Annotated[float, "Largest by smallest class frequency of the exponential profile.", Positive] = 100.0
     exponent: Annotated[float, "Exponent of the zipf profile.", NonNegative] = 1.0
+    mirrored: Annotated[bool, "Whether the order of the classes is reversed: the rarest becomes the most frequent."] = (
+        False
+    )
 
 
 @dataclass(frozen=True)
@@ -336,6 +339,8 @@ def check_data(data: Data) -> None:
         raise UserError(f"data.classes takes one of names, vocabulary, first and random, not {' and '.join(given)}")
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
+    if data.profile.mirrored and not data.profile.name:
+        raise UserError("data.profile.mirrored reverses the order of a profile's classes: set data.profile.name")
     if data.table and data.captions.words:
         raise UserError("data.table has the words of its records: leave data.captions.words empty")
     if data.captions.synset and not data.captions.template:

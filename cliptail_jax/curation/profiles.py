@@ -26,13 +26,19 @@ def zipf(num_classes: int, largest: int, exponent: float) -> Int[np.ndarray, "ra
 
 
 def profile_counts(
-    name: str, available: Int[np.ndarray, "class"], *, ratio: float, exponent: float, seed: int
+    name: str,
+    available: Int[np.ndarray, "class"],
+    *,
+    ratio: float,
+    exponent: float,
+    seed: int,
+    mirrored: bool = False,
 ) -> Int[np.ndarray, "class"]:
     """How many of its `available` records each class keeps under a profile.
 
     The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts at the size of the largest class. The
-    ranks of the classes are a random permutation by `seed`. A class with fewer records than the profile gives it keeps
-    all, and a class may lose all its records.
+    ranks of the classes are a random permutation by `seed`; `mirrored`, the same one reversed, so that the class of rank i
+    has rank C-1-i. A class with fewer records than the profile gives it keeps all, and a class may lose all its records.
     """
     num_classes, largest = len(available), int(np.max(available))
     if name == "exponential":
@@ -40,7 +46,8 @@ def profile_counts(
     else:
         sizes = zipf(num_classes, largest, exponent)
     counts = np.empty(num_classes, np.int64)
-    counts[np.random.default_rng(seed).permutation(num_classes)] = sizes
+    order = np.random.default_rng(seed).permutation(num_classes)
+    counts[order[::-1] if mirrored else order] = sizes
     return np.minimum(counts, available)
 
 

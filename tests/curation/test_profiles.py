@@ -76,6 +76,17 @@ def test_seed_permutes_which_class_has_which_rank():
     np.testing.assert_array_equal(np.sort(first), np.sort(other))
 
 
+@given(classes=st.integers(2, 60), seed=st.integers(0, 99), name=st.sampled_from(["exponential", "zipf"]))
+def test_a_mirrored_profile_gives_each_class_the_frequency_of_the_opposite_rank(classes, seed, name):
+    available = np.full(classes, 100_000)
+    plain, mirrored = (
+        profile_counts(name, available, ratio=100, exponent=1, seed=seed, mirrored=mirrored)
+        for mirrored in (False, True)
+    )
+    ranked = np.sort(plain)  # the sizes differ from class to class
+    np.testing.assert_array_equal(np.searchsorted(ranked, plain) + np.searchsorted(ranked, mirrored), classes - 1)
+
+
 def test_one_class_keeps_everything():
     for name in ("exponential", "zipf"):
         assert profile_counts(name, np.array([7]), ratio=100, exponent=1, seed=0).tolist() == [7]
