@@ -70,9 +70,14 @@ def in_order(items: Mapping) -> ConfigDict:
     return ConfigDict(items, sort_keys=False)
 
 
-def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[str, str]:
+# By statistic, differences of at most so much count as none.
+MARGINS = dict(slope_acc=3.0, slope_pred=0.05, corr_acc=0.1, corr_pred=0.1, top1=2.0, tail=2.0, probe=1.0)
+
+
+def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[str, str | float]:
     """A claim of a study (cliptail_jax.study.claims), of evaluations `on` a set if one is given."""
-    return dict(text=text, statistic=statistic, higher=higher, lower=lower, **dict(zip(["set"], on)))
+    of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=MARGINS[statistic])
+    return of_runs | dict(zip(["set"], on))
 
 
 def start(given: Arguments) -> tuple[ConfigDict, str]:

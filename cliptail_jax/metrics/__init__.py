@@ -3,4 +3,4 @@
 They are functions of arrays, and know neither models nor data sets nor files.
 """
 
-__all__ = ["correlation", "groups", "imbalance", "neural_collapse", "per_class", "similarity"]
+__all__ = ["bootstrap", "correlation", "groups", "imbalance", "neural_collapse", "per_class", "similarity"]

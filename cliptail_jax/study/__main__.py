@@ -6,8 +6,8 @@ The same command continues an interrupted study; finished runs are not repeated.
 for each run and trains nothing; `--list` alone prints all runs of the paper, from which configs/study/paper.py makes studies.
 
 A study with a field `seeds` trains its runs with that many seeds, one after the other, in seed_0/, seed_1/, ...; the seeds
-count up from `seed`, which every run refers to. `--budget=MINUTES` starts no further seed that would not finish in time. A
-study with a field `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
+count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,
+seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not finish in time. A study with a field `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
 """
 
 import sys
@@ -28,7 +28,9 @@ claims: Claims, by a short name of each, with the runs that they compare (clipta
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
 strings: The config string of each run, for --launch=print. Optional.
 transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
-seed, seeds: The first seed and the number of seeds. Optional."""
+seed, seeds: The first seed and the number of seeds. Optional.
+counterbalanced: Whether seeds are mirrored pairs: the second run of a pair has the seed of the first and the reversed
+    order of class frequencies (data.profile.mirrored). Optional."""
 
 
 def main(study: ConfigDict, workdir: Path) -> None:

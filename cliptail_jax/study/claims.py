@@ -1,7 +1,7 @@
-"""Hypotheses that one run exceeds another in a statistic, tested by bootstrap.
+"""Hypotheses that one run exceeds another in a statistic, stated before the runs and tested by bootstrap.
 
-A claim in a study's config has a `text`, a `statistic`, the runs that are claimed to be `higher` and `lower`, and optionally
-a `set`.
+A claim in a study's config has a `text`, a `statistic`, the runs that are claimed to be `higher` and `lower`, a `margin`
+within which a difference counts as none, and optionally a `set`.
 """
 
 import dataclasses
@@ -11,32 +11,79 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.correlation import Comparison, Difference, difference
+from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, difference, mean_over_seeds
 from cliptail_jax.study.statistics import STATISTICS, Statistic
 from cliptail_jax.study.trained_run import Runs
 from cliptail_jax.transfer.sets import transfer_set
 
+Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
+NOT_TESTED, INCONCLUSIVE = "not tested", "inconclusive"
 
-@dataclasses.dataclass
+
+@dataclasses.dataclass(frozen=True)
 class ClaimResult:
-    """The test of a claim that run `higher` exceeds run `lower` in a statistic."""
+    """The test of a claim that run `higher` exceeds run `lower` in a statistic.
+
+    Attributes:
+        by_seed: the statistic of both runs, of each seed or mirrored pair.
+        difference: their difference; None if the claim could not be tested, which `obstacle` explains.
+        margin: differences of at most so much count as none.
+        on: the set, if the claim names one.
+        corrected: the verdict that is corrected for the number of claims, by `correct_for_number`.
+    """
 
     text: str
     statistic: str
     higher: str
     lower: str
-    by_seed: list[tuple[float, float]]  # the statistic of both runs
-    difference: Difference | None  # None if the claim could not be tested,
-    obstacle: str = ""  # for this reason
-    on: str = ""  # the set, if the claim names one
+    by_seed: Sequence[tuple[float, float]]
+    difference: Estimate | None
+    obstacle: str = ""
+    margin: float = 0.0
+    on: str = ""
+    corrected: str = ""
 
     @property
     def verdict(self) -> str:
+        return self.verdict_at(LEVEL)
+
+    def verdict_at(self, level: float) -> str:
+        """What the interval of a level says.
+
+        "no effect" if it lies within ± the margin; else "supported" if it lies above 0, "contradicted" if below 0, and
+        "inconclusive" if it holds 0.
+        """
         if self.difference is None:
-            return "not tested"
-        if self.difference.low > 0:
+            return NOT_TESTED
+        low, high = self.difference.interval(level)
+        if self.margin and -self.margin <= low and high <= self.margin:
+            return "no effect"
+        if low > 0:
             return "supported"
-        return "not supported" if self.difference.high < 0 else "inconclusive"
+        return "contradicted" if high < 0 else INCONCLUSIVE
+
+    @property
+    def p_value(self) -> float:
+        """1 − the highest level at which the verdict is not "inconclusive"."""
+        differs = self.difference.p_value()
+        if abs(self.difference.value) >= self.margin:
+            return differs
+        return min(differs, max(self.difference.p_value(bound) for bound in (-self.margin, self.margin)))
+
+
+def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """The results with verdicts that all hold together with 95 % confidence, by the step-down procedure of Holm (1979).
+
+    In the order of their p-values, the claim of rank k (from 0) of m has the verdict of the interval of level
+    1 − 0.05 / (m − k), until one is inconclusive; that one and all after it are.
+    """
+    tested = [i for i, result in enumerate(results) if result.difference is not None]
+    verdicts = dict.fromkeys(tested, INCONCLUSIVE)
+    for rank, i in enumerate(sorted(tested, key=lambda i: results[i].p_value)):
+        verdicts[i] = results[i].verdict_at(1 - (1 - LEVEL) / (len(tested) - rank))
+        if verdicts[i] == INCONCLUSIVE:
+            break
+    return [dataclasses.replace(result, corrected=verdicts.get(i, NOT_TESTED)) for i, result in enumerate(results)]
 
 
 def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], transfer: ConfigDict | None) -> None:
@@ -53,6 +100,11 @@ def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], tra
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
         if claim.statistic not in STATISTICS:
             raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(STATISTICS)}")
+        margin = claim.get("margin", 0.0)
+        if type(margin) not in (int, float) or not 0 <= margin < np.inf:
+            raise UserError(
+                f"claims.{key}.margin is {margin!r}; it is the largest difference that counts as none, 0 or more"
+            )
         of_probes = STATISTICS[claim.statistic].of_probes
         for run in (claim.higher, claim.lower):
             if run not in eval_sets:
@@ -77,44 +129,56 @@ def check_probes(key: str, claim: ConfigDict, runs: Sequence[str], transfer: Con
         raise UserError(f"claims.{key} compares accuracies by class, which its set does not have: choose another set")
 
 
-def evaluate_claim(claim: ConfigDict, seeds: Sequence[Runs]) -> ClaimResult:
-    """Test a claim by the bootstrap interval of the difference, over classes and, with several seeds, over seeds.
+def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimResult:
+    """Test a claim by the interval of the mean difference over seeds or mirrored pairs.
 
-    A seed is left out if one of its two runs failed or its statistic is undefined.
+    One of them is left out if one of its runs failed or its statistic is undefined.
     """
     on = claim.get("set", "")
-    comparisons, obstacles = [], []
-    for runs in seeds:
+    compared, obstacles = [], []
+    for replicate in replicates:
         try:
-            comparisons.append(compare(STATISTICS[claim.statistic], claim.higher, claim.lower, runs, on))
+            compared.append(compare(STATISTICS[claim.statistic], claim.higher, claim.lower, replicate, on))
         except UserError as obstacle:
             obstacles.append(str(obstacle))
-    by_seed = [(comparison.a, comparison.b) for comparison in comparisons]
-    tested, obstacle = (difference(comparisons), "") if comparisons else (None, obstacles[0])
-    return ClaimResult(claim.text, claim.statistic, claim.higher, claim.lower, by_seed, tested, obstacle, on)
+    by_seed = [(higher.value, lower.value) for higher, lower in compared]
+    tested = mean_over_seeds([difference(*both) for both in compared]) if compared else None
+    return ClaimResult(
+        claim.text,
+        claim.statistic,
+        claim.higher,
+        claim.lower,
+        by_seed,
+        tested,
+        obstacle="" if compared else obstacles[0],
+        margin=claim.get("margin", 0.0),
+        on=on,
+    )
 
 
-def compare(statistic: Statistic, higher: str, lower: str, runs: Runs, on: str) -> Comparison:
+def compare(statistic: Statistic, higher: str, lower: str, replicate: Replicate, on: str) -> list[Bootstrapped]:
     """The statistic of two runs on a set: by default on their first one, or of probes on all that both have.
 
     Raises:
         UserError: a run failed, or there is nothing to compare, or the statistic is undefined.
     """
-    if failed := [name for name in (higher, lower) if name not in runs]:
+    if failed := [name for name in (higher, lower) if not all(name in runs for runs in replicate)]:
         raise UserError(f"{' and '.join(failed)} failed")
     if statistic.of_probes:
-        a, b = (runs[name].probe_accuracies() for name in (higher, lower))
-        sets = [name for name in a if name in b and on in ("", name)]
+        of_runs = [[runs[name].probe_accuracies() for runs in replicate] for name in (higher, lower)]
+        first, *others = (accuracies for of_run in of_runs for accuracies in of_run)
+        sets = [name for name in first if all(name in other for other in others) and on in ("", name)]
         if not sets:
             raise UserError("there is no linear probe of both")
-        a, b = ([accuracies[name] for name in sets] for accuracies in (a, b))
+        kinds = [[[accuracies[name] for name in sets] for accuracies in of_run] for of_run in of_runs]
     else:
-        a, b = (runs[name].evaluation(on) for name in (higher, lower))
-        if a is None or b is None:
+        kinds = [[runs[name].evaluation(on) for runs in replicate] for name in (higher, lower)]
+        evaluations = [evaluation for kind in kinds for evaluation in kind]
+        if not all(evaluations):
             raise UserError("not both have an evaluation set")
-        if a.class_names != b.class_names:
+        if len({evaluation.class_names for evaluation in evaluations}) > 1:
             raise UserError("the runs have different classes")
-    comparison = statistic.compare(a, b)
-    if np.isnan(comparison.a - comparison.b):
+    a, b = statistic.of(*kinds)
+    if np.isnan(a.value - b.value):
         raise UserError("it is undefined of one of them, as a correlation with equal values is")
-    return comparison
+    return [a, b]

@@ -5,13 +5,19 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from cliptail_jax.plotting.style import COLOURS, add_grid
 from cliptail_jax.study.claims import ClaimResult
 from cliptail_jax.study.statistics import STATISTICS
 
 # Colours and markers of the verdicts.
-LOOKS = {"supported": (COLOURS[0], "o"), "inconclusive": ("#777777", "s"), "not supported": (COLOURS[1], "D")}
+LOOKS = {
+    "supported": (COLOURS[0], "o"),
+    "no effect": (COLOURS[2], "^"),
+    "inconclusive": ("#777777", "s"),
+    "contradicted": (COLOURS[1], "D"),
+}
 
 
 def draw_claims(results: Sequence[ClaimResult], title: str) -> Figure:
@@ -28,16 +34,24 @@ def draw_claims(results: Sequence[ClaimResult], title: str) -> Figure:
     figure.suptitle(title, fontsize=12)
     looks = [Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in LOOKS.items()]
     if any(len(result.by_seed) > 1 for result in results):
-        looks.append(Line2D([], [], color="black", marker="|", linestyle="", label="one seed"))
-    figure.legend(handles=looks, loc="outside lower center", ncols=len(looks), frameon=False, fontsize=9)
+        looks.append(Line2D([], [], color="black", marker="|", linestyle="", label="one seed or pair"))
+    if any(result.corrected != result.verdict for result in results):
+        open_marker = dict(color="black", marker="o", markerfacecolor="white", linestyle="")
+        looks.append(Line2D([], [], **open_marker, label="inconclusive if corrected for the number of claims"))
+    if any(result.margin for result in results):
+        looks.append(Patch(color="#eeeeee", label="margin: no effect"))
+    figure.legend(handles=looks, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
 def draw_differences(axes: Axes, results: Sequence[ClaimResult]) -> None:
     for place, result in enumerate(results):
         colour, marker = LOOKS[result.verdict]
-        axes.plot(result.difference[1:], [place, place], color=colour, linewidth=2)
-        axes.plot(result.difference.value, place, color=colour, marker=marker, markersize=7)
+        axes.barh(place, 2 * result.margin, left=-result.margin, height=0.8, color="#eeeeee", zorder=0)
+        axes.plot([result.difference.low, result.difference.high], [place, place], color=colour, linewidth=2)
+        # Open where the verdict does not stay when it is corrected for the number of claims.
+        face = colour if result.corrected == result.verdict else "white"
+        axes.plot(result.difference.value, place, color=colour, marker=marker, markersize=7, markerfacecolor=face)
         if len(result.by_seed) > 1:
             axes.plot([a - b for a, b in result.by_seed], [place] * len(result.by_seed), "k|", markersize=7)
     axes.axvline(0, color="black", linewidth=0.8)

@@ -1,8 +1,8 @@
-"""The report of a study: report.md for people, report.json for programs, and a picture."""
+"""The report of a study: report.md for people, report.json for programs, and pictures."""
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,23 @@ from cliptail_jax.plotting.style import save
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
 from cliptail_jax.study.claims import ClaimResult
 from cliptail_jax.study.claims_figure import draw_claims
+from cliptail_jax.study.kinds import BIAS, Kind
 from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.statistics import STATISTICS
 from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.transfer.report import TITLES
 from cliptail_jax.transfer.results import Result
 
-# How a run follows class frequency, with formats.
-BIAS = {"slope_acc": ".1f", "slope_pred": ".2f", "corr_acc": ".2f", "corr_pred": ".2f"}
+LATE = "†"  # marks claims that were not stated before the first run
 
 
 def write_report(
     title: str,
     seeds: Mapping[str, Runs],
+    kinds: Mapping[str, Kind],
     failures: Mapping[str, str],
-    claims: Sequence[ClaimResult],
+    claims: Mapping[str, ClaimResult],
+    stated: Container[str],
     figures: Sequence[str],
     seconds: float,
     workdir: Path,
@@ -36,14 +38,16 @@ def write_report(
     Args:
         title: of the study.
         seeds: the trained runs by the names of the seeds' directories; the only one of a study without seeds is ''.
+        kinds: the same runs by their names.
         failures: why runs, transfers or figures failed.
-        claims: the tested claims.
+        claims: the tested claims by key.
+        stated: the keys of the claims that were stated before the first run.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
         workdir: the study's directory.
     """
-    picture = draw_picture(title, seeds, claims, workdir / "figures")
-    text = markdown(title, list(seeds.values()), failures, claims, seconds) + picture
+    pictures = draw_pictures(title, kinds, list(claims.values()), "" not in seeds, workdir / "figures")
+    text = markdown(title, seeds, kinds, failures, claims, stated, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "report.md", text)
@@ -51,10 +55,13 @@ def write_report(
     content = {
         "title": title,
         "runs": by_seed.get("", by_seed),
+        "bias": {name: {key: value._asdict() for key, value in kind.bias.items()} for name, kind in kinds.items()},
         "failures": failures,
         "claims": [
-            dataclasses.asdict(c) | {"difference": c.difference and c.difference._asdict(), "verdict": c.verdict}
-            for c in claims
+            dataclasses.asdict(claim)
+            | {"difference": claim.difference and claim.difference._asdict(), "verdict": claim.verdict}
+            | {"p_value": claim.difference and claim.p_value, "stated_before": key in stated}
+            for key, claim in claims.items()
         ],
         "seconds": seconds,
     }
@@ -70,91 +77,112 @@ def run_numbers(run: TrainedRun) -> dict:
     return (evaluation.summary if evaluation else {}) | measured
 
 
-def draw_picture(title: str, seeds: Mapping[str, Runs], claims: Sequence[ClaimResult], folder: Path) -> str:
-    """Draw the runs of a study without seeds, or the claims of one with seeds. Returns the Markdown that shows it."""
-    if "" not in seeds:
-        name, shown = "claims", [c for c in claims if c.difference is not None]
-        draw, caption = draw_claims, "the differences that are claimed, with their intervals"
-    else:
-        name, shown = "study", {run: e for run, trained in seeds[""].items() if (e := trained.evaluation())}
-        draw, caption = draw_runs, "correlations against accuracy, and accuracy by class frequency"
-    if not shown:
-        return ""
-    save(draw(shown, title), folder / name)
-    return f"\n![{caption}](figures/{name}.png)\n"
+def draw_pictures(
+    title: str, kinds: Mapping[str, Kind], claims: Sequence[ClaimResult], several: bool, folder: Path
+) -> str:
+    """Draw the runs of a study and, if it has seeds, its claims. Returns the Markdown that shows the pictures."""
+    pictures = []
+    if shown := {name: kind for name, kind in kinds.items() if kind.evaluations}:
+        save(draw_runs(shown, title), folder / "study")
+        caption = "slopes and correlations against accuracy, and accuracy by class frequency"
+        pictures.append(f"\n![{caption}](figures/study.png)\n")
+    if several and (tested := [claim for claim in claims if claim.difference is not None]):
+        save(draw_claims(tested, title), folder / "claims")
+        pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")
+    return "".join(pictures)
 
 
 def markdown(
-    title: str, seeds: Sequence[Runs], failures: Mapping[str, str], claims: Sequence[ClaimResult], seconds: float
+    title: str,
+    seeds: Mapping[str, Runs],
+    kinds: Mapping[str, Kind],
+    failures: Mapping[str, str],
+    claims: Mapping[str, ClaimResult],
+    stated: Container[str],
+    seconds: float,
 ) -> str:
     """The text of the report, without pictures."""
-    by_name: dict[str, list[TrainedRun]] = {}  # a run with each seed
-    for runs in seeds:
-        for name, run in runs.items():
-            by_name.setdefault(name, []).append(run)
     several = len(seeds) > 1
-    spread = "± sd" if several else "[95 %]"
-    bias = [f"{key} {spread}" for key in BIAS]
-    header = ["run", "images", "top-1 %", "head", "mid", "tail", *bias, "minutes"]
+    header = ["run", "images", "top-1 %", "head", "mid", "tail", *(f"{key} [95 %]" for key in BIAS), "minutes"]
     lines = [
         f"# {title}",
         "",
-        *markdown_table([header, *(run_row(name, runs, several) for name, runs in by_name.items())]),
+        *markdown_table([header, *(run_row(name, kind) for name, kind in kinds.items())]),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
-        *(f"\n**{name}**: {text}" for name, runs in by_name.items() for run in runs for text in run.warnings),
-        *transfer_section(by_name, several),
+        *(f"\n**{name}**: {text}" for name, kind in kinds.items() for run in kind.trained for text in run.warnings),
+        *transfer_section({name: kind.trained for name, kind in kinds.items()}, several),
         "",
-        *(claims_table(claims, several) if claims else ["Nothing is claimed of these runs."]),
+        *(claims_table(claims, stated, several) if claims else ["Nothing is claimed of these runs."]),
         "",
     ]
-    trained = [run for runs in by_name.values() for run in runs]
-    evaluated = [evaluation for run in trained if (evaluation := run.evaluation())]
+    evaluated = dict.fromkeys(run.evaluated_on for kind in kinds.values() for run in kind.evaluations)
+    trained = [run for kind in kinds.values() for run in kind.trained]
     notes = []
     if evaluated:
-        notes.append(f"Evaluated on {', '.join(dict.fromkeys(evaluation.evaluated_on for evaluation in evaluated))}.")
+        notes.append(f"Evaluated on {', '.join(evaluated)}.")
     if several:
-        notes.append(f"Means over {len(seeds)} seeds, with their standard deviations.")
-    notes += [
+        notes.append(f"Means over {len(seeds)} runs of each kind.")
+    if pairs := sum(f"{name}_mirrored" in seeds for name in seeds):
+        notes.append(
+            f"They are {pairs} mirrored {'pair' if pairs == 1 else 'pairs'}: in the second run of a pair, the order of class "
+            "frequencies is reversed, so each class is as often rare as frequent. Slopes have fixed effects of classes."
+        )
+    notes.append(
         "slope_acc is points of accuracy per decade of class frequency, and slope_pred decades of predictions per decade, "
         "over the classes that have a logarithm of both; corr_acc and corr_pred are Spearman's correlations of class "
-        f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over {'seeds and classes' if several else 'classes'}.",
-        "A claim is supported where the interval of the paired difference lies above 0, not supported where it lies "
-        "below, and else inconclusive.",
-        f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}.",
-    ]
+        f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over classes"
+        f"{', widened by the variance between seeds' if several else ''}."
+    )
+    if claims:
+        notes.append(
+            "A claim is supported where the interval of the paired difference lies above 0, contradicted where it lies "
+            "below, has no effect where it lies within ± the margin, and else is inconclusive. The last column is "
+            "corrected for the number of claims, so that all its verdicts hold together with 95 % confidence (Holm, 1979)."
+        )
+        late = sum(key not in stated for key in claims)
+        notes.append(
+            f"{late} of the claims, marked {LATE}, were added or changed after the first run, the others stated before it."
+            if late
+            else "The claims with statistic, direction and margin were stated before the first run (claims.json)."
+        )
+    notes.append(
+        f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}."
+    )
     return "\n".join([*lines, " ".join(notes)]) + "\n"
 
 
-def run_row(name: str, runs: Sequence[TrainedRun], several: bool) -> list[str]:
-    """The cells of a run, over its seeds."""
-    summaries = [evaluation.summary for run in runs if (evaluation := run.evaluation())]
-    cells = [UNDEFINED] * (4 + len(BIAS))
-    if summaries:
-        cells = [format_number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
-        cells += [statistic(summaries, key, form, several) for key, form in BIAS.items()]
-    images, minutes = mean([run.images for run in runs]), mean([run.seconds / 60 for run in runs])
+def run_row(name: str, kind: Kind) -> list[str]:
+    """The cells of a kind of runs."""
+    summaries = [run.summary for run in kind.evaluations]
+    cells = [format_number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
+    for key, estimate in kind.bias.items():
+        cells.append(format_interval(estimate.value, (estimate.low, estimate.high), STATISTICS[key].format))
+    images, minutes = mean([run.images for run in kind.trained]), mean([run.seconds / 60 for run in kind.trained])
     return [name, f"{images:,.0f}", *cells, f"{minutes:.1f}"]
 
 
-def statistic(summaries: Sequence[Mapping], key: str, form: str, several: bool) -> str:
-    """A statistic with its interval, or of several seeds the mean with the standard deviation; – where it is unknown."""
-    if not several:
-        return format_interval(summaries[0].get(key), summaries[0].get(f"{key}_interval", (None, None)), form)
-    values = [s[key] for s in summaries if s.get(key) is not None]
-    return f"{format_number(mean(values), form)} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:{form}}"
-
-
-def claims_table(claims: Sequence[ClaimResult], several: bool) -> list[str]:
+def claims_table(claims: Mapping[str, ClaimResult], stated: Container[str], several: bool) -> list[str]:
     """A row for each claim; with several seeds also the means of both runs, and the number of positive differences."""
-    rows = [["claim", *(["means", "seeds"] if several else []), "difference [95 %]", "verdict"]]
-    for c in claims:
+    header = [
+        "claim",
+        *(["means", "positive"] if several else []),
+        "difference [95 %]",
+        "margin",
+        "verdict",
+        "corrected",
+    ]
+    rows = [header]
+    for key, c in claims.items():
         digits = STATISTICS[c.statistic].format
-        difference = format_interval(c.difference.value, c.difference[1:], digits) if c.difference else c.obstacle
+        difference = c.obstacle
+        if c.difference:
+            difference = format_interval(c.difference.value, (c.difference.low, c.difference.high), digits)
         means = [format_number(mean(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
         statistic = f"{c.statistic} on {c.on}" if c.on else c.statistic
-        claim = f"{c.text} ({statistic}: {c.higher} − {c.lower})"
-        rows.append([claim, *([" − ".join(means), positive] if several else []), difference, f"**{c.verdict}**"])
+        claim = f"{c.text}{'' if key in stated else LATE} ({statistic}: {c.higher} − {c.lower})"
+        cells = [" − ".join(means), positive] if several else []
+        rows.append([claim, *cells, difference, f"{c.margin:g}", f"**{c.verdict}**", c.corrected])
     return markdown_table(rows)
 
 

@@ -15,9 +15,11 @@ from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, validate
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
-from cliptail_jax.study.claims import check_claims, evaluate_claim
+from cliptail_jax.study.claims import check_claims, correct_for_number, evaluate_claim
+from cliptail_jax.study.kinds import kinds_of
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import check_figures, draw_figures
+from cliptail_jax.study.stated_claims import stated_claims
 from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.train import train
 from cliptail_jax.transfer import configuration as transfer_configuration
@@ -43,26 +45,48 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     started, longest = time.perf_counter(), 0.0
+    replicates = configs_by_seed(study)
+    directories = [str(Path(seed) / run) for by_seed in replicates for seed in by_seed for run in study.runs]
+    stated = stated_claims(study.claims, workdir, directories)
     seeds: dict[str, Runs] = {}
+    trained: list[list[Runs]] = []  # by replicate
     failures: Failures = {}
-    for name, (configs, transfer_config) in configs_by_seed(study).items():
+    for by_seed in replicates:
         began = time.perf_counter()
         fits = not budget or began - started + longest <= 60 * budget
-        finished = (is_finished(workdir / name / run, plain(config), FIELDS) for run, config in configs.items())
+        finished = (
+            is_finished(workdir / seed / run, plain(config), FIELDS)
+            for seed, (configs, _) in by_seed.items()
+            for run, config in configs.items()
+        )
         if seeds and not agreed(fits or all(finished)):
-            tqdm.write(f"{len(seeds)} of {study.seeds} seeds: another takes some {longest / 60:.0f} minutes")
+            another = "another" if len(by_seed) == 1 else "another pair"
+            tqdm.write(f"{len(seeds)} of {study.seeds} seeds: {another} takes some {longest / 60:.0f} minutes")
             break
-        seeds[name], failed = run_seed(configs, transfer_config, workdir / name, overwrite)
-        failures |= {str(Path(name) / what): why for what, why in failed.items()}
-        trained = sum(run.seconds for run in seeds[name].values())  # perhaps by an earlier call
-        longest = max(longest, trained, time.perf_counter() - began)
+        for seed, (configs, transfer_config) in by_seed.items():
+            seeds[seed], failed = run_seed(configs, transfer_config, workdir / seed, overwrite)
+            failures |= {str(Path(seed) / what): why for what, why in failed.items()}
+        trained.append([seeds[seed] for seed in by_seed])
+        by_their_account = sum(
+            run.seconds for runs in trained[-1] for run in runs.values()
+        )  # perhaps by an earlier call
+        longest = max(longest, by_their_account, time.perf_counter() - began)
         if jax.process_index() == 0:
-            claims = [evaluate_claim(claim, list(seeds.values())) for claim in study.claims.values()]
+            results = correct_for_number([evaluate_claim(claim, trained) for claim in study.claims.values()])
             drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
             is_complete = len(seeds) == study.get("seeds", 1)
             title = study.title if is_complete else f"{study.title}, {len(seeds)} of {study.seeds} seeds"
-            seconds = time.perf_counter() - started
-            text = write_report(title, seeds, failures | not_drawn, claims, drawn, seconds, workdir)
+            text = write_report(
+                title,
+                seeds,
+                kinds_of(trained),
+                failures | not_drawn,
+                dict(zip(study.claims, results)),
+                stated,
+                drawn,
+                time.perf_counter() - started,
+                workdir,
+            )
     if jax.process_index() == 0:
         tqdm.write(f"\n{text}\nThis report: {workdir}/report.md")
         failures |= not_drawn
@@ -72,22 +96,32 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
         raise UserError(f"{what} failed: {', '.join(failures)}")
 
 
-def configs_by_seed(study: ConfigDict) -> dict[str, tuple[Configs, ConfigDict | None]]:
+def configs_by_seed(study: ConfigDict) -> list[dict[str, tuple[Configs, ConfigDict | None]]]:
     """The configs of the runs and of the transfer for each seed, by the name of its directory: '' without seeds.
+
+    Seeds that belong together are in one dict: a counterbalanced study has pairs, whose second runs have the same seed as
+    the first, and the reversed order of class frequencies.
 
     Raises:
         UserError: the seed of a run does not refer to that of the study.
     """
     if "seeds" not in study:
-        return {"": resolved(study)}
-    first, by_seed = study.seed, {}
-    for seed in range(first, first + study.seeds):
+        return [{"": resolved(study)}]
+    counterbalanced = study.get("counterbalanced", False)
+    first, by_seed = study.seed, []
+    for seed in range(first, first + study.seeds // (2 if counterbalanced else 1)):
         study.seed = seed
-        configs, _ = by_seed[f"seed_{seed}"] = resolved(study)
+        configs, transfer_config = resolved(study)
+        by_seed.append({f"seed_{seed}": (configs, transfer_config)})
         if fixed := [name for name, config in configs.items() if config.seed != seed]:
             raise UserError(
                 f"run '{fixed[0]}': its seed does not refer to the study's, so all {study.seeds} are the same"
             )
+        if counterbalanced:
+            mirrored, transfer_config = resolved(study)
+            for config in mirrored.values():
+                config.data.profile.mirrored = not config.data.profile.mirrored
+            by_seed[-1][f"seed_{seed}_mirrored"] = mirrored, transfer_config
     study.seed = first
     return by_seed
 
@@ -155,6 +189,10 @@ def check_study(study: ConfigDict) -> None:
             raise UserError(f"config key 'seeds' is {study.seeds!r}; it must be a positive whole number")
         if "seed" not in study:
             raise UserError("a study of several seeds has a field 'seed', which the seed of each run refers to")
+    if type(study.get("counterbalanced", False)) is not bool:
+        raise UserError(f"config key 'counterbalanced' is {study.counterbalanced!r}; it must be True or False")
+    if study.get("counterbalanced", False):
+        check_counterbalanced(study)
     for name, config in study.runs.items():
         try:
             validate(config)
@@ -167,6 +205,21 @@ def check_study(study: ConfigDict) -> None:
     eval_sets = {name: config.eval.sets for name, config in study.runs.items()}
     check_claims(study.claims, eval_sets, study.get("transfer"))
     check_figures(study.get("figures", {}), tuple(study.runs))
+
+
+def check_counterbalanced(study: ConfigDict) -> None:
+    """Raise a UserError if the runs of a study cannot be trained in mirrored pairs."""
+    if study.get("seeds", 1) % 2:
+        raise UserError(
+            f"a counterbalanced study trains pairs of runs, but its config key 'seeds' is {study.get('seeds')}: set it to "
+            "an even number"
+        )
+    for name, config in study.runs.items():
+        if not config.data.profile.name:
+            raise UserError(
+                f"run '{name}': a counterbalanced study reverses the profile of each run, and this one has none: set its "
+                "data.profile.name, or counterbalanced=False"
+            )
 
 
 def check_transfer(config: ConfigDict, runs: tuple[str, ...]) -> None:

@@ -1,7 +1,6 @@
-"""The figure of a study's runs: their correlations against accuracy, and their accuracy from tail to head."""
+"""The figure of a study's runs: how they follow class frequency against accuracy, and their accuracy from tail to head."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,51 +8,65 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
+from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.style import add_grid, legend_below, style
-from cliptail_jax.runs import FinishedRun
+from cliptail_jax.study.kinds import Kind
 
 GROUPS = 10
+# The places, titles and axes of the statistics.
+PANELS = {
+    "slope_acc": ("A", "accuracy (slope_acc)", "points per decade"),
+    "slope_pred": ("B", "predictions (slope_pred)", "decades per decade"),
+    "corr_acc": ("C", "accuracy (corr_acc)", "Spearman correlation"),
+    "corr_pred": ("D", "predictions (corr_pred)", "Spearman correlation"),
+}
 
 
-def draw_runs(runs: Mapping[str, FinishedRun], title: str) -> Figure:
-    """Correlations against accuracy, and accuracy by class frequency, of runs by name."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    by_accuracy, by_prediction, by_frequency = figure.subplots(1, 3)
-    by_prediction.sharey(by_accuracy)
-    for i, (name, run) in enumerate(runs.items()):
-        draw_correlation(by_accuracy, run.summary, "corr_acc", style(i))
-        draw_correlation(by_prediction, run.summary, "corr_pred", style(i))
-        frequency, accuracy = group_means(run.frequency, run.accuracy)
+def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
+    """Slopes and correlations against accuracy, and accuracy by class frequency, of kinds of runs by name.
+
+    All kinds must have been evaluated.
+    """
+    figure = Figure(figsize=(11, 6.2), layout="constrained")
+    panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
+    panels["D"].sharey(panels["C"])
+    by_frequency = panels["E"]
+    for i, (name, kind) in enumerate(kinds.items()):
+        top1 = [run.summary["top1"] for run in kind.evaluations if run.summary["top1"] is not None]
+        for key, (place, *_) in PANELS.items():
+            if top1:
+                draw_estimate(panels[place], float(np.mean(top1)), kind.bias[key], i)
+        frequencies, accuracies = zip(*((run.frequency, run.accuracy) for run in kind.evaluations))
+        frequency, accuracy = group_means(np.concatenate(frequencies), np.concatenate(accuracies))
         by_frequency.plot(frequency, 100 * accuracy, **style(i), markersize=6, label=name)
-    by_accuracy.set_title("class frequency and accuracy (corr_acc)", fontsize=10)
-    by_prediction.set_title("class frequency and predictions (corr_pred)", fontsize=10)
-    by_frequency.set_title(f"accuracy of {GROUPS} groups of classes", fontsize=10)
-    for axes in (by_accuracy, by_prediction):
+    for place, of, unit in PANELS.values():
+        axes = panels[place]
+        axes.set_title(of, fontsize=10)
         axes.axhline(0, color="grey", linewidth=0.8)
         axes.set_xlabel("top-1 accuracy (%)")
-        axes.set_ylabel("Spearman correlation")
+        axes.set_ylabel(unit)
         axes.margins(x=0.15)
+    by_frequency.set_title(f"accuracy of {GROUPS} groups of classes", fontsize=10)
     by_frequency.set_xscale("symlog", linthresh=1, linscale=0.3)
-    frequencies = np.concatenate([run.frequency for run in runs.values()])
+    frequencies = np.concatenate([run.frequency for kind in kinds.values() for run in kind.evaluations])
     by_frequency.xaxis.set_major_locator(FixedLocator(ticks(frequencies.min(), frequencies.max())))
     by_frequency.xaxis.set_minor_locator(NullLocator())
     by_frequency.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     by_frequency.set_xlabel("class frequency (group mean)")
     by_frequency.set_ylabel("accuracy (%)")
-    for axes in (by_accuracy, by_prediction, by_frequency):
+    for axes in panels.values():
         add_grid(axes)
     figure.suptitle(title, fontsize=12)
     legend_below(figure)
     return figure
 
 
-def draw_correlation(axes: Axes, summary: Mapping[str, Any], key: str, look: Mapping[str, Any]) -> None:
-    """A marker at (top-1, correlation) with the correlation's interval, if both are defined."""
-    value, (low, high) = summary[key], summary[f"{key}_interval"]
-    if value is None or summary["top1"] is None:
+def draw_estimate(axes: Axes, top1: float, estimate: Estimate, number: int) -> None:
+    """A marker at (top-1, value) with the interval, if they are defined."""
+    if np.isnan(estimate.value):
         return
-    error = None if low is None else [[max(value - low, 0)], [max(high - value, 0)]]
-    axes.errorbar(summary["top1"], value, error, **{**look, "linestyle": ""}, markersize=8, capsize=3)
+    error = [[max(estimate.value - estimate.low, 0)], [max(estimate.high - estimate.value, 0)]]
+    axes.errorbar(top1, estimate.value, error, **{**style(number), "linestyle": ""}, markersize=8, capsize=3)
 
 
 def group_means(

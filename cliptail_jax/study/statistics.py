@@ -1,4 +1,8 @@
-"""The statistics that claims compare. Adding one takes its function and its entry in STATISTICS."""
+"""The statistics that claims compare. Adding one takes its function and its entry in STATISTICS.
+
+A statistic is a function of one kind of run, or of two that are compared over the same classes. Of a kind there is one run,
+or a *mirrored pair*: two runs that differ in the order of class frequencies alone, which is reversed in the second.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -6,70 +10,101 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from cliptail_jax.metrics.correlation import Comparison, compare, compare_means, decades, line_slope, rank_correlation
+from cliptail_jax.metrics.bootstrap import Bootstrapped, bootstrap, mean_over_classes
+from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slope_within_classes
 from cliptail_jax.runs import FinishedRun
 
+Kind = Sequence[FinishedRun]  # a run, or a mirrored pair
 SetAccuracies = Sequence[Float[np.ndarray, "class"]]  # on several sets, in 0..1
 
 
-def corr_acc(a: FinishedRun, b: FinishedRun) -> Comparison:
-    """Spearman's correlation of class frequency with accuracy."""
-    return compare(rank_correlation, a.frequency, a.accuracy, b.frequency, b.accuracy)
+def corr_acc(*kinds: Kind) -> list[Bootstrapped]:
+    """Spearman's correlation of class frequency with accuracy; of a mirrored pair the mean of both."""
+    return bootstrap(
+        mean_rank_correlation, *(stacked(kind, lambda run: (run.frequency, run.accuracy)) for kind in kinds)
+    )
 
 
-def corr_pred(a: FinishedRun, b: FinishedRun) -> Comparison:
-    """Spearman's correlation of class frequency with the number of predictions."""
-    return compare(rank_correlation, a.frequency, a.predictions, b.frequency, b.predictions)
+def corr_pred(*kinds: Kind) -> list[Bootstrapped]:
+    """Spearman's correlation of class frequency with the number of predictions; of a mirrored pair the mean of both."""
+    samples = (stacked(kind, lambda run: (run.frequency, run.predictions)) for kind in kinds)
+    return bootstrap(mean_rank_correlation, *samples)
 
 
-def slope_acc(a: FinishedRun, b: FinishedRun) -> Comparison:
-    """Points per decade: the slope of accuracy in percent over log10 of class frequency."""
-    return compare(line_slope, decades(a.frequency), 100 * a.accuracy, decades(b.frequency), 100 * b.accuracy)
+def slope_acc(*kinds: Kind) -> list[Bootstrapped]:
+    """Points per decade: the slope of accuracy in percent over log10 of class frequency.
+
+    Of a mirrored pair with fixed effects of classes: `cliptail_jax.metrics.correlation.slope_within_classes`.
+    """
+    samples = (stacked(kind, lambda run: (decades(run.frequency), 100 * run.accuracy)) for kind in kinds)
+    return bootstrap(slope_within_classes, *samples)
 
 
-def slope_pred(a: FinishedRun, b: FinishedRun) -> Comparison:
-    """The slope of log10 of the share of predictions over log10 of class frequency: 0 without bias, 1 for their frequency."""
-    shares = (decades(run.predictions / run.predictions.sum()) for run in (a, b))
-    return compare(line_slope, decades(a.frequency), next(shares), decades(b.frequency), next(shares))
+def slope_pred(*kinds: Kind) -> list[Bootstrapped]:
+    """The slope of log10 of the share of predictions over log10 of class frequency: 0 without bias, 1 for their frequency.
+
+    Of a mirrored pair with fixed effects of classes, as `slope_acc`.
+    """
+
+    def shares(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
+        return decades(run.frequency), decades(run.predictions / run.predictions.sum())
+
+    return bootstrap(slope_within_classes, *(stacked(kind, shares) for kind in kinds))
 
 
-def top1(a: FinishedRun, b: FinishedRun) -> Comparison:
+def top1(*kinds: Kind) -> list[Bootstrapped]:
     """Mean accuracy over classes, in percent."""
-    return compare_means(100 * a.accuracy, 100 * b.accuracy)
+    return bootstrap(mean_over_classes, *(stacked(kind, lambda run: (100 * run.accuracy,)) for kind in kinds))
 
 
-def tail(a: FinishedRun, b: FinishedRun) -> Comparison:
-    """Mean accuracy over the tail classes of the first run, in percent."""
-    return compare_means(100 * a.accuracy[a.tail], 100 * b.accuracy[a.tail])
+def tail(*kinds: Kind) -> list[Bootstrapped]:
+    """Mean accuracy over the tail classes of the first kind, in percent."""
+    accuracies = []
+    for runs in zip(*kinds):  # in a mirrored pair other classes are the tail
+        of_tail = ([[100 * run.accuracy[runs[0].tail]]] for run in runs)
+        accuracies.append(bootstrap(mean_over_classes, *of_tail, seed=len(accuracies)))
+    return [mean_of(halves) for halves in zip(*accuracies)]
 
 
-def probe(a: SetAccuracies, b: SetAccuracies) -> Comparison:
-    """Mean accuracy over classes of linear probes in percent, averaged over sets."""
-    on_sets = [compare_means(100 * x, 100 * y, seed=n) for n, (x, y) in enumerate(zip(a, b))]
-    return Comparison(*(np.mean(values, axis=0) for values in zip(*on_sets)))
+def probe(*kinds: Sequence[SetAccuracies]) -> list[Bootstrapped]:
+    """Mean accuracy over classes of linear probes in percent, averaged over sets; of a mirrored pair the mean of both."""
+    accuracies = []
+    for n, on_set in enumerate(zip(*(zip(*runs) for runs in kinds))):  # the accuracies of each kind's runs on a set
+        accuracies.append(bootstrap(mean_over_classes, *(100 * np.array([runs]) for runs in on_set), seed=n))
+    return [mean_of(sets) for sets in zip(*accuracies)]
+
+
+def stacked(
+    kind: Kind, values: Callable[[FinishedRun], tuple[np.ndarray, ...]]
+) -> Float[np.ndarray, "variable run class"]:
+    return np.stack([np.stack(values(run)).astype(np.float64) for run in kind], axis=1)
+
+
+def mean_of(parts: Sequence[Bootstrapped]) -> Bootstrapped:
+    return Bootstrapped(*(np.mean(values, axis=0) for values in zip(*parts)))
 
 
 class Statistic(NamedTuple):
-    """How a statistic of two runs is computed and shown.
+    """How a statistic of runs is computed and shown.
 
     Attributes:
-        compare: of two evaluations on the same classes; with `of_probes`, of the accuracies of linear probes on the same sets.
+        of: of evaluations on the same classes; with `of_probes`, of the accuracies of linear probes on the same sets.
         unit: what differences are differences of; the figure of claims has a panel for each unit.
         format: the format of values in reports.
         of_probes: whether it compares linear probes.
     """
 
-    compare: Callable[[FinishedRun, FinishedRun], Comparison] | Callable[[SetAccuracies, SetAccuracies], Comparison]
+    of: Callable[..., list[Bootstrapped]]
     unit: str
     format: str
     of_probes: bool = False
 
 
 STATISTICS = {
-    "corr_acc": Statistic(corr_acc, "correlations", ".2f"),
-    "corr_pred": Statistic(corr_pred, "correlations", ".2f"),
     "slope_acc": Statistic(slope_acc, "points per decade", ".1f"),
     "slope_pred": Statistic(slope_pred, "decades per decade", ".2f"),
+    "corr_acc": Statistic(corr_acc, "correlations", ".2f"),
+    "corr_pred": Statistic(corr_pred, "correlations", ".2f"),
     "top1": Statistic(top1, "accuracies (points)", ".1f"),
     "tail": Statistic(tail, "accuracies (points)", ".1f"),
     "probe": Statistic(probe, "accuracies (points)", ".1f", of_probes=True),

@@ -1,8 +1,11 @@
-"""The main finding of the study on a generated data set, in less than six minutes on two CPU cores:
+"""The main finding of the study on long-tailed glyphs, in about four minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-Expected: SL's accuracy and predictions follow class frequency, and a sampled vocabulary and CLIP weaken both correlations.
+Three kinds of runs in mirrored pairs: in the second run of a pair, the order of class frequencies is reversed.
+
+Expected: with ten times as many images, a class gains most accuracy and predictions with SL, less with a sampled vocabulary,
+and least with CLIP.
 """
 
 from ml_collections import ConfigDict, FieldReference
@@ -11,42 +14,36 @@ from configs import clip, common, sup
 
 # The claim, the statistic, the run with the higher and the run with the lower value.
 CLAIMS = {
-    "sampled_accuracy": ("SL's accuracy is more biased than with a sampled vocabulary", "corr_acc", "sl", "sl_sampled"),
-    "sampled_prediction": ("SL's predictions are more biased than with a sampled vocabulary", "corr_pred", "sl", "sl_sampled"),
+    "sampled_accuracy": ("SL's accuracy is more biased than with a sampled vocabulary", "slope_acc", "sl", "sl_sampled"),
+    "sampled_prediction": ("SL's predictions are more biased than with a sampled vocabulary", "slope_pred", "sl", "sl_sampled"),
     "sampled_tail": ("A sampled vocabulary lifts the tail", "tail", "sl_sampled", "sl"),
-    "clip_accuracy": ("SL's accuracy is more biased than CLIP's", "corr_acc", "sl", "clip_names"),
-    "clip_prediction": ("SL's predictions are more biased than CLIP's", "corr_pred", "sl", "clip_names"),
-    "caption_accuracy": ("Class names alone leave CLIP more biased than full captions", "corr_acc", "clip_names", "clip_captions"),
+    "clip_accuracy": ("SL's accuracy is more biased than CLIP's", "slope_acc", "sl", "clip"),
+    "clip_prediction": ("SL's predictions are more biased than CLIP's", "slope_pred", "sl", "clip"),
+    "clip_sampled": ("A sampled vocabulary leaves accuracy more biased than CLIP's", "slope_acc", "sl_sampled", "clip"),
 }  # fmt: skip
 
 
 def get_config(arg: str = ""):
     common.read_only(arg)
-    study = four_runs("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=5, words=("tags",), context_length=16)
-    for name in ("clip_names", "clip_captions"):
-        study.runs[name].optimizer.learning_rate = 3e-3
-        study.runs[name].total_epochs = 7  # as in the paper, CLIP trains for longer than SL
+    study = main_finding("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=5)
+    study.runs.clip.optimizer.learning_rate = 3e-3
+    study.runs.clip.total_epochs = 7  # as in the paper, CLIP trains for longer than SL
     return study
 
 
-def four_runs(title: str, preset: str, epochs: int, words: tuple[str, ...], context_length: int) -> ConfigDict:
-    """SL, SL with a sampled vocabulary, CLIP on class names, CLIP on full captions; and the claims of the paper on them."""
+def main_finding(title: str, preset: str, epochs: int) -> ConfigDict:
+    """SL, SL with a sampled vocabulary and CLIP on class names, in mirrored pairs; and the claims of the paper on them."""
     data_dir, seed = FieldReference(""), FieldReference(0)
     runs = {
         "sl": sup.get_config(f"data={preset}"),
-        "sl_sampled": sup.get_config(f"data={preset}"),
-        "clip_names": clip.get_config(f"data={preset}"),
-        "clip_captions": clip.get_config(f"data={preset}"),
+        "sl_sampled": sup.get_config(f"data={preset},vocabulary=20"),
+        "clip": clip.get_config(f"data={preset}"),
     }
-    runs["sl_sampled"].vocabulary.size = 20
-    runs["clip_names"].model.text.context_length = 8  # enough for names, and fast
-    runs["clip_captions"].data.captions.template = "a+cname"
-    runs["clip_captions"].data.captions.words = words
-    runs["clip_captions"].eval.templates = "a+cname"
-    runs["clip_captions"].model.text.context_length = context_length
+    runs["clip"].model.text.context_length = 8  # enough for names, and fast
     for config in runs.values():
         config.total_epochs = epochs
-        config.seed, config.data.data_dir = seed, data_dir
+        config.seed = config.data.seed = seed
+        config.data.data_dir = data_dir
     claims = {key: common.claim(*claim) for key, claim in CLAIMS.items()}
-    study = dict(title=title, data_dir=data_dir, seed=seed)
+    study = dict(title=title, data_dir=data_dir, seed=seed, seeds=2, counterbalanced=True)
     return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))

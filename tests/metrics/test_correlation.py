@@ -6,15 +6,14 @@ import scipy.stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax.metrics.bootstrap import bootstrap, difference, mean_over_classes, mean_over_seeds
 from cliptail_jax.metrics.correlation import (
     bootstrap_interval,
-    compare,
-    compare_means,
     decades,
-    difference,
     line_slope,
     rank_correlation,
     slope,
+    slope_within_classes,
     spearman,
 )
 
@@ -29,12 +28,12 @@ def random_classes(seed, classes=40):
     return frequency, np.clip(frequency / 20 + rng.normal(0, 0.2, classes), 0, 1)
 
 
-def paired_difference(*arrays):
-    return difference([compare(rank_correlation, *arrays)])
+def paired_difference(x_a, y_a, x_b, y_b):
+    return mean_over_seeds([difference(*bootstrap(rank_correlation, np.stack([x_a, y_a]), np.stack([x_b, y_b])))])[:3]
 
 
 def paired_mean_difference(a, b):
-    return difference([compare_means(a, b)])
+    return mean_over_seeds([difference(*bootstrap(mean_over_classes, [[a]], [[b]]))])[:3]
 
 
 def reference(x, y):
@@ -108,10 +107,10 @@ def test_paired_difference_resamples_both_runs_together():
     (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
     drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))
     differences = [reference(x_a[row], y_a[row]) - reference(x_b[row], y_b[row]) for row in drawn]
-    result = paired_difference(x_a, y_a, x_b, y_b)
+    value, *interval = paired_difference(x_a, y_a, x_b, y_b)
 
-    assert result.value == pytest.approx(spearman(x_a, y_a) - spearman(x_b, y_b))
-    np.testing.assert_allclose(result[1:], np.percentile(differences, [2.5, 97.5]), atol=1e-12)
+    assert value == pytest.approx(spearman(x_a, y_a) - spearman(x_b, y_b))
+    np.testing.assert_allclose(interval, np.percentile(differences, [2.5, 97.5]), atol=1e-12)
 
 
 def test_a_run_does_not_differ_from_itself():
@@ -128,46 +127,6 @@ def test_a_class_that_one_run_lacks_is_left_out_of_both():
 
     assert paired_difference(x_a, y_a, x_b, y_b) == paired_difference(x_a[kept], y_a[kept], x_b[kept], y_b[kept])
     assert paired_mean_difference(y_a, y_b) == paired_mean_difference(y_a[kept], y_b[kept])
-
-
-def test_mean_difference_is_over_classes():
-    a, b = np.array([50, 40, 30]), np.array([40, 20, 0])
-    result = paired_mean_difference(a, b)
-
-    assert result.value == 20
-    assert 10 <= result.low < 20 < result.high <= 30
-    assert paired_mean_difference(a[1:2], b[1:2]) == (20, 20, 20)
-    assert np.isnan(paired_mean_difference(a[:0], b[:0])).all()
-
-
-def test_mean_difference_has_the_normal_interval_for_many_classes():
-    a, b = np.random.default_rng(8).normal(0.5, 0.1, (2, 400))
-    half_width = 1.96 * np.std(a - b) / np.sqrt(400)
-    result = paired_mean_difference(a, b)
-
-    np.testing.assert_allclose([result.value - result.low, result.high - result.value], half_width, rtol=0.1)
-
-
-def test_sides_of_a_comparison_are_the_statistics_of_the_runs():
-    (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
-    assert compare(rank_correlation, x_a, y_a, x_b, y_b)[:2] == (spearman(x_a, y_a), spearman(x_b, y_b))
-    assert compare_means(y_a, y_b)[:2] == (y_a.mean(), y_b.mean())
-
-
-def test_interval_over_seeds_is_that_of_seeds_and_classes_resampled_together():
-    rng = np.random.default_rng(11)
-    seeds, classes = 6, 50
-    effects = 1 + rng.normal(0, 0.5, (seeds, 1)) + rng.normal(0, 2, classes) + rng.normal(0, 1, (seeds, classes))
-    zero = np.zeros(classes)
-    result = difference([compare_means(of_seed, zero) for of_seed in effects])
-    assert result.value == pytest.approx(effects.mean())
-
-    resampled = []
-    for _ in range(4000):  # the definition, one resample at a time
-        chosen, of_classes = rng.integers(0, seeds, seeds), rng.integers(0, classes, classes)
-        resampled.append(effects[chosen][:, of_classes].mean())
-    expected = np.percentile(resampled, [2.5, 97.5])
-    np.testing.assert_allclose(result[1:], expected, atol=0.08 * np.ptp(expected))
 
 
 # Slopes
@@ -202,6 +161,44 @@ def test_a_slope_over_a_constant_or_two_classes_is_undefined(x, y):
 
 def test_slopes_of_two_runs_are_compared_over_the_same_classes():
     x, y = random_classes(3)
-    compared = compare(line_slope, x, y, x, y + 2 * x)
-    np.testing.assert_allclose(compared.resampled, -2, rtol=1e-9)
-    assert compared.b - compared.a == pytest.approx(2)
+    a, b = bootstrap(line_slope, np.stack([x, y]), np.stack([x, y + 2 * x]))
+    np.testing.assert_allclose(difference(a, b).resampled, -2, rtol=1e-9)
+    assert b.value - a.value == pytest.approx(2)
+
+
+# Slopes of mirrored pairs
+
+
+def dummy_regression(x, y):
+    """The slope of y over x and an indicator of each class, by least squares."""
+    runs, classes = x.shape
+    indicators = np.tile(np.eye(classes), (runs, 1))
+    return np.linalg.lstsq(np.column_stack([x.ravel(), indicators]), y.ravel(), rcond=None)[0][0]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), runs=st.integers(2, 4), classes=st.integers(3, 20))
+def test_slope_within_classes_is_the_regression_on_an_indicator_of_each_class(seed, runs, classes):
+    x, y = np.random.default_rng(seed).normal(size=(2, runs, classes))
+    assert slope_within_classes(x, y) == pytest.approx(dummy_regression(x, y), rel=1e-6, abs=1e-6)
+
+
+def test_slope_within_classes_of_one_run_is_its_slope():
+    x, y = random_classes(3)
+    assert slope_within_classes(x[None].astype(float), y[None]) == slope(x, y)
+
+
+def test_how_hard_a_class_is_has_no_influence_on_the_slope_of_a_mirrored_pair():
+    decades_of_rank = np.linspace(2.7, 0.7, 100)
+    x = np.stack([decades_of_rank, decades_of_rank[::-1]])
+    hard = 20 * decades_of_rank  # the frequent classes of the first run are the easy ones
+    y = hard + 10 * x
+    assert slope(x[0], y[0]) == pytest.approx(30)
+    assert slope_within_classes(x, y) == pytest.approx(10)
+
+
+@pytest.mark.parametrize("classes", [0, 2, 5])
+def test_slope_within_classes_is_undefined_where_no_class_changes_or_there_are_two(classes):
+    x = np.tile(np.arange(classes, dtype=float), (2, 1))
+    assert np.isnan(slope_within_classes(x, x))
+    assert np.isnan(bootstrap(slope_within_classes, [x, x])[0].resampled).all()

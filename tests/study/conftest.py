@@ -11,14 +11,14 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.study import report
 from cliptail_jax.study import run as study
 from cliptail_jax.transfer.results import predictions_path
-from tests.study.made_up_studies import confusion_of, write_run
+from tests.study.made_up_studies import FREQUENCY, confusion_of, write_run
 
 
 @pytest.fixture
 def pictures(monkeypatch):
     """Pictures of reports are not drawn; their paths are listed."""
     saved = []
-    monkeypatch.setattr(report, "draw_runs", lambda runs, title: None)
+    monkeypatch.setattr(report, "draw_runs", lambda kinds, title: None)
     monkeypatch.setattr(report, "draw_claims", lambda claims, title: None)
     monkeypatch.setattr(report, "save", lambda figure, path: saved.append(path))
     return saved
@@ -39,7 +39,8 @@ def trains(monkeypatch, pictures):
         slope = slopes[workdir.name]
         if isinstance(slope, Exception):
             raise slope
-        write_run(config, workdir, confusion_of(slope, config.seed))
+        frequency = FREQUENCY[::-1] if config.data.profile.mirrored else FREQUENCY
+        write_run(config, workdir, confusion_of(slope, config.seed, frequency), frequency=frequency)
 
     monkeypatch.setattr(study, "train", train)
     return slopes, trained

@@ -21,16 +21,16 @@ NAMES = tuple(f"class {c}" for c in range(CLASSES))
 FREQUENCY = profile_counts("exponential", np.full(CLASSES, 500), ratio=100.0, exponent=1.0, seed=0)
 
 
-def confusion_of(slope, seed):
-    return biased_confusion(FREQUENCY, slope, np.random.default_rng(seed), PER_CLASS, noise=0.05)
+def confusion_of(slope, seed, frequency=FREQUENCY):
+    return biased_confusion(frequency, slope, np.random.default_rng(seed), PER_CLASS, noise=0.05)
 
 
-def write_run(config, workdir, confusion, names=NAMES):
+def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY):
     """The files of a finished run, as left by `train`."""
     runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
-    write_frequency(workdir / "class_frequency.tsv", names, FREQUENCY)
+    write_frequency(workdir / "class_frequency.tsv", names, frequency)
     write_evaluations(
-        workdir, config.eval.sets, confusion, FREQUENCY, evaluation_settings(config.eval, uses_prompts=False)
+        workdir, config.eval.sets, confusion, frequency, evaluation_settings(config.eval, uses_prompts=False)
     )
     runs.finish(workdir, step=8, seconds=90.0)
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.correlation import Difference, compare_means
-from cliptail_jax.study.claims import ClaimResult, evaluate_claim
+from cliptail_jax.metrics.bootstrap import Estimate, bootstrap, mean_over_classes
+from cliptail_jax.study.claims import ClaimResult, correct_for_number, evaluate_claim
 from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.run import run_study
 from cliptail_jax.study.statistics import STATISTICS, Statistic
@@ -27,22 +29,22 @@ def test_runs_over_other_classes_are_not_compared(tmp_path):
     for name, names in (("a", NAMES), ("b", NAMES[::-1])):
         write_run(study.runs[name], tmp_path / name, confusion_of(0.5, 0), names)
     runs = {name: TrainedRun.read(tmp_path / name, study.runs[name].eval.sets) for name in study.runs}
-    result = evaluate_claim(study.claims.c, [runs])
+    result = evaluate_claim(study.claims.c, [[runs]])
     assert result.verdict == "not tested" and result.obstacle == "the runs have different classes"
 
 
 def test_a_statistic_is_its_entry_in_the_table(trains, tmp_path, monkeypatch):
-    def rarest(a, b):
-        rarest = np.argsort(a.frequency)[:20]
-        return compare_means(a.accuracy[rarest], b.accuracy[rarest])
+    def rarest(*kinds):
+        of_rarest = [run.accuracy[np.argsort(run.frequency)[:20]] for (run,) in kinds]
+        return bootstrap(mean_over_classes, *([[accuracy]] for accuracy in of_rarest))
 
     monkeypatch.setitem(STATISTICS, "rarest", Statistic(rarest, "shares", ".4f"))
     trains[0].update(a=0.0, b=0.8)
     run_study(make_study("a", "b", c=claim("rarest", "a", "b")), tmp_path)
     text, report = read_report(tmp_path)
-    difference = Difference(**report["claims"][0]["difference"])
+    difference = Estimate(**report["claims"][0]["difference"] | {"degrees": np.inf})
     assert report["claims"][0]["verdict"] == "supported"
-    assert "rarest: a − b) | {:.4f} [{:.4f}, {:.4f}]".format(*difference) in text
+    assert "rarest: a − b) | {:.4f} [{:.4f}, {:.4f}]".format(*difference[:3]) in text
     (axes,) = draw_claims([ClaimResult("", "rarest", "a", "b", [], difference)], "").axes
     assert axes.get_xlabel() == "difference of shares"
 
@@ -50,10 +52,15 @@ def test_a_statistic_is_its_entry_in_the_table(trains, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (claim("corr_accuracy", "a", "b"), "claims.c.statistic is 'corr_accuracy'; it is one of corr_acc, corr_pred"),
+        (claim("corr_accuracy", "a", "b"), "claims.c.statistic is 'corr_accuracy'; it is one of slope_acc, slope_pred"),
         (claim("corr_acc", "a", "z"), "claims.c names the run 'z'; the study has a, b"),
         (claim("corr_acc", "y", "b"), "claims.c names the run 'y'"),
         (dict(statistic="corr_acc", higher="a"), "claims.c has no lower"),
+        (
+            claim("corr_acc", "a", "b", margin=-0.1),
+            "claims.c.margin is -0.1; it is the largest difference that counts as none",
+        ),
+        (claim("corr_acc", "a", "b", margin="1"), "claims.c.margin is '1'"),
         (claim("tail", "a", "b", set="dtd"), "claims.c.set is 'dtd', which run 'a' is not evaluated on"),
         (claim("probe", "a", "b"), "claims.c is on linear probes: the study needs a transfer"),
     ],
@@ -62,3 +69,68 @@ def test_a_wrong_claim_is_named_before_anything_is_trained(wrong, message, train
     with pytest.raises(UserError, match=message):
         run_study(make_study("a", "b", c=wrong), tmp_path)
     assert trains[1] == []
+
+
+def result(value, half, margin=0.0):
+    return ClaimResult("", "corr_acc", "a", "b", [], Estimate(value, value - half, value + half), margin=margin)
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "margin", "verdict"),
+    [
+        (2.0, 1.0, 0.0, "supported"),
+        (-2.0, 1.0, 0.0, "contradicted"),
+        (0.5, 1.0, 0.0, "inconclusive"),
+        (0.0, 0.0, 0.0, "inconclusive"),  # a run and itself
+        (0.5, 1.0, 1.4, "inconclusive"),
+        (0.5, 1.0, 1.6, "no effect"),
+        (0.5, 0.1, 1.6, "no effect"),  # smaller than what counts
+        (2.0, 1.0, 1.6, "supported"),
+    ],
+)
+def test_the_verdict_is_where_the_interval_lies(value, half, margin, verdict):
+    assert result(value, half, margin).verdict == verdict
+
+
+@given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 3))
+def test_the_p_value_is_the_level_from_which_on_there_is_a_verdict(value, half, margin):
+    claimed = result(value, half, margin)
+    level = 1 - claimed.p_value
+    assert claimed.verdict_at(max(level - 1e-6, 0)) != "inconclusive" or level < 1e-5
+    if level < 1 - 1e-5:
+        assert claimed.verdict_at(level + 1e-6) == "inconclusive"
+
+
+def test_verdicts_are_corrected_by_holms_procedure():
+    """Against the adjusted p-values of the definition: max over the smaller ones of (m − rank) p, at most 1."""
+    halves = [0.5, 1.5, 0.8, 0.9, 0.6, 0.95, 5.0]
+    results = [result(1.0, half) for half in halves]
+    p = np.sort([claimed.p_value for claimed in results])
+    adjusted = np.minimum(np.maximum.accumulate(p * np.arange(len(p), 0, -1)), 1)
+    corrected = [claimed.corrected for claimed in correct_for_number(results)]
+    decided = np.argsort([claimed.p_value for claimed in results])[: np.sum(adjusted < 0.05)]
+    assert 0 < len(decided) < sum(claimed.verdict == "supported" for claimed in results)
+    assert {i for i, verdict in enumerate(corrected) if verdict == "supported"} == set(decided)
+
+
+def test_one_claim_needs_no_correction_and_untested_ones_do_not_count():
+    untested = ClaimResult("", "corr_acc", "a", "b", [], None, "b failed")
+    corrected = correct_for_number([untested, result(1.0, 0.95), untested])
+    assert [claimed.corrected for claimed in corrected] == ["not tested", "supported", "not tested"]
+
+
+def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains, tmp_path):
+    trains[0].update(a=0.0, b=0.8)
+    first = claim("corr_acc", "b", "a", margin=0.1)
+    run_study(make_study("a", "b", c=first), tmp_path)
+    text, report = read_report(tmp_path)
+    assert report["claims"][0]["stated_before"] and "†" not in text
+    run_study(make_study("a", "b", c=first, d=claim("corr_pred", "b", "a")), tmp_path)
+    text, report = read_report(tmp_path)
+    assert [claimed["stated_before"] for claimed in report["claims"]] == [True, False]
+    assert "1 of the claims, marked †," in text and "more than the other† (corr_pred" in text
+    run_study(make_study("a", "b", c=first | dict(margin=0.2)), tmp_path)
+    assert not read_report(tmp_path)[1]["claims"][0]["stated_before"]
+    (tmp_path / "claims.json").unlink()
+    with pytest.raises(UserError, match="claims.json is missing: restore it"):
+        run_study(make_study("a", "b", c=first), tmp_path)

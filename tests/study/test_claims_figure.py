@@ -2,20 +2,19 @@
 
 import pytest
 
-from cliptail_jax.metrics.correlation import Difference
+from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.style import save
-from cliptail_jax.study.claims import ClaimResult
+from cliptail_jax.study.claims import ClaimResult, correct_for_number
 from cliptail_jax.study.claims_figure import draw_claims
 from tests.figures.pictures import check_picture, check_texts
 
 
-def result(statistic, *by_seed, half=0.1):
+def result(statistic, *by_seed, half=0.1, margin=0.0):
     values = [a - b for a, b in by_seed]
     middle = sum(values) / len(values)
     names = ("cifar100_sl_cut_head_sampled", "cifar100_sl_cut_head")
-    return ClaimResult(
-        "One has more", statistic, *names, list(by_seed), Difference(middle, middle - half, middle + half)
-    )
+    difference = Estimate(middle, middle - half, middle + half)
+    return ClaimResult("One has more", statistic, *names, list(by_seed), difference, margin=margin)
 
 
 SCENES = {
@@ -26,8 +25,15 @@ SCENES = {
         result("corr_acc", (0.1, 0.6)),
         result("probe", (20.0, 21.0), half=2.0),
     ],
+    "all verdicts": correct_for_number([
+        result("slope_acc", (20.0, 9.0), half=1.0, margin=3.0),
+        result("slope_acc", (20.0, 9.0), half=10.5, margin=3.0),
+        result("slope_acc", (9.0, 20.0), half=2.0, margin=3.0),
+        result("slope_acc", (9.0, 9.5), half=1.0, margin=3.0),
+        result("slope_acc", (9.0, 9.5), half=5.0, margin=3.0),
+    ]),
     "thirty": [result("corr_acc", (0.1 + i / 100, 0.2)) for i in range(30)],
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -59,7 +59,7 @@ def test_dinos_runs_differ_in_the_sample_alone():
 @pytest.mark.parametrize("study, run, seeds", [(claims_small, "glyphs_sl", 3), (dino_cifar100_lt, "dino", 4)])
 def test_each_seed_assigns_frequencies_anew(study, run, seeds):
     by_seed = configs_by_seed(study.get_config())
-    assert [configs[run].data.seed for configs, _ in by_seed.values()] == list(range(seeds))
+    assert [configs[run].data.seed for seed in by_seed for configs, _ in seed.values()] == list(range(seeds))
 
 
 def test_claims_small_takes_the_data_as_its_argument():

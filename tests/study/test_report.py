@@ -27,16 +27,18 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
         predictions=claim("corr_pred", "biased", "fair"),
         wrong_way=claim("corr_acc", "fair", "biased"),
         undecided=claim("corr_acc", "biased", "same"),
+        equal=claim("corr_acc", "biased", "same", margin=0.9),
         tail=claim("tail", "fair", "biased"),
         top1=claim("top1", "same", "biased"),
     )
     run_study(study, tmp_path)
     text, report = read_report(tmp_path)
 
-    verdicts = ["supported", "supported", "not supported", "inconclusive", "supported", "inconclusive"]
+    verdicts = ["supported", "supported", "contradicted", "inconclusive", "no effect", "supported", "inconclusive"]
     assert [c["verdict"] for c in report["claims"]] == verdicts
     for verdict, line in zip(verdicts, [line for line in text.splitlines() if "One leans" in line], strict=True):
-        assert line.endswith(f"| **{verdict}** |")
+        assert line.endswith(f"| **{verdict}** | {verdict} |")
+    assert "The claims with statistic, direction and margin were stated before the first run" in text
     first = report["claims"][0]["difference"]
     assert 0 < first["low"] <= first["value"] <= first["high"]
     assert f"biased − fair) | {first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]" in text
@@ -52,7 +54,7 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
     assert text in capsys.readouterr().out
 
 
-def test_several_seeds_are_reported_with_means_and_deviations(trains, pictures, tmp_path):
+def test_several_seeds_are_reported_with_means_and_intervals(trains, pictures, tmp_path):
     slopes, trained = trains
     slopes.update(biased=0.8, fair=0.0)
     claims = dict(accuracy=claim("corr_acc", "biased", "fair"), tail=claim("tail", "fair", "biased"))
@@ -69,9 +71,12 @@ def test_several_seeds_are_reported_with_means_and_deviations(trains, pictures, 
     assert accuracy["difference"]["value"] == pytest.approx((values[0] - values[1]).mean())
     assert accuracy["difference"]["low"] < accuracy["difference"]["value"] < accuracy["difference"]["high"]
     assert f"| {values[0].mean():.2f} − {values[1].mean():.2f} | 3 of 3 |" in text
-    assert f"| {values[0].mean():.2f} ± {values[0].std(ddof=1):.2f} |" in text
-    assert set(pictures) == {tmp_path / "figures" / "claims"} and "(figures/claims.png)" in text
-    assert tail["verdict"] == "supported" and "Means over 3 seeds" in text
+    bias = report["bias"]["biased"]["corr_acc"]
+    assert bias["value"] == pytest.approx(values[0].mean()) and bias["low"] < bias["value"] < bias["high"]
+    assert f"| {bias['value']:.2f} [{bias['low']:.2f}, {bias['high']:.2f}] |" in text
+    assert set(pictures) == {tmp_path / "figures" / "claims", tmp_path / "figures" / "study"}
+    assert "(figures/claims.png)" in text and "(figures/study.png)" in text
+    assert tail["verdict"] == "supported" and "Means over 3 runs of each kind" in text
 
 
 def test_undefined_numbers_are_dashes_and_their_claims_untested(trains, tmp_path):

@@ -1,5 +1,7 @@
 """Which runs a study trains and evaluates, what it does when some fail, and the mistakes that it names."""
 
+import json
+
 import pytest
 
 from cliptail_jax.errors import UserError
@@ -45,7 +47,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(error, reason, trains, tm
     assert list(report["runs"]) == ["a", "b"] and report["failures"] == {"broken": reason}
     assert f"**broken failed**: {reason}" in text
     assert [c["verdict"] for c in report["claims"]] == ["not tested", "supported"]
-    assert report["claims"][0]["difference"] is None and "| broken failed | **not tested** |" in text
+    assert report["claims"][0]["difference"] is None and "| broken failed | 0 | **not tested** | not tested |" in text
 
 
 def test_when_every_run_fails_there_is_still_a_report(trains, tmp_path):
@@ -108,6 +110,73 @@ def test_as_many_seeds_are_trained_as_fit_into_the_budget(minutes, seeds, trains
         study.run_study(made, tmp_path)
         study.run_study(made, tmp_path, budget=0.1)  # keeps all seeds that are finished
         assert len(trained) == 8 and len(read_report(tmp_path)[1]["runs"]) == 4
+
+
+@pytest.fixture
+def counterbalanced():
+    def make(seeds, **claims):
+        made = make_seeded_study(seeds, "a", "b", **claims)
+        made.counterbalanced = True
+        return made
+
+    return make
+
+
+def test_a_counterbalanced_study_trains_mirrored_pairs_of_each_seed(counterbalanced, trains, tmp_path):
+    trains[0].update(a=0.8, b=0.0)
+    study.run_study(counterbalanced(4, c=claim("slope_acc", "a", "b")), tmp_path)
+    text, report = read_report(tmp_path)
+    assert list(report["runs"]) == ["seed_3", "seed_3_mirrored", "seed_4", "seed_4_mirrored"]
+    for seed in (3, 4):
+        plain, mirrored = (
+            json.loads((tmp_path / name / "a" / "config.json").read_text())["config"]
+            for name in (f"seed_{seed}", f"seed_{seed}_mirrored")
+        )
+        assert {key for key in plain if plain[key] != mirrored[key]} == {"data.profile.mirrored"}
+        assert (plain["seed"], plain["data.profile.mirrored"], mirrored["data.profile.mirrored"]) == (seed, False, True)
+    (tested,) = report["claims"]
+    assert len(tested["by_seed"]) == 2 and tested["verdict"] == "supported"
+    assert "They are 2 mirrored pairs" in text
+
+
+def test_a_pair_of_which_one_run_failed_is_left_out(counterbalanced, trains, tmp_path, monkeypatch):
+    trains[0].update(a=0.8, b=0.0)
+    train = study.train
+
+    def train_but_one(config, workdir, overwrite=False):
+        if workdir.parts[-2:] == ("seed_3_mirrored", "b"):
+            raise UserError("the loss is nan")
+        train(config, workdir, overwrite)
+
+    monkeypatch.setattr(study, "train", train_but_one)
+    with pytest.raises(UserError, match="1 of 8 runs failed: seed_3_mirrored/b"):
+        study.run_study(counterbalanced(4, c=claim("slope_acc", "a", "b")), tmp_path)
+    _, report = read_report(tmp_path)
+    assert len(report["claims"][0]["by_seed"]) == 1
+
+
+def test_a_budget_starts_whole_pairs(counterbalanced, trains, tmp_path):
+    trains[0].update(a=0.8, b=0.0)
+    study.run_study(counterbalanced(4), tmp_path, budget=0.001)
+    assert trains[1] == ["a", "b", "a", "b"] and ", 2 of 4 seeds" in read_report(tmp_path)[0]
+
+
+def test_studies_that_cannot_be_counterbalanced_are_named(counterbalanced, trains, tmp_path):
+    with pytest.raises(
+        UserError, match="trains pairs of runs, but its config key 'seeds' is 3: set it to an even number"
+    ):
+        study.run_study(counterbalanced(3), tmp_path)
+    made = make_seeded_study(2, "a", "b")
+    made.counterbalanced = "yes"
+    with pytest.raises(UserError, match="config key 'counterbalanced' is 'yes'; it must be True or False"):
+        study.run_study(made, tmp_path)
+    made = counterbalanced(2)
+    made.runs.b.data.profile.name = ""
+    with pytest.raises(
+        UserError, match="run 'b': a counterbalanced study reverses the profile of each run, and this one"
+    ):
+        study.run_study(made, tmp_path)
+    assert trains[1] == []
 
 
 def test_a_budget_is_for_a_study_with_seeds(tmp_path):

@@ -5,33 +5,53 @@ import pytest
 
 from cliptail_jax.plotting.style import save
 from cliptail_jax.runs import FinishedRun
+from cliptail_jax.study.kinds import kind_of
 from cliptail_jax.study.runs_figure import draw_runs, group_means, ticks
 from tests.figures.pictures import check_picture, check_texts
 
 
-def a_run(seed=0, classes=100, least=5, **summary):
+class Evaluated:
+    """A trained run of which there is only an evaluation."""
+
+    def __init__(self, evaluation):
+        self.evaluation = lambda: evaluation
+
+
+def a_kind(seed=0, classes=100, least=5, mirrored=False, edit=lambda run: None):
+    """Of one run, or of a mirrored pair."""
     rng = np.random.default_rng(seed)
     frequency = rng.permutation(np.geomspace(least or 1, 500, classes).astype(int))
     if not least:
         frequency[:7] = 0
-    accuracy = np.clip(rng.normal(0.4, 0.2, classes), 0, 1)
-    numbers = dict(top1=100 * accuracy.mean(), corr_acc=0.8, corr_pred=0.6)
-    numbers |= dict(corr_acc_interval=[0.7, 0.9], corr_pred_interval=[0.4, 0.7])
-    names = tuple(map(str, range(classes)))
-    return FinishedRun("glyphs:test", numbers | summary, names, frequency, accuracy, frequency, np.arange(9))
+    runs = []
+    for _ in range(1 + mirrored):
+        accuracy = np.clip(rng.normal(0.4, 0.2, classes), 0, 1)
+        names = tuple(map(str, range(classes)))
+        top1 = dict(top1=100 * accuracy.mean())
+        runs.append(FinishedRun("glyphs:test", top1, names, frequency, accuracy, frequency, np.arange(9)))
+        edit(runs[-1])
+        frequency = 505 - frequency
+    return kind_of("run", [[{"run": Evaluated(run)} for run in runs]])
 
 
-UNDEFINED = dict(corr_acc=None, corr_acc_interval=[None, None])
+def half_unknown(run):
+    run.accuracy[:50] = np.nan
+
+
+def nothing_known(run):
+    run.accuracy[:] = np.nan
+    run.summary["top1"] = None
+
+
 SCENES = {
-    "one": {"sl": a_run()},
-    "four": {name: a_run(i) for i, name in enumerate(("sl", "sl_sampled", "clip_names", "clip_captions"))},
-    "seven": {f"a_rather_long_run_name_{i}": a_run(i, least=0) for i in range(7)},
-    "undefined": {"sl": a_run(), "collapsed": a_run(1, **UNDEFINED), "no interval": a_run(2, corr_pred_interval=[None] * 2)},
-    "few classes": {"sl": a_run(classes=3)},
-    "nothing right or wrong": {"sl": a_run(top1=None, **UNDEFINED)},
-}  # fmt: skip
-SCENES["undefined"]["collapsed"].accuracy[:50] = np.nan
-SCENES["nothing right or wrong"]["sl"].accuracy[:] = np.nan
+    "one": {"sl": a_kind()},
+    "four": {name: a_kind(i) for i, name in enumerate(("sl", "sl_sampled", "clip_names", "clip_captions"))},
+    "pairs": {name: a_kind(i, mirrored=True) for i, name in enumerate(("sl", "sl_sampled", "clip"))},
+    "seven": {f"a_rather_long_run_name_{i}": a_kind(i, least=0) for i in range(7)},
+    "undefined": {"sl": a_kind(), "collapsed": a_kind(1, edit=half_unknown)},
+    "few classes": {"sl": a_kind(classes=3)},
+    "nothing right or wrong": {"sl": a_kind(edit=nothing_known)},
+}
 
 
 @pytest.mark.parametrize("scene", SCENES)

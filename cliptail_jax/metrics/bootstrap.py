@@ -1,0 +1,135 @@
+"""Bootstrap intervals of statistics over classes (Efron, 1979), and of their means over seeds.
+
+Intervals cover 95 % and are percentiles; resamples in which a statistic is undefined are ignored. scipy.stats.bootstrap is
+not used, because it cannot use the same resample of the classes for several runs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """Bounds of a 95 % interval; both nan if undefined."""
+
+    low: float
+    high: float
+
+
+class Bootstrapped(NamedTuple):
+    """A statistic, and its values in resamples of the classes."""
+
+    value: float
+    resampled: Float[np.ndarray, "resample"]
+
+
+class Estimate(NamedTuple):
+    """A statistic, or a difference of two runs, with its 95 % interval.
+
+    Attributes:
+        degrees: the degrees of freedom of the t distribution by which the interval is wider or narrower at other levels;
+            infinite for the normal distribution.
+    """
+
+    value: float
+    low: float
+    high: float
+    degrees: float = np.inf
+
+    def interval(self, level: float) -> Interval:
+        """The interval at another level, such as 0.99: each side is longer by the quotient of the quantiles."""
+        longer = quantile(level, self.degrees) / quantile(LEVEL, self.degrees)
+        return Interval(self.value - longer * (self.value - self.low), self.value + longer * (self.high - self.value))
+
+    def p_value(self, bound: float = 0.0) -> float:
+        """1 − the level at which the interval reaches `bound`: the two-sided p-value of "it is `bound`"."""
+        from scipy.stats import t  # which is slow to import
+
+        if self.value == bound:
+            return 1.0
+        side = max(self.value - self.low if bound < self.value else self.high - self.value, 0.0)
+        if side == 0:
+            return 0.0
+        return float(2 * t.sf(abs(self.value - bound) / side * quantile(LEVEL, self.degrees), self.degrees))
+
+
+def quantile(level: float, degrees: float) -> float:
+    """How many standard errors an interval of a level reaches to either side."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + level) / 2, degrees))
+
+
+def bootstrap(
+    statistic: Callable[..., Float[np.ndarray, "..."]],
+    *samples: Float[np.ndarray, "variable *run class"],
+    seed: int = 0,
+) -> list[Bootstrapped]:
+    """The statistic of each sample, and of resamples of its classes.
+
+    All samples are over the same classes, and a resample has the same classes of each, so effects that samples share
+    cancel in differences. Classes with nan in any of the samples are left out of all.
+
+    Args:
+        statistic: of the variables, each [*run, ..., class], over runs and classes.
+        samples: of each run that is compared, or pair of mirrored runs, the variables by class.
+        seed: of the resamples.
+    """
+    samples = tuple(np.asarray(sample, np.float64) for sample in samples)
+    complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
+    samples = tuple(sample[..., complete] for sample in samples)
+    classes = int(complete.sum())
+    chosen = np.random.default_rng(seed).integers(0, max(classes, 1), (RESAMPLES, classes))
+    return [Bootstrapped(float(statistic(*sample)), statistic(*sample[..., chosen])) for sample in samples]
+
+
+def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray, "..."]:
+    """The mean over runs and classes; nan over no class."""
+    return y.mean(axis=(0, -1)) if y.shape[-1] else np.full(y.shape[1:-1], np.nan)
+
+
+def percentiles(values: Float[np.ndarray, "resample"]) -> Interval:
+    """The interval that 95 % of the defined values lie in."""
+    defined = values[~np.isnan(values)]
+    outside = 50 * (1 - LEVEL)
+    return Interval(*np.percentile(defined, [outside, 100 - outside])) if defined.size else Interval(np.nan, np.nan)
+
+
+def difference(a: Bootstrapped, b: Bootstrapped) -> Bootstrapped:
+    """a − b, of two samples of one call of `bootstrap`."""
+    return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
+
+
+def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
+    """The mean over seeds (or pairs of them) that were trained on the same classes, with its interval.
+
+    A class is the same in all seeds, so the bootstrap resamples classes for all of them together. What it leaves out is
+    the effect that a seed has on all its classes: the variance between seeds beyond that of independent classes, by which
+    the interval is widened. That is the two-way clustered variance of Cameron, Gelbach & Miller (2011),
+
+        V = V_classes + max(0, V_seeds − V_both),
+
+    with V_classes of the bootstrap, V_seeds = var(values) / P of P seeds, and V_both = mean of the seeds' own bootstrap
+    variances / P; the t distribution has the degrees of freedom of Satterthwaite (1946), (P−1) (V / (V_seeds − V_both))².
+    Resampling seeds, too, would count the variance of independent classes two to three times (Owen, 2007).
+    scripts/benchmark/coverage.py measures how often the intervals hold the truth. Of one seed, the interval says nothing
+    about other seeds.
+    """
+    values = [seed.value for seed in seeds]
+    together = np.mean([seed.resampled for seed in seeds], axis=0)
+    value, (low, high) = float(np.mean(values)), percentiles(together)
+    if len(seeds) == 1 or np.isnan(low):
+        return Estimate(value, float(low), float(high))
+    of_classes = np.nanvar(together)
+    of_both = np.mean([np.nanvar(seed.resampled) for seed in seeds]) / len(seeds)
+    excess = max(0.0, np.var(values, ddof=1) / len(seeds) - of_both)
+    degrees = (len(seeds) - 1) * ((of_classes + excess) / excess) ** 2 if excess else np.inf
+    normal = quantile(LEVEL, np.inf)
+    wider = quantile(LEVEL, degrees) / normal
+    below, above = (float(wider * np.hypot(side, normal * np.sqrt(excess))) for side in (value - low, high - value))
+    return Estimate(value, value - below, value + above, float(degrees))

@@ -1,0 +1,125 @@
+"""Intervals of means over classes and seeds, against direct resampling, closed forms and simulated studies."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from cliptail_jax.metrics.bootstrap import (
+    Bootstrapped,
+    Estimate,
+    bootstrap,
+    difference,
+    mean_over_classes,
+    mean_over_seeds,
+)
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def mean_difference(a, b):
+    return mean_over_seeds([difference(*bootstrap(mean_over_classes, [[a]], [[b]]))])
+
+
+def estimate_of(effects):
+    """Of effects [seed, class]."""
+    return mean_over_seeds([bootstrap(mean_over_classes, [[of_seed]])[0] for of_seed in effects])
+
+
+def test_mean_difference_is_over_classes():
+    a, b = np.array([50, 40, 30]), np.array([40, 20, 0])
+    result = mean_difference(a, b)
+    assert result.value == 20
+    assert 10 <= result.low < 20 < result.high <= 30
+    assert mean_difference(a[1:2], b[1:2])[:3] == (20, 20, 20)
+
+
+def test_mean_difference_has_the_normal_interval_for_many_classes():
+    a, b = np.random.default_rng(8).normal(0.5, 0.1, (2, 400))
+    half_width = 1.96 * np.std(a - b) / np.sqrt(400)
+    result = mean_difference(a, b)
+    np.testing.assert_allclose([result.value - result.low, result.high - result.value], half_width, rtol=0.1)
+
+
+def test_a_class_that_one_sample_lacks_is_left_out_of_all():
+    a, b, c = np.random.default_rng(0).normal(size=(3, 30))
+    a[3], c[5] = np.nan, np.nan
+    kept = ~np.isin(np.arange(30), (3, 5))
+    for lacking, without in zip(
+        bootstrap(mean_over_classes, [[a]], [[b]], [[c]]),
+        bootstrap(mean_over_classes, [[a[kept]]], [[b[kept]]], [[c[kept]]]),
+        strict=True,
+    ):
+        assert lacking.value == without.value
+        np.testing.assert_array_equal(lacking.resampled, without.resampled)
+
+
+def test_seeds_that_agree_are_one_data_set_of_the_means_of_classes():
+    """Effects of a class that all seeds have: the interval over seeds is that of a single one."""
+    classes = np.random.default_rng(3).normal(size=50)
+    np.testing.assert_allclose(estimate_of([classes] * 3), estimate_of([classes]))
+
+
+def test_effects_of_seeds_on_all_classes_widen_the_interval_to_students_over_the_seeds():
+    of_seeds = np.array([1.0, 2.0, 4.0, 9.0])
+    result = estimate_of(np.repeat(of_seeds[:, None], 50, axis=1))
+    expected = scipy.stats.t.interval(0.95, 3, of_seeds.mean(), scipy.stats.sem(of_seeds))
+    assert result.degrees == 3
+    np.testing.assert_allclose((result.low, result.high), expected)
+
+
+def test_variance_of_the_interval_is_that_of_clusters_in_two_ways():
+    """Against the variances of the formula, computed without a bootstrap."""
+    rng = np.random.default_rng(11)
+    seeds, classes = 6, 80
+    effects = 1 + rng.normal(0, 0.5, (seeds, 1)) + rng.normal(0, 2, classes) + rng.normal(0, 1, (seeds, classes))
+    of_classes = effects.mean(0).var() / classes
+    of_seeds = effects.mean(1).var(ddof=1) / seeds
+    of_both = effects.var(axis=1).mean() / classes / seeds
+    variance = of_classes + of_seeds - of_both
+    degrees = (seeds - 1) * (variance / (of_seeds - of_both)) ** 2
+    half = scipy.stats.t.ppf(0.975, degrees) * np.sqrt(variance)
+    result = estimate_of(effects)
+    assert result.value == pytest.approx(effects.mean())
+    assert result.degrees == pytest.approx(degrees, rel=0.1)
+    np.testing.assert_allclose((result.value - result.low, result.high - result.value), half, rtol=0.05)
+
+
+@pytest.mark.parametrize("of_seeds", [0.0, 0.3])
+def test_intervals_hold_the_truth_as_often_as_they_say(of_seeds):
+    """60 classes, four seeds, effects of seeds, classes and both; scripts/benchmark/coverage.py has more."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(300):
+        effects = rng.normal(0, of_seeds, (4, 1)) + rng.normal(0, 1, 60) + rng.normal(0, 2, (4, 60))
+        result = estimate_of(effects)
+        held += result.low < 0 < result.high
+    assert 0.91 <= held / 300 <= 0.99
+
+
+def test_undefined_statistics_have_undefined_intervals():
+    undefined = Bootstrapped(np.nan, np.full(2000, np.nan))
+    assert np.isnan(mean_over_seeds([undefined])[:3]).all()
+    assert np.isnan(mean_over_seeds([undefined, undefined])[:3]).all()
+
+
+@pytest.mark.parametrize("degrees", [1.0, 4.0, np.inf])
+def test_interval_and_p_value_are_those_of_the_t_distribution(degrees):
+    error, distribution = 0.7, scipy.stats.t(degrees)
+    half = error * distribution.ppf(0.975)
+    estimate = Estimate(2.0, 2.0 - half, 2.0 + half, degrees)
+    np.testing.assert_allclose(estimate.interval(0.95), (estimate.low, estimate.high))
+    np.testing.assert_allclose(estimate.interval(0.99), scipy.stats.t.interval(0.99, degrees, 2.0, error))
+    assert estimate.p_value() == pytest.approx(2 * distribution.sf(2.0 / error))
+    assert estimate.p_value(3.0) == pytest.approx(2 * distribution.sf(1.0 / error))
+    assert estimate.p_value(2.0) == 1
+
+
+def test_the_interval_of_the_level_of_a_p_value_ends_at_its_bound():
+    estimate = Estimate(2.0, 1.2, 4.5, 7.0)  # longer above than below
+    assert estimate.interval(1 - estimate.p_value()).low == pytest.approx(0)
+    assert estimate.interval(1 - estimate.p_value(6.0)).high == pytest.approx(6.0)
+
+
+def test_an_estimate_without_spread_differs_from_all_but_itself():
+    exact = Estimate(1.0, 1.0, 1.0)
+    assert exact.p_value() == 0 and exact.p_value(1.0) == 1 and exact.interval(0.99) == (1.0, 1.0)

@@ -1,0 +1,90 @@
+"""The statistics of mirrored pairs, against their definitions."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from cliptail_jax.runs import FinishedRun
+from cliptail_jax.study.statistics import STATISTICS, probe
+
+CLASSES = 40
+
+
+def a_pair(seed, slope=10.0, hard=15.0):
+    """Two runs whose accuracy is how easy a class is and `slope` points per decade; the first's easy classes are frequent."""
+    rng = np.random.default_rng(seed)
+    frequency = np.geomspace(500, 5, CLASSES).astype(int)
+    easy = hard * np.log10(frequency)
+    runs = []
+    for order in (frequency, frequency[::-1]):
+        accuracy = np.clip((20 + easy + slope * np.log10(order) + rng.normal(0, 3, CLASSES)) / 100, 0, 1)
+        predictions = rng.integers(1, 50, CLASSES)
+        tail = np.argsort(order)[:13]
+        runs.append(FinishedRun("set", {}, tuple(map(str, range(CLASSES))), order, accuracy, predictions, tail))
+    return runs
+
+
+PAIRS = a_pair(0), a_pair(1, slope=4.0)
+
+
+def values(name, *kinds):
+    return [result.value for result in STATISTICS[name].of(*kinds)]
+
+
+@pytest.mark.parametrize(("name", "measured"), [("corr_acc", "accuracy"), ("corr_pred", "predictions")])
+def test_correlations_of_a_pair_are_the_mean_of_both(name, measured):
+    expected = [
+        np.mean([scipy.stats.spearmanr(run.frequency, getattr(run, measured)).statistic for run in pair])
+        for pair in PAIRS
+    ]
+    np.testing.assert_allclose(values(name, *PAIRS), expected)
+
+
+@pytest.mark.parametrize("name", ["slope_acc", "slope_pred"])
+def test_slopes_of_a_pair_have_a_fixed_effect_of_each_class(name):
+    expected = []
+    for pair in PAIRS:
+        numerator = denominator = 0.0
+        for c in range(CLASSES):
+            x = [np.log10(run.frequency[c]) for run in pair]
+            if name == "slope_acc":
+                y = [100 * run.accuracy[c] for run in pair]
+            else:
+                y = [np.log10(run.predictions[c] / run.predictions.sum()) for run in pair]
+            for i in range(2):
+                numerator += (y[i] - np.mean(y)) * (x[i] - np.mean(x))
+                denominator += (x[i] - np.mean(x)) ** 2
+        expected.append(numerator / denominator)
+    np.testing.assert_allclose(values(name, *PAIRS), expected)
+
+
+def test_a_pair_shows_the_slope_that_a_single_run_confounds_with_easy_classes():
+    assert values("slope_acc", PAIRS[0]) == pytest.approx([10], abs=1.5)
+    assert values("slope_acc", PAIRS[0][:1]) == pytest.approx([25], abs=2)
+    assert values("slope_acc", PAIRS[0][1:]) == pytest.approx([-5], abs=2)
+
+
+def test_accuracies_of_a_pair_are_means_of_both_and_the_tail_is_that_of_each():
+    first, second = PAIRS
+    expected = [np.mean([100 * run.accuracy.mean() for run in pair]) for pair in PAIRS]
+    np.testing.assert_allclose(values("top1", *PAIRS), expected)
+    tails = [np.mean([100 * run.accuracy[a.tail].mean() for run, a in zip(pair, first)]) for pair in PAIRS]
+    np.testing.assert_allclose(values("tail", *PAIRS), tails)
+    np.testing.assert_allclose(
+        values("tail", *(pair[:1] for pair in PAIRS)), [100 * pair[0].accuracy[first[0].tail].mean() for pair in PAIRS]
+    )
+
+
+def test_probes_of_a_pair_are_means_over_sets_and_both():
+    rng = np.random.default_rng(0)
+    a, b = ([[rng.random(5), rng.random(7)] for _ in range(2)] for _ in range(2))  # of two runs, on two sets
+    expected = [100 * np.mean([[on_set.mean() for on_set in run] for run in kind]) for kind in (a, b)]
+    np.testing.assert_allclose([result.value for result in probe(a, b)], expected)
+
+
+def test_resamples_of_a_difference_have_the_same_classes_in_both_runs_of_both_pairs():
+    """So what all four runs share cancels: the same accuracies give a difference of exactly 0 in every resample."""
+    for name in ("slope_acc", "corr_acc", "top1", "tail"):
+        a, b = STATISTICS[name].of(PAIRS[0], PAIRS[0])
+        np.testing.assert_array_equal(a.resampled, b.resampled)
+        assert np.std(a.resampled) > 0
