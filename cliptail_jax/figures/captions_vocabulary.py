@@ -1,4 +1,4 @@
-"""How captions and vocabulary size change correlations, accuracy and neural collapse, run by run (figure 3).
+"""How captions and vocabulary size change correlations, slopes, accuracy and neural collapse, run by run (figure 3).
 
     python -m cliptail_jax.figures captions_vocabulary --runs runs.tsv --output captions_vocabulary
 
@@ -29,7 +29,7 @@ from cliptail_jax.plotting.style import legend_below, styles
 PAPER_FIGURE = 3
 COLUMNS = ("run", "group", "head")
 TREND_LINES = {"random": "--", "frozen": "-"}  # by head
-PLANES = (("corr_pred", "corr_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))
+PLANES = (("corr_pred", "corr_acc"), ("slope_pred", "slope_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     """A panel for each of the PLANES."""
-    planes = PLANES[:2] if plain else PLANES
+    planes = PLANES[:-1] if plain else PLANES
     for entry in entries:
         entry.one_of("head", TREND_LINES)
     figure = Figure(figsize=(4.8 * len(planes), 5.2), layout="constrained")

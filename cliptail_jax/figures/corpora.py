@@ -10,7 +10,7 @@ The sheet:
     sl_incaps       imagenet+imagenet_v2       SL     IN-Captions  RN50
 
 The panels at the top show, by corpus and on the first set of the sheet, the correlations of class frequency with accuracy
-and with predictions, and those of neural collapse with accuracy and with frequency. Points are models, and bars their
+and with predictions, the slopes of both, and the correlations of neural collapse with accuracy and with frequency. Points are models, and bars their
 means. At the bottom is a plane for each set, where a model's size is its accuracy, its marker the backbone and its colour
 the corpus; SL is hollow. `--plain` leaves out neural collapse, for models that were evaluated without eval.neural_collapse.
 """
@@ -34,8 +34,11 @@ PAPER_FIGURE = 2
 COLUMNS = ("run", "kind", "corpus", "backbone")
 KINDS = {"CLIP": COLOURS[0], "SL": COLOURS[1]}
 # The measures that are shown by corpus, a row of panels for each row.
-CORRELATIONS = (("corr_acc", "corr_nc1_acc", "corr_nc2_mean_acc"), ("corr_pred", "corr_nc1", "corr_nc2_mean"))
-PLAIN = (("corr_acc", "corr_pred"),)
+PLAIN = (("corr_acc", "corr_pred"), ("slope_acc", "slope_pred"))
+MEASURES = (
+    ("corr_acc", "slope_acc", "corr_nc1_acc", "corr_nc2_mean_acc"),
+    ("corr_pred", "slope_pred", "corr_nc1", "corr_nc2_mean"),
+)
 WIDTH = 0.36  # of a bar, for a distance of 1 between corpora
 
 
@@ -44,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
-    """Panels of the CORRELATIONS by corpus, or of the PLAIN ones, and a plane for each set."""
-    correlations = PLAIN if plain else CORRELATIONS
+    """Panels of the MEASURES by corpus, or of the PLAIN ones, and a plane for each set."""
+    measures = PLAIN if plain else MEASURES
     sets: dict[str, list[Entry]] = {}
     for entry in entries:
         entry.one_of("kind", KINDS)
@@ -53,11 +56,11 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     colours = distinct("corpus", entries, COLOURS)
     markers = distinct("backbone", entries, MARKERS)
     legend = keys(colours, markers)
-    heights = 2.6 * len(correlations) + 0.3, max(4.9, 0.09 * len(legend) + 0.4)
+    heights = 2.6 * len(measures) + 0.3, max(4.9, 0.09 * len(legend) + 0.4)
     figure = Figure(figsize=(12, sum(heights)), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=heights)
-    panels = above.subplots(len(correlations), len(correlations[0]), squeeze=False, sharex=True)
-    for axes, measure in zip(panels.flat, (measure for row in correlations for measure in row)):
+    panels = above.subplots(len(measures), len(measures[0]), squeeze=False, sharex=True)
+    for axes, measure in zip(panels.flat, (measure for row in measures for measure in row)):
         draw_by_corpus(axes, next(iter(sets.values())), measure)
     shown = [kind for kind in KINDS if any(entry["kind"] == kind for entry in entries)]
     handles = [panels.flat[0].bar(0, 0, color=KINDS[kind], alpha=0.35) for kind in shown]

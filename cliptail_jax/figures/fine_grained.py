@@ -23,13 +23,13 @@ from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 PAPER_FIGURE = 12
 COLUMNS = ("run", "set", "corpus")
-MEASURES = ("corr_acc", "corr_pred")
+MEASURES = ("corr_acc", "corr_pred", "slope_acc", "slope_pred")
 
 
 def draw(entries: Sequence[Entry]) -> Figure:
-    """A panel for each correlation, in which the runs on each set are grouped by corpus."""
+    """A panel for each correlation and slope, in which the runs on each set are grouped by corpus."""
     sets = list(dict.fromkeys(entry["set"] for entry in entries))
-    figure = Figure(figsize=(max(6, 1.0 * len(sets) + 2), 6.4), layout="constrained")
+    figure = Figure(figsize=(max(6, 1.0 * len(sets) + 2), 3.0 * len(MEASURES) + 0.4), layout="constrained")
     panels = figure.subplots(len(MEASURES), 1, sharex=True)
     for axes, measure in zip(panels, MEASURES):
         draw_by_set(axes, entries, sets, measure)

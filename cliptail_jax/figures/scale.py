@@ -1,4 +1,4 @@
-"""How more data change accuracy, corr_acc, NC1 and NC2: a line for each text tower, and SL for comparison (figure 4).
+"""How more data change accuracy, corr_acc, slope_acc, NC1 and NC2: a line for each text tower, and SL for comparison (figure 4).
 
     python -m cliptail_jax.figures scale --runs scale.tsv --output scale
 
@@ -28,7 +28,7 @@ from cliptail_jax.figures.parts.sheet import Entry
 PAPER_FIGURE = 4
 COLUMNS = lines.COLUMNS
 
-add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_acc", "nc1", "nc2_mean"))
+add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_acc", "slope_acc", "nc1", "nc2_mean"))
 
 
 def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:

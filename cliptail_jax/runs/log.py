@@ -102,7 +102,8 @@ class Log:
 
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
         """Print the main numbers of an evaluation, and add all of them to the events."""
-        formats = dict(top1=".1f", head=".1f", mid=".1f", tail=".1f", corr_acc=".2f", corr_pred=".2f")
+        formats = dict(top1=".1f", head=".1f", mid=".1f", tail=".1f", slope_acc=".1f", slope_pred=".2f")
+        formats |= dict(corr_acc=".2f", corr_pred=".2f")
         # A set with classes that the run was not trained on has no frequencies to go by.
         numbers = [f"{key} {summary[key]:{form}}" for key, form in formats.items() if key in summary]
         say("  ".join([self._workdir.name, f"epoch {summary['epoch']:g}", name, *numbers]))

@@ -110,7 +110,7 @@ class Entry:
             return Measure(*(math.nan if value is None else value for value in (summary[name], low, high)))
         option = next((f": evaluate it with --config.eval.{o}" for part, o in OPTIONS.items() if part in name), "")
         numbers = [key for key, value in summary.items() if isinstance(value, float | int)]
-        frequency = ": give it a class frequency" if name.startswith("corr_") else ""
+        frequency = ": give it a class frequency" if name.startswith(("corr_", "slope_")) else ""
         remedy = option or did_you_mean(name, numbers) or frequency
         raise UserError(f"{self.where}: {self.run} has no {name} on {self.set_name}{remedy}")
 
