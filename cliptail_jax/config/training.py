@@ -98,7 +98,7 @@ class Tail:
 @dataclass(frozen=True)
 class CaptionOptions:
     template: Annotated[str, "Template set with the class name, in front of the words; '': none.", Templates] = ""
-    words: Annotated[tuple[str, ...], "Text fields of the source: superclass, title, tags, description, ..."] = ()
+    words: Annotated[tuple[str, ...], "Text fields of the source: kind_of, title, tags, description, ..."] = ()
     max_words: Annotated[
         int, "Number of words that captions keep of the text fields, the first; 0: all.", NonNegative
     ] = 0

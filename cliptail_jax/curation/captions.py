@@ -28,6 +28,7 @@ class Captions:
         resample: whether template and phrase are chosen anew in each epoch.
         distractors: the share of records that are called by another class, which is drawn uniformly: the same one in every
             epoch, and with any larger share, too. Their words stay.
+        in_apposition: whether the words say what the class is, and so follow a comma: "a train, a kind of vehicle".
     """
 
     templates: tuple[str, ...]
@@ -38,6 +39,7 @@ class Captions:
     seed: int
     resample: bool
     distractors: float = 0.0
+    in_apposition: bool = False
 
     def __call__(self, rows: Sequence[int], epoch: int) -> list[str]:
         """The captions of some rows, which depend on the epoch only with `resample`."""
@@ -48,7 +50,10 @@ class Captions:
         epoch, records = epoch if self.resample else 0, self.records[rows]
         of_rows = [self.templates[t] for t in self._templates(records, epoch)]
         phrases = self._phrases(records, self._classes(records, self.labels[rows]), epoch)
-        return [f"{template.format(phrase)} {more}".strip() for template, phrase, more in zip(of_rows, phrases, words)]
+        called = [template.format(phrase) for template, phrase in zip(of_rows, phrases)]
+        if self.in_apposition:
+            return [f"{text.removesuffix('.')}, {more}" if more else text for text, more in zip(called, words)]
+        return [f"{text} {more}".strip() for text, more in zip(called, words)]
 
     def _templates(self, records: Int[np.ndarray, "some"], epoch: int) -> Int[np.ndarray, "some"]:
         if len(self.templates) == 1:

@@ -23,6 +23,7 @@ from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.curation.rows import Rows, all_rows
 from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, sample, seeded_split, trim_tail
 from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.datasets.superclasses import KIND_OF
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, work_path
 
@@ -149,8 +150,17 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         if words is not None and data.captions.max_words:
             words = first_words(words, data.captions.max_words)
         phrases = class_phrases(class_names, rows.wnids and [rows.wnids[c] for c in classes], data)
-        drawn = dict(resample=data.captions.resample, distractors=data.captions.distractors)
-        captions = Captions(prompts, phrases, labels, records, words, data.seed, **drawn)
+        captions = Captions(
+            prompts,
+            phrases,
+            labels,
+            records,
+            words,
+            data.seed,
+            data.captions.resample,
+            data.captions.distractors,
+            in_apposition=data.captions.words[:1] == (KIND_OF,),
+        )
     original = rows.labels[kept]
     return Variant(source, records, labels, class_names, original, captions, dropped, tuple(notes), balance)
 
