@@ -101,9 +101,15 @@ class Tail:
 @dataclass(frozen=True)
 class CaptionOptions:
     template: Annotated[str, "Template set with the class name, in front of the words; '': none.", Templates] = ""
-    words: Annotated[tuple[str, ...], "Text fields of the source: superclass, title, tags, description, ..."] = ()
+    words: Annotated[tuple[str, ...], "Text fields of the source: kind_of, title, tags, description, ..."] = ()
+    max_words: Annotated[
+        int, "Number of words that captions keep of the text fields, the first; 0: all.", NonNegative
+    ] = 0
     synset: Annotated[bool, "Whether a random lemma of the class's WordNet synset replaces the class name."] = False
     resample: Annotated[bool, "Whether template and lemma are drawn anew in each epoch."] = False
+    distractors: Annotated[
+        float, "Share of captions with another class's name in the template, a random one; the words stay.", Share
+    ] = 0.0
 
 
 @dataclass(frozen=True)
@@ -345,6 +351,10 @@ def check_data(data: Data) -> None:
         raise UserError("data.table has the words of its records: leave data.captions.words empty")
     if data.captions.synset and not data.captions.template:
         raise UserError("data.captions.synset changes the class name in a template: set data.captions.template")
+    if data.captions.distractors and not data.captions.template:
+        raise UserError("data.captions.distractors changes the class name in a template: set data.captions.template")
+    if data.captions.max_words and not data.captions.words:
+        raise UserError("data.captions.max_words is of text fields: name them in data.captions.words")
     if data.n and data.fraction != 1:
         raise UserError("set data.n or data.fraction, not both")
     splits = data.split.split("+")

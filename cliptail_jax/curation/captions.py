@@ -17,7 +17,7 @@ from cliptail_jax.errors import UserError
 class Captions:
     """Captions by row of a variant.
 
-    The template and the phrase of a record depend on the seed and its index in the source.
+    The template and the phrase of a record, and the class that it is called, depend on the seed and its index in the source.
 
     Attributes:
         templates: to choose from; () for none.
@@ -26,6 +26,9 @@ class Captions:
         records: by row, ascending.
         words: each row's own text, '' where it has none.
         resample: whether template and phrase are chosen anew in each epoch.
+        distractors: the share of records that are called by another class, which is drawn uniformly: the same one in every
+            epoch, and with any larger share, too. Their words stay.
+        in_apposition: whether the words say what the class is, and so follow a comma: "a train, a kind of vehicle".
     """
 
     templates: tuple[str, ...]
@@ -35,6 +38,8 @@ class Captions:
     words: pa.Array | None
     seed: int
     resample: bool
+    distractors: float = 0.0
+    in_apposition: bool = False
 
     def __call__(self, rows: Sequence[int], epoch: int) -> list[str]:
         """The captions of some rows, which depend on the epoch only with `resample`."""
@@ -44,13 +49,24 @@ class Captions:
             return words
         epoch, records = epoch if self.resample else 0, self.records[rows]
         of_rows = [self.templates[t] for t in self._templates(records, epoch)]
-        phrases = self._phrases(records, self.labels[rows], epoch)
-        return [f"{template.format(phrase)} {more}".strip() for template, phrase, more in zip(of_rows, phrases, words)]
+        phrases = self._phrases(records, self._classes(records, self.labels[rows]), epoch)
+        called = [template.format(phrase) for template, phrase in zip(of_rows, phrases)]
+        if self.in_apposition:
+            return [f"{text.removesuffix('.')}, {more}" if more else text for text, more in zip(called, words)]
+        return [f"{text} {more}".strip() for text, more in zip(called, words)]
 
     def _templates(self, records: Int[np.ndarray, "some"], epoch: int) -> Int[np.ndarray, "some"]:
         if len(self.templates) == 1:
             return np.zeros(len(records), np.int64)
         return _random_choices(self.seed, epoch, len(self.templates), int(self.records[-1]) + 1)[records]
+
+    def _classes(self, records: Int[np.ndarray, "some"], labels: Int[np.ndarray, "some"]) -> Int[np.ndarray, "some"]:
+        """The classes that captions name: the labels', or those of distractors."""
+        if not self.distractors:
+            return labels
+        whether, which = _random_pairs(self.seed, int(self.records[-1]) + 1)[records].T
+        other = (which * (len(self.phrases) - 1)).astype(np.int64)  # among the classes without the label's
+        return np.where(whether < self.distractors, other + (other >= labels), labels)
 
     def _phrases(self, records: Int[np.ndarray, "some"], labels: Int[np.ndarray, "some"], epoch: int) -> list[str]:
         if all(len(phrases) == 1 for phrases in self.phrases):
@@ -69,6 +85,18 @@ def _random_choices(seed: int, epoch: int, choices: int, size: int) -> Int[np.nd
 def _random_uniforms(seed: int, epoch: int, size: int) -> Float[np.ndarray, "record"]:
     """A number in [0, 1) for each of the first `size` records of a source, independent of its template."""
     return np.random.default_rng([seed, epoch, 1]).random(size)
+
+
+@functools.lru_cache(maxsize=2)
+def _random_pairs(seed: int, size: int) -> Float[np.ndarray, "record 2"]:
+    """Two numbers in [0, 1) for each of the first `size` records of a source, independent of its template and phrase."""
+    return np.random.default_rng([seed, 0, 2]).random((size, 2))
+
+
+def first_words(texts: pa.Array, count: int) -> pa.Array:
+    """The first `count` words of each text, joined with single spaces."""
+    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
+    return pc.binary_join(pc.list_slice(words, 0, count), pa.scalar(" ", texts.type))
 
 
 def joined_words(metadata: pa.Table, fields: Sequence[str]) -> pa.ChunkedArray | None:

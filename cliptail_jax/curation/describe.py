@@ -94,7 +94,8 @@ def tsv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
 def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     data = config.data
     if table := flags.FLAGS["import"].value:  # its captions are complete
-        data.update({"table": table, "captions": {"words": (), "template": "", "synset": False}})
+        as_they_are = {"words": (), "max_words": 0, "template": "", "synset": False, "distractors": 0.0}
+        data.update({"table": table, "captions": as_they_are})
     fields.check(data, Data(), "data.")
     fields.check(config.eval, RunEvaluation(), "eval.")
     check_data(data)

@@ -17,12 +17,13 @@ from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.concepts.wordnet import lemmas
-from cliptail_jax.curation.captions import Captions
+from cliptail_jax.curation.captions import Captions, first_words
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.curation.rows import Rows, all_rows
 from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, sample, seeded_split, trim_tail
 from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.datasets.superclasses import KIND_OF
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, work_path
 
@@ -105,6 +106,8 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     rows = all_rows(source, data)
     classes = select_classes(rows.class_names, data.classes, data.seed)
     class_names = tuple(rows.class_names[c] for c in classes)
+    if data.captions.distractors and len(class_names) == 1:
+        raise UserError("data.captions.distractors names another class, and the variant has one class only")
     new_label = np.full(len(rows.class_names) + 1, -1)  # the last is of rows without a class, whose label is -1
     new_label[classes] = np.arange(len(classes))
     labels = new_label[rows.labels]
@@ -144,8 +147,20 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     captions = None
     if rows.words is not None or prompts:
         words = None if rows.words is None else rows.words.take(pa.array(kept)).combine_chunks()
+        if words is not None and data.captions.max_words:
+            words = first_words(words, data.captions.max_words)
         phrases = class_phrases(class_names, rows.wnids and [rows.wnids[c] for c in classes], data)
-        captions = Captions(prompts, phrases, labels, records, words, data.seed, data.captions.resample)
+        captions = Captions(
+            prompts,
+            phrases,
+            labels,
+            records,
+            words,
+            data.seed,
+            data.captions.resample,
+            data.captions.distractors,
+            in_apposition=data.captions.words[:1] == (KIND_OF,),
+        )
     original = rows.labels[kept]
     return Variant(source, records, labels, class_names, original, captions, dropped, tuple(notes), balance)
 

@@ -1,6 +1,6 @@
 """Builds one of the project's own data sets: `python -m cliptail_jax.datasets.build glyphs --data_dir=DIR`.
 
-All but glyphs are made from raw data, which --raw names; cliptail_jax/datasets/README.md describes them.
+All but glyphs and glyphs/composed are made from raw data, which --raw names; cliptail_jax/datasets/README.md describes them.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def options_of(name: str) -> dict[str, str]:
 
 def needs_no_raw_data(name: str) -> bool:
     """Whether it is a data set of the project that is made from nothing."""
-    return name in BUILDERS and "raw" not in builder_of(name).OPTIONS
+    is_own = name.partition("/")[0] in BUILDERS and ":" not in name  # of which only one version can be made
+    return is_own and "raw" not in builder_of(name).OPTIONS
 
 
 def full_name(name: str) -> str:
@@ -52,8 +53,8 @@ def full_name(name: str) -> str:
     if path not in BUILDERS:
         raise UserError(f"no data set {path!r} to build; there is {', '.join(sorted(BUILDERS))}")
     builder = builder_of(path)
-    configs = [known.name for known in builder.BUILDER_CONFIGS]
-    if configs and not slash:
+    configs = [*(known.name for known in builder.BUILDER_CONFIGS), *builder.FURTHER_SETS]
+    if builder.BUILDER_CONFIGS and not slash:
         return f"{path}/{configs[0]}"
     takes_any = builder.ANY_CONFIG and re.fullmatch(r"\w[\w-]*", config)
     if slash and config not in configs and not takes_any:

@@ -136,6 +136,14 @@ KNOWN_SOURCES = (
         },
     ),
     KnownSource(
+        "glyphs/composed",
+        builder="glyphs.glyphs:Glyphs",
+        presets={
+            "composed": Preset(("glyphs/composed:test",), small=True),
+            "composed_lt": Preset(("glyphs/composed:test",), dict(profile=LONG_TAILED), small=True),
+        },
+    ),
+    KnownSource(
         "imagenet2012",
         presets={"imagenet2012": Preset(IMAGENETS)},
         evaluation_sets=(

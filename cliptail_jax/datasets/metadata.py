@@ -21,6 +21,7 @@ from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSo
 from tqdm import tqdm
 
 from cliptail_jax.datasets.folder import cannot_be_read, naming_description, open_builder
+from cliptail_jax.datasets.superclasses import KIND_OF, WRITTEN, kind_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, digest_of_json, file_size, is_remote, readable, replacing
 
@@ -65,8 +66,9 @@ def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
 def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
     """The scalar numbers and texts of each record, in record order, and 'superclass', the name of a 'coarse_label'.
 
-    'label' is -1 in a set without labels. The table is read from beside the shards. If it is missing, damaged, or from an
-    older version without checksums, it is scanned from the records and saved there, unless the folder is read-only.
+    'label' is -1 in a set without labels. With CIFAR-100's superclasses there is 'kind_of', too, as people write them; it is
+    made of the others. The table is read from beside the shards. If it is missing, damaged, or from an older version without
+    checksums, it is scanned from the records and saved there, unless the folder is read-only.
 
     Args:
         columns: the columns to read, in this order; all by default.
@@ -80,7 +82,7 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
     shards = fingerprint(info.filepaths, info.shard_lengths)
     path = table_path(folder, split)
     try:
-        table = read_table(path, features, columns)
+        table = read_table(path, features, columns and stored_columns(columns))
     except FileNotFoundError:
         table = None
     except DamagedTableError as damage:
@@ -100,7 +102,21 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
     check_labels(dict(zip(table.column_names, table.columns)), features, lambda record: path)
     if "label" not in table.column_names and (columns is None or "label" in columns):
         table = table.append_column("label", pyarrow.array(np.full(len(table), -1)))
+    if SUPERCLASS in table.column_names and has_written_superclasses(features):
+        written = map(kind_of, table[SUPERCLASS].to_pylist())
+        table = table.append_column(KIND_OF, pyarrow.array(written, pyarrow.string()))
     return table.drop_columns("record") if columns is None else table.select(list(columns))
+
+
+def has_written_superclasses(features: tfds.features.FeaturesDict) -> bool:
+    """Whether the coarse labels are those of CIFAR-100."""
+    coarse = class_labels(features).get("coarse_label")
+    return coarse is not None and set(map(clean_name, coarse.names)) <= WRITTEN.keys()
+
+
+def stored_columns(columns: Sequence[str]) -> list[str]:
+    """The columns of the table from which the given ones are made."""
+    return list(dict.fromkeys(SUPERCLASS if name == KIND_OF else name for name in columns))
 
 
 def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:

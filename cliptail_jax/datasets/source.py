@@ -42,7 +42,7 @@ class Source:
         """A row per record, in record order: 'label' (int64) and every other scalar field.
 
         Texts are strings, and a record without a label has -1. A set with 'coarse_label' also has its cleaned name as
-        'superclass'.
+        'superclass'; CIFAR-100 also has 'kind_of', how people write it: 'a kind of vehicle'.
         """
         return load_metadata(self.folder, self.split)
 

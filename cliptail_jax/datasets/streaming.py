@@ -48,6 +48,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         "quality": "1 to 100, of the JPEGs that are written with --short_side; default: 90",
     }
     ANY_CONFIG = False  # whether a set may have any name after a slash
+    FURTHER_SETS: tuple[str, ...] = ()  # names after a slash of the sets beside the one without
 
     def __init__(
         self,

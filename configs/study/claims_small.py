@@ -28,7 +28,7 @@ from configs import clip, common, sup
 # By data source: the long-tailed preset, its text fields for captions, and the training of CLIP and SL.
 DATA = {
     "glyphs": dict(preset="glyphs_lt", words=("tags",), clip_steps=600, sl_steps=425, learning_rate=3e-3),
-    "cifar100": dict(preset="cifar100_lt", words=("superclass",), clip_steps=850, sl_steps=850, learning_rate=2e-3),
+    "cifar100": dict(preset="cifar100_lt", words=("kind_of",), clip_steps=850, sl_steps=850, learning_rate=2e-3),
 }
 CORRELATIONS = ("corr_acc", "corr_pred")
 CUT = "tail_classes=20"  # of 100, without an image

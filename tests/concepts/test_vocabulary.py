@@ -34,6 +34,7 @@ SIZES = {
     "cifar10": 10,
     "cifar100": 100,
     "voc2007": 20,
+    "composed_codepoints": 189,
 }
 
 

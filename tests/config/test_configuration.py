@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 def test_every_preset_of_every_family_is_valid(family, preset):
     config = family.get_config(f"data={preset}")
     validate(config)
-    assert preset.removesuffix("_cls").removesuffix("_lt") == config.data.name.removeprefix("image_text/")
+    assert preset.removesuffix("_cls").removesuffix("_lt") == config.data.name.removeprefix("image_text/").removeprefix(
+        "glyphs/"
+    )
 
 
 def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
@@ -51,6 +53,11 @@ def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
         ({"data.eval_resize": 200}, "data.eval_resize=200 is smaller than data.image_size=224"),
         ({"data.classes.first": 3, "data.classes.random": 4}, "takes one of names, vocabulary, first and random"),
         ({"data.n": 10, "data.fraction": 0.5}, "data.n or data.fraction, not both"),
+        ({"data.captions.distractors": 1.1}, "'data.captions.distractors' is 1.1; it is a share between 0 and 1"),
+        ({"data.captions.distractors": -0.1}, "'data.captions.distractors' is -0.1; it is a share between 0 and 1"),
+        ({"data.captions.distractors": 0.1}, "class name in a template: set data.captions.template"),
+        ({"data.captions.max_words": -1}, "'data.captions.max_words' is -1; it must not be negative"),
+        ({"data.captions.max_words": 2}, "max_words is of text fields: name them in data.captions.words"),
         ({"vocabulary.group_size": 100}, "vocabulary.group_size=100 does not divide batch_size=256"),
         ({"accumulate_steps": 3}, "batch_size=256 is not divisible by accumulate_steps=3"),
         ({"optimizer.name": "adamw", "optimizer.nesterov": True}, "optimizer.nesterov is for optimizer.name='sgd'"),

@@ -233,6 +233,29 @@ def test_caption_field_that_the_source_lacks_is_an_error_that_lists_what_it_has(
         variant_of(bare, captions={"words": ("title",)})
 
 
+def test_dose_of_words_leaves_the_class_name_and_the_records_as_they_are():
+    source, fields = make_source(names=(*NAMES[:5], "arctic fox")), {"template": "photo", "words": ("title", "tags")}
+    variants = [variant_of(source, captions=fields | {"max_words": dose}) for dose in (0, 1, 2, 3, 9)]
+    row = variants[0].records.tolist().index(14)
+    assert [variant.captions([row], epoch=0)[0].removeprefix("a photo of a arctic fox. ") for variant in variants] == [
+        "title 14 tag14",
+        "title",
+        "title 14",
+        "title 14 tag14",
+        "title 14 tag14",
+    ]
+    alone = variant_of(captions={"words": ("tags",), "max_words": 1})
+    assert alone.dropped_without_caption == 50
+
+
+def test_distractors_are_drawn_from_all_classes_of_the_variant():
+    some = variant_of(classes={"names": ("ant", "eel", "fox")}, captions={"template": "cname", "distractors": 1.0})
+    of_ants = {some.captions([row], epoch=0)[0] for row in np.flatnonzero(some.labels == 0)}
+    assert of_ants == {"eel", "fox"}  # of eels there is no record
+    with pytest.raises(UserError, match="data.captions.distractors names another class, and the variant has one class"):
+        variant_of(classes={"names": ("ant",)}, captions={"template": "cname", "distractors": 0.5})
+
+
 def test_unknown_template_set_is_an_error():
     with pytest.raises(UserError, match="unknown template set 'openai8'"):
         variant_of(captions={"template": "openai8"})
@@ -281,6 +304,8 @@ def test_fingerprint_changes_with_whatever_changes_the_variant():
         simple | {"classes": {"names": NAMES[::-1]}},  # other labels
         {"captions": {"template": "photo"}},
         {"captions": {"template": "simple", "words": ("title",)}},
+        {"captions": {"template": "simple", "words": ("title",), "max_words": 1}},
+        {"captions": {"template": "simple", "distractors": 0.1}},
         {},
         {"classes": {"names": NAMES[::-1]}},
     ]

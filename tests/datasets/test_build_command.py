@@ -41,6 +41,15 @@ def test_command_refuses_an_unknown_set_in_one_line(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_command_builds_the_composed_glyphs_and_refuses_other_names_after_a_slash(tmp_path, capsys):
+    assert main(["glyphs/composed", f"--data_dir={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"glyphs/composed: {tmp_path}/glyphs/composed/{Glyphs.VERSION} (567 train + 189 test")
+    assert main(["glyphs/compsed", f"--data_dir={tmp_path}"]) != 0
+    error = capsys.readouterr().err
+    assert "data set 'glyphs' has no config 'compsed'; it has composed" in error and error.count("\n") == 1
+
+
 def test_command_reports_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["glyphs", f"--data_dir={tmp_path}/file"]) != 0
@@ -51,6 +60,9 @@ def test_command_reports_a_folder_that_cannot_be_written(tmp_path, capsys):
 def test_glyphs_build_themselves_when_first_asked_for(tmp_path):
     source = open_source("glyphs", str(tmp_path), "test")
     assert len(source.encoded_images(range(100))) == 100
+    assert len(open_source("glyphs/composed", str(tmp_path), "test")) == 189
+    with pytest.raises(UserError, match="'glyphs/composed:1.0.0' is not prepared"):
+        open_source("glyphs/composed:1.0.0", str(tmp_path), "test")
     assert (tmp_path / "glyphs" / Glyphs.VERSION / "metadata-train.parquet").exists()
 
 

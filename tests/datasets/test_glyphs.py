@@ -9,11 +9,14 @@ import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-from cliptail_jax.datasets.glyphs import drawing
+from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.datasets.build import build
+from cliptail_jax.datasets.glyphs import composed, drawing
 from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, script
+from cliptail_jax.datasets.glyphs.composed import COMPOSED
 from cliptail_jax.datasets.glyphs.drawing import Style
 from cliptail_jax.datasets.glyphs.faces import FACES, SLANTS, WEIGHTS, Face, glyph_mask
-from cliptail_jax.datasets.glyphs.glyphs import SEED, make_example
+from cliptail_jax.datasets.glyphs.glyphs import COMPOSED_EXTENT, EXTENT, SEED, make_composed_example, make_example
 from cliptail_jax.datasets.glyphs.words import description, tags
 from cliptail_jax.datasets.source import open_source
 
@@ -89,7 +92,7 @@ def test_same_seed_draws_the_same_bytes_in_any_order():
 
 def test_training_and_test_images_share_no_family():
     families = {
-        split: {drawing.draw_style(np.random.default_rng(seed), split).face.family for seed in range(50)}
+        split: {drawing.draw_style(np.random.default_rng(seed), split, EXTENT).face.family for seed in range(50)}
         for split in ("train", "test")
     }
     assert families["train"] == {"DejaVu Sans Mono", "DejaVu Serif"}
@@ -97,13 +100,13 @@ def test_training_and_test_images_share_no_family():
 
 
 def test_styles_vary_over_their_whole_range_and_stay_inside():
-    styles = [drawing.draw_style(np.random.default_rng(seed), "train") for seed in range(500)]
+    styles = [drawing.draw_style(np.random.default_rng(seed), "train", EXTENT) for seed in range(500)]
     assert {(style.face.weight, style.face.slant) for style in styles} == {
         (weight, slant) for weight in ("regular", "bold") for slant in ("upright", "oblique")
     }
     ranges = {
-        "size": ([style.size for style in styles], drawing.SMALLEST, drawing.LARGEST),
-        "shift": (np.ravel([style.shift for style in styles]), -drawing.MOST_SHIFT, drawing.MOST_SHIFT),
+        "size": ([style.size for style in styles], EXTENT.smallest, EXTENT.largest),
+        "shift": (np.ravel([style.shift for style in styles]), -EXTENT.most_shift, EXTENT.most_shift),
         "rotation": ([style.rotation for style in styles], -drawing.MOST_ROTATION, drawing.MOST_ROTATION),
         "noise": ([style.noise for style in styles], 0, drawing.MOST_NOISE),
     }
@@ -157,8 +160,8 @@ def test_noise_has_the_styles_standard_deviation():
 
 
 def test_pictures_never_lose_most_of_their_ink():
-    worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", drawing.LARGEST, (0, 0), 0, 0)
-    far = (drawing.MOST_SHIFT, drawing.MOST_SHIFT)
+    worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", EXTENT.largest, (0, 0), 0, 0)
+    far = (EXTENT.most_shift, EXTENT.most_shift)
     for character in CHARACTERS:
         centred = drawing.place_ink(character, worst).sum()
         shifted = drawing.place_ink(character, dataclasses.replace(worst, shift=far)).sum()
@@ -195,7 +198,9 @@ def test_descriptions_say_one_or_two_of_the_style():
 
 def said_of(style):
     """What of a style many descriptions say, each one or two things."""
-    sentences = [description("α", style, np.random.default_rng(seed)) for seed in range(100)]
+    sentences = [
+        description("greek small letter alpha", style, EXTENT, np.random.default_rng(seed)) for seed in range(100)
+    ]
     name, end = "The greek small letter alpha is ", "."
     assert all(sentence.startswith(name) and sentence.endswith(end) for sentence in sentences)
     said = [sentence.removeprefix(name).removesuffix(end).split(" and ") for sentence in sentences]
@@ -227,15 +232,15 @@ def test_built_records_have_their_texts(glyphs_dir):
 
 
 def test_similarity_is_one_of_the_plainest_picture_and_falls_to_zero():
-    smallest, largest = drawing.SMALLEST, drawing.LARGEST
+    smallest, largest = EXTENT.smallest, EXTENT.largest
     plain = dataclasses.replace(PLAIN, size=(smallest + largest) / 2)
-    assert drawing.similarity(plain) == 1
-    edge = drawing.MOST_SHIFT
+    assert drawing.similarity(plain, EXTENT) == 1
+    edge = EXTENT.most_shift
     for size, sign in ((smallest, 1), (largest, -1)):
         most = dict(shift=(sign * edge, -sign * edge), rotation=sign * drawing.MOST_ROTATION, noise=drawing.MOST_NOISE)
-        assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **most)) == pytest.approx(0)
+        assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **most), EXTENT) == pytest.approx(0)
     noisy = dataclasses.replace(plain, noise=drawing.MOST_NOISE / 2)
-    assert drawing.similarity(noisy) == pytest.approx(7 / 8)
+    assert drawing.similarity(noisy, EXTENT) == pytest.approx(7 / 8)
 
 
 def test_built_images_are_32_pixel_rgb_png(glyphs_dir):
@@ -243,3 +248,87 @@ def test_built_images_are_32_pixel_rgb_png(glyphs_dir):
     for png in source.encoded_images(range(100)):
         assert png.startswith(b"\x89PNG")
         assert decode(png).shape == (32, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def upright_composed():
+    return {character: lookalikes.views(character, (0,), lookalikes.COMPOSED_SIDE) for character in COMPOSED}
+
+
+def test_composed_characters_look_different_enough(upright_composed):
+    for candidate in np.random.default_rng(0).choice([*COMPOSED], 15, replace=False):
+        others = [views for character, views in upright_composed.items() if character != candidate]
+        # A character that is turned is compared with earlier ones that are not, not the other way round.
+        earlier = others[: COMPOSED.index(candidate)]
+        assert lookalikes.most_similar(candidate, earlier) <= lookalikes.MAX_COMPOSED_SIMILARITY
+
+
+def test_candidates_that_are_not_composed_characters_look_like_one_or_have_a_mark_of_their_own(upright_composed):
+    candidates = lookalikes.composed_candidates()
+    assert set(COMPOSED) < set(candidates)
+    left_out = [candidate for candidate in candidates if candidate not in COMPOSED]
+    marks = set(map(composed.mark_words, COMPOSED))
+    for candidate in np.random.default_rng(0).choice(left_out, 15, replace=False):
+        similar = lookalikes.most_similar(candidate, [*upright_composed.values()]) > lookalikes.MAX_COMPOSED_SIMILARITY
+        assert similar or composed.mark_words(candidate) not in marks
+
+
+def test_composed_characters_are_a_base_with_a_mark_by_unicodes_decomposition():
+    assert len(set(COMPOSED)) == len(COMPOSED) == 189
+    for character in COMPOSED:
+        base, title = composed.base(character), unicodedata.name(character)
+        assert title.startswith(f"{unicodedata.name(base)} WITH ")
+        if "STROKE" not in title:
+            parts = unicodedata.normalize("NFD", character)
+            assert len(parts) == 2 and parts[0] == base and unicodedata.combining(parts[1])
+
+
+def test_words_name_the_parts_of_a_composed_character():
+    said = {c: (composed.base_words(c), composed.mark_words(c), script(c)) for c in "éάὙᾳӣłḌ"}
+    assert said == {
+        "é": ("small e", "acute", "latin"),
+        "ά": ("small alpha", "acute", "greek"),
+        "Ὑ": ("capital upsilon", "reversed comma above", "greek"),
+        "ᾳ": ("small alpha", "ypogegrammeni", "greek"),
+        "ӣ": ("small i", "macron", "cyrillic"),
+        "ł": ("small l", "stroke", "latin"),
+        "Ḍ": ("capital d", "dot below", "latin"),
+    }
+    assert len({(composed.base(c), composed.mark_words(c)) for c in COMPOSED}) == 189
+
+
+def test_composed_characters_share_their_parts():
+    marks, bases = [composed.mark_words(c) for c in COMPOSED], [composed.base(c) for c in COMPOSED]
+    assert min(map(marks.count, marks)) == 2
+    assert sum(bases.count(base) > 1 for base in bases) == 155  # of 189: their parts are seen without them
+
+
+def test_opaque_names_of_composed_characters_are_a_class_list():
+    assert vocabulary_names("composed_codepoints") == tuple(map(composed.codepoint, COMPOSED))
+    assert composed.codepoint("é") == "U+00E9"
+
+
+def test_composed_characters_are_drawn_large_and_whole():
+    worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", COMPOSED_EXTENT.largest, (0, 0), 0, 0)
+    far = (COMPOSED_EXTENT.most_shift, COMPOSED_EXTENT.most_shift)
+    for character in COMPOSED[::4]:
+        centred = drawing.place_ink(character, worst).sum()
+        shifted = drawing.place_ink(character, dataclasses.replace(worst, shift=far)).sum()
+        assert shifted > 0.99 * centred
+
+
+def test_built_composed_set_is_beside_glyphs_and_has_texts_of_the_parts(glyphs_dir):
+    folder = build("glyphs/composed", str(glyphs_dir))
+    assert folder.parent == glyphs_dir / "glyphs" / "composed"
+    train = open_source("glyphs/composed", str(glyphs_dir), "train")
+    assert train.class_names == tuple(map(class_name, COMPOSED))
+    assert train.metadata["label"].to_pylist() == 3 * list(range(189))
+    assert train.encoded_images([189 + 7]) == [make_composed_example(SEED, "train", 7, 1)["image"]]
+    row = train.metadata.slice(COMPOSED.index("ý"), 1).to_pylist()[0]
+    parts = {"codepoint": "U+00FD", "base": "small y", "mark": "acute", "script": "latin"}
+    assert row.items() >= parts.items()
+    assert row["title"] == "LATIN SMALL LETTER Y WITH ACUTE"
+    assert row["description"].startswith("The latin small y with acute is ")
+    assert open_source("glyphs", str(glyphs_dir), "train").class_names[0] == "digit zero"
+    renamed = open_source("glyphs/composed", str(glyphs_dir), "test", "composed_codepoints")
+    assert renamed.class_names[0] == "U+00C0" and len(renamed) == 189

@@ -31,9 +31,21 @@ COLOURS = {
 }
 
 
-# What makes the pictures difficult. Lengths in pixels, angles in degrees, levels in 0..255.
-SMALLEST, LARGEST = 12.0, 25.0  # the longer side of the character's ink
-MOST_SHIFT = 4.0  # of its centre along each axis
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How large the characters of a set are and where, in pixels.
+
+    Attributes:
+        smallest, largest: the longer side of a character's ink.
+        most_shift: of its centre along each axis.
+    """
+
+    smallest: float
+    largest: float
+    most_shift: float
+
+
+# What else makes the pictures difficult. Angles in degrees, levels in 0..255.
 MOST_ROTATION = 15.0
 LEAST_CONTRAST = 60.0  # the ink's luminance above the ground's
 COLOUR_JITTER = 20.0
@@ -66,31 +78,31 @@ def colour_pairs() -> list[tuple[str, str]]:
     return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= LEAST_CONTRAST]
 
 
-def draw_style(rng: np.random.Generator, split: str) -> Style:
+def draw_style(rng: np.random.Generator, split: str, extent: Extent) -> Style:
     """A random style of a split."""
     choices = (FAMILIES[split], WEIGHTS, SLANTS, colour_pairs())
     family, weight, slant, (ink, ground) = (choice[int(rng.random() * len(choice))] for choice in choices)
-    shift = MOST_SHIFT * (2 * rng.random(2) - 1)
+    shift = extent.most_shift * (2 * rng.random(2) - 1)
     return Style(
         face=Face(family, weight, slant),
         ink=ink,
         ground=ground,
-        size=float(rng.uniform(SMALLEST, LARGEST)),
+        size=float(rng.uniform(extent.smallest, extent.largest)),
         shift=(float(shift[0]), float(shift[1])),
         rotation=MOST_ROTATION * (2 * rng.random() - 1),
         noise=MOST_NOISE * rng.random(),
     )
 
 
-def similarity(style: Style) -> float:
+def similarity(style: Style, extent: Extent) -> float:
     """The similarity in 0..1 of a style to the plainest: of medium size, in the centre, upright and without noise.
 
     It is 1 minus the mean deviation of size, position, rotation and noise, each as a share of its maximum. Faces and
     colours do not count.
     """
     far = (
-        abs(2 * style.size - SMALLEST - LARGEST) / (LARGEST - SMALLEST),
-        sum(map(abs, style.shift)) / (2 * MOST_SHIFT),
+        abs(2 * style.size - extent.smallest - extent.largest) / (extent.largest - extent.smallest),
+        sum(map(abs, style.shift)) / (2 * extent.most_shift),
         abs(style.rotation) / MOST_ROTATION,
         style.noise / MOST_NOISE,
     )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cliptail_jax.datasets.glyphs.characters import class_name, script
-from cliptail_jax.datasets.glyphs.drawing import LARGEST, MOST_NOISE, SMALLEST, Style
+from cliptail_jax.datasets.glyphs.characters import script
+from cliptail_jax.datasets.glyphs.drawing import MOST_NOISE, Extent, Style
 
 OFF_CENTRE_PIXELS = 1.5
 UPRIGHT_DEGREES = 5
@@ -18,9 +18,9 @@ def tags(character: str, style: Style, rng: np.random.Generator) -> str:
     return ", ".join(rng.permutation(all_tags)[: rng.integers(1, 3)])
 
 
-def size_word(size: float) -> str:
-    third = (LARGEST - SMALLEST) / 3
-    return "small" if size < SMALLEST + third else "large" if size > LARGEST - third else "medium-sized"
+def size_word(size: float, extent: Extent) -> str:
+    third = (extent.largest - extent.smallest) / 3
+    return "small" if size < extent.smallest + third else "large" if size > extent.largest - third else "medium-sized"
 
 
 def place_words(shift: tuple[float, float]) -> str:
@@ -36,12 +36,12 @@ def rotation_word(rotation: float) -> str:
     return "upright" if abs(rotation) < UPRIGHT_DEGREES else f"turned to the {direction}"
 
 
-def description(character: str, style: Style, rng: np.random.Generator) -> str:
-    """A sentence with one or two attributes of the style, for the same reason as in `tags`."""
+def description(subject: str, style: Style, extent: Extent, rng: np.random.Generator) -> str:
+    """A sentence about the subject with one or two attributes of the style, for the same reason as in `tags`."""
     face = style.face
     surface = "grainy" if style.noise > MOST_NOISE / 2 else "smooth"
     style_words = [
-        size_word(style.size),
+        size_word(style.size, extent),
         style.ink,
         f"set in {face.weight} {face.slant} {face.family}",
         rotation_word(style.rotation),
@@ -49,4 +49,4 @@ def description(character: str, style: Style, rng: np.random.Generator) -> str:
         f"on a {surface} {style.ground} ground",
     ]
     said = rng.permutation(style_words)[: rng.integers(1, 3)]
-    return f"The {class_name(character)} is {' and '.join(said)}."
+    return f"The {subject} is {' and '.join(said)}."

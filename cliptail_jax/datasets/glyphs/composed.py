@@ -1,0 +1,39 @@
+"""The 189 composed characters, each a base character with a mark, and the words that name their parts."""
+
+import unicodedata
+
+# Letters that look different enough, as tests/datasets/lookalikes.py chooses them; each mark is that of several.
+COMPOSED = (
+    "ÀÇÈÌÑÒØÙÝàáâåçèéêìíîïñòôùúûýāĄąĆćĉĎďĐđēĘęĜĝĢĤĥĦħĮĴĶķĹĻĽľŁłŅņŔŕŖŗŚśŞŢţŤťŦŧŮůŲųŴŵŹźżƀƗƠƯưƵǢǣǨǩǪǫǮǯȺȻɃɌ"
+    "ɍɟɨΆΈΉΊΌΎΏάέήϋώЍҒҰұӁӚӛӞӟӣӪӫӬӮӴӵӸӹḀḁḂḄḅḋḌḍḛḞḟḤḨḩḭḺḾḿṂṃṔṕṟṡṫṼṽṾẁẈẊẋẍẒẕẖẘẙụỴỵἩἰὐὙὲὼᾱᾳῃῐῚῬῳῸῼ"
+)  # fmt: skip
+STROKE = "stroke"
+
+
+def codepoint(character: str) -> str:
+    """A name that tells nothing of the parts: 'U+00E9' of 'é'."""
+    return f"U+{ord(character):04X}"
+
+
+def base(character: str) -> str:
+    """The character without its mark: 'e' of 'é'.
+
+    Unicode decomposes no letter with a stroke ('ø'); of these it is the one that the character's name names.
+    """
+    if decomposition := unicodedata.decomposition(character):
+        return chr(int(decomposition.split()[0], 16))
+    return unicodedata.lookup(unicodedata.name(character).removesuffix(f" WITH {STROKE.upper()}"))
+
+
+def base_words(character: str) -> str:
+    """The base's Unicode name without the script: 'small e', 'capital alpha'."""
+    return unicodedata.name(base(character)).lower().partition(" ")[2].replace("letter ", "")
+
+
+def mark_words(character: str) -> str:
+    """The mark by Unicode's name of the combining character: 'acute' of 'é' and of 'ά', which Unicode's title calls a tonos."""
+    decomposition = unicodedata.decomposition(character).split()
+    if not decomposition:
+        return STROKE
+    words = unicodedata.name(chr(int(decomposition[1], 16))).lower().split()
+    return " ".join(word for word in words if word not in ("combining", "accent", "greek"))
