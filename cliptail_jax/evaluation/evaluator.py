@@ -18,13 +18,14 @@ from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import (
+    ClassHead,
     FeatureCollector,
     check_counts,
     count,
     make_evaluate_batch,
     with_progress,
 )
-from cliptail_jax.evaluation.heads import ClassHead, ModelParts
+from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.results import ClassGroups, summarize, write_arrays
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, evaluation_batches
@@ -60,7 +61,7 @@ class Measured:
     """The result of a pass over a set.
 
     Attributes:
-        counts: `confusion` [class, class] and `top5`.
+        counts: as `counting.count_shapes` lists them.
         head: the class embeddings.
         features: the result of `FeatureCollector`; None if no option needs it.
         similarities: None if no option needs them.
@@ -121,8 +122,7 @@ class Evaluator:
         collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
         similarities = ClassSimilarities(head.embeddings) if options.similarity else None
         consumers = [consumer.add for consumer in (collector, similarities) if consumer]
-        evaluate_batch = functools.partial(self._evaluate_batch, bias=head.bias)
-        counts = count(evaluate_batch, parts, head.embeddings, batches, unreadable, consumers, self._mesh)
+        counts = count(self._evaluate_batch, parts, head, batches, unreadable, consumers, self._mesh)
         if give_up():
             return None
         check_counts(counts, opened.name)

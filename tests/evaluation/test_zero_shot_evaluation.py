@@ -27,6 +27,8 @@ from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.pretrained import model as door
 from cliptail_jax.pretrained.model import ModelName, find_model, load, open_published
 from configs import zero_shot, zero_shot_all
+from tests.evaluation.pixel_model import softmax
+from tests.evaluation.plain_evaluation import CALIBRATION
 
 SET, FILES = "glyphs:test", "glyphs_test"
 CLASSES, IMAGES = 100, 200
@@ -97,6 +99,10 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     in_five = [label in np.argsort(-row)[:5] for label, row in zip(labels, cosines)]
     assert line["top5"] == pytest.approx(100 * np.mean(in_five))
     assert line["corr_acc"] == pytest.approx(spearman(counts, accuracy))
+    logits = np.exp(float(load(make_model(1)).model.logit_scale[...])) * cosines
+    confidence, tail = softmax(logits).max(1), np.argsort(-counts, kind="stable")[-33:]
+    of_class = np.array([confidence[labels == c].mean() for c in range(CLASSES)])
+    assert line["overconfidence_tail"] == pytest.approx(100 * (of_class - accuracy)[tail].mean(), abs=0.01)
     assert line["corr_pred"] == pytest.approx(spearman(counts, confusion.sum(0)))
     assert line["tail"] == pytest.approx(100 * accuracy[np.argsort(-counts, kind="stable")[-33:]].mean())
     assert line["image_text_similarity"] == pytest.approx(cosines[np.arange(IMAGES), labels].mean(), abs=1e-5)
@@ -124,7 +130,8 @@ def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
     (line,), arrays = files(tmp_path)
     assert {"top1", "top5", "examples", "settings", "model", "weights"} <= line.keys()
     assert not {"corr_acc", "corr_pred", "head", "mid", "tail", "image_image_similarity"} & line.keys()
-    assert set(arrays) == {"confusion", "per_class_accuracy", "per_class_predictions"}
+    assert set(arrays) == {"confusion", "per_class_accuracy", "per_class_predictions"} | CALIBRATION
+    assert "ece" in line and not [key for key in line if key.startswith("overconfidence")]
     assert not list(tmp_path.rglob("*.npy")) and not list(tmp_path.rglob("class_frequency.tsv"))
 
 
