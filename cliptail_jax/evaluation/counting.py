@@ -27,11 +27,13 @@ class ClassHead(NamedTuple):
     Attributes:
         logit_scale: the s that was learned with these embeddings, so that logits are exp(s) times the cosines; None for a
             linear layer, and for embeddings that come from elsewhere, which thus have no logits.
+        adjustment: the τ log π that is subtracted from the logits; None for none (see `evaluation.adjustment`).
     """
 
     embeddings: Float[Array, "class dim"]
     bias: Float[Array, "class"] | None = None
     logit_scale: Float[Array, ""] | None = None
+    adjustment: Float[Array, "class"] | None = None
 
     @property
     def has_logits(self) -> bool:
@@ -42,13 +44,16 @@ class ClassHead(NamedTuple):
     ) -> tuple[Float[Array, "batch class"], Float[Array, "batch class"] | None]:
         """The scores by which classes are ranked, and the logits, if there are any.
 
-        Cosines rank the classes themselves, since rounding their product with exp(s) could make two of them equal.
+        Cosines without adjustment rank the classes themselves: rounding their product with exp(s) could make two equal.
         """
         if self.bias is not None:
-            logits = linear_logits(features, self.embeddings, self.bias)
-            return logits, logits
-        cosines = cosine_logits(features, self.embeddings, jnp.zeros(()))
-        return cosines, None if self.logit_scale is None else jnp.exp(self.logit_scale) * cosines
+            scores = logits = linear_logits(features, self.embeddings, self.bias)
+        else:
+            scores = cosine_logits(features, self.embeddings, jnp.zeros(()))
+            logits = None if self.logit_scale is None else jnp.exp(self.logit_scale) * scores
+        if self.adjustment is not None:
+            scores = logits = logits - self.adjustment
+        return scores, logits
 
 
 def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, ...]]:
@@ -83,6 +88,21 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) 
     return jax.jit(evaluate_batch, out_shardings=(replicated(mesh), batch_sharding(mesh)), donate_argnums=2)
 
 
+def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
+    """The jitted function from a batch of images to log Σ p(class | image), the sum over those that are not masked.
+
+    The logarithm, since the probability of a class may be too small in every image. Arguments as for
+    `make_evaluate_batch`.
+    """
+
+    def sum_probabilities(parts, head: ClassHead, batch) -> Float[Array, "class"]:
+        features = nnx.merge(graphdef, *parts, copy=True).encode_image(normalize(batch["images"], mean, std))
+        _, logits = head.scores_and_logits(features)
+        return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0, where=batch["mask"][:, None])
+
+    return jax.jit(sum_probabilities, out_shardings=replicated(mesh))
+
+
 def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterable[Batch]:
     """The batches of a pass over a set, shown on a progress bar."""
     steps = -(-len(examples) // batch_size)
@@ -113,7 +133,7 @@ class FeatureCollector:
         return {name: np.concatenate(arrays) for name, arrays in lists.items()}
 
 
-# A consumer of the unnormalized features [slot, dim], labels [slot] and mask [slot] of a batch.
+# A consumer of what a step returns, such as unnormalized features [slot, dim], and of a batch's labels [slot] and mask [slot].
 Consumer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
@@ -140,22 +160,42 @@ def count(
     return {name: np.asarray(value, np.int64) for name, value in counts.items()}
 
 
+def estimate_log_prior(
+    sum_probabilities: Callable,
+    parts: tuple[nnx.State, ...],
+    head: ClassHead,
+    batches: Iterable[Batch],
+    unreadable: UnreadableImages,
+    mesh: Mesh,
+) -> Float[np.ndarray, "class"]:
+    """log of the mean predicted probability of each class over a set; nan if no image could be read."""
+    head, sums = jax.device_put(head, replicated(mesh)), [np.full(len(head.embeddings), -np.inf)]
+
+    def step(batch: Batch) -> Float[Array, "class"]:
+        return sum_probabilities(parts, head, batch)
+
+    pass_over(step, batches, unreadable, [lambda of_batch, *_: sums.append(np.float64(of_batch))], mesh)
+    with np.errstate(invalid="ignore"):
+        total = np.logaddexp.reduce(sums)
+        return total - np.logaddexp.reduce(total)  # the log of their number: the probabilities of an image add up to 1
+
+
 def pass_over(
-    step: Callable[[Batch], Float[Array, "batch dim"]],
+    step: Callable[[Batch], Array],
     batches: Iterable[Batch],
     unreadable: UnreadableImages,
     consumers: Sequence[Consumer],
     mesh: Mesh,
 ) -> None:
-    """Call `step` on each batch, on the devices, and pass the features that it returns to the `consumers`, in order."""
+    """Call `step` on each batch, on the devices, and pass the array that it returns to the `consumers`, in order."""
     last = []  # is consumed while the devices work on the next batch
     for batch in batches:
         unreadable.take_from(batch)
         batch.pop("loading")
         on_devices = to_devices(mesh, batch)
-        features = step(on_devices)
+        result = step(on_devices)
         dispatch(last, consumers)
-        last = [features, on_devices["labels"], on_devices["mask"]] if consumers else []
+        last = [result, on_devices["labels"], on_devices["mask"]] if consumers else []
     dispatch(last, consumers)
     unreadable.check()
 

@@ -17,12 +17,15 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.evaluation.adjustment import log_prior
 from cliptail_jax.evaluation.counting import (
     ClassHead,
     FeatureCollector,
     check_counts,
     count,
+    estimate_log_prior,
     make_evaluate_batch,
+    make_sum_probabilities,
     with_progress,
 )
 from cliptail_jax.evaluation.heads import ModelParts
@@ -109,20 +112,33 @@ class Evaluator:
         self._reading, self._cache = reading, cache
         mean, std = np.float32(preprocess.mean), np.float32(preprocess.std)
         self._evaluate_batch = make_evaluate_batch(graphdef, mesh, mean, std)
+        self._sum_probabilities = make_sum_probabilities(graphdef, mesh, mean, std)
         self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
 
     def measure(
-        self, parts: ModelParts, head: ClassHead, opened: OpenedSet, give_up: Callable[[], bool] = lambda: False
+        self, parts: ModelParts, head: ClassHead, task: Task, give_up: Callable[[], bool] = lambda: False
     ) -> Measured | None:
-        """A pass over a set, or None if `give_up` returns True before its end. Raises UserError if no image can be read."""
-        options, variant = self._options, opened.variant
+        """A pass over the task's set, or None if `give_up` returns True before its end.
+
+        Raises UserError if no image can be read.
+        """
+        options, opened, variant = self._options, task.opened, task.opened.variant
         start_pass, unreadable = self._pass_over(opened.name, variant)
-        batches = with_progress(start_pass(), variant, options.batch_size)
-        batches = itertools.takewhile(lambda _: not give_up(), batches)
+
+        def batches() -> Iterable[Batch]:
+            of_pass = with_progress(start_pass(), variant, options.batch_size)
+            return itertools.takewhile(lambda _: not give_up(), of_pass)
+
+        if options.logit_adjustment:
+            if options.estimate_prior:
+                prior = estimate_log_prior(self._sum_probabilities, parts, head, batches(), unreadable, self._mesh)
+            else:
+                prior = log_prior(task.frequency)
+            head = head._replace(adjustment=np.float32(options.logit_adjustment * prior))
         collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
         similarities = ClassSimilarities(head.embeddings) if options.similarity else None
         consumers = [consumer.add for consumer in (collector, similarities) if consumer]
-        counts = count(self._evaluate_batch, parts, head, batches, unreadable, consumers, self._mesh)
+        counts = count(self._evaluate_batch, parts, head, batches(), unreadable, consumers, self._mesh)
         if give_up():
             return None
         check_counts(counts, opened.name)

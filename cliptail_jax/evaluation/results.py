@@ -32,7 +32,9 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
     if uses_prompts:
         keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
         files += ("descriptors",)
-    return {key: options.get(key, 0) for key in keys} | {key: file_digest(options[key]) for key in files}
+    settings = {key: options.get(key, 0) for key in keys} | {key: file_digest(options[key]) for key in files}
+    # Evaluations from before there was such an option are without it.
+    return settings | {key: options[key] for key in ("logit_adjustment", "estimate_prior") if options.get(key)}
 
 
 def file_digest(path: str) -> str:

@@ -117,6 +117,28 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["eval.models"] == [str(make_model(1))]
 
 
+def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_predictions(
+    config, frequency_table, glyphs_dir, tmp_path, make_model
+):
+    table, counts = frequency_table
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    features, labels = plain_images(make_model(1), str(glyphs_dir))
+    head = plain_head(make_model(1), [[each.replace("{}", name) for each in templates("simple")] for name in names])
+    scale = np.exp(float(load(make_model(1)).model.logit_scale[...]))
+    logits = scale * features / np.linalg.norm(features, axis=1, keepdims=True) @ head.T
+    config.eval.update({"class_frequency": str(table), "logit_adjustment": 0.1})
+    evaluate_published(config, tmp_path / "known")
+    config.eval.update({"class_frequency": "", "estimate_prior": True})
+    evaluate_published(config, tmp_path / "estimated")
+    priors = {"known": np.maximum(counts, 1) / counts.sum(), "estimated": softmax(logits).mean(0)}
+    for name, prior in priors.items():
+        predicted = (logits - 0.1 * np.log(prior)).argmax(1)
+        (line,), arrays = files(tmp_path / name)
+        np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=CLASSES))
+        assert line["settings"]["logit_adjustment"] == 0.1
+        assert (predicted != logits.argmax(1)).any(), name
+
+
 def test_weights_that_are_split_over_devices_give_the_same_numbers(config, tmp_path):
     for fsdp in (1, 4):
         config.mesh.fsdp = fsdp
@@ -327,6 +349,12 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
         ({"class_frequency": "laion2b"}, "set eval.frequency_dir"),
         ({"class_frequency": "laion2b", "frequency_dir": "nowhere"}, "no folder nowhere of published"),
         ({"class_frequency": "published"}, "the corpus that .*clip1 was trained on is not known"),
+        (
+            {"logit_adjustment": 1.0},
+            "class frequency of 'glyphs:test', .* eval.class_frequency, or set eval.estimate_prior",
+        ),
+        ({"logit_adjustment": -1.0}, "'eval.logit_adjustment' is -1.0; it must not be negative"),
+        ({"estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone"),
         ({"descriptors": "nowhere.json"}, "descriptors file nowhere.json cannot be read"),
         ({"descriptors": "a.json", "waffle": 3}, "eval.descriptors or eval.waffle, not both"),
         ({"head_classes": 90, "tail_classes": 90, "rank_by": "TABLE"}, "do not fit in 100 classes"),
