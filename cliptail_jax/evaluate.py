@@ -28,6 +28,7 @@ from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.evaluation.results import GROUPS
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
@@ -38,7 +39,7 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.model import OpenedModel, open_run
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
 
-PERCENT = ("top1", "top5", "head", "mid", "tail")
+PERCENT = (*("top1", "top5", "head", "mid", "tail", "ece"), *(f"overconfidence_{name}" for name in GROUPS))
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:

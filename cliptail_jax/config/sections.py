@@ -48,6 +48,15 @@ class Evaluation:
     waffle: Annotated[int, "Number of random descriptors per class, used in place of templates.", NonNegative] = 0
     waffle_kind: Annotated[str, "What random descriptors are made of.", OneOf("words", "characters")] = "words"
     waffle_seed: Annotated[int, "Seed of the random descriptors.", NonNegative] = 0
+    logit_adjustment: Annotated[
+        float,
+        "τ of post-hoc logit adjustment: logits less τ log π, where π is a class's share of the training images; 0: none.",
+        NonNegative,
+    ] = 0.0
+    estimate_prior: Annotated[
+        bool,
+        "Whether the π of logit_adjustment is the mean predicted probability over the evaluation images, which are read twice.",
+    ] = False
     neural_collapse: Annotated[bool, "Whether to compute NC1 and NC2."] = False
     similarity: Annotated[
         bool, "Whether to compute the similarity of a class's images to each other and to the class embedding."
@@ -71,3 +80,11 @@ def check_prompts(evaluation: Evaluation) -> None:
     """Raises UserError where several fields say how to describe the classes."""
     if evaluation.descriptors and evaluation.waffle:
         raise UserError("set eval.descriptors or eval.waffle, not both: each describes the classes")
+
+
+def check_prior(evaluation: Evaluation) -> None:
+    """Raises UserError where a prior is estimated and not used."""
+    if evaluation.estimate_prior and not evaluation.logit_adjustment:
+        raise UserError(
+            "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment, such as to 1"
+        )

@@ -18,6 +18,7 @@ from cliptail_jax.config.sections import (
     Precision,
     Reading,
     Templates,
+    check_prior,
     check_prompts,
 )
 from cliptail_jax.errors import UserError
@@ -315,6 +316,7 @@ def check_optimizer(optimizer: Optimizer) -> None:
 
 def check_evaluation(evaluation: RunEvaluation) -> None:
     check_prompts(evaluation)
+    check_prior(evaluation)
     if evaluation.random_classes and not all(":" in name for name in evaluation.sets):
         raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
 

@@ -5,6 +5,7 @@ trained, on the main programs or on studies.
 """
 
 __all__ = [
+    "adjustment",
     "corpora",
     "counting",
     "evaluator",

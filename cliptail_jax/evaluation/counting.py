@@ -1,6 +1,7 @@
 """A pass over the images of a set: counts of predictions by class, and features for those who need them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,40 +15,92 @@ from tqdm import tqdm
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import MEAN, STD, normalize
 from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, spread
-from cliptail_jax.metrics import per_class
+from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosine_logits
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 
 
-def count_shapes(classes: int) -> dict[str, tuple[int, ...]]:
-    """What is counted: examples by true and predicted class, those with the true one among the first five, and those whose
-    features are NaN or infinite."""
-    return {"confusion": (classes, classes), "top5": (), "not_finite": ()}
+class ClassHead(NamedTuple):
+    """What features are compared with: by cosine or, with a bias, as the weights of a linear layer.
+
+    Attributes:
+        logit_scale: the s that was learned with these embeddings, so that logits are exp(s) times the cosines; None for a
+            linear layer, and for embeddings that come from elsewhere, which thus have no logits.
+        adjustment: the τ log π that is subtracted from the logits; None for none (see `evaluation.adjustment`).
+    """
+
+    embeddings: Float[Array, "class dim"]
+    bias: Float[Array, "class"] | None = None
+    logit_scale: Float[Array, ""] | None = None
+    adjustment: Float[Array, "class"] | None = None
+
+    @property
+    def has_logits(self) -> bool:
+        return self.bias is not None or self.logit_scale is not None
+
+    def scores_and_logits(
+        self, features: Float[Array, "batch dim"]
+    ) -> tuple[Float[Array, "batch class"], Float[Array, "batch class"] | None]:
+        """The scores by which classes are ranked, and the logits, if there are any.
+
+        Cosines without adjustment rank the classes themselves: rounding their product with exp(s) could make two equal.
+        """
+        if self.bias is not None:
+            scores = logits = linear_logits(features, self.embeddings, self.bias)
+        else:
+            scores = cosine_logits(features, self.embeddings, jnp.zeros(()))
+            logits = None if self.logit_scale is None else jnp.exp(self.logit_scale) * scores
+        if self.adjustment is not None:
+            scores = logits = logits - self.adjustment
+        return scores, logits
+
+
+def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, ...]]:
+    """What is counted: examples by true and predicted class, those with the true one among the first five, those whose
+    features are NaN or infinite, and with logits the `calibration`."""
+    shapes = {"confusion": (classes, classes), "top5": (), "not_finite": ()}
+    return shapes | ({"calibration": (classes, calibration.BINS, calibration.COUNTS)} if has_logits else {})
 
 
 def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
     """The jitted function from a batch of images to counts and features.
 
-    `mean` and `std` are the model's pixel statistics. Features are compared with class embeddings by cosine; with a
-    `bias`, the class embeddings are the weights of a linear layer.
+    `mean` and `std` are the model's pixel statistics.
     """
 
-    def evaluate_batch(
-        parts, head: Float[Array, "class dim"], counts, batch, bias: Float[Array, "class"] | None = None
-    ):
-        model = nnx.merge(graphdef, *parts, copy=True)
+    def evaluate_batch(parts, head: ClassHead, counts, batch):
+        model, classes = nnx.merge(graphdef, *parts, copy=True), len(head.embeddings)
         features = model.encode_image(normalize(batch["images"], mean, std))
-        logits = cosine_logits(features, head, jnp.zeros(())) if bias is None else linear_logits(features, head, bias)
+        scores, logits = head.scores_and_logits(features)
         labels, mask = batch["labels"], batch["mask"]
+        predicted = jnp.argmax(scores, -1)
         new = {
-            "confusion": per_class.count_confusion(labels, jnp.argmax(logits, -1), mask, len(head)),
-            "top5": per_class.top_k_correct(logits, labels, mask, k=5),
+            "confusion": per_class.count_confusion(labels, predicted, mask, classes),
+            "top5": per_class.top_k_correct(scores, labels, mask, k=5),
             "not_finite": jnp.sum(mask & ~jnp.isfinite(features).all(-1), dtype=jnp.int32),
         }
+        if logits is not None:
+            confidence = calibration.confidence_of(logits)
+            new["calibration"] = calibration.count_calibration(confidence, predicted == labels, labels, mask, classes)
         return jax.tree.map(jnp.add, counts, new), features.astype(jnp.float32)
 
     return jax.jit(evaluate_batch, out_shardings=(replicated(mesh), batch_sharding(mesh)), donate_argnums=2)
+
+
+def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
+    """The jitted function from a batch of images to log Σ p(class | image), the sum over those that are not masked.
+
+    The logarithm, since the probability of a class may be too small in every image. Arguments as for
+    `make_evaluate_batch`.
+    """
+
+    def sum_probabilities(parts, head: ClassHead, batch) -> Float[Array, "class"]:
+        features = nnx.merge(graphdef, *parts, copy=True).encode_image(normalize(batch["images"], mean, std))
+        _, logits = head.scores_and_logits(features)
+        return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0, where=batch["mask"][:, None])
+
+    return jax.jit(sum_probabilities, out_shardings=replicated(mesh))
 
 
 def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterable[Batch]:
@@ -80,22 +133,22 @@ class FeatureCollector:
         return {name: np.concatenate(arrays) for name, arrays in lists.items()}
 
 
-# A consumer of the unnormalized features [slot, dim], labels [slot] and mask [slot] of a batch.
+# A consumer of what a step returns, such as unnormalized features [slot, dim], and of a batch's labels [slot] and mask [slot].
 Consumer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
 def count(
     evaluate_batch: Callable,
     parts: tuple[nnx.State, ...],
-    head: Float[np.ndarray, "class dim"],
+    head: ClassHead,
     batches: Iterable[Batch],
     unreadable: UnreadableImages,
     consumers: Sequence[Consumer],
     mesh: Mesh,
 ) -> dict[str, np.ndarray]:
     """The counts over a whole set. The features of each batch are passed to the `consumers`, in order."""
-    classes = len(head)
-    counts = {name: np.zeros(shape, np.int32) for name, shape in count_shapes(classes).items()}
+    shapes = count_shapes(len(head.embeddings), head.has_logits)
+    counts = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
     counts, head = jax.device_put((counts, head), replicated(mesh))
 
     def step(batch: Batch) -> Float[Array, "batch dim"]:
@@ -107,22 +160,42 @@ def count(
     return {name: np.asarray(value, np.int64) for name, value in counts.items()}
 
 
+def estimate_log_prior(
+    sum_probabilities: Callable,
+    parts: tuple[nnx.State, ...],
+    head: ClassHead,
+    batches: Iterable[Batch],
+    unreadable: UnreadableImages,
+    mesh: Mesh,
+) -> Float[np.ndarray, "class"]:
+    """log of the mean predicted probability of each class over a set; nan if no image could be read."""
+    head, sums = jax.device_put(head, replicated(mesh)), [np.full(len(head.embeddings), -np.inf)]
+
+    def step(batch: Batch) -> Float[Array, "class"]:
+        return sum_probabilities(parts, head, batch)
+
+    pass_over(step, batches, unreadable, [lambda of_batch, *_: sums.append(np.float64(of_batch))], mesh)
+    with np.errstate(invalid="ignore"):
+        total = np.logaddexp.reduce(sums)
+        return total - np.logaddexp.reduce(total)  # the log of their number: the probabilities of an image add up to 1
+
+
 def pass_over(
-    step: Callable[[Batch], Float[Array, "batch dim"]],
+    step: Callable[[Batch], Array],
     batches: Iterable[Batch],
     unreadable: UnreadableImages,
     consumers: Sequence[Consumer],
     mesh: Mesh,
 ) -> None:
-    """Call `step` on each batch, on the devices, and pass the features that it returns to the `consumers`, in order."""
+    """Call `step` on each batch, on the devices, and pass the array that it returns to the `consumers`, in order."""
     last = []  # is consumed while the devices work on the next batch
     for batch in batches:
         unreadable.take_from(batch)
         batch.pop("loading")
         on_devices = to_devices(mesh, batch)
-        features = step(on_devices)
+        result = step(on_devices)
         dispatch(last, consumers)
-        last = [features, on_devices["labels"], on_devices["mask"]] if consumers else []
+        last = [result, on_devices["labels"], on_devices["mask"]] if consumers else []
     dispatch(last, consumers)
     unreadable.check()
 

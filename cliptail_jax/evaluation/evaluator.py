@@ -17,14 +17,18 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.evaluation.adjustment import log_prior
 from cliptail_jax.evaluation.counting import (
+    ClassHead,
     FeatureCollector,
     check_counts,
     count,
+    estimate_log_prior,
     make_evaluate_batch,
+    make_sum_probabilities,
     with_progress,
 )
-from cliptail_jax.evaluation.heads import ClassHead, ModelParts
+from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.results import ClassGroups, summarize, write_arrays
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, evaluation_batches
@@ -60,7 +64,7 @@ class Measured:
     """The result of a pass over a set.
 
     Attributes:
-        counts: `confusion` [class, class] and `top5`.
+        counts: as `counting.count_shapes` lists them.
         head: the class embeddings.
         features: the result of `FeatureCollector`; None if no option needs it.
         similarities: None if no option needs them.
@@ -108,21 +112,33 @@ class Evaluator:
         self._reading, self._cache = reading, cache
         mean, std = np.float32(preprocess.mean), np.float32(preprocess.std)
         self._evaluate_batch = make_evaluate_batch(graphdef, mesh, mean, std)
+        self._sum_probabilities = make_sum_probabilities(graphdef, mesh, mean, std)
         self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
 
     def measure(
-        self, parts: ModelParts, head: ClassHead, opened: OpenedSet, give_up: Callable[[], bool] = lambda: False
+        self, parts: ModelParts, head: ClassHead, task: Task, give_up: Callable[[], bool] = lambda: False
     ) -> Measured | None:
-        """A pass over a set, or None if `give_up` returns True before its end. Raises UserError if no image can be read."""
-        options, variant = self._options, opened.variant
+        """A pass over the task's set, or None if `give_up` returns True before its end.
+
+        Raises UserError if no image can be read.
+        """
+        options, opened, variant = self._options, task.opened, task.opened.variant
         start_pass, unreadable = self._pass_over(opened.name, variant)
-        batches = with_progress(start_pass(), variant, options.batch_size)
-        batches = itertools.takewhile(lambda _: not give_up(), batches)
+
+        def batches() -> Iterable[Batch]:
+            of_pass = with_progress(start_pass(), variant, options.batch_size)
+            return itertools.takewhile(lambda _: not give_up(), of_pass)
+
+        if options.logit_adjustment:
+            if options.estimate_prior:
+                prior = estimate_log_prior(self._sum_probabilities, parts, head, batches(), unreadable, self._mesh)
+            else:
+                prior = log_prior(task.frequency)
+            head = head._replace(adjustment=np.float32(options.logit_adjustment * prior))
         collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
         similarities = ClassSimilarities(head.embeddings) if options.similarity else None
         consumers = [consumer.add for consumer in (collector, similarities) if consumer]
-        evaluate_batch = functools.partial(self._evaluate_batch, bias=head.bias)
-        counts = count(evaluate_batch, parts, head.embeddings, batches, unreadable, consumers, self._mesh)
+        counts = count(self._evaluate_batch, parts, head, batches(), unreadable, consumers, self._mesh)
         if give_up():
             return None
         check_counts(counts, opened.name)

@@ -1,7 +1,6 @@
 """Class heads: the rows of a supervised head, or the embeddings of prompts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -12,7 +11,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import gather
+from cliptail_jax.evaluation.counting import ClassHead, gather
 from cliptail_jax.evaluation.prompts import (
     Prompts,
     descriptor_prompts,
@@ -26,14 +25,6 @@ from cliptail_jax.models.cosine import normalize
 from cliptail_jax.parallel.sharding import local_rows, replicated, to_devices
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length, mean_by_class, unit
-
-
-class ClassHead(NamedTuple):
-    """The class embeddings that features are compared with: by cosine or, with a bias, as the weights of a linear layer."""
-
-    embeddings: Float[Array, "class dim"]
-    bias: Float[Array, "class"] | None = None
-
 
 ModelParts = tuple[nnx.State, ...]  # what `nnx.merge` joins with a model's definition
 ClassHeads = Callable[[ModelParts], dict[str, ClassHead]]  # by set
@@ -67,9 +58,13 @@ def zero_shot_heads(
         def encode(text: Shaped[np.ndarray, "batch length"]) -> Float[Array, "batch dim"]:
             return encode_text(parts, to_devices(mesh, {"text": text[local]})["text"])
 
-        lengths = cut_lengths(nnx.merge(graphdef, *parts, copy=True).text, text)
-        embeddings = embed_by_length(encode, text, lengths, options.batch_size, "embedding prompts")
-        return {name: ClassHead(zero_shot_head(embeddings[rows[name]], sizes[name])) for name in sets}
+        model = nnx.merge(graphdef, *parts, copy=True)
+        embeddings = embed_by_length(
+            encode, text, cut_lengths(model.text, text), options.batch_size, "embedding prompts"
+        )
+        scale = gather(model.logit_scale[...])
+        heads = {name: zero_shot_head(embeddings[rows[name]], sizes[name]) for name in sets}
+        return {name: ClassHead(head, logit_scale=scale) for name, head in heads.items()}
 
     return class_heads
 
@@ -105,14 +100,17 @@ def head_rows(
         model = nnx.merge(graphdef, *parts, copy=True)
         own = gather(model.head[...])
         if not other_head:
-            bias = gather(model.bias[...]) if hasattr(model, "bias") else None
-            return {name: ClassHead(own[rows], None if bias is None else bias[rows]) for name, rows in columns.items()}
+            if hasattr(model, "bias"):
+                bias = gather(model.bias[...])
+                return {name: ClassHead(own[rows], bias=bias[rows]) for name, rows in columns.items()}
+            scale = gather(model.logit_scale[...])
+            return {name: ClassHead(own[rows], logit_scale=scale) for name, rows in columns.items()}
         for head in heads.values():
             if head.shape[1] != own.shape[1]:
                 raise UserError(
                     f"head.init: '{other_head}' is {head.shape[1]} wide, but the run's features are {own.shape[1]} wide"
                 )
-        return {name: ClassHead(head) for name, head in heads.items()}
+        return {name: ClassHead(head) for name, head in heads.items()}  # no scale was learned with it
 
     return class_heads
 

@@ -23,6 +23,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, validate
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import set_prompts, zero_shot_heads
@@ -148,6 +149,7 @@ def make_task(
     frequency = None
     if frequency_name:
         frequency = class_frequency(frequency_name, options.frequency_dir, opened.name, names)
+    check_adjustment(options, opened.name, frequency, "give eval.class_frequency")
     settings = evaluation_settings(options, uses_prompts=True) | {
         "data": opened.variant.fingerprint(),
         "prompts": digest_of_json(prompts)[:16],
@@ -225,7 +227,7 @@ def evaluate_model(
     evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, data)
     about = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
     for name, task in tasks.items():
-        write_evaluation(directory, task, about, evaluator.measure((state,), heads[name], task.opened))
+        write_evaluation(directory, task, about, evaluator.measure((state,), heads[name], task))
 
 
 def on_all_processes(action: Callable[[], Any]) -> Any:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file, npy, npz, work_path
-from cliptail_jax.metrics import correlation, groups, per_class
+from cliptail_jax.metrics import calibration, correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
 from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation, read_arrays
@@ -32,7 +32,9 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
     if uses_prompts:
         keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
         files += ("descriptors",)
-    return {key: options.get(key, 0) for key in keys} | {key: file_digest(options[key]) for key in files}
+    settings = {key: options.get(key, 0) for key in keys} | {key: file_digest(options[key]) for key in files}
+    # Evaluations from before there was such an option are without it.
+    return settings | {key: options[key] for key in ("logit_adjustment", "estimate_prior") if options.get(key)}
 
 
 def file_digest(path: str) -> str:
@@ -74,8 +76,8 @@ def summarize(
 ) -> dict[str, Any]:
     """The numbers of one evaluation: accuracies in percent, correlations and slopes over classes with their 95 % intervals.
 
-    Without a class frequency, there are no correlations with it and no slopes; without `class_groups`, no accuracies of
-    head, mid and tail.
+    Without a class frequency, there are no correlations with it and no slopes; without `class_groups`, no accuracies and
+    overconfidence of head, mid and tail; without `calibration` among the `counts`, no calibration.
     """
     confusion = counts["confusion"]
     accuracy = per_class.per_class_accuracy(confusion)
@@ -84,6 +86,12 @@ def summarize(
     summary = {"top1": 100 * per_class.accuracy(confusion), "top5": 100 * counts["top5"] / max(examples, 1)}
     for name, ids in zip(GROUPS, class_groups or ()):
         summary[name] = groups.group_accuracy(accuracy, ids)
+    if "calibration" in counts:
+        sums = calibration.calibration(counts["calibration"])
+        summary["ece"] = 100 * calibration.expected_calibration_error(sums)
+        confidence = calibration.mean_confidence(sums)
+        for name, ids in zip(GROUPS, class_groups or ()):  # above 0: more confident than accurate
+            summary[f"overconfidence_{name}"] = groups.group_accuracy(confidence, ids) - summary[name]
     pairs = {
         "corr_acc": (frequency, accuracy),
         "corr_pred": (frequency, predictions),
@@ -135,6 +143,9 @@ def write_arrays(
         "per_class_predictions": per_class.per_class_predictions(counts["confusion"]),
         **dict(zip(GROUPS, class_groups or ())),
     }
+    if "calibration" in counts:
+        sums = calibration.calibration(counts["calibration"])
+        arrays |= {f"calibration_{name}": array for name, array in sums._asdict().items()}
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
     write_sealed(directory / ARRAYS, npz(**arrays))

@@ -16,6 +16,7 @@ from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant, make_variant, random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import ModelParts, head_rows, zero_shot_heads
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail
@@ -49,6 +50,7 @@ def run_tasks(
         names = opened.variant.class_names
         columns[name] = columns_of(names, class_names)
         known = None if columns[name] is None else frequency[columns[name]]
+        check_adjustment(options, name, known, "give a set with the run's classes, such as 'name:split'")
         class_groups = head_mid_tail(options, names, known)
         tasks[name] = Task(opened, known, class_groups, settings, names != class_names and known is not None)
     return tasks, columns
@@ -77,6 +79,11 @@ def make_evaluate(
     """
     if not options.sets:
         return lambda *_: {}
+    if other_head and options.logit_adjustment:
+        raise UserError(
+            f"eval.logit_adjustment={options.logit_adjustment:g} needs logits, but head.init replaces the head that the run's "
+            "logit scale was learned with: set it to 0, or evaluate the run's own head"
+        )
     settings = evaluation_settings(options, read_prompts is not None) | ({"head": other_head} if other_head else {})
     tasks, columns = run_tasks(options, data, class_names, frequency, settings)
     sets = {name: task.opened for name, task in tasks.items()}
@@ -92,7 +99,7 @@ def make_evaluate(
         """Writes nothing and returns {} if `give_up` returns True before the end."""
         measured = {}
         for name, head in class_heads(parts).items():
-            measured[name] = evaluator.measure(parts, head, sets[name], give_up)
+            measured[name] = evaluator.measure(parts, head, tasks[name], give_up)
             if measured[name] is None:
                 return {}
         about = {"step": step, "epoch": epoch}

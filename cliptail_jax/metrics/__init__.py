@@ -1,6 +1,6 @@
-"""Measures of a classifier, class by class: accuracy, correlations with class frequency, neural collapse.
+"""Measures of a classifier, class by class: accuracy, correlations with class frequency, calibration, neural collapse.
 
 They are functions of arrays, and know neither models nor data sets nor files.
 """
 
-__all__ = ["bootstrap", "correlation", "groups", "imbalance", "neural_collapse", "per_class", "similarity"]
+__all__ = ["bootstrap", "calibration", "correlation", "groups", "imbalance", "neural_collapse", "per_class", "similarity"]

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.evaluation.counting import count_shapes, make_evaluate_batch
+from cliptail_jax.evaluation.counting import ClassHead, count_shapes, make_evaluate_batch
 from cliptail_jax.parallel.sharding import batch_sharding, check_accumulation, check_batch, make_mesh, replicated
 from cliptail_jax.planning.hlo import Traffic
 from cliptail_jax.planning.made_up import random_batch
@@ -118,12 +118,13 @@ def plan_evaluation(
     classes, dim = len(variant.class_names), config.model.image.output_dim
     on_each = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))  # noqa: E731
     batch = {"images": ((size, side, side, 3), np.uint8), "labels": ((size,), np.int32), "mask": ((size,), bool)}
+    learned = {"logit_scale": ()} if objective.uses_prompts else {"bias": (classes,)}
+    head = {name: on_each(shape, np.float32) for name, shape in {"embeddings": (classes, dim), **learned}.items()}
     traced = make_evaluate_batch(graphdef, mesh).trace(
         parts,
-        on_each((classes, dim), np.float32),
+        ClassHead(**head),
         {name: on_each(of, np.int32) for name, of in count_shapes(classes).items()},
         {name: on_all_chips(mesh, *of) for name, of in batch.items()},
-        bias=None if objective.uses_prompts else on_each((classes,), np.float32),
     )
     return _plan(
         traced,

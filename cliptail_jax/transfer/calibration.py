@@ -9,8 +9,9 @@ import scipy.special
 from jaxtyping import Float, Int
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.calibration import BINS
 
-BINS, FOLDS = 15, 5
+FOLDS = 5
 _LOG_TEMPERATURES = (np.log(1e-3), np.log(1e3))  # where a fold is predicted without error, no temperature is the best
 
 

@@ -27,7 +27,7 @@ from PIL import Image
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.evaluation.counting import count, count_shapes, make_evaluate_batch
+from cliptail_jax.evaluation.counting import ClassHead, count, count_shapes, make_evaluate_batch
 from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
@@ -81,6 +81,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     tokenizer = train_tokenizer(prompts[:500], 2000, architecture["text_cfg"].get("context_length", 77))
     embedder = TextEmbedder(model.text, tokenizer, batch_size=options.batch_size)
     head = np.random.default_rng(0).normal(size=(CLASSES, architecture["embed_dim"])).astype(np.float32)
+    head = ClassHead(head, logit_scale=np.float32(model.logit_scale[...]))
     graphdef, state = nnx.split(model)
     parts = (jax.device_put(state, replicated(mesh)),)
     evaluate_batch = make_evaluate_batch(graphdef, mesh)

@@ -18,8 +18,10 @@ CLASSES, EXAMPLES = 12, 24
 NUMBERS = {
     *("step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"),
     *("slope_acc", "slope_acc_left_out", "slope_pred", "slope_pred_left_out"),
+    *("ece", "overconfidence_head", "overconfidence_mid", "overconfidence_tail"),
 }
-ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail"}
+CALIBRATION = {"calibration_examples", "calibration_confidence", "calibration_correct"}
+ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail"} | CALIBRATION
 
 
 def evaluation_files(workdir):

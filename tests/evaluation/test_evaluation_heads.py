@@ -131,6 +131,13 @@ def test_classes_that_the_run_was_not_trained_on_have_prompts_but_no_frequency(s
     config.eval.update({"sets": ("part",), "templates": ""})
     summary = evaluate(config, workdir)["part"]
     assert summary["examples"] == 6 and not {"corr_acc", "corr_pred", *GROUPS} & summary.keys()
+    config.eval.logit_adjustment = 1.0
+    with pytest.raises(
+        UserError, match="needs the class frequency of 'part', .*'name:split', or set eval.estimate_prior"
+    ):
+        evaluate(config, workdir)
+    config.eval.estimate_prior = True
+    assert evaluate(config, workdir)["part"]["examples"] == 6
     config, workdir = copied(sl_run, tmp_path / "sl")
     config.eval.sets = ("part",)
     with pytest.raises(UserError, match="'part' has classes that the run was not trained on"):

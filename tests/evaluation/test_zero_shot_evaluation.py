@@ -27,6 +27,8 @@ from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.pretrained import model as door
 from cliptail_jax.pretrained.model import ModelName, find_model, load, open_published
 from configs import zero_shot, zero_shot_all
+from tests.evaluation.pixel_model import softmax
+from tests.evaluation.plain_evaluation import CALIBRATION
 
 SET, FILES = "glyphs:test", "glyphs_test"
 CLASSES, IMAGES = 100, 200
@@ -97,6 +99,10 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     in_five = [label in np.argsort(-row)[:5] for label, row in zip(labels, cosines)]
     assert line["top5"] == pytest.approx(100 * np.mean(in_five))
     assert line["corr_acc"] == pytest.approx(spearman(counts, accuracy))
+    logits = np.exp(float(load(make_model(1)).model.logit_scale[...])) * cosines
+    confidence, tail = softmax(logits).max(1), np.argsort(-counts, kind="stable")[-33:]
+    of_class = np.array([confidence[labels == c].mean() for c in range(CLASSES)])
+    assert line["overconfidence_tail"] == pytest.approx(100 * (of_class - accuracy)[tail].mean(), abs=0.01)
     assert line["corr_pred"] == pytest.approx(spearman(counts, confusion.sum(0)))
     assert line["tail"] == pytest.approx(100 * accuracy[np.argsort(-counts, kind="stable")[-33:]].mean())
     assert line["image_text_similarity"] == pytest.approx(cosines[np.arange(IMAGES), labels].mean(), abs=1e-5)
@@ -109,6 +115,28 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     np.testing.assert_array_equal(np.load(directory / "labels.npy"), labels)
     np.testing.assert_allclose(np.load(directory / "head.npy"), head, atol=1e-5)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["eval.models"] == [str(make_model(1))]
+
+
+def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_predictions(
+    config, frequency_table, glyphs_dir, tmp_path, make_model
+):
+    table, counts = frequency_table
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    features, labels = plain_images(make_model(1), str(glyphs_dir))
+    head = plain_head(make_model(1), [[each.replace("{}", name) for each in templates("simple")] for name in names])
+    scale = np.exp(float(load(make_model(1)).model.logit_scale[...]))
+    logits = scale * features / np.linalg.norm(features, axis=1, keepdims=True) @ head.T
+    config.eval.update({"class_frequency": str(table), "logit_adjustment": 0.1})
+    evaluate_published(config, tmp_path / "known")
+    config.eval.update({"class_frequency": "", "estimate_prior": True})
+    evaluate_published(config, tmp_path / "estimated")
+    priors = {"known": np.maximum(counts, 1) / counts.sum(), "estimated": softmax(logits).mean(0)}
+    for name, prior in priors.items():
+        predicted = (logits - 0.1 * np.log(prior)).argmax(1)
+        (line,), arrays = files(tmp_path / name)
+        np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=CLASSES))
+        assert line["settings"]["logit_adjustment"] == 0.1
+        assert (predicted != logits.argmax(1)).any(), name
 
 
 def test_weights_that_are_split_over_devices_give_the_same_numbers(config, tmp_path):
@@ -124,7 +152,8 @@ def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
     (line,), arrays = files(tmp_path)
     assert {"top1", "top5", "examples", "settings", "model", "weights"} <= line.keys()
     assert not {"corr_acc", "corr_pred", "head", "mid", "tail", "image_image_similarity"} & line.keys()
-    assert set(arrays) == {"confusion", "per_class_accuracy", "per_class_predictions"}
+    assert set(arrays) == {"confusion", "per_class_accuracy", "per_class_predictions"} | CALIBRATION
+    assert "ece" in line and not [key for key in line if key.startswith("overconfidence")]
     assert not list(tmp_path.rglob("*.npy")) and not list(tmp_path.rglob("class_frequency.tsv"))
 
 
@@ -320,6 +349,12 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
         ({"class_frequency": "laion2b"}, "set eval.frequency_dir"),
         ({"class_frequency": "laion2b", "frequency_dir": "nowhere"}, "no folder nowhere of published"),
         ({"class_frequency": "published"}, "the corpus that .*clip1 was trained on is not known"),
+        (
+            {"logit_adjustment": 1.0},
+            "class frequency of 'glyphs:test', .* eval.class_frequency, or set eval.estimate_prior",
+        ),
+        ({"logit_adjustment": -1.0}, "'eval.logit_adjustment' is -1.0; it must not be negative"),
+        ({"estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone"),
         ({"descriptors": "nowhere.json"}, "descriptors file nowhere.json cannot be read"),
         ({"descriptors": "a.json", "waffle": 3}, "eval.descriptors or eval.waffle, not both"),
         ({"head_classes": 90, "tail_classes": 90, "rank_by": "TABLE"}, "do not fit in 100 classes"),

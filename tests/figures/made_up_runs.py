@@ -8,6 +8,7 @@ from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.evaluation.results import summarize, write_arrays
 from cliptail_jax.files import save_array, write_json
+from cliptail_jax.metrics.calibration import count_calibration
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
@@ -33,9 +34,22 @@ def biased_confusion(frequency, slope, rng, per_class=PER_CLASS, noise=0.0):
     return confusion
 
 
-def write_evaluations(workdir, sets, confusion, frequency, settings=None, collapse=None, similarities=None):
+def made_up_calibration(confusion, rng):
+    """Counts of confidences, which are higher by some chance where predictions are right."""
+    rows = [
+        (label, column == label) for label, row in enumerate(confusion) for column in np.repeat(range(CLASSES), row)
+    ]
+    labels, correct = np.array(rows).T
+    confidence = rng.beta(2 + 2 * correct, 2).astype(np.float32)
+    return np.asarray(count_calibration(confidence, correct, labels, np.ones(len(rows), bool), CLASSES))
+
+
+def write_evaluations(
+    workdir, sets, confusion, frequency, settings=None, collapse=None, similarities=None, calibration=None
+):
     """The evaluations of a run on `sets`, all of them the same."""
     counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
+    counts |= {} if calibration is None else {"calibration": calibration}
     parts = head_mid_tail(frequency)
     summary = {"step": 9, "epoch": 1.0, "settings": settings or {}}
     summary |= summarize(counts, frequency, parts, collapse, similarities)
@@ -58,7 +72,8 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     similarities = ClassSimilarities(head)
     similarities.add(features, labels, np.ones(len(labels), bool))
     collapse = neural_collapse(features, labels, CLASSES, head)
-    write_evaluations(workdir, sets, confusion, frequency, None, collapse, similarities.result())
+    calibration = made_up_calibration(confusion, rng)
+    write_evaluations(workdir, sets, confusion, frequency, None, collapse, similarities.result(), calibration)
     for name in sets:
         for key, array in {"features": features, "labels": labels, "head": head}.items():
             save_array(runs.evaluation_directory(workdir, name) / f"{key}.npy", array)

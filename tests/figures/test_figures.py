@@ -12,14 +12,22 @@ from pictures import check_texts
 from cliptail_jax import figures
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures import captions_vocabulary, corpora, example_classes, laionet, scale, tail_similarity
+from cliptail_jax.figures import (
+    calibration,
+    captions_vocabulary,
+    corpora,
+    example_classes,
+    laionet,
+    scale,
+    tail_similarity,
+)
 from cliptail_jax.figures.__main__ import main
 from cliptail_jax.figures.feature_maps import tsne
 from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import line_of, read_lines
-from cliptail_jax.runs import FinishedRun, last_evaluation
+from cliptail_jax.runs import FinishedRun, last_evaluation, read_arrays
 from cliptail_jax.seals import seal
 
 SCALE = [
@@ -61,7 +69,16 @@ def test_a_figure_is_its_module(draw, tmp_path, monkeypatch, capsys):
     listed = capsys.readouterr().out
     assert "A dot for each run." in listed and "The sheet has" not in listed
     names = ["class_frequency", "corpora", "captions_vocabulary", "scale", "diversity", "open_world", "trimmed_tail"]
-    names += ["tail_similarity", "feature_maps", "transfer", "laionet", "fine_grained", "example_classes", "dots"]
+    names += [
+        "tail_similarity",
+        "feature_maps",
+        "transfer",
+        "laionet",
+        "fine_grained",
+        "example_classes",
+        "calibration",
+        "dots",
+    ]
     assert list(figures.figure_modules()) == names
     assert re.findall(r"^    (\w+)", listed, re.MULTILINE) == names
 
@@ -136,6 +153,39 @@ def test_more_corpora_than_there_are_colours_are_an_error(draw):
 
 def test_fine_grained(draw):
     assert draw("fine_grained", "run set corpus", *((run, sets, corpus) for run, sets, _, corpus, _ in CORPORA)) == ""
+
+
+def test_calibration(draw):
+    rows = [(f"run_{i}", f"run {i}") for i in range(6)]
+    assert draw("calibration", "run label", *rows) == ""
+    assert draw("calibration", "run label", *rows[:2]) == ""
+
+
+def test_reliability_is_that_of_the_classes_of_each_group(birds):
+    (axes,) = calibration.draw(entries(birds, "reliable", "run label", ("run_3", "CLIP"))).axes
+    check_texts(axes.figure)
+    arrays = read_arrays(birds / "run_3", "birds:test")
+    summary = last_evaluation(birds / "run_3", "birds:test")
+    for name, line in zip(("head", "mid", "tail"), axes.lines[1:], strict=True):
+        examples, confidence, correct = (
+            sum(arrays[f"calibration_{of}"][c] for c in arrays[name]) for of in ("examples", "confidence", "correct")
+        )
+        expected = [
+            (100 * p / n, 100 * right / n) for n, p, right in zip(examples, confidence, correct, strict=True) if n
+        ]
+        np.testing.assert_allclose(line.get_xydata(), expected)
+        assert f"{line.get_label()} {summary[f'overconfidence_{name}']:+.1f}" in axes.get_title()
+
+
+def test_a_run_that_was_evaluated_before_calibration_was_measured_is_named(draw, birds):
+    write_run(birds / "old")
+    path = birds / "old" / "eval" / "birds_test" / "latest.npz"
+    with np.load(path) as arrays:
+        kept = {key: value for key, value in arrays.items() if not key.startswith("calibration")}
+    np.savez(path, **kept)
+    seal(path)
+    complaint = draw("calibration", "run label", ("run_0", "SL"), ("old", "CLIP"))
+    assert "line 3: " in complaint and "old has no calibration on birds:test: evaluate it again" in complaint
 
 
 def test_tail_similarity(draw):

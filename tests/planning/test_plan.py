@@ -115,8 +115,9 @@ def test_an_evaluation_step_is_a_forward_pass(programs):
     plan = plan_in(programs["evaluation"].result())
     assert plan["flops"] == pytest.approx(256 / 4 * sum(forward_operations_of_the_small_resnet()), rel=0.02)
     assert (plan["batch_size"], plan["optimizer_bytes"], plan["total_steps"]) == (256, 0, 0)
-    # The counts of all chips are added: the confusion matrix, right answers among five, and features that are not finite.
-    assert plan["collectives"] == {"all-reduce": {"count": 1, "bytes": 4 * (100 * 100 + 2)}}
+    # The counts of all chips are added: the confusion matrix, right answers among five, features that are not finite, and
+    # four numbers for each class and bin of confidence.
+    assert plan["collectives"] == {"all-reduce": {"count": 1, "bytes": 4 * (100 * 100 + 2 + 100 * 15 * 4)}}
 
 
 @needs_libtpu

@@ -1,0 +1,69 @@
+"""How often predictions are correct by how confident they are, on head, middle and tail: reliability diagrams.
+
+    python -m cliptail_jax.figures calibration --runs runs.tsv --output calibration
+
+The sheet:
+
+    run        label
+    sl         SL
+    clip       CLIP
+
+Points are bins of confidence, at the mean confidence and the accuracy of their images, and the larger, the more images of
+the group are in the bin. Below the diagonal, a model is more confident than it is accurate. Above each panel stands the
+mean confidence less the accuracy of each group, in percent (Guo et al. 2017, arXiv 1706.04599).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.plotting.style import add_grid, legend_below, style
+
+COLUMNS = ("run", "label")
+GROUPS = {"head": "head", "mid": "middle", "tail": "tail"}
+PANELS_PER_ROW = 4
+
+
+def draw(entries: Sequence[Entry]) -> Figure:
+    """A panel for each run, in which head, middle and tail are lines."""
+    columns = min(len(entries), PANELS_PER_ROW)
+    rows = -(-len(entries) // columns)
+    figure = Figure(figsize=(max(6.0, 3.4 * columns + 0.4), 3.6 * rows + 0.4), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, entry in zip(panels.flat, entries):
+        draw_run(axes, entry)
+    for axes in panels.flat[len(entries) :]:
+        axes.remove()
+    for axes in panels[:, 0]:
+        axes.set_ylabel("accuracy (%)")
+    for axes in panels[-1][: len(entries) - columns * (rows - 1)]:
+        axes.set_xlabel("confidence (%)")
+    legend_below(figure)
+    return figure
+
+
+def draw_run(axes: Axes, entry: Entry) -> None:
+    entry.evaluated()  # for its error where no class frequencies are known
+    arrays = entry.arrays()
+    if "calibration_examples" not in arrays:
+        raise UserError(f"{entry.where}: {entry.run} has no calibration on {entry.set_name}: evaluate it again")
+    axes.plot([0, 100], [0, 100], color="grey", linewidth=0.8, linestyle="--")
+    over = []
+    for number, (name, title) in enumerate(GROUPS.items()):
+        sums = [arrays[f"calibration_{of}"][arrays[name]].sum(axis=0) for of in ("examples", "confidence", "correct")]
+        examples, confidence, correct = (of_bins[sums[0] > 0] for of_bins in sums)
+        look = style(number)
+        over.append(f"{title} {entry.measure(f'overconfidence_{name}').value:+.1f}")
+        axes.plot(100 * confidence / examples, 100 * correct / examples, **look, markersize=1, label=title)
+        sizes = 60 * np.sqrt(examples / max(examples.sum(), 1))
+        axes.scatter(
+            100 * confidence / examples, 100 * correct / examples, sizes, look["color"], look["marker"], zorder=3
+        )
+    axes.set_title(f"{entry['label']}\n{', '.join(over)}", fontsize=9)
+    axes.set_xlim(-3, 103)
+    axes.set_ylim(-3, 103)
+    add_grid(axes)

@@ -1,0 +1,108 @@
+"""Confidence and accuracy in bins, counted batch by batch, against a loop over examples."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.metrics.calibration import (
+    BINS,
+    COUNTS,
+    bin_of,
+    calibration,
+    confidence_of,
+    count_calibration,
+    expected_calibration_error,
+    mean_confidence,
+)
+
+EXAMPLES, CLASSES = 40, 5
+count = jax.jit(count_calibration, static_argnums=4)
+ROUNDING = 2.0**-21  # of a confidence, which is counted in units of 2^-20
+
+
+def examples(seed):
+    """Confidence, correct, labels and mask of some examples; of those that are masked, nothing may be used."""
+    rng = np.random.default_rng(seed)
+    confidence, correct = rng.random(EXAMPLES).astype(np.float32), rng.random(EXAMPLES) < 0.5
+    labels, mask = rng.integers(0, CLASSES, EXAMPLES), rng.random(EXAMPLES) < 0.7
+    return np.where(mask, confidence, np.nan), correct, np.where(mask, labels, -1), mask
+
+
+def by_a_loop(confidence, correct, labels, mask):
+    sums = np.zeros((3, CLASSES, BINS))
+    for p, right, label, kept in zip(confidence, correct, labels, mask, strict=True):
+        for number in range(BINS):
+            if kept and number / BINS < p <= (number + 1) / BINS:
+                sums[:, label, number] += (1, p, right)
+    return sums
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_sums_equal_a_loop_over_the_examples_that_are_not_masked(seed):
+    expected = by_a_loop(*examples(seed))
+    sums = calibration(count(*examples(seed), CLASSES))
+    np.testing.assert_array_equal(sums.examples, expected[0])
+    np.testing.assert_allclose(sums.confidence, expected[1], atol=EXAMPLES * ROUNDING)
+    np.testing.assert_array_equal(sums.correct, expected[2])
+    gaps = [abs(right - p) for _, p, right in expected.sum(1).T]
+    assert expected_calibration_error(sums) == pytest.approx(sum(gaps) / expected[0].sum(), abs=1e-6)
+    np.testing.assert_allclose(mean_confidence(sums), expected[1].sum(1) / expected[0].sum(1), atol=1e-6)
+
+
+def test_sums_are_the_same_to_the_last_bit_in_any_order_and_in_any_batches():
+    arrays = examples(3)
+    whole = np.asarray(count(*arrays, CLASSES))
+    order = np.random.default_rng(0).permutation(EXAMPLES)
+    halves = [[array[order][part] for array in arrays] for part in (slice(0, 20), slice(20, 40))]
+    np.testing.assert_array_equal(sum(np.asarray(count(*half, CLASSES)) for half in halves), whole)
+
+
+def test_a_bin_has_its_upper_edge_and_not_its_lower():
+    edges = np.float32([k / BINS for k in range(1, BINS + 1)])
+    assert np.asarray(bin_of(jnp.asarray(edges))).tolist() == list(range(BINS))
+    above = np.nextafter(edges[:-1], np.float32(1))
+    assert np.asarray(bin_of(jnp.asarray(above))).tolist() == list(range(1, BINS))
+
+
+def test_the_least_and_the_greatest_confidence_lie_in_the_first_and_the_last_bin():
+    """Fifteen equal logits are as unsure as 15 classes allow; a single class is certain."""
+    unsure, certain = confidence_of(jnp.full((1, BINS), 3.7)), confidence_of(jnp.full((1, 1), -88.0))
+    assert unsure[0] == np.float32(1 / 15) and certain[0] == 1
+    far = confidence_of(jnp.array([[0.0, 100.0], [-1e30, 1e30]]))  # which an exponential alone would not bear
+    assert far.tolist() == [1, 1]
+    confidence = np.concatenate([unsure, certain])
+    sums = calibration(count(confidence, np.ones(2, bool), np.zeros(2, int), np.ones(2, bool), 1))
+    assert np.flatnonzero(sums.examples).tolist() == [0, BINS - 1]
+    assert sums.confidence.sum() == pytest.approx(1 / 15 + 1, abs=2 * ROUNDING)
+
+
+def test_confidence_is_the_largest_softmax_probability():
+    logits = np.random.default_rng(0).normal(0, 5, (20, 7))
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    expected = (powers / powers.sum(1, keepdims=True)).max(1)
+    np.testing.assert_allclose(confidence_of(jnp.asarray(logits, jnp.float32)), expected, rtol=1e-5)
+
+
+def test_a_model_that_is_as_often_right_as_it_says_has_no_error():
+    confidence, correct = np.full(4, 0.75, np.float32), np.array([True, True, True, False])
+    labels, mask = np.array([0, 0, 1, 1]), np.ones(4, bool)
+    sums = calibration(count(confidence, correct, labels, mask, 3))
+    assert expected_calibration_error(sums) == 0
+    assert mean_confidence(sums)[:2].tolist() == [0.75, 0.75] and np.isnan(mean_confidence(sums)[2])
+    sums = calibration(count(confidence, ~correct, labels, mask, 3))
+    assert expected_calibration_error(sums) == 0.5
+
+
+def test_two_million_certain_examples_of_a_class_fit_in_a_bin():
+    counts = np.asarray(count(np.ones(1, np.float32), np.ones(1, bool), np.zeros(1, int), np.ones(1, bool), 1))
+    assert 2_000_000 * counts.astype(np.int64).max() < 2**31 and counts.dtype == np.int32
+    assert calibration(2_000_000 * counts.astype(np.int64)).confidence.sum() == 2_000_000
+
+
+def test_without_examples_there_is_nothing_to_say():
+    sums = calibration(np.zeros((2, BINS, COUNTS), np.int32))
+    assert np.isnan(expected_calibration_error(sums)) and np.isnan(mean_confidence(sums)).all()
