@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
 
-Behind the arguments of configs/common.py, for which data, there are two of its own:
+Behind the arguments of configs/common.py, for which data, there are three of its own:
 
     captions=title+tags         these text fields of the source, behind the class name
     captions=openai80           a template around the class name, drawn for each record: cname, a+cname, photo, simple,
@@ -12,6 +12,9 @@ Behind the arguments of configs/common.py, for which data, there are two of its 
     text=init                   ... starts as that of OpenAI's RN50
     text=frozen                 ... is that, frozen
     text=roberta                ... is RoBERTa, frozen, its dropout on as in the study
+
+    loss=softmax                CLIP's loss: to find the caption among those of the batch, and the image
+    loss=sigmoid                SigLIP's: each pair is judged alone, without a softmax over the batch
 
 By default captions are the class name: of ImageNet-Captions with all its texts behind it, and of LAIONet, YFCC15M-Cls and
 CC12M-Cls the raw caption alone. configs/README.md lists the study's runs.
@@ -29,13 +32,14 @@ TEXT = {
     "frozen": dict(init=CLIP, freeze=True),
     "roberta": dict(init="hf-hub:FacebookAI/roberta-base", freeze=True, dropout=0.1),
 }
+LOSS = {"softmax": "contrastive", "sigmoid": "sigmoid"}  # by objective
 ALL_TEXT = "cname+title+tags+description"
 
 
 def get_config(arg: str = ""):
-    given = common.read(arg, "captions", "text")
+    given = common.read(arg, "captions", "text", "loss")
     config, preset = common.start(given)
-    config.objective = "contrastive"
+    config.objective = LOSS[common.choice(given, "loss", tuple(LOSS))]
     captions(config, given.get("captions", ALL_TEXT if preset == "imagenet_captions" else ""))
     config.text.update(TEXT[common.choice(given, "text", tuple(TEXT))])
     config.data.drop_last = True

@@ -23,12 +23,12 @@ from cliptail_jax.training.step import make_train_step
 CLASSES, STEPS_PER_EPOCH = 12, 10
 
 
-def tiny(family: ModuleType, data_dir: Path) -> ConfigDict:
+def tiny(family: ModuleType, data_dir: Path, arguments: str = "") -> ConfigDict:
     """A config whose model trains in a test: 12 classes of the glyphs in `data_dir`, a network of a few thousand parameters.
 
-    `family` is `configs.sup`, `clip` or `dino`.
+    `family` is `configs.sup`, `clip` or `dino`, which takes the `arguments`, too.
     """
-    config = family.get_config("data=glyphs_lt")
+    config = family.get_config(f"data=glyphs_lt,{arguments}")
     config.batch_size, config.eval.batch_size, config.total_epochs = 16, 16, 2
     config.log_every_steps, config.checkpoint.every_steps, config.eval.every_epochs = 1, 3, 1
     config.data.data_dir = str(data_dir)

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.dino import Dino
 from cliptail_jax.models.dino_head import DinoHead
 from cliptail_jax.models.image_model import ImageModel
@@ -75,7 +76,8 @@ def build_model(
         return TextModel(text(rngs))
     if "text_cfg" not in config:
         return ImageModel(visual(rngs))
-    return CLIP(visual(rngs), text(rngs))
+    scale, bias = config.get("init_logit_scale"), config.get("init_logit_bias")
+    return CLIP(visual(rngs), text(rngs), INITIAL_LOGIT_SCALE if scale is None else scale, bias)
 
 
 def abstract_model(description: Mapping[str, Any], *, dtype=jnp.float32) -> CLIP | Classifier | ImageModel | TextModel:

@@ -1,4 +1,7 @@
-"""CLIP: an image tower, a text tower and a learned logit scale (Radford et al. 2021, arXiv 2103.00020)."""
+"""CLIP: an image tower, a text tower and a learned logit scale (Radford et al. 2021, arXiv 2103.00020).
+
+With a learned logit bias, too, it is SigLIP (Zhai et al. 2023, arXiv 2303.15343).
+"""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,12 +13,23 @@ from cliptail_jax.models.image_model import ImageModel
 
 
 class CLIP(ImageModel):
-    """Two towers whose features have the same width. Logits are cosine similarities multiplied by exp(`logit_scale`)."""
+    """Two towers whose features have the same width. Logits are cosine similarities multiplied by exp(`logit_scale`).
 
-    def __init__(self, visual: nnx.Module, text: nnx.Module):
+    Of a SigLIP, `logit_bias` is added to them. `logit_scale` and `logit_bias` are initial values.
+    """
+
+    def __init__(
+        self,
+        visual: nnx.Module,
+        text: nnx.Module,
+        logit_scale: float = INITIAL_LOGIT_SCALE,
+        logit_bias: float | None = None,
+    ):
         self.visual = visual
         self.text = text
-        self.logit_scale = nnx.Param(jnp.asarray(INITIAL_LOGIT_SCALE, jnp.float32))
+        self.logit_scale = nnx.Param(jnp.asarray(logit_scale, jnp.float32))
+        if logit_bias is not None:
+            self.logit_bias = nnx.Param(jnp.asarray(logit_bias, jnp.float32))
 
     def encode_text(
         self, text: Int[Array, "batch length"] | Float[Array, "batch width"], dropout_key: Array | None = None

@@ -46,6 +46,9 @@ SIDE = Kind(
 )
 TOKEN = Kind("a token", lambda value: type(value) is int and 0 <= value <= 2**24)
 POSITIVE = Kind("a positive number", lambda value: type(value) in (int, float) and 0 < value < 1e6)
+NUMBER_OR_NONE = Kind(
+    "a number or null", lambda value: value is None or type(value) in (int, float) and abs(value) < 1e6
+)
 FLAG = Kind("true or false", lambda value: value is None or isinstance(value, bool))
 TEXT_OR_NONE = Kind("a text or null", lambda value: value is None or isinstance(value, str))
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
@@ -61,9 +64,9 @@ MODEL = {
     "embed_dim": SIZE,
     **_keys("vision_cfg text_cfg", OBJECT),
     **_keys("quick_gelu custom_text", FLAG),
-    **_keys("init_logit_scale nonscalar_logit_scale"),
+    **_keys("init_logit_scale init_logit_bias", NUMBER_OR_NONE),
+    "nonscalar_logit_scale": ANY,
     "multimodal_cfg": ANY,  # CoCa's caption decoder, which does not affect the features
-    "init_logit_bias": (None,),
 }
 TRANSFORMER = {
     "width": SIZE,

@@ -16,15 +16,22 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import Dino
+from cliptail_jax.objectives.sigmoid import Sigmoid
 from cliptail_jax.objectives.supervised import Supervised
 from cliptail_jax.training.objective import Objective
 
 __all__ = ["FIELDS", "OBJECTIVES", "base_config", "describe_config", "make_objective", "validate"]
 
 # By the name that `config.objective` has.
-OBJECTIVES: dict[str, type[Objective]] = {"supervised": Supervised, "contrastive": Contrastive, "dino": Dino}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "supervised": Supervised,
+    "contrastive": Contrastive,
+    "sigmoid": Sigmoid,
+    "dino": Dino,
+}
 
-_ADDED = [(name, type(s), s) for objective in OBJECTIVES.values() for name, s in objective.sections.items()]
+_SECTIONS = {name: section for objective in OBJECTIVES.values() for name, section in objective.sections.items()}
+_ADDED = [(name, type(section), section) for name, section in _SECTIONS.items()]
 # The training config's section: every run has the sections of all objectives, and uses those of its own.
 SECTION = dataclasses.make_dataclass("TrainingConfig", _ADDED, bases=(Training,), frozen=True)()
 FIELDS = tuple(fields.fields_of(SECTION))

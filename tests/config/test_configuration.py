@@ -35,7 +35,7 @@ def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"objective": "clip"}, "'objective' is 'clip'; it is one of 'supervised', 'contrastive', 'dino'"),
+        ({"objective": "clip"}, "'objective' is 'clip'; it is one of 'supervised', 'contrastive', 'sigmoid', 'dino'"),
         ({"vocabulary.sampling": "linaer"}, "'vocabulary.sampling' is 'linaer'; it is one of 'uniform', 'linear', 'sqrt'"),
         ({"eval.templates": "openai8"}, "'eval.templates' is 'openai8'; it is one of .*'openai80'"),
         ({"eval.sets": (1,)}, r"'eval.sets' is \(1,\); each of its elements is a str"),
@@ -260,6 +260,7 @@ def test_help_config_of_a_study_shows_how_its_runs_differ():
             "head.freeze is for objective='supervised' and has no effect with objective='contrastive'",
         ),
         (sup, {"text.init": "hf-hub:a/b"}, "text.init is for objective='contrastive'"),
+        (sup, {"contrastive.block": 8}, "contrastive.block is for objective='contrastive'"),
         (sup, {"dino.hidden": 5}, "dino.hidden is for objective='dino'.*: leave it at 2048"),
     ],
 )

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cliptail_jax.objectives.contrastive_loss import contrastive_loss, number_of_blocks
+from cliptail_jax.objectives.contrastive_loss import contrastive_loss
 from tests.made_up import mesh_of
 
 BATCH, DIM = 48, 5
@@ -52,11 +52,3 @@ def test_a_batch_without_pairs_has_loss_zero_and_a_finite_gradient():
     loss = lambda x: contrastive_loss(x, texts, jnp.float32(1), jnp.zeros(BATCH, bool), mesh_of(8))  # noqa: E731
     value, gradient = jax.value_and_grad(loss)(images)
     assert value == 0 and not np.any(gradient)
-
-
-@pytest.mark.parametrize(
-    "rows, batch, block, blocks",
-    [(128, 1024, 0, 1), (128, 1024, 256, 4), (128, 1024, 300, 4), (12, 48, 7, 8), (1024, 2**20, 0, 32), (5, 5, 9, 1)],
-)
-def test_blocks_are_equal_and_no_larger_than_asked(rows, batch, block, blocks):
-    assert number_of_blocks(rows, batch, block) == blocks

@@ -22,6 +22,7 @@ CACHE = tempfile.TemporaryDirectory(prefix="plans-")
 CONFIGS = {
     "supervised": ("configs/sup.py:data=cifar100_lt", "v5e-4"),
     "contrastive": ("configs/clip.py:data=cifar100_lt", "v5e-4"),
+    "sigmoid": ("configs/clip.py:data=cifar100_lt,loss=sigmoid", "v5e-4"),
     "dino": ("configs/dino.py:data=cifar100_lt", "v4-16"),
 }
 BATCH, WIDTH = 128, 96  # no other axis of these models' arrays has as many as the batch
@@ -130,6 +131,7 @@ def test_programs_keep_to_their_memory_and_collectives(plans):
             # Batch norm: one a layer and direction. The loss: texts are gathered once, their gradients reduced and scattered.
             {"all-reduce": (19, 463e3), "all-gather": (1, 54.1e3), "reduce-scatter": (1, 54.1e3)},
         ),
+        "sigmoid": (28.4e6, {"all-reduce": (17, 462e3), "all-gather": (1, 54.1e3), "reduce-scatter": (1, 54.1e3)}),
         "dino": (35.4e6, {"all-reduce": (23, 587e3)}),
     }
     for name, (memory, collectives) in budgets.items():
@@ -153,7 +155,8 @@ def test_no_collective_moves_an_array_with_two_axes_of_the_batch(plans):
     for name, plan in plans.items():
         arrays, rows = [array for _, array in plan["exchanged"]], BATCH // plan["chips"]
         assert not [array for array in arrays if has_two_axes_of_the_batch(array, rows)], name
-    assert ["all-gather", f"f32[{BATCH},{WIDTH}]"] in plans["contrastive"]["exchanged"]
+    for name in ("contrastive", "sigmoid"):
+        assert ["all-gather", f"f32[{BATCH},{WIDTH}]"] in plans[name]["exchanged"]
 
 
 @pytest.mark.parametrize("array, has", [("f32[128,96]", False), ("f32[32,128]", True), ("bf16[1,128,128]", True)])

@@ -134,7 +134,8 @@ def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
 @pytest.mark.parametrize(
     "section, change, expected",
     [
-        ("", {"init_logit_bias": -10}, "init_logit_bias=-10, which is not supported; null are"),
+        ("", {"init_logit_bias": "-10"}, 'init_logit_bias="-10"; it takes a number or null'),
+        ("", {"init_logit_bias": -10}, "logit_bias"),
         ("", {"loss": "siglip"}, "'loss', which is not supported"),
         ("vision_cfg", {"ls_init_value": 0.1}, "vision_cfg.ls_init_value=0.1"),
         ("vision_cfg", {"pool_type": "map"}, 'vision_cfg.pool_type="map", which is not supported; "tok", "avg" are'),

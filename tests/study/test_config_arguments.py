@@ -9,8 +9,9 @@ from configs import clip, sup
 @pytest.mark.parametrize(
     "family, arguments, complaint",
     [
-        (clip, "head=clip", "unknown config argument 'head'; there are data, .*batch_size, captions, text"),
+        (clip, "head=clip", "unknown config argument 'head'; there are data, .*batch_size, captions, text, loss"),
         (clip, "text=bert", "config argument text is 'bert'; it is one of random, init, frozen, roberta"),
+        (clip, "loss=siglip", "config argument loss is 'siglip'; it is one of softmax, sigmoid"),
         (sup, "sampling=linear", "argument sampling is for a sampled vocabulary: give its size, as vocabulary=50"),
         (sup, "tail_classes=0,tail_shots=1", "config argument tail_shots is for the tail_classes"),
         (sup, "n=1,n=2", "config argument n is given twice"),

@@ -1,0 +1,170 @@
+"""What the objectives that train an image tower and a text tower on pairs have in common: all but their loss."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+from flax import nnx
+from jax import Array
+from ml_collections import ConfigDict
+
+from cliptail_jax.config.fields import Incidental, NonNegative, Rule
+from cliptail_jax.curation.variant import Variant, distinct_captions
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
+from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
+from cliptail_jax.objectives.caption_length import CutTokenizer, longest_caption
+from cliptail_jax.pretrained.model import TextTokenizer
+from cliptail_jax.pretrained.source import TOKENIZER
+from cliptail_jax.pretrained.text_cache import cached_text
+from cliptail_jax.pretrained.towers import Towers, open_text_tower
+from cliptail_jax.training.objective import RANDOM, Objective
+from cliptail_jax.training.state import DeviceBatch
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text tower of a run that has one."""
+
+    init: Annotated[str, "'random', or a published CLIP (its text tower), BERT or RoBERTa."] = "random"
+    freeze: Annotated[bool, "Whether the parameters that init fills are frozen."] = False
+    partial: Annotated[bool, "Whether init may leave parameters to be randomly initialized and trained."] = False
+    dropout: Annotated[
+        float,
+        "Dropout of a BERT or RoBERTa during training, even if it is frozen; they were trained with 0.1.",
+        Rule(lambda value: 0 <= value < 1, "must be 0 or more and below 1"),
+    ] = 0.0
+    cache: Annotated[
+        bool,
+        "Whether to embed each caption once instead of at every step, where a frozen tower's captions do not change.",
+        Incidental,
+    ] = True
+    tokenizer: Annotated[
+        str, "CLIP's merges file; '': train a tokenizer of model.text.vocab_size tokens on the variant's captions."
+    ] = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How images and texts are compared in the loss; its value is the same to rounding."""
+
+    block: Annotated[
+        int,
+        "Texts that the images of a device are compared with at once; 0: as many as 128 MB of logits allow.",
+        NonNegative,
+    ] = 0
+
+
+class ImageText(Objective):
+    """An image tower and a text tower, whose features of an image and of its caption are to be alike."""
+
+    uses_prompts = True
+
+    sections = {"text": Text(), "contrastive": Comparison()}
+
+    @classmethod
+    def validate(cls, config: ConfigDict) -> None:
+        if config.vocabulary.size:
+            raise UserError(
+                "vocabulary.size samples the classes of a supervised run or the prototypes of DINO; with "
+                f"objective='{config.objective}' set it to 0"
+            )
+        if config.batch_size < 2:
+            raise UserError("batch_size=1 has no other pair to compare with: set it to 2 or more")
+
+    def __init__(self, config: ConfigDict, variant: Variant):
+        if variant.captions is None:
+            raise UserError(
+                f"objective='{config.objective}' needs captions: set data.captions.template or data.captions.words"
+            )
+        super().__init__(config, variant)
+        self.vocab_size = config.model.text.vocab_size
+
+    def open_towers(self) -> Towers:
+        section, model = self.config.text, self.config.model
+        text = None
+        if section.init != RANDOM:
+            text = open_text_tower(
+                section.init,
+                output_dim=model.image.output_dim,
+                context_length=model.text.context_length,
+                partial=section.partial,
+                merges=section.tokenizer,
+            )
+        if section.dropout and not (text.encoder if text else model.text.name != "transformer"):
+            raise UserError(f"text.dropout={section.dropout}: only BERT and RoBERTa towers have dropout")
+        return Towers(super().open_towers().image, text)
+
+    def open_text(self, workdir: Path) -> None:
+        """The tokenizer reads captions, or the cached outputs of a frozen text tower stand in for it."""
+        tokenizer = self._open_tokenizer(workdir / "tokenizer.json")
+        self.read = self.read_prompts = tokenizer
+        self.vocab_size = tokenizer.vocab_size  # few captions yield few merges
+        if self.can_cache():
+            tower, dtype = self.towers.text, self.config.model.dtype
+            self.read = cached_text(tower, dtype, distinct_captions(self.variant))
+            self.read_prompts = lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts)
+        elif self.can_cut():
+            self.read = CutTokenizer(tokenizer, longest_caption(self.variant, tokenizer))
+
+    def _open_tokenizer(self, saved: Path) -> TextTokenizer:
+        """That of a trained text tower, CLIP's where its merges are given, or one of the run's own in the file `saved`."""
+        section, sizes = self.config.text, self.config.model.text
+        if self.towers.text:
+            self.tokenizer_source = {"model": section.init} | (
+                {"merges": section.tokenizer} if section.tokenizer else {}
+            )
+            return self.towers.text.tokenizer
+        if section.tokenizer:
+            self.tokenizer_source = {"merges": section.tokenizer}
+            return load_clip_tokenizer(section.tokenizer, sizes.context_length)
+        if saved.exists():
+            return Tokenizer.load(saved)
+        captions = self.variant.captions(range(len(self.variant)), epoch=0)
+        tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length)
+        if jax.process_index() == 0:
+            tokenizer.save(saved)
+        return tokenizer
+
+    def can_cache(self) -> bool:
+        """Whether the text tower's pooled outputs for the captions are the same in each epoch."""
+        text, tower = self.config.text, self.towers.text
+        unchanged = text.freeze and not text.dropout and not self.config.data.captions.resample
+        return tower is not None and text.cache and unchanged and tower.has_published_outputs()
+
+    def can_cut(self) -> bool:
+        """Whether what follows the end of a caption has no effect on it, and captions are the same in each epoch."""
+        described = self.describe_model()
+        cfg, encoder = described["model_cfg"], described.get("encoder")
+        build = functools.partial(build_text_tower, cfg["text_cfg"], cfg["embed_dim"], encoder=encoder)
+        tower = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
+        return getattr(tower, "may_be_cut", False) and not self.config.data.captions.resample
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        return (*super().frozen, *(["text"] if self.config.text.freeze else []))
+
+    def describe_model(self) -> dict[str, Any]:
+        model = self.config.model.copy_and_resolve_references()
+        model.text.vocab_size = self.vocab_size
+        image, tower = self.describe_image_tower(), self.towers.text
+        text_cfg = tower.config if tower else describe_text_tower(model.text)
+        if not self.tokenizer_source:  # open_clip reads the run's own merges from this file
+            text_cfg |= {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}
+        described = {"model_cfg": {"embed_dim": model.image.output_dim, **image, "text_cfg": text_cfg}}
+        if tower and tower.encoder:
+            described["encoder"] = tower.encoder
+        quick_gelu = tower.quick_gelu if tower else model.activation == "quick_gelu"
+        return described if quick_gelu == image["quick_gelu"] else described | {"text_quick_gelu": quick_gelu}
+
+    @property
+    def build_options(self) -> dict[str, Any]:
+        return super().build_options | {"dropout": self.config.text.dropout}
+
+    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
+        return {
+            "image": model.encode_image(self.images(batch), train=True, mask=batch["mask"]),
+            "text": model.encode_text(batch["text"], key if self.config.text.dropout else None),
+        }

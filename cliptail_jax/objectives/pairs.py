@@ -1,0 +1,72 @@
+"""Losses over all pairs of a batch's images and texts, which are split over devices and, if they are many, into blocks."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Bool, Float
+
+from cliptail_jax.models.cosine import normalize
+
+COSINES_AT_ONCE = 2**25  # of a device, by default: 128 MB
+
+
+def loss_of_pairs(
+    loss_of_rows: Callable[..., Float[Array, "rows"]],
+    images: Float[Array, "batch dim"],
+    texts: Float[Array, "batch dim"],
+    scalars: tuple[Float[Array, ""], ...],
+    mask: Bool[Array, "batch"],
+    mesh: Mesh,
+    block: int,
+) -> Float[Array, ""]:
+    """The mean over the unmasked pairs of what `loss_of_rows` computes on each device for its own rows of the batch.
+
+    That is a function of the device's images and texts, at unit length, and their mask, of the texts and the mask of the
+    whole batch, which it gathers, and of the `scalars`; `axes` are the names of the mesh's axes, and `block` is that of
+    `over_blocks`.
+    """
+    axes, rows = mesh.axis_names, P(mesh.axis_names)
+
+    def on_device(images, texts, mask, *scalars):
+        gather = functools.partial(jax.lax.all_gather, axis_name=axes, tiled=True)
+        columns = gather(texts), gather(mask)
+        losses = jnp.where(mask, loss_of_rows(images, texts, mask, columns, *scalars, axes=axes, block=block), 0.0)
+        return jax.lax.psum(losses.sum(), axes) / jnp.maximum(jax.lax.psum(mask.sum(), axes), 1)
+
+    in_specs = (rows, rows, rows, *[P()] * len(scalars))
+    loss = jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=P())
+    return loss(normalize(images), normalize(texts), mask, *scalars)
+
+
+def cosines(images: Float[Array, "rows dim"], texts: Float[Array, "columns dim"]) -> Float[Array, "rows columns"]:
+    """Those of features at unit length, in float32 on every device."""
+    # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
+    return jnp.matmul(images, texts.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def over_blocks(add_block: Callable, start: Any, columns: Any, rows: int, block: int) -> tuple[Any, Any]:
+    """`jax.lax.scan` of `add_block` over equal blocks of `columns`, arrays [batch, ...], of `block` columns at most.
+
+    What `add_block` computes is computed again in the backward pass, so that with `rows` rows a device the memory is
+    O(rows · block).
+    """
+    add_block, batch = jax.checkpoint(add_block), len(jax.tree.leaves(columns)[0])
+    blocks = number_of_blocks(rows, batch, block)
+    if blocks == 1:
+        return add_block(start, columns)
+    columns = jax.tree.map(lambda x: x.reshape(blocks, -1, *x.shape[1:]), columns)
+    end, kept = jax.lax.scan(add_block, start, columns)
+    return end, jax.tree.map(lambda x: x.reshape(batch, *x.shape[2:]), kept)
+
+
+def number_of_blocks(rows: int, batch: int, block: int) -> int:
+    """The smallest number of equal blocks of the columns that have at most `block` each (0: 2^25 / rows)."""
+    most = block or max(COSINES_AT_ONCE // rows, 1)
+    return next(n for n in range(math.ceil(batch / most), batch + 1) if batch % n == 0)
