@@ -77,6 +77,12 @@ class Supervised(Objective):
             raise UserError("loss.margin is a difference of cosine similarities: set head.kind='cosine'")
         if config.loss.reweight_from and not config.loss.class_weights:
             raise UserError("loss.reweight_from is when loss.class_weights begins: set that, too, such as to 0.9999")
+        for name in ("logit_adjustment", "class_weights"):
+            if config.data.balanced_sampling and config.loss[name]:
+                raise UserError(
+                    f"loss.{name} corrects for class frequency, and with data.balanced_sampling=True all classes are equally "
+                    "frequent: set one of them"
+                )
 
     def __init__(self, config: ConfigDict, variant: Variant):
         super().__init__(config, variant)

@@ -187,6 +187,8 @@ def test_numbers_of_classes_are_those_of_closed_forms():
         ({"loss.margin": -0.1}, "'loss.margin' is -0.1; it must not be negative"),
         ({"loss.logit_adjustment": -1.0}, "'loss.logit_adjustment' is -1.0; it must not be negative"),
         ({"loss.reweight_from": -1}, "'loss.reweight_from' is -1; it must not be negative"),
+        ({"loss.logit_adjustment": 1.0, "data.balanced_sampling": True}, "loss.logit_adjustment corrects .* set one of them"),
+        ({"loss.class_weights": 0.9, "data.balanced_sampling": True}, "loss.class_weights corrects .* set one of them"),
         ({"objective": "contrastive", "loss.margin": 0.5}, "loss.margin is for objective='supervised'"),
         ({"objective": "contrastive", "loss.class_weights": 0.9}, "loss.class_weights is for objective='supervised'"),
         ({"objective": "dino", "loss.logit_adjustment": 1.0}, "loss.logit_adjustment is for objective='supervised'"),
