@@ -26,6 +26,7 @@ from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated, read_predictions
 from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
+from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
 from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
@@ -120,6 +121,7 @@ def train_alone(
         batch_size=config.batch_size,
         total_steps=total_steps,
         drop_last=data.drop_last,
+        composition=composition_of(data),
         start=start,
         slots=local_rows(config.batch_size),
         workers=data.workers,

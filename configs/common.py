@@ -49,7 +49,7 @@ def number(given: Arguments, name: str, default: int) -> int:
     return int(given.get(name, default))
 
 
-def share(given: Arguments, name: str, default: float) -> float:
+def real(given: Arguments, name: str, default: float) -> float:
     """The value of an argument that is written as 0.25 or 1/4."""
     try:
         return float(Fraction(given.get(name, str(default))))
@@ -88,9 +88,9 @@ def start(given: Arguments) -> tuple[ConfigDict, str]:
     preset, config = PRESETS[name], base_config()
     config.eval.sets = preset.evaluation_sets
     config.data.update(preset.fields)
-    config.data.min_similarity = share(given, "threshold", config.data.min_similarity)
+    config.data.min_similarity = real(given, "threshold", config.data.min_similarity)
     config.data.n = number(given, "n", 0)
-    config.data.fraction = share(given, "fraction", 1.0)
+    config.data.fraction = real(given, "fraction", 1.0)
     if classes := given.get("classes"):
         config.data.classes.vocabulary = classes
     if classes == "imagenet100":

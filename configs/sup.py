@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.train --config=configs/sup.py:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
 
-Behind the arguments of configs/common.py, for which data, there are four of its own:
+Behind the arguments of configs/common.py, for which data, there are eight of its own:
 
     head=clip                               the class embeddings of OpenAI's RN50, frozen, in place of head=random; from
                                             heads/rn50.npy, or what --config.head.init names
@@ -11,6 +11,12 @@ Behind the arguments of configs/common.py, for which data, there are four of its
     sampling=uniform, linear, sqrt          by what of their frequency
     group=64                                images that share a sampled vocabulary; by default a quarter of the batch, of
                                             small images all of it
+    logit_adjustment=1                      the textbook's remedies, which the study has not: cross-entropy of the logits
+                                            plus so many times log(class frequency); 1 is balanced softmax
+    margin=0.3                              LDAM: the cosine similarity with an image's own class has to be larger by so
+                                            much if the class is the rarest, and by less the more frequent it is
+    class_weights=0.9999                    classes weighted by the inverse of their effective number of records, with this β
+    reweight_from=20                        ... only after so many epochs; with margin, LDAM-DRW
 
 The head is made by
 
@@ -24,10 +30,11 @@ from cliptail_jax.errors import UserError
 from configs import common
 
 HEAD = {"random": {}, "clip": dict(init="heads/rn50.npy", freeze=True)}
+REMEDIES = ("logit_adjustment", "margin", "class_weights")
 
 
 def get_config(arg: str = ""):
-    given = common.read(arg, "head", "vocabulary", "sampling", "group")
+    given = common.read(arg, "head", "vocabulary", "sampling", "group", *REMEDIES, "reweight_from")
     config, preset = common.start(given)
     config.objective = "supervised"
     config.head.update(HEAD[common.choice(given, "head", tuple(HEAD))])
@@ -38,6 +45,8 @@ def get_config(arg: str = ""):
         )
     config.vocabulary.sampling = common.choice(given, "sampling", ("uniform", "linear", "sqrt"))
     config.vocabulary.group_size = common.number(given, "group", 0)
+    config.loss.update({name: common.real(given, name, 0.0) for name in REMEDIES})
+    config.loss.reweight_from = common.number(given, "reweight_from", 0)
     if preset in common.SMALL:
         common.small_images(config, given)
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})

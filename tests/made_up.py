@@ -1,7 +1,7 @@
 """Objectives on made-up records, and a few of their training steps on one batch."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -40,9 +40,14 @@ def tiny(family: ModuleType, data_dir: Path, arguments: str = "") -> ConfigDict:
     return config
 
 
-def made_up_objective(config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH) -> Objective:
-    """The config's objective on records without images, equally many of each of `CLASSES` classes."""
-    return make_objective(config, made_up_variant(steps_per_epoch * config.batch_size, CLASSES))
+def made_up_objective(
+    config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH, frequency: Sequence[int] = ()
+) -> Objective:
+    """The config's objective on records without images, by default equally many of each of `CLASSES` classes."""
+    variant = made_up_variant(sum(frequency) or steps_per_epoch * config.batch_size, len(frequency) or CLASSES)
+    if frequency:
+        variant = dataclasses.replace(variant, labels=np.repeat(np.arange(len(frequency)), frequency))
+    return make_objective(config, variant)
 
 
 def optimizer_of(
@@ -91,9 +96,10 @@ def train_steps(
     fsdp: int = 1,
     steps_per_epoch: int = STEPS_PER_EPOCH,
     change: Callable[[TrainState], TrainState] = lambda state: state,
+    frequency: Sequence[int] = (),
 ) -> Trained:
     """A few steps on one batch, on the first devices, from the initial state as `change` returns it."""
-    mesh, objective = mesh_of(devices, fsdp), made_up_objective(config, steps_per_epoch)
+    mesh, objective = mesh_of(devices, fsdp), made_up_objective(config, steps_per_epoch, frequency)
     optimizer = optimizer_of(config, steps_per_epoch, objective.held)
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
     state = change(state)

@@ -169,6 +169,10 @@ class Data(Reading):
         int, "Short side of an image in evaluation, before the central crop of image_size.", Positive
     ] = 256
     drop_last: Annotated[bool, "Whether to drop the last, partial batch of an epoch."] = False
+    balanced_sampling: Annotated[
+        bool,
+        "Whether an epoch uses each class equally often: images of rare classes repeatedly, of frequent ones a part.",
+    ] = False
     cache: Annotated[bool, "Whether to keep decoded images in memory, for sources of small images.", Incidental] = False
 
 

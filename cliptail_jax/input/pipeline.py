@@ -1,6 +1,6 @@
 """From examples to batches: a batch is a function of its step alone, whoever computes it.
 
-Grain shuffles, and runs `LoadBatch` ahead of time in threads or worker processes. Since a step's batch depends on
+Grain shuffles, unless a rule composes the batches by class, and runs `LoadBatch` ahead of time in threads or worker processes. Since a step's batch depends on
 nothing else, training resumes at any step at once, and order and contents are the same for any number of workers,
 processes or devices.
 """
@@ -21,12 +21,14 @@ from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import RgbImage, UnreadableImageError, decode_image
+from cliptail_jax.input.composition import Composer, Composition
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.shared_images import SharedImages
 from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
+PASS = 2**40  # more than there are records: a record has other random numbers each time that an epoch uses it
 THREADS = 2  # where there are no worker processes
 # Python removes what a killed worker has left, such as shared memory, and need not say so.
 QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
@@ -75,6 +77,7 @@ def training_batches(
     batch_size: int,
     total_steps: int,
     drop_last: bool = False,
+    composition: Composition | None = None,
     start: int = 0,
     slots: slice = slice(None),
     workers: int = 0,
@@ -85,7 +88,8 @@ def training_batches(
     Keys: the image arrays of `transform`, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...] where
     captions are read, unreadable [any], the records that could not be decoded, and loading [3]: the seconds that a core was
     busy with the batch, how many images were reduced to their canvas, and the longest of their sides. Each epoch is shuffled
-    anew; its last partial batch is filled up with masked slots, or dropped.
+    anew; its last partial batch is filled up with masked slots, or dropped. With a `composition`, its rule says which images
+    are in which batch.
 
     Args:
         seed: of the order of the data.
@@ -96,12 +100,16 @@ def training_batches(
     """
     # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
     order_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    rows = grain.MapDataset.range(len(examples)).shuffle(seed=order_seed)
-    rows = rows.batch(batch_size, drop_remainder=drop_last, batch_fn=np.asarray)
     steps_per_epoch = num_steps_per_epoch(len(examples), batch_size, drop_last)
+    if composition:
+        compose = Composer(examples.labels, composition, order_seed, batch_size, steps_per_epoch)
+        rows = grain.MapDataset.range(total_steps).map(compose)
+    else:
+        rows = grain.MapDataset.range(len(examples)).shuffle(seed=order_seed)
+        rows = rows.batch(batch_size, drop_remainder=drop_last, batch_fn=np.asarray)
+        rows = rows.repeat(-(-total_steps // steps_per_epoch))
     load = LoadBatch(examples, transform, read, batch_size, steps_per_epoch, slots, cache_for(examples, workers, cache))
-    dataset = rows.repeat(-(-total_steps // steps_per_epoch)).map_with_index(load)
-    return iterate(dataset[start:total_steps], workers)
+    return iterate(rows.map_with_index(load)[start:total_steps], workers)
 
 
 def evaluation_batches(
@@ -139,7 +147,7 @@ def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
 
 @dataclasses.dataclass
 class LoadBatch:
-    """Loads the batch of a step, given the rows of the examples in it."""
+    """Loads the batch of a step, given the rows of the examples in it, as `Composer` has them."""
 
     examples: Examples
     transform: Transform
@@ -153,9 +161,11 @@ class LoadBatch:
         began, epoch = time.thread_time(), step // self.steps_per_epoch
         rows = spread(rows, self.batch_size)[self.slots]
         filled = rows != EMPTY
+        passes = np.where(filled, rows // len(self.examples), 0)
+        rows = np.where(filled, rows % len(self.examples), EMPTY)
         records = self.examples.records[rows]
         readable = filled.copy()
-        arrays = self.transform(records, self.readable_images(records, readable), epoch)
+        arrays = self.transform(records + PASS * passes, self.readable_images(records, readable), epoch)
         reduced = arrays.pop("reduced", np.zeros(1))
         batch = {
             **arrays,

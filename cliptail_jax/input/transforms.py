@@ -1,7 +1,8 @@
 """What becomes of a batch's decoded images before they go to the devices: one class a recipe.
 
 A transform is called with the record of each slot, the decoded images by slot, and the epoch. All randomness comes from
-(seed, epoch, record), so that a batch does not depend on who computes it. Slots without an image stay zero.
+(seed, epoch, record), so that a batch does not depend on who computes it; an epoch that uses a record repeatedly gives it
+another number each time. Slots without an image stay zero.
 """
 
 import dataclasses

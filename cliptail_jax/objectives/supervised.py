@@ -1,4 +1,7 @@
-"""Supervised learning (SL): softmax cross-entropy over all classes, or over a vocabulary of sampled classes."""
+"""Supervised learning (SL): softmax cross-entropy over all classes, or over a vocabulary of sampled classes.
+
+The section `loss` has the usual remedies for long-tailed classes; `vocabulary`, the study's.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,10 +16,11 @@ from jaxtyping import Bool, Float, Float32, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
-from cliptail_jax.config.fields import OneOf
+from cliptail_jax.config.fields import NonNegative, OneOf, Rule
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
+from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights, log_prior
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
@@ -33,15 +37,52 @@ class Head:
     freeze: Annotated[bool, "Whether the head stays as init gives it."] = False
 
 
+@dataclass(frozen=True)
+class Loss:
+    """Corrections of the loss by class frequency in the training data; a sampled vocabulary's softmax has them, too.
+
+    With all of them, an image of class y, with cosine similarities cos_c and the scale s = exp(logit_scale), has the loss
+    −w_y log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c).
+    """
+
+    logit_adjustment: Annotated[
+        float,
+        "τ of τ log(class frequency), which is added to the logits in training; 1: balanced softmax; 0: off.",
+        NonNegative,
+    ] = 0.0
+    margin: Annotated[
+        float,
+        "LDAM's margin of the rarest class, by which the cosine similarity with an image's own class is reduced before it is "
+        "multiplied by the learned scale; other classes have less, by the fourth root of their frequency; 0: off.",
+        NonNegative,
+    ] = 0.0
+    class_weights: Annotated[
+        float,
+        "β of the effective number of records, by whose inverse classes are weighted, 1 on average; 0: off.",
+        Rule(lambda beta: 0 <= beta < 1, "must be 0 or more and below 1"),
+    ] = 0.0
+    reweight_from: Annotated[int, "Number of epochs before class_weights has an effect.", NonNegative] = 0
+
+
 class Supervised(Objective):
     """A classifier of the variant's classes."""
 
-    sections = {"head": Head()}
+    sections = {"head": Head(), "loss": Loss()}
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
         if config.head.kind == "linear" and config.head.init:
             raise UserError("head.init has the class embeddings of a cosine head: set head.kind='cosine'")
+        if config.head.kind == "linear" and config.loss.margin:
+            raise UserError("loss.margin is a difference of cosine similarities: set head.kind='cosine'")
+        if config.loss.reweight_from and not config.loss.class_weights:
+            raise UserError("loss.reweight_from is when loss.class_weights begins: set that, too, such as to 0.9999")
+        for name in ("logit_adjustment", "class_weights"):
+            if config.data.balanced_sampling and config.loss[name]:
+                raise UserError(
+                    f"loss.{name} corrects for class frequency, and with data.balanced_sampling=True all classes are equally "
+                    "frequent: set one of them"
+                )
 
     def __init__(self, config: ConfigDict, variant: Variant):
         super().__init__(config, variant)
@@ -50,8 +91,22 @@ class Supervised(Objective):
             raise UserError(f"vocabulary.size={config.vocabulary.size} is larger than the {classes} classes there are")
         if config.head.freeze and not config.head.init:
             raise UserError("head.freeze=True needs a head to freeze: set head.init to an .npy of [classes, dim]")
+        section = config.loss
+        if section.reweight_from * self.steps_per_epoch >= self.total_steps:
+            raise UserError(
+                f"loss.reweight_from={section.reweight_from} leaves no epoch with class weights: the run has "
+                f"{self.total_steps / self.steps_per_epoch:g} epochs"
+            )
         self.head = self._open_head()
-        self._weights = sampling_weights(variant.class_frequency, config.vocabulary.sampling)
+        frequency = variant.class_frequency
+        self._sampling = sampling_weights(frequency, config.vocabulary.sampling)
+        if section.logit_adjustment:
+            self._adjustment = np.float32(section.logit_adjustment * log_prior(frequency))
+            self._sampling *= frequency > 0  # a class of probability 0 does not compete, and would take another's place
+        if section.margin:
+            self._margins = np.float32(class_margins(frequency, section.margin))
+        if section.class_weights:
+            self._class_weights = np.float32(effective_number_weights(frequency, section.class_weights))
 
     def _open_head(self) -> Float32[np.ndarray, "classes dim"] | None:
         """The rows of `head.init` for the variant's classes; None where the head is randomly initialized."""
@@ -76,18 +131,30 @@ class Supervised(Objective):
     def build_options(self) -> dict[str, Any]:
         return super().build_options | {"head": self.head}
 
+    def prepare(
+        self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
+    ) -> tuple[DeviceBatch, nnx.State | None]:
+        """With class weights, the batch has `weights`: those of its labels, or 1 in the epochs before."""
+        if self.config.loss.class_weights:
+            has_begun = state.step >= self.config.loss.reweight_from * self.steps_per_epoch
+            batch = batch | {"weights": jnp.where(has_begun, jnp.asarray(self._class_weights)[batch["labels"]], 1.0)}
+        return super().prepare(averaged, state, batch, key)
+
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {"image": model.encode_image(self.images(batch), train=True, mask=batch["mask"])}
 
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
-        logits, vocabulary, section = model.logits(features["image"]), None, self.config.vocabulary
-        if section.size:
-            vocabulary = sample_vocabulary(
-                key, batch["labels"], batch["mask"], self._weights, section.size, section.group_size
-            )
-        return supervised_loss(logits, batch["labels"], batch["mask"], vocabulary)
+        logits, labels, vocabulary = model.logits(features["image"]), batch["labels"], None
+        if self.config.loss.margin:
+            logits = subtract_margins(logits, labels, jnp.exp(model.logit_scale[...]) * self._margins)
+        if self.config.loss.logit_adjustment:
+            logits += self._adjustment
+        if self.config.vocabulary.size:
+            section = self.config.vocabulary
+            vocabulary = sample_vocabulary(key, labels, batch["mask"], self._sampling, section.size, section.group_size)
+        return supervised_loss(logits, labels, batch["mask"], vocabulary, batch.get("weights"))
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
@@ -101,11 +168,13 @@ def supervised_loss(
     labels: Int[Array, "batch"],
     mask: Bool[Array, "batch"],
     vocabulary: Bool[Array, "group classes"] | None = None,
+    weights: Float[Array, "batch"] | None = None,
 ) -> Float[Array, ""]:
     """Mean cross-entropy of the unmasked examples, in nats.
 
     With a `vocabulary`, the batch is cut into as many groups of neighbours as it has rows, and only a group's own
-    classes compete in its softmax.
+    classes compete in its softmax. With `weights`, each example's cross-entropy is multiplied by its own before the mean over
+    the number of examples, as Cui et al. (2019) do, so that a step does not depend on which classes its batch has.
     """
     if vocabulary is not None:
         in_groups = logits.reshape(len(vocabulary), -1, logits.shape[-1])
@@ -114,7 +183,16 @@ def supervised_loss(
     of_label = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
     # A masked example's label may lie outside of the vocabulary, where the loss is infinite: select, do not multiply.
     losses = jnp.where(mask, log_partition - jnp.where(mask, of_label, 0.0), 0.0)
+    if weights is not None:
+        losses *= weights
     return losses.sum() / jnp.maximum(mask.sum(), 1)
+
+
+def subtract_margins(
+    logits: Float[Array, "batch classes"], labels: Int[Array, "batch"], margins: Float[Array, "classes"]
+) -> Float[Array, "batch classes"]:
+    """The logits, of which each example's own class has lost that class's margin."""
+    return logits - jnp.where(jnp.arange(len(margins)) == labels[:, None], margins, 0.0)
 
 
 def sample_vocabulary(

@@ -18,6 +18,8 @@ from configs import clip, sup
         (sup, "n=²", "config argument n is '²'; it is a whole number"),
         (sup, "fraction=1/0", "config argument fraction is '1/0'; it is a number such as 0.25 or 1/4"),
         (sup, "threshold=high", "config argument threshold is 'high'"),
+        (sup, "margin=wide", "config argument margin is 'wide'; it is a number"),
+        (clip, "logit_adjustment=1", "unknown config argument 'logit_adjustment'"),
     ],
 )
 def test_a_wrong_argument_is_named(family, arguments, complaint):
@@ -49,3 +51,9 @@ def test_the_group_that_shares_a_vocabulary_can_be_given():
     assert sup.get_config("data=cifar100_lt,vocabulary=20").vocabulary.group_size == 0
     assert sup.get_config("data=cifar100_lt,vocabulary=20,group=32").vocabulary.group_size == 32
     assert sup.get_config("data=laionet,vocabulary=50,group=32").vocabulary.group_size == 32
+
+
+def test_the_remedies_of_long_tailed_classes_can_be_given():
+    loss = sup.get_config("data=cifar100_lt,logit_adjustment=1,margin=0.3,class_weights=0.9999,reweight_from=20").loss
+    assert (loss.logit_adjustment, loss.margin, loss.class_weights, loss.reweight_from) == (1.0, 0.3, 0.9999, 20)
+    assert not any(sup.get_config("data=cifar100_lt").loss.values())

@@ -1,0 +1,44 @@
+"""Corrections of a softmax's loss by class frequency: the usual remedies for long-tailed classes.
+
+Each is computed once for a run, from the number of records that its training data have of each class. A class without a
+record, such as a cut tail's, has the limit of the formula as its number goes to 0, where that has an effect at all: no image
+is labelled with it.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+Frequency = Int[np.ndarray, "classes"]
+
+
+def log_prior(frequency: Frequency) -> Float[np.ndarray, "classes"]:
+    """log π, with π_c = n_c / N the share of the records that have class c; −inf for a class without any.
+
+    Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), train with cross-entropy of
+    f + τ log π, whose minimizer f estimates log P(x | class) up to a constant for τ = 1: the class with the largest f has
+    the smallest error if all classes are equally frequent. τ = 1 is the balanced softmax of Ren et al. (2020, arXiv
+    2007.10740). A class with log π = −inf has probability 0 in training, and gets no gradient.
+    """
+    with np.errstate(divide="ignore"):
+        return np.log(frequency) - np.log(frequency.sum())
+
+
+def class_margins(frequency: Frequency, largest: float) -> Float[np.ndarray, "classes"]:
+    """Δ_c = C / n_c^(1/4), with the C for which the rarest class has the margin `largest`; 0 for a class without records.
+
+    Cao et al. (2019), "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv 1906.07413).
+    """
+    present = frequency > 0
+    return np.where(present, largest * (frequency[present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)
+
+
+def effective_number_weights(frequency: Frequency, beta: float) -> Float[np.ndarray, "classes"]:
+    """w_c ∝ (1 − β) / (1 − β^n_c), with mean 1 over the classes that have records; 0 for the others.
+
+    (1 − β^n) / (1 − β) is the effective number of n records: 1 for β = 0, which makes all weights 1, and n as β goes to 1,
+    which makes weights ∝ 1 / n. Cui et al. (2019), "Class-balanced loss based on effective number of samples" (arXiv
+    1901.05555).
+    """
+    present = frequency > 0
+    weights = np.where(present, (1 - beta) / (1 - beta ** np.maximum(frequency, 1)), 0.0)
+    return weights / weights[present].mean()

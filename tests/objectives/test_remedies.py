@@ -1,0 +1,201 @@
+"""The remedies of SL for long-tailed classes, against their formulas example by example in float64."""
+
+import math
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.objectives import validate
+from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights, log_prior
+from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights, supervised_loss
+from cliptail_jax.training.initialization import init_state
+from tests.made_up import assert_close, made_up_objective, mesh_of, optimizer_of, train_steps
+
+FREQUENCY = (20, 2, 0, 7, 3)  # of five classes; the third has no record
+BATCH, SCALE = 32, 14.0
+REMEDIES = {"logit_adjustment": 0.7, "margin": 0.5, "class_weights": 0.9}
+
+
+def direct_loss(logits, labels, mask, scale=1.0, tau=0.0, margin=0.0, beta=0.0, vocabulary=None):
+    """The mean of −w_y log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c) over the vocabulary's classes."""
+    frequency, total = [float(n) for n in FREQUENCY], 0.0
+    rarest = min(n for n in frequency if n)
+    effective = [(1 - beta) / (1 - beta**n) for n in frequency if n]
+    for i in np.flatnonzero(mask):
+        exponentials, y = {}, int(labels[i])
+        for c, n in enumerate(frequency):
+            if n == 0 and tau or vocabulary is not None and not vocabulary[i * len(vocabulary) // len(labels)][c]:
+                continue  # τ log 0: the class has probability 0
+            delta = margin * (rarest / n) ** 0.25 if c == y and margin else 0.0
+            prior = tau * math.log(n / sum(frequency)) if tau else 0.0
+            exponentials[c] = math.exp(float(logits[i, c]) - scale * delta + prior)
+        weight = (1 - beta) / (1 - beta ** frequency[y]) / np.mean(effective)
+        total -= weight * math.log(exponentials[y] / sum(exponentials.values()))
+    return total / max(np.sum(mask), 1)
+
+
+def made_up_batch(config=None):
+    """Labels of classes that have records, a seventh of the examples masked; an empty slot's label is 0."""
+    rng = np.random.default_rng(0)
+    mask = np.arange(BATCH) % 7 > 0
+    labels = np.where(mask, rng.choice(np.flatnonzero(FREQUENCY), BATCH), 2).astype(np.int32)
+    images = rng.integers(0, 256, (BATCH, 32, 32, 3), np.uint8)
+    return {"images": images, "labels": labels, "mask": mask}
+
+
+@pytest.fixture
+def config(sup_config):
+    sup_config.batch_size, sup_config.total_epochs = BATCH, 2
+    return sup_config
+
+
+def objective_with(config, **changes):
+    config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
+    return made_up_objective(config, frequency=FREQUENCY)
+
+
+def loss_and_gradient(objective, logits, step=0):
+    """Of a model that has these logits and the scale `SCALE`, at a step."""
+    batch = {name: jnp.asarray(array) for name, array in made_up_batch().items() if name != "images"}
+    state = types.SimpleNamespace(step=jnp.asarray(step), ema_batch_stats=None)
+    key = jax.random.key(3)
+    batch, _ = objective.prepare(None, state, batch, key)
+
+    def loss(features):
+        model = types.SimpleNamespace(logits=lambda x: x, logit_scale=jnp.log(SCALE))
+        return objective.loss(model, {"image": features}, batch, key, mesh=None)
+
+    return jax.value_and_grad(loss)(jnp.asarray(logits))
+
+
+LOGITS = np.random.default_rng(1).normal(size=(BATCH, len(FREQUENCY))).astype(np.float32) * 5
+DIRECT = {"logit_adjustment": "tau", "margin": "margin", "class_weights": "beta"}
+
+
+@pytest.mark.parametrize("names", [(name,) for name in REMEDIES] + [tuple(REMEDIES)])
+@pytest.mark.parametrize("size", [0, 3])
+def test_each_remedy_and_all_together_equal_the_formula(config, names, size):
+    """Over all classes, and over the vocabularies of two groups."""
+    changes = {f"loss__{name}": REMEDIES[name] for name in names}
+    objective = objective_with(config, vocabulary__size=size, vocabulary__group_size=BATCH // 2, **changes)
+    loss, gradient = loss_and_gradient(objective, LOGITS)
+    options = {DIRECT[name]: REMEDIES[name] for name in names}
+    batch, vocabulary = made_up_batch(), None
+    if size:
+        weights = sampling_weights(np.array(FREQUENCY) > 0, "linear" if "tau" in options else "uniform")
+        vocabulary = np.asarray(
+            sample_vocabulary(jax.random.key(3), batch["labels"], batch["mask"], weights, size, BATCH // 2)
+        )
+    expected = direct_loss(LOGITS, batch["labels"], batch["mask"], SCALE, vocabulary=vocabulary, **options)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert np.isfinite(gradient).all() and not gradient[~batch["mask"]].any()
+
+
+def test_without_remedies_the_loss_is_the_plain_one(config):
+    batch = made_up_batch()
+    plain = supervised_loss(jnp.asarray(LOGITS), jnp.asarray(batch["labels"]), jnp.asarray(batch["mask"]))
+    loss, _ = loss_and_gradient(objective_with(config), LOGITS)
+    assert loss == plain
+    np.testing.assert_allclose(loss, direct_loss(LOGITS, batch["labels"], batch["mask"]), rtol=1e-5)
+
+
+def test_a_class_without_records_has_no_part_in_an_adjusted_softmax_and_is_not_drawn(config):
+    """Its logit may be anything; in a plain softmax it is pushed down."""
+    adjusted = objective_with(config, loss__logit_adjustment=1.0, vocabulary__size=5)
+    loss, gradient = loss_and_gradient(adjusted, LOGITS)
+    other = LOGITS.copy()
+    other[:, 2] = 80.0
+    assert loss_and_gradient(adjusted, other)[0] == loss and not gradient[:, 2].any()
+    assert np.array(gradient[:, [0, 1, 3, 4]]).any(0).all()
+    plain = objective_with(config, loss__logit_adjustment=0.0, loss__margin=0.5, loss__class_weights=0.9)
+    assert loss_and_gradient(plain, LOGITS)[1][:, 2].any()
+
+
+def test_a_group_of_masked_examples_alone_leaves_no_gradient_infinite(config, monkeypatch):
+    """Without examples all classes of its vocabulary are drawn."""
+    objective = objective_with(config, loss__logit_adjustment=1.0, vocabulary__size=1, vocabulary__group_size=4)
+    batch = made_up_batch() | {"mask": np.arange(BATCH) >= 16}
+    monkeypatch.setattr("test_remedies.made_up_batch", lambda: batch)
+    for draw in range(20):
+        monkeypatch.setattr(jax.random, "gumbel", lambda key, shape: jnp.roll(jnp.arange(40.0), draw).reshape(shape))
+        assert np.isfinite(loss_and_gradient(objective, LOGITS)[1]).all()
+
+
+def test_class_weights_begin_with_their_epoch(config):
+    """The variant has 32 records: an epoch is a step."""
+    objective = objective_with(config, loss__class_weights=0.9, loss__reweight_from=1)
+    assert objective.steps_per_epoch == 1
+    batch = made_up_batch()
+    for step, beta in ((0, 0.0), (1, 0.9)):
+        expected = direct_loss(LOGITS, batch["labels"], batch["mask"], beta=beta)
+        np.testing.assert_allclose(loss_and_gradient(objective, LOGITS, step)[0], expected, rtol=1e-5)
+
+
+def test_the_step_has_all_remedies_on_one_device_and_eight_and_in_micro_batches(config):
+    """With sampled vocabularies, and weights from the second of two epochs of one step each, without compiling again."""
+    for name, value in REMEDIES.items():
+        config.loss[name] = value
+    config.loss.reweight_from, config.batch_norm.group_size, config.optimizer.learning_rate = 1, 8, 1e-3
+    config.vocabulary.update({"size": 3, "group_size": 16})
+    options = dict(steps=2, steps_per_epoch=1, frequency=FREQUENCY)
+    one = train_steps(config, made_up_batch(), **options)
+    assert one.step._cache_size() == 1
+    assert_close(train_steps(config, made_up_batch(), devices=8, **options), one)
+
+    objective, batch = made_up_objective(config, frequency=FREQUENCY), made_up_batch()
+    graphdef, *_ = init_state(objective, optimizer_of(config, 1), mesh_of(1), config.seed)
+    for step, beta in ((0, 0.0), (1, REMEDIES["class_weights"])):
+        state = one.states[step]
+        model = nnx.merge(graphdef, state.trainable, state.frozen, state.batch_stats, copy=True)
+        logits = model.logits(objective.encode(model, one.batch, jax.random.key(0))["image"])
+        key = jax.random.fold_in(state.rng, state.step)
+        drawn = sampling_weights(np.array(FREQUENCY) > 0, "linear")
+        vocabulary = np.asarray(sample_vocabulary(key, batch["labels"], batch["mask"], drawn, 3, 16))
+        scale, others = math.exp(model.logit_scale[...]), dict(vocabulary=vocabulary, beta=beta)
+        expected = direct_loss(np.asarray(logits), batch["labels"], batch["mask"], scale, 0.7, 0.5, **others)
+        np.testing.assert_allclose(one.metrics[step]["train/loss"], expected, rtol=1e-4)
+
+    config.accumulate_steps = 2
+    assert_close(train_steps(config, made_up_batch(), **options), one)
+    assert_close(train_steps(config, made_up_batch(), devices=2, **options), one)
+
+
+def test_numbers_of_classes_are_those_of_closed_forms():
+    frequency = np.array([16, 1, 0, 81])
+    np.testing.assert_allclose(np.exp(log_prior(frequency)), frequency / 98)
+    np.testing.assert_allclose(class_margins(frequency, 0.6), [0.3, 0.6, 0.0, 0.2])
+    np.testing.assert_array_equal(effective_number_weights(frequency, 0.0), [1, 1, 0, 1])
+    inverse = np.array([1 / 16, 1, 0, 1 / 81])
+    np.testing.assert_allclose(effective_number_weights(frequency, 1 - 1e-9), inverse / inverse.sum() * 3, rtol=1e-6)
+    half = effective_number_weights(np.array([1, 2]), 0.5)  # effective numbers 1 and 1.5
+    np.testing.assert_allclose(half, np.array([1, 2 / 3]) / (5 / 6))
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"loss.reweight_from": 2, "loss.class_weights": 0.9}, "reweight_from=2 leaves no epoch .*the run has 2 epochs"),
+        ({"loss.reweight_from": 1}, "loss.reweight_from is when loss.class_weights begins"),
+        ({"loss.margin": 0.5, "head.kind": "linear"}, "loss.margin is a difference of cosine similarities"),
+        ({"loss.class_weights": 1.0}, "'loss.class_weights' is 1.0; it must be 0 or more and below 1"),
+        ({"loss.class_weights": -0.5}, "'loss.class_weights' is -0.5; it must be 0 or more and below 1"),
+        ({"loss.margin": -0.1}, "'loss.margin' is -0.1; it must not be negative"),
+        ({"loss.logit_adjustment": -1.0}, "'loss.logit_adjustment' is -1.0; it must not be negative"),
+        ({"loss.reweight_from": -1}, "'loss.reweight_from' is -1; it must not be negative"),
+        ({"loss.logit_adjustment": 1.0, "data.balanced_sampling": True}, "loss.logit_adjustment corrects .* set one of them"),
+        ({"loss.class_weights": 0.9, "data.balanced_sampling": True}, "loss.class_weights corrects .* set one of them"),
+        ({"objective": "contrastive", "loss.margin": 0.5}, "loss.margin is for objective='supervised'"),
+        ({"objective": "contrastive", "loss.class_weights": 0.9}, "loss.class_weights is for objective='supervised'"),
+        ({"objective": "dino", "loss.logit_adjustment": 1.0}, "loss.logit_adjustment is for objective='supervised'"),
+    ],
+)  # fmt: skip
+def test_a_remedy_that_cannot_be_is_refused_in_a_line(config, changes, complaint):
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        validate(config)
+        made_up_objective(config, frequency=FREQUENCY)
