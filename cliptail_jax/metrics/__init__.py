@@ -3,4 +3,13 @@
 They are functions of arrays, and know neither models nor data sets nor files.
 """
 
-__all__ = ["bootstrap", "calibration", "correlation", "groups", "imbalance", "neural_collapse", "per_class", "similarity"]
+__all__ = [
+    "bootstrap",
+    "calibration",
+    "correlation",
+    "groups",
+    "imbalance",
+    "neural_collapse",
+    "per_class",
+    "similarity",
+]

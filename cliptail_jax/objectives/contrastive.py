@@ -23,8 +23,9 @@ class Contrastive(ImageText):
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
-        scale, block = model.logit_scale[...], self.config.contrastive.block
-        return contrastive_loss(features["image"], features["text"], scale, batch["mask"], mesh, block)
+        scale, section = model.logit_scale[...], self.config.contrastive
+        pairs = features["image"], features["text"], scale, batch["mask"]
+        return contrastive_loss(*pairs, mesh, section.block, section.text_to_image)
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)

@@ -48,7 +48,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How images and texts are compared in the loss; its value is the same to rounding."""
+    """How images and texts are compared in the loss. Its value is the same to rounding with any `block`."""
+
+    text_to_image: Annotated[
+        bool,
+        "Whether CLIP's loss also asks which image belongs to a text; else only which text belongs to an image.",
+    ] = True
 
     block: Annotated[
         int,

@@ -7,7 +7,9 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Float
+from ml_collections import ConfigDict
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.objectives.image_text import ImageText
 from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
@@ -21,6 +23,14 @@ class Sigmoid(ImageText):
 
     As in the paper, and other than in CLIP, the logit scale has no limits.
     """
+
+    @classmethod
+    def validate(cls, config: ConfigDict) -> None:
+        super().validate(config)
+        if not config.contrastive.text_to_image:
+            raise UserError(
+                "contrastive.text_to_image=False leaves out a softmax, which objective='sigmoid' does not have: set it to True"
+            )
 
     @property
     def chance_loss(self) -> float:

@@ -62,6 +62,11 @@ class Loss:
         Rule(lambda beta: 0 <= beta < 1, "must be 0 or more and below 1"),
     ] = 0.0
     reweight_from: Annotated[int, "Number of epochs before class_weights has an effect.", NonNegative] = 0
+    count_in_batch: Annotated[
+        bool,
+        "Whether a class competes in a sampled vocabulary as often as its group has images of it, as class names do in CLIP's "
+        "softmax over the texts of a batch.",
+    ] = False
 
 
 class Supervised(Objective):
@@ -75,6 +80,10 @@ class Supervised(Objective):
             raise UserError("head.init has the class embeddings of a cosine head: set head.kind='cosine'")
         if config.head.kind == "linear" and config.loss.margin:
             raise UserError("loss.margin is a difference of cosine similarities: set head.kind='cosine'")
+        if config.loss.count_in_batch and not config.vocabulary.size:
+            raise UserError(
+                "loss.count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size, 1 for those of the batch"
+            )
         if config.loss.reweight_from and not config.loss.class_weights:
             raise UserError("loss.reweight_from is when loss.class_weights begins: set that, too, such as to 0.9999")
         for name in ("logit_adjustment", "class_weights"):
@@ -151,6 +160,8 @@ class Supervised(Objective):
             logits = subtract_margins(logits, labels, jnp.exp(model.logit_scale[...]) * self._margins)
         if self.config.loss.logit_adjustment:
             logits += self._adjustment
+        if self.config.loss.count_in_batch:
+            logits += log_counts(labels, batch["mask"], logits.shape[-1], self.config.vocabulary.group_size)
         if self.config.vocabulary.size:
             section = self.config.vocabulary
             vocabulary = sample_vocabulary(key, labels, batch["mask"], self._sampling, section.size, section.group_size)
@@ -193,6 +204,20 @@ def subtract_margins(
 ) -> Float[Array, "batch classes"]:
     """The logits, of which each example's own class has lost that class's margin."""
     return logits - jnp.where(jnp.arange(len(margins)) == labels[:, None], margins, 0.0)
+
+
+def log_counts(
+    labels: Int[Array, "batch"], mask: Bool[Array, "batch"], classes: int, group_size: int
+) -> Float[Array, "batch classes"]:
+    """For each example, the logarithm of how many examples of each class its group has; 0 for a class without any.
+
+    Added to the logits l, it makes the loss −log (n_y exp(l_y) / Σ_c n_c exp(l_c)). But for log n_y, which has no gradient,
+    that is CLIP's loss of an image among n_c texts of each class, all of which have the class's logit.
+    """
+    groups = labels.reshape(-1, group_size or len(labels))
+    row = jnp.arange(len(groups))[:, None]
+    counts = jnp.zeros((len(groups), classes)).at[row, groups].add(mask.reshape(groups.shape))
+    return jnp.repeat(jnp.log(jnp.maximum(counts, 1)), groups.shape[1], axis=0)
 
 
 def sample_vocabulary(

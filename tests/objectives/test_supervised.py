@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights, supervised_loss
+from cliptail_jax.objectives.supervised import log_counts, sample_vocabulary, sampling_weights, supervised_loss
 
 sample = jax.jit(sample_vocabulary, static_argnames=("size", "group_size"))
 ALL = np.ones(8, bool)
@@ -103,3 +103,25 @@ def test_sampling_weights_are_powers_of_frequency():
     assert sampling_weights(frequency, "uniform").tolist() == [1, 1, 1, 1]
     assert sampling_weights(frequency, "sqrt").tolist() == [0, 1, 2, 10]
     assert sampling_weights(frequency, "linear").tolist() == [0, 1, 4, 100]
+
+
+@pytest.mark.parametrize("group_size", [0, 4])
+def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_names(group_size):
+    """Each image among the texts of its group, of which those of a class all have that class's logit."""
+    rng = np.random.default_rng(0)
+    logits, labels = jnp.asarray(rng.normal(size=(8, 6))), jnp.asarray([0, 0, 0, 2, 1, 1, 5, 0])
+    mask = jnp.asarray([True, True, True, True, True, True, False, True])
+    vocabulary = jnp.asarray(sample(jax.random.key(0), labels, mask, jnp.ones(6), size=1, group_size=group_size))
+
+    def counted(logits):
+        return supervised_loss(logits + log_counts(labels, mask, 6, group_size), labels, mask, vocabulary)
+
+    def clip(logits):
+        losses = []
+        for i in np.flatnonzero(mask):
+            start = i // (group_size or 8) * (group_size or 8)
+            texts = [j for j in range(start, start + (group_size or 8)) if mask[j]]
+            losses.append(jnp.log(sum(jnp.exp(logits[i, labels[j]]) for j in texts)) - logits[i, labels[i]])
+        return sum(losses) / len(losses)
+
+    np.testing.assert_allclose(jax.grad(counted)(logits), jax.grad(clip)(logits), atol=1e-6)
