@@ -13,4 +13,4 @@ from configs.study.quickstart import four_runs
 
 def get_config(arg: str = ""):
     common.read_only(arg)
-    return four_runs("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30, words=("kind_of",), context_length=16)
+    return four_runs("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30, words=("kind_of",), context_length=12)
