@@ -28,6 +28,7 @@ claims: Claims, by a short name of each, with the runs that they compare (clipta
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
 strings: The config string of each run, for --launch=print. Optional.
 transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
+path: Names of runs that are steps of a path, for a figure with arrows from each to the next. Optional.
 seed, seeds: The first seed and the number of seeds. Optional.
 counterbalanced: Whether seeds are mirrored pairs: the second run of a pair has the seed of the first and the reversed
     order of class frequencies (data.profile.mirrored). Optional."""

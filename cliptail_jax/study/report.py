@@ -13,6 +13,7 @@ from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, 
 from cliptail_jax.study.claims import ClaimResult
 from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.kinds import BIAS, Kind
+from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.statistics import STATISTICS
 from cliptail_jax.study.trained_run import Runs, TrainedRun
@@ -29,6 +30,7 @@ def write_report(
     failures: Mapping[str, str],
     claims: Mapping[str, ClaimResult],
     stated: Container[str],
+    path: Sequence[str],
     figures: Sequence[str],
     seconds: float,
     workdir: Path,
@@ -42,11 +44,12 @@ def write_report(
         failures: why runs, transfers or figures failed.
         claims: the tested claims by key.
         stated: the keys of the claims that were stated before the first run.
+        path: names of kinds, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
         workdir: the study's directory.
     """
-    pictures = draw_pictures(title, kinds, list(claims.values()), "" not in seeds, workdir / "figures")
+    pictures = draw_pictures(title, kinds, list(claims.values()), path, "" not in seeds, workdir / "figures")
     text = markdown(title, seeds, kinds, failures, claims, stated, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -78,14 +81,22 @@ def run_numbers(run: TrainedRun) -> dict:
 
 
 def draw_pictures(
-    title: str, kinds: Mapping[str, Kind], claims: Sequence[ClaimResult], several: bool, folder: Path
+    title: str,
+    kinds: Mapping[str, Kind],
+    claims: Sequence[ClaimResult],
+    path: Sequence[str],
+    several: bool,
+    folder: Path,
 ) -> str:
-    """Draw the runs of a study and, if it has seeds, its claims. Returns the Markdown that shows the pictures."""
+    """Draw the runs of a study, its path if it has one and, if it has seeds, its claims. Returns the Markdown that shows the pictures."""
     pictures = []
     if shown := {name: kind for name, kind in kinds.items() if kind.evaluations}:
         save(draw_runs(shown, title), folder / "study")
         caption = "slopes and correlations against accuracy, and accuracy by class frequency"
         pictures.append(f"\n![{caption}](figures/study.png)\n")
+        if path:
+            save(draw_path(shown, path, title), folder / "path")
+            pictures.append("\n![slopes against accuracy, with arrows along the path](figures/path.png)\n")
     if several and (tested := [claim for claim in claims if claim.difference is not None]):
         save(draw_claims(tested, title), folder / "claims")
         pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")

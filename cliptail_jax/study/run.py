@@ -83,6 +83,7 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
                 failures | not_drawn,
                 dict(zip(study.claims, results)),
                 stated,
+                study.get("path", ()),
                 drawn,
                 time.perf_counter() - started,
                 workdir,
@@ -202,6 +203,8 @@ def check_study(study: ConfigDict) -> None:
             raise UserError(f"run '{name}': eval.sets is empty, but a study compares evaluations")
     if "transfer" in study:
         check_transfer(study.transfer, tuple(study.runs))
+    if unknown := [name for name in study.get("path", ()) if name not in study.runs]:
+        raise UserError(f"path names the run '{unknown[0]}'; the study has {', '.join(study.runs)}")
     eval_sets = {name: config.eval.sets for name, config in study.runs.items()}
     check_claims(study.claims, eval_sets, study.get("transfer"))
     check_figures(study.get("figures", {}), tuple(study.runs))

@@ -201,6 +201,14 @@ def test_the_seed_of_each_run_must_refer_to_that_of_the_study(trains, tmp_path):
     assert trains[1] == []
 
 
+def test_a_step_of_the_path_that_is_no_run_is_named(trains, tmp_path):
+    made = make_study("a", "b")
+    made.path = ("a", "c")
+    with pytest.raises(UserError, match="path names the run 'c'; the study has a, b"):
+        study.run_study(made, tmp_path)
+    assert trains[1] == []
+
+
 def test_a_wrong_run_is_named_before_anything_is_trained(trains, tmp_path):
     made = make_study("a", "b")
     made.runs.b.batch_size = -1

@@ -1,0 +1,99 @@
+"""From SL to CLIP in steps that change one thing, and beside them what CLIP is not: which step makes it robust?
+
+    python -m cliptail_jax.study --config=configs/study/mechanism.py --workdir=runs/mechanism
+    python -m cliptail_jax.study --config=configs/study/mechanism.py:data=cifar100 --workdir=runs/mechanism_cifar100 \\
+        --config.data_dir=DIR
+
+On long-tailed glyphs in four mirrored pairs, an hour and a half on two CPU cores; on CIFAR-100-LT (DIR as in
+configs/study/cifar100_lt.py) in two, four hours. All runs of a study have the same images, epochs, batch size and, but for
+`sl_linear` and `sl`, optimizer. configs/study/README.md has the results, and says what may be concluded from them.
+"""
+
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict, FieldReference
+
+from configs import clip, common, sup
+
+# By data source: the long-tailed preset, epochs, CLIP's learning rate, its captions, and the number of runs of each kind.
+DATA = {
+    "glyphs": dict(preset="glyphs_lt", epochs=7, learning_rate=3e-3, captions="a+cname+tags", seeds=8),
+    "cifar100": dict(preset="cifar100_lt", epochs=30, learning_rate=2e-3, captions="a+cname+kind_of", seeds=4),
+}
+PATH = ("sl_linear", "sl", "sl_adamw", "batch", "counts", "names", "clip", "clip_captions")
+# The claim, the run with the higher and the run with the lower value of both slopes.
+CLAIMS = {
+    # The steps of the path
+    "cosine": ("A linear head leaves SL more biased than a cosine head", "sl_linear", "sl"),
+    "adamw": ("SGD leaves SL more biased than AdamW", "sl", "sl_adamw"),
+    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl_adamw", "batch"),
+    "counts": ("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    "names": ("A class embedding of its own leaves more bias than a text tower's of the class name", "counts", "names"),
+    "both": ("One direction leaves CLIP more biased than both", "names", "clip"),
+    "captions": ("Class names leave CLIP more biased than captions", "clip", "clip_captions"),
+    # What is left out of the path
+    "from_counts": ("A softmax over the batch's classes, counted, leaves SL more biased than CLIP", "counts", "clip"),
+    "sigmoid": ("Without a softmax over the batch, CLIP is more biased", "sigmoid", "clip"),
+    "words": ("Words as labels, without contrast, leave more bias than CLIP", "bag_of_words", "clip"),
+    "distinct": (
+        "Batches as they come leave CLIP more biased than batches of distinct classes",
+        "clip",
+        "clip_distinct",
+    ),
+    "adjusted": ("SL is more biased than with adjusted logits", "sl_adamw", "adjusted"),
+    "ldam": ("SL is more biased than with LDAM and deferred weights", "sl_adamw", "ldam"),
+    "balanced": ("SL is more biased than with balanced sampling", "sl_adamw", "balanced"),
+    "remedy": ("Adjusted logits leave SL more biased than CLIP", "adjusted", "clip"),
+}
+
+
+def get_config(arg: str = ""):
+    given = common.read_only(arg, "data")
+    source = DATA[common.choice(given, "data", tuple(DATA))]
+    data_dir, seed = FieldReference(""), FieldReference(0)
+    runs = runs_on(source)
+    for config in runs.values():
+        config.total_epochs = source["epochs"]
+        config.eval.every_epochs = 10000  # only at the end
+        config.seed = config.data.seed = seed
+        config.data.data_dir = data_dir
+        config.data.drop_last = True
+    claims = {
+        f"{key}_{statistic}": common.claim(text, statistic, higher, lower)
+        for key, (text, higher, lower) in CLAIMS.items()
+        for statistic in ("slope_acc", "slope_pred")
+    }
+    title = f"From SL to CLIP on long-tailed {common.choice(given, 'data', tuple(DATA))}"
+    study = dict(title=title, data_dir=data_dir, seed=seed, seeds=source["seeds"], counterbalanced=True, path=PATH)
+    return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))
+
+
+def runs_on(source: Mapping) -> dict[str, ConfigDict]:
+    preset, late = f"data={source['preset']}", source["epochs"] * 2 // 3
+    runs = {
+        "sl_linear": sup.get_config(preset),
+        "sl": sup.get_config(preset),
+        "sl_adamw": sup.get_config(preset),
+        "batch": sup.get_config(f"{preset},vocabulary=1"),
+        "counts": sup.get_config(f"{preset},vocabulary=1"),
+        "names": clip.get_config(preset),
+        "clip": clip.get_config(preset),
+        "clip_captions": clip.get_config(f"{preset},captions={source['captions']}"),
+        "sigmoid": clip.get_config(f"{preset},loss=sigmoid"),
+        "bag_of_words": clip.get_config(f"{preset},loss=words"),
+        "clip_distinct": clip.get_config(f"{preset},batch_composition=distinct"),
+        "adjusted": sup.get_config(f"{preset},logit_adjustment=1"),
+        "ldam": sup.get_config(f"{preset},margin=0.3,class_weights=0.9999,reweight_from={late}"),
+        "balanced": sup.get_config(preset),
+    }
+    runs["sl_linear"].head.kind = "linear"
+    runs["balanced"].data.balanced_sampling = True
+    runs["counts"].loss.count_in_batch = True
+    runs["names"].contrastive.text_to_image = False
+    runs["clip"].optimizer.learning_rate = source["learning_rate"]
+    for name, config in runs.items():
+        if name not in ("sl_linear", "sl"):
+            config.optimizer = runs["clip"].optimizer.copy_and_resolve_references()
+        if config.objective != "supervised":
+            config.model.text.context_length = 16 if name == "clip_captions" else 8
+    return runs
