@@ -61,7 +61,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
         workdir,
         opened.class_names,
         frequency,
-        opened.tokenizer if opened.has_text else None,
+        opened.tokenizer if opened.has_text or opened.has_words else None,
         other_head,
     )
     epoch = opened.step / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)

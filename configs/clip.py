@@ -15,6 +15,7 @@ Behind the arguments of configs/common.py, for which data, there are three of it
 
     loss=softmax                CLIP's loss: to find the caption among those of the batch, and the image
     loss=sigmoid                SigLIP's: each pair is judged alone, without a softmax over the batch
+    loss=words                  no contrast and no text tower: a linear classifier of images into the words of their captions
 
 By default captions are the class name: of ImageNet-Captions with all its texts behind it, and of LAIONet, YFCC15M-Cls and
 CC12M-Cls the raw caption alone. configs/README.md lists the study's runs.
@@ -32,7 +33,7 @@ TEXT = {
     "frozen": dict(init=CLIP, freeze=True),
     "roberta": dict(init="hf-hub:FacebookAI/roberta-base", freeze=True, dropout=0.1),
 }
-LOSS = {"softmax": "contrastive", "sigmoid": "sigmoid"}  # by objective
+LOSS = {"softmax": "contrastive", "sigmoid": "sigmoid", "words": "bag_of_words"}  # by objective
 ALL_TEXT = "cname+title+tags+description"
 
 

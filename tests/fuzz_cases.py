@@ -22,6 +22,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import load_arrays, read_lines, save_arrays
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
+from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.open_clip import check_model
 from cliptail_jax.objectives import validate
@@ -101,6 +102,7 @@ RUN = {
     "class_frequency.tsv": "cat\t3\nred fox\t2\n",
     "metrics.jsonl": '{"step": 1, "train/loss": 2.5}\n{"step": 2, "train/loss": 2.25}\n',
     "tokenizer.json": '{"context_length": 8, "merges": [["a", "b</w>"]]}',
+    "words.json": '{"words": ["a", "b"], "counts": [3, 1], "captions": 3, "idf": true, "context_length": 4}',
 }
 
 
@@ -114,6 +116,7 @@ def read_run(example, folder: Path) -> None:
         "class_frequency.tsv": lambda: runs.read_run_frequency(folder),
         "metrics.jsonl": lambda: list(read_lines(folder / name)),
         "tokenizer.json": lambda: Tokenizer.load(folder / name)(["ab"]),
+        "words.json": lambda: BagOfWords.load(folder).targets(["a b"]),
     }
     readers[name]()
 

@@ -1,9 +1,10 @@
-"""Class heads: the rows of a supervised head, or the embeddings of prompts."""
+"""Class heads: the rows of a supervised head, the embeddings of prompts, or the words of prompts."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
+import scipy.special
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
@@ -20,11 +21,15 @@ from cliptail_jax.evaluation.prompts import (
     waffle_prompts,
 )
 from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.parallel.sharding import local_rows, replicated, to_devices
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length, mean_by_class, unit
+from cliptail_jax.runs.say import say
+
+NEVER = -1e9  # the score of a class that cannot be told
 
 ModelParts = tuple[nnx.State, ...]  # what `nnx.merge` joins with a model's definition
 ClassHeads = Callable[[ModelParts], dict[str, ClassHead]]  # by set
@@ -113,6 +118,46 @@ def head_rows(
         return {name: ClassHead(head) for name, head in heads.items()}  # no scale was learned with it
 
     return class_heads
+
+
+def word_heads(
+    sets: Mapping[str, OpenedSet], options: ConfigDict, graphdef: nnx.GraphDef, bag: BagOfWords
+) -> ClassHeads:
+    """Heads by which a classifier of words predicts the class whose words its prediction p is nearest to.
+
+    A class's words q are the mean target of its prompts, and its score is −KL(q ‖ p) = Σ_c q_c log p_c + H(q): the classes
+    have the softmax's sum in common, and the rest is linear in the features. Cross-entropy, without H(q), would favour
+    classes of few words. A class without a word that captions have is never predicted.
+
+    Args:
+        options: `config.eval`.
+        bag: the words.
+    """
+    words = {name: class_words(set_prompts(opened, options), bag) for name, opened in sets.items()}
+    for name, of_set in words.items():
+        if unknown := int(np.sum(~of_set.any(1))):
+            say(f"note: {unknown} classes of {name} have no word that the captions have, and are never predicted")
+        distinct = len(np.unique(of_set, axis=0))
+        if distinct < len(of_set):
+            say(f"note: the {len(of_set)} classes of {name} have {distinct} different bags of words")
+
+    def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
+        model = nnx.merge(graphdef, *parts, copy=True)
+        rows, bias = np.float64(gather(model.head[...])), np.float64(gather(model.bias[...]))
+        return {name: ClassHead(np.float32(q @ rows), np.float32(q @ bias + entropy(q))) for name, q in words.items()}
+
+    return class_heads
+
+
+def class_words(prompts: Prompts, bag: BagOfWords) -> Float[np.ndarray, "class word"]:
+    """The mean target of each class's prompts; all 0 where no prompt has a word that weighs something."""
+    sums = np.stack([bag.targets(of_class).sum(0) for of_class in prompts])
+    return sums / np.maximum(sums.sum(1, keepdims=True), 1e-12)
+
+
+def entropy(q: Float[np.ndarray, "class word"]) -> Float[np.ndarray, "class"]:
+    """−Σ_c q_c log q_c, in nats; of a class without words so low that its score is below all others."""
+    return np.where(q.any(1), -scipy.special.xlogy(q, q).sum(1), NEVER)
 
 
 def set_prompts(opened: OpenedSet, options: ConfigDict) -> Prompts:

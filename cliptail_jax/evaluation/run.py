@@ -18,9 +18,10 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
-from cliptail_jax.evaluation.heads import ModelParts, head_rows, zero_shot_heads
+from cliptail_jax.evaluation.heads import ModelParts, head_rows, word_heads, zero_shot_heads
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names
+from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.pretrained.class_head import join_keys
@@ -65,7 +66,7 @@ def make_evaluate(
     workdir: Path,
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, "class"],
-    read_prompts: ReadText | None,
+    read_prompts: ReadText | BagOfWords | None,
     other_head: str = "",
 ) -> Evaluate:
     """A function that evaluates a run's model on all sets of `options`, writes their files, and returns their summaries.
@@ -74,7 +75,8 @@ def make_evaluate(
         options: `config.eval`.
         data: `config.data`.
         frequency: the class frequency of the training variant, in the order of `class_names`.
-        read_prompts: from prompts to the input of the model's text tower; None for a model without one.
+        read_prompts: from prompts to the input of the model's text tower; the words that a model classifies; None for a model
+            that has neither.
         other_head: the .npy file of a head to use instead of a supervised run's own.
     """
     if not options.sets:
@@ -87,7 +89,9 @@ def make_evaluate(
     settings = evaluation_settings(options, read_prompts is not None) | ({"head": other_head} if other_head else {})
     tasks, columns = run_tasks(options, data, class_names, frequency, settings)
     sets = {name: task.opened for name, task in tasks.items()}
-    if read_prompts:
+    if isinstance(read_prompts, BagOfWords):
+        class_heads = word_heads(sets, options, graphdef, read_prompts)
+    elif read_prompts:
         class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
     else:
         class_heads = head_rows(sets, columns, graphdef, other_head)

@@ -103,13 +103,14 @@ def build_classifier(
     """A classifier on the image tower that `visual` builds, whose features have width `output_dim`.
 
     A head of `kind` 'cosine' is the given `head`, or else initialized from a normal distribution with standard deviation
-    output_dim^-0.5. One of kind 'linear' is initialized as PyTorch's linear layers are, which the study's fine-tuning
-    begins with (github.com/linusericsson/ssl-transfer). The head takes its random numbers before the tower.
+    output_dim^-0.5. One of kind 'linear', or 'words', whose classes are words, is initialized as PyTorch's linear layers are,
+    which the study's fine-tuning begins with (github.com/linusericsson/ssl-transfer). The head takes its random numbers
+    before the tower.
 
     Raises UserError if the given head does not have one row for each class, or is not as wide as the features.
     """
     bias = None
-    if kind == "linear":
+    if kind in ("linear", "words"):
         init = uniform_fan_in(output_dim)
         head, bias = init(rngs.params(), (num_classes, output_dim)), init(rngs.params(), (num_classes,))
     elif head is None:

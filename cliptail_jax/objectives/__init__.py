@@ -14,6 +14,7 @@ from cliptail_jax.config import fields
 from cliptail_jax.config.training import Training, check_sections
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.objectives.bag_of_words import WordClassifier
 from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import Dino
 from cliptail_jax.objectives.sigmoid import Sigmoid
@@ -27,6 +28,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "supervised": Supervised,
     "contrastive": Contrastive,
     "sigmoid": Sigmoid,
+    "bag_of_words": WordClassifier,
     "dino": Dino,
 }
 

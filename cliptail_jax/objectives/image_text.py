@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
+import numpy as np
 from flax import nnx
 from jax import Array
 from ml_collections import ConfigDict
@@ -146,6 +147,12 @@ class ImageText(Objective):
         build = functools.partial(build_text_tower, cfg["text_cfg"], cfg["embed_dim"], encoder=encoder)
         tower = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
         return getattr(tower, "may_be_cut", False) and not self.config.data.captions.resample
+
+    def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
+        if self.can_cache():
+            return rng.normal(size=(batch_size, self.towers.text.pooled_width)).astype(np.float32)
+        text = self.config.model.text
+        return rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
 
     @property
     def frozen(self) -> tuple[str, ...]:

@@ -30,10 +30,5 @@ def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[st
         "labels": rng.integers(0, classes, batch_size, np.int32),
         "mask": np.ones(batch_size, bool),
     }
-    if objective.uses_prompts:
-        text, tower = objective.config.model.text, objective.towers.text
-        if objective.can_cache():
-            batch["text"] = rng.normal(size=(batch_size, tower.pooled_width)).astype(np.float32)
-        else:
-            batch["text"] = rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
-    return batch
+    text = objective.random_text(rng, batch_size)
+    return batch if text is None else batch | {"text": text}

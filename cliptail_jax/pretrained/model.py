@@ -19,6 +19,7 @@ from cliptail_jax import runs
 from cliptail_jax.config import zero_shot
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import work_path
+from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
@@ -75,7 +76,9 @@ class OpenedModel:
     class_names: tuple[str, ...] | None = None
     class_frequency: Int[np.ndarray, "class"] | None = None
     step: int | None = None
-    open_tokenizer: Callable[[], TextTokenizer | None] = dataclasses.field(default=lambda: None, repr=False)
+    open_tokenizer: Callable[[], TextTokenizer | BagOfWords | None] = dataclasses.field(
+        default=lambda: None, repr=False
+    )
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -106,6 +109,11 @@ class OpenedModel:
     def has_text(self) -> bool:
         """Whether the model has a text tower."""
         return "text_cfg" in self.config and "head" not in self.description
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the model classifies words, into which its tokenizer, a `BagOfWords`, splits texts."""
+        return self.description.get("head", {}).get("kind") == "words"
 
     @property
     def has_tokenizer(self) -> bool:
@@ -140,7 +148,7 @@ class OpenedModel:
         return nnx.merge(graphdef, self.weights.read(state, shardings))
 
     @property
-    def tokenizer(self) -> TextTokenizer:
+    def tokenizer(self) -> TextTokenizer | BagOfWords:
         """From texts to int32 tokens [n, context]. Raises UserError if the model comes without one."""
         if not self.has_tokenizer:
             raise UserError(
@@ -150,7 +158,7 @@ class OpenedModel:
         return self._tokenizer
 
     @functools.cached_property
-    def _tokenizer(self) -> TextTokenizer | None:
+    def _tokenizer(self) -> TextTokenizer | BagOfWords | None:
         return self.open_tokenizer()
 
 
@@ -294,8 +302,10 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
     )
 
 
-def _run_tokenizer(workdir: Path, document: Mapping[str, Any]) -> TextTokenizer | None:
+def _run_tokenizer(workdir: Path, document: Mapping[str, Any]) -> TextTokenizer | BagOfWords | None:
     source, text_cfg = document["tokenizer"], document["model"]["model_cfg"].get("text_cfg")
+    if document["model"].get("head", {}).get("kind") == "words":
+        return BagOfWords.load(workdir)
     if text_cfg is None:
         return None
     if "model" in source:

@@ -98,11 +98,13 @@ def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:
 def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:
     """open_clip's model_cfg for a description, an argument of `cliptail_jax.models.build.build_model`.
 
-    Raises UserError for what open_clip does not have: a linear head, an image or text tower that exists only in this
+    Raises UserError for what open_clip does not have: a linear head, one of words, an image or text tower that exists only in this
     project, or towers with different activations.
     """
     if description.get("head", {}).get("kind") == "linear":
         raise UserError("head.kind='linear': open_clip's models cannot have such a head; use the run's checkpoints")
+    if description.get("head", {}).get("kind") == "words":
+        raise UserError("objective='bag_of_words': open_clip's models do not classify words; use the run's checkpoints")
     config = dict(description["model_cfg"])
     vision_cfg, text_cfg = config["vision_cfg"], config.setdefault("text_cfg", NO_TEXT)
     if "text_quick_gelu" in description and not text_cfg.get("hf_model_name"):

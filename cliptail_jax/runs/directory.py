@@ -27,7 +27,7 @@ CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.jso
 # What a run writes beside config.json.
 FOLDERS = ("checkpoints", "eval", "tensorboard")
 LOGS = (METRICS, FREQUENCY, "initialization.tsv")
-DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "towers.json", CONFIG, seals.FILE)
+DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "words.json", "towers.json", CONFIG, seals.FILE)
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 

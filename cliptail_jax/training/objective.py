@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
@@ -41,8 +42,8 @@ class Objective(abc.ABC):
         steps_per_epoch: batches that an epoch of the variant has.
         total_steps: of the run.
         towers: the trained towers that the run starts from.
-        uses_prompts: whether a model is evaluated by prompts: whether it has a text tower.
-        read: from captions to what the text tower takes; None for a run that reads no captions.
+        uses_prompts: whether a model is evaluated by prompts, since it has a text tower or classifies words.
+        read: from captions to what the text tower takes, or the ids of words; None for a run that reads no captions.
         read_prompts: the same of evaluation prompts.
         tokenizer_source: where the tokenizer is from, as `cliptail_jax.pretrained.model.describe_run` takes it.
     """
@@ -136,6 +137,10 @@ class Objective(abc.ABC):
         return None
 
     # The data
+
+    def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray | None:
+        """Noise with the shape and type of what `read` makes of captions; None for a run that reads none."""
+        return None
 
     @property
     def transform(self) -> Transform:

@@ -35,7 +35,7 @@ def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"objective": "clip"}, "'objective' is 'clip'; it is one of 'supervised', 'contrastive', 'sigmoid', 'dino'"),
+        ({"objective": "clip"}, "'objective' is 'clip'; it is one of 'supervised', 'contrastive', 'sigmoid', 'bag_of_words', 'dino'"),
         ({"vocabulary.sampling": "linaer"}, "'vocabulary.sampling' is 'linaer'; it is one of 'uniform', 'linear', 'sqrt'"),
         ({"eval.templates": "openai8"}, "'eval.templates' is 'openai8'; it is one of .*'openai80'"),
         ({"eval.sets": (1,)}, r"'eval.sets' is \(1,\); each of its elements is a str"),

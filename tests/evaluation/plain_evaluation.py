@@ -44,7 +44,7 @@ def plain_features(config, workdir):
     records = np.flatnonzero(labels < CLASSES)
     images = [np.array(PIL.Image.open(io.BytesIO(i))) for i in source.encoded_images(records)]
     features = jax.jit(lambda images: model.encode_image(normalize(images)))(np.stack(images))
-    if config.objective == "supervised":
+    if hasattr(model, "head"):
         return np.asarray(features), labels[records], np.asarray(model.head[...])
     tokenizer = Tokenizer.load(workdir / "tokenizer.json")
     encode_text = jax.jit(model.encode_text)

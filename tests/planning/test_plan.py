@@ -23,6 +23,7 @@ CONFIGS = {
     "supervised": ("configs/sup.py:data=cifar100_lt", "v5e-4"),
     "contrastive": ("configs/clip.py:data=cifar100_lt", "v5e-4"),
     "sigmoid": ("configs/clip.py:data=cifar100_lt,loss=sigmoid", "v5e-4"),
+    "bag_of_words": ("configs/clip.py:data=cifar100_lt,loss=words", "v5e-4"),
     "dino": ("configs/dino.py:data=cifar100_lt", "v4-16"),
 }
 BATCH, WIDTH = 128, 96  # no other axis of these models' arrays has as many as the batch
@@ -132,6 +133,7 @@ def test_programs_keep_to_their_memory_and_collectives(plans):
             {"all-reduce": (19, 463e3), "all-gather": (1, 54.1e3), "reduce-scatter": (1, 54.1e3)},
         ),
         "sigmoid": (28.4e6, {"all-reduce": (17, 462e3), "all-gather": (1, 54.1e3), "reduce-scatter": (1, 54.1e3)}),
+        "bag_of_words": (23.6e6, {"all-reduce": (16, 627e3)}),
         "dino": (35.4e6, {"all-reduce": (23, 587e3)}),
     }
     for name, (memory, collectives) in budgets.items():

@@ -11,7 +11,7 @@ from configs import clip, sup
     [
         (clip, "head=clip", "unknown config argument 'head'; there are data, .*batch_size, captions, text, loss"),
         (clip, "text=bert", "config argument text is 'bert'; it is one of random, init, frozen, roberta"),
-        (clip, "loss=siglip", "config argument loss is 'siglip'; it is one of softmax, sigmoid"),
+        (clip, "loss=siglip", "config argument loss is 'siglip'; it is one of softmax, sigmoid, words"),
         (sup, "sampling=linear", "argument sampling is for a sampled vocabulary: give its size, as vocabulary=50"),
         (sup, "tail_classes=0,tail_shots=1", "config argument tail_shots is for the tail_classes"),
         (sup, "n=1,n=2", "config argument n is given twice"),

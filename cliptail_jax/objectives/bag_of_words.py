@@ -1,0 +1,118 @@
+"""SuperClass: the words of a caption as labels of its image, without contrast (Huang et al. 2024, arXiv 2411.03313)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.sharding import Mesh
+from jaxtyping import Bool, Float, Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.config.fields import OneOf
+from cliptail_jax.curation.variant import Variant, caption_chunks
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.bag_of_words import FILE, BagOfWords, count_subwords, count_words
+from cliptail_jax.training.objective import Objective
+from cliptail_jax.training.state import DeviceBatch
+
+COUNT = {"subwords": count_subwords, "words": count_words}
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of captions, which are labels with objective='bag_of_words'."""
+
+    vocabulary: Annotated[
+        str,
+        "'subwords' of a tokenizer that is trained on the captions, or whole 'words', the most frequent ones; "
+        "model.text.vocab_size of them.",
+        OneOf(*COUNT),
+    ] = "subwords"
+    idf: Annotated[bool, "Whether a word weighs log(captions / captions that have it); all weigh the same without."] = (
+        True
+    )
+
+
+class WordClassifier(Objective):
+    """A linear classifier of an image into the words of its caption."""
+
+    uses_prompts = True
+
+    sections = {"words": Words()}
+
+    @classmethod
+    def validate(cls, config: ConfigDict) -> None:
+        if config.vocabulary.size:
+            raise UserError(
+                "vocabulary.size samples the classes of a supervised run or the prototypes of DINO; with "
+                "objective='bag_of_words' set it to 0, and the number of words by model.text.vocab_size"
+            )
+
+    def __init__(self, config: ConfigDict, variant: Variant):
+        if variant.captions is None:
+            raise UserError(
+                "objective='bag_of_words' needs captions: set data.captions.template or data.captions.words"
+            )
+        super().__init__(config, variant)
+        self._size = config.model.text.vocab_size
+        self._weights = np.ones(self._size, np.float32)
+
+    def open_text(self, workdir: Path) -> None:
+        """The words of the captions of the first epoch, or those that an earlier session has saved."""
+        if (workdir / FILE).exists():
+            bag = BagOfWords.load(workdir)
+        else:
+            section, text = self.config.words, self.config.model.text
+            count = COUNT[section.vocabulary]
+            bag = count(caption_chunks(self.variant), text.vocab_size, section.idf, text.context_length)
+            if jax.process_index() == 0:
+                bag.save(workdir)
+        if not bag.weights.any():
+            raise UserError(
+                f"all {bag.captions:,} captions have the same words, which tell nothing: give other captions, or set "
+                "words.idf=False"
+            )
+        self.read = self.read_prompts = bag
+        self._size, self._weights = len(bag), bag.weights
+
+    def describe_model(self) -> dict[str, Any]:
+        dim = self.config.model.image.output_dim
+        head = {"kind": "words", "classes": self._size}
+        return {"model_cfg": {"embed_dim": dim, **self.describe_image_tower()}, "head": head}
+
+    def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
+        text = self.config.model.text
+        return rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
+
+    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
+        return {"image": model.encode_image(self.images(batch), train=True, mask=batch["mask"])}
+
+    def loss(
+        self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
+    ) -> Float[Array, ""]:
+        return bag_of_words_loss(model.logits(features["image"]), batch["text"], self._weights, batch["mask"])
+
+
+def bag_of_words_loss(
+    logits: Float[Array, "batch words"],
+    present: Int[Array, "batch most"],
+    weights: Float[Array, "words"],
+    mask: Bool[Array, "batch"],
+) -> Float[Array, ""]:
+    """Mean of −Σ_c ŷ_c log softmax(logits)_c, where ŷ_c = w_c y_c / Σ w y and y_c is 1 if c is `present`, in nats.
+
+    `present` has the ids of an example's distinct words, then -1. Left out of the mean are masked examples, and those that
+    have no target, since none of their words weighs anything.
+    """
+    weighed = jnp.where(present >= 0, jnp.asarray(weights)[present], 0.0)
+    sums = weighed.sum(-1)
+    counted = mask & (sums > 0)
+    targets = weighed / jnp.where(counted, sums, 1.0)[:, None]
+    of_words = jnp.take_along_axis(logits, jnp.maximum(present, 0), axis=-1)
+    losses = jax.nn.logsumexp(logits, axis=-1) - (targets * of_words).sum(-1)
+    return jnp.where(counted, losses, 0.0).sum() / jnp.maximum(counted.sum(), 1)

@@ -1,0 +1,218 @@
+"""Words as labels: the loss against the formula, the step against itself on other meshes, evaluation, and a whole run."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from flax import nnx
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.heads import class_words, entropy
+from cliptail_jax.files import read_lines
+from cliptail_jax.input.bag_of_words import count_words
+from cliptail_jax.objectives import make_objective, validate
+from cliptail_jax.objectives.bag_of_words import bag_of_words_loss
+from cliptail_jax.parallel.sharding import batch_sharding, replicated
+from cliptail_jax.planning.made_up import made_up_variant
+from cliptail_jax.pretrained.export import export
+from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.seals import write_sealed_json
+from cliptail_jax.train import train
+from configs import clip
+from tests.evaluation.plain_evaluation import plain_features
+from tests.made_up import CLASSES, assert_close, mesh_of, tiny, train_steps
+
+BATCH, VOCABULARY, MOST = 16, 30, 6
+
+
+def words_of_batch(rng, batch, vocabulary, most):
+    """Distinct ids, one to `most` of them; then -1."""
+    rows = np.full((batch, most), -1, np.int32)
+    for row in rows:
+        ids = np.sort(rng.choice(vocabulary, rng.integers(1, most + 1), replace=False))
+        row[: len(ids)] = ids
+    return rows
+
+
+def direct_loss(logits, present, weights, mask):
+    """−Σ ŷ log softmax over the dense targets, in float64, and its gradient (softmax − ŷ) / number of examples."""
+    logits, losses, gradient = np.float64(logits), [], np.zeros(logits.shape)
+    for i in np.flatnonzero(mask):
+        y = np.zeros(logits.shape[1])
+        y[present[i][present[i] >= 0]] = 1
+        if (weights * y).sum() > 0:
+            target = weights * y / (weights * y).sum()
+            losses.append(-(target * scipy.special.log_softmax(logits[i])).sum())
+            gradient[i] = scipy.special.softmax(logits[i]) - target
+    return np.mean(losses), gradient / len(losses)
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("masked", [False, True])
+def test_loss_and_gradient_equal_the_definition_on_any_devices(devices, masked):
+    """An example whose words weigh nothing, and a masked one, have no part in them."""
+    rng = np.random.default_rng(0)
+    logits = 3 * rng.normal(size=(BATCH, VOCABULARY)).astype(np.float32)
+    present, weights = words_of_batch(rng, BATCH, VOCABULARY, MOST), rng.uniform(0, 5, VOCABULARY).astype(np.float32)
+    weights[:3] = 0
+    present[5] = [0, 2, -1, -1, -1, -1]
+    mask = np.arange(BATCH) % 7 > 0 if masked else np.ones(BATCH, bool)
+    mesh = mesh_of(devices)
+    given = jax.device_put((logits, present, mask), batch_sharding(mesh))
+    loss = lambda x, present, mask: bag_of_words_loss(x, present, weights, mask)  # noqa: E731
+    shardings = (replicated(mesh), batch_sharding(mesh))
+    found = jax.jit(jax.value_and_grad(loss), out_shardings=shardings)(*given)
+    expected = direct_loss(logits, present, np.float64(weights), mask)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-7)
+    assert not found[1][5].any()
+
+
+def test_a_batch_without_words_has_loss_zero_and_a_finite_gradient():
+    none = jnp.full((BATCH, MOST), -1)
+    loss = lambda x: bag_of_words_loss(x, none, np.ones(VOCABULARY, np.float32), jnp.ones(BATCH, bool))  # noqa: E731
+    value, gradient = jax.value_and_grad(loss)(jnp.ones((BATCH, VOCABULARY)))
+    assert value == 0 and not np.any(gradient)
+
+
+# The step
+
+
+@pytest.fixture(scope="module")
+def make_config(glyphs_dir):
+    """Makes configs of a classifier of words."""
+
+    def make(**changes):
+        config = tiny(clip, glyphs_dir, "loss=words")
+        config.batch_size = 32
+        config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 16})
+        config.optimizer.update({"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0})
+        config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
+        return config
+
+    return make
+
+
+def train_on_noise(config, **options):
+    rng, size = np.random.default_rng(0), config.batch_size
+    batch = {
+        "images": rng.integers(0, 256, (size, 32, 32, 3), np.uint8),
+        "labels": rng.integers(0, CLASSES, size, np.int32),
+        "mask": np.arange(size) % 7 > 0,
+        "text": words_of_batch(rng, size, config.model.text.vocab_size, 8),
+    }
+    return train_steps(config, batch, **options)
+
+
+def test_eight_devices_and_micro_batches_compute_what_one_device_does(make_config):
+    plain = train_on_noise(make_config(), steps=3)
+    assert_close(train_on_noise(make_config(), steps=3, devices=8, fsdp=4), plain)
+    assert_close(train_on_noise(make_config(accumulate_steps=4), steps=3, devices=2), plain)
+
+
+# Evaluation
+
+
+def test_a_class_is_predicted_whose_words_are_nearest_to_the_prediction():
+    """By the divergence as scipy computes it. Where all words of a class are as probable as its name has them, it is that."""
+    names = ("red fox", "fox", "grey wolf", "wolf", "red sea")
+    bag = count_words([[*names, "a red wolf", "a"]], 100, idf=True, context_length=8)
+    q = np.float64(class_words([(name, f"a {name}") for name in names], bag))
+    for name, row in zip(names, q, strict=True):
+        pair = np.float64(bag.targets([name, f"a {name}"])).mean(0)
+        np.testing.assert_allclose(row, pair, rtol=1e-5)
+    logits = np.random.default_rng(0).normal(size=(200, len(bag)))
+    scores = logits @ q.T + entropy(q)
+    p = scipy.special.softmax(logits, axis=1)
+    divergence = np.array([[scipy.stats.entropy(of_class, row) for of_class in q] for row in p])
+    np.testing.assert_allclose(scores - scipy.special.logsumexp(logits, axis=1)[:, None], -divergence, atol=1e-5)
+    exact = np.log(q + 1e-9) @ q.T + entropy(q)
+    np.testing.assert_array_equal(exact.argmax(1), np.arange(len(names)))
+
+
+def test_a_class_of_unknown_words_is_never_predicted():
+    bag = count_words([["fox", "sea"]], 100, idf=True, context_length=8)
+    q = class_words([("wolf",), ("fox",)], bag)
+    assert not q[0].any() and entropy(q)[0] < -1e8 and entropy(q)[1] == 0
+
+
+# A run
+
+
+@pytest.fixture(scope="module", params=["subwords", "words"])
+def run(request, make_config, tmp_path_factory):
+    config = make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2)
+    config.words.vocabulary = request.param
+    config.optimizer.update({"name": "adamw", "learning_rate": 1e-3})
+    workdir = tmp_path_factory.mktemp(request.param)
+    train(config, workdir)
+    return config, workdir
+
+
+def test_a_run_goes_on_bit_for_bit_and_its_evaluation_is_repeated(run, tmp_path):
+    config, workdir = run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    for path in (copy / "checkpoints").glob("4*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    noted = json.loads((copy / "config.json").read_text())
+    del noted["finished"]
+    write_sealed_json(copy / "config.json", noted)
+    train(config, copy)
+    losses = [[line["train/loss"] for line in read_lines(of / "metrics.jsonl")] for of in (workdir, copy)]
+    assert losses[0] == losses[1]
+    jax.tree.map(np.testing.assert_array_equal, *(nnx.state(open_run(of).model) for of in (workdir, copy)))
+    (*_, summary) = read_lines(copy / "eval/glyphs_test/summary.jsonl")
+    assert evaluate(config, copy)["glyphs:test"]["top1"] == summary["top1"]
+
+
+def test_a_run_is_evaluated_by_the_words_of_its_classes(run):
+    """The model's logits, and the divergence from each class name's target, without any of the evaluation's batching."""
+    config, workdir = run
+    opened = open_run(workdir)
+    model, bag = opened.model, opened.tokenizer
+    features, labels, _ = plain_features(config, workdir)
+    p = scipy.special.softmax(np.asarray(jax.jit(model.logits)(features), np.float64), axis=1)
+    q = np.float64(bag.targets(opened.class_names))
+    divergence = np.array([[scipy.stats.entropy(of_class, row) for of_class in q] for row in p])
+    confusion = np.load(workdir / "eval/glyphs_test/latest.npz")["confusion"]
+    assert np.trace(confusion) == (divergence.argmin(1) == labels).sum()
+    np.testing.assert_array_equal(confusion.sum(0), np.bincount(divergence.argmin(1), minlength=CLASSES))
+
+
+def test_a_run_is_not_for_open_clip(run, tmp_path):
+    with pytest.raises(UserError, match="objective='bag_of_words': open_clip's models do not classify words"):
+        export(run[1], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"vocabulary.size": 2}, "vocabulary.size samples .* with objective='bag_of_words' set it to 0"),
+        ({"words.vocabulary": "letters"}, "'words.vocabulary' is 'letters'; it is one of 'subwords', 'words'"),
+        ({"text.freeze": True}, "text.freeze is for objective='contrastive' .* with objective='bag_of_words'"),
+    ],
+)
+def test_mistakes_are_refused(changes, complaint):
+    config = clip.get_config("loss=words")
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=complaint):
+        validate(config)
+
+
+def test_a_bag_of_words_without_captions_is_refused(make_config):
+    variant = made_up_variant(320, CLASSES)
+    object.__setattr__(variant, "captions", None)
+    with pytest.raises(UserError, match="objective='bag_of_words' needs captions: set data.captions.template"):
+        make_objective(make_config(), variant)
+
+
+def test_captions_that_are_all_the_same_are_refused(make_config, tmp_path):
+    objective = make_objective(make_config(), made_up_variant(320, 1))
+    with pytest.raises(UserError, match="all 320 captions have the same words.*words.idf=False"):
+        objective.open_text(tmp_path)
