@@ -7,6 +7,8 @@
     n=N, fraction=1/4                a sample of the records
     tail_classes=K, tail_shots=M     the K rarest classes cut to M records each, 0 by default; they are then the tail
     batch_size=B                     and what the recipe scales with it
+    batch_classes=K                  batches of K classes each; every record is still used once an epoch
+    batch_composition=distinct       batches of as many different classes as there can be, likewise
 
 Each sets the fields of config.data that the README's table of controlled factors lists.
 """
@@ -16,12 +18,14 @@ from fractions import Fraction
 
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.training import DISTINCT, SHUFFLED
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import base_config
 
 Arguments = Mapping[str, str]
-ARGUMENTS = ("data", "classes", "threshold", "match", "n", "fraction", "tail_classes", "tail_shots", "batch_size")
+BATCH = ("batch_size", "batch_classes", "batch_composition")
+ARGUMENTS = ("data", "classes", "threshold", "match", "n", "fraction", "tail_classes", "tail_shots", *BATCH)
 SMALL = tuple(name for name, preset in PRESETS.items() if preset.small)
 
 
@@ -91,6 +95,8 @@ def start(given: Arguments) -> tuple[ConfigDict, str]:
     config.data.min_similarity = real(given, "threshold", config.data.min_similarity)
     config.data.n = number(given, "n", 0)
     config.data.fraction = real(given, "fraction", 1.0)
+    config.data.batch_classes = number(given, "batch_classes", 0)
+    config.data.batch_composition = choice(given, "batch_composition", (SHUFFLED, DISTINCT))
     if classes := given.get("classes"):
         config.data.classes.vocabulary = classes
     if classes == "imagenet100":

@@ -24,6 +24,7 @@ from cliptail_jax.config.sections import (
 from cliptail_jax.errors import UserError
 
 IN_STEP = "step"
+SHUFFLED, DISTINCT = "shuffled", "distinct"
 MAX_BLUR = 2.0  # pixels: the largest radius of a multi-crop view's blur, at 224 pixels
 
 ShareRange = Rule(
@@ -173,6 +174,15 @@ class Data(Reading):
         bool,
         "Whether an epoch uses each class equally often: images of rare classes repeatedly, of frequent ones a part.",
     ] = False
+    batch_classes: Annotated[
+        int, "Number of classes that have images in a batch, drawn anew for each; 0: as chance has it.", NonNegative
+    ] = 0
+    batch_composition: Annotated[
+        str,
+        "Which classes come together in a batch: 'shuffled', as chance has it, or 'distinct', as many different ones as there "
+        "can be.",
+        OneOf(SHUFFLED, DISTINCT),
+    ] = SHUFFLED
     cache: Annotated[bool, "Whether to keep decoded images in memory, for sources of small images.", Incidental] = False
 
 
@@ -367,6 +377,11 @@ def check_data(data: Data) -> None:
     if twice := [name for name in splits if splits.count(name) > 1]:
         raise UserError(
             f"data.split='{data.split}' has the split '{twice[0]}' twice: each of its records would count twice"
+        )
+    if data.batch_classes and data.batch_composition != SHUFFLED:
+        raise UserError(
+            f"set data.batch_classes, a number of classes, or data.batch_composition='{data.batch_composition}', the largest "
+            "number, not both"
         )
     if not data.fraction > 0:
         raise UserError("data.fraction=0 leaves no record")

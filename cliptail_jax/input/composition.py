@@ -11,40 +11,45 @@ import numpy as np
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
-DISTINCT = "distinct"
+from cliptail_jax.config.training import DISTINCT
+from cliptail_jax.errors import UserError
+
 ROUNDING = 1e-9  # a value as close as this to a whole number is that number
 
 Frequency = Int[np.ndarray, "class"]
-Share = Float[np.ndarray, "class"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Composition:
     """A rule, for N rows of C classes (those that have any), n_c of class c, and epochs of S batches of B images.
 
-    How often an epoch uses a class and its rows, in the sum over its batches:
+    How often an epoch uses the rows of class c:
 
-    - `balanced`: each class N/C times, rounded up or down at random: as often as any other, but for one image. A row of
-      class c is used N/(C n_c) times in expectation; those of rare classes several times, each time augmented otherwise, and
-      only a part of those of frequent classes.
-    - Otherwise each row is used once. With `classes`, this holds in expectation alone; see there.
+    - `balanced`: N/C times in all, rounded up or down at random, so as often as those of any other class but for one time. A
+      row is used N/(C n_c) times in expectation: those of rare classes several times, each time augmented otherwise, and only
+      a part of those of frequent classes.
+    - Otherwise each row once.
 
-    Any two rows of a class are used equally often in an epoch, but for one time. Which of them is used more often, with which
-    others in a batch, and in which of its slots, is random. Hence in every slot an image of class c has probability 1/(C n_c)
-    with `balanced`, and 1/N otherwise, before an epoch is drawn.
+    Any two rows of a class are used equally often, but for one time. Batches are in random order and have their images in
+    random slots. Before an epoch is drawn, an image of class c therefore has the same probability in every slot: 1/(C n_c)
+    with `balanced`, and 1/N otherwise.
 
     Which classes come together in a batch:
 
     - `distinct`: as many as possible. A class is in as many batches as it has uses, or in all of them, as evenly as possible;
       no other composition of the same images has more classes in its batches on average.
-    - `classes`: exactly k of them. With p_c the probability that an image has class c, that class is in a batch with
-      probability v_c = min(1, λ p_c), with the λ for which the v_c add up to k, and then has B p_c / v_c of its images: most
-      classes as many as each other, and classes too frequent for that more. An epoch has class c in S v_c of its batches. Both
-      numbers are rounded at random to a neighbouring whole number, without a change of their expectations, so an epoch may use
-      more or fewer images of a class than it has rows, in most cases by less than its share of a batch. A class with fewer
-      rows than B p_c / v_c is used several times in a batch that has it, and has no image in some epochs.
+    - `classes`: exactly k of them, drawn anew for each batch. A class is in a number of batches in proportion to its uses u_c,
+      but at least in one and at most in min(u_c, S), and has equally many images in each as far as that fills the batches. So
+      most classes have as many images in a batch as each other; those too frequent for it have more, and the rarest fewer.
+    - Otherwise chance decides.
 
-    If the last, partial batch of an epoch is dropped, S B images are used in place of N: each row with probability S B / N.
+    Few and very uneven classes may not fill the batches: with k = 1 each would need a multiple of B rows. What is missing in a
+    batch is then filled with its classes' rows, some of which are used once more, and as many rows of other classes are not
+    used in that epoch. With 100 classes of 500 to 5 rows and B = 128, these are none of the rows for k of 4 and more, 1 % for
+    3, and 9 % for 2.
+
+    If the last, partial batch of an epoch is dropped, S B random rows are used in place of N, of each class its share of them
+    rounded at random; with `balanced`, read N as S B.
     """
 
     balanced: bool = False
@@ -54,8 +59,36 @@ class Composition:
 
 def composition_of(data: ConfigDict) -> Composition | None:
     """The rule that the section `data` of a config describes; None if there is none."""
-    rule = Composition(data.balanced_sampling)
+    rule = Composition(data.balanced_sampling, data.batch_classes, data.batch_composition == DISTINCT)
     return None if rule == Composition() else rule
+
+
+def check_composition(rule: Composition, frequency: Frequency, batch_size: int, steps: int) -> None:
+    """Raises UserError where the batches of an epoch cannot have `rule.classes` classes each.
+
+    Args:
+        frequency: the number of rows of each class.
+        steps: the number of batches of an epoch.
+    """
+    if not (k := rule.classes):
+        return
+    given, sizes = f"data.batch_classes={k}", batch_sizes(frequency.sum(), batch_size, steps)
+    frequency = frequency[frequency > 0]
+    if k > len(frequency):
+        raise UserError(f"{given} is larger than the {len(frequency)} classes that have records")
+    if k * steps < len(frequency):
+        raise UserError(
+            f"{given} is too small: the {steps} batches of an epoch cannot be filled with {k} classes each and have all "
+            f"{len(frequency)} classes that have records; set it to {-(-len(frequency) // steps)} or more"
+        )
+    uses = class_shares(frequency, rule.balanced) * sizes.sum()
+    # A class that is in all batches needs no further images to be counted.
+    excess = np.maximum(np.ceil(uses - ROUNDING) - steps, 0).sum()
+    if k > (most := int(sizes.sum() - excess) // steps):
+        raise UserError(
+            f"{given} is too large: the classes have images enough for {most} of them in every batch of {batch_size}; set it "
+            f"to {most} or less, or data.batch_composition='{DISTINCT}' for as many as there can be"
+        )
 
 
 @dataclasses.dataclass
@@ -86,14 +119,22 @@ class Composer:
 
     def epoch(self, epoch: int) -> list[Int[np.ndarray, "image"]]:
         """The images of each batch of an epoch."""
-        rng = np.random.default_rng([self.seed, epoch])
-        sizes = batch_sizes(len(self.labels), self.batch_size, self.steps_per_epoch)
-        weights = class_weights(np.bincount(self.labels), self.rule.balanced)
-        uses = rounded(weights * sizes.sum() / weights.sum(), sizes.sum(), rng)
-        images = class_by_class(self.labels, uses, rng)
-        batch = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-        in_batches = np.lexsort((rng.random(len(batch)), batch))
-        return np.split(np.concatenate(images)[in_batches], np.cumsum(sizes)[:-1])
+        rng, steps = np.random.default_rng([self.seed, epoch]), self.steps_per_epoch
+        sizes = batch_sizes(len(self.labels), self.batch_size, steps)
+        share = class_shares(np.bincount(self.labels), self.rule.balanced)
+        uses = rounded(share * sizes.sum(), sizes.sum(), rng)
+        if self.rule.classes:
+            uses, batch = batches_of_classes(uses, self.rule.classes, sizes, rng)
+            images = class_by_class(self.labels, uses, rng)
+        else:
+            images = class_by_class(self.labels, uses, rng)
+            images = [images[c] for c in rng.permutation(len(images))]
+            batch = np.arange(sizes.sum()) % steps  # dealt like cards: neighbours get into different batches
+            batch = batch if self.rule.distinct else rng.permutation(batch)
+        batch = rng.permutation(steps)[batch]
+        order = np.lexsort((rng.random(len(batch)), batch))
+        ends = np.cumsum(np.bincount(batch, minlength=steps))
+        return np.split(np.concatenate(images)[order], ends[:-1])
 
 
 def batch_sizes(rows: int, batch_size: int, steps: int) -> Int[np.ndarray, "step"]:
@@ -101,9 +142,119 @@ def batch_sizes(rows: int, batch_size: int, steps: int) -> Int[np.ndarray, "step
     return np.diff(np.arange(steps + 1) * min(rows, steps * batch_size) // steps)
 
 
-def class_weights(frequency: Frequency, balanced: bool) -> Int[np.ndarray, "class"]:
-    """What the number of images of each class is proportional to."""
-    return (frequency > 0).astype(int) if balanced else frequency
+def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, "class"]:
+    """The share of an epoch's images that each class has."""
+    weights = frequency > 0 if balanced else frequency
+    return weights / weights.sum()
+
+
+def batches_of_classes(
+    uses: Frequency, k: int, sizes: Int[np.ndarray, "step"], rng: np.random.Generator
+) -> tuple[Frequency, Int[np.ndarray, "image"]]:
+    """The batch of each image, class by class, with k classes in every batch; and how many images each class has there.
+
+    Args:
+        uses: how many it is to have.
+        sizes: the number of images in each batch.
+    """
+    steps, missing = len(sizes), uses.copy()
+    left = rounded(numbers_of_batches(uses, k, steps), k * steps, rng)  # which are still to have the class
+    chosen, counts = np.empty((2, steps, k), int)
+    for step, size in enumerate(sizes):
+        # Systematic sampling in a new order: each class has probability left / batches_left, so none is left at the end.
+        order, batches_left = rng.permutation(len(uses)), steps - step
+        marks = (np.cumsum(left[order]) + rng.integers(batches_left)) // batches_left
+        classes = order[np.diff(marks, prepend=0) > 0]
+        counts[step] = rounded(images_in_batch(missing[classes], left[classes], size), size, rng)
+        chosen[step] = classes
+        left[classes] -= 1
+        missing[classes] -= counts[step]
+    exchange(chosen, counts, missing)
+    by_class = np.argsort(chosen.ravel(), kind="stable")
+    return uses - missing, np.repeat(by_class // k, counts.ravel()[by_class])
+
+
+def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray, "class"]:
+    """In proportion to a class's uses, but at least 1 and at most as many as there are, or uses; k · steps in all."""
+    least, most = np.minimum(uses, 1), np.minimum(uses, steps)
+    low, high = 0.0, float(steps)
+    for _ in range(100):
+        middle = (low + high) / 2
+        is_enough = np.clip(middle * uses, least, most).sum() >= k * steps
+        low, high = (low, middle) if is_enough else (middle, high)
+    return np.clip(high * uses, least, most)
+
+
+def images_in_batch(missing: Int[np.ndarray, "k"], left: Int[np.ndarray, "k"], size: int) -> Float[np.ndarray, "k"]:
+    """How many of a batch's images each of its classes has: at least 1, and `size` in all.
+
+    A class has what it misses by the number of batches left to it. What that is short of `size` or exceeds it by is
+    made up for by the classes that come again.
+    """
+    beyond = np.maximum(missing / left, 1.0) - 1
+    again = left > 1
+    room = size - len(left) - beyond[~again].sum()
+    if not again.any() or room < 0:
+        again, room = np.ones_like(again), size - len(left)
+    weights = beyond * again if (beyond * again).any() else again.astype(float)
+    return 1 + np.where(again, weights * room / weights.sum(), beyond)
+
+
+def exchange(
+    chosen: Int[np.ndarray, "step k"], counts: Int[np.ndarray, "step k"], missing: Int[np.ndarray, "class"]
+) -> None:
+    """Moves images between the classes of batches until no class misses any (in `missing`), or has too many (negative).
+
+    `counts` and `missing` are changed. Images move along the shortest chain of batches, in each of them from one of its
+    classes to another, as in the algorithm of Edmonds and Karp (1972). A class that no chain helps stays as it is.
+    """
+    in_order = np.argsort(chosen.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(chosen.ravel(), minlength=len(missing)))
+    steps_of = np.split(in_order // chosen.shape[1], ends[:-1])
+    beyond_help: set[int] = set()
+    for first in np.flatnonzero(missing < 0).tolist():
+        while missing[first] < 0 and first not in beyond_help:
+            last, came_from = _search(first, chosen, counts, missing, steps_of)
+            if last is None:
+                beyond_help |= came_from.keys()  # images of these would get no further
+                break
+            chain, receiver = [], last
+            while receiver != first:
+                giver, step = came_from[receiver]
+                chain.append((step, chosen[step] == giver, chosen[step] == receiver))
+                receiver = giver
+            moved = min(-missing[first], missing[last], *(counts[step, giver].item() - 1 for step, giver, _ in chain))
+            for step, giver, receiver in chain:
+                counts[step, giver] -= moved
+                counts[step, receiver] += moved
+            missing[first] += moved
+            missing[last] -= moved
+
+
+def _search(
+    first: int,
+    chosen: Int[np.ndarray, "step k"],
+    counts: Int[np.ndarray, "step k"],
+    missing: Int[np.ndarray, "class"],
+    steps_of: list[Int[np.ndarray, "some"]],
+) -> tuple[int | None, dict[int, tuple[int, int]]]:
+    """A class that misses images and can get them from `first`, None if there is none.
+
+    And for each class that was reached the one that gives to it, and the batch in which it does.
+    """
+    came_from, reached, seen = {first: (first, -1)}, [first], set()
+    for giver in reached:
+        for step in steps_of[giver].tolist():
+            if step in seen or counts[step, chosen[step] == giver].item() < 2:  # it keeps one
+                continue
+            seen.add(step)
+            for receiver in chosen[step].tolist():
+                if receiver not in came_from:
+                    came_from[receiver] = giver, step
+                    reached.append(receiver)
+                    if missing[receiver] > 0:
+                        return receiver, came_from
+    return None, came_from
 
 
 def rounded(values: Float[np.ndarray, "value"], total: int, rng: np.random.Generator) -> Int[np.ndarray, "value"]:

@@ -18,6 +18,7 @@ from cliptail_jax.config.fields import Section
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.composition import check_composition, composition_of
 from cliptail_jax.input.device_crops import cropped
 from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch
@@ -63,6 +64,8 @@ class Objective(abc.ABC):
                 f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {len(variant)} "
                 "records"
             )
+        if rule := composition_of(data):
+            check_composition(rule, variant.class_frequency, config.batch_size, self.steps_per_epoch)
         self.total_steps = config.total_steps or config.total_epochs * self.steps_per_epoch
         if self.total_steps >= 2**31:
             key = "total_steps" if config.total_steps else "total_epochs"

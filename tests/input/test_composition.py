@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_flow
 from test_pipeline import assert_same, batches_of, make_data, noisy, plain, varied_data
 
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.input.composition import Composer, Composition, rounded
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.composition import Composer, Composition, check_composition, rounded
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 
 LABELS = st.lists(st.integers(0, 7), min_size=1, max_size=120).map(
     np.array
 )  # of up to eight classes, some without rows
-BALANCED = Composition(balanced=True)
+BALANCED, DISTINCT = Composition(balanced=True), Composition(distinct=True)
 
 
 def composed(labels, rule, batch_size, drop_last=False, seed=0):
@@ -74,10 +77,104 @@ def test_rounding_has_the_values_for_expectations():
     np.testing.assert_allclose(np.mean([rounded(values, 6, rng) for _ in range(4000)], axis=0), values, atol=0.03)
 
 
+# The classes of a batch
+
+
+def classes_of(labels, batches):
+    """The number of images of each class in each batch."""
+    return np.array([np.bincount(labels[batch % len(labels)], minlength=8) for batch in batches])
+
+
+@given(LABELS, st.integers(1, 16), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_a_distinct_batch_has_each_class_as_evenly_as_there_can_be(labels, batch_size, drop_last, balanced):
+    """A class is in as many batches as it has images or in all: the largest number of classes that batches have in sum."""
+    if num_steps_per_epoch(len(labels), batch_size, drop_last):
+        batches = composed(labels, Composition(balanced, distinct=True), batch_size, drop_last).epoch(0)
+        uses = check_epoch(labels, batches, batch_size, drop_last)
+        assert balanced or uses.max() == 1
+        counts = classes_of(labels, batches)
+        np.testing.assert_array_equal((counts > 0).sum(0), np.minimum(counts.sum(0), len(batches)))
+        assert (counts.max(0) - counts.min(0) <= 1).all()
+
+
+def best_possible(counts, uses):
+    """How many images there can be at most of the classes that each batch has, none above its uses: a maximum flow."""
+    (steps, classes), has = counts.shape, counts > 0
+    capacities = np.zeros((steps + classes + 2,) * 2, np.int32)
+    capacities[-2, :classes] = uses - has.sum(0)  # every class has an image in each of its batches
+    capacities[:classes, classes:-2] = np.where(has.T, 1000, 0)
+    capacities[classes:-2, -1] = counts.sum(1) - has.sum(1)
+    n = len(capacities)
+    return has.sum() + maximum_flow(csr_array(capacities), n - 2, n - 1).flow_value
+
+
+@given(LABELS, st.integers(1, 16), st.integers(1, 8), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_every_batch_has_so_many_classes_and_each_is_used_as_often_as_can_be(
+    labels, batch_size, k, drop_last, balanced
+):
+    rule, frequency = Composition(balanced, classes=k), np.bincount(labels, minlength=8)
+    if not (steps := num_steps_per_epoch(len(labels), batch_size, drop_last)):
+        return
+    try:
+        check_composition(rule, frequency, batch_size, steps)
+    except UserError:
+        return
+    batches = composed(labels, rule, batch_size, drop_last).epoch(0)
+    check_epoch(labels, batches, batch_size, drop_last)
+    counts = classes_of(labels, batches)
+    assert ((counts > 0).sum(1) == k).all()
+    if not drop_last and not balanced:  # otherwise the number of images of a class is drawn
+        assert (counts.sum(0)[frequency > 0] > 0).all()
+        assert np.minimum(counts.sum(0), frequency).sum() == best_possible(counts, frequency)
+
+
+@pytest.mark.parametrize("k", [4, 20, 58])
+def test_long_tailed_classes_are_used_once_each_in_batches_of_so_many(k):
+    """Those of glyphs_lt; each has about as many images in one batch as in another."""
+    frequency = np.round(500 * 0.01 ** (np.arange(100) / 99)).astype(int)
+    labels = np.repeat(np.arange(100), frequency)
+    batches = composed(labels, Composition(classes=k), 128).epoch(0)
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(len(labels)))
+    classes = [np.unique(labels[batch]) for batch in batches]
+    assert all(len(of_batch) == k for of_batch in classes)
+    assert len({tuple(of_batch) for of_batch in classes}) == len(batches)
+    counts = np.array([np.bincount(labels[batch], minlength=100) for batch in batches])
+    spread = [c[c > 0].std() / c[c > 0].mean() for c in counts.T]
+    assert np.mean(spread) < 0.35
+
+
+@pytest.mark.parametrize("rule", [Composition(classes=3), DISTINCT])
+def test_an_image_is_as_likely_in_every_batch_and_slot(rule):
+    labels = np.repeat([0, 1, 2, 4], [12, 6, 4, 2])
+    images = np.array([composed(labels, rule, 6).epoch(epoch) for epoch in range(3000)])  # epoch, step, slot
+    np.testing.assert_array_equal(np.sort(images.reshape(3000, -1)), np.tile(np.arange(24), (3000, 1)))
+    shares = (images[..., None] == np.arange(24)).mean(0)
+    np.testing.assert_allclose(shares, np.full((4, 6, 24), 1 / 24), atol=5 * np.sqrt(1 / 24 / 3000))
+
+
+@pytest.mark.parametrize(
+    "rule, complaint",
+    [
+        (Composition(classes=5), "data.batch_classes=5 is larger than the 4 classes that have records"),
+        (Composition(balanced=True, classes=4), "=4 is too large: .* for 3 of them in every batch of 3; set"),
+        (Composition(classes=3), "is too large: the classes have images enough for 2 of them in every batch of 16"),
+        (
+            Composition(classes=1),
+            "=1 is too small: the 3 batches .* cannot be filled .* all 4 classes .*; set it to 2 or more",
+        ),
+    ],
+)
+def test_a_number_of_classes_that_batches_cannot_have_is_refused(rule, complaint):
+    with pytest.raises(UserError, match=complaint):
+        check_composition(rule, np.array([30, 10, 0, 1, 1]), 3 if rule.balanced else 16, 14 if rule.balanced else 3)
+
+
 # In the pipeline
 
 
-RULES = [BALANCED]
+RULES = [BALANCED, DISTINCT, Composition(classes=2), Composition(balanced=True, classes=2)]
 
 
 def loaded(rule, source=None, data=None, **options):
@@ -87,13 +184,16 @@ def loaded(rule, source=None, data=None, **options):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_composed_batches_hold_their_images_with_their_labels(rule):
+    """And their captions."""
     data = make_data()
-    data.classes.names = ("cat", "ant")
+    data.classes.names, data.captions.words = ("cat", "ant"), ("title",)
     seen = []
-    for batch in batches_of(plain(30), data, composition=rule):
+    numbers = lambda captions: np.array([int(caption.removeprefix("number ")) for caption in captions])  # noqa: E731
+    for batch in batches_of(plain(30), data, numbers, composition=rule):
         filled = batch["mask"]
         records = batch["images"][filled][:, 3, 5, 0].astype(int)
         np.testing.assert_array_equal(batch["labels"][filled], [{2: 0, 0: 1}[r % 3] for r in records])
+        np.testing.assert_array_equal(batch["text"][filled], records)
         seen += records.tolist()
     assert len(seen) == 3 * 20 and set(seen) == {r for r in range(30) if r % 3 != 1}
 
@@ -113,6 +213,7 @@ def test_composed_batches_are_the_same_resumed_and_in_several_processes(rule, st
 @pytest.mark.parametrize("rule", RULES)
 def test_worker_processes_compose_the_same_batches(rule, glyphs_dir):
     data = varied_data(image_size=32, eval_resize=32, cache=True, n=40)
+    data.classes.first = 6
     source = open_source("glyphs", str(glyphs_dir), "train")
     alone = loaded(rule, source, data, batch_size=16, epochs=2)
     data.workers = 2

@@ -9,7 +9,7 @@ from configs import clip, sup
 @pytest.mark.parametrize(
     "family, arguments, complaint",
     [
-        (clip, "head=clip", "unknown config argument 'head'; there are data, .*batch_size, captions, text, loss"),
+        (clip, "head=clip", "unknown config argument 'head'; there are data, .*batch_composition, captions, text, loss"),
         (clip, "text=bert", "config argument text is 'bert'; it is one of random, init, frozen, roberta"),
         (clip, "loss=siglip", "config argument loss is 'siglip'; it is one of softmax, sigmoid, words"),
         (sup, "sampling=linear", "argument sampling is for a sampled vocabulary: give its size, as vocabulary=50"),
@@ -18,6 +18,11 @@ from configs import clip, sup
         (sup, "n=²", "config argument n is '²'; it is a whole number"),
         (sup, "fraction=1/0", "config argument fraction is '1/0'; it is a number such as 0.25 or 1/4"),
         (sup, "threshold=high", "config argument threshold is 'high'"),
+        (
+            clip,
+            "batch_composition=even",
+            "config argument batch_composition is 'even'; it is one of shuffled, distinct",
+        ),
         (sup, "margin=wide", "config argument margin is 'wide'; it is a number"),
         (clip, "logit_adjustment=1", "unknown config argument 'logit_adjustment'"),
     ],
@@ -57,3 +62,10 @@ def test_the_remedies_of_long_tailed_classes_can_be_given():
     loss = sup.get_config("data=cifar100_lt,logit_adjustment=1,margin=0.3,class_weights=0.9999,reweight_from=20").loss
     assert (loss.logit_adjustment, loss.margin, loss.class_weights, loss.reweight_from) == (1.0, 0.3, 0.9999, 20)
     assert not any(sup.get_config("data=cifar100_lt").loss.values())
+
+
+@pytest.mark.parametrize("family", [sup, clip])
+def test_the_classes_of_a_batch_can_be_given(family):
+    assert family.get_config("data=glyphs_lt,batch_classes=20").data.batch_classes == 20
+    assert family.get_config("data=glyphs_lt,batch_composition=distinct").data.batch_composition == "distinct"
+    assert family.get_config("data=glyphs_lt").data.batch_composition == "shuffled"
