@@ -40,7 +40,7 @@ def draw_claims(results: Sequence[ClaimResult], title: str) -> Figure:
         looks.append(Line2D([], [], **open_marker, label="inconclusive if corrected for the number of claims"))
     if any(result.margin for result in results):
         looks.append(Patch(color="#eeeeee", label="margin: no effect"))
-    figure.legend(handles=looks, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(handles=looks, loc="outside lower center", ncols=min(len(looks), 5), frameon=False, fontsize=9)
     return figure
 
 

@@ -113,7 +113,7 @@ def markdown(
     seconds: float,
 ) -> str:
     """The text of the report, without pictures."""
-    several = len(seeds) > 1
+    several, pairs = len(seeds) > 1, sum(f"{name}_mirrored" in seeds for name in seeds)
     header = ["run", "images", "top-1 %", "head", "mid", "tail", *(f"{key} [95 %]" for key in BIAS), "minutes"]
     lines = [
         f"# {title}",
@@ -133,7 +133,7 @@ def markdown(
         notes.append(f"Evaluated on {', '.join(evaluated)}.")
     if several:
         notes.append(f"Means over {len(seeds)} runs of each kind.")
-    if pairs := sum(f"{name}_mirrored" in seeds for name in seeds):
+    if pairs:
         notes.append(
             f"They are {pairs} mirrored {'pair' if pairs == 1 else 'pairs'}: in the second run of a pair, the order of class "
             "frequencies is reversed, so each class is as often rare as frequent. Slopes have fixed effects of classes."
@@ -142,7 +142,7 @@ def markdown(
         "slope_acc is points of accuracy per decade of class frequency, and slope_pred decades of predictions per decade, "
         "over the classes that have a logarithm of both; corr_acc and corr_pred are Spearman's correlations of class "
         f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over classes"
-        f"{', widened by the variance between seeds' if several else ''}."
+        f"{', widened by the variance between seeds' if several and pairs != 1 else ''}."
     )
     if claims:
         notes.append(
