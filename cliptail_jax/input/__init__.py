@@ -4,4 +4,4 @@
 training steps or objectives: `parallel` places its batches on devices.
 """
 
-__all__ = ["device_views", "pipeline", "preprocess", "tokenizer", "transforms", "views"]
+__all__ = ["composition", "device_views", "pipeline", "preprocess", "tokenizer", "transforms", "views"]

@@ -31,8 +31,8 @@ class Composition:
     - Otherwise each row once.
 
     Any two rows of a class are used equally often, but for one time. Batches are in random order and have their images in
-    random slots. Before an epoch is drawn, an image of class c therefore has the same probability in every slot: 1/(C n_c)
-    with `balanced`, and 1/N otherwise.
+    random slots. Before an epoch is drawn, an image of class c therefore has the same probability in every slot that is filled:
+    1/(C n_c) with `balanced`, and 1/N otherwise.
 
     Which classes come together in a batch:
 
@@ -41,6 +41,7 @@ class Composition:
     - `classes`: exactly k of them, drawn anew for each batch. A class is in a number of batches in proportion to its uses u_c,
       but at least in one and at most in min(u_c, S), and has equally many images in each as far as that fills the batches. So
       most classes have as many images in a batch as each other; those too frequent for it have more, and the rarest fewer.
+      With `balanced`, all have B/k, as in sampling for metric learning.
     - Otherwise chance decides.
 
     Few and very uneven classes may not fill the batches: with k = 1 each would need a multiple of B rows. What is missing in a

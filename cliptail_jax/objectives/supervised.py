@@ -42,7 +42,8 @@ class Loss:
     """Corrections of the loss by class frequency in the training data; a sampled vocabulary's softmax has them, too.
 
     With all of them, an image of class y, with cosine similarities cos_c and the scale s = exp(logit_scale), has the loss
-    −w_y log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c).
+    −log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c), and the weight w_y in the mean over the batch. The scale is learned, as without them, and not the constant 30 of
+    Cao et al. (2019); no gradient reaches it through the margin.
     """
 
     logit_adjustment: Annotated[
@@ -157,7 +158,9 @@ class Supervised(Objective):
     ) -> Float[Array, ""]:
         logits, labels, vocabulary = model.logits(features["image"]), batch["labels"], None
         if self.config.loss.margin:
-            logits = subtract_margins(logits, labels, jnp.exp(model.logit_scale[...]) * self._margins)
+            # Otherwise the loss of early steps, whose cosines are all below the margin, falls with the scale, to its least.
+            scale = jax.lax.stop_gradient(jnp.exp(model.logit_scale[...]))
+            logits = subtract_margins(logits, labels, scale * self._margins)
         if self.config.loss.logit_adjustment:
             logits += self._adjustment
         if self.config.loss.count_in_batch:
@@ -184,8 +187,9 @@ def supervised_loss(
     """Mean cross-entropy of the unmasked examples, in nats.
 
     With a `vocabulary`, the batch is cut into as many groups of neighbours as it has rows, and only a group's own
-    classes compete in its softmax. With `weights`, each example's cross-entropy is multiplied by its own before the mean over
-    the number of examples, as Cui et al. (2019) do, so that a step does not depend on which classes its batch has.
+    classes compete in its softmax. With `weights`, one for each example, the mean is the weighted one: divided by the sum of
+    the weights, as Cao et al. (2019) do. Divided by the number of examples, it would be smaller the more of them are of
+    frequent classes, and with it the length of a step.
     """
     if vocabulary is not None:
         in_groups = logits.reshape(len(vocabulary), -1, logits.shape[-1])
@@ -195,7 +199,8 @@ def supervised_loss(
     # A masked example's label may lie outside of the vocabulary, where the loss is infinite: select, do not multiply.
     losses = jnp.where(mask, log_partition - jnp.where(mask, of_label, 0.0), 0.0)
     if weights is not None:
-        losses *= weights
+        weights = jnp.where(mask, weights, 0.0)
+        return (losses * weights).sum() / jnp.where(mask.any(), weights.sum(), 1.0)
     return losses.sum() / jnp.maximum(mask.sum(), 1)
 
 

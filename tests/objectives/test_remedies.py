@@ -22,8 +22,8 @@ REMEDIES = {"logit_adjustment": 0.7, "margin": 0.5, "class_weights": 0.9}
 
 
 def direct_loss(logits, labels, mask, scale=1.0, tau=0.0, margin=0.0, beta=0.0, vocabulary=None):
-    """The mean of −w_y log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c) over the vocabulary's classes."""
-    frequency, total = [float(n) for n in FREQUENCY], 0.0
+    """The mean, weighted by w_y, of −log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c) over the vocabulary's classes."""
+    frequency, total, sum_of_weights = [float(n) for n in FREQUENCY], 0.0, 0.0
     rarest = min(n for n in frequency if n)
     effective = [(1 - beta) / (1 - beta**n) for n in frequency if n]
     for i in np.flatnonzero(mask):
@@ -35,8 +35,9 @@ def direct_loss(logits, labels, mask, scale=1.0, tau=0.0, margin=0.0, beta=0.0, 
             prior = tau * math.log(n / sum(frequency)) if tau else 0.0
             exponentials[c] = math.exp(float(logits[i, c]) - scale * delta + prior)
         weight = (1 - beta) / (1 - beta ** frequency[y]) / np.mean(effective)
+        sum_of_weights += weight
         total -= weight * math.log(exponentials[y] / sum(exponentials.values()))
-    return total / max(np.sum(mask), 1)
+    return total / sum_of_weights
 
 
 def made_up_batch(config=None):
@@ -124,6 +125,20 @@ def test_a_group_of_masked_examples_alone_leaves_no_gradient_infinite(config, mo
     for draw in range(20):
         monkeypatch.setattr(jax.random, "gumbel", lambda key, shape: jnp.roll(jnp.arange(40.0), draw).reshape(shape))
         assert np.isfinite(loss_and_gradient(objective, LOGITS)[1]).all()
+
+
+def test_a_margin_leaves_the_scale_to_the_cosines(config):
+    """Where cosines are all 0 the margin alone has a gradient in the scale, by which the scale would shrink to its least."""
+    objective = objective_with(config, loss__margin=0.5)
+    batch = {name: jnp.asarray(array) for name, array in made_up_batch().items()}
+
+    def loss(log_scale, cosines):
+        model = types.SimpleNamespace(logits=lambda x: jnp.exp(log_scale) * x, logit_scale=log_scale)
+        return objective.loss(model, {"image": cosines}, batch, jax.random.key(0), mesh=None)
+
+    cosines = jnp.zeros((BATCH, 5))
+    assert jax.grad(loss)(jnp.log(SCALE), cosines) == 0 and loss(jnp.log(SCALE), cosines) > 5
+    assert jax.grad(loss)(jnp.log(SCALE), cosines.at[jnp.arange(BATCH), batch["labels"]].set(0.3)) < 0
 
 
 def test_class_weights_begin_with_their_epoch(config):
