@@ -17,7 +17,8 @@ from cliptail_jax.errors import UserError
 class Captions:
     """Captions by row of a variant.
 
-    The template and the phrase of a record, and the class that it is called, depend on the seed and its index in the source.
+    The template and the phrase of a record, and the class that it is called, depend on the seed and on its index in the
+    source.
 
     Attributes:
         templates: to choose from; () for none.
@@ -26,8 +27,8 @@ class Captions:
         records: by row, ascending.
         words: each row's own text, '' where it has none.
         resample: whether template and phrase are chosen anew in each epoch.
-        distractors: the share of records that are called by another class, which is drawn uniformly: the same one in every
-            epoch, and with any larger share, too. Their words stay.
+        distractors: the share of records that are called by another class, which is drawn uniformly: the same one in
+            every epoch, and with any larger share, too. Their words stay.
         in_apposition: whether the words say what the class is, and so follow a comma: "a train, a kind of vehicle".
     """
 
@@ -89,7 +90,7 @@ def _random_uniforms(seed: int, epoch: int, size: int) -> Float[np.ndarray, "rec
 
 @functools.lru_cache(maxsize=2)
 def _random_pairs(seed: int, size: int) -> Float[np.ndarray, "record 2"]:
-    """Two numbers in [0, 1) for each of the first `size` records of a source, independent of its template and phrase."""
+    """Two numbers in [0, 1) for each of the first `size` records of a source, independent of template and phrase."""
     return np.random.default_rng([seed, 0, 2]).random((size, 2))
 
 

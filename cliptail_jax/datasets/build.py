@@ -1,6 +1,7 @@
 """Builds one of the project's own data sets: `python -m cliptail_jax.datasets.build glyphs --data_dir=DIR`.
 
-All but glyphs and glyphs/composed are made from raw data, which --raw names; cliptail_jax/datasets/README.md describes them.
+All but glyphs and glyphs/composed are made from raw data, which --raw names; cliptail_jax/datasets/README.md describes
+them.
 """
 
 import argparse

@@ -66,9 +66,10 @@ def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
 def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
     """The scalar numbers and texts of each record, in record order, and 'superclass', the name of a 'coarse_label'.
 
-    'label' is -1 in a set without labels. With CIFAR-100's superclasses there is 'kind_of', too, as people write them; it is
-    made of the others. The table is read from beside the shards. If it is missing, damaged, or from an older version without
-    checksums, it is scanned from the records and saved there, unless the folder is read-only.
+    'label' is -1 in a set without labels. With CIFAR-100's superclasses there is 'kind_of', too, as people write them;
+    it is made of 'superclass' and not stored. The table is read from beside the shards. If it is missing, damaged, or
+    from an older version without checksums, it is scanned from the records and saved there, unless the folder is
+    read-only.
 
     Args:
         columns: the columns to read, in this order; all by default.

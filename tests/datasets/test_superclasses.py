@@ -14,9 +14,10 @@ from cliptail_jax.datasets.superclasses import WRITTEN, kind_of
 
 # Of TFDS's cifar100, in label order.
 COARSE_LABELS = (
-    "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices household_furniture "
-    "insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores "
-    "medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1 vehicles_2"
+    "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices "
+    "household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes "
+    "large_omnivores_and_herbivores medium_mammals non-insect_invertebrates people reptiles small_mammals trees "
+    "vehicles_1 vehicles_2"
 ).split()
 CLASSES = {"train": 18, "pickup_truck": 18, "tank": 19, "girl": 14}  # with their coarse labels
 

@@ -31,7 +31,7 @@ def base_words(character: str) -> str:
 
 
 def mark_words(character: str) -> str:
-    """The mark by Unicode's name of the combining character: 'acute' of 'é' and of 'ά', which Unicode's title calls a tonos."""
+    """The mark, by the name of the combining character: 'acute' of 'é' and of 'ά', whose own name has a tonos."""
     decomposition = unicodedata.decomposition(character).split()
     if not decomposition:
         return STROKE
