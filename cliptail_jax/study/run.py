@@ -67,27 +67,11 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
             seeds[seed], failed = run_seed(configs, transfer_config, workdir / seed, overwrite)
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
         trained.append([seeds[seed] for seed in by_seed])
-        by_their_account = sum(
-            run.seconds for runs in trained[-1] for run in runs.values()
-        )  # perhaps by an earlier call
-        longest = max(longest, by_their_account, time.perf_counter() - began)
+        # Finished runs took their time in an earlier call.
+        in_training = sum(run.seconds for runs in trained[-1] for run in runs.values())
+        longest = max(longest, in_training, time.perf_counter() - began)
         if jax.process_index() == 0:
-            results = correct_for_number([evaluate_claim(claim, trained) for claim in study.claims.values()])
-            drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
-            is_complete = len(seeds) == study.get("seeds", 1)
-            title = study.title if is_complete else f"{study.title}, {len(seeds)} of {study.seeds} seeds"
-            text = write_report(
-                title,
-                seeds,
-                kinds_of(trained),
-                failures | not_drawn,
-                dict(zip(study.claims, results)),
-                stated,
-                study.get("path", ()),
-                drawn,
-                time.perf_counter() - started,
-                workdir,
-            )
+            text, not_drawn = report(study, seeds, trained, stated, failures, time.perf_counter() - started, workdir)
     if jax.process_index() == 0:
         tqdm.write(f"\n{text}\nThis report: {workdir}/report.md")
         failures |= not_drawn
@@ -95,6 +79,38 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
         names = [str(Path(name) / run) for name in seeds for run in study.runs]
         what = f"{len(failures)} of {len(names)} runs" if set(failures) <= set(names) else "parts of the study"
         raise UserError(f"{what} failed: {', '.join(failures)}")
+
+
+def report(
+    study: ConfigDict,
+    seeds: dict[str, Runs],
+    replicates: list[list[Runs]],
+    stated: set[str],
+    failures: Failures,
+    seconds: float,
+    workdir: Path,
+) -> tuple[str, Failures]:
+    """Test the claims, draw the figures and write the report on what has been trained.
+
+    Returns the report's text, and why figures could not be drawn. `replicates` has the runs of `seeds`, those of a mirrored
+    pair together.
+    """
+    results = correct_for_number([evaluate_claim(claim, replicates) for claim in study.claims.values()])
+    drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
+    is_complete = len(seeds) == study.get("seeds", 1)
+    text = write_report(
+        study.title if is_complete else f"{study.title}, {len(seeds)} of {study.seeds} seeds",
+        seeds,
+        kinds_of(replicates),
+        failures | not_drawn,
+        dict(zip(study.claims, results)),
+        stated,
+        study.get("path", ()),
+        drawn,
+        seconds,
+        workdir,
+    )
+    return text, not_drawn
 
 
 def configs_by_seed(study: ConfigDict) -> list[dict[str, tuple[Configs, ConfigDict | None]]]:
