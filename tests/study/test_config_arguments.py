@@ -9,7 +9,11 @@ from configs import clip, sup
 @pytest.mark.parametrize(
     "family, arguments, complaint",
     [
-        (clip, "head=clip", "unknown config argument 'head'; there are data, .*batch_composition, captions, text, loss"),
+        (
+            clip,
+            "head=clip",
+            "unknown config argument 'head'; there are data, .*batch_composition, captions, text, loss",
+        ),
         (clip, "text=bert", "config argument text is 'bert'; it is one of random, init, frozen, roberta"),
         (clip, "loss=siglip", "config argument loss is 'siglip'; it is one of softmax, sigmoid, words"),
         (sup, "sampling=linear", "argument sampling is for a sampled vocabulary: give its size, as vocabulary=50"),

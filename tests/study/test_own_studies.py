@@ -5,7 +5,7 @@ import pytest
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.run import check_study, configs_by_seed
-from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, quickstart
+from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, mechanism, quickstart
 
 # The fields in which the two runs of a claim of claims_small differ.
 CHANGED = {
@@ -21,10 +21,15 @@ CHANGED = {
     ("sl_cut_head", "sl_cut"): ["head.init", "head.freeze"],
     ("sl_cut_head_sampled", "sl_cut_head"): ["vocabulary.size", "vocabulary.sampling", "vocabulary.group_size"],
     ("clip_cut_text", "clip_cut"): ["text.init", "text.freeze"],
+    ("clip_opaque", "clip"): ["data.class_names"],
+    ("clip_opaque", "clip_mark"): ["data.captions.words"],
+    ("clip_mark", "clip_parts"): ["data.captions.words"],
+    ("clip_noisy", "clip"): ["data.captions.distractors"],
+    ("clip_cut", "clip_opaque_cut"): ["data.class_names"],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, claims_small])
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, claims_small, mechanism])
 def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(config_file):
     config = config_file.get_config()
     check_study(config)
@@ -56,14 +61,42 @@ def test_dinos_runs_differ_in_the_sample_alone():
     assert {key for key in plain if plain[key] != sampled[key]} == {"vocabulary.size"}
 
 
-@pytest.mark.parametrize("study, run, seeds", [(claims_small, "glyphs_sl", 3), (dino_cifar100_lt, "dino", 4)])
-def test_each_seed_assigns_frequencies_anew(study, run, seeds):
+@pytest.mark.parametrize(
+    "study, run, seeds", [(claims_small, "glyphs_sl", 2), (dino_cifar100_lt, "dino", 4), (mechanism, "sl", 4)]
+)
+def test_each_seed_or_pair_assigns_frequencies_anew(study, run, seeds):
     by_seed = configs_by_seed(study.get_config())
-    assert [configs[run].data.seed for seed in by_seed for configs, _ in seed.values()] == list(range(seeds))
+    assert [{configs[run].data.seed for configs, _ in seed.values()} for seed in by_seed] == [{s} for s in range(seeds)]
+
+
+# The fields in which the runs of each step from SL to CLIP differ, but for those that say what is trained and evaluated.
+STEPS = {
+    ("sl_linear", "sl"): {"head.kind"},
+    ("sl_adamw", "batch"): {"vocabulary.size"},
+    ("batch", "counts"): {"loss.count_in_batch"},
+    ("names", "clip"): {"contrastive.text_to_image"},
+    ("clip", "clip_captions"): {"data.captions.template", "data.captions.words", "eval.templates", "model.text.context_length"},
+    ("sigmoid", "clip"): {"objective"},
+    ("clip", "clip_distinct"): {"data.batch_composition"},
+    ("sl_adamw", "adjusted"): {"loss.logit_adjustment"},
+    ("sl_adamw", "balanced"): {"data.balanced_sampling"},
+    ("sl_adamw", "sl_best"): {"optimizer.learning_rate"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", ["glyphs", "cifar100"])
+def test_each_step_from_sl_to_clip_changes_one_thing(data):
+    runs = {name: dict(flatten(config)) for name, config in mechanism.get_config(f"data={data}").runs.items()}
+    for (one, other), changed in STEPS.items():
+        assert {key for key in runs[one] if runs[one][key] != runs[other][key]} == changed
+    changed = {key for key in runs["sl"] if runs["sl"][key] != runs["sl_adamw"][key]}
+    assert {key.split(".")[0] for key in changed} == {"optimizer"}
+    shared = ("total_epochs", "batch_size", "data.drop_last", "data.shift", "data.profile.ratio", "model.image.width")
+    assert all(len({run[key] for run in runs.values()}) == 1 for key in shared)
 
 
 def test_claims_small_takes_the_data_as_its_argument():
     study = claims_small.get_config("data=glyphs")
     assert all(name.startswith("glyphs_") for name in study.runs)
-    with pytest.raises(UserError, match="the config argument is data=glyphs"):
+    with pytest.raises(UserError, match="the config argument is data= with one or more of glyphs"):
         claims_small.get_config("data=mnist")
