@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cliptail_jax.figures.parts.planes import place_labels
 from cliptail_jax.plotting.style import add_grid, legend_below, style
 from cliptail_jax.study.kinds import Kind
 
-PANELS = {"slope_acc": "points of accuracy per decade of frequency", "slope_pred": "decades of predictions per decade"}
+PANELS = {"slope_acc": "points per decade (slope_acc)", "slope_pred": "decades per decade (slope_pred)"}
 
 
 def draw_path(kinds: Mapping[str, Kind], path: Sequence[str], title: str) -> Figure:
@@ -17,7 +18,8 @@ def draw_path(kinds: Mapping[str, Kind], path: Sequence[str], title: str) -> Fig
 
     Kinds on the path are filled, and the others hollow.
     """
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    labels = {}
     for axes, (key, unit) in zip(figure.subplots(1, 2), PANELS.items()):
         places = {name: place(kind, key) for name, kind in kinds.items() if kind.evaluations}
         for number, name in enumerate(places):
@@ -28,11 +30,15 @@ def draw_path(kinds: Mapping[str, Kind], path: Sequence[str], title: str) -> Fig
             axes.annotate("", end, start, arrowprops=look, annotation_clip=False)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_xlabel("top-1 accuracy (%)")
-        axes.set_ylabel(f"{unit} ({key})")
+        axes.set_ylabel(unit)
         axes.margins(0.1)
         add_grid(axes)
+        labels[axes] = [(*at, name) for name, at in places.items()]
     figure.suptitle(title, fontsize=12)
     legend_below(figure, columns=6)
+    figure.draw_without_rendering()  # labels are placed in the final layout
+    for axes, points in labels.items():
+        place_labels(axes, points)
     return figure
 
 

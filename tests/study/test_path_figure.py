@@ -17,7 +17,8 @@ def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow(tmp_path):
     save(figure, tmp_path / "path")
     check_picture(tmp_path / "path")
     for axes, key in zip(figure.axes, ("slope_acc", "slope_pred"), strict=True):
-        arrows = [child for child in axes.get_children() if isinstance(child, Annotation)]
+        drawn = [child for child in axes.get_children() if isinstance(child, Annotation) and child.arrowprops]
+        arrows = [arrow for arrow in drawn if arrow.arrowprops["arrowstyle"] == "-|>"]
         at = {line.get_label(): line for line in axes.lines if line.get_label() in kinds}
         along = [(at[a].get_ydata()[0], at[b].get_ydata()[0]) for a, b in (("sl", "batch"), ("batch", "clip"))]
         assert [(arrow.xyann[1], arrow.xy[1]) for arrow in arrows] == along
