@@ -41,7 +41,10 @@ def a_study(rng: np.random.Generator, pairs: int, of_seeds: float) -> list[list[
             by_kind[0] += CONFOUNDED * (np.log10(sizes) - np.log10(SIZES).mean())
         slopes = np.array(SLOPES)[:, None] + by_class + rng.normal(0, of_seeds, (2, 1))
         study.append(
-            [[a_run(rng, order, easy + by_kind[kind], slopes[kind]) for order in (sizes, mirrored)] for kind in range(2)]
+            [
+                [a_run(rng, order, easy + by_kind[kind], slopes[kind]) for order in (sizes, mirrored)]
+                for kind in range(2)
+            ]
         )
     return study
 
@@ -63,7 +66,10 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2000)
     options = parser.parse_args()
     truth = SLOPES[0] - SLOPES[1]
-    designs = [("single runs", 1, 0.0), *(("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0))]
+    designs = [
+        ("single runs", 1, 0.0),
+        *(("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0)),
+    ]
     for design, pairs, of_seeds in designs:
         rng = np.random.default_rng(0)
         errors, widths, held = [], [], 0
