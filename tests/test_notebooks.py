@@ -128,11 +128,12 @@ def published_model(folder):
 def test_the_finding_is_trained_reported_and_drawn(executed):
     notebook, workdir = executed["finding"].result()
     report = json.loads((workdir / "report.json").read_text())
-    assert list(report["runs"]) == ["sl", "sl_sampled", "clip_names"] and not report["failures"]
-    assert len(report["claims"]) == 5
+    assert list(report["runs"]) == ["seed_0", "seed_0_mirrored"] and not report["failures"]
+    assert list(report["runs"]["seed_0"]) == ["sl", "sl_sampled", "clip"]
+    assert len(report["claims"]) == 6
     shown = outputs(notebook, "report")["text/markdown"]
-    assert all(f"| {name} | 2,131 |" in shown for name in report["runs"]) and "![" not in shown
-    corr_acc = report["runs"]["sl"]["corr_acc"]
+    assert all(f"| {name} | 2,131 |" in shown for name in report["runs"]["seed_0"]) and "![" not in shown
+    corr_acc = report["runs"]["seed_0"]["sl"]["corr_acc"]
     assert f"corr_acc {float('nan') if corr_acc is None else corr_acc:.2f}" in outputs(notebook, "files")["stdout"]
     assert outputs(notebook, "rarest")["text/markdown"].count("\n") == 7
     assert all("image/png" in outputs(notebook, cell) for cell in ("data", "figure"))
