@@ -78,17 +78,27 @@ def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, 
     assert evaluated == [3] and trained == ["one"]
 
 
-def test_a_seed_in_which_a_run_failed_is_left_out_of_its_claims(trains, tmp_path, monkeypatch):
+@pytest.fixture
+def fail(trains, monkeypatch):
+    """Makes the training of one run of one seed fail."""
+
+    def of_run(seed_and_run):
+        train = study.train
+
+        def train_but_one(config, workdir, overwrite=False):
+            if workdir.parts[-2:] == seed_and_run:
+                raise UserError("the loss is nan")
+            train(config, workdir, overwrite)
+
+        monkeypatch.setattr(study, "train", train_but_one)
+
+    return of_run
+
+
+def test_a_seed_in_which_a_run_failed_is_left_out_of_its_claims(trains, fail, tmp_path):
     slopes, _ = trains
     slopes.update(a=0.8, b=0.0)
-    train = study.train
-
-    def train_but_one(config, workdir, overwrite=False):
-        if workdir.parts[-2:] == ("seed_4", "b"):
-            raise UserError("the loss is nan")
-        train(config, workdir, overwrite)
-
-    monkeypatch.setattr(study, "train", train_but_one)
+    fail(("seed_4", "b"))
     with pytest.raises(UserError, match="1 of 4 runs failed: seed_4/b"):
         study.run_study(make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b")), tmp_path)
     _, report = read_report(tmp_path)
@@ -139,16 +149,9 @@ def test_a_counterbalanced_study_trains_mirrored_pairs_of_each_seed(counterbalan
     assert "They are 2 mirrored pairs" in text
 
 
-def test_a_pair_of_which_one_run_failed_is_left_out(counterbalanced, trains, tmp_path, monkeypatch):
+def test_a_pair_of_which_one_run_failed_is_left_out(counterbalanced, trains, fail, tmp_path):
     trains[0].update(a=0.8, b=0.0)
-    train = study.train
-
-    def train_but_one(config, workdir, overwrite=False):
-        if workdir.parts[-2:] == ("seed_3_mirrored", "b"):
-            raise UserError("the loss is nan")
-        train(config, workdir, overwrite)
-
-    monkeypatch.setattr(study, "train", train_but_one)
+    fail(("seed_3_mirrored", "b"))
     with pytest.raises(UserError, match="1 of 8 runs failed: seed_3_mirrored/b"):
         study.run_study(counterbalanced(4, c=claim("slope_acc", "a", "b")), tmp_path)
     _, report = read_report(tmp_path)
