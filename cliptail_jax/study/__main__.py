@@ -10,7 +10,10 @@ count up from `seed`, which every run refers to. With `counterbalanced`, they ar
 seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not finish in time. A study with a field `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
 """
 
+import contextlib
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
@@ -48,8 +51,19 @@ def main(study: ConfigDict, workdir: Path) -> None:
     end_in_a_line()
     outlive_terminal()
     distributed.initialize()
-    with sole_writer(workdir):
+    with sole_writer(workdir), compile_once():
         run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget)
+
+
+@contextlib.contextmanager
+def compile_once() -> Iterator[None]:
+    """What a run has compiled is not compiled again for the same run with another seed, unless JAX has such a cache already."""
+    import jax
+
+    with tempfile.TemporaryDirectory(prefix="compiled-") as folder:
+        if not jax.config.jax_compilation_cache_dir:
+            jax.config.update("jax_compilation_cache_dir", folder)
+        yield
 
 
 def describe_fields(study: ConfigDict | None) -> str:
