@@ -27,7 +27,7 @@ def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
 
     All kinds must have been evaluated.
     """
-    figure = Figure(figsize=(11, 6.2), layout="constrained")
+    figure = Figure(figsize=(9.6, 5.2), layout="constrained")
     panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
     panels["D"].sharey(panels["C"])
     by_frequency = panels["E"]
@@ -43,9 +43,10 @@ def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
         axes = panels[place]
         axes.set_title(of, fontsize=10)
         axes.axhline(0, color="grey", linewidth=0.8)
-        axes.set_xlabel("top-1 accuracy (%)")
         axes.set_ylabel(unit)
         axes.margins(x=0.15)
+    for place in "CD":  # the axis of the panel above, too
+        panels[place].set_xlabel("top-1 accuracy (%)")
     by_frequency.set_title(f"accuracy of {GROUPS} groups of classes", fontsize=10)
     by_frequency.set_xscale("symlog", linthresh=1, linscale=0.3)
     frequencies = np.concatenate([run.frequency for kind in kinds.values() for run in kind.evaluations])
