@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics import imbalance
 
 
 def log_prior(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
@@ -15,8 +16,7 @@ def log_prior(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]
 
     A class without training images counts as one with a single image: log 0 would place it above all others, for any τ.
     """
-    counts = np.maximum(frequency, 1).astype(np.float64)
-    return np.log(counts) - np.log(counts.sum())
+    return imbalance.log_prior(np.maximum(frequency, 1))
 
 
 def check_adjustment(options: ConfigDict, name: str, frequency: Int[np.ndarray, "class"] | None, remedy: str) -> None:

@@ -29,7 +29,7 @@ from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length, mean_by_class, unit
 from cliptail_jax.runs.say import say
 
-NEVER = -1e9  # the score of a class that cannot be told
+NEVER = -1e9  # the score of a class that is never predicted
 
 ModelParts = tuple[nnx.State, ...]  # what `nnx.merge` joins with a model's definition
 ClassHeads = Callable[[ModelParts], dict[str, ClassHead]]  # by set

@@ -10,9 +10,10 @@ The sheet:
     sl_incaps       imagenet+imagenet_v2       SL     IN-Captions  RN50
 
 The panels at the top show, by corpus and on the first set of the sheet, the correlations of class frequency with accuracy
-and with predictions, the slopes of both, and the correlations of neural collapse with accuracy and with frequency. Points are models, and bars their
-means. At the bottom is a plane for each set, where a model's size is its accuracy, its marker the backbone and its colour
-the corpus; SL is hollow. `--plain` leaves out neural collapse, for models that were evaluated without eval.neural_collapse.
+and with predictions, the slopes of both, and the correlations of neural collapse with accuracy and with frequency. Points
+are models, and bars their means. At the bottom is a plane for each set, where a model's size is its accuracy, its marker
+the backbone and its colour the corpus; SL is hollow. `--plain` leaves out neural collapse, for models that were evaluated
+without eval.neural_collapse.
 """
 
 import argparse

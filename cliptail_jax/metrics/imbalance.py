@@ -1,7 +1,7 @@
-"""Measures of the imbalance of class frequencies."""
+"""Measures of the imbalance of class frequencies, and what logits are adjusted by for it."""
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 
 def gini(frequency: Int[np.ndarray, "class"]) -> float:
@@ -23,3 +23,15 @@ def imbalance_ratio(frequency: Int[np.ndarray, "class"]) -> float:
     if not most:
         return float("nan")
     return float(most / least) if least else float("inf")
+
+
+def log_prior(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
+    """log π, with π_c = n_c / N the share of the records that have class c; −inf for a class without any.
+
+    Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), train with cross-entropy of f + τ log
+    π, whose minimizer f estimates log P(x | class) up to a constant for τ = 1: the class with the largest f has the smallest
+    error if all classes are equally frequent. τ = 1 is the balanced softmax of Ren et al. (2020, arXiv 2007.10740). A class
+    with log π = −inf has probability 0 in training, and gets no gradient. After training they subtract τ log π instead.
+    """
+    with np.errstate(divide="ignore"):
+        return np.log(frequency) - np.log(frequency.sum())

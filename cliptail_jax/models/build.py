@@ -92,6 +92,11 @@ def abstract_model(description: Mapping[str, Any], *, dtype=jnp.float32) -> CLIP
         raise UserError(f"the values of the model's configuration do not go together: {reason}") from None
 
 
+def classifies_words(description: Mapping[str, Any]) -> bool:
+    """Whether the classes of the model with a description are words."""
+    return description.get("head", {}).get("kind") == "words"
+
+
 def build_classifier(
     visual: BuildTower,
     num_classes: int,

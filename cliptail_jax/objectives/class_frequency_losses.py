@@ -11,18 +11,6 @@ from jaxtyping import Float, Int
 Frequency = Int[np.ndarray, "classes"]
 
 
-def log_prior(frequency: Frequency) -> Float[np.ndarray, "classes"]:
-    """log π, with π_c = n_c / N the share of the records that have class c; −inf for a class without any.
-
-    Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), train with cross-entropy of
-    f + τ log π, whose minimizer f estimates log P(x | class) up to a constant for τ = 1: the class with the largest f has
-    the smallest error if all classes are equally frequent. τ = 1 is the balanced softmax of Ren et al. (2020, arXiv
-    2007.10740). A class with log π = −inf has probability 0 in training, and gets no gradient.
-    """
-    with np.errstate(divide="ignore"):
-        return np.log(frequency) - np.log(frequency.sum())
-
-
 def class_margins(frequency: Frequency, largest: float) -> Float[np.ndarray, "classes"]:
     """Δ_c = C / n_c^(1/4), with the C for which the rarest class has the margin `largest`; 0 for a class without records.
 

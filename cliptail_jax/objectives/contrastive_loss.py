@@ -24,9 +24,9 @@ def contrastive_loss(
 ) -> Float[Array, ""]:
     """Symmetric cross-entropy of the scaled cosines, exp(s) · cos, of all images with all texts, in nats.
 
-    Image i belongs to text i. Without `text_to_image`, only that of texts given an image. Masked pairs are neither examples nor negatives. Each device gathers all texts, and has the
-    logits of its own images; of these, `block` columns at once (0: 2^25 logits), which are computed again in the backward
-    pass: so its memory is O(batch / devices · block).
+    Image i belongs to text i. Without `text_to_image`, only that of texts given an image. Masked pairs are neither examples
+    nor negatives. Each device gathers all texts, and has the logits of its own images; of these, `block` columns at once (0:
+    2^25 logits), which are computed again in the backward pass: so its memory is O(batch / devices · block).
     """
     scale = jnp.exp(logit_scale.astype(jnp.float32))
     loss_of_rows = functools.partial(_loss_of_rows, text_to_image=text_to_image)

@@ -19,8 +19,9 @@ from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.config.fields import NonNegative, OneOf, Rule
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
-from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights, log_prior
+from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
@@ -42,8 +43,8 @@ class Loss:
     """Corrections of the loss by class frequency in the training data; a sampled vocabulary's softmax has them, too.
 
     With all of them, an image of class y, with cosine similarities cos_c and the scale s = exp(logit_scale), has the loss
-    −log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c), and the weight w_y in the mean over the batch. The scale is learned, as without them, and not the constant 30 of
-    Cao et al. (2019); no gradient reaches it through the margin.
+    −log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c), and the weight w_y in the mean over the batch. The scale is learned,
+    as without them, and not the constant 30 of Cao et al. (2019); no gradient reaches it through the margin.
     """
 
     logit_adjustment: Annotated[

@@ -23,7 +23,7 @@ from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
-from cliptail_jax.models.build import DTYPES, abstract_model
+from cliptail_jax.models.build import DTYPES, abstract_model, classifies_words
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
@@ -113,7 +113,7 @@ class OpenedModel:
     @property
     def has_words(self) -> bool:
         """Whether the model classifies words, into which its tokenizer, a `BagOfWords`, splits texts."""
-        return self.description.get("head", {}).get("kind") == "words"
+        return classifies_words(self.description)
 
     @property
     def has_tokenizer(self) -> bool:
@@ -304,7 +304,7 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
 
 def _run_tokenizer(workdir: Path, document: Mapping[str, Any]) -> TextTokenizer | BagOfWords | None:
     source, text_cfg = document["tokenizer"], document["model"]["model_cfg"].get("text_cfg")
-    if document["model"].get("head", {}).get("kind") == "words":
+    if classifies_words(document["model"]):
         return BagOfWords.load(workdir)
     if text_cfg is None:
         return None

@@ -15,6 +15,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_bytes, write_json, write_text
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
+from cliptail_jax.models.build import classifies_words
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.image_model import ImageModel
@@ -98,12 +99,12 @@ def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:
 def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:
     """open_clip's model_cfg for a description, an argument of `cliptail_jax.models.build.build_model`.
 
-    Raises UserError for what open_clip does not have: a linear head, one of words, an image or text tower that exists only in this
-    project, or towers with different activations.
+    Raises UserError for what open_clip does not have: a linear head, one of words, an image or text tower that exists only
+    in this project, or towers with different activations.
     """
     if description.get("head", {}).get("kind") == "linear":
         raise UserError("head.kind='linear': open_clip's models cannot have such a head; use the run's checkpoints")
-    if description.get("head", {}).get("kind") == "words":
+    if classifies_words(description):
         raise UserError("objective='bag_of_words': open_clip's models do not classify words; use the run's checkpoints")
     config = dict(description["model_cfg"])
     vision_cfg, text_cfg = config["vision_cfg"], config.setdefault("text_cfg", NO_TEXT)

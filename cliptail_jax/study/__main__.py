@@ -7,7 +7,8 @@ for each run and trains nothing; `--list` alone prints all runs of the paper, fr
 
 A study with a field `seeds` trains its runs with that many seeds, one after the other, in seed_0/, seed_1/, ...; the seeds
 count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,
-seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not finish in time. A study with a field `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
+seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not finish in time. A study with a field
+`transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
 """
 
 import contextlib
@@ -57,7 +58,10 @@ def main(study: ConfigDict, workdir: Path) -> None:
 
 @contextlib.contextmanager
 def compile_once() -> Iterator[None]:
-    """What a run has compiled is not compiled again for the same run with another seed, unless JAX has such a cache already."""
+    """What a run has compiled is not compiled again for the same run with another seed.
+
+    JAX's own cache of programs on disk serves it, in a temporary folder unless the user has given one.
+    """
     import jax
 
     with tempfile.TemporaryDirectory(prefix="compiled-") as folder:

@@ -88,7 +88,10 @@ def draw_pictures(
     several: bool,
     folder: Path,
 ) -> str:
-    """Draw the runs of a study, its path if it has one and, if it has seeds, its claims. Returns the Markdown that shows the pictures."""
+    """Draw the runs of a study, its path if it has one and, if it has seeds, its claims.
+
+    Returns the Markdown that shows the pictures.
+    """
     pictures = []
     if shown := {name: kind for name, kind in kinds.items() if kind.evaluations}:
         save(draw_runs(shown, title), folder / "study")

@@ -1,7 +1,7 @@
 """Which claims of a study were stated before its first run: `claims.json` has them."""
 
 import json
-from collections.abc import Container
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
@@ -13,7 +13,7 @@ from cliptail_jax.seals import check_seal, write_sealed_json
 FILE = "claims.json"
 
 
-def stated_claims(claims: ConfigDict, workdir: Path, directories: Container[str]) -> set[str]:
+def stated_claims(claims: ConfigDict, workdir: Path, directories: Iterable[str]) -> set[str]:
     """The keys of the claims that are as they were when the study began, which is now if none of its runs is there.
 
     Args:

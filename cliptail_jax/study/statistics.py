@@ -20,15 +20,12 @@ SetAccuracies = Sequence[Float[np.ndarray, "class"]]  # on several sets, in 0..1
 
 def corr_acc(*kinds: Kind) -> list[Bootstrapped]:
     """Spearman's correlation of class frequency with accuracy; of a mirrored pair the mean of both."""
-    return bootstrap(
-        mean_rank_correlation, *(stacked(kind, lambda run: (run.frequency, run.accuracy)) for kind in kinds)
-    )
+    return of_kinds(mean_rank_correlation, lambda run: (run.frequency, run.accuracy), kinds)
 
 
 def corr_pred(*kinds: Kind) -> list[Bootstrapped]:
     """Spearman's correlation of class frequency with the number of predictions; of a mirrored pair the mean of both."""
-    samples = (stacked(kind, lambda run: (run.frequency, run.predictions)) for kind in kinds)
-    return bootstrap(mean_rank_correlation, *samples)
+    return of_kinds(mean_rank_correlation, lambda run: (run.frequency, run.predictions), kinds)
 
 
 def slope_acc(*kinds: Kind) -> list[Bootstrapped]:
@@ -36,8 +33,7 @@ def slope_acc(*kinds: Kind) -> list[Bootstrapped]:
 
     Of a mirrored pair with fixed effects of classes: `cliptail_jax.metrics.correlation.slope_within_classes`.
     """
-    samples = (stacked(kind, lambda run: (decades(run.frequency), 100 * run.accuracy)) for kind in kinds)
-    return bootstrap(slope_within_classes, *samples)
+    return of_kinds(slope_within_classes, lambda run: (decades(run.frequency), 100 * run.accuracy), kinds)
 
 
 def slope_pred(*kinds: Kind) -> list[Bootstrapped]:
@@ -46,15 +42,15 @@ def slope_pred(*kinds: Kind) -> list[Bootstrapped]:
     Of a mirrored pair with fixed effects of classes, as `slope_acc`.
     """
 
-    def shares(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
+    def variables(run: FinishedRun) -> tuple[np.ndarray, ...]:
         return decades(run.frequency), decades(run.predictions / run.predictions.sum())
 
-    return bootstrap(slope_within_classes, *(stacked(kind, shares) for kind in kinds))
+    return of_kinds(slope_within_classes, variables, kinds)
 
 
 def top1(*kinds: Kind) -> list[Bootstrapped]:
     """Mean accuracy over classes, in percent."""
-    return bootstrap(mean_over_classes, *(stacked(kind, lambda run: (100 * run.accuracy,)) for kind in kinds))
+    return of_kinds(mean_over_classes, lambda run: (100 * run.accuracy,), kinds)
 
 
 def tail(*kinds: Kind) -> list[Bootstrapped]:
@@ -74,10 +70,12 @@ def probe(*kinds: Sequence[SetAccuracies]) -> list[Bootstrapped]:
     return [mean_of(sets) for sets in zip(*accuracies)]
 
 
-def stacked(
-    kind: Kind, values: Callable[[FinishedRun], tuple[np.ndarray, ...]]
-) -> Float[np.ndarray, "variable run class"]:
-    return np.stack([np.stack(values(run)).astype(np.float64) for run in kind], axis=1)
+def of_kinds(
+    statistic: Callable, variables: Callable[[FinishedRun], tuple[np.ndarray, ...]], kinds: Sequence[Kind]
+) -> list[Bootstrapped]:
+    """A statistic of variables that each run has by class."""
+    samples = (np.stack([np.stack(variables(run)) for run in kind], axis=1) for kind in kinds)
+    return bootstrap(statistic, *samples)
 
 
 def mean_of(parts: Sequence[Bootstrapped]) -> Bootstrapped:

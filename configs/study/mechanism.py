@@ -7,7 +7,8 @@
 On long-tailed glyphs in four mirrored pairs, an hour and a half on two CPU cores; on CIFAR-100-LT (DIR as in
 configs/study/cifar100_lt.py) in two, four hours. All runs of a study have the same images, epochs, batch size and, but for
 `sl_linear`, `sl` and `sl_best`, optimizer: AdamW with CLIP's learning rate, the best for its accuracy. SL by AdamW is more
-accurate with a larger one, which `sl_best` has. configs/study/README.md has the results, and says what may be concluded from them.
+accurate with a larger one, which `sl_best` has. configs/study/README.md has the results, and says what may be concluded
+from them.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from ml_collections import ConfigDict, FieldReference
 
 from configs import clip, common, sup
 
-# By data source: the long-tailed preset, epochs, the learning rates of all and of `sl_best`, captions, and the number of runs of each kind.
+# By data source: the long-tailed preset, epochs, the learning rates of all and of `sl_best`, captions, and the number of runs
+# of each kind.
 DATA = {
     "glyphs": dict(
         preset="glyphs_lt", epochs=7, learning_rate=3e-3, sl_learning_rate=1e-2, captions="a+cname+tags", seeds=8

@@ -10,8 +10,9 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.objectives import validate
-from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights, log_prior
+from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights, supervised_loss
 from cliptail_jax.training.initialization import init_state
 from tests.made_up import assert_close, made_up_objective, mesh_of, optimizer_of, train_steps

@@ -12,6 +12,8 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.evaluation.results import evaluation_settings
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.runs import FinishedRun
+from cliptail_jax.study.kinds import kind_of
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
 from tests.figures.made_up_runs import biased_confusion, write_evaluations
@@ -72,3 +74,27 @@ def claim(statistic, higher, lower, **on):
 def read_report(workdir):
     text = (workdir / "report.md").read_text()
     return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)
+
+
+class Evaluated:
+    """A trained run of which there is only an evaluation."""
+
+    def __init__(self, evaluation):
+        self.evaluation = lambda: evaluation
+
+
+def a_kind(seed=0, classes=100, least=5, mirrored=False, edit=lambda run: None):
+    """Of one run, or of a mirrored pair."""
+    rng = np.random.default_rng(seed)
+    frequency = rng.permutation(np.geomspace(least or 1, 500, classes).astype(int))
+    if not least:
+        frequency[:7] = 0
+    runs = []
+    for _ in range(1 + mirrored):
+        accuracy = np.clip(rng.normal(0.4, 0.2, classes), 0, 1)
+        names = tuple(map(str, range(classes)))
+        top1 = dict(top1=100 * accuracy.mean())
+        runs.append(FinishedRun("glyphs:test", top1, names, frequency, accuracy, frequency, np.arange(9)))
+        edit(runs[-1])
+        frequency = 505 - frequency
+    return kind_of("run", [[{"run": Evaluated(run)} for run in runs]])

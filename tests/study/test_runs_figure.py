@@ -4,34 +4,9 @@ import numpy as np
 import pytest
 
 from cliptail_jax.plotting.style import save
-from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.kinds import kind_of
 from cliptail_jax.study.runs_figure import draw_runs, group_means, ticks
 from tests.figures.pictures import check_picture, check_texts
-
-
-class Evaluated:
-    """A trained run of which there is only an evaluation."""
-
-    def __init__(self, evaluation):
-        self.evaluation = lambda: evaluation
-
-
-def a_kind(seed=0, classes=100, least=5, mirrored=False, edit=lambda run: None):
-    """Of one run, or of a mirrored pair."""
-    rng = np.random.default_rng(seed)
-    frequency = rng.permutation(np.geomspace(least or 1, 500, classes).astype(int))
-    if not least:
-        frequency[:7] = 0
-    runs = []
-    for _ in range(1 + mirrored):
-        accuracy = np.clip(rng.normal(0.4, 0.2, classes), 0, 1)
-        names = tuple(map(str, range(classes)))
-        top1 = dict(top1=100 * accuracy.mean())
-        runs.append(FinishedRun("glyphs:test", top1, names, frequency, accuracy, frequency, np.arange(9)))
-        edit(runs[-1])
-        frequency = 505 - frequency
-    return kind_of("run", [[{"run": Evaluated(run)} for run in runs]])
+from tests.study.made_up_studies import a_kind
 
 
 def half_unknown(run):
