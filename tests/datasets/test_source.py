@@ -4,26 +4,18 @@ import pathlib
 import pickle
 import shutil
 
-import numpy as np
 import pyarrow.parquet
 import pytest
 import tensorflow_datasets as tfds
 
 from cliptail_jax.curation.joined import JoinedSource
-from cliptail_jax.datasets import metadata
 from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from tests.datasets.prepared_files import damage, edit_json
 
 CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar100" / "3.0.2"
-
-
-@pytest.fixture
-def copied_glyphs(glyphs_dir, tmp_path):
-    """A copy of the small glyphs set under a name that the project doesn't build, and the folder of its version."""
-    shutil.copytree(glyphs_dir / "glyphs" / Glyphs.VERSION, tmp_path / "letters" / "1.0.0")
-    return tmp_path, tmp_path / "letters" / "1.0.0"
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +31,6 @@ def cifar100_dir(tmp_path_factory):
     return folder.parents[1]
 
 
-def edit_json(path, **changes):
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
 def edit_feature(folder, name, feature):
     """Replaces a feature in a prepared set's description, or removes it (None)."""
     features = json.loads((folder / "features.json").read_text())
@@ -51,13 +39,6 @@ def edit_feature(folder, name, feature):
     if feature is None:
         del described[name]
     (folder / "features.json").write_text(json.dumps(features))
-
-
-def count_scans(monkeypatch):
-    scans = []
-    scan = metadata.scan
-    monkeypatch.setattr(metadata, "scan", lambda records: scans.append(len(records)) or scan(records))
-    return scans
 
 
 def test_cifar100_opens_with_cleaned_names_and_superclasses(cifar100_dir):
@@ -110,191 +91,6 @@ def test_source_is_frozen(glyphs_dir):
         source.split = "test"
 
 
-def test_metadata_is_scanned_once_and_saved_beside_the_shards(copied_glyphs, monkeypatch):
-    data_dir, folder = copied_glyphs
-    (folder / "metadata-train.parquet").unlink()
-    scans = count_scans(monkeypatch)
-    scanned = open_source("letters", str(data_dir), "train").metadata
-    assert open_source("letters", str(data_dir), "train").metadata.equals(scanned)
-    assert scans == [300]
-    assert sorted(file.name for file in folder.glob("metadata*")) == ["metadata-test.parquet", "metadata-train.parquet"]
-
-
-def flip_bit(path, byte):
-    content = bytearray(path.read_bytes())
-    content[byte] ^= 4
-    path.write_bytes(content)
-
-
-def written_without_checksums(path):
-    table = pyarrow.parquet.read_table(path)
-    older = {"shards": table.schema.metadata[b"shards"]}
-    pyarrow.parquet.write_table(table.slice(0, 299).replace_schema_metadata(older), path)
-
-
-@pytest.mark.parametrize(
-    ("corrupt", "note"),
-    [
-        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is damaged: "),
-        (lambda path: path.write_bytes(b""), "is damaged: "),
-        (lambda path: flip_bit(path, path.read_bytes().rindex(b"schema") + 20), "is damaged: its schema is not"),
-        (lambda path: flip_bit(path, path.read_bytes().rindex(b"shards") + 20), "is damaged: its schema is not"),
-        (lambda path: flip_bit(path, path.read_bytes().rindex(b"skipped") + 10), "is damaged: its schema is not"),
-        (written_without_checksums, "has no checksums, as older versions wrote it"),
-    ],
-)
-def test_metadata_that_is_damaged_or_has_no_checksums_is_scanned_again(
-    copied_glyphs, monkeypatch, capsys, corrupt, note
-):
-    data_dir, folder = copied_glyphs
-    path = folder / "metadata-train.parquet"
-    right = pyarrow.parquet.read_table(path)
-    corrupt(path)
-    assert metadata.skipped(folder, "train") == {}
-    scans = count_scans(monkeypatch)
-    assert open_source("letters", str(data_dir), "train").metadata.equals(right.drop_columns("record"))
-    assert f"note: {path} {note}" in capsys.readouterr().err
-    assert open_source("letters", str(data_dir), "train").metadata.equals(right.drop_columns("record"))
-    assert scans == [300]
-    again = pyarrow.parquet.read_table(path)
-    assert again.equals(right) and again.schema.metadata[b"shards"] == right.schema.metadata[b"shards"]
-
-
-@pytest.mark.parametrize("writer", ["the builder's", "a scan's"])
-def test_no_flipped_bit_of_the_metadata_goes_unnoticed(copied_glyphs, writer):
-    data_dir, folder = copied_glyphs
-    path = folder / "metadata-train.parquet"
-    if writer == "a scan's":
-        path.unlink()
-    source = open_source("letters", str(data_dir), "train")
-    right, features, intact = source.metadata, source.records.dataset_info.features, path.read_bytes()
-    noticed = 0
-    for byte in np.random.default_rng(0).integers(len(intact), size=300):
-        path.write_bytes(intact)
-        flip_bit(path, byte)
-        try:  # some bits, such as those of a checksum's name, are not needed
-            assert metadata.read_table(path, features).drop_columns("record").equals(right)
-        except metadata.DamagedTableError:
-            noticed += 1
-    assert noticed > 200
-
-
-@pytest.mark.parametrize("label", [500, 100, -7])
-def test_label_of_no_class_is_an_error_that_names_the_record(copied_glyphs, monkeypatch, label):
-    data_dir, folder = copied_glyphs
-    path = folder / "metadata-train.parquet"
-    table = pyarrow.parquet.read_table(path)
-    labels = table["label"].to_numpy().copy()
-    labels[17] = label
-    index = table.column_names.index("label")
-    pyarrow.parquet.write_table(table.set_column(index, "label", pyarrow.array(labels)), path)
-    source = open_source("letters", str(data_dir), "train")
-    message = f"record 17 has the label {label}, and there are 100 classes"
-    with pytest.raises(UserError, match=f"{path}: {message}"):
-        source.columns("label")
-
-    path.unlink()
-    read = type(source.records).__getitems__
-    monkeypatch.setattr(
-        type(source.records), "__getitems__", lambda *_: [{**r, "label": n} for r, n in zip(read(*_), labels)]
-    )
-    with pytest.raises(UserError, match=f"train.array_record-00000-of-00001: {message}"):
-        source.metadata  # noqa: B018
-    assert not path.exists()
-
-
-def rows_swapped(table):
-    return table.take([1, 0, *range(2, 300)])
-
-
-@pytest.mark.parametrize(
-    ("corrupt", "message"),
-    [
-        (lambda table: table.slice(0, 299), "it has 299 rows, and they 300 records"),
-        (lambda table: pyarrow.concat_tables([table, table]), "it has 600 rows, and they 300 records"),
-        (rows_swapped, "its rows are not in the order of their records"),
-        (lambda table: table.sort_by("title"), "its rows are not in the order of their records"),
-        (lambda table: table.replace_schema_metadata(metadata.origin("0123", {})), "its fingerprint is not theirs"),
-    ],
-)
-def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copied_glyphs, corrupt, message):
-    data_dir, folder = copied_glyphs
-    path = folder / "metadata-train.parquet"
-    pyarrow.parquet.write_table(corrupt(pyarrow.parquet.read_table(path)), path)
-    source = open_source("letters", str(data_dir), "train")
-    for read in (lambda: source.metadata, lambda: source.columns("label")):
-        with pytest.raises(UserError, match=f"{path} disagrees with the shards beside it: .*{message}.*remove it"):
-            read()
-    path.unlink()
-    assert source.metadata.num_rows == 300
-
-
-@pytest.mark.parametrize("corrupt", ["another size", "another name"])
-def test_metadata_of_other_shards_is_an_error(copied_glyphs, corrupt):
-    data_dir, folder = copied_glyphs
-    shard = next(folder.glob("*train.array_record*"))
-    if corrupt == "another size":
-        with open(shard, "ab") as file:
-            file.write(b"more")
-    else:
-        shard.rename(folder / shard.name.replace("glyphs", "letters"))
-        edit_json(folder / "dataset_info.json", name="letters")
-    with pytest.raises(UserError, match="shards of other names or sizes"):
-        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
-
-
-def test_some_columns_of_the_metadata_are_read_alone(glyphs_dir, monkeypatch):
-    source = open_source("glyphs", str(glyphs_dir), "train")
-    expected = source.metadata.select(["tags", "label"])
-    read, read_file = [], pyarrow.parquet.ParquetFile.read
-    monkeypatch.setattr(
-        pyarrow.parquet.ParquetFile, "read", lambda file, columns: read.append(columns) or read_file(file, columns)
-    )
-    assert source.columns("tags", "label").equals(expected)
-    assert read == [["record", "tags", "label"]]
-
-
-def test_loading_metadata_reads_no_record(copied_glyphs, monkeypatch):
-    data_dir, _ = copied_glyphs
-    source = open_source("letters", str(data_dir), "train")
-    monkeypatch.setattr(type(source.records), "__getitems__", lambda *_: 1 / 0)
-    monkeypatch.setattr(type(source.records), "__getitem__", lambda *_: 1 / 0)
-    assert source.metadata.num_rows == 300
-
-
-def test_metadata_of_a_read_only_folder_stays_in_memory(copied_glyphs):
-    data_dir, folder = copied_glyphs
-    (folder / "metadata-train.parquet").unlink()
-    folder.chmod(0o555)
-    try:
-        assert open_source("letters", str(data_dir), "train").metadata.num_rows == 300
-        assert [file.name for file in folder.glob("*train*parquet*")] == []
-    finally:
-        folder.chmod(0o755)
-
-
-def test_failed_save_leaves_no_metadata(copied_glyphs, monkeypatch):
-    data_dir, folder = copied_glyphs
-    (folder / "metadata-train.parquet").unlink()
-
-    def fill_the_disk(table, path, **_):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(pyarrow.parquet, "write_table", fill_the_disk)
-    with pytest.raises(OSError, match="No space left"):
-        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
-    assert [file.name for file in folder.glob("*train*parquet*")] == []
-
-
-def damage(folder, where):
-    """Flips a bit of the training shard: in the chunk of a record, or at the end, without which no record can be read."""
-    shard = folder / "glyphs-train.array_record-00000-of-00001"
-    size = len(shard.read_bytes().rstrip(b"\0"))
-    flip_bit(shard, size // 3 if where == "chunk" else size - 40)
-    return shard
-
-
 def test_image_in_a_damaged_chunk_is_empty_and_the_others_are_there(copied_glyphs):
     data_dir, folder = copied_glyphs
     intact = open_source("letters", str(data_dir), "train").encoded_images(range(300))
@@ -305,15 +101,6 @@ def test_image_in_a_damaged_chunk_is_empty_and_the_others_are_there(copied_glyph
     assert images == [*intact[:damaged], b"", *intact[damaged + 1 :]]
     assert source.encoded_images([damaged]) == [b""]
     assert source.file_of(damaged) == JoinedSource(source, source).file_of(300 + damaged) == shard
-
-
-@pytest.mark.parametrize(("where", "message"), [("chunk", r"is damaged at record \d+"), ("end", "cannot be read: ")])
-def test_metadata_cannot_be_made_from_a_damaged_shard(copied_glyphs, where, message):
-    data_dir, folder = copied_glyphs
-    shard = damage(folder, where)
-    (folder / "metadata-train.parquet").unlink()
-    with pytest.raises(UserError, match=f"{shard} {message}.*; remove the data set and prepare it again"):
-        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
 
 
 @pytest.mark.parametrize("corrupt", ["a flipped bit at its end", "empty", "cut off"])
@@ -461,42 +248,6 @@ def test_file_of_labels_that_is_damaged_is_an_error_that_names_it(copied_glyphs,
     (folder / "label.labels.txt").write_bytes(content)
     with pytest.raises(UserError, match=f"{folder}/label.labels.txt cannot be read: .*{message}.*; restore it"):
         open_source("letters", str(data_dir), "train")
-
-
-@pytest.mark.parametrize("table", ["the builder's", "a scan's"])
-def test_no_changed_name_of_a_class_goes_unnoticed(copied_glyphs, table):
-    data_dir, folder = copied_glyphs
-    path = folder / "label.labels.txt"
-    if table == "a scan's":
-        (folder / "metadata-train.parquet").unlink()
-    right, intact = open_source("letters", str(data_dir), "train"), path.read_bytes()
-    assert right.columns("label").num_rows == 300
-    noticed = 0
-    for byte in np.random.default_rng(0).integers(len(intact), size=100):
-        path.write_bytes(intact)
-        flip_bit(path, byte)
-        try:  # a line may end in another space
-            source = open_source("letters", str(data_dir), "train")
-            assert source.columns("label").num_rows == 300 and source.class_names == right.class_names
-        except UserError as error:
-            assert str(path) in str(error) or "builder's list" in str(error)  # in which a name is twice
-            noticed += 1
-    assert noticed > 90
-    path.unlink()  # TFDS's names are numbers then
-    with pytest.raises(UserError, match=f"{path}: the names of the classes are not those that the data set"):
-        open_source("letters", str(data_dir), "train").columns("label")
-
-
-def test_tables_of_earlier_versions_do_not_tell_of_names(copied_glyphs):
-    data_dir, folder = copied_glyphs
-    path = folder / "metadata-train.parquet"
-    table = pyarrow.parquet.read_table(path)
-    facts = {"shards": table.schema.metadata[b"shards"].decode()}
-    facts |= {"digest": metadata.digest_of_json(facts)}
-    pyarrow.parquet.write_table(table.replace_schema_metadata(facts), path, write_page_checksum=True)
-    (folder / "label.labels.txt").write_text("".join(f"class {number}\n" for number in range(100)))
-    source = open_source("letters", str(data_dir), "train")
-    assert source.class_names[1] == "class 1" and source.columns("label").num_rows == 300
 
 
 def test_set_without_images_is_an_error(copied_glyphs):

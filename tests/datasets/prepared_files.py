@@ -1,0 +1,21 @@
+"""What the tests of prepared data sets do to their files."""
+
+import json
+
+
+def edit_json(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def flip_bit(path, byte):
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 4
+    path.write_bytes(content)
+
+
+def damage(folder, where):
+    """Flips a bit of the training shard: in the chunk of a record, or at the end, without which no record can be read."""
+    shard = folder / "glyphs-train.array_record-00000-of-00001"
+    size = len(shard.read_bytes().rstrip(b"\0"))
+    flip_bit(shard, size // 3 if where == "chunk" else size - 40)
+    return shard
