@@ -289,40 +289,36 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
     script = (
         'trap "echo saved >$HOME/saved; exit 143" TERM; echo started >>"$HOME/started"; while true; do sleep 0.1; done'
     )
-    arguments = [*SLICE, "--", "bash", "-c", script]
-    command = [SCRIPTS / "launch_tpu.sh", *arguments]
+    command = [SCRIPTS / "launch_tpu.sh", *SLICE, "--", "bash", "-c", script]
     started = [tmp_path / str(worker) / "started" for worker in (0, 1)]
 
-    def attach():
-        attached = subprocess.Popen(
-            [
-                "env",
-                "--default-signal=INT",
-                *command,
-            ],  # which is ignored where the tests themselves are in the background
-            env={**os.environ, **cloud},
-            start_new_session=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def attach(said):
+        """A launch that follows the log; what it says is in the file `said`."""
+        with said.open("wb") as stderr:
+            attached = subprocess.Popen(
+                # SIGINT is ignored where the tests themselves are in the background
+                ["env", "--default-signal=INT", *command],
+                env={**os.environ, **cloud},
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
         deadline = time.time() + 60
-        while not all(path.exists() for path in started):
+        while not (all(path.exists() for path in started) and "following" in said.read_text()):
             assert attached.poll() is None and time.time() < deadline
             time.sleep(0.05)
         return attached
 
-    first = attach()
+    first = attach(tmp_path / "first")
     os.killpg(first.pid, signal.SIGINT)
     assert first.wait(timeout=60) != 0
-    first.communicate()
     other = launch("tpu", *SLICE, "--", "true", **cloud)
     assert other.returncode == 2 and "runs another command; --stop ends it" in other.stderr
-    second = attach()
+    second = attach(tmp_path / "second")
     stop = launch("tpu", *SLICE, "--stop", **cloud)
     assert stop.returncode == 0
-    _, said = second.communicate(timeout=60)
-    assert second.returncode == 143
-    assert "stays, at its cost" in stop.stderr and b"stays, at its cost" in said
+    assert second.wait(timeout=60) == 143
+    assert "stays, at its cost" in stop.stderr and "stays, at its cost" in (tmp_path / "second").read_text()
     for worker in (0, 1):
         deadline = time.time() + 30
         while not (tmp_path / str(worker) / "saved").exists():
