@@ -1,11 +1,11 @@
 """Image towers, built from open_clip's `vision_cfg`: one entry per kind in `IMAGE_TOWERS`.
 
-To add a kind, write its module and add an entry. A kind that open_clip does not have is described by
-`vision_cfg["cliptail_model_name"]`, its name in the table, as `basic_resnet` is.
+To add a kind, write its module and add an entry. A kind of timm's is recognized by `vision_cfg["timm_model_name"]`. One that
+open_clip does not have is described by `vision_cfg["cliptail_model_name"]`, its name in the table, as `basic_resnet` is.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,14 @@ from cliptail_jax.models import convnext, modified_resnet
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.convnext import CONVNEXTS, ConvNeXt
 from cliptail_jax.models.modified_resnet import ModifiedResNet
-from cliptail_jax.models.open_clip import activation, architecture_names, epsilon, image_size, named_architecture
+from cliptail_jax.models.open_clip import (
+    activation,
+    architecture_names,
+    check_keys,
+    epsilon,
+    image_size,
+    named_architecture,
+)
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
 
@@ -35,6 +42,8 @@ class ImageTower:
       describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`.
       stages: how many numbers `model.image.layers` has.
       side_multiple: the number of pixels of which an image's sides must be a multiple, for a `vision_cfg`.
+      timm_names: timm's names of the members of the kind.
+      values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
     """
@@ -43,17 +52,22 @@ class ImageTower:
     describe: Callable[[ConfigDict], dict[str, Any]]
     stages: int
     side_multiple: Callable[[VisionCfg], int]
+    timm_names: Container[str] = ()
+    values: Mapping[str, Container] = field(default_factory=dict)
     has_batch_norm: bool = False
     has_activation: bool = False
 
 
 def image_tower(vision_cfg: VisionCfg) -> ImageTower:
     """The kind of tower that `vision_cfg` describes. Raises UserError if there is none."""
-    if vision_cfg.get("timm_model_name"):
-        kind = "convnext"
-    else:  # open_clip recognizes its own towers by the type of `layers`
-        own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
-        kind = vision_cfg.get("cliptail_model_name") or own
+    if name := vision_cfg.get("timm_model_name"):
+        for tower in IMAGE_TOWERS.values():
+            if name in tower.timm_names:
+                return tower
+        raise UserError(f"the model's configuration has vision_cfg.timm_model_name='{name}', which is not supported")
+    # open_clip recognizes its own towers by the type of `layers`
+    own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
+    kind = vision_cfg.get("cliptail_model_name") or own
     if kind not in IMAGE_TOWERS:
         raise UserError(
             f"the model's configuration has vision_cfg.cliptail_model_name='{kind}', which is not supported"
@@ -76,6 +90,7 @@ def build_image_tower(
     `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
     """
     tower = image_tower(vision_cfg)
+    check_keys("vision_cfg.", {key: vision_cfg[key] for key in tower.values if key in vision_cfg}, tower.values)
     options = {"dtype": dtype, "rngs": rngs}
     if tower.has_batch_norm:
         options["group_size"] = group_size
@@ -145,11 +160,6 @@ def _describe_modified_resnet(image: ConfigDict) -> dict[str, Any]:
 
 def _build_convnext(vision_cfg: VisionCfg, output_dim: int, **options) -> ConvNeXt:
     if name := vision_cfg.get("timm_model_name"):
-        if name not in CONVNEXTS:
-            raise UserError(
-                f"the model's configuration has vision_cfg.timm_model_name='{name}', which is not supported; "
-                f"{', '.join(CONVNEXTS)} are"
-            )
         depths, widths, options["epsilon"] = CONVNEXTS[name]
     else:
         depths, widths = vision_cfg["layers"], [vision_cfg["width"] * 2**stage for stage in range(4)]
@@ -229,5 +239,7 @@ IMAGE_TOWERS = {
         describe=partial(_describe_stages, "convnext"),
         stages=4,
         side_multiple=lambda _: convnext.STRIDE,
+        timm_names=CONVNEXTS,
+        values={"timm_pool": ("", "avg"), "timm_proj": ("linear", "mlp")},
     ),
 }

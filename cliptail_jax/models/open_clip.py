@@ -88,8 +88,8 @@ VISION = TRANSFORMER | {
     **_keys("patch_dropout timm_model_pretrained timm_drop timm_drop_path"),
     "pool_type": ("tok", "avg"),
     "pos_embed_type": ("learnable", "sin_cos_2d"),
-    "timm_pool": ("", "avg"),
-    "timm_proj": ("linear", "mlp"),
+    "timm_pool": ("", "avg", "map", "token"),
+    "timm_proj": (None, "none", "linear", "mlp"),
     "cliptail_model_name": ANY,  # an image tower that open_clip does not have
     "cliptail_initialization": ("clip", "pytorch"),  # of a modified ResNet
     "cliptail_resampling": (OTHER_GRIDS, EVERY_GRID),  # of the positions of DINO's towers

@@ -140,7 +140,12 @@ def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
         ("vision_cfg", {"ls_init_value": 0.1}, "vision_cfg.ls_init_value=0.1"),
         ("vision_cfg", {"pool_type": "map"}, 'vision_cfg.pool_type="map", which is not supported; "tok", "avg" are'),
         ("vision_cfg", {"image_size": [32, 64]}, "only square images"),
-        ("vision_cfg", {"timm_model_name": "vit_base"}, "timm_model_name='vit_base', which is not supported; convnext"),
+        ("vision_cfg", {"timm_model_name": "vit_base"}, "timm_model_name='vit_base', which is not supported"),
+        (
+            "vision_cfg",
+            {"timm_model_name": "convnext_tiny", "timm_pool": "map"},
+            'timm_pool="map", which is not supported',
+        ),
         ("text_cfg", {"proj_type": "none"}, "text_cfg.proj_type"),
         ("text_cfg", {"norm_kwargs": {"elementwise": 1}}, "text_cfg.norm_kwargs"),
         ("text_cfg", {"hf_model_name": "roberta-base", "hf_pooler_type": "max_pooler"}, "hf_pooler_type"),
