@@ -48,6 +48,8 @@ class ImageTower:
       stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
+      fixed_size: the side in pixels of the images that open_clip builds the tower for, whatever a `vision_cfg` has as its
+        `image_size`; None if there is none.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
     """
@@ -58,6 +60,7 @@ class ImageTower:
     stages: int = 0
     timm_names: Container[str] = ()
     values: Mapping[str, Container] = field(default_factory=dict)
+    fixed_size: Callable[[VisionCfg], int | None] = lambda _: None
     has_batch_norm: bool = False
     has_activation: bool = False
 
@@ -232,6 +235,7 @@ def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Con
         side_multiple=lambda vision_cfg: members[vision_cfg["timm_model_name"]].patch_size,
         timm_names=members,
         values={"timm_pool": pools, "timm_proj": projections},
+        fixed_size=lambda vision_cfg: members[vision_cfg["timm_model_name"]].image_size,
         **options,
     )
 
