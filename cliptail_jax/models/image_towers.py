@@ -5,7 +5,7 @@ open_clip does not have is described by `vision_cfg["cliptail_model_name"]`, its
 """
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -47,9 +47,9 @@ class ImageTower:
         members only.
       stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
+      for_open_clip: a `vision_cfg` with the name by which open_clip builds the tower for its image size. Raises UserError
+        if there is none.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
-      fixed_size: the side in pixels of the images that open_clip builds the tower for, whatever a `vision_cfg` has as its
-        `image_size`; None if there is none.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
     """
@@ -59,8 +59,8 @@ class ImageTower:
     describe: Callable[[ConfigDict], dict[str, Any]] | None = None
     stages: int = 0
     timm_names: Container[str] = ()
+    for_open_clip: Callable[[VisionCfg], VisionCfg] = lambda vision_cfg: vision_cfg
     values: Mapping[str, Container] = field(default_factory=dict)
-    fixed_size: Callable[[VisionCfg], int | None] = lambda _: None
     has_batch_norm: bool = False
     has_activation: bool = False
 
@@ -75,7 +75,7 @@ def image_tower(vision_cfg: VisionCfg) -> ImageTower:
     # open_clip recognizes its own towers by the type of `layers`
     own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
     kind = vision_cfg.get("cliptail_model_name") or own
-    if kind not in IMAGE_TOWERS:
+    if kind not in IMAGE_TOWERS or not IMAGE_TOWERS[kind].describe:
         raise UserError(
             f"the model's configuration has vision_cfg.cliptail_model_name='{kind}', which is not supported"
         )
@@ -225,6 +225,23 @@ def _describe_vit(image: ConfigDict) -> dict[str, Any]:
 def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Container, **options) -> ImageTower:
     """The kind of timm's vision transformers with the names and sizes in `members`."""
 
+    def for_open_clip(vision_cfg: VisionCfg) -> VisionCfg:
+        name, side = vision_cfg["timm_model_name"], image_size(vision_cfg)
+        wanted = replace(members[name], image_size=side)
+        if members[name] != wanted:
+            sides = {
+                member.image_size: other
+                for other, member in members.items()
+                if replace(member, image_size=side) == wanted
+            }
+            if side not in sides:
+                raise UserError(
+                    f"open_clip has {name} for images of {', '.join(map(str, sides))} pixels, not {side}: open or train the "
+                    "model at such a size"
+                )
+            name = sides[side]
+        return {**vision_cfg, "timm_model_name": name}
+
     def build(vision_cfg: VisionCfg, output_dim: int, **options) -> TimmViT:
         bias = vision_cfg.get("timm_proj_bias") or False
         member = members[vision_cfg["timm_model_name"]]
@@ -235,7 +252,7 @@ def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Con
         side_multiple=lambda vision_cfg: members[vision_cfg["timm_model_name"]].patch_size,
         timm_names=members,
         values={"timm_pool": pools, "timm_proj": projections},
-        fixed_size=lambda vision_cfg: members[vision_cfg["timm_model_name"]].image_size,
+        for_open_clip=for_open_clip,
         **options,
     )
 

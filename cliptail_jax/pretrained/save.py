@@ -20,7 +20,7 @@ from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import image_tower
-from cliptail_jax.models.open_clip import for_open_clip, image_size
+from cliptail_jax.models.open_clip import for_open_clip
 from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS_FILES, TextTokenizer
 from cliptail_jax.pretrained.names import published_name, to_published
@@ -47,12 +47,12 @@ def save(
         config: open_clip's model_cfg: `OpenedModel.config` of a published model, or `open_clip_config` of a run.
 
     Raises:
-        UserError: open_clip has the image tower for images of another size only.
+        UserError: open_clip does not have the image tower for images of the model's size.
     """
-    _check_size(config["vision_cfg"])
+    config = without_unused(config)
+    config["vision_cfg"] = image_tower(config["vision_cfg"]).for_open_clip(config["vision_cfg"])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config = without_unused(config)
     tensors = state_dict(model)
     if not isinstance(model, CLIP):
         if isinstance(model, Classifier):
@@ -74,16 +74,6 @@ def save(
     seal(*(folder / name for name in (WEIGHTS_FILES[0], HEAD, TOKENIZER)))
     # The configuration comes last, since a folder that has one counts as complete.
     write_sealed_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
-
-
-def _check_size(vision_cfg: Mapping[str, Any]) -> None:
-    """Raise UserError unless open_clip builds the image tower for images of the configuration's size."""
-    own, given = image_tower(vision_cfg).fixed_size(vision_cfg), image_size(vision_cfg)
-    if own not in (None, given):
-        raise UserError(
-            f"open_clip builds {vision_cfg['timm_model_name']} for images of {own} pixels only, but this model is for "
-            f"{given}: its positional embedding does not fit"
-        )
 
 
 def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:

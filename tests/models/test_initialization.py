@@ -19,7 +19,7 @@ from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.timm_vit import TimmViT
 from cliptail_jax.models.vit import VisionTransformer
-from tests.tiny_members import TIMM_VITS
+from tests.tiny_timm_vits import TIMM_VITS
 
 WIDTH, LAYERS = 48, 2  # of the transformers
 EMBED = 32 * 8  # channels in front of the attention pool of a modified ResNet of width 8

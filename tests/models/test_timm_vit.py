@@ -14,7 +14,7 @@ from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.models.rotary import Rotary, rotate
 from cliptail_jax.models.timm_vit import TimmViT
-from tests.tiny_members import TIMM_VITS
+from tests.tiny_timm_vits import TIMM_VITS
 
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(4, 32, 32, 3)), jnp.float32)
 EVA02 = {"timm_model_name": "eva02_base_patch16_clip_224", "timm_pool": "token", "timm_proj": None}
@@ -77,6 +77,7 @@ def test_tokens_before_the_grid_are_not_rotated():
         ({"timm_pool": "avg"}, 'vision_cfg.timm_pool="avg", which is not supported; "token" are'),
         ({"timm_pool": "map"}, 'vision_cfg.timm_pool="map", which is not supported'),
         ({"timm_proj": "mlp"}, 'vision_cfg.timm_proj="mlp", which is not supported; null are'),
+        ({"timm_model_name": None, "cliptail_model_name": "eva"}, "cliptail_model_name='eva', which is not supported"),
         ({"timm_model_name": "vit_medium_patch16_gap_256"}, 'vision_cfg.timm_pool="token", which is not supported'),
     ],
 )
