@@ -58,7 +58,7 @@ FAMILIES = {
     "vit-larger-images": (16, False, VIT, TEXT, None),
     "vit-quickgelu": (16, True, VIT, TEXT, None),
     "vit-wide-mlp": (16, False, {**VIT, "width": 48, "head_width": 12, "mlp_ratio": 4.3637}, TEXT, None),
-    "vit-layer-scale": (16, False, {**VIT, "ls_init_value": 1e-4}, TEXT, None),
+    "vit-layer-scale": (16, False, {**VIT, "ls_init_value": 1e-4}, {**TEXT, "ls_init_value": 1e-4}, None),
     "vit-mean-of-normed": (16, False, {**VIT, "pool_type": "avg"}, {**TEXT, "pool_type": "eos", "eos_id": 49}, None),
     "clipa": (16, False, CLIPA_VIT, CLIPA_TEXT, None),
     "coca": (16, False, COCA_VIT, COCA_TEXT, None),
