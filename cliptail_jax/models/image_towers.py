@@ -5,7 +5,7 @@ open_clip does not have is described by `vision_cfg["cliptail_model_name"]`, its
 """
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,10 +26,13 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
+from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, TOKEN_VITS
+from cliptail_jax.models.timm_vit import Member, TimmViT
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
 
 VisionCfg = Mapping[str, Any]
+TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for a `vision_cfg` without them
 
 
 @dataclass(frozen=True)
@@ -39,20 +42,24 @@ class ImageTower:
     Attributes:
       build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
         norm, `quick_gelu=...` if its activation can be chosen.
-      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`.
-      stages: how many numbers `model.image.layers` has.
       side_multiple: the number of pixels of which an image's sides must be a multiple, for a `vision_cfg`.
+      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`; None if the kind has named
+        members only.
+      stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
+      for_open_clip: a `vision_cfg` with the name by which open_clip builds the tower for its image size. Raises UserError
+        if there is none.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
     """
 
     build: Callable[..., nnx.Module]
-    describe: Callable[[ConfigDict], dict[str, Any]]
-    stages: int
     side_multiple: Callable[[VisionCfg], int]
+    describe: Callable[[ConfigDict], dict[str, Any]] | None = None
+    stages: int = 0
     timm_names: Container[str] = ()
+    for_open_clip: Callable[[VisionCfg], VisionCfg] = lambda vision_cfg: vision_cfg
     values: Mapping[str, Container] = field(default_factory=dict)
     has_batch_norm: bool = False
     has_activation: bool = False
@@ -68,7 +75,7 @@ def image_tower(vision_cfg: VisionCfg) -> ImageTower:
     # open_clip recognizes its own towers by the type of `layers`
     own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
     kind = vision_cfg.get("cliptail_model_name") or own
-    if kind not in IMAGE_TOWERS:
+    if kind not in IMAGE_TOWERS or not IMAGE_TOWERS[kind].describe:
         raise UserError(
             f"the model's configuration has vision_cfg.cliptail_model_name='{kind}', which is not supported"
         )
@@ -90,7 +97,8 @@ def build_image_tower(
     `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
     """
     tower = image_tower(vision_cfg)
-    check_keys("vision_cfg.", {key: vision_cfg[key] for key in tower.values if key in vision_cfg}, tower.values)
+    given = TIMM_DEFAULTS | vision_cfg
+    check_keys("vision_cfg.", {key: given[key] for key in tower.values if key in given}, tower.values)
     options = {"dtype": dtype, "rngs": rngs}
     if tower.has_batch_norm:
         options["group_size"] = group_size
@@ -105,7 +113,8 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
     `image.name` is a kind in `IMAGE_TOWERS`, whose sizes are the section's other fields, or one of open_clip's
     configurations, whose image tower it is. Raises UserError for an unknown name or values that do not fit together.
     """
-    if image.name in IMAGE_TOWERS:
+    kinds = [name for name, tower in IMAGE_TOWERS.items() if tower.describe]
+    if image.name in kinds:
         tower = IMAGE_TOWERS[image.name]
         if len(image.layers) != tower.stages:
             raise UserError(f"model.image.layers: {image.name} takes {tower.stages} numbers, not {image.layers}.")
@@ -116,7 +125,7 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
         if model_cfg.get("quick_gelu") and not quick_gelu and image_tower(vision_cfg).has_activation:
             raise UserError(f"model.image.name: {image.name} has QuickGELU: set model.activation='quick_gelu'")
     else:
-        names = [*IMAGE_TOWERS, *architecture_names()]
+        names = [*kinds, *architecture_names()]
         raise UserError(
             f"config key 'model.image.name' is '{image.name}'{did_you_mean(image.name, names)}; it is one of "
             f"{', '.join(names)}"
@@ -198,6 +207,7 @@ def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **op
         activation=activation("vision_cfg", vision_cfg, quick_gelu),
         mlp_ratio=vision_cfg.get("mlp_ratio", 4.0),
         epsilon=epsilon("vision_cfg", vision_cfg),
+        layer_scale=vision_cfg.get("ls_init_value"),
         pool=vision_cfg.get("pool_type", "tok"),
         norm_after_pool=vision_cfg.get("final_ln_after_pool", False),
         norm_before=not vision_cfg.get("no_ln_pre", False),
@@ -210,6 +220,41 @@ def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **op
 def _describe_vit(image: ConfigDict) -> dict[str, Any]:
     of_head = head_width("model.image.heads", image.heads, image.width)
     return {"layers": image.layers[0], "width": image.width, "head_width": of_head, "patch_size": image.patch_size}
+
+
+def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Container, **options) -> ImageTower:
+    """The kind of timm's vision transformers with the names and sizes in `members`."""
+
+    def for_open_clip(vision_cfg: VisionCfg) -> VisionCfg:
+        name, side = vision_cfg["timm_model_name"], image_size(vision_cfg)
+        wanted = replace(members[name], image_size=side)
+        if members[name] != wanted:
+            sides = {
+                member.image_size: other
+                for other, member in members.items()
+                if replace(member, image_size=side) == wanted
+            }
+            if side not in sides:
+                raise UserError(
+                    f"open_clip has {name} for images of {', '.join(map(str, sides))} pixels, not {side}: open or train the "
+                    "model at such a size"
+                )
+            name = sides[side]
+        return {**vision_cfg, "timm_model_name": name}
+
+    def build(vision_cfg: VisionCfg, output_dim: int, **options) -> TimmViT:
+        bias = vision_cfg.get("timm_proj_bias") or False
+        member = members[vision_cfg["timm_model_name"]]
+        return TimmViT(member, output_dim, image_size(vision_cfg), projection_bias=bias, **options)
+
+    return ImageTower(
+        build=build,
+        side_multiple=lambda vision_cfg: members[vision_cfg["timm_model_name"]].patch_size,
+        timm_names=members,
+        values={"timm_pool": pools, "timm_proj": projections},
+        for_open_clip=for_open_clip,
+        **options,
+    )
 
 
 IMAGE_TOWERS = {
@@ -242,4 +287,9 @@ IMAGE_TOWERS = {
         timm_names=CONVNEXTS,
         values={"timm_pool": ("", "avg"), "timm_proj": ("linear", "mlp")},
     ),
+    "eva": _timm_vits(EVAS, pools=("token",), projections=(None,)),
+    "pe_core": _timm_vits(PE_CORES, pools=("map",), projections=(None,)),
+    "mobileclip_vit": _timm_vits(MOBILECLIP_VITS, pools=("token",), projections=(None,), has_batch_norm=True),
+    "token_vit": _timm_vits(TOKEN_VITS, pools=("token",), projections=(None,)),
+    "gap_vit": _timm_vits(GAP_VITS, pools=("", "avg"), projections=("linear",)),
 }

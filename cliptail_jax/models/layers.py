@@ -34,6 +34,17 @@ def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -
     return nnx.LayerNorm(width, epsilon=epsilon, use_fast_variance=False, dtype=dtype, rngs=rngs)
 
 
+class LayerScale(nnx.Module):
+    """Each channel multiplied by a learned `gamma` (Touvron et al. 2021, arXiv 2103.17239, section 2)."""
+
+    def __init__(self, width: int, initial: float, *, dtype):
+        self.gamma = nnx.Param(jnp.full(width, initial, jnp.float32))
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
+        return x * self.gamma[...].astype(self.dtype)
+
+
 def average_pool(x: Pixels, size: int) -> Float[Array, "batch pooled_height pooled_width channels"]:
     """Mean over squares of `size` × `size` pixels, summed in float32; remaining rows and columns are dropped."""
     if size == 1:

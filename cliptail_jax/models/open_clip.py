@@ -76,7 +76,7 @@ TRANSFORMER = {
     **_keys("final_ln_after_pool output_tokens", FLAG),
     "act_kwargs": (None, {}, {"approximate": "none"}, {"approximate": "tanh"}),
     "block_type": (None, "default"),
-    "ls_init_value": (None,),
+    "ls_init_value": NUMBER_OR_NONE,
     **dict.fromkeys("qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc".split(), (False,)),
 }
 VISION = TRANSFORMER | {

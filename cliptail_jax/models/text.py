@@ -32,6 +32,7 @@ class TextTransformer(nnx.Module):
         activation: str = "gelu",
         mlp_ratio: float = MLP_RATIO,
         epsilon: float = EPSILON,
+        layer_scale: float | None = None,
         causal: bool = True,
         pool: str = "argmax",
         eos_id: int = 2,
@@ -50,7 +51,8 @@ class TextTransformer(nnx.Module):
         self.cls_emb = nnx.Param(normal(0.01)(rngs.params(), (width,))) if class_token else None
         positions = context_length + class_token
         self.positional_embedding = nnx.Param(normal(0.01)(rngs.params(), (positions, width)))
-        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "init": clip_text_init(width, layers)}
+        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "layer_scale": layer_scale}
+        options["init"] = clip_text_init(width, layers)
         self.transformer = Transformer(
             width, layers, heads, activation, causal=causal, **options, dtype=dtype, rngs=rngs
         )

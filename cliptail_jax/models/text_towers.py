@@ -17,6 +17,7 @@ CLIP_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 512, "layers": 
 # The options of `TextTransformer` by their keys in a `text_cfg`.
 TRANSFORMER_OPTIONS = {
     "mlp_ratio": "mlp_ratio",
+    "ls_init_value": "layer_scale",
     "pool_type": "pool",
     "eos_id": "eos_id",
     "pad_id": "pad_id",

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.initializers import Initializer, uniform_fan_in
-from cliptail_jax.models.layers import EPSILON, layer_norm, linear
+from cliptail_jax.models.layers import EPSILON, LayerScale, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
 
 States = Float[Array, "batch length width"]
@@ -101,7 +101,10 @@ class Mlp(nnx.Module):
 
 
 class ResidualAttentionBlock(RematBlock):
-    """Attention and MLP, each preceded by layer norm and added to its input."""
+    """Attention and MLP, each preceded by layer norm and added to its input.
+
+    With `layer_scale`, each channel of what is added is multiplied by a learned scale, which is that at first.
+    """
 
     def __init__(
         self,
@@ -112,6 +115,7 @@ class ResidualAttentionBlock(RematBlock):
         causal: bool,
         mlp_ratio: float = MLP_RATIO,
         epsilon: float = EPSILON,
+        layer_scale: float | None = None,
         init: BlockInit,
         dtype,
         rngs: nnx.Rngs,
@@ -120,10 +124,15 @@ class ResidualAttentionBlock(RematBlock):
         self.attn = MultiHeadAttention(width, heads, causal=causal, init=init, dtype=dtype, rngs=rngs)
         self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
+        scaled = layer_scale is not None
+        self.ls_1 = LayerScale(width, layer_scale, dtype=dtype) if scaled else None
+        self.ls_2 = LayerScale(width, layer_scale, dtype=dtype) if scaled else None
 
     def forward(self, x: States, *, visible: Bool[Array, "batch length"] | None) -> States:
-        x = x + self.attn(self.ln_1(x), visible)
-        return x + self.mlp(self.ln_2(x))
+        attended = self.attn(self.ln_1(x), visible)
+        x = x + (self.ls_1(attended) if self.ls_1 else attended)
+        changed = self.mlp(self.ln_2(x))
+        return x + (self.ls_2(changed) if self.ls_2 else changed)
 
 
 class Transformer(nnx.Module):

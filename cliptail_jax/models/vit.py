@@ -62,7 +62,8 @@ class VisionTransformer(nnx.Module):
     `positions.token_positions`. Pixels at the right and bottom that fill no patch are dropped.
 
     `pool` selects the class token ('tok') or the mean of the patches ('avg'). The last layer norm precedes the mean, or
-    follows it with `norm_after_pool`. `attention_pool` is (heads, queries) of CoCa's pooler, which replaces `pool`.
+    follows it with `norm_after_pool`. `layer_scale` is the initial scale of what the blocks add, if it is learned.
+    `attention_pool` is (heads, queries) of CoCa's pooler, which replaces `pool`.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class VisionTransformer(nnx.Module):
         activation: str = "gelu",
         mlp_ratio: float = MLP_RATIO,
         epsilon: float = EPSILON,
+        layer_scale: float | None = None,
         pool: str = "tok",
         norm_after_pool: bool = False,
         norm_before: bool = True,
@@ -96,7 +98,8 @@ class VisionTransformer(nnx.Module):
         self.class_embedding = nnx.Param(init(rngs.params(), (width,)))
         self.positional_embedding = nnx.Param(init(rngs.params(), (tokens, width)))
         self.ln_pre = layer_norm(width, epsilon=epsilon, **shared) if norm_before else None
-        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "init": pytorch_init(width, mlp_ratio), **shared}
+        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "layer_scale": layer_scale, **shared}
+        options["init"] = pytorch_init(width, mlp_ratio)
         self.transformer = Transformer(width, layers, heads, activation, causal=False, **options)
         self.attn_pool = AttentionalPooler(output_dim, width, *attention_pool, **shared) if attention_pool else None
         pooled_width = output_dim if attention_pool else width

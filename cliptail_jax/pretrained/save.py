@@ -45,10 +45,14 @@ def save(
 
     Args:
         config: open_clip's model_cfg: `OpenedModel.config` of a published model, or `open_clip_config` of a run.
+
+    Raises:
+        UserError: open_clip does not have the image tower for images of the model's size.
     """
+    config = without_unused(config)
+    config["vision_cfg"] = image_tower(config["vision_cfg"]).for_open_clip(config["vision_cfg"])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config = without_unused(config)
     tensors = state_dict(model)
     if not isinstance(model, CLIP):
         if isinstance(model, Classifier):

@@ -15,6 +15,7 @@ import open_clip
 import torch
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
+from parity import timm_vit_families
 from timm.models import register_model
 from timm.models.convnext import ConvNeXt
 
@@ -57,17 +58,19 @@ FAMILIES = {
     "vit-larger-images": (16, False, VIT, TEXT, None),
     "vit-quickgelu": (16, True, VIT, TEXT, None),
     "vit-wide-mlp": (16, False, {**VIT, "width": 48, "head_width": 12, "mlp_ratio": 4.3637}, TEXT, None),
+    "vit-layer-scale": (16, False, {**VIT, "ls_init_value": 1e-4}, {**TEXT, "ls_init_value": 1e-4}, None),
     "vit-mean-of-normed": (16, False, {**VIT, "pool_type": "avg"}, {**TEXT, "pool_type": "eos", "eos_id": 49}, None),
     "clipa": (16, False, CLIPA_VIT, CLIPA_TEXT, None),
     "coca": (16, False, COCA_VIT, COCA_TEXT, None),
     "convnext": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity"}, TEXT, None),
     "convnext-mlp": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity_d", "timm_proj": "mlp"}, TEXT, None),
+    **{name: (16, False, vision, TEXT, None) for name, vision in timm_vit_families.VISION.items()},
     "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
     "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
     "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
 }
-OPENED_AT = {"vit-smaller-images": 24, "vit-larger-images": 48}
+OPENED_AT = {"vit-smaller-images": 24, "vit-larger-images": 48, **timm_vit_families.OPENED_AT}
 
 
 @register_model
@@ -95,7 +98,7 @@ def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
         config["text_cfg"] |= {"hf_model_name": str(folder), "hf_model_pretrained": False}
         return CustomTextCLIP(**config)
     if config.pop("custom_text", False):
-        return CoCa(**config)
+        return CoCa(**config) if "multimodal_cfg" in config else CustomTextCLIP(**config)
     return CLIP(**config)
 
 
@@ -116,6 +119,8 @@ def make_case(name: str) -> dict:
     config = {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
     if name == "coca":
         config |= {"custom_text": True, "multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
+    if "timm_proj" in vision and not vision["timm_proj"]:
+        config["custom_text"] = True
     case = {"config": config, "encoder": encoder}
     with tempfile.TemporaryDirectory() as folder:
         model = build(config, encoder, Path(folder))
@@ -124,9 +129,14 @@ def make_case(name: str) -> dict:
     size = vision["image_size"]
     if name in OPENED_AT:
         size = case["opened_at"] = OPENED_AT[name]
-        model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
-        weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
-        resize_pos_embed(weights, model.double())
+        if "timm_model_name" in vision:
+            model.double().load_state_dict(weights)
+            model.visual.set_input_size(size)
+            weights["visual.trunk.pos_embed"] = model.visual.trunk.pos_embed.detach()
+        else:
+            model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
+            weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
+            resize_pos_embed(weights, model.double())
     model = model.double().eval()
     model.load_state_dict(weights)
     images = torch.from_numpy(draw_images(BATCH, size)).permute(0, 3, 1, 2).double()

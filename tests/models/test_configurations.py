@@ -10,6 +10,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import architecture_names, check_model, named_architecture
 from cliptail_jax.models.text_towers import bert_shape
+from tests import tiny_timm_vits
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "pretrained_parity.json").read_text())
 VALUES = (1e30, 10**30, -1, 0, 7, "x", None, [3, "x"], {"eps": "x"}, float("nan"))
@@ -44,8 +45,9 @@ def refused(build, cases):
     return number
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca"])
-def test_every_wrong_value_of_a_configuration_is_one_line(name):
+@pytest.mark.parametrize("name", ["resnet", "coca", "vit-layer-scale", "pe-core", "gap-vit"])
+def test_every_wrong_value_of_a_configuration_is_one_line(name, monkeypatch):
+    tiny_timm_vits.add(monkeypatch)
     assert refused(build, wrong(CASES[name]["config"], "vision_cfg", "text_cfg")) > 50
 
 

@@ -1,6 +1,7 @@
 """Every parameter's initial distribution against the published one, by its path."""
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -16,7 +17,9 @@ from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.text import TextTransformer
+from cliptail_jax.models.timm_vit import TimmViT
 from cliptail_jax.models.vit import VisionTransformer
+from tests.tiny_timm_vits import TIMM_VITS
 
 WIDTH, LAYERS = 48, 2  # of the transformers
 EMBED = 32 * 8  # channels in front of the attention pool of a modified ResNet of width 8
@@ -33,12 +36,21 @@ NORMAL = {
     r"text/transformer/resblocks/\d/attn/out_proj/kernel": RESIDUAL,
     r"text/transformer/resblocks/\d/mlp/c_fc/kernel": (2 * WIDTH) ** -0.5,
     r"text/transformer/resblocks/\d/mlp/c_proj/kernel": RESIDUAL,
+    r"(eva|conv_stem)/trunk/pos_embed": 0.02,
+    r"eva/trunk/cls_token": 0.02,
+    r"conv_stem/trunk/cls_token": 1e-6,
+    r"eva/trunk/blocks/0/(attn/proj|mlp/fc2)/kernel": 0.02 / 2**0.5,
+    r"eva/trunk/blocks/1/(attn/proj|mlp/fc2)/kernel": 0.02 / 4**0.5,
+    r"(eva|conv_stem)/trunk/(blocks|attn_pool|head)/.*kernel": 0.02,
 }
 CONSTANT = {
     r".*attn/(in|out)_proj/bias": 0,
     r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each bottleneck
     r".*/(bn\d|ln_\w+|downsample/1)/scale": 1,
     r".*/(bn\d|ln_\w+|downsample/1)/bias": 0,
+    r"(eva|conv_stem)/trunk/(.*/)?(bn|norm\w*)/scale": 1,
+    r"(eva|conv_stem)/trunk/(.*/)?(bn|norm\w*)/bias": 0,
+    r"(eva|conv_stem)/trunk/(blocks|attn_pool|head)/.*bias": 0,
     r".*/var": 1,
     r".*/mean": 0,
 }
@@ -48,6 +60,8 @@ UNIFORM = {  # half the width of the interval
     r"(vit|text)/transformer/resblocks/\d/mlp/c_fc/bias": WIDTH**-0.5,
     r"(vit|text)/transformer/resblocks/\d/mlp/c_proj/bias": (4 * WIDTH) ** -0.5,
     r"basic/fc/bias": 32**-0.5,
+    r"eva/trunk/patch_embed/proj/bias": (3 * 8 * 8) ** -0.5,
+    r"conv_stem/trunk/patch_embed/backbone/2/conv/bias": (8 * 2 * 2) ** -0.5,
     r".*/kernel": None,  # by its own fan-in
 }
 
@@ -63,6 +77,8 @@ def parameters():
             "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
             "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
+            "eva": TimmViT(TIMM_VITS["eva02_parity"][1], 16, 32, rngs=rngs),
+            "conv_stem": TimmViT(replace(TIMM_VITS["mobileclip_vit_parity"][1], layers=1), 16, 32, rngs=rngs),
         }
         return {name: nnx.state(model) for name, model in models.items()}
 

@@ -7,12 +7,20 @@ from flax import nnx
 from safetensors.numpy import load_file
 from tiny_models import write_model
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.models.classifier import Classifier
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.models.image_towers import image_tower
+from cliptail_jax.pretrained.model import load, open_published
 from cliptail_jax.pretrained.save import save
+from tests import tiny_timm_vits
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca", "roberta-mean"])
+@pytest.fixture(autouse=True)
+def tiny_timm_models(monkeypatch):
+    tiny_timm_vits.add(monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["resnet", "coca", "roberta-mean", "eva02", "pe-core", "mobileclip-vit", "gap-vit"])
 def test_weights_come_back_bit_for_bit(name, tmp_path):
     source = write_model(tmp_path / "published", name)
     pretrained = load(source)
@@ -25,6 +33,14 @@ def test_weights_come_back_bit_for_bit(name, tmp_path):
         assert value.shape == published[key].shape
     again = load(tmp_path / "ours")
     jax.tree.map(np.testing.assert_array_equal, nnx.state(again.model), nnx.state(pretrained.model))
+
+
+def test_a_tower_that_open_clip_has_for_another_size_is_refused(tmp_path):
+    opened = open_published(write_model(tmp_path / "published", "eva02")).at_size(48)
+    with pytest.raises(UserError, match="open_clip has eva02_parity for images of 32 pixels, not 48"):
+        save(opened.model, tmp_path / "ours", opened.config, opened.preprocess)
+    large = {"timm_model_name": "eva02_large_patch14_clip_224", "image_size": 336}
+    assert image_tower(large).for_open_clip(large)["timm_model_name"] == "eva02_large_patch14_clip_336"
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from tiny_models import write_model
 
 from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
@@ -31,6 +32,7 @@ from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from tests import tiny_timm_vits
 from tests.saved_state import read_state
 
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
@@ -70,6 +72,25 @@ def without_last_step(workdir, copy):
     manifest_of(last).unlink()
     write_sealed_json(copy / "config.json", {"config": runs.read_config(copy)})
     return copy
+
+
+@pytest.mark.parametrize("name, freeze", [("mobileclip-vit", False), ("eva02", True)])
+def test_a_run_starts_from_a_published_tower_of_timms(name, freeze, sup_config, tmp_path, monkeypatch):
+    tiny_timm_vits.add(monkeypatch)
+    folder = write_model(tmp_path / "published", name)
+    sup_config.image.update({"init": str(folder), "freeze": freeze})
+    sup_config.model.remat = "blocks"
+    sup_config.total_steps, sup_config.checkpoint.every_steps, sup_config.eval.sets = 2, 1, ()
+    train(sup_config, tmp_path / "run")
+    assert np.isfinite(losses(tmp_path / "run")).all()
+    before, after = (
+        values(nnx.state(load(folder).model.visual)),
+        values(nnx.state(open_run(tmp_path / "run").model.visual)),
+    )
+    assert before.keys() == after.keys()
+    assert {path for path in before if not np.array_equal(before[path], after[path])} == (
+        set() if freeze else set(before)
+    )
 
 
 @pytest.mark.parametrize("name, fsdp, freeze", [("sup", 1, False), ("dino", 4, True)])

@@ -1,0 +1,40 @@
+"""The convolutional stem of MobileCLIP's vision transformer (Vasu et al. 2024, arXiv 2311.17049; names as in timm)."""
+
+import jax.numpy as jnp
+from flax import nnx
+
+from cliptail_jax.models.initializers import uniform_fan_in
+from cliptail_jax.models.layers import BatchNorm, Images, Mask, Pixels
+from cliptail_jax.models.transformer import ACTIVATIONS
+
+STRIDES = (4, 2, 2)  # and kernel sizes
+STRIDE = 16  # of all three
+NARROW = 4  # width per channel between the convolutions
+
+
+class ConvStem(nnx.Module):
+    """Three convolutions whose windows do not overlap, with batch norm and GELU between them.
+
+    `group_size` is that of `BatchNorm`.
+    """
+
+    def __init__(self, width: int, *, group_size: int = 0, dtype=jnp.float32, rngs: nnx.Rngs):
+        channels = (3, width // NARROW, width // NARROW, width)
+        backbone = []
+        for i, size in enumerate(STRIDES):
+            default = uniform_fan_in(channels[i] * size * size)
+            last = i == len(STRIDES) - 1
+            options = {"kernel_init": default, "bias_init": default, "use_bias": last, "dtype": dtype, "rngs": rngs}
+            conv = nnx.Conv(*channels[i : i + 2], (size, size), strides=size, padding="VALID", **options)
+            norm = {} if last else {"bn": BatchNorm(channels[i + 1], group_size, dtype=dtype)}
+            backbone.append(nnx.Dict(conv=conv, **norm))
+        self.backbone = nnx.List(backbone)
+
+    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Pixels:
+        """One token per 16 × 16 pixels; examples whose `mask` is False are excluded from the batch statistics."""
+        x = images
+        for layer in self.backbone:
+            x = layer.conv(x)
+            if "bn" in layer:
+                x = ACTIVATIONS["gelu"](layer.bn(x, train, mask))
+        return x

@@ -1,0 +1,125 @@
+"""Blocks of timm's vision transformers, EVA's among them (names as in timm).
+
+Initial weights are timm's: normal with standard deviation 0.02, biases zero. (timm truncates the normal distribution at
+±2, which is a hundred standard deviations.) `output_scale` multiplies those of projections into the residual stream.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.nn.initializers import normal
+from jaxtyping import Float, Float64
+
+from cliptail_jax.models.layers import LayerScale, layer_norm, linear
+from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.rotary import rotate
+from cliptail_jax.models.transformer import ACTIVATIONS, States, attend, split_heads
+
+STD = 0.02
+Angles = Float64[np.ndarray, "cells head_width//2"]
+
+
+def dense(inputs: int, outputs: int, *, scale: float = 1.0, **options) -> nnx.Linear:
+    """A linear layer with timm's initialization, its weights multiplied by `scale`."""
+    return linear(inputs, outputs, kernel_init=normal(STD * scale), bias_init=nnx.initializers.zeros, **options)
+
+
+def rotary_attend(query: States, key: States, value: States, heads: int, angles: Angles | None) -> States:
+    """Multi-head attention. `angles` are those of rotary positions, by which queries and keys are rotated first."""
+    if angles is not None:
+        query, key = (rotate(split_heads(each, heads), angles).reshape(each.shape) for each in (query, key))
+    return attend(query, key, value, heads)
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """Sizes of a block: its width, attention heads, the MLP's inner width, and the layer norms' epsilon."""
+
+    width: int
+    heads: int
+    inner: int
+    epsilon: float
+
+
+class Attention(nnx.Module):
+    """Self-attention with one projection for queries, keys and values."""
+
+    def __init__(self, shape: BlockShape, *, use_bias: bool = True, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
+        width = shape.width
+        self.heads = shape.heads
+        self.qkv = dense(width, 3 * width, use_bias=use_bias, dtype=dtype, rngs=rngs)
+        self.proj = dense(width, width, scale=output_scale, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: States, angles: Angles | None = None) -> States:
+        """The output for each token. `angles` are those of rotary positions."""
+        return self.proj(rotary_attend(*jnp.split(self.qkv(x), 3, axis=-1), self.heads, angles))
+
+
+class Mlp(nnx.Module):
+    """Two linear layers with GELU between them."""
+
+    def __init__(self, shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
+        self.fc1 = dense(shape.width, shape.inner, dtype=dtype, rngs=rngs)
+        self.fc2 = dense(shape.inner, shape.width, scale=output_scale, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
+        return self.fc2(ACTIVATIONS["gelu"](self.fc1(x)))
+
+
+class Block(RematBlock):
+    """Attention and MLP, each preceded by layer norm and added to its input, perhaps multiplied by a learned scale.
+
+    `attention` and `mlp` are called as `Attention` and `Mlp`. `layer_scale` is the initial one; None for none.
+    """
+
+    def __init__(
+        self,
+        shape: BlockShape,
+        *,
+        attention: Callable[..., nnx.Module] = Attention,
+        mlp: Callable[..., nnx.Module] = Mlp,
+        layer_scale: float | None = None,
+        output_scale: float = 1.0,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        options = {"dtype": dtype, "rngs": rngs}
+        self.norm1 = layer_norm(shape.width, epsilon=shape.epsilon, **options)
+        self.attn = attention(shape, output_scale=output_scale, **options)
+        self.norm2 = layer_norm(shape.width, epsilon=shape.epsilon, **options)
+        self.mlp = mlp(shape, output_scale=output_scale, **options)
+        scaled = layer_scale is not None
+        self.ls1 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
+        self.ls2 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
+
+    def forward(self, x: States, *, angles: Angles | None) -> States:
+        attended = self.attn(self.norm1(x), angles)
+        x = x + (self.ls1(attended) if self.ls1 else attended)
+        changed = self.mlp(self.norm2(x))
+        return x + (self.ls2(changed) if self.ls2 else changed)
+
+
+class AttentionPool(nnx.Module):
+    """A learned query that attends to all tokens, followed by a residual MLP (as in SigLIP and PE)."""
+
+    def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):
+        width, options = shape.width, {"dtype": dtype, "rngs": rngs}
+        self.heads = shape.heads
+        self.dtype = dtype
+        self.latent = nnx.Param(jax.nn.initializers.truncated_normal(width**-0.5)(rngs.params(), (1, 1, width)))
+        self.q = dense(width, width, **options)
+        self.kv = dense(width, 2 * width, **options)
+        self.proj = dense(width, width, **options)
+        self.norm = layer_norm(width, epsilon=shape.epsilon, **options)
+        self.mlp = Mlp(shape, **options)
+
+    def __call__(self, x: States) -> Float[Array, "batch width"]:
+        query = self.q(jnp.broadcast_to(self.latent[...].astype(self.dtype), (len(x), 1, x.shape[2])))
+        key, value = jnp.split(self.kv(x), 2, axis=-1)
+        pooled = self.proj(attend(query, key, value, self.heads))[:, 0]
+        return pooled + self.mlp(self.norm(pooled))

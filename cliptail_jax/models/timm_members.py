@@ -1,0 +1,52 @@
+"""Sizes of timm's vision transformers, by name (github.com/huggingface/pytorch-image-models 1.0.31, eva.py,
+vision_transformer.py and vision_transformer_hybrid.py)."""
+
+from functools import partial
+
+from cliptail_jax.models.eva_blocks import KeysWithoutBias, NormedAttention, NormedSwiGlu, PostNormBlock
+from cliptail_jax.models.rotary import Rotary
+from cliptail_jax.models.timm_blocks import Attention, Block
+from cliptail_jax.models.timm_vit import Member
+
+_EVA01 = partial(Member, block=partial(Block, attention=KeysWithoutBias), eva_init=True)
+_EVA02 = partial(
+    Member, block=partial(Block, attention=NormedAttention, mlp=NormedSwiGlu), rotary=Rotary(16), eva_init=True
+)
+_EVA02_POST_NORM = partial(Member, block=partial(PostNormBlock, attention=KeysWithoutBias), eva_init=True)
+_PE_CORE = partial(Member, epsilon=1e-5, norm_before=True, pool="map", eva_init=True)
+_GAP = partial(
+    Member,
+    block=partial(Block, attention=partial(Attention, use_bias=False), layer_scale=1e-6),
+    class_token=False,
+    pool="avg",
+)
+_MOBILECLIP = partial(Member, conv_stem=True, token_has_position=False)
+
+
+def _rotary_with_token(side: int) -> Rotary:
+    """PE-Core's positions, where there is a class token."""
+    return Rotary(side, columns_first=True, offset=1)
+
+
+# The arguments are image_size, patch_size, width, layers, heads and inner.
+EVAS = {
+    "eva_giant_patch14_224": _EVA01(224, 14, 1408, 40, 16, 6144),
+    "eva02_base_patch16_clip_224": _EVA02(224, 16, 768, 12, 12, 2048),
+    "eva02_large_patch14_clip_224": _EVA02(224, 14, 1024, 24, 16, 2730),
+    "eva02_large_patch14_clip_336": _EVA02(336, 14, 1024, 24, 16, 2730),
+    "eva02_enormous_patch14_clip_224": _EVA02_POST_NORM(224, 14, 1792, 64, 16, 15360),
+}
+PE_CORES = {
+    "vit_pe_core_tiny_patch16_384": _PE_CORE(384, 16, 192, 12, 3, 768, rotary=_rotary_with_token(24)),
+    "vit_pe_core_small_patch16_384": _PE_CORE(384, 16, 384, 12, 6, 1536, rotary=_rotary_with_token(24)),
+    "vit_pe_core_base_patch16_224": _PE_CORE(224, 16, 768, 12, 12, 3072, rotary=_rotary_with_token(14)),
+    "vit_pe_core_large_patch14_336": _PE_CORE(336, 14, 1024, 24, 16, 4096, rotary=_rotary_with_token(24)),
+    "vit_pe_core_gigantic_patch14_448": _PE_CORE(
+        448, 14, 1536, 50, 16, 8960, class_token=False, rotary=Rotary(32, columns_first=True)
+    ),
+}
+TOKEN_VITS = {
+    "vit_large_patch14_clip_224": Member(224, 14, 1024, 24, 16, 4096, epsilon=1e-5, norm_before=True),
+}
+GAP_VITS = {"vit_medium_patch16_gap_256": _GAP(256, 16, 512, 12, 8, 2048)}
+MOBILECLIP_VITS = {"vit_base_mci_224": _MOBILECLIP(224, 16, 768, 12, 12, 3072)}

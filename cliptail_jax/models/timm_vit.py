@@ -1,0 +1,185 @@
+"""timm's vision transformers as CLIP's image tower (names as in timm, under `trunk` and `head`).
+
+timm's class `Eva` has EVA-01 (Fang et al. 2022, arXiv 2211.07636), EVA-02 (arXiv 2303.11331, 2303.15389) and PE-Core
+(Bolya et al. 2025, arXiv 2504.13181); its class `VisionTransformer` has the others, such as MobileCLIP's (Vasu et al. 2024,
+arXiv 2311.17049). Stochastic depth (timm_drop_path) is not implemented.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.nn.initializers import normal
+from jaxtyping import Float
+
+from cliptail_jax.models.conv_stem import ConvStem
+from cliptail_jax.models.initializers import uniform_fan_in
+from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
+from cliptail_jax.models.positions import check_grid
+from cliptail_jax.models.rotary import Rotary
+from cliptail_jax.models.timm_blocks import STD, AttentionPool, Block, BlockShape, dense
+from cliptail_jax.models.transformer import States
+
+POOL_HEADS = 8  # of PE-Core's attention pooling
+POOL_RATIO = 4  # inner width per width of its MLP
+
+
+@dataclass(frozen=True)
+class Member:
+    """What timm determines by a model's name.
+
+    Attributes:
+      image_size: the side in pixels of the images that it is made for.
+      patch_size: the side of a patch in pixels; with `conv_stem`, its stride.
+      width, layers, heads, inner: of the blocks; `inner` is the MLPs' inner width.
+      epsilon: of the layer norms.
+      block: called as `Block`.
+      class_token: whether a learned token precedes the patches.
+      token_has_position: whether the positional embedding has a row for it.
+      conv_stem: whether patches are embedded by `ConvStem`.
+      norm_before: whether layer norm precedes the blocks.
+      rotary: rotary positions, in addition to the embedding; None for none.
+      pool: 'token' is the class token, 'avg' the mean of the patches, 'map' attention pooling.
+      eva_init: whether weights are initialized as in timm's `Eva`: those of projections into the residual stream are
+        divided by √(2 i) in block i = 1, 2, ..., and the class token has the standard deviation 0.02, not 1e-6.
+    """
+
+    image_size: int
+    patch_size: int
+    width: int
+    layers: int
+    heads: int
+    inner: int
+    epsilon: float = 1e-6
+    block: Callable[..., Block] = Block
+    class_token: bool = True
+    token_has_position: bool = True
+    conv_stem: bool = False
+    norm_before: bool = False
+    rotary: Rotary | None = None
+    pool: str = "token"
+    eva_init: bool = False
+
+
+class PatchEmbed(nnx.Module):
+    """A linear function of each patch."""
+
+    def __init__(self, width: int, size: int, *, use_bias: bool, dtype, rngs: nnx.Rngs):
+        default = uniform_fan_in(3 * size * size)
+        options = {"kernel_init": default, "bias_init": default, "use_bias": use_bias, "dtype": dtype, "rngs": rngs}
+        self.proj = nnx.Conv(3, width, (size, size), strides=size, padding="VALID", **options)
+
+    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Pixels:
+        """One token per patch. `train` and `mask`, which `ConvStem` needs, have no effect."""
+        del train, mask
+        return self.proj(images)
+
+
+class Trunk(nnx.Module):
+    """A transformer over patches, with positions that are embedded, and pooling; the last layer norm precedes pooling.
+
+    The positional embedding is that of square images of `image_size` pixels. With `output_dim`, a linear layer follows.
+    """
+
+    def __init__(
+        self,
+        member: Member,
+        image_size: int,
+        output_dim: int | None,
+        *,
+        group_size: int,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        options = {"dtype": dtype, "rngs": rngs}
+        width, epsilon = member.width, member.epsilon
+        self.member = member
+        self.dtype = dtype
+        if member.conv_stem:
+            self.patch_embed = ConvStem(width, group_size=group_size, **options)
+        else:
+            self.patch_embed = PatchEmbed(width, member.patch_size, use_bias=not member.norm_before, **options)
+        token_std = STD if member.eva_init else 1e-6
+        self.cls_token = nnx.Param(normal(token_std)(rngs.params(), (1, 1, width))) if member.class_token else None
+        positions = (image_size // member.patch_size) ** 2 + (member.class_token and member.token_has_position)
+        self.pos_embed = nnx.Param(normal(STD)(rngs.params(), (1, positions, width)))
+        self.norm_pre = layer_norm(width, epsilon=epsilon, **options) if member.norm_before else None
+        shape = BlockShape(width, member.heads, member.inner, epsilon)
+        scales = [(2 * i) ** -0.5 if member.eva_init else 1.0 for i in range(1, member.layers + 1)]
+        self.blocks = nnx.List(member.block(shape, output_scale=scale, **options) for scale in scales)
+        self.norm = layer_norm(width, epsilon=epsilon, **options)
+        pool_shape = BlockShape(width, POOL_HEADS, POOL_RATIO * width, epsilon)
+        self.attn_pool = AttentionPool(pool_shape, **options) if member.pool == "map" else None
+        self.head = dense(width, output_dim, **options) if output_dim else None
+
+    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Float[Array, "batch output"]:
+        patches = self.patch_embed(images, train, mask)
+        batch, rows, columns, width = patches.shape
+        x = self._with_positions(patches)
+        if self.norm_pre is not None:
+            x = self.norm_pre(x)
+        rotary = self.member.rotary
+        angles = rotary.angles(rows, columns, width // self.member.heads) if rotary else None
+        for block in self.blocks:
+            x = block(x, angles=angles)
+        pooled = self._pooled(self.norm(x))
+        return pooled if self.head is None else self.head(pooled)
+
+    def _with_positions(self, patches: Pixels) -> States:
+        batch, rows, columns, width = patches.shape
+        positions = self.pos_embed[...].astype(self.dtype)
+        check_grid(rows, columns, math.isqrt(positions.shape[1]))
+        x = patches.reshape(batch, rows * columns, width)
+        if self.cls_token is None:
+            return x + positions
+        token = jnp.broadcast_to(self.cls_token[...].astype(self.dtype), (batch, 1, width))
+        if self.member.token_has_position:
+            return jnp.concatenate([token, x], 1) + positions
+        return jnp.concatenate([token, x + positions], 1)
+
+    def _pooled(self, x: States) -> Float[Array, "batch width"]:
+        if self.attn_pool is not None:
+            return self.attn_pool(x)
+        return x[:, 0] if self.member.pool == "token" else x.mean(1)
+
+
+class TimmViT(nnx.Module):
+    """A transformer of timm's and a projection to features of width `output_dim`.
+
+    Unless the member pools by the mean, the projection is the trunk's last layer, with bias. EVA's is here initialized as
+    other layers: timm multiplies it by 0.001, for a classifier's logits.
+
+    Args:
+      member: timm's model.
+      output_dim: the width of the features.
+      image_size: the side in pixels of the images that the positional embedding is for.
+      projection_bias: whether a projection behind the trunk has a bias.
+      group_size: that of `BatchNorm`, in a convolutional stem.
+    """
+
+    def __init__(
+        self,
+        member: Member,
+        output_dim: int,
+        image_size: int,
+        *,
+        projection_bias: bool = False,
+        group_size: int = 0,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        behind = member.pool == "avg"
+        options = {"dtype": dtype, "rngs": rngs}
+        self.trunk = Trunk(member, image_size, None if behind else output_dim, group_size=group_size, **options)
+        projection = {"proj": linear(member.width, output_dim, use_bias=projection_bias, **options)} if behind else {}
+        self.head = nnx.Dict(projection)
+
+    def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
+        """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""
+        x = self.trunk(images, train, mask)
+        for projection in self.head.values():
+            x = projection(x)
+        return x.astype(jnp.float32)

@@ -1,0 +1,33 @@
+"""Tiny members of timm's families, each a real member with other sizes, as scripts/parity/timm_vit_families.py has them."""
+
+from dataclasses import replace
+
+import pytest
+
+from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, TOKEN_VITS
+
+SIZES = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "heads": 4, "inner": 128}
+
+
+def tiny(table: dict, name: str, *, rotary_side: int = 0, **changes):
+    """The table, and its member `name` with `SIZES`, `changes` and rotary positions for another grid."""
+    member = replace(table[name], **SIZES | changes)
+    return table, replace(member, rotary=replace(member.rotary, side=rotary_side)) if rotary_side else member
+
+
+TIMM_VITS = {
+    "eva01_parity": tiny(EVAS, "eva_giant_patch14_224", inner=112),
+    "eva02_parity": tiny(EVAS, "eva02_base_patch16_clip_224", inner=85, rotary_side=3),
+    "eva02_parity_post_norm": tiny(EVAS, "eva02_enormous_patch14_clip_224", inner=80),
+    "pe_core_parity": tiny(PE_CORES, "vit_pe_core_base_patch16_224", rotary_side=3),
+    "pe_core_parity_without_token": tiny(PE_CORES, "vit_pe_core_gigantic_patch14_448", inner=80, rotary_side=4),
+    "mobileclip_vit_parity": tiny(MOBILECLIP_VITS, "vit_base_mci_224", patch_size=16),
+    "token_vit_parity": tiny(TOKEN_VITS, "vit_large_patch14_clip_224"),
+    "gap_vit_parity": tiny(GAP_VITS, "vit_medium_patch16_gap_256"),
+}
+
+
+def add(patch: pytest.MonkeyPatch) -> None:
+    """Add the tiny members to the tables of image towers until `patch` is undone."""
+    for name, (table, member) in TIMM_VITS.items():
+        patch.setitem(table, name, member)
