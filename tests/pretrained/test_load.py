@@ -137,7 +137,7 @@ def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
         ("", {"init_logit_bias": "-10"}, 'init_logit_bias="-10"; it takes a number or null'),
         ("", {"init_logit_bias": -10}, "logit_bias"),
         ("", {"loss": "siglip"}, "'loss', which is not supported"),
-        ("vision_cfg", {"ls_init_value": 0.1}, "vision_cfg.ls_init_value=0.1"),
+        ("vision_cfg", {"qk_norm": True}, "vision_cfg.qk_norm=true"),
         ("vision_cfg", {"pool_type": "map"}, 'vision_cfg.pool_type="map", which is not supported; "tok", "avg" are'),
         ("vision_cfg", {"image_size": [32, 64]}, "only square images"),
         ("vision_cfg", {"timm_model_name": "vit_base"}, "timm_model_name='vit_base', which is not supported"),
