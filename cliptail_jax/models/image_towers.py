@@ -26,10 +26,12 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
+from cliptail_jax.models.siglip_vit import SIGLIP_VITS, SiglipViT
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
 
 VisionCfg = Mapping[str, Any]
+TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for a `vision_cfg` without them
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class ImageTower:
     Attributes:
       build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
         norm, `quick_gelu=...` if its activation can be chosen.
-      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`.
-      stages: how many numbers `model.image.layers` has.
       side_multiple: the number of pixels of which an image's sides must be a multiple, for a `vision_cfg`.
+      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`; None if the kind has named
+        members only.
+      stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
@@ -49,9 +52,9 @@ class ImageTower:
     """
 
     build: Callable[..., nnx.Module]
-    describe: Callable[[ConfigDict], dict[str, Any]]
-    stages: int
     side_multiple: Callable[[VisionCfg], int]
+    describe: Callable[[ConfigDict], dict[str, Any]] | None = None
+    stages: int = 0
     timm_names: Container[str] = ()
     values: Mapping[str, Container] = field(default_factory=dict)
     has_batch_norm: bool = False
@@ -90,7 +93,8 @@ def build_image_tower(
     `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
     """
     tower = image_tower(vision_cfg)
-    check_keys("vision_cfg.", {key: vision_cfg[key] for key in tower.values if key in vision_cfg}, tower.values)
+    given = TIMM_DEFAULTS | vision_cfg
+    check_keys("vision_cfg.", {key: given[key] for key in tower.values if key in given}, tower.values)
     options = {"dtype": dtype, "rngs": rngs}
     if tower.has_batch_norm:
         options["group_size"] = group_size
@@ -105,7 +109,8 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
     `image.name` is a kind in `IMAGE_TOWERS`, whose sizes are the section's other fields, or one of open_clip's
     configurations, whose image tower it is. Raises UserError for an unknown name or values that do not fit together.
     """
-    if image.name in IMAGE_TOWERS:
+    kinds = [name for name, tower in IMAGE_TOWERS.items() if tower.describe]
+    if image.name in kinds:
         tower = IMAGE_TOWERS[image.name]
         if len(image.layers) != tower.stages:
             raise UserError(f"model.image.layers: {image.name} takes {tower.stages} numbers, not {image.layers}.")
@@ -116,22 +121,25 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
         if model_cfg.get("quick_gelu") and not quick_gelu and image_tower(vision_cfg).has_activation:
             raise UserError(f"model.image.name: {image.name} has QuickGELU: set model.activation='quick_gelu'")
     else:
-        names = [*IMAGE_TOWERS, *architecture_names()]
+        names = [*kinds, *architecture_names()]
         raise UserError(
             f"config key 'model.image.name' is '{image.name}'{did_you_mean(image.name, names)}; it is one of "
             f"{', '.join(names)}"
         )
+    check_image_size(vision_cfg, side)
     vision_cfg["image_size"] = side
     if image.initialization != "clip":
         vision_cfg["cliptail_initialization"] = image.initialization
-    check_image_size(vision_cfg, side)
     return vision_cfg
 
 
 def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_size") -> None:
-    """Raise UserError, naming the config's `key`, unless the tower can divide images of `side` × `side` pixels."""
+    """Raise UserError, naming the config's `key`, unless the tower can divide images of `side` × `side` pixels.
+
+    The size for which the tower was made is always right: SigLIP's ViT-SO400M-14-384 drops what fills no patch.
+    """
     factor = image_tower(vision_cfg).side_multiple(vision_cfg)
-    if side % factor:
+    if side % factor and side != vision_cfg.get("image_size"):
         raise UserError(f"{key}: {side} is not divisible by {factor}; choose a multiple.")
 
 
@@ -212,6 +220,17 @@ def _describe_vit(image: ConfigDict) -> dict[str, Any]:
     return {"layers": image.layers[0], "width": image.width, "head_width": of_head, "patch_size": image.patch_size}
 
 
+def _build_siglip_vit(vision_cfg: VisionCfg, output_dim: int, **options) -> SiglipViT:
+    name = vision_cfg["timm_model_name"]
+    shape = SIGLIP_VITS[name]
+    if output_dim != shape.width:
+        raise UserError(
+            f"{name} has features {shape.width} wide, without a projection, not {output_dim}: set embed_dim, in a run "
+            f"model.image.output_dim, to {shape.width}"
+        )
+    return SiglipViT(shape, image_size(vision_cfg), **options)
+
+
 IMAGE_TOWERS = {
     "modified_resnet": ImageTower(
         build=_build_modified_resnet,
@@ -241,5 +260,11 @@ IMAGE_TOWERS = {
         side_multiple=lambda _: convnext.STRIDE,
         timm_names=CONVNEXTS,
         values={"timm_pool": ("", "avg"), "timm_proj": ("linear", "mlp")},
+    ),
+    "siglip_vit": ImageTower(
+        build=_build_siglip_vit,
+        side_multiple=lambda vision_cfg: SIGLIP_VITS[vision_cfg["timm_model_name"]].patch_size,
+        timm_names=SIGLIP_VITS,
+        values={"timm_pool": ("map",), "timm_proj": ("none",)},
     ),
 }

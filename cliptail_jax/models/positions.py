@@ -38,17 +38,9 @@ def token_positions(
         the embedding's grid is not square.
     """
     side = grid_side(len(embedding))
-    if not height * width:
-        raise UserError(
-            f"images too small for this image tower, which get a grid of {height} × {width}: give larger ones"
-        )
+    check_grid(height, width, side, own_only=not resampling)
     if (height, width) == (side, side) and resampling != EVERY_GRID:
         return embedding
-    if not resampling:
-        raise UserError(
-            f"images of {height} × {width} cells, but this image tower has positions for {side} × {side}: give images of "
-            "its own size, or open the model for theirs (cliptail_jax.pretrained.model.OpenedModel.at_size)"
-        )
     grid = resample_grid(embedding[1:].reshape(side, side, -1), height, width)
     resampled = jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
     if (height, width) == (side, side):  # PyTorch's gradient of an interpolation to the same size is a copy
@@ -56,24 +48,55 @@ def token_positions(
     return resampled
 
 
+def check_grid(height: int, width: int, side: int, own_only: bool = True) -> None:
+    """Raise UserError if a grid is empty, or with `own_only` if it is not the tower's own of `side` × `side`."""
+    if not height * width:
+        raise UserError(
+            f"images too small for this image tower, which get a grid of {height} × {width}: give larger ones"
+        )
+    if own_only and (height, width) != (side, side):
+        raise UserError(
+            f"images of {height} × {width} cells, but this image tower has positions for {side} × {side}: give images of "
+            "its own size, or open the model for theirs (cliptail_jax.pretrained.model.OpenedModel.at_size)"
+        )
+
+
+def leading_tokens(tokens: int) -> int | None:
+    """How many rows of an embedding of `tokens` rows precede a square grid: 0 or 1; None if it is neither."""
+    for leading in (0, 1):
+        if tokens > 1 and math.isqrt(tokens - leading) ** 2 == tokens - leading:
+            return leading
+    return None
+
+
 def grid_side(tokens: int) -> int:
     """The side of the square grid of an embedding of a leading token and the grid. Raises UserError if it has none."""
     side = math.isqrt(max(tokens - 1, 0))
     if not side or side**2 != tokens - 1:
-        raise UserError(f"a positional embedding of {tokens} rows is not one of a leading token and a square grid")
+        raise no_grid(tokens)
     return side
 
 
-def resize_positions(embedding: Float[Array, "tokens dim"], side: int) -> Float[Array, "new_tokens dim"]:
-    """The embedding for images with a grid of `side` × `side`, as open_clip's `resize_pos_embed` computes it.
+def no_grid(tokens: int) -> UserError:
+    """The error about an embedding of `tokens` rows that does not have the grid it should have."""
+    return UserError(f"a positional embedding of {tokens} rows is not one of a leading token and a square grid")
+
+
+def resize_positions(embedding: Float[Array, "*one tokens dim"], side: int) -> Float[Array, "*one new_tokens dim"]:
+    """The embedding for images with a grid of `side` × `side`, as open_clip and timm resize it.
 
     Equals torch.nn.functional.interpolate with mode="bicubic", size=(side, side) and antialias=True, whose kernel is that
-    of `jax.image.resize`. Raises UserError if the embedding's grid is not square.
+    of `jax.image.resize`. The row of a leading token, which timm's towers may lack, is not changed. Raises UserError if
+    the embedding's grid is not square.
     """
-    old = grid_side(len(embedding))
-    grid = jnp.asarray(embedding[1:], jnp.float32).reshape(old, old, -1)
-    resized = jax.image.resize(grid, (side, side, grid.shape[-1]), "cubic", precision=jax.lax.Precision.HIGHEST)
-    return jnp.concatenate([embedding[:1], resized.reshape(side**2, -1)])
+    *one, tokens, dim = embedding.shape
+    leading = leading_tokens(tokens)
+    if leading is None:
+        raise no_grid(tokens)
+    rows, old = jnp.asarray(embedding, jnp.float32).reshape(tokens, dim), math.isqrt(tokens)
+    grid = rows[leading:].reshape(old, old, dim)
+    resized = jax.image.resize(grid, (side, side, dim), "cubic", precision=jax.lax.Precision.HIGHEST)
+    return jnp.concatenate([rows[:leading], resized.reshape(side**2, dim)]).reshape(*one, leading + side**2, dim)
 
 
 def resample_grid(

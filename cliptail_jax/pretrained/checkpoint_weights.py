@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute
-from cliptail_jax.models.positions import grid_side, resize_positions
+from cliptail_jax.models.positions import resize_positions
 from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.runs import checkpoints
 
@@ -92,7 +93,7 @@ class CheckpointWeights:
                     f"{self.step}: {'.'.join(map(str, path))} has NaN or infinite values: train the run again"
                 )
         for path in resized:
-            resize = functools.partial(resize_positions, side=grid_side(len(flat[path])))
+            resize = functools.partial(resize_positions, side=math.isqrt(flat[path].shape[-2]))
             read[path] = jax.jit(resize, out_shardings=sharding[path])(read[path])
         return nnx.from_flat_state([(path, variable.replace(read[path])) for path, variable in flat.items()])
 

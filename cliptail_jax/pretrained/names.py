@@ -4,13 +4,14 @@ The attribute paths in our models are the published names, except for the last p
 differs.
 """
 
-import math
-
 import numpy as np
+
+from cliptail_jax.models.positions import leading_tokens
 
 PUBLISHED = {"kernel": "weight", "scale": "weight", "embedding": "weight", "mean": "running_mean", "var": "running_var"}
 # In PyTorch's multi-head attention, these are arrays and not layers.
 FUSED = ("in_proj", "q_proj", "k_proj", "v_proj")
+POSITIONS = ("positional_embedding", "pos_embed")  # as open_clip and timm call them
 
 
 def published_name(path: tuple) -> str:
@@ -46,7 +47,10 @@ def published_shape(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether the `stored` shape is that of an image tower's positional embedding for images of another size."""
-    if path[0] != "visual" or path[-1] != "positional_embedding" or stored == shape or len(stored) != 2:
+    if path[0] != "visual" or path[-1] not in POSITIONS or stored == shape or len(stored) < 2:
         return False
-    grids = [rows - 1 for rows, _ in (stored, shape)]
-    return stored[1] == shape[1] and all(cells > 0 and math.isqrt(cells) ** 2 == cells for cells in grids)
+    (*others, rows, width), (*of_stored, stored_rows, stored_width) = shape, stored
+    leading = leading_tokens(rows)
+    return (
+        (of_stored, stored_width) == (others, width) and leading is not None and leading == leading_tokens(stored_rows)
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.positions import grid_side, resize_positions
+from cliptail_jax.models.positions import resize_positions
 from cliptail_jax.pretrained.names import from_published, is_resized, published_name, published_shape
 from cliptail_jax.pretrained.source import ModelFiles, checked_digest
 
@@ -117,7 +118,7 @@ def read_tensors(state: nnx.State, path: Path, name_of: NameOf, shardings: nnx.S
         for at, variable in nnx.to_flat_state(state):
             value, shape = file.get_tensor(name_of(at)), published_shape(at, variable.shape)
             if is_resized(at, value.shape, shape):
-                value = np.asarray(resize_positions(value.astype(np.float32), grid_side(shape[0])))
+                value = np.asarray(resize_positions(value.astype(np.float32), math.isqrt(shape[-2])))
             value = value.reshape(shape)  # a published logit scale may be an array of one number
             value = np.asarray(from_published(at, value), np.float32, order="C")
             if not np.isfinite(value).all():

@@ -17,6 +17,7 @@ from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
 from timm.models import register_model
 from timm.models.convnext import ConvNeXt
+from timm.models.vision_transformer import VisionTransformer
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "pretrained"))
 from seeded_weights import draw_all, draw_images  # noqa: E402
@@ -28,6 +29,11 @@ RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32
 CLIPA_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True}
 CLIPA_VIT = {**VIT, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True}
 CONVNEXT = {"timm_pool": "", "timm_proj": "linear", "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": 64}
+SIGLIP_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True, "proj_bias": True, "norm_kwargs": {"eps": 1e-3}}
+SIGLIP2_TEXT = {**SIGLIP_TEXT, "mlp_ratio": 3.7362, "act_kwargs": {"approximate": "tanh"}}
+SIGLIP_I18N_TEXT = {**SIGLIP_TEXT, "proj_bias": False, "proj_type": "none"}
+SIGLIP_VIT = {"image_size": 32, "timm_model_name": "siglip_parity", "timm_pool": "map", "timm_proj": "none"}
+SIGLIP2_VIT = {**SIGLIP_VIT, "image_size": 36, "timm_model_name": "siglip_parity_tanh"}
 COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
 COCA_VIT = {**VIT, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, "output_tokens": True}
 ENCODER = {
@@ -62,12 +68,16 @@ FAMILIES = {
     "coca": (16, False, COCA_VIT, COCA_TEXT, None),
     "convnext": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity"}, TEXT, None),
     "convnext-mlp": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity_d", "timm_proj": "mlp"}, TEXT, None),
+    "siglip": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
+    "siglip-larger-images": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
+    "siglip-i18n": (32, False, SIGLIP_VIT, SIGLIP_I18N_TEXT, None),
+    "siglip2": (32, False, SIGLIP2_VIT, SIGLIP2_TEXT, None),
     "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
     "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
     "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
 }
-OPENED_AT = {"vit-smaller-images": 24, "vit-larger-images": 48}
+OPENED_AT = {"vit-smaller-images": 24, "vit-larger-images": 48, "siglip-larger-images": 48}
 
 
 @register_model
@@ -87,6 +97,23 @@ def tiny_convnext(epsilon: float | None, options: dict) -> ConvNeXt:
     return model
 
 
+@register_model
+def siglip_parity(pretrained=False, **options) -> VisionTransformer:
+    return tiny_siglip({"img_size": 32}, options)
+
+
+@register_model
+def siglip_parity_tanh(pretrained=False, **options) -> VisionTransformer:
+    # as timm's vit_so400m_patch16_siglip, with pixels that fill no patch
+    return tiny_siglip({"img_size": 36, "mlp_ratio": 3.7362, "act_layer": "gelu_tanh"}, options)
+
+
+def tiny_siglip(shape: dict, options: dict) -> VisionTransformer:
+    options = {key: value for key, value in options.items() if key in ("num_classes", "global_pool")}
+    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "class_token": False}
+    return VisionTransformer(**sizes, **shape, **options)
+
+
 def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
     """open_clip's model; `folder` is one to keep the encoder's configuration in."""
     config = json.loads(json.dumps(config))
@@ -95,7 +122,7 @@ def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
         config["text_cfg"] |= {"hf_model_name": str(folder), "hf_model_pretrained": False}
         return CustomTextCLIP(**config)
     if config.pop("custom_text", False):
-        return CoCa(**config)
+        return CoCa(**config) if "multimodal_cfg" in config else CustomTextCLIP(**config)
     return CLIP(**config)
 
 
@@ -116,6 +143,8 @@ def make_case(name: str) -> dict:
     config = {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
     if name == "coca":
         config |= {"custom_text": True, "multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
+    if name.startswith("siglip"):
+        config |= {"custom_text": True, "init_logit_bias": -10}
     case = {"config": config, "encoder": encoder}
     with tempfile.TemporaryDirectory() as folder:
         model = build(config, encoder, Path(folder))
@@ -124,11 +153,14 @@ def make_case(name: str) -> dict:
     size = vision["image_size"]
     if name in OPENED_AT:
         size = case["opened_at"] = OPENED_AT[name]
+    if size != vision["image_size"] and "timm_model_name" not in vision:
         model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
         weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
         resize_pos_embed(weights, model.double())
     model = model.double().eval()
     model.load_state_dict(weights)
+    if size != vision["image_size"] and "timm_model_name" in vision:  # as open_clip's factory does
+        model.visual.set_input_size(size)
     images = torch.from_numpy(draw_images(BATCH, size)).permute(0, 3, 1, 2).double()
     ids = tokens(case)
     options = {"normalize": False}
