@@ -26,7 +26,7 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
-from cliptail_jax.models.siglip_vit import SIGLIP_VITS, SiglipViT
+from cliptail_jax.models.siglip_vit import SIGLIP_VITS, SiglipViT, member_for
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
 
@@ -46,6 +46,8 @@ class ImageTower:
         members only.
       stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
+      for_open_clip: a `vision_cfg` with the name by which open_clip builds the tower for its image size. Raises UserError
+        if there is none.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
@@ -56,6 +58,7 @@ class ImageTower:
     describe: Callable[[ConfigDict], dict[str, Any]] | None = None
     stages: int = 0
     timm_names: Container[str] = ()
+    for_open_clip: Callable[[VisionCfg], VisionCfg] = lambda vision_cfg: vision_cfg
     values: Mapping[str, Container] = field(default_factory=dict)
     has_batch_norm: bool = False
     has_activation: bool = False
@@ -231,6 +234,12 @@ def _build_siglip_vit(vision_cfg: VisionCfg, output_dim: int, **options) -> Sigl
     return SiglipViT(shape, image_size(vision_cfg), **options)
 
 
+def _named_for_its_size(vision_cfg: VisionCfg) -> VisionCfg:
+    """open_clip builds timm's ViTs for the size in their names, whatever the `image_size`."""
+    name = member_for(vision_cfg["timm_model_name"], image_size(vision_cfg))
+    return {**vision_cfg, "timm_model_name": name}
+
+
 IMAGE_TOWERS = {
     "modified_resnet": ImageTower(
         build=_build_modified_resnet,
@@ -265,6 +274,7 @@ IMAGE_TOWERS = {
         build=_build_siglip_vit,
         side_multiple=lambda vision_cfg: SIGLIP_VITS[vision_cfg["timm_model_name"]].patch_size,
         timm_names=SIGLIP_VITS,
+        for_open_clip=_named_for_its_size,
         values={"timm_pool": ("map",), "timm_proj": ("none",)},
     ),
 }

@@ -13,6 +13,7 @@ from jax import Array
 from jax.nn.initializers import normal, truncated_normal, zeros
 from jaxtyping import Float
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.models.initializers import uniform_fan_in
 from cliptail_jax.models.layers import Features, Images, Mask, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
@@ -44,6 +45,17 @@ SHAPES = {
     "vit_giantopt_patch16_siglip": (SiglipShape(16, 1536, 40, 16, activation="gelu_tanh"), (256, 384)),
 }
 SIGLIP_VITS = {f"{stem}_{side}": shape for stem, (shape, sides) in SHAPES.items() for side in sides}
+
+
+def member_for(name: str, side: int) -> str:
+    """timm's name of the tower `name` for images of `side` × `side` pixels. Raises UserError if timm has none."""
+    stem = name.rpartition("_")[0]
+    sides = [own for of_stem, _, own in (member.rpartition("_") for member in SIGLIP_VITS) if of_stem == stem]
+    if str(side) not in sides:
+        raise UserError(
+            f"open_clip has {stem} for images of {', '.join(sides)} pixels, not {side}: open or train the model at such a size"
+        )
+    return f"{stem}_{side}"
 
 
 def dense(inputs: int, outputs: int, **options) -> nnx.Linear:

@@ -36,7 +36,7 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names, open_weights
-from cliptail_jax.pretrained.source import TOKENIZER, ModelFiles, checked_digest, find, read_json
+from cliptail_jax.pretrained.source import TOKENIZER, ModelFiles, checked_digest, fetch_tokenizer, find, read_json
 from cliptail_jax.runs.checkpoints import newest_valid_step, no_checkpoint
 
 CONFIG = "open_clip_config.json"
@@ -45,6 +45,9 @@ WEIGHTS_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.safeten
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
+
+# What open_clip gives with all weights of SigLIPs that it lists (src/open_clip/pretrained.py).
+SIGLIP_PREPROCESS = {"mean": 0.5, "std": 0.5, "interpolation": "bicubic", "resize_mode": "squash"}
 
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
 Weights = PublishedWeights | CheckpointWeights  # two classes with the same methods
@@ -440,7 +443,9 @@ def open_text_model(name: str, context_length: int = 77, merges: str | None = No
 def _read_document(name: str, path: Path | None, architecture: str | None) -> dict[str, Any]:
     """model_cfg and preprocess_cfg. Raises UserError if there is neither a configuration nor an architecture."""
     if architecture is not None:
-        return {"model_cfg": named_architecture(architecture)}
+        config = named_architecture(architecture)
+        of_siglip = "_siglip_" in config["vision_cfg"].get("timm_model_name", "")
+        return {"model_cfg": config, "preprocess_cfg": SIGLIP_PREPROCESS if of_siglip else None}
     if path is None:
         raise UserError(f"{name} has no {CONFIG} in its folder: add it, or give an architecture, such as 'ViT-B-32'")
     document = read_json(path)
@@ -475,7 +480,7 @@ def _published_tokenizer(
         return load_clip_tokenizer(merges, text_cfg.get("context_length", 77))
     path = source.tokenizer
     if path is None and hugging_face and source.revision is not None:
-        path = hub.fetch(hugging_face, [TOKENIZER], None)
+        path = fetch_tokenizer(hugging_face, None)
     return load_tokenizer(path, text_cfg) if path else None
 
 

@@ -32,8 +32,8 @@ CONVNEXT = {"timm_pool": "", "timm_proj": "linear", "timm_drop": 0.0, "timm_drop
 SIGLIP_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True, "proj_bias": True, "norm_kwargs": {"eps": 1e-3}}
 SIGLIP2_TEXT = {**SIGLIP_TEXT, "mlp_ratio": 3.7362, "act_kwargs": {"approximate": "tanh"}}
 SIGLIP_I18N_TEXT = {**SIGLIP_TEXT, "proj_bias": False, "proj_type": "none"}
-SIGLIP_VIT = {"image_size": 32, "timm_model_name": "siglip_parity", "timm_pool": "map", "timm_proj": "none"}
-SIGLIP2_VIT = {**SIGLIP_VIT, "image_size": 36, "timm_model_name": "siglip_parity_tanh"}
+SIGLIP_VIT = {"image_size": 32, "timm_model_name": "siglip_parity_32", "timm_pool": "map", "timm_proj": "none"}
+SIGLIP2_VIT = {**SIGLIP_VIT, "image_size": 36, "timm_model_name": "siglip_parity_tanh_36"}
 COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
 COCA_VIT = {**VIT, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, "output_tokens": True}
 ENCODER = {
@@ -98,12 +98,12 @@ def tiny_convnext(epsilon: float | None, options: dict) -> ConvNeXt:
 
 
 @register_model
-def siglip_parity(pretrained=False, **options) -> VisionTransformer:
+def siglip_parity_32(pretrained=False, **options) -> VisionTransformer:
     return tiny_siglip({"img_size": 32}, options)
 
 
 @register_model
-def siglip_parity_tanh(pretrained=False, **options) -> VisionTransformer:
+def siglip_parity_tanh_36(pretrained=False, **options) -> VisionTransformer:
     # as timm's vit_so400m_patch16_siglip, with pixels that fill no patch
     return tiny_siglip({"img_size": 36, "mlp_ratio": 3.7362, "act_layer": "gelu_tanh"}, options)
 

@@ -4,12 +4,21 @@ import json
 
 import pytest
 from test_text_encoder import write_encoder
+from tiny_models import TIMM_MEMBERS
 
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.train import train
 from configs import clip, sup
 
 WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tiny_members_of_timm():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, (table, shape) in TIMM_MEMBERS.items():
+            patch.setitem(table, name, shape)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,21 +6,11 @@ import pytest
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
-from cliptail_jax.models.convnext import CONVNEXTS
-from cliptail_jax.models.siglip_vit import SIGLIP_VITS, SiglipShape
 from cliptail_jax.pretrained.model import load
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RELATIVE = 1e-5
 features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK)  # families share their towers
-
-
-@pytest.fixture(autouse=True)
-def tiny_towers_of_timm(monkeypatch):
-    for name, epsilon in (("convnext_parity", 1e-6), ("convnext_parity_d", 1e-5)):
-        monkeypatch.setitem(CONVNEXTS, name, ((1, 2, 1, 1), (8, 12, 16, 24), epsilon))
-    for name, options in (("siglip_parity", ()), ("siglip_parity_tanh", (3.7362, "gelu_tanh"))):
-        monkeypatch.setitem(SIGLIP_VITS, name, SiglipShape(8, 32, 2, 4, *options))
 
 
 @pytest.mark.parametrize("name", CASES)

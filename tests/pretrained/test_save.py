@@ -7,12 +7,13 @@ from flax import nnx
 from safetensors.numpy import load_file
 from tiny_models import write_model
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.save import save
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca", "roberta-mean"])
+@pytest.mark.parametrize("name", ["resnet", "coca", "siglip", "siglip-i18n", "siglip2", "roberta-mean"])
 def test_weights_come_back_bit_for_bit(name, tmp_path):
     source = write_model(tmp_path / "published", name)
     pretrained = load(source)
@@ -25,6 +26,22 @@ def test_weights_come_back_bit_for_bit(name, tmp_path):
         assert value.shape == published[key].shape
     again = load(tmp_path / "ours")
     jax.tree.map(np.testing.assert_array_equal, nnx.state(again.model), nnx.state(pretrained.model))
+
+
+def test_a_siglip_keeps_its_scale_and_bias_and_is_named_for_the_size_of_its_images(tmp_path):
+    source = write_model(tmp_path / "published", "siglip")
+    published = load_file(source / "open_clip_model.safetensors")
+    pretrained = load(source).at_size(40)
+    save(pretrained.model, tmp_path / "ours", pretrained.config, pretrained.preprocess)
+    again = load(tmp_path / "ours")
+    assert again.config["vision_cfg"] == pretrained.config["vision_cfg"] | {"timm_model_name": "siglip_parity_40"}
+    assert (again.config["init_logit_bias"], again.preprocess.size) == (-10, 40)
+    for name in ("logit_scale", "logit_bias"):
+        assert getattr(again.model, name)[...] == published[name]
+    other = load(source).at_size(48)
+    with pytest.raises(UserError, match="open_clip has siglip_parity for images of 32, 40 pixels, not 48"):
+        save(other.model, tmp_path / "other", other.config, other.preprocess)
+    assert not (tmp_path / "other").exists()
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):

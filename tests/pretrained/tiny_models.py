@@ -6,6 +6,17 @@ from pathlib import Path
 from safetensors.numpy import save_file
 from seeded_weights import draw_all
 
+from cliptail_jax.models.convnext import CONVNEXTS
+from cliptail_jax.models.siglip_vit import SIGLIP_VITS, SiglipShape
+
+# The tiny members of families whose sizes timm fixes (scripts/parity/pretrained_fixtures.py), by table and name.
+TIMM_MEMBERS = {
+    "convnext_parity": (CONVNEXTS, ((1, 2, 1, 1), (8, 12, 16, 24), 1e-6)),
+    "convnext_parity_d": (CONVNEXTS, ((1, 2, 1, 1), (8, 12, 16, 24), 1e-5)),
+    "siglip_parity_32": (SIGLIP_VITS, SiglipShape(8, 32, 2, 4)),
+    "siglip_parity_40": (SIGLIP_VITS, SiglipShape(8, 32, 2, 4)),
+    "siglip_parity_tanh_36": (SIGLIP_VITS, SiglipShape(8, 32, 2, 4, 3.7362, "gelu_tanh")),
+}
 CASES = json.loads((Path(__file__).parents[1] / "data" / "pretrained_parity.json").read_text())
 
 
