@@ -15,6 +15,7 @@ TIMM_MEMBERS = {
     "convnext_parity_d": (CONVNEXTS, ((1, 2, 1, 1), (8, 12, 16, 24), 1e-5)),
     "siglip_parity_32": (SIGLIP_VITS, SiglipShape(8, 32, 2, 4)),
     "siglip_parity_40": (SIGLIP_VITS, SiglipShape(8, 32, 2, 4)),
+    "siglip_parity_tanh_32": (SIGLIP_VITS, SiglipShape(8, 32, 2, 4, 3.7362, "gelu_tanh")),
     "siglip_parity_tanh_36": (SIGLIP_VITS, SiglipShape(8, 32, 2, 4, 3.7362, "gelu_tanh")),
 }
 CASES = json.loads((Path(__file__).parents[1] / "data" / "pretrained_parity.json").read_text())
