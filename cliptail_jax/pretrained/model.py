@@ -46,8 +46,17 @@ ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
 
-# What open_clip gives with all weights of SigLIPs that it lists (src/open_clip/pretrained.py).
-SIGLIP_PREPROCESS = {"mean": 0.5, "std": 0.5, "interpolation": "bicubic", "resize_mode": "squash"}
+# open_clip's preprocess_cfg of the weights that it lists for architectures whose names contain the key; of others it is
+# CLIP's (src/open_clip/pretrained.py).
+LISTED_PREPROCESS = {
+    "SigLIP": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"},
+    "CLIPA": {
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "interpolation": "bilinear",
+        "resize_mode": "squash",
+    },
+}
 
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
 Weights = PublishedWeights | CheckpointWeights  # two classes with the same methods
@@ -443,9 +452,7 @@ def open_text_model(name: str, context_length: int = 77, merges: str | None = No
 def _read_document(name: str, path: Path | None, architecture: str | None) -> dict[str, Any]:
     """model_cfg and preprocess_cfg. Raises UserError if there is neither a configuration nor an architecture."""
     if architecture is not None:
-        config = named_architecture(architecture)
-        of_siglip = "_siglip_" in config["vision_cfg"].get("timm_model_name", "")
-        return {"model_cfg": config, "preprocess_cfg": SIGLIP_PREPROCESS if of_siglip else None}
+        return {"model_cfg": named_architecture(architecture), "preprocess_cfg": listed_preprocess(architecture)}
     if path is None:
         raise UserError(f"{name} has no {CONFIG} in its folder: add it, or give an architecture, such as 'ViT-B-32'")
     document = read_json(path)
@@ -454,6 +461,11 @@ def _read_document(name: str, path: Path | None, architecture: str | None) -> di
     if missing:
         raise UserError(f"{path} is not a configuration of open_clip: it has no {min(missing)}")
     return {"model_cfg": config, "preprocess_cfg": document.get("preprocess_cfg")}
+
+
+def listed_preprocess(architecture: str) -> dict[str, Any]:
+    """The preprocess_cfg of published weights of an architecture; {} for CLIP's."""
+    return next((config for part, config in LISTED_PREPROCESS.items() if part.lower() in architecture.lower()), {})
 
 
 def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
