@@ -34,28 +34,35 @@ class SiglipShape(NamedTuple):
     activation: str = "gelu"
 
 
-# timm's models (github.com/huggingface/pytorch-image-models, timm/models/vision_transformer.py), and the sides in pixels
-# of the images for which it has each.
-SHAPES = {
-    "vit_base_patch32_siglip": (SiglipShape(32, 768, 12, 12, activation="gelu_tanh"), (256,)),
-    "vit_base_patch16_siglip": (SiglipShape(16, 768, 12, 12), (224, 256, 384, 512)),
-    "vit_large_patch16_siglip": (SiglipShape(16, 1024, 24, 16), (256, 384, 512)),
-    "vit_so400m_patch14_siglip": (SiglipShape(14, 1152, 27, 16, 3.7362), (224, 378, 384)),
-    "vit_so400m_patch16_siglip": (SiglipShape(16, 1152, 27, 16, 3.7362, "gelu_tanh"), (256, 384, 512)),
-    "vit_giantopt_patch16_siglip": (SiglipShape(16, 1536, 40, 16, activation="gelu_tanh"), (256, 384)),
+LARGE, SO400M_14 = SiglipShape(16, 1024, 24, 16), SiglipShape(14, 1152, 27, 16, 3.7362)
+SO400M_16 = SiglipShape(16, 1152, 27, 16, 3.7362, "gelu_tanh")
+# timm's models (github.com/huggingface/pytorch-image-models, timm/models/vision_transformer.py), by the start of their
+# names and the side in pixels of their images.
+MEMBERS = {
+    "vit_base_patch32_siglip": dict.fromkeys((256,), SiglipShape(32, 768, 12, 12, activation="gelu_tanh")),
+    "vit_base_patch16_siglip": dict.fromkeys((224, 256, 384, 512), SiglipShape(16, 768, 12, 12)),
+    "vit_large_patch16_siglip": {256: LARGE, 384: LARGE, 512: LARGE._replace(activation="gelu_tanh")},
+    "vit_so400m_patch14_siglip": dict.fromkeys((224, 378, 384), SO400M_14),
+    "vit_so400m_patch16_siglip": dict.fromkeys((256, 384, 512), SO400M_16),
+    "vit_giantopt_patch16_siglip": dict.fromkeys((256, 384), SiglipShape(16, 1536, 40, 16, activation="gelu_tanh")),
 }
-SIGLIP_VITS = {f"{stem}_{side}": shape for stem, (shape, sides) in SHAPES.items() for side in sides}
+SIGLIP_VITS = {f"{start}_{side}": shape for start, shapes in MEMBERS.items() for side, shape in shapes.items()}
 
 
 def member_for(name: str, side: int) -> str:
     """timm's name of the tower `name` for images of `side` × `side` pixels. Raises UserError if timm has none."""
-    stem = name.rpartition("_")[0]
-    sides = [own for of_stem, _, own in (member.rpartition("_") for member in SIGLIP_VITS) if of_stem == stem]
+    start, own = name.rsplit("_", 1)
+    sides = [
+        at
+        for of_start, at in (member.rsplit("_", 1) for member in SIGLIP_VITS)
+        if of_start == start and SIGLIP_VITS[f"{of_start}_{at}"] == SIGLIP_VITS[name]
+    ]
     if str(side) not in sides:
         raise UserError(
-            f"open_clip has {stem} for images of {', '.join(sides)} pixels, not {side}: open or train the model at such a size"
+            f"open_clip has {start}_{own} for images of {', '.join(sides)} pixels, not {side}: open or train the model at "
+            "such a size"
         )
-    return f"{stem}_{side}"
+    return f"{start}_{side}"
 
 
 def dense(inputs: int, outputs: int, **options) -> nnx.Linear:

@@ -39,7 +39,7 @@ def test_a_siglip_keeps_its_scale_and_bias_and_is_named_for_the_size_of_its_imag
     for name in ("logit_scale", "logit_bias"):
         assert getattr(again.model, name)[...] == published[name]
     other = load(source).at_size(48)
-    with pytest.raises(UserError, match="open_clip has siglip_parity for images of 32, 40 pixels, not 48"):
+    with pytest.raises(UserError, match="open_clip has siglip_parity_32 for images of 32, 40 pixels, not 48"):
         save(other.model, tmp_path / "other", other.config, other.preprocess)
     assert not (tmp_path / "other").exists()
 
