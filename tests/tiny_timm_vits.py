@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, TOKEN_VITS
+from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, SIGLIPS, TOKEN_VITS
 
 SIZES = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "heads": 4, "inner": 128}
 
@@ -20,7 +20,13 @@ TIMM_VITS = {
     "eva02_parity": tiny(EVAS, "eva02_base_patch16_clip_224", inner=85, rotary_side=3),
     "eva02_parity_post_norm": tiny(EVAS, "eva02_enormous_patch14_clip_224", inner=80),
     "pe_core_parity": tiny(PE_CORES, "vit_pe_core_base_patch16_224", rotary_side=3),
-    "pe_core_parity_without_token": tiny(PE_CORES, "vit_pe_core_gigantic_patch14_448", inner=80, rotary_side=4),
+    "pe_core_parity_without_token": tiny(
+        PE_CORES, "vit_pe_core_gigantic_patch14_448", inner=80, pool_inner=128, rotary_side=4
+    ),
+    "siglip_parity_32": tiny(SIGLIPS, "vit_base_patch16_siglip_224"),
+    "siglip_parity_40": tiny(SIGLIPS, "vit_base_patch16_siglip_224", image_size=40),
+    "siglip_parity_tanh_32": tiny(SIGLIPS, "vit_so400m_patch16_siglip_256", inner=119),
+    "siglip_parity_tanh_36": tiny(SIGLIPS, "vit_so400m_patch16_siglip_256", inner=119, image_size=36),
     "mobileclip_vit_parity": tiny(MOBILECLIP_VITS, "vit_base_mci_224", patch_size=16),
     "token_vit_parity": tiny(TOKEN_VITS, "vit_large_patch14_clip_224"),
     "gap_vit_parity": tiny(GAP_VITS, "vit_medium_patch16_gap_256"),

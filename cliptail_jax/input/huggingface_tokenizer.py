@@ -1,4 +1,8 @@
-"""Tokenizers that come with published weights as Hugging Face's tokenizer.json."""
+"""Tokenizers that come with published weights as Hugging Face's tokenizer.json.
+
+Which token fills a text up to the context, and on which side, is in tokenizer_config.json beside it. SigLIP's tower
+attends to padding, so that it has to be the right one: the end token, though the vocabulary has a `<pad>`, too.
+"""
 
 import json
 import string
@@ -13,7 +17,8 @@ from jaxtyping import Int32
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import END, END_OF_WORD, START, Tokenizer, clean, mend
 
-PADS = ("<pad>", "[PAD]")
+SETTINGS = "tokenizer_config.json"
+PADS = ("<pad>", "[PAD]")  # where nothing says which token it is
 SEPARATORS = ("</s>", "[SEP]")
 CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")  # as Hugging Face writes CLIP's two
 
@@ -30,32 +35,59 @@ CLEANERS = {"whitespace": mend, "lower": clean, "canonicalize": canonicalize}
 class HuggingFaceTokenizer:
     """A tokenizer.json with open_clip's cleaning, cutting and padding in front and behind. Pickles.
 
-    `strip_separator` writes 0 for the token that ends a text (CLIPA).
+    `strip_separator` writes 0 for the token that ends a text (CLIPA). `vocab_size` is the model's number of tokens, of
+    which the definition may have more for use with other models.
     """
 
     def __init__(
-        self, definition: str, context_length: int, cleaner: str = "whitespace", strip_separator: bool = False
+        self,
+        definition: str,
+        context_length: int,
+        cleaner: str = "whitespace",
+        strip_separator: bool = False,
+        vocab_size: int | None = None,
     ):
         self.context_length = context_length
-        self._arguments = definition, context_length, cleaner, strip_separator
+        self._arguments = definition, context_length, cleaner, strip_separator, vocab_size
         self._encoder = tokenizers.Tokenizer.from_str(definition)
-        self.vocab_size = self._encoder.get_vocab_size()
+        self.vocab_size = vocab_size or self._encoder.get_vocab_size()
         self._clean = CLEANERS[cleaner]
         self._separator = self._first_id(SEPARATORS) if strip_separator else None
-        self.pad_id = self._first_id(PADS)
+        padding = self._encoder.padding or {}
+        self.pad_id = self._first_id([padding["pad_token"]] if padding else PADS)
         self._encoder.enable_truncation(context_length)
-        pad_token = self._encoder.id_to_token(self.pad_id)
-        self._encoder.enable_padding(length=context_length, pad_id=self.pad_id, pad_token=pad_token)
+        self._encoder.enable_padding(
+            length=context_length,
+            pad_id=self.pad_id,
+            pad_token=self._encoder.id_to_token(self.pad_id),
+            direction=padding.get("direction", "right"),
+        )
 
     def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch context"]:
-        """Ids of `texts`: what the tokenizer puts around a text, cut to the context, then padding."""
+        """Ids of `texts`: what the tokenizer puts around a text, cut to the context, then padding.
+
+        Raises UserError if a text has a token that the model does not have.
+        """
         encodings = self._encoder.encode_batch([self._clean(text) for text in texts])
         ids = np.array([encoding.ids for encoding in encodings], np.int32).reshape(len(texts), self.context_length)
+        for row in np.flatnonzero((ids >= self.vocab_size).any(1))[:1]:
+            token = self._encoder.id_to_token(int(ids[row].max()))
+            raise UserError(
+                f"the text {texts[row]!r} has the token '{token}', which the model does not have: remove it"
+            )
         return ids if self._separator is None else np.where(ids == self._separator, 0, ids).astype(np.int32)
 
     def to_json(self) -> str:
         """The definition that this was made from."""
         return self._arguments[0]
+
+    def settings(self) -> dict[str, str]:
+        """The tokenizer_config.json by which transformers, and so open_clip, gives the same ids."""
+        padding = self._encoder.padding
+        settings = {"pad_token": padding["pad_token"], "padding_side": padding["direction"]}
+        if self._separator is not None:
+            settings["sep_token"] = self._encoder.id_to_token(self._separator)
+        return settings
 
     def _first_id(self, tokens: Sequence[str]) -> int:
         ids = [id_ for id_ in map(self._encoder.token_to_id, tokens) if id_ is not None]
@@ -78,6 +110,7 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["model"].get("end_of_word_suffix") == END_OF_WORD:
             tokenizer = clip_tokenizer(content, path, context_length)
+            tokens = tokenizer.vocab_size
         else:
             options = text_config.get("tokenizer_kwargs") or {}
             if unknown := options.keys() - {"clean", "strip_sep_token"}:
@@ -85,15 +118,69 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
                     f"the model's configuration has text_cfg.tokenizer_kwargs.{min(unknown)}: not supported"
                 )
             cleaner, strip_separator = options.get("clean", "whitespace"), options.get("strip_sep_token", False)
-            tokenizer = HuggingFaceTokenizer(json.dumps(content), context_length, cleaner, strip_separator)
+            content = configured(content, read_settings(path.with_name(SETTINGS)))
+            if not content.get("padding") and attends_to_padding(text_config):
+                raise UserError(f"{path} does not say by which token texts are padded: put its {SETTINGS} beside it")
+            options = cleaner, strip_separator, text_config.get("vocab_size")
+            tokenizer = HuggingFaceTokenizer(json.dumps(content), context_length, *options)
+            tokens = ordinary_tokens(content)
     except UserError:
         raise
     except Exception as error:  # the library raises bare exceptions
         raise UserError(f"{path} is no tokenizer.json ({error!r}): fetch it again") from None
     size = text_config.get("vocab_size")
-    if size is not None and tokenizer.vocab_size > size:
-        raise UserError(f"{path} has {tokenizer.vocab_size} tokens, but the model's vocabulary has {size}")
+    if size is not None and tokens > size:
+        raise UserError(f"{path} has {tokens} tokens, but the model's vocabulary has {size}")
     return tokenizer
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The content of a tokenizer_config.json; {} if there is none. Raises UserError if it is not a JSON object."""
+    if not path.is_file():
+        return {}
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a JSON file ({error}): fetch it again") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{path} does not contain a JSON object: fetch it again")
+    return settings
+
+
+def configured(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A tokenizer.json that says how texts are padded where the `settings` in tokenizer_config.json do.
+
+    Raises UserError if the token for padding is not in it.
+    """
+    pad = settings.get("pad_token")
+    pad = pad["content"] if isinstance(pad, dict) else pad
+    if pad:
+        if (id_ := token_ids(content).get(pad)) is None:
+            raise UserError(f"{SETTINGS} has pad_token='{pad}', which is not in the tokenizer.json beside it")
+        of_gemma = str(settings.get("tokenizer_class")).startswith("Gemma")
+        side = settings.get("padding_side") or ("left" if of_gemma else "right")  # transformers' defaults
+        padding = {"strategy": "BatchLongest", "pad_to_multiple_of": None, "pad_type_id": 0}
+        content["padding"] = padding | {"pad_id": id_, "pad_token": pad, "direction": side.capitalize()}
+    return content
+
+
+def token_ids(content: Mapping[str, Any]) -> dict[str, int]:
+    """The id of each token of a tokenizer.json."""
+    vocabulary = content["model"]["vocab"]  # of a unigram model, a list of tokens and their scores
+    ids = vocabulary if isinstance(vocabulary, dict) else {token: id_ for id_, (token, _) in enumerate(vocabulary)}
+    return ids | {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+
+
+def ordinary_tokens(content: Mapping[str, Any]) -> int:
+    """The number of ids up to the last that texts get without naming an added token, such as T5's `<extra_id_0>`."""
+    added = {token["content"] for token in content.get("added_tokens") or ()}
+    return 1 + max(id_ for token, id_ in token_ids(content).items() if token not in added)
+
+
+def attends_to_padding(text_config: Mapping[str, Any]) -> bool:
+    """Whether a transformer's features depend on what follows a text."""
+    of_transformer = not text_config.get("hf_model_name")
+    return of_transformer and bool(text_config.get("no_causal_mask") or text_config.get("pool_type") == "last")
 
 
 def clip_tokenizer(content: Mapping[str, Any], path: Path, context_length: int) -> Tokenizer:

@@ -26,7 +26,7 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
-from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, TOKEN_VITS
+from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, SIGLIPS, TOKEN_VITS
 from cliptail_jax.models.timm_vit import Member, TimmViT
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
@@ -130,17 +130,20 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
             f"config key 'model.image.name' is '{image.name}'{did_you_mean(image.name, names)}; it is one of "
             f"{', '.join(names)}"
         )
+    check_image_size(vision_cfg, side)
     vision_cfg["image_size"] = side
     if image.initialization != "clip":
         vision_cfg["cliptail_initialization"] = image.initialization
-    check_image_size(vision_cfg, side)
     return vision_cfg
 
 
 def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_size") -> None:
-    """Raise UserError, naming the config's `key`, unless the tower can divide images of `side` × `side` pixels."""
+    """Raise UserError, naming the config's `key`, unless the tower can divide images of `side` × `side` pixels.
+
+    The size for which the tower was made is always right: SigLIP's ViT-SO400M-14-384 drops what fills no patch.
+    """
     factor = image_tower(vision_cfg).side_multiple(vision_cfg)
-    if side % factor:
+    if side % factor and side != vision_cfg.get("image_size"):
         raise UserError(f"{key}: {side} is not divisible by {factor}; choose a multiple.")
 
 
@@ -243,8 +246,13 @@ def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Con
         return {**vision_cfg, "timm_model_name": name}
 
     def build(vision_cfg: VisionCfg, output_dim: int, **options) -> TimmViT:
-        bias = vision_cfg.get("timm_proj_bias") or False
-        member = members[vision_cfg["timm_model_name"]]
+        name, bias = vision_cfg["timm_model_name"], vision_cfg.get("timm_proj_bias") or False
+        member = members[name]
+        if not member.projects and output_dim != member.width:
+            raise UserError(
+                f"{name} has features {member.width} wide, without a projection, not {output_dim}: set embed_dim, in a run "
+                f"model.image.output_dim, to {member.width}"
+            )
         return TimmViT(member, output_dim, image_size(vision_cfg), projection_bias=bias, **options)
 
     return ImageTower(
@@ -288,6 +296,7 @@ IMAGE_TOWERS = {
         values={"timm_pool": ("", "avg"), "timm_proj": ("linear", "mlp")},
     ),
     "eva": _timm_vits(EVAS, pools=("token",), projections=(None,)),
+    "siglip": _timm_vits(SIGLIPS, pools=("map",), projections=("none",)),
     "pe_core": _timm_vits(PE_CORES, pools=("map",), projections=(None,)),
     "mobileclip_vit": _timm_vits(MOBILECLIP_VITS, pools=("token",), projections=(None,), has_batch_norm=True),
     "token_vit": _timm_vits(TOKEN_VITS, pools=("token",), projections=(None,)),

@@ -97,13 +97,12 @@ VISION = TRANSFORMER | {
 TEXT = TRANSFORMER | {
     **_keys("context_length vocab_size heads", SIZE),
     **_keys("pad_id eos_id", TOKEN),
-    **_keys("embed_cls no_causal_mask", FLAG),
+    **_keys("embed_cls no_causal_mask proj_bias", FLAG),
     **_keys("hf_model_name hf_tokenizer_name", TEXT_OR_NONE),
     **_keys("tokenizer_kwargs hf_model_pretrained"),
     "tokenizer_mode": (None, ""),
     "pool_type": ("argmax", "eos", "first", "last"),
-    "proj_bias": (False,),
-    "proj_type": ("linear",),
+    "proj_type": ("linear", "none"),
     "hf_proj_type": PROJECTIONS,
     "hf_pooler_type": POOLERS,
     "cliptail_encoder": ANY,  # a Hugging Face encoder's config.json

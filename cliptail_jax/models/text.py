@@ -6,7 +6,7 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.models.layers import EPSILON, layer_norm
+from cliptail_jax.models.layers import EPSILON, layer_norm, linear
 from cliptail_jax.models.transformer import MLP_RATIO, Transformer, clip_text_init
 
 
@@ -16,8 +16,10 @@ class TextTransformer(nnx.Module):
     `pool` selects the token: 'argmax' is the highest token id, which in CLIP's vocabulary is the end of text, whose
     state depends on the whole caption and on no padding; 'eos' is the first `eos_id`; 'first' and 'last' are the first
     and last of the context, including padding. With `class_token`, a learned token follows the context and is selected
-    instead (CoCa). With `causal`, tokens do not attend to later ones. CLIP's own text tower has context_length 77,
-    vocab_size 49408, width 512, 12 layers and 8 heads.
+    instead (CoCa). With `causal`, tokens do not attend to later ones. `projection` is 'linear', 'biased' (a linear layer
+    with bias) or 'none' if the state is the feature. CLIP's own text tower has context_length 77, vocab_size 49408,
+    width 512, 12 layers and 8 heads. SigLIP's is not causal, selects the last token, and is trained with padding that
+    is attended to like any other token.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class TextTransformer(nnx.Module):
         eos_id: int = 2,
         pad_id: int = 0,
         class_token: bool = False,
+        projection: str = "linear",
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -57,7 +60,13 @@ class TextTransformer(nnx.Module):
             width, layers, heads, activation, causal=causal, **options, dtype=dtype, rngs=rngs
         )
         self.ln_final = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-        self.text_projection = nnx.Param(normal(width**-0.5)(rngs.params(), (width, output_dim)))
+        init = normal(width**-0.5)
+        if projection == "biased":
+            options = {"kernel_init": init, "bias_init": nnx.initializers.zeros, "dtype": dtype, "rngs": rngs}
+            self.text_projection = linear(width, output_dim, **options)
+        else:
+            none = projection == "none"
+            self.text_projection = None if none else nnx.Param(init(rngs.params(), (width, output_dim)))
 
     def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of tokens, which may be truncated to the longest caption if `may_be_cut`."""
@@ -74,6 +83,10 @@ class TextTransformer(nnx.Module):
 
     def project(self, state: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of the states that `state` returns, in float32."""
+        if self.text_projection is None:
+            return state
+        if isinstance(self.text_projection, nnx.Linear):
+            return self.text_projection(state).astype(jnp.float32)
         return (state.astype(self.dtype) @ self.text_projection[...].astype(self.dtype)).astype(jnp.float32)
 
     def _visible(self, tokens: Int[Array, "batch length"]) -> Bool[Array, "batch length_and_class"] | None:

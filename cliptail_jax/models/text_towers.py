@@ -44,12 +44,19 @@ def build_text_tower(
     """
     if not text_cfg.get("hf_model_name"):
         cfg = CLIP_TEXT | text_cfg
+        projection = cfg.get("proj_type", "linear")
+        if projection == "none" and cfg["width"] != output_dim:
+            raise UserError(
+                f"the model's configuration has text_cfg.proj_type='none', but the text tower's width {cfg['width']} is not "
+                f"embed_dim={output_dim}; 'linear' projects"
+            )
         return TextTransformer(
             *(cfg[size] for size in ("context_length", "vocab_size", "width", "layers", "heads")),
             output_dim,
             activation=activation("text_cfg", cfg, quick_gelu),
             epsilon=epsilon("text_cfg", cfg),
             causal=not cfg.get("no_causal_mask", False),
+            projection="biased" if projection == "linear" and cfg.get("proj_bias") else projection,
             **{option: cfg[key] for key, option in TRANSFORMER_OPTIONS.items() if key in cfg},
             dtype=dtype,
             rngs=rngs,

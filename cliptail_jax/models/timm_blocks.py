@@ -38,12 +38,14 @@ def rotary_attend(query: States, key: States, value: States, heads: int, angles:
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Sizes of a block: its width, attention heads, the MLP's inner width, and the layer norms' epsilon."""
+    """Sizes of a block: its width, attention heads, the MLP's inner width, the layer norms' epsilon, and the activation of a
+    plain MLP, a name in `transformer.ACTIVATIONS`."""
 
     width: int
     heads: int
     inner: int
     epsilon: float
+    activation: str = "gelu"
 
 
 class Attention(nnx.Module):
@@ -61,14 +63,15 @@ class Attention(nnx.Module):
 
 
 class Mlp(nnx.Module):
-    """Two linear layers with GELU between them."""
+    """Two linear layers with an activation between them."""
 
     def __init__(self, shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
+        self.activation = shape.activation
         self.fc1 = dense(shape.width, shape.inner, dtype=dtype, rngs=rngs)
         self.fc2 = dense(shape.inner, shape.width, scale=output_scale, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
-        return self.fc2(ACTIVATIONS["gelu"](self.fc1(x)))
+        return self.fc2(ACTIVATIONS[self.activation](self.fc1(x)))
 
 
 class Block(RematBlock):

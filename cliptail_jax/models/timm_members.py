@@ -13,7 +13,7 @@ _EVA02 = partial(
     Member, block=partial(Block, attention=NormedAttention, mlp=NormedSwiGlu), rotary=Rotary(16), eva_init=True
 )
 _EVA02_POST_NORM = partial(Member, block=partial(PostNormBlock, attention=KeysWithoutBias), eva_init=True)
-_PE_CORE = partial(Member, epsilon=1e-5, norm_before=True, pool="map", eva_init=True)
+_PE_CORE = partial(Member, epsilon=1e-5, norm_before=True, pool="map", pool_heads=8, eva_init=True)
 _GAP = partial(
     Member,
     block=partial(Block, attention=partial(Attention, use_bias=False), layer_scale=1e-6),
@@ -21,6 +21,12 @@ _GAP = partial(
     pool="avg",
 )
 _MOBILECLIP = partial(Member, conv_stem=True, token_has_position=False)
+
+
+def _siglips(start: str, sides: tuple[int, ...], *sizes: int, **options) -> dict[str, Member]:
+    """SigLIP's members that differ in the size of the images alone. `start` is that of their names."""
+    shared = {"class_token": False, "pool": "map", "projects": False, **options}
+    return {f"{start}_{side}": Member(side, *sizes, **shared) for side in sides}
 
 
 def _rotary_with_token(side: int) -> Rotary:
@@ -42,8 +48,17 @@ PE_CORES = {
     "vit_pe_core_base_patch16_224": _PE_CORE(224, 16, 768, 12, 12, 3072, rotary=_rotary_with_token(14)),
     "vit_pe_core_large_patch14_336": _PE_CORE(336, 14, 1024, 24, 16, 4096, rotary=_rotary_with_token(24)),
     "vit_pe_core_gigantic_patch14_448": _PE_CORE(
-        448, 14, 1536, 50, 16, 8960, class_token=False, rotary=Rotary(32, columns_first=True)
+        448, 14, 1536, 50, 16, 8960, class_token=False, rotary=Rotary(32, columns_first=True), pool_inner=6144
     ),
+}
+SIGLIPS = {
+    **_siglips("vit_base_patch32_siglip", (256,), 32, 768, 12, 12, 3072, activation="gelu_tanh"),
+    **_siglips("vit_base_patch16_siglip", (224, 256, 384, 512), 16, 768, 12, 12, 3072),
+    **_siglips("vit_large_patch16_siglip", (256, 384), 16, 1024, 24, 16, 4096),
+    **_siglips("vit_large_patch16_siglip", (512,), 16, 1024, 24, 16, 4096, activation="gelu_tanh"),
+    **_siglips("vit_so400m_patch14_siglip", (224, 378, 384), 14, 1152, 27, 16, 4304),
+    **_siglips("vit_so400m_patch16_siglip", (256, 384, 512), 16, 1152, 27, 16, 4304, activation="gelu_tanh"),
+    **_siglips("vit_giantopt_patch16_siglip", (256, 384), 16, 1536, 40, 16, 6144, activation="gelu_tanh"),
 }
 TOKEN_VITS = {
     "vit_large_patch14_clip_224": Member(224, 14, 1024, 24, 16, 4096, epsilon=1e-5, norm_before=True),

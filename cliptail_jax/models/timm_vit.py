@@ -1,13 +1,13 @@
 """timm's vision transformers as CLIP's image tower (names as in timm, under `trunk` and `head`).
 
 timm's class `Eva` has EVA-01 (Fang et al. 2022, arXiv 2211.07636), EVA-02 (arXiv 2303.11331, 2303.15389) and PE-Core
-(Bolya et al. 2025, arXiv 2504.13181); its class `VisionTransformer` has the others, such as MobileCLIP's (Vasu et al. 2024,
-arXiv 2311.17049). Stochastic depth (timm_drop_path) is not implemented.
+(Bolya et al. 2025, arXiv 2504.13181); its class `VisionTransformer` has the others, such as SigLIP's (Zhai et al. 2023, arXiv
+2303.15343) and MobileCLIP's (Vasu et al. 2024, arXiv 2311.17049). Stochastic depth (timm_drop_path) is not implemented.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 from flax import nnx
@@ -23,9 +23,6 @@ from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import STD, AttentionPool, Block, BlockShape, dense
 from cliptail_jax.models.transformer import States
 
-POOL_HEADS = 8  # of PE-Core's attention pooling
-POOL_RATIO = 4  # inner width per width of its MLP
-
 
 @dataclass(frozen=True)
 class Member:
@@ -36,6 +33,7 @@ class Member:
       patch_size: the side of a patch in pixels; with `conv_stem`, its stride.
       width, layers, heads, inner: of the blocks; `inner` is the MLPs' inner width.
       epsilon: of the layer norms.
+      activation: of plain MLPs, a name in `transformer.ACTIVATIONS`.
       block: called as `Block`.
       class_token: whether a learned token precedes the patches.
       token_has_position: whether the positional embedding has a row for it.
@@ -43,6 +41,8 @@ class Member:
       norm_before: whether layer norm precedes the blocks.
       rotary: rotary positions, in addition to the embedding; None for none.
       pool: 'token' is the class token, 'avg' the mean of the patches, 'map' attention pooling.
+      pool_heads, pool_inner: of attention pooling; None for those of the blocks.
+      projects: whether a projection to the features follows.
       eva_init: whether weights are initialized as in timm's `Eva`: those of projections into the residual stream are
         divided by √(2 i) in block i = 1, 2, ..., and the class token has the standard deviation 0.02, not 1e-6.
     """
@@ -54,6 +54,7 @@ class Member:
     heads: int
     inner: int
     epsilon: float = 1e-6
+    activation: str = "gelu"
     block: Callable[..., Block] = Block
     class_token: bool = True
     token_has_position: bool = True
@@ -61,6 +62,9 @@ class Member:
     norm_before: bool = False
     rotary: Rotary | None = None
     pool: str = "token"
+    pool_heads: int | None = None
+    pool_inner: int | None = None
+    projects: bool = True
     eva_init: bool = False
 
 
@@ -107,11 +111,11 @@ class Trunk(nnx.Module):
         positions = (image_size // member.patch_size) ** 2 + (member.class_token and member.token_has_position)
         self.pos_embed = nnx.Param(normal(STD)(rngs.params(), (1, positions, width)))
         self.norm_pre = layer_norm(width, epsilon=epsilon, **options) if member.norm_before else None
-        shape = BlockShape(width, member.heads, member.inner, epsilon)
+        shape = BlockShape(width, member.heads, member.inner, epsilon, member.activation)
         scales = [(2 * i) ** -0.5 if member.eva_init else 1.0 for i in range(1, member.layers + 1)]
         self.blocks = nnx.List(member.block(shape, output_scale=scale, **options) for scale in scales)
         self.norm = layer_norm(width, epsilon=epsilon, **options)
-        pool_shape = BlockShape(width, POOL_HEADS, POOL_RATIO * width, epsilon)
+        pool_shape = replace(shape, heads=member.pool_heads or shape.heads, inner=member.pool_inner or shape.inner)
         self.attn_pool = AttentionPool(pool_shape, **options) if member.pool == "map" else None
         self.head = dense(width, output_dim, **options) if output_dim else None
 
@@ -173,7 +177,8 @@ class TimmViT(nnx.Module):
     ):
         behind = member.pool == "avg"
         options = {"dtype": dtype, "rngs": rngs}
-        self.trunk = Trunk(member, image_size, None if behind else output_dim, group_size=group_size, **options)
+        last = output_dim if member.projects and not behind else None
+        self.trunk = Trunk(member, image_size, last, group_size=group_size, **options)
         projection = {"proj": linear(member.width, output_dim, use_bias=projection_bias, **options)} if behind else {}
         self.head = nnx.Dict(projection)
 

@@ -36,7 +36,7 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names, open_weights
-from cliptail_jax.pretrained.source import TOKENIZER, ModelFiles, checked_digest, find, read_json
+from cliptail_jax.pretrained.source import TOKENIZER, ModelFiles, checked_digest, fetch_tokenizer, find, read_json
 from cliptail_jax.runs.checkpoints import newest_valid_step, no_checkpoint
 
 CONFIG = "open_clip_config.json"
@@ -45,6 +45,18 @@ WEIGHTS_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.safeten
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
+
+# open_clip's preprocess_cfg of the weights that it lists for architectures whose names contain the key; of others it is
+# CLIP's (src/open_clip/pretrained.py).
+LISTED_PREPROCESS = {
+    "SigLIP": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"},
+    "CLIPA": {
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "interpolation": "bilinear",
+        "resize_mode": "squash",
+    },
+}
 
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
 Weights = PublishedWeights | CheckpointWeights  # two classes with the same methods
@@ -440,7 +452,7 @@ def open_text_model(name: str, context_length: int = 77, merges: str | None = No
 def _read_document(name: str, path: Path | None, architecture: str | None) -> dict[str, Any]:
     """model_cfg and preprocess_cfg. Raises UserError if there is neither a configuration nor an architecture."""
     if architecture is not None:
-        return {"model_cfg": named_architecture(architecture)}
+        return {"model_cfg": named_architecture(architecture), "preprocess_cfg": listed_preprocess(architecture)}
     if path is None:
         raise UserError(f"{name} has no {CONFIG} in its folder: add it, or give an architecture, such as 'ViT-B-32'")
     document = read_json(path)
@@ -449,6 +461,11 @@ def _read_document(name: str, path: Path | None, architecture: str | None) -> di
     if missing:
         raise UserError(f"{path} is not a configuration of open_clip: it has no {min(missing)}")
     return {"model_cfg": config, "preprocess_cfg": document.get("preprocess_cfg")}
+
+
+def listed_preprocess(architecture: str) -> dict[str, Any]:
+    """The preprocess_cfg of published weights of an architecture; {} for CLIP's."""
+    return next((config for part, config in LISTED_PREPROCESS.items() if part.lower() in architecture.lower()), {})
 
 
 def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -475,7 +492,7 @@ def _published_tokenizer(
         return load_clip_tokenizer(merges, text_cfg.get("context_length", 77))
     path = source.tokenizer
     if path is None and hugging_face and source.revision is not None:
-        path = hub.fetch(hugging_face, [TOKENIZER], None)
+        path = fetch_tokenizer(hugging_face, None)
     return load_tokenizer(path, text_cfg) if path else None
 
 

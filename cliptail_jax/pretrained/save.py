@@ -13,6 +13,7 @@ from safetensors.numpy import save as serialize
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_bytes, write_json, write_text
+from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
 from cliptail_jax.models.build import classifies_words
@@ -67,10 +68,10 @@ def save(
     _save_tensors(tensors, folder / WEIGHTS_FILES[0])
     if tokenizer is not None:
         write_text(folder / TOKENIZER, tokenizer.to_json())
-        if isinstance(tokenizer, Tokenizer):
-            # What follows the end token has no effect, so that no token is reserved for padding.
-            marks = {"bos_token": START, "eos_token": END, "pad_token": END}
-            write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **marks})
+        # What follows the end token of our own has no effect, so that no token is reserved for padding.
+        ours = {"bos_token": START, "eos_token": END, "pad_token": END}
+        settings = ours if isinstance(tokenizer, Tokenizer) else tokenizer.settings()
+        write_json(folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
     seal(*(folder / name for name in (WEIGHTS_FILES[0], HEAD, TOKENIZER)))
     # The configuration comes last, since a folder that has one counts as complete.
     write_sealed_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})

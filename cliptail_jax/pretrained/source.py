@@ -1,5 +1,6 @@
 """The files of a published model, in a folder or a repository of the Hugging Face Hub."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file
+from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.pretrained import hub
 from cliptail_jax.seals import check_sealed_folder
 
@@ -42,7 +44,7 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
         commit = hub.commit(config)
         weights = hub.fetch(repository, weights_files, commit)
         try:
-            tokenizer = hub.fetch(repository, [TOKENIZER], commit)
+            tokenizer = fetch_tokenizer(repository, commit)
         except UserError:  # some repositories have none
             tokenizer = None
         return ModelFiles(weights, config, tokenizer, commit)
@@ -59,6 +61,14 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
     check_sealed_folder(folder)
     others = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
     return ModelFiles(weights, *others)
+
+
+def fetch_tokenizer(repository: str, revision: str | None) -> Path:
+    """The tokenizer.json of a repository, beside which is then its tokenizer_config.json. Raises UserError if there is none."""
+    path = hub.fetch(repository, [TOKENIZER], revision)
+    with contextlib.suppress(UserError):  # not every tokenizer needs one
+        hub.fetch(repository, [SETTINGS], hub.commit(path))
+    return path
 
 
 def read_json(path: Path) -> dict[str, Any]:

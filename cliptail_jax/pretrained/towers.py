@@ -37,6 +37,7 @@ class Tower:
         quick_gelu: whether its activation is QuickGELU.
         encoder: config.json of a Hugging Face text tower.
         tokenizer: of a text tower.
+        has_bias: whether the model is a SigLIP, with a logit bias. A run has its own, or none.
     """
 
     part: str
@@ -47,6 +48,7 @@ class Tower:
     quick_gelu: bool
     encoder: dict[str, Any] | None = None
     tokenizer: TextTokenizer | None = None
+    has_bias: bool = False
 
     def abstract(self, dtype=jnp.float32) -> nnx.Module:
         """The tower, which computes in `dtype`, with the shapes of its arrays instead of the arrays."""
@@ -123,7 +125,8 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
         if preprocess.mean != tuple(MEAN.tolist()) or preprocess.std != tuple(STD.tolist()):
             raise UserError(f"{name} has other pixel statistics than CLIP's, with which training normalizes images")
     config = opened.at_size(image_size, "data.image_size").config
-    tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, bool(config.get("quick_gelu")))
+    quick_gelu, has_bias = bool(config.get("quick_gelu")), config.get("init_logit_bias") is not None
+    tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, quick_gelu, has_bias=has_bias)
     if not partial:
         _check_filled("image", name, tower.missing, {"model.image.output_dim": (opened.embed_dim, output_dim)})
     return tower
@@ -150,7 +153,8 @@ def open_text_tower(name: str, *, output_dim: int, context_length: int, partial:
     text_cfg = dict(opened.config["text_cfg"]) | ({"hf_proj_type": "mlp"} if is_encoder else {})
     quick_gelu = bool(opened.description.get("text_quick_gelu", opened.config.get("quick_gelu")))
     encoder = opened.description.get("encoder")
-    tower = Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, encoder, opened.tokenizer)
+    has_bias = opened.config.get("init_logit_bias") is not None
+    tower = Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, encoder, opened.tokenizer, has_bias)
     if not partial:
         # The MLP is not part of an encoder.
         missing = {path: reason for path, reason in tower.missing.items() if not (is_encoder and path[1] == "proj")}

@@ -138,4 +138,8 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
             f"  {tower.part}: {loaded} parameters from {tower.name}; "
             + (f"randomly initialized: {', '.join(missing)}" if missing else "all of them")
         )
+    parameters = {row[0] for row in rows}
+    if "logit_scale" in parameters and "logit_bias" not in parameters:
+        for name in dict.fromkeys(tower.name for tower in towers if tower.has_bias):
+            say(f"  {name} is a SigLIP: its logit bias is dropped, since a softmax does not change with it")
     say(f"  all parameters and where they are from: {workdir / FILE}")

@@ -1,6 +1,6 @@
 """Speed of zero-shot evaluation, with random weights and made-up JPEGs: no data set or published weights are needed.
 
-    python scripts/benchmark/zero_shot.py --models RN50 ViT-B-32 --dtype bfloat16
+    python scripts/benchmark/zero_shot.py --models RN50 ViT-B-32 ViT-B-16-SigLIP --dtype bfloat16
 
 Prints one JSON line. For each model: images per second of an evaluation on 1,000 classes, from JPEGs of 500 x 375 pixels to
 counts (with few cores mostly decoding), and of the computation alone, on batches that are already loaded; prompts per
@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import jax
@@ -28,14 +29,14 @@ from PIL import Image
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import ClassHead, count, count_shapes, make_evaluate_batch
-from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
-from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.open_clip import image_size, named_architecture
 from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.sharding import local_rows, make_mesh, replicated, to_devices
+from cliptail_jax.pretrained.model import listed_preprocess
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 CLASSES = 1000
@@ -64,6 +65,11 @@ def made_up_set(records: int, width: int, height: int) -> Variant:
     return Variant(source, np.arange(records), labels, names, labels, None)
 
 
+def preprocess_of(name: str, architecture: dict) -> Preprocess:
+    """The preprocessing of the published weights of an architecture."""
+    return read_preprocess(listed_preprocess(name), image_size(architecture["vision_cfg"]))
+
+
 def rate(work, seconds: float) -> float:
     """Calls of `work` per second, timed for about `seconds`. The first call does not count."""
     work()
@@ -74,7 +80,9 @@ def rate(work, seconds: float) -> float:
     return times / (time.perf_counter() - began)
 
 
-def ours(architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace) -> dict[str, float]:
+def ours(
+    name: str, architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace
+) -> dict[str, float]:
     mesh = make_mesh(base_config().mesh)
     description = {"model_cfg": architecture}
     model = nnx.jit(lambda: build_model(description, dtype=DTYPES[options.dtype], rngs=nnx.Rngs(0)))()
@@ -85,7 +93,7 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     graphdef, state = nnx.split(model)
     parts = (jax.device_put(state, replicated(mesh)),)
     evaluate_batch = make_evaluate_batch(graphdef, mesh)
-    preprocess = Preprocess(image_size(architecture["vision_cfg"]))
+    preprocess = preprocess_of(name, architecture)
     size = options.batch_size
     batches = evaluation_batches(variant, preprocess, batch_size=size, slots=local_rows(size))
     unreadable = UnreadableImages(variant, 0.0)
@@ -108,16 +116,23 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     }
 
 
-def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace) -> dict:
+def of_open_clip(
+    name: str, architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace
+) -> dict:
     import open_clip
     import torch
 
     if options.small:  # on a busy machine, threads that wait for each other take far longer
         torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = open_clip.CLIP(**architecture).to(device).eval()
-    transform = open_clip.image_transform(image_size(architecture["vision_cfg"]), False, tuple(MEAN), tuple(STD))
+    config = dict(architecture)
+    build = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
+    model = build(**config).to(device).eval()
+    of_images = asdict(preprocess_of(name, architecture))
+    del of_images["short_side"]
+    transform = open_clip.image_transform(of_images.pop("size"), False, **of_images)
     tokenizer = open_clip.SimpleTokenizer(context_length=architecture["text_cfg"].get("context_length", 77))
+    tokens_of_model = architecture["text_cfg"]["vocab_size"]  # SigLIP's has fewer than CLIP's tokenizer
     head = torch.nn.functional.normalize(torch.randn(CLASSES, architecture["embed_dim"], device=device), dim=1)
     size = options.batch_size
     half = options.dtype == "bfloat16"
@@ -145,7 +160,7 @@ def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], optio
 
     def embed():
         for start in range(0, len(prompts), size):
-            tokens = tokenizer(prompts[start : start + size]).to(device)
+            tokens = tokenizer(prompts[start : start + size]).clamp(max=tokens_of_model - 1).to(device)
             torch.nn.functional.normalize(model.encode_text(tokens), dim=1).cpu()
 
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
@@ -190,7 +205,7 @@ def main() -> None:
     phrases = (t.format(name) for name in variant.class_names for t in templates("openai80"))
     prompts = list(itertools.islice(phrases, options.prompts))
     if options.open_clip:  # in a process of its own, where JAX does not compute
-        print(json.dumps({name: of_open_clip(a, variant, prompts, options) for name, a in architectures.items()}))
+        print(json.dumps({name: of_open_clip(name, a, variant, prompts, options) for name, a in architectures.items()}))
         return
     beside = measured_apart() if has_open_clip() else {}
     report = {
@@ -198,7 +213,7 @@ def main() -> None:
         "dtype": options.dtype,
         "batch_size": options.batch_size,
         "models": {
-            name: {"cliptail_jax": ours(architecture, variant, prompts, options)}
+            name: {"cliptail_jax": ours(name, architecture, variant, prompts, options)}
             | ({"open_clip": beside[name]} if beside else {})
             for name, architecture in architectures.items()
         },

@@ -1,7 +1,7 @@
 """References for tests/pretrained/test_preprocess.py: outputs of open_clip's evaluation transforms.
 
 pretrained_images.npz has MODE_INTERPOLATION_SIZE_ORIENTATION, bytes before normalization, of the image in
-torchvision_images.npz as it is (wide) and transposed (tall); `normalized` is the first, with CLIP's statistics.
+torchvision_images.npz as it is (wide) and transposed (tall); `normalized` is the first, with CLIP's statistics, and `siglip` a squashed one with SigLIP's.
 """
 
 import itertools
@@ -24,6 +24,8 @@ def main(folder: Path) -> None:
         name = f"{mode}_{interpolation}_{size}_{orientation}"
         expected[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     expected["normalized"] = image_transform(11, is_train=False)(Image.fromarray(wide)).permute(1, 2, 0).numpy()
+    of_siglip = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "resize_mode": "squash", "interpolation": "bicubic"}
+    expected["siglip"] = image_transform(11, False, **of_siglip)(Image.fromarray(wide)).permute(1, 2, 0).numpy()
     path = folder / "pretrained_images.npz"
     np.savez_compressed(path, **expected)
     print(path, path.stat().st_size, "bytes")

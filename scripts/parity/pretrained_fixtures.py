@@ -18,6 +18,7 @@ from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
 from parity import timm_vit_families
 from timm.models import register_model
 from timm.models.convnext import ConvNeXt
+from timm.models.vision_transformer import VisionTransformer
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "pretrained"))
 from seeded_weights import draw_all, draw_images  # noqa: E402
@@ -29,6 +30,11 @@ RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32
 CLIPA_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True}
 CLIPA_VIT = {**VIT, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True}
 CONVNEXT = {"timm_pool": "", "timm_proj": "linear", "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": 64}
+SIGLIP_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True, "proj_bias": True, "norm_kwargs": {"eps": 1e-3}}
+SIGLIP2_TEXT = {**SIGLIP_TEXT, "mlp_ratio": 3.7362, "act_kwargs": {"approximate": "tanh"}}
+SIGLIP_I18N_TEXT = {**SIGLIP_TEXT, "proj_bias": False, "proj_type": "none"}
+SIGLIP_VIT = {"image_size": 32, "timm_model_name": "siglip_parity_32", "timm_pool": "map", "timm_proj": "none"}
+SIGLIP2_VIT = {**SIGLIP_VIT, "image_size": 36, "timm_model_name": "siglip_parity_tanh_36"}
 COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
 COCA_VIT = {**VIT, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, "output_tokens": True}
 ENCODER = {
@@ -65,12 +71,21 @@ FAMILIES = {
     "convnext": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity"}, TEXT, None),
     "convnext-mlp": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity_d", "timm_proj": "mlp"}, TEXT, None),
     **{name: (16, False, vision, TEXT, None) for name, vision in timm_vit_families.VISION.items()},
+    "siglip": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
+    "siglip-larger-images": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
+    "siglip-i18n": (32, False, SIGLIP_VIT, SIGLIP_I18N_TEXT, None),
+    "siglip2": (32, False, SIGLIP2_VIT, SIGLIP2_TEXT, None),
     "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
     "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
     "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
 }
-OPENED_AT = {"vit-smaller-images": 24, "vit-larger-images": 48, **timm_vit_families.OPENED_AT}
+OPENED_AT = {
+    "vit-smaller-images": 24,
+    "vit-larger-images": 48,
+    "siglip-larger-images": 48,
+    **timm_vit_families.OPENED_AT,
+}
 
 
 @register_model
@@ -88,6 +103,23 @@ def tiny_convnext(epsilon: float | None, options: dict) -> ConvNeXt:
     model = ConvNeXt(depths=(1, 2, 1, 1), dims=(8, 12, 16, 24), norm_eps=epsilon, **options)
     model.default_cfg = {"pool_size": (2, 2)}
     return model
+
+
+@register_model
+def siglip_parity_32(pretrained=False, **options) -> VisionTransformer:
+    return tiny_siglip({"img_size": 32}, options)
+
+
+@register_model
+def siglip_parity_tanh_36(pretrained=False, **options) -> VisionTransformer:
+    # as timm's vit_so400m_patch16_siglip, with pixels that fill no patch
+    return tiny_siglip({"img_size": 36, "mlp_ratio": 3.7362, "act_layer": "gelu_tanh"}, options)
+
+
+def tiny_siglip(shape: dict, options: dict) -> VisionTransformer:
+    options = {key: value for key, value in options.items() if key in ("num_classes", "global_pool")}
+    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "class_token": False}
+    return VisionTransformer(**sizes, **shape, **options)
 
 
 def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
@@ -121,6 +153,8 @@ def make_case(name: str) -> dict:
         config |= {"custom_text": True, "multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
     if "timm_proj" in vision and not vision["timm_proj"]:
         config["custom_text"] = True
+    if name.startswith("siglip"):
+        config |= {"custom_text": True, "init_logit_bias": -10}
     case = {"config": config, "encoder": encoder}
     with tempfile.TemporaryDirectory() as folder:
         model = build(config, encoder, Path(folder))
@@ -129,16 +163,14 @@ def make_case(name: str) -> dict:
     size = vision["image_size"]
     if name in OPENED_AT:
         size = case["opened_at"] = OPENED_AT[name]
-        if "timm_model_name" in vision:
-            model.double().load_state_dict(weights)
-            model.visual.set_input_size(size)
-            weights["visual.trunk.pos_embed"] = model.visual.trunk.pos_embed.detach()
-        else:
-            model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
-            weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
-            resize_pos_embed(weights, model.double())
+    if size != vision["image_size"] and "timm_model_name" not in vision:
+        model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
+        weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
+        resize_pos_embed(weights, model.double())
     model = model.double().eval()
     model.load_state_dict(weights)
+    if size != vision["image_size"] and "timm_model_name" in vision:  # as open_clip's factory does
+        model.visual.set_input_size(size)
     images = torch.from_numpy(draw_images(BATCH, size)).permute(0, 3, 1, 2).double()
     ids = tokens(case)
     options = {"normalize": False}

@@ -1,7 +1,8 @@
-"""References for tests/pretrained/test_pretrained_tokenizer.py: tokenizers like those of BERT, RoBERTa and XLM-RoBERTa.
+"""References for tests/pretrained/test_pretrained_tokenizer.py: tokenizers like those of BERT, RoBERTa, XLM-RoBERTa, T5 and Gemma.
 
-tokenizer_*.json are the definitions, trained on the texts of input_fixtures.py; pretrained_token_ids.json has the ids of
-those texts by open_clip's wrapper around transformers.
+tokenizer_*.json are the definitions, trained on the texts of input_fixtures.py; one that exists is kept, since training
+breaks ties otherwise each time. pretrained_token_ids.json has the ids of
+those texts by open_clip's wrapper around transformers, and the tokenizer_config.json that it had.
 """
 
 import json
@@ -15,8 +16,36 @@ from parity.input_fixtures import TEXTS
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 CONTEXT = 16
+EXTRA_IDS = 4  # of 100
 # Options of open_clip's tokenizer by kind, as in text_cfg.tokenizer_kwargs.
-OPTIONS = {"bert": {"strip_sep_token": True}, "roberta": {}, "xlm": {"clean": "canonicalize"}}
+CANONICAL = {"clean": "canonicalize"}
+OPTIONS = {"bert": {"strip_sep_token": True}, "roberta": {}}  # of the others CANONICAL
+PLAIN = {"tokenizer_class": "PreTrainedTokenizerFast"}
+SETTINGS = {
+    "bert": {**PLAIN, "pad_token": "[PAD]", "sep_token": "[SEP]"},
+    "roberta": {**PLAIN, "pad_token": "<pad>", "sep_token": "</s>"},
+    "xlm": {**PLAIN, "pad_token": "<pad>", "sep_token": "</s>"},
+    # SigLIP pads by the end token, though T5 has another for that
+    "siglip": {
+        "tokenizer_class": "T5Tokenizer",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": "</s>",
+        "extra_ids": EXTRA_IDS,
+    },
+    # SigLIP 2 has Gemma's tokenizer with an end token and without a start token, other than Gemma
+    "siglip2": {
+        "tokenizer_class": "GemmaTokenizer",
+        "bos_token": "<bos>",
+        "eos_token": {"__type": "AddedToken", "content": "<eos>", "special": True},
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "padding_side": "right",
+    },
+}
+
+
+SETTINGS["siglip2-left"] = {key: value for key, value in SETTINGS["siglip2"].items() if key != "padding_side"}
 
 
 def bert() -> tokenizers.Tokenizer:
@@ -54,23 +83,58 @@ def xlm() -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def train(tokenizer: tokenizers.Tokenizer, trainer: trainers.Trainer) -> None:
-    clean = get_clean_fn("whitespace")
+def siglip() -> tokenizers.Tokenizer:
+    """T5's kind, whose vocabulary ends with tokens that no text gets."""
+    marks, extra = ["<pad>", "</s>", "<unk>"], [f"<extra_id_{i}>" for i in reversed(range(EXTRA_IDS))]
+    tokenizer = tokenizers.Tokenizer(models.Unigram())
+    words = pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(list(words))
+    options = {"special_tokens": marks, "unk_token": "<unk>", "show_progress": False}
+    train(tokenizer, trainers.UnigramTrainer(vocab_size=200, **options), "canonicalize")
+    definition = json.loads(tokenizer.to_str())
+    definition["model"]["vocab"] += [[token, 0.0] for token in extra]
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(definition))
+    tokenizer.add_special_tokens(extra)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return tokenizer
+
+
+def siglip2() -> tokenizers.Tokenizer:
+    """Gemma's kind: byte-pair encoding with a symbol for a space, and bytes for what it does not know."""
+    marks = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    symbols = [*marks, *(f"<0x{byte:02X}>" for byte in range(256))]
+    options = {"special_tokens": symbols, "limit_alphabet": 40, "show_progress": False}
+    train(tokenizer, trainers.BpeTrainer(vocab_size=500, **options), "canonicalize")
+    definition = json.loads(tokenizer.to_str())
+    definition["added_tokens"] = [token for token in definition["added_tokens"] if token["content"] in marks]
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(definition))
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
+    return tokenizer
+
+
+def train(tokenizer: tokenizers.Tokenizer, trainer: trainers.Trainer, cleaning: str = "whitespace") -> None:
+    clean = get_clean_fn(cleaning)
     tokenizer.train_from_iterator([clean(text) for text in TEXTS], trainer)
 
 
 def main(folder: Path) -> None:
     ids = {}
-    for kind, make in (("bert", bert), ("roberta", roberta), ("xlm", xlm)):
-        path = folder / f"tokenizer_{kind}.json"
-        path.write_text(make().to_str(), encoding="utf-8")
+    makers = {make.__name__: make for make in (bert, roberta, xlm, siglip, siglip2)}
+    for kind, settings in SETTINGS.items():
+        name, options = kind.split("-")[0], OPTIONS.get(kind, CANONICAL)
+        path = folder / f"tokenizer_{name}.json"
+        if not path.exists():
+            path.write_text(makers[name]().to_str(), encoding="utf-8")
         with tempfile.TemporaryDirectory() as scratch:
             shutil.copy(path, Path(scratch) / "tokenizer.json")
-            pad, end = ("[PAD]", "[SEP]") if kind == "bert" else ("<pad>", "</s>")
-            names = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": pad, "sep_token": end}
-            (Path(scratch) / "tokenizer_config.json").write_text(json.dumps(names))
-            theirs = HFTokenizer(scratch, context_length=CONTEXT, **OPTIONS[kind])
-            ids[kind] = {"options": OPTIONS[kind], "ids": theirs(TEXTS).tolist()}
+            (Path(scratch) / "tokenizer_config.json").write_text(json.dumps(settings))
+            theirs = HFTokenizer(scratch, context_length=CONTEXT, **options)
+            ids[kind] = {"options": options, "settings": settings, "ids": theirs(TEXTS).tolist()}
         print(path, path.stat().st_size, "bytes")
     (folder / "pretrained_token_ids.json").write_text(
         json.dumps({"context": CONTEXT, **ids}, separators=(",", ":")) + "\n"

@@ -45,10 +45,39 @@ def refused(build, cases):
     return number
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca", "vit-layer-scale", "pe-core", "gap-vit"])
+@pytest.mark.parametrize("name", ["resnet", "coca", "vit-layer-scale", "pe-core", "gap-vit", "siglip"])
 def test_every_wrong_value_of_a_configuration_is_one_line(name, monkeypatch):
     tiny_timm_vits.add(monkeypatch)
     assert refused(build, wrong(CASES[name]["config"], "vision_cfg", "text_cfg")) > 50
+
+
+@pytest.mark.parametrize(
+    "section, change, complaint",
+    [
+        ("vision_cfg", {"timm_pool": "avg"}, 'timm_pool="avg", which is not supported; "map" are'),
+        ("vision_cfg", {"timm_proj": "linear"}, 'timm_proj="linear", which is not supported; "none" are'),
+        ("", {"embed_dim": 16}, "siglip_parity_32 has features 32 wide, without a projection, not 16: set embed_dim"),
+        (
+            "text_cfg",
+            {"proj_type": "none", "width": 16},
+            "proj_type='none', but the text tower's width 16 is not embed_dim=32",
+        ),
+    ],
+)
+def test_what_a_siglip_needs_is_named(section, change, complaint, monkeypatch):
+    tiny_timm_vits.add(monkeypatch)
+    config = copy.deepcopy(CASES["siglip"]["config"])
+    (config[section] if section else config).update(change)
+    with pytest.raises(UserError, match=complaint):
+        build(config)
+
+
+def test_without_its_pooling_a_siglip_is_what_open_clip_makes_of_it_which_is_none(monkeypatch):
+    tiny_timm_vits.add(monkeypatch)
+    config = copy.deepcopy(CASES["siglip"]["config"])
+    del config["vision_cfg"]["timm_pool"]
+    with pytest.raises(UserError, match='timm_pool="avg", which is not supported'):
+        build(config)
 
 
 def test_every_wrong_value_of_an_encoders_configuration_is_one_line():

@@ -14,7 +14,8 @@ def draw(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
         return random.uniform(0.5, 1.5, shape).astype(np.float16)
     if len(shape) < 2:
         return np.asarray(random.uniform(-0.3, 0.3, shape) + (name == "logit_scale"), np.float16)
-    inputs = 4 if "embedding" in name or "query" in name.split(".")[-1] else np.prod(shape[1:])
+    is_vectors = "embedding" in name or "query" in name.split(".")[-1] or name.endswith(("pos_embed", "latent"))
+    inputs = 4 if is_vectors else np.prod(shape[1:])
     return (random.normal(size=shape) * inputs**-0.5).astype(np.float16)
 
 

@@ -11,7 +11,6 @@ from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positi
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.towers import open_image_tower
-from tests import tiny_timm_vits
 from tests.made_up import mesh_of
 
 SIZE, SIDE = 48, 6
@@ -36,7 +35,6 @@ def test_a_runs_positions_are_resized_when_it_is_read(mesh, sup_config, tmp_path
 
 
 def test_a_runs_positions_without_a_leading_token_are_resized_too(sup_config, tmp_path, monkeypatch):
-    tiny_timm_vits.add(monkeypatch)
     vision_cfg = {"timm_model_name": "mobileclip_vit_parity", "timm_pool": "token", "timm_proj": None, "image_size": 32}
     model = write_run(tmp_path / "run", sup_config, {"model_cfg": {"embed_dim": 16, "vision_cfg": vision_cfg}})
     found = open_run(tmp_path / "run").at_size(SIZE).model.visual.trunk.pos_embed[...]

@@ -6,20 +6,11 @@ import pytest
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
-from cliptail_jax.models.convnext import CONVNEXTS
 from cliptail_jax.pretrained.model import load
-from tests import tiny_timm_vits
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RELATIVE = 1e-5
 features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK)  # families share their towers
-
-
-@pytest.fixture(autouse=True)
-def tiny_timm_models(monkeypatch):
-    tiny_timm_vits.add(monkeypatch)
-    for name, epsilon in (("convnext_parity", 1e-6), ("convnext_parity_d", 1e-5)):
-        monkeypatch.setitem(CONVNEXTS, name, ((1, 2, 1, 1), (8, 12, 16, 24), epsilon))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -5,10 +5,12 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
+from cliptail_jax.models.open_clip import architecture_names
+from cliptail_jax.pretrained.model import listed_preprocess
 
 DATA = Path(__file__).parents[1] / "data"
 TRUTH = dict(np.load(DATA / "pretrained_images.npz"))
-NORMALIZED = TRUTH.pop("normalized")
+NORMALIZED, OF_SIGLIP = TRUTH.pop("normalized"), TRUTH.pop("siglip")
 WIDE = np.load(DATA / "torchvision_images.npz")["image"]
 
 
@@ -25,6 +27,15 @@ def test_images_are_those_of_open_clip(name):
 
 def test_values_are_normalised_by_channel():
     np.testing.assert_allclose(Preprocess(11)(WIDE), NORMALIZED, atol=1e-6)
+    of_siglip = read_preprocess(listed_preprocess("ViT-B-16-SigLIP2"), 11)
+    np.testing.assert_allclose(of_siglip(WIDE), OF_SIGLIP, atol=1e-6)
+
+
+def test_named_architectures_have_the_preprocessing_of_their_published_weights():
+    for name in architecture_names():
+        preprocess = read_preprocess(listed_preprocess(name), 224)
+        assert (preprocess.mean == (0.5,) * 3) == ("SigLIP" in name), name
+        assert (preprocess.resize_mode == "squash") == ("SigLIP" in name or "CLIPA" in name), name
 
 
 def test_a_configuration_comes_back():

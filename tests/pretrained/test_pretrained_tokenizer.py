@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,68 @@ TEXTS = json.loads((DATA / "clip_token_ids.json").read_text(encoding="utf-8"))["
 MERGES = DATA / "clip_merges_subset.txt"
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm"])
-def test_ids_equal_those_of_open_clip_and_transformers(kind):
+KINDS = [kind for kind in TRUTH if kind != "context"]
+SIGLIP = {"context_length": 8, "vocab_size": 183, "no_causal_mask": True, "tokenizer_kwargs": {"clean": "canonicalize"}}
+
+
+def write_tokenizer(folder: Path, kind: str) -> Path:
+    """The files that a repository has for a kind of tokenizer in `TRUTH`."""
+    (folder / "tokenizer_config.json").write_text(json.dumps(TRUTH[kind]["settings"]))
+    return Path(shutil.copy(DATA / f"tokenizer_{kind.split('-')[0]}.json", folder / "tokenizer.json"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_equal_those_of_open_clip_and_transformers(kind, tmp_path):
     config = {"context_length": TRUTH["context"], "tokenizer_kwargs": TRUTH[kind]["options"]}
-    tokenizer = load_tokenizer(DATA / f"tokenizer_{kind}.json", config)
+    tokenizer = load_tokenizer(write_tokenizer(tmp_path, kind), config)
     ids = tokenizer(TEXTS)
     assert ids.dtype == np.int32
     np.testing.assert_array_equal(ids, TRUTH[kind]["ids"])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(tokenizer))(TEXTS), ids)
+    (tmp_path / "saved.json").write_text(tokenizer.to_json())  # which needs no other file
+    np.testing.assert_array_equal(load_tokenizer(tmp_path / "saved.json", config)(TEXTS), ids)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm"])
+def test_a_usual_name_is_taken_for_the_padding_where_nothing_says_so_and_nothing_depends_on_it(kind):
+    config = {"context_length": TRUTH["context"], "tokenizer_kwargs": TRUTH[kind]["options"]}
+    np.testing.assert_array_equal(load_tokenizer(DATA / f"tokenizer_{kind}.json", config)(TEXTS), TRUTH[kind]["ids"])
+
+
+def test_padding_that_a_tower_attends_to_is_not_guessed():
+    for config in (SIGLIP, {"pool_type": "last"}):
+        with pytest.raises(
+            UserError, match="does not say by which token texts are padded: put its tokenizer_config.json"
+        ):
+            load_tokenizer(DATA / "tokenizer_siglip.json", config)
+    load_tokenizer(DATA / "tokenizer_siglip.json", {"hf_model_name": "bert", "pool_type": "last"})
+
+
+def test_tokens_that_a_model_lacks_are_refused_only_in_a_text(tmp_path):
+    path = write_tokenizer(tmp_path, "siglip")
+    assert load_tokenizer(path, SIGLIP)(["a <extra_id_0>"]).max() < 183  # canonical text has no such token
+    tokenizer = load_tokenizer(path, SIGLIP | {"tokenizer_kwargs": {}})
+    with pytest.raises(
+        UserError, match="the text 'a <extra_id_0>' has the token '<extra_id_0>', which the model does not"
+    ):
+        tokenizer(["a", "a <extra_id_0>"])
+    with pytest.raises(UserError, match="183 tokens, but the model's vocabulary has 182"):
+        load_tokenizer(path, SIGLIP | {"vocab_size": 182})
+
+
+@pytest.mark.parametrize(
+    "settings, complaint",
+    [
+        ("{", "is not a JSON file"),
+        ("[]", "does not contain a JSON object"),
+        ('{"pad_token": "<none>"}', "has pad_token='<none>', which is not in"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(settings, complaint, tmp_path):
+    path = write_tokenizer(tmp_path, "siglip")
+    (tmp_path / "tokenizer_config.json").write_text(settings)
+    with pytest.raises(UserError, match=complaint):
+        load_tokenizer(path, SIGLIP)
 
 
 def write_clip_definition(path: Path, marks: tuple[str, str], joined: bool) -> Path:

@@ -12,15 +12,23 @@ from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.pretrained.model import load, open_published
 from cliptail_jax.pretrained.save import save
-from tests import tiny_timm_vits
 
 
-@pytest.fixture(autouse=True)
-def tiny_timm_models(monkeypatch):
-    tiny_timm_vits.add(monkeypatch)
-
-
-@pytest.mark.parametrize("name", ["resnet", "coca", "roberta-mean", "eva02", "pe-core", "mobileclip-vit", "gap-vit"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet",
+        "coca",
+        "eva02",
+        "pe-core",
+        "mobileclip-vit",
+        "gap-vit",
+        "siglip",
+        "siglip-i18n",
+        "siglip2",
+        "roberta-mean",
+    ],
+)
 def test_weights_come_back_bit_for_bit(name, tmp_path):
     source = write_model(tmp_path / "published", name)
     pretrained = load(source)
@@ -41,6 +49,22 @@ def test_a_tower_that_open_clip_has_for_another_size_is_refused(tmp_path):
         save(opened.model, tmp_path / "ours", opened.config, opened.preprocess)
     large = {"timm_model_name": "eva02_large_patch14_clip_224", "image_size": 336}
     assert image_tower(large).for_open_clip(large)["timm_model_name"] == "eva02_large_patch14_clip_336"
+
+
+def test_a_siglip_keeps_its_scale_and_bias_and_is_named_for_the_size_of_its_images(tmp_path):
+    source = write_model(tmp_path / "published", "siglip")
+    published = load_file(source / "open_clip_model.safetensors")
+    pretrained = load(source).at_size(40)
+    save(pretrained.model, tmp_path / "ours", pretrained.config, pretrained.preprocess)
+    again = load(tmp_path / "ours")
+    assert again.config["vision_cfg"] == pretrained.config["vision_cfg"] | {"timm_model_name": "siglip_parity_40"}
+    assert (again.config["init_logit_bias"], again.preprocess.size) == (-10, 40)
+    for name in ("logit_scale", "logit_bias"):
+        assert getattr(again.model, name)[...] == published[name]
+    other = load(source).at_size(48)
+    with pytest.raises(UserError, match="open_clip has siglip_parity_32 for images of 32, 40 pixels, not 48"):
+        save(other.model, tmp_path / "other", other.config, other.preprocess)
+    assert not (tmp_path / "other").exists()
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):

@@ -32,7 +32,6 @@ from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
-from tests import tiny_timm_vits
 from tests.saved_state import read_state
 
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
@@ -76,7 +75,6 @@ def without_last_step(workdir, copy):
 
 @pytest.mark.parametrize("name, freeze", [("mobileclip-vit", False), ("eva02", True)])
 def test_a_run_starts_from_a_published_tower_of_timms(name, freeze, sup_config, tmp_path, monkeypatch):
-    tiny_timm_vits.add(monkeypatch)
     folder = write_model(tmp_path / "published", name)
     sup_config.image.update({"init": str(folder), "freeze": freeze})
     sup_config.model.remat = "blocks"
