@@ -62,14 +62,14 @@ def siglip(tmp_path_factory):
     text = {"context_length": 64, "vocab_size": 183, "width": 16, "heads": 2, "layers": 1, "no_causal_mask": True}
     text |= {"pool_type": "last", "proj_bias": True, "tokenizer_kwargs": {"clean": "canonicalize"}}
     vision = {"image_size": 16, "timm_model_name": "siglip_tiny_16", "timm_pool": "map", "timm_proj": "none"}
-    config = {"embed_dim": 8, "custom_text": True, "init_logit_bias": -10, "vision_cfg": vision, "text_cfg": text}
+    config = {"embed_dim": 16, "custom_text": True, "init_logit_bias": -10, "vision_cfg": vision, "text_cfg": text}
     preprocess = Preprocess(16, (0.5,) * 3, (0.5,) * 3, resize_mode="squash")
     folder = tmp_path_factory.mktemp("siglip") / "model"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SIGLIP_VITS, "siglip_tiny_16", SiglipShape(8, 8, 1, 2))
+        patch.setitem(SIGLIP_VITS, "siglip_tiny_16", SiglipShape(4, 16, 1, 2))
         model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(0)))()
         rng = np.random.default_rng(0)
-        draw = lambda x: x + 0.3 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
+        draw = lambda x: x + 0.5 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
         nnx.update(model, jax.tree.map(draw, nnx.state(model, nnx.Param)))
         save(model, folder, config, preprocess, tokenizer)
         yield folder
