@@ -228,8 +228,8 @@ def _build_siglip_vit(vision_cfg: VisionCfg, output_dim: int, **options) -> Sigl
     shape = SIGLIP_VITS[name]
     if output_dim != shape.width:
         raise UserError(
-            f"{name} has features {shape.width} wide, without a projection, not {output_dim}: set embed_dim, in a run "
-            f"model.image.output_dim, to {shape.width}"
+            f"{name} has features {shape.width} wide, without a projection, not {output_dim}: set model.image.output_dim, "
+            f"or the configuration's embed_dim, to {shape.width}"
         )
     return SiglipViT(shape, image_size(vision_cfg), **options)
 
