@@ -250,8 +250,8 @@ def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Con
         member = members[name]
         if not member.projects and output_dim != member.width:
             raise UserError(
-                f"{name} has features {member.width} wide, without a projection, not {output_dim}: set embed_dim, in a run "
-                f"model.image.output_dim, to {member.width}"
+                f"{name} has features {member.width} wide, without a projection, not {output_dim}: set "
+                f"model.image.output_dim, or the configuration's embed_dim, to {member.width}"
             )
         return TimmViT(member, output_dim, image_size(vision_cfg), projection_bias=bias, **options)
 

@@ -72,7 +72,7 @@ def save(
         ours = {"bos_token": START, "eos_token": END, "pad_token": END}
         settings = ours if isinstance(tokenizer, Tokenizer) else tokenizer.settings()
         write_json(folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
-    seal(*(folder / name for name in (WEIGHTS_FILES[0], HEAD, TOKENIZER)))
+    seal(*(folder / name for name in (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS)))
     # The configuration comes last, since a folder that has one counts as complete.
     write_sealed_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
 

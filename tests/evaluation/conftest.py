@@ -1,19 +1,25 @@
 """Two runs of few steps, each evaluated at its end; and tiny CLIPs, saved as published ones are."""
 
+import json
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
+from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, configured
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.models.build import build_model
+from cliptail_jax.models.siglip_vit import SIGLIP_VITS, SiglipShape
 from cliptail_jax.pretrained.save import save
 from cliptail_jax.train import train
 from configs import clip, sup
 from tests.evaluation.plain_evaluation import CLASSES
 
 CONTEXT = 48
+DATA = Path(__file__).parents[1] / "data"
 PREPROCESS = Preprocess(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bilinear")  # unlike what training does
 
 
@@ -46,6 +52,27 @@ def clip_run(glyphs_dir, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "clip"
     train(config, workdir)
     return config, workdir
+
+
+@pytest.fixture(scope="session")
+def siglip(tmp_path_factory):
+    """The folder of a tiny randomly initialized SigLIP, saved as published ones are."""
+    definition = configured(json.loads((DATA / "tokenizer_siglip.json").read_text()), {"pad_token": "</s>"})
+    tokenizer = HuggingFaceTokenizer(json.dumps(definition), 64, "canonicalize", vocab_size=183)
+    text = {"context_length": 64, "vocab_size": 183, "width": 16, "heads": 2, "layers": 1, "no_causal_mask": True}
+    text |= {"pool_type": "last", "proj_bias": True, "tokenizer_kwargs": {"clean": "canonicalize"}}
+    vision = {"image_size": 16, "timm_model_name": "siglip_tiny_16", "timm_pool": "map", "timm_proj": "none"}
+    config = {"embed_dim": 16, "custom_text": True, "init_logit_bias": -10, "vision_cfg": vision, "text_cfg": text}
+    preprocess = Preprocess(16, (0.5,) * 3, (0.5,) * 3, resize_mode="squash")
+    folder = tmp_path_factory.mktemp("siglip") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIGLIP_VITS, "siglip_tiny_16", SiglipShape(4, 16, 1, 2))
+        model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(0)))()
+        rng = np.random.default_rng(0)
+        draw = lambda x: x + 0.5 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
+        nnx.update(model, jax.tree.map(draw, nnx.state(model, nnx.Param)))
+        save(model, folder, config, preprocess, tokenizer)
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,24 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["eval.models"] == [str(make_model(1))]
 
 
+def test_a_siglip_ranks_classes_by_its_cosines_times_scale_plus_bias(config, glyphs_dir, tmp_path, siglip):
+    """Prompts without capitals and punctuation, padded by the end token; images squashed, with SigLIP's statistics."""
+    config.eval.update({"models": (str(siglip),)})
+    evaluate_published(config, tmp_path / "run")
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    features, labels = plain_images(siglip, str(glyphs_dir))
+    head = plain_head(siglip, [[each.replace("{}", name) for each in templates("simple")] for name in names])
+    model = load(siglip).model
+    logits = np.exp(float(model.logit_scale[...])) * features / np.linalg.norm(features, axis=1, keepdims=True) @ head.T
+    logits += float(model.logit_bias[...])
+    confusion = np.zeros((CLASSES, CLASSES), int)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    (line,), arrays = files(tmp_path / "run")
+    assert model.logit_bias[...] < -5 and len(np.unique(logits.argmax(1))) > 5
+    np.testing.assert_array_equal(arrays["confusion"], confusion)
+    assert line["top5"] == pytest.approx(100 * np.mean([k in np.argsort(-row)[:5] for k, row in zip(labels, logits)]))
+
+
 def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_predictions(
     config, frequency_table, glyphs_dir, tmp_path, make_model
 ):

@@ -56,7 +56,11 @@ def test_every_wrong_value_of_a_configuration_is_one_line(name, monkeypatch):
     [
         ("vision_cfg", {"timm_pool": "avg"}, 'timm_pool="avg", which is not supported; "map" are'),
         ("vision_cfg", {"timm_proj": "linear"}, 'timm_proj="linear", which is not supported; "none" are'),
-        ("", {"embed_dim": 16}, "siglip_parity_32 has features 32 wide, without a projection, not 16: set embed_dim"),
+        (
+            "",
+            {"embed_dim": 16},
+            "siglip_parity_32 has features 32 wide, without a projection, not 16: set model.image.output_dim",
+        ),
         (
             "text_cfg",
             {"proj_type": "none", "width": 16},

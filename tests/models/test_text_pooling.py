@@ -39,6 +39,19 @@ def test_the_pooled_token_is_the_one_that_is_named(pool, place):
         assert np.abs(encode(model, changed) - before).max() > 1e-3
 
 
+def test_a_state_is_projected_by_a_matrix_by_a_layer_with_bias_or_not_at_all():
+    state = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
+    for projection in ("linear", "biased", "none"):
+        model = draw(lambda p=projection: TextTransformer(6, 20, 8, 1, 2, 8, projection=p, rngs=nnx.Rngs(0)))
+        weights = model.text_projection
+        if projection == "biased":
+            expected = state @ weights.kernel[...] + weights.bias[...]
+        else:
+            expected = state if projection == "none" else state @ weights[...]
+        np.testing.assert_allclose(model.project(state), expected, rtol=1e-5, atol=1e-5)
+    assert model.text_projection is None
+
+
 def test_without_causality_the_first_token_sees_the_last():
     changed = {}
     for causal in (True, False):

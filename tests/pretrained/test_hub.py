@@ -1,14 +1,16 @@
 """The Hugging Face Hub as a server on this machine plays it."""
 
 import hashlib
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from test_pretrained_tokenizer import write_tokenizer
 from tiny_models import write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.model import load, open_published
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -76,6 +78,14 @@ def test_a_repository_is_fetched_once_and_pinned(hub):
     Hub.requests.clear()
     assert load("hf-hub:owner/name", revision=COMMIT).digest == pretrained.digest
     assert not [request for request in Hub.requests if request[0] == "GET"]
+
+
+def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
+    write_tokenizer(Hub.folder, "siglip")
+    document = json.loads((Hub.folder / "open_clip_config.json").read_text())
+    document["model_cfg"]["text_cfg"] |= {"vocab_size": 183, "no_causal_mask": True, "context_length": 8}
+    (Hub.folder / "open_clip_config.json").write_text(json.dumps(document))
+    assert open_published("hf-hub:owner/name").tokenizer([""]).tolist() == [[1] * 8]
 
 
 @pytest.mark.parametrize(

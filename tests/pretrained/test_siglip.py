@@ -15,9 +15,11 @@ from test_pretrained_tokenizer import write_tokenizer
 from test_towers import assert_same, values
 from tiny_models import CASES
 
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.remat import rematerialize
+from cliptail_jax.pretrained import model
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.model import load, open_run
+from cliptail_jax.pretrained.model import load, open_published, open_run
 from cliptail_jax.train import train
 
 CONTEXT = 24
@@ -51,6 +53,14 @@ def start_from(config, siglip):
     config.total_steps, config.eval.sets = 2, ()
     config.data.captions.template = "a+cname"
     return config
+
+
+def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(make_siglip, monkeypatch):
+    folder = make_siglip("siglip")
+    config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+    monkeypatch.setattr(model, "named_architecture", lambda name: config)
+    opened = open_published(folder, architecture="ViT-B-16-SigLIP")
+    assert opened.preprocess == Preprocess(32, (0.5,) * 3, (0.5,) * 3, resize_mode="squash")
 
 
 def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_frozen(
