@@ -14,9 +14,10 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.models import convnext, modified_resnet
+from cliptail_jax.models import convnext, modified_resnet, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.convnext import CONVNEXTS, ConvNeXt
+from cliptail_jax.models.fastvit import FASTVITS, FastViT
 from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.open_clip import (
     activation,
@@ -28,8 +29,12 @@ from cliptail_jax.models.open_clip import (
 )
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
+from cliptail_jax.models.vitamin import VITAMINS, ViTamin
 
 VisionCfg = Mapping[str, Any]
+
+# What a `vision_cfg` means that does not say.
+OPEN_CLIPS_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,23 @@ class ImageTower:
     Attributes:
       build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
         norm, `quick_gelu=...` if its activation can be chosen.
-      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`.
-      stages: how many numbers `model.image.layers` has.
       side_multiple: the number of pixels of which an image's sides must be a multiple, for a `vision_cfg`.
+      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`; None for a kind of timm's
+        that has no members but those with a name.
+      stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
+      timm_side: the side in pixels of the images for which a member with positions has them in timm.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
     """
 
     build: Callable[..., nnx.Module]
-    describe: Callable[[ConfigDict], dict[str, Any]]
-    stages: int
     side_multiple: Callable[[VisionCfg], int]
+    describe: Callable[[ConfigDict], dict[str, Any]] | None = None
+    stages: int = 0
     timm_names: Container[str] = ()
+    timm_side: Callable[[str], int | None] = lambda name: None
     values: Mapping[str, Container] = field(default_factory=dict)
     has_batch_norm: bool = False
     has_activation: bool = False
@@ -68,7 +76,7 @@ def image_tower(vision_cfg: VisionCfg) -> ImageTower:
     # open_clip recognizes its own towers by the type of `layers`
     own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
     kind = vision_cfg.get("cliptail_model_name") or own
-    if kind not in IMAGE_TOWERS:
+    if kind not in IMAGE_TOWERS or not IMAGE_TOWERS[kind].describe:
         raise UserError(
             f"the model's configuration has vision_cfg.cliptail_model_name='{kind}', which is not supported"
         )
@@ -90,7 +98,8 @@ def build_image_tower(
     `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
     """
     tower = image_tower(vision_cfg)
-    check_keys("vision_cfg.", {key: vision_cfg[key] for key in tower.values if key in vision_cfg}, tower.values)
+    given = OPEN_CLIPS_DEFAULTS | vision_cfg
+    check_keys("vision_cfg.", {key: given[key] for key in tower.values if key in given}, tower.values)
     options = {"dtype": dtype, "rngs": rngs}
     if tower.has_batch_norm:
         options["group_size"] = group_size
@@ -105,7 +114,8 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
     `image.name` is a kind in `IMAGE_TOWERS`, whose sizes are the section's other fields, or one of open_clip's
     configurations, whose image tower it is. Raises UserError for an unknown name or values that do not fit together.
     """
-    if image.name in IMAGE_TOWERS:
+    kinds = [name for name, tower in IMAGE_TOWERS.items() if tower.describe]
+    if image.name in kinds:
         tower = IMAGE_TOWERS[image.name]
         if len(image.layers) != tower.stages:
             raise UserError(f"model.image.layers: {image.name} takes {tower.stages} numbers, not {image.layers}.")
@@ -116,7 +126,7 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
         if model_cfg.get("quick_gelu") and not quick_gelu and image_tower(vision_cfg).has_activation:
             raise UserError(f"model.image.name: {image.name} has QuickGELU: set model.activation='quick_gelu'")
     else:
-        names = [*IMAGE_TOWERS, *architecture_names()]
+        names = [*kinds, *architecture_names()]
         raise UserError(
             f"config key 'model.image.name' is '{image.name}'{did_you_mean(image.name, names)}; it is one of "
             f"{', '.join(names)}"
@@ -133,6 +143,17 @@ def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_si
     factor = image_tower(vision_cfg).side_multiple(vision_cfg)
     if side % factor:
         raise UserError(f"{key}: {side} is not divisible by {factor}; choose a multiple.")
+
+
+def check_saved_size(vision_cfg: VisionCfg) -> None:
+    """Raise UserError if open_clip's tower of this name has positions for images of another size than `image_size`."""
+    name = vision_cfg.get("timm_model_name")
+    own = image_tower(vision_cfg).timm_side(name) if name else None
+    if own not in (None, image_size(vision_cfg)):
+        raise UserError(
+            f"data.image_size: open_clip's {name} is for images of {own} pixels, not {image_size(vision_cfg)}: it could "
+            "not load this model"
+        )
 
 
 def _build_basic_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> BasicResNet:
@@ -176,6 +197,17 @@ def _build_convnext(vision_cfg: VisionCfg, output_dim: int, **options) -> ConvNe
 def _describe_stages(name: str, image: ConfigDict) -> dict[str, Any]:
     """The `vision_cfg` of a tower that open_clip does not have."""
     return {"cliptail_model_name": name, "layers": list(image.layers), "width": image.width}
+
+
+def _build_vitamin(vision_cfg: VisionCfg, output_dim: int, **options) -> ViTamin:
+    size = VITAMINS[vision_cfg["timm_model_name"]]
+    side = image_size(vision_cfg) if size.side else None
+    bias = bool(vision_cfg.get("timm_proj_bias"))
+    return ViTamin(size.widths, size.layers, size.heads, output_dim, side, projection_bias=bias, **options)
+
+
+def _build_fastvit(vision_cfg: VisionCfg, output_dim: int, **options) -> FastViT:
+    return FastViT(FASTVITS[vision_cfg["timm_model_name"]], output_dim, **options)
 
 
 def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **options) -> VisionTransformer:
@@ -241,5 +273,19 @@ IMAGE_TOWERS = {
         side_multiple=lambda _: convnext.STRIDE,
         timm_names=CONVNEXTS,
         values={"timm_pool": ("", "avg"), "timm_proj": ("linear", "mlp")},
+    ),
+    "vitamin": ImageTower(
+        build=_build_vitamin,
+        side_multiple=lambda _: vitamin.STRIDE,
+        timm_names=VITAMINS,
+        timm_side=lambda name: VITAMINS[name].side,
+        values={"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
+    ),
+    "fastvit": ImageTower(
+        build=_build_fastvit,
+        side_multiple=lambda _: 1,
+        timm_names=FASTVITS,
+        values={"timm_pool": ("avg",), "timm_proj": (None,)},
+        has_batch_norm=True,
     ),
 }

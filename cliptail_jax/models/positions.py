@@ -1,8 +1,11 @@
 """Positional embeddings of images of another size than an image tower was made for, by one of two rules.
 
 DINO has crops of two sizes. Its towers resample the embedding in each forward pass: `token_positions` with `resampling`.
-open_clip resizes the embedding once, when it loads a model for another size: `resize_positions`. All other towers take
-images of one size only, so that neither rule takes the place of the other unnoticed.
+open_clip resizes the embedding once, when it loads a model for another size: `resize_positions`. All other towers with
+positions take images of one size only, so that neither rule takes the place of the other unnoticed.
+
+open_clip's embeddings are [1 + side², dim], with a leading token in front of the grid. timm's are [1, side², dim] or
+[1, 1 + side², dim].
 """
 
 import math
@@ -37,7 +40,7 @@ def token_positions(
       UserError: the grid is empty because the images are too small, or is not the tower's own and `resampling` is ''; or
         the embedding's grid is not square.
     """
-    side = grid_side(len(embedding))
+    side = grid_side(embedding.shape)
     if not height * width:
         raise UserError(
             f"images too small for this image tower, which get a grid of {height} × {width}: give larger ones"
@@ -45,10 +48,7 @@ def token_positions(
     if (height, width) == (side, side) and resampling != EVERY_GRID:
         return embedding
     if not resampling:
-        raise UserError(
-            f"images of {height} × {width} cells, but this image tower has positions for {side} × {side}: give images of "
-            "its own size, or open the model for theirs (cliptail_jax.pretrained.model.OpenedModel.at_size)"
-        )
+        raise other_grid(side, height, width)
     grid = resample_grid(embedding[1:].reshape(side, side, -1), height, width)
     resampled = jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
     if (height, width) == (side, side):  # PyTorch's gradient of an interpolation to the same size is a copy
@@ -56,24 +56,53 @@ def token_positions(
     return resampled
 
 
-def grid_side(tokens: int) -> int:
-    """The side of the square grid of an embedding of a leading token and the grid. Raises UserError if it has none."""
-    side = math.isqrt(max(tokens - 1, 0))
-    if not side or side**2 != tokens - 1:
-        raise UserError(f"a positional embedding of {tokens} rows is not one of a leading token and a square grid")
+def grid_positions(embedding: Float[Array, "1 tokens dim"], height: int, width: int) -> Float[Array, "1 tokens dim"]:
+    """timm's embedding of a grid without a leading token. Raises UserError for images of another grid than its own."""
+    side = grid_side(embedding.shape)
+    if (height, width) != (side, side):
+        raise other_grid(side, height, width)
+    return embedding
+
+
+def other_grid(side: int, height: int, width: int) -> UserError:
+    """The error for images of another grid than that of the tower."""
+    return UserError(
+        f"images of {height} × {width} cells, but this image tower has positions for {side} × {side}: give images of "
+        "its own size, or open the model for theirs (cliptail_jax.pretrained.model.OpenedModel.at_size)"
+    )
+
+
+def grid_side(shape: tuple[int, ...]) -> int:
+    """The side of the square grid of an embedding of this shape. Raises UserError if it has none."""
+    side = find_grid(shape)
+    if not side:
+        raise UserError(f"a positional embedding of {shape[-2]} rows is not one of a leading token and a square grid")
     return side
 
 
-def resize_positions(embedding: Float[Array, "tokens dim"], side: int) -> Float[Array, "new_tokens dim"]:
-    """The embedding for images with a grid of `side` × `side`, as open_clip's `resize_pos_embed` computes it.
+def find_grid(shape: tuple[int, ...]) -> int:
+    """The side of the square grid of an embedding of this shape; 0 if it has none."""
+    tokens = shape[-2]
+    for leading in (0, 1) if len(shape) == 3 else (1,):
+        side = math.isqrt(max(tokens - leading, 0))
+        if side and side**2 == tokens - leading:
+            return side
+    return 0
 
-    Equals torch.nn.functional.interpolate with mode="bicubic", size=(side, side) and antialias=True, whose kernel is that
-    of `jax.image.resize`. Raises UserError if the embedding's grid is not square.
+
+def resize_positions(embedding: Float[Array, "*one tokens dim"], side: int) -> Float[Array, "*one new_tokens dim"]:
+    """The embedding for images with a grid of `side` × `side`, as open_clip and timm compute it.
+
+    open_clip's is its `resize_pos_embed`, timm's its `resample_abs_pos_embed`. Both equal
+    torch.nn.functional.interpolate with mode="bicubic", size=(side, side) and antialias=True, whose kernel is that of
+    `jax.image.resize`. Raises UserError if the embedding's grid is not square.
     """
-    old = grid_side(len(embedding))
-    grid = jnp.asarray(embedding[1:], jnp.float32).reshape(old, old, -1)
-    resized = jax.image.resize(grid, (side, side, grid.shape[-1]), "cubic", precision=jax.lax.Precision.HIGHEST)
-    return jnp.concatenate([embedding[:1], resized.reshape(side**2, -1)])
+    old = grid_side(embedding.shape)
+    *one, tokens, dim = embedding.shape
+    rows = jnp.asarray(embedding, jnp.float32).reshape(tokens, dim)
+    leading, grid = rows[: tokens - old**2], rows[tokens - old**2 :].reshape(old, old, dim)
+    resized = jax.image.resize(grid, (side, side, dim), "cubic", precision=jax.lax.Precision.HIGHEST)
+    return jnp.concatenate([leading, resized.reshape(side**2, dim)]).reshape(*one, -1, dim)
 
 
 def resample_grid(

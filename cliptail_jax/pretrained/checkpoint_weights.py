@@ -92,7 +92,7 @@ class CheckpointWeights:
                     f"{self.step}: {'.'.join(map(str, path))} has NaN or infinite values: train the run again"
                 )
         for path in resized:
-            resize = functools.partial(resize_positions, side=grid_side(len(flat[path])))
+            resize = functools.partial(resize_positions, side=grid_side(flat[path].shape))
             read[path] = jax.jit(resize, out_shardings=sharding[path])(read[path])
         return nnx.from_flat_state([(path, variable.replace(read[path])) for path, variable in flat.items()])
 

@@ -4,11 +4,12 @@ The attribute paths in our models are the published names, except for the last p
 differs.
 """
 
-import math
-
 import numpy as np
 
+from cliptail_jax.models.positions import find_grid
+
 PUBLISHED = {"kernel": "weight", "scale": "weight", "embedding": "weight", "mean": "running_mean", "var": "running_var"}
+POSITIONS = ("positional_embedding", "pos_embed")  # open_clip's name and timm's
 # In PyTorch's multi-head attention, these are arrays and not layers.
 FUSED = ("in_proj", "q_proj", "k_proj", "v_proj")
 
@@ -46,7 +47,10 @@ def published_shape(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether the `stored` shape is that of an image tower's positional embedding for images of another size."""
-    if path[0] != "visual" or path[-1] != "positional_embedding" or stored == shape or len(stored) != 2:
+    if path[0] != "visual" or path[-1] not in POSITIONS or stored == shape:
         return False
-    grids = [rows - 1 for rows, _ in (stored, shape)]
-    return stored[1] == shape[1] and all(cells > 0 and math.isqrt(cells) ** 2 == cells for cells in grids)
+    if len(stored) not in (2, 3) or len(stored) != len(shape) or (*stored[:-2], stored[-1]) != (*shape[:-2], shape[-1]):
+        return False
+    grids = [find_grid(each) for each in (stored, shape)]
+    leading = [each[-2] - grid**2 for each, grid in zip((stored, shape), grids, strict=True)]
+    return all(grids) and leading[0] == leading[1]

@@ -117,7 +117,7 @@ def read_tensors(state: nnx.State, path: Path, name_of: NameOf, shardings: nnx.S
         for at, variable in nnx.to_flat_state(state):
             value, shape = file.get_tensor(name_of(at)), published_shape(at, variable.shape)
             if is_resized(at, value.shape, shape):
-                value = np.asarray(resize_positions(value.astype(np.float32), grid_side(shape[0])))
+                value = np.asarray(resize_positions(value.astype(np.float32), grid_side(shape)))
             value = value.reshape(shape)  # a published logit scale may be an array of one number
             value = np.asarray(from_published(at, value), np.float32, order="C")
             if not np.isfinite(value).all():

@@ -19,7 +19,7 @@ from cliptail_jax.models.build import classifies_words
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.image_model import ImageModel
-from cliptail_jax.models.image_towers import image_tower
+from cliptail_jax.models.image_towers import check_saved_size, image_tower
 from cliptail_jax.models.open_clip import for_open_clip
 from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS_FILES, TextTokenizer
@@ -45,7 +45,11 @@ def save(
 
     Args:
         config: open_clip's model_cfg: `OpenedModel.config` of a published model, or `open_clip_config` of a run.
+
+    Raises:
+        UserError: open_clip has the image tower for images of another size only.
     """
+    check_saved_size(config["vision_cfg"])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = without_unused(config)

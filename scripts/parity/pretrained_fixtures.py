@@ -2,7 +2,8 @@
 
 Weights are random numbers seeded by their names (tests/pretrained/seeded_weights.py) and not stored; features are
 computed in float64. pretrained_parity.json has for each family its configuration (and that of its Hugging Face encoder), the names
-and shapes of its state dict, tokens, and both features; of those in OPENED_AT, at that image size instead of their own.
+and shapes of its state dict, tokens, and both features; of those in OPENED_AT, at that image size instead of their own. Those in
+TRAINED also have image features in training, and the image features after it, with the statistics of that one batch.
 """
 
 import json
@@ -15,6 +16,7 @@ import open_clip
 import torch
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
+from parity import timm_members  # noqa: F401, registers models
 from timm.models import register_model
 from timm.models.convnext import ConvNeXt
 
@@ -28,6 +30,9 @@ RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32
 CLIPA_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True}
 CLIPA_VIT = {**VIT, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True}
 CONVNEXT = {"timm_pool": "", "timm_proj": "linear", "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": 64}
+VITAMIN = {**CONVNEXT, "image_size": 32}
+FASTVIT = {"timm_pool": "avg", "timm_proj": None, "timm_drop": 0.0, "timm_drop_path": 0.0, "image_size": 64}
+MOBILECLIP_TEXT = {**TEXT, "no_causal_mask": True}
 COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
 COCA_VIT = {**VIT, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, "output_tokens": True}
 ENCODER = {
@@ -62,12 +67,25 @@ FAMILIES = {
     "coca": (16, False, COCA_VIT, COCA_TEXT, None),
     "convnext": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity"}, TEXT, None),
     "convnext-mlp": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity_d", "timm_proj": "mlp"}, TEXT, None),
+    "vitamin": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity"}, TEXT, None),
+    "vitamin-larger-images": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity"}, TEXT, None),
+    "vitamin-any-size": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity_any_size"}, TEXT, None),
+    "fastvit": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity"}, MOBILECLIP_TEXT, None),
+    "fastvit-large": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity_large"}, MOBILECLIP_TEXT, None),
     "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
     "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
     "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
 }
-OPENED_AT = {"vit-smaller-images": 24, "vit-larger-images": 48}
+OPENED_AT = {
+    "vit-smaller-images": 24,
+    "vit-larger-images": 48,
+    "vitamin-larger-images": 48,
+    "vitamin-any-size": 64,
+    "fastvit-large": 72,
+}
+TRAINED = ("fastvit", "fastvit-large")
+CUSTOM_TEXT = ("coca", "vitamin", "fastvit")
 
 
 @register_model
@@ -94,8 +112,11 @@ def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
         (folder / "config.json").write_text(json.dumps(encoder))
         config["text_cfg"] |= {"hf_model_name": str(folder), "hf_model_pretrained": False}
         return CustomTextCLIP(**config)
-    if config.pop("custom_text", False):
+    if "multimodal_cfg" in config:
+        del config["custom_text"]
         return CoCa(**config)
+    if config.pop("custom_text", False):
+        return CustomTextCLIP(**config)
     return CLIP(**config)
 
 
@@ -114,8 +135,10 @@ def tokens(case: dict) -> np.ndarray:
 def make_case(name: str) -> dict:
     embed_dim, quick_gelu, vision, text, encoder = FAMILIES[name]
     config = {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
+    if name.startswith(CUSTOM_TEXT):
+        config["custom_text"] = True
     if name == "coca":
-        config |= {"custom_text": True, "multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
+        config |= {"multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
     case = {"config": config, "encoder": encoder}
     with tempfile.TemporaryDirectory() as folder:
         model = build(config, encoder, Path(folder))
@@ -124,17 +147,24 @@ def make_case(name: str) -> dict:
     size = vision["image_size"]
     if name in OPENED_AT:
         size = case["opened_at"] = OPENED_AT[name]
+    if name in OPENED_AT and "timm_model_name" not in vision:
         model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
         weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
         resize_pos_embed(weights, model.double())
     model = model.double().eval()
     model.load_state_dict(weights)
+    if name in OPENED_AT and "timm_model_name" in vision:
+        model.visual.set_input_size(size)
     images = torch.from_numpy(draw_images(BATCH, size)).permute(0, 3, 1, 2).double()
     ids = tokens(case)
     options = {"normalize": False}
     with torch.no_grad():
         image_features = model.encode_image(images, **options).numpy()
         text_features = model.encode_text(torch.from_numpy(ids), **options).numpy()
+        if name in TRAINED:
+            case["trained_features"] = model.train().encode_image(images, **options).numpy().astype(np.float32).tolist()
+            after = model.eval().encode_image(images, **options).numpy()
+            case["features_after_training"] = after.astype(np.float32).tolist()
     return case | {
         "shapes": shapes,
         "tokens": ids.tolist(),

@@ -1,17 +1,36 @@
 """Every family of open_clip's that loads, against features that open_clip computed (scripts/make_parity_fixtures.py)."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
+from cliptail_jax.models import fastvit, vitamin
 from cliptail_jax.models.convnext import CONVNEXTS
 from cliptail_jax.pretrained.model import load
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RELATIVE = 1e-5
 features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK)  # families share their towers
+
+
+TINY_VITAMIN = {"widths": (8, 12, 32), "layers": 2, "heads": 4}
+TINY = {
+    "vitamin_parity": vitamin.Size(**TINY_VITAMIN, side=32),
+    "vitamin_parity_any_size": vitamin.Size(**TINY_VITAMIN, side=None),
+    "fastvit_parity": fastvit.Size((1, 1, 2, 1), 8, is_large=False),
+    "fastvit_parity_large": fastvit.Size((1, 1, 1, 1, 1), 8, is_large=True),
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny_members(monkeypatch):
+    for name, size in TINY.items():
+        monkeypatch.setitem(vitamin.VITAMINS if "vitamin" in name else fastvit.FASTVITS, name, size)
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +51,25 @@ def test_features_equal_those_of_open_clip(name, tmp_path):
         expected = np.array(case[f"{kind}_features"])
         difference = np.abs(features(tower, inputs) - expected).max()
         assert difference <= RELATIVE * np.abs(expected).max(), kind
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "trained_features" in case])
+def test_batch_statistics_in_training_equal_those_of_open_clip(name, tmp_path):
+    """Both those of the batch, and the running ones that they update."""
+    case = CASES[name]
+    pretrained = load(write_model(tmp_path / name, name))
+    images = draw_images(2, case.get("opened_at", pretrained.preprocess.size))
+    graphdef, state = nnx.split(pretrained.model.visual)
+
+    @partial(jax.jit, compiler_options=QUICK)
+    def train(state):
+        tower = nnx.merge(graphdef, state, copy=True)
+        return tower(images, train=True), nnx.state(tower)
+
+    found, after = train(state)
+    for value, key in (
+        (found, "trained_features"),
+        (features(nnx.merge(graphdef, after), images), "features_after_training"),
+    ):
+        expected = np.array(case[key])
+        assert np.abs(value - expected).max() <= 1e-4 * np.abs(expected).max(), key
