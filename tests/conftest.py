@@ -49,6 +49,20 @@ def glyphs_dir(tmp_path_factory):
     return directory
 
 
+@pytest.fixture
+def tiny_members(monkeypatch):
+    """Tiny members of timm's families, which exist in tests only, are known by their names."""
+    from cliptail_jax.models import fastvit, open_clip, vitamin
+    from tests import tiny_members
+
+    for name, size in tiny_members.VITAMINS.items():
+        monkeypatch.setitem(vitamin.VITAMINS, name, size)
+    for name, size in tiny_members.FASTVITS.items():
+        monkeypatch.setitem(fastvit.FASTVITS, name, size)
+    for name, vision_cfg in tiny_members.ARCHITECTURES.items():
+        monkeypatch.setitem(open_clip._read_table("architectures.json"), name, {"vision_cfg": vision_cfg})
+
+
 @pytest.fixture(scope="session")
 def small_config(glyphs_dir):
     """Makes configs of a family whose model trains in a test: 12 classes, a network of a few thousand parameters."""

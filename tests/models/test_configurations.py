@@ -44,7 +44,8 @@ def refused(build, cases):
     return number
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca"])
+@pytest.mark.usefixtures("tiny_members")
+@pytest.mark.parametrize("name", ["resnet", "coca", "vitamin", "fastvit"])
 def test_every_wrong_value_of_a_configuration_is_one_line(name):
     assert refused(build, wrong(CASES[name]["config"], "vision_cfg", "text_cfg")) > 50
 

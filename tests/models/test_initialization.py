@@ -11,12 +11,15 @@ from flax import nnx
 from published_names import flat
 from quick import QUICK
 
+from cliptail_jax.models import fastvit
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.fastvit import FastViT
 from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.vit import VisionTransformer
+from cliptail_jax.models.vitamin import ViTamin
 
 WIDTH, LAYERS = 48, 2  # of the transformers
 EMBED = 32 * 8  # channels in front of the attention pool of a modified ResNet of width 8
@@ -35,6 +38,10 @@ NORMAL = {
     r"text/transformer/resblocks/\d/mlp/c_proj/kernel": RESIDUAL,
 }
 CONSTANT = {
+    r"vitamin/.*/(conv\w*|expand|qkv|attn/proj|w\d|fc_norm|norm\d?|pre_norm)/bias": 0,
+    r"fastvit/.*/(fc|mlp/fc\d|token_mixer/proj|norm|identity|bn)/bias": 0,
+    r"(vitamin|fastvit)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
+    r"fastvit/.*/gamma": 1e-5,
     r".*attn/(in|out)_proj/bias": 0,
     r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each bottleneck
     r".*/(bn\d|ln_\w+|downsample/1)/scale": 1,
@@ -42,12 +49,31 @@ CONSTANT = {
     r".*/var": 1,
     r".*/mean": 0,
 }
+NORMAL |= {  # timm's towers
+    r"vitamin/trunk/(pos_embed|blocks/\d/(attn/(qkv|proj)|mlp/w\d)/kernel)": 0.02,
+    r"fastvit/trunk/(head/fc|stages/3/blocks/\d/token_mixer/(qkv|proj))/kernel": 0.02,
+    r"fastvit/trunk/stages/\d/blocks/\d/mlp/(conv/conv|fc1|fc2)/kernel": 0.02,
+    # convolutions, by the square root of 2 / (kernel's pixels × outputs of a group)
+    r"vitamin/trunk/patch_embed/backbone/stem/conv\d/kernel": (2 / (9 * 8)) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/\d/\d/conv2_kxk/kernel": (2 / 9) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/0/\d/conv1_1x1/kernel": (2 / 32) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/0/\d/conv3_1x1/kernel": (2 / 8) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/1/\d/conv1_1x1/kernel": (2 / 48) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/1/\d/(conv3_1x1|shortcut/expand)/kernel": (2 / 12) ** 0.5,
+}
 UNIFORM = {  # half the width of the interval
     r"vit/transformer/resblocks/\d/attn/in_proj/kernel": (6 / (WIDTH + 3 * WIDTH)) ** 0.5,  # Xavier
     r"resnet(_pytorch)?/attnpool/[qkvc]_proj/bias": EMBED**-0.5,
     r"(vit|text)/transformer/resblocks/\d/mlp/c_fc/bias": WIDTH**-0.5,
     r"(vit|text)/transformer/resblocks/\d/mlp/c_proj/bias": (4 * WIDTH) ** -0.5,
     r"basic/fc/bias": 32**-0.5,
+    r"vitamin/trunk/patch_embed/backbone/pool/proj/bias": (9 * 12) ** -0.5,
+    r"fastvit/trunk/stages/3/pos_emb/pos_enc/bias": 1 / 7,
+    r"fastvit/trunk/(final_conv|stages/2/downsample/proj/0)/se/fc2/bias": 8**-0.5,
+    r"fastvit/trunk/final_conv/se/fc1/bias": 128**-0.5,
+    r"fastvit/trunk/stages/2/downsample/proj/0/se/fc1/bias": 32**-0.5,
+    r"fastvit/trunk/stages/3/downsample/proj/0/se/fc1/bias": 64**-0.5,
+    r"fastvit/trunk/stages/3/downsample/proj/0/se/fc2/bias": 16**-0.5,
     r".*/kernel": None,  # by its own fan-in
 }
 
@@ -62,6 +88,8 @@ def parameters():
             "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
             "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
             "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
+            "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
+            "fastvit": FastViT(fastvit.Size((1, 1, 1, 1), 8, is_large=False), 16, rngs=rngs),
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
         }
         return {name: nnx.state(model) for name, model in models.items()}

@@ -12,6 +12,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.positions import (
     EVERY_GRID,
     OTHER_GRIDS,
+    grid_positions,
     resample_grid,
     resampling_matrix,
     resize_positions,
@@ -65,6 +66,17 @@ def test_a_towers_own_grid_is_left_alone_unless_every_grid_is_resampled():
 def test_a_tower_without_dinos_rule_refuses_other_grids_than_its_own():
     with pytest.raises(UserError, match=r"images of 2 × 8 cells, but this image tower has positions for 4 × 4"):
         token_positions(jnp.asarray(TORCH["embedding_4"]), 2, 8)
+
+
+def test_timms_positions_are_refused_for_other_grids_and_resized_with_or_without_a_leading_token():
+    embedding = jnp.asarray(TORCH["embedding_4"])
+    grid = embedding[None, 1:]
+    assert grid_positions(grid, 4, 4) is grid
+    with pytest.raises(UserError, match=r"images of 2 × 8 cells, but this image tower has positions for 4 × 4"):
+        grid_positions(grid, 2, 8)
+    resized = resize_positions(embedding, 6)
+    np.testing.assert_array_equal(resize_positions(embedding[None], 6), resized[None])
+    np.testing.assert_array_equal(resize_positions(grid, 6), resized[None, 1:])
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 51])

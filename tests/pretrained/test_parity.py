@@ -9,28 +9,13 @@ from flax import nnx
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
-from cliptail_jax.models import fastvit, vitamin
 from cliptail_jax.models.convnext import CONVNEXTS
 from cliptail_jax.pretrained.model import load
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RELATIVE = 1e-5
+pytestmark = pytest.mark.usefixtures("tiny_members")
 features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK)  # families share their towers
-
-
-TINY_VITAMIN = {"widths": (8, 12, 32), "layers": 2, "heads": 4}
-TINY = {
-    "vitamin_parity": vitamin.Size(**TINY_VITAMIN, side=32),
-    "vitamin_parity_any_size": vitamin.Size(**TINY_VITAMIN, side=None),
-    "fastvit_parity": fastvit.Size((1, 1, 2, 1), 8, is_large=False),
-    "fastvit_parity_large": fastvit.Size((1, 1, 1, 1, 1), 8, is_large=True),
-}
-
-
-@pytest.fixture(autouse=True)
-def tiny_members(monkeypatch):
-    for name, size in TINY.items():
-        monkeypatch.setitem(vitamin.VITAMINS if "vitamin" in name else fastvit.FASTVITS, name, size)
 
 
 @pytest.fixture(autouse=True)

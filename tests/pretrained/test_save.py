@@ -7,12 +7,14 @@ from flax import nnx
 from safetensors.numpy import load_file
 from tiny_models import write_model
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.save import save
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca", "roberta-mean"])
+@pytest.mark.usefixtures("tiny_members")
+@pytest.mark.parametrize("name", ["resnet", "coca", "vitamin", "fastvit", "roberta-mean"])
 def test_weights_come_back_bit_for_bit(name, tmp_path):
     source = write_model(tmp_path / "published", name)
     pretrained = load(source)
@@ -25,6 +27,18 @@ def test_weights_come_back_bit_for_bit(name, tmp_path):
         assert value.shape == published[key].shape
     again = load(tmp_path / "ours")
     jax.tree.map(np.testing.assert_array_equal, nnx.state(again.model), nnx.state(pretrained.model))
+
+
+def test_positions_of_another_size_than_open_clips_tower_has_cannot_be_saved(tiny_members, tmp_path):
+    pretrained = load(write_model(tmp_path / "published", "vitamin")).at_size(48)
+    with pytest.raises(
+        UserError, match="data.image_size: open_clip's vitamin_parity is for images of 32 pixels, not 48"
+    ):
+        save(pretrained.model, tmp_path / "ours", pretrained.config, pretrained.preprocess)
+    assert not (tmp_path / "ours").exists()
+    of_any_size = load(write_model(tmp_path / "any", "vitamin-any-size")).at_size(48)
+    save(of_any_size.model, tmp_path / "ours", of_any_size.config, of_any_size.preprocess)
+    assert load(tmp_path / "ours").preprocess.size == 48
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):
