@@ -41,7 +41,7 @@ CONSTANT = {
     r"vitamin/.*/(conv\w*|expand|qkv|attn/proj|w\d|fc_norm|norm\d?|pre_norm)/bias": 0,
     r"fastvit/.*/(fc|mlp/fc\d|token_mixer/proj|norm|identity|bn)/bias": 0,
     r"(vitamin|fastvit)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
-    r"fastvit/.*/gamma": 1e-5,
+    r"fastvit/.*/gamma": np.float32(1e-5),
     r".*attn/(in|out)_proj/bias": 0,
     r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each bottleneck
     r".*/(bn\d|ln_\w+|downsample/1)/scale": 1,
