@@ -52,13 +52,17 @@ def glyphs_dir(tmp_path_factory):
 @pytest.fixture
 def tiny_members(monkeypatch):
     """Tiny members of timm's families, which exist in tests only, are known by their names."""
-    from cliptail_jax.models import fastvit, open_clip, vitamin
+    from cliptail_jax.models import fastvit, open_clip, relpos, swin, vitamin
     from tests import tiny_members
 
-    for name, size in tiny_members.VITAMINS.items():
-        monkeypatch.setitem(vitamin.VITAMINS, name, size)
-    for name, size in tiny_members.FASTVITS.items():
-        monkeypatch.setitem(fastvit.FASTVITS, name, size)
+    for members, tiny in (
+        (vitamin.VITAMINS, tiny_members.VITAMINS),
+        (fastvit.FASTVITS, tiny_members.FASTVITS),
+        (swin.SWINS, tiny_members.SWINS),
+        (relpos.RELPOS, tiny_members.RELPOS),
+    ):
+        for name, size in tiny.items():
+            monkeypatch.setitem(members, name, size)
     for name, vision_cfg in tiny_members.ARCHITECTURES.items():
         monkeypatch.setitem(open_clip._read_table("architectures.json"), name, {"vision_cfg": vision_cfg})
 

@@ -27,6 +27,8 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
+from cliptail_jax.models.relpos import RELPOS, RelPosViT
+from cliptail_jax.models.swin import SWINS, Swin
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
 from cliptail_jax.models.vitamin import VITAMINS, ViTamin
@@ -49,7 +51,7 @@ class ImageTower:
         that has no members but those with a name.
       stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
-      timm_side: the side in pixels of the images for which a member with positions has them in timm.
+      timm_side: the side in pixels of the images that a member takes in timm; None if it takes any.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
@@ -146,13 +148,13 @@ def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_si
 
 
 def check_saved_size(vision_cfg: VisionCfg) -> None:
-    """Raise UserError if open_clip's tower of this name has positions for images of another size than `image_size`."""
+    """Raise UserError if open_clip's tower of this name takes images of another size than `image_size` only."""
     name = vision_cfg.get("timm_model_name")
     own = image_tower(vision_cfg).timm_side(name) if name else None
     if own not in (None, image_size(vision_cfg)):
         raise UserError(
-            f"data.image_size: open_clip's {name} is for images of {own} pixels, not {image_size(vision_cfg)}: it could "
-            "not load this model"
+            f"data.image_size: open_clip's {name} is for images of {own} pixels, not {image_size(vision_cfg)}: a model that "
+            "is saved for it must have these"
         )
 
 
@@ -208,6 +210,21 @@ def _build_vitamin(vision_cfg: VisionCfg, output_dim: int, **options) -> ViTamin
 
 def _build_fastvit(vision_cfg: VisionCfg, output_dim: int, **options) -> FastViT:
     return FastViT(FASTVITS[vision_cfg["timm_model_name"]], output_dim, **options)
+
+
+def _build_swin(vision_cfg: VisionCfg, output_dim: int, **options) -> Swin:
+    name = vision_cfg["timm_model_name"]
+    size = SWINS[name]
+    if image_size(vision_cfg) != size.side:
+        raise UserError(
+            f"data.image_size: {name} takes images of {size.side} pixels only, not {image_size(vision_cfg)}"
+        )
+    return Swin(size, output_dim, projection_bias=bool(vision_cfg.get("timm_proj_bias")), **options)
+
+
+def _build_relpos(vision_cfg: VisionCfg, output_dim: int, **options) -> RelPosViT:
+    bias = bool(vision_cfg.get("timm_proj_bias"))
+    return RelPosViT(RELPOS[vision_cfg["timm_model_name"]], output_dim, projection_bias=bias, **options)
 
 
 def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **options) -> VisionTransformer:
@@ -287,5 +304,18 @@ IMAGE_TOWERS = {
         timm_names=FASTVITS,
         values={"timm_pool": ("avg",), "timm_proj": (None,)},
         has_batch_norm=True,
+    ),
+    "swin": ImageTower(
+        build=_build_swin,
+        side_multiple=lambda _: 1,  # there is one size, which `_build_swin` checks
+        timm_names=SWINS,
+        values={"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
+    ),
+    "relpos": ImageTower(
+        build=_build_relpos,
+        side_multiple=lambda vision_cfg: RELPOS[vision_cfg["timm_model_name"]].patch_size,
+        timm_names=RELPOS,
+        timm_side=lambda name: RELPOS[name].side,
+        values={"timm_pool": ("", "token"), "timm_proj": ("linear",)},
     ),
 }

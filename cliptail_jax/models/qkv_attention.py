@@ -1,5 +1,7 @@
 """Self-attention of timm's image towers."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import normal
@@ -17,13 +19,26 @@ def timm_linear(inputs: int, outputs: int, **options) -> nnx.Linear:
 
 
 class QkvAttention(nnx.Module):
-    """Self-attention with one projection for queries, keys and values (names as in timm)."""
+    """Self-attention with one projection for queries, keys and values (names as in timm).
 
-    def __init__(self, width: int, heads: int, *, qkv_bias: bool = True, dtype, rngs: nnx.Rngs):
+    `layer` makes the linear layers, as `layers.linear` does.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        qkv_bias: bool = True,
+        layer: Callable[..., nnx.Linear] = timm_linear,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
         self.heads = heads
-        self.qkv = timm_linear(width, 3 * width, use_bias=qkv_bias, dtype=dtype, rngs=rngs)
-        self.proj = timm_linear(width, width, dtype=dtype, rngs=rngs)
+        self.qkv = layer(width, 3 * width, use_bias=qkv_bias, dtype=dtype, rngs=rngs)
+        self.proj = layer(width, width, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: States) -> States:
+    def __call__(self, x: States, **options) -> States:
+        """The states after attention; `options` are those of `transformer.attend`."""
         query, key, value = jnp.split(self.qkv(x), 3, axis=-1)
-        return self.proj(attend(query, key, value, self.heads))
+        return self.proj(attend(query, key, value, self.heads, **options))

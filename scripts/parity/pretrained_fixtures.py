@@ -31,6 +31,7 @@ CLIPA_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True}
 CLIPA_VIT = {**VIT, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True}
 CONVNEXT = {"timm_pool": "", "timm_proj": "linear", "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": 64}
 VITAMIN = {**CONVNEXT, "image_size": 32}
+SWIN = {"timm_pool": "", "timm_proj": "linear", "image_size": 32}
 FASTVIT = {"timm_pool": "avg", "timm_proj": None, "timm_drop": 0.0, "timm_drop_path": 0.0, "image_size": 64}
 MOBILECLIP_TEXT = {**TEXT, "no_causal_mask": True}
 COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
@@ -72,6 +73,9 @@ FAMILIES = {
     "vitamin-any-size": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity_any_size"}, TEXT, None),
     "fastvit": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity"}, MOBILECLIP_TEXT, None),
     "fastvit-large": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity_large"}, MOBILECLIP_TEXT, None),
+    "swin": (16, False, {**SWIN, "timm_model_name": "swin_parity"}, TEXT, None),
+    "relpos": (16, False, {**SWIN, "timm_model_name": "relpos_parity"}, TEXT, None),
+    "relpos-larger-images": (16, False, {**SWIN, "timm_model_name": "relpos_parity"}, TEXT, None),
     "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
     "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
@@ -83,6 +87,7 @@ OPENED_AT = {
     "vitamin-larger-images": 48,
     "vitamin-any-size": 64,
     "fastvit-large": 72,
+    "relpos-larger-images": 48,
 }
 TRAINED = ("fastvit", "fastvit-large")
 CUSTOM_TEXT = ("coca", "vitamin", "fastvit")
