@@ -100,7 +100,7 @@ def build_image_tower(
     `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
     """
     tower = image_tower(vision_cfg)
-    given = OPEN_CLIPS_DEFAULTS | vision_cfg
+    given = {**OPEN_CLIPS_DEFAULTS, **vision_cfg}
     check_keys("vision_cfg.", {key: given[key] for key in tower.values if key in given}, tower.values)
     options = {"dtype": dtype, "rngs": rngs}
     if tower.has_batch_norm:

@@ -23,6 +23,7 @@ IMAGE = {
     "vit": {"layers": (2,), "width": 8, "heads": 2, "patch_size": 8},
     "convnext": {"layers": (1, 1, 1, 1), "width": 4},
 }
+TIMM = ("ViTamin-tiny", "MobileCLIP-tiny", "swin-tiny", "relpos-tiny")
 TEXT = {"name": "transformer", "width": 8, "heads": 2, "layers": 1, "context_length": 6, "vocab_size": 20}
 TOKENS = jnp.array([[18, 3, 19, 0, 0, 0]] * 4)
 
@@ -48,7 +49,7 @@ def build_visual(description: dict, output_dim: int = 8, **options) -> nnx.Modul
 @pytest.mark.usefixtures("tiny_members")
 @pytest.mark.parametrize(
     "image, text",
-    [*((name, "transformer") for name in (*IMAGE, "ViTamin-tiny", "MobileCLIP-tiny")), ("basic_resnet", "bert")],
+    [*((name, "transformer") for name in (*IMAGE, *TIMM)), ("basic_resnet", "bert")],
 )
 def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_features(image, text):
     size = (
@@ -72,7 +73,16 @@ def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_featu
 
 
 @pytest.mark.parametrize(
-    "name, size", [("ViT-L-14", 28), ("RN101", 64), ("convnext_base", 64), ("ViTamin-S", 64), ("MobileCLIP2-S0", 40)]
+    "name, size",
+    [
+        ("ViT-L-14", 28),
+        ("RN101", 64),
+        ("convnext_base", 64),
+        ("ViTamin-S", 64),
+        ("MobileCLIP2-S0", 40),
+        ("swin_base_patch4_window7_224", 224),
+        ("vit_relpos_medium_patch16_cls_224", 64),
+    ],
 )
 def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes(name, size):
     published = named_architecture(name)

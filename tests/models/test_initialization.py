@@ -11,12 +11,14 @@ from flax import nnx
 from published_names import flat
 from quick import QUICK
 
-from cliptail_jax.models import fastvit
+from cliptail_jax.models import fastvit, relpos, swin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.fastvit import FastViT
 from cliptail_jax.models.modified_resnet import ModifiedResNet
+from cliptail_jax.models.relpos import RelPosViT
+from cliptail_jax.models.swin import Swin
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.vit import VisionTransformer
 from cliptail_jax.models.vitamin import ViTamin
@@ -40,7 +42,10 @@ NORMAL = {
 CONSTANT = {
     r"vitamin/.*/(conv\w*|expand|qkv|attn/proj|w\d|fc_norm|norm\d?|pre_norm)/bias": 0,
     r"fastvit/.*/(fc|mlp/fc\d|token_mixer/proj|norm|identity|bn)/bias": 0,
-    r"(vitamin|fastvit)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
+    r"swin/.*/(qkv|attn/proj|fc\d)/bias": 0,
+    r"(swin|relpos)/.*/norm\d?/bias": 0,
+    r"(vitamin|fastvit|swin|relpos)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
+    r"relpos/.*/gamma": np.float32(1e-6),
     r"fastvit/.*/gamma": np.float32(1e-5),
     r".*attn/(in|out)_proj/bias": 0,
     r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each bottleneck
@@ -53,6 +58,9 @@ NORMAL |= {  # timm's towers
     r"vitamin/trunk/(pos_embed|blocks/\d/(attn/(qkv|proj)|mlp/w\d)/kernel)": 0.02,
     r"fastvit/trunk/(head/fc|stages/3/blocks/\d/token_mixer/(qkv|proj))/kernel": 0.02,
     r"fastvit/trunk/stages/\d/blocks/\d/mlp/(conv/conv|fc1|fc2)/kernel": 0.02,
+    r"swin/trunk/layers/\d/(blocks/\d/(attn/(qkv|proj)|mlp/fc\d)|downsample/reduction)/kernel": 0.02,
+    r"swin/trunk/layers/\d/blocks/\d/attn/relative_position_bias_table": 0.02,
+    r"relpos/trunk/cls_token": 1e-6,
     # convolutions, by the square root of 2 / (kernel's pixels × outputs of a group)
     r"vitamin/trunk/patch_embed/backbone/stem/conv\d/kernel": (2 / (9 * 8)) ** 0.5,
     r"vitamin/trunk/patch_embed/backbone/stages/\d/\d/conv2_kxk/kernel": (2 / 9) ** 0.5,
@@ -68,6 +76,12 @@ UNIFORM = {  # half the width of the interval
     r"(vit|text)/transformer/resblocks/\d/mlp/c_proj/bias": (4 * WIDTH) ** -0.5,
     r"basic/fc/bias": 32**-0.5,
     r"vitamin/trunk/patch_embed/backbone/pool/proj/bias": (9 * 12) ** -0.5,
+    r"swin/trunk/patch_embed/proj/bias": 48**-0.5,
+    r"relpos/trunk/patch_embed/proj/bias": 192**-0.5,
+    r"relpos/trunk/blocks/\d/(attn/proj|mlp/fc1)/bias": 32**-0.5,
+    r"relpos/trunk/blocks/\d/mlp/fc2/bias": 128**-0.5,
+    r"relpos/trunk/blocks/\d/attn/rel_pos/mlp/fc1/bias": 2**-0.5,
+    r"relpos/trunk/blocks/\d/attn/rel_pos/mlp/fc2/bias": 12**-0.5,
     r"fastvit/trunk/stages/3/pos_emb/pos_enc/bias": 1 / 7,
     r"fastvit/trunk/(final_conv|stages/2/downsample/proj/0)/se/fc2/bias": 8**-0.5,
     r"fastvit/trunk/final_conv/se/fc1/bias": 128**-0.5,
@@ -90,6 +104,8 @@ def parameters():
             "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
             "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
             "fastvit": FastViT(fastvit.Size((1, 1, 1, 1), 8, is_large=False), 16, rngs=rngs),
+            "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, side=32), 16, rngs=rngs),
+            "relpos": RelPosViT(relpos.Size(8, 32, 2, 4, inner=12, side=32), 16, rngs=rngs),
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
         }
         return {name: nnx.state(model) for name, model in models.items()}

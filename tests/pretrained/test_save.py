@@ -14,7 +14,7 @@ from cliptail_jax.pretrained.save import save
 
 
 @pytest.mark.usefixtures("tiny_members")
-@pytest.mark.parametrize("name", ["resnet", "coca", "vitamin", "fastvit", "roberta-mean"])
+@pytest.mark.parametrize("name", ["resnet", "coca", "vitamin", "fastvit", "swin", "relpos", "roberta-mean"])
 def test_weights_come_back_bit_for_bit(name, tmp_path):
     source = write_model(tmp_path / "published", name)
     pretrained = load(source)

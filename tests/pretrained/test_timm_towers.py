@@ -23,7 +23,7 @@ def flat(tower, kind=nnx.Param):
     return {path: np.asarray(v[...]) for path, v in nnx.to_flat_state(nnx.state(tower, kind))}
 
 
-@pytest.mark.parametrize("name", ["vitamin", "fastvit"])
+@pytest.mark.parametrize("name", ["vitamin", "fastvit", "swin", "relpos"])
 def test_every_parameter_has_a_gradient_also_with_activations_that_are_computed_again(name, tmp_path):
     pretrained = load(write_model(tmp_path / name, name))
     images = draw_images(BATCH, pretrained.preprocess.size)
