@@ -49,6 +49,14 @@ def glyphs_dir(tmp_path_factory):
     return directory
 
 
+@pytest.fixture
+def tiny_members(monkeypatch):
+    """Tiny members of timm's families, which exist in tests only, are known by their names."""
+    from tests import tiny_members
+
+    tiny_members.add(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def small_config(glyphs_dir):
     """Makes configs of a family whose model trains in a test: 12 classes, a network of a few thousand parameters."""

@@ -14,9 +14,10 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.models import convnext, modified_resnet
+from cliptail_jax.models import convnext, modified_resnet, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.convnext import CONVNEXTS, ConvNeXt
+from cliptail_jax.models.fastvit import FASTVITS, FastViT
 from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.open_clip import (
     activation,
@@ -26,10 +27,13 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
+from cliptail_jax.models.relpos import RELPOS, RelPosViT
+from cliptail_jax.models.swin import SWINS, Swin
 from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, SIGLIPS, TOKEN_VITS
 from cliptail_jax.models.timm_vit import Member, TimmViT
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
+from cliptail_jax.models.vitamin import VITAMINS, ViTamin
 
 VisionCfg = Mapping[str, Any]
 TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for a `vision_cfg` without them
@@ -190,6 +194,32 @@ def _describe_stages(name: str, image: ConfigDict) -> dict[str, Any]:
     return {"cliptail_model_name": name, "layers": list(image.layers), "width": image.width}
 
 
+def _build_vitamin(vision_cfg: VisionCfg, output_dim: int, **options) -> ViTamin:
+    size = VITAMINS[vision_cfg["timm_model_name"]]
+    side = image_size(vision_cfg) if size.image_size else None
+    bias = bool(vision_cfg.get("timm_proj_bias"))
+    return ViTamin(size.widths, size.layers, size.heads, output_dim, side, projection_bias=bias, **options)
+
+
+def _build_fastvit(vision_cfg: VisionCfg, output_dim: int, **options) -> FastViT:
+    return FastViT(FASTVITS[vision_cfg["timm_model_name"]], output_dim, **options)
+
+
+def _build_swin(vision_cfg: VisionCfg, output_dim: int, **options) -> Swin:
+    name = vision_cfg["timm_model_name"]
+    size = SWINS[name]
+    if image_size(vision_cfg) != size.image_size:
+        raise UserError(
+            f"data.image_size: {name} takes images of {size.image_size} pixels only, not {image_size(vision_cfg)}"
+        )
+    return Swin(size, output_dim, projection_bias=bool(vision_cfg.get("timm_proj_bias")), **options)
+
+
+def _build_relpos(vision_cfg: VisionCfg, output_dim: int, **options) -> RelPosViT:
+    bias = bool(vision_cfg.get("timm_proj_bias"))
+    return RelPosViT(RELPOS[vision_cfg["timm_model_name"]], output_dim, projection_bias=bias, **options)
+
+
 def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **options) -> VisionTransformer:
     width = vision_cfg.get("width", 768)
     attention_pool = None
@@ -225,25 +255,27 @@ def _describe_vit(image: ConfigDict) -> dict[str, Any]:
     return {"layers": image.layers[0], "width": image.width, "head_width": of_head, "patch_size": image.patch_size}
 
 
+def _at_its_size(members: Mapping[str, Any], vision_cfg: VisionCfg) -> VisionCfg:
+    """The `vision_cfg` with timm's name for its image size, among members that otherwise are the same."""
+    name, side = vision_cfg["timm_model_name"], image_size(vision_cfg)
+    own = members[name]
+    if own.image_size in (None, side):
+        return vision_cfg
+    sides = {
+        member.image_size: other
+        for other, member in members.items()
+        if other.rpartition("_")[0] == name.rpartition("_")[0] and replace(member, image_size=own.image_size) == own
+    }
+    if side not in sides:
+        raise UserError(
+            f"open_clip has {name} for images of {', '.join(map(str, sides or [own.image_size]))} pixels, not {side}: open or "
+            "train the model at such a size"
+        )
+    return {**vision_cfg, "timm_model_name": sides[side]}
+
+
 def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Container, **options) -> ImageTower:
     """The kind of timm's vision transformers with the names and sizes in `members`."""
-
-    def for_open_clip(vision_cfg: VisionCfg) -> VisionCfg:
-        name, side = vision_cfg["timm_model_name"], image_size(vision_cfg)
-        wanted = replace(members[name], image_size=side)
-        if members[name] != wanted:
-            sides = {
-                member.image_size: other
-                for other, member in members.items()
-                if replace(member, image_size=side) == wanted
-            }
-            if side not in sides:
-                raise UserError(
-                    f"open_clip has {name} for images of {', '.join(map(str, sides))} pixels, not {side}: open or train the "
-                    "model at such a size"
-                )
-            name = sides[side]
-        return {**vision_cfg, "timm_model_name": name}
 
     def build(vision_cfg: VisionCfg, output_dim: int, **options) -> TimmViT:
         name, bias = vision_cfg["timm_model_name"], vision_cfg.get("timm_proj_bias") or False
@@ -260,7 +292,7 @@ def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Con
         side_multiple=lambda vision_cfg: members[vision_cfg["timm_model_name"]].patch_size,
         timm_names=members,
         values={"timm_pool": pools, "timm_proj": projections},
-        for_open_clip=for_open_clip,
+        for_open_clip=partial(_at_its_size, members),
         **options,
     )
 
@@ -301,4 +333,31 @@ IMAGE_TOWERS = {
     "mobileclip_vit": _timm_vits(MOBILECLIP_VITS, pools=("token",), projections=(None,), has_batch_norm=True),
     "token_vit": _timm_vits(TOKEN_VITS, pools=("token",), projections=(None,)),
     "gap_vit": _timm_vits(GAP_VITS, pools=("", "avg"), projections=("linear",)),
+    "vitamin": ImageTower(
+        build=_build_vitamin,
+        side_multiple=lambda _: vitamin.STRIDE,
+        timm_names=VITAMINS,
+        for_open_clip=partial(_at_its_size, VITAMINS),
+        values={"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
+    ),
+    "fastvit": ImageTower(
+        build=_build_fastvit,
+        side_multiple=lambda _: 1,
+        timm_names=FASTVITS,
+        values={"timm_pool": ("avg",), "timm_proj": (None,)},
+        has_batch_norm=True,
+    ),
+    "swin": ImageTower(
+        build=_build_swin,
+        side_multiple=lambda _: 1,  # there is one size, which `_build_swin` checks
+        timm_names=SWINS,
+        values={"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
+    ),
+    "relpos": ImageTower(
+        build=_build_relpos,
+        side_multiple=lambda vision_cfg: RELPOS[vision_cfg["timm_model_name"]].patch_size,
+        timm_names=RELPOS,
+        for_open_clip=partial(_at_its_size, RELPOS),
+        values={"timm_pool": ("", "token"), "timm_proj": ("linear",)},
+    ),
 }

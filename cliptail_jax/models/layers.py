@@ -23,10 +23,16 @@ def linear(inputs: int, outputs: int, **options) -> nnx.Linear:
     return nnx.Linear(inputs, outputs, **inits | options)
 
 
-def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, dtype, rngs: nnx.Rngs, padding: int = 0) -> nnx.Conv:
-    """A square convolution without bias, padded by `padding` on all four sides as in PyTorch, for any stride."""
-    options = {"strides": stride, "padding": [(padding, padding)] * 2, "use_bias": False, "dtype": dtype, "rngs": rngs}
-    return nnx.Conv(inputs, outputs, (size, size), kernel_init=uniform_fan_in(inputs * size * size), **options)
+def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 0, **options) -> nnx.Conv:
+    """A square convolution, padded by `padding` on all four sides as in PyTorch, for any stride.
+
+    It has no bias and PyTorch's default initialization unless `options`, those of `nnx.Conv`, say otherwise.
+    """
+    init = uniform_fan_in(inputs // options.get("feature_group_count", 1) * size * size)
+    defaults = {"use_bias": False, "kernel_init": init, "bias_init": init}
+    return nnx.Conv(
+        inputs, outputs, (size, size), strides=stride, padding=[(padding, padding)] * 2, **defaults | options
+    )
 
 
 def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:

@@ -2,7 +2,8 @@
 
 Weights are random numbers seeded by their names (tests/pretrained/seeded_weights.py) and not stored; features are
 computed in float64. pretrained_parity.json has for each family its configuration (and that of its Hugging Face encoder), the names
-and shapes of its state dict, tokens, and both features; of those in OPENED_AT, at that image size instead of their own.
+and shapes of its state dict, tokens, and both features; of those in OPENED_AT, at that image size instead of their own. Those in
+TRAINED also have image features in training, and the image features after it, with the statistics of that one batch.
 """
 
 import json
@@ -15,7 +16,10 @@ import open_clip
 import torch
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
-from parity import timm_vit_families
+from parity import (
+    timm_members,  # noqa: F401, registers models
+    timm_vit_families,
+)
 from timm.models import register_model
 from timm.models.convnext import ConvNeXt
 from timm.models.vision_transformer import VisionTransformer
@@ -35,6 +39,10 @@ SIGLIP2_TEXT = {**SIGLIP_TEXT, "mlp_ratio": 3.7362, "act_kwargs": {"approximate"
 SIGLIP_I18N_TEXT = {**SIGLIP_TEXT, "proj_bias": False, "proj_type": "none"}
 SIGLIP_VIT = {"image_size": 32, "timm_model_name": "siglip_parity_32", "timm_pool": "map", "timm_proj": "none"}
 SIGLIP2_VIT = {**SIGLIP_VIT, "image_size": 36, "timm_model_name": "siglip_parity_tanh_36"}
+VITAMIN = {**CONVNEXT, "image_size": 32}
+SWIN = {"timm_pool": "", "timm_proj": "linear", "image_size": 32}
+FASTVIT = {"timm_pool": "avg", "timm_proj": None, "timm_drop": 0.0, "timm_drop_path": 0.0, "image_size": 64}
+MOBILECLIP_TEXT = {**TEXT, "no_causal_mask": True}
 COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
 COCA_VIT = {**VIT, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, "output_tokens": True}
 ENCODER = {
@@ -75,6 +83,14 @@ FAMILIES = {
     "siglip-larger-images": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
     "siglip-i18n": (32, False, SIGLIP_VIT, SIGLIP_I18N_TEXT, None),
     "siglip2": (32, False, SIGLIP2_VIT, SIGLIP2_TEXT, None),
+    "vitamin": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity"}, TEXT, None),
+    "vitamin-larger-images": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity"}, TEXT, None),
+    "vitamin-any-size": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity_any_size"}, TEXT, None),
+    "fastvit": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity"}, MOBILECLIP_TEXT, None),
+    "fastvit-large": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity_large"}, MOBILECLIP_TEXT, None),
+    "swin": (16, False, {**SWIN, "timm_model_name": "swin_parity"}, TEXT, None),
+    "relpos": (16, False, {**SWIN, "timm_model_name": "relpos_parity"}, TEXT, None),
+    "relpos-larger-images": (16, False, {**SWIN, "timm_model_name": "relpos_parity"}, TEXT, None),
     "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
     "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
@@ -84,8 +100,13 @@ OPENED_AT = {
     "vit-smaller-images": 24,
     "vit-larger-images": 48,
     "siglip-larger-images": 48,
+    "vitamin-larger-images": 48,
+    "vitamin-any-size": 64,
+    "fastvit-large": 72,
+    "relpos-larger-images": 48,
     **timm_vit_families.OPENED_AT,
 }
+TRAINED = ("fastvit", "fastvit-large")
 
 
 @register_model
@@ -151,7 +172,7 @@ def make_case(name: str) -> dict:
     config = {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
     if name == "coca":
         config |= {"custom_text": True, "multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
-    if "timm_proj" in vision and not vision["timm_proj"]:
+    if "timm_proj" in vision and not vision["timm_proj"] or name.startswith("vitamin"):
         config["custom_text"] = True
     if name.startswith("siglip"):
         config |= {"custom_text": True, "init_logit_bias": -10}
@@ -177,6 +198,10 @@ def make_case(name: str) -> dict:
     with torch.no_grad():
         image_features = model.encode_image(images, **options).numpy()
         text_features = model.encode_text(torch.from_numpy(ids), **options).numpy()
+        if name in TRAINED:
+            case["trained_features"] = model.train().encode_image(images, **options).numpy().astype(np.float32).tolist()
+            after = model.eval().encode_image(images, **options).numpy()
+            case["features_after_training"] = after.astype(np.float32).tolist()
     return case | {
         "shapes": shapes,
         "tokens": ids.tolist(),

@@ -1,6 +1,6 @@
 """Tiny members of timm's vision transformers for pretrained_fixtures.py, registered with timm under names of their own.
 
-tests/tiny_timm_vits.py has the same members for this project's tables.
+tests/tiny_members.py has the same members for this project's tables.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """Two runs of few steps, each evaluated at its end; and tiny CLIPs, saved as published ones are."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, confi
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.models.build import build_model
-from cliptail_jax.models.siglip_vit import SIGLIP_VITS, SiglipShape
+from cliptail_jax.models.timm_members import SIGLIPS
 from cliptail_jax.pretrained.save import save
 from cliptail_jax.train import train
 from configs import clip, sup
@@ -66,7 +67,8 @@ def siglip(tmp_path_factory):
     preprocess = Preprocess(16, (0.5,) * 3, (0.5,) * 3, resize_mode="squash")
     folder = tmp_path_factory.mktemp("siglip") / "model"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SIGLIP_VITS, "siglip_tiny_16", SiglipShape(4, 16, 1, 2))
+        sizes = {"image_size": 16, "patch_size": 4, "width": 16, "layers": 1, "heads": 2, "inner": 64}
+        patch.setitem(SIGLIPS, "siglip_tiny_16", replace(SIGLIPS["vit_base_patch16_siglip_224"], **sizes))
         model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(0)))()
         rng = np.random.default_rng(0)
         draw = lambda x: x + 0.5 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731

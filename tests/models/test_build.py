@@ -23,6 +23,7 @@ IMAGE = {
     "vit": {"layers": (2,), "width": 8, "heads": 2, "patch_size": 8},
     "convnext": {"layers": (1, 1, 1, 1), "width": 4},
 }
+TIMM = ("ViTamin-tiny", "MobileCLIP-tiny", "swin-tiny", "relpos-tiny")
 TEXT = {"name": "transformer", "width": 8, "heads": 2, "layers": 1, "context_length": 6, "vocab_size": 20}
 TOKENS = jnp.array([[18, 3, 19, 0, 0, 0]] * 4)
 
@@ -45,10 +46,17 @@ def build_visual(description: dict, output_dim: int = 8, **options) -> nnx.Modul
     return build_image_tower(description["model_cfg"]["vision_cfg"], output_dim, rngs=nnx.Rngs(0), **options)
 
 
-@pytest.mark.parametrize("image, text", [*((name, "transformer") for name in IMAGE), ("basic_resnet", "bert")])
+@pytest.mark.usefixtures("tiny_members")
+@pytest.mark.parametrize(
+    "image, text",
+    [*((name, "transformer") for name in (*IMAGE, *TIMM)), ("basic_resnet", "bert")],
+)
 def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_features(image, text):
-    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
-    description = describe(image, text__name=text)
+    size = (
+        64 if image == "MobileCLIP-tiny" else 32
+    )  # which leaves 2 × 2 pixels, for batch statistics that are not noise
+    images = np.random.default_rng(0).normal(size=(4, size, size, 3)).astype(np.float32)
+    description = describe(image, size, text__name=text)
     models = [draw(lambda d=d: build_model(description, dtype=d, rngs=nnx.Rngs(0))) for d in DTYPES.values()]
 
     @partial(jax.jit, compiler_options=QUICK)
@@ -64,7 +72,19 @@ def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_featu
         np.testing.assert_allclose(ours, truth, atol=0.05 * np.abs(truth).max())
 
 
-@pytest.mark.parametrize("name, size", [("ViT-L-14", 28), ("RN101", 64), ("convnext_base", 64), ("EVA02-B-16", 64)])
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        ("ViT-L-14", 28),
+        ("RN101", 64),
+        ("convnext_base", 64),
+        ("EVA02-B-16", 64),
+        ("ViTamin-S", 64),
+        ("MobileCLIP2-S0", 40),
+        ("swin_base_patch4_window7_224", 224),
+        ("vit_relpos_medium_patch16_cls_224", 64),
+    ],
+)
 def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes(name, size):
     published = named_architecture(name)
     ours = nnx.eval_shape(lambda: build_visual(describe(name, size)))
@@ -83,8 +103,9 @@ def test_a_text_tower_by_the_name_of_an_encoder_has_its_sizes_and_the_runs_vocab
     assert ("text", "transformer", "encoder", "layer", 11, "output", "dense", "kernel") in shapes
 
 
-def test_group_size_reaches_every_batch_norm():
-    for name, number in (("modified_resnet", 9), ("basic_resnet", 9), ("MobileCLIP-B", 1)):
+def test_group_size_reaches_every_batch_norm(tiny_members):
+    numbers = {"modified_resnet": 9, "basic_resnet": 9, "MobileCLIP-B": 1, "MobileCLIP-tiny": 9}
+    for name, number in numbers.items():
         model = nnx.eval_shape(lambda name=name: build_visual(describe(name), group_size=4))
         norms = [module for _, module in nnx.iter_modules(model) if isinstance(module, BatchNorm)]
         assert len(norms) > number and all(norm.group_size == 4 for norm in norms)
@@ -149,6 +170,8 @@ def test_head_of_another_shape_is_an_error(shape, message):
         ("ViT-L-14", 32, {}, r"data\.image_size: 32 is not divisible by 14"),
         ("ViT-B-32-quickgelu", 32, {}, "ViT-B-32-quickgelu has QuickGELU: set model.activation='quick_gelu'"),
         ("resnet", 32, {}, r"'model.image.name' is 'resnet' \(did you mean .*basic_resnet.*; it is one of .*, RN101,"),
+        ("vitamin", 32, {}, r"'model.image.name' is 'vitamin' \(did you mean"),
+        ("ViTamin-B", 40, {}, r"data\.image_size: 40 is not divisible by 16"),
         ("vit", 32, {"text__name": "roberta"}, r"'model.text.name' is 'roberta' \(did you mean roberta-base"),
         ("vit", 32, {"text__name": "roberta-base", "text__context_length": 514}, "514 is more than the 513 positions"),
     ],

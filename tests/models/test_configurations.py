@@ -10,7 +10,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import architecture_names, check_model, named_architecture
 from cliptail_jax.models.text_towers import bert_shape
-from tests import tiny_timm_vits
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "pretrained_parity.json").read_text())
 VALUES = (1e30, 10**30, -1, 0, 7, "x", None, [3, "x"], {"eps": "x"}, float("nan"))
@@ -45,9 +44,11 @@ def refused(build, cases):
     return number
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca", "vit-layer-scale", "pe-core", "gap-vit", "siglip"])
-def test_every_wrong_value_of_a_configuration_is_one_line(name, monkeypatch):
-    tiny_timm_vits.add(monkeypatch)
+@pytest.mark.usefixtures("tiny_members")
+@pytest.mark.parametrize(
+    "name", ["resnet", "coca", "vit-layer-scale", "pe-core", "gap-vit", "siglip", "vitamin", "fastvit"]
+)
+def test_every_wrong_value_of_a_configuration_is_one_line(name):
     assert refused(build, wrong(CASES[name]["config"], "vision_cfg", "text_cfg")) > 50
 
 
@@ -68,16 +69,14 @@ def test_every_wrong_value_of_a_configuration_is_one_line(name, monkeypatch):
         ),
     ],
 )
-def test_what_a_siglip_needs_is_named(section, change, complaint, monkeypatch):
-    tiny_timm_vits.add(monkeypatch)
+def test_what_a_siglip_needs_is_named(section, change, complaint, tiny_members):
     config = copy.deepcopy(CASES["siglip"]["config"])
     (config[section] if section else config).update(change)
     with pytest.raises(UserError, match=complaint):
         build(config)
 
 
-def test_without_its_pooling_a_siglip_is_what_open_clip_makes_of_it_which_is_none(monkeypatch):
-    tiny_timm_vits.add(monkeypatch)
+def test_without_its_pooling_a_siglip_is_what_open_clip_makes_of_it_which_is_none(tiny_members):
     config = copy.deepcopy(CASES["siglip"]["config"])
     del config["vision_cfg"]["timm_pool"]
     with pytest.raises(UserError, match='timm_pool="avg", which is not supported'):

@@ -12,14 +12,19 @@ from flax import nnx
 from published_names import flat
 from quick import QUICK
 
+from cliptail_jax.models import fastvit, relpos, swin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.fastvit import FastViT
 from cliptail_jax.models.modified_resnet import ModifiedResNet
+from cliptail_jax.models.relpos import RelPosViT
+from cliptail_jax.models.swin import Swin
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.timm_vit import TimmViT
 from cliptail_jax.models.vit import VisionTransformer
-from tests.tiny_timm_vits import TIMM_VITS
+from cliptail_jax.models.vitamin import ViTamin
+from tests.tiny_members import TIMM_VITS
 
 WIDTH, LAYERS = 48, 2  # of the transformers
 EMBED = 32 * 8  # channels in front of the attention pool of a modified ResNet of width 8
@@ -44,6 +49,13 @@ NORMAL = {
     r"(eva|conv_stem)/trunk/(blocks|attn_pool|head)/.*kernel": 0.02,
 }
 CONSTANT = {
+    r"vitamin/.*/(conv\w*|expand|qkv|attn/proj|w\d|fc_norm|norm\d?|pre_norm)/bias": 0,
+    r"fastvit/.*/(fc|mlp/fc\d|token_mixer/proj|norm|identity|bn)/bias": 0,
+    r"swin/.*/(qkv|attn/proj|fc\d)/bias": 0,
+    r"(swin|relpos)/.*/norm\d?/bias": 0,
+    r"(vitamin|fastvit|swin|relpos)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
+    r"relpos/.*/gamma": np.float32(1e-6),
+    r"fastvit/.*/gamma": np.float32(1e-5),
     r".*attn/(in|out)_proj/bias": 0,
     r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each bottleneck
     r".*/(bn\d|ln_\w+|downsample/1)/scale": 1,
@@ -54,6 +66,21 @@ CONSTANT = {
     r".*/var": 1,
     r".*/mean": 0,
 }
+NORMAL |= {  # timm's towers
+    r"vitamin/trunk/(pos_embed|blocks/\d/(attn/(qkv|proj)|mlp/w\d)/kernel)": 0.02,
+    r"fastvit/trunk/(head/fc|stages/3/blocks/\d/token_mixer/(qkv|proj))/kernel": 0.02,
+    r"fastvit/trunk/stages/\d/blocks/\d/mlp/(conv/conv|fc1|fc2)/kernel": 0.02,
+    r"swin/trunk/layers/\d/(blocks/\d/(attn/(qkv|proj)|mlp/fc\d)|downsample/reduction)/kernel": 0.02,
+    r"swin/trunk/layers/\d/blocks/\d/attn/relative_position_bias_table": 0.02,
+    r"relpos/trunk/cls_token": 1e-6,
+    # convolutions, by the square root of 2 / (kernel's pixels × outputs of a group)
+    r"vitamin/trunk/patch_embed/backbone/stem/conv\d/kernel": (2 / (9 * 8)) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/\d/\d/conv2_kxk/kernel": (2 / 9) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/0/\d/conv1_1x1/kernel": (2 / 32) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/0/\d/conv3_1x1/kernel": (2 / 8) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/1/\d/conv1_1x1/kernel": (2 / 48) ** 0.5,
+    r"vitamin/trunk/patch_embed/backbone/stages/1/\d/(conv3_1x1|shortcut/expand)/kernel": (2 / 12) ** 0.5,
+}
 UNIFORM = {  # half the width of the interval
     r"vit/transformer/resblocks/\d/attn/in_proj/kernel": (6 / (WIDTH + 3 * WIDTH)) ** 0.5,  # Xavier
     r"resnet(_pytorch)?/attnpool/[qkvc]_proj/bias": EMBED**-0.5,
@@ -62,6 +89,19 @@ UNIFORM = {  # half the width of the interval
     r"basic/fc/bias": 32**-0.5,
     r"eva/trunk/patch_embed/proj/bias": (3 * 8 * 8) ** -0.5,
     r"conv_stem/trunk/patch_embed/backbone/2/conv/bias": (8 * 2 * 2) ** -0.5,
+    r"vitamin/trunk/patch_embed/backbone/pool/proj/bias": (9 * 12) ** -0.5,
+    r"swin/trunk/patch_embed/proj/bias": 48**-0.5,
+    r"relpos/trunk/patch_embed/proj/bias": 192**-0.5,
+    r"relpos/trunk/blocks/\d/(attn/proj|mlp/fc1)/bias": 32**-0.5,
+    r"relpos/trunk/blocks/\d/mlp/fc2/bias": 128**-0.5,
+    r"relpos/trunk/blocks/\d/attn/rel_pos/mlp/fc1/bias": 2**-0.5,
+    r"relpos/trunk/blocks/\d/attn/rel_pos/mlp/fc2/bias": 12**-0.5,
+    r"fastvit/trunk/stages/3/pos_emb/pos_enc/bias": 1 / 7,
+    r"fastvit/trunk/(final_conv|stages/2/downsample/proj/0)/se/fc2/bias": 8**-0.5,
+    r"fastvit/trunk/final_conv/se/fc1/bias": 128**-0.5,
+    r"fastvit/trunk/stages/2/downsample/proj/0/se/fc1/bias": 32**-0.5,
+    r"fastvit/trunk/stages/3/downsample/proj/0/se/fc1/bias": 64**-0.5,
+    r"fastvit/trunk/stages/3/downsample/proj/0/se/fc2/bias": 16**-0.5,
     r".*/kernel": None,  # by its own fan-in
 }
 
@@ -76,6 +116,10 @@ def parameters():
             "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
             "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
             "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
+            "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
+            "fastvit": FastViT(fastvit.Size((1, 1, 1, 1), 8, is_large=False), 16, rngs=rngs),
+            "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
+            "relpos": RelPosViT(relpos.Size(8, 32, 2, 4, inner=12, image_size=32), 16, rngs=rngs),
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
             "eva": TimmViT(TIMM_VITS["eva02_parity"][1], 16, 32, rngs=rngs),
             "conv_stem": TimmViT(replace(TIMM_VITS["mobileclip_vit_parity"][1], layers=1), 16, 32, rngs=rngs),

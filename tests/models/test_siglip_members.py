@@ -12,7 +12,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.image_towers import check_image_size, image_tower
 from cliptail_jax.models.timm_members import SIGLIPS
 from cliptail_jax.models.timm_vit import TimmViT
-from tests.tiny_timm_vits import TIMM_VITS
+from tests.tiny_members import TIMM_VITS
 
 MEMBERS = json.loads((Path(__file__).parents[1] / "data" / "siglip_members.json").read_text())
 ACTIVATIONS = {"gelu": "GELU", "gelu_tanh": "GELUTanh"}

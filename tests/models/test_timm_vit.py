@@ -14,7 +14,7 @@ from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.models.rotary import Rotary, rotate
 from cliptail_jax.models.timm_vit import TimmViT
-from tests.tiny_timm_vits import TIMM_VITS
+from tests.tiny_members import TIMM_VITS
 
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(4, 32, 32, 3)), jnp.float32)
 EVA02 = {"timm_model_name": "eva02_base_patch16_clip_224", "timm_pool": "token", "timm_proj": None}

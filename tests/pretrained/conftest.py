@@ -4,12 +4,11 @@ import json
 
 import pytest
 from test_text_encoder import write_encoder
-from tiny_models import TINY_CONVNEXTS
 
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.train import train
 from configs import clip, sup
-from tests import tiny_timm_vits
+from tests import tiny_members
 
 WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
 
@@ -17,9 +16,7 @@ WORDS = "digit zero one two three four five seven latin capital letter a c e h k
 @pytest.fixture(scope="session", autouse=True)
 def tiny_members_of_timm():
     with pytest.MonkeyPatch.context() as patch:
-        tiny_timm_vits.add(patch)
-        for name, (table, shape) in TINY_CONVNEXTS.items():
-            patch.setitem(table, name, shape)
+        tiny_members.add(patch)
         yield
 
 

@@ -146,6 +146,12 @@ def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
             {"timm_model_name": "convnext_tiny", "timm_pool": "map"},
             'timm_pool="map", which is not supported',
         ),
+        (
+            "vision_cfg",
+            {"timm_model_name": "swin_base_patch4_window7_224"},
+            "data.image_size: swin_base_patch4_window7_224 takes images of 224 pixels only, not 32",
+        ),
+        ("vision_cfg", {"timm_model_name": "fastvit_mci1"}, 'timm_proj="linear", which is not supported; null are'),
         ("text_cfg", {"proj_type": "none"}, "text_cfg.proj_type"),
         ("text_cfg", {"norm_kwargs": {"elementwise": 1}}, "text_cfg.norm_kwargs"),
         ("text_cfg", {"hf_model_name": "roberta-base", "hf_pooler_type": "max_pooler"}, "hf_pooler_type"),

@@ -1,8 +1,11 @@
 """Every family of open_clip's that loads, against features that open_clip computed (scripts/make_parity_fixtures.py)."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
@@ -25,3 +28,25 @@ def test_features_equal_those_of_open_clip(name, tmp_path):
         expected = np.array(case[f"{kind}_features"])
         difference = np.abs(features(tower, inputs) - expected).max()
         assert difference <= RELATIVE * np.abs(expected).max(), kind
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "trained_features" in case])
+def test_batch_statistics_in_training_equal_those_of_open_clip(name, tmp_path):
+    """Both those of the batch, and the running ones that they update."""
+    case = CASES[name]
+    pretrained = load(write_model(tmp_path / name, name))
+    images = draw_images(2, case.get("opened_at", pretrained.preprocess.size))
+    graphdef, state = nnx.split(pretrained.model.visual)
+
+    @partial(jax.jit, compiler_options=QUICK)
+    def train(state):
+        tower = nnx.merge(graphdef, state, copy=True)
+        return tower(images, train=True), nnx.state(tower)
+
+    found, after = train(state)
+    for value, key in (
+        (found, "trained_features"),
+        (features(nnx.merge(graphdef, after), images), "features_after_training"),
+    ):
+        expected = np.array(case[key])
+        assert np.abs(value - expected).max() <= 1e-4 * np.abs(expected).max(), key

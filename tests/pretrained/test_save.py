@@ -26,6 +26,10 @@ from cliptail_jax.pretrained.save import save
         "siglip",
         "siglip-i18n",
         "siglip2",
+        "vitamin",
+        "fastvit",
+        "swin",
+        "relpos",
         "roberta-mean",
     ],
 )
@@ -65,6 +69,12 @@ def test_a_siglip_keeps_its_scale_and_bias_and_is_named_for_the_size_of_its_imag
     with pytest.raises(UserError, match="open_clip has siglip_parity_32 for images of 32, 40 pixels, not 48"):
         save(other.model, tmp_path / "other", other.config, other.preprocess)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_tower_without_positions_is_saved_at_any_size(tmp_path):
+    of_any_size = load(write_model(tmp_path / "any", "vitamin-any-size")).at_size(48)
+    save(of_any_size.model, tmp_path / "ours", of_any_size.config, of_any_size.preprocess)
+    assert load(tmp_path / "ours").preprocess.size == 48
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):

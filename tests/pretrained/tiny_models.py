@@ -6,13 +6,6 @@ from pathlib import Path
 from safetensors.numpy import save_file
 from seeded_weights import draw_all
 
-from cliptail_jax.models.convnext import CONVNEXTS
-
-# The tiny ConvNeXts, by table and name (scripts/parity/pretrained_fixtures.py).
-TINY_CONVNEXTS = {
-    "convnext_parity": (CONVNEXTS, ((1, 2, 1, 1), (8, 12, 16, 24), 1e-6)),
-    "convnext_parity_d": (CONVNEXTS, ((1, 2, 1, 1), (8, 12, 16, 24), 1e-5)),
-}
 CASES = json.loads((Path(__file__).parents[1] / "data" / "pretrained_parity.json").read_text())
 
 
