@@ -12,7 +12,19 @@ from importlib import import_module
 from pathlib import Path
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-MAKERS = ("input", "model", "preprocess", "tokenizer", "pretrained", "encoder", "positions", "sizes", "view", "dino")
+MAKERS = (
+    "input",
+    "model",
+    "preprocess",
+    "tokenizer",
+    "pretrained",
+    "encoder",
+    "positions",
+    "sizes",
+    "view",
+    "dino",
+    "architecture",
+)
 
 
 def main(names: list[str]) -> None:

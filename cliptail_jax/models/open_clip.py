@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.models.bert import POOLERS, PROJECTIONS
 from cliptail_jax.models.layers import EPSILON
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
@@ -139,7 +139,9 @@ def named_architecture(name: str) -> dict[str, Any]:
     """open_clip's configuration with this name. Raises UserError if it is not in architectures.json."""
     table = _read_table("architectures.json")
     if name not in table:
-        raise UserError(f"unknown architecture '{name}'; it is one of {', '.join(table)}")
+        raise UserError(
+            f"unknown architecture '{name}'{did_you_mean(name, table)}: it is a name in cliptail_jax/models/architectures.json"
+        )
     return deepcopy(table[name])
 
 

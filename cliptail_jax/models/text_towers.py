@@ -53,7 +53,12 @@ def build_text_tower(
             dtype=dtype,
             rngs=rngs,
         )
-    shape = bert_shape(text_cfg.get("cliptail_encoder", encoder))
+    encoder = text_cfg.get("cliptail_encoder", encoder)
+    if encoder is None:
+        raise UserError(
+            f"the text encoder {text_cfg['hf_model_name']} is not in encoders.json: its config.json is needed"
+        )
+    shape = bert_shape(encoder)
     projection = text_cfg.get("hf_proj_type", "mlp")
     if projection is None and shape.width != output_dim:
         raise UserError(

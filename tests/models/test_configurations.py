@@ -5,13 +5,16 @@ import json
 from pathlib import Path
 
 import pytest
+from verdicts import verdict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import architecture_names, check_model, named_architecture
 from cliptail_jax.models.text_towers import bert_shape
 
-CASES = json.loads((Path(__file__).parents[1] / "data" / "pretrained_parity.json").read_text())
+DATA = Path(__file__).parents[1] / "data"
+CASES = json.loads((DATA / "pretrained_parity.json").read_text())
+UNSUPPORTED = json.loads((DATA / "unsupported_architectures.json").read_text())  # made by scripts/parity
 VALUES = (1e30, 10**30, -1, 0, 7, "x", None, [3, "x"], {"eps": "x"}, float("nan"))
 
 
@@ -53,6 +56,26 @@ def test_every_wrong_value_of_an_encoders_configuration_is_one_line():
     assert refused(bert_shape, wrong(CASES["bert-pooler"]["encoder"])) > 50
 
 
+def test_open_clips_144_names_are_supported_or_not():
+    assert len(UNSUPPORTED.keys() | architecture_names()) == 144
+    assert not UNSUPPORTED.keys() & architecture_names()
+
+
 @pytest.mark.parametrize("name", architecture_names())
-def test_every_named_architecture_has_values_of_the_right_kind(name):
-    check_model(named_architecture(name))
+def test_a_named_architecture_can_be_built(name):
+    assert verdict(named_architecture(name)) == ""
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_an_architecture_that_is_not_supported_is_refused_in_a_line_that_says_why(name):
+    refused = UNSUPPORTED[name]
+    assert verdict(refused["config"]) == refused["error"]
+    assert "\n" not in refused["error"]
+
+
+def test_an_unknown_architecture_or_encoder_is_named_with_similar_ones():
+    with pytest.raises(UserError, match="unknown architecture 'ViT-B-33' .did you mean ViT-B-32"):
+        named_architecture("ViT-B-33")
+    config = named_architecture("ViT-B-32")
+    config["text_cfg"] = {"hf_model_name": "owner/encoder"}
+    assert verdict(config).startswith("the text encoder owner/encoder is not in encoders.json")

@@ -164,7 +164,7 @@ def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
 
 def test_what_is_not_there_is_named(folder, tmp_path):
     assert "no model 'RN999'" in message(lambda: load("RN999"))
-    assert "unknown architecture 'RN999'; it is one of RN50, " in message(lambda: load(folder, architecture="RN999"))
+    assert "unknown architecture 'RN999': it is a name in " in message(lambda: load(folder, architecture="RN999"))
     (folder / CONFIG).write_text("{")
     assert "is not a JSON file" in message(lambda: load(folder))
     (folder / CONFIG).write_text("[]")
