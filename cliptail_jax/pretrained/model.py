@@ -171,8 +171,7 @@ class ModelName:
         source: the work directory of a run, or else the argument of `open_published`.
         is_run: which of the two.
         architecture: open_clip's name of the architecture, if it is not the one in the source.
-        corpus: the data on which a published model was trained, if known.
-        is_supported: whether its architecture is.
+        corpus: the data on which a published model was trained, if the study has published their class frequencies.
     """
 
     name: str
@@ -180,7 +179,6 @@ class ModelName:
     is_run: bool = False
     architecture: str | None = None
     corpus: str | None = None
-    is_supported: bool = True
 
     @functools.cached_property
     def digest(self) -> str | None:
@@ -196,14 +194,8 @@ class ModelName:
             else checked_digest(find(self.source, CONFIG, WEIGHTS_FILES, None))
         )
 
-    def check_supported(self) -> None:
-        """Raises UserError if the model's architecture is not supported."""
-        if not self.is_supported:
-            raise UserError(f"{self.source} is an EVA-CLIP, whose architecture is not supported")
-
     def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
         """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""
-        self.check_supported()
         if self.is_run:
             return open_run(self.source, mesh=mesh)
         return open_published(self.source, architecture=self.architecture, merges=merges, dtype=dtype, mesh=mesh)
@@ -222,10 +214,10 @@ def find_model(name: str) -> ModelName:
     published = published_models()
     for model in published:
         if name == model.name:
-            return ModelName(name, model.repository, False, model.architecture, model.corpus, model.is_supported)
+            return ModelName(name, model.repository, False, model.architecture, model.corpus)
     for model in published:  # with the architecture in the repository
         if name == model.repository:
-            return ModelName(name, name, False, None, model.corpus, model.is_supported)
+            return ModelName(name, name, False, None, model.corpus)
     if name.startswith(hub.PREFIX) or Path(name).exists():
         return ModelName(name, name)
     hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
