@@ -18,11 +18,11 @@ from cliptail_jax.models.build import build_model
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.model import load
+from tests.hub_cache import COMMIT, put_in_cache
 
 DATA = Path(__file__).parents[1] / "data"
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
@@ -205,19 +205,6 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     return tmp_path
-
-
-def put_in_cache(hub, folder, repository):
-    """As huggingface_hub lays its cache out."""
-    root = hub / f"models--{repository.replace('/', '--')}"
-    for part in ("refs", "blobs", f"snapshots/{COMMIT}"):
-        (root / part).mkdir(parents=True)
-    (root / "refs" / "main").write_text(COMMIT)
-    for file in folder.iterdir():
-        blob = root / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
-        shutil.copy(file, blob)
-        (root / "snapshots" / COMMIT / file.name).symlink_to(blob)
-    return root
 
 
 @pytest.mark.parametrize("revision", [None, COMMIT])
