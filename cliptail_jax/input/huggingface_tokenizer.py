@@ -30,7 +30,8 @@ CLEANERS = {"whitespace": mend, "lower": clean, "canonicalize": canonicalize}
 class HuggingFaceTokenizer:
     """A tokenizer.json with open_clip's cleaning, cutting and padding in front and behind. Pickles.
 
-    `strip_separator` writes 0 for the token that ends a text (CLIPA).
+    `strip_separator` writes 0 for the token that ends a text (CLIPA). `pad_id` and `end_id` are the ids of the token that pads
+    texts and of the one that ends them, None if there is none.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class HuggingFaceTokenizer:
         self._clean = CLEANERS[cleaner]
         self._separator = self._first_id(SEPARATORS) if strip_separator else None
         self.pad_id = self._first_id(PADS)
+        self.end_id = next(filter(None, map(self._encoder.token_to_id, SEPARATORS)), None)
         self._encoder.enable_truncation(context_length)
         pad_token = self._encoder.id_to_token(self.pad_id)
         self._encoder.enable_padding(length=context_length, pad_id=self.pad_id, pad_token=pad_token)

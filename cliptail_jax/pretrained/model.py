@@ -28,7 +28,7 @@ from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.models.text import TextModel
-from cliptail_jax.models.text_towers import bert_shape
+from cliptail_jax.models.text_towers import PADDING, bert_shape
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import parameter_shardings
 from cliptail_jax.pretrained import hub
@@ -352,7 +352,7 @@ def open_published(
         preprocess=read_preprocess(document.get("preprocess_cfg") or {}, image_size(config["vision_cfg"])),
         dtype=dtype,
         mesh=mesh,
-        open_tokenizer=functools.partial(_published_tokenizer, text_cfg, source, merges),
+        open_tokenizer=functools.partial(_published_tokenizer, text_cfg, encoder, source, merges),
     )
 
 
@@ -389,7 +389,6 @@ def open_encoder(
     text_cfg = {"hf_model_name": repository, "hf_tokenizer_name": repository, "context_length": context_length}
     text_cfg |= {"hf_proj_type": None, "hf_pooler_type": pooler}
     name_of, unused = encoder_names(source.weights)
-    tokens = {"context_length": context_length, "vocab_size": shape.vocab_size}
     return OpenedModel(
         name=name,
         description={"model_cfg": {"embed_dim": shape.width, "text_cfg": text_cfg}, "encoder": encoder},
@@ -397,7 +396,7 @@ def open_encoder(
         preprocess=None,
         dtype=dtype,
         mesh=mesh,
-        open_tokenizer=lambda: load_tokenizer(source.tokenizer, tokens),
+        open_tokenizer=lambda: _encoder_tokenizer(source.tokenizer, text_cfg, encoder),
     )
 
 
@@ -457,7 +456,7 @@ def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _published_tokenizer(
-    text_cfg: Mapping[str, Any], source: ModelFiles, merges: str | Path | None
+    text_cfg: Mapping[str, Any], encoder: Mapping[str, Any] | None, source: ModelFiles, merges: str | Path | None
 ) -> TextTokenizer | None:
     """CLIP's tokenizer if its merges are given, or else the one in the weights' folder or repository, if any."""
     hugging_face = text_cfg.get("hf_tokenizer_name")
@@ -468,7 +467,27 @@ def _published_tokenizer(
     path = source.tokenizer
     if path is None and hugging_face and source.revision is not None:
         path = hub.fetch(hugging_face, [TOKENIZER], None)
-    return load_tokenizer(path, text_cfg) if path else None
+    if path is None:
+        return None
+    if encoder is not None:
+        return _encoder_tokenizer(path, text_cfg, encoder)
+    tokenizer = load_tokenizer(path, text_cfg)
+    if not hugging_face and not isinstance(tokenizer, Tokenizer):
+        raise UserError(f"{path} is not CLIP's tokenizer, which the model's text tower needs: put that in its place")
+    return tokenizer
+
+
+def _encoder_tokenizer(path: Path, text_cfg: Mapping[str, Any], encoder: Mapping[str, Any]) -> TextTokenizer:
+    """The tokenizer in `path` for a Hugging Face encoder. Raises UserError if it is that of another kind of encoder."""
+    tokenizer = load_tokenizer(path, {**text_cfg, "vocab_size": encoder["vocab_size"]})
+    ids = {"pad_token_id": getattr(tokenizer, "pad_id", PADDING), "eos_token_id": tokenizer.end_id}
+    for key, id_ in ids.items():
+        if encoder.get(key, id_) != id_:
+            raise UserError(
+                f"{path} is the tokenizer of another text encoder: its {key} is {id_}, that of the encoder's config.json "
+                f"{encoder[key]}"
+            )
+    return tokenizer
 
 
 def _text_names(weights: Path) -> Callable[[tuple], str]:

@@ -77,17 +77,20 @@ class PublishedWeights:
         """Raise UserError unless the file is intact and has the tensors of a whole model's `state`, and no other."""
         path = self.source.weights
         state, _ = self._split_head(state)
-        if problems := self.problems(state):
-            raise UserError(f"{path}: {next(iter(problems.values()))}")
         needed = {self.name_of(at) for at, _ in nnx.to_flat_state(state)}
         unused = self.unused if self.head is None else ("",)
         with open_weights(path) as file:
-            for name in sorted(set(file.keys()) - needed):
-                if not name.endswith(BUFFERS) and not name.startswith(unused):
-                    shape = file.get_slice(name).get_shape()
-                    raise UserError(
-                        f"{path} has a tensor {name} of shape {shape}, which the architecture does not have"
-                    )
+            names = set(file.keys())
+            others = [
+                name for name in sorted(names - needed) if not name.endswith(BUFFERS) and not name.startswith(unused)
+            ]
+            other = f"a tensor {others[0]} of shape {file.get_slice(others[0]).get_shape()}" if others else ""
+        if problems := self.problems(state):
+            first = min(problems, key=lambda at: self.name_of(at) not in names)  # two shapes say more than one
+            instead = f", but has {other}" if other and self.name_of(first) not in names else ""
+            raise UserError(f"{path}: {problems[first]}{instead}")
+        if other:
+            raise UserError(f"{path} has {other}, which the architecture does not have")
         _ = self.digest  # raises UserError if the file is corrupt
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:

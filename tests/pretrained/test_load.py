@@ -17,7 +17,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import build_model
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.model import load, open_published
 from tests.hub_cache import COMMIT, put_in_cache
 
 DATA = Path(__file__).parents[1] / "data"
@@ -109,6 +109,27 @@ def test_weights_of_another_architecture_are_refused(published):
     assert "ln_final.bias has shape [32], but the architecture needs [512]" in found
 
 
+@pytest.mark.parametrize(
+    "weights, config, expected",
+    [
+        ("vit", "resnet", "visual.conv1.weight has shape [32, 3, 8, 8], but the architecture needs [4, 3, 3, 3]"),
+        ("coca", "vit", "text.positional_embedding has shape [11, 32], but the architecture needs [10, 32]"),
+        ("clipa", "vit", "no tensor visual.ln_pre.bias, which the architecture has with shape [32]"),
+        ("vit", "clipa", "has a tensor visual.ln_pre.bias of shape [32], which the architecture does not have"),
+        (
+            "roberta-mean",
+            "vit",
+            "no tensor text.ln_final.bias, which the architecture has with shape [32], but has a tensor ",
+        ),
+    ],
+)
+def test_weights_of_another_family_are_refused_by_their_first_tensor(weights, config, expected, tmp_path):
+    folder = write_model(tmp_path / "model", config)
+    other = write_model(tmp_path / "other", weights)
+    shutil.copy(other / WEIGHTS, folder / WEIGHTS)
+    assert expected in message(lambda: load(folder))
+
+
 def test_a_missing_tensor_is_named(folder):
     change_tensors(folder, lambda t: t.pop("ln_final.bias"))
     assert "no tensor ln_final.bias, which the architecture has with shape [32]" in message(lambda: load(folder))
@@ -192,6 +213,36 @@ def test_the_tokenizer_beside_the_weights_counts(folder):
     shutil.copy(DATA / "tokenizer_bert.json", folder / "tokenizer.json")
     change_config(folder, "text_cfg", hf_tokenizer_name="bert-base-uncased", vocab_size=50)
     assert "tokens, but the model's vocabulary has 50" in message(lambda: load(folder))
+
+
+@pytest.mark.parametrize(
+    "model, tokenizer, changes, expected",
+    [
+        ("vit", "bert", {}, "is not CLIP's tokenizer, which the model's text tower needs"),
+        (
+            "roberta-mean",
+            "bert",
+            {},
+            "of another text encoder: its pad_token_id is 0, that of the encoder's config.json 1",
+        ),
+        (
+            "bert-pooler",
+            "roberta",
+            {},
+            "of another text encoder: its pad_token_id is 1, that of the encoder's config.json 0",
+        ),
+        ("roberta-mean", "xlm", {"eos_token_id": 5}, "its eos_token_id is 2, that of the encoder's config.json 5"),
+        ("bert-pooler", "bert", {"vocab_size": 50}, "tokens, but the model's vocabulary has 50"),
+    ],
+)
+def test_the_tokenizer_of_another_family_is_refused(model, tokenizer, changes, expected, tmp_path):
+    folder = write_model(tmp_path, model)
+    shutil.copy(DATA / f"tokenizer_{tokenizer}.json", folder / "tokenizer.json")
+    if encoder := CASES[model]["encoder"]:
+        (folder / "config.json").write_text(json.dumps({**encoder, "vocab_size": 1000, **changes}))
+    else:
+        change_config(folder, "text_cfg", vocab_size=1000)
+    assert expected in message(lambda: open_published(folder).tokenizer)
 
 
 def test_a_missing_tokenizer_is_an_error_when_it_is_used(published):
