@@ -2,9 +2,11 @@ import collections
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cliptail_jax.evaluation.corpora import CORPORA
+from cliptail_jax.evaluation.published_list import SIZES, page
 from cliptail_jax.models.open_clip import architecture_names, named_architecture
 from cliptail_jax.pretrained.published import LISTS, models_of_study, models_of_today, published_models
 
@@ -56,3 +58,21 @@ def test_a_model_of_both_lists_is_the_same_in_both():
 def test_architectures_are_open_clips_and_repositories_are_written_as_load_takes_them(model):
     assert model.name.split("/")[0] in {*architecture_names(), *UNSUPPORTED}
     assert model.repository.startswith("hf-hub:") and model.repository.count("/") == 1
+
+
+def test_the_page_has_each_model_of_each_list_with_its_sizes():
+    study, today = page().split("list=today\n")
+    for text, models in ((study, models_of_study()), (today, models_of_today())):
+        rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if "/" in line.split(" ")[0]}
+        assert {*rows} >= {model.name for model in models}
+        for model in models:
+            corpus, parameters, side, memory = rows[model.name]
+            assert corpus == (model.corpus or "–")
+            assert (parameters == "–") == (model.name.split("/")[0] not in architecture_names()) == (side == "–")
+    # open_clip's table of results: millions of parameters, and the side in the name
+    assert "ViT-L-14-CLIPA-336/datacomp1b" in today and rows["ViT-L-14-CLIPA-336/datacomp1b"][1:3] == ["415", "336"]
+
+
+def test_what_a_chip_needs_is_at_least_the_parameters():
+    for name, sizes in json.loads(SIZES.read_text()).items():
+        assert sizes.get("memory", np.inf) > 4 * sizes["parameters"], name
