@@ -24,11 +24,12 @@ from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES, abstract_model, classifies_words
+from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.models.text import TextModel
-from cliptail_jax.models.text_towers import PADDING, bert_shape
+from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import parameter_shardings
 from cliptail_jax.pretrained import hub
@@ -369,7 +370,7 @@ def open_encoder(
 
     Args:
         name_or_path: 'hf-hub:OWNER/NAME', or a folder with config.json, model.safetensors and tokenizer.json.
-        pooler: one of `cliptail_jax.models.bert.POOLERS`.
+        pooler: one of `cliptail_jax.models.encoder_text.POOLERS`.
         context_length: the number of tokens to which texts are truncated.
         revision, dtype, mesh: as for `open_published`.
 
@@ -382,7 +383,7 @@ def open_encoder(
         if path is None:
             raise UserError(f"{name} has weights but no {file}: add it to the folder")
     encoder = read_json(source.config)
-    shape = bert_shape(encoder)
+    shape = encoder_shape(encoder)
     if context_length > shape.max_context:
         raise UserError(f"context_length={context_length} is more than the {shape.max_context} positions of {name}")
     repository, _ = hub.split(name)

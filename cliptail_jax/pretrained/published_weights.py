@@ -22,7 +22,7 @@ NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its n
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 # Buffers of PyTorch modules from which our models compute nothing.
-BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask")
+BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask", "embed_positions.weights")
 FIRST = "embeddings.word_embeddings.weight"  # of a text encoder
 UNUSED = ("pooler.", "cls.", "lm_head.")  # heads of a text encoder's pre-training task
 # Old checkpoints of text encoders have other names for the two vectors of a layer norm.

@@ -9,8 +9,8 @@ from verdicts import verdict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import abstract_model
+from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.open_clip import architecture_names, check_model, named_architecture
-from cliptail_jax.models.text_towers import bert_shape
 
 DATA = Path(__file__).parents[1] / "data"
 CASES = json.loads((DATA / "pretrained_parity.json").read_text())
@@ -52,8 +52,18 @@ def test_every_wrong_value_of_a_configuration_is_one_line(name):
     assert refused(build, wrong(CASES[name]["config"], "vision_cfg", "text_cfg")) > 50
 
 
-def test_every_wrong_value_of_an_encoders_configuration_is_one_line():
-    assert refused(bert_shape, wrong(CASES["bert-pooler"]["encoder"])) > 50
+@pytest.mark.parametrize("name", ["bert-pooler", "mt5-mean", "nllb-mean"])
+def test_every_wrong_value_of_an_encoders_configuration_is_one_line(name):
+    assert refused(encoder_shape, wrong(CASES[name]["encoder"])) > 50
+
+
+def test_a_size_that_an_encoders_configuration_lacks_is_named():
+    for name, size in (("bert-pooler", "layer_norm_eps"), ("mt5-mean", "d_kv"), ("nllb-mean", "encoder_ffn_dim")):
+        encoder = {key: value for key, value in CASES[name]["encoder"].items() if key != size}
+        with pytest.raises(UserError, match=f"config.json has no '{size}'"):
+            encoder_shape(encoder)
+    with pytest.raises(UserError, match='model_type="gpt2", which is not supported; "bert", .* "mt5", "m2m_100" are'):
+        encoder_shape({"model_type": "gpt2"})
 
 
 def test_open_clips_144_names_are_supported_or_not():

@@ -14,7 +14,9 @@ from quick import QUICK
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.m2m100 import M2M100, M2M100Shape
 from cliptail_jax.models.modified_resnet import ModifiedResNet
+from cliptail_jax.models.mt5 import MT5, MT5Shape
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.vit import VisionTransformer
 
@@ -33,6 +35,14 @@ NORMAL = {
     r"text/transformer/resblocks/\d/attn/out_proj/kernel": RESIDUAL,
     r"text/transformer/resblocks/\d/mlp/c_fc/kernel": (2 * WIDTH) ** -0.5,
     r"text/transformer/resblocks/\d/mlp/c_proj/kernel": RESIDUAL,
+    # T5's, by mesh-tensorflow; its attention logits are not divided by the root of the head's width
+    r"mt5/embed_tokens/embedding": 1,
+    r"mt5/.*/SelfAttention/q/kernel": (WIDTH * 20) ** -0.5,
+    r"mt5/.*/SelfAttention/([kv]/kernel|relative_attention_bias/embedding)": WIDTH**-0.5,
+    r"mt5/.*/SelfAttention/o/kernel": (4 * 20) ** -0.5,
+    r"mt5/.*/DenseReluDense/wi_\d/kernel": WIDTH**-0.5,
+    r"mt5/.*/DenseReluDense/wo/kernel": 64**-0.5,
+    r"nllb/.*(embedding|kernel)": 0.02,
 }
 CONSTANT = {
     r".*attn/(in|out)_proj/bias": 0,
@@ -41,6 +51,8 @@ CONSTANT = {
     r".*/(bn\d|ln_\w+|downsample/1)/bias": 0,
     r".*/var": 1,
     r".*/mean": 0,
+    r"(mt5|nllb)/.*/scale": 1,
+    r"nllb/.*/bias": 0,
 }
 UNIFORM = {  # half the width of the interval
     r"vit/transformer/resblocks/\d/attn/in_proj/kernel": (6 / (WIDTH + 3 * WIDTH)) ** 0.5,  # Xavier
@@ -63,6 +75,8 @@ def parameters():
             "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
             "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
+            "mt5": MT5(MT5Shape(300, WIDTH, 1, 4, 20, 64), dtype=jnp.float32, rngs=rngs),
+            "nllb": M2M100(M2M100Shape(300, WIDTH, 1, 4, 64, 12), dtype=jnp.float32, rngs=rngs),
         }
         return {name: nnx.state(model) for name, model in models.items()}
 

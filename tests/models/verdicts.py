@@ -9,6 +9,7 @@ from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import check_model, image_size, named_encoder
 
 Config = dict[str, Any]
+DEPTHS = {"num_hidden_layers", "num_layers", "encoder_layers"}  # keys of Hugging Face encoders
 
 
 def verdict(config: Config) -> str:
@@ -16,8 +17,9 @@ def verdict(config: Config) -> str:
     try:
         check_model(config)
         image_size(config["vision_cfg"])
-        encoder = named_encoder(config["text_cfg"].get("hf_model_name") or "")
-        abstract_model({"model_cfg": shallow(config), "encoder": encoder and encoder | {"num_hidden_layers": 1}})
+        encoder = named_encoder(config["text_cfg"].get("hf_model_name") or "") or {}
+        one_layer = encoder | dict.fromkeys(encoder.keys() & DEPTHS, 1)
+        abstract_model({"model_cfg": shallow(config), "encoder": one_layer or None})
     except UserError as error:
         return str(error)
     return ""

@@ -12,7 +12,7 @@ from cliptail_jax.pretrained.model import load
 from cliptail_jax.pretrained.save import save
 
 
-@pytest.mark.parametrize("name", ["resnet", "coca", "roberta-mean"])
+@pytest.mark.parametrize("name", ["resnet", "coca", "roberta-mean", "mt5-mean", "nllb-first-token"])
 def test_weights_come_back_bit_for_bit(name, tmp_path):
     source = write_model(tmp_path / "published", name)
     pretrained = load(source)

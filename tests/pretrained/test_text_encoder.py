@@ -10,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.bert import BertShape, BertText
+from cliptail_jax.models.bert import BertShape
 from cliptail_jax.models.cosine import normalize
+from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.pretrained.model import load, open_encoder
 
 DATA = Path(__file__).parents[1] / "data"
@@ -65,7 +66,7 @@ def test_a_missing_file_is_named(tmp_path, file):
 
 def test_last_token_pooler_takes_the_state_before_the_padding():
     shape = BertShape(vocab_size=10, width=8, layers=1, heads=2, inner=8, positions=6)
-    model = nnx.jit(lambda: BertText(shape, 8, pooler="last_token_pooler", projection_type=None, rngs=nnx.Rngs(0)))()
+    model = nnx.jit(lambda: EncoderText(shape, 8, pooler="last_token_pooler", projection_type=None, rngs=nnx.Rngs(0)))()
     tokens = np.array([[2, 5, 3, 0, 0, 0], [2, 5, 6, 7, 8, 3]])
     states, pooled = jax.jit(lambda model: (model.transformer(tokens, tokens != 0), model(tokens)))(model)
     np.testing.assert_array_equal(pooled, np.stack([states[0, 2], states[1, 5]]))

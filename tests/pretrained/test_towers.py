@@ -15,10 +15,10 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines
-from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
+from cliptail_jax.models.encoder_shapes import encoder_shape
+from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.open_clip import named_encoder
-from cliptail_jax.models.text_towers import bert_shape
 from cliptail_jax.objectives import FIELDS, make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import hub, model, open_model
@@ -209,8 +209,8 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
 
 
 def test_roberta_base_gets_the_studys_mlp():
-    shape = bert_shape(named_encoder("roberta-base"))
-    proj = nnx.eval_shape(lambda: BertText(shape, 1024, rngs=nnx.Rngs(0)).proj)
+    shape = encoder_shape(named_encoder("roberta-base"))
+    proj = nnx.eval_shape(lambda: EncoderText(shape, 1024, rngs=nnx.Rngs(0)).proj)
     shapes = {path: v.shape for path, v in nnx.to_flat_state(nnx.state(proj))}
     assert shapes == {("0", "kernel"): (768, 896), ("2", "kernel"): (896, 1024)}
 
