@@ -24,6 +24,17 @@ def canonicalize(text: str) -> str:
     return " ".join(without.lower().split())
 
 
+def marked(content: Mapping[str, Any], start: str, end: str = SEPARATORS[0]) -> dict[str, Any]:
+    """A tokenizer.json that puts the token `start` before each text and `end` after it, whatever it put around texts."""
+    ids = content["model"]["vocab"] if isinstance(content["model"]["vocab"], dict) else {}
+    ids = ids | {token["content"]: token["id"] for token in content["added_tokens"]}
+    mark = lambda token: {"SpecialToken": {"id": token, "type_id": 0}}  # noqa: E731
+    single = [mark(start), {"Sequence": {"id": "A", "type_id": 0}}, mark(end)]
+    special = {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (start, end)}
+    template = {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": special}
+    return {**content, "post_processor": template}
+
+
 CLEANERS = {"whitespace": mend, "lower": clean, "canonicalize": canonicalize}
 
 
@@ -72,7 +83,8 @@ class HuggingFaceTokenizer:
 def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | HuggingFaceTokenizer:
     """The tokenizer in `path` as a model with `text_cfg` uses it.
 
-    A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. Raises UserError where the file is
+    A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. With a `start_token`, texts begin with
+    it and end with </s>. Raises UserError where the file is
     no tokenizer.json, or has more ids than the model.
     """
     context_length = text_config.get("context_length", 77)
@@ -86,6 +98,8 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
                 raise UserError(
                     f"the model's configuration has text_cfg.tokenizer_kwargs.{min(unknown)}: not supported"
                 )
+            if start := text_config.get("start_token"):
+                content = marked(content, start)
             cleaner, strip_separator = options.get("clean", "whitespace"), options.get("strip_sep_token", False)
             tokenizer = HuggingFaceTokenizer(json.dumps(content), context_length, cleaner, strip_separator)
     except UserError:

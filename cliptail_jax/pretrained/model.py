@@ -47,6 +47,8 @@ ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
 
+ENGLISH = "eng_Latn"  # NLLB's token for the language of texts
+
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
 Weights = PublishedWeights | CheckpointWeights  # two classes with the same methods
 
@@ -480,7 +482,9 @@ def _published_tokenizer(
 
 def _encoder_tokenizer(path: Path, text_cfg: Mapping[str, Any], encoder: Mapping[str, Any]) -> TextTokenizer:
     """The tokenizer in `path` for a Hugging Face encoder. Raises UserError if it is that of another kind of encoder."""
-    tokenizer = load_tokenizer(path, {**text_cfg, "vocab_size": encoder["vocab_size"]})
+    # transformers begins texts with NLLB's language, as open_clip's models need it; the published tokenizer.json ends them so.
+    start = {"start_token": ENGLISH} if encoder.get("model_type") == "m2m_100" else {}
+    tokenizer = load_tokenizer(path, {**text_cfg, "vocab_size": encoder["vocab_size"], **start})
     ids = {"pad_token_id": getattr(tokenizer, "pad_id", PADDING), "eos_token_id": tokenizer.end_id}
     for key, id_ in ids.items():
         if encoder.get(key, id_) != id_:

@@ -23,8 +23,10 @@ NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its n
 FLOATS = ("F64", "F32", "F16", "BF16")
 # Buffers of PyTorch modules from which our models compute nothing.
 BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask", "embed_positions.weights")
-FIRST = "embeddings.word_embeddings.weight"  # of a text encoder
-UNUSED = ("pooler.", "cls.", "lm_head.")  # heads of a text encoder's pre-training task
+SHARED = "shared.weight"  # embeddings of tokens that a text encoder shares with a decoder
+FIRST = ("embeddings.word_embeddings.weight", SHARED)  # by which a text encoder is found in a file
+# Heads of a text encoder's pre-training task, and its decoder.
+UNUSED = ("pooler.", "cls.", "lm_head.", "decoder.", "encoder.embed_tokens.")
 # Old checkpoints of text encoders have other names for the two vectors of a layer norm.
 OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -151,13 +153,23 @@ def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) 
 
 
 def encoder_names(weights: Path) -> tuple[NameOf, tuple[str, ...]]:
-    """The names of an encoder's parameters in its file, perhaps with a prefix `bert.` or `roberta.`, and `UNUSED` with it."""
+    """The names of an encoder's parameters in its file, and the beginnings of names that it does not need.
+
+    The file may be that of a larger model: names may have a prefix such as `bert.`, and an encoder with a decoder shares the
+    embeddings of tokens with it.
+    """
     with open_weights(weights) as file:
         names = set(file.keys())
-    prefix = next((name.removesuffix(FIRST) for name in names if name.endswith(FIRST)), "")
+    found = ((name, first) for first in FIRST for name in names if name.endswith(first))
+    name, first = next(found, ("", ""))
+    prefix = name.removesuffix(first)
+    encoder = prefix + "encoder." if first == SHARED else prefix
 
     def name_of(path: tuple) -> str:
-        name = prefix + published_name(path).removeprefix("transformer.")
+        name = published_name(path).removeprefix("transformer.")
+        if first == SHARED and name == "embed_tokens.weight":
+            return prefix + SHARED
+        name = encoder + name
         for new, old in OLD_NAMES.items():
             if name.endswith(new) and name not in names:
                 return name.removesuffix(new) + old

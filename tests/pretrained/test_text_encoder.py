@@ -50,6 +50,28 @@ def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old
     assert encoder.tokenizer(["a photo"]).shape == (1, 20)
 
 
+@pytest.mark.parametrize("name, prefix", [("mt5-mean", ""), ("nllb-mean", "model.")])
+def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path, name, prefix):
+    published = write_model(tmp_path / "clip", name)
+    start, tensors = "text.transformer.", {}
+    for key, value in load_file(published / "open_clip_model.safetensors").items():
+        if key.startswith(start):
+            own = key.removeprefix(start)
+            tensors[prefix + ("shared.weight" if own == "embed_tokens.weight" else f"encoder.{own}")] = value
+    tensors |= {
+        f"{prefix}decoder.layers.0.fc1.bias": np.zeros(3, np.float16),
+        "lm_head.weight": np.zeros((3, 3), np.float16),
+    }
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(CASES[name]["encoder"]))
+    (folder / "tokenizer.json").write_text("{}")
+    encoder = open_encoder(folder, context_length=10).model.text.transformer
+    expected = load(published).model.text.transformer
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder), nnx.state(expected))
+
+
 def test_a_context_beyond_the_positions_is_refused(tmp_path):
     write_encoder(tmp_path / "encoder")
     with pytest.raises(UserError, match="context_length=77 is more than the 20 positions of .*encoder"):
