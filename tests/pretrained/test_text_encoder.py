@@ -50,25 +50,28 @@ def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old
     assert encoder.tokenizer(["a photo"]).shape == (1, 20)
 
 
-@pytest.mark.parametrize("name, prefix", [("mt5-mean", ""), ("nllb-mean", "model.")])
-def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path, name, prefix):
-    published = write_model(tmp_path / "clip", name)
+def write_encoder_with_decoder(root, name, prefix=""):
+    """The folder of an encoder as it is published with a decoder, from that of the family `name`."""
+    published = write_model(root / "clip", name)
     start, tensors = "text.transformer.", {}
     for key, value in load_file(published / "open_clip_model.safetensors").items():
         if key.startswith(start):
             own = key.removeprefix(start)
             tensors[prefix + ("shared.weight" if own == "embed_tokens.weight" else f"encoder.{own}")] = value
-    tensors |= {
-        f"{prefix}decoder.layers.0.fc1.bias": np.zeros(3, np.float16),
-        "lm_head.weight": np.zeros((3, 3), np.float16),
-    }
-    folder = tmp_path / "encoder"
+    tensors |= {f"{prefix}decoder.layers.0.fc1.bias": np.zeros(3), "lm_head.weight": np.zeros((3, 3))}
+    folder = root / "encoder"
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(CASES[name]["encoder"]))
     (folder / "tokenizer.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("name, prefix", [("mt5-mean", ""), ("nllb-mean", "model.")])
+def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path, name, prefix):
+    folder = write_encoder_with_decoder(tmp_path, name, prefix)
     encoder = open_encoder(folder, context_length=10).model.text.transformer
-    expected = load(published).model.text.transformer
+    expected = load(tmp_path / "clip").model.text.transformer
     jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder), nnx.state(expected))
 
 
