@@ -12,13 +12,17 @@ Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`
 
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50
+
+`--list` alone prints the lists of published models that configs/zero_shot_all.py evaluates.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+from absl import flags
 from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -26,8 +30,9 @@ from ml_collections import ConfigDict
 from cliptail_jax import runs
 from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.evaluation.published_list import page
 from cliptail_jax.evaluation.results import GROUPS
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
@@ -140,5 +145,15 @@ def describe_fields(config: ConfigDict | None) -> str:
     return fields.describe(zero_shot.ZeroShot(), config) if of_published else describe_config(config)
 
 
+@command_line
+def list_models(arguments: list[str]) -> None:
+    if others := [argument for argument in arguments if argument != "--list"]:
+        raise UserError(f"--list takes no other argument: leave out '{others[0]}'")
+    print(page(), end="")
+
+
 if __name__ == "__main__":
+    flags.DEFINE_bool("list", False, "Print the lists of published models, and exit")
+    if "--list" in sys.argv:
+        sys.exit(list_models(sys.argv[1:]))
     run_with_config(main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/zero_shot.py"))

@@ -24,6 +24,7 @@ MAKERS = (
     "siglip",
     "view",
     "dino",
+    "architecture",
 )
 
 

@@ -40,13 +40,13 @@ def start(arguments, **environment):
     )
 
 
-def start_pair(arguments):
-    """Two processes of one device each."""
+def start_pair(arguments, first={}, second={}):
+    """Two processes of one device each, with environment variables of their own."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     run = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
-    return [start(arguments, **run, JAX_PROCESS_ID=str(i)) for i in range(2)]
+    return [start(arguments, **run, JAX_PROCESS_ID=str(i), **more) for i, more in enumerate((first, second))]
 
 
 def wait_until(is_so, process):

@@ -19,7 +19,8 @@ class PublishedEvaluation(Evaluation):
         Names, "Names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders of weights."
     ] = ()
     class_frequency: Annotated[
-        str, "Frequency table or corpus to correlate with; 'published': each model's own corpus; '': none."
+        str,
+        "Frequency tables or corpora to correlate with, separated by '+'; 'published': each model's own corpus; '': none.",
     ] = ""
     frequency_dir: Annotated[str, "Folder with the published frequency tables of the corpora."] = ""
 

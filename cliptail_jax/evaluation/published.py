@@ -37,7 +37,7 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
-from cliptail_jax.runs import last_evaluation
+from cliptail_jax.runs import last_evaluations
 from cliptail_jax.runs.say import say
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
 
@@ -45,7 +45,7 @@ TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 REASON = 512  # bytes of the reason for skipping a model, which processes exchange
 COLUMNS = ("top1", "top5", *GROUPS)
 CORRELATIONS = {"corr_acc": ".2f", "corr_pred": ".2f", "slope_acc": ".1f", "slope_pred": ".2f"}  # with formats
-Summaries = dict[tuple[str, str], dict[str, Any]]  # by model and set
+Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
 
 
 class Skipped(Exception):
@@ -54,6 +54,8 @@ class Skipped(Exception):
 
 def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     """Evaluate each of `config.eval.models` on each of `config.eval.sets`, and write and print the table.
+
+    Each class frequency of `config.eval.class_frequency` has a line of its own, from the same pass over the images.
 
     Raises UserError before any model is loaded if sets, prompts or frequencies are missing or do not fit; when a set's
     images cannot be read; and at the end if models were skipped.
@@ -67,9 +69,13 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     check_free(directories, workdir)
     opened = {name: open_set(name, config.data.data_dir) for name in dict.fromkeys(config.eval.sets)}
     prompts = {name: set_prompts(of_name, config.eval) for name, of_name in opened.items()}
+    check_corpora(models, config.eval.class_frequency)
     tasks = {
         model.name: {
-            name: make_task(model, opened[name], prompts[name], config.eval, config.data, config.model.dtype)
+            name: tuple(
+                make_task(frequency, opened[name], prompts[name], config.eval, config.data, config.model.dtype)
+                for frequency in frequency_names(model, config.eval.class_frequency)
+            )
             for name in opened
         }
         for model in models
@@ -79,7 +85,7 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     for number, model in enumerate(models, 1):
         directory = directories[model.name]
         waiting = {
-            name: task for name, task in tasks[model.name].items() if not agreed(is_done(directory, name, task, model))
+            name: of_set for name, of_set in tasks[model.name].items() if not agreed(is_done(directory, of_set, model))
         }
         if not waiting:
             say(f"{model.name} is already evaluated")
@@ -100,12 +106,13 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
         except Skipped as error:
             skipped[model.name] = str(error).removeprefix(f"{model.source}: ")
             say(f"skipped {model.name}: {skipped[model.name]}")
-    summaries = {
-        (model.name, name): last_evaluation(directories[model.name], name)
+    summaries = [
+        {**summary, "model": model.name, "set": name}
         for model in models
-        for name, task in tasks[model.name].items()
-        if is_done(directories[model.name], name, task, model)
-    }
+        for name, of_set in tasks[model.name].items()
+        if is_done(directories[model.name], of_set, model)
+        for summary in last_evaluations(directories[model.name], name, len(of_set))
+    ]
     report(summaries, workdir, len(names) > 1)
     if skipped:
         reason = f": {skipped[names[0]]}" if len(names) == 1 else ""
@@ -125,22 +132,30 @@ def find_models(names: Sequence[str]) -> tuple[list[ModelName], dict[str, str]]:
     return models, skipped
 
 
-def make_task(
-    model: ModelName, opened: OpenedSet, prompts: Prompts, options: ConfigDict, reading: ConfigDict, dtype: str
-) -> Task:
-    """The evaluation of a model on a set, with the settings by which a finished one is recognized.
+def check_corpora(models: Sequence[ModelName], tables: str) -> None:
+    """Raise UserError if `tables`, eval.class_frequency, asks for the models' own corpora alone, and none is known."""
+    if models and tables == TRAINED_ON and not any(model.corpus for model in models):
+        raise UserError(
+            f"eval.class_frequency='{TRAINED_ON}', but the corpus that {models[0].name} was trained on is not known: give "
+            f"a table or one of {', '.join(CORPORA)}"
+        )
 
-    `options` is `config.eval`, `reading` is `config.data`, and `dtype` is what the model computes in.
+
+def frequency_names(model: ModelName, tables: str) -> list[str]:
+    """The tables and corpora in eval.class_frequency, separated by '+', for a model; [''] if there is none."""
+    named = [model.corpus if name == TRAINED_ON else name for name in tables.split("+")]
+    return list(dict.fromkeys(filter(None, named))) or [""]
+
+
+def make_task(
+    frequency_name: str, opened: OpenedSet, prompts: Prompts, options: ConfigDict, reading: ConfigDict, dtype: str
+) -> Task:
+    """An evaluation on a set, with the settings by which a finished one is recognized.
+
+    `frequency_name` is a table or a corpus, or '' for none. `options` is `config.eval`, `reading` is `config.data`, and
+    `dtype` is what the model computes in.
     """
     names = opened.variant.class_names
-    frequency_name = options.class_frequency
-    if frequency_name == TRAINED_ON:
-        if model.corpus is None:
-            raise UserError(
-                f"eval.class_frequency='{TRAINED_ON}', but the corpus that {model.name} was trained on is not known: give a "
-                f"table or one of {', '.join(CORPORA)}"
-            )
-        frequency_name = model.corpus
     if frequency_name in CORPORA and not options.frequency_dir:
         raise UserError(
             f"the class frequencies of {frequency_name} are published by the study: set eval.frequency_dir to its folder "
@@ -183,20 +198,20 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
             )
 
 
-def is_done(directory: Path, set_name: str, task: Task, model: ModelName) -> bool:
-    """Whether the last evaluation on the set in `directory` has the task's settings and the model's current weights."""
-    last = last_evaluation(directory, set_name)
-    if last is None or last["settings"] != task.settings:
+def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
+    """Whether the last evaluations in `directory` have the settings of a set's `tasks`, and the model's current weights."""
+    last = last_evaluations(directory, tasks[0].opened.name, len(tasks))
+    if [summary["settings"] for summary in last] != [task.settings for task in tasks]:
         return False
     try:
-        return model.digest in (None, last["weights"])
+        return model.digest is None or all(summary["weights"] == model.digest for summary in last)
     except UserError:  # which loading the model raises, too
         return False
 
 
 def evaluate_model(
     opened: OpenedModel,
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, Sequence[Task]],
     directory: Path,
     mesh: Mesh,
     options: ConfigDict,
@@ -207,6 +222,7 @@ def evaluate_model(
     """Evaluate a model on each set, and write the results of each set before the next.
 
     Args:
+        tasks: those of each set, which differ in their class frequencies.
         options: `config.eval`.
         data: `config.data`.
         merges: CLIP's merges file, for a model without a tokenizer.
@@ -216,7 +232,7 @@ def evaluate_model(
         Skipped: the model cannot embed the prompts.
         UserError: a set's images cannot be read.
     """
-    sets = {name: task.opened for name, task in tasks.items()}
+    sets = {name: of_set[0].opened for name, of_set in tasks.items()}
     graphdef, state = nnx.split(opened.model)
     class_heads = on_all_processes(lambda: zero_shot_heads(sets, options, graphdef, mesh, tokenizer_of(opened, merges)))
     heads = on_all_processes(lambda: class_heads((state,)))
@@ -226,8 +242,13 @@ def evaluate_model(
         runs.make_room(directory, {**values, "eval.models": [opened.name]}, replace=False)
     evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, data)
     about = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
-    for name, task in tasks.items():
-        write_evaluation(directory, task, about, evaluator.measure((state,), heads[name], task))
+    adjusted = options.logit_adjustment and not options.estimate_prior  # by each class frequency
+    for name, of_set in tasks.items():
+        measured = None
+        for task in of_set:
+            if measured is None or adjusted:
+                measured = evaluator.measure((state,), heads[name], task)
+            write_evaluation(directory, task, about, measured)
 
 
 def on_all_processes(action: Callable[[], Any]) -> Any:
@@ -290,15 +311,15 @@ def report(summaries: Summaries, workdir: Path, several: bool) -> None:
 
 
 def markdown(summaries: Summaries) -> str:
-    """A row per model and set, with '–' for undefined numbers."""
+    """A row per model, set and class frequency, with '–' for undefined numbers."""
     header = ["model", "set", "top-1 %", "top-5 %", "head", "mid", "tail", *(f"{key} [95 %]" for key in CORRELATIONS)]
     rows = [[*header, "class frequency"]]
-    for (model, name), summary in summaries.items():
+    for summary in summaries:
         numbers = [format_number(summary.get(key), ".1f") for key in COLUMNS]
         numbers += [
             format_interval(summary.get(key), interval(summary, key), form) for key, form in CORRELATIONS.items()
         ]
-        rows.append([model, name, *numbers, summary["settings"]["class_frequency"] or UNDEFINED])
+        rows.append([summary["model"], summary["set"], *numbers, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
 
 
@@ -306,12 +327,12 @@ def tsv(summaries: Summaries) -> str:
     """The same with all digits, the bounds of intervals in columns of their own, and '' for undefined numbers."""
     columns = [f"{key}{part}" for key in CORRELATIONS for part in ("", "_low", "_high")]
     lines = ["\t".join(["model", "set", *COLUMNS, *columns, "class_frequency"])]
-    for (model, name), summary in summaries.items():
+    for summary in summaries:
         values = [summary.get(key) for key in COLUMNS]
         for key in CORRELATIONS:
             values += [summary.get(key), *interval(summary, key)]
         cells = ["" if value is None else repr(value) for value in values]
-        lines.append("\t".join([model, name, *cells, summary["settings"]["class_frequency"]]))
+        lines.append("\t".join([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"]]))
     return "\n".join(lines) + "\n"
 
 

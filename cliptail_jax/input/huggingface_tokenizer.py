@@ -29,6 +29,17 @@ def canonicalize(text: str) -> str:
     return " ".join(without.lower().split())
 
 
+def marked(content: Mapping[str, Any], start: str, end: str = SEPARATORS[0]) -> dict[str, Any]:
+    """A tokenizer.json that puts the token `start` before each text and `end` after it, whatever it put around texts."""
+    ids = content["model"]["vocab"] if isinstance(content["model"]["vocab"], dict) else {}
+    ids = ids | {token["content"]: token["id"] for token in content["added_tokens"]}
+    mark = lambda token: {"SpecialToken": {"id": token, "type_id": 0}}  # noqa: E731
+    single = [mark(start), {"Sequence": {"id": "A", "type_id": 0}}, mark(end)]
+    special = {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (start, end)}
+    template = {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": special}
+    return {**content, "post_processor": template}
+
+
 CLEANERS = {"whitespace": mend, "lower": clean, "canonicalize": canonicalize}
 
 
@@ -36,7 +47,8 @@ class HuggingFaceTokenizer:
     """A tokenizer.json with open_clip's cleaning, cutting and padding in front and behind. Pickles.
 
     `strip_separator` writes 0 for the token that ends a text (CLIPA). `vocab_size` is the model's number of tokens, of
-    which the definition may have more for use with other models.
+    which the definition may have more for use with other models. `pad_id` and `end_id` are the ids of the token that pads
+    texts and of the one that ends them, None if there is none.
     """
 
     def __init__(
@@ -55,6 +67,7 @@ class HuggingFaceTokenizer:
         self._separator = self._first_id(SEPARATORS) if strip_separator else None
         padding = self._encoder.padding or {}
         self.pad_id = self._first_id([padding["pad_token"]] if padding else PADS)
+        self.end_id = next(filter(None, map(self._encoder.token_to_id, SEPARATORS)), None)
         self._encoder.enable_truncation(context_length)
         self._encoder.enable_padding(
             length=context_length,
@@ -102,7 +115,8 @@ class HuggingFaceTokenizer:
 def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | HuggingFaceTokenizer:
     """The tokenizer in `path` as a model with `text_cfg` uses it.
 
-    A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. Raises UserError where the file is
+    A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. With a `start_token`, texts begin with
+    it and end with </s>. Raises UserError where the file is
     no tokenizer.json, or has more ids than the model.
     """
     context_length = text_config.get("context_length", 77)
@@ -117,6 +131,8 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
                 raise UserError(
                     f"the model's configuration has text_cfg.tokenizer_kwargs.{min(unknown)}: not supported"
                 )
+            if start := text_config.get("start_token"):
+                content = marked(content, start)
             cleaner, strip_separator = options.get("clean", "whitespace"), options.get("strip_sep_token", False)
             content = configured(content, read_settings(path.with_name(SETTINGS)))
             if not content.get("padding") and attends_to_padding(text_config):

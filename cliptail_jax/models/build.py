@@ -7,6 +7,7 @@ they consume random numbers is part of what makes runs reproducible.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -80,13 +81,25 @@ def build_model(
     return CLIP(visual(rngs), text(rngs), INITIAL_LOGIT_SCALE if scale is None else scale, bias)
 
 
+class OneKey:
+    """Takes the place of `nnx.Rngs` where no value is computed: counting keys would take most of the tracing's time."""
+
+    def __init__(self):
+        self._key = jax.random.key(0)
+
+    def params(self) -> Array:
+        return self._key
+
+    __call__ = params
+
+
 def abstract_model(description: Mapping[str, Any], *, dtype=jnp.float32) -> CLIP | Classifier | ImageModel | TextModel:
     """The model of a description without values: each parameter has a shape and a type.
 
     Raises UserError if the description has values that are not supported or do not go together.
     """
     try:
-        return nnx.eval_shape(lambda: build_model(description, dtype=dtype, rngs=nnx.Rngs(0)))
+        return nnx.eval_shape(lambda: build_model(description, dtype=dtype, rngs=OneKey()))
     except (TypeError, ValueError, ArithmeticError, LookupError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"the values of the model's configuration do not go together: {reason}") from None

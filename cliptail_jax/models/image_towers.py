@@ -129,10 +129,10 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
         if model_cfg.get("quick_gelu") and not quick_gelu and image_tower(vision_cfg).has_activation:
             raise UserError(f"model.image.name: {image.name} has QuickGELU: set model.activation='quick_gelu'")
     else:
-        names = [*kinds, *architecture_names()]
+        hint = did_you_mean(image.name, [*kinds, *architecture_names()])
         raise UserError(
-            f"config key 'model.image.name' is '{image.name}'{did_you_mean(image.name, names)}; it is one of "
-            f"{', '.join(names)}"
+            f"config key 'model.image.name' is '{image.name}'{hint}; it is one of {', '.join(kinds)}, or a name in "
+            "cliptail_jax/models/architectures.json"
         )
     check_image_size(vision_cfg, side)
     vision_cfg["image_size"] = side

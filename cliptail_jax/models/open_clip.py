@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.models.bert import POOLERS, PROJECTIONS
+from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.models.encoder_text import POOLERS, PROJECTIONS
 from cliptail_jax.models.layers import EPSILON
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
 
@@ -107,19 +107,6 @@ TEXT = TRANSFORMER | {
     "hf_pooler_type": POOLERS,
     "cliptail_encoder": ANY,  # a Hugging Face encoder's config.json
 }
-# Keys of a Hugging Face encoder's config.json that change the computation.
-ENCODER = {
-    "model_type": ("bert", "roberta", "xlm-roberta"),
-    "hidden_act": ("gelu",),
-    "position_embedding_type": ("absolute",),
-    "is_decoder": (False,),
-    **_keys(
-        "vocab_size hidden_size num_attention_heads intermediate_size max_position_embeddings type_vocab_size", SIZE
-    ),
-    "num_hidden_layers": Kind("a number of layers from 1 to 1000", lambda value: is_size(value, 1000)),
-    "layer_norm_eps": POSITIVE,
-    "pad_token_id": TOKEN,
-}
 
 
 @cache
@@ -138,7 +125,9 @@ def named_architecture(name: str) -> dict[str, Any]:
     """open_clip's configuration with this name. Raises UserError if it is not in architectures.json."""
     table = _read_table("architectures.json")
     if name not in table:
-        raise UserError(f"unknown architecture '{name}'; it is one of {', '.join(table)}")
+        raise UserError(
+            f"unknown architecture '{name}'{did_you_mean(name, table)}: it is a name in cliptail_jax/models/architectures.json"
+        )
     return deepcopy(table[name])
 
 
@@ -149,7 +138,7 @@ def encoder_names() -> tuple[str, ...]:
 
 def named_encoder(name: str) -> dict[str, Any] | None:
     """The Hugging Face configuration of a published text encoder, with or without its owner's name; None if unknown."""
-    return _read_table("encoders.json").get(name.rsplit("/", 1)[-1])
+    return deepcopy(_read_table("encoders.json").get(name.rsplit("/", 1)[-1]))
 
 
 def check_model(model_cfg: Mapping[str, Any]) -> None:

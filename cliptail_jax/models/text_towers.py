@@ -1,4 +1,4 @@
-"""Text towers, built from open_clip's `text_cfg`: a transformer, or a Hugging Face encoder (BERT, RoBERTa)."""
+"""Text towers, built from open_clip's `text_cfg`: a transformer, or a Hugging Face encoder (BERT, mT5, ...)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,9 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.models.bert import BertShape, BertText
-from cliptail_jax.models.open_clip import ENCODER, activation, check_keys, encoder_names, epsilon, named_encoder
+from cliptail_jax.models.encoder_shapes import encoder_shape
+from cliptail_jax.models.encoder_text import EncoderText
+from cliptail_jax.models.open_clip import activation, encoder_names, epsilon, named_encoder
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.transformer import head_width
 
@@ -35,7 +36,7 @@ def build_text_tower(
     dropout: float = 0.0,
     dtype=jnp.float32,
     rngs: nnx.Rngs,
-) -> TextTransformer | BertText:
+) -> TextTransformer | EncoderText:
     """The text tower of a `text_cfg`, with features of width `output_dim`.
 
     A `text_cfg` with `hf_model_name` describes a Hugging Face encoder, whose config.json is `encoder`, or
@@ -61,7 +62,12 @@ def build_text_tower(
             dtype=dtype,
             rngs=rngs,
         )
-    shape = bert_shape(text_cfg.get("cliptail_encoder", encoder))
+    encoder = text_cfg.get("cliptail_encoder", encoder)
+    if encoder is None:
+        raise UserError(
+            f"the text encoder {text_cfg['hf_model_name']} is not in encoders.json: its config.json is needed"
+        )
+    shape = encoder_shape(encoder)
     projection = text_cfg.get("hf_proj_type", "mlp")
     if projection is None and shape.width != output_dim:
         raise UserError(
@@ -69,27 +75,7 @@ def build_text_tower(
             f"embed_dim={output_dim}; 'linear' and 'mlp' project"
         )
     pooling = {"pooler": text_cfg.get("hf_pooler_type", "mean_pooler"), "projection_type": projection}
-    return BertText(shape, output_dim, **pooling, dropout=dropout, dtype=dtype, rngs=rngs)
-
-
-def bert_shape(encoder: Mapping[str, Any]) -> BertShape:
-    """The sizes of a Hugging Face encoder, from its config.json. Raises UserError for a kind that is not supported."""
-    check_keys("config.json: ", {key: encoder[key] for key in ENCODER if key in encoder}, ENCODER)
-    try:
-        return BertShape(
-            vocab_size=encoder["vocab_size"],
-            width=encoder["hidden_size"],
-            layers=encoder["num_hidden_layers"],
-            heads=encoder["num_attention_heads"],
-            inner=encoder["intermediate_size"],
-            positions=encoder["max_position_embeddings"],
-            token_types=encoder["type_vocab_size"],
-            epsilon=encoder["layer_norm_eps"],
-            pad_id=encoder["pad_token_id"],
-            counted_positions=encoder["model_type"] != "bert",
-        )
-    except KeyError as error:
-        raise UserError(f"the text encoder's config.json has no {error}") from None
+    return EncoderText(shape, output_dim, **pooling, dropout=dropout, dtype=dtype, rngs=rngs)
 
 
 def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
@@ -109,7 +95,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
     sizes = {key: text[key] for key in ("context_length", "vocab_size")}
     if text.name not in ("transformer", "bert"):
         encoder = named_encoder(text.name) | {"vocab_size": text.vocab_size, "pad_token_id": PADDING}
-        if text.context_length > (longest := bert_shape(encoder).max_context):
+        if text.context_length > (longest := encoder_shape(encoder).max_context):
             raise UserError(
                 f"model.text.context_length: {text.context_length} is more than the {longest} positions of {text.name}"
             )

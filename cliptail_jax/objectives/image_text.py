@@ -100,7 +100,7 @@ class ImageText(Objective):
                 merges=section.tokenizer,
             )
         if section.dropout and not (text.encoder if text else model.text.name != "transformer"):
-            raise UserError(f"text.dropout={section.dropout}: only BERT and RoBERTa towers have dropout")
+            raise UserError(f"text.dropout={section.dropout}: only encoders such as BERT have dropout")
         return Towers(super().open_towers().image, text)
 
     def open_text(self, workdir: Path) -> None:

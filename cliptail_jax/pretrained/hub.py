@@ -1,11 +1,44 @@
 """Files of Hugging Face repositories, through huggingface_hub's cache and with its progress bar."""
 
 import re
+import time
 from pathlib import Path
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.runs.say import say
 
 PREFIX = "hf-hub:"
+REMEMBERED = 300.0  # seconds for which it is remembered whether the Hub can be reached
+_asked: tuple[float, bool] | None = None  # when it was last asked, and whether it answered
+
+
+def answers() -> bool:
+    """Whether the Hub could be reached within the last five minutes.
+
+    Without it, huggingface_hub would try for 24 seconds to fetch each file that is not in its cache.
+    """
+    global _asked
+    if _asked is None or time.monotonic() - _asked[0] > REMEMBERED:
+        _asked = time.monotonic(), _answers_now()
+    return _asked[1]
+
+
+def _answers_now() -> bool:
+    from huggingface_hub import constants, utils
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    for last in (False, True):
+        try:
+            utils.get_session().head(constants.ENDPOINT, timeout=10)
+            return True
+        except Exception as error:  # of the HTTP library, which differs by the version of huggingface_hub
+            if last:
+                reason = str(error).partition("\n")[0]
+                say(f"note: the Hugging Face Hub cannot be reached ({reason}); models are read from the cache alone")
+            else:
+                time.sleep(1)
+    return False
 
 
 def split(name: str) -> tuple[str, str | None]:
@@ -36,8 +69,7 @@ def fetch(repository: str, files: list[str], revision: str | None) -> Path:
     unreachable = None
     for file in files:
         try:
-            # One attempt to reach the Hub takes long enough.
-            options = {"revision": revision, "local_files_only": unreachable is not None}
+            options = {"revision": revision, "local_files_only": unreachable is not None or not answers()}
             return Path(huggingface_hub.hf_hub_download(repository, file, **options))
         except (errors.GatedRepoError, errors.RepositoryNotFoundError, errors.HFValidationError):
             raise UserError(f"{where}: the Hub has no such repository, or it requires a login") from None

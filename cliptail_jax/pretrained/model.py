@@ -24,11 +24,12 @@ from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES, abstract_model, classifies_words
+from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.models.text import TextModel
-from cliptail_jax.models.text_towers import bert_shape
+from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import parameter_shardings
 from cliptail_jax.pretrained import hub
@@ -57,6 +58,7 @@ LISTED_PREPROCESS = {
         "resize_mode": "squash",
     },
 }
+ENGLISH = "eng_Latn"  # NLLB's token for the language of texts
 
 TextTokenizer = Tokenizer | HuggingFaceTokenizer
 Weights = PublishedWeights | CheckpointWeights  # two classes with the same methods
@@ -183,8 +185,7 @@ class ModelName:
         source: the work directory of a run, or else the argument of `open_published`.
         is_run: which of the two.
         architecture: open_clip's name of the architecture, if it is not the one in the source.
-        corpus: the data on which a published model was trained, if known.
-        is_supported: whether its architecture is.
+        corpus: the data on which a published model was trained, if the study has published their class frequencies.
     """
 
     name: str
@@ -192,7 +193,6 @@ class ModelName:
     is_run: bool = False
     architecture: str | None = None
     corpus: str | None = None
-    is_supported: bool = True
 
     @functools.cached_property
     def digest(self) -> str | None:
@@ -208,14 +208,8 @@ class ModelName:
             else checked_digest(find(self.source, CONFIG, WEIGHTS_FILES, None))
         )
 
-    def check_supported(self) -> None:
-        """Raises UserError if the model's architecture is not supported."""
-        if not self.is_supported:
-            raise UserError(f"{self.source} is an EVA-CLIP, whose architecture is not supported")
-
     def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
         """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""
-        self.check_supported()
         if self.is_run:
             return open_run(self.source, mesh=mesh)
         return open_published(self.source, architecture=self.architecture, merges=merges, dtype=dtype, mesh=mesh)
@@ -234,10 +228,10 @@ def find_model(name: str) -> ModelName:
     published = published_models()
     for model in published:
         if name == model.name:
-            return ModelName(name, model.repository, False, model.architecture, model.corpus, model.is_supported)
+            return ModelName(name, model.repository, False, model.architecture, model.corpus)
     for model in published:  # with the architecture in the repository
         if name == model.repository:
-            return ModelName(name, name, False, None, model.corpus, model.is_supported)
+            return ModelName(name, name, False, None, model.corpus)
     if name.startswith(hub.PREFIX) or Path(name).exists():
         return ModelName(name, name)
     hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
@@ -372,7 +366,7 @@ def open_published(
         preprocess=read_preprocess(document.get("preprocess_cfg") or {}, image_size(config["vision_cfg"])),
         dtype=dtype,
         mesh=mesh,
-        open_tokenizer=functools.partial(_published_tokenizer, text_cfg, source, merges),
+        open_tokenizer=functools.partial(_published_tokenizer, text_cfg, encoder, source, merges),
     )
 
 
@@ -389,7 +383,7 @@ def open_encoder(
 
     Args:
         name_or_path: 'hf-hub:OWNER/NAME', or a folder with config.json, model.safetensors and tokenizer.json.
-        pooler: one of `cliptail_jax.models.bert.POOLERS`.
+        pooler: one of `cliptail_jax.models.encoder_text.POOLERS`.
         context_length: the number of tokens to which texts are truncated.
         revision, dtype, mesh: as for `open_published`.
 
@@ -402,14 +396,13 @@ def open_encoder(
         if path is None:
             raise UserError(f"{name} has weights but no {file}: add it to the folder")
     encoder = read_json(source.config)
-    shape = bert_shape(encoder)
+    shape = encoder_shape(encoder)
     if context_length > shape.max_context:
         raise UserError(f"context_length={context_length} is more than the {shape.max_context} positions of {name}")
     repository, _ = hub.split(name)
     text_cfg = {"hf_model_name": repository, "hf_tokenizer_name": repository, "context_length": context_length}
     text_cfg |= {"hf_proj_type": None, "hf_pooler_type": pooler}
     name_of, unused = encoder_names(source.weights)
-    tokens = {"context_length": context_length, "vocab_size": shape.vocab_size}
     return OpenedModel(
         name=name,
         description={"model_cfg": {"embed_dim": shape.width, "text_cfg": text_cfg}, "encoder": encoder},
@@ -417,7 +410,7 @@ def open_encoder(
         preprocess=None,
         dtype=dtype,
         mesh=mesh,
-        open_tokenizer=lambda: load_tokenizer(source.tokenizer, tokens),
+        open_tokenizer=lambda: _encoder_tokenizer(source.tokenizer, text_cfg, encoder),
     )
 
 
@@ -482,7 +475,7 @@ def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _published_tokenizer(
-    text_cfg: Mapping[str, Any], source: ModelFiles, merges: str | Path | None
+    text_cfg: Mapping[str, Any], encoder: Mapping[str, Any] | None, source: ModelFiles, merges: str | Path | None
 ) -> TextTokenizer | None:
     """CLIP's tokenizer if its merges are given, or else the one in the weights' folder or repository, if any."""
     hugging_face = text_cfg.get("hf_tokenizer_name")
@@ -493,7 +486,31 @@ def _published_tokenizer(
     path = source.tokenizer
     if path is None and hugging_face and source.revision is not None:
         path = fetch_tokenizer(hugging_face, None)
-    return load_tokenizer(path, text_cfg) if path else None
+    if path is None:
+        return None
+    if encoder is not None:
+        return _encoder_tokenizer(path, text_cfg, encoder)
+    tokenizer = load_tokenizer(path, text_cfg)
+    # A tower that pools by the highest token needs CLIP's, in which that is the end of the text.
+    by_highest = text_cfg.get("pool_type", "argmax") == "argmax"
+    if not hugging_face and by_highest and not isinstance(tokenizer, Tokenizer):
+        raise UserError(f"{path} is not CLIP's tokenizer, which the model's text tower needs: put that in its place")
+    return tokenizer
+
+
+def _encoder_tokenizer(path: Path, text_cfg: Mapping[str, Any], encoder: Mapping[str, Any]) -> TextTokenizer:
+    """The tokenizer in `path` for a Hugging Face encoder. Raises UserError if it is that of another kind of encoder."""
+    # transformers begins texts with NLLB's language, as open_clip's models need it; the published tokenizer.json ends them so.
+    start = {"start_token": ENGLISH} if encoder.get("model_type") == "m2m_100" else {}
+    tokenizer = load_tokenizer(path, {**text_cfg, "vocab_size": encoder["vocab_size"], **start})
+    ids = {"pad_token_id": getattr(tokenizer, "pad_id", PADDING), "eos_token_id": tokenizer.end_id}
+    for key, id_ in ids.items():
+        if encoder.get(key, id_) != id_:
+            raise UserError(
+                f"{path} is the tokenizer of another text encoder: its {key} is {id_}, that of the encoder's config.json "
+                f"{encoder[key]}"
+            )
+    return tokenizer
 
 
 def _text_names(weights: Path) -> Callable[[tuple], str]:

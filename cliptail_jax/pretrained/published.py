@@ -1,4 +1,4 @@
-"""The published CLIPs that the study evaluated, with the corpora on which they were trained.
+"""Lists of published CLIPs with the corpora on which they were trained: those of the study, and those of today.
 
 The study (github.com/CVMI-Lab/clip-beyond-tail, exps_clip) evaluated each (architecture, weights) pair in open_clip's list
 whose name for the weights has one of the six corpora: 49 in open_clip 2.24. Its figures omit the three EVA-CLIPs. The
@@ -7,6 +7,11 @@ ViT-B-16-plus-240's laion400m_e32: open_clip gives that of e31, timm (timm/model
 
 Five of the 49 combine weights that were trained with QuickGELU with the architecture without it: RN50 twice, RN101, and
 ViT-B-32 twice. So there are 44 different weights.
+
+The list of today has the best published model of each family and size by its average accuracy in open_clip's table of
+results (docs/openclip_results.csv in github.com/mlfoundations/open_clip, of June 2026). Of those that are not in this
+table, such as SigLIP 2, it has the one with the largest images, or that was trained for longest. A corpus is given only
+where the study has published its class frequencies.
 """
 
 import dataclasses
@@ -21,24 +26,24 @@ class PublishedModel:
     Attributes:
         name: open_clip's names of the architecture and the weights, 'ARCHITECTURE/WEIGHTS'.
         repository: 'hf-hub:OWNER/NAME', the argument of `cliptail_jax.pretrained.load`.
-        corpus: the data on which they were trained, one of `cliptail_jax.evaluation.corpora.CORPORA`.
+        corpus: the data on which they were trained, one of `cliptail_jax.evaluation.corpora.CORPORA`; None for others.
         architecture: the `architecture` to give to `load`, for the five pairs whose activation is not that with which the
             weights were trained; None for the one in the repository.
     """
 
     name: str
     repository: str
-    corpus: str
-    architecture: str | None
-
-    @property
-    def is_supported(self) -> bool:
-        """Whether `load` supports the architecture: it does not support EVA-CLIP."""
-        return not self.name.startswith("EVA")
+    corpus: str | None
+    architecture: str | None = None
 
 
 def published_models() -> tuple[PublishedModel, ...]:
-    """All 49, by corpus."""
+    """All models of all lists, each once."""
+    return tuple({model.name: model for models in LISTS.values() for model in models()}.values())
+
+
+def models_of_study() -> tuple[PublishedModel, ...]:
+    """The study's 49, by corpus."""
     return tuple(
         PublishedModel(
             f"{architecture}/{weights}",
@@ -49,6 +54,14 @@ def published_models() -> tuple[PublishedModel, ...]:
         for corpus, rows in WEIGHTS.items()
         for architecture, weights, repository in rows
     )
+
+
+def models_of_today() -> tuple[PublishedModel, ...]:
+    """The best of each family and size."""
+    return tuple(PublishedModel(name, PREFIX + repository, corpus) for name, repository, corpus in TODAY)
+
+
+LISTS = {"study": models_of_study, "today": models_of_today}
 
 
 def architectures_of(repository: str) -> set[str]:
@@ -140,3 +153,79 @@ WEIGHTS = {
         ("ViT-H-14-quickgelu", "metaclip_fullcc", "timm/vit_huge_patch14_clip_224.metaclip_2pt5b"),
     ),
 }
+# Name, repository and corpus, by family and size.
+TODAY = (
+    ("RN50-quickgelu/openai", "timm/resnet50_clip.openai", None),
+    ("RN101-quickgelu/openai", "timm/resnet101_clip.openai", None),
+    ("RN50x4-quickgelu/openai", "timm/resnet50x4_clip.openai", None),
+    ("RN50x16-quickgelu/openai", "timm/resnet50x16_clip.openai", None),
+    ("RN50x64-quickgelu/openai", "timm/resnet50x64_clip.openai", None),
+    ("ViT-B-32-256/datacomp_s34b_b86k", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", None),
+    ("ViT-B-16/datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", None),
+    ("ViT-L-14-quickgelu/dfn2b", "apple/DFN2B-CLIP-ViT-L-14", None),
+    ("ViT-H-14-378-quickgelu/dfn5b", "apple/DFN5B-CLIP-ViT-H-14-378", None),
+    ("ViT-g-14/laion2b_s34b_b88k", "laion/CLIP-ViT-g-14-laion2B-s34B-b88K", "laion2b"),
+    ("ViT-bigG-14/laion2b_s39b_b160k", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", "laion2b"),
+    ("ViT-L-14-CLIPA-336/datacomp1b", "UCSC-VLAA/ViT-L-14-CLIPA-336-datacomp1B", None),
+    ("ViT-H-14-CLIPA-336/datacomp1b", "UCSC-VLAA/ViT-H-14-CLIPA-336-datacomp1B", None),
+    ("ViT-bigG-14-CLIPA-336/datacomp1b", "UCSC-VLAA/ViT-bigG-14-CLIPA-336-datacomp1B", None),
+    ("ViT-H-14-worldwide-378/metaclip2_worldwide", "timm/vit_huge_patch14_clip_378.metaclip2_worldwide", None),
+    ("ViT-bigG-14-worldwide-378/metaclip2_worldwide", "timm/vit_gigantic_patch14_clip_378.metaclip2_worldwide", None),
+    ("ViT-B-16-SigLIP-512/webli", "timm/ViT-B-16-SigLIP-512", None),
+    ("ViT-L-16-SigLIP-384/webli", "timm/ViT-L-16-SigLIP-384", None),
+    ("ViT-SO400M-14-SigLIP-384/webli", "timm/ViT-SO400M-14-SigLIP-384", None),
+    ("ViT-B-32-SigLIP2-256/webli", "timm/ViT-B-32-SigLIP2-256", None),
+    ("ViT-B-16-SigLIP2-512/webli", "timm/ViT-B-16-SigLIP2-512", None),
+    ("ViT-L-16-SigLIP2-512/webli", "timm/ViT-L-16-SigLIP2-512", None),
+    ("ViT-SO400M-16-SigLIP2-512/webli", "timm/ViT-SO400M-16-SigLIP2-512", None),
+    ("ViT-gopt-16-SigLIP2-384/webli", "timm/ViT-gopt-16-SigLIP2-384", None),
+    ("EVA01-g-14-plus/merged2b_s11b_b114k", "timm/eva_giant_patch14_plus_clip_224.merged2b_s11b_b114k", None),
+    ("EVA02-B-16/merged2b_s8b_b131k", "timm/eva02_base_patch16_clip_224.merged2b_s8b_b131k", None),
+    ("EVA02-L-14-336/merged2b_s6b_b61k", "timm/eva02_large_patch14_clip_336.merged2b_s6b_b61k", None),
+    ("EVA02-E-14-plus/laion2b_s9b_b144k", "timm/eva02_enormous_patch14_plus_clip_224.laion2b_s9b_b144k", "laion2b"),
+    ("PE-Core-T-16-384/meta", "timm/PE-Core-T-16-384", None),
+    ("PE-Core-S-16-384/meta", "timm/PE-Core-S-16-384", None),
+    ("PE-Core-B-16/meta", "timm/PE-Core-B-16", None),
+    ("PE-Core-L-14-336/meta", "timm/PE-Core-L-14-336", None),
+    ("PE-Core-bigG-14-448/meta", "timm/PE-Core-bigG-14-448", None),
+    (
+        "convnext_base_w_320/laion_aesthetic_s13b_b82k_augreg",
+        "laion/CLIP-convnext_base_w_320-laion_aesthetic-s13B-b82K-augreg",
+        None,
+    ),
+    (
+        "convnext_large_d_320/laion2b_s29b_b131k_ft_soup",
+        "laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup",
+        "laion2b",
+    ),
+    (
+        "convnext_xxlarge/laion2b_s34b_b82k_augreg_soup",
+        "laion/CLIP-convnext_xxlarge-laion2B-s34B-b82K-augreg-soup",
+        "laion2b",
+    ),
+    ("coca_ViT-B-32/laion2b_s13b_b90k", "laion/CoCa-ViT-B-32-laion2B-s13B-b90k", "laion2b"),
+    ("coca_ViT-L-14/laion2b_s13b_b90k", "laion/CoCa-ViT-L-14-laion2B-s13B-b90k", "laion2b"),
+    ("roberta-ViT-B-32/laion2b_s12b_b32k", "laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k", "laion2b"),
+    ("xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k", "laion/CLIP-ViT-B-32-xlm-roberta-base-laion5B-s13B-b90k", None),
+    (
+        "xlm-roberta-large-ViT-H-14/frozen_laion5b_s13b_b90k",
+        "laion/CLIP-ViT-H-14-frozen-xlm-roberta-large-laion5B-s13B-b90k",
+        None,
+    ),
+    ("nllb-clip-base-siglip/v1", "visheratin/nllb-clip-base-siglip", None),
+    ("nllb-clip-large-siglip/v1", "visheratin/nllb-clip-large-siglip", None),
+    ("MobileCLIP-S1/datacompdr", "apple/MobileCLIP-S1-OpenCLIP", None),
+    ("MobileCLIP-S2/datacompdr", "apple/MobileCLIP-S2-OpenCLIP", None),
+    ("MobileCLIP-B/datacompdr_lt", "apple/MobileCLIP-B-LT-OpenCLIP", None),
+    ("MobileCLIP2-S0/dfndr2b", "timm/MobileCLIP2-S0-OpenCLIP", None),
+    ("MobileCLIP2-S2/dfndr2b", "timm/MobileCLIP2-S2-OpenCLIP", None),
+    ("MobileCLIP2-S3/dfndr2b", "timm/MobileCLIP2-S3-OpenCLIP", None),
+    ("MobileCLIP2-S4/dfndr2b", "timm/MobileCLIP2-S4-OpenCLIP", None),
+    ("MobileCLIP2-B/dfndr2b", "timm/MobileCLIP2-B-OpenCLIP", None),
+    ("MobileCLIP2-L-14/dfndr2b", "timm/MobileCLIP2-L-14-OpenCLIP", None),
+    ("ViTamin-S-LTT/datacomp1b", "jienengchen/ViTamin-S-LTT", None),
+    ("ViTamin-B-LTT/datacomp1b", "jienengchen/ViTamin-B-LTT", None),
+    ("ViTamin-L-384/datacomp1b", "jienengchen/ViTamin-L-384px", None),
+    ("ViTamin-L2-384/datacomp1b", "jienengchen/ViTamin-L2-384px", None),
+    ("ViTamin-XL-384/datacomp1b", "jienengchen/ViTamin-XL-384px", None),
+)

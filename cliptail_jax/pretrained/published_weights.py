@@ -23,9 +23,11 @@ NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its n
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 # Buffers of PyTorch modules from which our models compute nothing.
-BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask")
-FIRST = "embeddings.word_embeddings.weight"  # of a text encoder
-UNUSED = ("pooler.", "cls.", "lm_head.")  # heads of a text encoder's pre-training task
+BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask", "embed_positions.weights")
+SHARED = "shared.weight"  # embeddings of tokens that a text encoder shares with a decoder
+FIRST = ("embeddings.word_embeddings.weight", SHARED)  # by which a text encoder is found in a file
+# Heads of a text encoder's pre-training task, and its decoder.
+UNUSED = ("pooler.", "cls.", "lm_head.", "decoder.", "encoder.embed_tokens.")
 # Old checkpoints of text encoders have other names for the two vectors of a layer norm.
 OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -78,17 +80,20 @@ class PublishedWeights:
         """Raise UserError unless the file is intact and has the tensors of a whole model's `state`, and no other."""
         path = self.source.weights
         state, _ = self._split_head(state)
-        if problems := self.problems(state):
-            raise UserError(f"{path}: {next(iter(problems.values()))}")
         needed = {self.name_of(at) for at, _ in nnx.to_flat_state(state)}
         unused = self.unused if self.head is None else ("",)
         with open_weights(path) as file:
-            for name in sorted(set(file.keys()) - needed):
-                if not name.endswith(BUFFERS) and not name.startswith(unused):
-                    shape = file.get_slice(name).get_shape()
-                    raise UserError(
-                        f"{path} has a tensor {name} of shape {shape}, which the architecture does not have"
-                    )
+            names = set(file.keys())
+            others = [
+                name for name in sorted(names - needed) if not name.endswith(BUFFERS) and not name.startswith(unused)
+            ]
+            other = f"a tensor {others[0]} of shape {file.get_slice(others[0]).get_shape()}" if others else ""
+        if problems := self.problems(state):
+            first = min(problems, key=lambda at: self.name_of(at) not in names)  # two shapes say more than one
+            instead = f", but has {other}" if other and self.name_of(first) not in names else ""
+            raise UserError(f"{path}: {problems[first]}{instead}")
+        if other:
+            raise UserError(f"{path} has {other}, which the architecture does not have")
         _ = self.digest  # raises UserError if the file is corrupt
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
@@ -149,13 +154,23 @@ def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) 
 
 
 def encoder_names(weights: Path) -> tuple[NameOf, tuple[str, ...]]:
-    """The names of an encoder's parameters in its file, perhaps with a prefix `bert.` or `roberta.`, and `UNUSED` with it."""
+    """The names of an encoder's parameters in its file, and the beginnings of names that it does not need.
+
+    The file may be that of a larger model: names may have a prefix such as `bert.`, and an encoder with a decoder shares the
+    embeddings of tokens with it.
+    """
     with open_weights(weights) as file:
         names = set(file.keys())
-    prefix = next((name.removesuffix(FIRST) for name in names if name.endswith(FIRST)), "")
+    found = ((name, first) for first in FIRST for name in names if name.endswith(first))
+    name, first = next(found, ("", ""))
+    prefix = name.removesuffix(first)
+    encoder = prefix + "encoder." if first == SHARED else prefix
 
     def name_of(path: tuple) -> str:
-        name = prefix + published_name(path).removeprefix("transformer.")
+        name = published_name(path).removeprefix("transformer.")
+        if first == SHARED and name == "embed_tokens.weight":
+            return prefix + SHARED
+        name = encoder + name
         for new, old in OLD_NAMES.items():
             if name.endswith(new) and name not in names:
                 return name.removesuffix(new) + old

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 from tqdm import tqdm
 
-from cliptail_jax.models.bert import BertText
+from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.pretrained.model import TextTokenizer, open_text_model
 
@@ -34,7 +34,7 @@ class TextEmbedder:
 
     def __init__(
         self,
-        tower: TextTransformer | BertText,
+        tower: TextTransformer | EncoderText,
         tokenizer: TextTokenizer,
         *,
         batch_size: int = 1024,
@@ -98,7 +98,9 @@ def embed_by_length(
     return features
 
 
-def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "text width"]) -> Int[np.ndarray, "text"]:
+def cut_lengths(
+    tower: TextTransformer | EncoderText, text: Shaped[np.ndarray, "text width"]
+) -> Int[np.ndarray, "text"]:
     """The length to which each text may be truncated for a tower: the power of two that holds its tokens, or the width.
 
     Pooled outputs in place of tokens are not truncated, nor are texts for a tower that attends to what follows their end.
@@ -106,7 +108,7 @@ def cut_lengths(tower: TextTransformer | BertText, text: Shaped[np.ndarray, "tex
     width = text.shape[1]
     if not np.issubdtype(text.dtype, np.integer):
         return np.full(len(text), width)
-    if isinstance(tower, BertText):
+    if isinstance(tower, EncoderText):
         used = width - (text != tower.pad_id)[:, ::-1].argmax(-1)  # the pad token may also stand within a text
     elif tower.may_be_cut:
         used = text.argmax(-1) + 1

@@ -16,6 +16,8 @@ from flax import nnx
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.images import MEAN, STD
+from cliptail_jax.models.build import OneKey
+from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.text_towers import CLIP_TEXT, build_text_tower
 from cliptail_jax.pretrained.model import TextTokenizer, Weights, open_model, open_text_model
@@ -57,12 +59,12 @@ class Tower:
             build = build_image_tower
         else:
             build, options["encoder"] = build_text_tower, self.encoder
-        return nnx.eval_shape(lambda: build(self.config, self.output_dim, **options, rngs=nnx.Rngs(0)))
+        return nnx.eval_shape(lambda: build(self.config, self.output_dim, **options, rngs=OneKey()))
 
     @property
     def pooled_width(self) -> int:
         """The width of a text tower's pooled outputs, before the projection."""
-        return self.encoder["hidden_size"] if self.encoder else (CLIP_TEXT | self.config)["width"]
+        return encoder_shape(self.encoder).width if self.encoder else (CLIP_TEXT | self.config)["width"]
 
     @functools.cached_property
     def missing(self) -> dict[tuple, str]:

@@ -20,6 +20,7 @@ from cliptail_jax.runs.evaluations import (
     add_summary,
     evaluation_directory,
     last_evaluation,
+    last_evaluations,
     read_arrays,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "forget_after",
     "is_finished",
     "last_evaluation",
+    "last_evaluations",
     "last_step",
     "make_room",
     "read_arrays",

@@ -46,10 +46,14 @@ class FinishedRun:
 
 def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
     """The summary of the run's last evaluation on the set 'name:split', None if there is none."""
+    return next(iter(last_evaluations(workdir, name, 1)), None)
+
+
+def last_evaluations(workdir: Path, name: str, number: int) -> list[dict[str, Any]]:
+    """The summaries of the last evaluations on the set 'name:split', oldest first; fewer if there are not so many."""
     path = evaluation_directory(workdir, name) / SUMMARY
     check_seal(path)
-    summaries = list(read_lines(path))
-    return summaries[-1] if summaries else None
+    return list(read_lines(path))[-number:]
 
 
 def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:

@@ -57,6 +57,32 @@ ENCODER = {
 BERT = {**ENCODER, "model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-2, "pad_token_id": 0}
 ROBERTA = {**ENCODER, "model_type": "roberta", "type_vocab_size": 1, "layer_norm_eps": 1e-3, "pad_token_id": 1}
 XLM = {**ROBERTA, "model_type": "xlm-roberta"}
+MT5 = {
+    "model_type": "mt5",
+    "vocab_size": 50,
+    "d_model": 32,
+    "d_kv": 12,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 6,
+    "layer_norm_epsilon": 1e-3,
+    "feed_forward_proj": "gated-gelu",
+    "pad_token_id": 0,
+}
+NLLB = {
+    "model_type": "m2m_100",
+    "vocab_size": 50,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "max_position_embeddings": 20,
+    "activation_function": "relu",
+    "scale_embedding": True,
+    "pad_token_id": 1,
+}
 
 
 def encoder_text(projection: str | None, pooler: str) -> dict:
@@ -94,6 +120,9 @@ FAMILIES = {
     "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
     "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
     "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
+    "mt5-mean": (16, False, VIT, encoder_text("mlp", "mean_pooler"), MT5),
+    "nllb-first-token": (16, False, VIT, encoder_text("linear", "cls_pooler"), NLLB),
+    "nllb-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), {**NLLB, "scale_embedding": False}),
     "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
 }
 OPENED_AT = {

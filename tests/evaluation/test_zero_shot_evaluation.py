@@ -12,7 +12,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.concepts.count import main as count_concepts
+from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import Variant
@@ -24,6 +25,7 @@ from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
 from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained import model as door
 from cliptail_jax.pretrained.model import ModelName, find_model, load, open_published
 from configs import zero_shot, zero_shot_all
@@ -293,8 +295,9 @@ def test_descriptors_and_random_ones_take_the_templates_place(config, glyphs_dir
 
 
 def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_tabled(
-    config, frequency_table, tmp_path, make_model, capsys
+    config, frequency_table, tmp_path, make_model, monkeypatch, capsys
 ):
+    monkeypatch.setattr(hub, "answers", lambda: False)
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "open_clip_config.json").write_text("{}")
@@ -304,7 +307,7 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
     with pytest.raises(UserError, match=r"3 of 5 models skipped \(nowhere, .*damaged, EVA01"):
         evaluate_published(config, tmp_path / "out")
     captured = capsys.readouterr()
-    for reason in ("skipped nowhere: unknown model", "has no weights", "is an EVA-CLIP"):
+    for reason in ("skipped nowhere: unknown model", "has no weights", "the Hub cannot be reached"):
         assert reason in captured.err
     table = (tmp_path / "out" / "table.md").read_text()
     assert captured.out == table
@@ -355,6 +358,45 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
     assert "| laion2b " in (tmp_path / "out" / "table.md").read_text()
 
 
+def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_known_has_none(
+    config, frequency_table, glyphs_dir, tmp_path, monkeypatch, make_model
+):
+    """A corpus of the study's, the counts of other captions by cliptail_jax.concepts.count, and any table."""
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    (tmp_path / f"class_frequency_cc12m_{SET}.txt").write_text(
+        "".join(f"{name}\t{i}\n" for i, name in enumerate(names))
+    )
+    (tmp_path / "glyphs.json").write_text(json.dumps([{"name": name} for name in names]))
+    (tmp_path / "captions.txt").write_text("".join(f"this is {name}\n" * (i % 7) for i, name in enumerate(names)))
+    counted = tmp_path / "counted.tsv"
+    count_arguments = [f"--captions={tmp_path}/captions.txt", f"--vocabulary={tmp_path}/glyphs.json"]
+    assert not count_concepts([*count_arguments, f"--output={counted}"])
+    table = frequency_table[0]
+    config.eval.models = ("RN50/cc12m", "ViT-B-16/datacomp_xl_s13b_b90k")
+    config.eval.update({"class_frequency": f"published+{counted}+{table}", "frequency_dir": str(tmp_path)})
+    monkeypatch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
+    summaries = evaluate_published(config, tmp_path / "out")
+    names_of = {
+        model: [s["settings"]["class_frequency"] for s in summaries if s["model"] == model]
+        for model in config.eval.models
+    }
+    assert list(names_of.values()) == [["cc12m", str(counted), str(table)], [str(counted), str(table)]]
+    assert len((tmp_path / "out" / "table.tsv").read_text().splitlines()) == 1 + 5
+    accuracy = np.load(tmp_path / "out" / "RN50_cc12m" / "eval" / FILES / "latest.npz")["per_class_accuracy"]
+    frequencies = {"cc12m": np.arange(len(names)), **{str(t): frequency_of(names, t) for t in (counted, table)}}
+    for summary in summaries:
+        assert summary["top1"] == summaries[0]["top1"]
+        frequency = frequencies[summary["settings"]["class_frequency"]]
+        assert summary["corr_acc"] == pytest.approx(spearman(frequency, accuracy))
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened again"))
+        assert evaluate_published(config, tmp_path / "out") == summaries
+
+    config.eval.class_frequency = "published"
+    of_today = evaluate_published(config, tmp_path / "out")[-1]
+    assert of_today["settings"]["class_frequency"] == "" and "corr_acc" not in of_today
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -363,7 +405,7 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
         ({"sets": ()}, "eval.sets is empty"),
         ({"models": ()}, "eval.models is empty"),
         ({"models": ("nowhere",)}, "1 of 1 models skipped .nowhere.: unknown model 'nowhere'"),
-        ({"class_frequency": "laion5b"}, "no frequency table laion5b, and no corpus with this name.*laion2b"),
+        ({"class_frequency": "TABLE+laion5b"}, "no frequency table laion5b, and no corpus with this name.*laion2b"),
         ({"class_frequency": "laion2b"}, "set eval.frequency_dir"),
         ({"class_frequency": "laion2b", "frequency_dir": "nowhere"}, "no folder nowhere of published"),
         ({"class_frequency": "published"}, "the corpus that .*clip1 was trained on is not known"),
@@ -382,7 +424,10 @@ def test_a_mistake_is_one_line_before_anything_is_loaded(
     fields, message, config, frequency_table, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened"))
-    fields = {key: str(frequency_table[0]) if value == "TABLE" else value for key, value in fields.items()}
+    fields = {
+        key: str(value).replace("TABLE", str(frequency_table[0])) if "TABLE" in str(value) else value
+        for key, value in fields.items()
+    }
     config.eval.update(fields)
     with pytest.raises(UserError, match=message) as raised:
         evaluate_published(config, tmp_path / "run")
@@ -397,12 +442,16 @@ def test_a_frequency_table_that_lacks_classes_is_an_error(config, tmp_path):
         evaluate_published(config, tmp_path / "run")
 
 
-def test_all_published_models_stand_in_one_config():
+def test_a_list_of_published_models_stands_in_one_config():
     config = zero_shot_all.get_config("sets=imagenet+imagenet_v2")
     assert len(config.eval.models) == 49 and config.eval.class_frequency == "published"
     assert config.eval.sets == ("imagenet", "imagenet_v2")
+    today = zero_shot_all.get_config("list=today")
+    assert "EVA02-E-14-plus/laion2b_s9b_b144k" in today.eval.models and today.eval.sets == ("imagenet",)
     with pytest.raises(UserError, match="unknown config argument 'modle'"):
         zero_shot.get_config("modle=a")
+    with pytest.raises(UserError, match="the config argument list is 'tomorrow'; it is one of study, today"):
+        zero_shot_all.get_config("list=tomorrow")
 
 
 def test_the_command_writes_the_run(config, glyphs_dir, tmp_path):

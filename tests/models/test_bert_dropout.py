@@ -7,7 +7,9 @@ import pytest
 from flax import nnx
 from quick import QUICK, draw
 
-from cliptail_jax.models.bert import BertShape, BertText, Dropout
+from cliptail_jax.models.bert import BertShape
+from cliptail_jax.models.dropout import Dropout
+from cliptail_jax.models.encoder_text import EncoderText
 
 SHAPE = BertShape(20, 8, 2, 2, 16, positions=10, pad_id=1)
 TOKENS = np.array([[2, 7, 9, 3, 1], [2, 7, 9, 3, 1]])  # twice the same caption
@@ -15,7 +17,7 @@ encode = jax.jit(lambda model, key=None: model(TOKENS, key), compiler_options=QU
 
 
 def tower(dropout, **options):
-    return draw(lambda: BertText(SHAPE, 4, dropout=dropout, rngs=nnx.Rngs(0), **options))
+    return draw(lambda: EncoderText(SHAPE, 4, dropout=dropout, rngs=nnx.Rngs(0), **options))
 
 
 @pytest.mark.parametrize("pooler", ["mean_pooler", "cls_pooler"])
@@ -39,7 +41,7 @@ def test_features_are_a_function_of_the_key():
 def test_features_are_the_projection_of_the_pooled_states():
     for projection_type, dtype in ((None, jnp.float32), ("linear", jnp.bfloat16), ("mlp", jnp.bfloat16)):
         model = draw(
-            lambda: BertText(SHAPE, 8, projection_type=projection_type, dropout=0.1, dtype=dtype, rngs=nnx.Rngs(0))
+            lambda: EncoderText(SHAPE, 8, projection_type=projection_type, dropout=0.1, dtype=dtype, rngs=nnx.Rngs(0))
         )
         for key in (None, jax.random.key(0)):
             pooled = model.state(TOKENS, key)

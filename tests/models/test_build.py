@@ -169,7 +169,12 @@ def test_head_of_another_shape_is_an_error(shape, message):
         ("modified_resnet", 32, {"image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 128"),
         ("ViT-L-14", 32, {}, r"data\.image_size: 32 is not divisible by 14"),
         ("ViT-B-32-quickgelu", 32, {}, "ViT-B-32-quickgelu has QuickGELU: set model.activation='quick_gelu'"),
-        ("resnet", 32, {}, r"'model.image.name' is 'resnet' \(did you mean .*basic_resnet.*; it is one of .*, RN101,"),
+        (
+            "resnet",
+            32,
+            {},
+            r"'model.image.name' is 'resnet' \(did you mean .*basic_resnet.*; it is one of .*, or a name in",
+        ),
         ("vitamin", 32, {}, r"'model.image.name' is 'vitamin' \(did you mean"),
         ("ViTamin-B", 40, {}, r"data\.image_size: 40 is not divisible by 16"),
         ("vit", 32, {"text__name": "roberta"}, r"'model.text.name' is 'roberta' \(did you mean roberta-base"),

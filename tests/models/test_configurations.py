@@ -5,13 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
+from verdicts import verdict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import abstract_model
+from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.open_clip import architecture_names, check_model, named_architecture
-from cliptail_jax.models.text_towers import bert_shape
 
-CASES = json.loads((Path(__file__).parents[1] / "data" / "pretrained_parity.json").read_text())
+DATA = Path(__file__).parents[1] / "data"
+CASES = json.loads((DATA / "pretrained_parity.json").read_text())
 VALUES = (1e30, 10**30, -1, 0, 7, "x", None, [3, "x"], {"eps": "x"}, float("nan"))
 
 
@@ -83,10 +85,32 @@ def test_without_its_pooling_a_siglip_is_what_open_clip_makes_of_it_which_is_non
         build(config)
 
 
-def test_every_wrong_value_of_an_encoders_configuration_is_one_line():
-    assert refused(bert_shape, wrong(CASES["bert-pooler"]["encoder"])) > 50
+@pytest.mark.parametrize("name", ["bert-pooler", "mt5-mean", "nllb-mean"])
+def test_every_wrong_value_of_an_encoders_configuration_is_one_line(name):
+    assert refused(encoder_shape, wrong(CASES[name]["encoder"])) > 50
+
+
+def test_a_size_that_an_encoders_configuration_lacks_is_named():
+    for name, size in (("bert-pooler", "layer_norm_eps"), ("mt5-mean", "d_kv"), ("nllb-mean", "encoder_ffn_dim")):
+        encoder = {key: value for key, value in CASES[name]["encoder"].items() if key != size}
+        with pytest.raises(UserError, match=f"config.json has no '{size}'"):
+            encoder_shape(encoder)
+    with pytest.raises(UserError, match='model_type="gpt2", which is not supported; "bert", .* "mt5", "m2m_100" are'):
+        encoder_shape({"model_type": "gpt2"})
+
+
+def test_all_of_open_clips_names_are_known():
+    assert len(architecture_names()) == 144
 
 
 @pytest.mark.parametrize("name", architecture_names())
-def test_every_named_architecture_has_values_of_the_right_kind(name):
-    check_model(named_architecture(name))
+def test_a_named_architecture_can_be_built(name):
+    assert verdict(named_architecture(name)) == ""
+
+
+def test_an_unknown_architecture_or_encoder_is_named_with_similar_ones():
+    with pytest.raises(UserError, match="unknown architecture 'ViT-B-33' .did you mean ViT-B-32"):
+        named_architecture("ViT-B-33")
+    config = named_architecture("ViT-B-32")
+    config["text_cfg"] = {"hf_model_name": "owner/encoder"}
+    assert verdict(config).startswith("the text encoder owner/encoder is not in encoders.json")

@@ -17,7 +17,9 @@ from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.fastvit import FastViT
+from cliptail_jax.models.m2m100 import M2M100, M2M100Shape
 from cliptail_jax.models.modified_resnet import ModifiedResNet
+from cliptail_jax.models.mt5 import MT5, MT5Shape
 from cliptail_jax.models.relpos import RelPosViT
 from cliptail_jax.models.swin import Swin
 from cliptail_jax.models.text import TextTransformer
@@ -47,6 +49,14 @@ NORMAL = {
     r"eva/trunk/blocks/0/(attn/proj|mlp/fc2)/kernel": 0.02 / 2**0.5,
     r"eva/trunk/blocks/1/(attn/proj|mlp/fc2)/kernel": 0.02 / 4**0.5,
     r"(eva|conv_stem)/trunk/(blocks|attn_pool|head)/.*kernel": 0.02,
+    # T5's, by mesh-tensorflow; its attention logits are not divided by the root of the head's width
+    r"mt5/embed_tokens/embedding": 1,
+    r"mt5/.*/SelfAttention/q/kernel": (WIDTH * 20) ** -0.5,
+    r"mt5/.*/SelfAttention/([kv]/kernel|relative_attention_bias/embedding)": WIDTH**-0.5,
+    r"mt5/.*/SelfAttention/o/kernel": (4 * 20) ** -0.5,
+    r"mt5/.*/DenseReluDense/wi_\d/kernel": WIDTH**-0.5,
+    r"mt5/.*/DenseReluDense/wo/kernel": 64**-0.5,
+    r"nllb/.*(embedding|kernel)": 0.02,
 }
 CONSTANT = {
     r"vitamin/.*/(conv\w*|expand|qkv|attn/proj|w\d|fc_norm|norm\d?|pre_norm)/bias": 0,
@@ -65,6 +75,8 @@ CONSTANT = {
     r"(eva|conv_stem)/trunk/(blocks|attn_pool|head)/.*bias": 0,
     r".*/var": 1,
     r".*/mean": 0,
+    r"(mt5|nllb)/.*/scale": 1,
+    r"nllb/.*/bias": 0,
 }
 NORMAL |= {  # timm's towers
     r"vitamin/trunk/(pos_embed|blocks/\d/(attn/(qkv|proj)|mlp/w\d)/kernel)": 0.02,
@@ -123,6 +135,8 @@ def parameters():
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
             "eva": TimmViT(TIMM_VITS["eva02_parity"][1], 16, 32, rngs=rngs),
             "conv_stem": TimmViT(replace(TIMM_VITS["mobileclip_vit_parity"][1], layers=1), 16, 32, rngs=rngs),
+            "mt5": MT5(MT5Shape(300, WIDTH, 1, 4, 20, 64), dtype=jnp.float32, rngs=rngs),
+            "nllb": M2M100(M2M100Shape(300, WIDTH, 1, 4, 64, 12), dtype=jnp.float32, rngs=rngs),
         }
         return {name: nnx.state(model) for name, model in models.items()}
 

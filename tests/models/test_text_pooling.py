@@ -6,18 +6,28 @@ import pytest
 from flax import nnx
 from quick import QUICK, draw
 
-from cliptail_jax.models.bert import BertShape, BertText
+from cliptail_jax.models.bert import BertShape
+from cliptail_jax.models.encoder_text import EncoderText
+from cliptail_jax.models.m2m100 import M2M100Shape
+from cliptail_jax.models.mt5 import MT5Shape
 from cliptail_jax.models.text import TextTransformer
 
 PAD = 1
 encode = jax.jit(lambda model, tokens: model(tokens), compiler_options=QUICK)
 
 
+SHAPES = {
+    "bert": BertShape(20, 8, 1, 2, 16, positions=10, pad_id=PAD),
+    "roberta": BertShape(20, 8, 1, 2, 16, positions=10, pad_id=PAD, counted_positions=True),
+    "mt5": MT5Shape(20, 8, 1, 2, 3, 16, buckets=4, max_distance=8, pad_id=PAD),
+    "nllb": M2M100Shape(20, 8, 1, 2, 16, 10, pad_id=PAD),
+}
+
+
 @pytest.mark.parametrize("pooler", ["mean_pooler", "cls_pooler", "last_token_pooler"])
-@pytest.mark.parametrize("counted_positions", [False, True])
-def test_padding_has_no_effect_on_berts_features(pooler, counted_positions):
-    shape = BertShape(20, 8, 1, 2, 16, positions=10, pad_id=PAD, counted_positions=counted_positions)
-    model = draw(lambda: BertText(shape, 4, pooler=pooler, rngs=nnx.Rngs(0)))
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_padding_has_no_effect_on_an_encoders_features(pooler, shape):
+    model = draw(lambda: EncoderText(shape, 4, pooler=pooler, rngs=nnx.Rngs(0)))
     short = np.array([[2, 7, 9, 3]])
     padded = np.pad(short, [(0, 0), (0, 3)], constant_values=PAD)
     np.testing.assert_allclose(encode(model, padded), encode(model, short), rtol=1e-5, atol=1e-6)

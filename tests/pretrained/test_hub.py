@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -10,6 +11,7 @@ from test_pretrained_tokenizer import write_tokenizer
 from tiny_models import write_model
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.pretrained import hub as hub_module
 from cliptail_jax.pretrained.model import load, open_published
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
@@ -29,6 +31,8 @@ class Hub(BaseHTTPRequestHandler):
         self.answer(with_body=True)
 
     def answer(self, with_body: bool):
+        if self.path == "/":
+            return self.reply(200, {}, b"")
         owner, name, _, revision, file = self.path.lstrip("/").split("/")
         self.requests.append((self.command, file))
         path = self.folder / file
@@ -63,6 +67,7 @@ def hub(monkeypatch, tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     endpoint = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(hub_module, "_asked", None)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -105,3 +110,18 @@ def test_a_repository_without_safetensors_is_named(hub):
     (Hub.folder / "open_clip_model.safetensors").unlink()
     with pytest.raises(UserError, match="has no open_clip_model.safetensors or .*model.safetensors$"):
         load("hf-hub:owner/name")
+
+
+def test_a_hub_that_does_not_answer_is_asked_once_for_all_models(hub, monkeypatch, capsys):
+    first = load("hf-hub:owner/name")
+    hub.shutdown()
+    hub.server_close()
+    monkeypatch.setattr(hub_module, "_asked", None)
+    monkeypatch.setattr(hub_module.time, "sleep", lambda seconds: None)
+    start = time.monotonic()
+    for i in range(49):
+        with pytest.raises(UserError, match="open_clip_config.json is not in the cache, and the Hub cannot be reached"):
+            load(f"hf-hub:owner/model{i}")
+    assert load("hf-hub:owner/name").digest == first.digest
+    assert time.monotonic() - start < 5
+    assert capsys.readouterr().err.count("note: the Hugging Face Hub cannot be reached") == 1

@@ -14,15 +14,15 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import build_model
+from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.model import load, open_published
+from tests.hub_cache import COMMIT, put_in_cache
 
 DATA = Path(__file__).parents[1] / "data"
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,27 @@ def test_weights_of_another_architecture_are_refused(published):
     assert "ln_final.bias has shape [32], but the architecture needs [512]" in found
 
 
+@pytest.mark.parametrize(
+    "weights, config, expected",
+    [
+        ("vit", "resnet", "visual.conv1.weight has shape [32, 3, 8, 8], but the architecture needs [4, 3, 3, 3]"),
+        ("coca", "vit", "text.positional_embedding has shape [11, 32], but the architecture needs [10, 32]"),
+        ("clipa", "vit", "no tensor visual.ln_pre.bias, which the architecture has with shape [32]"),
+        ("vit", "clipa", "has a tensor visual.ln_pre.bias of shape [32], which the architecture does not have"),
+        (
+            "roberta-mean",
+            "vit",
+            "no tensor text.ln_final.bias, which the architecture has with shape [32], but has a tensor ",
+        ),
+    ],
+)
+def test_weights_of_another_family_are_refused_by_their_first_tensor(weights, config, expected, tmp_path):
+    folder = write_model(tmp_path / "model", config)
+    other = write_model(tmp_path / "other", weights)
+    shutil.copy(other / WEIGHTS, folder / WEIGHTS)
+    assert expected in message(lambda: load(folder))
+
+
 def test_a_missing_tensor_is_named(folder):
     change_tensors(folder, lambda t: t.pop("ln_final.bias"))
     assert "no tensor ln_final.bias, which the architecture has with shape [32]" in message(lambda: load(folder))
@@ -170,7 +191,7 @@ def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
 
 def test_what_is_not_there_is_named(folder, tmp_path):
     assert "no model 'RN999'" in message(lambda: load("RN999"))
-    assert "unknown architecture 'RN999'; it is one of RN50, " in message(lambda: load(folder, architecture="RN999"))
+    assert "unknown architecture 'RN999': it is a name in " in message(lambda: load(folder, architecture="RN999"))
     (folder / CONFIG).write_text("{")
     assert "is not a JSON file" in message(lambda: load(folder))
     (folder / CONFIG).write_text("[]")
@@ -200,6 +221,36 @@ def test_the_tokenizer_beside_the_weights_counts(folder):
     assert "tokens, but the model's vocabulary has 50" in message(lambda: load(folder))
 
 
+@pytest.mark.parametrize(
+    "model, tokenizer, changes, expected",
+    [
+        ("vit", "bert", {}, "is not CLIP's tokenizer, which the model's text tower needs"),
+        (
+            "roberta-mean",
+            "bert",
+            {},
+            "of another text encoder: its pad_token_id is 0, that of the encoder's config.json 1",
+        ),
+        (
+            "bert-pooler",
+            "roberta",
+            {},
+            "of another text encoder: its pad_token_id is 1, that of the encoder's config.json 0",
+        ),
+        ("roberta-mean", "xlm", {"eos_token_id": 5}, "its eos_token_id is 2, that of the encoder's config.json 5"),
+        ("bert-pooler", "bert", {"vocab_size": 50}, "tokens, but the model's vocabulary has 50"),
+    ],
+)
+def test_the_tokenizer_of_another_family_is_refused(model, tokenizer, changes, expected, tmp_path):
+    folder = write_model(tmp_path, model)
+    shutil.copy(DATA / f"tokenizer_{tokenizer}.json", folder / "tokenizer.json")
+    if encoder := CASES[model]["encoder"]:
+        (folder / "config.json").write_text(json.dumps({**encoder, "vocab_size": 1000, **changes}))
+    else:
+        change_config(folder, "text_cfg", vocab_size=1000)
+    assert expected in message(lambda: open_published(folder).tokenizer)
+
+
 def test_a_missing_tokenizer_is_an_error_when_it_is_used(published):
     assert "comes without a tokenizer.json" in message(lambda: load(published).tokenizer)
 
@@ -211,19 +262,6 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     return tmp_path
-
-
-def put_in_cache(hub, folder, repository):
-    """As huggingface_hub lays its cache out."""
-    root = hub / f"models--{repository.replace('/', '--')}"
-    for part in ("refs", "blobs", f"snapshots/{COMMIT}"):
-        (root / part).mkdir(parents=True)
-    (root / "refs" / "main").write_text(COMMIT)
-    for file in folder.iterdir():
-        blob = root / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
-        shutil.copy(file, blob)
-        (root / "snapshots" / COMMIT / file.name).symlink_to(blob)
-    return root
 
 
 @pytest.mark.parametrize("revision", [None, COMMIT])
@@ -252,6 +290,8 @@ def test_a_corrupt_file_in_the_cache_is_an_error(hub, published):
 PARAMETERS = {
     "RN101": 119_688_033,
     "roberta-ViT-B-32": 212_723_457,
+    "mt5-base-ViT-B-32": 365_708_673,
+    "nllb-clip-base": 501_885_185,
 }
 
 
@@ -259,5 +299,5 @@ PARAMETERS = {
 def test_named_architectures_have_the_published_number_of_parameters(name):
     config = named_architecture(name)
     encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
-    model = nnx.eval_shape(lambda: build_model({"model_cfg": config, "encoder": encoder}, rngs=nnx.Rngs(0)))
+    model = abstract_model({"model_cfg": config, "encoder": encoder})
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]

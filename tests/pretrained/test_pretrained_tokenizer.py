@@ -132,3 +132,16 @@ def test_a_vocabulary_larger_than_the_models_is_refused():
 def test_an_unknown_option_is_refused_by_name():
     with pytest.raises(UserError, match="tokenizer_kwargs.language"):
         load_tokenizer(DATA / "tokenizer_bert.json", {"tokenizer_kwargs": {"language": "de"}})
+
+
+def test_a_token_is_put_before_texts_in_place_of_what_was_around_them(tmp_path):
+    """NLLB's published definition has the language after the end of a text; transformers puts it before the text."""
+    content = json.loads((DATA / "tokenizer_xlm.json").read_text())
+    language = load_tokenizer(DATA / "tokenizer_xlm.json", {}).vocab_size
+    content["added_tokens"].append({**content["added_tokens"][0], "id": language, "content": "eng_Latn"})
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(content))
+    plain, marked = load_tokenizer(path, {}), load_tokenizer(path, {"start_token": "eng_Latn"})
+    (before,), (ids,) = plain(["a photo of a cat"]), marked(["a photo of a cat"])
+    assert ids.tolist() == [language, *before[1:]] and before[0] != language and plain.end_id in before
+    assert marked.pad_id == plain.pad_id == ids[-1]

@@ -31,6 +31,8 @@ from cliptail_jax.pretrained.save import save
         "swin",
         "relpos",
         "roberta-mean",
+        "mt5-mean",
+        "nllb-first-token",
     ],
 )
 def test_weights_come_back_bit_for_bit(name, tmp_path):

@@ -10,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.bert import BertShape, BertText
+from cliptail_jax.models.bert import BertShape
 from cliptail_jax.models.cosine import normalize
+from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.pretrained.model import load, open_encoder
 
 DATA = Path(__file__).parents[1] / "data"
@@ -49,6 +50,31 @@ def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old
     assert encoder.tokenizer(["a photo"]).shape == (1, 20)
 
 
+def write_encoder_with_decoder(root, name, prefix=""):
+    """The folder of an encoder as it is published with a decoder, from that of the family `name`."""
+    published = write_model(root / "clip", name)
+    start, tensors = "text.transformer.", {}
+    for key, value in load_file(published / "open_clip_model.safetensors").items():
+        if key.startswith(start):
+            own = key.removeprefix(start)
+            tensors[prefix + ("shared.weight" if own == "embed_tokens.weight" else f"encoder.{own}")] = value
+    tensors |= {f"{prefix}decoder.layers.0.fc1.bias": np.zeros(3), "lm_head.weight": np.zeros((3, 3))}
+    folder = root / "encoder"
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(CASES[name]["encoder"]))
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("name, prefix", [("mt5-mean", ""), ("nllb-mean", "model.")])
+def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path, name, prefix):
+    folder = write_encoder_with_decoder(tmp_path, name, prefix)
+    encoder = open_encoder(folder, context_length=10).model.text.transformer
+    expected = load(tmp_path / "clip").model.text.transformer
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder), nnx.state(expected))
+
+
 def test_a_context_beyond_the_positions_is_refused(tmp_path):
     write_encoder(tmp_path / "encoder")
     with pytest.raises(UserError, match="context_length=77 is more than the 20 positions of .*encoder"):
@@ -65,7 +91,7 @@ def test_a_missing_file_is_named(tmp_path, file):
 
 def test_last_token_pooler_takes_the_state_before_the_padding():
     shape = BertShape(vocab_size=10, width=8, layers=1, heads=2, inner=8, positions=6)
-    model = nnx.jit(lambda: BertText(shape, 8, pooler="last_token_pooler", projection_type=None, rngs=nnx.Rngs(0)))()
+    model = nnx.jit(lambda: EncoderText(shape, 8, pooler="last_token_pooler", projection_type=None, rngs=nnx.Rngs(0)))()
     tokens = np.array([[2, 5, 3, 0, 0, 0], [2, 5, 6, 7, 8, 3]])
     states, pooled = jax.jit(lambda model: (model.transformer(tokens, tokens != 0), model(tokens)))(model)
     np.testing.assert_array_equal(pooled, np.stack([states[0, 2], states[1, 5]]))

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from test_text_encoder import write_encoder_with_decoder
 from tiny_models import write_model
 
 from cliptail_jax import runs
@@ -16,10 +17,10 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines
-from cliptail_jax.models.bert import BertText
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
+from cliptail_jax.models.encoder_shapes import encoder_shape
+from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.open_clip import named_encoder
-from cliptail_jax.models.text_towers import bert_shape
 from cliptail_jax.objectives import FIELDS, make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import hub, model, open_model
@@ -32,6 +33,7 @@ from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from configs import clip
 from tests.saved_state import read_state
 
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
@@ -227,9 +229,22 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
         assert np.abs(mlp[name] - value).max() > 1e-6
 
 
+def test_an_encoder_of_a_model_with_a_decoder_is_trained_on(small_config, bert, tmp_path):
+    folder = write_encoder_with_decoder(tmp_path, "mt5-mean")
+    shutil.copy(bert / "tokenizer.json", folder)
+    before = open_encoder(folder, context_length=10).model.text.transformer
+    config = small_config(clip)
+    config.text.init, config.model.text.context_length, config.model.remat = str(folder), 10, "blocks"
+    config.total_steps, config.checkpoint.every_steps, config.eval.sets = 2, 2, ()
+    train(config, tmp_path / "run")
+    after = values(nnx.state(open_run(tmp_path / "run").model.text.transformer))
+    for name, value in values(nnx.state(before)).items():
+        assert (after[name] != value).any(), name
+
+
 def test_roberta_base_gets_the_studys_mlp():
-    shape = bert_shape(named_encoder("roberta-base"))
-    proj = nnx.eval_shape(lambda: BertText(shape, 1024, rngs=nnx.Rngs(0)).proj)
+    shape = encoder_shape(named_encoder("roberta-base"))
+    proj = nnx.eval_shape(lambda: EncoderText(shape, 1024, rngs=nnx.Rngs(0)).proj)
     shapes = {path: v.shape for path, v in nnx.to_flat_state(nnx.state(proj))}
     assert shapes == {("0", "kernel"): (768, 896), ("2", "kernel"): (896, 1024)}
 
@@ -287,8 +302,8 @@ def test_towers_are_held_to_the_rules_of_their_kind(sup_config, trained_run, pub
     "changes, complaint",
     [
         ({"text.init": "nowhere"}, "text.init: unknown model 'nowhere'"),
-        ({"text.init": "random", "text.dropout": 0.1}, "only BERT and RoBERTa towers"),
-        ({"text.dropout": 0.1}, "only BERT and RoBERTa towers"),
+        ({"text.init": "random", "text.dropout": 0.1}, "only encoders such as BERT"),
+        ({"text.dropout": 0.1}, "only encoders such as BERT"),
         ({"text.dropout": 1.0}, "'text.dropout' is 1.0; it must be 0 or more and below 1"),
         ({"image.init": "nowhere"}, "image.init: unknown model 'nowhere'"),
     ],

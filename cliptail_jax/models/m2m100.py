@@ -1,0 +1,107 @@
+"""The encoder of M2M-100 and NLLB as a text tower (Fan et al. 2021, arXiv 2010.11125; NLLB Team 2022, arXiv 2207.04672).
+
+A pre-norm transformer with sinusoidal positions. Parameters have the names of the published state dicts: `embed_tokens`,
+`layers.N`, `layer_norm`. NLLB-200-distilled-600M has width 1024, 12 layers, 16 heads and inner width 4096.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.nn.initializers import normal
+from jaxtyping import Bool, Float, Int
+
+from cliptail_jax.models.bert import dense
+from cliptail_jax.models.dropout import Dropout, attend_dropping
+from cliptail_jax.models.layers import layer_norm
+from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.transformer import States, split_heads
+
+
+@dataclass(frozen=True)
+class M2M100Shape:
+    """The sizes of an encoder.
+
+    With `scaled`, token embeddings are multiplied by the root of the width. Positions are those of tokens other than
+    padding, from pad_id + 1.
+    """
+
+    vocab_size: int
+    width: int
+    layers: int
+    heads: int
+    inner: int
+    max_context: int
+    scaled: bool = True
+    pad_id: int = 1
+
+    def encoder(self, **options) -> "M2M100":
+        """An encoder of these sizes; `options` are those of `M2M100`."""
+        return M2M100(self, **options)
+
+
+def sinusoids(positions: Int[Array, "batch length"], width: int) -> Float[Array, "batch length width"]:
+    """Sines and then cosines of the positions times width/2 frequencies, from 1 down to 1/10,000."""
+    half = width // 2
+    frequencies = np.exp(-math.log(10_000) / (half - 1) * np.arange(half))
+    angles = positions[..., None] * frequencies.astype(np.float32)
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
+
+
+class SelfAttention(nnx.Module):
+    """Multi-head attention to all tokens but padding."""
+
+    def __init__(self, shape: M2M100Shape, *, dtype, rngs: nnx.Rngs):
+        self.heads = shape.heads
+        self.k_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.v_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.q_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.out_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: States, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+        query, key, value = (split_heads(layer(x), self.heads) for layer in (self.q_proj, self.k_proj, self.v_proj))
+        attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout)
+        return self.out_proj(attended.reshape(x.shape))
+
+
+class Layer(RematBlock):
+    """Attention and MLP, each preceded by layer norm and added to its input."""
+
+    def __init__(self, shape: M2M100Shape, *, dtype, rngs: nnx.Rngs):
+        options = {"dtype": dtype, "rngs": rngs}
+        self.self_attn = SelfAttention(shape, **options)
+        self.self_attn_layer_norm = layer_norm(shape.width, **options)
+        self.fc1 = dense(shape.width, shape.inner, **options)
+        self.fc2 = dense(shape.inner, shape.width, **options)
+        self.final_layer_norm = layer_norm(shape.width, **options)
+
+    def forward(self, x: States, *, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+        attended = self.self_attn(self.self_attn_layer_norm(x), valid, dropout.at(0))
+        x = x + dropout.at(1)(attended)
+        return x + dropout.at(2)(self.fc2(jax.nn.relu(self.fc1(self.final_layer_norm(x)))))
+
+
+class M2M100(nnx.Module):
+    """The encoder, which gives the states of all tokens. It has no pooler, whatever `with_pooler` says."""
+
+    def __init__(self, shape: M2M100Shape, *, with_pooler: bool = False, dtype, rngs: nnx.Rngs):
+        options = {"dtype": dtype, "rngs": rngs}
+        self.scale = math.sqrt(shape.width) if shape.scaled else 1.0
+        self.pad_id = shape.pad_id
+        self.embed_tokens = nnx.Embed(shape.vocab_size, shape.width, embedding_init=normal(0.02), **options)
+        self.layers = nnx.List(Layer(shape, **options) for _ in range(shape.layers))
+        self.layer_norm = layer_norm(shape.width, **options)
+
+    def __call__(
+        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
+    ) -> States:
+        words = self.embed_tokens(tokens) * self.scale
+        positions = sinusoids(jnp.cumsum(valid, 1) + self.pad_id, words.shape[-1])  # those of padding have no effect
+        x, of_layers = dropout.at(0)(words + positions.astype(words.dtype)), dropout.at(1)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, valid=valid, dropout=of_layers.at(i))
+        return self.layer_norm(x)

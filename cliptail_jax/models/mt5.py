@@ -1,0 +1,166 @@
+"""The encoder of mT5 as a text tower (Xue et al. 2021, arXiv 2010.11934; T5: Raffel et al. 2020, arXiv 1910.10683).
+
+A pre-norm transformer without biases and without position embeddings: the distance between two tokens adds a learned number
+to their attention logit, in all layers the same. MLPs are gated by GELU. Parameters have the names of the published state
+dicts: `embed_tokens`, `block.N.layer`, `final_layer_norm`. mT5-base has width 768, 12 layers and 12 heads.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.nn.initializers import normal
+from jaxtyping import Bool, Float, Int
+
+from cliptail_jax.models.dropout import Dropout, attend_dropping
+from cliptail_jax.models.layers import linear
+from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
+
+Bias = Float[Array, "1 heads length length"]
+
+
+@dataclass(frozen=True)
+class MT5Shape:
+    """The sizes of an encoder.
+
+    Attributes:
+      head_width: of each of the `heads`, which need not add up to `width`.
+      inner: the width within MLPs.
+      buckets: how many learned numbers there are for distances, for each head.
+      max_distance: the distance from which on all have the same number.
+    """
+
+    vocab_size: int
+    width: int
+    layers: int
+    heads: int
+    head_width: int
+    inner: int
+    buckets: int = 32
+    max_distance: int = 128
+    epsilon: float = 1e-6
+    pad_id: int = 0
+
+    max_context = math.inf  # distances have no end
+
+    def encoder(self, **options) -> "MT5":
+        """An encoder of these sizes; `options` are those of `MT5`."""
+        return MT5(self, **options)
+
+
+def distance_buckets(length: int, buckets: int, max_distance: int) -> Int[np.ndarray, "query key"]:
+    """Which of the `buckets` each distance between two of `length` tokens belongs to.
+
+    Half of them are for keys after the query. Within a half, short distances have a bucket each, and longer ones share one
+    by their logarithm, up to `max_distance` (arXiv 1910.10683, section 2.1).
+    """
+    distance = np.arange(length)[None, :] - np.arange(length)[:, None]
+    of_side = buckets // 2
+    single = of_side // 2
+    ratio = np.log(np.maximum(np.abs(distance), 1) / single) / math.log(max_distance / single)
+    shared = np.minimum(single + (ratio * (of_side - single)).astype(int), of_side - 1)
+    return np.where(distance > 0, of_side, 0) + np.where(np.abs(distance) < single, np.abs(distance), shared)
+
+
+def rms_norm(shape: MT5Shape, *, dtype, rngs: nnx.Rngs) -> nnx.RMSNorm:
+    """Division by the root of the mean square, in float32, and a gain."""
+    return nnx.RMSNorm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
+
+
+def project(inputs: int, outputs: int, deviation: float, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
+    """A linear layer without bias, initialized from a normal distribution as in T5."""
+    return linear(inputs, outputs, kernel_init=normal(deviation), use_bias=False, dtype=dtype, rngs=rngs)
+
+
+class SelfAttention(nnx.Module):
+    """Multi-head attention with logits that are not divided by the root of the head's width."""
+
+    def __init__(self, shape: MT5Shape, *, with_bias: bool, dtype, rngs: nnx.Rngs):
+        options = {"dtype": dtype, "rngs": rngs}
+        inner = shape.heads * shape.head_width
+        self.heads, self.head_width = shape.heads, shape.head_width
+        self.q = project(shape.width, inner, (shape.width * shape.head_width) ** -0.5, **options)
+        self.k = project(shape.width, inner, shape.width**-0.5, **options)
+        self.v = project(shape.width, inner, shape.width**-0.5, **options)
+        self.o = project(inner, shape.width, inner**-0.5, **options)
+        if with_bias:
+            table = nnx.Embed(shape.buckets, shape.heads, embedding_init=normal(shape.width**-0.5), **options)
+            self.relative_attention_bias = table
+
+    def __call__(self, x: States, bias: Bias, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+        query, key, value = (split_heads(layer(x), self.heads) for layer in (self.q, self.k, self.v))
+        query = query * math.sqrt(self.head_width)  # by which attention divides
+        attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout, bias)
+        return self.o(attended.reshape(*x.shape[:2], -1))
+
+
+class AttentionLayer(nnx.Module):
+    """Attention, added to its input."""
+
+    def __init__(self, shape: MT5Shape, *, with_bias: bool, dtype, rngs: nnx.Rngs):
+        self.SelfAttention = SelfAttention(shape, with_bias=with_bias, dtype=dtype, rngs=rngs)
+        self.layer_norm = rms_norm(shape, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: States, bias: Bias, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+        attended = self.SelfAttention(self.layer_norm(x), bias, valid, dropout.at(0))
+        return x + dropout.at(1)(attended)
+
+
+class MlpLayer(nnx.Module):
+    """wo(GELU(wi_0 x) · wi_1 x), added to its input (Shazeer 2020, arXiv 2002.05202)."""
+
+    def __init__(self, shape: MT5Shape, *, dtype, rngs: nnx.Rngs):
+        options = {"dtype": dtype, "rngs": rngs}
+        self.DenseReluDense = nnx.Dict(
+            wi_0=project(shape.width, shape.inner, shape.width**-0.5, **options),
+            wi_1=project(shape.width, shape.inner, shape.width**-0.5, **options),
+            wo=project(shape.inner, shape.width, shape.inner**-0.5, **options),
+        )
+        self.layer_norm = rms_norm(shape, **options)
+
+    def __call__(self, x: States, dropout: Dropout) -> States:
+        mlp, normed = self.DenseReluDense, self.layer_norm(x)
+        hidden = ACTIVATIONS["gelu_tanh"](mlp.wi_0(normed)) * mlp.wi_1(normed)
+        return x + dropout.at(1)(mlp.wo(dropout.at(0)(hidden)))
+
+
+class Block(RematBlock):
+    """Attention and MLP."""
+
+    def __init__(self, shape: MT5Shape, *, with_bias: bool, dtype, rngs: nnx.Rngs):
+        attention = AttentionLayer(shape, with_bias=with_bias, dtype=dtype, rngs=rngs)
+        self.layer = nnx.List([attention, MlpLayer(shape, dtype=dtype, rngs=rngs)])
+
+    def forward(self, x: States, bias: Bias, *, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+        attention, mlp = self.layer
+        return mlp(attention(x, bias, valid, dropout.at(0)), dropout.at(1))
+
+
+class MT5(nnx.Module):
+    """The encoder, which gives the states of all tokens. It has no pooler, whatever `with_pooler` says."""
+
+    def __init__(self, shape: MT5Shape, *, with_pooler: bool = False, dtype, rngs: nnx.Rngs):
+        options = {"dtype": dtype, "rngs": rngs}
+        self.buckets, self.max_distance = shape.buckets, shape.max_distance
+        self.embed_tokens = nnx.Embed(shape.vocab_size, shape.width, embedding_init=normal(1.0), **options)
+        self.block = nnx.List(Block(shape, with_bias=i == 0, **options) for i in range(shape.layers))
+        self.final_layer_norm = rms_norm(shape, **options)
+
+    def __call__(
+        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
+    ) -> States:
+        x, of_layers = dropout.at(0)(self.embed_tokens(tokens)), dropout.at(1)
+        bias = self._bias(tokens.shape[1])
+        for i, block in enumerate(self.block):
+            x = block(x, bias, valid=valid, dropout=of_layers.at(i))
+        return dropout.at(2)(self.final_layer_norm(x))
+
+    def _bias(self, length: int) -> Bias:
+        """What the first layer has learned to add to the attention logits of all."""
+        table = self.block[0].layer[0].SelfAttention.relative_attention_bias
+        of_pairs = table(jnp.asarray(distance_buckets(length, self.buckets, self.max_distance)))
+        return jnp.moveaxis(of_pairs, -1, 0)[None]

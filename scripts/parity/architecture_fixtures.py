@@ -1,0 +1,29 @@
+"""open_clip's named configurations as data of the package: cliptail_jax/models/architectures.json.
+
+Run it for a new version of open_clip. Raises ValueError for a configuration that is not supported.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import open_clip
+
+from cliptail_jax.models import open_clip as our_open_clip
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "models"))
+from verdicts import verdict  # noqa: E402
+
+
+def main(folder: Path) -> None:
+    ours = Path(our_open_clip.__file__).parent / "architectures.json"
+    known = json.loads(ours.read_text())
+    configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
+    for name, config in configs.items():
+        if error := verdict(config):
+            raise ValueError(f"{name}: {error}")
+    names = [*(name for name in known if name in configs), *(name for name in configs if name not in known)]
+    entries = {"source": known["source"]} | {name: configs[name] for name in names}
+    lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in entries.items()]
+    ours.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"{len(configs)} configurations of open_clip {open_clip.__version__}")
