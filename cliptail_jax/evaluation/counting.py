@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import MEAN, STD, normalize
 from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, spread
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosine_logits
@@ -63,15 +63,15 @@ def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, 
     return shapes | ({"calibration": (classes, calibration.BINS, calibration.COUNTS)} if has_logits else {})
 
 
-def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
+def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
     """The jitted function from a batch of images to counts and features.
 
-    `mean` and `std` are the model's pixel statistics.
+    `preprocess` is the model's, by which the images are normalized.
     """
 
     def evaluate_batch(parts, head: ClassHead, counts, batch):
         model, classes = nnx.merge(graphdef, *parts, copy=True), len(head.embeddings)
-        features = model.encode_image(normalize(batch["images"], mean, std))
+        features = model.encode_image(preprocess.normalize(batch["images"]))
         scores, logits = head.scores_and_logits(features)
         labels, mask = batch["labels"], batch["mask"]
         predicted = jnp.argmax(scores, -1)
@@ -88,7 +88,7 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) 
     return jax.jit(evaluate_batch, out_shardings=(replicated(mesh), batch_sharding(mesh)), donate_argnums=2)
 
 
-def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
+def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
     """The jitted function from a batch of images to log Σ p(class | image), the sum over those that are not masked.
 
     The logarithm, since the probability of a class may be too small in every image. Arguments as for
@@ -96,7 +96,7 @@ def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=ST
     """
 
     def sum_probabilities(parts, head: ClassHead, batch) -> Float[Array, "class"]:
-        features = nnx.merge(graphdef, *parts, copy=True).encode_image(normalize(batch["images"], mean, std))
+        features = nnx.merge(graphdef, *parts, copy=True).encode_image(preprocess.normalize(batch["images"]))
         _, logits = head.scores_and_logits(features)
         return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0, where=batch["mask"][:, None])
 

@@ -5,6 +5,7 @@ prototypes may be a sample of the head's: the functions here take them as the la
 is the moving average of the student, `TrainState.ema`, with batch statistics of its own, `TrainState.ema_batch_stats`.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from cliptail_jax.config.fields import NonNegative, Positive, Share
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
-from cliptail_jax.input.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from cliptail_jax.input.transforms import Transform, multi_crop
 from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models.build import build_dino
@@ -129,7 +130,8 @@ class Dino(Objective):
         self, averaged: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State]:
         """The batch's crops [b, view, side, side, 3] by size, the prototypes of the step, and the teacher's targets."""
-        crops = [normalize(of_size, IMAGENET_MEAN, IMAGENET_STD) for of_size in self._crops_by_size(batch)]
+        preprocess = dataclasses.replace(self.preprocess, mean=IMAGENET_MEAN, std=IMAGENET_STD)  # as in DINO's code
+        crops = [preprocess.normalize(of_size) for of_size in self._crops_by_size(batch)]
         prototypes, size = None, self.config.vocabulary.size
         if size:
             prototypes = sample_prototypes(key, self.config.dino.prototypes, size)

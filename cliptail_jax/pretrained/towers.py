@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import MEAN, STD
+from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.text_towers import CLIP_TEXT, build_text_tower
 from cliptail_jax.pretrained.model import TextTokenizer, Weights, open_model, open_text_model
@@ -120,7 +120,7 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
         if "vision_cfg" not in opened.config:
             raise UserError(f"{name} has no image tower")
         preprocess = opened.preprocess
-        if preprocess.mean != tuple(MEAN.tolist()) or preprocess.std != tuple(STD.tolist()):
+        if (preprocess.mean, preprocess.std) != (CLIP_MEAN, CLIP_STD):
             raise UserError(f"{name} has other pixel statistics than CLIP's, with which training normalizes images")
     config = opened.at_size(image_size, "data.image_size").config
     tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, bool(config.get("quick_gelu")))

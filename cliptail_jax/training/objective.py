@@ -20,8 +20,8 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.composition import check_composition, composition_of
 from cliptail_jax.input.device_crops import cropped
-from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
@@ -146,6 +146,11 @@ class Objective(abc.ABC):
         return None
 
     @property
+    def preprocess(self) -> Preprocess:
+        """Of the run's evaluation images: the centre after a resize. Training images are normalized as it does."""
+        return Preprocess(self.config.data.image_size, short_side=self.config.data.eval_resize)
+
+    @property
     def transform(self) -> Transform:
         """What becomes of the training images of a batch."""
         return random_crop(self.config.data, self.config.seed)
@@ -154,7 +159,7 @@ class Objective(abc.ABC):
 
     def images(self, batch: DeviceBatch) -> Float[Array, "b height width 3"]:
         """The batch's images as the model takes them."""
-        return normalize(cropped(batch, self.config.data.image_size))
+        return self.preprocess.normalize(cropped(batch, self.config.data.image_size))
 
     def prepare(
         self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array

@@ -28,9 +28,8 @@ from PIL import Image
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import ClassHead, count, count_shapes, make_evaluate_batch
-from cliptail_jax.input.images import MEAN, STD
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
-from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.open_clip import image_size, named_architecture
@@ -84,8 +83,8 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
     head = ClassHead(head, logit_scale=np.float32(model.logit_scale[...]))
     graphdef, state = nnx.split(model)
     parts = (jax.device_put(state, replicated(mesh)),)
-    evaluate_batch = make_evaluate_batch(graphdef, mesh)
     preprocess = Preprocess(image_size(architecture["vision_cfg"]))
+    evaluate_batch = make_evaluate_batch(graphdef, mesh, preprocess)
     size = options.batch_size
     batches = evaluation_batches(variant, preprocess, batch_size=size, slots=local_rows(size))
     unreadable = UnreadableImages(variant, 0.0)
@@ -116,7 +115,7 @@ def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], optio
         torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = open_clip.CLIP(**architecture).to(device).eval()
-    transform = open_clip.image_transform(image_size(architecture["vision_cfg"]), False, tuple(MEAN), tuple(STD))
+    transform = open_clip.image_transform(image_size(architecture["vision_cfg"]), False, CLIP_MEAN, CLIP_STD)
     tokenizer = open_clip.SimpleTokenizer(context_length=architecture["text_cfg"].get("context_length", 77))
     head = torch.nn.functional.normalize(torch.randn(CLASSES, architecture["embed_dim"], device=device), dim=1)
     size = options.batch_size

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -25,6 +26,10 @@ def test_images_are_those_of_open_clip(name):
 
 def test_values_are_normalised_by_channel():
     np.testing.assert_allclose(Preprocess(11)(WIDE), NORMALIZED, atol=1e-6)
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+    in_a_step = jax.jit(Preprocess(11, mean, std).normalize)(WIDE[None])
+    assert in_a_step.dtype == np.float32
+    np.testing.assert_allclose(in_a_step[0], (WIDE / 255 - mean) / std, atol=1e-6)
 
 
 def test_a_configuration_comes_back():

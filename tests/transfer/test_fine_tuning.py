@@ -15,7 +15,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.input.images import normalize
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.objectives import base_config, validate
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged
@@ -221,7 +221,7 @@ def test_predictions_are_those_of_the_run_on_all_training_images(finished, made_
     model = open_run(folder / "final").model
     source = open_source("colours", str(made_up_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
-    logits = jax.jit(lambda x: model.logits(model.encode_image(normalize(x))))(images)
+    logits = jax.jit(lambda x: model.logits(model.encode_image(Preprocess(32).normalize(x))))(images)
     (path,) = (workdir / "predictions").glob("*/colours_train_test-finetune.npz")
     with np.load(path) as arrays:
         np.testing.assert_array_equal(arrays["predictions"], np.argmax(logits, 1))

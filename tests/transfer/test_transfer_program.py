@@ -17,7 +17,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input import pipeline
-from cliptail_jax.input.images import normalize
 from cliptail_jax.pretrained.model import load, open_run
 from cliptail_jax.runs import read_config
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
@@ -92,7 +91,7 @@ def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finish
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
     assert images.shape[1] == opened.preprocess.size
     model = opened.model
-    direct = jax.jit(lambda images: model.encode_image(normalize(images)))(images)
+    direct = jax.jit(lambda images: model.encode_image(opened.preprocess.normalize(images)))(images)
     (path,) = (workdir / "features" / program.slug(str(sup_run))).glob("colours-test.*.npz")
     kept = np.load(path)
     assert kept["features"].dtype == np.float32
