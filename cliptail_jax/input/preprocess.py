@@ -66,7 +66,10 @@ class Preprocess:
 
 
 def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
-    """The preprocessing of a `preprocess_cfg`, for a model of that image size. Raises UserError for what is unknown."""
+    """The preprocessing of a `preprocess_cfg`, for a model of that image size; what is not in it is CLIP's.
+
+    A run's also has `short_side`. Raises UserError for what is unknown.
+    """
     given = {key: value for key, value in config.items() if value is not None}
     interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")
     for key, value, known in (
@@ -78,7 +81,7 @@ def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
             names = ", ".join(map(repr, known))
             raise UserError(f"the model's configuration has preprocess_cfg.{key}={value!r}; {names} are supported")
     mean, std = (three(given.get(key, default)) for key, default in (("mean", CLIP_MEAN), ("std", CLIP_STD)))
-    return Preprocess(size, mean, std, interpolation, resize_mode)
+    return Preprocess(size, mean, std, interpolation, resize_mode, given.get("short_side", 0))
 
 
 def three(value: float | list[float]) -> tuple[float, float, float]:

@@ -1,7 +1,7 @@
 """The trained towers from which a run starts: `image.init` and `text.init` of a config.
 
-A tower has the configuration of the model from which it is taken. Only the width of the features and the size of the
-images are those of the run. Parameters that the weights lack, or have in another shape, are initialized as in any run.
+A tower has the configuration of the model from which it is taken, and an image tower that model's preprocessing. Only the
+width of the features and the size of the images are those of the run. Parameters that the weights lack, or have in another shape, are initialized as in any run.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.text_towers import CLIP_TEXT, build_text_tower
 from cliptail_jax.pretrained.model import TextTokenizer, Weights, open_model, open_text_model
@@ -37,6 +37,7 @@ class Tower:
         quick_gelu: whether its activation is QuickGELU.
         encoder: config.json of a Hugging Face text tower.
         tokenizer: of a text tower.
+        preprocess: of the images of an image tower.
     """
 
     part: str
@@ -47,6 +48,7 @@ class Tower:
     quick_gelu: bool
     encoder: dict[str, Any] | None = None
     tokenizer: TextTokenizer | None = None
+    preprocess: Preprocess | None = None
 
     def abstract(self, dtype=jnp.float32) -> nnx.Module:
         """The tower, which computes in `dtype`, with the shapes of its arrays instead of the arrays."""
@@ -119,11 +121,9 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
         opened = open_model(name)
         if "vision_cfg" not in opened.config:
             raise UserError(f"{name} has no image tower")
-        preprocess = opened.preprocess
-        if (preprocess.mean, preprocess.std) != (CLIP_MEAN, CLIP_STD):
-            raise UserError(f"{name} has other pixel statistics than CLIP's, with which training normalizes images")
-    config = opened.at_size(image_size, "data.image_size").config
-    tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, bool(config.get("quick_gelu")))
+    opened = opened.at_size(image_size, "data.image_size")
+    vision_cfg, quick_gelu = opened.config["vision_cfg"], bool(opened.config.get("quick_gelu"))
+    tower = Tower("visual", name, opened.weights, vision_cfg, output_dim, quick_gelu, preprocess=opened.preprocess)
     if not partial:
         _check_filled("image", name, tower.missing, {"model.image.output_dim": (opened.embed_dim, output_dim)})
     return tower

@@ -1,6 +1,7 @@
 """The interface of an objective: everything that is specific to one kind of training."""
 
 import abc
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,13 @@ class Objective(abc.ABC):
 
     @property
     def preprocess(self) -> Preprocess:
-        """Of the run's evaluation images: the centre after a resize. Training images are normalized as it does."""
-        return Preprocess(self.config.data.image_size, short_side=self.config.data.eval_resize)
+        """Of the run's evaluation images. Training images are normalized by its pixel statistics.
+
+        It is that of the image tower that the run starts from, or CLIP's, at the sizes of the run.
+        """
+        data, tower = self.config.data, self.towers.image
+        own = tower.preprocess if tower else Preprocess(data.image_size)
+        return dataclasses.replace(own, size=data.image_size, short_side=data.eval_resize)
 
     @property
     def transform(self) -> Transform:

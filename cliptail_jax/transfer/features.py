@@ -2,7 +2,7 @@
 
 `features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
 them, `labels`, `records` (the index of each image in the split; unreadable images are left out), `seconds` and `key`, a
-digest of the weights, the image size and the split's files: when one of them changes, the features are computed again and
+digest of the weights, the images' preprocessing and the split's files: when one of them changes, the features are computed again and
 replace the old ones.
 """
 
@@ -76,7 +76,9 @@ class FeatureExtractor:
         source = opened.sources[split]
         stem = file_name(f"{source.name}-{split}")
         changed = [name for name, is_set in evaluation_pixels(self._reading).items() if is_set]
-        key = digest_of_json([self.model.weights, self.image_size, *changed, split_fingerprint(source)])[:16]
+        key = digest_of_json(
+            [self.model.weights, self.image_size, *changed, *self.model.settings, split_fingerprint(source)]
+        )[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
             try:
@@ -97,8 +99,7 @@ class FeatureExtractor:
 
     def _compute(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
         if self._loaded is None:
-            graphdef, state, size = on_all_processes(lambda: self.model.load(self._mesh, self.image_size))
-            preprocess = Preprocess(size)
+            graphdef, state, preprocess = on_all_processes(lambda: self.model.load(self._mesh, self.image_size))
             self._loaded = make_encode(graphdef, state, self._mesh, preprocess), preprocess
         encode, preprocess = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
