@@ -28,12 +28,14 @@ class ClassHead(NamedTuple):
         logit_scale: the s that was learned with these embeddings, so that logits are exp(s) times the cosines; None for a
             linear layer, and for embeddings that come from elsewhere, which thus have no logits.
         adjustment: the τ log π that is subtracted from the logits; None for none (see `evaluation.adjustment`).
+        logit_bias: the b that was learned with the scale, where confidence is σ(logit + b); None where it is softmax's.
     """
 
     embeddings: Float[Array, "class dim"]
     bias: Float[Array, "class"] | None = None
     logit_scale: Float[Array, ""] | None = None
     adjustment: Float[Array, "class"] | None = None
+    logit_bias: Float[Array, ""] | None = None
 
     @property
     def has_logits(self) -> bool:
@@ -54,6 +56,12 @@ class ClassHead(NamedTuple):
         if self.adjustment is not None:
             scores = logits = logits - self.adjustment
         return scores, logits
+
+    def confidence(self, logits: Float[Array, "batch class"]) -> Float[Array, "batch"]:
+        """The confidence in the class of the largest logit, which calibration counts."""
+        if self.logit_bias is None:
+            return calibration.softmax_confidence(logits)
+        return calibration.sigmoid_confidence(logits, self.logit_bias)
 
 
 def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, ...]]:
@@ -81,8 +89,8 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preproce
             "not_finite": jnp.sum(mask & ~jnp.isfinite(features).all(-1), dtype=jnp.int32),
         }
         if logits is not None:
-            confidence = calibration.confidence_of(logits)
-            new["calibration"] = calibration.count_calibration(confidence, predicted == labels, labels, mask, classes)
+            confidence, correct = head.confidence(logits), predicted == labels
+            new["calibration"] = calibration.count_calibration(confidence, correct, labels, mask, classes)
         return jax.tree.map(jnp.add, counts, new), features.astype(jnp.float32)
 
     return jax.jit(evaluate_batch, out_shardings=(replicated(mesh), batch_sharding(mesh)), donate_argnums=2)

@@ -44,6 +44,7 @@ class Objective(abc.ABC):
         steps_per_epoch: batches that an epoch of the variant has.
         total_steps: of the run.
         towers: the trained towers that the run starts from.
+        has_logit_bias: whether the model learns a bias of its logits, and thus the probability of a pair by itself.
         uses_prompts: whether a model is evaluated by prompts, since it has a text tower or classifies words.
         read: from captions to what the text tower takes, or the ids of words; None for a run that reads no captions.
         read_prompts: the same of evaluation prompts.
@@ -51,6 +52,7 @@ class Objective(abc.ABC):
     """
 
     sections: Mapping[str, Section] = {}
+    has_logit_bias: bool = False
     uses_prompts: bool = False
     read: ReadText | None = None
     read_prompts: ReadText | None = None

@@ -245,6 +245,13 @@ def test_a_model_whose_context_cuts_prompts_to_the_same_is_skipped(config, tmp_p
             evaluate_published(config, tmp_path / "run")
 
 
+def test_a_model_without_a_logit_bias_has_no_confidence_by_sigmoids(config, tmp_path):
+    config.eval.confidence = "sigmoid"
+    reason = "eval.confidence='sigmoid' needs a model with a logit bias, such as a SigLIP, and this one has none"
+    with pytest.raises(UserError, match=f"1 of 1 models skipped .*: {reason}: set it to 'softmax'$"):
+        evaluate_published(config, tmp_path / "run")
+
+
 def test_models_that_would_share_a_directory_are_refused(config, tmp_path, make_model):
     folders = [tmp_path / "a b", tmp_path / "a_b"]
     for folder in folders:
