@@ -3,8 +3,9 @@
     python scripts/benchmark/zero_shot.py --models RN50 ViT-B-32 --dtype bfloat16
 
 Prints one JSON line. For each model: images per second of an evaluation on 1,000 classes, from JPEGs of 500 x 375 pixels to
-counts (with few cores mostly decoding), and of the computation alone, on batches that are already loaded; prompts per
-second, from texts to embeddings. The same for open_clip where it and torch are installed, on a GPU under autocast to the
+counts, and of the computation alone, on batches that are already loaded; prompts per second, from texts to embeddings. The
+same by the CPU time of all threads and workers (`..._per_core`): on a machine with other load, pin the command to one core,
+as by `taskset -c 0`, since threads that wait for each other use time, too. The same for open_clip where it and torch are installed, on a GPU under autocast to the
 same dtype; as many workers as there are cores load its images.
 """
 
@@ -14,6 +15,7 @@ import io
 import itertools
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -63,14 +65,25 @@ def made_up_set(records: int, width: int, height: int) -> Variant:
     return Variant(source, np.arange(records), labels, names, labels, None)
 
 
-def rate(work, seconds: float) -> float:
-    """Calls of `work` per second, timed for about `seconds`. The first call does not count."""
+def rates(name: str, work, images: int, seconds: float) -> dict[str, float]:
+    """How many of the `images` or prompts of a call of `work` are done per second, and per second of CPU time.
+
+    Timed for about `seconds`. The first call does not count.
+    """
     work()
-    began, times = time.perf_counter(), 0
+    began, used, times = time.perf_counter(), cpu_seconds(), 0
     while times == 0 or time.perf_counter() - began < seconds:
         work()
         times += 1
-    return times / (time.perf_counter() - began)
+    done = times * images
+    per_core = done / (cpu_seconds() - used)
+    return {name: round(done / (time.perf_counter() - began), 1), f"{name}_per_core": round(per_core, 1)}
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of the workers that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def ours(architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace) -> dict[str, float]:
@@ -99,12 +112,12 @@ def ours(architecture: dict, variant: Variant, prompts: list[str], options: argp
         jax.block_until_ready(counts)
 
     batch, times = next(batches()), 8
-    evaluation = rate(lambda: count(evaluate_batch, parts, head, batches(), unreadable, (), mesh), options.seconds)
-    return {
-        "images_per_second": round(evaluation * len(variant), 1),
-        "images_per_second_computed": round(rate(lambda: computed(batch, times), options.seconds) * times * size, 1),
-        "prompts_per_second": round(rate(lambda: embedder(prompts), options.seconds) * len(prompts), 1),
-    }
+    evaluate = lambda: count(evaluate_batch, parts, head, batches(), unreadable, (), mesh)  # noqa: E731
+    return (
+        rates("images_per_second", evaluate, len(variant), options.seconds)
+        | rates("images_per_second_computed", lambda: computed(batch, times), times * size, options.seconds)
+        | rates("prompts_per_second", lambda: embedder(prompts), len(prompts), options.seconds)
+    )
 
 
 def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace) -> dict:
@@ -114,9 +127,12 @@ def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], optio
     if options.small:  # on a busy machine, threads that wait for each other take far longer
         torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = open_clip.CLIP(**architecture).to(device).eval()
+    own = {key: value for key, value in architecture.items() if key != "custom_text"}
+    build = open_clip.CustomTextCLIP if architecture.get("custom_text") else open_clip.CLIP
+    model = build(**own).to(device).eval()
     transform = open_clip.image_transform(image_size(architecture["vision_cfg"]), False, CLIP_MEAN, CLIP_STD)
     tokenizer = open_clip.SimpleTokenizer(context_length=architecture["text_cfg"].get("context_length", 77))
+    vocabulary = architecture["text_cfg"].get("vocab_size", 49408)  # a smaller one stands in for its own tokenizer
     head = torch.nn.functional.normalize(torch.randn(CLASSES, architecture["embed_dim"], device=device), dim=1)
     size = options.batch_size
     half = options.dtype == "bfloat16"
@@ -144,19 +160,18 @@ def of_open_clip(architecture: dict, variant: Variant, prompts: list[str], optio
 
     def embed():
         for start in range(0, len(prompts), size):
-            tokens = tokenizer(prompts[start : start + size]).to(device)
+            tokens = tokenizer(prompts[start : start + size]).to(device) % vocabulary
             torch.nn.functional.normalize(model.encode_text(tokens), dim=1).cpu()
 
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
         images, _ = next(iter(loader))
         images, times = images.to(device), 8
-        return {
-            "images_per_second": round(rate(evaluate, options.seconds) * len(variant), 1),
-            "images_per_second_computed": round(
-                rate(lambda: compute(images, times), options.seconds) * times * len(images), 1
-            ),
-            "prompts_per_second": round(rate(embed, options.seconds) * len(prompts), 1),
-        }
+        computed = lambda: compute(images, times)  # noqa: E731
+        return (
+            rates("images_per_second", evaluate, len(variant), options.seconds)
+            | rates("images_per_second_computed", computed, times * len(images), options.seconds)
+            | rates("prompts_per_second", embed, len(prompts), options.seconds)
+        )
 
 
 def has_open_clip() -> bool:
