@@ -38,7 +38,9 @@ class Preprocess:
         """The model's input."""
         return self.normalize(self.square(image))
 
-    def normalize(self, images: Num[Array, "*images height width 3"]) -> Float32[Array, "*images height width 3"]:
+    def normalize(
+        self, images: Num[Array | np.ndarray, "*images height width 3"]
+    ) -> Float32[Array | np.ndarray, "*images height width 3"]:
         """Standardizes values in 0..255 by `mean` and `std`; of a batch, to be called in a jitted step."""
         return (images.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 

@@ -1,7 +1,8 @@
 """The trained towers from which a run starts: `image.init` and `text.init` of a config.
 
 A tower has the configuration of the model from which it is taken, and an image tower that model's preprocessing. Only the
-width of the features and the size of the images are those of the run. Parameters that the weights lack, or have in another shape, are initialized as in any run.
+width of the features and the size of the images are those of the run. Parameters that the weights lack, or have in another
+shape, are initialized as in any run.
 """
 
 import contextlib

@@ -2,8 +2,8 @@
 
 `features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
 them, `labels`, `records` (the index of each image in the split; unreadable images are left out), `seconds` and `key`, a
-digest of the weights, the images' preprocessing and the split's files: when one of them changes, the features are computed again and
-replace the old ones.
+digest of the weights, the images' preprocessing and the split's files: when one of them changes, the features are computed
+again and replace the old ones.
 """
 
 import time
@@ -145,7 +145,8 @@ def encode_images(
 ) -> dict[str, np.ndarray]:
     """`features`, `labels` and `records` of the images that can be read.
 
-    `encode` and `preprocess` are as for `make_encode`. UserError where no image can be read, or more than the share `reading.max_unreadable` cannot.
+    `encode` is what `make_encode` returns, for the same `preprocess`. UserError where no image can be read, or more than the
+    share `reading.max_unreadable` cannot.
     """
     unreadable, kept = UnreadableImages(images, reading.max_unreadable), FeatureCollector(images)
     batches = evaluation_batches(
