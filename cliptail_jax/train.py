@@ -25,7 +25,7 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated, read_predictions
-from cliptail_jax.evaluation.run import make_evaluate, run_preprocess
+from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
 from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
@@ -81,7 +81,7 @@ def train_alone(
     runs.claim(workdir, plain(config), FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite)
     describe(variant, fingerprint, workdir)
     objective.open_text(workdir)
-    preprocess = run_preprocess(data)
+    preprocess = objective.preprocess
     if jax.process_index() == 0:
         describe_run(workdir, objective.describe_model(), preprocess, config.model.dtype, objective.tokenizer_source)
 

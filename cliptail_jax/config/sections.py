@@ -11,6 +11,7 @@ Names = tuple[str, ...]
 Templates = OneOf("", *TEMPLATE_SETS)
 Precision = OneOf("float32", "bfloat16")
 PILLOW, FAST = "pillow", "fast"
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
 AllOrPositive = Rule(lambda devices: devices == -1 or devices > 0, "must be -1 or positive")
 
 
@@ -57,6 +58,12 @@ class Evaluation:
         bool,
         "Whether the π of logit_adjustment is the mean predicted probability over the evaluation images, which are read twice.",
     ] = False
+    confidence: Annotated[
+        str,
+        "What calibration takes for confidence: 'softmax', the largest probability over the classes, or 'sigmoid', the "
+        "probability that image and predicted class belong together, of a model with a logit bias (SigLIP).",
+        OneOf(SOFTMAX, SIGMOID),
+    ] = SOFTMAX
     neural_collapse: Annotated[bool, "Whether to compute NC1 and NC2."] = False
     similarity: Annotated[
         bool, "Whether to compute the similarity of a class's images to each other and to the class embedding."

@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import MEAN, STD, normalize
 from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, spread
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosine_logits
@@ -28,12 +28,14 @@ class ClassHead(NamedTuple):
         logit_scale: the s that was learned with these embeddings, so that logits are exp(s) times the cosines; None for a
             linear layer, and for embeddings that come from elsewhere, which thus have no logits.
         adjustment: the τ log π that is subtracted from the logits; None for none (see `evaluation.adjustment`).
+        logit_bias: the b that was learned with the scale, where confidence is σ(logit + b); None where it is softmax's.
     """
 
     embeddings: Float[Array, "class dim"]
     bias: Float[Array, "class"] | None = None
     logit_scale: Float[Array, ""] | None = None
     adjustment: Float[Array, "class"] | None = None
+    logit_bias: Float[Array, ""] | None = None
 
     @property
     def has_logits(self) -> bool:
@@ -55,6 +57,12 @@ class ClassHead(NamedTuple):
             scores = logits = logits - self.adjustment
         return scores, logits
 
+    def confidence(self, logits: Float[Array, "batch class"]) -> Float[Array, "batch"]:
+        """The confidence in the class of the largest logit, which calibration counts."""
+        if self.logit_bias is None:
+            return calibration.softmax_confidence(logits)
+        return calibration.sigmoid_confidence(logits, self.logit_bias)
+
 
 def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, ...]]:
     """What is counted: examples by true and predicted class, those with the true one among the first five, those whose
@@ -63,15 +71,15 @@ def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, 
     return shapes | ({"calibration": (classes, calibration.BINS, calibration.COUNTS)} if has_logits else {})
 
 
-def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
+def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
     """The jitted function from a batch of images to counts and features.
 
-    `mean` and `std` are the model's pixel statistics.
+    `preprocess` is the model's, by which the images are normalized.
     """
 
     def evaluate_batch(parts, head: ClassHead, counts, batch):
         model, classes = nnx.merge(graphdef, *parts, copy=True), len(head.embeddings)
-        features = model.encode_image(normalize(batch["images"], mean, std))
+        features = model.encode_image(preprocess.normalize(batch["images"]))
         scores, logits = head.scores_and_logits(features)
         labels, mask = batch["labels"], batch["mask"]
         predicted = jnp.argmax(scores, -1)
@@ -81,14 +89,14 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) 
             "not_finite": jnp.sum(mask & ~jnp.isfinite(features).all(-1), dtype=jnp.int32),
         }
         if logits is not None:
-            confidence = calibration.confidence_of(logits)
-            new["calibration"] = calibration.count_calibration(confidence, predicted == labels, labels, mask, classes)
+            confidence, correct = head.confidence(logits), predicted == labels
+            new["calibration"] = calibration.count_calibration(confidence, correct, labels, mask, classes)
         return jax.tree.map(jnp.add, counts, new), features.astype(jnp.float32)
 
     return jax.jit(evaluate_batch, out_shardings=(replicated(mesh), batch_sharding(mesh)), donate_argnums=2)
 
 
-def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=STD) -> Callable:
+def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
     """The jitted function from a batch of images to log Σ p(class | image), the sum over those that are not masked.
 
     The logarithm, since the probability of a class may be too small in every image. Arguments as for
@@ -96,7 +104,7 @@ def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, mean=MEAN, std=ST
     """
 
     def sum_probabilities(parts, head: ClassHead, batch) -> Float[Array, "class"]:
-        features = nnx.merge(graphdef, *parts, copy=True).encode_image(normalize(batch["images"], mean, std))
+        features = nnx.merge(graphdef, *parts, copy=True).encode_image(preprocess.normalize(batch["images"]))
         _, logits = head.scores_and_logits(features)
         return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0, where=batch["mask"][:, None])
 

@@ -110,9 +110,8 @@ class Evaluator:
     ):
         self._mesh, self._preprocess, self._options = mesh, preprocess, options
         self._reading, self._cache = reading, cache
-        mean, std = np.float32(preprocess.mean), np.float32(preprocess.std)
-        self._evaluate_batch = make_evaluate_batch(graphdef, mesh, mean, std)
-        self._sum_probabilities = make_sum_probabilities(graphdef, mesh, mean, std)
+        self._evaluate_batch = make_evaluate_batch(graphdef, mesh, preprocess)
+        self._sum_probabilities = make_sum_probabilities(graphdef, mesh, preprocess)
         self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
 
     def measure(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import templates
+from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import ClassHead, gather
 from cliptail_jax.evaluation.prompts import (
@@ -45,7 +46,8 @@ def zero_shot_heads(
         read: from prompts to the input of the text tower.
 
     Raises:
-        UserError: truncated to the tower's context, the prompts of different classes are the same.
+        UserError: truncated to the tower's context, the prompts of different classes are the same; or confidence is to be
+            measured by a logit bias that the model does not have.
     """
     prompts = {name: set_prompts(opened, options) for name, opened in sets.items()}
     flat = {name: [prompt for of_class in of_set for prompt in of_class] for name, of_set in prompts.items()}
@@ -64,14 +66,25 @@ def zero_shot_heads(
             return encode_text(parts, to_devices(mesh, {"text": text[local]})["text"])
 
         model = nnx.merge(graphdef, *parts, copy=True)
+        bias = learned_bias(model) if options.confidence == SIGMOID else None
         embeddings = embed_by_length(
             encode, text, cut_lengths(model.text, text), options.batch_size, "embedding prompts"
         )
         scale = gather(model.logit_scale[...])
         heads = {name: zero_shot_head(embeddings[rows[name]], sizes[name]) for name in sets}
-        return {name: ClassHead(head, logit_scale=scale) for name, head in heads.items()}
+        return {name: ClassHead(head, logit_scale=scale, logit_bias=bias) for name, head in heads.items()}
 
     return class_heads
+
+
+def learned_bias(model: nnx.Module) -> Float[np.ndarray, ""]:
+    """The logit bias of a SigLIP. Raises UserError for a model that has none."""
+    if not hasattr(model, "logit_bias"):
+        raise UserError(
+            f"eval.confidence='{SIGMOID}' needs a model with a logit bias, such as a SigLIP, and this one has none: set it to "
+            f"'{SOFTMAX}'"
+        )
+    return gather(model.logit_bias[...])
 
 
 def head_rows(

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
+from cliptail_jax.config.sections import SOFTMAX
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file, npy, npz, work_path
 from cliptail_jax.metrics import calibration, correlation, groups, per_class
@@ -34,7 +35,8 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
         files += ("descriptors",)
     settings = {key: options.get(key, 0) for key in keys} | {key: file_digest(options[key]) for key in files}
     # Evaluations from before there was such an option are without it.
-    return settings | {key: options[key] for key in ("logit_adjustment", "estimate_prior") if options.get(key)}
+    later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX}
+    return settings | {key: options[key] for key, before in later.items() if options.get(key, before) != before}
 
 
 def file_digest(path: str) -> str:

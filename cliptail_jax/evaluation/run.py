@@ -112,11 +112,6 @@ def make_evaluate(
     return evaluate
 
 
-def run_preprocess(data: ConfigDict) -> Preprocess:
-    """The preprocessing of a run's evaluation images: the centre after a resize, with CLIP's pixel statistics."""
-    return Preprocess(data.image_size, short_side=data.eval_resize)
-
-
 def open_run_set(name: str, num_classes: int, data: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:
     """An evaluation set for a run: a short name has all its classes, 'name:split' has the run's.
 

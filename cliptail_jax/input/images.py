@@ -1,4 +1,4 @@
-"""Random crops, shifts and flips of images, and their normalization.
+"""Random crops, shifts and flips of images.
 
 Geometry and rounding are torchvision's on Pillow images, so that recipes carry over pixel for pixel. All randomness
 comes from (seed, epoch, record) alone, never from the order in which records are read.
@@ -7,15 +7,7 @@ comes from (seed, epoch, record) alone, never from the order in which records ar
 from enum import IntEnum
 
 import numpy as np
-from jax import Array
-from jaxtyping import Float32, Float64, Int, UInt8
-
-# Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
-STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-# The same for ImageNet, as torchvision's models use them.
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+from jaxtyping import Float64, Int, UInt8
 
 # torchvision's RandomResizedCrop: the range of width / height, and how many random boxes it tries.
 ASPECTS = (3 / 4, 4 / 3)
@@ -82,15 +74,6 @@ def shift_and_flip(
 
 def _mirrored(positions: Int[np.ndarray, "batch side"], side: int) -> Int[np.ndarray, "batch side"]:
     return (side - 1) - np.abs((side - 1) - np.abs(positions))
-
-
-def normalize(
-    images: UInt8[Array, "batch height width 3"],
-    mean: Float32[np.ndarray, "3"] = MEAN,
-    std: Float32[np.ndarray, "3"] = STD,
-) -> Float32[Array, "batch height width 3"]:
-    """Standardizes pixels in 0..255, by default as CLIP's models need it; to be called in a jitted step."""
-    return (images.astype(np.float32) / 255 - mean) / std
 
 
 def record_rng(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random.Generator:

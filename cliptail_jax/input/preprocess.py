@@ -1,18 +1,22 @@
-"""Images as a published model expects them, from open_clip's preprocess_cfg."""
+"""Images as a model expects them; of a published one, from open_clip's preprocess_cfg."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jax import Array
+from jaxtyping import Float32, Num, UInt8
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import RgbImage
 from cliptail_jax.images.resizing import FILTERS, resized_center
-from cliptail_jax.input.images import MEAN, STD
 
 RESIZE_MODES = ("shortest", "longest", "squash")
+# Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+# The same for ImageNet, as torchvision's models use them.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -24,15 +28,21 @@ class Preprocess:
     """
 
     size: int
-    mean: tuple[float, float, float] = tuple(MEAN.tolist())
-    std: tuple[float, float, float] = tuple(STD.tolist())
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
     interpolation: str = "bicubic"
     resize_mode: str = "shortest"
     short_side: int = 0
 
     def __call__(self, image: RgbImage) -> Float32[np.ndarray, "size size 3"]:
         """The model's input."""
-        return (self.square(image).astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
+        return self.normalize(self.square(image))
+
+    def normalize(
+        self, images: Num[Array | np.ndarray, "*images height width 3"]
+    ) -> Float32[Array | np.ndarray, "*images height width 3"]:
+        """Standardizes values in 0..255 by `mean` and `std`; of a batch, to be called in a jitted step."""
+        return (images.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 
     def square(self, image: RgbImage, fast: bool = False) -> UInt8[np.ndarray, "size size 3"]:
         """The image at the model's size, before its values are normalised; `fast` as `cliptail_jax.images.resizing` has it."""
@@ -58,7 +68,10 @@ class Preprocess:
 
 
 def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
-    """The preprocessing of a `preprocess_cfg`, for a model of that image size. Raises UserError for what is unknown."""
+    """The preprocessing of a `preprocess_cfg`, for a model of that image size; what is not in it is CLIP's.
+
+    A run's also has `short_side`. Raises UserError for what is unknown.
+    """
     given = {key: value for key, value in config.items() if value is not None}
     interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")
     for key, value, known in (
@@ -69,8 +82,8 @@ def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
         if value not in known:
             names = ", ".join(map(repr, known))
             raise UserError(f"the model's configuration has preprocess_cfg.{key}={value!r}; {names} are supported")
-    mean, std = (three(given.get(key, default)) for key, default in (("mean", MEAN.tolist()), ("std", STD.tolist())))
-    return Preprocess(size, mean, std, interpolation, resize_mode)
+    mean, std = (three(given.get(key, default)) for key, default in (("mean", CLIP_MEAN), ("std", CLIP_STD)))
+    return Preprocess(size, mean, std, interpolation, resize_mode, given.get("short_side", 0))
 
 
 def three(value: float | list[float]) -> tuple[float, float, float]:

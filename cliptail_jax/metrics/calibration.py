@@ -1,11 +1,12 @@
 """Calibration: how far confidence is from accuracy, counted on the device in bins of confidence, class by class.
 
-Confidence is the largest softmax probability. Formulas: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
-(arXiv 1706.04599).
+Confidence is a probability that a model gives to the class it predicts. Formulas: Guo et al., "On Calibration of Modern
+Neural Networks", ICML 2017 (arXiv 1706.04599).
 """
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -25,9 +26,18 @@ class Calibration(NamedTuple):
     correct: Int[np.ndarray, "class bin"]
 
 
-def confidence_of(logits: Float[Array, "batch class"]) -> Float[Array, "batch"]:
+def softmax_confidence(logits: Float[Array, "batch class"]) -> Float[Array, "batch"]:
     """The largest softmax probability of each row, 1 / Σ_j exp(z_j − max z)."""
     return 1 / jnp.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
+
+
+def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, ""]) -> Float[Array, "batch"]:
+    """The largest probability of each row that image and class belong together, 1 / (1 + exp(−max z − b)).
+
+    It is what SigLIP's loss trains: z are cosines times the learned scale exp(t'), and b is the learned bias (Zhai et al.,
+    "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, arXiv 2303.15343). The probabilities of a row have no sum.
+    """
+    return jax.nn.sigmoid(logits.max(-1) + bias)
 
 
 def bin_of(confidence: Float[Array, "batch"]) -> Int[Array, "batch"]:

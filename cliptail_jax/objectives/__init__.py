@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
+from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.config.training import Training, check_sections
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
@@ -63,6 +64,11 @@ def validate(config: ConfigDict) -> None:
         )
     fields.check(config, SECTION)
     _check_others(config.objective, dict(fields.flatten(config)))
+    if config.eval.confidence == SIGMOID and not OBJECTIVES[config.objective].has_logit_bias:
+        raise UserError(
+            f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{config.objective}' does not learn: set it to "
+            f"'{SOFTMAX}', or train with objective='sigmoid'"
+        )
     OBJECTIVES[config.objective].validate(config)
     check_sections(config)
 

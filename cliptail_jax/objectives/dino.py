@@ -5,12 +5,14 @@ prototypes may be a sample of the head's: the functions here take them as the la
 is the moving average of the student, `TrainState.ema`, with batch statistics of its own, `TrainState.ema_batch_stats`.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
@@ -21,7 +23,7 @@ from cliptail_jax.config.fields import NonNegative, Positive, Share
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
-from cliptail_jax.input.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from cliptail_jax.input.transforms import Transform, multi_crop
 from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models.build import build_dino
@@ -125,11 +127,22 @@ class Dino(Objective):
         """Whole images, which the step augments, or views that are augmented on the host."""
         return multi_crop(self.config.data, self.config.seed)
 
+    @property
+    def view_preprocess(self) -> Preprocess:
+        """By which views are normalized: with ImageNet's pixel statistics in place of CLIP's, as in DINO's code.
+
+        A tower that was trained with others than CLIP's keeps them.
+        """
+        own = self.preprocess
+        if not np.array_equal(np.float32([own.mean, own.std]), np.float32([CLIP_MEAN, CLIP_STD])):
+            return own
+        return dataclasses.replace(own, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
     def prepare(
         self, averaged: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State]:
         """The batch's crops [b, view, side, side, 3] by size, the prototypes of the step, and the teacher's targets."""
-        crops = [normalize(of_size, IMAGENET_MEAN, IMAGENET_STD) for of_size in self._crops_by_size(batch)]
+        crops = [self.view_preprocess.normalize(of_size) for of_size in self._crops_by_size(batch)]
         prototypes, size = None, self.config.vocabulary.size
         if size:
             prototypes = sample_prototypes(key, self.config.dino.prototypes, size)

@@ -24,6 +24,8 @@ class Sigmoid(ImageText):
     As in the paper, and other than in CLIP, the logit scale has no limits.
     """
 
+    has_logit_bias = True
+
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
         super().validate(config)

@@ -120,7 +120,7 @@ def plan_evaluation(
     batch = {"images": ((size, side, side, 3), np.uint8), "labels": ((size,), np.int32), "mask": ((size,), bool)}
     learned = {"logit_scale": ()} if objective.uses_prompts else {"bias": (classes,)}
     head = {name: on_each(shape, np.float32) for name, shape in {"embeddings": (classes, dim), **learned}.items()}
-    traced = make_evaluate_batch(graphdef, mesh).trace(
+    traced = make_evaluate_batch(graphdef, mesh, objective.preprocess).trace(
         parts,
         ClassHead(**head),
         {name: on_each(of, np.int32) for name, of in count_shapes(classes).items()},

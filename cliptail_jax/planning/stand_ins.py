@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.objectives import OBJECTIVES
 from cliptail_jax.pretrained.towers import Tower, Towers
@@ -49,8 +50,9 @@ def stand_in(part: str, name: str, config: ConfigDict) -> Tower | None:
     if name not in PUBLISHED:
         return None
     architecture = named_architecture(PUBLISHED[name])
-    own = {"image": ("visual", "vision_cfg"), "text": ("text", "text_cfg")}[part]
-    return Tower(own[0], name, _no_weights(), architecture[own[1]], dim, bool(architecture.get("quick_gelu")))
+    path, section = {"image": ("visual", "vision_cfg"), "text": ("text", "text_cfg")}[part]
+    quick_gelu, preprocess = bool(architecture.get("quick_gelu")), Preprocess(config.data.image_size)
+    return Tower(path, name, _no_weights(), architecture[section], dim, quick_gelu, preprocess=preprocess)
 
 
 def _no_weights(*lacking: str) -> Any:

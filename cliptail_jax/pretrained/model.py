@@ -271,8 +271,7 @@ def describe_run(
         tokenizer: {} for the one in the work directory, {"merges": PATH} for CLIP's, or {"model": NAME} for the one of a
             trained text tower, which also needs the merges if it comes without one.
     """
-    sizes = {"size": preprocess.size, "short_side": preprocess.short_side}
-    document = {"model": model, "preprocess": sizes, "dtype": dtype, "tokenizer": tokenizer}
+    document = {"model": model, "preprocess": dataclasses.asdict(preprocess), "dtype": dtype, "tokenizer": tokenizer}
     runs.write_description(workdir, document)
 
 
@@ -298,7 +297,7 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
         name=str(workdir),
         description=document["model"],
         weights=CheckpointWeights(workdir / "checkpoints" / str(step)),
-        preprocess=Preprocess(**document["preprocess"]),
+        preprocess=read_preprocess(document["preprocess"], document["preprocess"]["size"]),
         dtype=DTYPES[document["dtype"]],
         mesh=mesh,
         class_names=names,

@@ -1,7 +1,8 @@
 """The trained towers from which a run starts: `image.init` and `text.init` of a config.
 
-A tower has the configuration of the model from which it is taken. Only the width of the features and the size of the
-images are those of the run. Parameters that the weights lack, or have in another shape, are initialized as in any run.
+A tower has the configuration of the model from which it is taken, and an image tower that model's preprocessing. Only the
+width of the features and the size of the images are those of the run. Parameters that the weights lack, or have in another
+shape, are initialized as in any run.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.images import MEAN, STD
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import OneKey
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.image_towers import build_image_tower
@@ -40,6 +41,7 @@ class Tower:
         encoder: config.json of a Hugging Face text tower.
         tokenizer: of a text tower.
         has_bias: whether the model is a SigLIP, with a logit bias. A run has its own, or none.
+        preprocess: of the images of an image tower.
     """
 
     part: str
@@ -51,6 +53,7 @@ class Tower:
     encoder: dict[str, Any] | None = None
     tokenizer: TextTokenizer | None = None
     has_bias: bool = False
+    preprocess: Preprocess | None = None
 
     def abstract(self, dtype=jnp.float32) -> nnx.Module:
         """The tower, which computes in `dtype`, with the shapes of its arrays instead of the arrays."""
@@ -123,12 +126,11 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
         opened = open_model(name)
         if "vision_cfg" not in opened.config:
             raise UserError(f"{name} has no image tower")
-        preprocess = opened.preprocess
-        if preprocess.mean != tuple(MEAN.tolist()) or preprocess.std != tuple(STD.tolist()):
-            raise UserError(f"{name} has other pixel statistics than CLIP's, with which training normalizes images")
-    config = opened.at_size(image_size, "data.image_size").config
+    opened = opened.at_size(image_size, "data.image_size")
+    config = opened.config
     quick_gelu, has_bias = bool(config.get("quick_gelu")), config.get("init_logit_bias") is not None
-    tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, quick_gelu, has_bias=has_bias)
+    options = {"has_bias": has_bias, "preprocess": opened.preprocess}
+    tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, quick_gelu, **options)
     if not partial:
         _check_filled("image", name, tower.missing, {"model.image.output_dim": (opened.embed_dim, output_dim)})
     return tower

@@ -1,6 +1,7 @@
 """The interface of an objective: everything that is specific to one kind of training."""
 
 import abc
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.composition import check_composition, composition_of
 from cliptail_jax.input.device_crops import cropped
-from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
@@ -43,6 +44,7 @@ class Objective(abc.ABC):
         steps_per_epoch: batches that an epoch of the variant has.
         total_steps: of the run.
         towers: the trained towers that the run starts from.
+        has_logit_bias: whether the model learns a bias of its logits, and thus the probability of a pair by itself.
         uses_prompts: whether a model is evaluated by prompts, since it has a text tower or classifies words.
         read: from captions to what the text tower takes, or the ids of words; None for a run that reads no captions.
         read_prompts: the same of evaluation prompts.
@@ -50,6 +52,7 @@ class Objective(abc.ABC):
     """
 
     sections: Mapping[str, Section] = {}
+    has_logit_bias: bool = False
     uses_prompts: bool = False
     read: ReadText | None = None
     read_prompts: ReadText | None = None
@@ -146,6 +149,16 @@ class Objective(abc.ABC):
         return None
 
     @property
+    def preprocess(self) -> Preprocess:
+        """Of the run's evaluation images. Training images are normalized by its pixel statistics.
+
+        It is that of the image tower that the run starts from, or CLIP's, at the sizes of the run.
+        """
+        data, tower = self.config.data, self.towers.image
+        own = tower.preprocess if tower else Preprocess(data.image_size)
+        return dataclasses.replace(own, size=data.image_size, short_side=data.eval_resize)
+
+    @property
     def transform(self) -> Transform:
         """What becomes of the training images of a batch."""
         return random_crop(self.config.data, self.config.seed)
@@ -154,7 +167,7 @@ class Objective(abc.ABC):
 
     def images(self, batch: DeviceBatch) -> Float[Array, "b height width 3"]:
         """The batch's images as the model takes them."""
-        return normalize(cropped(batch, self.config.data.image_size))
+        return self.preprocess.normalize(cropped(batch, self.config.data.image_size))
 
     def prepare(
         self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array

@@ -2,8 +2,8 @@
 
 `features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
 them, `labels`, `records` (the index of each image in the split; unreadable images are left out), `seconds` and `key`, a
-digest of the weights, the image size and the split's files: when one of them changes, the features are computed again and
-replace the old ones.
+digest of the weights, the images' preprocessing and the split's files: when one of them changes, the features are computed
+again and replace the old ones.
 """
 
 import time
@@ -28,7 +28,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
 from cliptail_jax.evaluation.published import on_all_processes
 from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
-from cliptail_jax.input.images import normalize
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import agreed
@@ -65,7 +64,7 @@ class FeatureExtractor:
         self.model, self._mesh = model, mesh
         self.image_size, self._batch_size, self._reading = image_size, batch_size, reading
         self._folder = workdir / "features" / slug(model.name)
-        self._loaded: tuple[Callable, int] | None = None
+        self._loaded: tuple[Callable, Preprocess] | None = None
 
     def __call__(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
         """The features of a split.
@@ -77,7 +76,9 @@ class FeatureExtractor:
         source = opened.sources[split]
         stem = file_name(f"{source.name}-{split}")
         changed = [name for name, is_set in evaluation_pixels(self._reading).items() if is_set]
-        key = digest_of_json([self.model.weights, self.image_size, *changed, split_fingerprint(source)])[:16]
+        key = digest_of_json(
+            [self.model.weights, self.image_size, *changed, *self.model.settings, split_fingerprint(source)]
+        )[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if agreed(path.exists()):
             try:
@@ -98,15 +99,14 @@ class FeatureExtractor:
 
     def _compute(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
         if self._loaded is None:
-            graphdef, state, size = on_all_processes(lambda: self.model.load(self._mesh, self.image_size))
-            self._loaded = make_encode(graphdef, state, self._mesh), size
-        encode, size = self._loaded
+            graphdef, state, preprocess = on_all_processes(lambda: self.model.load(self._mesh, self.image_size))
+            self._loaded = make_encode(graphdef, state, self._mesh, preprocess), preprocess
+        encode, preprocess = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
         start = time.perf_counter()
         images = all_images(
             source, np.zeros(len(source), np.int64)
         )  # without the labels, of which there may be several
-        preprocess = Preprocess(size)
         computed = encode_images(encode, images, preprocess, self._mesh, self._batch_size, self._reading)
         features, records = computed["features"], computed["records"]
         bad = np.sum(~np.isfinite(features).all(1))
@@ -129,12 +129,13 @@ def all_images(source: Source, labels: Int[np.ndarray, "image"]) -> Variant:
     return Variant(source, np.arange(len(source)), labels, source.class_names, labels, captions=None)
 
 
-def make_encode(graphdef: nnx.GraphDef, state: nnx.State, mesh: Mesh) -> Callable:
-    """The function from uint8 images to a tower's features."""
+def make_encode(graphdef: nnx.GraphDef, state: nnx.State, mesh: Mesh, preprocess: Preprocess) -> Callable:
+    """The function from uint8 images, which are normalized as `preprocess` does, to a tower's features."""
 
     @partial(jax.jit, out_shardings=batch_sharding(mesh))
     def encode(state, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
-        return nnx.merge(graphdef, state, copy=True).encode_image(normalize(images)).astype(jnp.float32)
+        model = nnx.merge(graphdef, state, copy=True)
+        return model.encode_image(preprocess.normalize(images)).astype(jnp.float32)
 
     return partial(encode, state)
 
@@ -142,9 +143,10 @@ def make_encode(graphdef: nnx.GraphDef, state: nnx.State, mesh: Mesh) -> Callabl
 def encode_images(
     encode: Callable, images: Variant, preprocess: Preprocess, mesh: Mesh, batch_size: int, reading: Reading
 ) -> dict[str, np.ndarray]:
-    """`features`, `labels` and `records` of the images that can be read, normalized by CLIP's pixel statistics.
+    """`features`, `labels` and `records` of the images that can be read.
 
-    UserError where no image can be read, or more than the share `reading.max_unreadable` cannot.
+    `encode` is what `make_encode` returns, for the same `preprocess`. UserError where no image can be read, or more than the
+    share `reading.max_unreadable` cannot.
     """
     unreadable, kept = UnreadableImages(images, reading.max_unreadable), FeatureCollector(images)
     batches = evaluation_batches(

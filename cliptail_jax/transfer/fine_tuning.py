@@ -192,7 +192,7 @@ def predict(
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
     weights, bias = gather(opened.model.head[...]), gather(opened.model.bias[...])
-    encode = make_encode(*nnx.split(opened.model), mesh)
+    encode = make_encode(*nnx.split(opened.model), mesh, opened.preprocess)
     arrays = encode_images(encode, images, opened.preprocess, mesh, batch_size, reading)
     logits = arrays.pop("features").astype(np.float64) @ weights.T.astype(np.float64) + bias
     return {"predictions": logits.argmax(1), **arrays}

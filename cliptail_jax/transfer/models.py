@@ -6,6 +6,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.pretrained.model import ModelName, OpenedModel, find_model, open_run
 
@@ -32,6 +33,11 @@ class TransferModel:
         return self.model.name
 
     @property
+    def settings(self) -> dict[str, str]:
+        """What results depend on besides the weights: published models had CLIP's pixel statistics once, now their own."""
+        return {} if self.run else {"preprocess": "own"}
+
+    @property
     def initial(self) -> str:
         """What `image.init` calls the model. Raises UserError where its architecture is not supported."""
         self.model.check_supported()
@@ -47,8 +53,10 @@ class TransferModel:
             return dataclasses.replace(self.run, mesh=mesh)
         return self.model.open(mesh=mesh)
 
-    def load(self, mesh: Mesh, image_size: int = 0) -> tuple[nnx.GraphDef, nnx.State, int]:
-        """The model's definition and state, laid out on the mesh, and the side of its images: `image_size`, or 0 for its own.
+    def load(self, mesh: Mesh, image_size: int = 0) -> tuple[nnx.GraphDef, nnx.State, Preprocess]:
+        """The model's definition and state, laid out on the mesh, and the preprocessing of its images.
+
+        That is its own, but for sides of `image_size` pixels, 0 for its own, to which whole images are resized at once.
 
         Raises UserError where it does not load, or a run has let its checkpoint go since it was opened.
         """
@@ -60,7 +68,7 @@ class TransferModel:
         model = opened.model
         if isinstance(model, CLIP):
             del model.text  # images need no text tower: its memory is given back
-        return *nnx.split(model), size
+        return *nnx.split(model), dataclasses.replace(opened.preprocess, short_side=0)
 
 
 def open_transfer_model(name: str) -> TransferModel:

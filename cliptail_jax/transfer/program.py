@@ -140,6 +140,7 @@ def result_of(
     key = {"model": model.name, "set": opened.chosen.name, "method": method}
     settings = {
         "weights": model.weights,
+        **model.settings,
         "image_size": extract.image_size,
         "data": {split: split_fingerprint(source) for split, source in opened.sources.items()},
         **of_method,

@@ -32,7 +32,6 @@ from PIL import Image
 
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluation.run import run_preprocess
 from cliptail_jax.input.pipeline import evaluation_batches, num_steps_per_epoch, training_batches
 from cliptail_jax.input.transforms import random_crop
 from cliptail_jax.objectives import base_config
@@ -97,7 +96,8 @@ def ours(variant: Variant, data, batch_size: int, workers: int) -> dict[str, Cal
 def ours_evaluating(variant: Variant, data, batch_size: int) -> dict[str, Callable[[], Batches]]:
     def start(**options) -> Batches:
         while True:
-            for batch in evaluation_batches(variant, run_preprocess(data), batch_size=batch_size, **options)():
+            preprocess = Preprocess(data.image_size, short_side=data.eval_resize)
+            for batch in evaluation_batches(variant, preprocess, batch_size=batch_size, **options)():
                 yield len(batch["images"])
 
     return {

@@ -3,8 +3,9 @@
     python scripts/benchmark/zero_shot.py --models RN50 ViT-B-32 ViT-B-16-SigLIP --dtype bfloat16
 
 Prints one JSON line. For each model: images per second of an evaluation on 1,000 classes, from JPEGs of 500 x 375 pixels to
-counts (with few cores mostly decoding), and of the computation alone, on batches that are already loaded; prompts per
-second, from texts to embeddings. The same for open_clip where it and torch are installed, on a GPU under autocast to the
+counts, and of the computation alone, on batches that are already loaded; prompts per second, from texts to embeddings. The
+same by the CPU time of all threads and workers (`..._per_core`): on a machine with other load, pin the command to one core,
+as by `taskset -c 0`, since threads that wait for each other use time, too. The same for open_clip where it and torch are installed, on a GPU under autocast to the
 same dtype; as many workers as there are cores load its images.
 """
 
@@ -14,6 +15,7 @@ import io
 import itertools
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -70,14 +72,25 @@ def preprocess_of(name: str, architecture: dict) -> Preprocess:
     return read_preprocess(listed_preprocess(name), image_size(architecture["vision_cfg"]))
 
 
-def rate(work, seconds: float) -> float:
-    """Calls of `work` per second, timed for about `seconds`. The first call does not count."""
+def rates(name: str, work, images: int, seconds: float) -> dict[str, float]:
+    """How many of the `images` or prompts of a call of `work` are done per second, and per second of CPU time.
+
+    Timed for about `seconds`. The first call does not count.
+    """
     work()
-    began, times = time.perf_counter(), 0
+    began, used, times = time.perf_counter(), cpu_seconds(), 0
     while times == 0 or time.perf_counter() - began < seconds:
         work()
         times += 1
-    return times / (time.perf_counter() - began)
+    done = times * images
+    per_core = done / (cpu_seconds() - used)
+    return {name: round(done / (time.perf_counter() - began), 1), f"{name}_per_core": round(per_core, 1)}
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of the workers that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def ours(
@@ -92,8 +105,8 @@ def ours(
     head = ClassHead(head, logit_scale=np.float32(model.logit_scale[...]))
     graphdef, state = nnx.split(model)
     parts = (jax.device_put(state, replicated(mesh)),)
-    evaluate_batch = make_evaluate_batch(graphdef, mesh)
     preprocess = preprocess_of(name, architecture)
+    evaluate_batch = make_evaluate_batch(graphdef, mesh, preprocess)
     size = options.batch_size
     batches = evaluation_batches(variant, preprocess, batch_size=size, slots=local_rows(size))
     unreadable = UnreadableImages(variant, 0.0)
@@ -108,12 +121,12 @@ def ours(
         jax.block_until_ready(counts)
 
     batch, times = next(batches()), 8
-    evaluation = rate(lambda: count(evaluate_batch, parts, head, batches(), unreadable, (), mesh), options.seconds)
-    return {
-        "images_per_second": round(evaluation * len(variant), 1),
-        "images_per_second_computed": round(rate(lambda: computed(batch, times), options.seconds) * times * size, 1),
-        "prompts_per_second": round(rate(lambda: embedder(prompts), options.seconds) * len(prompts), 1),
-    }
+    evaluate = lambda: count(evaluate_batch, parts, head, batches(), unreadable, (), mesh)  # noqa: E731
+    return (
+        rates("images_per_second", evaluate, len(variant), options.seconds)
+        | rates("images_per_second_computed", lambda: computed(batch, times), times * size, options.seconds)
+        | rates("prompts_per_second", lambda: embedder(prompts), len(prompts), options.seconds)
+    )
 
 
 def of_open_clip(
@@ -166,13 +179,12 @@ def of_open_clip(
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
         images, _ = next(iter(loader))
         images, times = images.to(device), 8
-        return {
-            "images_per_second": round(rate(evaluate, options.seconds) * len(variant), 1),
-            "images_per_second_computed": round(
-                rate(lambda: compute(images, times), options.seconds) * times * len(images), 1
-            ),
-            "prompts_per_second": round(rate(embed, options.seconds) * len(prompts), 1),
-        }
+        computed = lambda: compute(images, times)  # noqa: E731
+        return (
+            rates("images_per_second", evaluate, len(variant), options.seconds)
+            | rates("images_per_second_computed", computed, times * len(images), options.seconds)
+            | rates("prompts_per_second", embed, len(prompts), options.seconds)
+        )
 
 
 def has_open_clip() -> bool:

@@ -58,6 +58,8 @@ def test_rate_and_groups_follow_the_batch_size_given_to_the_config():
         ({"data.n": 10, "data.fraction": 0.5}, "data.n or data.fraction, not both"),
         ({"data.profile.mirrored": True}, "mirrored reverses the order of a profile's classes: set data.profile.name"),
         ({"loss.count_in_batch": True}, "count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size"),
+        ({"objective": "contrastive", "eval.confidence": "sigmoid"}, "needs a logit bias, which objective='contrastive' does not"),
+        ({"eval.confidence": "entropy"}, "'eval.confidence' is 'entropy'; it is one of 'softmax', 'sigmoid'"),
         ({"objective": "sigmoid", "contrastive.text_to_image": False}, "leaves out a softmax, which objective='sigmoid'"),
         ({"data.captions.distractors": 1.1}, "'data.captions.distractors' is 1.1; it is a share between 0 and 1"),
         ({"data.captions.distractors": -0.1}, "'data.captions.distractors' is -0.1; it is a share between 0 and 1"),

@@ -5,10 +5,11 @@ import numpy as np
 from flax import nnx
 
 from cliptail_jax.evaluation.counting import count_shapes, make_evaluate_batch
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.sharding import replicated, to_devices
 
 SIDE, DIM = 2, 12
-MEAN, STD = np.float32([0.4, 0.5, 0.6]), np.float32([0.2, 0.3, 0.4])
+PREPROCESS = Preprocess(SIDE, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
 
 
 class Pixels(nnx.Module):
@@ -29,7 +30,7 @@ class Images:
 
     @property
     def features(self):
-        features = (self.pixels / 255 - np.float64(MEAN)) / np.float64(STD)
+        features = (self.pixels / 255 - np.array(PREPROCESS.mean)) / np.array(PREPROCESS.std)
         return features.reshape(len(features), -1)[self.mask]
 
     @property
@@ -45,7 +46,7 @@ class Images:
 def counts_of(images, head, mesh, batch_size=16):
     """The counts of a pass over the images on a mesh."""
     graphdef, state = nnx.split(Pixels())
-    evaluate_batch = make_evaluate_batch(graphdef, mesh, MEAN, STD)
+    evaluate_batch = make_evaluate_batch(graphdef, mesh, PREPROCESS)
     shapes = count_shapes(len(head.embeddings), head.has_logits)
     counts = jax.device_put({name: np.zeros(shape, np.int32) for name, shape in shapes.items()}, replicated(mesh))
     for batch in images.batches(batch_size):

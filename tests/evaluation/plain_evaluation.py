@@ -10,7 +10,7 @@ import PIL.Image
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.files import read_lines
-from cliptail_jax.input.images import normalize
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.pretrained import open_model
 
@@ -43,7 +43,9 @@ def plain_features(config, workdir):
     labels = source.metadata["label"].to_numpy()
     records = np.flatnonzero(labels < CLASSES)
     images = [np.array(PIL.Image.open(io.BytesIO(i))) for i in source.encoded_images(records)]
-    features = jax.jit(lambda images: model.encode_image(normalize(images)))(np.stack(images))
+    features = jax.jit(lambda images: model.encode_image(Preprocess(images.shape[1]).normalize(images)))(
+        np.stack(images)
+    )
     if hasattr(model, "head"):
         return np.asarray(features), labels[records], np.asarray(model.head[...])
     tokenizer = Tokenizer.load(workdir / "tokenizer.json")

@@ -31,6 +31,7 @@ def head_of(kind, classes=6):
     return {
         "linear": ClassHead(embeddings, bias=bias),
         "cosine": ClassHead(embeddings, logit_scale=scale),
+        "sigmoid": ClassHead(embeddings, logit_scale=scale, logit_bias=np.float32(-3)),
         "no scale": ClassHead(embeddings),
     }[kind]
 
@@ -50,15 +51,15 @@ def error_by_a_loop(probabilities, labels):
     return total
 
 
-@pytest.mark.parametrize("kind", ["linear", "cosine"])
+@pytest.mark.parametrize("kind", ["linear", "cosine", "sigmoid"])
 def test_calibration_is_that_of_the_models_own_logits_on_one_device_and_on_eight(meshes, kind):
     images, head = Images(96, 6), head_of(kind)
     if kind == "linear":
         logits = images.features @ np.float64(head.embeddings).T + head.bias
     else:
         logits = 7 * cosines(images.features, head.embeddings)
-    probabilities, right = softmax(logits), logits.argmax(1) == images.true
-    confidence = probabilities.max(1)
+    probabilities = 1 / (1 + np.exp(3 - logits)) if kind == "sigmoid" else softmax(logits)
+    confidence, right = probabilities.max(1), logits.argmax(1) == images.true
 
     one, eight = (counts_of(images, head, meshes[number]) for number in (1, 8))
     for name in ("confusion", "top5"):

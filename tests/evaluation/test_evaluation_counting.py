@@ -7,11 +7,10 @@ import pytest
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation import counting
 from cliptail_jax.evaluation.run import evaluation_variant, open_run_set
 from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
-from cliptail_jax.input.images import normalize
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.runs import read_config
 from cliptail_jax.seals import write_sealed_json
@@ -46,9 +45,8 @@ def test_features_that_are_not_finite_end_an_evaluation(sl_run, tmp_path, monkey
     """Before anything is written."""
     config, workdir = copied(sl_run, tmp_path)
     before = evaluation_files(workdir)[0]
-    monkeypatch.setattr(
-        counting, "normalize", lambda images, mean, std: normalize(images, mean, std).at[3:5].set(jnp.nan)
-    )
+    normalize = Preprocess.normalize
+    monkeypatch.setattr(Preprocess, "normalize", lambda *arguments: normalize(*arguments).at[3:5].set(jnp.nan))
     with pytest.raises(UserError, match="3 of 24 images of glyphs:test have features with NaN or infinite values"):
         evaluate(config, workdir)
     assert evaluation_files(workdir)[0] == before

@@ -18,7 +18,7 @@ from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.metrics.calibration import calibration, expected_calibration_error
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import open_model
-from tests.evaluation.pixel_model import DIM, MEAN, SIDE, STD, Images, Pixels, cosines, counts_of, softmax
+from tests.evaluation.pixel_model import DIM, PREPROCESS, SIDE, Images, Pixels, cosines, counts_of, softmax
 from tests.evaluation.plain_evaluation import CLASSES, copied, count_confusion, evaluation_files, plain_features
 from tests.evaluation.plain_evaluation import cosines as run_cosines
 
@@ -70,7 +70,7 @@ def test_tau_1_makes_the_bayes_classifier_of_a_long_tail_that_of_equal_frequenci
     means = rng.normal(0, 0.35, (classes, DIM))
     images = Images(images, classes, seed=5)
     drawn = means[images.labels] + rng.normal(0, sigma, (len(images.labels), DIM))
-    pixels = 255 * (drawn.reshape(-1, SIDE, SIDE, 3) * STD + MEAN)
+    pixels = 255 * (drawn.reshape(-1, SIDE, SIDE, 3) * PREPROCESS.std + PREPROCESS.mean)
     images.pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     prior = COUNTS / COUNTS.sum()
     bias = -np.square(means).sum(1) / (2 * sigma**2) + np.log(prior)
@@ -114,7 +114,7 @@ class Readable:
 def estimated(images, head, mesh):
     graphdef, state = nnx.split(Pixels())
     batches = (batch | {"unreadable": None, "loading": None} for batch in images.batches(16))
-    sum_probabilities = make_sum_probabilities(graphdef, mesh, MEAN, STD)
+    sum_probabilities = make_sum_probabilities(graphdef, mesh, PREPROCESS)
     return estimate_log_prior(sum_probabilities, (state,), head, batches, Readable(), mesh)
 
 

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +9,6 @@ from plain_crops import random_crop_box, random_resized_crop
 from cliptail_jax.images.resizing import center_crop, resize
 from cliptail_jax.input.images import (
     Purpose,
-    normalize,
     record_rng,
     record_uniforms,
     shift_and_flip,
@@ -124,13 +122,6 @@ def test_shift_and_flip_equals_padding_and_slicing():
 def test_no_shift_and_no_flip_change_nothing():
     images = np.stack([WIDE, WIDE[::-1]])
     np.testing.assert_array_equal(shift_and_flip(images, np.full((2, 3), 0.1), 0, flip=False), images)
-
-
-def test_normalize_standardises_each_channel():
-    mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
-    normalized = jax.jit(normalize)(WIDE[None])
-    assert normalized.dtype == np.float32
-    np.testing.assert_allclose(normalized[0], (WIDE / 255.0 - mean) / std, atol=1e-6)
 
 
 # Randomness

@@ -12,10 +12,11 @@ from cliptail_jax.metrics.calibration import (
     COUNTS,
     bin_of,
     calibration,
-    confidence_of,
     count_calibration,
     expected_calibration_error,
     mean_confidence,
+    sigmoid_confidence,
+    softmax_confidence,
 )
 
 EXAMPLES, CLASSES = 40, 5
@@ -70,9 +71,9 @@ def test_a_bin_has_its_upper_edge_and_not_its_lower():
 
 def test_the_least_and_the_greatest_confidence_lie_in_the_first_and_the_last_bin():
     """Fifteen equal logits are as unsure as 15 classes allow; a single class is certain."""
-    unsure, certain = confidence_of(jnp.full((1, BINS), 3.7)), confidence_of(jnp.full((1, 1), -88.0))
+    unsure, certain = softmax_confidence(jnp.full((1, BINS), 3.7)), softmax_confidence(jnp.full((1, 1), -88.0))
     assert unsure[0] == np.float32(1 / 15) and certain[0] == 1
-    far = confidence_of(jnp.array([[0.0, 100.0], [-1e30, 1e30]]))  # which an exponential alone would not bear
+    far = softmax_confidence(jnp.array([[0.0, 100.0], [-1e30, 1e30]]))  # which an exponential alone would not bear
     assert far.tolist() == [1, 1]
     confidence = np.concatenate([unsure, certain])
     sums = calibration(count(confidence, np.ones(2, bool), np.zeros(2, int), np.ones(2, bool), 1))
@@ -84,7 +85,16 @@ def test_confidence_is_the_largest_softmax_probability():
     logits = np.random.default_rng(0).normal(0, 5, (20, 7))
     powers = np.exp(logits - logits.max(1, keepdims=True))
     expected = (powers / powers.sum(1, keepdims=True)).max(1)
-    np.testing.assert_allclose(confidence_of(jnp.asarray(logits, jnp.float32)), expected, rtol=1e-5)
+    np.testing.assert_allclose(softmax_confidence(jnp.asarray(logits, jnp.float32)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [-16.5, -10.0, 3.0])
+def test_confidence_by_sigmoids_is_the_largest_probability_of_a_pair(bias):
+    logits = np.random.default_rng(0).normal(0, 9, (20, 7))
+    expected = (1 / (1 + np.exp(-(logits + bias)))).max(1)
+    found = sigmoid_confidence(jnp.asarray(logits, jnp.float32), jnp.float32(bias))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert sigmoid_confidence(jnp.array([[-1e30, -2e30], [1e30, 0]]), jnp.float32(bias)).tolist() == [0, 1]
 
 
 def test_a_model_that_is_as_often_right_as_it_says_has_no_error():

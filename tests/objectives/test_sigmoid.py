@@ -10,6 +10,8 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.files import read_lines
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
@@ -18,7 +20,7 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import load, open_model, open_run
 from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
-from configs import clip
+from configs import clip, zero_shot
 from tests.made_up import CLASSES, assert_close, mesh_of, tiny, train_steps
 
 BATCH, DIM = 24, 5
@@ -141,7 +143,7 @@ def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_confi
 @pytest.fixture(scope="module")
 def run(make_config, tmp_path_factory):
     config, workdir = (
-        make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2),
+        make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2, model__text__context_length=77),
         tmp_path_factory.mktemp("run"),
     )
     config.optimizer.update({"name": "adamw", "learning_rate": 1e-3})
@@ -176,6 +178,37 @@ def test_a_run_opens_and_is_exported_with_its_bias_as_open_clip_names_it(run, tm
     saved = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["model_cfg"]
     assert (saved["init_logit_scale"], saved["init_logit_bias"]) == (pytest.approx(np.log(10)), -10.0)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(load(tmp_path / "out").model), nnx.state(model))
+
+
+def ece_by_sigmoids(model, directory):
+    """Of saved features and class embeddings, in percent, in float64 and example by example."""
+    features, head, labels = (np.load(directory / f"{name}.npy") for name in ("features", "head", "labels"))
+    scale, bias = np.exp(np.float64(model.logit_scale[...])), np.float64(model.logit_bias[...])
+    bins = {}
+    for feature, label in zip(np.float64(features), labels):
+        cosines = [feature @ c / np.sqrt((feature @ feature) * (c @ c)) for c in np.float64(head)]
+        probability = 1 / (1 + np.exp(-(scale * max(cosines) + bias)))
+        bins.setdefault(int(np.ceil(15 * probability)), []).append(probability - (np.argmax(cosines) == label))
+    return 100 * sum(abs(sum(gaps)) for gaps in bins.values()) / len(labels)
+
+
+def test_calibration_by_sigmoids_is_of_a_run_and_of_the_published_model_that_it_becomes(run, tmp_path):
+    config, workdir = run[0].copy_and_resolve_references(), shutil.copytree(run[1], tmp_path / "run")
+    config.eval.save_features = True
+    softmax = evaluate(config, workdir)["glyphs:test"]
+    assert "confidence" not in softmax["settings"]
+    config.eval.confidence = "sigmoid"
+    summary, model = evaluate(config, workdir)["glyphs:test"], open_model(str(workdir)).model
+    expected = ece_by_sigmoids(model, workdir / "eval/glyphs_test")
+    assert summary["settings"]["confidence"] == "sigmoid" and summary["top1"] == softmax["top1"]
+    assert summary["ece"] == pytest.approx(expected, abs=1e-3) and abs(summary["ece"] - softmax["ece"]) > 0.1
+    export(workdir, tmp_path / "out")
+    published = zero_shot.get_config(f"model={tmp_path / 'out'},sets=glyphs:test,template=simple")
+    published.data.data_dir = config.data.data_dir
+    published.eval.update({"save_features": True, "confidence": "sigmoid"})
+    ((_, summary),) = evaluate_published(published, tmp_path / "zero").items()
+    expected = ece_by_sigmoids(load(tmp_path / "out").model, tmp_path / "zero/eval/glyphs_test")
+    assert summary["ece"] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.input.images import normalize
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.pretrained import open_model
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import write_head
@@ -192,7 +192,7 @@ def test_a_linear_head_is_evaluated_by_its_weights_and_bias(linear_run, tmp_path
     labels = source.metadata["label"].to_numpy()
     records = np.flatnonzero(labels < 12)
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(records)])
-    features = np.asarray(jax.jit(lambda x: model.encode_image(normalize(x)))(images), np.float64)
+    features = np.asarray(jax.jit(lambda x: model.encode_image(Preprocess(32).normalize(x)))(images), np.float64)
     logits = features @ weights.T + bias
     assert (logits.argmax(1) != (features @ weights.T).argmax(1)).any()  # the bias counts
     confusion = np.zeros((12, 12), int)

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -29,6 +30,10 @@ def test_values_are_normalised_by_channel():
     np.testing.assert_allclose(Preprocess(11)(WIDE), NORMALIZED, atol=1e-6)
     of_siglip = read_preprocess(listed_preprocess("ViT-B-16-SigLIP2"), 11)
     np.testing.assert_allclose(of_siglip(WIDE), OF_SIGLIP, atol=1e-6)
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+    in_a_step = jax.jit(Preprocess(11, mean, std).normalize)(WIDE[None])
+    assert in_a_step.dtype == np.float32
+    np.testing.assert_allclose(in_a_step[0], (WIDE / 255 - mean) / std, atol=1e-6)
 
 
 def test_named_architectures_have_the_preprocessing_of_their_published_weights():

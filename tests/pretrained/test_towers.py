@@ -318,17 +318,13 @@ def test_a_mistake_about_a_tower_is_named(clip_config, published, tmp_path, chan
 def test_models_that_cannot_give_a_tower_are_named(trained_run, published, bert, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
-    document = json.loads((published / "open_clip_config.json").read_text())
-    document["preprocess_cfg"]["mean"] = [0.5, 0.5, 0.5]
-    (copy / "open_clip_config.json").write_text(json.dumps(document))
+    (copy / "open_clip_config.json").symlink_to(published / "open_clip_config.json")
     (copy / "open_clip_model.safetensors").symlink_to(published / "open_clip_model.safetensors")
     with pytest.raises(UserError, match="text.init: .*copy comes without a tokenizer.json: .*text.tokenizer"):
         open_text_tower(str(copy), **TEXT)
     (copy / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="text.init: .*tokenizer.json is no tokenizer.json"):
         open_text_tower(str(copy), **TEXT)
-    with pytest.raises(UserError, match="image.init: .* has other pixel statistics than CLIP's"):
-        open_image_tower(str(copy), **IMAGE)
     with pytest.raises(UserError, match="text.init: .* holds a model without a text tower"):
         open_text_tower(str(trained_run("sup")[1]), **TEXT)
     run = shutil.copytree(trained_run("dino")[1], tmp_path / "run")

@@ -10,7 +10,7 @@ from flax import nnx
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_crops import crops_of_boxes
-from cliptail_jax.input.images import normalize
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel import sharding
 from cliptail_jax.parallel.sharding import check_accumulation, make_mesh
 from cliptail_jax.training.initialization import init_state
@@ -266,7 +266,7 @@ def test_a_linear_head_has_the_cross_entropy_of_its_logits_and_no_logit_scale(ma
     graphdef, *_ = init_state(made_up_objective(config), optimizer_of(config), mesh_of(1), config.seed)
     model, batch = nnx.merge(graphdef, start.trainable, start.frozen, start.batch_stats), random_batch(config)
     images = jnp.asarray(batch["images"][batch["mask"]])
-    features = np.asarray(jax.jit(lambda x: model.encode_image(normalize(x)))(images), np.float64)
+    features = np.asarray(jax.jit(lambda x: model.encode_image(Preprocess(32).normalize(x)))(images), np.float64)
     logits = features @ np.float64(weights).T + bias
     p = scipy.special.softmax(logits, axis=1)
     labels = batch["labels"][batch["mask"]]

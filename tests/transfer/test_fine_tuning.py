@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from cliptail_jax import runs
 from cliptail_jax.curation.joined import open_splits
@@ -15,7 +16,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.input.images import normalize
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.objectives import base_config, validate
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.log import Diverged
@@ -221,7 +222,7 @@ def test_predictions_are_those_of_the_run_on_all_training_images(finished, made_
     model = open_run(folder / "final").model
     source = open_source("colours", str(made_up_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
-    logits = jax.jit(lambda x: model.logits(model.encode_image(normalize(x))))(images)
+    logits = jax.jit(lambda x: model.logits(model.encode_image(Preprocess(32).normalize(x))))(images)
     (path,) = (workdir / "predictions").glob("*/colours_train_test-finetune.npz")
     with np.load(path) as arrays:
         np.testing.assert_array_equal(arrays["predictions"], np.argmax(logits, 1))
@@ -283,11 +284,23 @@ def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypat
     assert "has no training image (1 of 5 classes have none)" in (tmp_path / "report.md").read_text()
 
 
-def test_a_published_clip_with_other_pixel_statistics_is_refused(config, published, tmp_path):
-    config.models = (str(published),)
-    with pytest.raises(UserError):
-        transfer(config, tmp_path)
-    assert "has other pixel statistics than CLIP's" in (tmp_path / "report.md").read_text()
+def test_a_published_clip_is_fine_tuned_and_measured_with_its_own_pixel_statistics(config, published, tmp_path):
+    config.models, config.finetune.weight_decays = (str(published),), (0.0,)
+    transfer(config, tmp_path)
+    (final,) = tmp_path.glob("fine_tuning/*/*/final")
+    model = open_run(final).model
+    source = open_source("colours", config.data.data_dir, "test")
+    images = [
+        Image.fromarray(decode_image(each)).resize((16, 16), Image.BICUBIC) for each in source.encoded_images(range(50))
+    ]
+    encode = jax.jit(model.encode_image)
+    expected = encode(np.float32((np.float64(images) / 255 - (0.4, 0.5, 0.6)) / (0.2, 0.3, 0.4)))
+    (path,) = tmp_path.glob("predictions/*/colours_train_test-finetune.npz")
+    np.testing.assert_array_equal(np.load(path)["predictions"], np.argmax(model.logits(expected), 1))
+    config.models, config.methods = (str(final),), ("few_shot",)
+    transfer(config, tmp_path / "again")
+    (path,) = (tmp_path / "again").glob("features/*/colours-test.*.npz")
+    np.testing.assert_allclose(np.load(path)["features"], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_held_out_images_are_no_part_of_a_variant(made_up_dir):

@@ -6,6 +6,7 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.transfer.models import open_transfer_model
 from tests.saved_state import read_state
@@ -14,8 +15,8 @@ from tests.saved_state import read_state
 def test_a_dino_runs_image_tower_is_the_teachers(trained_run):
     config, workdir = trained_run("dino")
     model = open_transfer_model(str(workdir))
-    graphdef, state, image_size = model.load(make_mesh(config.mesh))
-    assert (model.run.step, image_size) == (2, config.data.image_size)
+    graphdef, state, preprocess = model.load(make_mesh(config.mesh))
+    assert (model.run.step, preprocess) == (2, Preprocess(config.data.image_size))
     found = nnx.to_pure_dict(nnx.state(nnx.merge(graphdef, state).visual, nnx.Param))
     teachers = jax.tree.leaves(read_state(workdir)["ema"]["visual"])
     for own, teacher in zip(jax.tree.leaves(found), teachers, strict=True):

@@ -17,7 +17,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input import pipeline
-from cliptail_jax.input.images import normalize
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.pretrained.model import load, open_run
 from cliptail_jax.runs import read_config
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
@@ -92,7 +92,7 @@ def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finish
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
     assert images.shape[1] == opened.preprocess.size
     model = opened.model
-    direct = jax.jit(lambda images: model.encode_image(normalize(images)))(images)
+    direct = jax.jit(lambda images: model.encode_image(opened.preprocess.normalize(images)))(images)
     (path,) = (workdir / "features" / program.slug(str(sup_run))).glob("colours-test.*.npz")
     kept = np.load(path)
     assert kept["features"].dtype == np.float32
@@ -101,11 +101,10 @@ def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finish
     np.testing.assert_array_equal(kept["records"], np.arange(len(source)))
 
 
-def test_a_published_model_gets_its_own_size_with_clips_pixel_statistics(finished, published, made_up_dir):
+def test_a_published_model_gets_its_own_size_and_pixel_statistics(finished, published, made_up_dir):
     _, workdir, _ = finished
-    model = load(published).model
+    model, preprocess = load(published).model, Preprocess(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
     source = open_source("colours", str(made_up_dir), "test")
-    preprocess = features.Preprocess(16)
     images = [preprocess(decode_image(encoded)) for encoded in source.encoded_images(range(8))]
     direct = jax.jit(lambda images: model.encode_image(images))(np.stack(images))
     (path,) = (workdir / "features" / program.slug(str(published))).glob("colours-test.*.npz")
@@ -117,7 +116,8 @@ def test_another_image_size_is_another_result(config, published, tmp_path):
     (result,) = transfer(config, tmp_path)
     assert result["settings"]["image_size"] == 24
     source = open_source("colours", config.data.data_dir, "test")
-    images = [features.Preprocess(24)(decode_image(encoded)) for encoded in source.encoded_images(range(2))]
+    preprocess = Preprocess(24, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+    images = [preprocess(decode_image(encoded)) for encoded in source.encoded_images(range(2))]
     model = load(published).at_size(24).model
     direct = jax.jit(lambda images: model.encode_image(images))(np.stack(images))
     np.testing.assert_allclose(kept_features(tmp_path, "colours-test")["features"][:2], direct, rtol=1e-3, atol=1e-4)

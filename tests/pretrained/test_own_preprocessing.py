@@ -1,0 +1,125 @@
+"""Runs that start from an image tower with its own pixel statistics, resize mode and interpolation."""
+
+import dataclasses
+import io
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from PIL import Image
+from test_towers import assert_same, losses, objective_of, values, without_last_step
+
+from cliptail_jax import runs
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.export import export
+from cliptail_jax.pretrained.model import load, open_run
+from cliptail_jax.seals import write_sealed_json
+from cliptail_jax.train import train
+from cliptail_jax.training.initialization import init_state, load_towers
+from cliptail_jax.training.optimizer import learning_rate, make_optimizer
+from configs import clip, dino
+
+HALF = (0.5, 0.5, 0.5)
+OWN = {"mean": HALF, "std": HALF, "interpolation": "bilinear", "resize_mode": "squash"}
+SIDE = 32
+
+
+@pytest.fixture(scope="session")
+def half(published, tmp_path_factory):
+    """The folder of a published CLIP whose pixel statistics are those of SigLIP."""
+    folder = shutil.copytree(published, tmp_path_factory.mktemp("half") / "model")
+    document = json.loads((folder / "open_clip_config.json").read_text())
+    write_sealed_json(folder / "open_clip_config.json", document | {"preprocess_cfg": OWN})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def half_run(half, small_config, tmp_path_factory):
+    """The config and work directory of a CLIP run of three steps, each saved, on that tower, which is frozen."""
+    config = small_config(clip)
+    config.image.update({"init": str(half), "freeze": True})
+    config.model.activation = "quick_gelu"  # as the tower has it, so that open_clip can have both
+    config.total_steps, config.checkpoint.every_steps = 3, 1
+    workdir = tmp_path_factory.mktemp("half_run") / "run"
+    train(config, workdir)
+    return config, workdir
+
+
+def glyphs(config):
+    """The test images of the run's classes as they are, and wider ones."""
+    source = open_source("glyphs", config.data.data_dir, "test")
+    records = np.flatnonzero(source.metadata["label"].to_numpy() < 12)
+    images = [Image.open(io.BytesIO(each)).convert("RGB") for each in source.encoded_images(records)]
+    return [np.asarray(image) for image in images], [np.asarray(image.resize((60, 40))) for image in images]
+
+
+def features_of(model, images):
+    """What the model makes of images, squashed by Pillow and normalised in float64."""
+    squashed = [Image.fromarray(image).resize((SIDE, SIDE), Image.BILINEAR) for image in images]
+    return np.asarray(jax.jit(model.encode_image)(np.float32((np.float64(squashed) / 255 - 0.5) / 0.5)))
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_the_first_step_sees_what_the_published_model_sees(clip_config, half, freeze):
+    clip_config.image.update({"init": str(half), "freeze": freeze})
+    objective, mesh = objective_of(clip_config), make_mesh(clip_config.mesh)
+    optimizer = make_optimizer(clip_config.optimizer, learning_rate(clip_config.optimizer, 1, 1, 1), 1)
+    graphdef, state, shardings = init_state(objective, optimizer, mesh, clip_config.seed)
+    model = nnx.merge(graphdef, *load_towers(state, objective.towers, shardings).parts())
+    own, wider = glyphs(clip_config)
+    for images in own, wider:
+        batch = {"images": np.stack([objective.preprocess.square(image) for image in images])}
+        found = jax.jit(lambda batch: model.encode_image(objective.images(batch)))(batch)
+        np.testing.assert_allclose(found, features_of(load(half).model, images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_run, tmp_path):
+    config, workdir = half_run
+    preprocess = Preprocess(SIDE, HALF, HALF, "bilinear", "squash", config.data.eval_resize)
+    opened = open_run(workdir)
+    assert opened.preprocess == preprocess and load(half).preprocess == dataclasses.replace(preprocess, short_side=0)
+    in_training = runs.last_evaluation(workdir, "glyphs:test")
+    config.eval.save_features = True
+    again = evaluate(config, workdir)["glyphs:test"]
+    assert (again["top1"], again["ece"]) == pytest.approx((in_training["top1"], in_training["ece"]))
+    own, wider = glyphs(config)
+    expected = features_of(load(half).model, own)  # the tower is frozen
+    np.testing.assert_allclose(np.load(workdir / "eval/glyphs_test/features.npy"), expected, rtol=1e-4, atol=1e-5)
+    export(workdir, tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["preprocess_cfg"]
+    assert written == OWN | {"mean": list(HALF), "std": list(HALF)}
+    exported = load(tmp_path / "out")
+    found = exported.model.encode_image(np.stack([exported.preprocess(image) for image in wider]))
+    np.testing.assert_allclose(found, features_of(load(half).model, wider), rtol=1e-4, atol=1e-5)
+
+
+def test_such_a_run_resumes_with_the_same_numbers(half_run, tmp_path):
+    config, workdir = half_run
+    copy = without_last_step(workdir, tmp_path / "copy")
+    train(config, copy)
+    assert losses(copy) == losses(workdir) and len(losses(copy)) == 3
+    assert_same(*(values(nnx.state(open_run(w).model)) for w in (workdir, copy)))
+
+
+def test_a_run_from_before_pixel_statistics_were_noted_has_clips(trained_run, tmp_path):
+    copy = shutil.copytree(trained_run("clip")[1], tmp_path / "copy")
+    document = runs.read_description(copy)
+    document["preprocess"] = {"size": 32, "short_side": 40}
+    runs.write_description(copy, document)
+    assert open_run(copy).preprocess == Preprocess(32, short_side=40)
+
+
+def test_dino_has_imagenets_pixel_statistics_or_those_of_its_tower(small_config, half, published):
+    config = small_config(dino)
+    config.data.multi_crop.num_local = 0
+    statistics = {"random": (IMAGENET_MEAN, IMAGENET_STD), published: (IMAGENET_MEAN, IMAGENET_STD), half: (HALF, HALF)}
+    for name, (mean, std) in statistics.items():
+        config.image.init = str(name)
+        preprocess = objective_of(config).view_preprocess
+        assert (preprocess.mean, preprocess.std) == (mean, std), name
