@@ -121,7 +121,7 @@ class Trunk(nnx.Module):
 
     def __call__(self, images: Images, train: bool, mask: Mask | None) -> Float[Array, "batch output"]:
         patches = self.patch_embed(images, train, mask)
-        batch, rows, columns, width = patches.shape
+        _, rows, columns, width = patches.shape
         x = self._with_positions(patches)
         if self.norm_pre is not None:
             x = self.norm_pre(x)
