@@ -43,6 +43,7 @@ from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, 
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 REASON = 512  # bytes of the reason for skipping a model, which processes exchange
+NAMED = 5  # skipped models, in the last line
 COLUMNS = ("top1", "top5", *GROUPS)
 CORRELATIONS = {"corr_acc": ".2f", "corr_pred": ".2f", "slope_acc": ".1f", "slope_pred": ".2f"}  # with formats
 Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
@@ -116,7 +117,9 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     report(summaries, workdir, len(names) > 1)
     if skipped:
         reason = f": {skipped[names[0]]}" if len(names) == 1 else ""
-        raise UserError(f"{len(skipped)} of {len(names)} models skipped ({', '.join(skipped)}){reason}")
+        first, more = ", ".join(list(skipped)[:NAMED]), len(skipped) - NAMED
+        first += f" and {more} more" if more > 0 else ""
+        raise UserError(f"{len(skipped)} of {len(names)} models skipped ({first}){reason}")
     return summaries
 
 

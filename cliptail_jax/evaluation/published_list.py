@@ -14,7 +14,7 @@ HEADER = ("model", "trained on", "parameters, millions", "image size", "memory, 
 NOTE = (
     f"'trained on' is the corpus where the study has published its class frequencies. Memory is that of a TPU v5e chip (it "
     f"has 17.2 GB): float32 parameters, and the compiled step in bfloat16 on {BATCH_SIZE} images and {CLASSES:,} classes. "
-    f"'{UNDEFINED}': not known, or not supported."
+    f"'{UNDEFINED}': not known, not supported, or not compiled yet (scripts/benchmark/published_sizes.py does)."
 )
 
 

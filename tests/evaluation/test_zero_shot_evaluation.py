@@ -328,6 +328,13 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
         assert float(of_row["corr_acc_low"]) == line["corr_acc_interval"][0]
 
 
+def test_a_list_whose_models_are_not_at_hand_ends_in_a_line_that_names_the_first(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "answers", lambda: False)
+    config.eval.models = zero_shot_all.get_config().eval.models
+    with pytest.raises(UserError, match=r"^49 of 49 models skipped \(RN50/cc12m, (\S+, ){3}\S+ and 44 more\)$"):
+        evaluate_published(config, tmp_path)
+
+
 def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_path, make_model):
     from cliptail_jax import runs
 
