@@ -1,8 +1,9 @@
 """FastViT, the image tower of MobileCLIP (Vasu et al. 2023, arXiv 2303.14189, and 2024, arXiv 2311.17049; names as in timm).
 
-Most blocks add up parallel branches, each with batch norm, as in training; published weights have them, too. That they can be
-fused into one convolution for inference makes no use of here. Sides of images that are not a multiple of a stride are rounded
-up. All weights are initialized as in timm. Stochastic depth (timm_drop_path) is not implemented.
+Most blocks add up parallel branches, each with batch norm, and so do the published weights. They could be fused into single
+convolutions for inference, which is not implemented; nor is stochastic depth (timm_drop_path). All weights are initialized as
+in timm. Images may have any size: where a stride does not divide their sides, the last pixels are met by zeros beyond the
+border.
 """
 
 from typing import NamedTuple
@@ -15,8 +16,8 @@ from jax.nn.initializers import normal, zeros
 from jaxtyping import Float
 
 from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, conv, layer_norm
-from cliptail_jax.models.qkv_attention import QkvAttention, timm_linear
 from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.timm_layers import QkvAttention, timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 HEAD_WIDTH = 32

@@ -11,14 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import Array
 from jax.nn.initializers import normal
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float32
 
 from cliptail_jax.models.layers import Features, Images, LayerScale, Mask, conv, layer_norm, linear
-from cliptail_jax.models.qkv_attention import QkvAttention
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import ACTIVATIONS, States
+from cliptail_jax.models.timm_layers import Mlp, QkvAttention, relative_index
+from cliptail_jax.models.transformer import States
 
 MLP_RATIO = 4  # an MLP's inner width per outer width
 INITIAL_GAMMA = 1e-6
@@ -46,13 +45,6 @@ class Size:
 RELPOS = {"vit_relpos_medium_patch16_cls_224": Size(16, 512, 12, 8, 256, 224)}
 
 
-def relative_index(height: int, width: int) -> Int[np.ndarray, "cells cells"]:
-    """For two cells of a grid, the row of their difference in a table of all 2 height - 1 × 2 width - 1 of them."""
-    rows, columns = np.divmod(np.arange(height * width), width)
-    down, right = (x[:, None] - x + side - 1 for x, side in ((rows, height), (columns, width)))
-    return down * (2 * width - 1) + right
-
-
 def log_differences(height: int, width: int) -> Float32[np.ndarray, "differences 2"]:
     """All differences (down, right) of two cells of a grid, by their logarithms: sign(d) ln(1 + |d|)."""
     down, right = np.meshgrid(np.arange(1 - height, height), np.arange(1 - width, width), indexing="ij")
@@ -60,24 +52,12 @@ def log_differences(height: int, width: int) -> Float32[np.ndarray, "differences
     return np.sign(differences) * np.log1p(np.abs(differences))
 
 
-class Mlp(nnx.Module):
-    """Two linear layers with an activation between them."""
-
-    def __init__(self, inputs: int, inner: int, outputs: int, activation, *, dtype, rngs: nnx.Rngs):
-        self.activation = activation
-        self.fc1 = linear(inputs, inner, dtype=dtype, rngs=rngs)
-        self.fc2 = linear(inner, outputs, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
-        return self.fc2(self.activation(self.fc1(x)))
-
-
 class Attention(QkvAttention):
     """Attention with a bias for each difference of two patches; the class token, which is the first, has none."""
 
     def __init__(self, width: int, heads: int, inner: int, *, dtype, rngs: nnx.Rngs):
         super().__init__(width, heads, qkv_bias=False, layer=linear, dtype=dtype, rngs=rngs)
-        self.rel_pos = nnx.Dict(mlp=Mlp(2, inner, heads, jax.nn.relu, dtype=dtype, rngs=rngs))
+        self.rel_pos = nnx.Dict(mlp=Mlp(2, inner, heads, activation=jax.nn.relu, layer=linear, dtype=dtype, rngs=rngs))
 
     def with_positions(self, x: States, height: int, width: int) -> States:
         """The outputs for a class token and a grid of `height` × `width` patches."""
@@ -96,7 +76,7 @@ class Block(RematBlock):
         self.attn = Attention(width, size.heads, size.inner, **shared)
         self.ls1 = LayerScale(width, INITIAL_GAMMA, dtype=dtype)
         self.norm2 = layer_norm(width, epsilon=EPSILON, **shared)
-        self.mlp = Mlp(width, MLP_RATIO * width, width, ACTIVATIONS["gelu"], **shared)
+        self.mlp = Mlp(width, MLP_RATIO * width, width, layer=linear, **shared)
         self.ls2 = LayerScale(width, INITIAL_GAMMA, dtype=dtype)
 
     def forward(self, x: States, *, grid: tuple[int, int]) -> States:

@@ -14,10 +14,8 @@ from jax.nn.initializers import normal
 from jaxtyping import Bool, Float
 
 from cliptail_jax.models.layers import Features, Images, Mask, Pixels, conv, layer_norm, linear
-from cliptail_jax.models.qkv_attention import QkvAttention, timm_linear
-from cliptail_jax.models.relpos import relative_index
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import ACTIVATIONS
+from cliptail_jax.models.timm_layers import Mlp, QkvAttention, relative_index, timm_linear
 
 PATCH = 4
 MLP_RATIO = 4  # an MLP's inner width per outer width
@@ -90,17 +88,6 @@ class WindowAttention(QkvAttention):
         return self(x.reshape(batch * windows, cells, channels), bias=bias, mask=mask).reshape(x.shape)
 
 
-class Mlp(nnx.Module):
-    """Two linear layers with GELU between them."""
-
-    def __init__(self, width: int, *, dtype, rngs: nnx.Rngs):
-        self.fc1 = timm_linear(width, MLP_RATIO * width, dtype=dtype, rngs=rngs)
-        self.fc2 = timm_linear(MLP_RATIO * width, width, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Pixels) -> Pixels:
-        return self.fc2(ACTIVATIONS["gelu"](self.fc1(x)))
-
-
 class Block(RematBlock):
     """Attention within windows, shifted by `shift` cells, and MLP, each preceded by layer norm and added to its input."""
 
@@ -110,7 +97,7 @@ class Block(RematBlock):
         self.norm1 = layer_norm(width, **shared)
         self.attn = WindowAttention(width, heads, window, **shared)
         self.norm2 = layer_norm(width, **shared)
-        self.mlp = Mlp(width, **shared)
+        self.mlp = Mlp(width, MLP_RATIO * width, width, **shared)
 
     def forward(self, x: Pixels) -> Pixels:
         side, shift = x.shape[1], self.shift

@@ -16,8 +16,8 @@ from jaxtyping import Float
 
 from cliptail_jax.models.layers import Features, Images, Mask, Pixels, conv, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
-from cliptail_jax.models.qkv_attention import QkvAttention, timm_linear
 from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.timm_layers import QkvAttention, timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States
 
 DEPTHS = (2, 4)  # blocks of the two stages of convolutions

@@ -129,7 +129,7 @@ def parameters():
             "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
             "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
             "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
-            "fastvit": FastViT(fastvit.Size((1, 1, 1, 1), 8, is_large=False), 16, rngs=rngs),
+            "fastvit": FastViT(fastvit.Size((1, 0, 0, 1), 8, is_large=False), 16, rngs=rngs),
             "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
             "relpos": RelPosViT(relpos.Size(8, 32, 2, 4, inner=12, image_size=32), 16, rngs=rngs),
             "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),

@@ -1,0 +1,75 @@
+"""Layers that timm's image towers share: linear layers, attention and MLPs (names as in timm)."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.nn.initializers import normal
+from jaxtyping import Float, Int
+
+from cliptail_jax.models.layers import linear
+from cliptail_jax.models.transformer import ACTIVATIONS, States, attend
+
+MakeLinear = Callable[..., nnx.Linear]  # as `layers.linear`
+
+
+def timm_linear(inputs: int, outputs: int, **options) -> nnx.Linear:
+    """A linear layer with timm's initialization: normal with standard deviation 0.02, and biases 0.
+
+    timm truncates the distribution at ±2, which is 100 standard deviations.
+    """
+    return linear(inputs, outputs, kernel_init=normal(0.02), bias_init=nnx.initializers.zeros, **options)
+
+
+class QkvAttention(nnx.Module):
+    """Self-attention with one projection for queries, keys and values."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        qkv_bias: bool = True,
+        layer: MakeLinear = timm_linear,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        self.heads = heads
+        self.qkv = layer(width, 3 * width, use_bias=qkv_bias, dtype=dtype, rngs=rngs)
+        self.proj = layer(width, width, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: States, **options) -> States:
+        """The states after attention; `options` are those of `transformer.attend`."""
+        query, key, value = jnp.split(self.qkv(x), 3, axis=-1)
+        return self.proj(attend(query, key, value, self.heads, **options))
+
+
+class Mlp(nnx.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(
+        self,
+        inputs: int,
+        inner: int,
+        outputs: int,
+        *,
+        activation: Callable[[Array], Array] = ACTIVATIONS["gelu"],
+        layer: MakeLinear = timm_linear,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        self.activation = activation
+        self.fc1 = layer(inputs, inner, dtype=dtype, rngs=rngs)
+        self.fc2 = layer(inner, outputs, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+def relative_index(height: int, width: int) -> Int[np.ndarray, "cells cells"]:
+    """For two cells of a grid, the row of their difference in a table of all 2 height - 1 × 2 width - 1 of them."""
+    rows, columns = np.divmod(np.arange(height * width), width)
+    down, right = (x[:, None] - x + side - 1 for x, side in ((rows, height), (columns, width)))
+    return down * (2 * width - 1) + right
