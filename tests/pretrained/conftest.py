@@ -13,7 +13,7 @@ from tests import tiny_members
 WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def tiny_members_of_timm():
     with pytest.MonkeyPatch.context() as patch:
         tiny_members.add(patch)
