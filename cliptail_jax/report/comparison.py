@@ -14,6 +14,7 @@ from cliptail_jax.report.looks import Look, look
 from cliptail_jax.report.read import Contents, Evaluation, Run
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
+MOST_FREQUENCIES = 4  # columns
 BIAS = ("slope_acc", "slope_pred", "corr_acc", "corr_pred")
 Interval = tuple[float, float]
 
@@ -103,7 +104,7 @@ class Comparison:
         return [kind for kind in self.kinds if kind.evaluations]
 
     def frequencies(self) -> dict[str, Int[np.ndarray, "class"]]:
-        """The different class frequencies of the runs, by a name that says of which they are."""
+        """The different class frequencies of the runs, by a name that says of which they are; of many, the extremes."""
         owners: dict[bytes, list[tuple[str, str]]] = {}
         vectors = {}
         for kind in self.evaluated:
@@ -112,6 +113,8 @@ class Comparison:
                     key = evaluation.frequency.tobytes()
                     owners.setdefault(key, []).append((kind.name, seed))
                     vectors[key] = evaluation.frequency
+        if len(vectors) > MOST_FREQUENCIES:
+            return {"fewest images": np.min(list(vectors.values()), 0), "most images": np.max(list(vectors.values()), 0)}
         every = {owner for of_vector in owners.values() for owner in of_vector}
         return {label_of(of_vector, every): vectors[key] for key, of_vector in owners.items()}
 
@@ -127,14 +130,12 @@ def label_of(owners: Sequence[tuple[str, str]], every: set[tuple[str, str]]) -> 
     if len(every) == len(owners):
         return "images"
     kinds, seeds = dict.fromkeys(kind for kind, _ in owners), dict.fromkeys(seed for _, seed in owners)
-    parts = []
+    parts = ["images"]
     if len(kinds) < len({kind for kind, _ in every}):
         parts.append(", ".join(kinds))
     if len(seeds) < len({seed for _, seed in every}):
-        mirrored = {seed.endswith("_mirrored") for seed in seeds}
-        same = [seed for seed in {seed for _, seed in every} if seed.endswith("_mirrored") in mirrored]
-        parts.append(["", "mirrored"][mirrored.pop()] if len(same) == len(seeds) else ", ".join(seeds))
-    return " ".join(filter(None, ["images", *parts]))
+        parts.append(", ".join(seeds))
+    return " ".join(parts)
 
 
 def compare(directories: Sequence[Contents]) -> Comparison:

@@ -8,6 +8,7 @@ from cliptail_jax.report.comparison import Comparison, Kind
 from cliptail_jax.report.read import Contents, Run
 
 ABSENT = "–"
+Owner = tuple[str, str]  # a run, by its kind and seed
 
 
 class Configs(NamedTuple):
@@ -25,11 +26,16 @@ class Configs(NamedTuple):
 
 
 def configs_of(kinds: Sequence[Kind]) -> Configs:
-    """What differs between the configs of kinds, what between the runs of each, and what is the same of all."""
+    """What differs between the configs of kinds, what between the runs of each, and what is the same of all.
+
+    They are compared on the seeds that all have, since a study may not have trained every kind with every seed yet.
+    """
     fields = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
+    seeds = set.intersection(*({run.seed for run in kind.runs} for kind in kinds)) if kinds else set()
+    compared = [[run for run in kind.runs if run.seed in seeds or not seeds] for kind in kinds]
     different, varied, same = {}, {}, {}
     for key in sorted(fields):
-        by_kind = [list(dict.fromkeys(shown(run.config.get(key, ABSENT)) for run in kind.runs)) for kind in kinds]
+        by_kind = [list(dict.fromkeys(shown(run.config.get(key, ABSENT)) for run in runs)) for runs in compared]
         if any(values != by_kind[0] for values in by_kind):
             different[key] = [", ".join(values) for values in by_kind]
         elif len(by_kind[0]) > 1:
@@ -53,7 +59,8 @@ class Fact(NamedTuple):
 
 def facts(comparison: Comparison) -> dict[str, list[Fact]]:
     """Data, templates, software, hardware, commit and checkpoints: each different one, with the runs that it is of."""
-    runs = [(label(kind, run), run) for kind in comparison.kinds for run in kind.runs]
+    runs = [((kind.name, run.seed), run) for kind in comparison.kinds for run in kind.runs]
+    every = [owner for owner, _ in runs]
     describe = {
         "data set": data_of,
         "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
@@ -68,13 +75,27 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
     }
     result = {}
     for name, of in describe.items():
-        owners: dict[str, list[str]] = {}
+        owners: dict[str, list[Owner]] = {}
         for of_run, run in runs:
             if text := of(run):
                 owners.setdefault(text, []).append(of_run)
         if owners:
-            result[name] = [Fact(text, "" if len(of) == len(runs) else ", ".join(of)) for text, of in owners.items()]
+            result[name] = [Fact(text, named(of, every)) for text, of in owners.items()]
     return result
+
+
+def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
+    """Some of the runs by kind and seed, as briefly as they can be told: '' if they are all."""
+    if len(owners) == len(every):
+        return ""
+    kinds, seeds = ({owner[part] for owner in owners} for part in (0, 1))
+    if len(owners) == sum(kind in kinds for kind, _ in every):
+        return ", ".join(dict.fromkeys(kind for kind, _ in owners))
+    if len(owners) == sum(seed in seeds for _, seed in every):
+        return ", ".join(dict.fromkeys(seed for _, seed in owners))
+    others = [owner for owner in every if owner not in set(owners)]
+    listed = ", ".join(" ".join(filter(None, owner)) for owner in min(owners, others, key=len))
+    return f"all but {listed}" if len(others) < len(owners) else listed
 
 
 def label(kind: Kind, run: Run) -> str:
@@ -106,18 +127,20 @@ def hardware_of(noted: Mapping[str, Any]) -> str:
 
 def class_lists(comparison: Comparison) -> dict[str, str]:
     """The class names of runs as one text, by the runs that have them."""
-    owners: dict[tuple[str, ...], list[str]] = {}
+    owners: dict[tuple[str, ...], list[Owner]] = {}
+    every = []
     for kind in comparison.kinds:
         for run in kind.runs:
-            names = run.class_names or (run.evaluation.class_names if run.evaluation else ())
-            if names:
-                owners.setdefault(names, []).append(label(kind, run))
-    return {"all runs" if len(owners) == 1 else ", ".join(of): ", ".join(names) for names, of in owners.items()}
+            every.append((kind.name, run.seed))
+            if names := run.class_names or (run.evaluation.class_names if run.evaluation else ()):
+                owners.setdefault(names, []).append(every[-1])
+    return {named(of, every) or "all runs": ", ".join(names) for names, of in owners.items()}
 
 
 def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[str, str]:
     """The commands that repeat the numbers, by what they repeat."""
     found: dict[str, list[str]] = {}
+    of_runs: dict[str, list[Owner]] = {}
     for contents in directories:
         report = contents.report or {}
         if command := report.get("command"):
@@ -127,5 +150,8 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
     for kind in comparison.kinds:
         for run in kind.runs:
             if command := run.noted.get("command"):
-                found.setdefault(command, []).append(label(kind, run))
+                of_runs.setdefault(command, []).append((kind.name, run.seed))
+    every = [(kind.name, run.seed) for kind in comparison.kinds for run in kind.runs]
+    for command, owners in of_runs.items():
+        found.setdefault(command, []).append(named(owners, every) or "all runs")
     return {", ".join(of): command for command, of in found.items()}

@@ -6,7 +6,7 @@ const data = JSON.parse(byId("data").textContent);
 const kinds = new Map(data.kinds.map(kind => [kind.name, kind]));
 const visible = new Set(kinds.keys());
 const chosen = new Set();  // classes, by their number
-const MOST = 16;  // so many classes are shown in a plot of confusion, and twice as many predictions
+const MOST = innerWidth < 600 ? 8 : 16;  // so many classes are shown in a plot of confusion, and half as many more predictions
 
 // Plots
 
@@ -261,7 +261,7 @@ function drawConfusion() {
   for (const kind of [a, b])
     for (const place of [0, 2, 4])
       for (const c of rows)
-        if (columns.size < 2 * MOST && kind.wrong[c].length > place) columns.add(kind.wrong[c][place]);
+        if (columns.size < 1.5 * MOST && kind.wrong[c].length > place) columns.add(kind.wrong[c][place]);
   [a, b].forEach((kind, side) => {
     const cells = {true: [], predicted: [], share: [], count: [], text: [], alpha: []};
     const add = (c, label, count) => {

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from bokeh.models import (
+    BoxSelectTool,
     CDSView,
     ColumnDataSource,
     CustomJS,
@@ -14,6 +15,7 @@ from bokeh.models import (
     Legend,
     LegendItem,
     Model,
+    PrintfTickFormatter,
     Range1d,
     Span,
 )
@@ -132,7 +134,7 @@ class Plots:
         plot = self._figure(name, about, SELECTING, height=440, x_axis_type="log", y_axis_type=scale)
         y = "y" if name == "predictions" else "accuracy"
         crowded = sum(len(kind.evaluations) for kind in self._comparison.evaluated) * self._comparison.classes
-        alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.2
+        alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
         markers = []
         for kind in self._comparison.evaluated:
             known = [evaluation for evaluation in kind.evaluations.values() if evaluation.frequency is not None]
@@ -159,9 +161,12 @@ class Plots:
             for drawn, colours in zip(lines, (["line_color"], ["fill_color", "line_color"])):
                 self._shows(kind, drawn)
                 self._shows(kind, drawn.glyph, *colours)
+        plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
+        plot.xaxis.formatter = PrintfTickFormatter(format="%g")
         if name == "accuracy":
             plot.y_range = Range1d(-3, 103)
         else:
+            plot.yaxis.formatter = PrintfTickFormatter(format="%g")
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
             plot.add_layout(even)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency (training images)", label
@@ -307,7 +312,7 @@ class Plots:
             "predicted", "true", text="text", source=source, text_align="center", text_baseline="middle",
             text_font_size="11px",
         )  # fmt: skip
-        plot.xaxis.major_label_orientation = math.pi / 3
+        plot.xaxis.major_label_orientation = math.pi / 2
         plot.xaxis.axis_label, plot.yaxis.axis_label = "predicted", "true class"
         plot.grid.visible = False
         tooltips = [("true", "@true"), ("predicted", "@predicted"), ("examples", "@count (@share{0.0} %)")]

@@ -50,7 +50,8 @@ def run_table(comparison: Comparison) -> Table:
     if any(kind.runs[0].is_published for kind in kinds):
         add("class frequency", "the corpus whose class frequencies count", [Cell(corpus_of(kind)) for kind in kinds])
     if any(len(kind.runs) > 1 for kind in kinds):
-        add("runs", "the number of runs over which the others are means", [number(len(k.runs), "d") for k in kinds])
+        finished = [sum(run.is_finished for run in kind.runs) for kind in kinds]
+        add("n", "the number of finished runs, over which the others are means", [number(n, "d") for n in finished])
     add("images", "the number of training images", [number(kind.images, ",.0f") for kind in kinds])
     for key, (title, form, meaning) in NUMBERS.items():
         if key in BIAS:
