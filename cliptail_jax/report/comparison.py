@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.report.looks import Look, look
-from cliptail_jax.report.read import Contents, Evaluation, Run
+from cliptail_jax.report.read import Contents, Evaluation, Run, directory_name
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
 MOST_FREQUENCIES = 4  # columns
@@ -114,7 +114,10 @@ class Comparison:
                     owners.setdefault(key, []).append((kind.name, seed))
                     vectors[key] = evaluation.frequency
         if len(vectors) > MOST_FREQUENCIES:
-            return {"fewest images": np.min(list(vectors.values()), 0), "most images": np.max(list(vectors.values()), 0)}
+            return {
+                "fewest images": np.min(list(vectors.values()), 0),
+                "most images": np.max(list(vectors.values()), 0),
+            }
         every = {owner for of_vector in owners.values() for owner in of_vector}
         return {label_of(of_vector, every): vectors[key] for key, of_vector in owners.items()}
 
@@ -168,7 +171,7 @@ def prefixes(directories: Sequence[Contents]) -> list[str]:
     """What the names of each directory's kinds begin with: nothing if it is the only one, or else its name or path."""
     if len(directories) == 1:
         return [""]
-    names = [contents.workdir.resolve().name for contents in directories]
+    names = [directory_name(contents.workdir) for contents in directories]
     return names if len(set(names)) == len(names) else [str(contents.workdir) for contents in directories]
 
 

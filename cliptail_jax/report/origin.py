@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.report.comparison import Comparison, Kind
-from cliptail_jax.report.read import Contents, Run
+from cliptail_jax.report.read import Contents, Run, directory_name
 
 ABSENT = "–"
 Owner = tuple[str, str]  # a run, by its kind and seed
@@ -68,7 +68,9 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
         "prompts": lambda run: run.config.get("eval.templates", ""),
         "evaluated on": lambda run: run.evaluation.on if run.evaluation else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
-        "software": lambda run: ", ".join(f"{name} {version}" for name, version in run.noted.get("software", {}).items()),
+        "software": lambda run: ", ".join(
+            f"{name} {version}" for name, version in run.noted.get("software", {}).items()
+        ),
         "hardware": lambda run: hardware_of(run.noted.get("hardware") or {}),
         "commit": lambda run: run.noted.get("commit") or "",
         "checkpoint": lambda run: run.checkpoint,
@@ -144,7 +146,7 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
     for contents in directories:
         report = contents.report or {}
         if command := report.get("command"):
-            found.setdefault(command, []).append(f"the study {contents.workdir.resolve().name}")
+            found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
         for name, command in (report.get("commands") or {}).items():
             found.setdefault(command, []).append(f"{name} alone")
     for kind in comparison.kinds:

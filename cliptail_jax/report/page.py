@@ -13,11 +13,11 @@ from bokeh.document import Document
 from bokeh.resources import Resources
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_output, write_text
+from cliptail_jax.files import check_output, is_remote, write_text
 from cliptail_jax.report import claims, origin, tables
 from cliptail_jax.report.comparison import Comparison, compare, wrong_predictions
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.report.read import SEED, Contents, read_directory
+from cliptail_jax.report.read import SEED, Contents, Run, directory_name, read_directory
 
 PAGE = "report.html"
 SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
@@ -39,7 +39,7 @@ def write_page(
     others: Sequence[Path] = (),
     output: Path | None = None,
     title: str = "",
-    missing: Sequence[str] = (),
+    expected: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page on what a directory, and others, hold, and return its path.
@@ -49,7 +49,7 @@ def write_page(
         others: what it is compared with.
         output: where the page is written; by default to report.html in `workdir`.
         title: of a study that has no report yet.
-        missing: the names of a study's runs that are still to come.
+        expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
         failures: why parts of the study failed, where that is not yet in its report.
 
     Raises:
@@ -59,16 +59,26 @@ def write_page(
     check_output(output)
     directories = [read_directory(folder) for folder in (workdir, *others)]
     for contents in directories:
-        if not (contents.runs or contents.transfer or contents.report or contents.problems or missing):
+        found = contents.runs or contents.transfer or contents.report or contents.problems
+        if not (found or expected or failures):
             raise UserError(
                 f"{contents.workdir} holds no run: name the directory of a run, a study, a transfer or evaluations of "
                 "published models"
             )
     comparison = compare(directories)
-    text = render(comparison, directories, title, missing, failures or {})
+    for contents in directories:
+        failures = (contents.report or {}).get("failures", {}) | (failures or {})
+    finished = {run_name(run) for run in directories[0].runs if run.is_finished}
+    missing = [name for name in expected if name not in finished and name not in failures]
+    text = render(comparison, directories, title, missing, failures)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
+
+
+def address(page: Path) -> str:
+    """What a browser opens the page by; its path in a bucket."""
+    return str(page) if is_remote(page) else Path(page).absolute().as_uri()
 
 
 def render(
@@ -81,8 +91,6 @@ def render(
     """The text of the page."""
     report = directories[0].report or {}
     plots = Plots(comparison)
-    for contents in directories:
-        failures = (contents.report or {}).get("failures", {}) | failures
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
     problems = [problem for contents in directories for problem in contents.problems]
@@ -129,8 +137,7 @@ def render(
 
 
 def title_of(directories: Sequence[Contents]) -> str:
-    names = [contents.workdir.resolve().name for contents in directories]
-    return " and ".join(names)
+    return " and ".join(directory_name(contents.workdir) for contents in directories)
 
 
 def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[claims.Group]) -> str:
@@ -163,11 +170,13 @@ def stale(contents: Contents, comparison: Comparison) -> list[str]:
     known = set()
     for name, value in contents.report["runs"].items():
         known |= {f"{name}/{kind}" for kind in value} if SEED.fullmatch(name) else {name}
-    new = [run for run in contents.runs if "/".join(filter(None, (run.seed, run.kind))) not in known]
-    if not new:
-        return []
-    names = ", ".join("/".join(filter(None, (run.seed, run.kind))) for run in new)
-    return [f"Claims and intervals are of the last report, which is without these runs: {names}."]
+    new = [name for run in contents.runs if (name := run_name(run)) not in known]
+    return [f"Claims and intervals are of the last report, which is without {', '.join(new)}."] if new else []
+
+
+def run_name(run: Run) -> str:
+    """The directory of a run in that of its study."""
+    return f"{run.seed}/{run.kind}" if run.seed else run.kind
 
 
 def warnings(comparison: Comparison) -> dict[str, str]:

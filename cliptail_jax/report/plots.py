@@ -20,11 +20,9 @@ from bokeh.models import (
     Span,
 )
 from bokeh.plotting import figure
-from jaxtyping import Float
 
 from cliptail_jax.metrics.groups import group_means
-from cliptail_jax.report.comparison import Comparison, Kind, mean_of, wrong_predictions
-from cliptail_jax.report.read import Run
+from cliptail_jax.report.comparison import Comparison, Kind, wrong_predictions
 
 LONGEST = 100  # points of a learning curve
 UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn on a logarithmic axis
@@ -213,7 +211,9 @@ class Plots:
         kinds = [kind for kind in self._comparison.kinds if not math.isnan(kind.mean("head") + kind.mean("tail"))]
         if not kinds:
             return
-        about = "The accuracies of each kind of runs on the head, mid and tail classes. The table of runs has the numbers."
+        about = (
+            "The accuracies of each kind of runs on the head, mid and tail classes. The table of runs has the numbers."
+        )
         self.rows = FactorRange(factors=[kind.name for kind in reversed(kinds)])
         plot = self._figure("groups", about, height=110 + 26 * len(kinds), y_range=self.rows)
         first = {}

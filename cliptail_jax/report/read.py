@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_lines
+from cliptail_jax.files import is_remote, read_lines
 from cliptail_jax.runs import evaluation_directory, read_arrays, read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
 from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, SUMMARY
@@ -158,7 +158,7 @@ def read_report(path: Path, problems: Problems) -> tuple[dict[str, Any] | None, 
 def run_directories(workdir: Path) -> list[tuple[str, str, Path]]:
     """Kind, seed and directory of the runs in a directory, which may be a run itself."""
     if (workdir / CONFIG).exists():
-        return [(workdir.resolve().name, "", workdir)]
+        return [(directory_name(workdir), "", workdir)]
     found = []
     for child in sorted(workdir.iterdir()):
         if (child / CONFIG).exists():
@@ -167,6 +167,11 @@ def run_directories(workdir: Path) -> list[tuple[str, str, Path]]:
             of_seed = sorted(run for run in child.iterdir() if (run / CONFIG).exists())
             found += [(run.name, child.name, run) for run in of_seed]
     return found
+
+
+def directory_name(path: Path) -> str:
+    """The name of a directory, also of one that is given as '.' or '..'."""
+    return path.name if is_remote(path) else Path(path).resolve().name
 
 
 def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | None:
