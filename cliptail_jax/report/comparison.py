@@ -34,9 +34,11 @@ class Kind:
     evaluations: Mapping[str, Evaluation]  # by seed
     bias: Mapping[str, Mapping[str, float | None]]
 
-    def mean(self, key: str) -> float:
-        """The mean over runs of a number of their last evaluation; nan if none has it."""
-        return mean_of([run.summary.get(key) for run in self.runs])
+    def mean(self, key: str, on: str = "") -> float:
+        """The mean over runs of a number of their last evaluation on a set, by default the first; nan if none has it."""
+        if not on:
+            return mean_of([run.summary.get(key) for run in self.runs])
+        return mean_of([run.sets[on][-1].get(key) for run in self.runs if on in run.sets])
 
     def interval(self, key: str) -> Interval | None:
         """The interval of a number: of the study, or of the only run; None if there is none."""

@@ -47,7 +47,7 @@ def configs_of(kinds: Sequence[Kind]) -> Configs:
 
 def shown(value: Any) -> str:
     """A config's value as text: a string without quotes."""
-    return value if isinstance(value, str) and value else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class Fact(NamedTuple):
@@ -65,7 +65,7 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
         "data set": data_of,
         "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
         "captions": lambda run: captions_of(run.config),
-        "prompts": lambda run: run.config.get("eval.templates", ""),
+        "prompts": lambda run: shown(run.summary.get("settings", {}).get("templates", "")),
         "evaluated on": lambda run: run.evaluation.on if run.evaluation else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
         "software": lambda run: ", ".join(
@@ -112,12 +112,9 @@ def data_of(run: Run) -> str:
 
 
 def captions_of(config: Mapping[str, Any]) -> str:
-    """The captions of a run that is trained on them."""
-    if not any(key.startswith("text.") for key in config):
-        return ""
-    return shown(config.get("data.captions.template", "")) + "".join(
-        f", words {shown(words)}" for words in [config.get("data.captions.words")] if words
-    )
+    """How the captions of a run are made, if it is trained on captions."""
+    parts = [config.get(f"data.captions.{name}") for name in ("template", "words")]
+    return ", ".join(shown(part) for part in parts if part)
 
 
 def hardware_of(noted: Mapping[str, Any]) -> str:

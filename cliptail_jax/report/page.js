@@ -149,6 +149,7 @@ const [selectA, selectB] = [byId("kind-a"), byId("kind-b")];
 for (const select of [selectA, selectB]) select.append(...evaluated.map(kind => new Option(kind.name)));
 selectA.selectedIndex = evaluated.length - 1;
 selectB.selectedIndex = 0;
+for (const select of [selectA, selectB]) select.parentNode.hidden = evaluated.length < 2;
 const number = (x, digits) => x == null ? "–" : x.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
 function listClasses() {

@@ -117,6 +117,7 @@ def render(
         svg_width=claims.WIDTH,
         kinds={kind.name: kind for kind in comparison.kinds},
         runs=tables.run_table(comparison),
+        sets=tables.set_table(comparison),
         measures=tables.measure_table(comparison),
         transfer=tables.transfer_table(transfer) if transfer else None,
         plots=plots,
@@ -147,7 +148,8 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[c
         return ""
     number = sum(len(kind.runs) for kind in kinds)
     pairs = any(run.seed.endswith("_mirrored") for kind in kinds for run in kind.runs)
-    parts = [f"{len(kinds)} kinds of runs" if len(kinds) > 1 else f"{kinds[0].name}"]
+    what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
+    parts = [f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name]
     if number > len(kinds):
         parts[0] += f", {number} runs in all" + (", in mirrored pairs" if pairs else "")
     if configs.different:

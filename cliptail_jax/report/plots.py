@@ -167,7 +167,7 @@ class Plots:
             plot.yaxis.formatter = PrintfTickFormatter(format="%g")
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
             plot.add_layout(even)
-        plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency (training images)", label
+        plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", label
         seed = [("run", "@kind @seed")]
         tooltips = [("class", "@name"), *seed, ("images", "@images{0,0}"), ("accuracy", "@accuracy{0.0} %")]
         tooltips += [("predicted", "@share{0.00} % of all"), ("mostly taken for", "@wrong")]

@@ -54,7 +54,8 @@ class Run:
         seed: the name of the seed's directory; '' without one.
         noted: the content of config.json.
         data: that of variant.json.
-        summaries: those of all its evaluations on a set, in order; `evaluation` has the arrays of the last.
+        sets: by evaluation set, the summaries of all evaluations on it, in order.
+        evaluation: the arrays of the last evaluation on the first set.
         log: the lines of metrics.jsonl.
         checkpoint: step and digest of the last checkpoint; '' if there is none.
     """
@@ -66,7 +67,7 @@ class Run:
     data: Mapping[str, Any]
     class_names: tuple[str, ...]
     images: int | None
-    summaries: Sequence[Mapping[str, Any]]
+    sets: Mapping[str, Sequence[Mapping[str, Any]]]
     evaluation: Evaluation | None
     log: Sequence[Mapping[str, Any]]
     checkpoint: str
@@ -85,8 +86,13 @@ class Run:
         return self.is_published or "finished" in self.noted
 
     @property
+    def summaries(self) -> Sequence[Mapping[str, Any]]:
+        """The numbers of the evaluations on the first set."""
+        return next(iter(self.sets.values()), ())
+
+    @property
     def summary(self) -> Mapping[str, Any]:
-        """The numbers of the last evaluation; empty without one."""
+        """The numbers of the last evaluation on the first set; empty without one."""
         return self.summaries[-1] if self.summaries else {}
 
 
@@ -185,12 +191,15 @@ def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | N
     names, frequency = (), None
     if (workdir / FREQUENCY).exists():
         names, frequency = attempt(lambda: read_run_frequency(workdir), (names, frequency), problems)
-    summaries, evaluation = [], None
-    for on in noted["config"].get("eval.sets", ()):
-        summaries = attempt(lambda on=on: read_summaries(workdir, on), [], problems)
-        if summaries:
-            evaluation = attempt(lambda on=on: read_evaluation(workdir, on, names, frequency), None, problems)
-            break
+    sets = {}
+    for on in dict.fromkeys(noted["config"].get("eval.sets", ())):
+        if found := attempt(lambda on=on: read_summaries(workdir, on), [], problems):
+            sets[on] = found
+    evaluation = None
+    if sets:
+        evaluation = attempt(lambda: read_evaluation(workdir, next(iter(sets)), names, frequency), None, problems)
+    if noted["config"].get("objective") == MODE:  # its directory is named by a slug
+        kind = next((found[-1].get("model") for found in sets.values()), None) or kind
     return Run(
         kind,
         seed,
@@ -199,7 +208,7 @@ def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | N
         attempt(lambda: read_sealed_json(workdir / DATA), None, problems) or {},
         names,
         None if frequency is None else int(frequency.sum()),
-        summaries,
+        sets,
         evaluation,
         attempt(lambda: read_log(workdir / METRICS), [], problems),
         attempt(lambda: last_checkpoint(workdir / "checkpoints"), "", problems),

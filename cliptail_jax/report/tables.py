@@ -16,10 +16,11 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A header with explanations, and rows by the name of each."""
+    """A header with explanations, rows by the name of each, and the kinds of rows that are not named as theirs."""
 
     header: Sequence[tuple[str, str]]
     rows: Mapping[str, Sequence[Cell]]
+    of: Mapping[str, str] = {}
 
 
 # Title, format and meaning of the numbers of an evaluation in the table of runs.
@@ -60,6 +61,19 @@ def run_table(comparison: Comparison) -> Table:
     add("minutes", "the duration of a training", [number(kind.minutes, ".1f") for kind in kinds])
     add("images/s", "the median over steps", [number(kind.images_per_second, ",.0f") for kind in kinds])
     return Table(list(columns), {kind.name: row for kind, row in zip(kinds, rows_of(columns, len(kinds)))})
+
+
+def set_table(comparison: Comparison) -> Table:
+    """A row for each kind and evaluation set; none if no run has several sets."""
+    header = [(title, meaning) for title, _, meaning in NUMBERS.values()]
+    rows, of = {}, {}
+    if any(len(run.sets) > 1 for kind in comparison.kinds for run in kind.runs):
+        for kind in comparison.kinds:
+            for on in dict.fromkeys(on for run in kind.runs for on in run.sets):
+                row = f"{kind.name} on {on}"
+                rows[row] = [number(kind.mean(key, on), form) for key, (_, form, _) in NUMBERS.items()]
+                of[row] = kind.name
+    return Table(header, rows, of)
 
 
 def measure_table(comparison: Comparison) -> Table:
@@ -103,4 +117,5 @@ def rows_of(columns: Mapping[Any, Sequence[Cell]], number_of_rows: int) -> list[
 
 def corpus_of(kind: Kind) -> str:
     """The corpus or table of the class frequency that a published model's results are correlated with."""
-    return kind.runs[0].summary.get("settings", {}).get("class_frequency") or UNDEFINED
+    corpus = kind.runs[0].summary.get("settings", {}).get("class_frequency") or UNDEFINED
+    return corpus.rpartition("/")[2]
