@@ -151,6 +151,8 @@ def compare(directories: Sequence[Contents]) -> Comparison:
         of_directory = (contents.report or {}).get("bias", {})
         for run in contents.runs:
             name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.kind)))
+            if any(other.seed == run.seed for other in found.get(name, ())):  # a model that was evaluated twice
+                name = f"{name} ({run.workdir.name})"
             found.setdefault(name, []).append(run)
             bias[name] = of_directory.get(run.kind, {})
     evaluations = [run.evaluation for runs in found.values() for run in runs if run.evaluation]
