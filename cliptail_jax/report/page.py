@@ -239,8 +239,9 @@ def page_data(comparison: Comparison, plots: Plots, texts: Sequence[str]) -> dic
 def document_json(plots: Plots) -> str:
     """The plots as Bokeh's script reads them."""
     document = Document()
-    for plot in plots.figures.values():
-        document.add_root(plot)
+    with document.models.freeze():  # all models are collected once, not after each root
+        for plot in plots.figures.values():
+            document.add_root(plot)
     return serialize_json(document.to_json(deferred=False))
 
 

@@ -108,9 +108,17 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
     if lost in ("evaluation", "log", "images", "data"):
         [run] = [run for run in contents.runs if (run.seed, run.kind) == ("seed_3", "clip")]
         assert not getattr(run, lost)
-    write_page(study)
-    text = (study / "report.html").read_text()
-    assert f"Not shown:</strong> {path}" in text and "sl_sampled" in text
+
+
+def test_the_page_names_all_damaged_files_and_shows_the_rest(study):
+    damaged = [
+        study / "seed_3" / "sl" / "config.json",
+        study / "seed_3" / "clip" / "eval" / "glyphs_test" / "latest.npz",
+    ]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-40])
+    text = write_page(study).read_text()
+    assert all(f"Not shown:</strong> {path}" in text for path in damaged) and "sl_sampled" in text
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"runs": 1, "bias": {}, "failures": {}}', "\xff"])
