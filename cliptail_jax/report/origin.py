@@ -120,8 +120,8 @@ def captions_of(config: Mapping[str, Any]) -> str:
 def hardware_of(noted: Mapping[str, Any]) -> str:
     if not noted:
         return ""
-    devices = f"{noted.get('devices')} × {noted.get('device')}"
-    return f"{devices}, {noted.get('processes')} processes, {noted.get('cores')} cores"
+    processes = f", {noted['processes']} processes" if noted.get("processes", 1) > 1 else ""
+    return f"{noted.get('devices')} × {noted.get('device')}{processes}, {noted.get('cores')} CPU cores"
 
 
 def class_lists(comparison: Comparison) -> dict[str, str]:

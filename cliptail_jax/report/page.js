@@ -46,8 +46,12 @@ function paint(isDark) {
 }
 paint(dark.matches);
 dark.addEventListener("change", () => paint(dark.matches));
-addEventListener("beforeprint", () => paint(false));
-addEventListener("afterprint", () => paint(dark.matches));
+function print(on) {  // on paper, plots are light and have no tools
+  paint(dark.matches && !on);
+  for (const figure of figures) figure.toolbar.visible = !on;
+}
+addEventListener("beforeprint", () => print(true));
+addEventListener("afterprint", () => print(false));
 if (matchMedia("(pointer: coarse)").matches)  // a finger that scrolls must not select
   for (const figure of figures) figure.toolbar.active_drag = null;
 
@@ -252,6 +256,12 @@ const worst = kind => {
   const share = c => (kind.wrong[c][1] ?? 0) / Math.max(kind.examples[c], 1);
   return Array.from({length: data.classes}, (_, c) => c).sort((c, d) => share(d) - share(c));
 };
+const short = new Set();
+data.labels.forEach((label, i) => {  // names that fit beside an axis, all different
+  const cut = label.length > 28 ? label.slice(0, 27) + "…" : label;
+  short.add(short.has(cut) ? `${cut} ${i}` : cut);
+});
+const tick = [...short];
 function drawConfusion() {
   const [a, b] = [kinds.get(selectA.value), kinds.get(selectB.value)];
   const rows = (chosen.size ? [...chosen] : worst(a)).slice(0, MOST);
@@ -268,8 +278,8 @@ function drawConfusion() {
     const add = (c, label, count) => {
       if (!count || !columns.has(label)) return;
       const share = 100 * count / kind.examples[c];
-      cells.true.push(data.labels[c]);
-      cells.predicted.push(data.labels[label]);
+      cells.true.push(tick[c]);
+      cells.predicted.push(tick[label]);
       cells.share.push(share);
       cells.count.push(count);
       cells.text.push(share < 0.5 ? "" : share.toFixed(0));
@@ -280,8 +290,8 @@ function drawConfusion() {
       for (let i = 0; i < kind.wrong[c].length; i += 2) add(c, kind.wrong[c][i], kind.wrong[c][i + 1]);
     }
     const figure = model(data.figures[side ? "confusion_b" : "confusion_a"]);
-    figure.x_range.factors = [...columns].map(label => data.labels[label]);
-    figure.y_range.factors = rows.map(c => data.labels[c]).reverse();
+    figure.x_range.factors = [...columns].map(label => tick[label]);
+    figure.y_range.factors = rows.map(c => tick[c]).reverse();
     figure.height = 200 + 22 * rows.length;
     model(data.confusions[side]).data = cells;
     const caption = byId(side ? "plot-confusion_b" : "plot-confusion_a").parentNode.querySelector("figcaption");
