@@ -48,19 +48,19 @@ def write_page(
         workdir: of a run, a study, a transfer or evaluations of published models, or any folder of runs.
         others: what it is compared with.
         output: where the page is written; by default to report.html in `workdir`.
-        title: of a study that has no report yet.
+        title: that a program gives its results, which need not be there yet; a study's report has its own.
         expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
         failures: why parts of the study failed, where that is not yet in its report.
 
     Raises:
-        UserError: there is nothing to show, or the page cannot be written.
+        UserError: there is nothing to show and no title, or the page cannot be written.
     """
     output = output or workdir / PAGE
     check_output(output)
     directories = [read_directory(folder) for folder in (workdir, *others)]
     for contents in directories:
         found = contents.runs or contents.transfer or contents.report or contents.problems
-        if not (found or expected or failures):
+        if not (found or title):
             raise UserError(
                 f"{contents.workdir} holds no run: name the directory of a run, a study, a transfer or evaluations of "
                 "published models"
