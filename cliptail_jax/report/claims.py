@@ -1,6 +1,6 @@
 """The claims of a study as a forest plot: a row for each, with its difference and interval on the axis of its unit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ def group_of(unit: str, claims: Sequence[tuple[int, Mapping[str, Any]]]) -> Grou
     return Group(unit, [(f"{tick:.6g}", place(tick)) for tick in ticks], [row_of(n, c, place) for n, c in claims])
 
 
-def row_of(number: int, claim: Mapping[str, Any], place) -> Row:
+def row_of(number: int, claim: Mapping[str, Any], place: Callable[[float], float]) -> Row:
     found, margin = claim["difference"], claim["margin"]
     digits = ".1f" if claim["statistic"] in ("slope_acc", "top1", "tail", "probe") else ".2f"
     at, text, seeds = None, claim["obstacle"] or "not tested", []

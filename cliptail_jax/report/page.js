@@ -300,5 +300,4 @@ function drawConfusion() {
   });
 }
 choose([]);
-document.documentElement.dataset.ready = "true";
-})();
+})().then(() => { document.documentElement.dataset.ready = "true"; });

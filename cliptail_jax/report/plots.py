@@ -1,7 +1,7 @@
 """The plots of the page, by Bokeh. What shows a kind of runs is listed in `Plots.of_kind`, by which the page hides it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from bokeh.models import (
@@ -23,7 +23,9 @@ from bokeh.plotting import figure
 
 from cliptail_jax.metrics.groups import group_means
 from cliptail_jax.report.comparison import Comparison, Kind, wrong_predictions
+from cliptail_jax.report.read import Run
 
+Point = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
 LONGEST = 100  # points of a learning curve
 UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn on a logarithmic axis
 SELECTING = "pan,box_zoom,wheel_zoom,box_select,lasso_select,tap,reset,save"
@@ -237,7 +239,7 @@ class Plots:
         plot.xaxis.axis_label = "accuracy (%)"
         plot.add_tools(HoverTool(tooltips=[("runs", "@kind"), ("@group", "@x{0.0} %")]))
 
-    def _curve(self, name: str, label: str, points_of) -> None:
+    def _curve(self, name: str, label: str, points_of: Callable[[Run], Sequence[Point]]) -> None:
         """A line for each run, thinned out to LONGEST points."""
         curves = []
         for kind in self._comparison.kinds:
@@ -320,7 +322,7 @@ class Plots:
         return source
 
 
-def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def thinned(points: Sequence[Point]) -> list[Point]:
     """At most LONGEST of the points, evenly spread, with the first and the last."""
     if len(points) <= LONGEST:
         return list(points)
