@@ -15,9 +15,9 @@ from bokeh.resources import Resources
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_output, is_remote, write_text
 from cliptail_jax.report import claims, origin, tables
-from cliptail_jax.report.comparison import Comparison, compare, wrong_predictions
+from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.report.read import SEED, Contents, Run, directory_name, read_directory
+from cliptail_jax.report.read import REPORT, SEED, Contents, Run, directory_name, read_directory
 
 PAGE = "report.html"
 SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
@@ -46,7 +46,7 @@ def write_page(
 
     Args:
         workdir: of a run, a study, a transfer or evaluations of published models, or any folder of runs.
-        others: what it is compared with.
+        others: what it is compared with; report.json is then that of the first directory that has one.
         output: where the page is written; by default to report.html in `workdir`.
         title: that a program gives its results, which need not be there yet; a study's report has its own.
         expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
@@ -57,7 +57,8 @@ def write_page(
     """
     output = output or workdir / PAGE
     check_output(output)
-    directories = [read_directory(folder) for folder in (workdir, *others)]
+    kinds = list(dict.fromkeys(name.rpartition("/")[2] for name in expected))
+    directories = [read_directory(workdir, kinds), *map(read_directory, others)]
     for contents in directories:
         found = contents.runs or contents.transfer or contents.report or contents.problems
         if not (found or title):
@@ -89,23 +90,26 @@ def render(
     failures: Mapping[str, str],
 ) -> str:
     """The text of the page."""
-    report = directories[0].report or {}
     plots = Plots(comparison)
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
     problems = [problem for contents in directories for problem in contents.problems]
     groups = []
-    try:
-        groups = [g for contents in directories for g in claims.groups_of((contents.report or {}).get("claims", []))]
-    except (KeyError, TypeError, AttributeError) as error:
-        problems.append(f"{directories[0].workdir}/report.json has claims that cannot be read ({error!r})")
+    for contents, of in zip(directories, prefixes(directories)):
+        try:
+            found = claims.groups_of((contents.report or {}).get("claims", []))
+            groups += [group._replace(unit=": ".join(filter(None, (of, group.unit)))) for group in found]
+        except (KeyError, TypeError, AttributeError) as error:
+            problems.append(f"{contents.workdir}/{REPORT} has claims that cannot be read ({error!r})")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    title = report.get("title") or title or title_of(directories)
+    titles = [(contents.report or {}).get("title") or directory_name(contents.workdir) for contents in directories]
+    if not directories[0].report:
+        titles[0] = title or titles[0]
     texts = [contents.report_text for contents in directories if contents.report_text]
     return environment.get_template("page.html").render(
-        title=title,
+        title=" and ".join(titles),
         asked=sentence(comparison, configs, groups),
         missing=missing,
         failures=failures,
@@ -135,10 +139,6 @@ def render(
         data=embedded(page_data(comparison, plots, texts)),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
     )
-
-
-def title_of(directories: Sequence[Contents]) -> str:
-    return " and ".join(directory_name(contents.workdir) for contents in directories)
 
 
 def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[claims.Group]) -> str:

@@ -101,7 +101,6 @@ class Contents:
     """What a directory holds.
 
     Attributes:
-        runs: in the order of the study's report, if it has one.
         report: the content of report.json, and `report_text` its text; None without one.
         transfer: results of transfer, of a directory of cliptail_jax.transfer.
         problems: a line for each file that cannot be read.
@@ -115,8 +114,10 @@ class Contents:
     problems: Sequence[str]
 
 
-def read_directory(workdir: Path) -> Contents:
+def read_directory(workdir: Path, kinds: Sequence[str] = ()) -> Contents:
     """Everything in a run's, a study's or a transfer's directory.
+
+    Runs are in the order of `kinds`, or else in that of the study's report, if there is one.
 
     Raises:
         UserError: there is no such directory.
@@ -128,9 +129,8 @@ def read_directory(workdir: Path) -> Contents:
     transfer = attempt(lambda: list(read_lines(workdir / RESULTS)), [], problems)
     last = {(result.get("model"), result.get("set"), result.get("method")): result for result in transfer}
     directories = run_directories(workdir)
-    order = list((report or {}).get("bias", {}))
-    rank = {kind: place for place, kind in enumerate(order)}
-    directories.sort(key=lambda found: rank.get(found[0], len(order)))
+    rank = {kind: place for place, kind in enumerate(kinds or (report or {}).get("bias", ()))}
+    directories.sort(key=lambda found: rank.get(found[0], len(rank)))
     runs = [read_run(kind, seed, folder, problems) for kind, seed, folder in directories]
     return Contents(workdir, [run for run in runs if run], report, report_text, list(last.values()), problems)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.report.page import PAGE, address, write_page
 
 SHARE = 20  # a page is written after a run if all runs since the last one took so many times as long as that page
@@ -37,6 +38,13 @@ class StudyPage:
         self._took = self._written - began
 
     def after_run(self, seed: str, failures: Mapping[str, str], of_seed: Mapping[str, str]) -> None:
-        """Write the page, unless that would take a good part of the time since the last one: runs may be short."""
-        if jax.process_index() == 0 and time.perf_counter() - self._written > SHARE * self._took:
+        """Write the page, unless that would take a good part of the time since the last one: runs may be short.
+
+        If it cannot be written now, training goes on.
+        """
+        if jax.process_index() or time.perf_counter() - self._written <= SHARE * self._took:
+            return
+        try:
             self.write({**failures} | {str(Path(seed) / what): why for what, why in of_seed.items()})
+        except (UserError, OSError) as error:
+            tqdm.write(f"warning: {self.address} is not written: {error}")

@@ -42,6 +42,15 @@ def test_frequencies_are_told_by_what_they_are_of(study_directory):
     assert np.array_equal(frequencies["images seed_3"], frequencies["images seed_3_mirrored"][::-1])
 
 
+def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
+    other = study.rename(study.with_name("other"))
+    page = write_page(study_directory, [other], other / "both.html")
+    text = page.read_text()
+    assert "<h1>Made up &lt;em&gt;study&lt;/em&gt; and Made up" in text
+    assert 'data-kind="study/clip"' in text and 'data-kind="other/clip"' in text
+    assert "study: points per decade" in text and "other: points per decade" in text
+
+
 def test_wrong_predictions_are_listed_with_the_most_frequent_first():
     confusion = np.array([[5, 2, 3], [0, 9, 1], [0, 0, 4]], np.uint8)
     assert wrong_predictions(confusion) == [[(2, 3), (1, 2)], [(2, 1)], []]
@@ -72,7 +81,7 @@ def test_a_running_study_says_what_is_missing(study):
     names = [f"{seed}/{run}" for seed in ("seed_3", "seed_3_mirrored") for run in ("sl", "clip")]
     write_page(study, title="A title", expected=names)
     text = (study / "report.html").read_text()
-    assert "<h1>A title</h1>" in text
+    assert "<h1>A title</h1>" in text and re.findall(r'<tr data-kind="(\w+)', text)[:2] == ["sl", "clip"]
     assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
 
 

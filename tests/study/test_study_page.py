@@ -38,3 +38,18 @@ def test_runs_that_are_shorter_than_the_page_takes_do_not_wait_for_it(written, t
     monkeypatch.setattr(study_page, "SHARE", 1e9)
     study.run_study(make_study("a", "b"), tmp_path)
     assert len(written) == 2  # at the start, and with the report
+
+
+def test_a_page_that_cannot_be_written_now_does_not_stop_the_training(trains, tmp_path, monkeypatch, capsys):
+    trains[0].update(a=0.5, b=0.1)
+    calls = []
+
+    def write_page(workdir, **about):
+        calls.append(about)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device", "report.html")
+
+    monkeypatch.setattr(study_page, "write_page", write_page)
+    study.run_study(make_study("a", "b"), tmp_path)
+    assert trains[1] == ["a", "b"] and len(calls) == 4
+    assert "report.html is not written: [Errno 28] No space left on device" in capsys.readouterr().out
