@@ -1,4 +1,4 @@
-"""Head, mid and tail: classes grouped by frequency."""
+"""Classes grouped by frequency: head, mid and tail, and groups for a curve."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -30,3 +30,18 @@ def group_accuracy(per_class_accuracy: Float[np.ndarray, "class"], ids: Int[np.n
     accuracies = np.asarray(per_class_accuracy)[ids]
     accuracies = accuracies[~np.isnan(accuracies)]
     return float(100 * accuracies.mean()) if accuracies.size else float("nan")
+
+
+def group_means(
+    frequency: Int[np.ndarray, "class"], accuracy: Float[np.ndarray, "class"], groups: int = 10
+) -> tuple[Float[np.ndarray, "group"], Float[np.ndarray, "group"]]:
+    """Means of frequency and accuracy over groups of classes of similar frequency, from rare to frequent.
+
+    Classes of frequency 0 are a group of their own; classes without test examples are left out.
+    """
+    known = ~np.isnan(accuracy)
+    frequency, accuracy = frequency[known], accuracy[known]
+    order = np.argsort(frequency, kind="stable")
+    unseen, seen = order[frequency[order] == 0], order[frequency[order] > 0]
+    of_groups = [group for group in (unseen, *np.array_split(seen, groups)) if len(group)]
+    return np.array([frequency[g].mean() for g in of_groups]), np.array([accuracy[g].mean() for g in of_groups])

@@ -1,7 +1,5 @@
 """The files of a run directory, which the README lists."""
 
-import importlib.metadata
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import line_of, read_lines, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs.checkpoints import newest_valid_step
+from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.seals import check_seal, read_sealed_json, seal, unseal, write_sealed, write_sealed_json
 
 Values = Mapping[str, Any]  # of a config, by dotted key
@@ -28,7 +27,6 @@ CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.jso
 FOLDERS = ("checkpoints", "eval", "tensorboard")
 LOGS = (METRICS, FREQUENCY, "initialization.tsv")
 DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "words.json", "towers.json", CONFIG, seals.FILE)
-PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
 def claim(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any], overwrite: bool) -> None:
@@ -88,8 +86,7 @@ def make_room(workdir: Path, values: Values, replace: bool) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     for left in (*workdir.glob("*.partial"), *workdir.glob("eval/*/*.partial")):  # by a kill
         left.unlink()
-    software = {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
-    write_sealed_json(workdir / CONFIG, {"config": values, "software": software})
+    write_sealed_json(workdir / CONFIG, {"config": values, **provenance()})
 
 
 def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str:

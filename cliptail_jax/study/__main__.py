@@ -47,7 +47,7 @@ def main(study: ConfigDict, workdir: Path) -> None:
 
     if flags.FLAGS.launch == "print":
         check_study(study)
-        print("\n".join(train_commands(study, workdir)))
+        print("\n".join(train_commands(study, workdir).values()))
         return
     end_in_a_line()
     outlive_terminal()

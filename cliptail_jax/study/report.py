@@ -9,6 +9,7 @@ import numpy as np
 
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.plotting.style import save
+from cliptail_jax.runs.provenance import command
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
 from cliptail_jax.study.claims import ClaimResult
 from cliptail_jax.study.claims_figure import draw_claims
@@ -33,6 +34,7 @@ def write_report(
     path: Sequence[str],
     figures: Sequence[str],
     seconds: float,
+    commands: Mapping[str, str],
     workdir: Path,
 ) -> str:
     """Write the report, and return its text.
@@ -47,6 +49,7 @@ def write_report(
         path: names of kinds, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
+        commands: those that train a run of the study alone, by its name, where they are known.
         workdir: the study's directory.
     """
     pictures = draw_pictures(title, kinds, list(claims.values()), path, "" not in seeds, workdir / "figures")
@@ -64,9 +67,12 @@ def write_report(
             dataclasses.asdict(claim)
             | {"difference": claim.difference and claim.difference._asdict(), "verdict": claim.verdict}
             | {"p_value": claim.difference and claim.p_value, "stated_before": key in stated}
+            | {"unit": STATISTICS[claim.statistic].unit}
             for key, claim in claims.items()
         ],
         "seconds": seconds,
+        "command": command(),
+        "commands": dict(commands),
     }
     write_json(workdir / "report.json", content)
     return text

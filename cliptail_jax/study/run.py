@@ -1,7 +1,9 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
+import functools
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -17,9 +19,11 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.claims import check_claims, correct_for_number, evaluate_claim
 from cliptail_jax.study.kinds import kinds_of
+from cliptail_jax.study.launch import train_commands
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import check_figures, draw_figures
 from cliptail_jax.study.stated_claims import stated_claims
+from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.train import train
 from cliptail_jax.transfer import configuration as transfer_configuration
@@ -30,7 +34,7 @@ Failures = dict[str, str]  # reasons, by what failed
 
 
 def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0) -> None:
-    """Train the runs that are not yet trained, then write report.md, report.json and figures/.
+    """Train the runs that are not yet trained, then write report.md, report.json, figures/ and the page report.html.
 
     Args:
         study: the config of the study.
@@ -48,6 +52,9 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     replicates = configs_by_seed(study)
     directories = [str(Path(seed) / run) for by_seed in replicates for seed in by_seed for run in study.runs]
     stated = stated_claims(study.claims, workdir, directories)
+    page = StudyPage(study.title, workdir, directories)
+    page.start()
+    commands = commands_of(study, workdir / next(iter(replicates[0])))
     seeds: dict[str, Runs] = {}
     trained: list[list[Runs]] = []  # by replicate
     failures: Failures = {}
@@ -64,16 +71,19 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: {another} takes some {longest / 60:.0f} minutes")
             break
         for seed, (configs, transfer_config) in by_seed.items():
-            seeds[seed], failed = run_seed(configs, transfer_config, workdir / seed, overwrite)
+            after_run = functools.partial(page.after_run, seed, failures)
+            seeds[seed], failed = run_seed(configs, transfer_config, workdir / seed, overwrite, after_run)
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
         trained.append([seeds[seed] for seed in by_seed])
         # Finished runs took their time in an earlier call.
         in_training = sum(run.seconds for runs in trained[-1] for run in runs.values())
         longest = max(longest, in_training, time.perf_counter() - began)
         if jax.process_index() == 0:
-            text, not_drawn = report(study, seeds, trained, stated, failures, time.perf_counter() - started, workdir)
+            seconds = time.perf_counter() - started
+            text, not_drawn = report(study, seeds, trained, stated, failures, seconds, commands, workdir)
+            page.write()
     if jax.process_index() == 0:
-        tqdm.write(f"\n{text}\nThis report: {workdir}/report.md")
+        tqdm.write(f"\n{text}\nThis report: {workdir}/report.md, and to look further into it {page.address}")
         failures |= not_drawn
     if failures:
         names = [str(Path(name) / run) for name in seeds for run in study.runs]
@@ -88,6 +98,7 @@ def report(
     stated: set[str],
     failures: Failures,
     seconds: float,
+    commands: Mapping[str, str],
     workdir: Path,
 ) -> tuple[str, Failures]:
     """Test the claims, draw the figures and write the report on what has been trained.
@@ -108,6 +119,7 @@ def report(
         study.get("path", ()),
         drawn,
         seconds,
+        commands,
         workdir,
     )
     return text, not_drawn
@@ -150,9 +162,16 @@ def resolved(study: ConfigDict) -> tuple[Configs, ConfigDict | None]:
 
 
 def run_seed(
-    configs: Configs, transfer_config: ConfigDict | None, workdir: Path, overwrite: bool
+    configs: Configs,
+    transfer_config: ConfigDict | None,
+    workdir: Path,
+    overwrite: bool,
+    after_run: Callable[[Failures], None],
 ) -> tuple[Runs, Failures]:
-    """Train, evaluate and transfer the runs of one seed. A failed run does not stop the others."""
+    """Train, evaluate and transfer the runs of one seed. A failed run does not stop the others.
+
+    `after_run` is called after each run, with what has failed.
+    """
     failures: Failures = {}
     for name, config in configs.items():
         try:
@@ -165,6 +184,7 @@ def run_seed(
         except Exception as error:
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
             traceback.print_exc()
+        after_run(failures)
     runs: Runs = {}
     for name in [name for name in configs if name not in failures]:
         try:
@@ -178,6 +198,13 @@ def run_seed(
     if transfer_config and runs:
         failures |= transfer_runs(transfer_config, runs, workdir)
     return runs, failures
+
+
+def commands_of(study: ConfigDict, workdir: Path) -> dict[str, str]:
+    """The commands that train the runs one by one, if they have config strings whose files are here."""
+    strings = study.get("strings", {})
+    files = {string.partition(":")[0] for string in strings.values()}
+    return train_commands(study, workdir) if strings and all(Path(file).exists() for file in files) else {}
 
 
 def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path) -> Failures:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.groups import group_means
 from cliptail_jax.plotting.style import add_grid, legend_below, style
 from cliptail_jax.study.kinds import Kind
 
@@ -37,7 +37,7 @@ def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
             if top1:
                 draw_estimate(panels[place], float(np.mean(top1)), kind.bias[key], i)
         frequencies, accuracies = zip(*((run.frequency, run.accuracy) for run in kind.evaluations))
-        frequency, accuracy = group_means(np.concatenate(frequencies), np.concatenate(accuracies))
+        frequency, accuracy = group_means(np.concatenate(frequencies), np.concatenate(accuracies), GROUPS)
         by_frequency.plot(frequency, 100 * accuracy, **style(i), markersize=6, label=name)
     for place, of, unit in PANELS.values():
         axes = panels[place]
@@ -68,21 +68,6 @@ def draw_estimate(axes: Axes, top1: float, estimate: Estimate, number: int) -> N
         return
     error = [[max(estimate.value - estimate.low, 0)], [max(estimate.high - estimate.value, 0)]]
     axes.errorbar(top1, estimate.value, error, **{**style(number), "linestyle": ""}, markersize=8, capsize=3)
-
-
-def group_means(
-    frequency: Int[np.ndarray, "class"], accuracy: Float[np.ndarray, "class"]
-) -> tuple[Float[np.ndarray, "group"], Float[np.ndarray, "group"]]:
-    """Means of frequency and accuracy over groups of classes of similar frequency, from rare to frequent.
-
-    Classes of frequency 0 are a group of their own; classes without test examples are left out.
-    """
-    known = ~np.isnan(accuracy)
-    frequency, accuracy = frequency[known], accuracy[known]
-    order = np.argsort(frequency, kind="stable")
-    unseen, seen = order[frequency[order] == 0], order[frequency[order] > 0]
-    groups = [group for group in (unseen, *np.array_split(seen, GROUPS)) if len(group)]
-    return np.array([frequency[g].mean() for g in groups]), np.array([accuracy[g].mean() for g in groups])
 
 
 def ticks(least: int, most: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 A work directory has
 
-    report.md                            the tables, for people
+    report.md, report.html               the tables, for people
     results.jsonl, predictions/          see `cliptail_jax.transfer.results`
     features/                            see `cliptail_jax.transfer.features`
     fine_tuning/MODEL/SET.KEY/           see `cliptail_jax.transfer.fine_tuning`; the key is a digest of weights, data and
@@ -29,6 +29,7 @@ from cliptail_jax.files import append_line, write_text
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.report.page import address, write_page
 from cliptail_jax.runs.say import say
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
@@ -82,7 +83,8 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
         workdir.mkdir(parents=True, exist_ok=True)
         text = markdown(results, [opened.chosen for opened in sets], failures)
         write_text(workdir / "report.md", text)
-        print(f"{text}\nThis report: {workdir}/report.md")
+        page = write_page(workdir, title="Transfer", failures=failures)
+        print(f"{text}\nThis report: {workdir}/report.md, and to sort and filter {address(page)}")
     if failures:
         raise TransferFailed(failures, results)
     return results

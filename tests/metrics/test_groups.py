@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.groups import group_accuracy, head_mid_tail
+from cliptail_jax.metrics.groups import group_accuracy, group_means, head_mid_tail
 
 
 def test_thirds_go_from_frequent_to_rare():
@@ -46,3 +46,17 @@ def test_group_accuracy_is_the_percent_mean_over_classes_with_examples():
     assert group_accuracy(accuracies, np.array([0, 1, 2])) == 37.5
     assert np.isnan(group_accuracy(accuracies, np.array([1])))
     assert np.isnan(group_accuracy(accuracies, np.array([], int)))
+
+
+def test_groups_hold_neighbouring_classes_and_the_unseen_are_one_of_them():
+    frequency = np.array([0, 100, 1, 0, 10, 1000])
+    accuracy = np.array([0.1, 0.4, 0.2, 0.3, np.nan, 0.9])
+    x, y = group_means(frequency, accuracy)
+    np.testing.assert_allclose(x, [0, 1, 100, 1000])
+    np.testing.assert_allclose(y, [0.2, 0.2, 0.4, 0.9])
+
+
+def test_a_hundred_classes_make_ten_groups():
+    x, y = group_means(np.arange(1, 101), np.arange(100) / 100)
+    np.testing.assert_allclose(x, np.arange(10) * 10 + 5.5)
+    np.testing.assert_allclose(y, (np.arange(10) * 10 + 4.5) / 100)

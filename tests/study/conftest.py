@@ -8,7 +8,7 @@ import pytest
 from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.study import report
+from cliptail_jax.study import report, study_page
 from cliptail_jax.study import run as study
 from cliptail_jax.transfer.results import predictions_path
 from tests.study.made_up_studies import FREQUENCY, confusion_of, write_run
@@ -16,8 +16,9 @@ from tests.study.made_up_studies import FREQUENCY, confusion_of, write_run
 
 @pytest.fixture
 def pictures(monkeypatch):
-    """Pictures of reports are not drawn; their paths are listed."""
+    """Pictures of reports are not drawn; their paths are listed. The page is not written."""
     saved = []
+    monkeypatch.setattr(study_page, "write_page", lambda workdir, **about: None)
     monkeypatch.setattr(report, "draw_runs", lambda kinds, title: None)
     monkeypatch.setattr(report, "draw_claims", lambda claims, title: None)
     monkeypatch.setattr(report, "save", lambda figure, path: saved.append(path))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.plotting.style import save
-from cliptail_jax.study.runs_figure import draw_runs, group_means, ticks
+from cliptail_jax.study.runs_figure import draw_runs, ticks
 from tests.figures.pictures import check_picture, check_texts
 from tests.study.made_up_studies import a_kind
 
@@ -35,20 +35,6 @@ def test_figure_is_drawn_and_nothing_reaches_its_edges(scene, tmp_path):
     check_texts(figure)
     save(figure, tmp_path / "figures" / "study")
     check_picture(tmp_path / "figures" / "study")
-
-
-def test_groups_hold_neighbouring_classes_and_the_unseen_are_one_of_them():
-    frequency = np.array([0, 100, 1, 0, 10, 1000])
-    accuracy = np.array([0.1, 0.4, 0.2, 0.3, np.nan, 0.9])
-    x, y = group_means(frequency, accuracy)
-    np.testing.assert_allclose(x, [0, 1, 100, 1000])
-    np.testing.assert_allclose(y, [0.2, 0.2, 0.4, 0.9])
-
-
-def test_a_hundred_classes_make_ten_groups():
-    x, y = group_means(np.arange(1, 101), np.arange(100) / 100)
-    np.testing.assert_allclose(x, np.arange(10) * 10 + 5.5)
-    np.testing.assert_allclose(y, (np.arange(10) * 10 + 4.5) / 100)
 
 
 def test_frequency_ticks_are_round_numbers_within_the_range():

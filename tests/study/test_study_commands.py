@@ -22,7 +22,7 @@ def test_each_command_trains_its_run(family, monkeypatch):
     monkeypatch.chdir(ROOT)
     study = paper.get_config(f"family={family}")
     study.data_dir, study.seed, study.dtype = "the data", 3, "bfloat16"
-    commands = train_commands(study, Path("runs/paper"))
+    commands = list(train_commands(study, Path("runs/paper")).values())
     assert len(commands) == len(study.runs)
     for line, (name, config) in zip(commands, study.runs.items()):
         arguments = shlex.split(line)

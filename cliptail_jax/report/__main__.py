@@ -1,0 +1,38 @@
+"""Write report.html on a run, a study, a transfer or evaluations of published models, from their files:
+
+    python -m cliptail_jax.report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--output=FILE]
+
+The page is one file that a browser opens without a network; it can be written again at any time.
+"""
+
+import argparse
+import sys
+
+from cliptail_jax.errors import command_line
+from cliptail_jax.files import work_path
+
+
+@command_line
+def main(arguments: list[str]) -> None:
+    """Write the page that the command line describes, and say where it is."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cliptail_jax.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--workdir", required=True, type=work_path, help="directory of a run, a study, a transfer, or a folder of runs"
+    )
+    parser.add_argument(
+        "--compare", action="append", default=[], type=work_path, metavar="OTHER", help="another one, to compare with"
+    )
+    parser.add_argument(
+        "--output", type=work_path, metavar="FILE", help="the page; by default report.html in the work directory"
+    )
+    options = parser.parse_args(arguments)
+    from cliptail_jax.report.page import address, write_page  # slow to import
+
+    page = write_page(options.workdir, options.compare, options.output)
+    print(f"wrote {address(page)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

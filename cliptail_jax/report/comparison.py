@@ -1,0 +1,236 @@
+"""The runs of one or several directories side by side: their kinds, the classes that they share, and their numbers."""
+
+import dataclasses
+import functools
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.report.looks import Look, look
+from cliptail_jax.report.read import Contents, Evaluation, Run, directory_name
+
+MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
+MOST_FREQUENCIES = 4  # columns
+BIAS = ("slope_acc", "slope_pred", "corr_acc", "corr_pred")
+Interval = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """The runs of one name: those of several seeds, or one.
+
+    Attributes:
+        runs: those that are evaluated come with `evaluations`, on the shared classes.
+        bias: the statistics in BIAS with their intervals, of all its runs together.
+    """
+
+    name: str
+    look: Look
+    runs: Sequence[Run]
+    evaluations: Mapping[str, Evaluation]  # by seed
+    bias: Mapping[str, Mapping[str, float | None]]
+
+    def mean(self, key: str, on: str = "") -> float:
+        """The mean over runs of a number of their last evaluation on a set, by default the first; nan if none has it."""
+        if not on:
+            return mean_of([run.summary.get(key) for run in self.runs])
+        return mean_of([run.sets[on][-1].get(key) for run in self.runs if on in run.sets])
+
+    def interval(self, key: str) -> Interval | None:
+        """The interval of a number: of the study, or of the only run; None if there is none."""
+        if key in self.bias:
+            bounds = self.bias[key].get("low"), self.bias[key].get("high")
+        elif len(self.runs) == 1:
+            bounds = tuple(self.runs[0].summary.get(f"{key}_interval") or (None, None))
+        else:
+            return None
+        return None if None in bounds else bounds
+
+    def value(self, key: str) -> float:
+        """A number: of the study if it has it of all runs together, or the mean over runs."""
+        if key in self.bias:
+            value = self.bias[key].get("value")
+            return math.nan if value is None else value
+        return self.mean(key)
+
+    @property
+    def minutes(self) -> float:
+        return mean_of([run.noted.get("finished", {}).get("seconds") for run in self.runs]) / 60
+
+    @property
+    def images(self) -> float:
+        return mean_of([run.images for run in self.runs])
+
+    @property
+    def images_per_second(self) -> float:
+        """The mean over runs of the median over logged steps without the first, which compiles."""
+        logs = [[line["images_per_second"] for line in run.log[1:] if "images_per_second" in line] for run in self.runs]
+        return mean_of([float(np.median(rates)) for rates in logs if rates])
+
+    @functools.cached_property
+    def confusion(self) -> Int[np.ndarray, "class label"]:
+        """The sum over runs."""
+        return sum(evaluation.confusion.astype(np.int64) for evaluation in self.evaluations.values())
+
+    @functools.cached_property
+    def accuracy(self) -> Float[np.ndarray, "class"]:
+        """The mean accuracy over runs, in 0..1; nan for a class without examples."""
+        accuracies = np.stack([evaluation.accuracy for evaluation in self.evaluations.values()])
+        known = ~np.isnan(accuracies)
+        counts = known.sum(axis=0)
+        return np.where(counts, np.where(known, accuracies, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Kinds of runs, and the names of the classes that all of them share.
+
+    Attributes:
+        labels: names of what is predicted, the shared classes first; all different.
+        classes: the number of shared classes.
+        notes: what a reader must know of the comparison.
+    """
+
+    kinds: Sequence[Kind]
+    labels: Sequence[str]
+    classes: int
+    notes: Sequence[str]
+
+    @property
+    def evaluated(self) -> list[Kind]:
+        """The kinds that have an evaluation on the shared classes."""
+        return [kind for kind in self.kinds if kind.evaluations]
+
+    def frequencies(self) -> dict[str, Int[np.ndarray, "class"]]:
+        """The different class frequencies of the runs, by a name that says of which they are; of many, the extremes."""
+        owners: dict[bytes, list[tuple[str, str]]] = {}
+        vectors = {}
+        for kind in self.evaluated:
+            for seed, evaluation in kind.evaluations.items():
+                if evaluation.frequency is not None:
+                    key = evaluation.frequency.tobytes()
+                    owners.setdefault(key, []).append((kind.name, seed))
+                    vectors[key] = evaluation.frequency
+        if len(vectors) > MOST_FREQUENCIES:
+            return {
+                "fewest images": np.min(list(vectors.values()), 0),
+                "most images": np.max(list(vectors.values()), 0),
+            }
+        every = {owner for of_vector in owners.values() for owner in of_vector}
+        return {label_of(of_vector, every): vectors[key] for key, of_vector in owners.items()}
+
+
+def mean_of(values: Sequence[float | None]) -> float:
+    """The mean of the values that are defined; nan without any."""
+    defined = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
+def label_of(owners: Sequence[tuple[str, str]], every: set[tuple[str, str]]) -> str:
+    """What tells these runs, by kind and seed, from the others."""
+    if len(every) == len(owners):
+        return "images"
+    kinds, seeds = dict.fromkeys(kind for kind, _ in owners), dict.fromkeys(seed for _, seed in owners)
+    parts = ["images"]
+    if len(kinds) < len({kind for kind, _ in every}):
+        parts.append(", ".join(kinds))
+    if len(seeds) < len({seed for _, seed in every}):
+        parts.append(", ".join(seeds))
+    return " ".join(parts)
+
+
+def compare(directories: Sequence[Contents]) -> Comparison:
+    """The kinds of all directories; with several, a kind's name begins with that of its directory."""
+    found: dict[str, list[Run]] = {}
+    bias = {}
+    for contents, prefix in zip(directories, prefixes(directories)):
+        of_directory = (contents.report or {}).get("bias", {})
+        for run in contents.runs:
+            name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.kind)))
+            if any(other.seed == run.seed for other in found.get(name, ())):  # a model that was evaluated twice
+                name = f"{name} ({run.workdir.name})"
+            found.setdefault(name, []).append(run)
+            bias[name] = of_directory.get(run.kind, {})
+    evaluations = [run.evaluation for runs in found.values() for run in runs if run.evaluation]
+    shared, notes = shared_classes(evaluations)
+    labels, union = list(shared), {}
+    for evaluation in evaluations:
+        union |= dict.fromkeys(evaluation.class_names)
+    labels += [name for name in union if name not in set(shared)]
+    kinds = []
+    for number, (name, runs) in enumerate(found.items()):
+        restricted = {}
+        for run in runs:
+            if run.evaluation and shared:
+                restricted[run.seed] = restrict(run.evaluation, shared, labels)
+        kinds.append(Kind(name, look(number), runs, restricted, bias[name]))
+    return Comparison(kinds, distinct(labels), len(shared), notes)
+
+
+def prefixes(directories: Sequence[Contents]) -> list[str]:
+    """What the names of each directory's kinds begin with: nothing if it is the only one, or else its name or path."""
+    if len(directories) == 1:
+        return [""]
+    names = [directory_name(contents.workdir) for contents in directories]
+    return names if len(set(names)) == len(names) else [str(contents.workdir) for contents in directories]
+
+
+def shared_classes(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], list[str]]:
+    """The classes that all evaluations have, and what is to be said of it."""
+    if not evaluations:
+        return (), []
+    first = evaluations[0].class_names
+    if all(evaluation.class_names == first for evaluation in evaluations):
+        return first, []
+    common = set(first).intersection(*(evaluation.class_names for evaluation in evaluations))
+    shared = tuple(name for name in dict.fromkeys(first) if name in common)
+    numbers = sorted({len(evaluation.class_names) for evaluation in evaluations})
+    of = f"{numbers[0]:,}" + (f" to {numbers[-1]:,}" if len(numbers) > 1 else "")
+    if not shared:
+        return (), [f"The runs have different classes ({of}) and share none: classes are not compared."]
+    return shared, [
+        f"The runs have different classes ({of}): class by class they are compared on the {len(shared):,} that all share. "
+        "The numbers of the table of runs are over all classes of each."
+    ]
+
+
+def restrict(evaluation: Evaluation, shared: Sequence[str], labels: Sequence[str]) -> Evaluation:
+    """An evaluation on the shared classes, whose confusion has predictions by `labels`."""
+    if evaluation.class_names == tuple(labels):
+        return evaluation
+    place = {name: label for label, name in reversed(list(enumerate(evaluation.class_names)))}
+    rows = np.array([place[name] for name in shared])
+    position = {name: label for label, name in reversed(list(enumerate(labels)))}
+    columns = [position[name] for name in evaluation.class_names]
+    confusion = np.zeros((len(shared), len(labels)), np.int64)
+    np.add.at(confusion, (slice(None), columns), evaluation.confusion[rows])
+    return dataclasses.replace(
+        evaluation,
+        class_names=tuple(shared),
+        frequency=None if evaluation.frequency is None else evaluation.frequency[rows],
+        accuracy=evaluation.accuracy[rows],
+        share=evaluation.share[rows],
+        confusion=confusion.astype(np.min_scalar_type(confusion.max(initial=0))),
+    )
+
+
+def wrong_predictions(confusion: Int[np.ndarray, "class label"]) -> list[list[tuple[int, int]]]:
+    """Of each class, its most frequent wrong predictions and how often each was made, most frequent first."""
+    wrong = confusion.astype(np.int64)
+    np.fill_diagonal(wrong, 0)
+    most = np.argsort(-wrong, axis=1, kind="stable")[:, :MOST_FREQUENT]
+    return [[(int(j), int(row[j])) for j in of_class if row[j]] for of_class, row in zip(most, wrong)]
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, with a number where one is repeated."""
+    seen: Counter[str] = Counter()
+    result: list[Any] = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result

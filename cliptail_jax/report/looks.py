@@ -1,0 +1,39 @@
+"""The colours and markers of kinds of runs: those of the figures, as Bokeh and SVG have them."""
+
+from typing import NamedTuple
+
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
+
+from cliptail_jax.plotting.style import COLOURS, LINES, MARKERS
+
+# What is too dark on a dark page, and what takes its place there.
+ON_DARK = {"#000000": "#FFFFFF", "#332288": "#9C8CF0", "#661100": "#C9714F", "#882255": "#D6609A", "#0072B2": "#3A9AD9"}
+DASHES = dict(zip(LINES, ("solid", "dashed", "dotted")))
+
+
+class Look(NamedTuple):
+    """How a kind of runs looks: colour on a light and a dark page, dash of lines, and the marker as the path of an SVG."""
+
+    colour: str
+    on_dark: str
+    dash: str
+    path: str
+
+
+def look(number: int) -> Look:
+    """The look of the number-th kind, as `plotting.style.style` has it."""
+    colour = COLOURS[number % len(COLOURS)]
+    dash = DASHES[LINES[number // len(COLOURS) % len(LINES)]]
+    return Look(colour, ON_DARK.get(colour, colour), dash, svg_path(MARKERS[number % len(MARKERS)]))
+
+
+def svg_path(marker: str | tuple) -> str:
+    """The outline of one of Matplotlib's markers as the path of an SVG, of size 1 about its origin; y points down."""
+    style = MarkerStyle(marker)
+    commands = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
+    text = []
+    for vertices, code in style.get_path().transformed(style.get_transform()).iter_segments(simplify=False):
+        numbers = " ".join(f"{sign * x:.2f}" for x, sign in zip(vertices, (1, -1) * 3))
+        text.append("Z" if code == Path.CLOSEPOLY else f"{commands[code]}{numbers}")
+    return "".join(text)

@@ -1,0 +1,156 @@
+"""Where the numbers of runs come from: configs and their differences, data, software, hardware, checkpoints, commands."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cliptail_jax.report.comparison import Comparison, Kind
+from cliptail_jax.report.read import Contents, Run, directory_name
+
+ABSENT = "–"
+Owner = tuple[str, str]  # a run, by its kind and seed
+
+
+class Configs(NamedTuple):
+    """The configs of kinds of runs.
+
+    Attributes:
+        different: by field, the value of each kind, of the fields in which kinds differ.
+        varied: the fields in which the runs of a kind differ, with their values.
+        same: the other fields.
+    """
+
+    different: Mapping[str, Sequence[str]]
+    varied: Mapping[str, str]
+    same: Mapping[str, str]
+
+
+def configs_of(kinds: Sequence[Kind]) -> Configs:
+    """What differs between the configs of kinds, what between the runs of each, and what is the same of all.
+
+    They are compared on the seeds that all have, since a study may not have trained every kind with every seed yet.
+    """
+    fields = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
+    seeds = set.intersection(*({run.seed for run in kind.runs} for kind in kinds)) if kinds else set()
+    compared = [[run for run in kind.runs if run.seed in seeds or not seeds] for kind in kinds]
+    different, varied, same = {}, {}, {}
+    for key in sorted(fields):
+        by_kind = [list(dict.fromkeys(shown(run.config.get(key, ABSENT)) for run in runs)) for runs in compared]
+        if any(values != by_kind[0] for values in by_kind):
+            different[key] = [", ".join(values) for values in by_kind]
+        elif len(by_kind[0]) > 1:
+            varied[key] = ", ".join(by_kind[0])
+        else:
+            same[key] = by_kind[0][0]
+    return Configs(different, varied, same)
+
+
+def shown(value: Any) -> str:
+    """A config's value as text: a string without quotes."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class Fact(NamedTuple):
+    """Something about runs, and the runs of which it is so: '' for all of them."""
+
+    text: str
+    of: str
+
+
+def facts(comparison: Comparison) -> dict[str, list[Fact]]:
+    """Data, templates, software, hardware, commit and checkpoints: each different one, with the runs that it is of."""
+    runs = [((kind.name, run.seed), run) for kind in comparison.kinds for run in kind.runs]
+    every = [owner for owner, _ in runs]
+    describe = {
+        "data set": data_of,
+        "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
+        "captions": lambda run: captions_of(run.config),
+        "prompts": lambda run: shown(run.summary.get("settings", {}).get("templates", "")),
+        "evaluated on": lambda run: run.evaluation.on if run.evaluation else "",
+        "weights": lambda run: str(run.summary.get("weights", ""))[:16],
+        "software": lambda run: ", ".join(
+            f"{name} {version}" for name, version in run.noted.get("software", {}).items()
+        ),
+        "hardware": lambda run: hardware_of(run.noted.get("hardware") or {}),
+        "commit": lambda run: run.noted.get("commit") or "",
+        "checkpoint": lambda run: run.checkpoint,
+    }
+    result = {}
+    for name, of in describe.items():
+        owners: dict[str, list[Owner]] = {}
+        for of_run, run in runs:
+            if text := of(run):
+                owners.setdefault(text, []).append(of_run)
+        if owners:
+            result[name] = [Fact(text, named(of, every)) for text, of in owners.items()]
+    return result
+
+
+def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
+    """Some of the runs by kind and seed, as briefly as they can be told: '' if they are all."""
+    if len(owners) == len(every):
+        return ""
+    kinds, seeds = ({owner[part] for owner in owners} for part in (0, 1))
+    if len(owners) == sum(kind in kinds for kind, _ in every):
+        return ", ".join(dict.fromkeys(kind for kind, _ in owners))
+    if len(owners) == sum(seed in seeds for _, seed in every):
+        return ", ".join(dict.fromkeys(seed for _, seed in owners))
+    others = [owner for owner in every if owner not in set(owners)]
+    listed = ", ".join(" ".join(filter(None, owner)) for owner in min(owners, others, key=len))
+    return f"all but {listed}" if len(others) < len(owners) else listed
+
+
+def label(kind: Kind, run: Run) -> str:
+    return f"{kind.name} {run.seed}".strip()
+
+
+def data_of(run: Run) -> str:
+    if not run.data:
+        return ""
+    name, split = run.config.get("data.name", ""), run.config.get("data.split", "")
+    return f"{name}:{split}, {run.data.get('records'):,} records, fingerprint {str(run.data.get('fingerprint'))[:16]}"
+
+
+def captions_of(config: Mapping[str, Any]) -> str:
+    """How the captions of a run are made, if it is trained on captions."""
+    parts = [config.get(f"data.captions.{name}") for name in ("template", "words")]
+    return ", ".join(shown(part) for part in parts if part)
+
+
+def hardware_of(noted: Mapping[str, Any]) -> str:
+    if not noted:
+        return ""
+    processes = f", {noted['processes']} processes" if noted.get("processes", 1) > 1 else ""
+    return f"{noted.get('devices')} × {noted.get('device')}{processes}, {noted.get('cores')} CPU cores"
+
+
+def class_lists(comparison: Comparison) -> dict[str, str]:
+    """The class names of runs as one text, by the runs that have them."""
+    owners: dict[tuple[str, ...], list[Owner]] = {}
+    every = []
+    for kind in comparison.kinds:
+        for run in kind.runs:
+            every.append((kind.name, run.seed))
+            if names := run.class_names or (run.evaluation.class_names if run.evaluation else ()):
+                owners.setdefault(names, []).append(every[-1])
+    return {named(of, every) or "all runs": ", ".join(names) for names, of in owners.items()}
+
+
+def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[str, str]:
+    """The commands that repeat the numbers, by what they repeat."""
+    found: dict[str, list[str]] = {}
+    of_runs: dict[str, list[Owner]] = {}
+    for contents in directories:
+        report = contents.report or {}
+        if command := report.get("command"):
+            found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
+        for name, command in (report.get("commands") or {}).items():
+            found.setdefault(command, []).append(f"{name} alone")
+    for kind in comparison.kinds:
+        for run in kind.runs:
+            if command := run.noted.get("command"):
+                of_runs.setdefault(command, []).append((kind.name, run.seed))
+    every = [(kind.name, run.seed) for kind in comparison.kinds for run in kind.runs]
+    for command, owners in of_runs.items():
+        found.setdefault(command, []).append(named(owners, every) or "all runs")
+    return {", ".join(of): command for command, of in found.items()}

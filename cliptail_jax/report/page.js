@@ -1,0 +1,303 @@
+// What the page does: switches, sorting, filters, the choice of classes, confusion, downloads, copying, light and dark.
+"use strict";
+(async () => {
+const byId = id => document.getElementById(id);
+const data = JSON.parse(byId("data").textContent);
+const kinds = new Map(data.kinds.map(kind => [kind.name, kind]));
+const visible = new Set(kinds.keys());
+const chosen = new Set();  // classes, by their number
+const MOST = innerWidth < 600 ? 8 : 16;  // so many classes are shown in a plot of confusion, and half as many more predictions
+
+// Plots
+
+let model = () => null;  // a model of Bokeh's by its id
+if (Object.keys(data.figures).length) {
+  const roots = Object.fromEntries(Object.entries(data.figures).map(([name, id]) => [id, byId("plot-" + name)]));
+  const item = {docid: "plots", roots, root_ids: Object.keys(roots)};
+  await Bokeh.embed.embed_items({plots: JSON.parse(byId("document").textContent)}, [item]);
+  const doc = Bokeh.documents[0];
+  model = id => doc.get_model_by_id(id);
+}
+const figures = Object.values(data.figures).map(model);
+const points = data.points && model(data.points);
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function paint(isDark) {
+  const style = getComputedStyle(document.documentElement);
+  const [text, line] = isDark ? [style.getPropertyValue("--text"), style.getPropertyValue("--line")] : ["#1c1d21", "#d8dbe1"];
+  for (const figure of figures) {
+    figure.setv({background_fill_color: null, border_fill_color: null, outline_line_color: line.trim()});
+    for (const part of [...figure.left, ...figure.right, ...figure.above, ...figure.below, ...figure.center]) {
+      const set = {
+        axis_label_text_color: text, major_label_text_color: text, axis_line_color: text, major_tick_line_color: text,
+        minor_tick_line_color: text, grid_line_color: line, label_text_color: text, line_color: text,
+        background_fill_color: null, border_line_color: null,
+      };
+      for (const [name, value] of Object.entries(set))
+        if (name in part.properties && !(name.startsWith("background") && !("label_text_color" in part.properties)))
+          part[name] = value && value.trim();
+    }
+    for (const renderer of figure.renderers)
+      if (renderer.glyph && renderer.glyph.type === "Text") renderer.glyph.text_color = {value: text.trim()};
+  }
+  for (const kind of data.kinds)
+    for (const [id, colours] of kind.shows)
+      for (const name of colours) model(id)[name] = {value: kind.colours[isDark ? 1 : 0]};
+}
+paint(dark.matches);
+dark.addEventListener("change", () => paint(dark.matches));
+function print(on) {  // on paper, plots are light and have no tools
+  paint(dark.matches && !on);
+  for (const figure of figures) figure.toolbar.visible = !on;
+}
+addEventListener("beforeprint", () => print(true));
+addEventListener("afterprint", () => print(false));
+if (matchMedia("(pointer: coarse)").matches)  // a finger that scrolls must not select
+  for (const figure of figures) figure.toolbar.active_drag = null;
+
+// Runs
+
+const allRows = data.rows ? [...model(data.rows).factors] : [];
+function show(name, on) {
+  on ? visible.add(name) : visible.delete(name);
+  for (const [id] of kinds.get(name).shows) {
+    const shown = model(id);
+    if ("visible" in shown.properties) shown.visible = on;
+  }
+  for (const row of document.querySelectorAll("tr[data-kind]"))
+    if (row.dataset.kind === name) row.classList.toggle("off", !on);
+}
+function afterSwitches() {
+  if (data.rows) model(data.rows).factors = allRows.filter(name => visible.has(name));
+  if (data.classes && byId("classes")) listClasses();
+}
+const switches = [...document.querySelectorAll("input[type=checkbox][data-kind]")];
+for (const box of switches) {
+  box.checked = true;  // a browser may remember another state from before a reload
+  box.addEventListener("change", () => { show(box.dataset.kind, box.checked); afterSwitches(); });
+}
+for (const button of document.querySelectorAll("button[data-all]"))
+  button.addEventListener("click", () => {
+    const on = button.dataset.all === "true";
+    for (const box of switches)
+      if (!box.closest("tr").hidden) { box.checked = on; show(box.dataset.kind, on); }
+    afterSwitches();
+  });
+
+// Tables
+
+const valueOf = cell => cell.dataset.value ?? cell.textContent.trim();
+function compare(a, b) {
+  if (a === b) return 0;
+  if (a === "" || b === "") return a === "" ? -1 : 1;
+  const [x, y] = [Number(a), Number(b)];
+  return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, {numeric: true}) : x - y;
+}
+function sort(table, header) {
+  const direction = header.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
+  for (const other of header.parentNode.children) other.setAttribute("aria-sort", "none");
+  header.setAttribute("aria-sort", direction);
+  const sign = direction === "ascending" ? 1 : -1;
+  const place = [...header.parentNode.children].indexOf(header);
+  const rows = [...table.tBodies[0].rows];
+  rows.sort((a, b) => sign * compare(valueOf(a.cells[place]), valueOf(b.cells[place])));
+  table.tBodies[0].append(...rows);
+}
+for (const table of document.querySelectorAll("table.sortable"))
+  table.tHead.addEventListener("click", event => {
+    const header = event.target.closest("th");
+    if (header && event.target.closest("button")) sort(table, header);
+  });
+for (const box of document.querySelectorAll("input[data-filter]")) {
+  box.value = "";
+  box.addEventListener("input", () => {
+    if (box.dataset.filter === "classes") return listClasses();
+    for (const row of byId(box.dataset.filter).tBodies[0].rows)
+      row.hidden = !row.cells[0].textContent.toLowerCase().includes(box.value.toLowerCase());
+  });
+}
+
+function save(text, name, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+for (const button of document.querySelectorAll("button[data-tsv]"))
+  button.addEventListener("click", () => {
+    const rows = [...byId(button.dataset.tsv).rows].filter(row => !row.classList.contains("unit"));
+    const cell = c => (c.tagName === "TH" && c.closest("thead") ? c.textContent : valueOf(c)).trim().replace(/\s+/g, " ");
+    save(rows.map(row => [...row.cells].filter(c => !c.classList.contains("axis")).map(cell).join("\t") + "\n").join(""),
+         button.dataset.tsv + ".tsv", "text/tab-separated-values");
+  });
+byId("download-report")?.addEventListener("click", () => save(data.report, "report.json", "application/json"));
+for (const button of document.querySelectorAll("button[data-copy]"))
+  button.addEventListener("click", async () => {
+    const code = byId(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {  // where a page of a file has no clipboard
+      getSelection().selectAllChildren(code);
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+
+// Classes
+
+if (!data.classes || !byId("classes")) return;
+const evaluated = data.kinds.filter(kind => kind.accuracy);
+const [selectA, selectB] = [byId("kind-a"), byId("kind-b")];
+for (const select of [selectA, selectB]) select.append(...evaluated.map(kind => new Option(kind.name)));
+selectA.selectedIndex = evaluated.length - 1;
+selectB.selectedIndex = 0;
+for (const select of [selectA, selectB]) select.parentNode.hidden = evaluated.length < 2;
+const number = (x, digits) => x == null ? "–" : x.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
+
+function listClasses() {
+  const table = byId("classes"), columns = [];
+  const sorted = [...(table.tHead.rows[0]?.cells ?? [])].findIndex(cell => cell.getAttribute("aria-sort") !== "none");
+  const before = sorted >= 0 ? [table.tHead.rows[0].cells[sorted].textContent, table.tHead.rows[0].cells[sorted].getAttribute("aria-sort")] : null;
+  for (const [name, values] of Object.entries(data.frequencies)) columns.push([name, values, 0]);
+  const shown = evaluated.filter(kind => visible.has(kind.name));
+  for (const kind of shown) columns.push([kind.name + " %", kind.accuracy, 1]);
+  const [a, b] = [kinds.get(selectA.value), kinds.get(selectB.value)];
+  if (a !== b)
+    columns.push([`${a.name} − ${b.name}`, a.accuracy.map((x, c) => x == null || b.accuracy[c] == null ? null : x - b.accuracy[c]), 1]);
+  const header = document.createElement("tr");
+  const addHeader = (text, kind) => {
+    const cell = header.appendChild(document.createElement("th"));
+    cell.scope = "col";
+    cell.setAttribute("aria-sort", before && before[0] === text ? before[1] : "none");
+    const button = cell.appendChild(document.createElement("button"));
+    button.type = "button";
+    button.textContent = text;
+    if (kind) cell.className = kind;
+  };
+  addHeader("class");
+  for (const [text] of columns) addHeader(text);
+  for (const kind of new Set([a, b])) addHeader(`mostly taken for by ${kind.name}`, "text");
+  table.tHead.replaceChildren(header);
+
+  const wanted = document.querySelector("input[data-filter=classes]").value.toLowerCase();
+  const rows = [];
+  for (let c = 0; c < data.classes; c++) {
+    if (chosen.size && !chosen.has(c)) continue;
+    if (wanted && !data.labels[c].toLowerCase().includes(wanted)) continue;
+    const row = document.createElement("tr");
+    row.dataset.class = c;
+    row.classList.toggle("chosen", chosen.has(c));
+    const name = row.appendChild(document.createElement("th"));
+    name.scope = "row";
+    name.dataset.value = data.labels[c];
+    const button = name.appendChild(document.createElement("button"));
+    button.type = "button";
+    button.textContent = data.labels[c];
+    button.setAttribute("aria-pressed", chosen.has(c));
+    for (const [, values, digits] of columns) {
+      const cell = row.appendChild(document.createElement("td"));
+      cell.textContent = number(values[c], digits);
+      cell.dataset.value = values[c] ?? "";
+    }
+    for (const kind of new Set([a, b])) {
+      const cell = row.appendChild(document.createElement("td"));
+      cell.className = "text";
+      const [label, count] = kind.wrong[c];
+      cell.textContent = count ? `${data.labels[label]} (${number(100 * count / kind.examples[c], 0)} %)` : "–";
+    }
+    rows.push(row);
+  }
+  table.tBodies[0].replaceChildren(...rows);
+  const again = [...header.cells].find(cell => cell.getAttribute("aria-sort") !== "none");
+  if (again) {  // in the direction that it had
+    again.setAttribute("aria-sort", before[1] === "descending" ? "ascending" : "descending");
+    sort(table, again);
+  }
+  byId("chosen").textContent = chosen.size ? `${chosen.size} of ${data.classes} classes chosen` : `${data.classes} classes, none chosen`;
+}
+
+let choosing = false;  // whether the selection in the plots follows, and does not lead
+function choose(classes) {
+  const same = classes.length === chosen.size && classes.every(c => chosen.has(c));
+  if (!same) {
+    chosen.clear();
+    classes.forEach(c => chosen.add(c));
+  }
+  if (points) {
+    const indices = [], of = points.data.class;
+    if (chosen.size) for (let i = 0; i < of.length; i++) if (chosen.has(of[i])) indices.push(i);
+    choosing = true;
+    points.selected.indices = indices;
+    choosing = false;
+  }
+  listClasses();
+  drawConfusion();
+}
+if (points)
+  points.selected.properties.indices.change.connect(() => {
+    if (choosing) return;
+    choose([...new Set(points.selected.indices.map(i => points.data.class[i]))]);
+  });
+byId("classes").tBodies[0].addEventListener("click", event => {
+  const row = event.target.closest("button")?.closest("tr");
+  if (!row) return;
+  const c = Number(row.dataset.class);
+  choose(chosen.has(c) ? [...chosen].filter(other => other !== c) : [...chosen, c]);
+});
+byId("clear").addEventListener("click", () => choose([]));
+byId("choose-listed").addEventListener("click", () => choose([...byId("classes").tBodies[0].rows].map(row => Number(row.dataset.class))));
+for (const select of [selectA, selectB]) select.addEventListener("change", () => { listClasses(); drawConfusion(); });
+
+// Confusion, of the most frequent wrong predictions that the page has
+
+const worst = kind => {
+  const share = c => (kind.wrong[c][1] ?? 0) / Math.max(kind.examples[c], 1);
+  return Array.from({length: data.classes}, (_, c) => c).sort((c, d) => share(d) - share(c));
+};
+const short = new Set();
+data.labels.forEach((label, i) => {  // names that fit beside an axis, all different
+  const cut = label.length > 28 ? label.slice(0, 27) + "…" : label;
+  short.add(short.has(cut) ? `${cut} ${i}` : cut);
+});
+const tick = [...short];
+function drawConfusion() {
+  const [a, b] = [kinds.get(selectA.value), kinds.get(selectB.value)];
+  const rows = (chosen.size ? [...chosen] : worst(a)).slice(0, MOST);
+  byId("confusion-note").textContent = (chosen.size > MOST ? `The first ${MOST} of the ${chosen.size} chosen classes` :
+    chosen.size ? "The chosen classes" : `No class is chosen: the ${rows.length} whose errors ${a.name} concentrates most on one class`) +
+    ", by rows, and what they are taken for, in percent: the right class, and at most six wrong ones of each.";
+  const columns = new Set(rows);
+  for (const kind of [a, b])
+    for (const place of [0, 2, 4])
+      for (const c of rows)
+        if (columns.size < 1.5 * MOST && kind.wrong[c].length > place) columns.add(kind.wrong[c][place]);
+  [a, b].forEach((kind, side) => {
+    const cells = {true: [], predicted: [], share: [], count: [], text: [], alpha: []};
+    const add = (c, label, count) => {
+      if (!count || !columns.has(label)) return;
+      const share = 100 * count / kind.examples[c];
+      cells.true.push(tick[c]);
+      cells.predicted.push(tick[label]);
+      cells.share.push(share);
+      cells.count.push(count);
+      cells.text.push(share < 0.5 ? "" : share.toFixed(0));
+      cells.alpha.push(0.08 + 0.6 * share / 100);
+    };
+    for (const c of rows) {
+      add(c, c, kind.right[c]);
+      for (let i = 0; i < kind.wrong[c].length; i += 2) add(c, kind.wrong[c][i], kind.wrong[c][i + 1]);
+    }
+    const figure = model(data.figures[side ? "confusion_b" : "confusion_a"]);
+    figure.x_range.factors = [...columns].map(label => tick[label]);
+    figure.y_range.factors = rows.map(c => tick[c]).reverse();
+    figure.height = 200 + 22 * rows.length;
+    model(data.confusions[side]).data = cells;
+    const caption = byId(side ? "plot-confusion_b" : "plot-confusion_a").parentNode.querySelector("figcaption");
+    caption.textContent = `Confusion of ${kind.name}`;
+    caption.parentNode.hidden = side === 1 && a === b;
+  });
+}
+choose([]);
+})().then(() => { document.documentElement.dataset.ready = "true"; });

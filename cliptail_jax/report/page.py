@@ -1,0 +1,254 @@
+"""The page report.html: one file that opens without a network, from claims to runs to classes to their origin."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from bokeh.core.json_encoder import serialize_json
+from bokeh.document import Document
+from bokeh.resources import Resources
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import check_output, is_remote, write_text
+from cliptail_jax.report import claims, origin, tables
+from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
+from cliptail_jax.report.plots import Plots
+from cliptail_jax.report.read import REPORT, SEED, Contents, Run, directory_name, read_directory
+
+PAGE = "report.html"
+SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
+FOLDER = Path(__file__).parent
+HEADINGS = {
+    "accuracy": "Class frequency and accuracy",
+    "predictions": "Class frequency and predictions",
+    "slopes": "Slopes of accuracy",
+    "correlations": "Correlations with class frequency",
+    "groups": "Head, mid and tail",
+    "loss": "Training loss",
+    "top1": "Accuracy during training",
+    "calibration": "Calibration",
+}
+
+
+def write_page(
+    workdir: Path,
+    others: Sequence[Path] = (),
+    output: Path | None = None,
+    title: str = "",
+    expected: Sequence[str] = (),
+    failures: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the page on what a directory, and others, hold, and return its path.
+
+    Args:
+        workdir: of a run, a study, a transfer or evaluations of published models, or any folder of runs.
+        others: what it is compared with; report.json is then that of the first directory that has one.
+        output: where the page is written; by default to report.html in `workdir`.
+        title: that a program gives its results, which need not be there yet; a study's report has its own.
+        expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
+        failures: why parts of the study failed, where that is not yet in its report.
+
+    Raises:
+        UserError: there is nothing to show and no title, or the page cannot be written.
+    """
+    output = output or workdir / PAGE
+    check_output(output)
+    kinds = list(dict.fromkeys(name.rpartition("/")[2] for name in expected))
+    directories = [read_directory(workdir, kinds), *map(read_directory, others)]
+    for contents in directories:
+        found = contents.runs or contents.transfer or contents.report or contents.problems
+        if not (found or title):
+            raise UserError(
+                f"{contents.workdir} holds no run: name the directory of a run, a study, a transfer or evaluations of "
+                "published models"
+            )
+    comparison = compare(directories)
+    for contents in directories:
+        failures = (contents.report or {}).get("failures", {}) | (failures or {})
+    finished = {run_name(run) for run in directories[0].runs if run.is_finished}
+    missing = [name for name in expected if name not in finished and name not in failures]
+    text = render(comparison, directories, title, missing, failures)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, text)
+    return output
+
+
+def address(page: Path) -> str:
+    """What a browser opens the page by; its path in a bucket."""
+    return str(page) if is_remote(page) else Path(page).absolute().as_uri()
+
+
+def render(
+    comparison: Comparison,
+    directories: Sequence[Contents],
+    title: str,
+    missing: Sequence[str],
+    failures: Mapping[str, str],
+) -> str:
+    """The text of the page."""
+    plots = Plots(comparison)
+    configs = origin.configs_of(comparison.kinds)
+    transfer = transfer_results(comparison, directories)
+    problems = [problem for contents in directories for problem in contents.problems]
+    groups = []
+    for contents, of in zip(directories, prefixes(directories)):
+        try:
+            found = claims.groups_of((contents.report or {}).get("claims", []))
+            groups += [group._replace(unit=": ".join(filter(None, (of, group.unit)))) for group in found]
+        except (KeyError, TypeError, AttributeError) as error:
+            problems.append(f"{contents.workdir}/{REPORT} has claims that cannot be read ({error!r})")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    titles = [(contents.report or {}).get("title") or directory_name(contents.workdir) for contents in directories]
+    if not directories[0].report:
+        titles[0] = title or titles[0]
+    texts = [contents.report_text for contents in directories if contents.report_text]
+    return environment.get_template("page.html").render(
+        title=" and ".join(titles),
+        asked=sentence(comparison, configs, groups),
+        missing=missing,
+        failures=failures,
+        problems=problems,
+        warnings=warnings(comparison),
+        notes=[*comparison.notes, *stale(directories[0], comparison)],
+        claim_groups=groups,
+        late=any(row.late for group in groups for row in group.rows),
+        svg_width=claims.WIDTH,
+        kinds={kind.name: kind for kind in comparison.kinds},
+        runs=tables.run_table(comparison),
+        sets=tables.set_table(comparison),
+        measures=tables.measure_table(comparison),
+        transfer=tables.transfer_table(transfer) if transfer else None,
+        plots=plots,
+        headings=HEADINGS,
+        classes=comparison.classes if comparison.evaluated else 0,
+        configs=configs,
+        facts=origin.facts(comparison),
+        class_lists=origin.class_lists(comparison),
+        commands=origin.commands(directories, comparison),
+        has_report=bool(texts),
+        # Bokeh's script is only needed for plots.
+        bokeh=Resources(mode="inline", components=["bokeh"]).js_raw if plots.figures else [],
+        css=(FOLDER / "page.css").read_text(),
+        script=(FOLDER / "page.js").read_text(),
+        data=embedded(page_data(comparison, plots, texts)),
+        document=embedded_text(document_json(plots)) if plots.figures else "null",
+    )
+
+
+def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[claims.Group]) -> str:
+    """What was asked: which kinds of runs, in what they differ, and how many claims were tested on them."""
+    kinds = comparison.kinds
+    if not kinds:
+        return ""
+    number = sum(len(kind.runs) for kind in kinds)
+    pairs = any(run.seed.endswith("_mirrored") for kind in kinds for run in kind.runs)
+    what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
+    parts = [f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name]
+    if number > len(kinds):
+        parts[0] += f", {number} runs in all" + (", in mirrored pairs" if pairs else "")
+    if configs.different:
+        named = ", ".join(list(configs.different)[:SHOWN_FIELDS])
+        more = len(configs.different) - SHOWN_FIELDS
+        parts.append(f"They differ in {named}" + (f" and {more} more fields" if more > 0 else ""))
+    on = dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.evaluations.values())
+    if on:
+        parts.append(f"Evaluated on {', '.join(on)}")
+    if rows := [row for group in groups for row in group.rows]:
+        supported = sum(row.corrected == "supported" for row in rows)
+        parts.append(f"Of {len(rows)} claims, {supported} are supported, corrected for their number")
+    return ". ".join(parts) + "."
+
+
+def stale(contents: Contents, comparison: Comparison) -> list[str]:
+    """A note if there are runs that the study's report does not know."""
+    if contents.report is None:
+        return []
+    known = set()
+    for name, value in contents.report["runs"].items():
+        known |= {f"{name}/{kind}" for kind in value} if SEED.fullmatch(name) else {name}
+    new = [name for run in contents.runs if (name := run_name(run)) not in known]
+    return [f"Claims and intervals are of the last report, which is without {', '.join(new)}."] if new else []
+
+
+def run_name(run: Run) -> str:
+    """The directory of a run in that of its study."""
+    return f"{run.seed}/{run.kind}" if run.seed else run.kind
+
+
+def warnings(comparison: Comparison) -> dict[str, str]:
+    """The warnings of each run's training."""
+    found = {}
+    for kind in comparison.kinds:
+        for run in kind.runs:
+            texts = [line["warning"] for line in run.log if "warning" in line]
+            if not run.is_finished:
+                texts.append("its training has not ended")
+            if texts:
+                found[origin.label(kind, run)] = "; ".join(texts)
+    return found
+
+
+def transfer_results(comparison: Comparison, directories: Sequence[Contents]) -> dict[str, list[Mapping[str, Any]]]:
+    """The transfer results of a study by kind, or those of a transfer by model."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for contents in directories:
+        for result in contents.transfer:
+            found.setdefault(result["model"], []).append(result)
+        for name, value in (contents.report or {}).get("runs", {}).items():
+            for kind, numbers in value.items() if SEED.fullmatch(name) else [(name, value)]:
+                if results := numbers.get("transfer"):
+                    found.setdefault(kind, []).extend(results)
+    return found
+
+
+def page_data(comparison: Comparison, plots: Plots, texts: Sequence[str]) -> dict[str, Any]:
+    """What the page's script needs: kinds, their looks and accuracies by class, wrong predictions, and report.json."""
+    kinds = []
+    for kind in comparison.kinds:
+        of_kind: dict[str, Any] = {
+            "name": kind.name,
+            "colours": [kind.look.colour, kind.look.on_dark],
+            "shows": [[model.id, colours] for model, colours in plots.of_kind[kind.name]],
+        }
+        if kind.evaluations:
+            wrong = wrong_predictions(kind.confusion)
+            of_kind["accuracy"] = [None if math.isnan(a) else round(100 * a, 2) for a in kind.accuracy.tolist()]
+            of_kind["wrong"] = [[number for pair in of_class for number in pair] for of_class in wrong]
+            of_kind["right"] = np.diagonal(kind.confusion).tolist()
+            of_kind["examples"] = kind.confusion.sum(axis=1).tolist()
+        kinds.append(of_kind)
+    return {
+        "kinds": kinds,
+        "labels": comparison.labels,
+        "classes": comparison.classes,
+        "frequencies": {name: frequency.tolist() for name, frequency in comparison.frequencies().items()},
+        "figures": {name: plot.id for name, plot in plots.figures.items()},
+        "points": plots.points and plots.points.id,
+        "confusions": [source.id for source in plots.confusions],
+        "rows": plots.rows and plots.rows.id,
+        "report": texts[0] if texts else None,
+    }
+
+
+def document_json(plots: Plots) -> str:
+    """The plots as Bokeh's script reads them."""
+    document = Document()
+    with document.models.freeze():  # all models are collected once, not after each root
+        for plot in plots.figures.values():
+            document.add_root(plot)
+    return serialize_json(document.to_json(deferred=False))
+
+
+def embedded(value: Any) -> str:
+    return embedded_text(json.dumps(value, separators=(",", ":")))
+
+
+def embedded_text(text: str) -> str:
+    """A JSON text that does not end the script element that holds it."""
+    return text.replace("<", "\\u003c")

@@ -1,0 +1,329 @@
+"""The plots of the page, by Bokeh. What shows a kind of runs is listed in `Plots.of_kind`, by which the page hides it."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from bokeh.models import (
+    BoxSelectTool,
+    CDSView,
+    ColumnDataSource,
+    CustomJS,
+    FactorRange,
+    GroupFilter,
+    HoverTool,
+    Legend,
+    LegendItem,
+    Model,
+    PrintfTickFormatter,
+    Range1d,
+    Span,
+)
+from bokeh.plotting import figure
+
+from cliptail_jax.metrics.groups import group_means
+from cliptail_jax.report.comparison import Comparison, Kind, wrong_predictions
+from cliptail_jax.report.read import Run
+
+Point = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
+LONGEST = 100  # points of a learning curve
+UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn on a logarithmic axis
+SELECTING = "pan,box_zoom,wheel_zoom,box_select,lasso_select,tap,reset,save"
+MOVING = "pan,box_zoom,wheel_zoom,reset,save"
+GROUPS = {"head": "triangle", "mid": "circle", "tail": "inverted_triangle"}
+CALIBRATED = 20  # a bin of confidence with fewer examples is left out of calibration
+
+
+class Plots:
+    """The plots of a comparison, by a short name of each.
+
+    Attributes:
+        figures: the plots; those for which there are no numbers are left out.
+        about: what each shows, for those who do not see it.
+        of_kind: what shows a kind, and the names of its properties that are the kind's colour.
+        points: the source of classes and runs, whose selection chooses classes; None without evaluations.
+        confusions: the sources of the two plots of confusion, which the page fills.
+        rows: the axis of kinds, from which a hidden one is removed.
+    """
+
+    def __init__(self, comparison: Comparison):
+        self.figures: dict[str, Model] = {}
+        self.about: dict[str, str] = {}
+        self.of_kind: dict[str, list[tuple[Model, list[str]]]] = {kind.name: [] for kind in comparison.kinds}
+        self.points: ColumnDataSource | None = None
+        self.confusions: list[ColumnDataSource] = []
+        self.rows: FactorRange | None = None
+        self._comparison = comparison
+        self._shapes: dict[str, CustomJS] = {}
+        if any(e.frequency is not None for kind in comparison.evaluated for e in kind.evaluations.values()):
+            self.points = self._class_source()
+            self._by_frequency("accuracy", "accuracy (%)", "accuracy")
+            self._by_frequency("predictions", "share of predictions (%)", "share of predictions")
+        self._plane("slopes", "top1", "slope_acc", "top-1 accuracy (%)", "slope_acc (points per decade)")
+        self._plane("correlations", "corr_acc", "corr_pred", "corr_acc", "corr_pred")
+        self._groups()
+        self._curve("loss", "training loss", lambda run: [(line["step"], line.get("train/loss")) for line in run.log])
+        self._curve("top1", "top-1 accuracy (%)", lambda run: [(s["step"], s.get("top1")) for s in run.summaries])
+        self._calibration()
+        if comparison.evaluated:
+            self.confusions = [self._confusion(f"confusion_{place}") for place in ("a", "b")]
+
+    def _figure(self, name: str, about: str, tools: str = MOVING, **options) -> figure:
+        plot = figure(
+            height=options.pop("height", 380),
+            sizing_mode="stretch_width",
+            tools=tools,
+            toolbar_location="above",
+            name=name,
+            **options,
+        )
+        plot.toolbar.logo = None
+        plot.toolbar.autohide = False
+        plot.min_border_right = 12
+        self.figures[name], self.about[name] = plot, about
+        return plot
+
+    def _shows(self, kind: Kind, renderer: Model, *colours: str) -> None:
+        """Note that a renderer shows a kind, in these properties' colour."""
+        self.of_kind[kind.name].append((renderer, list(colours)))
+
+    def _marker(self, kind: Kind) -> dict:
+        """The marker of a kind as options of a scatter plot: its path, scaled to the marker's size."""
+        if kind.name not in self._shapes:
+            code = (
+                f"const shape = new Path2D({kind.look.path!r}); export default (args, obj, {{r}}) => {{ const path = new "
+                "Path2D(); path.addPath(shape, new DOMMatrix([2 * r, 0, 0, 2 * r, 0, 0])); return path }"
+            )
+            self._shapes[kind.name] = CustomJS(code=code, module=True)
+        return {"marker": {"value": "@kind"}, "defs": {"@kind": self._shapes[kind.name]}}
+
+    def _class_source(self) -> ColumnDataSource:
+        """A row for each class and run."""
+        columns: dict[str, list] = {
+            key: [] for key in ("kind", "seed", "class", "x", "images", "accuracy", "share", "y", "name", "wrong")
+        }
+        labels = self._comparison.labels
+        for kind in self._comparison.evaluated:
+            for seed, evaluation in kind.evaluations.items():
+                if evaluation.frequency is None:
+                    continue
+                number = len(evaluation.accuracy)
+                examples = max(int(evaluation.confusion.sum()), 1)
+                wrong = wrong_predictions(evaluation.confusion)
+                columns["kind"] += [kind.name] * number
+                columns["seed"] += [seed] * number
+                columns["class"].append(np.arange(number, dtype=np.int32))
+                columns["x"].append(np.maximum(evaluation.frequency, UNSEEN).astype(np.float32))
+                columns["images"].append(evaluation.frequency.astype(np.int32))
+                columns["accuracy"].append((100 * evaluation.accuracy).astype(np.float32))
+                columns["share"].append((100 * evaluation.share).astype(np.float32))
+                columns["y"].append(100 * np.maximum(evaluation.share, UNSEEN / examples).astype(np.float32))
+                columns["name"] += labels[:number]
+                columns["wrong"] += [f"{labels[w[0][0]]} ({w[0][1]})" if w else "–" for w in wrong]
+        strings = ("kind", "seed", "name", "wrong")
+        data = {key: value if key in strings else np.concatenate(value) for key, value in columns.items()}
+        return ColumnDataSource(data, name="points")
+
+    def _by_frequency(self, name: str, label: str, what: str) -> None:
+        """A marker for each class and run, and a line through the means of groups of classes of similar frequency."""
+        about = (
+            f"Class frequency, on a logarithmic axis, against {what}: a marker for each class and run, and a line for each "
+            "kind of runs through the means of ten groups of classes. The table of classes below has the numbers."
+        )
+        scale = "log" if name == "predictions" else "linear"
+        plot = self._figure(name, about, SELECTING, height=440, x_axis_type="log", y_axis_type=scale)
+        y = "y" if name == "predictions" else "accuracy"
+        crowded = sum(len(kind.evaluations) for kind in self._comparison.evaluated) * self._comparison.classes
+        alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
+        markers = []
+        for kind in self._comparison.evaluated:
+            known = [evaluation for evaluation in kind.evaluations.values() if evaluation.frequency is not None]
+            if not known:
+                continue
+            view = CDSView(filter=GroupFilter(column_name="kind", group=kind.name))
+            renderer = plot.scatter(
+                "x", y, source=self.points, view=view, size=7, fill_color=kind.look.colour, line_color=kind.look.colour,
+                fill_alpha=alpha, line_alpha=alpha, nonselection_alpha=0.04, selection_fill_alpha=0.9,
+                **self._marker(kind),
+            )  # fmt: skip
+            markers.append(renderer)
+            for glyph in (renderer.glyph, renderer.nonselection_glyph, renderer.selection_glyph):
+                self._shows(kind, glyph, "fill_color", "line_color")
+            self._shows(kind, renderer)
+            frequency = np.concatenate([evaluation.frequency for evaluation in known])
+            value = np.concatenate([getattr(e, "share" if name == "predictions" else "accuracy") for e in known])
+            means = group_means(frequency, value)
+            line = ColumnDataSource(dict(x=np.maximum(means[0], UNSEEN), y=100 * means[1]))
+            lines = [
+                plot.line("x", "y", source=line, color=kind.look.colour, line_width=2.5, line_dash=kind.look.dash),
+                plot.scatter("x", "y", source=line, size=9, color=kind.look.colour, **self._marker(kind)),
+            ]
+            for drawn, colours in zip(lines, (["line_color"], ["fill_color", "line_color"])):
+                self._shows(kind, drawn)
+                self._shows(kind, drawn.glyph, *colours)
+        plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
+        plot.xaxis.formatter = PrintfTickFormatter(format="%g")
+        if name == "accuracy":
+            plot.y_range = Range1d(-3, 103)
+        else:
+            plot.yaxis.formatter = PrintfTickFormatter(format="%g")
+            even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
+            plot.add_layout(even)
+        plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", label
+        seed = [("run", "@kind @seed")]
+        tooltips = [("class", "@name"), *seed, ("images", "@images{0,0}"), ("accuracy", "@accuracy{0.0} %")]
+        tooltips += [("predicted", "@share{0.00} % of all"), ("mostly taken for", "@wrong")]
+        plot.add_tools(HoverTool(renderers=markers, tooltips=tooltips, point_policy="snap_to_data"))
+
+    def _plane(self, name: str, x: str, y: str, x_label: str, y_label: str) -> None:
+        """A marker for each kind, with intervals where they are known."""
+        kinds = [kind for kind in self._comparison.kinds if not math.isnan(kind.value(x) + kind.value(y))]
+        if len(kinds) < 2:
+            return
+        about = f"{x_label} against {y_label}: a marker for each kind of runs. The table of runs has the numbers."
+        plot = self._figure(name, about, height=360, x_axis_label=x_label, y_axis_label=y_label)
+        markers = []
+        for kind in kinds:
+            (left, right), (low, high) = (kind.interval(key) or (kind.value(key),) * 2 for key in (x, y))
+            source = ColumnDataSource(
+                dict(
+                    kind=[kind.name], x=[kind.value(x)], y=[kind.value(y)], left=[left], right=[right], low=[low],
+                    high=[high], top1=[kind.mean("top1")],
+                )
+            )  # fmt: skip
+            for ends in (("left", "y", "right", "y"), ("x", "low", "x", "high")):
+                bar = plot.segment(*ends, source=source, color=kind.look.colour, line_width=1.5)
+                self._shows(kind, bar)
+                self._shows(kind, bar.glyph, "line_color")
+            drawn = plot.scatter("x", "y", source=source, size=13, color=kind.look.colour, **self._marker(kind))
+            self._shows(kind, drawn)
+            self._shows(kind, drawn.glyph, "fill_color", "line_color")
+            markers.append(drawn)
+        plot.x_range.only_visible = plot.y_range.only_visible = True
+        if y != "top1":
+            plot.add_layout(Span(location=0, dimension="width", line_width=1))
+        tooltips = [("runs", "@kind"), ("top-1", "@top1{0.0} %"), (x, "@x{0.00} [@left{0.00}, @right{0.00}]")]
+        tooltips.append((y, "@y{0.00} [@low{0.00}, @high{0.00}]"))
+        if x == "top1":
+            tooltips.pop(2)
+        plot.add_tools(HoverTool(renderers=markers, tooltips=tooltips))
+
+    def _groups(self) -> None:
+        """A row for each kind, with its accuracies on head, mid and tail."""
+        kinds = [kind for kind in self._comparison.kinds if not math.isnan(kind.mean("head") + kind.mean("tail"))]
+        if not kinds:
+            return
+        about = (
+            "The accuracies of each kind of runs on the head, mid and tail classes. The table of runs has the numbers."
+        )
+        self.rows = FactorRange(factors=[kind.name for kind in reversed(kinds)])
+        plot = self._figure("groups", about, height=110 + 26 * len(kinds), y_range=self.rows)
+        first = {}
+        for kind in kinds:
+            values = {group: kind.mean(group) for group in GROUPS}
+            ends = [min(values.values())], [max(values.values())]
+            line = plot.segment(ends[0], [kind.name], ends[1], [kind.name], color=kind.look.colour, line_width=2)
+            self._shows(kind, line.glyph, "line_color")
+            for group, shape in GROUPS.items():
+                source = ColumnDataSource(dict(x=[values[group]], kind=[kind.name], group=[group]))
+                drawn = plot.scatter("x", "kind", source=source, marker=shape, size=11, color=kind.look.colour)
+                self._shows(kind, drawn.glyph, "fill_color", "line_color")
+                first.setdefault(group, drawn)
+        plot.add_layout(
+            Legend(
+                items=[LegendItem(label=group, renderers=[drawn]) for group, drawn in first.items()],
+                orientation="horizontal",
+            ),
+            "above",
+        )
+        plot.xaxis.axis_label = "accuracy (%)"
+        plot.add_tools(HoverTool(tooltips=[("runs", "@kind"), ("@group", "@x{0.0} %")]))
+
+    def _curve(self, name: str, label: str, points_of: Callable[[Run], Sequence[Point]]) -> None:
+        """A line for each run, thinned out to LONGEST points."""
+        curves = []
+        for kind in self._comparison.kinds:
+            for run in kind.runs:
+                points = [(x, y) for x, y in points_of(run) if y is not None and math.isfinite(y)]
+                if len(points) > 1:
+                    curves.append((kind, run, thinned(points)))
+        if not curves:
+            return
+        plot = self._figure(name, f"{label} by training step, a line for each run.", height=340)
+        lines = []
+        for kind, run, points in curves:
+            steps, values = (np.array(column, np.float32) for column in zip(*points))
+            source = ColumnDataSource(dict(step=steps, value=values))
+            line = plot.line(
+                "step", "value", source=source, color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash,
+                name=f"{kind.name} {run.seed}".strip(),
+            )  # fmt: skip
+            lines.append(line)
+            self._shows(kind, line)
+            self._shows(kind, line.glyph, "line_color")
+        plot.xaxis.axis_label, plot.yaxis.axis_label = "step", label
+        plot.x_range.only_visible = plot.y_range.only_visible = True
+        tooltips = [("run", "$name"), ("step", "@step{0,0}"), (label, "@value{0.000}")]
+        plot.add_tools(HoverTool(renderers=lines, tooltips=tooltips, line_policy="nearest"))
+
+    def _calibration(self) -> None:
+        """Mean confidence against accuracy in bins of confidence, over the runs of a kind."""
+        kinds = []
+        for kind in self._comparison.kinds:
+            sums = [run.evaluation.calibration for run in kind.runs if run.evaluation]
+            if known := [part for part in sums if part is not None]:
+                kinds.append((kind, np.sum(known, axis=0)))
+        if not kinds:
+            return
+        about = "Confidence against accuracy, a line for each kind of runs: above the dotted line it is not confident enough."
+        plot = self._figure("calibration", about, height=380)
+        plot.line([0, 100], [0, 100], line_dash="dotted", color="#888888", line_width=2)
+        markers = []
+        for kind, (examples, confidence, correct) in kinds:
+            enough = examples >= CALIBRATED
+            source = ColumnDataSource(
+                dict(
+                    x=100 * confidence[enough] / examples[enough],
+                    y=100 * correct[enough] / examples[enough],
+                    examples=examples[enough],
+                    kind=[kind.name] * int(enough.sum()),
+                )
+            )
+            line = plot.line("x", "y", source=source, color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
+            drawn = plot.scatter("x", "y", source=source, size=8, color=kind.look.colour, **self._marker(kind))
+            markers.append(drawn)
+            for renderer, colours in ((line, ["line_color"]), (drawn, ["fill_color", "line_color"])):
+                self._shows(kind, renderer)
+                self._shows(kind, renderer.glyph, *colours)
+        plot.xaxis.axis_label, plot.yaxis.axis_label = "confidence (%)", "accuracy (%)"
+        tooltips = [("runs", "@kind"), ("confidence", "@x{0.0} %"), ("accuracy", "@y{0.0} %")]
+        plot.add_tools(HoverTool(renderers=markers, tooltips=[*tooltips, ("examples", "@examples{0,0}")]))
+
+    def _confusion(self, name: str) -> ColumnDataSource:
+        """A cell for each true class and prediction, which the page fills for the chosen classes and kind."""
+        source = ColumnDataSource({key: [] for key in ("true", "predicted", "share", "count", "text", "alpha")})
+        about = "How often the chosen classes are taken for which, in percent of each true class's examples."
+        plot = self._figure(
+            name, about, "hover,save", height=420, x_range=FactorRange(), y_range=FactorRange(), x_axis_location="above"
+        )
+        plot.rect(
+            "predicted", "true", width=0.95, height=0.95, source=source, fill_color="#0072B2", fill_alpha="alpha",
+            line_color="#999999", line_alpha=0.3,
+        )  # fmt: skip
+        plot.text(
+            "predicted", "true", text="text", source=source, text_align="center", text_baseline="middle",
+            text_font_size="11px",
+        )  # fmt: skip
+        plot.xaxis.major_label_orientation = math.pi / 2
+        plot.xaxis.axis_label, plot.yaxis.axis_label = "predicted", "true class"
+        plot.grid.visible = False
+        tooltips = [("true", "@true"), ("predicted", "@predicted"), ("examples", "@count (@share{0.0} %)")]
+        plot.hover.tooltips = tooltips
+        return source
+
+
+def thinned(points: Sequence[Point]) -> list[Point]:
+    """At most LONGEST of the points, evenly spread, with the first and the last."""
+    if len(points) <= LONGEST:
+        return list(points)
+    return [points[round(place)] for place in np.linspace(0, len(points) - 1, LONGEST)]

@@ -1,0 +1,121 @@
+"""The tables of the page: numbers as text to read, and as values to sort and download."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cliptail_jax.report.comparison import BIAS, Comparison, Kind, mean_of
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
+
+
+class Cell(NamedTuple):
+    """What a cell shows, and the number by which it is sorted; None where that is the text."""
+
+    text: str
+    value: float | None = None
+
+
+class Table(NamedTuple):
+    """A header with explanations, rows by the name of each, and the kinds of rows that are not named as theirs."""
+
+    header: Sequence[tuple[str, str]]
+    rows: Mapping[str, Sequence[Cell]]
+    of: Mapping[str, str] = {}
+
+
+# Title, format and meaning of the numbers of an evaluation in the table of runs.
+NUMBERS = {
+    "top1": ("top-1 %", ".1f", "accuracy in percent"),
+    "head": ("head", ".1f", "accuracy on the most frequent classes in percent"),
+    "mid": ("mid", ".1f", "accuracy on the classes in between in percent"),
+    "tail": ("tail", ".1f", "accuracy on the rarest classes in percent"),
+    "slope_acc": ("slope_acc", ".1f", "points of accuracy that a class gains with ten times as many images"),
+    "slope_pred": ("slope_pred", ".2f", "powers of ten by which it is then predicted more often"),
+    "corr_acc": ("corr_acc", ".2f", "Spearman's correlation of class frequency with accuracy"),
+    "corr_pred": ("corr_pred", ".2f", "Spearman's correlation of class frequency with predictions"),
+    "ece": ("ECE %", ".1f", "expected calibration error in percent"),
+}
+# What is no measure of its own in an evaluation's summary.
+OTHERS = ("step", "epoch", "settings", "model", "weights", "examples", "top5")
+
+
+def run_table(comparison: Comparison) -> Table:
+    """A row for each kind; columns that no kind has are left out."""
+    columns: dict[tuple[str, str], list[Cell]] = {}
+
+    def add(title: str, meaning: str, cells: list[Cell]) -> None:
+        if any(cell.text != UNDEFINED for cell in cells):
+            columns[title, meaning] = cells
+
+    kinds = comparison.kinds
+    if any(kind.runs[0].is_published for kind in kinds):
+        add("class frequency", "the corpus whose class frequencies count", [Cell(corpus_of(kind)) for kind in kinds])
+    if any(len(kind.runs) > 1 for kind in kinds):
+        finished = [sum(run.is_finished for run in kind.runs) for kind in kinds]
+        add("n", "the number of finished runs, over which the others are means", [number(n, "d") for n in finished])
+    add("images", "the number of training images", [number(kind.images, ",.0f") for kind in kinds])
+    for key, (title, form, meaning) in NUMBERS.items():
+        if key in BIAS:
+            title, meaning = f"{title} [95 %]", f"{meaning}, with its interval"
+        add(title, meaning, [with_interval(kind, key, form) for kind in kinds])
+    add("minutes", "the duration of a training", [number(kind.minutes, ".1f") for kind in kinds])
+    add("images/s", "the median over steps", [number(kind.images_per_second, ",.0f") for kind in kinds])
+    return Table(list(columns), {kind.name: row for kind, row in zip(kinds, rows_of(columns, len(kinds)))})
+
+
+def set_table(comparison: Comparison) -> Table:
+    """A row for each kind and evaluation set; none if no run has several sets."""
+    header = [(title, meaning) for title, _, meaning in NUMBERS.values()]
+    rows, of = {}, {}
+    if any(len(run.sets) > 1 for kind in comparison.kinds for run in kind.runs):
+        for kind in comparison.kinds:
+            for on in dict.fromkeys(on for run in kind.runs for on in run.sets):
+                row = f"{kind.name} on {on}"
+                rows[row] = [number(kind.mean(key, on), form) for key, (_, form, _) in NUMBERS.items()]
+                of[row] = kind.name
+    return Table(header, rows, of)
+
+
+def measure_table(comparison: Comparison) -> Table:
+    """The other numbers of evaluations: overconfidence, neural collapse, similarities, where they were computed."""
+    keys = dict.fromkeys(
+        key
+        for kind in comparison.kinds
+        for run in kind.runs
+        for key, value in run.summary.items()
+        if isinstance(value, float) and key not in (*NUMBERS, *OTHERS)
+    )
+    rows = {kind.name: [number(kind.mean(key), ".3g") for key in keys] for kind in comparison.kinds if kind.evaluations}
+    return Table([(key, "") for key in keys], rows if keys else {})
+
+
+def transfer_table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """Scores by kind or model, and a column for each set and method."""
+    titles = {"probe": "linear probe", "few_shot": "few-shot", "finetune": "fine-tuning"}
+    columns = list(dict.fromkeys((r["set"], r["method"]) for of_kind in results.values() for r in of_kind))
+    rows = {}
+    for name, of_kind in results.items():
+        scores = ([r.get("score") for r in of_kind if (r["set"], r["method"]) == column] for column in columns)
+        rows[name] = [number(mean_of(of_column), ".1f") for of_column in scores]
+    return Table([(f"{on}: {titles.get(method, method)} %", "") for on, method in columns], rows)
+
+
+def number(value: float, form: str) -> Cell:
+    return Cell(UNDEFINED, -math.inf) if math.isnan(value) else Cell(format_number(value, form), float(value))
+
+
+def with_interval(kind: Kind, key: str, form: str) -> Cell:
+    value, bounds = kind.value(key), kind.interval(key) if key in BIAS else None
+    if bounds is None or math.isnan(value):
+        return number(value, form)
+    return Cell(format_interval(value, bounds, form), value)
+
+
+def rows_of(columns: Mapping[Any, Sequence[Cell]], number_of_rows: int) -> list[list[Cell]]:
+    return [[cells[row] for cells in columns.values()] for row in range(number_of_rows)]
+
+
+def corpus_of(kind: Kind) -> str:
+    """The corpus or table of the class frequency that a published model's results are correlated with."""
+    corpus = kind.runs[0].summary.get("settings", {}).get("class_frequency") or UNDEFINED
+    return corpus.rpartition("/")[2]

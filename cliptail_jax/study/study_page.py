@@ -1,0 +1,50 @@
+"""The page of a study while it runs."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+from tqdm import tqdm
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.report.page import PAGE, address, write_page
+
+SHARE = 20  # a page is written after a run if all runs since the last one took so many times as long as that page
+
+
+class StudyPage:
+    """The page of a study while it runs: written at its start, after its runs, and after each report.
+
+    Args:
+        runs: the directories of all its runs, in `workdir`.
+    """
+
+    def __init__(self, title: str, workdir: Path, runs: Sequence[str]):
+        self._title, self._workdir, self._runs = title, workdir, runs
+        self._written, self._took = 0.0, 0.0
+        self.address = address(workdir / PAGE)
+
+    def start(self) -> None:
+        if jax.process_index() == 0:
+            self.write()
+            tqdm.write(f"The study's page, written again after each run: {self.address}")
+
+    def write(self, failures: Mapping[str, str] | None = None) -> None:
+        """Write the page. `failures` are those that the study's report does not have yet."""
+        began = time.perf_counter()
+        write_page(self._workdir, title=self._title, expected=self._runs, failures=failures)
+        self._written = time.perf_counter()
+        self._took = self._written - began
+
+    def after_run(self, seed: str, failures: Mapping[str, str], of_seed: Mapping[str, str]) -> None:
+        """Write the page, unless that would take a good part of the time since the last one: runs may be short.
+
+        If it cannot be written now, training goes on.
+        """
+        if jax.process_index() or time.perf_counter() - self._written <= SHARE * self._took:
+            return
+        try:
+            self.write({**failures} | {str(Path(seed) / what): why for what, why in of_seed.items()})
+        except (UserError, OSError) as error:
+            tqdm.write(f"warning: {self.address} is not written: {error}")

@@ -1,0 +1,42 @@
+"""One study, its page, and the page in a browser, for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.report.made_up_pages import write_study
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+
+@pytest.fixture(scope="session")
+def study_directory(tmp_path_factory) -> Path:
+    """A finished study of three kinds in a mirrored pair, which is not to be changed."""
+    workdir = tmp_path_factory.mktemp("made_up") / "study"
+    write_study(workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright, of the extra dev, drives the browser")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"there is no Chromium: apt install chromium, or set CHROMIUM to its path (now {CHROMIUM})")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def opened(browser, study_directory):
+    """The study's page in a browser, and what the browser has said and requested."""
+    page = browser.new_context(accept_downloads=True).new_page()
+    page.said, page.requested = [], []
+    page.on("console", lambda message: page.said.append((message.type, message.text)))
+    page.on("pageerror", lambda error: page.said.append(("error", str(error))))
+    page.on("request", lambda request: page.requested.append(request.url))
+    page.goto((study_directory / "report.html").as_uri())
+    page.wait_for_function("document.documentElement.dataset.ready === 'true'")
+    return page

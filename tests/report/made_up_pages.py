@@ -1,0 +1,82 @@
+"""Studies and runs to write pages of, and runs that are only in memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cliptail_jax import runs
+from cliptail_jax.config.fields import plain
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import append_line
+from cliptail_jax.objectives import FIELDS
+from cliptail_jax.report.read import Contents, Evaluation, Run
+from cliptail_jax.study import report
+from cliptail_jax.study import run as study
+from tests.figures.made_up_runs import biased_confusion
+from tests.study.made_up_studies import CLASSES, FREQUENCY, claim, confusion_of, make_seeded_study, write_run
+
+COMMAND = ["python", "-m", "cliptail_jax.study", "--config=configs/study/made_up.py", "--workdir=runs/made up"]
+SCRIPT, IMAGE = "</script><script>window.hacked = true</script>", '<img src="x" onerror="window.hacked = true">'
+NAMES = (SCRIPT, IMAGE, *(f"class {label}" for label in range(2, CLASSES)))
+SLOPES = {"sl": 0.5, "sl_sampled": 0.3, "clip": 0.1}
+
+
+def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
+    """A study of SLOPES in mirrored pairs, as `study` writes it. The run `broken` fails."""
+
+    def train(config, workdir, overwrite=False):
+        if runs.is_finished(workdir, plain(config), FIELDS):
+            return
+        if workdir.name == broken:
+            raise UserError(f"the loss of {IMAGE} is nan at step 3")
+        frequency = FREQUENCY[::-1] if config.data.profile.mirrored else FREQUENCY
+        workdir.mkdir(parents=True)
+        for step in (2, 4, 6, 8):
+            append_line(workdir / "metrics.jsonl", {"step": step, "train/loss": 3 / step, "images_per_second": 90.0})
+        write_run(config, workdir, confusion_of(SLOPES[workdir.name], config.seed, frequency), NAMES, frequency)
+
+    claims = {
+        "sampled": claim("slope_acc", "sl", "sl_sampled", margin=3.0),
+        "clip": claim("slope_acc", "sl", "clip", margin=3.0),
+        "tail": claim("tail", "clip", "sl", margin=2.0),
+    }
+    made = make_seeded_study(2 * pairs, *SLOPES, **claims)
+    made.title, made.counterbalanced = "Made up <em>study</em>", True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "train", train)
+        patch.setattr(report, "save", lambda figure, path: None)
+        patch.setattr("sys.orig_argv", COMMAND)
+        if broken:
+            with pytest.raises(UserError, match=broken):
+                study.run_study(made, workdir)
+        else:
+            study.run_study(made, workdir)
+
+
+def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
+    """Evaluated runs with logs, as `read_directory` returns them."""
+    rng = np.random.default_rng(0)
+    frequency = rng.permutation(np.geomspace(1280, 5, classes).astype(int))
+    names = tuple(f"a class with a name {label}" for label in range(classes))
+    made = []
+    for number in range(kinds):
+        confusion = biased_confusion(frequency, 0.5 / (1 + number), rng, per_class=50, noise=0.1)
+        evaluation = Evaluation(
+            "imagenet2012:validation",
+            names,
+            frequency,
+            np.diagonal(confusion) / 50,
+            confusion.sum(axis=0) / confusion.sum(),
+            confusion,
+            rng.integers(100, 200, (3, 15)).astype(float),
+        )
+        log = [{"step": step, "train/loss": 5 / (1 + step), "images_per_second": 900.0} for step in range(steps)]
+        summary = {"step": steps, "top1": 60.0, "head": 70.0, "mid": 60.0, "tail": 50.0, "settings": {}}
+        summary |= {key: 0.5 for key in ("slope_acc", "slope_pred", "corr_acc", "corr_pred")}
+        sets = {evaluation.on: [summary]}
+        noted = {"config": {"seed": number, "eval.sets": [evaluation.on]}, "finished": {"seconds": 9.0}}
+        images = int(frequency.sum())
+        kind = f"kind {number}"
+        made.append(Run(kind, "", Path(kind), noted, {}, names, images, sets, evaluation, log, ""))
+    return Contents(Path("made_up"), made, None, None, [], [])

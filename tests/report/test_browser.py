@@ -1,0 +1,154 @@
+"""The page in a browser: it is silent, asks for nothing, and does what its buttons say."""
+
+import json
+
+import pytest
+
+from tests.report.made_up_pages import COMMAND, IMAGE, SCRIPT
+
+# Of the page's data and Bokeh's models.
+SHOWN = """name => {
+  const data = JSON.parse(document.getElementById('data').textContent), doc = Bokeh.documents[0];
+  const models = data.kinds.find(kind => kind.name === name).shows.map(([id]) => doc.get_model_by_id(id));
+  const renderers = models.filter(model => 'visible' in model.properties);
+  return [renderers.length, renderers.filter(model => model.visible).length,
+          data.rows && doc.get_model_by_id(data.rows).factors.includes(name)];
+}"""
+SELECT = """indices => {
+  const data = JSON.parse(document.getElementById('data').textContent);
+  Bokeh.documents[0].get_model_by_id(data.points).selected.indices = indices;
+}"""
+SELECTED = """() => {
+  const data = JSON.parse(document.getElementById('data').textContent);
+  const points = Bokeh.documents[0].get_model_by_id(data.points);
+  return points.selected.indices.map(index => points.data.class[index]);
+}"""
+CONFUSED = """() => {
+  const data = JSON.parse(document.getElementById('data').textContent);
+  return Bokeh.documents[0].get_model_by_id(data.confusions[0]).data.true;
+}"""
+
+
+def listed(page) -> list[str]:
+    return page.locator("#classes tbody th button").all_inner_texts()
+
+
+def column(page, table: str, title: str) -> list[str]:
+    titles = page.locator(f"#{table} thead th").all_inner_texts()
+    place = next(i for i, text in enumerate(titles) if text.startswith(title)) + 1
+    return page.locator(f"#{table} tbody tr > :nth-child({place})").all_inner_texts()
+
+
+def test_nothing_is_requested_and_nothing_goes_wrong(opened):
+    assert [kind for kind, _ in opened.said if kind in ("error", "warning")] == []
+    # Bokeh makes the markers' code a module of the page's own.
+    assert [url for url in opened.requested[1:] if not url.startswith(("blob:null/", "data:"))] == []
+
+
+def test_names_with_html_are_shown_and_do_nothing(opened):
+    assert opened.evaluate("window.hacked") is None
+    assert listed(opened)[:2] == [SCRIPT, IMAGE]
+    assert opened.title() == "Made up <em>study</em>" and opened.locator("main img").count() == 0
+
+
+def test_a_switch_hides_a_kind_everywhere(opened):
+    number, visible, has_row = opened.evaluate(SHOWN, "clip")
+    assert number == visible > 5 and has_row
+    switch = opened.locator("#runs input[data-kind=clip]")
+    switch.uncheck()
+    assert opened.evaluate(SHOWN, "clip") == [number, 0, False]
+    assert opened.evaluate(SHOWN, "sl") == [number, number, True]
+    assert "clip %" not in opened.locator("#classes thead").inner_text()
+    switch.focus()
+    opened.keyboard.press("Space")
+    assert opened.evaluate(SHOWN, "clip") == [number, number, True]
+    assert "clip %" in opened.locator("#classes thead").inner_text()
+
+
+def test_a_header_sorts_by_its_numbers_in_either_direction(opened):
+    button = opened.locator("#runs thead th", has_text="slope_acc").locator("button")
+    for direction, order in (("descending", ["sl", "sl_sampled", "clip"]), ("ascending", ["clip", "sl_sampled", "sl"])):
+        button.press("Enter")
+        assert [text.strip() for text in column(opened, "runs", "runs")] == order
+        assert opened.locator("#runs thead th[aria-sort=" + direction + "]").count() == 1
+    opened.locator("#classes thead th", has_text="sl %").locator("button").first.click()
+    accuracies = [float(text) for text in column(opened, "classes", "sl %")]
+    assert accuracies == sorted(accuracies, reverse=True) and len(accuracies) == 60
+    opened.locator("#classes thead th").first.locator("button").click()
+
+
+def test_a_selection_in_a_plot_is_one_of_classes_everywhere(opened):
+    opened.evaluate(SELECT, [4, 9])  # of the first run: classes 4 and 9
+    assert sorted(listed(opened)) == ["class 4", "class 9"]
+    selected = opened.evaluate(SELECTED)
+    assert set(selected) == {4, 9} and len(selected) == 2 * 6  # in each of six runs
+    assert set(opened.evaluate(CONFUSED)) == {"class 4", "class 9"}
+    assert opened.locator("#chosen").inner_text() == "2 of 60 classes chosen"
+    opened.locator("#classes tbody button", has_text="class 9").press("Enter")  # by the keyboard
+    assert listed(opened) == ["class 4"]
+    opened.locator("#clear").click()
+    assert len(listed(opened)) == 60 and opened.evaluate(SELECTED) == []
+
+
+def test_a_box_that_is_drawn_selects_classes(opened):
+    plot = opened.locator("#plot-accuracy")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    opened.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.2 * box["height"])
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + 0.95 * box["width"], box["y"] + 0.8 * box["height"], steps=5)
+    opened.mouse.up()
+    opened.wait_for_function("document.querySelectorAll('#classes tbody tr').length < 60")
+    assert 0 < len(listed(opened)) < 60
+    opened.locator("#clear").click()
+
+
+def test_a_filter_leaves_the_classes_of_a_name(opened):
+    box = opened.locator("input[data-filter=classes]")
+    box.fill("class 1")
+    assert len(listed(opened)) == 10 and all(name.startswith("class 1") for name in listed(opened))
+    box.fill("")
+
+
+def test_the_difference_is_of_the_two_kinds_that_are_chosen(opened):
+    opened.locator("#kind-a").select_option("sl")
+    opened.locator("#kind-b").select_option("clip")
+    differences = [float(text) for text in column(opened, "classes", "sl − clip")]
+    numbers = (map(float, column(opened, "classes", kind)) for kind in ("sl %", "clip %"))
+    assert differences == pytest.approx([a - b for a, b in zip(*numbers)], abs=0.11)
+
+
+def test_the_copied_command_is_the_studys(opened):
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    command = opened.locator(".command", has_text="the study").first
+    command.locator("button").click()
+    copied = opened.evaluate("navigator.clipboard.readText()")
+    assert copied == "python -m cliptail_jax.study --config=configs/study/made_up.py '--workdir=runs/made up'"
+    assert copied.split()[:3] == COMMAND[:3]
+
+
+def test_the_downloads_are_report_json_and_the_tables(opened, study_directory):
+    with opened.expect_download() as download:
+        opened.locator("#download-report").click()
+    assert download.value.path().read_bytes() == (study_directory / "report.json").read_bytes()
+    with opened.expect_download() as download:
+        opened.locator("button[data-tsv=runs]").click()
+    header, *rows = (line.split("\t") for line in download.value.path().read_text().splitlines())
+    bias = json.loads((study_directory / "report.json").read_text())["bias"]
+    place = header.index("slope_acc [95 %]")
+    assert {row[0]: float(row[place]) for row in rows} == {kind: of["slope_acc"]["value"] for kind, of in bias.items()}
+
+
+def test_colours_follow_the_scheme(opened):
+    text = "Bokeh.documents[0].roots()[0].below[0].axis_label_text_color"
+    opened.emulate_media(color_scheme="light")
+    opened.wait_for_function(f"{text} === '#1c1d21'")
+    opened.emulate_media(color_scheme="dark")
+    opened.wait_for_function(f"{text} === '#e8e9ec'")
+    opened.emulate_media(color_scheme="light")
+
+
+def test_a_phone_is_wide_enough(opened):
+    opened.set_viewport_size({"width": 390, "height": 800})
+    assert opened.evaluate("document.documentElement.scrollWidth") == 390
+    opened.set_viewport_size({"width": 1280, "height": 720})

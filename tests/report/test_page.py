@@ -1,0 +1,233 @@
+"""What the page is written from, what it says of damage and of what is missing, and how large it is."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.report.__main__ import main
+from cliptail_jax.report.comparison import compare, wrong_predictions
+from cliptail_jax.report.origin import configs_of
+from cliptail_jax.report.page import render, write_page
+from cliptail_jax.report.read import read_directory
+from tests.figures.made_up_runs import write_run
+from tests.report.made_up_pages import IMAGE, SCRIPT, in_memory, write_study
+
+
+@pytest.fixture
+def study(study_directory, tmp_path):
+    """A copy of the study, to be changed."""
+    return shutil.copytree(study_directory, tmp_path / "study")
+
+
+def test_the_numbers_of_a_kind_are_those_of_the_report(study_directory):
+    comparison = compare([read_directory(study_directory)])
+    report = json.loads((study_directory / "report.json").read_text())
+    assert [kind.name for kind in comparison.kinds] == ["sl", "sl_sampled", "clip"]
+    for kind in comparison.kinds:
+        estimate = report["bias"][kind.name]["slope_acc"]
+        assert kind.value("slope_acc") == estimate["value"]
+        assert kind.interval("slope_acc") == (estimate["low"], estimate["high"])
+        tops = [of_seed[kind.name]["top1"] for of_seed in report["runs"].values()]
+        assert kind.value("top1") == pytest.approx(np.mean(tops)) and len(kind.runs) == 2
+        assert 100 * kind.accuracy.mean() == pytest.approx(np.mean(tops))
+
+
+def test_frequencies_are_told_by_what_they_are_of(study_directory):
+    frequencies = compare([read_directory(study_directory)]).frequencies()
+    assert list(frequencies) == ["images seed_3", "images seed_3_mirrored"]
+    assert np.array_equal(frequencies["images seed_3"], frequencies["images seed_3_mirrored"][::-1])
+
+
+def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
+    other = study.rename(study.with_name("other"))
+    page = write_page(study_directory, [other], other / "both.html")
+    text = page.read_text()
+    assert "<h1>Made up &lt;em&gt;study&lt;/em&gt; and Made up" in text
+    assert 'data-kind="study/clip"' in text and 'data-kind="other/clip"' in text
+    assert "study: points per decade" in text and "other: points per decade" in text
+
+
+def test_wrong_predictions_are_listed_with_the_most_frequent_first():
+    confusion = np.array([[5, 2, 3], [0, 9, 1], [0, 0, 4]], np.uint8)
+    assert wrong_predictions(confusion) == [[(2, 3), (1, 2)], [(2, 1)], []]
+
+
+def test_names_with_html_are_escaped(study_directory):
+    text = (study_directory / "report.html").read_text()
+    assert SCRIPT not in text and IMAGE not in text and "Made up <em>" not in text
+    assert "Made up &lt;em&gt;study" in text
+
+
+def test_a_field_differs_between_kinds_or_between_their_runs_or_is_the_same(study_directory):
+    configs = configs_of(compare([read_directory(study_directory)]).kinds)
+    assert configs.varied == {"data.profile.mirrored": "false, true"}
+    assert configs.different == {} and configs.same["objective"] == "supervised"
+
+
+def test_a_failed_run_is_named_with_its_reason(tmp_path):
+    write_study(tmp_path, broken="clip")
+    text = (tmp_path / "report.html").read_text()
+    assert "seed_3/clip failed:" in text and "the loss of &lt;img" in text and "Still missing" not in text
+    assert text.count("not tested") >= 2
+
+
+def test_a_running_study_says_what_is_missing(study):
+    (study / "report.json").unlink()
+    shutil.rmtree(study / "seed_3_mirrored")
+    names = [f"{seed}/{run}" for seed in ("seed_3", "seed_3_mirrored") for run in ("sl", "clip")]
+    write_page(study, title="A title", expected=names)
+    text = (study / "report.html").read_text()
+    assert "<h1>A title</h1>" in text and re.findall(r'<tr data-kind="(\w+)', text)[:2] == ["sl", "clip"]
+    assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
+
+
+def test_a_study_that_begins_has_a_page_without_plots(tmp_path):
+    page = write_page(tmp_path, title="A title", expected=["sl"])
+    assert "Still missing (1):</strong> sl." in page.read_text() and page.stat().st_size < 100_000
+
+
+def test_runs_that_the_report_does_not_know_are_named(study):
+    shutil.copytree(study / "seed_3" / "sl", study / "seed_4" / "sl")
+    write_page(study)
+    assert "of the last report, which is without seed_4/sl." in (study / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("damaged", "lost"),
+    [
+        ("seed_3/clip/eval/glyphs_test/latest.npz", "evaluation"),
+        ("seed_3/clip/eval/glyphs_test/summary.jsonl", "evaluation"),
+        ("seed_3/clip/metrics.jsonl", "log"),
+        ("seed_3/clip/class_frequency.tsv", "images"),
+        ("seed_3/clip/variant.json", "data"),
+        ("seed_3/clip/config.json", "everything"),
+        ("report.json", "report"),
+    ],
+)
+def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
+    path = study / damaged
+    path.write_bytes(path.read_bytes()[:-40] + b'"?' * 20)
+    contents = read_directory(study)
+    assert len(contents.problems) == 1 and str(path) in contents.problems[0] and "\n" not in contents.problems[0]
+    assert len(contents.runs) == 6 - (lost == "everything")
+    if lost in ("evaluation", "log", "images", "data"):
+        [run] = [run for run in contents.runs if (run.seed, run.kind) == ("seed_3", "clip")]
+        assert not getattr(run, lost)
+
+
+def test_the_page_names_all_damaged_files_and_shows_the_rest(study):
+    damaged = [
+        study / "seed_3" / "sl" / "config.json",
+        study / "seed_3" / "clip" / "eval" / "glyphs_test" / "latest.npz",
+    ]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-40])
+    text = write_page(study).read_text()
+    assert all(f"Not shown:</strong> {path}" in text for path in damaged) and "sl_sampled" in text
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"runs": 1, "bias": {}, "failures": {}}', "\xff"])
+def test_a_report_that_is_none_is_named(content, study):
+    (study / "report.json").write_bytes(content.encode("latin-1"))
+    [problem] = read_directory(study).problems
+    assert "report.json is damaged" in problem and "run the study again" in problem
+
+
+def test_claims_that_cannot_be_read_are_named(study):
+    report = json.loads((study / "report.json").read_text())
+    report["claims"] = [{"text": "no more than that"}]
+    (study / "report.json").write_text(json.dumps(report))
+    write_page(study)
+    text = (study / "report.html").read_text()
+    assert "claims that cannot be read" in text and 'id="claims"' not in text
+
+
+def test_different_classes_are_compared_on_those_that_are_shared():
+    first, second = in_memory(1, 8, steps=3), in_memory(1, 8, steps=3)
+    names = ("elsewhere", *second.runs[0].evaluation.class_names[:0:-1])  # without class 0, and reversed
+    evaluation = second.runs[0].evaluation
+    object.__setattr__(evaluation, "class_names", names)
+    comparison = compare([first, second])
+    assert comparison.classes == 7 and "the 7 that all share" in comparison.notes[0]
+    a, b = comparison.kinds
+    assert comparison.labels[:7] == list(first.runs[0].evaluation.class_names[1:])
+    np.testing.assert_array_equal(a.accuracy, first.runs[0].evaluation.accuracy[1:])
+    np.testing.assert_array_equal(b.accuracy, evaluation.accuracy[:0:-1])
+    np.testing.assert_array_equal(np.diagonal(b.confusion), np.diagonal(evaluation.confusion)[:0:-1])
+    assert b.confusion.sum() == evaluation.confusion[1:].sum()  # predictions of other classes count, too
+    assert b.confusion[:, comparison.labels.index("elsewhere")].sum() == evaluation.confusion[1:, 0].sum()
+
+
+def test_runs_without_a_common_class_are_compared_without_classes():
+    first, second = in_memory(1, 4, steps=3), in_memory(1, 4, steps=3)
+    object.__setattr__(second.runs[0].evaluation, "class_names", tuple("abcd"))
+    comparison = compare([first, second])
+    assert comparison.evaluated == [] and "share none" in comparison.notes[0]
+    text = render(comparison, [first, second], "", [], {})
+    assert 'id="classes"' not in text and "kind 0" in text
+
+
+def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
+    for name, slope in (("one", 0.1), ("two", 0.4)):
+        write_run(tmp_path / name, slope, sets=("birds:test", "birds:validation"))
+    page = write_page(tmp_path / "one", [tmp_path / "two"], tmp_path / "deep" / "page.html")
+    text = page.read_text()
+    assert "<h1>one and two</h1>" in text and "two on birds:validation" in text
+    assert "nc2_head_mean" in text and "image_text_similarity" in text
+    write_page(tmp_path)  # a folder of runs
+    assert "2 kinds of runs" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("classes", "most"), [(100, 5e6), (1000, 15e6)])
+def test_twelve_runs_fit_into_a_page(classes, most):
+    contents = in_memory(12, classes)
+    text = render(compare([contents]), [contents], "", [], {})
+    assert len(text.encode()) < most
+
+
+def test_all_classes_are_in_the_page():
+    contents = in_memory(2, 1000, steps=3)
+    text = render(compare([contents]), [contents], "", [], {})
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
+    assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
+
+
+def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
+    for arguments, message in [
+        ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is no directory: name that of a run"),
+        ([f"--workdir={tmp_path}"], "holds no run: name the directory of a run"),
+        ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} holds no run"),
+        ([f"--workdir={study_directory}", f"--output={tmp_path}"], "cannot be written: it is a folder"),
+        ([f"--workdir={study_directory}", "--output=/proc/page.html"], "no file can be made in /proc"),
+    ]:
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_the_command_writes_the_page_and_says_where(study, capsys):
+    (study / "report.html").unlink()
+    assert main([f"--workdir={study}"]) == 0
+    assert capsys.readouterr().out == f"wrote file://{study}/report.html\n" and (study / "report.html").exists()
+
+
+def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
+    lines = [
+        {"model": "runs/clip", "set": "dtd", "method": "probe", "score": 61.25},
+        {"model": "runs/clip", "set": "dtd", "method": "probe", "score": 62.25},  # the last counts
+        {"model": "runs/sl", "set": "dtd", "method": "few_shot", "score": 51.0},
+    ]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_page(tmp_path, title="Transfer", failures={"pets": "no such data"})
+    text = (tmp_path / "report.html").read_text()
+    assert "dtd: linear probe %" in text and "62.2" in text and "61.2" not in text and "51.0" in text
+    assert "pets failed:" in text
+
+
+def test_a_page_that_cannot_be_written_says_why(study_directory, tmp_path):
+    with pytest.raises(UserError, match="cannot be written: it is a folder"):
+        write_page(study_directory, output=tmp_path)
