@@ -47,8 +47,9 @@ ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
 
-# open_clip's preprocess_cfg of the weights that it lists for architectures whose names contain the key; of others it is
-# CLIP's (src/open_clip/pretrained.py).
+# open_clip's preprocess_cfg of the weights that it lists for architectures whose names contain the key, of which the first
+# counts; of others it is CLIP's (src/open_clip/pretrained.py). Two weights differ from their sisters: ViT-L-14's of
+# laion2b_s32b_b82k and ViT-H-14's of dfn5b, whose repositories say so.
 LISTED_PREPROCESS = {
     "SigLIP": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"},
     "CLIPA": {
@@ -57,6 +58,12 @@ LISTED_PREPROCESS = {
         "interpolation": "bilinear",
         "resize_mode": "squash",
     },
+    "-378": {"resize_mode": "squash"},  # DFN's and MetaCLIP 2's
+    "PE-Core": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "resize_mode": "squash"},
+    "MobileCLIP2-S3": {"interpolation": "bilinear"},
+    "MobileCLIP2-S4": {"interpolation": "bilinear"},
+    "MobileCLIP2-L-14": {},
+    "MobileCLIP": {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear"},
 }
 ENGLISH = "eng_Latn"  # NLLB's token for the language of texts
 
