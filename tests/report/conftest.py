@@ -33,6 +33,7 @@ def browser():
 def opened(browser, study_directory):
     """The study's page in a browser, and what the browser has said and requested."""
     page = browser.new_context(accept_downloads=True).new_page()
+    page.set_default_timeout(120_000)  # milliseconds, on a busy machine
     page.said, page.requested = [], []
     page.on("console", lambda message: page.said.append((message.type, message.text)))
     page.on("pageerror", lambda error: page.said.append(("error", str(error))))

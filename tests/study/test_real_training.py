@@ -32,6 +32,8 @@ def test_a_study_trains_tests_its_claims_and_draws_and_a_second_call_repeats_no_
     difference = first["runs"]["one"]["corr_pred"] - first["runs"]["other"]["corr_pred"]
     assert result["difference"]["value"] == pytest.approx(difference)
     assert all((tmp_path / "figures" / f"study.{kind}").stat().st_size > 1000 for kind in ("png", "pdf"))
+    page = (tmp_path / "report.html").read_text()
+    assert "Small" in page and "Still missing" not in page and "Not shown:</strong> " + str(tmp_path) not in page
 
     written = {path: path.stat().st_mtime_ns for name in first["runs"] for path in (tmp_path / name).rglob("*")}
     capsys.readouterr()

@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.launch import train_commands
+from cliptail_jax.study.run import commands_of
 from configs.study import paper, quickstart
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +58,12 @@ def test_a_config_file_that_fails_is_one_line(tmp_path):
 def test_a_study_without_config_strings_has_no_commands():
     with pytest.raises(UserError, match="no config strings of their own: train them here, without --launch"):
         train_commands(quickstart.get_config(), Path("runs"))
+
+
+def test_the_report_has_the_commands_of_single_runs_where_their_config_files_are(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    study, workdir = paper.get_config("family=vocabulary,small=glyphs_lt"), Path("runs/paper")
+    assert commands_of(study, workdir) == train_commands(study, workdir)
+    assert commands_of(quickstart.get_config(), workdir) == {}
+    monkeypatch.chdir(tmp_path)
+    assert commands_of(study, workdir) == {}
