@@ -9,6 +9,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax.evaluation.counting import ClassHead, count_shapes, make_evaluate_batch
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import DTYPES, abstract_model
 from cliptail_jax.models.open_clip import image_size
 from cliptail_jax.parallel.sharding import make_mesh, replicated
@@ -41,7 +42,7 @@ def zero_shot_memory(
     config = description["model_cfg"]
     side, dim = image_size(config["vision_cfg"]), config["embed_dim"]
     batch = {"images": ((side, side, 3), np.uint8), "labels": ((), np.int32), "mask": ((), bool)}
-    traced = make_evaluate_batch(graphdef, mesh).trace(
+    traced = make_evaluate_batch(graphdef, mesh, Preprocess(side)).trace(
         (state,),
         ClassHead(on_each((classes, dim), np.float32), logit_scale=on_each((), np.float32)),
         {name: on_each(shape, np.int32) for name, shape in count_shapes(classes).items()},

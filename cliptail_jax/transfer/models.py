@@ -39,8 +39,7 @@ class TransferModel:
 
     @property
     def initial(self) -> str:
-        """What `image.init` calls the model. Raises UserError where its architecture is not supported."""
-        self.model.check_supported()
+        """What `image.init` calls the model. Raises UserError where its activation is another than its weights'."""
         if self.model.architecture:
             raise UserError(
                 f"{self.name} takes the weights of another activation: fine-tune {self.model.source}, which has its own"

@@ -206,7 +206,7 @@ def test_calibration_by_sigmoids_is_of_a_run_and_of_the_published_model_that_it_
     published = zero_shot.get_config(f"model={tmp_path / 'out'},sets=glyphs:test,template=simple")
     published.data.data_dir = config.data.data_dir
     published.eval.update({"save_features": True, "confidence": "sigmoid"})
-    ((_, summary),) = evaluate_published(published, tmp_path / "zero").items()
+    (summary,) = evaluate_published(published, tmp_path / "zero")
     expected = ece_by_sigmoids(load(tmp_path / "out").model, tmp_path / "zero/eval/glyphs_test")
     assert summary["ece"] == pytest.approx(expected, abs=1e-3)
 

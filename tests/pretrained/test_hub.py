@@ -88,7 +88,12 @@ def test_a_repository_is_fetched_once_and_pinned(hub):
 def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
     write_tokenizer(Hub.folder, "siglip")
     document = json.loads((Hub.folder / "open_clip_config.json").read_text())
-    document["model_cfg"]["text_cfg"] |= {"vocab_size": 183, "no_causal_mask": True, "context_length": 8}
+    document["model_cfg"]["text_cfg"] |= {
+        "vocab_size": 183,
+        "context_length": 8,
+        "no_causal_mask": True,
+        "pool_type": "last",
+    }
     (Hub.folder / "open_clip_config.json").write_text(json.dumps(document))
     assert open_published("hf-hub:owner/name").tokenizer([""]).tolist() == [[1] * 8]
 

@@ -37,9 +37,3 @@ def test_evaluations_of_a_published_model_are_no_model(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": {"objective": "zero_shot"}}))
     with pytest.raises(UserError, match="holds evaluations of a published model: give the name of that model"):
         open_transfer_model(str(tmp_path))
-
-
-def test_an_architecture_that_is_not_supported_is_an_error():
-    model = open_transfer_model("EVA01-g-14/laion400m_s11b_b41k")
-    with pytest.raises(UserError, match="is an EVA-CLIP, whose architecture is not supported"):
-        model.load(None)
