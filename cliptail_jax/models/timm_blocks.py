@@ -1,7 +1,7 @@
 """Blocks of timm's vision transformers, EVA's among them (names as in timm).
 
-Initial weights are timm's: normal with standard deviation 0.02, biases zero. (timm truncates the normal distribution at
-±2, which is a hundred standard deviations.) `output_scale` multiplies those of projections into the residual stream.
+Initial weights are timm's, as `timm_layers.timm_linear` has them. `output_scale` multiplies those of projections into the
+residual stream.
 """
 
 from collections.abc import Callable
@@ -12,21 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
-from jax.nn.initializers import normal
 from jaxtyping import Float, Float64
 
-from cliptail_jax.models.layers import LayerScale, layer_norm, linear
+from cliptail_jax.models.layers import LayerScale, layer_norm
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.rotary import rotate
+from cliptail_jax.models.timm_layers import timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States, attend, split_heads
 
-STD = 0.02
 Angles = Float64[np.ndarray, "cells head_width//2"]
-
-
-def dense(inputs: int, outputs: int, *, scale: float = 1.0, **options) -> nnx.Linear:
-    """A linear layer with timm's initialization, its weights multiplied by `scale`."""
-    return linear(inputs, outputs, kernel_init=normal(STD * scale), bias_init=nnx.initializers.zeros, **options)
 
 
 def rotary_attend(query: States, key: States, value: States, heads: int, angles: Angles | None) -> States:
@@ -54,8 +48,8 @@ class Attention(nnx.Module):
     def __init__(self, shape: BlockShape, *, use_bias: bool = True, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
         width = shape.width
         self.heads = shape.heads
-        self.qkv = dense(width, 3 * width, use_bias=use_bias, dtype=dtype, rngs=rngs)
-        self.proj = dense(width, width, scale=output_scale, dtype=dtype, rngs=rngs)
+        self.qkv = timm_linear(width, 3 * width, use_bias=use_bias, dtype=dtype, rngs=rngs)
+        self.proj = timm_linear(width, width, scale=output_scale, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
         """The output for each token. `angles` are those of rotary positions."""
@@ -67,8 +61,8 @@ class Mlp(nnx.Module):
 
     def __init__(self, shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
         self.activation = shape.activation
-        self.fc1 = dense(shape.width, shape.inner, dtype=dtype, rngs=rngs)
-        self.fc2 = dense(shape.inner, shape.width, scale=output_scale, dtype=dtype, rngs=rngs)
+        self.fc1 = timm_linear(shape.width, shape.inner, dtype=dtype, rngs=rngs)
+        self.fc2 = timm_linear(shape.inner, shape.width, scale=output_scale, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
         return self.fc2(ACTIVATIONS[self.activation](self.fc1(x)))
@@ -115,9 +109,9 @@ class AttentionPool(nnx.Module):
         self.heads = shape.heads
         self.dtype = dtype
         self.latent = nnx.Param(jax.nn.initializers.truncated_normal(width**-0.5)(rngs.params(), (1, 1, width)))
-        self.q = dense(width, width, **options)
-        self.kv = dense(width, 2 * width, **options)
-        self.proj = dense(width, width, **options)
+        self.q = timm_linear(width, width, **options)
+        self.kv = timm_linear(width, 2 * width, **options)
+        self.proj = timm_linear(width, width, **options)
         self.norm = layer_norm(width, epsilon=shape.epsilon, **options)
         self.mlp = Mlp(shape, **options)
 

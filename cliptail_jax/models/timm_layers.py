@@ -12,15 +12,16 @@ from jaxtyping import Float, Int
 from cliptail_jax.models.layers import linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States, attend
 
+STD = 0.02  # of new weights
 MakeLinear = Callable[..., nnx.Linear]  # as `layers.linear`
 
 
-def timm_linear(inputs: int, outputs: int, **options) -> nnx.Linear:
-    """A linear layer with timm's initialization: normal with standard deviation 0.02, and biases 0.
+def timm_linear(inputs: int, outputs: int, *, scale: float = 1.0, **options) -> nnx.Linear:
+    """A linear layer with timm's initialization: normal with standard deviation 0.02 times `scale`, and biases 0.
 
     timm truncates the distribution at ±2, which is 100 standard deviations.
     """
-    return linear(inputs, outputs, kernel_init=normal(0.02), bias_init=nnx.initializers.zeros, **options)
+    return linear(inputs, outputs, kernel_init=normal(STD * scale), bias_init=nnx.initializers.zeros, **options)
 
 
 class QkvAttention(nnx.Module):

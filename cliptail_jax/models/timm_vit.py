@@ -20,7 +20,8 @@ from cliptail_jax.models.initializers import uniform_fan_in
 from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.rotary import Rotary
-from cliptail_jax.models.timm_blocks import STD, AttentionPool, Block, BlockShape, dense
+from cliptail_jax.models.timm_blocks import AttentionPool, Block, BlockShape
+from cliptail_jax.models.timm_layers import STD, timm_linear
 from cliptail_jax.models.transformer import States
 
 
@@ -117,7 +118,7 @@ class Trunk(nnx.Module):
         self.norm = layer_norm(width, epsilon=epsilon, **options)
         pool_shape = replace(shape, heads=member.pool_heads or shape.heads, inner=member.pool_inner or shape.inner)
         self.attn_pool = AttentionPool(pool_shape, **options) if member.pool == "map" else None
-        self.head = dense(width, output_dim, **options) if output_dim else None
+        self.head = timm_linear(width, output_dim, **options) if output_dim else None
 
     def __call__(self, images: Images, train: bool, mask: Mask | None) -> Float[Array, "batch output"]:
         patches = self.patch_embed(images, train, mask)
