@@ -3,6 +3,8 @@
 Stochastic depth (timm_drop_path) is not implemented.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -10,7 +12,7 @@ from jaxtyping import Float
 
 from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import ACTIVATIONS
+from cliptail_jax.models.timm_layers import Mlp
 
 MLP_RATIO = 4  # an MLP's inner width per outer width
 STEM = 4  # stride of the stem
@@ -29,16 +31,9 @@ CONVNEXTS = {
 _truncated = nnx.initializers.truncated_normal(0.02)
 
 
-class Mlp(nnx.Module):
-    """Two linear layers with GELU between them."""
-
-    def __init__(self, inputs: int, inner: int, outputs: int, *, final_bias: bool = True, dtype, rngs: nnx.Rngs):
-        shared = {"kernel_init": _truncated, "bias_init": nnx.initializers.zeros, "dtype": dtype, "rngs": rngs}
-        self.fc1 = linear(inputs, inner, **shared)
-        self.fc2 = linear(inner, outputs, use_bias=final_bias, **shared)
-
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
-        return self.fc2(ACTIVATIONS["gelu"](self.fc1(x)))
+def dense(inputs: int, outputs: int, **options) -> nnx.Linear:
+    """A linear layer, initialized as the convolutions are."""
+    return linear(inputs, outputs, kernel_init=_truncated, bias_init=nnx.initializers.zeros, **options)
 
 
 def patches(inputs: int, outputs: int, size: int, *, dtype, rngs: nnx.Rngs) -> nnx.Conv:
@@ -55,7 +50,7 @@ class Block(RematBlock):
         depthwise = {"padding": [(3, 3)] * 2, "feature_group_count": width, "kernel_init": _truncated}
         self.conv_dw = nnx.Conv(width, width, (7, 7), **depthwise, dtype=dtype, rngs=rngs)
         self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-        self.mlp = Mlp(width, MLP_RATIO * width, width, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(width, MLP_RATIO * width, width, layer=dense, dtype=dtype, rngs=rngs)
         self.gamma = nnx.Param(jnp.full(width, INITIAL_GAMMA))
 
     def forward(self, x: Pixels) -> Pixels:
@@ -116,7 +111,8 @@ class ConvNeXt(nnx.Module):
         pooled_norm = layer_norm(widths[-1], epsilon=epsilon, **options)
         self.trunk = nnx.Dict(stem=stem, stages=stages, head=nnx.Dict(norm=pooled_norm))
         if projection == "mlp":
-            self.head = nnx.Dict(mlp=Mlp(widths[-1], 2 * output_dim, output_dim, final_bias=projection_bias, **options))
+            layers = {"layer": dense, "last": partial(dense, use_bias=projection_bias)}
+            self.head = nnx.Dict(mlp=Mlp(widths[-1], 2 * output_dim, output_dim, **layers, **options))
         else:
             self.head = nnx.Dict(proj=linear(widths[-1], output_dim, use_bias=projection_bias, **options))
 

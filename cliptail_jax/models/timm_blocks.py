@@ -6,6 +6,7 @@ residual stream.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jaxtyping import Float, Float64
 from cliptail_jax.models.layers import LayerScale, layer_norm
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.rotary import rotate
-from cliptail_jax.models.timm_layers import timm_linear
+from cliptail_jax.models.timm_layers import Mlp, QkvAttention, timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States, attend, split_heads
 
 Angles = Float64[np.ndarray, "cells head_width//2"]
@@ -42,36 +43,28 @@ class BlockShape:
     activation: str = "gelu"
 
 
-class Attention(nnx.Module):
-    """Self-attention with one projection for queries, keys and values."""
+class Attention(QkvAttention):
+    """Self-attention with one projection for queries, keys and values, which may have rotary positions."""
 
     def __init__(self, shape: BlockShape, *, use_bias: bool = True, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
-        width = shape.width
-        self.heads = shape.heads
-        self.qkv = timm_linear(width, 3 * width, use_bias=use_bias, dtype=dtype, rngs=rngs)
-        self.proj = timm_linear(width, width, scale=output_scale, dtype=dtype, rngs=rngs)
+        options = {"last": partial(timm_linear, scale=output_scale), "dtype": dtype, "rngs": rngs}
+        super().__init__(shape.width, shape.heads, qkv_bias=use_bias, **options)
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
         """The output for each token. `angles` are those of rotary positions."""
         return self.proj(rotary_attend(*jnp.split(self.qkv(x), 3, axis=-1), self.heads, angles))
 
 
-class Mlp(nnx.Module):
-    """Two linear layers with an activation between them."""
-
-    def __init__(self, shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
-        self.activation = shape.activation
-        self.fc1 = timm_linear(shape.width, shape.inner, dtype=dtype, rngs=rngs)
-        self.fc2 = timm_linear(shape.inner, shape.width, scale=output_scale, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
-        return self.fc2(ACTIVATIONS[self.activation](self.fc1(x)))
+def mlp(shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs) -> Mlp:
+    """The MLP of a block."""
+    options = {"activation": ACTIVATIONS[shape.activation], "last": partial(timm_linear, scale=output_scale)}
+    return Mlp(shape.width, shape.inner, shape.width, **options, dtype=dtype, rngs=rngs)
 
 
 class Block(RematBlock):
     """Attention and MLP, each preceded by layer norm and added to its input, perhaps multiplied by a learned scale.
 
-    `attention` and `mlp` are called as `Attention` and `Mlp`. `layer_scale` is the initial one; None for none.
+    `attention` and `make_mlp` are called as `Attention` and `mlp`. `layer_scale` is the initial one; None for none.
     """
 
     def __init__(
@@ -79,7 +72,7 @@ class Block(RematBlock):
         shape: BlockShape,
         *,
         attention: Callable[..., nnx.Module] = Attention,
-        mlp: Callable[..., nnx.Module] = Mlp,
+        make_mlp: Callable[..., nnx.Module] = mlp,
         layer_scale: float | None = None,
         output_scale: float = 1.0,
         dtype,
@@ -89,7 +82,7 @@ class Block(RematBlock):
         self.norm1 = layer_norm(shape.width, epsilon=shape.epsilon, **options)
         self.attn = attention(shape, output_scale=output_scale, **options)
         self.norm2 = layer_norm(shape.width, epsilon=shape.epsilon, **options)
-        self.mlp = mlp(shape, output_scale=output_scale, **options)
+        self.mlp = make_mlp(shape, output_scale=output_scale, **options)
         scaled = layer_scale is not None
         self.ls1 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
         self.ls2 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
@@ -113,7 +106,7 @@ class AttentionPool(nnx.Module):
         self.kv = timm_linear(width, 2 * width, **options)
         self.proj = timm_linear(width, width, **options)
         self.norm = layer_norm(width, epsilon=shape.epsilon, **options)
-        self.mlp = Mlp(shape, **options)
+        self.mlp = mlp(shape, **options)
 
     def __call__(self, x: States) -> Float[Array, "batch width"]:
         query = self.q(jnp.broadcast_to(self.latent[...].astype(self.dtype), (len(x), 1, x.shape[2])))

@@ -25,7 +25,10 @@ def timm_linear(inputs: int, outputs: int, *, scale: float = 1.0, **options) -> 
 
 
 class QkvAttention(nnx.Module):
-    """Self-attention with one projection for queries, keys and values."""
+    """Self-attention with one projection for queries, keys and values.
+
+    `layer` makes the linear layers, and `last` that of the outputs if it is another.
+    """
 
     def __init__(
         self,
@@ -34,12 +37,13 @@ class QkvAttention(nnx.Module):
         *,
         qkv_bias: bool = True,
         layer: MakeLinear = timm_linear,
+        last: MakeLinear | None = None,
         dtype,
         rngs: nnx.Rngs,
     ):
         self.heads = heads
         self.qkv = layer(width, 3 * width, use_bias=qkv_bias, dtype=dtype, rngs=rngs)
-        self.proj = layer(width, width, dtype=dtype, rngs=rngs)
+        self.proj = (last or layer)(width, width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, **options) -> States:
         """The states after attention; `options` are those of `transformer.attend`."""
@@ -48,7 +52,10 @@ class QkvAttention(nnx.Module):
 
 
 class Mlp(nnx.Module):
-    """Two linear layers with an activation between them."""
+    """Two linear layers with an activation between them.
+
+    `layer` makes them, and `last` the second one if it is another.
+    """
 
     def __init__(
         self,
@@ -58,12 +65,13 @@ class Mlp(nnx.Module):
         *,
         activation: Callable[[Array], Array] = ACTIVATIONS["gelu"],
         layer: MakeLinear = timm_linear,
+        last: MakeLinear | None = None,
         dtype,
         rngs: nnx.Rngs,
     ):
         self.activation = activation
         self.fc1 = layer(inputs, inner, dtype=dtype, rngs=rngs)
-        self.fc2 = layer(inner, outputs, dtype=dtype, rngs=rngs)
+        self.fc2 = (last or layer)(inner, outputs, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         return self.fc2(self.activation(self.fc1(x)))

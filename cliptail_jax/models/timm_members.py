@@ -10,7 +10,7 @@ from cliptail_jax.models.timm_vit import Member
 
 _EVA01 = partial(Member, block=partial(Block, attention=KeysWithoutBias), eva_init=True)
 _EVA02 = partial(
-    Member, block=partial(Block, attention=NormedAttention, mlp=NormedSwiGlu), rotary=Rotary(16), eva_init=True
+    Member, block=partial(Block, attention=NormedAttention, make_mlp=NormedSwiGlu), rotary=Rotary(16), eva_init=True
 )
 _EVA02_POST_NORM = partial(Member, block=partial(PostNormBlock, attention=KeysWithoutBias), eva_init=True)
 _PE_CORE = partial(Member, epsilon=1e-5, norm_before=True, pool="map", pool_heads=8, eva_init=True)

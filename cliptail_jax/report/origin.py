@@ -87,7 +87,7 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
 
 
 def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
-    """Some of the runs by kind and seed, as briefly as they can be told: '' if they are all."""
+    """A short name for some of the runs, by kind and seed; '' for all of them."""
     if len(owners) == len(every):
         return ""
     kinds, seeds = ({owner[part] for owner in owners} for part in (0, 1))

@@ -1,4 +1,4 @@
-"""When the page of a running study is written, and what it is told."""
+"""The page of a running study: when it is written, and with which failures and missing runs."""
 
 import pytest
 
