@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from PIL import Image
-from test_towers import assert_same, losses, objective_of, values, without_last_step
+from test_towers import assert_resumes, objective_of
 
 from cliptail_jax import runs
 from cliptail_jax.datasets.source import open_source
@@ -100,11 +100,7 @@ def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_r
 
 
 def test_such_a_run_resumes_with_the_same_numbers(half_run, tmp_path):
-    config, workdir = half_run
-    copy = without_last_step(workdir, tmp_path / "copy")
-    train(config, copy)
-    assert losses(copy) == losses(workdir) and len(losses(copy)) == 3
-    assert_same(*(values(nnx.state(open_run(w).model)) for w in (workdir, copy)))
+    assert_resumes(*half_run, tmp_path / "copy")
 
 
 def test_a_run_from_before_pixel_statistics_were_noted_has_clips(trained_run, tmp_path):
