@@ -1,12 +1,14 @@
 """The rows that a variant is selected from: record, label and words each."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.json
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
@@ -16,6 +18,8 @@ from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
+
+JSON_LINES = ".jsonl"  # the suffix of tables in this format
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +119,8 @@ def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str)
         if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
             raise UserError(f"the table {path} has labels beyond the {len(names)} classes that there are")
         return labels
+    if pa.types.is_nested(column.type):
+        raise UserError(f"the table {path} has labels that are neither numbers nor names, such as {column[0]}")
     found = pc.index_in(column.cast(pa.string()), pa.array(names))
     if found.null_count:
         raise UserError(f"the table {path} has the label '{column.filter(found.is_null())[0]}', which is not a class")
@@ -122,11 +128,19 @@ def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str)
 
 
 def read_table(path: Path) -> pa.Table:
-    """Reads a tab-separated file with a header and without quoting. The study's files call the column `caption` `title`."""
-    parse = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
+    """Reads a tab-separated file with a header and without quoting, or JSON lines if its name ends in .jsonl.
+
+    The study's files call the column `caption` `title`.
+    """
     texts = {name: pa.large_string() for name in ("filepath", "caption", "title")}
     try:
-        table = pa.csv.read_csv(path, parse_options=parse, convert_options=pa.csv.ConvertOptions(column_types=texts))
+        if path.suffix == JSON_LINES:
+            table = read_json_lines(path, texts)
+        else:
+            parse = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
+            table = pa.csv.read_csv(
+                path, parse_options=parse, convert_options=pa.csv.ConvertOptions(column_types=texts)
+            )
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
     if "caption" not in table.column_names:
@@ -134,6 +148,13 @@ def read_table(path: Path) -> pa.Table:
     if "filepath" not in table.column_names:
         raise UserError(f"the table {path} has no column 'filepath'; it has {', '.join(table.column_names)}")
     return table
+
+
+def read_json_lines(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
+    """Reads an object a line: the given columns with their types, if there are such, and all others."""
+    table = pa.json.read_json(path, parse_options=pa.json.ParseOptions(explicit_schema=pa.schema(columns)))
+    table.validate(full=True)  # which finds bytes that are not UTF-8
+    return table.drop_columns([name for name in columns if table[name].null_count == len(table)])
 
 
 def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, "row"]:
