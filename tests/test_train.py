@@ -12,7 +12,9 @@ import orbax.checkpoint as ocp
 import pytest
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.datasets.source import Source
+from cliptail_jax.curation.croissant import croissant
+from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines, write_text
@@ -53,6 +55,14 @@ def test_a_run_leaves_the_files_that_the_design_lists(sup_run):
     assert [line["epoch"] for line in read_lines(workdir / "eval/glyphs_test/summary.jsonl")] == [1, 2]
     assert newest_valid_step(workdir / "checkpoints") == STEPS
     assert list((workdir / "tensorboard").iterdir())
+
+
+def test_croissant_metadata_have_the_fingerprint_of_the_run(sup_run):
+    workdir, config = sup_run
+    data = config.data
+    variant = make_variant(open_source(data.name, data.data_dir, data.split), data)
+    fingerprint = json.loads((workdir / "variant.json").read_text())["fingerprint"]
+    assert croissant(variant, data, "table.jsonl", b"")["identifier"]["value"] == fingerprint
 
 
 def test_a_finished_run_is_not_repeated(sup_run, capsys):

@@ -1,13 +1,16 @@
 """Describes the data of a config before anything is trained on them:
 
     python -m cliptail_jax.curation.describe --config=configs/clip.py:data=glyphs_lt [--workdir=DIR] [--export=TSV]
-        [--import=TSV] [--compare=TSV] [--config.data.x=v ...]
+        [--import=TSV] [--compare=TSV] [--croissant=JSON] [--config.data.x=v ...]
 
 Prints size, classes, imbalance, fingerprint and ten captions, and writes class_frequency.tsv and a picture to --workdir,
 by default runs/described. --export writes filepath, label and caption of each record, and --import uses such a table as
-the variant; --compare shows how the class frequency differs from a published one.
+the variant; --compare shows how the class frequency differs from a published one. --croissant writes Croissant metadata
+and, beside it, the table that they describe, in JSON lines.
 """
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,8 +24,9 @@ from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.config.training import Data, RunEvaluation, check_data
+from cliptail_jax.curation.croissant import TO_ADD, croissant
 from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.rows import paths_of_records
+from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_output, check_writable_folder, work_path, write_text
@@ -35,6 +39,7 @@ from cliptail_jax.plotting.style import save
 WORKDIR = "runs/described"
 SAMPLES = 10
 DIFFERENCES = 10
+BREAK = re.compile(r"[\t\r\n]")
 
 
 def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> str:
@@ -76,33 +81,78 @@ def comparison(variant: Variant, table: Path) -> str:
     return "\n".join(lines)
 
 
-def export(variant: Variant, path: Path) -> None:
-    """Writes a tab-separated line per row: file path, label before classes were selected, and caption."""
-    captions = variant.captions(range(len(variant)), epoch=0) if variant.captions else [""] * len(variant)
-    paths = paths_of_records(variant.source).take(pa.array(variant.records)).to_pylist()
+def table_of(variant: Variant, path: Path) -> str:
+    """A line per row for the file `path`: as JSON if its name ends in .jsonl, else tab-separated.
+
+    It has the file path, the label before classes were selected, and the caption, if the variant has captions.
+
+    Raises:
+        UserError: A value has a tab or a line break, which a tab-separated table cannot hold.
+    """
+    columns = {
+        "filepath": paths_of_records(variant.source).take(pa.array(variant.records)).to_pylist(),
+        "label": variant.original_labels.tolist(),
+    }
+    if variant.captions:
+        columns["caption"] = variant.captions(range(len(variant)), epoch=0)
+    rows = zip(*columns.values())
+    if path.suffix == JSON_LINES:
+        return "".join(json.dumps(dict(zip(columns, row)), ensure_ascii=False) + "\n" for row in rows)
+    for name in ("filepath", "caption"):
+        if odd := next(filter(BREAK.search, columns.get(name, ())), ""):
+            raise UserError(f"--export: the {name} {odd!r} has a tab or a line break: export to a file *{JSON_LINES}")
+    return tsv(columns, rows)
+
+
+def write(flag: str, path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, tsv(("filepath", "label", "caption"), zip(paths, variant.original_labels, captions)))
+        write_text(path, text)
     except OSError as error:
-        raise UserError(f"--export: cannot write {path}: {error.strerror}") from None
+        raise UserError(f"{flag}: cannot write {path}: {error.strerror or error}") from None
+    print(f"written      {path}")
 
 
-def tsv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+def tsv(header: Iterable[str], rows: Iterable[Sequence]) -> str:
     return "".join("\t".join(map(str, row)) + "\n" for row in (header, *rows))
+
+
+def check_metadata(path: Path) -> None:
+    """Raises UserError where Croissant metadata cannot be written to `path`, or their table beside it."""
+    if path.suffix == JSON_LINES:
+        raise UserError(f"--croissant={path}: records are written to this file, so give the metadata the suffix .json")
+    check_output(path)
+    check_output(path.with_suffix(JSON_LINES))
+
+
+def write_croissant(variant: Variant, data: ConfigDict, path: Path) -> None:
+    """Writes Croissant metadata to `path`, and the table that they describe beside it, in JSON lines."""
+    table = path.with_suffix(JSON_LINES)
+    content = table_of(variant, table)
+    document = croissant(variant, data, table.name, content.encode())
+    write("--croissant", table, content)
+    write("--croissant", path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    if to_add := [name for name in TO_ADD if name not in document]:
+        print(f"note         before you publish {path.name}, add what only you know: {', '.join(to_add)}")
 
 
 def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     data = config.data
-    if table := flags.FLAGS["import"].value:  # its captions are complete
+    if imported := flags.FLAGS["import"].value:  # its captions are complete
         as_they_are = {"words": (), "max_words": 0, "template": "", "synset": False, "distractors": 0.0}
-        data.update({"table": table, "captions": as_they_are})
+        data.update({"table": imported, "captions": as_they_are})
     fields.check(data, Data(), "data.")
     fields.check(config.eval, RunEvaluation(), "eval.")
     check_data(data)
     folder = workdir or work_path(WORKDIR)
     check_writable_folder(folder)
-    if flags.FLAGS.export:
-        check_output(Path(flags.FLAGS.export))
+    table, metadata = (
+        work_path(name) if (name := flags.FLAGS[flag].value) else None for flag in ("export", "croissant")
+    )
+    if table:
+        check_output(table)
+    if metadata:
+        check_metadata(metadata)
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if flags.FLAGS.compare:
@@ -115,9 +165,10 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     if variant.balance:
         write_text(folder / "balance.tsv", tsv(("entry", "before", "after"), zip(*variant.balance)))
         print(f"written      {folder}/balance.tsv, how often each entry occurs before and after")
-    if flags.FLAGS.export:
-        export(variant, Path(flags.FLAGS.export))
-        print(f"written      {flags.FLAGS.export}")
+    if table:
+        write("--export", table, table_of(variant, table))
+    if metadata:
+        write_croissant(variant, data, metadata)
 
 
 def describe_fields(config: ConfigDict | None) -> str:
@@ -125,8 +176,11 @@ def describe_fields(config: ConfigDict | None) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("import", "", "A TSV of filepath, label, caption to take as the variant, as data.table does")
-    flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here")
+    flags.DEFINE_string(
+        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to take as the variant, as data.table does"
+    )
+    flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here, or JSON lines for *.jsonl")
+    flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")
     flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
     config_files = ("configs/sup.py", "configs/clip.py", "configs/dino.py")
     run_with_config(main, describe_fields, config_files, workdir_required=False)

@@ -1,5 +1,6 @@
 """What `describe` says and writes, from the command line."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,11 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
         glyphs_dir, "--config=configs/clip.py:data=glyphs_lt", f"--workdir={tmp_path}/out", f"--export={table}",
         "--config.data.captions.words=('tags',)", "--config.data.tail.classes=3", "--config.data.tail.shots=1",
         "--config.data.captions.max_words=1", "--config.data.captions.distractors=0.5",
+        f"--croissant={tmp_path}/new/variant.json",
     )  # fmt: skip
     assert code == 0
+    metadata = json.loads((tmp_path / "new" / "variant.json").read_text())
+    assert metadata["identifier"]["value"] == value_of("fingerprint", printed)
     names, frequency = read_frequency(tmp_path / "out" / "class_frequency.tsv")
     assert len(names) == 100 and value_of("records", printed) == f"{frequency.sum():,}"
     assert "imbalance" in printed and len(printed.partition("captions\n")[2].splitlines()) >= 10

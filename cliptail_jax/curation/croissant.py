@@ -1,0 +1,228 @@
+"""Croissant metadata of a variant: a JSON-LD document with which a paper can cite, and a reader load, what it trained on.
+
+The format is MLCommons' (https://docs.mlcommons.org/croissant), version 1.1, with its vocabulary for responsible AI and
+W3C's for provenance. The document describes a table of the variant's rows, a file that is to be beside it.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+
+from cliptail_jax.config import fields
+from cliptail_jax.config.training import Data
+from cliptail_jax.curation.joined import JoinedSource
+from cliptail_jax.curation.rows import vocabulary_classes
+from cliptail_jax.curation.variant import Variant
+from cliptail_jax.datasets.folder import open_builder
+from cliptail_jax.datasets.source import Source
+from cliptail_jax.files import digest_of
+from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+
+# Fields and sections of `config.data` that a variant depends on. The first are stated even where they are defaults.
+STATED = ("name", "split", "seed")
+SELECTION = (
+    *STATED,
+    *("class_names", "table", "class_match", "held_out", "classes", "min_similarity", "balance", "profile", "match"),
+    *("n", "fraction", "keep_all_classes", "tail", "captions"),
+)
+
+# What a published document should have, and a variant does not tell.
+TO_ADD = ("creator", "datePublished", "url", "license", "citeAs")
+
+TERMS = """
+    arrayShape citeAs column containedIn equivalentProperty extract field fileObject fileProperty fileSet format includes
+    isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate
+    separator source subField transform
+"""
+CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "conformsTo": "dct:conformsTo",
+    "name": {"@container": "@language"},
+    "description": {"@container": "@language"},
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    **{term: f"cr:{term}" for term in TERMS.split()},
+}
+CATALOGUE = "https://www.tensorflow.org/datasets/catalog/"  # TFDS's default, also for sets that are not in it
+
+
+def croissant(variant: Variant, data: ConfigDict, file: str, content: bytes) -> dict[str, Any]:
+    """The Croissant document of a variant, the same for the same arguments; it has no date.
+
+    Args:
+        data: the section of the config that selects the variant.
+        file: the name of the table of the variant's rows, in JSON lines.
+        content: that of the table.
+    """
+    fingerprint, source = variant.fingerprint(), variant.source
+    splits = [(part.split, open_builder(part.folder).info) for part in parts_of(source)]
+    sources = list({info.full_name: info for _, info in splits}.values())
+    citations = dict.fromkeys(info.citation for info in sources if info.citation)
+    licenses = dict.fromkeys(info.redistribution_info.license for info in sources if info.redistribution_info.license)
+    document = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "name": f"{source.name}:{source.split}, variant {fingerprint[:12]}",
+        "description": description(variant),
+        "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+        "version": f"{sources[0].version}+{fingerprint[:12]}",  # what follows the + is a semantic version's build
+        "identifier": {
+            "@type": "sc:PropertyValue",
+            "propertyID": "fingerprint",
+            "value": fingerprint,
+            "description": "SHA-256 of the variant's record indices, labels and captions, as cliptail_jax computes it.",
+        },
+        "citeAs": "\n".join(citations),
+        "license": list(licenses),
+        "prov:wasDerivedFrom": [derived_from(info) for info in sources],
+        "rai:dataPreprocessingProtocol": list(settings(data)),
+        "rai:dataBiases": imbalance(variant),
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": "table",
+                "name": file,
+                "description": "The variant's records, one a line, in the order of the source.",
+                "contentUrl": file,
+                "contentSize": f"{len(content)} B",
+                "encodingFormat": "application/jsonlines",
+                "sha256": digest_of([content]),
+            },
+            *(images(number, split, info) for number, (split, info) in enumerate(splits, start=1)),
+        ],
+        "recordSet": [records(variant, data), classes(variant, data)],
+    }
+    return {key: value for key, value in document.items() if value}
+
+
+def parts_of(source: Source | JoinedSource) -> list[Source]:
+    """The splits that a source consists of."""
+    return [*parts_of(source.first), *parts_of(source.second)] if isinstance(source, JoinedSource) else [source]
+
+
+def description(variant: Variant) -> str:
+    frequency, source = variant.class_frequency, variant.source
+    columns = "file paths, labels and captions" if variant.captions else "file paths and labels"
+    return (
+        f"A variant of {source.name} ({source.split}): {len(variant):,} of its {len(source):,} records, in "
+        f"{len(frequency):,} classes of {frequency.min():,} to {frequency.max():,} records each, as cliptail_jax selects "
+        "them with the settings listed under rai:dataPreprocessingProtocol. The record set 'records' has their "
+        f"{columns}; their images are those of the source, which is to be obtained separately."
+    )
+
+
+def derived_from(info: tfds.core.DatasetInfo) -> dict[str, str]:
+    """The data set that a variant is selected from."""
+    url = "" if info.homepage.startswith(CATALOGUE) else info.homepage
+    known = {"name": info.full_name, "description": info.description, "url": url}
+    return {"@type": "prov:Entity"} | {key: value for key, value in known.items() if value}
+
+
+def settings(data: ConfigDict) -> Iterator[str]:
+    """The fields that select, as 'data.profile.ratio=100.0', except for sections that are at their defaults.
+
+    Of a file, only the name is given: folders are private.
+    """
+    given, of_data = dict(fields.flatten(data)), list(fields.fields_of(Data()))
+    changed = {field.key.partition(".")[0] for field in of_data if given[field.key] != field.default}
+    for field in of_data:
+        section, value = field.key.partition(".")[0], given[field.key]
+        if section in STATED or section in changed.intersection(SELECTION):
+            yield f"data.{field.key}={os.path.basename(value) if is_path(value) else value}"
+
+
+def is_path(value: Any) -> bool:
+    return isinstance(value, str) and os.path.isabs(value)
+
+
+def imbalance(variant: Variant) -> str:
+    """How unevenly frequent the classes are; '' if they are not."""
+    frequency = variant.class_frequency
+    if frequency.min() == frequency.max():
+        return ""
+    present = frequency[frequency > 0]
+    empty = f" Classes without a record: {np.sum(frequency == 0):,}." if len(present) < len(frequency) else ""
+    return (
+        f"Class frequencies are imbalanced: the most frequent class has {imbalance_ratio(present):,.1f} times as many "
+        f"records as the rarest, and their Gini coefficient is {gini(frequency):.2f}.{empty}"
+    )
+
+
+def images(number: int, split: str, info: tfds.core.DatasetInfo) -> dict[str, Any]:
+    """The files with the images of a split."""
+    file = info.splits[split].filepaths[0].name
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"images-{number}",
+        "name": f"{info.full_name}, {split}",
+        "description": f"The images, with {info.splits[split].num_examples:,} records, as TFDS prepares the source.",
+        "encodingFormat": "https://github.com/google/array_record",
+        "includes": f"{info.full_name}/{re.sub('-[0-9]+-of-[0-9]+$', '-*', file)}",
+    }
+
+
+def records(variant: Variant, data: ConfigDict) -> dict[str, Any]:
+    """The record set of the variant's rows."""
+    epoch = " in the first epoch; each draws template and lemma anew" if data.captions.resample else ""
+    columns = [
+        ("filepath", "sc:Text", "The record's file name, or SET/SPLIT/RECORD where it has none."),
+        ("label", ["sc:Integer", "cr:Label"], "The label of the record's class, as in the record set 'classes'."),
+        ("caption", "sc:Text", f"The record's caption{epoch}."),
+    ]
+    of_records = [
+        field("records", *column) | {"source": {"fileObject": {"@id": "table"}, "extract": {"column": column[0]}}}
+        for column in (columns if variant.captions else columns[:2])
+    ]
+    of_records[1]["references"] = {"field": {"@id": "classes/label"}}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "records",
+        "name": "records",
+        "description": "The variant's records. One whose caption names two classes may be there twice, once for each.",
+        "field": of_records,
+    }
+
+
+def classes(variant: Variant, data: ConfigDict) -> dict[str, Any]:
+    """The record set of the variant's classes, with the labels that they have in the table."""
+    vocabulary = data.class_match.vocabulary
+    names = vocabulary_classes(vocabulary)[0] if vocabulary else variant.source.class_names
+    label = {name: label for label, name in enumerate(names)}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "classes",
+        "name": "classes",
+        "description": "The variant's classes, also those without a record.",
+        "key": {"@id": "classes/label"},
+        "field": [
+            field("classes", "label", "sc:Integer", "The label of the class in the record set 'records'."),
+            field("classes", "name", "sc:Text", "What the class is called."),
+            field("classes", "frequency", "sc:Integer", "The number of records of the class."),
+        ],
+        "data": [
+            {"classes/label": label[name], "classes/name": name, "classes/frequency": int(frequency)}
+            for name, frequency in zip(variant.class_names, variant.class_frequency)
+        ],
+    }
+
+
+def field(record_set: str, name: str, data_type: str | list[str], text: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{record_set}/{name}",
+        "name": name,
+        "description": text,
+        "dataType": data_type,
+    }
