@@ -175,11 +175,12 @@ def tiny_siglip(shape: dict, options: dict) -> VisionTransformer:
 def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
     """open_clip's model; `folder` is one to keep the encoder's configuration in."""
     config = json.loads(json.dumps(config))
+    has_custom_text = config.pop("custom_text", False)
     if encoder is not None:
         (folder / "config.json").write_text(json.dumps(encoder))
         config["text_cfg"] |= {"hf_model_name": str(folder), "hf_model_pretrained": False}
         return CustomTextCLIP(**config)
-    if config.pop("custom_text", False):
+    if has_custom_text:
         return CoCa(**config) if "multimodal_cfg" in config else CustomTextCLIP(**config)
     return CLIP(**config)
 
