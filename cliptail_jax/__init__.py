@@ -4,5 +4,7 @@ import sys
 
 if sys.argv[:1] == ["-m"]:  # as it is while Python looks for the program `cliptail_jax.NAME`: before its slow imports
     from cliptail_jax.interrupts import end_in_a_line
+    from cliptail_jax.parallel.host_memory import keep_freed_memory
 
     end_in_a_line()
+    keep_freed_memory()

@@ -3,4 +3,4 @@
 This package knows nothing of models, data or objectives.
 """
 
-__all__ = ["devices", "distributed", "sharding"]
+__all__ = ["devices", "distributed", "host_memory", "sharding"]
