@@ -12,8 +12,9 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, difference, mean_over_seeds
+from cliptail_jax.runs import FinishedRun
 from cliptail_jax.study.statistics import STATISTICS, Statistic
-from cliptail_jax.study.trained_run import Runs
+from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.transfer.sets import transfer_set
 
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
@@ -156,6 +157,15 @@ def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimR
     )
 
 
+def same_classes(trained: Sequence[TrainedRun], evaluations: Sequence[FinishedRun]) -> bool:
+    """Whether the classes of runs are the same: by their names, or by label where runs differ in the list of names."""
+    if len({evaluation.class_names for evaluation in evaluations}) == 1:
+        return True
+    lists, selections = zip(*(run.names_and_selection() for run in trained))
+    sizes = {len(evaluation.class_names) for evaluation in evaluations}
+    return len(set(lists)) > 1 and len(sizes) == 1 and all(selection == selections[0] for selection in selections)
+
+
 def compare(statistic: Statistic, higher: str, lower: str, replicate: Replicate, on: str) -> list[Bootstrapped]:
     """The statistic of two runs on a set: by default on their first one, or of probes on all that both have.
 
@@ -176,7 +186,7 @@ def compare(statistic: Statistic, higher: str, lower: str, replicate: Replicate,
         evaluations = [evaluation for kind in kinds for evaluation in kind]
         if not all(evaluations):
             raise UserError("not both have an evaluation set")
-        if len({evaluation.class_names for evaluation in evaluations}) > 1:
+        if not same_classes([runs[name] for runs in replicate for name in (higher, lower)], evaluations):
             raise UserError("the runs have different classes")
     a, b = statistic.of(*kinds)
     if np.isnan(a.value - b.value):

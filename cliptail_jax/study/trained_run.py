@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,9 @@ from cliptail_jax.runs import FinishedRun
 from cliptail_jax.runs.log import warnings_of
 from cliptail_jax.transfer.results import Result, predictions_path
 from cliptail_jax.transfer.sets import transfer_set
+
+# The fields on which it depends which classes a run has.
+SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
 
 
 @dataclasses.dataclass
@@ -34,6 +38,14 @@ class TrainedRun:
     def evaluation(self, on: str = "") -> FinishedRun | None:
         """The last evaluation on a set, by default the first of the run; None if the run has no sets."""
         return FinishedRun.read(self.workdir, on or self.eval_sets[0]) if self.eval_sets else None
+
+    def names_and_selection(self) -> tuple[str, dict[str, Any]]:
+        """The list that its classes are named by, and all else that its classes depend on.
+
+        The classes of runs that agree in the second are the same by label, whatever they are called.
+        """
+        config = runs.read_config(self.workdir)
+        return config["data.class_names"], {key: value for key, value in config.items() if key.startswith(SELECTING)}
 
     def probe_accuracies(self) -> dict[str, Float[np.ndarray, "class"]]:
         """The accuracy on each class, in 0..1, of the linear probe on each transfer set whose images have one class."""

@@ -33,6 +33,18 @@ def test_runs_over_other_classes_are_not_compared(tmp_path):
     assert result.verdict == "not tested" and result.obstacle == "the runs have different classes"
 
 
+@pytest.mark.parametrize("first", [0, 12])
+def test_runs_that_name_the_same_classes_otherwise_are_compared_by_label(first, tmp_path):
+    """But not runs of other classes, of which the second one has the first twelve."""
+    study = make_study("a", "b", c=claim("tail", "a", "b"))
+    study.runs.b.seed = study.runs.b.data.seed = study.runs.a.data.seed
+    study.runs.b.data.class_names, study.runs.b.data.classes.first = "composed_codepoints", first
+    for name, slope, names in (("a", 0.0, NAMES), ("b", 0.8, [f"U+{label}" for label in range(len(NAMES))])):
+        write_run(study.runs[name], tmp_path / name, confusion_of(slope, 0), names)
+    runs = {name: TrainedRun.read(tmp_path / name, study.runs[name].eval.sets) for name in study.runs}
+    assert evaluate_claim(study.claims.c, [[runs]]).verdict == ("not tested" if first else "supported")
+
+
 def test_a_statistic_is_its_entry_in_the_table(trains, tmp_path, monkeypatch):
     def rarest(*kinds):
         of_rarest = [run.accuracy[np.argsort(run.frequency)[:20]] for (run,) in kinds]
