@@ -1,5 +1,6 @@
 """The figure of a study's runs: how they follow class frequency against accuracy, and their accuracy from tail to head."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,7 +28,8 @@ def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
 
     All kinds must have been evaluated.
     """
-    figure = Figure(figsize=(9.6, 5.2), layout="constrained")
+    names_below = max(0, math.ceil(len(kinds) / 4) - 2)  # rows of the legend, for which there is no space yet
+    figure = Figure(figsize=(9.6, 5.2 + 0.2 * names_below), layout="constrained")
     panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
     panels["D"].sharey(panels["C"])
     by_frequency = panels["E"]
