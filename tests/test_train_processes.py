@@ -142,5 +142,7 @@ def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tm
     finish(*start_pair(arguments), alone)
     assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)] == list(range(1, 121))
     np.testing.assert_allclose([x for _, x in losses(two)], [x for _, x in losses(one)], rtol=1e-5)
-    confusions = [np.load(workdir / "eval/glyphs_test/latest.npz")["confusion"] for workdir in (one, two)]
-    np.testing.assert_array_equal(*confusions)
+    for name in ("confusion", "predicted"):
+        np.testing.assert_array_equal(
+            *(np.load(workdir / "eval/glyphs_test/latest.npz")[name] for workdir in (one, two))
+        )

@@ -13,12 +13,14 @@ from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, spread
+from cliptail_jax.input.pipeline import EMPTY, Batch, Examples, UnreadableImages, spread
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosine_logits
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
+
+UNKNOWN = -1  # the predicted class of an image that cannot be read
 
 
 class ClassHead(NamedTuple):
@@ -72,7 +74,7 @@ def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, 
 
 
 def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
-    """The jitted function from a batch of images to counts and features.
+    """The jitted function from a batch of images to counts, predicted classes (UNKNOWN where masked) and features.
 
     `preprocess` is the model's, by which the images are normalized.
     """
@@ -91,9 +93,11 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preproce
         if logits is not None:
             confidence, correct = head.confidence(logits), predicted == labels
             new["calibration"] = calibration.count_calibration(confidence, correct, labels, mask, classes)
-        return jax.tree.map(jnp.add, counts, new), features.astype(jnp.float32)
+        known = jnp.where(mask, predicted, UNKNOWN)
+        return jax.tree.map(jnp.add, counts, new), known, features.astype(jnp.float32)
 
-    return jax.jit(evaluate_batch, out_shardings=(replicated(mesh), batch_sharding(mesh)), donate_argnums=2)
+    shardings = replicated(mesh), batch_sharding(mesh), batch_sharding(mesh)
+    return jax.jit(evaluate_batch, out_shardings=shardings, donate_argnums=2)
 
 
 def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
@@ -153,19 +157,32 @@ def count(
     unreadable: UnreadableImages,
     consumers: Sequence[Consumer],
     mesh: Mesh,
-) -> dict[str, np.ndarray]:
-    """The counts over a whole set. The features of each batch are passed to the `consumers`, in order."""
+) -> tuple[dict[str, np.ndarray], Int[np.ndarray, "slot"]]:
+    """The counts over a whole set, and the predicted class in each slot of its batches.
+
+    The features of each batch are passed to the `consumers`, in order.
+    """
     shapes = count_shapes(len(head.embeddings), head.has_logits)
     counts = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
     counts, head = jax.device_put((counts, head), replicated(mesh))
+    predicted = []  # stay on the devices until the end, so that no batch waits for them
 
     def step(batch: Batch) -> Float[Array, "batch dim"]:
         nonlocal counts
-        counts, features = evaluate_batch(parts, head, counts, batch)
+        counts, of_batch, features = evaluate_batch(parts, head, counts, batch)
+        predicted.append(of_batch)
         return features
 
     pass_over(step, batches, unreadable, consumers, mesh)
-    return {name: np.asarray(value, np.int64) for name, value in counts.items()}
+    slots = np.concatenate([np.zeros(0, np.int32), *map(gather, predicted)])
+    return {name: np.asarray(value, np.int64) for name, value in counts.items()}, slots
+
+
+def in_rows(slots: Int[np.ndarray, "slot"], rows: int, batch_size: int) -> Int[np.ndarray, "row"]:
+    """What a whole pass over so many rows has put into the slots of its batches, of which the last may be partial."""
+    whole = rows - rows % batch_size
+    filled = spread(np.arange(whole, rows), batch_size) != EMPTY
+    return np.concatenate([slots[:whole], slots[whole:][filled[: len(slots) - whole]]])
 
 
 def estimate_log_prior(

@@ -24,6 +24,7 @@ from cliptail_jax.evaluation.counting import (
     check_counts,
     count,
     estimate_log_prior,
+    in_rows,
     make_evaluate_batch,
     make_sum_probabilities,
     with_progress,
@@ -65,6 +66,7 @@ class Measured:
 
     Attributes:
         counts: as `counting.count_shapes` lists them.
+        predicted: of each row of the set; UNKNOWN where the image cannot be read.
         head: the class embeddings.
         features: the result of `FeatureCollector`; None if no option needs it.
         similarities: None if no option needs them.
@@ -72,6 +74,7 @@ class Measured:
     """
 
     counts: Mapping[str, np.ndarray]
+    predicted: Int[np.ndarray, "row"]
     head: Float[np.ndarray, "class dim"]
     features: Mapping[str, np.ndarray] | None
     similarities: Similarities | None
@@ -137,12 +140,18 @@ class Evaluator:
         collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
         similarities = ClassSimilarities(head.embeddings) if options.similarity else None
         consumers = [consumer.add for consumer in (collector, similarities) if consumer]
-        counts = count(self._evaluate_batch, parts, head, batches(), unreadable, consumers, self._mesh)
+        counts, slots = count(self._evaluate_batch, parts, head, batches(), unreadable, consumers, self._mesh)
         if give_up():
             return None
         check_counts(counts, opened.name)
-        features = collector.result() if collector else None
-        return Measured(counts, head.embeddings, features, similarities.result() if similarities else None, options)
+        return Measured(
+            counts,
+            in_rows(slots, len(variant), options.batch_size),
+            head.embeddings,
+            collector.result() if collector else None,
+            similarities.result() if similarities else None,
+            options,
+        )
 
     def _pass_over(self, name: str, variant: Variant) -> tuple[Callable[[], Iterable[Batch]], UnreadableImages]:
         if name not in self._passes:
@@ -176,7 +185,13 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
         else:  # left from an earlier evaluation on other classes
             table.unlink(missing_ok=True)
         write_arrays(
-            directory, measured.counts, measured.saved(), task.class_groups, measured.collapse, measured.similarities
+            directory,
+            measured.counts,
+            measured.saved(),
+            task.class_groups,
+            measured.collapse,
+            measured.similarities,
+            measured.predicted,
         )
         add_summary(directory, summary)
     return summary

@@ -129,6 +129,7 @@ def write_arrays(
     class_groups: ClassGroups | None,
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
+    predicted: Int[np.ndarray, "row"] | None = None,
 ) -> None:
     """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.
 
@@ -150,6 +151,8 @@ def write_arrays(
         arrays |= {f"calibration_{name}": array for name, array in sums._asdict().items()}
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
+    if predicted is not None:  # in the smallest type that holds the classes and -1
+        arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
     write_sealed(directory / ARRAYS, npz(**arrays))
 
 

@@ -117,7 +117,7 @@ def ours(
         counts = {name: np.zeros(shape, np.int32) for name, shape in count_shapes(CLASSES).items()}
         counts = jax.device_put(counts, replicated(mesh))
         for _ in range(times):
-            counts, _ = evaluate_batch(parts, head, counts, on_devices)
+            counts, *_ = evaluate_batch(parts, head, counts, on_devices)
         jax.block_until_ready(counts)
 
     batch, times = next(batches()), 8

@@ -50,7 +50,7 @@ def counts_of(images, head, mesh, batch_size=16):
     shapes = count_shapes(len(head.embeddings), head.has_logits)
     counts = jax.device_put({name: np.zeros(shape, np.int32) for name, shape in shapes.items()}, replicated(mesh))
     for batch in images.batches(batch_size):
-        counts, _ = evaluate_batch((state,), head, counts, to_devices(mesh, batch))
+        counts, *_ = evaluate_batch((state,), head, counts, to_devices(mesh, batch))
     return {name: np.asarray(value, np.int64) for name, value in counts.items()}
 
 

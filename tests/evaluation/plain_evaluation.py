@@ -21,7 +21,7 @@ NUMBERS = {
     *("ece", "overconfidence_head", "overconfidence_mid", "overconfidence_tail"),
 }
 CALIBRATION = {"calibration_examples", "calibration_confidence", "calibration_correct"}
-ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail"} | CALIBRATION
+ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail", "predicted"} | CALIBRATION
 
 
 def evaluation_files(workdir):

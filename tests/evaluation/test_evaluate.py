@@ -4,25 +4,30 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate, table
+from cliptail_jax.parallel.sharding import make_mesh
 from tests.evaluation.plain_evaluation import NUMBERS, copied, evaluation_files
 
 
-def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_path, capsys):
+def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_path, capsys, monkeypatch):
+    """Also: on one device, in other batches."""
+    monkeypatch.setattr("cliptail_jax.evaluate.make_mesh", lambda axes: make_mesh(axes, jax.devices()[:1]))
     config, workdir = copied(sl_run, tmp_path)
     (before,), arrays_before = evaluation_files(workdir)
-    config.eval.batch_size = 24
+    config.eval.batch_size = 7
     summary = evaluate(config, workdir)["glyphs:test"]
     (unchanged, line), arrays = evaluation_files(workdir)
     assert unchanged == before and line.keys() == before.keys()
     for key in NUMBERS:
         written = [np.nan if numbers[key] is None else numbers[key] for numbers in (line, before)]
         assert written == pytest.approx([summary[key]] * 2, nan_ok=True)
-    np.testing.assert_array_equal(arrays["confusion"], arrays_before["confusion"])
+    for name in ("confusion", "predicted"):
+        np.testing.assert_array_equal(arrays[name], arrays_before[name])
     printed = capsys.readouterr().out
     assert "step 4 (epoch 1)" in printed and table({"glyphs:test": summary}) in printed
 

@@ -36,6 +36,8 @@ def test_counts_equal_a_plain_evaluation_of_the_saved_weights(name, request):
 
     (line,), arrays = evaluation_files(workdir)
     np.testing.assert_array_equal(arrays["confusion"], confusion)
+    np.testing.assert_array_equal(arrays["predicted"], scores.argmax(1))
+    assert arrays["predicted"].dtype == np.int8
     assert confusion.sum() == line["examples"] == EXAMPLES
     assert line["top1"] == pytest.approx(100 * np.trace(confusion) / EXAMPLES)
     assert line["top5"] == pytest.approx(100 * top5)
@@ -106,7 +108,7 @@ def test_a_pass_that_reads_no_image_is_an_error(sl_run, tmp_path, monkeypatch):
 
 def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_run, tmp_path, monkeypatch):
     config, workdir = copied(sl_run, tmp_path)
-    features, labels, _ = plain_features(config, workdir)
+    features, labels, head = plain_features(config, workdir)
     decode, calls = pipeline.decode_image, []
 
     def two_are_broken(encoded, *_):
@@ -126,6 +128,9 @@ def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_ru
     np.testing.assert_array_equal(of_source[saved["records"]], saved["labels"])
     places = np.searchsorted(np.flatnonzero(of_source < CLASSES), saved["records"])
     np.testing.assert_allclose(saved["features"], features[places], atol=1e-5)
+    predicted = evaluation_files(workdir)[1]["predicted"]
+    np.testing.assert_array_equal(predicted[places], cosines(features, head).argmax(1)[places])
+    assert len(predicted) == EXAMPLES and np.all(np.delete(predicted, places) == -1)
 
     config.eval.save_features = False
     evaluate(config, workdir)

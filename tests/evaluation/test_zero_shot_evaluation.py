@@ -97,6 +97,7 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, t
     (line,), arrays = files(tmp_path / "run")
     assert len(np.unique(cosines.argmax(1))) > 5, "the model predicts few classes"
     np.testing.assert_array_equal(arrays["confusion"], confusion)
+    np.testing.assert_array_equal(arrays["predicted"], cosines.argmax(1))
     assert line["top1"] == pytest.approx(100 * accuracy.mean()) and line["examples"] == IMAGES
     in_five = [label in np.argsort(-row)[:5] for label, row in zip(labels, cosines)]
     assert line["top5"] == pytest.approx(100 * np.mean(in_five))
@@ -172,7 +173,7 @@ def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
     (line,), arrays = files(tmp_path)
     assert {"top1", "top5", "examples", "settings", "model", "weights"} <= line.keys()
     assert not {"corr_acc", "corr_pred", "head", "mid", "tail", "image_image_similarity"} & line.keys()
-    assert set(arrays) == {"confusion", "per_class_accuracy", "per_class_predictions"} | CALIBRATION
+    assert set(arrays) == {"confusion", "per_class_accuracy", "per_class_predictions", "predicted"} | CALIBRATION
     assert "ece" in line and not [key for key in line if key.startswith("overconfidence")]
     assert not list(tmp_path.rglob("*.npy")) and not list(tmp_path.rglob("class_frequency.tsv"))
 

@@ -46,7 +46,7 @@ def test_two_processes_give_the_numbers_of_one_and_skip_what_either_lacks(tmp_pa
     assert tables[0] == tables[1] and tables[0].count("\n") == 3
     for folder in sorted(path.name for path in (tmp_path / "one").iterdir() if path.is_dir()):
         of_run = [tmp_path / run / folder / "eval" / "glyphs_test" for run in ("one", "two")]
-        confusions = [np.load(path / "latest.npz")["confusion"] for path in of_run]
-        np.testing.assert_array_equal(*confusions)
+        for name in ("confusion", "predicted"):
+            np.testing.assert_array_equal(*(np.load(path / "latest.npz")[name] for path in of_run))
         for name in ("features", "labels", "head"):
             np.testing.assert_allclose(*(np.load(path / f"{name}.npy") for path in of_run), atol=1e-6)
