@@ -27,11 +27,21 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--output", type=work_path, metavar="FILE", help="the page; by default report.html in the work directory"
     )
+    parser.add_argument(
+        "--images", type=not_negative, default=4, metavar="N",
+        help="training images of each class, and as many test images, if their data are there (default: 4); 0 for none",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     from cliptail_jax.report.page import address, write_page  # slow to import
 
-    page = write_page(options.workdir, options.compare, options.output)
+    page = write_page(options.workdir, options.compare, options.output, images=options.images)
     print(f"wrote {address(page)}")
+
+
+def not_negative(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of images: 0 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -205,7 +205,8 @@ def restrict(evaluation: Evaluation, shared: Sequence[str], labels: Sequence[str
     place = {name: label for label, name in reversed(list(enumerate(evaluation.class_names)))}
     rows = np.array([place[name] for name in shared])
     position = {name: label for label, name in reversed(list(enumerate(labels)))}
-    columns = [position[name] for name in evaluation.class_names]
+    columns = np.array([position[name] for name in evaluation.class_names])
+    predicted = evaluation.predicted
     confusion = np.zeros((len(shared), len(labels)), np.int64)
     np.add.at(confusion, (slice(None), columns), evaluation.confusion[rows])
     return dataclasses.replace(
@@ -215,6 +216,7 @@ def restrict(evaluation: Evaluation, shared: Sequence[str], labels: Sequence[str
         accuracy=evaluation.accuracy[rows],
         share=evaluation.share[rows],
         confusion=confusion.astype(np.min_scalar_type(confusion.max(initial=0))),
+        predicted=None if predicted is None else np.where(predicted < 0, predicted, columns[predicted]),
     )
 
 

@@ -215,6 +215,7 @@ function listClasses() {
     again.setAttribute("aria-sort", before[1] === "descending" ? "ascending" : "descending");
     sort(table, again);
   }
+  if (byId("class-images")) classImages.show([...chosen], visible, data);
   byId("chosen").textContent = chosen.size ? `${chosen.size} of ${data.classes} classes chosen` : `${data.classes} classes, none chosen`;
 }
 

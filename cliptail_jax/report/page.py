@@ -16,6 +16,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_output, is_remote, write_text
 from cliptail_jax.report import claims, origin, tables
 from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
+from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.report.read import REPORT, SEED, Contents, Run, directory_name, read_directory
 
@@ -41,6 +42,7 @@ def write_page(
     title: str = "",
     expected: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
+    images: int = EACH,
 ) -> Path:
     """Write the page on what a directory, and others, hold, and return its path.
 
@@ -51,6 +53,7 @@ def write_page(
         title: that a program gives its results, which need not be there yet; a study's report has its own.
         expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
         failures: why parts of the study failed, where that is not yet in its report.
+        images: so many training images of each class are on the page, and as many test images, if their data are there.
 
     Raises:
         UserError: there is nothing to show and no title, or the page cannot be written.
@@ -71,7 +74,7 @@ def write_page(
         failures = (contents.report or {}).get("failures", {}) | (failures or {})
     finished = {run_name(run) for run in directories[0].runs if run.is_finished}
     missing = [name for name in expected if name not in finished and name not in failures]
-    text = render(comparison, directories, title, missing, failures)
+    text = render(comparison, directories, title, missing, failures, page_images(comparison, images))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
@@ -88,9 +91,10 @@ def render(
     title: str,
     missing: Sequence[str],
     failures: Mapping[str, str],
+    images: PageImages = PageImages(None, ()),
 ) -> str:
     """The text of the page."""
-    plots = Plots(comparison)
+    plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
     problems = [problem for contents in directories for problem in contents.problems]
@@ -127,6 +131,7 @@ def render(
         plots=plots,
         headings=HEADINGS,
         classes=comparison.classes if comparison.evaluated else 0,
+        images=images,
         configs=configs,
         facts=origin.facts(comparison),
         class_lists=origin.class_lists(comparison),
@@ -135,8 +140,9 @@ def render(
         # Bokeh's script is only needed for plots.
         bokeh=Resources(mode="inline", components=["bokeh"]).js_raw if plots.figures else [],
         css=(FOLDER / "page.css").read_text(),
-        script=(FOLDER / "page.js").read_text(),
+        scripts=[(FOLDER / name).read_text() for name in (*(["images.js"] if images.data else []), "page.js")],
         data=embedded(page_data(comparison, plots, texts)),
+        image_data=embedded(images.data),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
     )
 

@@ -9,6 +9,7 @@ from bokeh.models import (
     CDSView,
     ColumnDataSource,
     CustomJS,
+    CustomJSHover,
     FactorRange,
     GroupFilter,
     HoverTool,
@@ -31,6 +32,9 @@ UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn
 SELECTING = "pan,box_zoom,wheel_zoom,box_select,lasso_select,tap,reset,save"
 MOVING = "pan,box_zoom,wheel_zoom,reset,save"
 GROUPS = {"head": "triangle", "mid": "circle", "tail": "inverted_triangle"}
+TOOLTIP_IMAGE = (
+    'alt="" style="width: 48px; height: 48px; object-fit: contain; vertical-align: middle; margin-right: 3px"'
+)
 CALIBRATED = 20  # a bin of confidence with fewer examples is left out of calibration
 
 
@@ -46,14 +50,15 @@ class Plots:
         rows: the axis of kinds, from which a hidden one is removed.
     """
 
-    def __init__(self, comparison: Comparison):
+    def __init__(self, comparison: Comparison, shows_images: bool = False):
+        """With `shows_images`, the page's script `images.js` has training images, which are shown with a class."""
         self.figures: dict[str, Model] = {}
         self.about: dict[str, str] = {}
         self.of_kind: dict[str, list[tuple[Model, list[str]]]] = {kind.name: [] for kind in comparison.kinds}
         self.points: ColumnDataSource | None = None
         self.confusions: list[ColumnDataSource] = []
         self.rows: FactorRange | None = None
-        self._comparison = comparison
+        self._comparison, self._shows_images = comparison, shows_images
         self._shapes: dict[str, CustomJS] = {}
         if any(e.frequency is not None for kind in comparison.evaluated for e in kind.evaluations.values()):
             self.points = self._class_source()
@@ -173,7 +178,13 @@ class Plots:
         seed = [("run", "@kind @seed")]
         tooltips = [("class", "@name"), *seed, ("images", "@images{0,0}"), ("accuracy", "@accuracy{0.0} %")]
         tooltips += [("predicted", "@share{0.00} % of all"), ("mostly taken for", "@wrong")]
-        plot.add_tools(HoverTool(renderers=markers, tooltips=tooltips, point_policy="snap_to_data"))
+        formatters = {}
+        if self._shows_images:
+            tooltips.append(("trained on", "".join(f'<img {TOOLTIP_IMAGE} src="@class{{{n}}}">' for n in range(3))))
+            formatters["@class"] = CustomJSHover(code="return classImages.thumbnail(value, Number(format));")
+        plot.add_tools(
+            HoverTool(renderers=markers, tooltips=tooltips, formatters=formatters, point_policy="snap_to_data", limit=2)
+        )
 
     def _plane(self, name: str, x: str, y: str, x_label: str, y_label: str) -> None:
         """A marker for each kind, with intervals where they are known."""

@@ -34,6 +34,7 @@ class Evaluation:
         share: of all predictions, in 0..1.
         confusion: counts of predictions, rows by true class, in the smallest type that holds them.
         calibration: sums over the examples of all classes by bin of confidence: their number, confidence, correct ones.
+        predicted: of each record of the set, -1 where it is unknown; None of an evaluation by an earlier version.
     """
 
     on: str
@@ -43,6 +44,7 @@ class Evaluation:
     share: Float[np.ndarray, "class"]
     confusion: Int[np.ndarray, "class label"]
     calibration: Float[np.ndarray, "3 bin"] | None
+    predicted: Int[np.ndarray, "record"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +252,8 @@ def read_evaluation(
         calibration = np.stack([of_class.sum(axis=0, dtype=float) for of_class in sums])
     share = confusion.sum(axis=0) / max(confusion.sum(), 1)
     compact = confusion.astype(np.min_scalar_type(confusion.max(initial=0)))
-    return Evaluation(on, class_names, frequency, accuracy, share, compact, calibration)
+    predicted = arrays.get("predicted")
+    return Evaluation(on, class_names, frequency, accuracy, share, compact, calibration, predicted)
 
 
 def last_checkpoint(folder: Path) -> str:

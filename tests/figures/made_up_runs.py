@@ -45,7 +45,15 @@ def made_up_calibration(confusion, rng):
 
 
 def write_evaluations(
-    workdir, sets, confusion, frequency, settings=None, collapse=None, similarities=None, calibration=None
+    workdir,
+    sets,
+    confusion,
+    frequency,
+    settings=None,
+    collapse=None,
+    similarities=None,
+    calibration=None,
+    predicted=None,
 ):
     """The evaluations of a run on `sets`, all of them the same."""
     counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
@@ -55,7 +63,7 @@ def write_evaluations(
     summary |= summarize(counts, frequency, parts, collapse, similarities)
     for name in sets:
         directory = make(runs.evaluation_directory(workdir, name))
-        write_arrays(directory, counts, {}, parts, collapse, similarities)
+        write_arrays(directory, counts, {}, parts, collapse, similarities, predicted)
         add_summary(directory, summary)
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cliptail_jax.report.page import write_page
 from tests.report.made_up_pages import write_study
+from tests.report.pictured_study import write_pictured_study
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
@@ -15,6 +17,15 @@ def study_directory(tmp_path_factory) -> Path:
     """A finished study of three kinds in a mirrored pair, which is not to be changed."""
     workdir = tmp_path_factory.mktemp("made_up") / "study"
     write_study(workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def pictured_study(glyphs_dir, tmp_path_factory) -> Path:
+    """Runs whose training and test images are there, which are not to be changed, and their page."""
+    workdir = tmp_path_factory.mktemp("pictured") / "study"
+    write_pictured_study(workdir, glyphs_dir)
+    write_page(workdir)
     return workdir
 
 
@@ -30,14 +41,24 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def opened(browser, study_directory):
-    """The study's page in a browser, and what the browser has said and requested."""
-    page = browser.new_context(accept_downloads=True).new_page()
-    page.set_default_timeout(120_000)  # milliseconds, on a busy machine
-    page.said, page.requested = [], []
-    page.on("console", lambda message: page.said.append((message.type, message.text)))
-    page.on("pageerror", lambda error: page.said.append(("error", str(error))))
-    page.on("request", lambda request: page.requested.append(request.url))
-    page.goto((study_directory / "report.html").as_uri())
-    page.wait_for_function("document.documentElement.dataset.ready === 'true'")
-    return page
+def open_page(browser):
+    """Opens a file in the browser, and notes what the browser says and requests."""
+
+    def open_page(path):
+        page = browser.new_context(accept_downloads=True).new_page()
+        page.set_default_timeout(120_000)  # milliseconds, on a busy machine
+        page.said, page.requested = [], []
+        page.on("console", lambda message: page.said.append((message.type, message.text)))
+        page.on("pageerror", lambda error: page.said.append(("error", str(error))))
+        page.on("request", lambda request: page.requested.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_function("document.documentElement.dataset.ready === 'true'")
+        return page
+
+    return open_page
+
+
+@pytest.fixture(scope="session")
+def opened(open_page, study_directory):
+    """The study's page in the browser."""
+    return open_page(study_directory / "report.html")

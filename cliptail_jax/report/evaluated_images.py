@@ -1,0 +1,97 @@
+"""Test images of each class, with what each run has predicted: those that tell most about the runs."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
+
+from cliptail_jax.curation.variant import Variant
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.counting import UNKNOWN
+from cliptail_jax.evaluation.run import open_run_set
+from cliptail_jax.evaluation.sets import evaluation_set, open_set
+from cliptail_jax.report.read import Run
+from cliptail_jax.report.thumbnails import check_built, thumbnails
+from cliptail_jax.report.training_images import data_section, data_values
+
+
+class EvaluatedImage(NamedTuple):
+    """An image of an evaluation set, and the label that each run has predicted."""
+
+    predicted: Sequence[int]
+    thumbnail: str
+
+
+class EvaluationImages:
+    """The records that a run is evaluated on.
+
+    Attributes:
+        records: in ascending order.
+        labels: the class of each, as the run numbers classes.
+    """
+
+    def __init__(self, variant: Variant):
+        self.records, self.labels = variant.records, variant.labels
+        self._source = variant.source
+        self._thumbnails: dict[int, str] = {}  # a study writes its page again after each run, with mostly the same ones
+
+    def thumbnails(self, records: Sequence[int]) -> list[str]:
+        new = [record for record in records if record not in self._thumbnails]
+        self._thumbnails.update(zip(new, thumbnails(self._source, new)))
+        return [self._thumbnails[record] for record in records]
+
+
+def open_images(run: Run) -> EvaluationImages:
+    """The images of a run's evaluation.
+
+    Raises:
+        UserError: the set is not there or damaged, or it is another one than the run was evaluated on.
+    """
+    evaluation, config = run.evaluation, run.config
+    if run.is_published:
+        images = open_published_images(evaluation.on, config.get("data.data_dir", ""))
+    else:
+        images = open_run_images(
+            evaluation.on, data_values(config), config.get("eval.random_classes", 0), run.class_names
+        )
+    counted = np.zeros(evaluation.confusion.shape, np.int64)
+    if len(images.labels) == len(evaluation.predicted) and images.labels.max() < len(counted):
+        known = evaluation.predicted != UNKNOWN
+        np.add.at(counted, (images.labels[known], evaluation.predicted[known]), 1)
+    if not np.array_equal(counted, evaluation.confusion):
+        raise UserError(f"{evaluation.on} has other images or labels than at the evaluation")
+    return images
+
+
+@functools.lru_cache(maxsize=8)
+def open_published_images(on: str, data_dir: str) -> EvaluationImages:
+    check_built(evaluation_set(on).source.name, data_dir)
+    return EvaluationImages(open_set(on, data_dir).variant)
+
+
+@functools.lru_cache(maxsize=8)
+def open_run_images(on: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
+    data = data_section(values)
+    check_built(evaluation_set(on).source.name, data.data_dir)
+    return EvaluationImages(open_run_set(on, random_classes, data, class_names).variant)
+
+
+def telling_images(right: Bool[np.ndarray, "run image"], number: int) -> list[int]:
+    """So many images, first those such that each run has one that it gets right and one that it gets wrong.
+
+    Each covers most of what those before it leave uncovered; among equals it is one on which runs disagree most, and the
+    first of those. Fewer images are the first of more.
+    """
+    pairs = np.concatenate([right, ~right])
+    disagreement = np.minimum(right.sum(axis=0), (~right).sum(axis=0)) / (1 + len(right))
+    uncovered, chosen = np.ones(len(pairs), bool), []
+    for _ in range(min(number, right.shape[1])):
+        gain = pairs[uncovered].sum(axis=0) + disagreement
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        uncovered &= ~pairs[:, chosen[-1]]
+        if not pairs[uncovered].any():
+            uncovered[:] = True
+    return chosen

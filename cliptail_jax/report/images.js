@@ -1,0 +1,101 @@
+// Images of classes: those of the chosen ones below the table, with captions and predictions, and small ones on hover.
+"use strict";
+const classImages = (() => {
+const MOST = 12;  // classes
+const NONE = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+let parsed = null;  // when they are first asked for: it is megabytes
+const images = () => parsed ??= JSON.parse(document.getElementById("images").textContent);
+const source = encoded => "data:image/webp;base64," + encoded;
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text != null) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function figure(encoded, alternative, lines) {
+  const made = element("figure");
+  const image = made.appendChild(element("img"));
+  image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
+  image.src = source(encoded);
+  image.alt = alternative;
+  const caption = made.appendChild(element("figcaption"));
+  caption.append(...lines);
+  return made;
+}
+
+// Such as 'clip: a photo of a comma'; without the runs where only one caption is known.
+function captionLines(captions) {
+  return captions.map(([text, kinds]) => {
+    const line = element("p");
+    if (captions.length > 1) line.append(element("span", kinds.join(", ") + ": ", "of"));
+    line.append(element("q", text));
+    return line;
+  });
+}
+
+// A line for each prediction, the right one first, with the kinds of runs that have made it.
+function predictionLines(predicted, runs, c, data, visible) {
+  const outcomes = new Map(), total = new Map();
+  runs.forEach(([kind, seed], run) => {
+    if (!visible.has(kind)) return;
+    total.set(kind, (total.get(kind) ?? 0) + 1);
+    const label = predicted[run];
+    if (!outcomes.has(label)) outcomes.set(label, new Map());
+    const of = outcomes.get(label);
+    of.set(kind, [...(of.get(kind) ?? []), seed]);
+  });
+  const count = of => [...of.values()].flat().length;
+  const named = ([kind, seeds]) =>
+    seeds.length === total.get(kind) ? kind :
+    `${kind} (${seeds.length > 1 ? `${seeds.length} of ${total.get(kind)} runs` : seeds[0]})`;
+  const sorted = [...outcomes].sort(([a, x], [b, y]) => (b === c) - (a === c) || count(y) - count(x));
+  return sorted.map(([label, of]) => {
+    const right = label === c;
+    const line = element("p", null, right ? "right" : "wrong");
+    line.append(element("strong", right ? "✓ right: " : `✗ taken for ${data.labels[label]}: `), [...of].map(named).join(", "));
+    return line;
+  });
+}
+
+function row(title, figures) {
+  const made = element("div", null, "image-row");
+  const of = made.appendChild(element("div", null, "thumbnails"));
+  of.append(...(figures.length ? figures : [element("p", "none", "note")]));
+  made.prepend(element("h5", title));
+  return made;
+}
+
+function show(chosen, visible, data) {
+  const {training, test} = images();
+  const shown = chosen.slice(0, MOST);
+  document.getElementById("images-note").textContent =
+    chosen.length > MOST ? `Of the first ${MOST} of the ${chosen.length} chosen classes.` :
+    chosen.length ? "" : "Choose a class in a plot or in the table to see its images.";
+  document.getElementById("class-images").replaceChildren(...shown.map(c => {
+    const name = data.labels[c];
+    const part = element("section", null, "of-class");
+    part.append(element("h4", name));
+    if (training) {
+      const figures = training.classes[c].map(([encoded, captions], i) =>
+        figure(encoded, `Training image ${i + 1} of ${name}`, captionLines(captions)));
+      part.append(row(`Training images of ${training.of}, from ${training.from}`, figures));
+    }
+    if (test) {
+      const figures = test.classes[c].map(([encoded, predicted], i) =>
+        figure(encoded, `Test image ${i + 1} of ${name}`, predictionLines(predicted, test.runs, c, data, visible)));
+      part.append(row(`Test images, from ${test.on}`, figures));
+    }
+    return part;
+  }));
+}
+
+// The i-th training image of a class, to be shown on hover.
+function thumbnail(c, i) {
+  const found = images().training.classes[c][i];
+  return found ? source(found[0]) : NONE;
+}
+
+return {show, thumbnail};
+})();

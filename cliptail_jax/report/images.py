@@ -1,0 +1,206 @@
+"""The images of the page: of each class some training images with captions, and test images with what runs take them for."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Int
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.counting import UNKNOWN
+from cliptail_jax.pretrained.class_head import join_keys
+from cliptail_jax.report.comparison import Comparison
+from cliptail_jax.report.evaluated_images import open_images, telling_images
+from cliptail_jax.report.origin import Owner, named
+from cliptail_jax.report.read import Run
+from cliptail_jax.report.training_images import choose_images, data_values, find_captions, has_captions
+
+EACH = 4  # images of each class
+MOST = 10_500_000  # bytes of all images
+MOST_OF_CLASS = 28_000  # bytes of those of a class, on average
+LEAST = 500  # bytes that an image takes
+Value = TypeVar("Value")
+Part = dict[str, Any]  # the training images or the test images; `classes` has a list of JSON values for each class
+Problems = dict[str, dict[Owner, None]]  # the runs of each
+
+
+class PageImages(NamedTuple):
+    """What the page embeds.
+
+    Attributes:
+        data: `training` and `test`, each None if there are none, for the page's script; None if there are no images.
+        notes: what a reader must know of them: what is missing, and why.
+    """
+
+    data: Mapping[str, Part | None] | None
+    notes: Sequence[str]
+
+
+def page_images(comparison: Comparison, each: int) -> PageImages:
+    """So many training images of each class, and as many test images; fewer, which is noted, if they would not fit."""
+    if not (each and comparison.evaluated):
+        return PageImages(None, [])
+    notes: list[str] = []
+    most = min(MOST, MOST_OF_CLASS * comparison.classes)
+    number = min(each, most // (LEAST * comparison.classes))
+    parts: dict[str, Part | None] = {}
+    if number:
+        parts = {"training": training_images(comparison, number, notes), "test": test_images(comparison, number, notes)}
+        number = fitting(parts.values(), number, most)
+    for part in filter(None, parts.values()):
+        part["classes"] = [of_class[:number] for of_class in part["classes"]]
+    if number < each:
+        kept = f"{number} and {number} instead of {each} and {each}" if number else "none"
+        notes.append(
+            f"The page would be too large with {each} training and {each} test images of {comparison.classes:,} classes: "
+            f"it has {kept}."
+        )
+    return PageImages(parts if number and any(parts.values()) else None, notes)
+
+
+def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part | None:
+    """Images that a run was trained on, with its captions and those of the other kinds of runs.
+
+    It is the first run of the first kind that has captions and whose data are there, or else of the first whose data are.
+    """
+    runs = {(kind.name, kind.runs[0].seed): kind.runs[0] for kind in comparison.evaluated}
+    runs = {owner: run for owner, run in runs.items() if data_values(run.config)}
+    problems: Problems = {}
+    for owner in sorted(runs, key=lambda owner: not has_captions(runs[owner].config)):
+        values = data_values(runs[owner].config)
+        chosen = attempt(owner, lambda: as_trained(runs[owner], choose_images(values, each)), problems)  # noqa: B023
+        if chosen:
+            break
+    else:
+        notes += described("There are no training images", problems, list(runs))
+        return None
+    images = tuple((name, image.record) for name, of_class in chosen.of_class.items() for image in of_class)
+    captions = {}
+    for other, run in runs.items():
+        if has_captions(run.config):
+            find = lambda: as_trained(run, find_captions(data_values(run.config), chosen.source, images))  # noqa: E731
+            captions[other[0]] = attempt(other, find, problems)
+
+    def with_captions(name: str) -> list[Any]:
+        return [[image.thumbnail, captions_of((name, image.record), captions)] for image in chosen.of_class[name]]
+
+    names = same_classes(shared_names(comparison), tuple(chosen.of_class))
+    notes += described("There are no captions", problems, list(runs))
+    classes = [with_captions(name) if name else [] for name in names]
+    return {"of": " ".join(filter(None, owner)), "from": chosen.source, "classes": classes}
+
+
+def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | None:
+    """Images that runs are evaluated on, with the label that each has predicted, of the first set that is there."""
+    runs = {(kind.name, run.seed): (run, kind) for kind in comparison.evaluated for run in kind.runs if run.evaluation}
+    problems: Problems = {}
+    on, predicted = "", {}
+    for owner, (run, kind) in runs.items():
+        evaluation = kind.evaluations[run.seed]
+        if evaluation.predicted is None:
+            reason = "the evaluation is of an earlier version, which keeps no prediction of each image; evaluate again"
+            problems.setdefault(reason, {})[owner] = None
+        elif on not in ("", evaluation.on):
+            problems.setdefault(f"the evaluation is on {evaluation.on}", {})[owner] = None
+        elif images := attempt(owner, lambda: open_images(run), problems):  # noqa: B023
+            if not on:
+                on, first, names = evaluation.on, images, run.evaluation.class_names
+            predicted[owner] = values_at(first.records, images.records, evaluation.predicted)
+    notes += described("There are no predictions of test images", problems, list(runs))
+    if not on:
+        return None
+    labels = shared_labels(comparison, names)[first.labels]
+    of_runs = np.stack(list(predicted.values()))
+    known = (of_runs != UNKNOWN).all(axis=0)
+    chosen = []
+    for label in range(comparison.classes):
+        of_class = np.flatnonzero(known & (labels == label))
+        chosen.append(of_class[telling_images(of_runs[:, of_class] == label, each)])
+    small = iter(first.thumbnails(first.records[np.concatenate(chosen)].tolist()))
+    classes = [
+        [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(small))]
+        for of_class in chosen
+    ]
+    return {"on": on, "runs": [list(owner) for owner in predicted], "classes": classes}
+
+
+def attempt(owner: Owner, read: Callable[[], Value], problems: Problems) -> Value | None:
+    """What `read` returns; None, and a problem, if it cannot. Damaged data raise exceptions of many kinds."""
+    try:
+        return read()
+    except UserError as error:
+        reason = str(error)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    problems.setdefault(reason, {})[owner] = None
+    return None
+
+
+def as_trained(run: Run, found: Value) -> Value:
+    """What was found of a run's training data, which have a fingerprint; UserError if it was trained on others."""
+    trained = run.data.get("fingerprint")
+    if trained not in (None, found.fingerprint):
+        raise UserError(
+            f"the data that are there now are not those of the training (fingerprint {found.fingerprint[:12]}, not "
+            f"{trained[:12]})"
+        )
+    return found
+
+
+def captions_of(image: tuple[str, int], captions: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The different captions of an image, each with the kinds of runs that have it."""
+    kinds: dict[str, list[str]] = {}
+    for kind, of_kind in captions.items():
+        if of_kind and (text := of_kind.of_image.get(image)):
+            kinds.setdefault(text, []).append(kind)
+    return list(kinds.items())
+
+
+def same_classes(names: Sequence[str], others: Sequence[str]) -> list[str | None]:
+    """For each of the names, that of the same class among the others; ImageNet's classes may have either of two names."""
+    keys, other_keys = names, others
+    if not set(names) <= set(others):
+        keys, other_keys = join_keys(names), join_keys(others)
+    by_key = dict(zip(other_keys, others))
+    return [by_key.get(key) for key in keys]
+
+
+def values_at(wanted: np.ndarray, records: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The values of the wanted records; UNKNOWN for those that are not among the records, which are in ascending order."""
+    places = np.searchsorted(records, wanted).clip(max=len(records) - 1)
+    return np.where(records[places] == wanted, values[places], UNKNOWN)
+
+
+def shared_names(comparison: Comparison) -> tuple[str, ...]:
+    """The names of the shared classes, as runs have them."""
+    return next(iter(comparison.evaluated[0].evaluations.values())).class_names[: comparison.classes]
+
+
+def shared_labels(comparison: Comparison, names: Sequence[str]) -> Int[np.ndarray, "class"]:
+    """The number among the shared classes of each of a run's classes; UNKNOWN for those that are not shared."""
+    shared = shared_names(comparison)
+    if tuple(names) == shared:  # two may have the same name
+        return np.arange(len(names))
+    place = {name: number for number, name in enumerate(shared)}
+    return np.array([place.get(name, UNKNOWN) for name in names])
+
+
+def fitting(parts: Iterable[Part | None], number: int, most: int) -> int:
+    """How many images of each class, at most `number`, are no more than so many bytes."""
+    size = 0
+    for rank in range(number):
+        for part in filter(None, parts):
+            size += sum(len(json.dumps(of_class[rank])) for of_class in part["classes"] if len(of_class) > rank)
+        if size > most:
+            return rank
+    return number
+
+
+def described(what: str, problems: Problems, runs: Sequence[Owner]) -> list[str]:
+    """A line for each problem."""
+    lines = []
+    for reason, owners in problems.items():
+        of = named(list(owners), runs)
+        lines.append(f"{what}{f' of {of}' if of else ''}: {reason}")
+    return lines

@@ -1,0 +1,137 @@
+"""Training images of each class with their captions, from the data sets that runs were trained on."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.config.fields import fields_of, to_config
+from cliptail_jax.config.training import Data
+from cliptail_jax.curation.joined import open_splits
+from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.report.thumbnails import check_built, thumbnails
+
+LONGEST = 200  # characters of a caption that are shown
+
+
+class TrainingImage(NamedTuple):
+    """An image as a run sees it, before augmentation; `record` is its index in the source."""
+
+    record: int
+    thumbnail: str
+
+
+class TrainingImages(NamedTuple):
+    """Training images of a run.
+
+    Attributes:
+        source: the data sets, as 'name:split'.
+        fingerprint: of all of the run's training data.
+        of_class: by the names of the run's classes.
+    """
+
+    source: str
+    fingerprint: str
+    of_class: Mapping[str, Sequence[TrainingImage]]
+
+
+class Captions(NamedTuple):
+    """Captions of a run, by class name and record, and the fingerprint of all of the run's training data."""
+
+    fingerprint: str
+    of_image: Mapping[tuple[str, int], str]
+
+
+def data_values(config: Mapping[str, Any]) -> str:
+    """The values of a run's config that say what it is trained on, as JSON; '' for a model that is not trained."""
+    known = {field.key for field in fields_of(Data(), "data.")}
+    return json.dumps({key: config[key] for key in sorted(known & config.keys())}) if "data.name" in config else ""
+
+
+def data_section(values: str) -> ConfigDict:
+    """The section `data` of a config. Fields that were added after the run have their defaults."""
+    data = to_config(Data())
+    data.update_from_flattened_dict(json.loads(values), strip_prefix="data.")
+    return data
+
+
+def has_captions(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("data.captions.template") or config.get("data.captions.words"))
+
+
+@functools.lru_cache(maxsize=64)
+def choose_images(values: str, each: int) -> TrainingImages:
+    """So many images of each class, evenly spread over its records, with thumbnails.
+
+    Args:
+        values: the result of `data_values`.
+
+    Raises:
+        UserError: the data are not there or damaged.
+    """
+    data = data_section(values)
+    variant = open_variant(data)
+    order = np.argsort(variant.labels, kind="stable")
+    ends = np.cumsum(variant.class_frequency)
+    rows = [evenly(order[start:end], each) for start, end in zip([0, *ends], ends)]
+    chosen = np.concatenate(rows).astype(np.int64)
+    small = dict(zip(chosen.tolist(), thumbnails(variant.source, variant.records[chosen])))
+    of_class = {
+        name: [TrainingImage(int(variant.records[row]), small[row]) for row in of.tolist() if small[row]]
+        for name, of in zip(variant.class_names, rows)
+    }
+    return TrainingImages(source_key(data), variant.fingerprint(), of_class)
+
+
+@functools.lru_cache(maxsize=64)
+def find_captions(values: str, source: str, images: tuple[tuple[str, int], ...]) -> Captions:
+    """A run's captions of those of the `images` that it is trained on.
+
+    Args:
+        values: the result of `data_values`.
+        source: that of the images. If the run's data are of another one, there are no captions.
+        images: class names and records.
+
+    Raises:
+        UserError: the data are not there or damaged.
+    """
+    data = data_section(values)
+    variant = open_variant(data)
+    if source_key(data) != source:
+        return Captions(variant.fingerprint(), {})
+    found = {}
+    label_of = {name: label for label, name in enumerate(variant.class_names)}
+    for name, record in images:
+        start, end = np.searchsorted(variant.records, [record, record + 1])
+        for row in range(start, end):
+            if variant.labels[row] == label_of.get(name):
+                found[row] = name, record
+    rows = list(found)
+    texts = variant.captions(rows, epoch=0) if variant.captions and rows else []
+    return Captions(variant.fingerprint(), {found[row]: shortened(text) for row, text in zip(rows, texts)})
+
+
+def open_variant(data: ConfigDict) -> Variant:
+    names = [data.name] + ([data.match.fill.rpartition(":")[0]] if data.match.fill else [])
+    for name in names:
+        check_built(name, data.data_dir)
+    return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+
+
+def source_key(data: ConfigDict) -> str:
+    return ", ".join(filter(None, (f"{data.name}:{data.split}", data.match.fill)))
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def evenly(rows: Int[np.ndarray, "row"], number: int) -> Int[np.ndarray, "some"]:
+    """So many of the rows, evenly spread, the first and the last among them; all if there are no more."""
+    if len(rows) <= number:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, number).round().astype(int)]

@@ -1,0 +1,251 @@
+"""The images of the page: which they are, their captions and predictions, and what is said where they are missing."""
+
+import base64
+import io
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cliptail_jax.config.zero_shot import MODE
+from cliptail_jax.curation.joined import open_splits
+from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.evaluation.sets import open_set
+from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.report import evaluated_images, images, training_images
+from cliptail_jax.report.__main__ import main
+from cliptail_jax.report.comparison import compare
+from cliptail_jax.report.evaluated_images import telling_images
+from cliptail_jax.report.images import page_images
+from cliptail_jax.report.page import write_page
+from cliptail_jax.report.read import read_directory
+from cliptail_jax.report.thumbnails import thumbnail
+from cliptail_jax.seals import write_sealed_json
+from tests.evaluation.plain_evaluation import count_confusion
+from tests.figures.made_up_runs import make, write_evaluations
+from tests.report.made_up_pages import IMAGE, SCRIPT
+from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run
+
+
+@pytest.fixture
+def study(pictured_study, tmp_path):
+    """A copy of the study, to be changed."""
+    return shutil.copytree(pictured_study, tmp_path / "study")
+
+
+@pytest.fixture
+def nothing_is_cached():
+    for cached in (
+        training_images.choose_images,
+        training_images.find_captions,
+        evaluated_images.open_run_images,
+        evaluated_images.open_published_images,
+    ):
+        cached.cache_clear()
+
+
+def images_of(workdir, each=4):
+    return page_images(compare([read_directory(workdir)]), each)
+
+
+def pixels(encoded):
+    return np.array(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")).astype(int)
+
+
+def record_of(encoded, every):
+    """The index of the image that a thumbnail is most similar to: it is compressed with some loss."""
+    return int(np.argmin([np.abs(pixels(encoded) - image).mean() for image in every]))
+
+
+def originals(glyphs_dir, split):
+    source = open_source("glyphs", str(glyphs_dir), split)
+    return [decode_image(encoded).astype(int) for encoded in source.encoded_images(range(len(source)))]
+
+
+def test_training_images_are_those_of_the_run_with_their_captions(pictured_study, glyphs_dir):
+    training = images_of(pictured_study).data["training"]
+    assert training["of"] == "clip seed_0" and training["from"] == "glyphs:train"
+    data = configs(pictured_study, glyphs_dir)["clip"].data
+    variant = make_variant(open_splits("glyphs", str(glyphs_dir), "train", data.class_names), data)
+    every = originals(glyphs_dir, "train")
+    for label, of_class in enumerate(training["classes"]):
+        rows = np.flatnonzero(variant.labels == label)
+        assert len(of_class) == min(4, len(rows))
+        places = [0] if len(of_class) == 1 else np.linspace(0, len(rows) - 1, len(of_class)).round().astype(int)
+        for (encoded, captions), row in zip(of_class, rows[places]):
+            assert record_of(encoded, every) == variant.records[row]
+            assert captions == [(variant.captions([row], 0)[0], ["clip"])]
+    assert [of_class[0][1][0][0] for of_class in training["classes"][:2]] == [SCRIPT, IMAGE]
+
+
+def test_test_images_have_the_prediction_of_each_run(pictured_study, glyphs_dir):
+    test = images_of(pictured_study).data["test"]
+    assert test["on"] == "glyphs:test"
+    assert test["runs"] == [["clip", "seed_0"], ["clip", "seed_1"], ["sl", "seed_0"], ["sl", "seed_1"]]
+    labels = open_source("glyphs", str(glyphs_dir), "test").metadata["label"].to_numpy()
+    records, every = np.flatnonzero(labels < CLASSES), originals(glyphs_dir, "test")
+    expected = np.stack([predictions(kind, int(seed[-1]), labels[records]) for kind, seed in test["runs"]])
+    for label, of_class in enumerate(test["classes"]):
+        assert len(of_class) == 2
+        for encoded, predicted in of_class:
+            record = record_of(encoded, every)
+            assert labels[record] == label and predicted == expected[:, records == record].ravel().tolist()
+
+
+def test_a_caption_that_differs_between_kinds_is_told_of_each(study, glyphs_dir):
+    config = configs(study, glyphs_dir)["clip"]
+    config.data.captions.template = "photo"
+    for seed in (0, 1):
+        write_pictured_run(study / f"seed_{seed}" / "other", config, lambda labels: labels)
+    training = images_of(study).data["training"]
+    captions = training["classes"][3][0][1]
+    assert captions == [("digit three", ["clip"]), ("a photo of a digit three.", ["other"])]
+
+
+def test_an_image_is_no_larger_than_64_pixels_and_none_is_enlarged():
+    def encoded(width, height):
+        file = io.BytesIO()
+        Image.new("RGB", (width, height), (200, 30, 40)).save(file, "PNG")
+        return file.getvalue()
+
+    assert pixels(thumbnail(encoded(500, 250))).shape == (32, 64, 3)
+    assert pixels(thumbnail(encoded(20, 30))).shape == (30, 20, 3)
+    assert np.abs(pixels(thumbnail(encoded(20, 30)))[5, 5] - [200, 30, 40]).max() < 5
+    assert thumbnail(b"") == thumbnail(b"no image") == ""
+
+
+def test_each_run_has_an_image_that_it_gets_right_and_one_that_it_gets_wrong():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        right = rng.random((3, 40)) < rng.uniform(0.2, 0.8, (3, 1))
+        chosen = telling_images(right, 6)
+        assert len(set(chosen)) == 6 and telling_images(right, 3) == chosen[:3]
+        assert right[:, chosen].any(axis=1).all() and not right[:, chosen].all(axis=1).any()
+    assert telling_images(np.ones((2, 3), bool), 5) == [0, 1, 2]
+    assert telling_images(np.ones((2, 0), bool), 5) == []
+
+
+def test_classes_are_compared_by_name_and_predictions_follow(study, glyphs_dir):
+    """Of another run on other classes, in another order."""
+    whole = images_of(study).data["test"]
+    config = configs(study, glyphs_dir)["sl"]
+    config.data.classes.first = 0
+    names = open_source("glyphs", str(glyphs_dir), "train", config.data.class_names).class_names
+    config.data.classes.names = names[20:2:-1]
+    write_pictured_run(study / "seed_0" / "wide", config, lambda labels: (labels + 1) % 18)
+    comparison = compare([read_directory(study)])
+    test = page_images(comparison, 4).data["test"]
+    assert comparison.labels[: comparison.classes] == list(names[3:12])
+    place = test["runs"].index(["wide", "seed_0"])
+    for label, (of_class, before) in enumerate(zip(test["classes"], whole["classes"][3:])):
+        assert {encoded for encoded, _ in of_class} == {encoded for encoded, _ in before}
+        for _, predicted in of_class:
+            assert comparison.labels[predicted[place]] == names[label + 2 if label else 20]
+            assert comparison.labels[predicted[0]] == names[label + 3]
+
+
+def test_published_models_have_test_images_alone(tmp_path, glyphs_dir):
+    for name, shift in (("one", 0), ("two", 1)):
+        labels = open_set("glyphs:test", str(glyphs_dir)).variant.labels
+        config = {"objective": MODE, "eval.sets": ["glyphs:test"], "data.data_dir": str(glyphs_dir)}
+        write_sealed_json(make(tmp_path / name) / "config.json", {"config": config | {"eval.models": [name]}})
+        predicted = (labels + shift) % 100
+        confusion = count_confusion(labels, predicted, 100)
+        write_evaluations(tmp_path / name, ["glyphs:test"], confusion, np.arange(100), predicted=predicted)
+    found = images_of(tmp_path, 1)
+    assert found.data["training"] is None and found.notes == []
+    assert found.data["test"]["runs"] == [["one", ""], ["two", ""]]
+    for label, of_class in enumerate(found.data["test"]["classes"]):
+        assert [predicted for _, predicted in of_class] == [[label, (label + 1) % 100]]
+
+
+def test_without_images_nothing_is_said_of_them(study):
+    text = write_page(study, images=0).read_text()
+    assert 'id="images"' not in text and "<h3>Images</h3>" not in text and "data:image/webp" not in text
+
+
+def test_the_command_takes_the_number_of_images(study, capsys):
+    assert main([f"--workdir={study}", "--images=1"]) == 0
+    data = json.loads(re.search(r'id="images">(.*?)</script>', (study / "report.html").read_text()).group(1))
+    assert {len(of_class) for part in data.values() for of_class in part["classes"]} == {1}
+    assert main([f"--workdir={study}", "--images=0"]) == 0
+    for wrong in ("-1", "all"):
+        with pytest.raises(SystemExit):
+            main([f"--workdir={study}", f"--images={wrong}"])
+        assert f"'{wrong}' is not a number of images: 0 or more" in capsys.readouterr().err
+
+
+def test_data_that_are_gone_are_named_and_not_built_again(study, tmp_path, glyphs_dir, nothing_is_cached):
+    for path in study.glob("*/*/config.json"):
+        path.write_text(path.read_text().replace(str(glyphs_dir), str(tmp_path / "gone")))
+        (path.parent / "sha256.json").unlink()
+    found = images_of(study)
+    assert found.data is None and not (tmp_path / "gone").exists()
+    gone = f"data set 'glyphs' is not prepared below {tmp_path / 'gone'}"
+    assert found.notes == [
+        f"There are no training images: {gone}",
+        f"There are no predictions of test images: {gone}",
+    ]
+    text = write_page(study).read_text()
+    assert text.count("is not prepared below") == 2 and 'id="classes"' in text
+
+
+def test_other_data_than_those_of_the_training_are_not_shown(study):
+    for path in study.glob("*/clip/variant.json"):
+        path.write_text(json.dumps({"records": 3, "fingerprint": "0123456789abcdef"}))
+        (path.parent / "sha256.json").unlink()
+    found = images_of(study)
+    assert found.data["training"]["of"] == "sl seed_0"  # the first whose data are there
+    assert {len(captions) for of_class in found.data["training"]["classes"] for _, captions in of_class} == {0}
+    [note] = found.notes
+    assert note.startswith("There are no captions of clip: the data that are there now are not those of the training")
+    assert note.endswith("not 0123456789ab)")
+
+
+def test_another_evaluation_set_than_that_of_the_evaluation_is_not_shown(study, monkeypatch):
+    opened = evaluated_images.open_run_images
+
+    def shifted(*arguments):
+        found = opened(*arguments)
+        made = object.__new__(type(found))
+        made.__dict__.update(found.__dict__, labels=np.roll(found.labels, 1))
+        return made
+
+    monkeypatch.setattr(evaluated_images, "open_run_images", shifted)
+    found = images_of(study)
+    assert found.data["test"] is None and found.data["training"]
+    assert found.notes == [
+        "There are no predictions of test images: glyphs:test has other images or labels than at the evaluation"
+    ]
+
+
+def test_evaluations_of_earlier_versions_are_named(study):
+    for path in study.glob("*/sl/eval/*/latest.npz"):
+        arrays = dict(np.load(path))
+        del arrays["predicted"]
+        np.savez(path, **arrays)
+        (path.parent / "sha256.json").unlink()
+    found = images_of(study)
+    assert found.data["test"]["runs"] == [["clip", "seed_0"], ["clip", "seed_1"]]
+    assert found.notes == [
+        "There are no predictions of test images of sl: the evaluation is of an earlier version, which keeps no "
+        "prediction of each image; evaluate again"
+    ]
+
+
+def test_there_are_fewer_images_where_they_would_take_too_much_space(pictured_study, monkeypatch):
+    sizes = [len(json.dumps(images_of(pictured_study, each).data)) for each in (1, 2, 4)]
+    monkeypatch.setattr(images, "MOST", sizes[1])
+    found = images_of(pictured_study)
+    assert {len(of_class) for of_class in found.data["test"]["classes"]} <= {2}
+    assert len(json.dumps(found.data)) <= sizes[1] < sizes[2]
+    assert found.notes == [
+        "The page would be too large with 4 training and 4 test images of 12 classes: it has 2 and 2 instead of 4 and 4."
+    ]
+    monkeypatch.setattr(images, "MOST", 1000)
+    found = images_of(pictured_study)
+    assert found.data is None and "it has none" in found.notes[0]
