@@ -8,7 +8,7 @@ The page is one file that a browser opens without a network; it can be written a
 import argparse
 import sys
 
-from cliptail_jax.errors import command_line
+from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
 
 
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
         "--output", type=work_path, metavar="FILE", help="the page; by default report.html in the work directory"
     )
     parser.add_argument(
-        "--images", type=not_negative, default=4, metavar="N",
+        "--images", type=number_of_images, default=4, metavar="N",
         help="training images of each class, and as many test images, if their data are there (default: 4); 0 for none",
     )  # fmt: skip
     options = parser.parse_args(arguments)
@@ -38,9 +38,9 @@ def main(arguments: list[str]) -> None:
     print(f"wrote {address(page)}")
 
 
-def not_negative(text: str) -> int:
+def number_of_images(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of images: 0 or more")
+        raise UserError(f"--images={text} is not a number of images: give 0 or more")
     return int(text)
 
 

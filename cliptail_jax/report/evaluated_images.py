@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
+from cliptail_jax.config.fields import to_config
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import UNKNOWN
@@ -14,14 +16,8 @@ from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import evaluation_set, open_set
 from cliptail_jax.report.read import Run
 from cliptail_jax.report.thumbnails import check_built, thumbnails
-from cliptail_jax.report.training_images import data_section, data_values
 
-
-class EvaluatedImage(NamedTuple):
-    """An image of an evaluation set, and the label that each run has predicted."""
-
-    predicted: Sequence[int]
-    thumbnail: str
+READ_BY_EVALUATION = ("name", "data_dir", "class_names", "seed")
 
 
 class EvaluationImages:
@@ -53,9 +49,9 @@ def open_images(run: Run) -> EvaluationImages:
     if run.is_published:
         images = open_published_images(evaluation.on, config.get("data.data_dir", ""))
     else:
-        images = open_run_images(
-            evaluation.on, data_values(config), config.get("eval.random_classes", 0), run.class_names
-        )
+        fields = {name: config.get(f"data.{name}", getattr(Data, name)) for name in READ_BY_EVALUATION}
+        random_classes = config.get("eval.random_classes", 0)
+        images = open_run_images(evaluation.on, tuple(fields.items()), random_classes, run.class_names)
     counted = np.zeros(evaluation.confusion.shape, np.int64)
     if len(images.labels) == len(evaluation.predicted) and images.labels.max() < len(counted):
         known = evaluation.predicted != UNKNOWN
@@ -72,8 +68,12 @@ def open_published_images(on: str, data_dir: str) -> EvaluationImages:
 
 
 @functools.lru_cache(maxsize=8)
-def open_run_images(on: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
-    data = data_section(values)
+def open_run_images(
+    on: str, fields: tuple[tuple[str, Any], ...], random_classes: int, class_names: tuple[str, ...]
+) -> EvaluationImages:
+    """`fields` are those of the section `data` in READ_BY_EVALUATION."""
+    data = to_config(Data())
+    data.update(dict(fields))
     check_built(evaluation_set(on).source.name, data.data_dir)
     return EvaluationImages(open_run_set(on, random_classes, data, class_names).variant)
 

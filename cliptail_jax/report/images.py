@@ -14,7 +14,14 @@ from cliptail_jax.report.comparison import Comparison
 from cliptail_jax.report.evaluated_images import open_images, telling_images
 from cliptail_jax.report.origin import Owner, named
 from cliptail_jax.report.read import Run
-from cliptail_jax.report.training_images import choose_images, data_values, find_captions, has_captions
+from cliptail_jax.report.training_images import (
+    choose_images,
+    data_values,
+    find_captions,
+    has_captions,
+    open_once,
+    source_of,
+)
 
 EACH = 4  # images of each class
 MOST = 10_500_000  # bytes of all images
@@ -47,6 +54,7 @@ def page_images(comparison: Comparison, each: int) -> PageImages:
     parts: dict[str, Part | None] = {}
     if number:
         parts = {"training": training_images(comparison, number, notes), "test": test_images(comparison, number, notes)}
+        open_once.cache_clear()
         number = fitting(parts.values(), number, most)
     for part in filter(None, parts.values()):
         part["classes"] = [of_class[:number] for of_class in part["classes"]]
@@ -75,20 +83,21 @@ def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part
     else:
         notes += described("There are no training images", problems, list(runs))
         return None
+    source = source_of(values)
     images = tuple((name, image.record) for name, of_class in chosen.of_class.items() for image in of_class)
     captions = {}
     for other, run in runs.items():
-        if has_captions(run.config):
-            find = lambda: as_trained(run, find_captions(data_values(run.config), chosen.source, images))  # noqa: E731
+        if has_captions(run.config) and source_of(data_values(run.config)) == source:
+            find = lambda: as_trained(run, find_captions(data_values(run.config), images))  # noqa: E731
             captions[other[0]] = attempt(other, find, problems)
 
     def with_captions(name: str) -> list[Any]:
         return [[image.thumbnail, captions_of((name, image.record), captions)] for image in chosen.of_class[name]]
 
     names = same_classes(shared_names(comparison), tuple(chosen.of_class))
-    notes += described("There are no captions", problems, list(runs))
+    notes += described("There are no training images or captions", problems, list(runs))
     classes = [with_captions(name) if name else [] for name in names]
-    return {"of": " ".join(filter(None, owner)), "from": chosen.source, "classes": classes}
+    return {"of": " ".join(filter(None, owner)), "from": source, "classes": classes}
 
 
 def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | None:

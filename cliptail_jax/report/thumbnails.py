@@ -38,4 +38,8 @@ def thumbnail(encoded: bytes) -> str:
 def check_built(name: str, data_dir: str) -> None:
     """Raises UserError for a set that opening it would build: a page is written from what is there."""
     if needs_no_raw_data(name) and not built_folder(name, data_dir).exists():
-        raise UserError(f"data set {name!r} is not prepared below {resolve_data_dir(data_dir)}")
+        root = resolve_data_dir(data_dir)
+        raise UserError(
+            f"data set {name!r} is not prepared below {root}; prepare it by python -m cliptail_jax.datasets.build {name} "
+            f"--data_dir={root}"
+        )

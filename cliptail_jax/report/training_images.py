@@ -16,6 +16,8 @@ from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.report.thumbnails import check_built, thumbnails
 
 LONGEST = 200  # characters of a caption that are shown
+# Runs have the same few sources, which may have millions of texts: who writes a page calls `open_once.cache_clear()` then.
+open_once = functools.lru_cache(maxsize=2)(open_splits)
 
 
 class TrainingImage(NamedTuple):
@@ -29,12 +31,10 @@ class TrainingImages(NamedTuple):
     """Training images of a run.
 
     Attributes:
-        source: the data sets, as 'name:split'.
         fingerprint: of all of the run's training data.
         of_class: by the names of the run's classes.
     """
 
-    source: str
     fingerprint: str
     of_class: Mapping[str, Sequence[TrainingImage]]
 
@@ -73,8 +73,7 @@ def choose_images(values: str, each: int) -> TrainingImages:
     Raises:
         UserError: the data are not there or damaged.
     """
-    data = data_section(values)
-    variant = open_variant(data)
+    variant = open_variant(data_section(values))
     order = np.argsort(variant.labels, kind="stable")
     ends = np.cumsum(variant.class_frequency)
     rows = [evenly(order[start:end], each) for start, end in zip([0, *ends], ends)]
@@ -84,25 +83,21 @@ def choose_images(values: str, each: int) -> TrainingImages:
         name: [TrainingImage(int(variant.records[row]), small[row]) for row in of.tolist() if small[row]]
         for name, of in zip(variant.class_names, rows)
     }
-    return TrainingImages(source_key(data), variant.fingerprint(), of_class)
+    return TrainingImages(variant.fingerprint(), of_class)
 
 
 @functools.lru_cache(maxsize=64)
-def find_captions(values: str, source: str, images: tuple[tuple[str, int], ...]) -> Captions:
+def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> Captions:
     """A run's captions of those of the `images` that it is trained on.
 
     Args:
         values: the result of `data_values`.
-        source: that of the images. If the run's data are of another one, there are no captions.
-        images: class names and records.
+        images: class names, and records of the run's source.
 
     Raises:
         UserError: the data are not there or damaged.
     """
-    data = data_section(values)
-    variant = open_variant(data)
-    if source_key(data) != source:
-        return Captions(variant.fingerprint(), {})
+    variant = open_variant(data_section(values))
     found = {}
     label_of = {name: label for label, name in enumerate(variant.class_names)}
     for name, record in images:
@@ -119,10 +114,12 @@ def open_variant(data: ConfigDict) -> Variant:
     names = [data.name] + ([data.match.fill.rpartition(":")[0]] if data.match.fill else [])
     for name in names:
         check_built(name, data.data_dir)
-    return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+    return make_variant(open_once(data.name, data.data_dir, data.split, data.class_names), data)
 
 
-def source_key(data: ConfigDict) -> str:
+def source_of(values: str) -> str:
+    """The data sets of a run, as 'name:split'; `values` is the result of `data_values`."""
+    data = data_section(values)
     return ", ".join(filter(None, (f"{data.name}:{data.split}", data.match.fill)))
 
 

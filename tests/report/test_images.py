@@ -173,10 +173,10 @@ def test_the_command_takes_the_number_of_images(study, capsys):
     data = json.loads(re.search(r'id="images">(.*?)</script>', (study / "report.html").read_text()).group(1))
     assert {len(of_class) for part in data.values() for of_class in part["classes"]} == {1}
     assert main([f"--workdir={study}", "--images=0"]) == 0
+    capsys.readouterr()
     for wrong in ("-1", "all"):
-        with pytest.raises(SystemExit):
-            main([f"--workdir={study}", f"--images={wrong}"])
-        assert f"'{wrong}' is not a number of images: 0 or more" in capsys.readouterr().err
+        assert main([f"--workdir={study}", f"--images={wrong}"]) == 2
+        assert capsys.readouterr().err == f"error: --images={wrong} is not a number of images: give 0 or more\n"
 
 
 def test_data_that_are_gone_are_named_and_not_built_again(study, tmp_path, glyphs_dir, nothing_is_cached):
@@ -185,7 +185,8 @@ def test_data_that_are_gone_are_named_and_not_built_again(study, tmp_path, glyph
         (path.parent / "sha256.json").unlink()
     found = images_of(study)
     assert found.data is None and not (tmp_path / "gone").exists()
-    gone = f"data set 'glyphs' is not prepared below {tmp_path / 'gone'}"
+    advice = f"prepare it by python -m cliptail_jax.datasets.build glyphs --data_dir={tmp_path / 'gone'}"
+    gone = f"data set 'glyphs' is not prepared below {tmp_path / 'gone'}; {advice}"
     assert found.notes == [
         f"There are no training images: {gone}",
         f"There are no predictions of test images: {gone}",
@@ -202,7 +203,8 @@ def test_other_data_than_those_of_the_training_are_not_shown(study):
     assert found.data["training"]["of"] == "sl seed_0"  # the first whose data are there
     assert {len(captions) for of_class in found.data["training"]["classes"] for _, captions in of_class} == {0}
     [note] = found.notes
-    assert note.startswith("There are no captions of clip: the data that are there now are not those of the training")
+    what = "There are no training images or captions of clip: the data that are there now are not those of the training"
+    assert note.startswith(what)
     assert note.endswith("not 0123456789ab)")
 
 
