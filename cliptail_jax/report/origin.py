@@ -121,7 +121,8 @@ def hardware_of(noted: Mapping[str, Any]) -> str:
     if not noted:
         return ""
     processes = f", {noted['processes']} processes" if noted.get("processes", 1) > 1 else ""
-    return f"{noted.get('devices')} × {noted.get('device')}{processes}, {noted.get('cores')} CPU cores"
+    cores = noted.get("cores")
+    return f"{noted.get('devices')} × {noted.get('device')}{processes}, {cores} CPU core{'' if cores == 1 else 's'}"
 
 
 def class_lists(comparison: Comparison) -> dict[str, str]:

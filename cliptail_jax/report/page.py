@@ -161,7 +161,8 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[c
     if configs.different:
         named = ", ".join(list(configs.different)[:SHOWN_FIELDS])
         more = len(configs.different) - SHOWN_FIELDS
-        parts.append(f"They differ in {named}" + (f" and {more} more fields" if more > 0 else ""))
+        others = f" and {more} more field{'s' if more > 1 else ''}" if more > 0 else ""
+        parts.append(f"They differ in {named}{others}")
     on = dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.evaluations.values())
     if on:
         parts.append(f"Evaluated on {', '.join(on)}")
