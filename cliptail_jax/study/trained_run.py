@@ -45,7 +45,8 @@ class TrainedRun:
         The classes of runs that agree in the second are the same by label, whatever they are called.
         """
         config = runs.read_config(self.workdir)
-        return config["data.class_names"], {key: value for key, value in config.items() if key.startswith(SELECTING)}
+        selection = {key: value for key, value in config.items() if key.startswith(SELECTING)}
+        return config.get("data.class_names", ""), selection
 
     def probe_accuracies(self) -> dict[str, Float[np.ndarray, "class"]]:
         """The accuracy on each class, in 0..1, of the linear probe on each transfer set whose images have one class."""
