@@ -1,6 +1,5 @@
 """Eight virtual CPU devices for every test, and absl flags as a main program would have left them."""
 
-import gc
 import importlib.metadata
 import os
 import tempfile
@@ -18,9 +17,6 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # shared by all processes of the te
     _CACHE = tempfile.TemporaryDirectory(prefix="compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-
-# Tracing makes so many objects that looking for garbage takes a twelfth of the time, by Python's usual thresholds.
-gc.set_threshold(100_000, 20, 100)
 
 from absl import flags  # noqa: E402
 
