@@ -27,16 +27,16 @@ def faults(steps, x):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 x = jnp.linspace(0, 1e-3, 4096)
-faults(2, x)
-print(faults(3, x))
+faults(8, x)
+print(faults(8, x))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="malloc is set on Linux alone")
 def test_a_step_finds_the_memory_of_the_last_one():
-    """By the pages that the system had to clear in three steps."""
+    """By the pages that the system had to clear in eight steps, of 16,384 for an array."""
     counts = {}
     for way in ("kept", "returned"):
         done = subprocess.run([sys.executable, "-c", STEPS, way], capture_output=True, text=True, check=True)
         counts[way] = int(done.stdout)
-    assert counts["kept"] < 100 and counts["returned"] > 10_000, counts
+    assert 4 * counts["kept"] < counts["returned"], counts
