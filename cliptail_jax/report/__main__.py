@@ -1,6 +1,6 @@
 """Write report.html on a run, a study, a transfer or evaluations of published models, from their files:
 
-    python -m cliptail_jax.report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--output=FILE]
+    python -m cliptail_jax.report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
 The page is one file that a browser opens without a network; it can be written again at any time.
 """
@@ -25,6 +25,9 @@ def main(arguments: list[str]) -> None:
         "--compare", action="append", default=[], type=work_path, metavar="OTHER", help="another one, to compare with"
     )
     parser.add_argument(
+        "--runs", action="append", metavar="PATTERN", help="only the runs with such names, for example 'glyphs_*'"
+    )
+    parser.add_argument(
         "--output", type=work_path, metavar="FILE", help="the page; by default report.html in the work directory"
     )
     parser.add_argument(
@@ -32,9 +35,11 @@ def main(arguments: list[str]) -> None:
         help="training images of each class, and as many test images, if their data are there (default: 4); 0 for none",
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    from cliptail_jax.report.page import address, write_page  # slow to import
+    from cliptail_jax.report.page import EVERY, address, write_page  # slow to import
 
-    page = write_page(options.workdir, options.compare, options.output, images=options.images)
+    page = write_page(
+        options.workdir, options.compare, options.output, images=options.images, runs=options.runs or EVERY
+    )
     print(f"wrote {address(page)}")
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cliptail_jax.report.read import matches
 from cliptail_jax.runs.tables import format_interval
 
 WIDTH = 240  # of the axis, in the units of its SVG
@@ -49,11 +50,12 @@ class Group(NamedTuple):
     rows: Sequence[Row]
 
 
-def groups_of(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
-    """The claims of report.json by unit."""
+def groups_of(claims: Sequence[Mapping[str, Any]], runs: Sequence[str]) -> list[Group]:
+    """The claims of report.json on the chosen runs, by unit."""
     by_unit: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for number, claim in enumerate(claims, 1):
-        by_unit.setdefault(claim.get("unit") or claim["statistic"], []).append((number, claim))
+        if matches(claim["higher"], runs) and matches(claim["lower"], runs):
+            by_unit.setdefault(claim.get("unit") or claim["statistic"], []).append((number, claim))
     return [group_of(unit, numbered) for unit, numbered in by_unit.items()]
 
 

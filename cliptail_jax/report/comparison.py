@@ -191,7 +191,10 @@ def shared_classes(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], 
     numbers = sorted({len(evaluation.class_names) for evaluation in evaluations})
     of = f"{numbers[0]:,}" + (f" to {numbers[-1]:,}" if len(numbers) > 1 else "")
     if not shared:
-        return (), [f"The runs have different classes ({of}) and share none: classes are not compared."]
+        return (), [
+            f"The runs have different classes ({of}) and share none: classes are not compared. A page on some of the runs "
+            "(cliptail_jax.report --runs=PATTERN) compares those that they share."
+        ]
     return shared, [
         f"The runs have different classes ({of}): class by class they are compared on the {len(shared):,} that all share. "
         "The numbers of the table of runs are over all classes of each."

@@ -18,9 +18,10 @@ from cliptail_jax.report import claims, origin, tables
 from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
 from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.report.read import REPORT, SEED, Contents, Run, directory_name, read_directory
+from cliptail_jax.report.read import REPORT, SEED, Contents, Run, chosen, directory_name, matches, read_directory
 
 PAGE = "report.html"
+EVERY = ("*",)  # run
 SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
 FOLDER = Path(__file__).parent
 HEADINGS = {
@@ -43,6 +44,7 @@ def write_page(
     expected: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
     images: int = EACH,
+    runs: Sequence[str] = EVERY,
 ) -> Path:
     """Write the page on what a directory, and others, hold, and return its path.
 
@@ -54,9 +56,10 @@ def write_page(
         expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
         failures: why parts of the study failed, where that is not yet in its report.
         images: so many training images of each class are on the page, and as many test images, if their data are there.
+        runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
 
     Raises:
-        UserError: there is nothing to show and no title, or the page cannot be written.
+        UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
     """
     output = output or workdir / PAGE
     check_output(output)
@@ -69,12 +72,18 @@ def write_page(
                 f"{contents.workdir} holds no run: name the directory of a run, a study, a transfer or evaluations of "
                 "published models"
             )
+    if runs != EVERY:
+        every = dict.fromkeys(run.kind for contents in directories for run in contents.runs)
+        directories = [chosen(contents, runs) for contents in directories]
+        for pattern in runs:
+            if not any(matches(kind, [pattern]) for kind in every):
+                raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
     comparison = compare(directories)
     for contents in directories:
         failures = (contents.report or {}).get("failures", {}) | (failures or {})
     finished = {run_name(run) for run in directories[0].runs if run.is_finished}
     missing = [name for name in expected if name not in finished and name not in failures]
-    text = render(comparison, directories, title, missing, failures, page_images(comparison, images))
+    text = render(comparison, directories, title, missing, failures, page_images(comparison, images), runs)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
@@ -92,6 +101,7 @@ def render(
     missing: Sequence[str],
     failures: Mapping[str, str],
     images: PageImages = PageImages(None, ()),
+    runs: Sequence[str] = EVERY,
 ) -> str:
     """The text of the page."""
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
@@ -101,7 +111,7 @@ def render(
     groups = []
     for contents, of in zip(directories, prefixes(directories)):
         try:
-            found = claims.groups_of((contents.report or {}).get("claims", []))
+            found = claims.groups_of((contents.report or {}).get("claims", []), runs)
             groups += [group._replace(unit=": ".join(filter(None, (of, group.unit)))) for group in found]
         except (KeyError, TypeError, AttributeError) as error:
             problems.append(f"{contents.workdir}/{REPORT} has claims that cannot be read ({error!r})")
@@ -168,7 +178,10 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[c
         parts.append(f"Evaluated on {', '.join(on)}")
     if rows := [row for group in groups for row in group.rows]:
         supported = sum(row.corrected == "supported" for row in rows)
-        parts.append(f"Of {len(rows)} claims, {supported} are supported, corrected for their number")
+        if len(rows) == 1:
+            parts.append(f"The only claim is {rows[0].corrected}")
+        else:
+            parts.append(f"Of {len(rows)} claims, {supported} are supported, corrected for their number")
     return ". ".join(parts) + "."
 
 

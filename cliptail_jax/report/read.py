@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -135,6 +136,27 @@ def read_directory(workdir: Path, kinds: Sequence[str] = ()) -> Contents:
     directories.sort(key=lambda found: rank.get(found[0], len(rank)))
     runs = [read_run(kind, seed, folder, problems) for kind, seed, folder in directories]
     return Contents(workdir, [run for run in runs if run], report, report_text, list(last.values()), problems)
+
+
+def chosen(contents: Contents, patterns: Sequence[str]) -> Contents:
+    """The contents with those runs and transfer results alone whose kinds match one of the patterns."""
+    report = contents.report
+    if report:
+        of_runs = {}
+        for name, value in report["runs"].items():
+            if SEED.fullmatch(name):
+                of_runs[name] = {kind: numbers for kind, numbers in value.items() if matches(kind, patterns)}
+            elif matches(name, patterns):
+                of_runs[name] = value
+        report = report | {"runs": of_runs}
+    runs = [run for run in contents.runs if matches(run.kind, patterns)]
+    transfer = [result for result in contents.transfer if matches(result["model"], patterns)]
+    return dataclasses.replace(contents, runs=runs, report=report, transfer=transfer)
+
+
+def matches(kind: str, patterns: Sequence[str]) -> bool:
+    """Whether the name of a kind of runs matches one of the patterns, which are those of shells."""
+    return any(fnmatchcase(kind, pattern) for pattern in patterns)
 
 
 def attempt(read: Callable[[], Value], default: Value, problems: Problems) -> Value:

@@ -203,6 +203,7 @@ def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
         ([f"--workdir={tmp_path}"], "holds no run: name the directory of a run"),
         ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} holds no run"),
         ([f"--workdir={study_directory}", f"--output={tmp_path}"], "cannot be written: it is a folder"),
+        ([f"--workdir={study_directory}", "--runs=dino*"], "no run matches --runs=dino*: there are sl,"),
         ([f"--workdir={study_directory}", "--output=/proc/page.html"], "no file can be made in /proc"),
     ]:
         assert main(arguments) == 2
@@ -214,6 +215,14 @@ def test_the_command_writes_the_page_and_says_where(study, capsys):
     (study / "report.html").unlink()
     assert main([f"--workdir={study}"]) == 0
     assert capsys.readouterr().out == f"wrote file://{study}/report.html\n" and (study / "report.html").exists()
+
+
+def test_a_page_on_some_of_the_runs_has_these_and_the_claims_on_them(study_directory, tmp_path):
+    output = tmp_path / "sl.html"
+    main([f"--workdir={study_directory}", "--runs=sl", "--runs=*_sampled", f"--output={output}"])
+    text = output.read_text()
+    assert 'data-kind="sl"' in text and 'data-kind="sl_sampled"' in text and 'data-kind="clip"' not in text
+    assert "2 kinds of runs" in text and "The only claim is supported" in text and "the last report" not in text
 
 
 def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
