@@ -108,7 +108,8 @@ def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | N
     for owner, (run, kind) in runs.items():
         evaluation = kind.evaluations[run.seed]
         if evaluation.predicted is None:
-            reason = "the evaluation is of an earlier version, which keeps no prediction of each image; evaluate again"
+            again = "remove eval/ from its directory and evaluate again" if run.is_published else "evaluate again"
+            reason = f"the evaluation is of an earlier version, which keeps no prediction of each image; {again}"
             problems.setdefault(reason, {})[owner] = None
         elif on not in ("", evaluation.on):
             problems.setdefault(f"the evaluation is on {evaluation.on}", {})[owner] = None

@@ -216,7 +216,8 @@ function listClasses() {
     sort(table, again);
   }
   if (byId("class-images")) classImages.show([...chosen], visible, data);
-  byId("chosen").textContent = chosen.size ? `${chosen.size} of ${data.classes} classes chosen` : `${data.classes} classes, none chosen`;
+  const classes = `${data.classes.toLocaleString("en")} classes`;
+  byId("chosen").textContent = chosen.size ? `${chosen.size} of ${classes} chosen` : `${classes}, none chosen`;
 }
 
 let choosing = false;  // whether the selection in the plots follows, and does not lead

@@ -181,7 +181,8 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[c
         if len(rows) == 1:
             parts.append(f"The only claim is {rows[0].corrected}")
         else:
-            parts.append(f"Of {len(rows)} claims, {supported} are supported, corrected for their number")
+            verb = "is" if supported == 1 else "are"
+            parts.append(f"Of {len(rows)} claims, {supported} {verb} supported, corrected for their number")
     return ". ".join(parts) + "."
 
 
