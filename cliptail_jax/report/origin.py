@@ -1,7 +1,7 @@
-"""Where the numbers of runs come from: configs and their differences, data, software, hardware, checkpoints, commands."""
+"""Where numbers come from: configs and their differences, data, software, hardware, checkpoints, commands."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.report.comparison import Comparison, Kind
@@ -60,7 +60,6 @@ class Fact(NamedTuple):
 def facts(comparison: Comparison) -> dict[str, list[Fact]]:
     """Data, templates, software, hardware, commit and checkpoints: each different one, with the runs that it is of."""
     runs = [((kind.name, run.seed), run) for kind in comparison.kinds for run in kind.runs]
-    every = [owner for owner, _ in runs]
     describe = {
         "data set": data_of,
         "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
@@ -68,19 +67,40 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
         "prompts": lambda run: shown(run.summary.get("settings", {}).get("templates", "")),
         "evaluated on": lambda run: run.evaluation.on if run.evaluation else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
-        "software": lambda run: ", ".join(
-            f"{name} {version}" for name, version in run.noted.get("software", {}).items()
-        ),
-        "hardware": lambda run: hardware_of(run.noted.get("hardware") or {}),
+        "software": lambda run: software_of(run.noted),
+        "hardware": lambda run: hardware_of(run.noted),
         "commit": lambda run: run.noted.get("commit") or "",
         "checkpoint": lambda run: run.checkpoint,
     }
+    return collected(runs, describe)
+
+
+def transfer_facts(transfer: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Fact]]:
+    """What the results of a transfer, by model, depend on, and what they were computed with."""
+    every = [
+        ((model, f"{result['set']} by {result['method']}"), result) for model in transfer for result in transfer[model]
+    ]
+    settings = dict.fromkeys(key for _, result in every for key in result.get("settings", ()))
+    describe = {key: lambda result, key=key: shown(result.get("settings", {}).get(key, "")) for key in settings}
+    describe |= {
+        "software": lambda result: software_of(result.get("origin", {})),
+        "hardware": lambda result: hardware_of(result.get("origin", {})),
+        "commit": lambda result: result.get("origin", {}).get("commit", ""),
+    }
+    return collected(every, describe)
+
+
+def collected(
+    described: Sequence[tuple[Owner, Any]], describe: Mapping[str, Callable[[Any], str]]
+) -> dict[str, list[Fact]]:
+    """By name, the different texts of what is described, and whose each is."""
+    every = [owner for owner, _ in described]
     result = {}
     for name, of in describe.items():
         owners: dict[str, list[Owner]] = {}
-        for of_run, run in runs:
-            if text := of(run):
-                owners.setdefault(text, []).append(of_run)
+        for owner, value in described:
+            if text := of(value):
+                owners.setdefault(text, []).append(owner)
         if owners:
             result[name] = [Fact(text, named(of, every)) for text, of in owners.items()]
     return result
@@ -117,7 +137,12 @@ def captions_of(config: Mapping[str, Any]) -> str:
     return ", ".join(shown(part) for part in parts if part)
 
 
+def software_of(noted: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in noted.get("software", {}).items())
+
+
 def hardware_of(noted: Mapping[str, Any]) -> str:
+    noted = noted.get("hardware")
     if not noted:
         return ""
     processes = f", {noted['processes']} processes" if noted.get("processes", 1) > 1 else ""
@@ -147,6 +172,9 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
             found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
         for name, command in (report.get("commands") or {}).items():
             found.setdefault(command, []).append(f"{name} alone")
+        for command in dict.fromkeys(result.get("origin", {}).get("command") for result in contents.transfer):
+            if command:
+                found.setdefault(command, []).append(f"the transfer {directory_name(contents.workdir)}")
     for kind in comparison.kinds:
         for run in kind.runs:
             if command := run.noted.get("command"):

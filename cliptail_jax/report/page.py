@@ -144,8 +144,10 @@ def render(
         images=images,
         configs=configs,
         facts=origin.facts(comparison),
+        transfer_facts=origin.transfer_facts(transfer),
         class_lists=origin.class_lists(comparison),
         commands=origin.commands(directories, comparison),
+        has_origin=bool(comparison.kinds or transfer),
         has_report=bool(texts),
         # Bokeh's script is only needed for plots.
         bokeh=Resources(mode="inline", components=["bokeh"]).js_raw if plots.figures else [],

@@ -30,6 +30,7 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import address, write_page
+from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.runs.say import say
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
@@ -191,7 +192,7 @@ def compute(
     if jax.process_index() == 0:
         write_predictions(workdir, key, settings, measurement.arrays)
     metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
-    return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds}
+    return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds, "origin": provenance()}
 
 
 def measure(

@@ -226,16 +226,24 @@ def test_a_page_on_some_of_the_runs_has_these_and_the_claims_on_them(study_direc
 
 
 def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
+    def line(model, method, score, **settings):
+        origin = {"software": {"jax": "0.10.2"}, "hardware": {}, "command": "python -m cliptail_jax.transfer"}
+        key = {"model": model, "set": "dtd", "method": method}
+        return key | {"score": score, "settings": settings, "origin": origin}
+
     lines = [
-        {"model": "runs/clip", "set": "dtd", "method": "probe", "score": 61.25},
-        {"model": "runs/clip", "set": "dtd", "method": "probe", "score": 62.25},  # the last counts
-        {"model": "runs/sl", "set": "dtd", "method": "few_shot", "score": 51.0},
+        line("runs/clip", "probe", 61.25, weights="step 1"),
+        line("runs/clip", "probe", 62.25, weights="step 2", seed=0),  # the last counts
+        line("runs/sl", "few_shot", 51.0, weights="step 3", seed=0),
+        {"model": "runs/sl", "set": "dtd", "method": "probe", "score": 41.0},  # of an earlier version
     ]
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     write_page(tmp_path, title="Transfer", failures={"pets": "no such data"})
     text = (tmp_path / "report.html").read_text()
     assert "dtd: linear probe %" in text and "62.2" in text and "61.2" not in text and "51.0" in text
     assert "pets failed:" in text
+    assert 'step 2 <span class="of">(runs/clip)</span>' in text and "step 1" not in text and "jax 0.10.2" in text
+    assert text.count("python -m cliptail_jax.transfer</code>") == 1 and f"the transfer {tmp_path.name}" in text
 
 
 def test_a_page_that_cannot_be_written_says_why(study_directory, tmp_path):
