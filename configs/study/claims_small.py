@@ -59,7 +59,8 @@ DATA = {
 SLOPES = ("slope_acc", "slope_pred")
 CUT = "tail_classes=20"  # classes without an image
 FEW = 25  # classes
-OPAQUE = "composed_codepoints"  # names that tell nothing of a letter's parts
+# Class names, which are captions and prompts: such as tell nothing of a letter's parts, with the mark, and with the base, too
+OPAQUE, MARKS, PARTS = "composed_codepoints", "composed_marks", "composed_parts"
 # The claim, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = [
     ("SL is more biased than CLIP", SLOPES, "sl", "clip"),
@@ -169,16 +170,11 @@ def more_on_glyphs(preset: str, shared: dict[str, FieldReference]) -> dict[str, 
 
 
 def more_on_composed(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
-    runs = {
-        "clip_opaque": clip.get_config(preset),
-        "clip_mark": clip.get_config(f"{preset},captions=cname+mark"),
-        "clip_parts": clip.get_config(f"{preset},captions=cname+mark+base"),
-        "clip_noisy": clip.get_config(preset),
-        "clip_cut": clip.get_config(f"{preset},{CUT}"),
-        "clip_opaque_cut": clip.get_config(f"{preset},{CUT}"),
-    }
-    for name in ("clip_opaque", "clip_mark", "clip_parts", "clip_opaque_cut"):
-        runs[name].data.class_names = OPAQUE
+    names = {"clip_opaque": OPAQUE, "clip_mark": MARKS, "clip_parts": PARTS, "clip_opaque_cut": OPAQUE}
+    runs = {name: clip.get_config(preset) for name in ("clip_opaque", "clip_mark", "clip_parts", "clip_noisy")}
+    runs |= {name: clip.get_config(f"{preset},{CUT}") for name in ("clip_cut", "clip_opaque_cut")}
+    for name, class_names in names.items():
+        runs[name].data.class_names = class_names
     runs["clip_noisy"].data.captions.distractors = 0.3
     return runs
 

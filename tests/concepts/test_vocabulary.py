@@ -35,6 +35,8 @@ SIZES = {
     "cifar100": 100,
     "voc2007": 20,
     "composed_codepoints": 189,
+    "composed_marks": 189,
+    "composed_parts": 189,
 }
 
 

@@ -308,6 +308,13 @@ def test_opaque_names_of_composed_characters_are_a_class_list():
     assert composed.codepoint("é") == "U+00E9"
 
 
+def test_names_with_parts_are_the_captions_with_their_words():
+    with_mark = [f"{composed.codepoint(c)} {composed.mark_words(c)}" for c in COMPOSED]
+    assert list(vocabulary_names("composed_marks")) == with_mark and "U+00E9 acute" in with_mark
+    with_parts = [f"{name} {composed.base_words(c)}" for name, c in zip(with_mark, COMPOSED)]
+    assert list(vocabulary_names("composed_parts")) == with_parts and "U+00E9 acute small e" in with_parts
+
+
 def test_composed_characters_are_drawn_large_and_whole():
     worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", COMPOSED_EXTENT.largest, (0, 0), 0, 0)
     far = (COMPOSED_EXTENT.most_shift, COMPOSED_EXTENT.most_shift)
