@@ -4,6 +4,7 @@ import glob
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,11 @@ from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.files import append_line, read_lines
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.class_head import head_for
+from cliptail_jax.report.page import address, write_page
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
+from tests.report.made_up_pages import write_study
 
 ADDRESS = "gs://bucket/"
 
@@ -192,3 +195,10 @@ def test_the_metadata_of_a_variant_and_their_table_are_written_to_a_bucket(bucke
     document = json.loads((tmp_path / "paper" / "variant.json").read_text())
     assert document["distribution"][0]["contentUrl"] == "variant.jsonl"
     assert document["distribution"][0]["sha256"] == files.digest_of_file(tmp_path / "paper" / "variant.jsonl")
+
+
+def test_a_study_in_a_bucket_has_its_page_there(bucket, tmp_path):
+    write_study(tmp_path / "study")
+    page = write_page(bucket / "study", output=bucket / "pages" / "study.html")
+    here, there = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in (tmp_path / "study" / "report.html", page))
+    assert there == here and address(page) == "gs://bucket/pages/study.html"
