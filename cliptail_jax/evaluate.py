@@ -5,8 +5,9 @@
 
 `eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, or NAME:SPLIT, with those
 of the run. The newest valid checkpoint is evaluated; the program prints a table, and adds to the files under `eval/` as
-training does. Only the fields of `eval`, the location of the data and the mesh may differ from the run's own, and for a
-supervised run `head.init`: another head is then evaluated in place of the trained one.
+training does. Only fields that change no trained number may differ from the run's own, such as those of `eval`, the
+location of the data and the mesh, and for a supervised run `head.init`: another head is then evaluated in place of the
+trained one.
 
 Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
 

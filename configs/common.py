@@ -10,7 +10,7 @@
     batch_classes=K                  batches of K classes each; every record is still used once an epoch
     batch_composition=distinct       batches of as many different classes as there can be, likewise
 
-Each sets the fields of config.data that the README's table of controlled factors lists.
+Each sets fields that the README's table of controlled factors lists.
 """
 
 from collections.abc import Mapping

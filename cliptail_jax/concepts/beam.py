@@ -5,8 +5,8 @@
 
 Other flags are passed to Beam. --runner=dask counts on the processes of this machine, or with
 --dask_client_address=HOST:PORT on a Dask cluster (extra `dask`). All workers must be able to read the files and write the
-output; a worker counts whole files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable` are the number of captions that were
-read, and of those that were not UTF-8.
+output; a worker counts whole files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable` are
+the number of captions that were read, and of those that were not UTF-8.
 """
 
 import argparse

@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evaluation:
-    sets: Annotated[Names, "Evaluation sets: short names of cliptail_jax.evaluation.sets, or NAME:SPLIT."] = ()
+    sets: Annotated[Names, "Evaluation sets: short names of cliptail_jax.datasets.known_sources, or NAME:SPLIT."] = ()
     batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
     templates: Annotated[str, "Prompt templates of the zero-shot classifier; '': each set's own.", Templates] = ""
     descriptors: Annotated[str, "JSON file with descriptors of each class, used in place of templates."] = ""

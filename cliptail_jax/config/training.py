@@ -132,12 +132,16 @@ class Data(Reading):
         str, "Built-in vocabulary or file with the class names; '': the builder's, or CLIP's for ImageNet's ids."
     ] = ""
     seed: Annotated[int, "Seed of the records, classes and captions that a variant draws.", NonNegative] = 0
-    table: Annotated[str, "TSV of filepath, label and caption: the variant has these records, labels and words."] = ""
+    table: Annotated[
+        str, "TSV or JSON lines of filepath, label and caption: the variant has these records, labels and words."
+    ] = ""
     class_match: ClassMatch = ClassMatch()
     held_out: Annotated[float, "Share of each class that is left out, for validation.", Share] = 0.0
     classes: Classes = Classes()
     min_similarity: Annotated[
-        float, "Smallest similarity of the caption to the class's definition, of sources that have it."
+        float,
+        "Smallest `similarity` of a record: in LAIONet of the text to the class's definition, in glyphs of the image to the "
+        "plainest rendering.",
     ] = 0.0
     balance: BalanceOptions = BalanceOptions()
     profile: Profile = Profile()
@@ -206,7 +210,8 @@ class ImageTower:
 @dataclass(frozen=True)
 class TextTower:
     name: Annotated[
-        str, "'transformer', 'bert', or an encoder of cliptail_jax.models.text_towers by its Hugging Face name."
+        str,
+        "'transformer', 'bert', or an encoder of cliptail_jax/models/encoders.json by its name, such as 'roberta-base'.",
     ] = "transformer"
     width: Annotated[int, "Width of the transformer.", Positive] = 512
     layers: Annotated[int, "Number of layers.", Positive] = 12

@@ -44,7 +44,8 @@ class Transfer:
         "Work directories of runs, names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders.",
     ] = ()
     sets: Annotated[
-        tuple[str, ...], "Short names of cliptail_jax.transfer.sets, NAME:TRAIN:TEST, or NAME:TRAIN:VALIDATION:TEST."
+        tuple[str, ...],
+        "Short names of cliptail_jax.datasets.known_sources, NAME:TRAIN:TEST, or NAME:TRAIN:VALIDATION:TEST.",
     ] = ()
     methods: Annotated[
         tuple[str, ...], "Of probe, few_shot and finetune; finetune trains the model 21 times for each set."

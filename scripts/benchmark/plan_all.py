@@ -1,4 +1,4 @@
-"""Plans of the study's training steps on slices and hosts of the usual sizes: the numbers of the launch page's table.
+"""Plans of the study's training steps on slices and hosts of the usual sizes: the table in scripts/README.md.
 
     python scripts/benchmark/plan_all.py [--on=v5e-16,h100x8] [--again]
 

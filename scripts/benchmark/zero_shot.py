@@ -5,8 +5,8 @@
 Prints one JSON line. For each model: images per second of an evaluation on 1,000 classes, from JPEGs of 500 x 375 pixels to
 counts, and of the computation alone, on batches that are already loaded; prompts per second, from texts to embeddings. The
 same by the CPU time of all threads and workers (`..._per_core`): on a machine with other load, pin the command to one core,
-as by `taskset -c 0`, since threads that wait for each other use time, too. The same for open_clip where it and torch are installed, on a GPU under autocast to the
-same dtype; as many workers as there are cores load its images.
+as by `taskset -c 0`, since threads that wait for each other use time, too. The same for open_clip where it
+and torch are installed, on a GPU under autocast to the same dtype; as many workers as there are cores load its images.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The launch page's table, from plans as `plan --json` prints them."""
+"""The table in scripts/README.md, from plans as `plan --json` prints them."""
 
 import importlib.util
 import pathlib
