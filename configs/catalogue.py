@@ -208,10 +208,10 @@ def first_names() -> dict[str, str]:
 
 INTRODUCTION = """# The study's runs
 
-Each is one config string: `python -m cliptail_jax.train --config=STRING --workdir=DIR --config.data.data_dir=DATA`. A family
-of them is a study, `python -m cliptail_jax.study --config=configs/study/paper.py:family=NAME --workdir=DIR`, which trains each
-once and reports; configs/study/paper.py says what else they need. The arguments are explained in configs/common.py, clip.py,
-sup.py and dino.py. This page is what `python -m cliptail_jax.study --list` prints.
+Each run is one config string: `python -m cliptail_jax.train --config=STRING --workdir=DIR --config.data.data_dir=DATA`. A
+family of runs is a study, `python -m cliptail_jax.study --config=configs/study/paper.py:family=NAME --workdir=DIR`, which
+trains each run once and writes a report; configs/study/paper.py says what else they need. The arguments are explained in
+configs/common.py, clip.py, sup.py and dino.py. This page is what `python -m cliptail_jax.study --list` prints.
 """
 
 
