@@ -18,7 +18,7 @@ from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.transfer.sets import transfer_set
 
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
-NOT_TESTED, INCONCLUSIVE = "not tested", "inconclusive"
+NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,32 +58,32 @@ class ClaimResult:
             return NOT_TESTED
         low, high = self.difference.interval(level)
         if self.margin and -self.margin <= low and high <= self.margin:
-            return "no effect"
+            return NO_EFFECT
         if low > 0:
             return "supported"
         return "contradicted" if high < 0 else INCONCLUSIVE
 
     @property
     def p_value(self) -> float:
-        """1 − the highest level at which the verdict is not "inconclusive"."""
-        differs = self.difference.p_value()
-        if abs(self.difference.value) >= self.margin:
-            return differs
-        return min(differs, max(self.difference.p_value(bound) for bound in (-self.margin, self.margin)))
+        """1 − the highest level at which the verdict holds; 0.05 or more of one that is "inconclusive"."""
+        if self.verdict == NO_EFFECT:
+            return max(self.difference.p_value(bound) for bound in (-self.margin, self.margin))
+        return self.difference.p_value()
 
 
 def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     """The results with verdicts that all hold together with 95 % confidence, by the step-down procedure of Holm (1979).
 
-    In the order of their p-values, the claim of rank k (from 0) of m has the verdict of the interval of level
-    1 − 0.05 / (m − k), until one is inconclusive; that one and all after it are.
+    In the order of their p-values, the claim of rank k (from 0) of m keeps its verdict if that is also the verdict of the
+    interval of level 1 − 0.05 / (m − k). The first claim of which it is not, and all after it, are inconclusive.
     """
     tested = [i for i, result in enumerate(results) if result.difference is not None]
     verdicts = dict.fromkeys(tested, INCONCLUSIVE)
     for rank, i in enumerate(sorted(tested, key=lambda i: results[i].p_value)):
-        verdicts[i] = results[i].verdict_at(1 - (1 - LEVEL) / (len(tested) - rank))
-        if verdicts[i] == INCONCLUSIVE:
+        verdict = results[i].verdict_at(1 - (1 - LEVEL) / (len(tested) - rank))
+        if verdict != results[i].verdict:
             break
+        verdicts[i] = verdict
     return [dataclasses.replace(result, corrected=verdicts.get(i, NOT_TESTED)) for i, result in enumerate(results)]
 
 

@@ -105,12 +105,14 @@ def test_the_verdict_is_where_the_interval_lies(value, half, margin, verdict):
 
 
 @given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 3))
-def test_the_p_value_is_the_level_from_which_on_there_is_a_verdict(value, half, margin):
+def test_the_p_value_is_the_level_up_to_which_the_verdict_holds(value, half, margin):
     claimed = result(value, half, margin)
     level = 1 - claimed.p_value
-    assert claimed.verdict_at(max(level - 1e-6, 0)) != "inconclusive" or level < 1e-5
-    if level < 1 - 1e-5:
-        assert claimed.verdict_at(level + 1e-6) == "inconclusive"
+    if claimed.verdict == "inconclusive":
+        assert level <= 0.95
+    else:
+        assert claimed.verdict_at(max(level - 1e-6, 0.95)) == claimed.verdict
+        assert level > 1 - 1e-5 or claimed.verdict_at(level + 1e-6) != claimed.verdict
 
 
 def test_verdicts_are_corrected_by_holms_procedure():
@@ -123,6 +125,14 @@ def test_verdicts_are_corrected_by_holms_procedure():
     decided = np.argsort([claimed.p_value for claimed in results])[: np.sum(adjusted < 0.05)]
     assert 0 < len(decided) < sum(claimed.verdict == "supported" for claimed in results)
     assert {i for i, verdict in enumerate(corrected) if verdict == "supported"} == set(decided)
+
+
+def test_a_correction_never_turns_no_effect_into_an_effect():
+    """The interval of level 1 − 0.05 / 2 lies above 0 like that of 95 %, but no longer within the margin."""
+    small, clear = result(2.0, 0.9, margin=3.0), result(9.0, 0.1)
+    assert (small.verdict, small.verdict_at(0.975)) == ("no effect", "supported")
+    assert [claimed.corrected for claimed in correct_for_number([clear, small])] == ["supported", "no effect"]
+    assert [claimed.corrected for claimed in correct_for_number([small, small])] == 2 * ["inconclusive"]
 
 
 def test_one_claim_needs_no_correction_and_untested_ones_do_not_count():
