@@ -5,7 +5,7 @@
         --config.data_dir=DIR
 
 On long-tailed glyphs in four mirrored pairs, 80 minutes on two CPU cores; on CIFAR-100-LT (DIR as in
-configs/study/cifar100_lt.py) in two, four hours. All runs of a study have the same images, epochs, batch size and, but for
+configs/study/cifar100_lt.py) in two, two hours. All runs of a study have the same images, epochs, batch size and, but for
 `sl_linear`, `sl` and `sl_best`, optimizer: AdamW with CLIP's learning rate, the best for its accuracy. SL by AdamW is more
 accurate with a larger one, which `sl_best` has. configs/study/README.md has the results, and says what may be concluded
 from them.
