@@ -22,8 +22,8 @@ CHANGED = {
     ("sl_cut_head_sampled", "sl_cut_head"): ["vocabulary.size", "vocabulary.sampling", "vocabulary.group_size"],
     ("clip_cut_text", "clip_cut"): ["text.init", "text.freeze"],
     ("clip_opaque", "clip"): ["data.class_names"],
-    ("clip_opaque", "clip_mark"): ["data.captions.words"],
-    ("clip_mark", "clip_parts"): ["data.captions.words"],
+    ("clip_opaque", "clip_mark"): ["data.class_names"],
+    ("clip_mark", "clip_parts"): ["data.class_names"],
     ("clip_noisy", "clip"): ["data.captions.distractors"],
     ("clip_cut", "clip_opaque_cut"): ["data.class_names"],
 }  # fmt: skip
