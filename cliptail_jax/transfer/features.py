@@ -47,7 +47,7 @@ class SplitFeatures(NamedTuple):
     records: Int[np.ndarray, "image"]
     seconds: float  # that it took to compute them
 
-    def select(self, rows: Int[np.ndarray, "row"]) -> "Features":
+    def select(self, rows: Int[np.ndarray, "row"]) -> "SplitFeatures":
         """Those of some of the images."""
         return SplitFeatures(self.features[rows], self.labels[rows], self.records[rows], self.seconds)
 
@@ -104,9 +104,7 @@ class FeatureExtractor:
         encode, preprocess = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
         start = time.perf_counter()
-        images = all_images(
-            source, np.zeros(len(source), np.int64)
-        )  # without the labels, of which there may be several
+        images = all_images(source, np.zeros(len(source), np.int64))  # without labels: there may be several of an image
         computed = encode_images(encode, images, preprocess, self._mesh, self._batch_size, self._reading)
         features, records = computed["features"], computed["records"]
         bad = np.sum(~np.isfinite(features).all(1))

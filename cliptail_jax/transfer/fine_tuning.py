@@ -42,7 +42,8 @@ from cliptail_jax.train import train
 from cliptail_jax.training import initialization
 from cliptail_jax.transfer.configuration import FineTuneOptions
 from cliptail_jax.transfer.features import all_images, encode_images, make_encode
-from cliptail_jax.transfer.methods import Measurement, check_classes
+from cliptail_jax.transfer.linear_probe import Linear
+from cliptail_jax.transfer.methods import Measurement, check_classes, logits_of
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.results import ResultKey, Settings, file_name
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet
@@ -191,11 +192,10 @@ def predict(
 ) -> dict[str, Int[np.ndarray, "image"]]:
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
-    weights, bias = gather(opened.model.head[...]), gather(opened.model.bias[...])
+    head = Linear(gather(opened.model.head[...]).T, gather(opened.model.bias[...]))
     encode = make_encode(*nnx.split(opened.model), mesh, opened.preprocess)
     arrays = encode_images(encode, images, opened.preprocess, mesh, batch_size, reading)
-    logits = arrays.pop("features").astype(np.float64) @ weights.T.astype(np.float64) + bias
-    return {"predictions": logits.argmax(1), **arrays}
+    return {"predictions": logits_of(head, arrays.pop("features")).argmax(1), **arrays}
 
 
 def edge(point: Point, options: FineTuneOptions) -> str:

@@ -11,7 +11,6 @@ A work directory has
 Finished results are not computed again as long as weights, data and settings stay the same: the same command continues.
 """
 
-import functools
 import json
 import time
 import traceback
@@ -36,8 +35,7 @@ from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
-from cliptail_jax.transfer.methods import Measurement
-from cliptail_jax.transfer.models import TransferModel, open_transfer_model
+from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.results import Result, ResultKey, Settings, finished_result, name_of, write_predictions
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet, open_transfer_set
@@ -70,15 +68,13 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
     models = open_all(open_transfer_model, config.models, failures)
     sets = open_all(lambda name: open_transfer_set(name, config.data.data_dir), config.sets, failures)
     settings = method_settings(config.seed, config.few_shot, config.finetune)
-    fine_tune = functools.partial(fine_tuning.fine_tune, config=config)
-    measure_by = functools.partial(measure, seed=config.seed, few_shot=config.few_shot, fine_tune=fine_tune)
     results = []
     for model in models:
         extract = FeatureExtractor(model, mesh, workdir, config.image_size, config.batch_size, config.data)
         for opened in sets:
             for method in dict.fromkeys(config.methods):
                 if applies(method, opened.chosen):
-                    results.append(result_of(method, opened, extract, settings[method], measure_by, workdir, failures))
+                    results.append(result_of(method, opened, extract, settings[method], config, workdir, failures))
     results = [result for result in results if result]
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -129,15 +125,13 @@ def result_of(
     opened: OpenedTransferSet,
     extract: FeatureExtractor,
     of_method: Settings,
-    measure_by: Callable[..., tuple[Measurement, dict[str, float]]],
+    config: ConfigDict,
     workdir: Path,
     failures: Failures,
 ) -> Result | None:
     """The result of the extractor's model on a set by a method. It is computed unless it is finished.
 
-    `of_method` are the method's own settings, and `measure_by` is `measure` with its options.
-
-    None after an error, which is added to `failures`. A model that does not load is tried once.
+    `of_method` are the method's own settings. None after an error, which is added to `failures`. A model that does not load is tried once.
     """
     model = extract.model
     key = {"model": model.name, "set": opened.chosen.name, "method": method}
@@ -154,7 +148,7 @@ def result_of(
     if model.name in failures:
         return None
     try:
-        result = compute(key, settings, opened, extract, measure_by, workdir)
+        result = compute(key, settings, opened, extract, config, workdir)
     except UserError as error:
         return add_failure(failures, name_of(key), str(error))
     except Skipped as error:
@@ -183,41 +177,24 @@ def compute(
     settings: Settings,
     opened: OpenedTransferSet,
     extract: FeatureExtractor,
-    measure_by: Callable[..., tuple[Measurement, dict[str, float]]],
+    config: ConfigDict,
     workdir: Path,
 ) -> Result:
-    """The result of a model on a set by a method; its arrays are written."""
-    folder_of = functools.partial(fine_tuning.folder_of, workdir, key, settings)
-    measurement, seconds = measure_by(key["method"], opened, extract, folder_of)
-    if jax.process_index() == 0:
-        write_predictions(workdir, key, settings, measurement.arrays)
-    metric = "accuracy" if key["method"] == "few_shot" else opened.chosen.metric
-    return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds, "origin": provenance()}
-
-
-def measure(
-    method: str,
-    opened: OpenedTransferSet,
-    extract: FeatureExtractor,
-    folder_of: Callable[[], Path],
-    *,
-    seed: int,
-    few_shot: ConfigDict,
-    fine_tune: Callable[[TransferModel, OpenedTransferSet, Path], Measurement],
-) -> tuple[Measurement, dict[str, float]]:
-    """The measurement of the extractor's model on a set, and how long it took in seconds.
-
-    `folder_of` prepares the folder for the runs of fine-tuning, and `few_shot` is that section of the config.
-    """
-    started, seconds = time.perf_counter(), {}
+    """The result of a model on a set by a method, and how many seconds it took; its arrays are written."""
+    method, started, seconds = key["method"], time.perf_counter(), {}
     if method == "finetune":
-        measurement = fine_tune(extract.model, opened, folder_of())
+        folder = fine_tuning.folder_of(workdir, key, settings)
+        measurement = fine_tuning.fine_tune(extract.model, opened, folder, config)
     else:
         splits = {split: extract(opened, split) for split in opened.chosen.splits}
         seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
         started = time.perf_counter()
         if method == "probe":
-            measurement = methods.probe(opened, splits, seed)
+            measurement = methods.probe(opened, splits, config.seed)
         else:
-            measurement = methods.few_shot(opened, splits, few_shot, seed)
-    return measurement, seconds | {"seconds": time.perf_counter() - started}
+            measurement = methods.few_shot(opened, splits, config.few_shot, config.seed)
+    seconds["seconds"] = time.perf_counter() - started
+    if jax.process_index() == 0:
+        write_predictions(workdir, key, settings, measurement.arrays)
+    metric = "accuracy" if method == "few_shot" else opened.chosen.metric
+    return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds, "origin": provenance()}
