@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, digest_of_file, finite, write_bytes, write_text
+from cliptail_jax.files import digest_of, digest_of_file, finite, read_lines, write_bytes, write_text
 
 FILE = "sha256.json"
 ABSENT = ""  # the digest of a file that may not be there yet
@@ -73,6 +73,12 @@ def read_sealed_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged (it holds no JSON object): restore it from a copy")
     return content
+
+
+def read_sealed_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON-lines file; none if there is none. Raises UserError if it is damaged."""
+    check_seal(path)
+    return list(read_lines(path))
 
 
 def _read(folder: Path) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from cliptail_jax.files import is_remote, read_lines
 from cliptail_jax.runs import evaluation_directory, read_arrays, read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
 from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, SUMMARY
-from cliptail_jax.seals import check_seal, read_sealed_json
+from cliptail_jax.seals import read_sealed_json, read_sealed_lines
 
 SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 REPORT, RESULTS = "report.json", "results.jsonl"  # of a study, and of a transfer
@@ -217,7 +217,7 @@ def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | N
         names, frequency = attempt(lambda: read_run_frequency(workdir), (names, frequency), problems)
     sets = {}
     for on in dict.fromkeys(noted["config"].get("eval.sets", ())):
-        if found := attempt(lambda on=on: read_summaries(workdir, on), [], problems):
+        if found := attempt(lambda on=on: read_sealed_lines(evaluation_directory(workdir, on) / SUMMARY), [], problems):
             sets[on] = found
     evaluation = None
     if sets:
@@ -234,20 +234,9 @@ def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | N
         None if frequency is None else int(frequency.sum()),
         sets,
         evaluation,
-        attempt(lambda: read_log(workdir / METRICS), [], problems),
+        attempt(lambda: read_sealed_lines(workdir / METRICS), [], problems),
         attempt(lambda: last_checkpoint(workdir / "checkpoints"), "", problems),
     )
-
-
-def read_summaries(workdir: Path, on: str) -> list[dict[str, Any]]:
-    path = evaluation_directory(workdir, on) / SUMMARY
-    check_seal(path)
-    return list(read_lines(path))
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    check_seal(path)
-    return list(read_lines(path))
 
 
 def read_evaluation(

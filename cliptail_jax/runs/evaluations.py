@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import line_of, load_arrays, read_lines
+from cliptail_jax.files import line_of, load_arrays
 from cliptail_jax.runs.directory import SUMMARY, read_run_frequency
-from cliptail_jax.seals import check_seal, write_sealed
+from cliptail_jax.seals import check_seal, read_sealed_lines, write_sealed
 
 ARRAYS = "latest.npz"
 
@@ -51,9 +51,7 @@ def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
 
 def last_evaluations(workdir: Path, name: str, number: int) -> list[dict[str, Any]]:
     """The summaries of the last evaluations on the set 'name:split', oldest first; fewer if there are not so many."""
-    path = evaluation_directory(workdir, name) / SUMMARY
-    check_seal(path)
-    return list(read_lines(path))[-number:]
+    return read_sealed_lines(evaluation_directory(workdir, name) / SUMMARY)[-number:]
 
 
 def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
@@ -66,8 +64,7 @@ def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
 def add_summary(directory: Path, summary: Mapping[str, Any]) -> None:
     """Append the numbers of an evaluation to those in its folder."""
     path = directory / SUMMARY
-    check_seal(path)
-    write_sealed(path, "".join(map(line_of, [*read_lines(path), summary])))
+    write_sealed(path, "".join(map(line_of, [*read_sealed_lines(path), summary])))
 
 
 def evaluation_directory(workdir: Path, name: str) -> Path:

@@ -13,7 +13,7 @@ from cliptail_jax.files import append_line, line_of, read_lines, write_text
 from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.runs.events import Events
 from cliptail_jax.runs.say import say
-from cliptail_jax.seals import check_seal
+from cliptail_jax.seals import read_sealed_lines
 
 
 class Diverged(UserError):
@@ -25,12 +25,8 @@ class Log:
 
     def __init__(self, workdir: Path, batch_size: int, steps_per_epoch: int, start: int, recipe: str):
         """`recipe` describes the run in the error message for a loss that is not finite."""
-        self._workdir, self._batch_size, self._steps_per_epoch, self._recipe = (
-            workdir,
-            batch_size,
-            steps_per_epoch,
-            recipe,
-        )
+        self._workdir, self._recipe = workdir, recipe
+        self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
         self._writes = jax.process_index() == 0
         self._events = Events(workdir / "tensorboard", start + 1) if self._writes else None
         self._unchecked: list[tuple[int, jax.Array]] = []
@@ -71,8 +67,7 @@ class Log:
                 epoch = step / self._steps_per_epoch
                 raise Diverged(
                     f"the loss is {float(loss)} at step {step} (epoch {epoch:.2f}; {self._recipe}; all of it in "
-                    f"{self._workdir}/config.json): "
-                    "try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
+                    f"{self._workdir}/config.json): try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
                 )
         self._unchecked.clear()
 
@@ -121,5 +116,4 @@ class Log:
 
 def warnings_of(workdir: Path) -> list[str]:
     """The warnings in a run's metrics.jsonl. Raises UserError if it is damaged."""
-    check_seal(workdir / METRICS)
-    return [record["warning"] for record in read_lines(workdir / METRICS) if "warning" in record]
+    return [record["warning"] for record in read_sealed_lines(workdir / METRICS) if "warning" in record]
