@@ -107,13 +107,11 @@ def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int
     return found
 
 
-def hbm_bytes(program: Module) -> int:
-    """The bytes that a program moves from and to HBM: operands and results of its instructions that lie there."""
-    return sum(moved for _, moved in hbm_traffic(program))
-
-
 def hbm_traffic(program: Module) -> list[tuple[Instruction, int]]:
-    """The instructions of a program with the bytes that each moves from and to HBM; a loop is one instruction."""
+    """The instructions of a program with the bytes that each moves from and to HBM: operands and results that lie there.
+
+    A loop is one instruction.
+    """
     return list(_moved(program.computations[program.entry], program.computations))
 
 

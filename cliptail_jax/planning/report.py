@@ -20,7 +20,7 @@ NOTE = (
 
 
 def as_json(
-    plan: Plan, versions: Mapping[str, str], measured: Measured | None = None, traffic: bool = False
+    plan: Plan, versions: Mapping[str, str], measured: Measured | None, traffic: bool = False
 ) -> dict[str, Any]:
     """One line of `plan --json`; numbers are of a chip and step. With `traffic`, it says what is moved and exchanged."""
     about = {"measured": dataclasses.asdict(measured)} if measured else {}
@@ -80,12 +80,8 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
         rows.append(
             [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"]
         )
-    rows += [
-        [
-            "cores that read as many photographs",
-            f"{math.ceil(plan.batch_size / bound / IMAGES_OF_A_CORE):,}, on all hosts",
-        ],
-    ]
+    cores = math.ceil(plan.batch_size / bound / IMAGES_OF_A_CORE)
+    rows.append(["cores that read as many photographs", f"{cores:,}, on all hosts"])
     if price and plan.total_steps:
         rows.append([f"cost at ${price:.2f} a chip-hour", f"${hours * topology.chips * price:,.2f}"])
     return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))

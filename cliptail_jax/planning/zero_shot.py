@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax.evaluation.counting import ClassHead, count_shapes, make_evaluate_batch
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.models.build import DTYPES, abstract_model
+from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import image_size
 from cliptail_jax.parallel.sharding import make_mesh, replicated
 from cliptail_jax.planning.compiling import bytes_of_device, on_all_chips
@@ -25,16 +26,15 @@ def zero_shot_memory(
     *,
     batch_size: int,
     classes: int,
-    dtype: str = "bfloat16",
 ) -> int:
     """Bytes of a chip: the parameters of both towers, and what else the compiled step from images to counts needs.
 
-    Arguments as for `models.build.build_model` and `compiling.plan_evaluation`. Raises UserError if the model is not
-    supported, or the compiler refuses the step.
+    The step computes in bfloat16. Arguments as for `models.build.build_model` and `compiling.plan_evaluation`. Raises
+    UserError if the model is not supported, or the compiler refuses the step.
     """
     mesh = make_mesh(ConfigDict({"data": -1, "fsdp": 1}), topology.devices())
     on_each = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))  # noqa: E731
-    model = abstract_model(description, dtype=DTYPES[dtype])
+    model = abstract_model(description, dtype=jnp.bfloat16)
     laid_out = lambda model: jax.tree.map(lambda x: on_each(x.shape, x.dtype), nnx.state(model))  # noqa: E731
     whole = bytes_of_device(laid_out(model))
     del model.text  # which images do not need
