@@ -7,10 +7,10 @@ from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
+from cliptail_jax.models.cosine import limit_logit_scale
 from cliptail_jax.objectives.contrastive_loss import contrastive_loss
 from cliptail_jax.objectives.image_text import ImageText
-from cliptail_jax.training.state import DeviceBatch, TrainState
+from cliptail_jax.training.state import DeviceBatch
 
 
 class Contrastive(ImageText):
@@ -29,6 +29,3 @@ class Contrastive(ImageText):
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
-
-    def metrics(self, state: TrainState) -> dict[str, Array]:
-        return logit_scale_metric(state.trainable)

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.objectives.image_text import ImageText
 from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
 from cliptail_jax.training.state import DeviceBatch, TrainState
@@ -54,4 +53,4 @@ class Sigmoid(ImageText):
     def metrics(self, state: TrainState) -> dict[str, Array]:
         params = state.trainable
         bias = {"train/logit_bias": params["logit_bias"][...]} if "logit_bias" in params else {}
-        return logit_scale_metric(params) | bias
+        return super().metrics(state) | bias

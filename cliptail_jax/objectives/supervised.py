@@ -20,7 +20,7 @@ from cliptail_jax.config.fields import NonNegative, OneOf, Rule
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
-from cliptail_jax.models.cosine import limit_logit_scale, logit_scale_metric
+from cliptail_jax.models.cosine import limit_logit_scale
 from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.training.objective import Objective
@@ -173,9 +173,6 @@ class Supervised(Objective):
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
-
-    def metrics(self, state: TrainState) -> dict[str, Array]:
-        return logit_scale_metric(state.trainable)
 
 
 def supervised_loss(

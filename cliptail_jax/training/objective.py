@@ -25,6 +25,7 @@ from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
+from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
 from cliptail_jax.training.optimizer import Held
@@ -198,5 +199,5 @@ class Objective(abc.ABC):
         return self.config.optimizer.ema_decay
 
     def metrics(self, state: TrainState) -> dict[str, Array]:
-        """Further numbers to log beside the loss, of the state after a step."""
-        return {}
+        """Further numbers to log beside the loss, of the state after a step: by default a trained logit scale."""
+        return logit_scale_metric(state.trainable)
