@@ -32,13 +32,7 @@ from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import agreed, ending_with_the_others
-from cliptail_jax.parallel.sharding import (
-    check_accumulation,
-    check_batch,
-    local_rows,
-    make_mesh,
-    to_devices,
-)
+from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.model import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.lock import sole_writer
@@ -61,9 +55,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         say(f"{workdir.name} is already trained to its end")
         return
     mesh = make_mesh(config.mesh)
-    check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
-    check_batch(mesh, config.eval.batch_size, "eval.batch_size")
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
+    check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
     data = config.data
     variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)

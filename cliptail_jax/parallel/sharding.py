@@ -65,7 +65,8 @@ def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:
 
 
 def check_accumulation(mesh: Mesh, batch_size: int, accumulate_steps: int, group_size: int) -> None:
-    """A micro-batch takes its share of every device's rows, and batch-norm groups must lie within such a share."""
+    """Raises UserError unless each device has as many rows of each micro-batch, and batch-norm groups lie within them."""
+    check_batch(mesh, batch_size // accumulate_steps, "batch_size / accumulate_steps")
     share = batch_size // (mesh.size * accumulate_steps)
     if accumulate_steps > 1 and group_size and share % group_size:
         raise UserError(

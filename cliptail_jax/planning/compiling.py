@@ -76,7 +76,6 @@ def plan_step(
     `train` does.
     """
     mesh = make_mesh(config.mesh, topology.devices())
-    check_batch(mesh, config.batch_size, "batch_size")
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     objective = make_objective(config, variant)
     total_steps = objective.total_steps

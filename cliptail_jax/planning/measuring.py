@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.parallel.sharding import check_batch, make_mesh, to_devices
+from cliptail_jax.parallel.sharding import check_accumulation, make_mesh, to_devices
 from cliptail_jax.planning.made_up import random_batch
 from cliptail_jax.planning.stand_ins import make_objective
 from cliptail_jax.training.initialization import init_state
@@ -41,7 +41,7 @@ class Measured:
 def start(config: ConfigDict, variant: Variant) -> tuple[Objective, Mesh, TrainState, Callable]:
     """A run's objective, its mesh, its first state, randomly initialized, and its jitted step."""
     mesh = make_mesh(config.mesh)
-    check_batch(mesh, config.batch_size // config.accumulate_steps, "batch_size / accumulate_steps")
+    check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     objective = make_objective(config, variant)
     total_steps = objective.total_steps
     schedule = learning_rate(config.optimizer, objective.steps_per_epoch, total_steps, config.total_epochs)

@@ -15,10 +15,10 @@ ACCUMULATE = (1, 2, 4, 8, 16)
 def largest_batch(config: ConfigDict, plan_of: PlanOf) -> Plan | None:
     """The plan of the largest batch that fits: the config's, doubled or halved as often as may be. None if none fits."""
     best, config = plan_of(config), changed(config)
-    grows = best.fits
+    grows, devices = best.fits, devices_of(best)
     while True:
         size = config.batch_size * 2 if grows else config.batch_size // 2
-        if size % (best.topology.chips * best.topology.chip.devices) or not size:
+        if not size or not is_even(size, config.accumulate_steps, config.batch_norm.group_size, devices):
             return best if best.fits else None
         config = changed(config, batch_size=size)
         plan = plan_of(config)
@@ -31,24 +31,34 @@ def largest_batch(config: ConfigDict, plan_of: PlanOf) -> Plan | None:
 
 def cheapest_fit(config: ConfigDict, plan_of: PlanOf) -> tuple[str, Plan] | None:
     """The first of the ways in `ways` to fit the config's batch that does: what it sets, and its plan."""
-    for description, candidate in ways(config):
+    for description, candidate in ways(config, plan_of(config)):
         plan = plan_of(candidate)
         if plan.fits:
             return description, plan
     return None
 
 
-def ways(config: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """Configs that compute the same in less and less memory, with the fields that they set."""
+def ways(config: ConfigDict, plan: Plan) -> Iterator[tuple[str, ConfigDict]]:
+    """Configs that compute the same as a planned one in less and less memory, with the fields that they set."""
+    group = config.batch_norm.group_size
     for shard in (False, True):
         for steps in ACCUMULATE:
             for remat in REMAT:
                 fields = {"optimizer.shard": shard, "accumulate_steps": steps, "model.remat": remat}
-                candidate = changed(config, **fields)
-                share, group = config.batch_size // steps, config.batch_norm.group_size
-                if config.batch_size % steps or (steps > 1 and (not group or share % group)):
+                if steps > 1 and plan.has_batch_norm and not group:
                     continue  # batch statistics of other groups would not be the same
-                yield ", ".join(f"{key}={value!r}" for key, value in fields.items()), candidate
+                if is_even(config.batch_size, steps, group, devices_of(plan)):
+                    yield ", ".join(f"{key}={value!r}" for key, value in fields.items()), changed(config, **fields)
+
+
+def is_even(batch_size: int, steps: int, group: int, devices: int) -> bool:
+    """Whether each device has as many examples of each of so many micro-batches, in whole batch-norm groups (0: none)."""
+    share = batch_size // (steps * devices) if steps > 1 else batch_size  # one step's groups may span devices
+    return batch_size % (steps * devices) == 0 and not (group and share % group)
+
+
+def devices_of(plan: Plan) -> int:
+    return plan.topology.chips * plan.topology.chip.devices
 
 
 def changed(config: ConfigDict, **fields) -> ConfigDict:

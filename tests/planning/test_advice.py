@@ -1,10 +1,16 @@
 """What plans advise and search for, on made-up plans; sizes and towers that are known without files."""
 
+import functools
+from types import SimpleNamespace
+
+import jax
 import numpy as np
 import pytest
 
+from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.errors import UserError
-from cliptail_jax.planning.compiling import Plan
+from cliptail_jax.parallel.sharding import check_accumulation
+from cliptail_jax.planning.compiling import Plan, plan_step
 from cliptail_jax.planning.hints import hints
 from cliptail_jax.planning.made_up import made_up_variant, random_batch
 from cliptail_jax.planning.search import changed, cheapest_fit, largest_batch
@@ -17,7 +23,7 @@ from configs import clip, sup
 GB = 10**9
 
 
-def plan_of(config, example=10 * 10**6, state=1 * GB):
+def plan_of(config, example=10 * 10**6, state=1 * GB, has_batch_norm=True):
     """A plan of a run on four chips whose examples take `example` bytes each, a third with remat, in parts with accumulation."""
     topology = find_topology("v5e-4")
     each = example / (3 if config.model.remat == "blocks" else 1) / config.accumulate_steps
@@ -26,7 +32,7 @@ def plan_of(config, example=10 * 10**6, state=1 * GB):
         topology=topology,
         total_steps=10,
         batch_size=config.batch_size,
-        has_batch_norm=True,
+        has_batch_norm=has_batch_norm,
         parameters=state // 3,
         optimizer=state * 2 // 3,
         flops=1e12,
@@ -86,6 +92,31 @@ def test_the_cheapest_way_to_fit_keeps_what_is_computed():
     assert cheapest_fit(config, plan_of) is None
     config = config_of(32768, **{"batch_norm.group_size": 256})
     assert cheapest_fit(config, plan_of)[0].endswith("accumulate_steps=2, model.remat='blocks'")
+    vit = functools.partial(plan_of, has_batch_norm=False)
+    assert cheapest_fit(config_of(32768, **{"batch_norm.group_size": 0}), vit)[0].endswith("2, model.remat='blocks'")
+
+
+def checked_plan_of(config):
+    """As `plan_of`, and it refuses what a plan does."""
+    mesh = SimpleNamespace(size=4)
+    check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
+    check_batch_norm(config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
+    return plan_of(config, example=80 * 10**9)  # not even one fits
+
+
+def test_a_search_leaves_out_what_could_not_be_planned():
+    for batch_size, group in ((64, 8), (32, 32), (8, 0)):
+        config = config_of(batch_size, **{"batch_norm.group_size": group})
+        assert largest_batch(config, checked_plan_of) is None
+        assert cheapest_fit(config, checked_plan_of) is None
+    config = config_of(64, accumulate_steps=8, **{"batch_norm.group_size": 2})
+    assert largest_batch(config, checked_plan_of) is None
+
+
+def test_a_plan_refuses_parts_of_a_batch_that_the_chips_cannot_share(sup_config):
+    sup_config.update_from_flattened_dict({"accumulate_steps": 4, "batch_norm.group_size": 1})
+    with pytest.raises(UserError, match="batch_size / accumulate_steps=4 is not divisible by the 8 devices"):
+        plan_step(sup_config, made_up_variant(160, 12), SimpleNamespace(devices=jax.devices), {})
 
 
 @pytest.mark.parametrize(
