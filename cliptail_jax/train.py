@@ -43,7 +43,6 @@ from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
 from cliptail_jax.training.feeding import Feeding
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.step import jit_train_step, make_train_step
 from cliptail_jax.training.watch import Watch
 
@@ -78,8 +77,7 @@ def train_alone(
     if jax.process_index() == 0:
         describe_run(workdir, objective.describe_model(), preprocess, config.model.dtype, objective.tokenizer_source)
 
-    schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
-    optimizer = make_optimizer(config.optimizer, schedule, total_steps, objective.held)
+    schedule, optimizer = objective.schedule, objective.make_optimizer()
     graphdef, state, shardings = initialization.init_state(objective, optimizer, mesh, config.seed)
     evaluate = make_evaluate(
         graphdef,
@@ -104,8 +102,7 @@ def train_alone(
     if jax.process_index() == 0:
         runs.forget_after(workdir, start)
 
-    train_step = make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps)
-    train_step = jit_train_step(train_step, mesh, shardings)
+    train_step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
     batches = training_batches(
         variant,
         objective.transform,

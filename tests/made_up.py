@@ -7,7 +7,6 @@ from types import ModuleType
 
 import jax
 import numpy as np
-import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -16,7 +15,6 @@ from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_device
 from cliptail_jax.planning.made_up import made_up_variant
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.optimizer import Held, learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import make_train_step
 
@@ -48,15 +46,6 @@ def made_up_objective(
     if frequency:
         variant = dataclasses.replace(variant, labels=np.repeat(np.arange(len(frequency)), frequency))
     return make_objective(config, variant)
-
-
-def optimizer_of(
-    config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH, held: Held | None = None
-) -> optax.GradientTransformation:
-    """The optimizer of a run of the config."""
-    total_steps = config.total_steps or config.total_epochs * steps_per_epoch
-    schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
-    return make_optimizer(config.optimizer, schedule, total_steps, held)
 
 
 def mesh_of(devices: int, fsdp: int = 1) -> Mesh:
@@ -100,11 +89,11 @@ def train_steps(
 ) -> Trained:
     """A few steps on one batch, on the first devices, from the initial state as `change` returns it."""
     mesh, objective = mesh_of(devices, fsdp), made_up_objective(config, steps_per_epoch, frequency)
-    optimizer = optimizer_of(config, steps_per_epoch, objective.held)
+    optimizer = objective.make_optimizer()
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
     state = change(state)
     step = jax.jit(
-        make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps),
+        make_train_step(objective, graphdef, optimizer, mesh),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
     )

@@ -20,7 +20,6 @@ from cliptail_jax.planning.program import program
 from cliptail_jax.planning.stand_ins import make_objective
 from cliptail_jax.planning.topologies import Topology
 from cliptail_jax.training.initialization import first_state
-from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.state import state_shardings
 from cliptail_jax.training.step import jit_train_step, make_train_step
 
@@ -78,22 +77,20 @@ def plan_step(
     mesh = make_mesh(config.mesh, topology.devices())
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     objective = make_objective(config, variant)
-    total_steps = objective.total_steps
-    schedule = learning_rate(config.optimizer, objective.steps_per_epoch, total_steps, config.total_epochs)
-    optimizer = make_optimizer(config.optimizer, schedule, total_steps, objective.held)
+    optimizer = objective.make_optimizer()
     graphdef, shapes, _ = first_state(objective, optimizer)
     shardings = state_shardings(mesh, shapes, config.optimizer.shard)
     state = jax.tree.map(laid_out, shapes, shardings)
     sample = random_batch(objective, 1, len(variant.class_names))  # its arrays have the shapes of a record
     batch = jax.tree.map(lambda x: on_all_chips(mesh, (config.batch_size, *x.shape[1:]), x.dtype), sample)
-    step = make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps)
-    traced = jit_train_step(step, mesh, shardings).trace(state, batch)
+    step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
+    traced = step.trace(state, batch)
     parameters = bytes_of_device((state.trainable, state.frozen, state.batch_stats))
     return _plan(
         traced,
         topology,
         versions,
-        total_steps=total_steps,
+        total_steps=objective.total_steps,
         batch_size=config.batch_size,
         has_batch_norm=bool(jax.tree.leaves(state.batch_stats)),
         parameters=parameters,

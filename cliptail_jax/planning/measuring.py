@@ -14,7 +14,6 @@ from cliptail_jax.planning.made_up import random_batch
 from cliptail_jax.planning.stand_ins import make_objective
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import jit_train_step, make_train_step
 
@@ -43,12 +42,10 @@ def start(config: ConfigDict, variant: Variant) -> tuple[Objective, Mesh, TrainS
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     objective = make_objective(config, variant)
-    total_steps = objective.total_steps
-    schedule = learning_rate(config.optimizer, objective.steps_per_epoch, total_steps, config.total_epochs)
-    optimizer = make_optimizer(config.optimizer, schedule, total_steps, objective.held)
+    optimizer = objective.make_optimizer()
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
-    train_step = make_train_step(objective, graphdef, optimizer, mesh, config.accumulate_steps)
-    return objective, mesh, state, jit_train_step(train_step, mesh, shardings)
+    train_step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
+    return objective, mesh, state, train_step
 
 
 def measure_step(config: ConfigDict, variant: Variant) -> Measured:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
@@ -28,7 +29,7 @@ from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
-from cliptail_jax.training.optimizer import Held
+from cliptail_jax.training.optimizer import Held, Schedule, learning_rate, make_optimizer
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 RANDOM = "random"  # the `init` of a tower that is not taken from another model
@@ -165,6 +166,15 @@ class Objective(abc.ABC):
         return random_crop(self.config.data, self.config.seed)
 
     # The step
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate by step."""
+        config = self.config
+        return learning_rate(config.optimizer, self.steps_per_epoch, self.total_steps, config.total_epochs)
+
+    def make_optimizer(self) -> optax.GradientTransformation:
+        return make_optimizer(self.config.optimizer, self.schedule, self.total_steps, self.held)
 
     def images(self, batch: DeviceBatch) -> Float[Array, "b height width 3"]:
         """The batch's images as the model takes them."""

@@ -21,13 +21,13 @@ def make_train_step(
     graphdef: nnx.GraphDef,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
-    accumulate_steps: int = 1,
 ) -> Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, Array]]]:
     """The step of a run on the devices of a mesh.
 
-    With `accumulate_steps` the batch goes through the model in so many parts, each with its share of every device's rows;
+    With the config's `accumulate_steps` the batch goes through the model in so many parts, each with its share of every device's rows;
     the loss is that of the whole batch.
     """
+    accumulate_steps = objective.config.accumulate_steps
 
     def merge(params: nnx.State, state: TrainState) -> nnx.Module:
         return nnx.merge(graphdef, params, state.frozen, state.batch_stats, copy=True)

@@ -15,7 +15,7 @@ from cliptail_jax.objectives import validate
 from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights, supervised_loss
 from cliptail_jax.training.initialization import init_state
-from tests.made_up import assert_close, made_up_objective, mesh_of, optimizer_of, train_steps
+from tests.made_up import assert_close, made_up_objective, mesh_of, train_steps
 
 FREQUENCY = (20, 2, 0, 7, 3)  # of five classes; the third has no record
 BATCH, SCALE = 32, 14.0
@@ -164,7 +164,7 @@ def test_the_step_has_all_remedies_on_one_device_and_eight_and_in_micro_batches(
     assert_close(train_steps(config, made_up_batch(), devices=8, **options), one)
 
     objective, batch = made_up_objective(config, frequency=FREQUENCY), made_up_batch()
-    graphdef, *_ = init_state(objective, optimizer_of(config, 1), mesh_of(1), config.seed)
+    graphdef, *_ = init_state(objective, objective.make_optimizer(), mesh_of(1), config.seed)
     for step, beta in ((0, 0.0), (1, REMEDIES["class_weights"])):
         state = one.states[step]
         model = nnx.merge(graphdef, state.trainable, state.frozen, state.batch_stats, copy=True)

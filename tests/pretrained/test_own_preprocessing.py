@@ -22,7 +22,6 @@ from cliptail_jax.pretrained.model import load, open_run
 from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import init_state, load_towers
-from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from configs import clip, dino
 
 HALF = (0.5, 0.5, 0.5)
@@ -69,8 +68,7 @@ def features_of(model, images):
 def test_the_first_step_sees_what_the_published_model_sees(clip_config, half, freeze):
     clip_config.image.update({"init": str(half), "freeze": freeze})
     objective, mesh = objective_of(clip_config), make_mesh(clip_config.mesh)
-    optimizer = make_optimizer(clip_config.optimizer, learning_rate(clip_config.optimizer, 1, 1, 1), 1)
-    graphdef, state, shardings = init_state(objective, optimizer, mesh, clip_config.seed)
+    graphdef, state, shardings = init_state(objective, objective.make_optimizer(), mesh, clip_config.seed)
     model = nnx.merge(graphdef, *load_towers(state, objective.towers, shardings).parts())
     own, wider = glyphs(clip_config)
     for images in own, wider:

@@ -32,7 +32,6 @@ from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
 from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
-from cliptail_jax.training.optimizer import learning_rate, make_optimizer
 from configs import clip
 from tests.saved_state import read_state
 
@@ -48,8 +47,7 @@ def objective_of(config):
 def first_states(config):
     """The state of a new run before and after it gets the weights of its towers."""
     objective = objective_of(config)
-    optimizer = make_optimizer(config.optimizer, learning_rate(config.optimizer, 1, 1, 1), 1)
-    _, state, shardings = init_state(objective, optimizer, make_mesh(config.mesh), config.seed)
+    _, state, shardings = init_state(objective, objective.make_optimizer(), make_mesh(config.mesh), config.seed)
     return state, load_towers(state, objective.towers, shardings)
 
 

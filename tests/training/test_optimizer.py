@@ -8,7 +8,7 @@ import pytest
 
 from cliptail_jax.objectives import base_config
 from cliptail_jax.training.optimizer import Held, learning_rate, make_optimizer
-from tests.made_up import optimizer_of
+from tests.made_up import made_up_objective
 
 
 @pytest.fixture
@@ -21,14 +21,13 @@ def config():
 
 
 def rates(config, steps, steps_per_epoch):
-    total_steps = config.total_steps or config.total_epochs * steps_per_epoch
-    schedule = learning_rate(config.optimizer, steps_per_epoch, total_steps, config.total_epochs)
+    schedule = made_up_objective(config, steps_per_epoch).schedule
     return [float(schedule(step)) for step in steps]
 
 
 def updates_of(config, params, gradients):
     """The updates of the last of a few steps on parameters that stay where they are."""
-    optimizer = optimizer_of(config)
+    optimizer = made_up_objective(config).make_optimizer()
     state = optimizer.init(params)
     for gradient in gradients:
         updates, state = optimizer.update(gradient, state, params)
@@ -67,7 +66,7 @@ def test_dinos_warm_up_begins_at_rate_0(steps, config):
 def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
     """d = g + wd p; v = m v + d; p = p - lr v, and of Nesterov p - lr (d + m v)."""
     config.optimizer.update({"weight_decay": 0.01, "momentum": 0.9, "nesterov": nesterov})
-    optimizer = optimizer_of(config)
+    optimizer = made_up_objective(config).make_optimizer()
     p, v, params = np.array([1.0, -2.0]), np.zeros(2), {"bias": jnp.array([1.0, -2.0])}
     state = optimizer.init(params)
     for g in ([0.5, 0.5], [-1.0, 2.0], [0.3, 0.0]):

@@ -16,7 +16,7 @@ from cliptail_jax.parallel.sharding import check_accumulation, make_mesh
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.state import TrainState
 from configs import clip, sup
-from tests.made_up import CLASSES, assert_close, made_up_objective, mesh_of, optimizer_of, train_steps
+from tests.made_up import CLASSES, assert_close, made_up_objective, mesh_of, train_steps
 
 BATCH, RATE = 32, 0.1
 
@@ -263,7 +263,8 @@ def test_a_linear_head_has_the_cross_entropy_of_its_logits_and_no_logit_scale(ma
     for initial in (weights, bias):
         assert np.abs(initial).max() <= bound and np.std(initial) == pytest.approx(bound / 3**0.5, rel=0.35)
 
-    graphdef, *_ = init_state(made_up_objective(config), optimizer_of(config), mesh_of(1), config.seed)
+    objective = made_up_objective(config)
+    graphdef, *_ = init_state(objective, objective.make_optimizer(), mesh_of(1), config.seed)
     model, batch = nnx.merge(graphdef, start.trainable, start.frozen, start.batch_stats), random_batch(config)
     images = jnp.asarray(batch["images"][batch["mask"]])
     features = np.asarray(jax.jit(lambda x: model.encode_image(Preprocess(32).normalize(x)))(images), np.float64)
