@@ -30,8 +30,7 @@ from ml_collections import ConfigDict  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from cliptail_jax.config.program import run_with_config  # noqa: E402
-from cliptail_jax.curation.joined import open_splits  # noqa: E402
-from cliptail_jax.curation.variant import Variant, make_variant  # noqa: E402
+from cliptail_jax.curation.variant import Variant, open_variant  # noqa: E402
 from cliptail_jax.errors import UserError  # noqa: E402
 from cliptail_jax.objectives import describe_config, validate  # noqa: E402
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
@@ -57,7 +56,7 @@ def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
     if records:
         return made_up_variant(records, classes)
     try:
-        return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+        return open_variant(data)
     except UserError as error:
         if size := known_size(data):
             return made_up_variant(*size)

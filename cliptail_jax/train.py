@@ -21,8 +21,7 @@ from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated, read_predictions
 from cliptail_jax.evaluation.run import make_evaluate
@@ -57,8 +56,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
-    data = config.data
-    variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+    variant = open_variant(config.data)
     objective = make_objective(config, variant)
     with sole_writer(workdir):
         train_alone(config, variant, objective, mesh, workdir, overwrite)

@@ -15,9 +15,8 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.curation import describe
-from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.laion.__main__ import main as laion
-from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import main as build
 from cliptail_jax.errors import UserError, problem
 from cliptail_jax.evaluate import evaluate
@@ -111,8 +110,7 @@ def programs(config: Callable, folder: Path) -> dict[str, Program]:
     train(configs["sup"], trained)
     clip = folder / "clip"
     train(configs["clip"], clip)
-    data = configs["clip"].data
-    variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+    variant = open_variant(configs["clip"].data)
     pq.write_table(pa.table({"TEXT": ["a tench", "a photo of a goldfish", "nothing"]}), folder / "part-0.parquet")
     vit, with_vit = folder / "vit", config("sup")
     with_vit.model.image.update({"name": "vit", "layers": (1,), "patch_size": 8, "heads": 2, "width": 8})

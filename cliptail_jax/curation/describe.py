@@ -25,9 +25,8 @@ from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.config.training import Data, RunEvaluation, check_data
 from cliptail_jax.curation.croissant import TO_ADD, croissant
-from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
-from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_output, check_writable_folder, work_path, write_text
 from cliptail_jax.metrics.correlation import spearman
@@ -158,7 +157,7 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
         check_output(table)
     if metadata:
         check_metadata(metadata)
-    variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
+    variant = open_variant(data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if flags.FLAGS.compare:
         print(comparison(variant, work_path(flags.FLAGS.compare)))

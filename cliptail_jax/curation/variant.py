@@ -18,7 +18,7 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.curation.captions import Captions, first_words
-from cliptail_jax.curation.joined import JoinedSource
+from cliptail_jax.curation.joined import JoinedSource, open_splits
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.curation.rows import Rows, all_rows
 from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, sample, seeded_split, trim_tail
@@ -88,6 +88,11 @@ def caption_chunks(variant: Variant) -> Iterator[list[str]]:
 def distinct_captions(variant: Variant) -> list[str]:
     """Every caption of a variant whose captions are the same in each epoch, once."""
     return pa.chunked_array([pa.array(captions).unique() for captions in caption_chunks(variant)]).unique().to_pylist()
+
+
+def open_variant(data: ConfigDict) -> Variant:
+    """The variant that the `data` section of a config selects of the prepared data set that it names; see `make_variant`."""
+    return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
 
 
 def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:

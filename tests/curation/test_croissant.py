@@ -13,7 +13,7 @@ from cliptail_jax.curation.croissant import SELECTION, croissant, imbalance, set
 from cliptail_jax.curation.describe import check_metadata, table_of, write_croissant
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.rows import read_table
-from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.curation.variant import make_variant, open_variant
 from cliptail_jax.errors import UserError
 from configs import clip, sup
 from tests.curation.test_describe import value_of
@@ -75,10 +75,9 @@ def written(glyphs_dir):
     def write(family, overrides, path):
         config = family.get_config("data=glyphs")
         config.update_from_flattened_dict(overrides | {"data.data_dir": str(glyphs_dir)})
-        data = config.data
-        variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
-        write_croissant(variant, data, path)
-        return variant, data
+        variant = open_variant(config.data)
+        write_croissant(variant, config.data, path)
+        return variant, config.data
 
     return write
 

@@ -8,8 +8,7 @@ import numpy as np
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
-from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.run import evaluation_variant
 from cliptail_jax.objectives import FIELDS
@@ -44,9 +43,8 @@ def predictions(kind: str, seed: int, labels: np.ndarray) -> np.ndarray:
 
 def write_pictured_run(workdir: Path, config, predicted) -> None:
     """The files of a finished run; `predicted` makes predictions from labels."""
-    data = config.data
-    variant = make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
-    labels = evaluation_variant(ON, data, variant.class_names).labels
+    variant = open_variant(config.data)
+    labels = evaluation_variant(ON, config.data, variant.class_names).labels
     about = {"records": len(variant), "fingerprint": variant.fingerprint()}
     runs.claim(workdir, plain(config), FIELDS, about, overwrite=True)
     frequency = variant.class_frequency
