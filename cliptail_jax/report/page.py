@@ -106,7 +106,7 @@ def render(
     """The text of the page."""
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
-    transfer = transfer_results(comparison, directories)
+    transfer = transfer_results(directories)
     problems = [problem for contents in directories for problem in contents.problems]
     groups = []
     for contents, of in zip(directories, prefixes(directories)):
@@ -129,7 +129,7 @@ def render(
         failures=failures,
         problems=problems,
         warnings=warnings(comparison),
-        notes=[*comparison.notes, *stale(directories[0], comparison)],
+        notes=[*comparison.notes, *stale(directories[0])],
         claim_groups=groups,
         late=any(row.late for group in groups for row in group.rows),
         svg_width=claims.WIDTH,
@@ -188,7 +188,7 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[c
     return ". ".join(parts) + "."
 
 
-def stale(contents: Contents, comparison: Comparison) -> list[str]:
+def stale(contents: Contents) -> list[str]:
     """A note if there are runs that the study's report does not know."""
     if contents.report is None:
         return []
@@ -217,16 +217,17 @@ def warnings(comparison: Comparison) -> dict[str, str]:
     return found
 
 
-def transfer_results(comparison: Comparison, directories: Sequence[Contents]) -> dict[str, list[Mapping[str, Any]]]:
-    """The transfer results of a study by kind, or those of a transfer by model."""
+def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[str, Any]]]:
+    """The transfer results of a study by kind, or those of a transfer by model; the names begin as those of `compare`."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for contents in directories:
-        for result in contents.transfer:
-            found.setdefault(result["model"], []).append(result)
+    for contents, prefix in zip(directories, prefixes(directories)):
+        by_name = [(result["model"], [result]) for result in contents.transfer]
         for name, value in (contents.report or {}).get("runs", {}).items():
             for kind, numbers in value.items() if SEED.fullmatch(name) else [(name, value)]:
-                if results := numbers.get("transfer"):
-                    found.setdefault(kind, []).extend(results)
+                by_name.append((kind, numbers.get("transfer") or []))
+        for name, results in by_name:
+            if results:
+                found.setdefault("/".join(filter(None, (prefix, name))), []).extend(results)
     return found
 
 

@@ -12,8 +12,8 @@ from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, wrong_predictions
 from cliptail_jax.report.images import MOST, MOST_OF_CLASS
 from cliptail_jax.report.origin import configs_of
-from cliptail_jax.report.page import render, write_page
-from cliptail_jax.report.read import read_directory
+from cliptail_jax.report.page import render, transfer_results, write_page
+from cliptail_jax.report.read import Contents, read_directory
 from tests.figures.made_up_runs import write_run
 from tests.report.made_up_pages import IMAGE, SCRIPT, in_memory, write_study
 
@@ -244,6 +244,16 @@ def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
     assert "pets failed:" in text
     assert 'step 2 <span class="of">(runs/clip)</span>' in text and "step 1" not in text and "jax 0.10.2" in text
     assert text.count("python -m cliptail_jax.transfer</code>") == 1 and f"the transfer {tmp_path.name}" in text
+
+
+def test_the_transfers_of_two_studies_are_told_apart_by_their_directories(tmp_path):
+    def study(name, score):
+        clip = {"transfer": [{"set": "dtd", "method": "probe", "score": score}]}
+        return Contents(tmp_path / name, [], {"runs": {"seed_0": {"clip": clip}}}, None, [], [])
+
+    found = transfer_results([study("one", 61.0), study("other", 51.0)])
+    assert {name: result["score"] for name, (result,) in found.items()} == {"one/clip": 61.0, "other/clip": 51.0}
+    assert list(transfer_results([study("one", 61.0)])) == ["clip"]
 
 
 def test_a_page_that_cannot_be_written_says_why(study_directory, tmp_path):
