@@ -140,11 +140,8 @@ def settings(data: ConfigDict) -> Iterator[str]:
     for field in of_data:
         section, value = field.key.partition(".")[0], given[field.key]
         if section in STATED or section in changed.intersection(SELECTION):
-            yield f"data.{field.key}={os.path.basename(value) if is_path(value) else value}"
-
-
-def is_path(value: Any) -> bool:
-    return isinstance(value, str) and os.path.isabs(value)
+            is_path = isinstance(value, str) and os.path.isabs(value)
+            yield f"data.{field.key}={os.path.basename(value) if is_path else value}"
 
 
 def imbalance(variant: Variant) -> str:

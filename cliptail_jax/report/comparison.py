@@ -5,7 +5,6 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,7 +14,7 @@ from cliptail_jax.report.read import Contents, Evaluation, Run, directory_name
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
 MOST_FREQUENCIES = 4  # columns
-BIAS = ("slope_acc", "slope_pred", "corr_acc", "corr_pred")
+BIAS = ("slope_acc", "slope_pred", "corr_acc", "corr_pred")  # how runs follow class frequency
 Interval = tuple[float, float]
 
 
@@ -234,7 +233,7 @@ def wrong_predictions(confusion: Int[np.ndarray, "class label"]) -> list[list[tu
 def distinct(names: Sequence[str]) -> list[str]:
     """The names, with a number where one is repeated."""
     seen: Counter[str] = Counter()
-    result: list[Any] = []
+    result: list[str] = []
     for name in names:
         seen[name] += 1
         result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")

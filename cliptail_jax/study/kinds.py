@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from cliptail_jax.metrics.bootstrap import Estimate, mean_over_seeds
+from cliptail_jax.report.comparison import BIAS
 from cliptail_jax.runs import FinishedRun
 from cliptail_jax.study.claims import Replicate
 from cliptail_jax.study.statistics import STATISTICS
 from cliptail_jax.study.trained_run import TrainedRun
 
-BIAS = ("slope_acc", "slope_pred", "corr_acc", "corr_pred")  # how runs follow class frequency
 UNDEFINED = Estimate(np.nan, np.nan, np.nan)
 
 

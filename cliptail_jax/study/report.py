@@ -1,19 +1,17 @@
 """The report of a study: report.md for people, report.json for programs, and pictures."""
 
 import dataclasses
-import math
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.plotting.style import save
+from cliptail_jax.report.comparison import BIAS, mean_of
 from cliptail_jax.runs.provenance import command
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
 from cliptail_jax.study.claims import ClaimResult
 from cliptail_jax.study.claims_figure import draw_claims
-from cliptail_jax.study.kinds import BIAS, Kind
+from cliptail_jax.study.kinds import Kind
 from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.statistics import STATISTICS
@@ -174,30 +172,24 @@ def markdown(
 def run_row(name: str, kind: Kind) -> list[str]:
     """The cells of a kind of runs."""
     summaries = [run.summary for run in kind.evaluations]
-    cells = [format_number(mean([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
+    cells = [format_number(mean_of([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
     for key, estimate in kind.bias.items():
         cells.append(format_interval(estimate.value, (estimate.low, estimate.high), STATISTICS[key].format))
-    images, minutes = mean([run.images for run in kind.trained]), mean([run.seconds / 60 for run in kind.trained])
+    images, minutes = mean_of([run.images for run in kind.trained]), mean_of([run.seconds / 60 for run in kind.trained])
     return [name, f"{images:,.0f}", *cells, f"{minutes:.1f}"]
 
 
 def claims_table(claims: Mapping[str, ClaimResult], stated: Container[str], several: bool) -> list[str]:
     """A row for each claim; with several seeds also the means of both runs, and the number of positive differences."""
-    header = [
-        "claim",
-        *(["means", "positive"] if several else []),
-        "difference [95 %]",
-        "margin",
-        "verdict",
-        "corrected",
+    rows = [
+        ["claim", *(["means", "positive"] if several else []), "difference [95 %]", "margin", "verdict", "corrected"]
     ]
-    rows = [header]
     for key, c in claims.items():
         digits = STATISTICS[c.statistic].format
         difference = c.obstacle
         if c.difference:
             difference = format_interval(c.difference.value, (c.difference.low, c.difference.high), digits)
-        means = [format_number(mean(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
+        means = [format_number(mean_of(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
         statistic = f"{c.statistic} on {c.on}" if c.on else c.statistic
         claim = f"{c.text}{'' if key in stated else LATE} ({statistic}: {c.higher} − {c.lower})"
@@ -225,10 +217,4 @@ def transfer_section(by_name: Mapping[str, Sequence[TrainedRun]], several: bool)
 def score(results: Sequence[Result]) -> str:
     """The mean score over seeds; of one result with its margin, if it has one."""
     margin = f" ± {results[0]['margin']:.1f}" if len(results) == 1 and "margin" in results[0] else ""
-    return format_number(mean([result["score"] for result in results]), ".1f") + margin
-
-
-def mean(values: Sequence[float | None]) -> float:
-    """The mean of the values that are defined; nan without any."""
-    defined = [value for value in values if value is not None and not math.isnan(value)]
-    return float(np.mean(defined)) if defined else math.nan
+    return format_number(mean_of([result["score"] for result in results]), ".1f") + margin
