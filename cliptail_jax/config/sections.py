@@ -83,14 +83,10 @@ def evaluation_pixels(reading: Reading) -> dict[str, bool]:
     return {"fast": reading.resize != PILLOW, "scaled_decoding": reading.scaled_decoding}
 
 
-def check_prompts(evaluation: Evaluation) -> None:
-    """Raises UserError where several fields say how to describe the classes."""
+def check_evaluation(evaluation: Evaluation) -> None:
+    """Raises UserError where several fields say how to describe the classes, or a prior is estimated and not used."""
     if evaluation.descriptors and evaluation.waffle:
         raise UserError("set eval.descriptors or eval.waffle, not both: each describes the classes")
-
-
-def check_prior(evaluation: Evaluation) -> None:
-    """Raises UserError where a prior is estimated and not used."""
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
         raise UserError(
             "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment, such as to 1"

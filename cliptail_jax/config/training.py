@@ -18,8 +18,7 @@ from cliptail_jax.config.sections import (
     Precision,
     Reading,
     Templates,
-    check_prior,
-    check_prompts,
+    check_evaluation,
 )
 from cliptail_jax.errors import UserError
 
@@ -322,6 +321,8 @@ def check_sections(config: ConfigDict) -> None:
     """Raises UserError where values of `Training`, each of which may be, do not go together."""
     check_optimizer(config.optimizer)
     check_evaluation(config.eval)
+    if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
+        raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
     check_groups(config.batch_size, config.accumulate_steps, config.vocabulary.group_size)
     check_data(config.data)
 
@@ -331,13 +332,6 @@ def check_optimizer(optimizer: Optimizer) -> None:
         raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
     if optimizer.nesterov and optimizer.name != "sgd":
         raise UserError(f"optimizer.nesterov is for optimizer.name='sgd', not '{optimizer.name}'")
-
-
-def check_evaluation(evaluation: RunEvaluation) -> None:
-    check_prompts(evaluation)
-    check_prior(evaluation)
-    if evaluation.random_classes and not all(":" in name for name in evaluation.sets):
-        raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
 
 
 def check_groups(batch_size: int, accumulate_steps: int, group_size: int) -> None:

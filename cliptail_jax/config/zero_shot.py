@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
 from cliptail_jax.config.fields import Rule
-from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, check_prior, check_prompts
+from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, check_evaluation
 from cliptail_jax.errors import UserError
 
 MODE = "zero_shot"  # what `objective` is called in such a config, and in the config.json of its directory
@@ -59,5 +59,4 @@ def validate(config: ConfigDict) -> None:
         raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")
     if not config.eval.sets:
         raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('imagenet',)\"")
-    check_prompts(config.eval)
-    check_prior(config.eval)
+    check_evaluation(config.eval)
