@@ -54,10 +54,6 @@ class WordClassifier(Objective):
             )
 
     def __init__(self, config: ConfigDict, variant: Variant):
-        if variant.captions is None:
-            raise UserError(
-                "objective='bag_of_words' needs captions: set data.captions.template or data.captions.words"
-            )
         super().__init__(config, variant)
         self._size = config.model.text.vocab_size
         self._weights = np.ones(self._size, np.float32)

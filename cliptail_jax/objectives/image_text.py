@@ -81,10 +81,6 @@ class ImageText(Objective):
             raise UserError("batch_size=1 has no other pair to compare with: set it to 2 or more")
 
     def __init__(self, config: ConfigDict, variant: Variant):
-        if variant.captions is None:
-            raise UserError(
-                f"objective='{config.objective}' needs captions: set data.captions.template or data.captions.words"
-            )
         super().__init__(config, variant)
         self.vocab_size = config.model.text.vocab_size
 

@@ -47,7 +47,7 @@ class Objective(abc.ABC):
         total_steps: of the run.
         towers: the trained towers that the run starts from.
         has_logit_bias: whether the model learns a bias of its logits, and thus the probability of a pair by itself.
-        uses_prompts: whether a model is evaluated by prompts, since it has a text tower or classifies words.
+        uses_prompts: whether a run has captions and its model is evaluated by prompts: it has a text tower or classifies words.
         read: from captions to what the text tower takes, or the ids of words; None for a run that reads no captions.
         read_prompts: the same of evaluation prompts.
         tokenizer_source: where the tokenizer is from, as `cliptail_jax.pretrained.model.describe_run` takes it.
@@ -61,6 +61,10 @@ class Objective(abc.ABC):
     tokenizer_source: Mapping[str, str] = {}
 
     def __init__(self, config: ConfigDict, variant: Variant):
+        if self.uses_prompts and variant.captions is None:
+            raise UserError(
+                f"objective='{config.objective}' needs captions: set data.captions.template or data.captions.words"
+            )
         self.config, self.variant = config, variant
         data = config.data
         self.steps_per_epoch = num_steps_per_epoch(len(variant), config.batch_size, data.drop_last)
