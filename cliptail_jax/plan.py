@@ -140,7 +140,7 @@ def found(config: ConfigDict, plan_of: PlanOf) -> Iterator[str]:
     yield f"largest batch that fits: {largest.batch_size:,}" if largest else "no batch fits"
     cheapest = cheapest_fit(config, plan_of)
     yield (
-        f"batch_size={config.batch_size:,} fits with {cheapest[0]}"
+        f"batch_size={config.batch_size:,} fits with {cheapest}"
         if cheapest
         else f"batch_size={config.batch_size:,} does not fit, however its memory is saved"
     )

@@ -152,7 +152,7 @@ def _carried_again(
     for i in inside:
         if i.op not in COLLECTIVES:
             continue
-        key = re.sub(r"\.\d+$", "", i.name) + re.search(r"channel_id=\d+", i.line).group(0) + _shapes(i.type)[0]
+        key = re.sub(r"\.\d+$", "", i.name) + _channel(i) + _shapes(i.type)[0]
         if key in hidden:
             own = {*_shapes(i.type), *(s for x in inside if x.name in i.operands for s in _shapes(x.type))}
             listed = [*(types[name] for name in fusion.operands if name in types), fusion.type]

@@ -29,13 +29,9 @@ def largest_batch(config: ConfigDict, plan_of: PlanOf) -> Plan | None:
             return best
 
 
-def cheapest_fit(config: ConfigDict, plan_of: PlanOf) -> tuple[str, Plan] | None:
-    """The first of the ways in `ways` to fit the config's batch that does: what it sets, and its plan."""
-    for description, candidate in ways(config, plan_of(config)):
-        plan = plan_of(candidate)
-        if plan.fits:
-            return description, plan
-    return None
+def cheapest_fit(config: ConfigDict, plan_of: PlanOf) -> str | None:
+    """What the first of the `ways` sets in which the config's batch fits; None if there is none."""
+    return next((fields for fields, candidate in ways(config, plan_of(config)) if plan_of(candidate).fits), None)
 
 
 def ways(config: ConfigDict, plan: Plan) -> Iterator[tuple[str, ConfigDict]]:
