@@ -26,13 +26,7 @@ def zipf(num_classes: int, largest: int, exponent: float) -> Int[np.ndarray, "ra
 
 
 def profile_counts(
-    name: str,
-    available: Int[np.ndarray, "class"],
-    *,
-    ratio: float,
-    exponent: float,
-    seed: int,
-    mirrored: bool = False,
+    name: str, available: Int[np.ndarray, "class"], *, ratio: float, exponent: float, seed: int, mirrored: bool = False
 ) -> Int[np.ndarray, "class"]:
     """How many of its `available` records each class keeps under a profile.
 

@@ -63,12 +63,7 @@ class Plan:
         return self.available is None and self.peak <= self.topology.chip.memory
 
 
-def plan_step(
-    config: ConfigDict,
-    variant: Variant,
-    topology: Topology,
-    versions: Mapping[str, str],
-) -> Plan:
+def plan_step(config: ConfigDict, variant: Variant, topology: Topology, versions: Mapping[str, str]) -> Plan:
     """The plan of the training step of a run of the config on the variant, which `train` would compile on these chips.
 
     `versions` are those on which the compiled program depends. Raises UserError where the run cannot be on these chips, as
@@ -98,12 +93,7 @@ def plan_step(
     )
 
 
-def plan_evaluation(
-    config: ConfigDict,
-    variant: Variant,
-    topology: Topology,
-    versions: Mapping[str, str],
-) -> Plan:
+def plan_evaluation(config: ConfigDict, variant: Variant, topology: Topology, versions: Mapping[str, str]) -> Plan:
     """The plan of an evaluation step of such a run, on a set with the variant's classes. As `plan_step`."""
     mesh = make_mesh(config.mesh, topology.devices())
     size, side = config.eval.batch_size, config.data.image_size

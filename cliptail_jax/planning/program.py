@@ -50,12 +50,7 @@ class Program:
     largest: tuple[tuple[str, str, int], ...] = ()
 
 
-def program(
-    lowered: jax.stages.Lowered,
-    name: str,
-    options: Mapping[str, Any],
-    versions: Mapping[str, str],
-) -> Program:
+def program(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], versions: Mapping[str, str]) -> Program:
     """What a lowered program needs of each device of the topology `name`.
 
     `options` are the compiler's. Raises UserError where the compiler refuses the program.

@@ -20,12 +20,7 @@ from cliptail_jax.planning.topologies import Topology
 
 
 def zero_shot_memory(
-    description: Mapping[str, Any],
-    topology: Topology,
-    versions: Mapping[str, str],
-    *,
-    batch_size: int,
-    classes: int,
+    description: Mapping[str, Any], topology: Topology, versions: Mapping[str, str], *, batch_size: int, classes: int
 ) -> int:
     """Bytes of a chip: the parameters of both towers, and what else the compiled step from images to counts needs.
 

@@ -17,10 +17,7 @@ ENCODE = 1  # folded into a step's key for the forward passes; the loss uses the
 
 
 def make_train_step(
-    objective: Objective,
-    graphdef: nnx.GraphDef,
-    optimizer: optax.GradientTransformation,
-    mesh: Mesh,
+    objective: Objective, graphdef: nnx.GraphDef, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, Array]]]:
     """The step of a run on the devices of a mesh.
 
