@@ -4,16 +4,3 @@ It knows neither data sets nor models: a corpus is files of captions, and a clas
 use for it. `ConceptCounter(load_vocabulary("imagenet1k")).count(captions)` counts in memory, `concepts.count` is the
 command line, and `concepts.beam` runs on a cluster. Modules are imported by name, as NLTK and pyarrow load slowly.
 """
-
-__all__ = [
-    "beam",
-    "captions",
-    "count",
-    "counter",
-    "frequency_tables",
-    "templates",
-    "vocabulary",
-    "word_counter",
-    "wordnet",
-    "words",
-]

@@ -2,5 +2,3 @@
 
 It must not know how a run is computed: fields of models, data and objectives are plain values here.
 """
-
-__all__ = ["fields", "program", "sections", "training", "zero_shot"]

@@ -4,5 +4,3 @@
 objectives, only the `data` section of a config. `python -m cliptail_jax.curation.describe` shows a variant, and
 `curation.laion` makes the source LAIONet.
 """
-
-__all__ = ["captions", "describe", "joined", "laion", "lemma_matcher", "profiles", "rows", "selection", "variant"]

@@ -3,5 +3,3 @@
 `known_sources` has an entry per data source, `open_source` opens one, and `python -m cliptail_jax.datasets.build` builds
 those that TFDS lacks. It knows neither training configs nor models: a source is every image once, with its text fields.
 """
-
-__all__ = ["build", "known_sources", "metadata", "source"]

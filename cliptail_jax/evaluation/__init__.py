@@ -3,16 +3,3 @@
 Models are opened by `cliptail_jax.pretrained` or passed by the training loop. Nothing here depends on how they are
 trained, on the main programs or on studies.
 """
-
-__all__ = [
-    "adjustment",
-    "corpora",
-    "counting",
-    "evaluator",
-    "heads",
-    "prompts",
-    "published",
-    "results",
-    "run",
-    "sets",
-]

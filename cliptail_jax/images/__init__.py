@@ -2,5 +2,3 @@
 
 They are functions of bytes and arrays, and know neither data sets nor models.
 """
-
-__all__ = ["decoding", "reencoding", "resizing"]

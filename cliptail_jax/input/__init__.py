@@ -3,5 +3,3 @@
 `pipeline` holds the Grain pipelines; the other modules are their steps. This package knows nothing of meshes,
 training steps or objectives: `parallel` places its batches on devices.
 """
-
-__all__ = ["composition", "device_views", "pipeline", "preprocess", "tokenizer", "transforms", "views"]

@@ -2,14 +2,3 @@
 
 They are functions of arrays, and know neither models nor data sets nor files.
 """
-
-__all__ = [
-    "bootstrap",
-    "calibration",
-    "correlation",
-    "groups",
-    "imbalance",
-    "neural_collapse",
-    "per_class",
-    "similarity",
-]

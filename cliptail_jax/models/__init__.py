@@ -3,5 +3,3 @@
 `build` makes models from descriptions in open_clip's configuration format. This package knows nothing of data,
 training, files of weights, or objectives.
 """
-
-__all__ = ["build", "image_towers", "open_clip", "text_towers"]

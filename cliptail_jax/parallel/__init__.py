@@ -2,5 +2,3 @@
 
 This package knows nothing of models, data or objectives.
 """
-
-__all__ = ["devices", "distributed", "host_memory", "sharding"]

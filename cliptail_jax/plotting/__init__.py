@@ -2,5 +2,3 @@
 
 It knows neither runs nor configs: it draws the arrays that it is given.
 """
-
-__all__ = ["class_frequency", "style"]

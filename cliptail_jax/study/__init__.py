@@ -3,5 +3,3 @@
 A study trains, evaluates and transfers by calling the main programs; it knows nothing of how they do that. What it reports
 is read from the files of the run directories.
 """
-
-__all__ = ["claims", "launch", "report", "run", "sheets", "statistics"]

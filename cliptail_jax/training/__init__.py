@@ -3,5 +3,3 @@
 `objective` holds the interface that every objective satisfies. This package knows no particular objective, and
 opens no data.
 """
-
-__all__ = ["initialization", "objective", "optimizer", "state", "step"]

@@ -2,5 +2,3 @@
 
 It must not know about studies and figures. A model is its image features, or a name that training can start from.
 """
-
-__all__ = ["configuration", "features", "fine_tuning", "linear_probe", "program", "report", "results", "sets"]

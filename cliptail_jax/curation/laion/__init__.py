@@ -3,5 +3,3 @@
 The stages `match`, `similarity` and `select` map tables to tables; `retrieve` searches the corpus for given captions.
 `python -m cliptail_jax.curation.laion` runs them on parquet files, in processes or on Beam.
 """
-
-__all__ = ["match", "parts", "retrieve", "select", "similarity"]

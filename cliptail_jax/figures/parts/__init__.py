@@ -2,5 +2,3 @@
 
 It knows no figure.
 """
-
-__all__ = ["classes", "lines", "planes", "sheet"]
