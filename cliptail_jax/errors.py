@@ -53,6 +53,11 @@ def storage_problem(error: BaseException) -> str:
     return quoted[0] if quoted else ""
 
 
+def reason_of(error: Exception) -> str:
+    """A user error's message, or the type of another error and the first line of its message."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:300]
 

@@ -23,7 +23,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
-from cliptail_jax.evaluation.results import is_evaluated, read_predictions
+from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
@@ -148,7 +148,8 @@ def train_alone(
                 for name, summary in evaluate(state.parts(), step, step / steps_per_epoch, stop.at_once).items():
                     log.evaluated(step, name, summary)
                     if jax.process_index() == 0:  # which has written them
-                        log.warn(watch.predictions(step, name, read_predictions(workdir, name)))
+                        predictions = runs.read_arrays(workdir, name)["per_class_predictions"]
+                        log.warn(watch.predictions(step, name, predictions))
 
         if is_evaluation_due(start, total_steps, evaluate_every) and not agreed(
             is_evaluated(workdir, config.eval, objective.uses_prompts, start)

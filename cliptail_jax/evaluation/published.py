@@ -22,7 +22,7 @@ from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, validate
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
@@ -262,10 +262,8 @@ def on_all_processes(action: Callable[[], Any]) -> Any:
     result, reason = None, ""
     try:
         result = action()
-    except UserError as error:
-        reason = str(error)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = reason_of(error)
     if reason := first_reason(reason):
         raise Skipped(reason)
     return result

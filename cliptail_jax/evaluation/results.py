@@ -15,7 +15,7 @@ from cliptail_jax.files import digest_of_file, npy, npz, work_path
 from cliptail_jax.metrics import calibration, correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
-from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation, read_arrays
+from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation
 from cliptail_jax.seals import write_sealed
 
 GROUPS = ("head", "mid", "tail")
@@ -154,8 +154,3 @@ def write_arrays(
     if predicted is not None:  # in the smallest type that holds the classes and -1
         arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
     write_sealed(directory / ARRAYS, npz(**arrays))
-
-
-def read_predictions(workdir: Path, name: str) -> Int[np.ndarray, "class"]:
-    """How often the run's last evaluation on the set `name` has predicted each class."""
-    return read_arrays(workdir, name)["per_class_predictions"]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.pretrained.class_head import join_keys
 from cliptail_jax.report.comparison import Comparison
@@ -139,12 +139,9 @@ def attempt(owner: Owner, read: Callable[[], Value], problems: Problems) -> Valu
     """What `read` returns; None, and a problem, if it cannot. Damaged data raise exceptions of many kinds."""
     try:
         return read()
-    except UserError as error:
-        reason = str(error)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    problems.setdefault(reason, {})[owner] = None
-    return None
+        problems.setdefault(reason_of(error), {})[owner] = None
+        return None
 
 
 def as_trained(run: Run, found: Value) -> Value:

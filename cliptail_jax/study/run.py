@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, validate
@@ -182,7 +182,7 @@ def run_seed(
             failures[name] = str(error)
             tqdm.write(f"error: {name}: {error}")
         except Exception as error:
-            failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+            failures[name] = reason_of(error)
             traceback.print_exc()
         after_run(failures)
     runs: Runs = {}

@@ -48,7 +48,8 @@ def first_state(
         freeze_batch_norms(model, frozen)
         if objective.config.model.remat == "blocks":
             rematerialize(model)
-        trained = nnx.All(nnx.Param, lambda path, _: is_trained(path, frozen, towers))
+        # A frozen part's parameters that no published weights fill are trained.
+        trained = nnx.All(nnx.Param, lambda path, _: not is_under(path, frozen) or towers.are_missing(path))
         graphdef, params, rest, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
         rng, averages = jax.random.fold_in(key, 1), objective.init_averages(params, batch_stats)
         step = jnp.zeros((), jnp.int32)
@@ -67,11 +68,6 @@ def freeze_batch_norms(model: nnx.Module, frozen: Sequence[str]) -> None:
     for path, module in nnx.iter_modules(model):
         if isinstance(module, BatchNorm) and is_under(path, frozen):
             module.frozen = True
-
-
-def is_trained(path: tuple, prefixes: Sequence[str], towers: Towers) -> bool:
-    """Whether the parameter at `path` gets updates: it is not frozen, or no published weights fill it."""
-    return not is_under(path, prefixes) or towers.are_missing(path)
 
 
 def load_towers(state: TrainState, towers: Towers, shardings: TrainState) -> TrainState:

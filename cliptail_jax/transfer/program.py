@@ -22,7 +22,7 @@ import jax
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.published import Skipped
 from cliptail_jax.files import append_line, write_text
 from cliptail_jax.parallel.distributed import agreed
@@ -155,7 +155,7 @@ def result_of(
         return add_failure(failures, model.name, str(error))
     except Exception as error:
         traceback.print_exc()
-        return add_failure(failures, name_of(key), f"{type(error).__name__}: {error}".splitlines()[0])
+        return add_failure(failures, name_of(key), reason_of(error))
     if jax.process_index() == 0:
         append_line(workdir / "results.jsonl", result)
     say(f"{name_of(key)}: {result['score']:.1f}")
