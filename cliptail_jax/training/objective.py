@@ -174,8 +174,7 @@ class Objective(abc.ABC):
     @property
     def schedule(self) -> Schedule:
         """The learning rate by step."""
-        config = self.config
-        return learning_rate(config.optimizer, self.steps_per_epoch, self.total_steps, config.total_epochs)
+        return learning_rate(self.config.optimizer, self.steps_per_epoch, self.total_steps)
 
     def make_optimizer(self) -> optax.GradientTransformation:
         return make_optimizer(self.config.optimizer, self.schedule, self.total_steps, self.held)

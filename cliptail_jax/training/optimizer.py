@@ -31,16 +31,16 @@ def cosine(start: float, end: float, total_steps: int) -> Schedule:
     return lambda step: end + (start - end) * 0.5 * (1 + jnp.cos(math.pi * (step / total_steps)))
 
 
-def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int, total_epochs: int) -> Schedule:
+def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int) -> Schedule:
     """Learning rate by step: linear warm-up, then a cosine to 0 or `final_learning_rate`.
 
-    'cosine_epochs' changes once an epoch (the study's supervised recipe); 'cosine_steps' each step. A warm-up of n steps
-    reaches the full rate at its last step, from 1/n of it (open_clip's) or with `warmup_from_zero` from 0 (DINO's).
-    `section` is the config's `optimizer`.
+    'cosine_epochs' changes once an epoch (the study's supervised recipe), of which the last may be a part; 'cosine_steps'
+    each step. A warm-up of n steps reaches the full rate at its last step, from 1/n of it (open_clip's) or with
+    `warmup_from_zero` from 0 (DINO's). `section` is the config's `optimizer`.
     """
     base, first = section.learning_rate, int(not section.warmup_from_zero)
     warmup = section.warmup_steps + section.warmup_epochs * steps_per_epoch
-    by_epoch = cosine(base, 0.0, total_epochs)
+    by_epoch = cosine(base, 0.0, math.ceil(total_steps / steps_per_epoch))
     by_step = cosine(base, section.final_learning_rate, max(total_steps - warmup, 1))
 
     def schedule(step):

@@ -44,6 +44,13 @@ def test_cosine_by_epoch_and_by_step(config):
     np.testing.assert_allclose(rates(config, (0, 7, 8, 24, 39), 10), [0.4 * 1 / 8, 0.4, *decayed], rtol=1e-5)
 
 
+def test_the_cosine_by_epoch_ends_with_the_run_where_its_length_is_in_steps(config):
+    """35 steps are three epochs and a half, of which the last is the fourth; total_epochs does not matter."""
+    config.optimizer.learning_rate, config.total_steps, config.total_epochs = 0.4, 35, 2
+    expected = [0.4 * 0.5 * (1 + np.cos(np.pi * epoch / 4)) for epoch in range(4)]
+    np.testing.assert_allclose(rates(config, (0, 10, 20, 34), 10), expected, rtol=1e-6)
+
+
 def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_steps(config):
     config.optimizer.update(
         {"learning_rate": 0.4, "final_learning_rate": 0.1, "schedule": "cosine_steps", "warmup_epochs": 2}
@@ -93,7 +100,7 @@ def test_what_is_held_starts_from_its_own_count_at_the_schedules_current_values(
     config.optimizer.update({"name": "adamw", "weight_decay": 0.4, "final_weight_decay": 0.2, "clip_norm": 1.0})
     config.optimizer.update({"schedule": "cosine_steps", "warmup_steps": 0})
     total, b1, b2, eps = 100, 0.9, 0.999, 1e-8
-    schedule = learning_rate(config.optimizer, 10, total, 10)
+    schedule = learning_rate(config.optimizer, 10, total)
     optimizer = make_optimizer(config.optimizer, schedule, total, Held("head.prototypes", steps))
     params = {"head": {"prototypes": jnp.ones((1, 2)), "kernel": jnp.ones((1, 2))}}
     state, random = optimizer.init(params), np.random.default_rng(0)
