@@ -8,6 +8,7 @@ import sys
 import threading
 import types
 
+import jax
 import pytest
 
 from cliptail_jax.errors import UserError
@@ -150,3 +151,16 @@ def test_two_processes_join_by_what_slurm_says():
         processes.append(process)
     told = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes]
     assert told == ["2 0 7", "2 1 7"]
+
+
+@pytest.mark.parametrize("kind", [jax.errors.JaxRuntimeError, ValueError])  # jax raises either, by when it notices
+def test_a_collective_that_fails_ends_the_process_in_a_line(kind, monkeypatch):
+    ended = []
+    monkeypatch.setattr(distributed, "end_at_once", lambda *line_and_status: ended.append(line_and_status))
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with distributed.ending_with_the_others():
+        raise kind("UNKNOWN: Gloo AllGather failed: Connection reset by peer\nmore")
+    ((line, status),) = ended
+    assert status == 2 and line.startswith("error: another process of the run has ended") and "\n" not in line
+    with pytest.raises(kind, match="shapes"), distributed.ending_with_the_others():
+        raise kind("incompatible shapes")
