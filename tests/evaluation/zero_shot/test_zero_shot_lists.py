@@ -1,0 +1,177 @@
+"""Lists of published models, the corpora of their frequencies, and mistakes in what is asked of them."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cliptail_jax.concepts.count import main as count_concepts
+from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
+from cliptail_jax.config.fields import plain
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.pretrained.model import ModelName, find_model, open_published
+from configs import zero_shot, zero_shot_all
+from tests.evaluation.plain_evaluation import evaluation_files
+from tests.evaluation.zero_shot.conftest import FILES, SET
+
+CLASSES = 100
+
+
+def test_models_that_would_share_a_directory_are_refused(config, tmp_path, make_model):
+    folders = [tmp_path / "a b", tmp_path / "a_b"]
+    for folder in folders:
+        shutil.copytree(make_model(1), folder)
+    config.eval.models = tuple(map(str, folders))
+    with pytest.raises(UserError, match="a b and .*a_b would both be written to"):
+        evaluate_published(config, tmp_path / "run")
+
+
+def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_path, make_model):
+    from cliptail_jax import runs
+
+    runs.make_room(tmp_path / "trained", plain(sup_config), replace=False)
+    with pytest.raises(UserError, match="holds a training run"):
+        evaluate_published(config, tmp_path / "trained")
+    evaluate_published(config, tmp_path / "zero")
+    config.eval.models = (str(make_model(2)),)
+    with pytest.raises(UserError, match="holds the evaluation of .*clip1, not of .*clip2"):
+        evaluate_published(config, tmp_path / "zero")
+
+
+def test_published_names_know_their_repository_architecture_and_corpus():
+    model = find_model("RN50/cc12m")
+    assert (model.source, model.architecture, model.corpus) == ("hf-hub:timm/resnet50_clip.cc12m", "RN50", "cc12m")
+    model = find_model("hf-hub:timm/resnet50_clip.cc12m")
+    assert (model.architecture, model.corpus) == (None, "cc12m")
+    assert find_model("hf-hub:someone/else").corpus is None
+    with pytest.raises(UserError, match="unknown model 'RN50/cc12n' .did you mean RN50/cc12m"):
+        find_model("RN50/cc12n")
+
+
+def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_dir, tmp_path, monkeypatch, make_model):
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    for factor, corpus in enumerate(("cc12m", "laion2b"), 1):
+        rows = "".join(f"{name}\t{factor * i}\n" for i, name in enumerate(names))
+        (tmp_path / f"class_frequency_{corpus}_{SET}.txt").write_text(rows)
+    config.eval.models = ("RN50/cc12m", "ViT-B-32/laion2b_e16")
+    config.eval.update({"class_frequency": "published", "frequency_dir": str(tmp_path)})
+    monkeypatch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
+    evaluate_published(config, tmp_path / "out")
+    for factor, model in enumerate(config.eval.models, 1):
+        table = tmp_path / "out" / model.replace("/", "_") / "eval" / FILES / "class_frequency.tsv"
+        np.testing.assert_array_equal(read_frequency(table)[1], factor * np.arange(CLASSES))
+    assert "| laion2b " in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_known_has_none(
+    config, frequency_table, glyphs_dir, tmp_path, monkeypatch, make_model
+):
+    """A corpus of the study's, the counts of other captions by cliptail_jax.concepts.count, and any table."""
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    (tmp_path / f"class_frequency_cc12m_{SET}.txt").write_text(
+        "".join(f"{name}\t{i}\n" for i, name in enumerate(names))
+    )
+    (tmp_path / "glyphs.json").write_text(json.dumps([{"name": name} for name in names]))
+    (tmp_path / "captions.txt").write_text("".join(f"this is {name}\n" * (i % 7) for i, name in enumerate(names)))
+    counted = tmp_path / "counted.tsv"
+    count_arguments = [f"--captions={tmp_path}/captions.txt", f"--vocabulary={tmp_path}/glyphs.json"]
+    assert not count_concepts([*count_arguments, f"--output={counted}"])
+    table = frequency_table[0]
+    config.eval.models = ("RN50/cc12m", "ViT-B-16/datacomp_xl_s13b_b90k")
+    config.eval.update({"class_frequency": f"published+{counted}+{table}", "frequency_dir": str(tmp_path)})
+    monkeypatch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
+    summaries = evaluate_published(config, tmp_path / "out")
+    names_of = {
+        model: [s["settings"]["class_frequency"] for s in summaries if s["model"] == model]
+        for model in config.eval.models
+    }
+    assert list(names_of.values()) == [["cc12m", str(counted), str(table)], [str(counted), str(table)]]
+    assert len((tmp_path / "out" / "table.tsv").read_text().splitlines()) == 1 + 5
+    accuracy = np.load(tmp_path / "out" / "RN50_cc12m" / "eval" / FILES / "latest.npz")["per_class_accuracy"]
+    frequencies = {"cc12m": np.arange(len(names)), **{str(t): frequency_of(names, t) for t in (counted, table)}}
+    for summary in summaries:
+        assert summary["top1"] == summaries[0]["top1"]
+        frequency = frequencies[summary["settings"]["class_frequency"]]
+        assert summary["corr_acc"] == pytest.approx(spearman(frequency, accuracy))
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened again"))
+        assert evaluate_published(config, tmp_path / "out") == summaries
+
+    config.eval.class_frequency = "published"
+    of_today = evaluate_published(config, tmp_path / "out")[-1]
+    assert of_today["settings"]["class_frequency"] == "" and "corr_acc" not in of_today
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sets": ("cifra10",)}, "unknown evaluation set 'cifra10' .did you mean cifar10"),
+        ({"sets": ("food101",)}, "food101"),
+        ({"sets": ()}, "eval.sets is empty"),
+        ({"models": ()}, "eval.models is empty"),
+        ({"models": ("nowhere",)}, "1 of 1 models skipped .nowhere.: unknown model 'nowhere'"),
+        ({"class_frequency": "TABLE+laion5b"}, "no frequency table laion5b, and no corpus with this name.*laion2b"),
+        ({"class_frequency": "laion2b"}, "set eval.frequency_dir"),
+        ({"class_frequency": "laion2b", "frequency_dir": "nowhere"}, "no folder nowhere of published"),
+        ({"class_frequency": "published"}, "the corpus that .*clip1 was trained on is not known"),
+        (
+            {"logit_adjustment": 1.0},
+            "class frequency of 'glyphs:test', .* eval.class_frequency, or set eval.estimate_prior",
+        ),
+        ({"logit_adjustment": -1.0}, "'eval.logit_adjustment' is -1.0; it must not be negative"),
+        ({"estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone"),
+        ({"descriptors": "nowhere.json"}, "descriptors file nowhere.json cannot be read"),
+        ({"descriptors": "a.json", "waffle": 3}, "eval.descriptors or eval.waffle, not both"),
+        ({"head_classes": 90, "tail_classes": 90, "rank_by": "TABLE"}, "do not fit in 100 classes"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_loaded(
+    fields, message, config, frequency_table, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened"))
+    fields = {
+        key: str(value).replace("TABLE", str(frequency_table[0])) if "TABLE" in str(value) else value
+        for key, value in fields.items()
+    }
+    config.eval.update(fields)
+    with pytest.raises(UserError, match=message) as raised:
+        evaluate_published(config, tmp_path / "run")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_frequency_table_that_lacks_classes_is_an_error(config, tmp_path):
+    table = tmp_path / "few.tsv"
+    table.write_text("a hare\t3\n")
+    config.eval.class_frequency = str(table)
+    with pytest.raises(UserError, match="few.tsv lacks 100 of the classes"):
+        evaluate_published(config, tmp_path / "run")
+
+
+def test_a_list_of_published_models_stands_in_one_config():
+    config = zero_shot_all.get_config("sets=imagenet+imagenet_v2")
+    assert len(config.eval.models) == 49 and config.eval.class_frequency == "published"
+    assert config.eval.sets == ("imagenet", "imagenet_v2")
+    today = zero_shot_all.get_config("list=today")
+    assert "EVA02-E-14-plus/laion2b_s9b_b144k" in today.eval.models and today.eval.sets == ("imagenet",)
+    with pytest.raises(UserError, match="unknown config argument 'modle'"):
+        zero_shot.get_config("modle=a")
+    with pytest.raises(UserError, match="the config argument list is 'tomorrow'; it is one of study, today"):
+        zero_shot_all.get_config("list=tomorrow")
+
+
+def test_the_command_writes_the_run(config, glyphs_dir, tmp_path):
+    arguments = [
+        f"--config=configs/zero_shot.py:model={config.eval.models[0]},sets={SET},template=cname",
+        f"--config.data.data_dir={glyphs_dir}",
+        f"--workdir={tmp_path / 'run'}",
+    ]
+    command = [sys.executable, "-m", "cliptail_jax.evaluate", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("| model ") and len(evaluation_files(tmp_path / "run")[0]) == 1

@@ -1,0 +1,159 @@
+"""Published models against a plain evaluation of the same files: one image, one prompt at a time."""
+
+import functools
+import io
+import json
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.concepts.templates import templates
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.pretrained.model import load
+from tests.evaluation.pixel_model import softmax
+from tests.evaluation.plain_evaluation import CALIBRATION, evaluation_files
+from tests.evaluation.zero_shot.conftest import FILES
+
+CLASSES, IMAGES = 100, 200
+
+
+@functools.cache
+def plain_images(folder, data_dir):
+    """Raw features of the images, and their labels, by the model's own parts."""
+    published = load(folder)
+    source = open_source("glyphs", data_dir, "test")
+    images = [np.array(PIL.Image.open(io.BytesIO(i)).convert("RGB")) for i in source.encoded_images(range(len(source)))]
+    features = jax.jit(published.model.encode_image)(np.stack([published.preprocess(image) for image in images]))
+    return np.asarray(features, np.float64), source.metadata["label"].to_numpy()
+
+
+def plain_head(folder, prompts_of_classes):
+    """The class embeddings of lists of prompts, class by class."""
+    published, head = load(folder), []
+    encode_text = jax.jit(published.model.encode_text)
+    for prompts in prompts_of_classes:
+        texts = np.asarray(encode_text(published.tokenizer(prompts)), np.float64)
+        mean = np.mean(texts / np.linalg.norm(texts, axis=1, keepdims=True), axis=0)
+        head.append(mean / np.linalg.norm(mean))
+    return np.array(head)
+
+
+def test_numbers_equal_a_plain_evaluation(config, frequency_table, glyphs_dir, tmp_path, make_model):
+    table, counts = frequency_table
+    config.eval.update({"class_frequency": str(table), "similarity": True, "save_features": True})
+    evaluate_published(config, tmp_path / "run")
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    features, labels = plain_images(make_model(1), str(glyphs_dir))
+    head = plain_head(make_model(1), [[each.replace("{}", name) for each in templates("simple")] for name in names])
+    cosines = features / np.linalg.norm(features, axis=1, keepdims=True) @ head.T
+    confusion = np.zeros((CLASSES, CLASSES), int)
+    np.add.at(confusion, (labels, cosines.argmax(1)), 1)
+    accuracy = np.diag(confusion) / confusion.sum(1)
+
+    (line,), arrays = evaluation_files(tmp_path / "run")
+    assert len(np.unique(cosines.argmax(1))) > 5, "the model predicts few classes"
+    np.testing.assert_array_equal(arrays["confusion"], confusion)
+    np.testing.assert_array_equal(arrays["predicted"], cosines.argmax(1))
+    assert line["top1"] == pytest.approx(100 * accuracy.mean()) and line["examples"] == IMAGES
+    in_five = [label in np.argsort(-row)[:5] for label, row in zip(labels, cosines)]
+    assert line["top5"] == pytest.approx(100 * np.mean(in_five))
+    assert line["corr_acc"] == pytest.approx(spearman(counts, accuracy))
+    logits = np.exp(float(load(make_model(1)).model.logit_scale[...])) * cosines
+    confidence, tail = softmax(logits).max(1), np.argsort(-counts, kind="stable")[-33:]
+    of_class = np.array([confidence[labels == c].mean() for c in range(CLASSES)])
+    assert line["overconfidence_tail"] == pytest.approx(100 * (of_class - accuracy)[tail].mean(), abs=0.01)
+    assert line["corr_pred"] == pytest.approx(spearman(counts, confusion.sum(0)))
+    assert line["tail"] == pytest.approx(100 * accuracy[np.argsort(-counts, kind="stable")[-33:]].mean())
+    assert line["image_text_similarity"] == pytest.approx(cosines[np.arange(IMAGES), labels].mean(), abs=1e-5)
+
+    directory = tmp_path / "run" / "eval" / FILES
+    written = read_frequency(directory / "class_frequency.tsv")
+    np.testing.assert_array_equal(written[1], counts)
+    assert written[0] == names
+    np.testing.assert_allclose(np.load(directory / "features.npy"), features, atol=1e-5)
+    np.testing.assert_array_equal(np.load(directory / "labels.npy"), labels)
+    np.testing.assert_allclose(np.load(directory / "head.npy"), head, atol=1e-5)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["eval.models"] == [str(make_model(1))]
+
+
+def test_a_siglip_ranks_classes_by_its_cosines_times_scale_plus_bias(config, glyphs_dir, tmp_path, siglip):
+    """Prompts without capitals and punctuation, padded by the end token; images squashed, with SigLIP's statistics."""
+    config.eval.update({"models": (str(siglip),)})
+    evaluate_published(config, tmp_path / "run")
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    features, labels = plain_images(siglip, str(glyphs_dir))
+    head = plain_head(siglip, [[each.replace("{}", name) for each in templates("simple")] for name in names])
+    model = load(siglip).model
+    logits = np.exp(float(model.logit_scale[...])) * features / np.linalg.norm(features, axis=1, keepdims=True) @ head.T
+    logits += float(model.logit_bias[...])
+    confusion = np.zeros((CLASSES, CLASSES), int)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    (line,), arrays = evaluation_files(tmp_path / "run")
+    assert model.logit_bias[...] < -5 and len(np.unique(logits.argmax(1))) > 3
+    np.testing.assert_array_equal(arrays["confusion"], confusion)
+    assert line["top5"] == pytest.approx(100 * np.mean([k in np.argsort(-row)[:5] for k, row in zip(labels, logits)]))
+
+
+def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_predictions(
+    config, frequency_table, glyphs_dir, tmp_path, make_model
+):
+    table, counts = frequency_table
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    features, labels = plain_images(make_model(1), str(glyphs_dir))
+    head = plain_head(make_model(1), [[each.replace("{}", name) for each in templates("simple")] for name in names])
+    scale = np.exp(float(load(make_model(1)).model.logit_scale[...]))
+    logits = scale * features / np.linalg.norm(features, axis=1, keepdims=True) @ head.T
+    config.eval.update({"class_frequency": str(table), "logit_adjustment": 0.1})
+    evaluate_published(config, tmp_path / "known")
+    config.eval.update({"class_frequency": "", "estimate_prior": True})
+    evaluate_published(config, tmp_path / "estimated")
+    priors = {"known": np.maximum(counts, 1) / counts.sum(), "estimated": softmax(logits).mean(0)}
+    for name, prior in priors.items():
+        predicted = (logits - 0.1 * np.log(prior)).argmax(1)
+        (line,), arrays = evaluation_files(tmp_path / name)
+        np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=CLASSES))
+        assert line["settings"]["logit_adjustment"] == 0.1
+        assert (predicted != logits.argmax(1)).any(), name
+
+
+def test_descriptors_and_random_ones_take_the_templates_place(config, glyphs_dir, tmp_path, make_model):
+    names = open_source("glyphs", str(glyphs_dir), "test").class_names
+    descriptors = {name: [f"{part} parts" for part in ("two", "round")[: i % 3]] for i, name in enumerate(names)}
+    path = tmp_path / "descriptors.json"
+    path.write_text(json.dumps(descriptors))
+    config.eval.update({"descriptors": str(path), "save_features": True})
+    evaluate_published(config, tmp_path / "a")
+    written = np.load(tmp_path / "a" / "eval" / FILES / "head.npy")
+    prompts = [[f"{name}, which has {text}" for text in descriptors[name]] or [name] for name in names]
+    head = plain_head(make_model(1), prompts)
+    np.testing.assert_allclose(written, head, atol=1e-5)
+
+    config.eval.update({"descriptors": "", "waffle": 2, "waffle_kind": "characters"})
+    evaluate_published(config, tmp_path / "b")
+    config.eval.waffle_seed = 1
+    evaluate_published(config, tmp_path / "b")
+    lines, _ = evaluation_files(tmp_path / "b")
+    assert lines[0]["settings"]["prompts"] != lines[1]["settings"]["prompts"]
+
+
+def test_weights_that_are_split_over_devices_give_the_same_numbers(config, tmp_path):
+    for fsdp in (1, 4):
+        config.mesh.fsdp = fsdp
+        evaluate_published(config, tmp_path / str(fsdp))
+    (_, whole), (_, split) = (evaluation_files(tmp_path / str(fsdp)) for fsdp in (1, 4))
+    np.testing.assert_array_equal(split["confusion"], whole["confusion"])
+
+
+def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
+    evaluate_published(config, tmp_path)
+    (line,), arrays = evaluation_files(tmp_path)
+    assert {"top1", "top5", "examples", "settings", "model", "weights"} <= line.keys()
+    assert not {"corr_acc", "corr_pred", "head", "mid", "tail", "image_image_similarity"} & line.keys()
+    assert set(arrays) == {"confusion", "per_class_accuracy", "per_class_predictions", "predicted"} | CALIBRATION
+    assert "ece" in line and not [key for key in line if key.startswith("overconfidence")]
+    assert not list(tmp_path.rglob("*.npy")) and not list(tmp_path.rglob("class_frequency.tsv"))
