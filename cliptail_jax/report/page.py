@@ -73,7 +73,7 @@ def write_page(
                 "published models"
             )
     if runs != EVERY:
-        every = dict.fromkeys(run.kind for contents in directories for run in contents.runs)
+        every = dict.fromkeys(name for contents in directories for name in contents.names)
         directories = [chosen(contents, runs) for contents in directories]
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):

@@ -116,6 +116,11 @@ class Contents:
     transfer: Sequence[Mapping[str, Any]]
     problems: Sequence[str]
 
+    @property
+    def names(self) -> list[str]:
+        """The kinds of the runs and the models of the transfer."""
+        return [run.kind for run in self.runs] + [result["model"] for result in self.transfer]
+
 
 def read_directory(workdir: Path, kinds: Sequence[str] = ()) -> Contents:
     """Everything in a run's, a study's or a transfer's directory.

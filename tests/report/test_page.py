@@ -246,6 +246,20 @@ def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
     assert text.count("python -m cliptail_jax.transfer</code>") == 1 and f"the transfer {tmp_path.name}" in text
 
 
+def test_a_page_on_some_models_of_a_transfer_is_asked_for_by_patterns(tmp_path):
+    lines = [
+        {"model": f"runs/{model}", "set": "dtd", "method": "probe", "score": score, "settings": {}, "origin": {}}
+        for model, score in (("clip", 61.25), ("clip_captions", 63.5), ("sl", 51.0))
+    ]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = write_page(tmp_path, runs=["runs/clip*"]).read_text()
+    assert "61.2" in text and "63.5" in text and "51.0" not in text
+    with pytest.raises(
+        UserError, match=r"no run matches --runs=dino\*: there are runs/clip, runs/clip_captions, runs/sl"
+    ):
+        write_page(tmp_path, runs=["dino*"])
+
+
 def test_the_transfers_of_two_studies_are_told_apart_by_their_directories(tmp_path):
     def study(name, score):
         clip = {"transfer": [{"set": "dtd", "method": "probe", "score": score}]}
