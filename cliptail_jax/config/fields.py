@@ -14,7 +14,6 @@ Libraries such as pydantic check dataclasses, but not the ConfigDict that ml_col
 """
 
 import dataclasses
-import difflib
 import math
 import textwrap
 import typing
@@ -23,7 +22,7 @@ from typing import Annotated, Any
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 
 Section = Any  # an instance of a dataclass as above: Python has no type for all dataclasses
 
@@ -121,8 +120,7 @@ def check(config: ConfigDict, section: Section, prefix: str = "") -> None:
 
 def unknown_key(key: str, known: Iterable[str]) -> UserError:
     """The error for a dotted key that is not among the known ones."""
-    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
-    return UserError(f"unknown config key '{key}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+    return UserError(f"unknown config key '{key}'{did_you_mean(key, known, cutoff=0.5)}")
 
 
 def type_problem(value: Any, kind: Any) -> str:

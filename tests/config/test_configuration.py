@@ -103,7 +103,7 @@ def test_an_unknown_key_is_named_with_a_similar_one():
     config = base_config().unlock()
     config.optimizer.learning_rte = 0.1
     with pytest.raises(
-        UserError, match="unknown config key 'optimizer.learning_rte'; did you mean 'optimizer.learning_rate'"
+        UserError, match="unknown config key 'optimizer.learning_rte' .did you mean optimizer.learning_rate"
     ):
         validate(config)
 
@@ -143,9 +143,9 @@ def test_how_often_and_where_a_run_writes_is_incidental():
         (["--config=configs/sup.py:data=imagenette"], "unknown data preset 'imagenette'; choose one of glyphs"),
         (["--config=configs/sup.py:dat=glyphs"], "unknown config argument 'dat'"),
         (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),
-        (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean 'batch_size'"),
-        (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean 'optimizer.learning_rate'"),
-        (["--config=configs/sup.py", "--noconfig.data.flop"], "did you mean 'data.flip'"),
+        (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean batch_size"),
+        (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean optimizer.learning_rate"),
+        (["--config=configs/sup.py", "--noconfig.data.flop"], "did you mean data.flip"),
     ],
 )
 def test_a_bad_command_line_is_explained(arguments, complaint, monkeypatch):
@@ -181,7 +181,7 @@ def run(program, *arguments):
         (["--config=configs/sup.py"], "--workdir is missing: name"),
         (["--config=configs/sup.py", "--workdir=README.md/run"], "README.md/run cannot be written: no file can be made"),
         (["--config=configs/sup.py", "--config.vocabulary.sise=3"],
-         "unknown config key 'vocabulary.sise'; did you mean 'vocabulary.size'?"),
+         "unknown config key 'vocabulary.sise' (did you mean vocabulary.size"),
     ],
 )  # fmt: skip
 def test_a_users_mistake_is_one_line_and_a_failing_exit_status(arguments, complaint):
