@@ -110,24 +110,26 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
 
     A class is the same in all seeds, so the bootstrap resamples classes for all of them together. What it leaves out is
     the effect that a seed has on all its classes: the variance between seeds beyond that of independent classes, by which
-    the interval is widened. That is the two-way clustered variance of Cameron, Gelbach & Miller (2011),
+    the interval is widened. That is the variance of a mean in a two-way layout of random effects (Searle, Casella &
+    McCulloch, "Variance Components", 1992),
 
         V = V_classes + max(0, V_seeds − V_both),
 
-    with V_classes of the bootstrap, V_seeds = var(values) / P of P seeds, and V_both = mean of the seeds' own bootstrap
-    variances / P; the t distribution has the degrees of freedom of Satterthwaite (1946), (P−1) (V / (V_seeds − V_both))².
+    with V_classes of the bootstrap, V_seeds = var_p(θ_p) / P of the values θ_p of P seeds, and V_both the mean over
+    resamples of var_p(θ*_p − θ_p) / P, which leaves out what classes have in common in all seeds. The t distribution has
+    the degrees of freedom of Satterthwaite (1946), (P−1) (V / (V_seeds − V_both))².
     Resampling seeds, too, would count the variance of independent classes two to three times (Owen, 2007).
     scripts/benchmark/coverage.py measures how often the intervals hold the truth. Of one seed, the interval says nothing
     about other seeds.
     """
-    values = [seed.value for seed in seeds]
-    together = np.mean([seed.resampled for seed in seeds], axis=0)
-    value, (low, high) = float(np.mean(values)), percentiles(together)
+    values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
+    together = resampled.mean(axis=0)
+    value, (low, high) = float(values.mean()), percentiles(together)
     if len(seeds) == 1 or np.isnan(low):
         return Estimate(value, float(low), float(high))
     of_classes = np.nanvar(together)
-    of_both = np.mean([np.nanvar(seed.resampled) for seed in seeds]) / len(seeds)
-    excess = max(0.0, np.var(values, ddof=1) / len(seeds) - of_both)
+    of_both = np.nanmean(np.var(resampled - values[:, None], axis=0, ddof=1))
+    excess = max(0.0, (np.var(values, ddof=1) - of_both) / len(seeds))
     degrees = (len(seeds) - 1) * ((of_classes + excess) / excess) ** 2 if excess else np.inf
     normal = quantile(LEVEL, np.inf)
     wider = quantile(LEVEL, degrees) / normal

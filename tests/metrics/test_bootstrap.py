@@ -67,14 +67,15 @@ def test_effects_of_seeds_on_all_classes_widen_the_interval_to_students_over_the
     np.testing.assert_allclose((result.low, result.high), expected)
 
 
-def test_variance_of_the_interval_is_that_of_clusters_in_two_ways():
-    """Against the variances of the formula, computed without a bootstrap."""
+def test_variance_of_the_interval_is_that_of_a_two_way_layout():
+    """Against the mean squares of an analysis of variance, computed without a bootstrap."""
     rng = np.random.default_rng(11)
     seeds, classes = 6, 80
     effects = 1 + rng.normal(0, 0.5, (seeds, 1)) + rng.normal(0, 2, classes) + rng.normal(0, 1, (seeds, classes))
     of_classes = effects.mean(0).var() / classes
     of_seeds = effects.mean(1).var(ddof=1) / seeds
-    of_both = effects.var(axis=1).mean() / classes / seeds
+    deviations = effects - effects.mean(0)
+    of_both = deviations.var(axis=1).sum() / (seeds - 1) / classes / seeds
     variance = of_classes + of_seeds - of_both
     degrees = (seeds - 1) * (variance / (of_seeds - of_both)) ** 2
     half = scipy.stats.t.ppf(0.975, degrees) * np.sqrt(variance)
