@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
-import scipy.special
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
@@ -170,7 +169,9 @@ def class_words(prompts: Prompts, bag: BagOfWords) -> Float[np.ndarray, "class w
 
 def entropy(q: Float[np.ndarray, "class word"]) -> Float[np.ndarray, "class"]:
     """−Σ_c q_c log q_c, in nats; of a class without words so low that its score is below all others."""
-    return np.where(q.any(1), -scipy.special.xlogy(q, q).sum(1), NEVER)
+    from scipy.special import xlogy  # which is slow to import
+
+    return np.where(q.any(1), -xlogy(q, q).sum(1), NEVER)
 
 
 def set_prompts(opened: OpenedSet, options: ConfigDict) -> Prompts:

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
-from scipy.sparse import csr_array
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.similarity import unit
@@ -85,6 +84,8 @@ def neural_collapse(
 def _means_and_similarity(
     blocks: Blocks, sizes: Int[np.ndarray, "present"], dim: int
 ) -> tuple[Float[np.ndarray, "present dim"], Float[np.ndarray, "present"]]:
+    from scipy.sparse import csr_array  # which is slow to import
+
     sums = np.zeros((len(sizes), dim))
     unit_sums = np.zeros_like(sums)
     own = np.zeros(len(sizes))  # each sample's cosine with itself: 1, or 0 for a zero vector
