@@ -192,6 +192,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
             measured.collapse,
             measured.similarities,
             measured.predicted,
+            task.opened.variant.class_names if task.frequency is None else None,
         )
         add_summary(directory, summary)
     return summary

@@ -1,6 +1,6 @@
 """The numbers and files of an evaluation, and the settings by which a finished one is recognized."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +130,11 @@ def write_arrays(
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
     predicted: Int[np.ndarray, "row"] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.
 
+    `class_names` are given where no table of class frequencies has them.
     Other .npy files of an earlier evaluation are removed, since they belong to other weights.
     """
     for name in SAVED:
@@ -153,4 +155,6 @@ def write_arrays(
         arrays |= computed._asdict() if computed else {}
     if predicted is not None:  # in the smallest type that holds the classes and -1
         arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
+    if class_names is not None:
+        arrays["class_names"] = np.array(class_names)
     write_sealed(directory / ARRAYS, npz(**arrays))

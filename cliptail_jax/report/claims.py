@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cliptail_jax.report.read import matches
-from cliptail_jax.runs.tables import format_interval
+from cliptail_jax.runs.tables import UNDEFINED, format_interval
 
 WIDTH = 240  # of the axis, in the units of its SVG
 EDGE = 8  # room for markers at both ends
@@ -23,15 +23,19 @@ class Row(NamedTuple):
     """A claim; places are in the units of the SVG, None for one that was not tested.
 
     Attributes:
+        interval: value, low and high of the difference, and `difference` as text; None and '–' of one that was not tested.
+        obstacle: why it was not tested.
         seeds: the places of the differences of seeds or pairs, if there are several.
     """
 
     number: int
     text: str
-    compared: str
+    higher: str
+    lower: str
     statistic: str
     difference: str
-    value: float | None
+    interval: tuple[float, float, float] | None
+    obstacle: str
     margin: float
     verdict: str
     corrected: str
@@ -59,6 +63,17 @@ def groups_of(claims: Sequence[Mapping[str, Any]], runs: Sequence[str]) -> list[
     return [group_of(unit, numbered) for unit, numbered in by_unit.items()]
 
 
+def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
+    """The claims as a header and rows for programs."""
+    header = ["claim", "text", "higher", "lower", "statistic", "unit", "difference", "low", "high", "margin", "verdict"]
+    rows = []
+    for group in groups:
+        for row in group.rows:
+            about = [row.number, row.text, row.higher, row.lower, row.statistic, group.unit]
+            rows.append([*about, *(row.interval or [None] * 3), row.margin, row.verdict, row.corrected, row.obstacle])
+    return [*header, "corrected", "obstacle"], rows
+
+
 def group_of(unit: str, claims: Sequence[tuple[int, Mapping[str, Any]]]) -> Group:
     tested = [claim for _, claim in claims if claim["difference"]]
     ends = [0.0] + [claim["difference"][end] for claim in tested for end in ("low", "high")]
@@ -78,9 +93,10 @@ def group_of(unit: str, claims: Sequence[tuple[int, Mapping[str, Any]]]) -> Grou
 def row_of(number: int, claim: Mapping[str, Any], place: Callable[[float], float]) -> Row:
     found, margin = claim["difference"], claim["margin"]
     digits = ".1f" if claim["statistic"] in ("slope_acc", "top1", "tail", "probe") else ".2f"
-    at, text, seeds = None, claim["obstacle"] or "not tested", []
+    interval, at, text, seeds = None, None, UNDEFINED, []
     if found:
-        at = tuple(place(found[key]) for key in ("value", "low", "high"))
+        interval = found["value"], found["low"], found["high"]
+        at = tuple(map(place, interval))
         text = format_interval(found["value"], (found["low"], found["high"]), digits)
         if len(claim["by_seed"]) > 1:
             seeds = [place(higher - lower) for higher, lower in claim["by_seed"] if None not in (higher, lower)]
@@ -88,10 +104,12 @@ def row_of(number: int, claim: Mapping[str, Any], place: Callable[[float], float
     return Row(
         number,
         claim["text"],
-        f"{claim['higher']} − {claim['lower']}",
+        claim["higher"],
+        claim["lower"],
         f"{claim['statistic']}{on}",
         text,
-        found["value"] if found else None,
+        interval,
+        "" if found else claim["obstacle"] or "",
         margin,
         claim["verdict"],
         claim["corrected"],

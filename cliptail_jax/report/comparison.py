@@ -33,11 +33,9 @@ class Kind:
     evaluations: Mapping[str, Evaluation]  # by seed
     bias: Mapping[str, Mapping[str, float | None]]
 
-    def mean(self, key: str, on: str = "") -> float:
-        """The mean over runs of a number of their last evaluation on a set, by default the first; nan if none has it."""
-        if not on:
-            return mean_of([run.summary.get(key) for run in self.runs])
-        return mean_of([run.sets[on][-1].get(key) for run in self.runs if on in run.sets])
+    def mean(self, key: str) -> float:
+        """The mean over runs of a number of their last evaluation on the first set; nan if none has it."""
+        return mean_of([run.summary.get(key) for run in self.runs])
 
     def interval(self, key: str) -> Interval | None:
         """The interval of a number: of the study, or of the only run; None if there is none."""
@@ -188,7 +186,7 @@ def shared_classes(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], 
     common = set(first).intersection(*(evaluation.class_names for evaluation in evaluations))
     shared = tuple(name for name in dict.fromkeys(first) if name in common)
     numbers = sorted({len(evaluation.class_names) for evaluation in evaluations})
-    of = f"{numbers[0]:,}" + (f" to {numbers[-1]:,}" if len(numbers) > 1 else "")
+    of = f"{numbers[0]:,} to {numbers[-1]:,}" if len(numbers) > 1 else f"{numbers[0]:,} each"
     if not shared:
         return (), [
             f"The runs have different classes ({of}) and share none: classes are not compared. A page on some of the runs "

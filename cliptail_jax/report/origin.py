@@ -15,7 +15,7 @@ class Configs(NamedTuple):
     """The configs of kinds of runs.
 
     Attributes:
-        different: by field, the value of each kind, of the fields in which kinds differ.
+        different: by field, the value of each kind, of the fields in which kinds that have them differ.
         varied: the fields in which the runs of a kind differ, with their values.
         same: the other fields.
     """
@@ -35,13 +35,16 @@ def configs_of(kinds: Sequence[Kind]) -> Configs:
     compared = [[run for run in kind.runs if run.seed in seeds or not seeds] for kind in kinds]
     different, varied, same = {}, {}, {}
     for key in sorted(fields):
-        by_kind = [list(dict.fromkeys(shown(run.config.get(key, ABSENT)) for run in runs)) for runs in compared]
-        if any(values != by_kind[0] for values in by_kind):
-            different[key] = [", ".join(values) for values in by_kind]
-        elif len(by_kind[0]) > 1:
-            varied[key] = ", ".join(by_kind[0])
-        else:
-            same[key] = by_kind[0][0]
+        by_kind = [
+            list(dict.fromkeys(shown(run.config[key]) for run in runs if key in run.config)) for runs in compared
+        ]
+        known = [values for values in by_kind if values]
+        if any(values != known[0] for values in known):
+            different[key] = [", ".join(values) or ABSENT for values in by_kind]
+        elif known and len(known[0]) > 1:
+            varied[key] = ", ".join(known[0])
+        elif known:
+            same[key] = known[0][0]
     return Configs(different, varied, same)
 
 
@@ -181,5 +184,6 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
                 of_runs.setdefault(command, []).append((kind.name, run.seed))
     every = [(kind.name, run.seed) for kind in comparison.kinds for run in kind.runs]
     for command, owners in of_runs.items():
-        found.setdefault(command, []).append(named(owners, every) or "all runs")
+        of_study = " -m cliptail_jax.study " in command and command not in found  # as in the page of one of its runs
+        found.setdefault(command, []).append("the whole study" if of_study else named(owners, every) or "all runs")
     return {", ".join(of): command for command, of in found.items()}

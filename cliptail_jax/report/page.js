@@ -124,13 +124,25 @@ function save(text, name, type) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
-for (const button of document.querySelectorAll("button[data-tsv]"))
+// The header and the rows of a table: with all digits, but for that of the classes, which the page makes.
+function contentOf(name) {
+  if (data.tables[name]) return data.tables[name];
+  const cell = c => (c.tagName === "TH" && c.closest("thead") ? c.textContent : valueOf(c)).trim().replace(/\s+/g, " ");
+  const [header, ...rows] = [...byId(name).rows].map(row => [...row.cells].map(cell));
+  return [header, rows];
+}
+const downloads = [...document.querySelectorAll("button[data-tsv]")];
+for (const button of downloads)
   button.addEventListener("click", () => {
-    const rows = [...byId(button.dataset.tsv).rows].filter(row => !row.classList.contains("unit"));
-    const cell = c => (c.tagName === "TH" && c.closest("thead") ? c.textContent : valueOf(c)).trim().replace(/\s+/g, " ");
-    save(rows.map(row => [...row.cells].filter(c => !c.classList.contains("axis")).map(cell).join("\t") + "\n").join(""),
+    const [header, rows] = contentOf(button.dataset.tsv);
+    save([header, ...rows].map(row => row.map(value => value ?? "").join("\t") + "\n").join(""),
          button.dataset.tsv + ".tsv", "text/tab-separated-values");
   });
+byId("download-tables")?.addEventListener("click", () => {
+  const table = ([header, rows]) => rows.map(row => Object.fromEntries(row.map((value, i) => [header[i], value])));
+  const tables = downloads.map(button => [button.dataset.tsv, table(contentOf(button.dataset.tsv))]);
+  save(JSON.stringify(Object.fromEntries(tables), null, 1), "tables.json", "application/json");
+});
 byId("download-report")?.addEventListener("click", () => save(data.report, "report.json", "application/json"));
 for (const button of document.querySelectorAll("button[data-copy]"))
   button.addEventListener("click", async () => {

@@ -22,6 +22,7 @@ from cliptail_jax.report.read import REPORT, SEED, Contents, Run, chosen, direct
 
 PAGE = "report.html"
 EVERY = ("*",)  # run
+FIRST = {"transfer": "model"}  # what the rows of a table are, where they are not runs
 SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
 FOLDER = Path(__file__).parent
 HEADINGS = {
@@ -122,6 +123,11 @@ def render(
     if not directories[0].report:
         titles[0] = title or titles[0]
     texts = [contents.report_text for contents in directories if contents.report_text]
+    shown = {"runs": tables.run_table(comparison), "sets": tables.set_table(comparison)}
+    shown |= {"measures": tables.measure_table(comparison), "transfer": tables.transfer_table(transfer)}
+    columns = {name: tables.columns_of(table, FIRST.get(name, "runs")) for name, table in shown.items() if table.rows}
+    if groups:
+        columns["claims"] = claims.columns_of(groups)
     return environment.get_template("page.html").render(
         title=" and ".join(titles),
         asked=sentence(comparison, configs, groups),
@@ -129,15 +135,13 @@ def render(
         failures=failures,
         problems=problems,
         warnings=warnings(comparison),
-        notes=[*comparison.notes, *stale(directories[0])],
+        notes=[*comparison.notes, *without_frequency(comparison), *stale(directories[0])],
         claim_groups=groups,
         late=any(row.late for group in groups for row in group.rows),
         svg_width=claims.WIDTH,
         kinds={kind.name: kind for kind in comparison.kinds},
-        runs=tables.run_table(comparison),
-        sets=tables.set_table(comparison),
-        measures=tables.measure_table(comparison),
-        transfer=tables.transfer_table(transfer) if transfer else None,
+        tables=shown,
+        first=FIRST,
         plots=plots,
         headings=HEADINGS,
         classes=comparison.classes if comparison.evaluated else 0,
@@ -153,7 +157,7 @@ def render(
         bokeh=Resources(mode="inline", components=["bokeh"]).js_raw if plots.figures else [],
         css=(FOLDER / "page.css").read_text(),
         scripts=[(FOLDER / name).read_text() for name in (*(["images.js"] if images.data else []), "page.js")],
-        data=embedded(page_data(comparison, plots, texts)),
+        data=embedded(page_data(comparison, plots, texts) | {"tables": columns}),
         image_data=embedded(images.data),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
     )
@@ -197,6 +201,23 @@ def stale(contents: Contents) -> list[str]:
         known |= {f"{name}/{kind}" for kind in value} if SEED.fullmatch(name) else {name}
     new = [name for run in contents.runs if (name := run_name(run)) not in known]
     return [f"Claims and intervals are of the last report, which is without {', '.join(new)}."] if new else []
+
+
+def without_frequency(comparison: Comparison) -> list[str]:
+    """A note if the class frequency of published models is not known."""
+    names = [
+        kind.name
+        for kind in comparison.evaluated
+        if kind.runs[0].is_published and all(e.frequency is None for e in kind.evaluations.values())
+    ]
+    return (
+        [
+            f"The class frequency of {', '.join(names)} is not known, so there are no correlations, no slopes and no plots of "
+            "them: give --config.eval.class_frequency to their evaluation."
+        ]
+        if names
+        else []
+    )
 
 
 def run_name(run: Run) -> str:

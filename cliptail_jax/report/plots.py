@@ -68,7 +68,11 @@ class Plots:
         self._plane("correlations", "corr_acc", "corr_pred", "corr_acc", "corr_pred")
         self._groups()
         self._curve("loss", "training loss", lambda run: [(line["step"], line.get("train/loss")) for line in run.log])
-        self._curve("top1", "top-1 accuracy (%)", lambda run: [(s["step"], s.get("top1")) for s in run.summaries])
+        self._curve(
+            "top1",
+            "top-1 accuracy (%)",
+            lambda run: [(s["step"], s.get("top1")) for s in run.summaries if not run.is_published],
+        )
         self._calibration()
         if comparison.evaluated:
             self.confusions = [self._confusion(f"confusion_{place}") for place in ("a", "b")]

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from cliptail_jax.seals import read_sealed_json, read_sealed_lines
 
 SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 REPORT, RESULTS = "report.json", "results.jsonl"  # of a study, and of a transfer
+LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder
 Problems = list[str]
 Value = TypeVar("Value")
 
@@ -93,6 +94,10 @@ class Run:
         """The numbers of the evaluations on the first set."""
         return next(iter(self.sets.values()), ())
 
+    def last_evaluations(self, on: str = "") -> Mapping[str, Mapping[str, Any]]:
+        """The numbers of the last evaluation on a set, by default the first, by the class frequency of each."""
+        return last_pass(self.sets.get(on, ()) if on else self.summaries)
+
     @property
     def summary(self) -> Mapping[str, Any]:
         """The numbers of the last evaluation on the first set; empty without one."""
@@ -139,8 +144,38 @@ def read_directory(workdir: Path, kinds: Sequence[str] = ()) -> Contents:
     directories = run_directories(workdir)
     rank = {kind: place for place, kind in enumerate(kinds or (report or {}).get("bias", ()))}
     directories.sort(key=lambda found: rank.get(found[0], len(rank)))
-    runs = [read_run(kind, seed, folder, problems) for kind, seed, folder in directories]
-    return Contents(workdir, [run for run in runs if run], report, report_text, list(last.values()), problems)
+    runs = [run for found in directories if (run := read_run(*found, problems))]
+    short = short_names(run.kind for run in runs if run.is_published and run.kind.startswith(LOCAL))
+    runs = [dataclasses.replace(run, kind=short.get(run.kind, run.kind)) for run in runs]
+    return Contents(workdir, runs, report, report_text, list(last.values()), problems)
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """By each path, as much of its end as tells it from the others."""
+    parts = {path: path.strip("/").split("/") for path in paths}
+    short = {}
+    for path, of_path in parts.items():
+        others = [other for name, other in parts.items() if name != path]
+        lengths = range(1, len(of_path) + 1)
+        length = next((n for n in lengths if all(other[-n:] != of_path[-n:] for other in others)), len(of_path))
+        short[path] = "/".join(of_path[-length:])
+    return short
+
+
+def last_pass(lines: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The summaries of the last evaluation on a set, by the class frequency that each is compared with, in order."""
+
+    def about(line: Mapping[str, Any]) -> tuple:
+        settings = line.get("settings", {})
+        return line.get("weights"), {key: value for key, value in settings.items() if "frequency" not in key}
+
+    found: dict[str, Mapping[str, Any]] = {}
+    for line in reversed(lines):
+        frequency = line.get("settings", {}).get("class_frequency", "")
+        if frequency in found or about(line) != about(lines[-1]):
+            break
+        found[frequency] = line
+    return dict(reversed(found.items()))
 
 
 def chosen(contents: Contents, patterns: Sequence[str]) -> Contents:
@@ -260,7 +295,9 @@ def read_evaluation(
         confusion, accuracy = arrays["confusion"], arrays["per_class_accuracy"]
     except KeyError as missing:
         raise UserError(f"{directory} is incomplete: its arrays lack {missing}; evaluate the run again") from None
-    if len(class_names) != len(accuracy):  # of a set with other classes than the run's, and no frequency that is known
+    if "class_names" in arrays:  # of a set without a frequency that is known
+        class_names, frequency = tuple(arrays["class_names"].tolist()), None
+    if len(class_names) != len(accuracy):  # the same, of an earlier version
         class_names, frequency = tuple(f"class {label}" for label in range(len(accuracy))), None
     calibration = None
     if "calibration_examples" in arrays:

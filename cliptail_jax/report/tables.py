@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.report.comparison import BIAS, Comparison, Kind, mean_of
+from cliptail_jax.report.read import short_names
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
 
 
 class Cell(NamedTuple):
-    """What a cell shows, and the number by which it is sorted; None where that is the text."""
+    """What a cell shows, and the number by which it is sorted; None where that is the text. `bounds` are its interval."""
 
     text: str
     value: float | None = None
+    bounds: tuple[float, float] | None = None
 
 
 class Table(NamedTuple):
@@ -49,7 +51,11 @@ def run_table(comparison: Comparison) -> Table:
 
     kinds = comparison.kinds
     if any(kind.runs[0].is_published for kind in kinds):
-        add("class frequency", "the corpus whose class frequencies count", [Cell(corpus_of(kind)) for kind in kinds])
+        short = frequency_names(comparison)
+        corpora = [
+            short.get(kind.runs[0].summary.get("settings", {}).get("class_frequency"), UNDEFINED) for kind in kinds
+        ]
+        add("class frequency", "the corpus or table that classes are counted in", [Cell(corpus) for corpus in corpora])
     if any(len(kind.runs) > 1 for kind in kinds):
         finished = [sum(run.is_finished for run in kind.runs) for kind in kinds]
         add("n", "the number of finished runs, over which the others are means", [number(n, "d") for n in finished])
@@ -64,14 +70,24 @@ def run_table(comparison: Comparison) -> Table:
 
 
 def set_table(comparison: Comparison) -> Table:
-    """A row for each kind and evaluation set; none if no run has several sets."""
+    """A row for each kind, evaluation set and class frequency; none if no run has several."""
     header = [(title, meaning) for title, _, meaning in NUMBERS.values()]
     rows, of = {}, {}
-    if any(len(run.sets) > 1 for kind in comparison.kinds for run in kind.runs):
-        for kind in comparison.kinds:
-            for on in dict.fromkeys(on for run in kind.runs for on in run.sets):
-                row = f"{kind.name} on {on}"
-                rows[row] = [number(kind.mean(key, on), form) for key, (_, form, _) in NUMBERS.items()]
+    runs = [run for kind in comparison.kinds for run in kind.runs]
+    if all(len(run.sets) < 2 and len(run.last_evaluations()) < 2 for run in runs):
+        return Table(header, rows, of)
+    short = frequency_names(comparison)
+    for kind in comparison.kinds:
+        for on in dict.fromkeys(on for run in kind.runs for on in run.sets):
+            found: dict[str, list[Mapping[str, Any]]] = {}
+            for run in kind.runs:
+                for frequency, line in run.last_evaluations(on).items():
+                    found.setdefault(frequency, []).append(line)
+            for frequency, lines in found.items():
+                row = f"{kind.name} on {on}" + (f", by {short[frequency]}" if len(found) > 1 else "")
+                rows[row] = [
+                    number(mean_of([line.get(key) for line in lines]), form) for key, (_, form, _) in NUMBERS.items()
+                ]
                 of[row] = kind.name
     return Table(header, rows, of)
 
@@ -100,6 +116,31 @@ def transfer_table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     return Table([(f"{on}: {titles.get(method, method)} %", "") for on, method in columns], rows)
 
 
+def columns_of(table: Table, first: str) -> tuple[list[str], list[list[Any]]]:
+    """A table as a header and rows for programs, with the bounds of intervals in columns of their own.
+
+    `first` is the title of the names of rows.
+    """
+    columns: dict[str, list[Any]] = {first: list(table.rows)}
+    for place, (title, _) in enumerate(table.header):
+        cells = [row[place] for row in table.rows.values()]
+        title = title.removesuffix(" [95 %]")
+        columns[title] = [value_of(cell) for cell in cells]
+        if any(cell.bounds for cell in cells):
+            for side, name in enumerate(("low", "high")):
+                columns[f"{title}_{name}"] = [cell.bounds and cell.bounds[side] for cell in cells]
+    return list(columns), [list(row) for row in zip(*columns.values())]
+
+
+def value_of(cell: Cell) -> float | int | str | None:
+    """The number of a cell, or its text; None where it is undefined."""
+    if cell.text == UNDEFINED:
+        return None
+    if cell.value is None:
+        return cell.text
+    return int(cell.value) if cell.value.is_integer() else cell.value
+
+
 def number(value: float, form: str) -> Cell:
     return Cell(UNDEFINED, -math.inf) if math.isnan(value) else Cell(format_number(value, form), float(value))
 
@@ -108,14 +149,16 @@ def with_interval(kind: Kind, key: str, form: str) -> Cell:
     value, bounds = kind.value(key), kind.interval(key) if key in BIAS else None
     if bounds is None or math.isnan(value):
         return number(value, form)
-    return Cell(format_interval(value, bounds, form), value)
+    return Cell(format_interval(value, bounds, form), value, bounds)
 
 
 def rows_of(columns: Mapping[Any, Sequence[Cell]], number_of_rows: int) -> list[list[Cell]]:
     return [[cells[row] for cells in columns.values()] for row in range(number_of_rows)]
 
 
-def corpus_of(kind: Kind) -> str:
-    """The corpus or table of the class frequency that a published model's results are correlated with."""
-    corpus = kind.runs[0].summary.get("settings", {}).get("class_frequency") or UNDEFINED
-    return corpus.rpartition("/")[2]
+def frequency_names(comparison: Comparison) -> dict[str, str]:
+    """Short names of the corpora and tables whose class frequencies published models are compared with."""
+    runs = [run for kind in comparison.kinds for run in kind.runs if run.is_published]
+    return short_names(
+        dict.fromkeys(name for run in runs for on in run.sets for name in run.last_evaluations(on) if name)
+    )

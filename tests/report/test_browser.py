@@ -134,9 +134,23 @@ def test_the_downloads_are_report_json_and_the_tables(opened, study_directory):
     with opened.expect_download() as download:
         opened.locator("button[data-tsv=runs]").click()
     header, *rows = (line.split("\t") for line in download.value.path().read_text().splitlines())
-    bias = json.loads((study_directory / "report.json").read_text())["bias"]
-    place = header.index("slope_acc [95 %]")
-    assert {row[0]: float(row[place]) for row in rows} == {kind: of["slope_acc"]["value"] for kind, of in bias.items()}
+    report = json.loads((study_directory / "report.json").read_text())
+    places = [header.index(f"slope_acc{part}") for part in ("", "_low", "_high")]
+    expected = {
+        kind: [of["slope_acc"][part] for part in ("value", "low", "high")] for kind, of in report["bias"].items()
+    }
+    assert {row[0]: [float(row[place]) for place in places] for row in rows} == expected
+    assert {row[header.index("n")] for row in rows} == {"2"}
+    with opened.expect_download() as download:
+        opened.locator("#download-tables").click()
+    tables = json.loads(download.value.path().read_text())
+    assert tables.keys() == {"claims", "runs", "measures", "classes"} and len(tables["classes"]) == 60
+    assert [claim["difference"] for claim in tables["claims"]] == [c["difference"]["value"] for c in report["claims"]]
+    assert [(claim["higher"], claim["lower"]) for claim in tables["claims"]] == [
+        ("sl", "sl_sampled"),
+        ("sl", "clip"),
+        ("clip", "sl"),
+    ]
 
 
 def test_colours_follow_the_scheme(opened):
