@@ -35,11 +35,11 @@ function captionLines(captions) {
   });
 }
 
-// A line for each prediction, the right one first, with the kinds of runs that have made it.
-function predictionLines(predicted, runs, c, data, visible) {
+// A line for each prediction, the right one first, with those of these kinds of runs that have made it.
+function predictionLines(predicted, runs, c, data, kinds) {
   const outcomes = new Map(), total = new Map();
   runs.forEach(([kind, seed], run) => {
-    if (!visible.has(kind)) return;
+    if (!kinds.has(kind)) return;
     total.set(kind, (total.get(kind) ?? 0) + 1);
     const label = predicted[run];
     if (!outcomes.has(label)) outcomes.set(label, new Map());
@@ -59,6 +59,20 @@ function predictionLines(predicted, runs, c, data, visible) {
   });
 }
 
+// The predictions of the compared kinds, and those of the others folded.
+function predictions(predicted, runs, c, data, visible, compared) {
+  const others = new Set(runs.map(([kind]) => kind).filter(kind => visible.has(kind) && !compared.has(kind)));
+  const lines = predictionLines(predicted, runs, c, data, new Set([...compared].filter(kind => visible.has(kind))));
+  if (!others.size) return lines;
+  const outcomes = predicted.filter((_, run) => others.has(runs[run][0]));
+  const right = outcomes.filter(label => label === c).length;
+  const folded = element("details");
+  const kinds = others.size > 1 ? `${others.size} more kinds` : [...others][0];
+  folded.append(element("summary", `${kinds}: ${right} of ${outcomes.length} run${outcomes.length > 1 ? "s" : ""} right`));
+  folded.append(...predictionLines(predicted, runs, c, data, others));
+  return [...lines, folded];
+}
+
 function row(title, figures) {
   const made = element("div", null, "image-row");
   const of = made.appendChild(element("div", null, "thumbnails"));
@@ -67,7 +81,7 @@ function row(title, figures) {
   return made;
 }
 
-function show(chosen, visible, data) {
+function show(chosen, visible, compared, data) {
   const {training, test} = images();
   const shown = chosen.slice(0, MOST);
   document.getElementById("images-note").textContent =
@@ -84,7 +98,7 @@ function show(chosen, visible, data) {
     }
     if (test) {
       const figures = test.classes[c].map(([encoded, predicted], i) =>
-        figure(encoded, `Test image ${i + 1} of ${name}`, predictionLines(predicted, test.runs, c, data, visible)));
+        figure(encoded, `Test image ${i + 1} of ${name}`, predictions(predicted, test.runs, c, data, visible, compared)));
       part.append(row(`Test images, from ${test.on}`, figures));
     }
     return part;

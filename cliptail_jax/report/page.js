@@ -11,10 +11,11 @@ const MOST = innerWidth < 600 ? 8 : 16;  // so many classes are shown in a plot 
 // Plots
 
 let model = () => null;  // a model of Bokeh's by its id
+let views = [];
 if (Object.keys(data.figures).length) {
   const roots = Object.fromEntries(Object.entries(data.figures).map(([name, id]) => [id, byId("plot-" + name)]));
   const item = {docid: "plots", roots, root_ids: Object.keys(roots)};
-  await Bokeh.embed.embed_items({plots: JSON.parse(byId("document").textContent)}, [item]);
+  [views] = await Bokeh.embed.embed_items({plots: JSON.parse(byId("document").textContent)}, [item]);
   const doc = Bokeh.documents[0];
   model = id => doc.get_model_by_id(id);
 }
@@ -49,6 +50,7 @@ dark.addEventListener("change", () => paint(dark.matches));
 function print(on) {  // on paper, plots are light and have no tools
   paint(dark.matches && !on);
   for (const figure of figures) figure.toolbar.visible = !on;
+  if (on) for (const view of views) view.paint();  // at once: Bokeh's own repainting comes after the print
 }
 addEventListener("beforeprint", () => print(true));
 addEventListener("afterprint", () => print(false));
@@ -64,12 +66,16 @@ function show(name, on) {
     const shown = model(id);
     if ("visible" in shown.properties) shown.visible = on;
   }
+  for (const box of switches) if (box.dataset.kind === name) box.checked = on;
   for (const row of document.querySelectorAll("tr[data-kind]"))
     if (row.dataset.kind === name) row.classList.toggle("off", !on);
 }
 function afterSwitches() {
   if (data.rows) model(data.rows).factors = allRows.filter(name => visible.has(name));
-  if (data.classes && byId("classes")) listClasses();
+  if (data.classes && byId("classes")) {
+    showColumns();
+    showImages();
+  }
 }
 const switches = [...document.querySelectorAll("input[type=checkbox][data-kind]")];
 for (const box of switches) {
@@ -80,30 +86,37 @@ for (const button of document.querySelectorAll("button[data-all]"))
   button.addEventListener("click", () => {
     const on = button.dataset.all === "true";
     for (const box of switches)
-      if (!box.closest("tr").hidden) { box.checked = on; show(box.dataset.kind, on); }
+      if (box.closest("tr")?.hidden === false) show(box.dataset.kind, on);
     afterSwitches();
   });
 
 // Tables
 
 const valueOf = cell => cell.dataset.value ?? cell.textContent.trim();
+const byName = new Intl.Collator(undefined, {numeric: true});
 function compare(a, b) {
   if (a === b) return 0;
   if (a === "" || b === "") return a === "" ? -1 : 1;
   const [x, y] = [Number(a), Number(b)];
-  return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, {numeric: true}) : x - y;
+  return Number.isNaN(x) || Number.isNaN(y) ? byName.compare(a, b) : x - y;
 }
-function sort(table, header) {
-  const direction = header.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
+// The first click on a header sorts names from a to z and numbers from the highest; the next one turns that.
+function turn(header, isText) {
+  const now = header.getAttribute("aria-sort");
+  const direction = (now === "none" ? isText : now === "descending") ? "ascending" : "descending";
   for (const other of header.parentNode.children) other.setAttribute("aria-sort", "none");
   header.setAttribute("aria-sort", direction);
-  const sign = direction === "ascending" ? 1 : -1;
-  const place = [...header.parentNode.children].indexOf(header);
+  return direction === "ascending" ? 1 : -1;
+}
+function sort(table, header) {
+  const place = header.cellIndex;
   const rows = [...table.tBodies[0].rows];
+  const values = rows.map(row => valueOf(row.cells[place]));
+  const sign = turn(header, place === 0 || values.every(value => Number.isNaN(Number(value))));
   rows.sort((a, b) => sign * compare(valueOf(a.cells[place]), valueOf(b.cells[place])));
   table.tBodies[0].append(...rows);
 }
-for (const table of document.querySelectorAll("table.sortable"))
+for (const table of document.querySelectorAll("table.sortable:not(#classes)"))
   table.tHead.addEventListener("click", event => {
     const header = event.target.closest("th");
     if (header && event.target.closest("button")) sort(table, header);
@@ -168,69 +181,114 @@ selectB.selectedIndex = 0;
 for (const select of [selectA, selectB]) select.parentNode.hidden = evaluated.length < 2;
 const number = (x, digits) => x == null ? "–" : x.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
-function listClasses() {
-  const table = byId("classes"), columns = [];
-  const sorted = [...(table.tHead.rows[0]?.cells ?? [])].findIndex(cell => cell.getAttribute("aria-sort") !== "none");
-  const before = sorted >= 0 ? [table.tHead.rows[0].cells[sorted].textContent, table.tHead.rows[0].cells[sorted].getAttribute("aria-sort")] : null;
-  for (const [name, values] of Object.entries(data.frequencies)) columns.push([name, values, 0]);
-  const shown = evaluated.filter(kind => visible.has(kind.name));
-  for (const kind of shown) columns.push([kind.name + " %", kind.accuracy, 1]);
-  const [a, b] = [kinds.get(selectA.value), kinds.get(selectB.value)];
-  if (a !== b)
-    columns.push([`${a.name} − ${b.name}`, a.accuracy.map((x, c) => x == null || b.accuracy[c] == null ? null : x - b.accuracy[c]), 1]);
-  const header = document.createElement("tr");
-  const addHeader = (text, kind) => {
-    const cell = header.appendChild(document.createElement("th"));
-    cell.scope = "col";
-    cell.setAttribute("aria-sort", before && before[0] === text ? before[1] : "none");
-    const button = cell.appendChild(document.createElement("button"));
-    button.type = "button";
-    button.textContent = text;
-    if (kind) cell.className = kind;
-  };
-  addHeader("class");
-  for (const [text] of columns) addHeader(text);
-  for (const kind of new Set([a, b])) addHeader(`mostly taken for by ${kind.name}`, "text");
-  table.tHead.replaceChildren(header);
+// The table has all classes that match the filter, chosen ones first, and hides those after the first LISTED. Its rows
+// are made anew only when other kinds are compared: with 1,000 classes and 12 kinds, that is the slowest step.
+const LISTED = 100;
+const table = byId("classes");
+let columns = [], rows = [], order = [];
+let sorted = {title: "", sign: 1}, allListed = false;
+const compared = () => [...new Set([kinds.get(selectA.value), kinds.get(selectB.value)])];
 
-  const wanted = document.querySelector("input[data-filter=classes]").value.toLowerCase();
-  const rows = [];
-  for (let c = 0; c < data.classes; c++) {
-    if (chosen.size && !chosen.has(c)) continue;
-    if (wanted && !data.labels[c].toLowerCase().includes(wanted)) continue;
+function columnsOf([a, b]) {
+  const accuracy = kind => ({title: `${kind.name} %`, values: kind.accuracy, digits: 1, of: kind.name, hidden: false});
+  const difference = () => ({
+    title: `${a.name} − ${b.name}`, digits: 1,
+    values: a.accuracy.map((x, c) => x == null || b.accuracy[c] == null ? null : x - b.accuracy[c]),
+  });
+  const mistaken = kind => ({
+    title: `mostly taken for by ${kind.name}`,
+    values: kind.wrong.map(([label, count], c) =>
+      count ? `${data.labels[label]} (${number(100 * count / kind.examples[c], 0)} %)` : "–"),
+  });
+  const pair = b ? [a, b] : [a];
+  return [
+    {title: "class", values: data.labels},
+    ...pair.map(accuracy), ...(b ? [difference()] : []), ...pair.map(mistaken),
+    ...evaluated.filter(kind => !pair.includes(kind)).map(accuracy),
+    ...Object.entries(data.frequencies).map(([title, values]) => ({title, values, digits: 0})),
+  ];
+}
+
+function add(parent, tag, text) {
+  const made = parent.appendChild(document.createElement(tag));
+  if (text != null) made.textContent = text;
+  return made;
+}
+function addButton(cell, text) {
+  const button = add(cell, "button", text);
+  button.type = "button";
+}
+
+function makeClasses() {
+  columns = columnsOf(compared());
+  const header = document.createElement("tr");
+  for (const {title, digits} of columns) {
+    const cell = add(header, "th");
+    cell.scope = "col";
+    cell.setAttribute("aria-sort", title !== sorted.title ? "none" : sorted.sign > 0 ? "ascending" : "descending");
+    cell.classList.toggle("text", digits == null);
+    addButton(cell, title);
+  }
+  table.tHead.replaceChildren(header);
+  rows = Array.from({length: data.classes}, (_, c) => {
     const row = document.createElement("tr");
     row.dataset.class = c;
-    row.classList.toggle("chosen", chosen.has(c));
-    const name = row.appendChild(document.createElement("th"));
-    name.scope = "row";
-    name.dataset.value = data.labels[c];
-    const button = name.appendChild(document.createElement("button"));
-    button.type = "button";
-    button.textContent = data.labels[c];
-    button.setAttribute("aria-pressed", chosen.has(c));
-    for (const [, values, digits] of columns) {
-      const cell = row.appendChild(document.createElement("td"));
-      cell.textContent = number(values[c], digits);
-      cell.dataset.value = values[c] ?? "";
+    for (const {values, digits} of columns) {
+      const isName = !row.firstChild;
+      const cell = add(row, isName ? "th" : "td", isName ? null : digits == null ? values[c] : number(values[c], digits));
+      if (isName) addButton(cell, values[c]);
+      if (isName) cell.scope = "row";
+      else if (digits == null) cell.className = "text";
+      else cell.dataset.value = values[c] ?? "";
     }
-    for (const kind of new Set([a, b])) {
-      const cell = row.appendChild(document.createElement("td"));
-      cell.className = "text";
-      const [label, count] = kind.wrong[c];
-      cell.textContent = count ? `${data.labels[label]} (${number(100 * count / kind.examples[c], 0)} %)` : "–";
-    }
-    rows.push(row);
-  }
-  table.tBodies[0].replaceChildren(...rows);
-  const again = [...header.cells].find(cell => cell.getAttribute("aria-sort") !== "none");
-  if (again) {  // in the direction that it had
-    again.setAttribute("aria-sort", before[1] === "descending" ? "ascending" : "descending");
-    sort(table, again);
-  }
-  if (byId("class-images")) classImages.show([...chosen], visible, data);
+    return row;
+  });
+  sortClasses();
+  showColumns();
+}
+function showColumns() {
+  columns.forEach((column, place) => {
+    const hidden = column.of != null && !visible.has(column.of);
+    if (hidden === Boolean(column.hidden)) return;
+    column.hidden = hidden;
+    for (const row of [table.tHead.rows[0], ...rows]) row.cells[place].hidden = hidden;
+  });
+}
+function sortClasses() {
+  const column = columns.find(({title}) => title === sorted.title);
+  order = [...rows.keys()];
+  if (column) order.sort((c, d) => sorted.sign * compare(column.values[c] ?? "", column.values[d] ?? ""));
+}
+function listClasses() {
+  const wanted = document.querySelector("input[data-filter=classes]").value.toLowerCase();
+  const found = order.filter(c => !wanted || data.labels[c].toLowerCase().includes(wanted));
+  const listed = [...found.filter(c => chosen.has(c)), ...found.filter(c => !chosen.has(c))];
+  listed.forEach((c, place) => {
+    rows[c].hidden = place >= LISTED && !allListed;
+    rows[c].classList.toggle("chosen", chosen.has(c));
+    rows[c].querySelector("button").setAttribute("aria-pressed", chosen.has(c));
+  });
+  table.tBodies[0].replaceChildren(...listed.map(c => rows[c]));
+  byId("list-all").hidden = allListed || listed.length <= LISTED;
+  byId("list-all").textContent = `List all ${listed.length.toLocaleString("en")}`;
   const classes = `${data.classes.toLocaleString("en")} classes`;
   byId("chosen").textContent = chosen.size ? `${chosen.size} of ${classes} chosen` : `${classes}, none chosen`;
 }
+function showImages() {
+  if (byId("class-images")) classImages.show([...chosen], visible, new Set(compared().map(kind => kind.name)), data);
+}
+table.tHead.addEventListener("click", event => {
+  const header = event.target.closest("button")?.closest("th");
+  if (!header) return;
+  const column = columns[header.cellIndex];
+  sorted = {title: column.title, sign: turn(header, column.digits == null)};
+  sortClasses();
+  listClasses();
+});
+byId("list-all").addEventListener("click", () => {
+  allListed = true;
+  listClasses();
+});
 
 let choosing = false;  // whether the selection in the plots follows, and does not lead
 function choose(classes) {
@@ -247,6 +305,7 @@ function choose(classes) {
     choosing = false;
   }
   listClasses();
+  showImages();
   drawConfusion();
 }
 if (points)
@@ -254,15 +313,21 @@ if (points)
     if (choosing) return;
     choose([...new Set(points.selected.indices.map(i => points.data.class[i]))]);
   });
-byId("classes").tBodies[0].addEventListener("click", event => {
-  const row = event.target.closest("button")?.closest("tr");
-  if (!row) return;
-  const c = Number(row.dataset.class);
+table.tBodies[0].addEventListener("click", event => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  const c = Number(button.closest("tr").dataset.class);
   choose(chosen.has(c) ? [...chosen].filter(other => other !== c) : [...chosen, c]);
+  button.focus({preventScroll: event.detail > 0});  // the row has moved: a keyboard follows it, a mouse stays
 });
 byId("clear").addEventListener("click", () => choose([]));
-byId("choose-listed").addEventListener("click", () => choose([...byId("classes").tBodies[0].rows].map(row => Number(row.dataset.class))));
-for (const select of [selectA, selectB]) select.addEventListener("change", () => { listClasses(); drawConfusion(); });
+byId("choose-listed").addEventListener("click", () => choose([...table.tBodies[0].rows].map(row => Number(row.dataset.class))));
+for (const select of [selectA, selectB]) select.addEventListener("change", () => {
+  makeClasses();
+  listClasses();
+  showImages();
+  drawConfusion();
+});
 
 // Confusion, of the most frequent wrong predictions that the page has
 
@@ -313,5 +378,6 @@ function drawConfusion() {
     caption.parentNode.hidden = side === 1 && a === b;
   });
 }
+makeClasses();
 choose([]);
 })().then(() => { document.documentElement.dataset.ready = "true"; });

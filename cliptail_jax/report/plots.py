@@ -13,6 +13,7 @@ from bokeh.models import (
     FactorRange,
     GroupFilter,
     HoverTool,
+    IndexFilter,
     Legend,
     LegendItem,
     Model,
@@ -28,6 +29,7 @@ from cliptail_jax.report.read import Run
 
 Point = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
 LONGEST = 100  # points of a learning curve
+MARKED = 6  # so many points of a learning curve have the marker of its kind
 UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn on a logarithmic axis
 SELECTING = "pan,box_zoom,wheel_zoom,box_select,lasso_select,tap,reset,save"
 MOVING = "pan,box_zoom,wheel_zoom,reset,save"
@@ -100,8 +102,9 @@ class Plots:
         """The marker of a kind as options of a scatter plot: its path, scaled to the marker's size."""
         if kind.name not in self._shapes:
             code = (
-                f"const shape = new Path2D({kind.look.path!r}); export default (args, obj, {{r}}) => {{ const path = new "
-                "Path2D(); path.addPath(shape, new DOMMatrix([2 * r, 0, 0, 2 * r, 0, 0])); return path }"
+                f"const shape = new Path2D({kind.look.path!r}), paths = new Map(); export default (args, obj, {{r}}) => {{ "
+                "if (!paths.has(r)) { const path = new Path2D(); path.addPath(shape, new DOMMatrix([2 * r, 0, 0, 2 * r, 0, "
+                "0])); paths.set(r, path) } return paths.get(r) }"
             )
             self._shapes[kind.name] = CustomJS(code=code, module=True)
         return {"marker": {"value": "@kind"}, "defs": {"@kind": self._shapes[kind.name]}}
@@ -255,18 +258,18 @@ class Plots:
         plot.add_tools(HoverTool(tooltips=[("runs", "@kind"), ("@group", "@x{0.0} %")]))
 
     def _curve(self, name: str, label: str, points_of: Callable[[Run], Sequence[Point]]) -> None:
-        """A line for each run, thinned out to LONGEST points."""
+        """A line for each run, thinned out to LONGEST points, with the marker of its kind at some of them."""
         curves = []
-        for kind in self._comparison.kinds:
+        for number, kind in enumerate(self._comparison.kinds):
             for run in kind.runs:
                 points = [(x, y) for x, y in points_of(run) if y is not None and math.isfinite(y)]
                 if len(points) > 1:
-                    curves.append((kind, run, thinned(points)))
+                    curves.append((number, kind, run, thinned(points)))
         if not curves:
             return
-        plot = self._figure(name, f"{label} by training step, a line for each run.", height=340)
+        plot = self._figure(name, f"{label} by training step, a line with markers for each run.", height=340)
         lines = []
-        for kind, run, points in curves:
+        for number, kind, run, points in curves:
             steps, values = (np.array(column, np.float32) for column in zip(*points))
             source = ColumnDataSource(dict(step=steps, value=values))
             line = plot.line(
@@ -274,8 +277,13 @@ class Plots:
                 name=f"{kind.name} {run.seed}".strip(),
             )  # fmt: skip
             lines.append(line)
-            self._shows(kind, line)
-            self._shows(kind, line.glyph, "line_color")
+            view = CDSView(filter=IndexFilter(marked(len(points), number / len(self._comparison.kinds))))
+            drawn = plot.scatter(
+                "step", "value", source=source, view=view, size=9, color=kind.look.colour, **self._marker(kind)
+            )
+            for renderer, colours in ((line, ["line_color"]), (drawn, ["fill_color", "line_color"])):
+                self._shows(kind, renderer)
+                self._shows(kind, renderer.glyph, *colours)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "step", label
         plot.x_range.only_visible = plot.y_range.only_visible = True
         tooltips = [("run", "$name"), ("step", "@step{0,0}"), (label, "@value{0.000}")]
@@ -335,6 +343,13 @@ class Plots:
         tooltips = [("true", "@true"), ("predicted", "@predicted"), ("examples", "@count (@share{0.0} %)")]
         plot.hover.tooltips = tooltips
         return source
+
+
+def marked(length: int, offset: float) -> list[int]:
+    """MARKED of the places 0 to length - 1, evenly spread; those of another offset in [0, 1) lie between them."""
+    if length <= MARKED:
+        return list(range(length))
+    return [int((number + offset) * length / MARKED) for number in range(MARKED)]
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
