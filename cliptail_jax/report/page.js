@@ -11,11 +11,10 @@ const MOST = innerWidth < 600 ? 8 : 16;  // so many classes are shown in a plot 
 // Plots
 
 let model = () => null;  // a model of Bokeh's by its id
-let views = [];
 if (Object.keys(data.figures).length) {
   const roots = Object.fromEntries(Object.entries(data.figures).map(([name, id]) => [id, byId("plot-" + name)]));
   const item = {docid: "plots", roots, root_ids: Object.keys(roots)};
-  [views] = await Bokeh.embed.embed_items({plots: JSON.parse(byId("document").textContent)}, [item]);
+  await Bokeh.embed.embed_items({plots: JSON.parse(byId("document").textContent)}, [item]);
   const doc = Bokeh.documents[0];
   model = id => doc.get_model_by_id(id);
 }
@@ -43,14 +42,16 @@ function paint(isDark) {
   }
   for (const kind of data.kinds)
     for (const [id, colours] of kind.shows)
-      for (const name of colours) model(id)[name] = {value: kind.colours[isDark ? 1 : 0]};
+      model(id).setv(Object.fromEntries(colours.map(name => [name, {value: kind.colours[isDark ? 1 : 0]}])));
+  document.documentElement.classList.toggle("dark-plots", isDark);
 }
 paint(dark.matches);
-dark.addEventListener("change", () => paint(dark.matches));
-function print(on) {  // on paper, plots are light and have no tools
-  paint(dark.matches && !on);
+let printing = false;
+dark.addEventListener("change", () => { if (!printing) paint(dark.matches); });
+function print(on) {  // plots cannot be repainted in time: those painted for a dark page are inverted by the style
+  printing = on;
+  if (!on) paint(dark.matches);
   for (const figure of figures) figure.toolbar.visible = !on;
-  if (on) for (const view of views) view.paint();  // at once: Bokeh's own repainting comes after the print
 }
 addEventListener("beforeprint", () => print(true));
 addEventListener("afterprint", () => print(false));

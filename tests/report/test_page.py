@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from bokeh.models import Scatter
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.report.__main__ import main
@@ -13,6 +14,7 @@ from cliptail_jax.report.comparison import compare, wrong_predictions
 from cliptail_jax.report.images import MOST, MOST_OF_CLASS
 from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import render, transfer_results, write_page
+from cliptail_jax.report.plots import Plots
 from cliptail_jax.report.read import Contents, read_directory
 from tests.figures.made_up_runs import write_run
 from tests.report.made_up_pages import IMAGE, SCRIPT, in_memory, write_study
@@ -188,6 +190,16 @@ def test_twelve_runs_fit_into_a_page(classes, most):
     contents = in_memory(12, classes)
     text = render(compare([contents]), [contents], "", [], {})
     assert len(text.encode()) + min(MOST, MOST_OF_CLASS * classes) < most  # with images, see test_images.py
+
+
+def test_learning_curves_have_the_markers_of_their_kinds_at_different_steps():
+    plots = Plots(compare([in_memory(2, 8, steps=300)]))
+    lines = [drawn for drawn in plots.figures["loss"].renderers if isinstance(drawn.glyph, Scatter)]
+    assert len(lines) == 2 and len({drawn.glyph.defs["@kind"].code for drawn in lines}) == 2
+    first, second = (drawn.view.filter.indices for drawn in lines)
+    assert len(first) == len(second) == 6 and max(*first, *second) < 100 and not set(first) & set(second)
+    for kind, drawn in zip(("kind 0", "kind 1"), lines):  # by which they are hidden and coloured
+        assert {drawn, drawn.glyph} <= {model for model, _ in plots.of_kind[kind]}
 
 
 def test_all_classes_are_in_the_page():
