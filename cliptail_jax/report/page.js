@@ -23,10 +23,9 @@ const points = data.points && model(data.points);
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function paint(isDark) {
-  const style = getComputedStyle(document.documentElement);
-  const [text, line] = isDark ? [style.getPropertyValue("--text"), style.getPropertyValue("--line")] : ["#1c1d21", "#d8dbe1"];
+  const [text, line] = isDark ? ["#e8e9ec", "#3a3f48"] : ["#1c1d21", "#d8dbe1"];  // as the style has them
   for (const figure of figures) {
-    figure.setv({background_fill_color: null, border_fill_color: null, outline_line_color: line.trim()});
+    figure.outline_line_color = line;
     for (const part of [...figure.left, ...figure.right, ...figure.above, ...figure.below, ...figure.center]) {
       const set = {
         axis_label_text_color: text, major_label_text_color: text, axis_line_color: text, major_tick_line_color: text,
@@ -35,10 +34,10 @@ function paint(isDark) {
       };
       for (const [name, value] of Object.entries(set))
         if (name in part.properties && !(name.startsWith("background") && !("label_text_color" in part.properties)))
-          part[name] = value && value.trim();
+          part[name] = value;
     }
     for (const renderer of figure.renderers)
-      if (renderer.glyph && renderer.glyph.type === "Text") renderer.glyph.text_color = {value: text.trim()};
+      if (renderer.glyph && renderer.glyph.type === "Text") renderer.glyph.text_color = {value: text};
   }
   for (const kind of data.kinds)
     for (const [id, colours] of kind.shows)

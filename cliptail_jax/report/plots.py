@@ -86,6 +86,8 @@ class Plots:
             tools=tools,
             toolbar_location="above",
             name=name,
+            background_fill_color=None,  # the page's own shows, be it light or dark
+            border_fill_color=None,
             **options,
         )
         plot.toolbar.logo = None

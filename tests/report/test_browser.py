@@ -230,10 +230,9 @@ def test_colours_follow_the_scheme(opened):
 
 
 def test_plots_of_a_dark_page_are_dark_on_white_when_it_is_printed(opened):
-    opened.emulate_media(color_scheme="dark")
+    opened.emulate_media(color_scheme="dark", media="print")
     opened.wait_for_function("document.documentElement.classList.contains('dark-plots')")
     opened.wait_for_timeout(500)  # milliseconds, until the plots are repainted
-    opened.emulate_media(color_scheme="dark", media="print")
     png = opened.locator("#plot-slopes").screenshot()
     opened.emulate_media(color_scheme="light", media="screen")
     picture = np.asarray(Image.open(io.BytesIO(png)).convert("L"))

@@ -62,14 +62,14 @@ def test_a_hidden_kind_is_not_marked(pictured):
 
 def test_kinds_that_are_not_compared_are_folded(pictured):
     choose(pictured, "digit three")
-    pictured.locator("#kind-a").select_option("sl")
+    pictured.locator("#kind-b").select_option("sl")
     image = pictured.get_by_role("img", name="Test image 2 of digit three").locator("..")
     assert image.locator("figcaption > p").all_inner_texts() == ["✓ right: sl"]
     assert image.locator("summary").inner_text() == "clip: 1 of 2 runs right"
     image.locator("summary").click()
     folded = image.locator("details p").all_inner_texts()
     assert folded == ["✓ right: clip (seed_0)", "✗ taken for digit four: clip (seed_1)"]
-    pictured.locator("#kind-a").select_option("clip")
+    pictured.locator("#kind-b").select_option("clip")
 
 
 def test_captions_and_names_with_html_are_shown_and_do_nothing(pictured):
