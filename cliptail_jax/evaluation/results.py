@@ -134,8 +134,8 @@ def write_arrays(
 ) -> None:
     """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.
 
-    `class_names` are given where no table of class frequencies has them.
-    Other .npy files of an earlier evaluation are removed, since they belong to other weights.
+    Other .npy files of an earlier evaluation are removed, since they belong to other weights. `class_names` are given where
+    no table of class frequencies has them.
     """
     for name in SAVED:
         if name in saved:

@@ -22,7 +22,6 @@ from cliptail_jax.report.read import REPORT, SEED, Contents, Run, chosen, direct
 
 PAGE = "report.html"
 EVERY = ("*",)  # run
-FIRST = {"transfer": "model"}  # what the rows of a table are, where they are not runs
 SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
 FOLDER = Path(__file__).parent
 HEADINGS = {
@@ -125,7 +124,7 @@ def render(
     texts = [contents.report_text for contents in directories if contents.report_text]
     shown = {"runs": tables.run_table(comparison), "sets": tables.set_table(comparison)}
     shown |= {"measures": tables.measure_table(comparison), "transfer": tables.transfer_table(transfer)}
-    columns = {name: tables.columns_of(table, FIRST.get(name, "runs")) for name, table in shown.items() if table.rows}
+    columns = {name: tables.columns_of(table) for name, table in shown.items() if table.rows}
     if groups:
         columns["claims"] = claims.columns_of(groups)
     return environment.get_template("page.html").render(
@@ -141,7 +140,6 @@ def render(
         svg_width=claims.WIDTH,
         kinds={kind.name: kind for kind in comparison.kinds},
         tables=shown,
-        first=FIRST,
         plots=plots,
         headings=HEADINGS,
         classes=comparison.classes if comparison.evaluated else 0,
@@ -210,14 +208,12 @@ def without_frequency(comparison: Comparison) -> list[str]:
         for kind in comparison.evaluated
         if kind.runs[0].is_published and all(e.frequency is None for e in kind.evaluations.values())
     ]
-    return (
-        [
-            f"The class frequency of {', '.join(names)} is not known, so there are no correlations, no slopes and no plots of "
-            "them: give --config.eval.class_frequency to their evaluation."
-        ]
-        if names
-        else []
-    )
+    if not names:
+        return []
+    return [
+        f"The class frequency of {', '.join(names)} is not known, so there are no correlations, no slopes and no plots of "
+        "them: give --config.eval.class_frequency to their evaluation."
+    ]
 
 
 def run_name(run: Run) -> str:

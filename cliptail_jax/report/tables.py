@@ -18,11 +18,15 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A header with explanations, rows by the name of each, and the kinds of rows that are not named as theirs."""
+    """A header with explanations, rows by the name of each, and the kinds of rows that are not named as theirs.
+
+    `first` is the title of the names of rows.
+    """
 
     header: Sequence[tuple[str, str]]
     rows: Mapping[str, Sequence[Cell]]
     of: Mapping[str, str] = {}
+    first: str = "runs"
 
 
 # Title, format and meaning of the numbers of an evaluation in the table of runs.
@@ -113,15 +117,13 @@ def transfer_table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     for name, of_kind in results.items():
         scores = ([r.get("score") for r in of_kind if (r["set"], r["method"]) == column] for column in columns)
         rows[name] = [number(mean_of(of_column), ".1f") for of_column in scores]
-    return Table([(f"{on}: {titles.get(method, method)} %", "") for on, method in columns], rows)
+    header = [(f"{on}: {titles.get(method, method)} %", "") for on, method in columns]
+    return Table(header, rows, first="model")
 
 
-def columns_of(table: Table, first: str) -> tuple[list[str], list[list[Any]]]:
-    """A table as a header and rows for programs, with the bounds of intervals in columns of their own.
-
-    `first` is the title of the names of rows.
-    """
-    columns: dict[str, list[Any]] = {first: list(table.rows)}
+def columns_of(table: Table) -> tuple[list[str], list[list[Any]]]:
+    """A table as a header and rows for programs, with the bounds of intervals in columns of their own."""
+    columns: dict[str, list[Any]] = {table.first: list(table.rows)}
     for place, (title, _) in enumerate(table.header):
         cells = [row[place] for row in table.rows.values()]
         title = title.removesuffix(" [95 %]")
