@@ -8,4 +8,4 @@ bash scripts/wordnet.sh
 ruff check
 ruff format --check
 lint-imports --no-cache
-python -m pytest -n 2 --dist loadfile "$@"
+python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -28,6 +28,11 @@ import pytest  # noqa: E402
 from configs import clip, dino, sup  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """Whole programs first, which take longest: else one process of the tests waits minutes for the other at the end."""
+    items.sort(key=lambda item: len(item.path.parts))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def arrays_are_saved_whole():
     """Orbax has eight devices each save an eighth, for which each shape of an array is compiled; programs that tests start do."""
