@@ -5,7 +5,7 @@ import pytest
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.run import check_study, configs_by_seed
-from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, mechanism, quickstart
+from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, doses, mechanism, quickstart
 
 # The fields in which the two runs of a claim of claims_small differ.
 CHANGED = {
@@ -29,7 +29,7 @@ CHANGED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, claims_small, mechanism])
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, doses, claims_small, mechanism])
 def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(config_file):
     config = config_file.get_config()
     check_study(config)
@@ -38,7 +38,7 @@ def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(config_fil
     assert {run.seed for run in config.runs.values()} == {3}
 
 
-@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt])
+@pytest.mark.parametrize("config_file", [quickstart, cifar100_lt, dino_cifar100_lt, doses])
 def test_a_study_without_config_arguments_takes_none(config_file):
     with pytest.raises(UserError, match="unknown config argument 'seed'; there are none"):
         config_file.get_config("seed=3")
@@ -93,6 +93,26 @@ def test_each_step_from_sl_to_clip_changes_one_thing(data):
     assert {key.split(".")[0] for key in changed} == {"optimizer"}
     shared = ("total_epochs", "batch_size", "data.drop_last", "data.shift", "data.profile.ratio", "model.image.width")
     assert all(len({run[key] for run in runs.values()}) == 1 for key in shared)
+
+
+def test_each_dose_changes_one_thing():
+    study = doses.get_config()
+    runs = {name: dict(flatten(config)) for name, config in study.runs.items()}
+    changed = {
+        "images": {"batch_size", "total_steps", "optimizer.warmup_steps"},
+        "steps": {"batch_size"},
+        "classes": {"data.batch_classes"},
+        "noise": {"data.captions.distractors"},
+        "words": {"data.captions.max_words"},
+    }
+    from_none = {"words": {"data.captions.words", "model.text.context_length"}}
+    for key, (_, higher, lower) in doses.CLAIMS.items():
+        kind = key.partition("_")[0]
+        expected = changed[kind] | (from_none.get(kind, set()) if "clip" in (higher, lower) else set())
+        assert {field for field in runs[higher] if runs[higher][field] != runs[lower][field]} == expected, key
+    images = {run["batch_size"] * run["total_steps"] for name, run in runs.items() if not name.startswith("steps")}
+    assert max(images) - min(images) < 512
+    assert len({runs[name]["total_steps"] for name in ("clip", "steps_32", "steps_512")}) == 1
 
 
 def test_claims_small_takes_the_data_as_its_argument():

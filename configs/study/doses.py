@@ -1,0 +1,70 @@
+"""What is in CLIP's batch, and in its captions, by dose:
+
+    python -m cliptail_jax.study --config=configs/study/doses.py --workdir=runs/doses
+
+CLIP on the class names of long-tailed glyphs, in a mirrored pair, 40 minutes on two CPU cores. Each run changes one thing: the
+size of the batch, at equal images or at equal steps; the number of classes in it; the share of captions that name another
+class; the number of words behind the name. Learning rate and warm-up, a sixth of the steps, are CLIP's of
+configs/study/mechanism.py, and batch norm has groups of 32 images, so that they are the same in a larger batch.
+"""
+
+from ml_collections import ConfigDict, FieldReference
+
+from configs import clip, common
+
+IMAGES, BATCH_SIZE = 10_847, 128
+EPOCHS = 7
+# The claim, the run with the higher and the run with the lower value of both slopes.
+CLAIMS = {
+    "images": ("A larger batch leaves CLIP more biased, at equal images", "images_512", "images_32"),
+    "steps": ("A larger batch leaves CLIP more biased, at equal steps", "steps_512", "steps_32"),
+    "classes_50": ("50 classes in a batch leave CLIP more biased than 20", "classes_50", "classes_20"),
+    "classes_20": ("20 classes in a batch leave CLIP more biased than 5", "classes_20", "classes_5"),
+    "classes": ("Batches as they come leave CLIP more biased than batches of 5 classes", "clip", "classes_5"),
+    "noise_10": ("A tenth of captions that name another class leaves CLIP more biased than none", "noise_10", "clip"),
+    "noise_30": ("Three tenths leave CLIP more biased than one", "noise_30", "noise_10"),
+    "noise_50": ("A half leaves CLIP more biased than three tenths", "noise_50", "noise_30"),
+    "words_1": ("Class names leave CLIP more biased than with one word behind them", "clip", "words_1"),
+    "words_2": ("One word behind the class name leaves CLIP more biased than two", "words_1", "words_2"),
+}
+
+
+def get_config(arg: str = ""):
+    common.read_only(arg)
+    data_dir, seed = FieldReference(""), FieldReference(0)
+    runs = {
+        "clip": on_glyphs(),
+        "images_32": on_glyphs("batch_size=32"),
+        "images_512": on_glyphs("batch_size=512"),
+        "steps_32": on_glyphs("batch_size=32", steps=IMAGES // BATCH_SIZE * EPOCHS),
+        "steps_512": on_glyphs("batch_size=512", steps=IMAGES // BATCH_SIZE * EPOCHS),
+        **{f"classes_{k}": on_glyphs(f"batch_classes={k}") for k in (5, 20, 50)},
+        **{f"noise_{percent}": on_glyphs() for percent in (10, 30, 50)},
+        **{f"words_{words}": on_glyphs("captions=cname+tags") for words in (1, 2)},
+    }
+    for percent in (10, 30, 50):
+        runs[f"noise_{percent}"].data.captions.distractors = percent / 100
+    for words in (1, 2):
+        runs[f"words_{words}"].data.captions.max_words = words
+    for config in runs.values():
+        config.seed = config.data.seed = seed
+        config.data.data_dir = data_dir
+    claims = {
+        f"{key}_{statistic}": common.claim(text, statistic, higher, lower)
+        for key, (text, higher, lower) in CLAIMS.items()
+        for statistic in ("slope_acc", "slope_pred")
+    }
+    study = dict(title="CLIP's batch and captions by dose, on long-tailed glyphs", data_dir=data_dir, seed=seed)
+    study |= dict(seeds=2, counterbalanced=True)
+    return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))
+
+
+def on_glyphs(arguments: str = "", steps: int = 0) -> ConfigDict:
+    """CLIP for so many steps; 0: as many as `EPOCHS` of its batches are."""
+    config = clip.get_config(f"data=glyphs_lt,{arguments}".rstrip(","))
+    config.total_steps = steps or IMAGES // config.batch_size * EPOCHS
+    config.optimizer.update({"learning_rate": 3e-3, "warmup_steps": config.total_steps // 6})
+    config.batch_norm.group_size = 32
+    config.model.text.context_length = 16 if config.data.captions.words else 8
+    config.eval.every_epochs = 10000  # only at the end
+    return config
