@@ -68,7 +68,7 @@ def main() -> None:
     truth = SLOPES[0] - SLOPES[1]
     designs = [
         ("single runs", 1, 0.0),
-        *(("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 1.0)),
+        *(("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0)),
     ]
     for design, pairs, of_seeds in designs:
         rng = np.random.default_rng(0)
