@@ -149,7 +149,7 @@ def configs_by_seed(study: ConfigDict) -> list[dict[str, tuple[Configs, ConfigDi
         if counterbalanced:
             mirrored, transfer_config = resolved(study)
             for config in mirrored.values():
-                config.data.profile.mirrored = not config.data.profile.mirrored
+                config.data.profile.mirrored = True
             by_seed[-1][f"seed_{seed}_mirrored"] = mirrored, transfer_config
     study.seed = first
     return by_seed
@@ -265,6 +265,10 @@ def check_counterbalanced(study: ConfigDict) -> None:
             raise UserError(
                 f"run '{name}': a counterbalanced study reverses the profile of each run, and this one has none: set its "
                 "data.profile.name, or counterbalanced=False"
+            )
+        if config.data.profile.mirrored:  # the runs of a comparison would be mirrored against each other
+            raise UserError(
+                f"run '{name}': data.profile.mirrored is set by the study, which is counterbalanced: leave it at False"
             )
 
 

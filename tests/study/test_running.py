@@ -179,6 +179,10 @@ def test_studies_that_cannot_be_counterbalanced_are_named(counterbalanced, train
         UserError, match="run 'b': a counterbalanced study reverses the profile of each run, and this one"
     ):
         study.run_study(made, tmp_path)
+    made = counterbalanced(2)
+    made.runs.b.data.profile.mirrored = True
+    with pytest.raises(UserError, match="run 'b': data.profile.mirrored is set by the study, .* leave it at False"):
+        study.run_study(made, tmp_path)
     assert trains[1] == []
 
 
