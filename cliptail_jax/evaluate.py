@@ -43,6 +43,7 @@ from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.model import OpenedModel, open_run
+from cliptail_jax.runs.say import say
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
 
 PERCENT = (*("top1", "top5", "head", "mid", "tail", "ece"), *(f"overconfidence_{name}" for name in GROUPS))
@@ -52,6 +53,11 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     """The summaries, by set, of the run in `workdir` under `config.eval`; they and their arrays are written, too."""
     validate(config)
     config, other_head = check_run(config, workdir)
+    if config.eval.logit_adjustment and config.loss.logit_adjustment and not config.eval.estimate_prior:
+        say(
+            f"warning: the run was trained with loss.logit_adjustment={config.loss.logit_adjustment:g}, so its logits are those "
+            f"for equally frequent classes already: eval.logit_adjustment={config.eval.logit_adjustment:g} adjusts them again"
+        )
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 

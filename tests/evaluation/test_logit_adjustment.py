@@ -1,5 +1,7 @@
 """Logits less τ log π: of which logits and which π, and what it is good for."""
 
+import json
+import re
 import warnings
 
 import jax
@@ -18,6 +20,7 @@ from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.metrics.calibration import calibration, expected_calibration_error
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import open_model
+from cliptail_jax.seals import write_sealed_json
 from tests.evaluation.pixel_model import DIM, PREPROCESS, SIDE, Images, Pixels, cosines, counts_of, softmax
 from tests.evaluation.plain_evaluation import CLASSES, copied, count_confusion, evaluation_files, plain_features
 from tests.evaluation.plain_evaluation import cosines as run_cosines
@@ -195,6 +198,19 @@ def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run, tmp_path):
         config.eval.logit_adjustment, config.eval.estimate_prior = options
         evaluate(config, workdir)
         assert which_is_evaluated() == [options]
+
+
+def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_warning(sl_run, tmp_path, capsys):
+    config, workdir = copied(sl_run, tmp_path)
+    config.loss.logit_adjustment = 1.0
+    noted = json.loads((workdir / "config.json").read_text())
+    noted["config"]["loss.logit_adjustment"] = 1.0
+    write_sealed_json(workdir / "config.json", noted)
+    for options, warned in (((0.0, False), False), ((0.5, True), False), ((0.5, False), True)):
+        config.eval.logit_adjustment, config.eval.estimate_prior = options
+        evaluate(config, workdir)
+        warning = "warning: the run was trained with loss.logit_adjustment=1, .*: eval.logit_adjustment=0.5 adjusts them again"
+        assert bool(re.search(warning, capsys.readouterr().err)) == warned
 
 
 @pytest.mark.parametrize(
