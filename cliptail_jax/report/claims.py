@@ -25,6 +25,7 @@ class Row(NamedTuple):
     Attributes:
         interval: value, low and high of the difference, and `difference` as text; None and '–' of one that was not tested.
         obstacle: why it was not tested.
+        mark: '†' if it was added or changed after the study's first run, '‡' if runs that it compares were.
         seeds: the places of the differences of seeds or pairs, if there are several.
     """
 
@@ -39,7 +40,7 @@ class Row(NamedTuple):
     margin: float
     verdict: str
     corrected: str
-    late: bool
+    mark: str
     shape: str
     at: tuple[float, float, float] | None
     margin_at: tuple[float, float]
@@ -113,7 +114,7 @@ def row_of(number: int, claim: Mapping[str, Any], place: Callable[[float], float
         margin,
         claim["verdict"],
         claim["corrected"],
-        not claim.get("stated_before", True),
+        "†" if not claim.get("stated_before", True) else "‡" if claim.get("runs_changed") else "",
         SHAPES.get(claim["verdict"], ""),
         at,
         (place(-margin), place(margin)),

@@ -136,7 +136,7 @@ def render(
         warnings=warnings(comparison),
         notes=[*comparison.notes, *without_frequency(comparison), *stale(directories[0])],
         claim_groups=groups,
-        late=any(row.late for group in groups for row in group.rows),
+        marks={row.mark for group in groups for row in group.rows},
         svg_width=claims.WIDTH,
         kinds={kind.name: kind for kind in comparison.kinds},
         tables=shown,

@@ -1,7 +1,7 @@
 """The report of a study: report.md for people, report.json for programs, and pictures."""
 
 import dataclasses
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cliptail_jax.files import write_json, write_text
@@ -14,12 +14,14 @@ from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.kinds import Kind
 from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.runs_figure import draw_runs
+from cliptail_jax.study.stated_claims import CLAIM, RUNS
 from cliptail_jax.study.statistics import STATISTICS
 from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.transfer.report import TITLES
 from cliptail_jax.transfer.results import Result
 
-LATE = "†"  # marks claims that were not stated before the first run
+# Marks of claims by what has changed after the first run.
+MARKS = {CLAIM: "†", RUNS: "‡"}
 
 
 def write_report(
@@ -28,7 +30,7 @@ def write_report(
     kinds: Mapping[str, Kind],
     failures: Mapping[str, str],
     claims: Mapping[str, ClaimResult],
-    stated: Container[str],
+    changes: Mapping[str, str],
     path: Sequence[str],
     figures: Sequence[str],
     seconds: float,
@@ -43,7 +45,7 @@ def write_report(
         kinds: the same runs by their names.
         failures: why runs, transfers or figures failed.
         claims: the tested claims by key.
-        stated: the keys of the claims that were stated before the first run.
+        changes: what of the claims has changed after the first run, by their keys, as `changes_of_claims` returns it.
         path: names of kinds, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
@@ -51,7 +53,7 @@ def write_report(
         workdir: the study's directory.
     """
     pictures = draw_pictures(title, kinds, list(claims.values()), path, "" not in seeds, workdir / "figures")
-    text = markdown(title, seeds, kinds, failures, claims, stated, seconds) + pictures
+    text = markdown(title, seeds, kinds, failures, claims, changes, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "report.md", text)
@@ -64,7 +66,8 @@ def write_report(
         "claims": [
             dataclasses.asdict(claim)
             | {"difference": claim.difference and claim.difference._asdict(), "verdict": claim.verdict}
-            | {"p_value": claim.difference and claim.p_value, "stated_before": key in stated}
+            | {"p_value": claim.difference and claim.p_value, "stated_before": changes.get(key) != CLAIM}
+            | {"runs_changed": changes.get(key) == RUNS}
             | {"unit": STATISTICS[claim.statistic].unit}
             for key, claim in claims.items()
         ],
@@ -116,7 +119,7 @@ def markdown(
     kinds: Mapping[str, Kind],
     failures: Mapping[str, str],
     claims: Mapping[str, ClaimResult],
-    stated: Container[str],
+    changes: Mapping[str, str],
     seconds: float,
 ) -> str:
     """The text of the report, without pictures."""
@@ -130,7 +133,7 @@ def markdown(
         *(f"\n**{name}**: {text}" for name, kind in kinds.items() for run in kind.trained for text in run.warnings),
         *transfer_section({name: kind.trained for name, kind in kinds.items()}, several),
         "",
-        *(claims_table(claims, stated, several) if claims else ["Nothing is claimed of these runs."]),
+        *(claims_table(claims, changes, several) if claims else ["Nothing is claimed of these runs."]),
         "",
     ]
     evaluated = dict.fromkeys(run.evaluated_on for kind in kinds.values() for run in kind.evaluations)
@@ -157,12 +160,17 @@ def markdown(
             "below, has no effect where it lies within ± the margin, and else is inconclusive. The last column is "
             "corrected for the number of claims, so that all its verdicts hold together with 95 % confidence (Holm, 1979)."
         )
-        late = sum(key not in stated for key in claims)
+        late, changed = (sum(what == of for what in changes.values()) for of in (CLAIM, RUNS))
         notes.append(
-            f"{late} of the claims, marked {LATE}, were added or changed after the first run, the others stated before it."
+            f"{late} of the claims, marked {MARKS[CLAIM]}, were added or changed after the first run, the others stated "
+            "before it."
             if late
             else "The claims with statistic, direction and margin were stated before the first run (claims.json)."
         )
+        if changed:
+            notes.append(
+                f"{changed} of the claims, marked {MARKS[RUNS]}, compare runs whose configs were changed after the first run."
+            )
     notes.append(
         f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}."
     )
@@ -179,7 +187,7 @@ def run_row(name: str, kind: Kind) -> list[str]:
     return [name, f"{images:,.0f}", *cells, f"{minutes:.1f}"]
 
 
-def claims_table(claims: Mapping[str, ClaimResult], stated: Container[str], several: bool) -> list[str]:
+def claims_table(claims: Mapping[str, ClaimResult], changes: Mapping[str, str], several: bool) -> list[str]:
     """A row for each claim; with several seeds also the means of both runs, and the number of positive differences."""
     rows = [
         ["claim", *(["means", "positive"] if several else []), "difference [95 %]", "margin", "verdict", "corrected"]
@@ -192,7 +200,7 @@ def claims_table(claims: Mapping[str, ClaimResult], stated: Container[str], seve
         means = [format_number(mean_of(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
         statistic = f"{c.statistic} on {c.on}" if c.on else c.statistic
-        claim = f"{c.text}{'' if key in stated else LATE} ({statistic}: {c.higher} − {c.lower})"
+        claim = f"{c.text}{MARKS.get(changes.get(key), '')} ({statistic}: {c.higher} − {c.lower})"
         cells = [" − ".join(means), positive] if several else []
         rows.append([claim, *cells, difference, f"{c.margin:g}", f"**{c.verdict}**", c.corrected])
     return markdown_table(rows)

@@ -22,7 +22,7 @@ from cliptail_jax.study.kinds import kinds_of
 from cliptail_jax.study.launch import train_commands
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import check_figures, draw_figures
-from cliptail_jax.study.stated_claims import stated_claims
+from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.train import train
@@ -51,7 +51,8 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     started, longest = time.perf_counter(), 0.0
     replicates = configs_by_seed(study)
     directories = [str(Path(seed) / run) for by_seed in replicates for seed in by_seed for run in study.runs]
-    stated = stated_claims(study.claims, workdir, directories)
+    first_configs, _ = next(iter(replicates[0].values()))
+    changes = changes_of_claims(study.claims, first_configs, workdir, directories)
     page = StudyPage(study.title, workdir, directories)
     page.start()
     commands = commands_of(study, workdir / next(iter(replicates[0])))
@@ -80,7 +81,7 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
         longest = max(longest, in_training, time.perf_counter() - began)
         if jax.process_index() == 0:
             seconds = time.perf_counter() - started
-            text, not_drawn = report(study, seeds, trained, stated, failures, seconds, commands, workdir)
+            text, not_drawn = report(study, seeds, trained, changes, failures, seconds, commands, workdir)
             page.write()
     if jax.process_index() == 0:
         tqdm.write(f"\n{text}\nThis report: {workdir}/report.md, and to look further into it {page.address}")
@@ -95,7 +96,7 @@ def report(
     study: ConfigDict,
     seeds: dict[str, Runs],
     replicates: list[list[Runs]],
-    stated: set[str],
+    changes: Mapping[str, str],
     failures: Failures,
     seconds: float,
     commands: Mapping[str, str],
@@ -115,7 +116,7 @@ def report(
         kinds_of(replicates),
         failures | not_drawn,
         dict(zip(study.claims, results)),
-        stated,
+        changes,
         study.get("path", ()),
         drawn,
         seconds,

@@ -93,6 +93,16 @@ def test_a_study_that_begins_has_a_page_without_plots(tmp_path):
     assert "Still missing (1):</strong> sl." in page.read_text() and page.stat().st_size < 100_000
 
 
+def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(study):
+    assert not re.search("[†‡]", (study / "report.html").read_text())
+    report = json.loads((study / "report.json").read_text())
+    report["claims"][0]["stated_before"], report["claims"][1]["runs_changed"] = False, True
+    (study / "report.json").write_text(json.dumps(report))
+    text = write_page(study).read_text()
+    assert text.count("more than the other †<") == text.count("more than the other ‡<") == 1
+    assert "† was added or changed after the first run. ‡ compares runs whose configs were changed after" in text
+
+
 def test_runs_that_the_report_does_not_know_are_named(study):
     shutil.copytree(study / "seed_3" / "sl", study / "seed_4" / "sl")
     write_page(study)

@@ -1,5 +1,8 @@
 """What claims compare, and which are refused."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +10,13 @@ from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, bootstrap, mean_over_classes
+from cliptail_jax.objectives import FIELDS
+from cliptail_jax.seals import write_sealed_json
+from cliptail_jax.study import stated_claims
 from cliptail_jax.study.claims import ClaimResult, correct_for_number, evaluate_claim
 from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.run import run_study
+from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.statistics import STATISTICS, Statistic
 from cliptail_jax.study.trained_run import TrainedRun
 from tests.study.made_up_studies import NAMES, claim, confusion_of, make_study, read_report, write_run
@@ -153,6 +160,58 @@ def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains
     assert "1 of the claims, marked †," in text and "more than the other† (corr_pred" in text
     run_study(make_study("a", "b", c=first | dict(margin=0.2)), tmp_path)
     assert not read_report(tmp_path)[1]["claims"][0]["stated_before"]
+    assert "‡" not in read_report(tmp_path)[0]
     (tmp_path / "claims.json").unlink()
     with pytest.raises(UserError, match="claims.json is missing: restore it"):
         run_study(make_study("a", "b", c=first), tmp_path)
+
+
+@pytest.fixture
+def changed(trains, tmp_path):
+    """Of a study that has been run, with claims on a and b and on b and c: are they marked when run b is changed?"""
+    trains[0].update(a=0.0, b=0.8, c=0.4)
+    claims = dict(one=claim("corr_acc", "b", "a"), other=claim("corr_acc", "c", "a"))
+    run_study(make_study("a", "b", "c", **claims), tmp_path)
+    shutil.rmtree(tmp_path / "b")  # made-up runs are not replaced
+
+    def run_again(**values):
+        made = make_study("a", "b", "c", **claims)
+        made.runs.b.update_from_flattened_dict(values)
+        run_study(made, tmp_path)
+        text, report = read_report(tmp_path)
+        assert all(claimed["stated_before"] for claimed in report["claims"]) and "†" not in text
+        return text, [claimed["runs_changed"] for claimed in report["claims"]]
+
+    return run_again
+
+
+@pytest.mark.parametrize(
+    "field", [{"data.profile.ratio": 50.0}, {"optimizer.learning_rate": 0.3}, {"seed": 5}, {"eval.tail_classes": 3}]
+)
+def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(field, changed):
+    text, marked = changed(**field)
+    assert marked == [True, False] and text.count("more than the other‡ (corr_acc: b − a)") == 1
+    assert "1 of the claims, marked ‡, compare runs whose configs were changed after the first run." in text
+
+
+def test_where_data_are_and_what_changes_no_number_may_change(changed):
+    values = {"data.data_dir": "elsewhere", "data.workers": 3, "eval.neural_collapse": True, "checkpoint.keep": 5}
+    text, marked = changed(**values)
+    assert marked == [False, False] and "‡" not in text
+
+
+def test_claims_without_digests_of_runs_are_read(changed, tmp_path):
+    path = tmp_path / "claims.json"
+    before = json.loads(path.read_text())
+    write_sealed_json(path, {key: {k: v for k, v in of.items() if k != "runs"} for key, of in before.items()})
+    text, marked = changed(seed=5)
+    assert marked == [False, False] and "were stated before the first run (claims.json)." in text
+
+
+def test_a_digest_of_runs_does_not_depend_on_fields_of_later_versions(tmp_path, monkeypatch):
+    study = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    assert changes_of_claims(study.claims, study.runs, tmp_path, ["a"]) == {}
+    (tmp_path / "a").mkdir()
+    earlier = tuple(field for field in FIELDS if field.key != "optimizer.clip_norm")
+    monkeypatch.setattr(stated_claims, "FIELDS", earlier)
+    assert changes_of_claims(study.claims, study.runs, tmp_path, ["a"]) == {}
