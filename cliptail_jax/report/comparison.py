@@ -54,6 +54,13 @@ class Kind:
             return math.nan if value is None else value
         return self.mean(key)
 
+    def left_out(self, slope: str) -> int:
+        """The number of classes that a slope leaves out; of several runs the largest, 0 if it is not known."""
+        known = [self.bias.get(slope, {}).get("left_out")]
+        if known == [None]:
+            known = [run.summary.get(f"{slope}_left_out") for run in self.runs]
+        return max(number or 0 for number in known)
+
     @property
     def minutes(self) -> float:
         return mean_of([run.noted.get("finished", {}).get("seconds") for run in self.runs]) / 60

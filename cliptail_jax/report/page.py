@@ -17,6 +17,7 @@ from cliptail_jax.files import check_output, is_remote, write_text
 from cliptail_jax.report import claims, origin, tables
 from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
 from cliptail_jax.report.images import EACH, PageImages, page_images
+from cliptail_jax.report.left_out import WHY, left_out_notes
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.report.read import REPORT, SEED, Contents, Run, chosen, directory_name, matches, read_directory
 
@@ -134,7 +135,12 @@ def render(
         failures=failures,
         problems=problems,
         warnings=warnings(comparison),
-        notes=[*comparison.notes, *without_frequency(comparison), *stale(directories[0])],
+        notes=[
+            *comparison.notes,
+            *without_frequency(comparison),
+            *stale(directories[0]),
+            *left_out(comparison, bool(groups)),
+        ],
         claim_groups=groups,
         marks={row.mark for group in groups for row in group.rows},
         svg_width=claims.WIDTH,
@@ -199,6 +205,15 @@ def stale(contents: Contents) -> list[str]:
         known |= {f"{name}/{kind}" for kind in value} if SEED.fullmatch(name) else {name}
     new = [name for run in contents.runs if (name := run_name(run)) not in known]
     return [f"Claims and intervals are of the last report, which is without {', '.join(new)}."] if new else []
+
+
+def left_out(comparison: Comparison, has_claims: bool) -> list[str]:
+    """A note on the classes that slopes leave out, if there are any."""
+    kinds = [kind for kind in comparison.kinds if any(run.evaluation for run in kind.runs)]
+    classes = {k.name: max(len(run.evaluation.class_names) for run in k.runs if run.evaluation) for k in kinds}
+    numbers = {slope: {kind.name: kind.left_out(slope) for kind in kinds} for slope in WHY}
+    notes = left_out_notes(numbers, classes, any(len(kind.runs) > 1 for kind in kinds), has_claims)
+    return [" ".join(notes)] if notes else []
 
 
 def without_frequency(comparison: Comparison) -> list[str]:

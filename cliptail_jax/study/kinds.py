@@ -9,7 +9,7 @@ from cliptail_jax.metrics.bootstrap import Estimate, mean_over_seeds
 from cliptail_jax.report.comparison import BIAS
 from cliptail_jax.runs import FinishedRun
 from cliptail_jax.study.claims import Replicate
-from cliptail_jax.study.statistics import STATISTICS
+from cliptail_jax.study.statistics import SLOPES, STATISTICS, left_out
 from cliptail_jax.study.trained_run import TrainedRun
 
 UNDEFINED = Estimate(np.nan, np.nan, np.nan)
@@ -23,11 +23,13 @@ class Kind:
         trained: the runs.
         evaluations: their evaluations on their first set; none if they have no set.
         bias: the statistics in BIAS with their intervals.
+        left_out: by slope, the number of classes that it leaves out, the largest of all seeds or mirrored pairs.
     """
 
     trained: Sequence[TrainedRun]
     evaluations: Sequence[FinishedRun]
     bias: dict[str, Estimate]
+    left_out: dict[str, int]
 
 
 def kinds_of(replicates: Sequence[Replicate]) -> dict[str, Kind]:
@@ -49,4 +51,5 @@ def kind_of(name: str, replicates: Sequence[Replicate]) -> Kind:
     for key in BIAS:
         values = [value for runs in whole if not np.isnan((value := STATISTICS[key].of(runs)[0]).value)]
         bias[key] = mean_over_seeds(values) if values else UNDEFINED
-    return Kind(sum(trained, []), sum(evaluated, []), bias)
+    without = {key: max((left_out(key, runs) for runs in whole), default=0) for key in SLOPES}
+    return Kind(sum(trained, []), sum(evaluated, []), bias, without)

@@ -7,6 +7,7 @@ from pathlib import Path
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.plotting.style import save
 from cliptail_jax.report.comparison import BIAS, mean_of
+from cliptail_jax.report.left_out import left_out_notes
 from cliptail_jax.runs.provenance import command
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
 from cliptail_jax.study.claims import ClaimResult
@@ -15,7 +16,7 @@ from cliptail_jax.study.kinds import Kind
 from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.stated_claims import CLAIM, RUNS
-from cliptail_jax.study.statistics import STATISTICS
+from cliptail_jax.study.statistics import SLOPES, STATISTICS
 from cliptail_jax.study.trained_run import Runs, TrainedRun
 from cliptail_jax.transfer.report import TITLES
 from cliptail_jax.transfer.results import Result
@@ -61,7 +62,7 @@ def write_report(
     content = {
         "title": title,
         "runs": by_seed.get("", by_seed),
-        "bias": {name: {key: value._asdict() for key, value in kind.bias.items()} for name, kind in kinds.items()},
+        "bias": {name: bias_numbers(kind) for name, kind in kinds.items()},
         "failures": failures,
         "claims": [
             dataclasses.asdict(claim)
@@ -85,6 +86,12 @@ def run_numbers(run: TrainedRun) -> dict:
     measured = {"images": run.images, "seconds": run.seconds, "warnings": list(run.warnings)}
     measured["transfer"] = list(run.transfer_results)
     return (evaluation.summary if evaluation else {}) | measured
+
+
+def bias_numbers(kind: Kind) -> dict[str, dict]:
+    """The statistics of a kind of runs; slopes with the number of classes that they leave out."""
+    without = {key: {"left_out": number} for key, number in kind.left_out.items()}
+    return {key: value._asdict() | without.get(key, {}) for key, value in kind.bias.items()}
 
 
 def draw_pictures(
@@ -129,6 +136,7 @@ def markdown(
         f"# {title}",
         "",
         *markdown_table([header, *(run_row(name, kind) for name, kind in kinds.items())]),
+        *left_out_line(kinds, several, bool(claims)),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
         *(f"\n**{name}**: {text}" for name, kind in kinds.items() for run in kind.trained for text in run.warnings),
         *transfer_section({name: kind.trained for name, kind in kinds.items()}, several),
@@ -175,6 +183,14 @@ def markdown(
         f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}."
     )
     return "\n".join([*lines, " ".join(notes)]) + "\n"
+
+
+def left_out_line(kinds: Mapping[str, Kind], several: bool, has_claims: bool) -> list[str]:
+    """A paragraph on the classes that slopes leave out, if there are any."""
+    left_out = {key: {name: kind.left_out[key] for name, kind in kinds.items()} for key in SLOPES}
+    classes = {name: len(kind.evaluations[0].class_names) for name, kind in kinds.items() if kind.evaluations}
+    notes = left_out_notes(left_out, classes, several, has_claims)
+    return ["", " ".join(notes)] if notes else []
 
 
 def run_row(name: str, kind: Kind) -> list[str]:

@@ -33,7 +33,7 @@ def slope_acc(*kinds: Kind) -> list[Bootstrapped]:
 
     Of a mirrored pair with fixed effects of classes: `cliptail_jax.metrics.correlation.slope_within_classes`.
     """
-    return of_kinds(slope_within_classes, lambda run: (decades(run.frequency), 100 * run.accuracy), kinds)
+    return of_kinds(slope_within_classes, SLOPES["slope_acc"], kinds)
 
 
 def slope_pred(*kinds: Kind) -> list[Bootstrapped]:
@@ -41,11 +41,20 @@ def slope_pred(*kinds: Kind) -> list[Bootstrapped]:
 
     Of a mirrored pair with fixed effects of classes, as `slope_acc`.
     """
+    return of_kinds(slope_within_classes, SLOPES["slope_pred"], kinds)
 
-    def variables(run: FinishedRun) -> tuple[np.ndarray, ...]:
-        return decades(run.frequency), decades(run.predictions / run.predictions.sum())
 
-    return of_kinds(slope_within_classes, variables, kinds)
+# The variables of slopes by class, nan where there is no logarithm.
+SLOPES: dict[str, Callable[[FinishedRun], tuple[np.ndarray, ...]]] = {
+    "slope_acc": lambda run: (decades(run.frequency), 100 * run.accuracy),
+    "slope_pred": lambda run: (decades(run.frequency), decades(run.predictions / run.predictions.sum())),
+}
+
+
+def left_out(slope: str, kind: Kind) -> int:
+    """The number of classes that a slope of a kind leaves out: those that one of its runs has no logarithm for."""
+    variables = np.concatenate([SLOPES[slope](run) for run in kind])
+    return int(np.isnan(variables).any(axis=0).sum())
 
 
 def top1(*kinds: Kind) -> list[Bootstrapped]:

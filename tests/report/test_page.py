@@ -16,6 +16,8 @@ from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import render, transfer_results, write_page
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.report.read import Contents, read_directory
+from cliptail_jax.runs import add_summary
+from cliptail_jax.seals import read_sealed_lines
 from tests.figures.made_up_runs import write_run
 from tests.report.made_up_pages import IMAGE, SCRIPT, in_memory, write_study
 
@@ -101,6 +103,27 @@ def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(stud
     text = write_page(study).read_text()
     assert text.count("more than the other †<") == text.count("more than the other ‡<") == 1
     assert "† was added or changed after the first run. ‡ compares runs whose configs were changed after" in text
+
+
+def test_classes_that_slopes_leave_out_are_counted(study):
+    assert "leaves out" not in (study / "report.html").read_text()
+    report = json.loads((study / "report.json").read_text())
+    report["bias"]["sl"]["slope_pred"]["left_out"] = 9
+    (study / "report.json").write_text(json.dumps(report))
+    text = write_page(study).read_text()
+    number = (
+        "which have no logarithm: sl 9 of 60 (the largest number of any seed or pair). These are more than a tenth of"
+    )
+    assert "slope_pred leaves out" in text and number in text and "A claim compares its two runs on the classes" in text
+
+
+def test_runs_without_a_report_leave_out_what_their_evaluations_say(study):
+    (study / "report.json").unlink()
+    numbers = read_sealed_lines(study / "seed_3" / "clip" / "eval" / "glyphs_test" / "summary.jsonl")[-1]
+    add_summary(study / "seed_3" / "clip" / "eval" / "glyphs_test", numbers | {"slope_acc_left_out": 2})
+    text = write_page(study).read_text()
+    assert "slope_acc leaves out classes with no training or test image, which have no logarithm: clip 2 of 60" in text
+    assert "more than a tenth" not in text and "A claim compares" not in text
 
 
 def test_runs_that_the_report_does_not_know_are_named(study):

@@ -39,6 +39,7 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
     for verdict, line in zip(verdicts, [line for line in text.splitlines() if "One leans" in line], strict=True):
         assert line.endswith(f"| **{verdict}** | {verdict} |")
     assert "The claims with statistic, direction and margin were stated before the first run" in text
+    assert "leaves out" not in text and "leave out" not in text
     first = report["claims"][0]["difference"]
     assert 0 < first["low"] <= first["value"] <= first["high"]
     assert f"biased − fair) | {first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]" in text
@@ -90,3 +91,33 @@ def test_undefined_numbers_are_dashes_and_their_claims_untested(trains, tmp_path
     assert report["runs"]["b"]["corr_acc"] is None
     assert "| 0.0 | 0.0 [0.0, 0.0] | – | – | 0.02 [" in text and "it is undefined of one of them" in text
     assert report["claims"][0]["verdict"] == "not tested"
+
+
+def test_classes_that_slopes_leave_out_are_counted_under_the_table_of_runs(trains, tmp_path):
+    """A claim is on the classes that both runs predict."""
+    study = make_study("a", "b", "all", c=claim("slope_pred", "a", "b"))
+    predicted = {}
+    for seed, (name, rarest) in enumerate({"a": 12, "b": 5, "all": 0}.items()):
+        confusion = confusion_of(0.1, seed)
+        never = np.argsort(FREQUENCY)[:rarest]
+        confusion[:, np.argmax(FREQUENCY)] += confusion[:, never].sum(axis=1)
+        confusion[:, never] = 0
+        write_run(study.runs[name], tmp_path / name, confusion)
+        predicted[name] = confusion.sum(axis=0)
+    run_study(study, tmp_path)
+    text, report = read_report(tmp_path)
+    assert (
+        "\n\nslope_pred leaves out classes with no training image or no prediction, which have no logarithm: a 12 of 60, "
+        "b 5 of 60. These are more than a tenth of the classes of a, whose slope_pred says nothing of them. A claim compares "
+        "its two runs on the classes that have a logarithm in both"
+    ) in text
+    assert "slope_acc leaves out" not in text
+    assert [report["bias"][name]["slope_pred"]["left_out"] for name in predicted] == [12, 5, 0]
+
+    def slope(of, over):
+        kept = predicted[over] > 0
+        return np.polyfit(np.log10(FREQUENCY[kept]), np.log10(predicted[of][kept]), 1)[0]
+
+    assert report["bias"]["b"]["slope_pred"]["value"] == pytest.approx(slope("b", "b"))
+    assert report["claims"][0]["by_seed"] == [pytest.approx([slope("a", "a"), slope("b", "a")])]
+    assert abs(slope("b", "a") - slope("b", "b")) > 0.01

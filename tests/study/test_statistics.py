@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.statistics import STATISTICS, probe
+from cliptail_jax.study.statistics import STATISTICS, left_out, probe
 
 CLASSES = 40
 
@@ -88,3 +88,12 @@ def test_resamples_of_a_difference_have_the_same_classes_in_both_runs_of_both_pa
         a, b = STATISTICS[name].of(PAIRS[0], PAIRS[0])
         np.testing.assert_array_equal(a.resampled, b.resampled)
         assert np.std(a.resampled) > 0
+
+
+def test_a_pair_leaves_out_the_classes_that_one_of_its_runs_has_no_logarithm_for():
+    pair = a_pair(2)
+    assert [left_out(slope, pair) for slope in ("slope_acc", "slope_pred")] == [0, 0]
+    pair[0].predictions[[3, 4]] = pair[1].predictions[[4, 5]] = 0
+    pair[1].frequency = np.where(np.arange(CLASSES) == 6, 0, pair[1].frequency)
+    assert [left_out(slope, pair) for slope in ("slope_acc", "slope_pred")] == [1, 4]
+    assert [left_out("slope_pred", [run]) for run in pair] == [2, 3]

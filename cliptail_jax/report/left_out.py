@@ -1,0 +1,36 @@
+"""What a report says of the classes that slopes leave out, because they have no logarithm."""
+
+from collections.abc import Mapping
+
+# By slope, why a class has no logarithm.
+WHY = {"slope_acc": "no training or test image", "slope_pred": "no training image or no prediction"}
+MANY = 0.1  # of the classes
+
+
+def left_out_notes(
+    left_out: Mapping[str, Mapping[str, int]], classes: Mapping[str, int], several: bool, has_claims: bool
+) -> list[str]:
+    """Sentences on the slopes that leave out classes; none if no slope does.
+
+    Args:
+        left_out: by slope and kind of runs, the number of classes that are left out.
+        classes: by kind of runs, the number of all its classes.
+        several: whether kinds have several runs, of which the largest number is given.
+        has_claims: whether there are claims on them.
+    """
+    notes = []
+    for slope, numbers in left_out.items():
+        if numbers := {kind: number for kind, number in numbers.items() if number}:
+            which = ", ".join(f"{kind} {number:,} of {classes[kind]:,}" for kind, number in numbers.items())
+            most = " (the largest number of any seed or pair)" if several else ""
+            notes.append(f"{slope} leaves out classes with {WHY[slope]}, which have no logarithm: {which}{most}.")
+            if many := [kind for kind, number in numbers.items() if number > MANY * classes[kind]]:
+                notes.append(
+                    f"These are more than a tenth of the classes of {', '.join(many)}, whose {slope} says nothing of them."
+                )
+    if notes and has_claims:
+        notes.append(
+            "A claim compares its two runs on the classes that have a logarithm in both, so that its slopes can differ from "
+            "those of the table of runs."
+        )
+    return notes
