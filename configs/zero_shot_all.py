@@ -4,12 +4,13 @@
         --config.eval.frequency_dir=clip-beyond-tail/metadata/freqs
 
     list=study    the study's 49 models (the default); its figures leave out the three EVA-CLIPs
-    list=today    the best published model of each family and size; most were trained on data whose class frequencies the
-                  study has not published, and have no correlations
+    list=today    the best published model of each family and size that comes as safetensors; most were trained on data
+                  whose class frequencies the study has not published, and have no correlations
     sets=, template=    as for configs/zero_shot.py
 
 It writes a directory for each model, table.md and table.tsv. A model that cannot be fetched is reported and skipped, and
-the exit status is then 2. `python -m cliptail_jax.evaluate --list` prints both lists.
+the exit status is then 2. `python -m cliptail_jax.evaluate --list` prints both lists, and with
+--config=configs/zero_shot_all.py:list=today that one.
 """
 
 from cliptail_jax.pretrained.published import LISTS

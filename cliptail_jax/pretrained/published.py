@@ -9,8 +9,10 @@ Five of the 49 combine weights that were trained with QuickGELU with the archite
 ViT-B-32 twice. So there are 44 different weights.
 
 The list of today has the best published model of each family and size by its average accuracy in open_clip's table of
-results (docs/openclip_results.csv in github.com/mlfoundations/open_clip, of June 2026). Of those that are not in this
-table, such as SigLIP 2, it has the one with the largest images, or that was trained for longest. A corpus is given only
+results (docs/openclip_results.csv in github.com/mlfoundations/open_clip, of June 2026). Two models are of the same family
+and size if open_clip's names of their architectures differ in nothing but the side of the images and '-quickgelu'. Of those
+that are not in this table, such as SigLIP 2, it has the one with the largest images, or that was trained for longest.
+ViTamin is left out: open_clip lists its weights as pytorch_model.bin, which `load` does not read. A corpus is given only
 where the study has published its class frequencies.
 """
 
@@ -153,7 +155,7 @@ WEIGHTS = {
         ("ViT-H-14-quickgelu", "metaclip_fullcc", "timm/vit_huge_patch14_clip_224.metaclip_2pt5b"),
     ),
 }
-# Name, repository and corpus, by family and size.
+# Name, repository and corpus, one of each family and size.
 TODAY = (
     ("RN50-quickgelu/openai", "timm/resnet50_clip.openai", None),
     ("RN101-quickgelu/openai", "timm/resnet101_clip.openai", None),
@@ -162,6 +164,7 @@ TODAY = (
     ("RN50x64-quickgelu/openai", "timm/resnet50x64_clip.openai", None),
     ("ViT-B-32-256/datacomp_s34b_b86k", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", None),
     ("ViT-B-16/datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", None),
+    ("ViT-B-16-plus-240/laion400m_e32", "timm/vit_base_patch16_plus_clip_240.laion400m_e32", "laion400m"),
     ("ViT-L-14-quickgelu/dfn2b", "apple/DFN2B-CLIP-ViT-L-14", None),
     ("ViT-H-14-378-quickgelu/dfn5b", "apple/DFN5B-CLIP-ViT-H-14-378", None),
     ("ViT-g-14/laion2b_s34b_b88k", "laion/CLIP-ViT-g-14-laion2B-s34B-b88K", "laion2b"),
@@ -174,20 +177,26 @@ TODAY = (
     ("ViT-B-16-SigLIP-512/webli", "timm/ViT-B-16-SigLIP-512", None),
     ("ViT-L-16-SigLIP-384/webli", "timm/ViT-L-16-SigLIP-384", None),
     ("ViT-SO400M-14-SigLIP-384/webli", "timm/ViT-SO400M-14-SigLIP-384", None),
+    ("ViT-B-16-SigLIP-i18n-256/webli", "timm/ViT-B-16-SigLIP-i18n-256", None),
+    ("ViT-SO400M-16-SigLIP-i18n-256/webli", "timm/ViT-SO400M-16-SigLIP-i18n-256", None),
     ("ViT-B-32-SigLIP2-256/webli", "timm/ViT-B-32-SigLIP2-256", None),
     ("ViT-B-16-SigLIP2-512/webli", "timm/ViT-B-16-SigLIP2-512", None),
     ("ViT-L-16-SigLIP2-512/webli", "timm/ViT-L-16-SigLIP2-512", None),
+    ("ViT-SO400M-14-SigLIP2-378/webli", "timm/ViT-SO400M-14-SigLIP2-378", None),
     ("ViT-SO400M-16-SigLIP2-512/webli", "timm/ViT-SO400M-16-SigLIP2-512", None),
     ("ViT-gopt-16-SigLIP2-384/webli", "timm/ViT-gopt-16-SigLIP2-384", None),
+    ("EVA01-g-14/laion400m_s11b_b41k", "timm/eva_giant_patch14_clip_224.laion400m_s11b_b41k", "laion400m"),
     ("EVA01-g-14-plus/merged2b_s11b_b114k", "timm/eva_giant_patch14_plus_clip_224.merged2b_s11b_b114k", None),
     ("EVA02-B-16/merged2b_s8b_b131k", "timm/eva02_base_patch16_clip_224.merged2b_s8b_b131k", None),
     ("EVA02-L-14-336/merged2b_s6b_b61k", "timm/eva02_large_patch14_clip_336.merged2b_s6b_b61k", None),
+    ("EVA02-E-14/laion2b_s4b_b115k", "timm/eva02_enormous_patch14_clip_224.laion2b_s4b_b115k", "laion2b"),
     ("EVA02-E-14-plus/laion2b_s9b_b144k", "timm/eva02_enormous_patch14_plus_clip_224.laion2b_s9b_b144k", "laion2b"),
     ("PE-Core-T-16-384/meta", "timm/PE-Core-T-16-384", None),
     ("PE-Core-S-16-384/meta", "timm/PE-Core-S-16-384", None),
     ("PE-Core-B-16/meta", "timm/PE-Core-B-16", None),
     ("PE-Core-L-14-336/meta", "timm/PE-Core-L-14-336", None),
     ("PE-Core-bigG-14-448/meta", "timm/PE-Core-bigG-14-448", None),
+    ("convnext_base/laion400m_s13b_b51k", "laion/CLIP-convnext_base-laion400M-s13B-b51K", "laion400m"),
     (
         "convnext_base_w_320/laion_aesthetic_s13b_b82k_augreg",
         "laion/CLIP-convnext_base_w_320-laion_aesthetic-s13B-b82K-augreg",
@@ -212,6 +221,8 @@ TODAY = (
         "laion/CLIP-ViT-H-14-frozen-xlm-roberta-large-laion5B-s13B-b90k",
         None,
     ),
+    ("nllb-clip-base/v1", "visheratin/nllb-clip-base-oc", None),
+    ("nllb-clip-large/v1", "visheratin/nllb-clip-large-oc", None),
     ("nllb-clip-base-siglip/v1", "visheratin/nllb-clip-base-siglip", None),
     ("nllb-clip-large-siglip/v1", "visheratin/nllb-clip-large-siglip", None),
     ("MobileCLIP-S1/datacompdr", "apple/MobileCLIP-S1-OpenCLIP", None),
@@ -223,9 +234,4 @@ TODAY = (
     ("MobileCLIP2-S4/dfndr2b", "timm/MobileCLIP2-S4-OpenCLIP", None),
     ("MobileCLIP2-B/dfndr2b", "timm/MobileCLIP2-B-OpenCLIP", None),
     ("MobileCLIP2-L-14/dfndr2b", "timm/MobileCLIP2-L-14-OpenCLIP", None),
-    ("ViTamin-S-LTT/datacomp1b", "jienengchen/ViTamin-S-LTT", None),
-    ("ViTamin-B-LTT/datacomp1b", "jienengchen/ViTamin-B-LTT", None),
-    ("ViTamin-L-384/datacomp1b", "jienengchen/ViTamin-L-384px", None),
-    ("ViTamin-L2-384/datacomp1b", "jienengchen/ViTamin-L2-384px", None),
-    ("ViTamin-XL-384/datacomp1b", "jienengchen/ViTamin-XL-384px", None),
 )
