@@ -14,9 +14,11 @@ Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50
 
-`--list` alone prints the lists of published models that configs/zero_shot_all.py evaluates.
+`--list` alone prints the lists of published models that configs/zero_shot_all.py evaluates, and with a --config for
+published models the models of that.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,10 +32,10 @@ from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.config import fields, zero_shot
-from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.program import config_values, run_with_config
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published
-from cliptail_jax.evaluation.published_list import page
+from cliptail_jax.evaluation.published_list import all_lists, listed, page
 from cliptail_jax.evaluation.results import GROUPS
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
@@ -154,13 +156,22 @@ def describe_fields(config: ConfigDict | None) -> str:
 
 @command_line
 def list_models(arguments: list[str]) -> None:
-    if others := [argument for argument in arguments if argument != "--list"]:
-        raise UserError(f"--list takes no other argument: leave out '{others[0]}'")
-    print(page(), end="")
+    """Prints all lists of published models, or with --config those that it evaluates."""
+    others = [argument for argument in arguments if argument != "--list"]
+    if not others:
+        print(page(all_lists()), end="")
+        return
+    given = re.fullmatch(r"--?config[=\n]([^\n]+)", "\n".join(others))
+    if given is None:
+        raise UserError(f"--list takes only a --config beside it: it is given with {' '.join(others)}")
+    values = config_values(["", *others])
+    if values.get("objective") != zero_shot.MODE:
+        raise UserError(f"--list prints lists of published models: {given[1]} does not evaluate any")
+    print(page({given[1]: listed(values["eval.models"])}), end="")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("list", False, "Print the lists of published models, and exit")
+    flags.DEFINE_bool("list", False, "Print the lists of published models, or those of a --config, and exit")
     if "--list" in sys.argv:
         sys.exit(list_models(sys.argv[1:]))
     run_with_config(main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/zero_shot.py"))
