@@ -1,8 +1,8 @@
 """Zero-shot evaluation of published CLIPs, and the correlation of their accuracies with class frequency.
 
-The `--workdir` of one model is a run directory; that of several models has one for each, and table.md and table.tsv. A
-model that cannot be loaded, or cannot embed the prompts, is reported and skipped; a set that cannot be read ends the
-command. Finished evaluations are not repeated, so that the same command resumes an interrupted one.
+The `--workdir` of one model is a run directory; that of several models has one for each, and table.md and table.tsv, and
+models.tsv if there are correlations: the sheet of the figures that compare corpora. A model that cannot be loaded, or
+cannot embed the prompts, is reported and skipped; a set that cannot be read ends the command. Finished evaluations are not repeated, so that the same command resumes an interrupted one.
 """
 
 import dataclasses
@@ -37,6 +37,7 @@ from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
+from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
 from cliptail_jax.runs import last_evaluations
 from cliptail_jax.runs.say import say
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
@@ -115,6 +116,8 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
         for summary in last_evaluations(directories[model.name], name, len(of_set))
     ]
     report(summaries, workdir, len(names) > 1)
+    if len(names) > 1 and jax.process_index() == 0:
+        write_sheet(models, summaries, workdir)
     if skipped:
         reason = f": {skipped[names[0]]}" if len(names) == 1 else ""
         first, more = ", ".join(list(skipped)[:NAMED]), len(skipped) - NAMED
@@ -335,6 +338,21 @@ def tsv(summaries: Summaries) -> str:
         cells = ["" if value is None else repr(value) for value in values]
         lines.append("\t".join([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"]]))
     return "\n".join(lines) + "\n"
+
+
+def write_sheet(models: Sequence[ModelName], summaries: Summaries, workdir: Path) -> None:
+    """Write models.tsv, the sheet of `figures corpora` and `fine_grained`, of the models that have correlations.
+
+    Those that the study's figures leave out are comments. Nothing is written if there is no model.
+    """
+    lines = []
+    for model in models:
+        sets = [s["set"] for s in summaries if s["model"] == model.name and "corr_acc" in s]
+        if model.corpus and sets:
+            cells = slug(model.name), "+".join(dict.fromkeys(sets)), "CLIP", model.corpus, family_and_size(model.name)
+            lines.append(("# " if model.name in NOT_IN_FIGURES else "") + "\t".join(cells))
+    if lines:
+        write_text(workdir / "models.tsv", "\n".join(["run\tset\tkind\tcorpus\tbackbone", *lines]) + "\n")
 
 
 def interval(summary: Mapping[str, Any], key: str) -> Sequence[float | None]:

@@ -17,6 +17,7 @@ where the study has published its class frequencies.
 """
 
 import dataclasses
+import re
 
 from cliptail_jax.pretrained.hub import PREFIX
 
@@ -61,6 +62,11 @@ def models_of_study() -> tuple[PublishedModel, ...]:
 def models_of_today() -> tuple[PublishedModel, ...]:
     """The best of each family and size."""
     return tuple(PublishedModel(name, PREFIX + repository, corpus) for name, repository, corpus in TODAY)
+
+
+def family_and_size(name: str) -> str:
+    """The name of a model's architecture without the side of the images and '-quickgelu'."""
+    return re.sub(r"[-_]\d{3}(?=-|$)|-quickgelu", "", name.split("/")[0])
 
 
 LISTS = {"study": models_of_study, "today": models_of_today}
@@ -155,6 +161,8 @@ WEIGHTS = {
         ("ViT-H-14-quickgelu", "metaclip_fullcc", "timm/vit_huge_patch14_clip_224.metaclip_2pt5b"),
     ),
 }
+# Those of the six corpora that the study's figures leave out.
+NOT_IN_FIGURES = ("EVA01-g-14/laion400m_s11b_b41k", "EVA02-E-14/laion2b_s4b_b115k", "EVA02-E-14-plus/laion2b_s9b_b144k")
 # Name, repository and corpus, one of each family and size.
 TODAY = (
     ("RN50-quickgelu/openai", "timm/resnet50_clip.openai", None),

@@ -14,6 +14,8 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.figures import corpora, fine_grained
+from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.pretrained.model import ModelName, find_model, open_published
 from configs import zero_shot, zero_shot_all
@@ -59,7 +61,7 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
     for factor, corpus in enumerate(("cc12m", "laion2b"), 1):
         rows = "".join(f"{name}\t{factor * i}\n" for i, name in enumerate(names))
         (tmp_path / f"class_frequency_{corpus}_{SET}.txt").write_text(rows)
-    config.eval.models = ("RN50/cc12m", "ViT-B-32/laion2b_e16")
+    config.eval.models = ("RN50/cc12m", "EVA02-E-14/laion2b_s4b_b115k")
     config.eval.update({"class_frequency": "published", "frequency_dir": str(tmp_path)})
     monkeypatch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
     evaluate_published(config, tmp_path / "out")
@@ -67,6 +69,11 @@ def test_published_frequencies_are_those_of_each_models_corpus(config, glyphs_di
         table = tmp_path / "out" / model.replace("/", "_") / "eval" / FILES / "class_frequency.tsv"
         np.testing.assert_array_equal(read_frequency(table)[1], factor * np.arange(CLASSES))
     assert "| laion2b " in (tmp_path / "out" / "table.md").read_text()
+    sheet = tmp_path / "out" / "models.tsv"
+    (entry,) = read_sheet(sheet, (*corpora.COLUMNS, *fine_grained.COLUMNS))
+    assert (entry["run"], entry["set"], entry["backbone"]) == ("RN50_cc12m", SET, "RN50")
+    assert np.isfinite(entry.measure("corr_acc").value)
+    assert "\n# EVA02-E-14_laion2b_s4b_b115k\t" in sheet.read_text()
 
 
 def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_known_has_none(
