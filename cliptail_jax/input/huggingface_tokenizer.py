@@ -48,7 +48,8 @@ class HuggingFaceTokenizer:
 
     `strip_separator` writes 0 for the token that ends a text (CLIPA). `vocab_size` is the model's number of tokens, of
     which the definition may have more for use with other models. `pad_id` and `end_id` are the ids of the token that pads
-    texts and of the one that ends them, None if there is none.
+    texts and of the one that ends them, None if there is none. `kind` is the type of the model in the definition, such as
+    "BPE".
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class HuggingFaceTokenizer:
         self._separator = self._first_id(SEPARATORS) if strip_separator else None
         padding = self._encoder.padding or {}
         self.pad_id = self._first_id([padding["pad_token"]] if padding else PADS)
-        self.end_id = next(filter(None, map(self._encoder.token_to_id, SEPARATORS)), None)
+        self.kind = type(self._encoder.model).__name__
+        self._encoder.no_padding()
+        self.end_id = next(reversed(self._encoder.encode("").ids), None)
         self._encoder.enable_truncation(context_length)
         self._encoder.enable_padding(
             length=context_length,

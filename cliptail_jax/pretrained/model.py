@@ -38,6 +38,7 @@ from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names, open_weights
 from cliptail_jax.pretrained.source import TOKENIZER, ModelFiles, checked_digest, fetch_tokenizer, find, read_json
+from cliptail_jax.pretrained.tokenizer_kinds import check_kind
 from cliptail_jax.runs.checkpoints import newest_valid_step, no_checkpoint
 
 CONFIG = "open_clip_config.json"
@@ -497,9 +498,10 @@ def _published_tokenizer(
     if encoder is not None:
         return _encoder_tokenizer(path, text_cfg, encoder)
     tokenizer = load_tokenizer(path, text_cfg)
+    check_kind(path, tokenizer, hugging_face or "")
     # A tower that pools by the highest token needs CLIP's, in which that is the end of the text.
     by_highest = text_cfg.get("pool_type", "argmax") == "argmax"
-    if not hugging_face and by_highest and not isinstance(tokenizer, Tokenizer):
+    if by_highest and not isinstance(tokenizer, Tokenizer):
         raise UserError(f"{path} is not CLIP's tokenizer, which the model's text tower needs: put that in its place")
     return tokenizer
 
@@ -516,6 +518,7 @@ def _encoder_tokenizer(path: Path, text_cfg: Mapping[str, Any], encoder: Mapping
                 f"{path} is the tokenizer of another text encoder: its {key} is {id_}, that of the encoder's config.json "
                 f"{encoder[key]}"
             )
+    check_kind(path, tokenizer, text_cfg.get("hf_tokenizer_name") or "")
     return tokenizer
 
 

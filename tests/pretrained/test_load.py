@@ -251,6 +251,19 @@ def test_the_tokenizer_of_another_family_is_refused(model, tokenizer, changes, e
     assert expected in message(lambda: open_published(folder).tokenizer)
 
 
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("timm/ViT-B-16-SigLIP", "is not the tokenizer that the model needs, timm/ViT-B-16-SigLIP: it is WordPiece"),
+        ("tokenizer.json", "is not CLIP's tokenizer"),  # as exported runs have it
+    ],
+)
+def test_the_tokenizer_that_the_configuration_names_is_needed(name, expected, folder):
+    shutil.copy(DATA / "tokenizer_bert.json", folder / "tokenizer.json")
+    change_config(folder, "text_cfg", hf_tokenizer_name=name, vocab_size=1000)
+    assert expected in message(lambda: open_published(folder).tokenizer)
+
+
 def test_a_missing_tokenizer_is_an_error_when_it_is_used(published):
     assert "comes without a tokenizer.json" in message(lambda: load(published).tokenizer)
 
