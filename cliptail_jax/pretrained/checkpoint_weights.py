@@ -18,7 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute
 from cliptail_jax.models.positions import resize_positions
-from cliptail_jax.pretrained.names import is_resized
+from cliptail_jax.pretrained.names import is_resized, resized_grid
 from cliptail_jax.runs import checkpoints
 
 
@@ -58,6 +58,16 @@ class CheckpointWeights:
             elif stored.shape != tuple(variable.shape) and not is_resized(path, stored.shape, tuple(variable.shape)):
                 found[path] = f"{name} has shape {list(stored.shape)}, but the model needs {list(variable.shape)}"
         return found
+
+    def resized(self, state: nnx.State) -> dict[tuple, tuple[int, int]]:
+        """The positional embeddings of `state` that `read` resizes, with the sides of both grids."""
+        stored = {path: self._stored.get(tuple(map(str, path))) for path, _ in nnx.to_flat_state(state)}
+        grids = {
+            path: resized_grid(path, stored[path].shape, tuple(x.shape))
+            for path, x in nnx.to_flat_state(state)
+            if stored[path] is not None
+        }
+        return {path: grid for path, grid in grids.items() if grid}
 
     def check(self, state: nnx.State) -> None:
         """Raise UserError unless the checkpoint has the parameters and statistics of `state`."""

@@ -4,6 +4,8 @@ The attribute paths in our models are the published names, except for the last p
 differs.
 """
 
+import math
+
 import numpy as np
 
 from cliptail_jax.models.positions import leading_tokens
@@ -54,3 +56,8 @@ def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> 
     return (
         (of_stored, stored_width) == (others, width) and leading is not None and leading == leading_tokens(stored_rows)
     )
+
+
+def resized_grid(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """The sides of the two grids between which a positional embedding is resized; None if `is_resized` does not hold."""
+    return (math.isqrt(stored[-2]), math.isqrt(shape[-2])) if is_resized(path, stored, shape) else None

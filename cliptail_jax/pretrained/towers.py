@@ -72,8 +72,17 @@ class Tower:
     @functools.cached_property
     def missing(self) -> dict[tuple, str]:
         """The parameters of the tower that the weights do not fill, by their path in the whole model, with the reason."""
+        return self.weights.problems(self._abstract_state())
+
+    @functools.cached_property
+    def resized(self) -> dict[tuple, tuple[int, int]]:
+        """The sides of the two grids of each positional embedding that is resized, by its path in the whole model."""
+        return self.weights.resized(self._abstract_state())
+
+    def _abstract_state(self) -> nnx.State:
+        """The shapes of the tower's arrays, by their paths in the whole model."""
         state = nnx.to_flat_state(nnx.state(self.abstract()))
-        return self.weights.problems(nnx.from_flat_state([((self.part, *path), value) for path, value in state]))
+        return nnx.from_flat_state([((self.part, *path), value) for path, value in state])
 
     def has_published_outputs(self) -> bool:
         """Whether a text tower's pooled outputs, before the projection, are those of the model from which it is taken."""

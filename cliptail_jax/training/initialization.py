@@ -10,9 +10,10 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
-from cliptail_jax.pretrained.towers import Towers
+from cliptail_jax.pretrained.towers import Tower, Towers
 from cliptail_jax.runs.say import say
 from cliptail_jax.seals import read_sealed_json, write_sealed, write_sealed_json
 from cliptail_jax.training.objective import Objective
@@ -119,23 +120,42 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     noted = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
     write_sealed_json(workdir / TOWERS, noted)
     name_of = {tower.part: tower.name for tower in towers}
+    resized = {path: f", positions resized from {grid_text(*grid)}" for t in towers for path, grid in t.resized.items()}
     rows = []
     for fate, part in (("trained", state.trainable), ("frozen", state.frozen), ("statistic", state.batch_stats)):
         for path, variable in nnx.to_flat_state(part):
             is_new = path[0] not in name_of or towers.are_missing(path)
             shape = "x".join(map(str, variable.shape))
-            rows.append((".".join(map(str, path)), shape, "random" if is_new else name_of[path[0]], fate))
+            origin = "random" if is_new else name_of[path[0]] + resized.get(path, "")
+            rows.append((".".join(map(str, path)), shape, origin, fate))
     lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
     write_sealed(workdir / FILE, "\n".join(lines) + "\n")
     for tower in towers:
-        loaded = sum(row[2] == tower.name and row[0].startswith(tower.part) for row in rows)
+        loaded = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
         missing = [".".join(map(str, path)) for path in tower.missing]
         say(
             f"  {tower.part}: {loaded} parameters from {tower.name}; "
             + (f"randomly initialized: {', '.join(missing)}" if missing else "all of them")
         )
+        for grid in dict.fromkeys(tower.resized.values()):
+            say(
+                f"  {tower.part}: positions resized from {grid_text(*grid)}, for images of another size{no_export(tower)}"
+            )
     parameters = {row[0] for row in rows}
     if "logit_scale" in parameters and "logit_bias" not in parameters:
         for name in dict.fromkeys(tower.name for tower in towers if tower.has_bias):
             say(f"  {name} is a SigLIP: its logit bias is dropped, since a softmax does not change with it")
     say(f"  all parameters and where they are from: {workdir / FILE}")
+
+
+def grid_text(old: int, new: int) -> str:
+    return f"{old} x {old} to {new} x {new}"
+
+
+def no_export(tower: Tower) -> str:
+    """That a run with this image tower cannot be exported, with the reason; '' if it can."""
+    try:
+        image_tower(tower.config).for_open_clip(tower.config)
+    except UserError as error:
+        return f"; the run cannot be exported ({error})"
+    return ""
