@@ -71,6 +71,7 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     check_free(directories, workdir)
     opened = {name: open_set(name, config.data.data_dir) for name in dict.fromkeys(config.eval.sets)}
     prompts = {name: set_prompts(of_name, config.eval) for name, of_name in opened.items()}
+    check_repeated(config.eval.class_frequency)
     check_corpora(models, config.eval.class_frequency)
     tasks = {
         model.name: {
@@ -136,6 +137,16 @@ def find_models(names: Sequence[str]) -> tuple[list[ModelName], dict[str, str]]:
             skipped[name] = str(error)
             say(f"skipped {name}: {error}")
     return models, skipped
+
+
+def check_repeated(tables: str) -> None:
+    """Raise UserError if `tables`, eval.class_frequency, has a corpus or file twice."""
+    seen = {}
+    for name in filter(None, tables.split("+")):
+        path = Path(name).resolve()
+        if path in seen:
+            raise UserError(f"eval.class_frequency has {seen[path]} twice (as {name}): leave one out")
+        seen[path] = name
 
 
 def check_corpora(models: Sequence[ModelName], tables: str) -> None:

@@ -100,7 +100,9 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
     }
     assert list(names_of.values()) == [["cc12m", str(counted), str(table)], [str(counted), str(table)]]
     assert len((tmp_path / "out" / "table.tsv").read_text().splitlines()) == 1 + 5
-    accuracy = np.load(tmp_path / "out" / "RN50_cc12m" / "eval" / FILES / "latest.npz")["per_class_accuracy"]
+    results = tmp_path / "out" / "RN50_cc12m" / "eval" / FILES
+    accuracy = np.load(results / "latest.npz")["per_class_accuracy"]
+    np.testing.assert_array_equal(read_frequency(results / "class_frequency.tsv")[1], frequency_of(names, table))
     frequencies = {"cc12m": np.arange(len(names)), **{str(t): frequency_of(names, t) for t in (counted, table)}}
     for summary in summaries:
         assert summary["top1"] == summaries[0]["top1"]
@@ -125,6 +127,8 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
         ({"models": ("nowhere",)}, "1 of 1 models skipped .nowhere.: unknown model 'nowhere'"),
         ({"class_frequency": "TABLE+laion5b"}, "no frequency table laion5b, and no corpus with this name.*laion2b"),
         ({"class_frequency": "laion2b"}, "set eval.frequency_dir"),
+        ({"class_frequency": "TABLE+b.tsv+TABLE"}, "eval.class_frequency has .*counts.tsv twice"),
+        ({"class_frequency": "b.tsv+./b.tsv"}, "eval.class_frequency has b.tsv twice .as ./b.tsv.: leave one out"),
         ({"class_frequency": "laion2b", "frequency_dir": "nowhere"}, "no folder nowhere of published"),
         ({"class_frequency": "published"}, "the corpus that .*clip1 was trained on is not known"),
         (
