@@ -108,7 +108,8 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
             )
         except Skipped as error:
             skipped[model.name] = str(error).removeprefix(f"{model.source}: ")
-            say(f"skipped {model.name}: {skipped[model.name]}")
+            if len(names) > 1:  # else the error at the end says so
+                say(f"skipped {model.name}: {skipped[model.name]}")
     summaries = [
         {**summary, "model": model.name, "set": name}
         for model in models
@@ -135,7 +136,8 @@ def find_models(names: Sequence[str]) -> tuple[list[ModelName], dict[str, str]]:
             models.append(find_model(name))
         except UserError as error:
             skipped[name] = str(error)
-            say(f"skipped {name}: {error}")
+            if len(names) > 1:  # else the error at the end says so
+                say(f"skipped {name}: {error}")
     return models, skipped
 
 

@@ -4,7 +4,7 @@ To add a kind, write its module and add an entry. A kind of timm's is recognized
 open_clip does not have is described by `vision_cfg["cliptail_model_name"]`, its name in the table, as `basic_resnet` is.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -62,7 +62,7 @@ class ImageTower:
     side_multiple: Callable[[VisionCfg], int]
     describe: Callable[[ConfigDict], dict[str, Any]] | None = None
     stages: int = 0
-    timm_names: Container[str] = ()
+    timm_names: Collection[str] = ()
     for_open_clip: Callable[[VisionCfg], VisionCfg] = lambda vision_cfg: vision_cfg
     values: Mapping[str, Container] = field(default_factory=dict)
     has_batch_norm: bool = False
@@ -75,7 +75,10 @@ def image_tower(vision_cfg: VisionCfg) -> ImageTower:
         for tower in IMAGE_TOWERS.values():
             if name in tower.timm_names:
                 return tower
-        raise UserError(f"the model's configuration has vision_cfg.timm_model_name='{name}', which is not supported")
+        hint = did_you_mean(name, [known for tower in IMAGE_TOWERS.values() for known in tower.timm_names])
+        raise UserError(
+            f"the model's configuration has vision_cfg.timm_model_name='{name}', which is not supported{hint}"
+        )
     # open_clip recognizes its own towers by the type of `layers`
     own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
     kind = vision_cfg.get("cliptail_model_name") or own

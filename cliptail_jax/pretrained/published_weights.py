@@ -22,6 +22,8 @@ from cliptail_jax.pretrained.source import ModelFiles, checked_digest
 NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its name in the file
 
 FLOATS = ("F64", "F32", "F16", "BF16")
+NOT_FLOATS = f"weights are one of {', '.join(FLOATS)}"
+MIXED = "these are not the weights of this configuration: take both from one repository"
 # Buffers of PyTorch modules from which our models compute nothing.
 BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask", "embed_positions.weights")
 SHARED = "shared.weight"  # embeddings of tokens that a text encoder shares with a decoder
@@ -102,9 +104,10 @@ class PublishedWeights:
         if problems := self.problems(state):
             first = min(problems, key=lambda at: self.name_of(at) not in names)  # two shapes say more than one
             instead = f", but has {other}" if other and self.name_of(first) not in names else ""
-            raise UserError(f"{path}: {problems[first]}{instead}")
+            remedy = "" if problems[first].endswith(NOT_FLOATS) else f"; {MIXED}"
+            raise UserError(f"{path}: {problems[first]}{instead}{remedy}")
         if other:
-            raise UserError(f"{path} has {other}, which the architecture does not have")
+            raise UserError(f"{path} has {other}, which the architecture does not have; {MIXED}")
         _ = self.digest  # raises UserError if the file is corrupt
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
@@ -160,7 +163,7 @@ def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) 
     if found != shape and not (np.prod(found) == np.prod(shape) == 1) and not is_resized(at, found, shape):
         return f"{name} has shape {list(found)}, but the architecture needs {list(shape)}"
     if stored.get_dtype() not in FLOATS:
-        return f"{name} is {stored.get_dtype()}; weights are one of {', '.join(FLOATS)}"
+        return f"{name} is {stored.get_dtype()}; {NOT_FLOATS}"
     return ""
 
 

@@ -143,7 +143,7 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_loaded(
-    fields, message, config, frequency_table, tmp_path, monkeypatch
+    fields, message, config, frequency_table, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened"))
     fields = {
@@ -153,7 +153,7 @@ def test_a_mistake_is_one_line_before_anything_is_loaded(
     config.eval.update(fields)
     with pytest.raises(UserError, match=message) as raised:
         evaluate_published(config, tmp_path / "run")
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(raised.value) and not capsys.readouterr().err  # nor is the reason said before
 
 
 def test_a_frequency_table_that_lacks_classes_is_an_error(config, tmp_path):

@@ -140,8 +140,9 @@ def test_a_model_whose_context_cuts_prompts_to_the_same_is_skipped(config, tmp_p
             evaluate_published(config, tmp_path / "run")
 
 
-def test_a_model_without_a_logit_bias_has_no_confidence_by_sigmoids(config, tmp_path):
+def test_a_model_without_a_logit_bias_has_no_confidence_by_sigmoids(config, tmp_path, capsys):
     config.eval.confidence = "sigmoid"
     reason = "eval.confidence='sigmoid' needs a model with a logit bias, such as a SigLIP, and this one has none"
     with pytest.raises(UserError, match=f"1 of 1 models skipped .*: {reason}: set it to 'softmax'$"):
         evaluate_published(config, tmp_path / "run")
+    assert "skipped" not in capsys.readouterr().err  # which the error says
