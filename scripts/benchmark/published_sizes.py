@@ -4,7 +4,7 @@
 
 Writes cliptail_jax/pretrained/published_sizes.json: of each architecture that it does not have yet, the number of
 parameters, and, unless --parameters is given, the memory that the TPU's compiler says (minutes each), or null where it
-refuses the program. The file is written anew after each. Architectures that are not supported are left out.
+refuses the program or crashes. The file is written anew after each. Architectures that are not supported are left out.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 
 # Before JAX is imported: no chip is needed, for which libtpu would look.
 os.environ |= {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true"}
@@ -30,6 +31,7 @@ from cliptail_jax.evaluation.published_list import (  # noqa: E402
     describe,
 )
 from cliptail_jax.files import write_text  # noqa: E402
+from cliptail_jax.planning.own_process import Crash, in_own_process  # noqa: E402
 from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E402
 from cliptail_jax.planning.zero_shot import zero_shot_memory  # noqa: E402
 from cliptail_jax.pretrained.published import published_models  # noqa: E402
@@ -46,7 +48,7 @@ def main() -> None:
     versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "libtpu")}
     topology = find_topology(CHIP)
     for name in names:
-        if name not in sizes and (parameters := count_parameters(name)) is not None:
+        if name not in sizes and (parameters := in_own_process(partial(count_parameters, name))) is not None:
             sizes[name] = {"parameters": parameters}
     to_compile = [] if options.parameters else [name for name in names if name in sizes]
     for name in (progress := tqdm(to_compile, disable=None)):
@@ -58,9 +60,10 @@ def main() -> None:
 
 
 def memory(name: str, topology: Topology, versions: Mapping[str, str]) -> int | None:
+    limits = dict(batch_size=BATCH_SIZE, classes=CLASSES)
     try:
-        return zero_shot_memory(describe(name), topology, versions, batch_size=BATCH_SIZE, classes=CLASSES)
-    except UserError as error:
+        return in_own_process(partial(zero_shot_memory, describe(name), topology, versions, **limits))
+    except (UserError, Crash) as error:
         tqdm.write(f"{name}: {error}")
         return None
 
