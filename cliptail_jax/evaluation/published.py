@@ -2,7 +2,8 @@
 
 The `--workdir` of one model is a run directory; that of several models has one for each, and table.md and table.tsv, and
 models.tsv if there are correlations: the sheet of the figures that compare corpora. A model that cannot be loaded, or
-cannot embed the prompts, is reported and skipped; a set that cannot be read ends the command. Finished evaluations are not repeated, so that the same command resumes an interrupted one.
+cannot embed the prompts, is reported and skipped; a set that cannot be read ends the command. Finished evaluations are not
+repeated, so that the same command resumes an interrupted one.
 """
 
 import dataclasses
