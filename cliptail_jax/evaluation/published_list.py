@@ -23,7 +23,8 @@ NOTE = (
     f"'trained on' is the corpus where the study has published its class frequencies, and '{UNDEFINED}' for others. Memory "
     "is that of a TPU v5e chip (it has 17.2 GB): float32 parameters, and the compiled step in bfloat16 on "
     f"{BATCH_SIZE} images and {CLASSES:,} classes. '{NOT_COMPILED}': scripts/benchmark/published_sizes.py has not done it "
-    f"yet; '{REFUSED}': by the TPU's compiler; '{NOT_SUPPORTED}': the architecture cannot be built here."
+    f"yet; '{REFUSED}': by the TPU's compiler, which may take a smaller eval.batch_size; '{NOT_SUPPORTED}': the architecture "
+    "cannot be built here."
 )
 
 
