@@ -84,6 +84,15 @@ def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[
     return of_runs | dict(zip(["set"], on))
 
 
+def claims_on_slopes(claims: Mapping[str, tuple[str, str, str]]) -> dict[str, dict[str, str | float]]:
+    """Claims on both slopes, of texts with the run with the higher and the one with the lower value, by key."""
+    return {
+        f"{key}_{statistic}": claim(text, statistic, higher, lower)
+        for key, (text, higher, lower) in claims.items()
+        for statistic in ("slope_acc", "slope_pred")
+    }
+
+
 def start(given: Arguments) -> tuple[ConfigDict, str]:
     """The base config with the data that the arguments describe, and the name of their preset."""
     name = given.get("data", "glyphs_lt")

@@ -52,6 +52,8 @@ class Tokenizer:
         UserError: The context has no room for the start and end tokens.
     """
 
+    kind, pad_id = "BPE", 0  # as a `HuggingFaceTokenizer` has them
+
     def __init__(self, merges: Sequence[tuple[str, str]], context_length: int):
         if context_length < 2:
             raise UserError(f"context_length is {context_length}; the start and end tokens alone need 2")

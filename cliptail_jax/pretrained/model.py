@@ -29,7 +29,6 @@ from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.models.text import TextModel
-from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.parallel.sharding import parameter_shardings
 from cliptail_jax.pretrained import hub
@@ -511,7 +510,7 @@ def _encoder_tokenizer(path: Path, text_cfg: Mapping[str, Any], encoder: Mapping
     # transformers begins texts with NLLB's language, as open_clip's models need it; the published tokenizer.json ends them so.
     start = {"start_token": ENGLISH} if encoder.get("model_type") == "m2m_100" else {}
     tokenizer = load_tokenizer(path, {**text_cfg, "vocab_size": encoder["vocab_size"], **start})
-    ids = {"pad_token_id": getattr(tokenizer, "pad_id", PADDING), "eos_token_id": tokenizer.end_id}
+    ids = {"pad_token_id": tokenizer.pad_id, "eos_token_id": tokenizer.end_id}
     for key, id_ in ids.items():
         if encoder.get(key, id_) != id_:
             raise UserError(

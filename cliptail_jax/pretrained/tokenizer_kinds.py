@@ -7,7 +7,6 @@ from typing import NamedTuple
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
 from cliptail_jax.input.tokenizer import Tokenizer
-from cliptail_jax.models.text_towers import PADDING
 
 
 class Kind(NamedTuple):
@@ -48,7 +47,7 @@ def check_kind(path: Path, tokenizer: Tokenizer | HuggingFaceTokenizer, name: st
     if needed is None:
         return
     end_id = None if needed.end_id is None else tokenizer.end_id
-    found = Kind(getattr(tokenizer, "kind", "BPE"), getattr(tokenizer, "pad_id", PADDING), end_id)
+    found = Kind(tokenizer.kind, tokenizer.pad_id, end_id)
     if found != needed:
         raise UserError(
             f"{path} is not the tokenizer that the model needs, {name}: it is {found}, and {name} is {needed}; put the "

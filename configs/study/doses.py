@@ -39,29 +39,25 @@ def get_config(arg: str = ""):
         "steps_32": on_glyphs("batch_size=32", steps=IMAGES // BATCH_SIZE * EPOCHS),
         "steps_512": on_glyphs("batch_size=512", steps=IMAGES // BATCH_SIZE * EPOCHS),
         **{f"classes_{k}": on_glyphs(f"batch_classes={k}") for k in (5, 20, 50)},
-        **{f"noise_{percent}": on_glyphs() for percent in (10, 30, 50)},
-        **{f"words_{words}": on_glyphs("captions=cname+tags") for words in (1, 2)},
     }
     for percent in (10, 30, 50):
+        runs[f"noise_{percent}"] = on_glyphs()
         runs[f"noise_{percent}"].data.captions.distractors = percent / 100
     for words in (1, 2):
+        runs[f"words_{words}"] = on_glyphs("captions=cname+tags")
         runs[f"words_{words}"].data.captions.max_words = words
     for config in runs.values():
         config.seed = config.data.seed = seed
         config.data.data_dir = data_dir
-    claims = {
-        f"{key}_{statistic}": common.claim(text, statistic, higher, lower)
-        for key, (text, higher, lower) in CLAIMS.items()
-        for statistic in ("slope_acc", "slope_pred")
-    }
+    claims = common.claims_on_slopes(CLAIMS)
     study = dict(title="CLIP's batch and captions by dose, on long-tailed glyphs", data_dir=data_dir, seed=seed)
     study |= dict(seeds=2, counterbalanced=True)
     return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))
 
 
-def on_glyphs(arguments: str = "", steps: int = 0) -> ConfigDict:
+def on_glyphs(*arguments: str, steps: int = 0) -> ConfigDict:
     """CLIP for so many steps; 0: as many as `EPOCHS` of its batches are."""
-    config = clip.get_config(f"data=glyphs_lt,{arguments}".rstrip(","))
+    config = clip.get_config(",".join(["data=glyphs_lt", *arguments]))
     config.total_steps = steps or IMAGES // config.batch_size * EPOCHS
     config.optimizer.update({"learning_rate": 3e-3, "warmup_steps": config.total_steps // 6})
     config.batch_norm.group_size = 32

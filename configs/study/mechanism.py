@@ -66,11 +66,7 @@ def get_config(arg: str = ""):
         config.seed = config.data.seed = seed
         config.data.data_dir = data_dir
         config.data.drop_last = True
-    claims = {
-        f"{key}_{statistic}": common.claim(text, statistic, higher, lower)
-        for key, (text, higher, lower) in CLAIMS.items()
-        for statistic in ("slope_acc", "slope_pred")
-    }
+    claims = common.claims_on_slopes(CLAIMS)
     title = f"From SL to CLIP on long-tailed {common.choice(given, 'data', tuple(DATA))}"
     study = dict(title=title, data_dir=data_dir, seed=seed, seeds=source["seeds"], counterbalanced=True, path=PATH)
     return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))
