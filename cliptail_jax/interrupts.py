@@ -5,6 +5,7 @@ Nothing slow is imported here, for signals come during imports, too.
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -61,6 +62,17 @@ def _exit(status: int) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
     os._exit(status)
+
+
+def end_with_parent() -> None:
+    """From now on, this process, which another one has started, ends when that one does, and leaves Ctrl-C to it."""
+
+    def wait_for_end() -> NoReturn:
+        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes
+    threading.Thread(target=wait_for_end, daemon=True).start()
 
 
 def outlive_terminal() -> None:

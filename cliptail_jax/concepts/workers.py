@@ -5,10 +5,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
@@ -18,6 +15,7 @@ import pyarrow as pa
 from cliptail_jax.concepts.batches import MAX_BYTES, MAX_CAPTIONS, CaptionBatch, read_batch, size_of, write_batch
 from cliptail_jax.concepts.tally import Tally
 from cliptail_jax.errors import UserError
+from cliptail_jax.interrupts import end_with_parent
 
 Tag = TypeVar("Tag")
 Memory = ctypes.Array[ctypes.c_char]
@@ -101,13 +99,7 @@ def pool(
 def start_worker(counter: Counter, slots: Sequence[Memory]) -> None:
     global the_counter, the_slots
     the_counter, the_slots = counter, slots
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent() -> None:
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    end_with_parent()
 
 
 def work(slot: int) -> Tally:
