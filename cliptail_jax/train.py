@@ -36,7 +36,7 @@ from cliptail_jax.pretrained.model import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.log import Log, warnings_of
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.say import called, say
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
@@ -50,7 +50,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one."""
     validate(config)
     if runs.is_finished(workdir, plain(config), FIELDS):
-        say(f"{workdir.name} is already trained to its end")
+        say(f"{called(workdir)} is already trained to its end")
         return
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
@@ -122,7 +122,7 @@ def train_alone(
         initial=start * config.batch_size,
         unit=" images",
         unit_scale=True,
-        desc=workdir.name,
+        desc=called(workdir),
         disable=None,
     )
     evaluate_every = steps_per_epoch * config.eval.every_epochs
@@ -223,7 +223,7 @@ def describe(variant: Variant, fingerprint: str, workdir: Path) -> None:
         write_sealed(workdir / "class_frequency.tsv", frequency_table(variant.class_names, frequency))
         empty = int(np.sum(frequency == 0))
         say(
-            f"{workdir.name}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "
+            f"{called(workdir)}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "
             f"{frequency.max():,} to {frequency.min():,} each"
             + (f", {empty} of them empty" if empty else "")
             + (

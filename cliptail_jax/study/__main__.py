@@ -42,6 +42,7 @@ def main(study: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
+    from cliptail_jax.study.cores import cores_for
     from cliptail_jax.study.launch import train_commands
     from cliptail_jax.study.run import check_study, run_study
 
@@ -52,8 +53,9 @@ def main(study: ConfigDict, workdir: Path) -> None:
     end_in_a_line()
     outlive_terminal()
     distributed.initialize()
+    cores = cores_for(flags.FLAGS.jobs)
     with sole_writer(workdir), compile_once():
-        run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget)
+        run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget, cores)
 
 
 @contextlib.contextmanager
@@ -102,6 +104,12 @@ if __name__ == "__main__":
     flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
     flags.DEFINE_float(
         "budget", 0, "Minutes: start no further seed that would not finish in time; 0: no limit", lower_bound=0
+    )
+    flags.DEFINE_integer(
+        "jobs",
+        None,
+        "Runs that train at the same time, each on one core of the CPU; by default, all cores",
+        lower_bound=1,
     )
     flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
     if "--list" in sys.argv:

@@ -1,9 +1,7 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
-import functools
 import time
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -11,10 +9,8 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError, reason_of
-from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation.results import is_evaluated
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, validate
+from cliptail_jax.errors import UserError
+from cliptail_jax.objectives import FIELDS, validate
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.claims import check_claims, correct_for_number, evaluate_claim
@@ -25,15 +21,14 @@ from cliptail_jax.study.sheets import check_figures, draw_figures
 from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.trained_run import Runs, TrainedRun
-from cliptail_jax.train import train
+from cliptail_jax.study.training import Configs, Failures, train_runs
 from cliptail_jax.transfer import configuration as transfer_configuration
 from cliptail_jax.transfer.program import TransferFailed, transfer
 
-Configs = dict[str, ConfigDict]  # of the runs, by name
-Failures = dict[str, str]  # reasons, by what failed
 
-
-def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0) -> None:
+def run_study(
+    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, cores: Sequence[int] = ()
+) -> None:
     """Train the runs that are not yet trained, then write report.md, report.json, figures/ and the page report.html.
 
     Args:
@@ -41,6 +36,7 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
         workdir: its directory.
         overwrite: whether to replace runs of other configs in `workdir`.
         budget: if not 0, further seeds are only started if they are expected to finish within so many minutes.
+        cores: of the CPU, on each of which one run trains at a time; without any, runs train one after the other.
 
     Raises:
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
@@ -62,22 +58,21 @@ def run_study(study: ConfigDict, workdir: Path, overwrite: bool = False, budget:
     for by_seed in replicates:
         began = time.perf_counter()
         fits = not budget or began - started + longest <= 60 * budget
-        finished = (
-            is_finished(workdir / seed / run, plain(config), FIELDS)
-            for seed, (configs, _) in by_seed.items()
-            for run, config in configs.items()
-        )
+        # The runs of a mirrored pair together, which take equally long.
+        configs = {str(Path(seed) / run): by_seed[seed][0][run] for run in study.runs for seed in by_seed}
+        finished = (is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items())
         if seeds and not agreed(fits or all(finished)):
             another = "another" if len(by_seed) == 1 else "another pair"
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: {another} takes some {longest / 60:.0f} minutes")
             break
-        for seed, (configs, transfer_config) in by_seed.items():
-            after_run = functools.partial(page.after_run, seed, failures)
-            seeds[seed], failed = run_seed(configs, transfer_config, workdir / seed, overwrite, after_run)
+        train_runs(configs, workdir, overwrite, cores, failures, page.after_run)
+        for seed, (of_seed, transfer_config) in by_seed.items():
+            trained_here = {run: config for run, config in of_seed.items() if str(Path(seed) / run) not in failures}
+            seeds[seed], failed = measure_runs(trained_here, transfer_config, workdir / seed)
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
         trained.append([seeds[seed] for seed in by_seed])
         # Finished runs took their time in an earlier call.
-        in_training = sum(run.seconds for runs in trained[-1] for run in runs.values())
+        in_training = sum(run.seconds for runs in trained[-1] for run in runs.values()) / max(1, len(cores))
         longest = max(longest, in_training, time.perf_counter() - began)
         if jax.process_index() == 0:
             seconds = time.perf_counter() - started
@@ -162,35 +157,14 @@ def resolved(study: ConfigDict) -> tuple[Configs, ConfigDict | None]:
     return configs, study.transfer.copy_and_resolve_references() if "transfer" in study else None
 
 
-def run_seed(
-    configs: Configs,
-    transfer_config: ConfigDict | None,
-    workdir: Path,
-    overwrite: bool,
-    after_run: Callable[[Failures], None],
-) -> tuple[Runs, Failures]:
-    """Train, evaluate and transfer the runs of one seed. A failed run does not stop the others.
-
-    `after_run` is called after each run, with what has failed.
-    """
+def measure_runs(configs: Configs, transfer_config: ConfigDict | None, workdir: Path) -> tuple[Runs, Failures]:
+    """Read and transfer the trained runs of one seed. Returns them, and what failed."""
     failures: Failures = {}
+    runs: Runs = {}
     for name, config in configs.items():
         try:
-            train(config, workdir / name, overwrite)
-            if not agreed(is_evaluated(workdir / name, config.eval, OBJECTIVES[config.objective].uses_prompts)):
-                evaluate(config, workdir / name)
-        except UserError as error:
-            failures[name] = str(error)
-            tqdm.write(f"error: {name}: {error}")
-        except Exception as error:
-            failures[name] = reason_of(error)
-            traceback.print_exc()
-        after_run(failures)
-    runs: Runs = {}
-    for name in [name for name in configs if name not in failures]:
-        try:
-            run = TrainedRun.read(workdir / name, configs[name].eval.sets)
-            for on in configs[name].eval.sets:
+            run = TrainedRun.read(workdir / name, config.eval.sets)
+            for on in config.eval.sets:
                 run.evaluation(on)
             runs[name] = run
         except UserError as error:  # a damaged file

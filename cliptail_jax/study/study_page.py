@@ -37,7 +37,7 @@ class StudyPage:
         self._written = time.perf_counter()
         self._took = self._written - began
 
-    def after_run(self, seed: str, failures: Mapping[str, str], of_seed: Mapping[str, str]) -> None:
+    def after_run(self, failures: Mapping[str, str]) -> None:
         """Write the page, unless that would take a good part of the time since the last one: runs may be short.
 
         If it cannot be written now, training goes on.
@@ -45,6 +45,6 @@ class StudyPage:
         if jax.process_index() or time.perf_counter() - self._written <= SHARE * self._took:
             return
         try:
-            self.write({**failures} | {str(Path(seed) / what): why for what, why in of_seed.items()})
+            self.write(failures)
         except (UserError, OSError) as error:
             tqdm.write(f"warning: {self.address} is not written: {error}")

@@ -11,7 +11,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.report.read import Contents, Evaluation, Run
-from cliptail_jax.study import report
+from cliptail_jax.study import report, training
 from cliptail_jax.study import run as study
 from tests.figures.made_up_runs import biased_confusion
 from tests.study.made_up_studies import CLASSES, FREQUENCY, claim, confusion_of, make_seeded_study, write_run
@@ -44,7 +44,7 @@ def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
     made = make_seeded_study(2 * pairs, *SLOPES, **claims)
     made.title, made.counterbalanced = "Made up <em>study</em>", True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "train", train)
+        patch.setattr(training, "train", train)
         patch.setattr(report, "save", lambda figure, path: None)
         patch.setattr("sys.orig_argv", COMMAND)
         if broken:

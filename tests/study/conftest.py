@@ -8,7 +8,7 @@ import pytest
 from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.study import report, study_page
+from cliptail_jax.study import report, study_page, training
 from cliptail_jax.study import run as study
 from cliptail_jax.transfer.results import predictions_path
 from tests.study.made_up_studies import FREQUENCY, confusion_of, write_run
@@ -43,7 +43,7 @@ def trains(monkeypatch, pictures):
         frequency = FREQUENCY[::-1] if config.data.profile.mirrored else FREQUENCY
         write_run(config, workdir, confusion_of(slope, config.seed, frequency), frequency=frequency)
 
-    monkeypatch.setattr(study, "train", train)
+    monkeypatch.setattr(training, "train", train)
     return slopes, trained
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import run as study
+from cliptail_jax.study import training
 from configs import sup
 from tests.study.made_up_studies import (
     claim,
@@ -69,7 +70,7 @@ def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, 
         evaluated.append(config.eval.tail_classes)
         write_run(config, workdir, confusion_of(0.0, 1))
 
-    monkeypatch.setattr(study, "evaluate", evaluate)
+    monkeypatch.setattr(training, "evaluate", evaluate)
     study.run_study(made, tmp_path)
     assert evaluated == []
     made.runs.one.eval.tail_classes = 3
@@ -83,14 +84,14 @@ def fail(trains, monkeypatch):
     """Makes the training of one run of one seed fail."""
 
     def of_run(seed_and_run):
-        train = study.train
+        train = training.train
 
         def train_but_one(config, workdir, overwrite=False):
             if workdir.parts[-2:] == seed_and_run:
                 raise UserError("the loss is nan")
             train(config, workdir, overwrite)
 
-        monkeypatch.setattr(study, "train", train_but_one)
+        monkeypatch.setattr(training, "train", train_but_one)
 
     return of_run
 
@@ -161,7 +162,7 @@ def test_a_pair_of_which_one_run_failed_is_left_out(counterbalanced, trains, fai
 def test_a_budget_starts_whole_pairs(counterbalanced, trains, tmp_path):
     trains[0].update(a=0.8, b=0.0)
     study.run_study(counterbalanced(4), tmp_path, budget=0.001)
-    assert trains[1] == ["a", "b", "a", "b"] and ", 2 of 4 seeds" in read_report(tmp_path)[0]
+    assert trains[1] == ["a", "a", "b", "b"] and ", 2 of 4 seeds" in read_report(tmp_path)[0]
 
 
 def test_studies_that_cannot_be_counterbalanced_are_named(counterbalanced, trains, tmp_path):

@@ -1,0 +1,115 @@
+"""Calls of a function at the same time, in processes that have one core of the CPU each.
+
+A second core is of little use to the step of a small model: two runs at the same time, on one core each, take three quarters
+of the time that they take one after the other on both. Their numbers, which depend on the number of cores to rounding, are
+then those of one core on every machine.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
+from typing import Any, TypeVar
+
+import jax
+from absl import flags
+
+from cliptail_jax.config.program import silence_orbax
+from cliptail_jax.errors import UserError
+from cliptail_jax.interrupts import end_with_parent
+from cliptail_jax.parallel.host_memory import keep_freed_memory
+from cliptail_jax.runs.say import say
+
+T = TypeVar("T")
+
+
+def cores_for(jobs: int | None) -> Sequence[int]:
+    """The cores on which `jobs` calls run at the same time, by default all; () where it is one after the other, on everything.
+
+    That is so with one job, with accelerators, in a program of several processes or virtual devices, and on systems that
+    do not give a process a core, such as macOS.
+
+    Raises:
+        UserError: several jobs are asked for where they cannot run at the same time.
+    """
+    if jobs == 1:
+        return ()
+    if not hasattr(os, "sched_setaffinity"):
+        obstacle = "this system does not give a process a core of its own"
+    elif jax.default_backend() != "cpu" or jax.device_count() > 1:
+        obstacle = f"this program has {jax.device_count()} {jax.devices()[0].device_kind}"
+    else:
+        return sorted(os.sched_getaffinity(0))[:jobs]
+    if jobs:
+        raise UserError(f"--jobs={jobs}: runs train at the same time on cores of one CPU, and {obstacle}: leave it out")
+    return ()
+
+
+def call_on_cores(
+    function: Callable[..., T], calls: Mapping[str, Sequence[Any]], cores: Sequence[int]
+) -> Iterator[tuple[str, T]]:
+    """Calls a function with the arguments of each of `calls`, one at a time on each core.
+
+    What the processes write to stderr goes through this one, in whole lines. SIGTERM is passed on to them, and ends this
+    program when they have saved what they do.
+
+    Yields:
+        The names of the calls with what they return, as they end.
+
+    Raises:
+        UserError: a process was killed.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads in an undefined state
+    free = context.SimpleQueue()
+    for core in cores:
+        free.put(core)
+    lines, stderr = context.Pipe(duplex=False)
+    reader = threading.Thread(target=say_lines, args=(lines,), daemon=True)
+    reader.start()
+    pool = ProcessPoolExecutor(len(cores), context, begin, (free, stderr, jax.config.jax_compilation_cache_dir))
+    stopped = threading.Event()
+
+    def stop(*_) -> None:
+        stopped.set()
+        for process in multiprocessing.active_children():
+            process.terminate()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        names = {pool.submit(function, *arguments): name for name, arguments in calls.items()}
+        for future in as_completed(names):
+            yield names[future], future.result()  # or the SystemExit of a call that has been stopped
+    except BrokenProcessPool:
+        if stopped.is_set():  # one that had nothing to save
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise UserError(
+            f"a process that trained a run was killed, perhaps for its memory: {len(cores)} run at the same time, and "
+            "--jobs sets how many; the same command goes on from what is saved"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGTERM, before)
+        stderr.close()
+        reader.join(timeout=1.0)
+
+
+def begin(free: SimpleQueue, stderr: Connection, cache: str | None) -> None:
+    """Makes a new process what the program is, on a core that is free."""
+    os.sched_setaffinity(0, {free.get()})
+    os.dup2(stderr.fileno(), 2)
+    end_with_parent()
+    keep_freed_memory()
+    silence_orbax()
+    flags.FLAGS.mark_as_parsed()  # Grain's worker processes inherit the flags, and refuse unparsed ones
+    jax.config.update("jax_compilation_cache_dir", cache)
+
+
+def say_lines(lines: Connection) -> None:
+    with open(os.dup(lines.fileno()), errors="replace") as text:
+        for line in text:
+            say(line.rstrip("\n"))

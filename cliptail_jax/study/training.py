@@ -1,0 +1,59 @@
+"""Training the runs of a study, one after the other or several at the same time."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax.config.fields import plain
+from cliptail_jax.errors import UserError, reason_of
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.objectives import FIELDS, OBJECTIVES
+from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.runs import is_finished
+from cliptail_jax.study.cores import call_on_cores
+from cliptail_jax.train import train
+
+Configs = dict[str, ConfigDict]  # of the runs, by name
+Failures = dict[str, str]  # reasons, by what failed
+
+
+def train_runs(
+    configs: Configs,
+    workdir: Path,
+    overwrite: bool,
+    cores: Sequence[int],
+    failures: Failures,
+    after_run: Callable[[Failures], None],
+) -> None:
+    """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
+
+    `failures` is added to, and `after_run` is called with it after each run.
+    """
+    if all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
+        cores = ()
+    calls = {name: (config, workdir / name, overwrite) for name, config in configs.items()}
+    results = call_on_cores(train_run, calls, cores) if cores else ((name, train_run(*calls[name])) for name in calls)
+    with tqdm(results, total=len(calls), unit=" runs", desc="training", disable=None if cores else True) as progress:
+        for name, failure in progress:
+            if failure:
+                failures[name] = failure
+                tqdm.write(f"error: {name}: {failure}")
+            after_run(failures)
+
+
+def train_run(config: ConfigDict, workdir: Path, overwrite: bool) -> str:
+    """Train and evaluate a run. Returns why it failed, '' if it did not."""
+    try:
+        train(config, workdir, overwrite)
+        if not agreed(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
+            evaluate(config, workdir)
+    except UserError as error:
+        return str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return reason_of(error)
+    return ""

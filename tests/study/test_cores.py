@@ -1,0 +1,101 @@
+"""Runs of a study that train at the same time, on a core each: their numbers, and how they end with the program."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_train import losses
+from test_train_processes import finish, start, terminate, wait_for_step
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.study import cores
+from cliptail_jax.study.cores import call_on_cores, cores_for
+from tests.test_interruptions import workers_of
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives no process a core")
+
+RUNS = ("run_0", "run_1")
+
+
+def test_runs_at_the_same_time_are_stopped_and_killed_and_have_the_numbers_of_one_core(tmp_path, glyphs_dir):
+    cores = list(map(str, sorted(os.sched_getaffinity(0))[:2]))
+    if len(cores) == 1:
+        pytest.skip("there is one core")
+    program = [sys.executable, "-m", "tests.study.train_pair"]
+    folder, one_core = tmp_path / "both", start([*program, str(tmp_path / "one"), str(glyphs_dir), cores[0]])
+    arguments = [*program, str(folder), str(glyphs_dir), *cores]
+
+    process = start(arguments)
+    for name in RUNS:
+        wait_for_step(2, folder / name, process)
+    (errors,) = terminate(process)
+    assert "stopped by SIGTERM; step " in errors and "Traceback" not in errors, errors
+    steps = {name: losses(folder / name)[-1][0] for name in RUNS}
+    slower = min(steps, key=steps.get)
+    assert steps[slower] < 60
+
+    process = start(arguments)
+    wait_for_step(steps[slower] + 2, folder / slower, process)
+    workers = workers_of(process.pid)
+    os.kill(process.pid, signal.SIGKILL)  # the other two see that it is gone
+    process.wait()
+    deadline = time.time() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        time.sleep(0.05)
+        assert len(workers) == 2 and time.time() < deadline
+
+    (errors,) = finish(start(arguments))
+    assert "going on from step " in errors, errors
+    finish(one_core)
+    assert len(losses(folder / slower)) == 60
+    assert [losses(folder / name) for name in RUNS] == [losses(tmp_path / "one" / name) for name in RUNS]
+
+
+def meet(folder, me, other):
+    """Writes where this process runs, and waits for the other, which therefore runs now."""
+    os.write(2, f"{me} is here\n".encode())
+    (folder / me).touch()
+    deadline = time.time() + 60
+    while not (folder / other).exists() and time.time() < deadline:
+        time.sleep(0.01)
+    return os.sched_getaffinity(0), (folder / other).exists()
+
+
+def end(by_signal):
+    os.kill(os.getpid(), by_signal)
+
+
+def test_calls_run_at_the_same_time_each_on_its_core(tmp_path, capsys):
+    usable = sorted(os.sched_getaffinity(0))
+    pair = [usable[0], usable[-1]]
+    calls = dict(one=(tmp_path, "a", "b"), other=(tmp_path, "b", "a"))
+    results = dict(call_on_cores(meet, calls, pair))
+    assert results.keys() == calls.keys() and all(met for _, met in results.values())
+    assert sorted(core for cores, _ in results.values() for core in cores) == pair
+    assert {"a is here", "b is here"} <= set(capsys.readouterr().err.splitlines())
+
+
+def test_a_killed_process_is_a_line_with_the_remedy():
+    core = sorted(os.sched_getaffinity(0))[0]
+    with pytest.raises(
+        UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
+    ):
+        dict(call_on_cores(end, dict(one=(signal.SIGKILL,)), [core]))
+
+
+def test_runs_train_at_the_same_time_on_the_cores_of_one_cpu_alone(monkeypatch):
+    monkeypatch.setattr(cores.jax, "device_count", lambda: 1)
+    usable = sorted(os.sched_getaffinity(0))
+    assert (cores_for(None), cores_for(1), cores_for(2)) == (usable, (), usable[:2])
+    monkeypatch.setattr(cores.jax, "device_count", lambda: 8)
+    assert cores_for(None) == ()
+    with pytest.raises(
+        UserError, match="--jobs=2: runs train .* on cores of one CPU, and this program has 8 cpu: leave"
+    ):
+        cores_for(2)
+    monkeypatch.delattr(os, "sched_setaffinity")
+    with pytest.raises(UserError, match="this system does not give a process a core of its own"):
+        cores_for(2)

@@ -1,0 +1,27 @@
+"""Trains two runs: `python -m tests.study.train_pair WORKDIR DATA_DIR CORE [CORE]`, at the same time where there are two cores."""
+
+import os
+import sys
+from pathlib import Path
+
+from cliptail_jax.study.training import train_runs
+from configs import sup
+from tests.made_up import tiny
+
+EPOCHS = 20  # 60 steps
+
+
+def main(workdir, data_dir, *cores):
+    cores = list(map(int, cores))
+    os.sched_setaffinity(0, cores)
+    configs = {}
+    for seed in (0, 1):
+        config = configs[f"run_{seed}"] = tiny(sup, data_dir)
+        config.seed, config.total_epochs, config.eval.every_epochs = seed, EPOCHS, EPOCHS
+    failures = {}
+    train_runs(configs, Path(workdir), False, cores if len(cores) > 1 else (), failures, lambda failures: None)
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
