@@ -1,4 +1,5 @@
-"""The main finding of the study on real images, CIFAR-100-LT (10,847 images, ratio 100), in a quarter of an hour on two CPU cores:
+"""The main finding of the study on real images, CIFAR-100-LT (10,847 images, ratio 100), in a quarter of an hour on two
+cores:
 
     python -m cliptail_jax.study --config=configs/study/cifar100_lt.py --workdir=runs/cifar100_lt \\
         --config.data_dir=DIR
