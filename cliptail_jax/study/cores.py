@@ -42,7 +42,7 @@ def cores_for(jobs: int | None) -> Sequence[int]:
     if not hasattr(os, "sched_setaffinity"):
         obstacle = "this system does not give a process a core of its own"
     elif jax.default_backend() != "cpu" or jax.device_count() > 1:
-        obstacle = f"this program has {jax.device_count()} {jax.devices()[0].device_kind}"
+        obstacle = f"this program has {jax.device_count()} devices ({jax.devices()[0].device_kind})"
     else:
         return sorted(os.sched_getaffinity(0))[:jobs]
     if jobs:

@@ -67,12 +67,13 @@ def run_study(
             break
         train_runs(configs, workdir, overwrite, cores, failures, page.after_run)
         for seed, (of_seed, transfer_config) in by_seed.items():
-            trained_here = {run: config for run, config in of_seed.items() if str(Path(seed) / run) not in failures}
-            seeds[seed], failed = measure_runs(trained_here, transfer_config, workdir / seed)
+            succeeded = {run: config for run, config in of_seed.items() if str(Path(seed) / run) not in failures}
+            seeds[seed], failed = measure_runs(succeeded, transfer_config, workdir / seed)
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
         trained.append([seeds[seed] for seed in by_seed])
         # Finished runs took their time in an earlier call.
-        in_training = sum(run.seconds for runs in trained[-1] for run in runs.values()) / max(1, len(cores))
+        in_training = sum(run.seconds for runs in trained[-1] for run in runs.values())
+        in_training /= min(len(cores), len(configs)) or 1
         longest = max(longest, in_training, time.perf_counter() - began)
         if jax.process_index() == 0:
             seconds = time.perf_counter() - started

@@ -11,6 +11,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.interrupts import note_saved
 from cliptail_jax.objectives import FIELDS, OBJECTIVES
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
@@ -35,6 +36,8 @@ def train_runs(
     """
     if all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
         cores = ()
+    if cores:
+        note_saved("the same command goes on from what is saved")
     calls = {name: (config, workdir / name, overwrite) for name, config in configs.items()}
     results = call_on_cores(train_run, calls, cores) if cores else ((name, train_run(*calls[name])) for name in calls)
     with tqdm(results, total=len(calls), unit=" runs", desc="training", disable=None if cores else True) as progress:

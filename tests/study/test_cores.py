@@ -93,7 +93,7 @@ def test_runs_train_at_the_same_time_on_the_cores_of_one_cpu_alone(monkeypatch):
     monkeypatch.setattr(cores.jax, "device_count", lambda: 8)
     assert cores_for(None) == ()
     with pytest.raises(
-        UserError, match="--jobs=2: runs train .* on cores of one CPU, and this program has 8 cpu: leave"
+        UserError, match="--jobs=2: runs train .* on cores of one CPU, and this program has 8 devices .cpu.: leave"
     ):
         cores_for(2)
     monkeypatch.delattr(os, "sched_setaffinity")
