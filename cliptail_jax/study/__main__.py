@@ -44,7 +44,6 @@ def main(study: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
-    from cliptail_jax.study.cores import cores_for
     from cliptail_jax.study.launch import train_commands
     from cliptail_jax.study.run import check_study, run_study
 
@@ -55,9 +54,8 @@ def main(study: ConfigDict, workdir: Path) -> None:
     end_in_a_line()
     outlive_terminal()
     distributed.initialize()
-    cores = cores_for(flags.FLAGS.jobs)
     with sole_writer(workdir), compile_once():
-        run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget, cores)
+        run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget, flags.FLAGS.jobs)
 
 
 @contextlib.contextmanager

@@ -72,11 +72,11 @@ def call_on_cores(
     reader = threading.Thread(target=say_lines, args=(lines,), daemon=True)
     reader.start()
     pool = ProcessPoolExecutor(len(cores), context, begin, (free, stderr, jax.config.jax_compilation_cache_dir))
-    stopped = threading.Event()
+    stopped, others = threading.Event(), set(multiprocessing.active_children())
 
     def stop(*_) -> None:
         stopped.set()
-        for process in multiprocessing.active_children():
+        for process in set(multiprocessing.active_children()) - others:
             process.terminate()
 
     before = signal.signal(signal.SIGTERM, stop)
@@ -91,6 +91,9 @@ def call_on_cores(
             f"a process that trained a run was killed, perhaps for its memory: {len(cores)} run at the same time, and "
             "--jobs sets how many; the same command goes on from what is saved"
         ) from None
+    except BaseException:  # such as the interruption of a notebook
+        stop()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         signal.signal(signal.SIGTERM, before)

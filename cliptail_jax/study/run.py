@@ -1,7 +1,7 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -14,6 +14,7 @@ from cliptail_jax.objectives import FIELDS, validate
 from cliptail_jax.parallel.distributed import agreed
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.claims import check_claims, correct_for_number, evaluate_claim
+from cliptail_jax.study.cores import cores_for
 from cliptail_jax.study.kinds import kinds_of
 from cliptail_jax.study.launch import train_commands
 from cliptail_jax.study.report import write_report
@@ -27,7 +28,7 @@ from cliptail_jax.transfer.program import TransferFailed, transfer
 
 
 def run_study(
-    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, cores: Sequence[int] = ()
+    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, jobs: int | None = None
 ) -> None:
     """Train the runs that are not yet trained, then write report.md, report.json, figures/ and the page report.html.
 
@@ -36,12 +37,14 @@ def run_study(
         workdir: its directory.
         overwrite: whether to replace runs of other configs in `workdir`.
         budget: if not 0, further seeds are only started if they are expected to finish within so many minutes.
-        cores: of the CPU, on each of which one run trains at a time; without any, runs train one after the other.
+        jobs: how many runs train at the same time, each on one core of the CPU; by default, as many as there are cores. With
+            1, and wherever there are accelerators, they train one after the other, on all devices.
 
     Raises:
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
     """
     check_study(study)
+    cores = cores_for(jobs)
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     started, longest = time.perf_counter(), 0.0

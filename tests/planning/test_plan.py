@@ -35,6 +35,7 @@ FLAGS += (f"--config.batch_size={BATCH}", f"--config.model.image.output_dim={WID
 
 
 SUP, CLASSES = "--config=configs/sup.py:data=cifar100_lt", "--classes=10"
+GLYPHS = ("--config=configs/sup.py:data=glyphs_lt", "--records=1280", "--classes=100", *ONE_LAYER)
 MISTAKES = {
     ("--on=v5e-7", "--records=100", CLASSES): "error: unknown topology 'v5e-7'",
     ("--on=v5e-4", "--records=100"): "error: --records and --classes go together",
@@ -46,7 +47,7 @@ MISTAKES = {
 # Those whose outcome one test alone looks at.
 PROGRAMS = {flags: (SUP, *flags) for flags in MISTAKES} | {
     "evaluation": (SUP, "--on=v5e-4", *FLAGS, "--evaluation"),
-    "table": ("--config=configs/sup.py:data=glyphs_lt", "--on=v4-8", "--records=1280", "--classes=100", "--price=3"),
+    "table": (*GLYPHS, "--on=v4-8", "--price=3"),
     "too large": (SUP, "--on=v5e-1", "--records=1280000", "--classes=100", "--config.batch_size=1280000", "--json"),
     "no compiler": (SUP, "--on=h100x8", "--records=1000", CLASSES),
 }
@@ -247,8 +248,7 @@ runpy.run_module("cliptail_jax.plan", run_name="__main__", alter_sys=True)
 
 @needs_libtpu
 def test_a_compiler_that_crashes_is_one_line_and_other_chips_are_planned():
-    flags = ("--config=configs/sup.py:data=glyphs_lt", "--on=v6e-8,v4-8", "--records=1280", "--classes=100", "--json")
-    done = run(*flags, program=("-c", CRASH))
+    done = run(*GLYPHS, "--on=v6e-8,v4-8", "--json", program=("-c", CRASH))
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     version = importlib.metadata.version("libtpu")
     assert f"error: v6e-8: the compiler of libtpu {version} crashes on this program (SIGSEGV)" in done.stderr

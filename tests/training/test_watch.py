@@ -55,7 +55,7 @@ def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(clip_co
     text, *others = warnings_of(tmp_path)
     assert not any("no progress" in other for other in others)
     assert text.startswith("no progress: the loss is ")
-    assert f"warning: {tmp_path.name}: {text}" in capsys.readouterr().err
+    assert f"{tmp_path.name}: {text}" in capsys.readouterr().err
     shutil.rmtree(max((tmp_path / "checkpoints").glob("*/"), key=lambda path: int(path.name)))
     train(clip_config, tmp_path)
     assert "going on from step" in capsys.readouterr().err
