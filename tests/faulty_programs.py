@@ -130,7 +130,6 @@ def programs(config: Callable, folder: Path) -> dict[str, Program]:
         study.run_study(
             ConfigDict({"title": "Small", "runs": ConfigDict(runs, sort_keys=False), "claims": {"lean": claim}}),
             workdir,
-            jobs=1,  # in this process, whose files are those that fail
         )
 
     def small_transfer(workdir: Path) -> None:

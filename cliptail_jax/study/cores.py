@@ -8,6 +8,7 @@ then those of one core on every machine.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -81,11 +82,12 @@ def call_on_cores(
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        names = {pool.submit(function, *arguments): name for name, arguments in calls.items()}
+        names = {pool.submit(call, function, *arguments): name for name, arguments in calls.items()}
         for future in as_completed(names):
             yield names[future], future.result()  # or the SystemExit of a call that has been stopped
     except BrokenProcessPool:
-        if stopped.is_set():  # one that had nothing to save
+        if stopped.is_set():
+            say("stopped by SIGTERM; the same command goes on from what is saved")
             raise SystemExit(128 + signal.SIGTERM) from None
         raise UserError(
             f"a process that trained a run was killed, perhaps for its memory: {len(cores)} run at the same time, and "
@@ -110,6 +112,21 @@ def begin(free: SimpleQueue, stderr: Connection, cache: str | None) -> None:
     silence_orbax()
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes inherit the flags, and refuse unparsed ones
     jax.config.update("jax_compilation_cache_dir", cache)
+
+
+def call(function: Callable[..., T], *arguments: Any) -> T:
+    """Calls a function in this process, unless an earlier call has been stopped: the pool may have sent the next one before."""
+    global was_stopped
+    if was_stopped:
+        sys.exit(was_stopped)
+    try:
+        return function(*arguments)
+    except SystemExit as stopped:
+        was_stopped = stopped.code
+        raise
+
+
+was_stopped = 0
 
 
 def say_lines(lines: Connection) -> None:

@@ -28,7 +28,7 @@ from cliptail_jax.transfer.program import TransferFailed, transfer
 
 
 def run_study(
-    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, jobs: int | None = None
+    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, jobs: int | None = 1
 ) -> None:
     """Train the runs that are not yet trained, then write report.md, report.json, figures/ and the page report.html.
 
@@ -37,8 +37,9 @@ def run_study(
         workdir: its directory.
         overwrite: whether to replace runs of other configs in `workdir`.
         budget: if not 0, further seeds are only started if they are expected to finish within so many minutes.
-        jobs: how many runs train at the same time, each on one core of the CPU; by default, as many as there are cores. With
-            1, and wherever there are accelerators, they train one after the other, on all devices.
+        jobs: how many runs train at the same time, each on one core of the CPU; with None, as many as there are cores. With
+            1, and wherever there are accelerators, they train one after the other. Others than 1 start Python processes, for
+            which a script needs its `if __name__ == "__main__"`.
 
     Raises:
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.

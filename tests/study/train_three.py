@@ -1,4 +1,4 @@
-"""Trains two runs: `python -m tests.study.train_pair WORKDIR DATA_DIR CORE [CORE]`, at the same time where there are two cores."""
+"""Trains three runs: `python -m tests.study.train_three WORKDIR DATA_DIR CORE [CORE]`, two at the same time on two cores."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ def main(workdir, data_dir, *cores):
     cores = list(map(int, cores))
     os.sched_setaffinity(0, cores)
     configs = {}
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         config = configs[f"run_{seed}"] = tiny(sup, data_dir)
         config.seed, config.total_epochs, config.eval.every_epochs = seed, EPOCHS, EPOCHS
     failures = {}
