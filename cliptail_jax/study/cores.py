@@ -8,7 +8,6 @@ then those of one core on every machine.
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -84,7 +83,7 @@ def call_on_cores(
     try:
         names = {pool.submit(call, function, *arguments): name for name, arguments in calls.items()}
         for future in as_completed(names):
-            yield names[future], future.result()  # or the SystemExit of a call that has been stopped
+            yield names[future], future.result()
     except BrokenProcessPool:
         if stopped.is_set():
             say("stopped by SIGTERM; the same command goes on from what is saved")
@@ -115,18 +114,14 @@ def begin(free: SimpleQueue, stderr: Connection, cache: str | None) -> None:
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:
-    """Calls a function in this process, unless an earlier call has been stopped: the pool may have sent the next one before."""
-    global was_stopped
-    if was_stopped:
-        sys.exit(was_stopped)
+    """Calls a function in this process, which ends with it if it is stopped.
+
+    Back in the pool, it would start the next call, or wait for a lock that a process which ended there before it has left.
+    """
     try:
         return function(*arguments)
     except SystemExit as stopped:
-        was_stopped = stopped.code
-        raise
-
-
-was_stopped = 0
+        os._exit(stopped.code)
 
 
 def say_lines(lines: Connection) -> None:

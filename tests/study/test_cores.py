@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from test_train import losses
-from test_train_processes import finish, start, terminate, wait_for_step
+from test_train_processes import STOPPED, finish, start, terminate, wait_for_step
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import cores
@@ -85,6 +85,21 @@ def test_a_killed_process_is_a_line_with_the_remedy():
         UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
     ):
         dict(call_on_cores(end, dict(one=(signal.SIGKILL,)), [core]))
+
+
+def stay(seconds):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
+    time.sleep(seconds)
+
+
+def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
+    core, began = sorted(os.sched_getaffinity(0))[0], time.monotonic()
+    with pytest.raises(SystemExit) as ended:
+        for _ in call_on_cores(stay, dict(short=(0.0,), long=(60.0,)), [core, core]):
+            time.sleep(0.5)  # the process that has ended its call waits for another
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == STOPPED and time.monotonic() - began < 30
+    assert "stopped by SIGTERM; the same command goes on from what is saved" in capsys.readouterr().err
 
 
 def test_runs_train_at_the_same_time_on_the_cores_of_one_cpu_alone(monkeypatch):
