@@ -38,8 +38,8 @@ def run_study(
         overwrite: whether to replace runs of other configs in `workdir`.
         budget: if not 0, further seeds are only started if they are expected to finish within so many minutes.
         jobs: how many runs train at the same time, each on one core of the CPU; with None, as many as there are cores. With
-            1, and wherever there are accelerators, they train one after the other. Others than 1 start Python processes, for
-            which a script needs its `if __name__ == "__main__"`.
+            1, and wherever there are accelerators, they train one after the other. Others than 1 start processes that import
+            the main module, so that a script needs its main guard.
 
     Raises:
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.

@@ -34,12 +34,12 @@ def train_runs(
 
     `failures` is added to, and `after_run` is called with it after each run.
     """
-    if all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
-        cores = ()
-    if cores:
-        note_saved("the same command goes on from what is saved")
     calls = {name: (config, workdir / name, overwrite) for name, config in configs.items()}
-    results = call_on_cores(train_run, calls, cores) if cores else ((name, train_run(*calls[name])) for name in calls)
+    if cores and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
+        note_saved("the same command goes on from what is saved")
+        results = call_on_cores(train_run, calls, cores)
+    else:
+        results = ((name, train_run(*call)) for name, call in calls.items())
     with tqdm(results, total=len(calls), unit=" runs", desc="training", disable=None if cores else True) as progress:
         for name, failure in progress:
             if failure:
