@@ -40,12 +40,13 @@ def test_runs_at_the_same_time_are_stopped_and_killed_and_have_the_numbers_of_on
     process = start(arguments)
     wait_for_step(steps[slower] + 2, folder / slower, process)
     workers = workers_of(process.pid)
+    assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)  # the other two see that it is gone
     process.wait()
     deadline = time.time() + 20
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         time.sleep(0.05)
-        assert len(workers) == 2 and time.time() < deadline
+        assert time.time() < deadline
 
     (errors,) = finish(start(arguments))
     assert "going on from step " in errors, errors
