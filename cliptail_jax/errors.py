@@ -82,7 +82,7 @@ def problem(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def quiet_without_reader() -> Iterator[None]:
+def exit_on_broken_pipe() -> Iterator[None]:
     """Ends the program quietly, with status 1, where nobody reads its output any more, as after `| head -1`."""
     try:
         try:
@@ -112,7 +112,7 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
     """
 
     @functools.wraps(main)
-    @quiet_without_reader()
+    @exit_on_broken_pipe()
     def with_exit_status(arguments: list[str]) -> int:
         raise_on_ctrl_c()
         try:

@@ -39,13 +39,13 @@ from cliptail_jax.evaluation.published_list import all_lists, listed, page
 from cliptail_jax.evaluation.results import GROUPS
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
-from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
+from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.objectives import FIELDS, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.model import OpenedModel, open_run
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
 
 PERCENT = (*("top1", "top5", "head", "mid", "tail", "ece"), *(f"overconfidence_{name}" for name in GROUPS))
@@ -56,7 +56,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     validate(config)
     config, other_head = check_run(config, workdir)
     if config.eval.logit_adjustment and config.loss.logit_adjustment and not config.eval.estimate_prior:
-        say(
+        log_line(
             f"warning: the run was trained with loss.logit_adjustment={config.loss.logit_adjustment:g}, so its logits are those "
             f"for equally frequent classes already: eval.logit_adjustment={config.eval.logit_adjustment:g} adjusts them again"
         )
@@ -139,8 +139,8 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
-    end_in_a_line()
-    outlive_terminal()
+    exit_on_signal()
+    ignore_closed_terminal()
     distributed.initialize()
     if config.get("objective") == zero_shot.MODE:
         evaluate_published(config, workdir)

@@ -22,7 +22,7 @@ def note_saved(text: str) -> None:
     _saved = text
 
 
-def end_in_a_line() -> None:
+def exit_on_signal() -> None:
     """From now on, Ctrl-C and SIGTERM end the program at once, with a line."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # nohup and `&` ignore Ctrl-C
@@ -75,7 +75,7 @@ def end_with_parent() -> None:
     threading.Thread(target=wait_for_end, daemon=True).start()
 
 
-def outlive_terminal() -> None:
+def ignore_closed_terminal() -> None:
     """From now on, writing to a terminal or pipe that is gone, or was never there, does nothing, as under nohup."""
     for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # or else the next file that is opened would get what is meant for the terminal

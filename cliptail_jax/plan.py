@@ -35,12 +35,12 @@ from cliptail_jax.errors import UserError  # noqa: E402
 from cliptail_jax.objectives import describe_config, validate  # noqa: E402
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
 from cliptail_jax.planning.hints import hints  # noqa: E402
-from cliptail_jax.planning.made_up import made_up_variant  # noqa: E402
 from cliptail_jax.planning.measuring import Measured, measure_step  # noqa: E402
-from cliptail_jax.planning.own_process import Crash, in_own_process  # noqa: E402
 from cliptail_jax.planning.report import NOTE, as_json, table, traffic_table  # noqa: E402
 from cliptail_jax.planning.search import PlanOf, cheapest_fit, largest_batch  # noqa: E402
 from cliptail_jax.planning.set_sizes import known_size  # noqa: E402
+from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess  # noqa: E402
+from cliptail_jax.planning.synthetic import synthetic_variant  # noqa: E402
 from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E402
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
@@ -54,12 +54,12 @@ def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
     if bool(records) != bool(classes):
         raise UserError("--records and --classes go together: give both, or neither where the data set is prepared")
     if records:
-        return made_up_variant(records, classes)
+        return synthetic_variant(records, classes)
     try:
         return open_variant(data)
     except UserError as error:
         if size := known_size(data):
-            return made_up_variant(*size)
+            return synthetic_variant(*size)
         raise UserError(f"{error}; or give --records and --classes to plan without the data set") from None
 
 
@@ -76,7 +76,7 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
     if options.evaluation and (options.measure or options.search):
         raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")
     variant = planned_variant(config.data, options.records, options.classes)
-    measured = in_own_process(functools.partial(measure, config, variant)) if options.measure else None
+    measured = run_in_subprocess(functools.partial(measure, config, variant)) if options.measure else None
     progress = tqdm(topologies, desc="compiling", disable=None)
     mistakes: set[str] = set()
     for topology in progress:
@@ -118,7 +118,7 @@ def plan_safely(config: ConfigDict, variant: Variant, topology: Topology, waitin
     """The plan of a training or evaluation step, made in a process of its own. Raises UserError where the compiler crashes."""
     plan = plan_evaluation if flags.FLAGS.evaluation else plan_step
     try:
-        return in_own_process(functools.partial(plan, config, variant, topology, versions()), waiting)
+        return run_in_subprocess(functools.partial(plan, config, variant, topology, versions()), waiting)
     except Crash as crash:
         package = "libtpu" if topology.is_tpu else "jax-cuda12-pjrt"
         raise UserError(

@@ -27,30 +27,30 @@ from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
-from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
+from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
 from cliptail_jax.parallel import distributed
-from cliptail_jax.parallel.distributed import agreed, ending_with_the_others
+from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.model import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.log import Log, warnings_of
-from cliptail_jax.runs.say import called, say
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
-from cliptail_jax.training.feeding import Feeding
+from cliptail_jax.training.input_monitor import InputMonitor
+from cliptail_jax.training.learning_monitor import LearningMonitor
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.step import jit_train_step, make_train_step
-from cliptail_jax.training.watch import Watch
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one."""
     validate(config)
     if runs.is_finished(workdir, plain(config), FIELDS):
-        say(f"{called(workdir)} is already trained to its end")
+        log_line(f"{workdir} is already trained to its end")
         return
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
@@ -59,16 +59,18 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     variant = open_variant(config.data)
     objective = make_objective(config, variant)
     with sole_writer(workdir):
-        train_alone(config, variant, objective, mesh, workdir, overwrite)
+        _train_locked(config, variant, objective, mesh, workdir, overwrite)
 
 
-def train_alone(
+def _train_locked(
     config: ConfigDict, variant: Variant, objective: Objective, mesh: Mesh, workdir: Path, overwrite: bool
 ) -> None:
     """As `train`, with nobody else in `workdir`."""
     data, steps_per_epoch, total_steps = config.data, objective.steps_per_epoch, objective.total_steps
     fingerprint = variant.fingerprint() if jax.process_index() == 0 else ""
-    runs.claim(workdir, plain(config), FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite)
+    runs.open_or_resume(
+        workdir, plain(config), FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite
+    )
     describe(variant, fingerprint, workdir)
     objective.open_text(workdir)
     preprocess = objective.preprocess
@@ -93,12 +95,12 @@ def train_alone(
     if start:
         initialization.check_unchanged(objective.towers, workdir)
         state = checkpoints.restore(start, state, shardings)
-        say(f"going on from step {start} of {total_steps}")
+        log_line(f"going on from step {start} of {total_steps}")
     elif tuple(objective.towers):
         state = initialization.load_towers(state, objective.towers, shardings)
         initialization.report(state, objective.towers, workdir)
     if jax.process_index() == 0:
-        runs.forget_after(workdir, start)
+        runs.truncate_logs(workdir, start)
 
     train_step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
     batches = training_batches(
@@ -116,13 +118,13 @@ def train_alone(
         cache=data.cache,
     )
     unreadable = UnreadableImages(variant, data.max_unreadable)
-    feeding = Feeding(data.workers, data.canvas)
+    feeding = InputMonitor(data.workers, data.canvas)
     progress = tqdm(
         total=total_steps * config.batch_size,
         initial=start * config.batch_size,
         unit=" images",
         unit_scale=True,
-        desc=called(workdir),
+        desc=str(workdir),
         disable=None,
     )
     evaluate_every = steps_per_epoch * config.eval.every_epochs
@@ -132,14 +134,14 @@ def train_alone(
         f"optimizer.learning_rate={section.learning_rate} model.dtype={config.model.dtype}"
     )
     log = Log(workdir, config.batch_size, steps_per_epoch, start, recipe)
-    watch = Watch(objective.chance_loss, total_steps // 5, warnings_of(workdir))
+    watch = LearningMonitor(objective.chance_loss, total_steps // 5, warnings_of(workdir))
     with (
         StopRequest() as stop,
-        saying_what_is_saved(workdir, checkpoints),
+        report_storage_errors(workdir, checkpoints),
         checkpoints,
         log,
         progress,
-        ending_with_the_others(),
+        exit_if_peer_lost(),
     ):
 
         def evaluate_at(step: int) -> None:
@@ -151,7 +153,7 @@ def train_alone(
                         predictions = runs.read_arrays(workdir, name)["per_class_predictions"]
                         log.warn(watch.predictions(step, name, predictions))
 
-        if is_evaluation_due(start, total_steps, evaluate_every) and not agreed(
+        if is_evaluation_due(start, total_steps, evaluate_every) and not broadcast_from_first(
             is_evaluated(workdir, config.eval, objective.uses_prompts, start)
         ):
             evaluate_at(start)  # a stop has left it out
@@ -193,7 +195,7 @@ def train_alone(
 
 
 @contextlib.contextmanager
-def saying_what_is_saved(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
+def report_storage_errors(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
     """Raises UserError for a full disk, exhausted memory and the like, with what is saved."""
     try:
         yield
@@ -207,7 +209,7 @@ def saying_what_is_saved(workdir: Path, checkpoints: Checkpoints) -> Iterator[No
 
 def leave(step: int) -> None:
     """End the program as SIGTERM does."""
-    say(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
+    log_line(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
     sys.exit(128 + signal.SIGTERM)
 
 
@@ -222,8 +224,8 @@ def describe(variant: Variant, fingerprint: str, workdir: Path) -> None:
     if jax.process_index() == 0:
         write_sealed(workdir / "class_frequency.tsv", frequency_table(variant.class_names, frequency))
         empty = int(np.sum(frequency == 0))
-        say(
-            f"{called(workdir)}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "
+        log_line(
+            f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "
             f"{frequency.max():,} to {frequency.min():,} each"
             + (f", {empty} of them empty" if empty else "")
             + (
@@ -234,15 +236,15 @@ def describe(variant: Variant, fingerprint: str, workdir: Path) -> None:
             + f"; fingerprint {fingerprint[:12]}"
         )
         for note in variant.notes:
-            say(f"  note: {note}")
+            log_line(f"  note: {note}")
         if variant.captions:
             for caption in variant.captions(range(min(3, len(variant))), epoch=0):
-                say(f"  caption: {caption}")
+                log_line(f"  caption: {caption}")
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
-    end_in_a_line()
-    outlive_terminal()
+    exit_on_signal()
+    ignore_closed_terminal()
     distributed.initialize()
     train(config, workdir, flags.FLAGS.overwrite)
 

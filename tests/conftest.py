@@ -69,7 +69,7 @@ def tiny_members(monkeypatch):
 def small_config(glyphs_dir):
     """Makes configs of a family whose model trains in a test: 12 classes, a network of a few thousand parameters."""
 
-    from tests.made_up import tiny
+    from tests.synthetic import tiny
 
     return lambda family: tiny(family, glyphs_dir)
 

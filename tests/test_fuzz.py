@@ -7,7 +7,7 @@ from tests.fuzz_cases import CASES, read
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_made_up_input_is_read_or_refused_in_a_line(name, tmp_path_factory):
+def test_synthetic_input_is_read_or_refused_in_a_line(name, tmp_path_factory):
     folder, outcomes = tmp_path_factory.mktemp("fuzz") / "x", set()
 
     @settings(max_examples=200, database=None, deadline=None, suppress_health_check=list(HealthCheck))

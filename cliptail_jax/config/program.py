@@ -13,12 +13,12 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.errors import UserError, problem, quiet_without_reader
+from cliptail_jax.errors import UserError, exit_on_broken_pipe, problem
 from cliptail_jax.files import check_writable_folder, work_path
 from cliptail_jax.interrupts import exit_despite_threads, raise_on_ctrl_c
 
 
-@quiet_without_reader()
+@exit_on_broken_pipe()
 def run_with_config(
     main: Callable[[ConfigDict, epath.Path | None], None],
     describe: Callable[[ConfigDict | None], str],

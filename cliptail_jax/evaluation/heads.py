@@ -27,7 +27,7 @@ from cliptail_jax.models.cosine import normalize
 from cliptail_jax.parallel.sharding import local_rows, replicated, to_devices
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length, mean_by_class, unit
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 
 NEVER = -1e9  # the score of a class that is never predicted
 
@@ -148,10 +148,10 @@ def word_heads(
     words = {name: class_words(set_prompts(opened, options), bag) for name, opened in sets.items()}
     for name, of_set in words.items():
         if unknown := int(np.sum(~of_set.any(1))):
-            say(f"note: {unknown} classes of {name} have no word that the captions have, and are never predicted")
+            log_line(f"note: {unknown} classes of {name} have no word that the captions have, and are never predicted")
         distinct = len(np.unique(of_set, axis=0))
         if distinct < len(of_set):
-            say(f"note: the {len(of_set)} classes of {name} have {distinct} different bags of words")
+            log_line(f"note: the {len(of_set)} classes of {name} have {distinct} different bags of words")
 
     def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
         model = nnx.merge(graphdef, *parts, copy=True)

@@ -34,13 +34,13 @@ from cliptail_jax.evaluation.sets import OpenedSet, open_set
 from cliptail_jax.files import digest_of_json, write_text
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
 from cliptail_jax.runs import last_evaluations
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
@@ -89,12 +89,14 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     for number, model in enumerate(models, 1):
         directory = directories[model.name]
         waiting = {
-            name: of_set for name, of_set in tasks[model.name].items() if not agreed(is_done(directory, of_set, model))
+            name: of_set
+            for name, of_set in tasks[model.name].items()
+            if not broadcast_from_first(is_done(directory, of_set, model))
         }
         if not waiting:
-            say(f"{model.name} is already evaluated")
+            log_line(f"{model.name} is already evaluated")
             continue
-        say(f"{model.name} ({number} of {len(models)})")
+        log_line(f"{model.name} ({number} of {len(models)})")
         try:
             load = functools.partial(load_clip, model, mesh, config.model.dtype)
             evaluate_model(  # no name is given to the model here: it would still be in memory with the next one
@@ -110,7 +112,7 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
         except Skipped as error:
             skipped[model.name] = str(error).removeprefix(f"{model.source}: ")
             if len(names) > 1:  # else the error at the end says so
-                say(f"skipped {model.name}: {skipped[model.name]}")
+                log_line(f"skipped {model.name}: {skipped[model.name]}")
     summaries = [
         {**summary, "model": model.name, "set": name}
         for model in models
@@ -138,7 +140,7 @@ def find_models(names: Sequence[str]) -> tuple[list[ModelName], dict[str, str]]:
         except UserError as error:
             skipped[name] = str(error)
             if len(names) > 1:  # else the error at the end says so
-                say(f"skipped {name}: {error}")
+                log_line(f"skipped {name}: {error}")
     return models, skipped
 
 
@@ -259,7 +261,7 @@ def evaluate_model(
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
-        runs.make_room(directory, {**values, "eval.models": [opened.name]}, replace=False)
+        runs.prepare_directory(directory, {**values, "eval.models": [opened.name]}, replace=False)
     evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, data)
     about = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
     adjusted = options.logit_adjustment and not options.estimate_prior  # by each class frequency

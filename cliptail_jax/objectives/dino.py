@@ -30,7 +30,7 @@ from cliptail_jax.models.build import build_dino
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.optimizer import Held, cosine
+from cliptail_jax.training.optimizer import FrozenUntil, cosine
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
@@ -114,10 +114,10 @@ class Dino(Objective):
         return build_dino(visual, config["embed_dim"], **sizes, dtype=options["dtype"], rngs=rngs)
 
     @property
-    def held(self) -> Held | None:
+    def held(self) -> FrozenUntil | None:
         """The prototypes, in the first epochs of `freeze_last_layer`."""
         steps = self.config.dino.freeze_last_layer * self.steps_per_epoch
-        return Held("head.prototypes", steps) if steps else None
+        return FrozenUntil("head.prototypes", steps) if steps else None
 
     def init_averages(self, params: nnx.State, batch_stats: nnx.State) -> tuple[nnx.State, nnx.State]:
         return jax.tree.map(jnp.copy, params), jax.tree.map(jnp.copy, batch_stats)

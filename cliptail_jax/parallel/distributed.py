@@ -92,7 +92,7 @@ LOST = re.compile("Gloo|NCCL|peer|coordination|heartbeat|UNAVAILABLE|DEADLINE_EX
 
 
 @contextlib.contextmanager
-def ending_with_the_others() -> Iterator[None]:
+def exit_if_peer_lost() -> Iterator[None]:
     """Ends this process in a line, with status 2, where a computation fails because another process of the run has ended.
 
     At once, for what else would end it waits for all processes: JAX at its shutdown, and Orbax for a save, for minutes.
@@ -106,6 +106,6 @@ def ending_with_the_others() -> Iterator[None]:
         end_at_once(f"error: another process of the run has ended or cannot be reached ({reason})", 2)
 
 
-def agreed(value: int) -> int:
+def broadcast_from_first(value: int) -> int:
     """The first process's value, in every process: what decides over a collective step must be the same in all."""
     return int(multihost_utils.broadcast_one_to_all(value)) if jax.process_count() > 1 else value

@@ -14,10 +14,10 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import ClassHead, count_shapes, make_evaluate_batch
 from cliptail_jax.parallel.sharding import batch_sharding, check_accumulation, check_batch, make_mesh, replicated
 from cliptail_jax.planning.hlo import Traffic
-from cliptail_jax.planning.made_up import random_batch
 from cliptail_jax.planning.operations import operations
+from cliptail_jax.planning.placeholders import make_objective
 from cliptail_jax.planning.program import program
-from cliptail_jax.planning.stand_ins import make_objective
+from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.planning.topologies import Topology
 from cliptail_jax.training.initialization import first_state
 from cliptail_jax.training.state import state_shardings

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.parallel.sharding import check_accumulation, make_mesh, to_devices
-from cliptail_jax.planning.made_up import random_batch
-from cliptail_jax.planning.stand_ins import make_objective
+from cliptail_jax.planning.placeholders import make_objective
+from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 
 PREFIX = "hf-hub:"
 REMEMBERED = 300.0  # seconds for which it is remembered whether the Hub can be reached
@@ -35,7 +35,9 @@ def _answers_now() -> bool:
         except Exception as error:  # of the HTTP library, which differs by the version of huggingface_hub
             if last:
                 reason = str(error).partition("\n")[0]
-                say(f"note: the Hugging Face Hub cannot be reached ({reason}); models are read from the cache alone")
+                log_line(
+                    f"note: the Hugging Face Hub cannot be reached ({reason}); models are read from the cache alone"
+                )
             else:
                 time.sleep(1)
     return False

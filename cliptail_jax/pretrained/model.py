@@ -29,7 +29,7 @@ from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.models.text import TextModel
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import parameter_shardings
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
@@ -290,7 +290,7 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
         raise UserError(
             f"{workdir} holds no run, or a run of an earlier version, without a description of its model: train it again"
         )
-    step = agreed(newest_valid_step(workdir / "checkpoints"))
+    step = broadcast_from_first(newest_valid_step(workdir / "checkpoints"))
     if step < 0:
         raise no_checkpoint(workdir / "checkpoints")
     last = runs.last_step(workdir)

@@ -22,7 +22,7 @@ from cliptail_jax.files import digest_of, digest_of_file, digest_of_json, locked
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 from cliptail_jax.pretrained.towers import Tower
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 
 CHUNK = 16384  # texts between two points from which an interrupted computation can be continued
 LARGE = 1e8  # bytes of which the user is informed
@@ -64,7 +64,7 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     try:
         with locked(folder.with_suffix(".lock")):
             if folder.exists() and not is_whole(folder):
-                say(f"note: {folder} is damaged; the text tower's outputs are computed again")
+                log_line(f"note: {folder} is damaged; the text tower's outputs are computed again")
                 shutil.rmtree(folder)
             if not folder.exists():
                 partial = folder.with_suffix(".partial")
@@ -100,7 +100,7 @@ def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> Non
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     if states.nbytes > LARGE:
         size = states.nbytes / 1e9
-        say(f"  the text tower's outputs for {len(texts):,} captions, {size:.1f} GB, are saved in {folder.parent}")
+        log_line(f"  the text tower's outputs for {len(texts):,} captions, {size:.1f} GB, are saved in {folder.parent}")
     shown = f"embedding captions by {tower.name}"
     with tqdm(total=len(texts), initial=done, unit=" texts", unit_scale=True, desc=shown, disable=None) as progress:
         for start in range(done, len(texts), CHUNK):

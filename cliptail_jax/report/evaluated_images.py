@@ -78,7 +78,7 @@ def open_run_images(
     return EvaluationImages(open_run_set(on, random_classes, data, class_names).variant)
 
 
-def telling_images(right: Bool[np.ndarray, "run image"], number: int) -> list[int]:
+def most_informative_images(right: Bool[np.ndarray, "run image"], number: int) -> list[int]:
     """So many images, first those such that each run has one that it gets right and one that it gets wrong.
 
     Each covers most of what those before it leave uncovered; among equals it is one on which runs disagree most, and the

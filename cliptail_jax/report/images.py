@@ -11,7 +11,7 @@ from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.pretrained.class_head import join_keys
 from cliptail_jax.report.comparison import Comparison
-from cliptail_jax.report.evaluated_images import open_images, telling_images
+from cliptail_jax.report.evaluated_images import most_informative_images, open_images
 from cliptail_jax.report.origin import Owner, named
 from cliptail_jax.report.read import Run
 from cliptail_jax.report.training_images import (
@@ -126,7 +126,7 @@ def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | N
     chosen = []
     for label in range(comparison.classes):
         of_class = np.flatnonzero(known & (labels == label))
-        chosen.append(of_class[telling_images(of_runs[:, of_class] == label, each)])
+        chosen.append(of_class[most_informative_images(of_runs[:, of_class] == label, each)])
     small = iter(first.thumbnails(first.records[np.concatenate(chosen)].tolist()))
     classes = [
         [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(small))]

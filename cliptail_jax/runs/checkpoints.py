@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute, digest_of_file, files_below, write_text
 from cliptail_jax.interrupts import note_saved
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 
 
 class Checkpoints:
@@ -40,7 +40,7 @@ class Checkpoints:
                     aside = self._directory / f"{step}.corrupt"
                     aside.rmtree(missing_ok=True)
                     (self._directory / str(step)).rename(aside)
-        return agreed(newest)
+        return broadcast_from_first(newest)
 
     def _note(self, step: int) -> None:
         self.newest = step  # the last step that is complete, 0 if there is none

@@ -15,7 +15,7 @@ from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config.fields import Field, plain_value
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import line_of, read_lines, write_text
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.seals import check_seal, read_sealed_json, seal, unseal, write_sealed, write_sealed_json
@@ -29,7 +29,9 @@ LOGS = (METRICS, FREQUENCY, "initialization.tsv")
 DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "words.json", "towers.json", CONFIG, seals.FILE)
 
 
-def claim(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any], overwrite: bool) -> None:
+def open_or_resume(
+    workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any], overwrite: bool
+) -> None:
     """Make `workdir` the run of a config, or continue it.
 
     Args:
@@ -41,12 +43,12 @@ def claim(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[
     """
     obstacle = obstacle_to(workdir, values, fields, data) if jax.process_index() == 0 else ""
     began = (workdir / "checkpoints").exists()  # without checkpoints there is nothing to lose
-    if agreed(bool(obstacle) and began and not overwrite):
+    if broadcast_from_first(bool(obstacle) and began and not overwrite):
         raise UserError(
             f"{workdir} {obstacle or 'is refused by the first process'}; choose another --workdir or pass --overwrite"
         )
     if jax.process_index() == 0:  # the first process writes for all
-        make_room(workdir, values, bool(obstacle))
+        prepare_directory(workdir, values, bool(obstacle))
         write_sealed_json(workdir / DATA, data)
     if jax.process_count() > 1:  # no process reads files of the previous run
         multihost_utils.sync_global_devices("claimed")
@@ -76,7 +78,7 @@ def summary_of(data: Mapping[str, Any]) -> str:
     return f"{data.get('records'):,} records of fingerprint {str(data.get('fingerprint'))[:12]}"
 
 
-def make_room(workdir: Path, values: Values, replace: bool) -> None:
+def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:
     """Write config.json, after removing another run's files if `replace`."""
     if replace:
         for name in FOLDERS:
@@ -119,7 +121,7 @@ def finish(workdir: Path, step: int, seconds: float) -> None:
 def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
     """Whether `workdir` holds the run of the config with these values, trained to its end.
 
-    It does not if its config.json is damaged, of which `claim` speaks, or its last checkpoint corrupt. If checkpoints were
+    It does not if its config.json is damaged, of which `open_or_resume` speaks, or its last checkpoint corrupt. If checkpoints were
     removed altogether, its results count.
     """
     try:
@@ -131,7 +133,7 @@ def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
     folder, last = workdir / "checkpoints", written["finished"].get("step")
     if last is None or not folder.exists():
         return True
-    return agreed(newest_valid_step(folder) if jax.process_index() == 0 else 0) >= last
+    return broadcast_from_first(newest_valid_step(folder) if jax.process_index() == 0 else 0) >= last
 
 
 def last_step(workdir: Path) -> int | None:
@@ -158,7 +160,7 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
     return written and written.get("config")
 
 
-def forget_after(workdir: Path, step: int) -> None:
+def truncate_logs(workdir: Path, step: int) -> None:
     """Remove log lines after `step`, from which the run is continued."""
     unseal(workdir / METRICS)
     for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}")]:

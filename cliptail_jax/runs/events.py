@@ -10,7 +10,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import directory_check
 from tensorboardX.summary import scalar
 
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 
 FLUSH_SECONDS = 30.0
 
@@ -49,7 +49,7 @@ class Events:
         try:
             yield
         except OSError as error:
-            say(
+            log_line(
                 f"note: no TensorBoard events in {self._folder} ({error.strerror or error}); metrics.jsonl has their values"
             )
             self._writer = None

@@ -14,8 +14,8 @@ import jax
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
-from cliptail_jax.parallel.distributed import agreed
-from cliptail_jax.runs.say import say
+from cliptail_jax.parallel.distributed import broadcast_from_first
+from cliptail_jax.runs.console import log_line
 
 FILE = "lock"
 BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's lock
@@ -34,7 +34,7 @@ def sole_writer(workdir: Path) -> Iterator[None]:
                 held.enter_context(_lock(workdir / FILE))
             except UserError as error:
                 refusal = str(error)
-        if agreed(bool(refusal)):
+        if broadcast_from_first(bool(refusal)):
             raise UserError(refusal or f"{workdir} is refused by the first process")
         yield
 
@@ -55,7 +55,7 @@ def _file(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
-            say(f"note: the file system of {path.parent} has no locks: see that no other program writes there")
+            log_line(f"note: the file system of {path.parent} has no locks: see that no other program writes there")
         file.truncate(0)
         file.write(_holder())
         file.flush()
@@ -66,7 +66,7 @@ def _file(path: Path) -> Iterator[None]:
 def _object(path: Path) -> Iterator[None]:
     """A bucket has no locks: the holder rewrites an object every `BEAT` seconds, and others see it change."""
     if (before := _read(path)) is not None:
-        say(f"{path} was left by {before.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
+        log_line(f"{path} was left by {before.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
         time.sleep(2.5 * BEAT)
         if _read(path) not in (before, None):
             raise _taken(path, before)

@@ -10,9 +10,9 @@ import jax
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_text
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.runs.events import Events
-from cliptail_jax.runs.say import called, say
 from cliptail_jax.seals import read_sealed_lines
 
 
@@ -53,7 +53,7 @@ class Log:
 
     def measured(self, numbers: Mapping[str, float], text: str) -> None:
         """Print what was measured in this session, and add its numbers to the next line of metrics.jsonl."""
-        say(f"{called(self._workdir)}: {text}")
+        log_line(f"{self._workdir}: {text}")
         self._once |= numbers
 
     def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
@@ -89,7 +89,7 @@ class Log:
     def warn(self, text: str) -> None:
         """Print a warning, unless it is '', and add it to the last line of metrics.jsonl."""
         if text and self._writes:
-            say(f"warning: {called(self._workdir)}: {text}")
+            log_line(f"warning: {self._workdir}: {text}")
             *others, last = list(read_lines(self._workdir / METRICS)) or [{}]
             if last:
                 text = "; ".join(filter(None, (last.get("warning"), text)))
@@ -101,7 +101,7 @@ class Log:
         formats |= dict(corr_acc=".2f", corr_pred=".2f")
         # A set with classes that the run was not trained on has no frequencies to go by.
         numbers = [f"{key} {summary[key]:{form}}" for key, form in formats.items() if key in summary]
-        say("  ".join([called(self._workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
+        log_line("  ".join([str(self._workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
         if self._writes:
             numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}
             self._events.add({f"eval/{name}/{key}": x for key, x in numbers.items() if key != "epoch"}, step)

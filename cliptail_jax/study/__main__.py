@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
+from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 
 FIELDS = """\
 title: Title of the report.
@@ -51,8 +51,8 @@ def main(study: ConfigDict, workdir: Path) -> None:
         check_study(study)
         print("\n".join(train_commands(study, workdir).values()))
         return
-    end_in_a_line()
-    outlive_terminal()
+    exit_on_signal()
+    ignore_closed_terminal()
     distributed.initialize()
     with sole_writer(workdir), compile_once():
         run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget, flags.FLAGS.jobs)

@@ -23,7 +23,7 @@ from cliptail_jax.config.program import silence_orbax
 from cliptail_jax.errors import UserError
 from cliptail_jax.interrupts import end_with_parent
 from cliptail_jax.parallel.host_memory import keep_freed_memory
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ def call_on_cores(
             yield names[future], future.result()
     except BrokenProcessPool:
         if stopped.is_set():
-            say("stopped by SIGTERM; the same command goes on from what is saved")
+            log_line("stopped by SIGTERM; the same command goes on from what is saved")
             raise SystemExit(128 + signal.SIGTERM) from None
         raise UserError(
             f"a process that trained a run was killed, perhaps for its memory: {len(cores)} run at the same time, and "
@@ -127,4 +127,4 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
 def say_lines(lines: Connection) -> None:
     with open(os.dup(lines.fileno()), errors="replace") as text:
         for line in text:
-            say(line.rstrip("\n"))
+            log_line(line.rstrip("\n"))

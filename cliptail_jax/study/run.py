@@ -11,7 +11,7 @@ from tqdm import tqdm
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import FIELDS, validate
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.claims import check_claims, correct_for_number, evaluate_claim
 from cliptail_jax.study.cores import cores_for
@@ -65,7 +65,7 @@ def run_study(
         # The runs of a mirrored pair together, which take equally long.
         configs = {str(Path(seed) / run): by_seed[seed][0][run] for run in study.runs for seed in by_seed}
         finished = (is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items())
-        if seeds and not agreed(fits or all(finished)):
+        if seeds and not broadcast_from_first(fits or all(finished)):
             another = "another" if len(by_seed) == 1 else "another pair"
             tqdm.write(f"{len(seeds)} of {study.seeds} seeds: {another} takes some {longest / 60:.0f} minutes")
             break

@@ -13,7 +13,7 @@ from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.interrupts import note_saved
 from cliptail_jax.objectives import FIELDS, OBJECTIVES
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.cores import call_on_cores
 from cliptail_jax.train import train
@@ -52,7 +52,7 @@ def train_run(config: ConfigDict, workdir: Path, overwrite: bool) -> str:
     """Train and evaluate a run. Returns why it failed, '' if it did not."""
     try:
         train(config, workdir, overwrite)
-        if not agreed(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
+        if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
             evaluate(config, workdir)
     except UserError as error:
         return str(error)

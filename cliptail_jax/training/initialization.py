@@ -14,7 +14,7 @@ from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.towers import Tower, Towers
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.seals import read_sealed_json, write_sealed, write_sealed_json
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
@@ -133,19 +133,19 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     for tower in towers:
         loaded = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
         missing = [".".join(map(str, path)) for path in tower.missing]
-        say(
+        log_line(
             f"  {tower.part}: {loaded} parameters from {tower.name}; "
             + (f"randomly initialized: {', '.join(missing)}" if missing else "all of them")
         )
         for grid in dict.fromkeys(tower.resized.values()):
-            say(
+            log_line(
                 f"  {tower.part}: positions resized from {grid_text(*grid)}, for images of another size{no_export(tower)}"
             )
     parameters = {row[0] for row in rows}
     if "logit_scale" in parameters and "logit_bias" not in parameters:
         for name in dict.fromkeys(tower.name for tower in towers if tower.has_bias):
-            say(f"  {name} is a SigLIP: its logit bias is dropped, since a softmax does not change with it")
-    say(f"  all parameters and where they are from: {workdir / FILE}")
+            log_line(f"  {name} is a SigLIP: its logit bias is dropped, since a softmax does not change with it")
+    log_line(f"  all parameters and where they are from: {workdir / FILE}")
 
 
 def grid_text(old: int, new: int) -> str:

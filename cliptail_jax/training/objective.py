@@ -29,7 +29,7 @@ from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
-from cliptail_jax.training.optimizer import Held, Schedule, learning_rate, make_optimizer
+from cliptail_jax.training.optimizer import FrozenUntil, Schedule, learning_rate, make_optimizer
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 RANDOM = "random"  # the `init` of a tower that is not taken from another model
@@ -130,7 +130,7 @@ class Objective(abc.ABC):
         return {"quick_gelu": quick_gelu, "vision_cfg": vision_cfg}
 
     @property
-    def held(self) -> Held | None:
+    def held(self) -> FrozenUntil | None:
         """The part of the model that is not trained in the first steps; None if there is none."""
         return None
 

@@ -14,7 +14,7 @@ LARS_TRUST = 1e-3
 Schedule = Callable[[jax.Array], jax.Array]  # of the number of steps done
 
 
-class Held(NamedTuple):
+class FrozenUntil(NamedTuple):
     """A part of the model that is not trained at first.
 
     Attributes:
@@ -51,7 +51,7 @@ def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int) -
 
 
 def make_optimizer(
-    section: ConfigDict, schedule: Schedule, total_steps: int, held: Held | None = None
+    section: ConfigDict, schedule: Schedule, total_steps: int, held: FrozenUntil | None = None
 ) -> optax.GradientTransformation:
     """SGD, AdamW or LARS, as the config's section `optimizer` has it, at the learning rates of `schedule`.
 

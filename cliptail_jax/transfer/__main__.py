@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.interrupts import end_in_a_line, outlive_terminal
+from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.transfer.configuration import Transfer
 
 
@@ -20,8 +20,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.transfer.program import transfer
 
-    end_in_a_line()
-    outlive_terminal()
+    exit_on_signal()
+    ignore_closed_terminal()
     distributed.initialize()
     with sole_writer(workdir):
         transfer(config, workdir)

@@ -30,10 +30,10 @@ from cliptail_jax.evaluation.published import on_all_processes
 from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows
 from cliptail_jax.pretrained.hub import slug
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.transfer.models import TransferModel
 from cliptail_jax.transfer.results import file_name
 from cliptail_jax.transfer.sets import OpenedTransferSet
@@ -80,14 +80,14 @@ class FeatureExtractor:
             [self.model.weights, self.image_size, *changed, *self.model.settings, split_fingerprint(source)]
         )[:16]
         path = self._folder / f"{stem}.{key}.npz"
-        if agreed(path.exists()):
+        if broadcast_from_first(path.exists()):
             try:
                 arrays = load_arrays(path)
                 if str(arrays.pop("key", key)) != key:  # older files have none
                     raise UserError(f"{path} is of other weights, images or data")
                 return SplitFeatures(**arrays)
             except (UserError, TypeError) as error:
-                say(f"note: {error}; the features are computed again")
+                log_line(f"note: {error}; the features are computed again")
         computed = self._compute(opened, split)
         if jax.process_index() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)

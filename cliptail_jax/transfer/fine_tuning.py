@@ -31,12 +31,12 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import gather
 from cliptail_jax.files import digest_of_json
 from cliptail_jax.objectives import base_config
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
-from cliptail_jax.runs.say import say
 from cliptail_jax.seals import read_sealed_json, write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
@@ -119,7 +119,7 @@ def score_of(
     config: ConfigDict, workdir: Path, model: TransferModel, opened: OpenedTransferSet, validation: Variant, mesh: Mesh
 ) -> float:
     """The validation score, in 0..1, of the run of `config` in `workdir`; -inf if it diverges."""
-    if agreed((workdir / SCORE).exists()):
+    if broadcast_from_first((workdir / SCORE).exists()):
         noted = read_sealed_json(workdir / SCORE)
     else:
         try:
@@ -133,7 +133,7 @@ def score_of(
             write_sealed_json(workdir / SCORE, noted)
             epath.Path(workdir / "checkpoints").rmtree(missing_ok=True)
         shown = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
-        say(f"{model.name} on {opened.chosen.name}, {workdir.name}: {shown}")
+        log_line(f"{model.name} on {opened.chosen.name}, {workdir.name}: {shown}")
     return -np.inf if noted["score"] is None else noted["score"]
 
 

@@ -25,12 +25,12 @@ from cliptail_jax import runs
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.published import Skipped
 from cliptail_jax.files import append_line, write_text
-from cliptail_jax.parallel.distributed import agreed
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import address, write_page
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.provenance import provenance
-from cliptail_jax.runs.say import say
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
@@ -110,7 +110,7 @@ def open_all(open_one: Callable[[str], Any], names: Sequence[str], failures: Fai
 
 def add_failure(failures: Failures, what: str, reason: str) -> None:
     failures[what] = reason
-    say(f"error: {what}: {reason}")
+    log_line(f"error: {what}: {reason}")
 
 
 def applies(method: str, chosen: TransferSet) -> bool:
@@ -143,7 +143,7 @@ def result_of(
         **of_method,
     }
     result = finished_result(workdir, key, settings)
-    if agreed(result is not None):
+    if broadcast_from_first(result is not None):
         return result
     if model.name in failures:
         return None
@@ -158,7 +158,7 @@ def result_of(
         return add_failure(failures, name_of(key), reason_of(error))
     if jax.process_index() == 0:
         append_line(workdir / "results.jsonl", result)
-    say(f"{name_of(key)}: {result['score']:.1f}")
+    log_line(f"{name_of(key)}: {result['score']:.1f}")
     return result
 
 

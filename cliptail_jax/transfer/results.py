@@ -18,7 +18,7 @@ import numpy as np
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import load_arrays, read_lines, save_arrays
 from cliptail_jax.pretrained.hub import slug
-from cliptail_jax.runs.say import say
+from cliptail_jax.runs.console import log_line
 
 Result = dict[str, Any]
 ResultKey = Mapping[str, str]  # model, set and method
@@ -52,7 +52,7 @@ def finished_result(workdir: Path, key: ResultKey, settings: Settings) -> Result
         if not path.exists() or json.loads(str(load_arrays(path)["settings"])) != settings:
             return None
     except (UserError, KeyError, ValueError) as error:
-        say(f"note: {path} is damaged ({error}); its result is computed again")
+        log_line(f"note: {path} is damaged ({error}); its result is computed again")
         return None
     lines = [line for line in read_lines(workdir / "results.jsonl") if line | key == line]
     return lines[-1] if lines and lines[-1]["settings"] == settings else None

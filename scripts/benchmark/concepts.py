@@ -34,7 +34,7 @@ from cliptail_jax.concepts.workers import tallies
 COMMON_WORDS = "a the of in on with and for to at man woman people photo white black red standing street new".split()
 
 
-def made_up_captions(vocabulary: Iterable[Concept], number: int) -> pa.Array:
+def synthetic_captions(vocabulary: Iterable[Concept], number: int) -> pa.Array:
     """Captions of ten words or so, of which one in three is from a concept's phrases."""
     rng = np.random.default_rng(0)
     rare = [phrase for concept in vocabulary for phrase in concept.synonyms]
@@ -117,7 +117,7 @@ def main() -> None:
 
     vocabulary = load_vocabulary("imagenet1k")
     counter = ConceptCounter(vocabulary)
-    captions = captions_of(args.captions, args.column) if args.captions else made_up_captions(vocabulary, 20_000)
+    captions = captions_of(args.captions, args.column) if args.captions else synthetic_captions(vocabulary, 20_000)
     captions = repeated(captions, args.rows)
     rate = len(captions) / cpu_seconds(counter, captions)
     direct = direct_rate(vocabulary, captions[:20_000])

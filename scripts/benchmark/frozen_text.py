@@ -15,12 +15,12 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 from machine import machine
-from train_step import CLASSES, CONFIG, SECONDS, made_up_run
+from train_step import CLASSES, CONFIG, SECONDS, synthetic_run
 
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.parallel.sharding import to_devices
-from cliptail_jax.planning.made_up import random_batch
+from cliptail_jax.planning.synthetic import random_batch
 
 ENCODER = flags.DEFINE_string("encoder", "all-MiniLM-L6-v2", "A published text encoder whose sizes are known")
 
@@ -30,7 +30,7 @@ def main(_) -> None:
     config, encoder = CONFIG.value, named_encoder(ENCODER.value)
     config.model.text.update({"name": ENCODER.value, "vocab_size": encoder["vocab_size"]})
     config.freeze = ("text.transformer",)
-    objective, mesh, state, train_step = made_up_run(config, CLASSES.value)
+    objective, mesh, state, train_step = synthetic_run(config, CLASSES.value)
     batch = random_batch(objective, config.batch_size, CLASSES.value)
     batch["text"] = np.where(batch["text"] == PADDING, PADDING + 1, batch["text"])
     outputs = np.random.default_rng(0).normal(size=(config.batch_size, encoder["hidden_size"])).astype(np.float32)

@@ -31,7 +31,7 @@ from cliptail_jax.evaluation.published_list import (  # noqa: E402
     describe,
 )
 from cliptail_jax.files import write_text  # noqa: E402
-from cliptail_jax.planning.own_process import Crash, in_own_process  # noqa: E402
+from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess  # noqa: E402
 from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E402
 from cliptail_jax.planning.zero_shot import zero_shot_memory  # noqa: E402
 from cliptail_jax.pretrained.published import published_models  # noqa: E402
@@ -48,7 +48,7 @@ def main() -> None:
     versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "libtpu")}
     topology = find_topology(CHIP)
     for name in names:
-        if name not in sizes and (parameters := in_own_process(partial(count_parameters, name))) is not None:
+        if name not in sizes and (parameters := run_in_subprocess(partial(count_parameters, name))) is not None:
             sizes[name] = {"parameters": parameters}
     to_compile = [] if options.parameters else [name for name in names if name in sizes]
     for name in (progress := tqdm(to_compile, disable=None)):
@@ -62,7 +62,7 @@ def main() -> None:
 def memory(name: str, topology: Topology, versions: Mapping[str, str]) -> int | None:
     limits = dict(batch_size=BATCH_SIZE, classes=CLASSES)
     try:
-        return in_own_process(partial(zero_shot_memory, describe(name), topology, versions, **limits))
+        return run_in_subprocess(partial(zero_shot_memory, describe(name), topology, versions, **limits))
     except (UserError, Crash) as error:
         tqdm.write(f"{name}: {error}")
         return None

@@ -22,7 +22,7 @@ from cliptail_jax.datasets.build import build  # noqa: E402
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs  # noqa: E402
 from configs import clip, dino, sup  # noqa: E402
 from tests.faulty_programs import Program, programs  # noqa: E402
-from tests.made_up import tiny  # noqa: E402
+from tests.synthetic import tiny  # noqa: E402
 
 FAMILIES = {"sup": sup, "clip": clip, "dino": dino}
 

@@ -23,8 +23,8 @@ from ml_collections import ConfigDict, config_flags
 from cliptail_jax.objectives import validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import to_devices
-from cliptail_jax.planning.made_up import made_up_variant, random_batch
 from cliptail_jax.planning.measuring import start
+from cliptail_jax.planning.synthetic import random_batch, synthetic_variant
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState
 
@@ -34,16 +34,16 @@ STEPS_PER_EPOCH = 1000
 SECONDS = flags.DEFINE_float("seconds", 10, "Approximate duration of the measurement")
 
 
-def made_up_run(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:
+def synthetic_run(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:
     """A run's objective on made-up records, its mesh, its first state, and its jitted step."""
     validate(config)
-    return start(config, made_up_variant(STEPS_PER_EPOCH * config.batch_size, classes))
+    return start(config, synthetic_variant(STEPS_PER_EPOCH * config.batch_size, classes))
 
 
 def main(_) -> None:
     logging.set_verbosity(logging.WARNING)
     config, classes = CONFIG.value, CLASSES.value
-    objective, mesh, state, train_step = made_up_run(config, classes)
+    objective, mesh, state, train_step = synthetic_run(config, classes)
     batch = to_devices(mesh, random_batch(objective, config.batch_size, classes))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trainable))
 

@@ -49,7 +49,7 @@ TINY = {
 }
 
 
-def made_up_set(records: int, width: int, height: int) -> Variant:
+def synthetic_set(records: int, width: int, height: int) -> Variant:
     """Photograph-like JPEGs: 16 different ones, smooth, with some noise."""
     rng = np.random.default_rng(0)
     jpegs = []
@@ -60,7 +60,7 @@ def made_up_set(records: int, width: int, height: int) -> Variant:
         Image.fromarray(noisy.astype(np.uint8)).save(file, "JPEG", quality=90)
         jpegs.append(file.getvalue())
     source = SimpleNamespace(
-        name="made_up", split="test", encoded_images=lambda wanted: [jpegs[i % len(jpegs)] for i in wanted]
+        name="synthetic", split="test", encoded_images=lambda wanted: [jpegs[i % len(jpegs)] for i in wanted]
     )
     labels = np.arange(records) % CLASSES
     names = tuple(f"class {label}" for label in range(CLASSES))
@@ -213,7 +213,7 @@ def main() -> None:
     if options.small:
         architectures, width, height = {"tiny": TINY}, 48, 40
         options.batch_size, options.records, options.prompts, options.seconds = 8, 16, 16, 0.1
-    variant = made_up_set(options.records, width, height)
+    variant = synthetic_set(options.records, width, height)
     phrases = (t.format(name) for name in variant.class_names for t in templates("openai80"))
     prompts = list(itertools.islice(phrases, options.prompts))
     if options.open_clip:  # in a process of its own, where JAX does not compute

@@ -1,8 +1,8 @@
 """What the tests of figures share: a folder of runs, and a command that draws a sheet's figure and looks at the picture."""
 
 import pytest
-from made_up_runs import write_run
 from pictures import check_picture
+from synthetic_runs import write_run
 
 from cliptail_jax.figures.__main__ import main
 

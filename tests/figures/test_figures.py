@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from made_up_runs import FREQUENCY, NAMES, write_run
 from matplotlib.figure import Figure
 from pictures import check_texts
+from synthetic_runs import FREQUENCY, NAMES, write_run
 
 from cliptail_jax import figures
 from cliptail_jax.concepts.frequency_tables import write_frequency

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_up_runs import CLASSES, FREQUENCY, NAMES, write_run
+from synthetic_runs import CLASSES, FREQUENCY, NAMES, write_run
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.selection import trim_tail

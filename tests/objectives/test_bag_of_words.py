@@ -19,14 +19,14 @@ from cliptail_jax.input.bag_of_words import count_words
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.objectives.bag_of_words import bag_of_words_loss
 from cliptail_jax.parallel.sharding import batch_sharding, replicated
-from cliptail_jax.planning.made_up import made_up_variant
+from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from configs import clip
 from tests.evaluation.plain_evaluation import plain_features
-from tests.made_up import CLASSES, assert_close, mesh_of, tiny, train_steps
+from tests.synthetic import CLASSES, assert_close, mesh_of, tiny, train_steps
 
 BATCH, VOCABULARY, MOST = 16, 30, 6
 
@@ -206,13 +206,13 @@ def test_mistakes_are_refused(changes, complaint):
 
 
 def test_a_bag_of_words_without_captions_is_refused(make_config):
-    variant = made_up_variant(320, CLASSES)
+    variant = synthetic_variant(320, CLASSES)
     object.__setattr__(variant, "captions", None)
     with pytest.raises(UserError, match="objective='bag_of_words' needs captions: set data.captions.template"):
         make_objective(make_config(), variant)
 
 
 def test_captions_that_are_all_the_same_are_refused(make_config, tmp_path):
-    objective = make_objective(make_config(), made_up_variant(320, 1))
+    objective = make_objective(make_config(), synthetic_variant(320, 1))
     with pytest.raises(UserError, match="all 320 captions have the same words.*words.idf=False"):
         objective.open_text(tmp_path)

@@ -9,8 +9,8 @@ from flax import nnx
 
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.objectives.caption_length import CutTokenizer, longest_caption
-from cliptail_jax.planning.made_up import made_up_variant
-from tests.made_up import CLASSES
+from cliptail_jax.planning.synthetic import synthetic_variant
+from tests.synthetic import CLASSES
 
 
 class Counted:
@@ -30,7 +30,7 @@ class Counted:
 
 @pytest.mark.parametrize("context, cut", [(77, 16), (16, 16), (12, 12), (8, 8)])
 def test_the_longest_caption_is_rounded_up_to_a_tile(context, cut):
-    variant = made_up_variant(3000, 1000)  # 'class 999' and the end: 10 ids
+    variant = synthetic_variant(3000, 1000)  # 'class 999' and the end: 10 ids
     assert longest_caption(variant, Counted(context)) == cut
     cutting = pickle.loads(pickle.dumps(CutTokenizer(Counted(77), 16)))
     np.testing.assert_array_equal(cutting(["class 999"]), Counted(16)(["class 999"]))
@@ -38,7 +38,7 @@ def test_the_longest_caption_is_rounded_up_to_a_tile(context, cut):
 
 def test_a_caption_that_fills_the_context_ends_the_search():
     tokenizer = Counted(8)
-    longest_caption(made_up_variant(10**5, 1000), tokenizer)
+    longest_caption(synthetic_variant(10**5, 1000), tokenizer)
     assert tokenizer.texts <= 1 + 1024
 
 
@@ -46,7 +46,7 @@ def test_a_caption_that_fills_the_context_ends_the_search():
 def objective(clip_config, tmp_path):
     def make(**fields):
         clip_config.update_from_flattened_dict({"model.text.context_length": 77, **fields})
-        made = make_objective(clip_config, made_up_variant(160, CLASSES))
+        made = make_objective(clip_config, synthetic_variant(160, CLASSES))
         made.open_text(tmp_path)
         return made
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.objectives.contrastive_loss import contrastive_loss
-from tests.made_up import mesh_of
+from tests.synthetic import mesh_of
 
 BATCH, DIM = 48, 5
 VALID = np.arange(BATCH) % 7 != 3

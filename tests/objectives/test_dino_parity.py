@@ -9,9 +9,9 @@ from flax import nnx
 
 from configs import dino
 from tests import dino_case as case
-from tests.made_up import train_steps
 from tests.models.published_names import convert, flat
 from tests.pretrained.seeded_weights import draw_all
+from tests.synthetic import train_steps
 
 TORCH = np.load(Path(__file__).parents[1] / "data" / "dino_steps.npz")
 TOLERANCE = 1e-4  # of losses; of weights, of the largest value that an array has at the start or the end

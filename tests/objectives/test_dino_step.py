@@ -11,7 +11,7 @@ from cliptail_jax.input.transforms import CanvasWithViews, HostViews, crops_of
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes
 from configs import dino
-from tests.made_up import assert_close, made_up_objective, train_steps
+from tests.synthetic import assert_close, synthetic_objective, train_steps
 
 BATCH, PROTOTYPES, RATE, DECAY, EPOCH = 16, 40, 0.1, 0.01, 2
 
@@ -70,10 +70,10 @@ def test_eight_devices_compute_what_one_does(sampled, sampled_config):
 def test_views_are_made_in_the_step_or_on_the_host_as_the_config_says(config):
     config = config.copy_and_resolve_references()
     crops = crops_of(config.data)
-    assert made_up_objective(config).transform == CanvasWithViews(config.seed, crops, config.data.canvas)
+    assert synthetic_objective(config).transform == CanvasWithViews(config.seed, crops, config.data.canvas)
     for name, fast in (("pillow", False), ("fast", True)):
         config.data.resize = name
-        assert made_up_objective(config).transform == HostViews(config.seed, crops, fast)
+        assert synthetic_objective(config).transform == HostViews(config.seed, crops, fast)
 
 
 def test_views_made_in_the_step_teach_what_pillows_do(sampled, sampled_config):

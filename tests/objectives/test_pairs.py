@@ -9,7 +9,7 @@ import pytest
 from cliptail_jax.objectives.contrastive_loss import contrastive_loss
 from cliptail_jax.objectives.pairs import number_of_blocks
 from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
-from tests.made_up import mesh_of
+from tests.synthetic import mesh_of
 
 BATCH, DIM, DEVICES = 256, 2, 8
 ROWS = BATCH // DEVICES

@@ -15,7 +15,7 @@ from cliptail_jax.objectives import validate
 from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights, supervised_loss
 from cliptail_jax.training.initialization import init_state
-from tests.made_up import assert_close, made_up_objective, mesh_of, train_steps
+from tests.synthetic import assert_close, mesh_of, synthetic_objective, train_steps
 
 FREQUENCY = (20, 2, 0, 7, 3)  # of five classes; the third has no record
 BATCH, SCALE = 32, 14.0
@@ -41,7 +41,7 @@ def direct_loss(logits, labels, mask, scale=1.0, tau=0.0, margin=0.0, beta=0.0, 
     return total / sum_of_weights
 
 
-def made_up_batch(config=None):
+def synthetic_batch(config=None):
     """Labels of classes that have records, a seventh of the examples masked; an empty slot's label is 0."""
     rng = np.random.default_rng(0)
     mask = np.arange(BATCH) % 7 > 0
@@ -58,12 +58,12 @@ def config(sup_config):
 
 def objective_with(config, **changes):
     config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
-    return made_up_objective(config, frequency=FREQUENCY)
+    return synthetic_objective(config, frequency=FREQUENCY)
 
 
 def loss_and_gradient(objective, logits, step=0):
     """Of a model that has these logits and the scale `SCALE`, at a step."""
-    batch = {name: jnp.asarray(array) for name, array in made_up_batch().items() if name != "images"}
+    batch = {name: jnp.asarray(array) for name, array in synthetic_batch().items() if name != "images"}
     state = types.SimpleNamespace(step=jnp.asarray(step), ema_batch_stats=None)
     key = jax.random.key(3)
     batch, _ = objective.prepare(None, state, batch, key)
@@ -87,7 +87,7 @@ def test_each_remedy_and_all_together_equal_the_formula(config, names, size):
     objective = objective_with(config, vocabulary__size=size, vocabulary__group_size=BATCH // 2, **changes)
     loss, gradient = loss_and_gradient(objective, LOGITS)
     options = {DIRECT[name]: REMEDIES[name] for name in names}
-    batch, vocabulary = made_up_batch(), None
+    batch, vocabulary = synthetic_batch(), None
     if size:
         weights = sampling_weights(np.array(FREQUENCY) > 0, "linear" if "tau" in options else "uniform")
         vocabulary = np.asarray(
@@ -99,7 +99,7 @@ def test_each_remedy_and_all_together_equal_the_formula(config, names, size):
 
 
 def test_without_remedies_the_loss_is_the_plain_one(config):
-    batch = made_up_batch()
+    batch = synthetic_batch()
     plain = supervised_loss(jnp.asarray(LOGITS), jnp.asarray(batch["labels"]), jnp.asarray(batch["mask"]))
     loss, _ = loss_and_gradient(objective_with(config), LOGITS)
     assert loss == plain
@@ -121,8 +121,8 @@ def test_a_class_without_records_has_no_part_in_an_adjusted_softmax_and_is_not_d
 def test_a_group_of_masked_examples_alone_leaves_no_gradient_infinite(config, monkeypatch):
     """Without examples all classes of its vocabulary are drawn."""
     objective = objective_with(config, loss__logit_adjustment=1.0, vocabulary__size=1, vocabulary__group_size=4)
-    batch = made_up_batch() | {"mask": np.arange(BATCH) >= 16}
-    monkeypatch.setattr("test_remedies.made_up_batch", lambda: batch)
+    batch = synthetic_batch() | {"mask": np.arange(BATCH) >= 16}
+    monkeypatch.setattr("test_remedies.synthetic_batch", lambda: batch)
     for draw in range(20):
         monkeypatch.setattr(jax.random, "gumbel", lambda key, shape: jnp.roll(jnp.arange(40.0), draw).reshape(shape))
         assert np.isfinite(loss_and_gradient(objective, LOGITS)[1]).all()
@@ -131,7 +131,7 @@ def test_a_group_of_masked_examples_alone_leaves_no_gradient_infinite(config, mo
 def test_a_margin_leaves_the_scale_to_the_cosines(config):
     """Where cosines are all 0 the margin alone has a gradient in the scale, by which the scale would shrink to its least."""
     objective = objective_with(config, loss__margin=0.5)
-    batch = {name: jnp.asarray(array) for name, array in made_up_batch().items()}
+    batch = {name: jnp.asarray(array) for name, array in synthetic_batch().items()}
 
     def loss(log_scale, cosines):
         model = types.SimpleNamespace(logits=lambda x: jnp.exp(log_scale) * x, logit_scale=log_scale)
@@ -146,7 +146,7 @@ def test_class_weights_begin_with_their_epoch(config):
     """The variant has 32 records: an epoch is a step."""
     objective = objective_with(config, loss__class_weights=0.9, loss__reweight_from=1)
     assert objective.steps_per_epoch == 1
-    batch = made_up_batch()
+    batch = synthetic_batch()
     for step, beta in ((0, 0.0), (1, 0.9)):
         expected = direct_loss(LOGITS, batch["labels"], batch["mask"], beta=beta)
         np.testing.assert_allclose(loss_and_gradient(objective, LOGITS, step)[0], expected, rtol=1e-5)
@@ -159,11 +159,11 @@ def test_the_step_has_all_remedies_on_one_device_and_eight_and_in_micro_batches(
     config.loss.reweight_from, config.batch_norm.group_size, config.optimizer.learning_rate = 1, 8, 1e-3
     config.vocabulary.update({"size": 3, "group_size": 16})
     options = dict(steps=2, steps_per_epoch=1, frequency=FREQUENCY)
-    one = train_steps(config, made_up_batch(), **options)
+    one = train_steps(config, synthetic_batch(), **options)
     assert one.step._cache_size() == 1
-    assert_close(train_steps(config, made_up_batch(), devices=8, **options), one)
+    assert_close(train_steps(config, synthetic_batch(), devices=8, **options), one)
 
-    objective, batch = made_up_objective(config, frequency=FREQUENCY), made_up_batch()
+    objective, batch = synthetic_objective(config, frequency=FREQUENCY), synthetic_batch()
     graphdef, *_ = init_state(objective, objective.make_optimizer(), mesh_of(1), config.seed)
     for step, beta in ((0, 0.0), (1, REMEDIES["class_weights"])):
         state = one.states[step]
@@ -177,8 +177,8 @@ def test_the_step_has_all_remedies_on_one_device_and_eight_and_in_micro_batches(
         np.testing.assert_allclose(one.metrics[step]["train/loss"], expected, rtol=1e-4)
 
     config.accumulate_steps = 2
-    assert_close(train_steps(config, made_up_batch(), **options), one)
-    assert_close(train_steps(config, made_up_batch(), devices=2, **options), one)
+    assert_close(train_steps(config, synthetic_batch(), **options), one)
+    assert_close(train_steps(config, synthetic_batch(), devices=2, **options), one)
 
 
 def test_numbers_of_classes_are_those_of_closed_forms():
@@ -214,4 +214,4 @@ def test_a_remedy_that_cannot_be_is_refused_in_a_line(config, changes, complaint
     config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=complaint):
         validate(config)
-        made_up_objective(config, frequency=FREQUENCY)
+        synthetic_objective(config, frequency=FREQUENCY)

@@ -15,13 +15,13 @@ from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.files import read_lines
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
-from cliptail_jax.planning.made_up import made_up_variant
+from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import load, open_model, open_run
 from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from configs import clip, zero_shot
-from tests.made_up import CLASSES, assert_close, mesh_of, tiny, train_steps
+from tests.synthetic import CLASSES, assert_close, mesh_of, tiny, train_steps
 
 BATCH, DIM = 24, 5
 VALID = np.arange(BATCH) % 7 != 3
@@ -129,7 +129,7 @@ def test_accumulated_micro_batches_compute_what_one_batch_does(plain, make_confi
 
 
 def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_config):
-    objective = make_objective(make_config(), made_up_variant(320, CLASSES))
+    objective = make_objective(make_config(), synthetic_variant(320, CLASSES))
     same, mask = jnp.ones((32, 4)), jnp.ones(32, bool)
     loss = jax.jit(lambda bias: sigmoid_loss(same, same, jnp.float32(0), bias, mask, mesh_of(1)))
     assert min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301)) == pytest.approx(
@@ -227,7 +227,7 @@ def test_mistakes_are_refused(changes, complaint):
 
 
 def test_a_sigmoid_run_without_captions_is_refused(make_config):
-    variant = made_up_variant(320, CLASSES)
+    variant = synthetic_variant(320, CLASSES)
     object.__setattr__(variant, "captions", None)
     with pytest.raises(UserError, match="objective='sigmoid' needs captions: set data.captions.template"):
         make_objective(make_config(), variant)

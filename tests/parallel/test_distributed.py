@@ -136,7 +136,7 @@ def test_on_a_tpu_a_program_told_to_use_the_cpu_asks_nobody(joined, monkeypatch)
 def test_two_processes_join_by_what_slurm_says():
     script = (
         "import jax; from cliptail_jax.parallel import distributed as d; d.initialize();"
-        "print(jax.process_count(), jax.process_index(), d.agreed(7 + jax.process_index()))"
+        "print(jax.process_count(), jax.process_index(), d.broadcast_from_first(7 + jax.process_index()))"
     )
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -158,9 +158,9 @@ def test_a_collective_that_fails_ends_the_process_in_a_line(kind, monkeypatch):
     ended = []
     monkeypatch.setattr(distributed, "end_at_once", lambda *line_and_status: ended.append(line_and_status))
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with distributed.ending_with_the_others():
+    with distributed.exit_if_peer_lost():
         raise kind("UNKNOWN: Gloo AllGather failed: Connection reset by peer\nmore")
     ((line, status),) = ended
     assert status == 2 and line.startswith("error: another process of the run has ended") and "\n" not in line
-    with pytest.raises(kind, match="shapes"), distributed.ending_with_the_others():
+    with pytest.raises(kind, match="shapes"), distributed.exit_if_peer_lost():
         raise kind("incompatible shapes")

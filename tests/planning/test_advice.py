@@ -12,10 +12,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.parallel.sharding import check_accumulation
 from cliptail_jax.planning.compiling import Plan, plan_step
 from cliptail_jax.planning.hints import hints
-from cliptail_jax.planning.made_up import made_up_variant, random_batch
+from cliptail_jax.planning.placeholders import make_objective
 from cliptail_jax.planning.search import changed, cheapest_fit, largest_batch
 from cliptail_jax.planning.set_sizes import known_size
-from cliptail_jax.planning.stand_ins import make_objective
+from cliptail_jax.planning.synthetic import random_batch, synthetic_variant
 from cliptail_jax.planning.topologies import find_topology
 from cliptail_jax.pretrained import hub
 from configs import clip, sup
@@ -116,7 +116,7 @@ def test_a_search_leaves_out_what_could_not_be_planned():
 def test_a_plan_refuses_parts_of_a_batch_that_the_chips_cannot_share(sup_config):
     sup_config.update_from_flattened_dict({"accumulate_steps": 4, "batch_norm.group_size": 1})
     with pytest.raises(UserError, match="batch_size / accumulate_steps=4 is not divisible by the 8 devices"):
-        plan_step(sup_config, made_up_variant(160, 12), SimpleNamespace(devices=jax.devices), {})
+        plan_step(sup_config, synthetic_variant(160, 12), SimpleNamespace(devices=jax.devices), {})
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def no_files(monkeypatch):
 
 
 def test_published_towers_that_are_not_there_have_their_published_shapes(no_files):
-    variant = made_up_variant(4096, 1000)
+    variant = synthetic_variant(4096, 1000)
     frozen = make_objective(clip.get_config("data=imagenet_captions,text=frozen"), variant)
     assert random_batch(frozen, 2, 1000)["text"].shape == (2, 512)  # the pooled outputs of OpenAI's RN50
     assert frozen.towers.text.quick_gelu and not frozen.towers.text.missing
@@ -161,4 +161,4 @@ def test_a_tower_of_unknown_shapes_is_an_error(no_files):
     config = clip.get_config("data=imagenet_captions,text=frozen")
     config.text.init = "hf-hub:nobody/nothing"
     with pytest.raises(UserError, match="text.init"):
-        make_objective(config, made_up_variant(4096, 1000))
+        make_objective(config, synthetic_variant(4096, 1000))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from cliptail_jax.planning.operations import operations
-from tests.made_up import mesh_of
+from tests.synthetic import mesh_of
 
 
 def convolution(stride=1, dilation=1, groups=1):

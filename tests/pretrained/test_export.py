@@ -25,7 +25,7 @@ CLASSIFIER = {"model_cfg": {"embed_dim": 16, "quick_gelu": False, "vision_cfg": 
 
 def write_run(workdir, config, description):
     """A run with one checkpoint, of a model with arbitrary weights; returns that."""
-    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     write_frequency(workdir / "class_frequency.tsv", CLASSES, np.ones(len(CLASSES), int))
     describe_run(workdir, description, Preprocess(32), "float32", {})
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0))))

@@ -15,7 +15,7 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
 from cliptail_jax.training.initialization import FILE, no_export, report
-from tests.made_up import mesh_of
+from tests.synthetic import mesh_of
 
 SIZE, SIDE = 48, 6
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cliptail_jax.report.page import write_page
-from tests.report.made_up_pages import write_study
 from tests.report.pictured_study import write_pictured_study
+from tests.report.synthetic_pages import write_study
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
@@ -15,7 +15,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 @pytest.fixture(scope="session")
 def study_directory(tmp_path_factory) -> Path:
     """A finished study of three kinds in a mirrored pair, which is not to be changed."""
-    workdir = tmp_path_factory.mktemp("made_up") / "study"
+    workdir = tmp_path_factory.mktemp("synthetic") / "study"
     write_study(workdir)
     return workdir
 

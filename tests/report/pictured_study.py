@@ -14,8 +14,8 @@ from cliptail_jax.evaluation.run import evaluation_variant
 from cliptail_jax.objectives import FIELDS
 from configs import clip, sup
 from tests.evaluation.plain_evaluation import count_confusion
-from tests.figures.made_up_runs import write_evaluations
-from tests.report.made_up_pages import IMAGE, SCRIPT
+from tests.figures.synthetic_runs import write_evaluations
+from tests.report.synthetic_pages import IMAGE, SCRIPT
 
 CLASSES = 12
 ON = "glyphs:test"
@@ -46,7 +46,7 @@ def write_pictured_run(workdir: Path, config, predicted) -> None:
     variant = open_variant(config.data)
     labels = evaluation_variant(ON, config.data, variant.class_names).labels
     about = {"records": len(variant), "fingerprint": variant.fingerprint()}
-    runs.claim(workdir, plain(config), FIELDS, about, overwrite=True)
+    runs.open_or_resume(workdir, plain(config), FIELDS, about, overwrite=True)
     frequency = variant.class_frequency
     write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
     confusion = count_confusion(labels, predicted(labels), len(frequency))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.page import render
-from tests.report.made_up_pages import COMMAND, IMAGE, SCRIPT, in_memory
+from tests.report.synthetic_pages import COMMAND, IMAGE, SCRIPT, in_memory
 
 # Of the page's data and Bokeh's models.
 SHOWN = """name => {
@@ -190,7 +190,7 @@ def test_the_copied_command_is_the_studys(opened):
     command = opened.locator(".command", has_text="the study").first
     command.locator("button").click()
     copied = opened.evaluate("navigator.clipboard.readText()")
-    assert copied == "python -m cliptail_jax.study --config=configs/study/made_up.py '--workdir=runs/made up'"
+    assert copied == "python -m cliptail_jax.study --config=configs/study/synthetic.py '--workdir=runs/made up'"
     assert copied.split()[:3] == COMMAND[:3]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.made_up_pages import IMAGE, SCRIPT
+from tests.report.synthetic_pages import IMAGE, SCRIPT
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from cliptail_jax.report.plots import Plots
 from cliptail_jax.report.read import Contents, read_directory
 from cliptail_jax.runs import add_summary
 from cliptail_jax.seals import read_sealed_lines
-from tests.figures.made_up_runs import write_run
-from tests.report.made_up_pages import IMAGE, SCRIPT, in_memory, write_study
+from tests.figures.synthetic_runs import write_run
+from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
 
 
 @pytest.fixture

@@ -19,16 +19,16 @@ from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.report import evaluated_images, images, training_images
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare
-from cliptail_jax.report.evaluated_images import telling_images
+from cliptail_jax.report.evaluated_images import most_informative_images
 from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.read import read_directory
 from cliptail_jax.report.thumbnails import thumbnail
 from cliptail_jax.seals import write_sealed_json
 from tests.evaluation.plain_evaluation import count_confusion
-from tests.figures.made_up_runs import make, write_evaluations
-from tests.report.made_up_pages import IMAGE, SCRIPT
+from tests.figures.synthetic_runs import make, write_evaluations
 from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run
+from tests.report.synthetic_pages import IMAGE, SCRIPT
 
 
 @pytest.fixture
@@ -122,11 +122,11 @@ def test_each_run_has_an_image_that_it_gets_right_and_one_that_it_gets_wrong():
     rng = np.random.default_rng(0)
     for _ in range(20):
         right = rng.random((3, 40)) < rng.uniform(0.2, 0.8, (3, 1))
-        chosen = telling_images(right, 6)
-        assert len(set(chosen)) == 6 and telling_images(right, 3) == chosen[:3]
+        chosen = most_informative_images(right, 6)
+        assert len(set(chosen)) == 6 and most_informative_images(right, 3) == chosen[:3]
         assert right[:, chosen].any(axis=1).all() and not right[:, chosen].all(axis=1).any()
-    assert telling_images(np.ones((2, 3), bool), 5) == [0, 1, 2]
-    assert telling_images(np.ones((2, 0), bool), 5) == []
+    assert most_informative_images(np.ones((2, 3), bool), 5) == [0, 1, 2]
+    assert most_informative_images(np.ones((2, 0), bool), 5) == []
 
 
 def test_classes_are_compared_by_name_and_predictions_follow(study, glyphs_dir):

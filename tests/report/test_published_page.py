@@ -11,7 +11,7 @@ from cliptail_jax.report.page import write_page
 from cliptail_jax.report.read import last_pass, short_names
 from cliptail_jax.runs import add_summary, evaluation_directory
 from cliptail_jax.seals import write_sealed_json
-from tests.figures.made_up_runs import FREQUENCY, NAMES, biased_confusion, make
+from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make
 
 SET = "birds:test"
 

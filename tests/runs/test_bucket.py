@@ -28,7 +28,7 @@ from cliptail_jax.report.page import address, write_page
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
-from tests.report.made_up_pages import write_study
+from tests.report.synthetic_pages import write_study
 
 ADDRESS = "gs://bucket/"
 
@@ -64,14 +64,14 @@ def bucket(tmp_path):
 
 def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "runs" / "sup"
-    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     assert not runs.difference_to(workdir, plain(config), FIELDS) and not runs.is_finished(
         workdir, plain(config), FIELDS
     )
     for step in (1, 2, 3):
         append_line(workdir / "metrics.jsonl", {"step": step})
         append_line(runs.evaluation_directory(workdir, "glyphs:test") / "summary.jsonl", {"step": step, "top1": 5.0})
-    runs.forget_after(workdir, 2)
+    runs.truncate_logs(workdir, 2)
     assert [line["step"] for line in read_lines(workdir / "metrics.jsonl")] == [1, 2]
     assert runs.last_evaluation(workdir, "glyphs:test") == {"step": 2, "top1": 5.0}
     write_frequency(workdir / "class_frequency.tsv", ("a", "b"), np.array([3, 4]))
@@ -88,13 +88,13 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
 
 def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_on_request(bucket):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "run"
-    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
     files.write_text(workdir / "metrics.jsonl", "{}\n")
     config.seed = 7
     with pytest.raises(UserError, match="^gs://bucket/run holds the run of another config"):
-        runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
-    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
+        runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
     assert not (workdir / "checkpoints").exists() and not (workdir / "metrics.jsonl").exists()
 
 

@@ -18,7 +18,7 @@ DATA = {"records": 3, "fingerprint": "abc"}
 def test_config_json_has_the_hardware_and_the_command(tmp_path, monkeypatch):
     module = ["-m", "cliptail_jax.train", "--config=configs/sup.py:data=glyphs_lt", "--workdir=my runs/sup"]
     monkeypatch.setattr("sys.orig_argv", ["/some/where/python3", "-X", "importtime", *module])
-    runs.claim(tmp_path, plain(sup.get_config("data=glyphs_lt")), FIELDS, DATA, overwrite=False)
+    runs.open_or_resume(tmp_path, plain(sup.get_config("data=glyphs_lt")), FIELDS, DATA, overwrite=False)
     noted = json.loads((tmp_path / "config.json").read_text())
     assert noted["command"] == (
         "python -m cliptail_jax.train --config=configs/sup.py:data=glyphs_lt '--workdir=my runs/sup'"
@@ -39,10 +39,10 @@ def test_a_program_that_is_not_of_the_package_has_no_command(monkeypatch):
 
 def test_a_run_on_other_hardware_is_the_same_run(tmp_path, monkeypatch):
     values = plain(sup.get_config("data=glyphs_lt"))
-    runs.claim(tmp_path, values, FIELDS, DATA, overwrite=False)
+    runs.open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.setattr(runs.directory, "provenance", lambda: {"hardware": {"device": "TPU v5e"}})
-    runs.claim(tmp_path, values, FIELDS, DATA, overwrite=False)
+    runs.open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
     assert json.loads((tmp_path / "config.json").read_text())["hardware"] == {"device": "TPU v5e"}
 
 

@@ -11,7 +11,7 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.study import report, study_page, training
 from cliptail_jax.study import run as study
 from cliptail_jax.transfer.results import predictions_path
-from tests.study.made_up_studies import FREQUENCY, confusion_of, write_run
+from tests.study.synthetic_studies import FREQUENCY, confusion_of, write_run
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cliptail_jax.study.run import run_study
 from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.statistics import STATISTICS, Statistic
 from cliptail_jax.study.trained_run import TrainedRun
-from tests.study.made_up_studies import NAMES, claim, confusion_of, make_study, read_report, write_run
+from tests.study.synthetic_studies import NAMES, claim, confusion_of, make_study, read_report, write_run
 
 
 def test_accuracy_claims_are_differences_of_the_reported_accuracies(trains, tmp_path):

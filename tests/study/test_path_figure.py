@@ -5,7 +5,7 @@ from matplotlib.text import Annotation
 from cliptail_jax.plotting.style import save
 from cliptail_jax.study.path_figure import draw_path
 from tests.figures.pictures import check_picture, check_texts
-from tests.study.made_up_studies import a_kind
+from tests.study.synthetic_studies import a_kind
 
 
 def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow(tmp_path):

@@ -10,7 +10,7 @@ from cliptail_jax.files import read_lines
 from cliptail_jax.study.run import run_study
 from cliptail_jax.train import train
 from configs import catalogue, sup
-from tests.study.made_up_studies import read_report
+from tests.study.synthetic_studies import read_report
 
 
 def test_a_study_trains_tests_its_claims_and_draws_and_a_second_call_repeats_no_run(small_config, tmp_path, capsys):

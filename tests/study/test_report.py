@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.study.run import run_study
-from tests.study.made_up_studies import (
+from tests.study.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     PER_CLASS,

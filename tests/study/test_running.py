@@ -8,7 +8,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.study import run as study
 from cliptail_jax.study import training
 from configs import sup
-from tests.study.made_up_studies import (
+from tests.study.synthetic_studies import (
     claim,
     confusion_of,
     make_seeded_study,

@@ -6,7 +6,7 @@ import pytest
 from cliptail_jax.plotting.style import save
 from cliptail_jax.study.runs_figure import draw_runs, ticks
 from tests.figures.pictures import check_picture, check_texts
-from tests.study.made_up_studies import a_kind
+from tests.study.synthetic_studies import a_kind
 
 
 def half_unknown(run):

@@ -5,7 +5,7 @@ import pytest
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import run as study
 from cliptail_jax.study import study_page
-from tests.study.made_up_studies import make_seeded_study, make_study
+from tests.study.synthetic_studies import make_seeded_study, make_study
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.errors import UserError
 from cliptail_jax.study.run import check_study, run_study
 from cliptail_jax.study.sheets import draw_figures
-from tests.study.made_up_studies import make_seeded_study, make_study, read_report
+from tests.study.synthetic_studies import make_seeded_study, make_study, read_report
 
 FIGURES = {
     "diversity": dict(columns=("group", "x"), rows=(("a", "SL", "0.7"), ("b", "SL", "0.8"), ("broken", "SL", "0.9"))),

@@ -5,7 +5,7 @@ import pytest
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import run as study
 from cliptail_jax.transfer.program import TransferFailed
-from tests.study.made_up_studies import FREQUENCY, claim, make_transfer_study, read_report
+from tests.study.synthetic_studies import FREQUENCY, claim, make_transfer_study, read_report
 
 UNKNOWN = "|".join("–" * 8)  # accuracies and what follows class frequency
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cliptail_jax.study.training import train_runs
 from configs import sup
-from tests.made_up import tiny
+from tests.synthetic import tiny
 
 EPOCHS = 20  # 60 steps
 

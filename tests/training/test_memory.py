@@ -6,9 +6,9 @@ import optax
 import pytest
 from flax import nnx
 
-from cliptail_jax.planning.made_up import random_batch
+from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.training.initialization import first_state
-from tests.made_up import CLASSES, made_up_objective
+from tests.synthetic import CLASSES, synthetic_objective
 
 
 @pytest.mark.parametrize("tower", ["basic_resnet", "modified_resnet"])
@@ -16,7 +16,7 @@ def test_bfloat16_activations_of_convolutions_are_never_kept_as_float32(tower, s
     sup_config.model.dtype, sup_config.model.image.name = "bfloat16", tower
     if tower == "modified_resnet":
         sup_config.model.image.update({"layers": (1, 1, 1, 1), "heads": 4})
-    objective = made_up_objective(sup_config)
+    objective = synthetic_objective(sup_config)
     graphdef, shapes, _ = first_state(objective, optax.identity())
 
     def kept(params, frozen, batch_stats, batch):

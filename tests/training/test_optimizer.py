@@ -7,8 +7,8 @@ import optax
 import pytest
 
 from cliptail_jax.objectives import base_config
-from cliptail_jax.training.optimizer import Held, learning_rate, make_optimizer
-from tests.made_up import made_up_objective
+from cliptail_jax.training.optimizer import FrozenUntil, learning_rate, make_optimizer
+from tests.synthetic import synthetic_objective
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def config():
 
 
 def rates(config, steps, steps_per_epoch):
-    schedule = made_up_objective(config, steps_per_epoch).schedule
+    schedule = synthetic_objective(config, steps_per_epoch).schedule
     return [float(schedule(step)) for step in steps]
 
 
 def updates_of(config, params, gradients):
     """The updates of the last of a few steps on parameters that stay where they are."""
-    optimizer = made_up_objective(config).make_optimizer()
+    optimizer = synthetic_objective(config).make_optimizer()
     state = optimizer.init(params)
     for gradient in gradients:
         updates, state = optimizer.update(gradient, state, params)
@@ -73,7 +73,7 @@ def test_dinos_warm_up_begins_at_rate_0(steps, config):
 def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
     """d = g + wd p; v = m v + d; p = p - lr v, and of Nesterov p - lr (d + m v)."""
     config.optimizer.update({"weight_decay": 0.01, "momentum": 0.9, "nesterov": nesterov})
-    optimizer = made_up_objective(config).make_optimizer()
+    optimizer = synthetic_objective(config).make_optimizer()
     p, v, params = np.array([1.0, -2.0]), np.zeros(2), {"bias": jnp.array([1.0, -2.0])}
     state = optimizer.init(params)
     for g in ([0.5, 0.5], [-1.0, 2.0], [0.3, 0.0]):
@@ -101,7 +101,7 @@ def test_what_is_held_starts_from_its_own_count_at_the_schedules_current_values(
     config.optimizer.update({"schedule": "cosine_steps", "warmup_steps": 0})
     total, b1, b2, eps = 100, 0.9, 0.999, 1e-8
     schedule = learning_rate(config.optimizer, 10, total)
-    optimizer = make_optimizer(config.optimizer, schedule, total, Held("head.prototypes", steps))
+    optimizer = make_optimizer(config.optimizer, schedule, total, FrozenUntil("head.prototypes", steps))
     params = {"head": {"prototypes": jnp.ones((1, 2)), "kernel": jnp.ones((1, 2))}}
     state, random = optimizer.init(params), np.random.default_rng(0)
     direct = {name: [np.ones((1, 2)), 0.0, 0.0, 0] for name in params["head"]}

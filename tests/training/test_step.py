@@ -16,7 +16,7 @@ from cliptail_jax.parallel.sharding import check_accumulation, make_mesh
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.state import TrainState
 from configs import clip, sup
-from tests.made_up import CLASSES, assert_close, made_up_objective, mesh_of, train_steps
+from tests.synthetic import CLASSES, assert_close, mesh_of, synthetic_objective, train_steps
 
 BATCH, RATE = 32, 0.1
 
@@ -90,7 +90,7 @@ def batch_of_pictures(config):
     """Smooth pictures of 40 x 60 pixels, as the config's transform makes a batch of them."""
     coarse = np.random.default_rng(0).integers(0, 256, (BATCH, 4, 5, 3), np.uint8)
     pictures = ((slot, resize(image, 40, 60)) for slot, image in enumerate(coarse))
-    arrays = made_up_objective(config).transform(np.arange(BATCH), pictures, epoch=0)
+    arrays = synthetic_objective(config).transform(np.arange(BATCH), pictures, epoch=0)
     arrays.pop("reduced", None)
     return random_batch(config) | arrays
 
@@ -263,7 +263,7 @@ def test_a_linear_head_has_the_cross_entropy_of_its_logits_and_no_logit_scale(ma
     for initial in (weights, bias):
         assert np.abs(initial).max() <= bound and np.std(initial) == pytest.approx(bound / 3**0.5, rel=0.35)
 
-    objective = made_up_objective(config)
+    objective = synthetic_objective(config)
     graphdef, *_ = init_state(objective, objective.make_optimizer(), mesh_of(1), config.seed)
     model, batch = nnx.merge(graphdef, start.trainable, start.frozen, start.batch_stats), random_batch(config)
     images = jnp.asarray(batch["images"][batch["mask"]])

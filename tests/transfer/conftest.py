@@ -46,10 +46,10 @@ def published(tmp_path_factory):
 
 
 @pytest.fixture
-def config(sup_run, made_up_dir):
+def config(sup_run, synthetic_dir):
     """The probe of the supervised run on colours."""
     config = transfer.get_config(f"models={sup_run},sets=colours:train:test,methods=probe")
-    config.data.data_dir = str(made_up_dir)
+    config.data.data_dir = str(synthetic_dir)
     config.batch_size = 32
     config.few_shot.update({"ways": 4, "shots": 3, "queries": 4, "episodes": 20})
     return config
@@ -113,9 +113,9 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 @pytest.fixture(scope="session")
-def made_up_dir(tmp_path_factory):
+def synthetic_dir(tmp_path_factory):
     """A folder of prepared data sets with `colours` and a tiny `voc/2007`."""
-    directory = tmp_path_factory.mktemp("made_up")
+    directory = tmp_path_factory.mktemp("synthetic")
     Colours(data_dir=directory, file_format="array_record").download_and_prepare()
     Voc(data_dir=directory, config="2007", file_format="array_record").download_and_prepare()
     return directory

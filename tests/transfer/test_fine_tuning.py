@@ -44,8 +44,8 @@ def model(sup_run):
 
 
 @pytest.fixture
-def opened(made_up_dir):
-    return open_transfer_set(SET, str(made_up_dir))
+def opened(synthetic_dir):
+    return open_transfer_set(SET, str(synthetic_dir))
 
 
 def run_config(point, model, opened, config, whole):
@@ -107,7 +107,7 @@ def test_a_validation_split_is_chosen_by_and_then_trained_on(config, model, open
     assert joined.encoded_images([100, 3, 149])[::2] == of_test.encoded_images([0, 49])
 
 
-def made_up_runs(monkeypatch, opened, accuracy, seen):
+def synthetic_runs(monkeypatch, opened, accuracy, seen):
     """In place of training: a run at (rate, decay) has `accuracy[rate, decay]`, and diverges where that is None."""
 
     def train(run, workdir, overwrite):
@@ -142,7 +142,7 @@ def seen(config, opened, monkeypatch):
     """The runs that were trained, on the way, with accuracies that are made up."""
     seen = []
     config.finetune.update({"learning_rates": (0.1, 0.01), "weight_decays": (0.0, 1e-6)})
-    made_up_runs(monkeypatch, opened, GRID, seen)
+    synthetic_runs(monkeypatch, opened, GRID, seen)
     return seen
 
 
@@ -201,18 +201,18 @@ def test_images_of_several_classes_are_left_out(config, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, sup_run, made_up_dir):
+def finished(tmp_path_factory, sup_run, synthetic_dir):
     """A whole fine-tuning: config, work directory, and its one result."""
     config = transfer_base()
     config.models, config.sets, config.methods = (str(sup_run),), (SET,), ("finetune",)
-    config.data.data_dir, config.batch_size = str(made_up_dir), 32
+    config.data.data_dir, config.batch_size = str(synthetic_dir), 32
     config.finetune.update({"steps": 60, "batch_size": 32, "learning_rates": (0.003, 1e-6), "weight_decays": (1e-5,)})
     workdir = tmp_path_factory.mktemp("fine_tuning")
     (result,) = transfer(config, workdir)
     return config, workdir, result
 
 
-def test_predictions_are_those_of_the_run_on_all_training_images(finished, made_up_dir):
+def test_predictions_are_those_of_the_run_on_all_training_images(finished, synthetic_dir):
     config, workdir, result = finished
     (folder,) = workdir.glob("fine_tuning/*/colours_train_test.*")
     run = runs.read_config(folder / "final")
@@ -220,7 +220,7 @@ def test_predictions_are_those_of_the_run_on_all_training_images(finished, made_
         1e-5 / result["learning_rate"]
     )
     model = open_run(folder / "final").model
-    source = open_source("colours", str(made_up_dir), "test")
+    source = open_source("colours", str(synthetic_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
     logits = jax.jit(lambda x: model.logits(model.encode_image(Preprocess(32).normalize(x))))(images)
     (path,) = (workdir / "predictions").glob("*/colours_train_test-finetune.npz")
@@ -303,10 +303,10 @@ def test_a_published_clip_is_fine_tuned_and_measured_with_its_own_pixel_statisti
     np.testing.assert_allclose(np.load(path)["features"], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_held_out_images_are_no_part_of_a_variant(made_up_dir):
+def test_held_out_images_are_no_part_of_a_variant(synthetic_dir):
     data = base_config().data
     data.held_out, data.seed = 0.2, 3
-    source = open_source("colours", str(made_up_dir), "train")
+    source = open_source("colours", str(synthetic_dir), "train")
     variant = make_variant(source, data)
     assert variant.class_frequency.tolist() == [16] * 5
     data.seed = 4

@@ -67,10 +67,10 @@ def with_ones(x):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, sup_run, clip_run, published, made_up_dir):
+def finished(tmp_path_factory, sup_run, clip_run, published, synthetic_dir):
     """Three models on colours by both methods: the config, the work directory and the results."""
     config = config_file.get_config(f"models={sup_run}+{clip_run}+{published},sets=colours:train:test")
-    config.data.data_dir, config.batch_size = str(made_up_dir), 32
+    config.data.data_dir, config.batch_size = str(synthetic_dir), 32
     config.few_shot.update({"ways": 4, "shots": 3, "queries": 4, "episodes": 20})
     workdir = tmp_path_factory.mktemp("transfer") / "out"
     return config, workdir, transfer(config, workdir)
@@ -85,10 +85,10 @@ def nothing_is_computed(monkeypatch):
     monkeypatch.setattr(program, "compute", computed)
 
 
-def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finished, sup_run, made_up_dir):
+def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finished, sup_run, synthetic_dir):
     _, workdir, _ = finished
     opened = open_run(sup_run)
-    source = open_source("colours", str(made_up_dir), "test")
+    source = open_source("colours", str(synthetic_dir), "test")
     images = np.stack([decode_image(encoded) for encoded in source.encoded_images(range(len(source)))])
     assert images.shape[1] == opened.preprocess.size
     model = opened.model
@@ -101,10 +101,10 @@ def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finish
     np.testing.assert_array_equal(kept["records"], np.arange(len(source)))
 
 
-def test_a_published_model_gets_its_own_size_and_pixel_statistics(finished, published, made_up_dir):
+def test_a_published_model_gets_its_own_size_and_pixel_statistics(finished, published, synthetic_dir):
     _, workdir, _ = finished
     model, preprocess = load(published).model, Preprocess(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
-    source = open_source("colours", str(made_up_dir), "test")
+    source = open_source("colours", str(synthetic_dir), "test")
     images = [preprocess(decode_image(encoded)) for encoded in source.encoded_images(range(8))]
     direct = jax.jit(lambda images: model.encode_image(images))(np.stack(images))
     (path,) = (workdir / "features" / program.slug(str(published))).glob("colours-test.*.npz")
@@ -244,14 +244,14 @@ def test_the_batch_size_and_the_mesh_change_no_number(config, tmp_path):
 
 
 def test_voc_is_twenty_probes_against_the_rest_with_difficult_objects_negative(
-    config, made_up_dir, tmp_path, monkeypatch
+    config, synthetic_dir, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(methods, "WEIGHT_DECAYS", np.array([100.0, 10.0]))
     config.sets, config.methods = ("voc2007",), ("probe", "few_shot")
     (result,) = transfer(config, tmp_path)  # and no few-shot, without complaint
     assert result["metric"] == "11-point mAP" and "ece" not in result
     assert result["sizes"] == {"train": 60, "validation": 40, "test": 50, "classes": 20, "dim": 16}
-    opened = sets.open_transfer_set("voc2007", str(made_up_dir))
+    opened = sets.open_transfer_set("voc2007", str(synthetic_dir))
     source = opened.sources["test"]
     shown = [
         {int(o["label"]) for o in objects_of_record(source.records[record]) if not o["is_difficult"]}
@@ -316,7 +316,7 @@ def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypat
     assert f"class '{name}' has no training image (1 of 5 classes have none)" in report
 
 
-def test_a_voc_class_without_an_image_is_named(config, made_up_dir, tmp_path, monkeypatch):
+def test_a_voc_class_without_an_image_is_named(config, synthetic_dir, tmp_path, monkeypatch):
     labels = sets.OpenedTransferSet.labels
     without = np.arange(20) != 6
     monkeypatch.setattr(

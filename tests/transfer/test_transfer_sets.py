@@ -50,8 +50,8 @@ def test_a_set_that_is_not_prepared_is_an_error_that_says_how_to(tmp_path):
         open_transfer_set("birdsnap", str(tmp_path))
 
 
-def test_voc_shows_classes_by_the_objects_that_are_not_difficult(made_up_dir):
-    opened = open_transfer_set("voc2007", str(made_up_dir))
+def test_voc_shows_classes_by_the_objects_that_are_not_difficult(synthetic_dir):
+    opened = open_transfer_set("voc2007", str(synthetic_dir))
     labels = opened.labels("train")
     assert labels.shape == (60, 20) and opened.class_names[6] == "car"
     for record, shows in enumerate(labels):

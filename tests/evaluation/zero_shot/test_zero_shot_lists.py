@@ -37,7 +37,7 @@ def test_models_that_would_share_a_directory_are_refused(config, tmp_path, make_
 def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_path, make_model):
     from cliptail_jax import runs
 
-    runs.make_room(tmp_path / "trained", plain(sup_config), replace=False)
+    runs.prepare_directory(tmp_path / "trained", plain(sup_config), replace=False)
     with pytest.raises(UserError, match="holds a training run"):
         evaluate_published(config, tmp_path / "trained")
     evaluate_published(config, tmp_path / "zero")

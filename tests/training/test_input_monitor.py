@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.training import feeding
-from cliptail_jax.training.feeding import STEPS, Feeding
+from cliptail_jax.training.input_monitor import STEPS, InputMonitor
 
 
 class Clock:
@@ -43,7 +43,7 @@ def train(monkeypatch):
                 clock.now = max(clock.now, ready)  # loaded ahead of time, or waited for
                 yield {"images": None, "loading": np.array([load, *reduced])}
 
-        feed, ends, reports = Feeding(workers, 384), clock.now, []
+        feed, ends, reports = InputMonitor(workers, 384), clock.now, []
         for number, batch in zip(range(1, steps + 1), feed.watch(batches())):
             assert batch == {"images": None}
             ends = max(ends, clock.now) + step

@@ -12,7 +12,7 @@ ALMOST_ALL = 0.99  # of the predictions
 NO_PROGRESS, ONE_CLASS = "no progress", "one class"
 
 
-class Watch:
+class LearningMonitor:
     """Says once of each thing that is wrong what it is.
 
     Args:

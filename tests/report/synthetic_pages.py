@@ -13,10 +13,10 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.report.read import Contents, Evaluation, Run
 from cliptail_jax.study import report, training
 from cliptail_jax.study import run as study
-from tests.figures.made_up_runs import biased_confusion
-from tests.study.made_up_studies import CLASSES, FREQUENCY, claim, confusion_of, make_seeded_study, write_run
+from tests.figures.synthetic_runs import biased_confusion
+from tests.study.synthetic_studies import CLASSES, FREQUENCY, claim, confusion_of, make_seeded_study, write_run
 
-COMMAND = ["python", "-m", "cliptail_jax.study", "--config=configs/study/made_up.py", "--workdir=runs/made up"]
+COMMAND = ["python", "-m", "cliptail_jax.study", "--config=configs/study/synthetic.py", "--workdir=runs/made up"]
 SCRIPT, IMAGE = "</script><script>window.hacked = true</script>", '<img src="x" onerror="window.hacked = true">'
 NAMES = (SCRIPT, IMAGE, *(f"class {label}" for label in range(2, CLASSES)))
 SLOPES = {"sl": 0.5, "sl_sampled": 0.3, "clip": 0.1}
@@ -79,4 +79,4 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
         images = int(frequency.sum())
         kind = f"kind {number}"
         made.append(Run(kind, "", Path(kind), noted, {}, names, images, sets, evaluation, log, ""))
-    return Contents(Path("made_up"), made, None, None, [], [])
+    return Contents(Path("synthetic"), made, None, None, [], [])

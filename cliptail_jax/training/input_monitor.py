@@ -15,7 +15,7 @@ ALONE = range(50, 60)  # steps that the loop waits for, so that their duration i
 NOTICEABLE = 0.1  # of the time between two batches: a shorter wait for the next is none
 
 
-class Feeding:
+class InputMonitor:
     """Measures the input of one session of a run.
 
     A step waits for its images if the devices have nothing to do when they arrive. How long a step takes is measured where

@@ -17,7 +17,7 @@ class Crash(Exception):
     """The process has died. The message is the name of the signal, or the status with which it has ended and its last words."""
 
 
-def in_own_process(call: Callable[[], T], waiting: Callable[[], None] = lambda: None) -> T:
+def run_in_subprocess(call: Callable[[], T], waiting: Callable[[], None] = lambda: None) -> T:
     """What `call` returns or raises in a forked process; until it does, `waiting` is called twice a second.
 
     Before, JAX must not have started a backend in this process, whose threads a fork would not have. What libraries

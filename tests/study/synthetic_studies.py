@@ -16,7 +16,7 @@ from cliptail_jax.runs import FinishedRun
 from cliptail_jax.study.kinds import kind_of
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
-from tests.figures.made_up_runs import biased_confusion, write_evaluations
+from tests.figures.synthetic_runs import biased_confusion, write_evaluations
 
 CLASSES, PER_CLASS = 60, 50
 NAMES = tuple(f"class {c}" for c in range(CLASSES))
@@ -29,7 +29,7 @@ def confusion_of(slope, seed, frequency=FREQUENCY):
 
 def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY):
     """The files of a finished run, as left by `train`."""
-    runs.claim(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
+    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
     write_frequency(workdir / "class_frequency.tsv", names, frequency)
     write_evaluations(
         workdir, config.eval.sets, confusion, frequency, evaluation_settings(config.eval, uses_prompts=False)

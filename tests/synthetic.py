@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
-from cliptail_jax.planning.made_up import made_up_variant
+from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState
@@ -38,11 +38,11 @@ def tiny(family: ModuleType, data_dir: Path, arguments: str = "") -> ConfigDict:
     return config
 
 
-def made_up_objective(
+def synthetic_objective(
     config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH, frequency: Sequence[int] = ()
 ) -> Objective:
     """The config's objective on records without images, by default equally many of each of `CLASSES` classes."""
-    variant = made_up_variant(sum(frequency) or steps_per_epoch * config.batch_size, len(frequency) or CLASSES)
+    variant = synthetic_variant(sum(frequency) or steps_per_epoch * config.batch_size, len(frequency) or CLASSES)
     if frequency:
         variant = dataclasses.replace(variant, labels=np.repeat(np.arange(len(frequency)), frequency))
     return make_objective(config, variant)
@@ -88,7 +88,7 @@ def train_steps(
     frequency: Sequence[int] = (),
 ) -> Trained:
     """A few steps on one batch, on the first devices, from the initial state as `change` returns it."""
-    mesh, objective = mesh_of(devices, fsdp), made_up_objective(config, steps_per_epoch, frequency)
+    mesh, objective = mesh_of(devices, fsdp), synthetic_objective(config, steps_per_epoch, frequency)
     optimizer = objective.make_optimizer()
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
     state = change(state)

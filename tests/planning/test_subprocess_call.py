@@ -6,7 +6,7 @@ import sys
 # In a program of their own: a fork of pytest would have JAX's locks, but not its threads.
 CALL = """
 import os, signal, sys, time
-from cliptail_jax.planning.own_process import Crash, in_own_process
+from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess
 
 def crash():
     os.write(2, b"*** a library's trace ***")
@@ -33,22 +33,26 @@ def call(text):
 
 
 def test_a_crash_is_an_exception_and_leaves_no_trace():
-    done = call("in_own_process(crash)")
+    done = call("run_in_subprocess(crash)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "crash: SIGSEGV\n", "")
-    assert call("in_own_process(lambda: os._exit(3))").stdout == "crash: exit status 3\n"
-    assert call("in_own_process(give_up)").stdout == "crash: exit status 1: ERROR: unknown flag\n"
+    assert call("run_in_subprocess(lambda: os._exit(3))").stdout == "crash: exit status 3\n"
+    assert call("run_in_subprocess(give_up)").stdout == "crash: exit status 1: ERROR: unknown flag\n"
 
 
 def test_the_outcome_comes_back_and_so_do_the_programs_own_warnings():
-    assert call("in_own_process(lambda: {'a': 1})").stdout == "{'a': 1} 0\n"
-    done = call("in_own_process(warn) != os.getpid()")
+    assert call("run_in_subprocess(lambda: {'a': 1})").stdout == "{'a': 1} 0\n"
+    done = call("run_in_subprocess(warn) != os.getpid()")
     assert (done.stdout, done.stderr) == ("True 0\n", "note: a warning\n")
 
 
 def test_an_error_is_raised_with_the_trace_of_where_it_happened():
-    done = call("in_own_process(lambda: 1 / 0)")
+    done = call("run_in_subprocess(lambda: 1 / 0)")
     assert done.returncode == 1 and "ZeroDivisionError" in done.stderr and "in _send_outcome" in done.stderr
 
 
 def test_waiting_is_called_until_it_is_over():
-    assert int(call("in_own_process(lambda: time.sleep(1.2), lambda: times.append(1))").stdout.split()[1]) in (1, 2, 3)
+    assert int(call("run_in_subprocess(lambda: time.sleep(1.2), lambda: times.append(1))").stdout.split()[1]) in (
+        1,
+        2,
+        3,
+    )

@@ -34,7 +34,7 @@ def biased_confusion(frequency, slope, rng, per_class=PER_CLASS, noise=0.0):
     return confusion
 
 
-def made_up_calibration(confusion, rng):
+def synthetic_calibration(confusion, rng):
     """Counts of confidences, which are higher by some chance where predictions are right."""
     rows = [
         (label, column == label) for label, row in enumerate(confusion) for column in np.repeat(range(CLASSES), row)
@@ -80,7 +80,7 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     similarities = ClassSimilarities(head)
     similarities.add(features, labels, np.ones(len(labels), bool))
     collapse = neural_collapse(features, labels, CLASSES, head)
-    calibration = made_up_calibration(confusion, rng)
+    calibration = synthetic_calibration(confusion, rng)
     write_evaluations(workdir, sets, confusion, frequency, None, collapse, similarities.result(), calibration)
     for name in sets:
         for key, array in {"features": features, "labels": labels, "head": head}.items():

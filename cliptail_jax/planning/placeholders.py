@@ -22,15 +22,15 @@ PUBLISHED = {"hf-hub:timm/resnet50_clip.openai": "RN50-quickgelu"}  # models by 
 def make_objective(config: ConfigDict, variant: Variant) -> Objective:
     """The objective of a run of the config, with stand-ins for weights whose shapes are known: none is downloaded."""
     objective = OBJECTIVES[config.objective]
-    return type(objective.__name__, (_StandIns, objective), {})(config, variant)
+    return type(objective.__name__, (_Placeholders, objective), {})(config, variant)
 
 
-class _StandIns:
+class _Placeholders:
     """Towers of known shapes in place of what an objective opens, and a head where its file is not there."""
 
     def open_towers(self) -> Towers:
         names = {"image": self.config.image.init, "text": self.config.text.init}
-        towers = {part: stand_in(part, name, self.config) for part, name in names.items() if name != RANDOM}
+        towers = {part: placeholder(part, name, self.config) for part, name in names.items() if name != RANDOM}
         return super().open_towers() if None in towers.values() else Towers(**towers)
 
     def _open_head(self) -> Float32[np.ndarray, "classes dim"] | None:
@@ -40,7 +40,7 @@ class _StandIns:
             return np.zeros((len(self.variant.class_names), self.config.model.image.output_dim), np.float32)
 
 
-def stand_in(part: str, name: str, config: ConfigDict) -> Tower | None:
+def placeholder(part: str, name: str, config: ConfigDict) -> Tower | None:
     """The tower of a published model without its weights; None if the model's sizes are not known."""
     text, dim = config.model.text, config.model.image.output_dim
     encoder = named_encoder(name) if part == "text" else None

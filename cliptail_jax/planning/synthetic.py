@@ -9,11 +9,11 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.training.objective import Objective
 
 
-def made_up_variant(records: int, classes: int) -> Variant:
+def synthetic_variant(records: int, classes: int) -> Variant:
     """A variant of records without images, equally many of each class, whose captions are the names of their classes."""
     names = tuple(f"class {label}" for label in range(classes))
     labels = np.arange(records) % classes
-    source = types.SimpleNamespace(name="made_up", split="train", class_names=names)
+    source = types.SimpleNamespace(name="synthetic", split="train", class_names=names)
     captions = lambda rows, epoch: [names[label] for label in labels[rows]]  # noqa: E731
     return Variant(source, np.arange(records), labels, names, labels, captions)
 

@@ -9,7 +9,7 @@ import pytest
 from cliptail_jax.runs.log import warnings_of
 from cliptail_jax.train import train
 from cliptail_jax.training import watch as watch_module
-from cliptail_jax.training.watch import Watch
+from cliptail_jax.training.learning_monitor import LearningMonitor
 
 CHANCE = math.log(1024)
 
@@ -19,9 +19,9 @@ def warnings(watch, losses):
 
 
 def test_a_loss_that_stays_at_chance_is_said_once_with_the_number():
-    (text,) = warnings(Watch(CHANCE, first_step=10), [CHANCE + 0.001 * (-1) ** step for step in range(40)])
+    (text,) = warnings(LearningMonitor(CHANCE, first_step=10), [CHANCE + 0.001 * (-1) ** step for step in range(40)])
     assert text.startswith("no progress: the loss is 6.9") and "at step 10," in text and "(6.931)" in text
-    assert warnings(Watch(CHANCE, 10, [text]), [CHANCE] * 40) == []
+    assert warnings(LearningMonitor(CHANCE, 10, [text]), [CHANCE] * 40) == []
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_a_loss_that_stays_at_chance_is_said_once_with_the_number():
     ],
 )
 def test_other_losses_are_not_remarkable(losses):
-    assert warnings(Watch(CHANCE, first_step=10), losses) == []
-    assert warnings(Watch(None, first_step=10), losses) == []
+    assert warnings(LearningMonitor(CHANCE, first_step=10), losses) == []
+    assert warnings(LearningMonitor(None, first_step=10), losses) == []
 
 
 def test_a_model_that_predicts_one_class_is_said_once():
-    watch, predictions = Watch(None, first_step=10), np.array([0, 995, 3, 2])
+    watch, predictions = LearningMonitor(None, first_step=10), np.array([0, 995, 3, 2])
     assert watch.predictions(9, "glyphs:test", predictions) == ""
     assert watch.predictions(10, "glyphs:test", np.array([300, 600, 100, 0])) == ""
     text = watch.predictions(10, "glyphs:test", predictions)
