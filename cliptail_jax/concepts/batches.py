@@ -13,14 +13,14 @@ MAX_CAPTIONS = 1 << 16
 MAX_BYTES = 1 << 23  # unless a single caption has more
 
 Captions = Iterable[str | bytes | None] | pa.Array | pa.ChunkedArray
-Weights = Sequence[int] | Int[np.ndarray, "caption"]
+Weights = Sequence[int] | Int[np.ndarray, " caption"]
 
 
 class CaptionBatch(NamedTuple):
     """Captions in UTF-8 and how many captions each of them represents; without weights, one."""
 
     captions: pa.LargeBinaryArray
-    weights: Int[np.ndarray, "caption"] | None
+    weights: Int[np.ndarray, " caption"] | None
 
 
 def batches_of(captions: Captions, weights: Weights | None = None) -> Iterator[CaptionBatch]:
@@ -98,7 +98,7 @@ def bounded(captions: pa.LargeBinaryArray) -> Iterator[pa.LargeBinaryArray]:
         begin = end
 
 
-def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, "caption+1"]:
+def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, " caption+1"]:
     """Where each caption of a non-empty array begins in its buffer, and where the last one ends."""
     return np.frombuffer(captions.buffers()[1], np.int64, len(captions) + 1, 8 * captions.offset)
 

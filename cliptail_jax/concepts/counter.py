@@ -50,7 +50,7 @@ class ConceptCounter:
             counts += self._counts(batch)
         return dict(zip(self.names, counts.tolist()))
 
-    def matches(self, captions: Captions) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
+    def matches(self, captions: Captions) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it carries, by index, ordered by caption, then by concept."""
         pairs, first = [np.zeros((0, 2), np.int64)], 0
         for batch in batches_of(captions):
@@ -67,6 +67,6 @@ class ConceptCounter:
         table = pa.table([[self.names[concept] for concept in found], counts[found]], schema=COUNTS)
         return Tally(table, len(batch.captions), count_undecodable(batch.captions))
 
-    def _counts(self, batch: CaptionBatch) -> Int[np.ndarray, "concept"]:
+    def _counts(self, batch: CaptionBatch) -> Int[np.ndarray, " concept"]:
         concepts, rows = self._index.matches(split_captions(batch.captions))
         return sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])

@@ -14,17 +14,17 @@ from cliptail_jax.files import write_text
 LARGEST_SUM = np.iinfo(np.int64).max  # of counts
 
 
-def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> None:
+def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, " class"]) -> None:
     """Writes a table, local or on Google Cloud Storage."""
     write_text(path, frequency_table(names, frequency))
 
 
-def frequency_table(names: tuple[str, ...], frequency: Int[np.ndarray, "class"]) -> str:
+def frequency_table(names: tuple[str, ...], frequency: Int[np.ndarray, " class"]) -> str:
     """The text of a table."""
     return "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency))
 
 
-def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:
+def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
     """Reads the class names and counts of a table, in its order.
 
     Raises:
@@ -52,7 +52,7 @@ def overflow(names: Sequence[str], counts: Sequence[int]) -> str:
     return f"the counts add up to more than {LARGEST_SUM}, the most that is allowed; the largest is that of {largest!r}"
 
 
-def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, "class"]:
+def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, " class"]:
     """The counts of the given classes in a table, joined by normalized name, whatever the table's order.
 
     Raises:

@@ -18,7 +18,7 @@ class NumberSets:
         self.size = np.array([len(numbers) for numbers in sets], np.int64)
         self.first = np.cumsum(self.size) - self.size
 
-    def members(self, sets: Int[np.ndarray, "set"]) -> tuple[Int[np.ndarray, "member"], Int[np.ndarray, "member"]]:
+    def members(self, sets: Int[np.ndarray, " set"]) -> tuple[Int[np.ndarray, " member"], Int[np.ndarray, " member"]]:
         """All numbers of some sets, set by set: for each number the index in `sets`, and the number."""
         size = self.size[sets]
         return np.repeat(np.arange(len(sets)), size), self.numbers[ranges(self.first[sets], size)]
@@ -35,7 +35,7 @@ class ConceptIndex:
         self._num_concepts = len(phrases)
         self._excluded = NumberSets(map(number, lemmas) for lemmas in excluded)
 
-    def matches(self, words: Words) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
+    def matches(self, words: Words) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
         """The pairs of a concept and a caption that carries it, ascending by concept, then by caption."""
         occurrences = self._lexicon.occurrences(words)
         phrases, captions = self._phrase_matches(occurrences)
@@ -47,7 +47,7 @@ class ConceptIndex:
         carried[match[occurrences.include(lemmas, captions[match])]] = False
         return concepts[carried], captions[carried]
 
-    def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, "match"], Int[np.ndarray, "match"]]:
+    def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
         """The pairs of a phrase and a caption with it, ascending by phrase: candidates have the phrase's rarest lemma."""
         lemmas, num_lemmas = self._phrases.numbers, len(occurrences.frequency)
         rarest = np.minimum.reduceat(occurrences.frequency[lemmas] * num_lemmas + lemmas, self._phrases.first)
@@ -66,7 +66,7 @@ class ConceptIndex:
         return np.repeat(phrases, frequency)[held], captions[held]
 
 
-def ranges(starts: Int[np.ndarray, "range"], lengths: Int[np.ndarray, "range"]) -> Int[np.ndarray, "number"]:
+def ranges(starts: Int[np.ndarray, " range"], lengths: Int[np.ndarray, " range"]) -> Int[np.ndarray, " number"]:
     """The numbers start, start + 1, ..., start + length - 1 of each range in turn."""
     ends = np.cumsum(lengths)
     return np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)

@@ -229,7 +229,7 @@ def json_object(text: bytes, what: str, errors: str = "surrogateescape") -> dict
     return value
 
 
-def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, "text"]]:
+def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, " text"]]:
     """The texts and counts of a MetaCLIP data card, a JSON object from text to count.
 
     It is read as a whole: the published cards have half a million texts, 20 MB.

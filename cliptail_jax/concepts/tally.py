@@ -64,8 +64,8 @@ class RunningTotal:
 
 
 def sums_by(
-    groups: Int[np.ndarray, "item"], num_groups: int, weights: Int[np.ndarray, "item"] | None
-) -> Int[np.ndarray, "group"]:
+    groups: Int[np.ndarray, " item"], num_groups: int, weights: Int[np.ndarray, " item"] | None
+) -> Int[np.ndarray, " group"]:
     """The number of items in each group, or the exact sum of their weights."""
     if weights is None:
         return np.bincount(groups, minlength=num_groups)

@@ -34,8 +34,8 @@ class Captions:
 
     templates: tuple[str, ...]
     phrases: tuple[tuple[str, ...], ...]
-    labels: Int[np.ndarray, "row"]
-    records: Int[np.ndarray, "row"]
+    labels: Int[np.ndarray, " row"]
+    records: Int[np.ndarray, " row"]
     words: pa.Array | None
     seed: int
     resample: bool
@@ -56,12 +56,12 @@ class Captions:
             return [f"{text.removesuffix('.')}, {more}" if more else text for text, more in zip(called, words)]
         return [f"{text} {more}".strip() for text, more in zip(called, words)]
 
-    def _templates(self, records: Int[np.ndarray, "some"], epoch: int) -> Int[np.ndarray, "some"]:
+    def _templates(self, records: Int[np.ndarray, " some"], epoch: int) -> Int[np.ndarray, " some"]:
         if len(self.templates) == 1:
             return np.zeros(len(records), np.int64)
         return _random_choices(self.seed, epoch, len(self.templates), int(self.records[-1]) + 1)[records]
 
-    def _classes(self, records: Int[np.ndarray, "some"], labels: Int[np.ndarray, "some"]) -> Int[np.ndarray, "some"]:
+    def _classes(self, records: Int[np.ndarray, " some"], labels: Int[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:
         """The classes that captions name: the labels', or those of distractors."""
         if not self.distractors:
             return labels
@@ -69,7 +69,7 @@ class Captions:
         other = (which * (len(self.phrases) - 1)).astype(np.int64)  # among the classes without the label's
         return np.where(whether < self.distractors, other + (other >= labels), labels)
 
-    def _phrases(self, records: Int[np.ndarray, "some"], labels: Int[np.ndarray, "some"], epoch: int) -> list[str]:
+    def _phrases(self, records: Int[np.ndarray, " some"], labels: Int[np.ndarray, " some"], epoch: int) -> list[str]:
         if all(len(phrases) == 1 for phrases in self.phrases):
             return [self.phrases[c][0] for c in labels]
         uniforms = _random_uniforms(self.seed, epoch, int(self.records[-1]) + 1)[records]
@@ -77,13 +77,13 @@ class Captions:
 
 
 @functools.lru_cache(maxsize=2)
-def _random_choices(seed: int, epoch: int, choices: int, size: int) -> Int[np.ndarray, "record"]:
+def _random_choices(seed: int, epoch: int, choices: int, size: int) -> Int[np.ndarray, " record"]:
     """One choice for each of the first `size` records of a source, whatever the size."""
     return np.random.default_rng([seed, epoch]).integers(choices, size=size)
 
 
 @functools.lru_cache(maxsize=2)
-def _random_uniforms(seed: int, epoch: int, size: int) -> Float[np.ndarray, "record"]:
+def _random_uniforms(seed: int, epoch: int, size: int) -> Float[np.ndarray, " record"]:
     """A number in [0, 1) for each of the first `size` records of a source, independent of its template."""
     return np.random.default_rng([seed, epoch, 1]).random(size)
 

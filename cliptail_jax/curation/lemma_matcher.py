@@ -33,7 +33,7 @@ class LemmaMatcher:
 
     def matches(
         self, texts: pa.Array | pa.ChunkedArray, lower_case: bool = False
-    ) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
+    ) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a text and a class whose lemma is in it, ordered by text, then by class.
 
         With `lower_case`, texts are lower-cased first.
@@ -63,7 +63,7 @@ class LemmaMatcher:
 
 
 @functools.cache
-def word_characters() -> Bool[np.ndarray, "codepoint"]:
+def word_characters() -> Bool[np.ndarray, " codepoint"]:
     """Which code points are word characters: letters, digits and the underscore."""
     table = np.array([chr(c).isalnum() for c in range(0x110000)])
     table[ord("_")] = True

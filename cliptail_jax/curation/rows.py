@@ -33,8 +33,8 @@ class Rows:
         words: each row's own text, '' where it has none; None where the config has no text fields.
     """
 
-    records: Int[np.ndarray, "row"]
-    labels: Int[np.ndarray, "row"]
+    records: Int[np.ndarray, " row"]
+    labels: Int[np.ndarray, " row"]
     class_names: tuple[str, ...]
     wnids: tuple[str, ...] | None
     words: pa.ChunkedArray | None
@@ -110,7 +110,7 @@ def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
     return Rows(records[order], labels[order].astype(np.int64), names, wnids, words)
 
 
-def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str) -> Int[np.ndarray, "row"]:
+def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str) -> Int[np.ndarray, " row"]:
     """The labels of a table's column of numbers or of class names. Raises UserError for unknown ones."""
     if column.null_count:
         raise UserError(f"the table {path} has {column.null_count} rows without a label")
@@ -157,7 +157,7 @@ def read_json_lines(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
     return table.drop_columns([name for name in columns if table[name].null_count == len(table)])
 
 
-def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, "row"]:
+def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, " row"]:
     """The records of file paths, by the whole path or else by its last part."""
     found = pc.index_in(paths, paths_of_records(source))
     if found.null_count and "filename" in source.metadata.column_names:

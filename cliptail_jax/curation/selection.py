@@ -10,10 +10,10 @@ from cliptail_jax.errors import UserError
 
 LARGEST = 10  # classes that lose records where a fixed number of records must include every class
 
-Indices = Int[np.ndarray, "index"]
+Indices = Int[np.ndarray, " index"]
 
 
-def first_of_permutation(labels: Int[np.ndarray, "row"], counts: Int[np.ndarray, "class"], seed: int) -> Indices:
+def first_of_permutation(labels: Int[np.ndarray, " row"], counts: Int[np.ndarray, " class"], seed: int) -> Indices:
     """The first `counts[c]` rows of a random permutation of each class's rows."""
     by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels, minlength=len(counts)))[:-1])
     kept = [
@@ -23,7 +23,7 @@ def first_of_permutation(labels: Int[np.ndarray, "row"], counts: Int[np.ndarray,
     return np.sort(np.concatenate(kept))
 
 
-def seeded_split(labels: Int[np.ndarray, "row"], share: float = 0.2, seed: int = 0) -> tuple[Indices, Indices]:
+def seeded_split(labels: Int[np.ndarray, " row"], share: float = 0.2, seed: int = 0) -> tuple[Indices, Indices]:
     """Splits rows into those to train on and those held out for validation.
 
     `share` of every class is held out (rounded), but at least one row of every class is left to train on.
@@ -43,7 +43,7 @@ def seeded_split(labels: Int[np.ndarray, "row"], share: float = 0.2, seed: int =
 
 
 def sample(
-    labels: Int[np.ndarray, "row"], num_classes: int, n: int, fraction: float, keep_all_classes: bool, seed: int
+    labels: Int[np.ndarray, " row"], num_classes: int, n: int, fraction: float, keep_all_classes: bool, seed: int
 ) -> Indices:
     """A random sample of `n` rows or, for n = 0, of a fraction of them. With one seed, larger samples contain smaller ones.
 
@@ -68,7 +68,7 @@ def sample(
     return np.sort(kept)
 
 
-def without(kept: Indices, labels: Int[np.ndarray, "row"], num_classes: int, number: int) -> Indices:
+def without(kept: Indices, labels: Int[np.ndarray, " row"], num_classes: int, number: int) -> Indices:
     """The kept rows except the last `number` of the ten largest classes; every class keeps a row."""
     frequency = np.bincount(labels[kept], minlength=num_classes)
     largest = np.argsort(-frequency, kind="stable")[:LARGEST]
@@ -84,7 +84,7 @@ def without(kept: Indices, labels: Int[np.ndarray, "row"], num_classes: int, num
     return np.delete(kept, gone)
 
 
-def trim_tail(labels: Int[np.ndarray, "row"], num_classes: int, classes: int, shots: int, seed: int) -> Indices:
+def trim_tail(labels: Int[np.ndarray, " row"], num_classes: int, classes: int, shots: int, seed: int) -> Indices:
     """The rows left when the `classes` rarest classes are cut to `shots` rows each.
 
     Classes without a row are the rarest of all, as in the study; of equally rare classes, lower labels are cut first.
@@ -101,7 +101,7 @@ def trim_tail(labels: Int[np.ndarray, "row"], num_classes: int, classes: int, sh
 
 
 def balanced_rows(
-    rows: Int[np.ndarray, "pair"], entries: Int[np.ndarray, "pair"], cap: int, num_entries: int, seed: int
+    rows: Int[np.ndarray, " pair"], entries: Int[np.ndarray, " pair"], cap: int, num_entries: int, seed: int
 ) -> Indices:
     """The rows that MetaCLIP's rule keeps (Xu et al., 2023, arXiv 2309.16671), given pairs of a row and its entry.
 

@@ -32,8 +32,8 @@ class Balance(NamedTuple):
     """How many records carry each entry, before and after balancing."""
 
     entries: tuple[str, ...]
-    before: Int[np.ndarray, "entry"]
-    after: Int[np.ndarray, "entry"]
+    before: Int[np.ndarray, " entry"]
+    after: Int[np.ndarray, " entry"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Variant:
     """
 
     source: Source | JoinedSource
-    records: Int[np.ndarray, "row"]
-    labels: Int[np.ndarray, "row"]
+    records: Int[np.ndarray, " row"]
+    labels: Int[np.ndarray, " row"]
     class_names: tuple[str, ...]
-    original_labels: Int[np.ndarray, "row"]
+    original_labels: Int[np.ndarray, " row"]
     captions: Captions | None
     dropped_without_caption: int = 0
     notes: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Variant:
         return len(self.records)
 
     @property
-    def class_frequency(self) -> Int[np.ndarray, "class"]:
+    def class_frequency(self) -> Int[np.ndarray, " class"]:
         """The number of rows of each class."""
         return np.bincount(self.labels, minlength=len(self.class_names))
 
@@ -189,8 +189,8 @@ def similarity(source: Source | JoinedSource):
 
 
 def balanced(
-    rows: Rows, kept: Int[np.ndarray, "row"], class_names: tuple[str, ...], data: ConfigDict
-) -> tuple[Int[np.ndarray, "place"], Balance]:
+    rows: Rows, kept: Int[np.ndarray, " row"], class_names: tuple[str, ...], data: ConfigDict
+) -> tuple[Int[np.ndarray, " place"], Balance]:
     """The indices into `kept` of the rows that MetaCLIP's rule keeps.
 
     Entries are the class names, or a vocabulary's concepts; a record has those that its words carry. The rows of a record
@@ -215,8 +215,8 @@ def most_frequent(balance: Balance) -> str:
 
 
 def matched(
-    labels: Int[np.ndarray, "row"], is_own: np.ndarray, class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
-) -> Int[np.ndarray, "place"]:
+    labels: Int[np.ndarray, " row"], is_own: np.ndarray, class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
+) -> Int[np.ndarray, " place"]:
     """The indices of as many rows of each class as the table `data.match.frequency` has, the source's own rows first.
 
     What is missing is described in `notes`.
@@ -247,7 +247,7 @@ def class_phrases(
     return tuple(lemmas(wnid) for wnid in wnids)
 
 
-def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, "chosen"]:
+def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, " chosen"]:
     """The labels that the section `data.classes` selects: in the order of its list or vocabulary, else ascending.
 
     Raises:
@@ -273,7 +273,7 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
     return np.array(chosen)
 
 
-def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, "chosen"]:
+def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, " chosen"]:
     """`chosen` random labels of 0 ... classes - 1, ascending.
 
     They are independent of the ranks in `profile_counts` of the same seed: otherwise they would be the first ranks.

@@ -11,7 +11,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.metrics import imbalance
 
 
-def log_prior(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
+def log_prior(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
     """log π of each class, its share of the training images.
 
     A class without training images counts as one with a single image: log 0 would place it above all others, for any τ.
@@ -19,7 +19,7 @@ def log_prior(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]
     return imbalance.log_prior(np.maximum(frequency, 1))
 
 
-def check_adjustment(options: ConfigDict, name: str, frequency: Int[np.ndarray, "class"] | None, remedy: str) -> None:
+def check_adjustment(options: ConfigDict, name: str, frequency: Int[np.ndarray, " class"] | None, remedy: str) -> None:
     """Raise UserError if the logits on the set `name` are to be adjusted for a class frequency that is not known.
 
     Args:

@@ -19,7 +19,7 @@ CORPORA = ("cc12m", "yfcc15m", "laion400m", "laion2b", "metaclip_400m", "metacli
 
 def class_frequency(
     spec: str, folder: str | Path, set_name: str, class_names: tuple[str, ...]
-) -> Int[np.ndarray, "class"]:
+) -> Int[np.ndarray, " class"]:
     """The counts of `class_names` in a frequency table or a published corpus.
 
     Args:

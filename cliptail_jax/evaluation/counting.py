@@ -34,9 +34,9 @@ class ClassHead(NamedTuple):
     """
 
     embeddings: Float[Array, "class dim"]
-    bias: Float[Array, "class"] | None = None
+    bias: Float[Array, " class"] | None = None
     logit_scale: Float[Array, ""] | None = None
-    adjustment: Float[Array, "class"] | None = None
+    adjustment: Float[Array, " class"] | None = None
     logit_bias: Float[Array, ""] | None = None
 
     @property
@@ -59,7 +59,7 @@ class ClassHead(NamedTuple):
             scores = logits = logits - self.adjustment
         return scores, logits
 
-    def confidence(self, logits: Float[Array, "batch class"]) -> Float[Array, "batch"]:
+    def confidence(self, logits: Float[Array, "batch class"]) -> Float[Array, " batch"]:
         """The confidence in the class of the largest logit, which calibration counts."""
         if self.logit_bias is None:
             return calibration.softmax_confidence(logits)
@@ -107,7 +107,7 @@ def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Prepr
     `make_evaluate_batch`.
     """
 
-    def sum_probabilities(parts, head: ClassHead, batch) -> Float[Array, "class"]:
+    def sum_probabilities(parts, head: ClassHead, batch) -> Float[Array, " class"]:
         features = nnx.merge(graphdef, *parts, copy=True).encode_image(preprocess.normalize(batch["images"]))
         _, logits = head.scores_and_logits(features)
         return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0, where=batch["mask"][:, None])
@@ -130,7 +130,7 @@ class FeatureCollector:
         self._start = 0
 
     def add(
-        self, features: Float[np.ndarray, "slot dim"], labels: Int[np.ndarray, "slot"], mask: Bool[np.ndarray, "slot"]
+        self, features: Float[np.ndarray, "slot dim"], labels: Int[np.ndarray, " slot"], mask: Bool[np.ndarray, " slot"]
     ) -> None:
         end = min(self._start + len(mask), len(self._examples))
         rows = spread(np.arange(self._start, end), len(mask))[mask]
@@ -157,7 +157,7 @@ def count(
     unreadable: UnreadableImages,
     consumers: Sequence[Consumer],
     mesh: Mesh,
-) -> tuple[dict[str, np.ndarray], Int[np.ndarray, "slot"]]:
+) -> tuple[dict[str, np.ndarray], Int[np.ndarray, " slot"]]:
     """The counts over a whole set, and the predicted class in each slot of its batches.
 
     The features of each batch are passed to the `consumers`, in order.
@@ -178,7 +178,7 @@ def count(
     return {name: np.asarray(value, np.int64) for name, value in counts.items()}, slots
 
 
-def in_rows(slots: Int[np.ndarray, "slot"], rows: int, batch_size: int) -> Int[np.ndarray, "row"]:
+def in_rows(slots: Int[np.ndarray, " slot"], rows: int, batch_size: int) -> Int[np.ndarray, " row"]:
     """What a whole pass over so many rows has put into the slots of its batches, of which the last may be partial."""
     whole = rows - rows % batch_size
     filled = spread(np.arange(whole, rows), batch_size) != EMPTY
@@ -192,11 +192,11 @@ def estimate_log_prior(
     batches: Iterable[Batch],
     unreadable: UnreadableImages,
     mesh: Mesh,
-) -> Float[np.ndarray, "class"]:
+) -> Float[np.ndarray, " class"]:
     """log of the mean predicted probability of each class over a set; nan if no image could be read."""
     head, sums = jax.device_put(head, replicated(mesh)), [np.full(len(head.embeddings), -np.inf)]
 
-    def step(batch: Batch) -> Float[Array, "class"]:
+    def step(batch: Batch) -> Float[Array, " class"]:
         return sum_probabilities(parts, head, batch)
 
     pass_over(step, batches, unreadable, [lambda of_batch, *_: sums.append(np.float64(of_batch))], mesh)

@@ -54,7 +54,7 @@ class Task:
     """
 
     opened: OpenedSet
-    frequency: Int[np.ndarray, "class"] | None
+    frequency: Int[np.ndarray, " class"] | None
     class_groups: ClassGroups | None
     settings: Mapping[str, Any]
     writes_frequency: bool
@@ -74,7 +74,7 @@ class Measured:
     """
 
     counts: Mapping[str, np.ndarray]
-    predicted: Int[np.ndarray, "row"]
+    predicted: Int[np.ndarray, " row"]
     head: Float[np.ndarray, "class dim"]
     features: Mapping[str, np.ndarray] | None
     similarities: Similarities | None

@@ -88,7 +88,7 @@ def learned_bias(model: nnx.Module) -> Float[np.ndarray, ""]:
 
 def head_rows(
     sets: Mapping[str, OpenedSet],
-    columns: Mapping[str, Int[np.ndarray, "class"] | None],
+    columns: Mapping[str, Int[np.ndarray, " class"] | None],
     graphdef: nnx.GraphDef,
     other_head: str,
 ) -> ClassHeads:
@@ -167,7 +167,7 @@ def class_words(prompts: Prompts, bag: BagOfWords) -> Float[np.ndarray, "class w
     return sums / np.maximum(sums.sum(1, keepdims=True), 1e-12)
 
 
-def entropy(q: Float[np.ndarray, "class word"]) -> Float[np.ndarray, "class"]:
+def entropy(q: Float[np.ndarray, "class word"]) -> Float[np.ndarray, " class"]:
     """−Σ_c q_c log q_c, in nats; of a class without words so low that its score is below all others."""
     from scipy.special import xlogy  # which is slow to import
 

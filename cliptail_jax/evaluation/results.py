@@ -56,7 +56,7 @@ def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: i
 
 
 def head_mid_tail(
-    options: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
+    options: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, " class"] | None
 ) -> ClassGroups | None:
     """The classes in head, mid and tail, ranked by the table `rank_by` or else by their frequency; None without either.
 
@@ -71,7 +71,7 @@ def head_mid_tail(
 
 def summarize(
     counts: Mapping[str, np.ndarray],
-    frequency: Int[np.ndarray, "class"] | None,
+    frequency: Int[np.ndarray, " class"] | None,
     class_groups: ClassGroups | None,
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
@@ -129,7 +129,7 @@ def write_arrays(
     class_groups: ClassGroups | None,
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
-    predicted: Int[np.ndarray, "row"] | None = None,
+    predicted: Int[np.ndarray, " row"] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> None:
     """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.

@@ -34,9 +34,9 @@ def run_tasks(
     options: ConfigDict,
     data: ConfigDict,
     class_names: tuple[str, ...],
-    frequency: Int[np.ndarray, "class"],
+    frequency: Int[np.ndarray, " class"],
     settings: Mapping[str, Any],
-) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, "class"] | None]]:
+) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " class"] | None]]:
     """By set, the tasks of a run, and the indices of the set's classes among the run's, None for a set with other classes.
 
     Args:
@@ -65,7 +65,7 @@ def make_evaluate(
     data: ConfigDict,
     workdir: Path,
     class_names: tuple[str, ...],
-    frequency: Int[np.ndarray, "class"],
+    frequency: Int[np.ndarray, " class"],
     read_prompts: ReadText | BagOfWords | None,
     other_head: str = "",
 ) -> Evaluate:
@@ -143,7 +143,7 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
     return make_variant(source, everything)
 
 
-def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, "class"] | None:
+def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:
     """The indices of a set's classes among the run's, or None if one is missing. ImageNet's may have either of two names."""
     keys, run_keys = names, class_names
     if not set(names) <= set(class_names):

@@ -62,7 +62,7 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None) -> Figu
     return figure
 
 
-def class_ids(names: Sequence[str], class_names: Sequence[str], entry: Entry) -> Int[np.ndarray, "class"]:
+def class_ids(names: Sequence[str], class_names: Sequence[str], entry: Entry) -> Int[np.ndarray, " class"]:
     """The ids of the named classes of the entry's run. Raises UserError if it lacks one."""
     known = [normalized_name(name) for name in class_names]
     for name in names:

@@ -72,8 +72,8 @@ def draw(entries: Sequence[Entry], classes: int = 12) -> Figure:
 def draw_images(
     axes: Axes,
     features: Float[np.ndarray, "image dim"],
-    labels: Int[np.ndarray, "image"],
-    chosen: Int[np.ndarray, "class"],
+    labels: Int[np.ndarray, " image"],
+    chosen: Int[np.ndarray, " class"],
     class_names: Sequence[str],
 ) -> None:
     """A map of the first images of the chosen classes."""

@@ -56,7 +56,7 @@ def draw(entries: Sequence[Entry]) -> Figure:
     return figure
 
 
-def similarity(entry: Entry) -> Float[np.ndarray, "class"]:
+def similarity(entry: Entry) -> Float[np.ndarray, " class"]:
     """The mean cosine of each class with two images or more. Raises UserError if it was not evaluated."""
     arrays = entry.arrays()
     if "image_image_similarity" not in arrays:

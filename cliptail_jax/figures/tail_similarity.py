@@ -87,7 +87,7 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
     return figure
 
 
-def check_cut(frequency: Int[np.ndarray, "class"], classes: int, entry: Entry) -> None:
+def check_cut(frequency: Int[np.ndarray, " class"], classes: int, entry: Entry) -> None:
     """Raise UserError if only label order would tell which are the `classes` rarest of the run."""
     last = np.sort(frequency)[classes - 1]
     as_rare = np.count_nonzero(frequency <= last)
@@ -106,7 +106,7 @@ def cosines(vectors: Float[np.ndarray, "class dim"]) -> Float[np.ndarray, "class
     return values
 
 
-def tail_centres(entry: Entry, tail: Int[np.ndarray, "tail"], classes: int) -> Float[np.ndarray, "tail dim"]:
+def tail_centres(entry: Entry, tail: Int[np.ndarray, " tail"], classes: int) -> Float[np.ndarray, "tail dim"]:
     """The class means of image features, less the mean of all class means; nan for classes without images."""
     features, labels = entry.saved("features"), entry.saved("labels")
     centres, present = class_centres(features.astype(np.float64), labels)

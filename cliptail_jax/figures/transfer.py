@@ -103,7 +103,7 @@ def settings(result: Result) -> dict[str, Any]:
     return {key: value for key, value in result["settings"].items() if key != "weights"}
 
 
-def averaged(workdir: Path, result: Result) -> tuple[Float[np.ndarray, "part"], Float[np.ndarray, "part"]]:
+def averaged(workdir: Path, result: Result) -> tuple[Float[np.ndarray, " part"], Float[np.ndarray, " part"]]:
     """The accuracies in percent of which the score is the weighted mean, and their weights; empty if it is no mean.
 
     They are those of episodes, or of classes: weighted by their test images, or equally in a mean per-class accuracy.

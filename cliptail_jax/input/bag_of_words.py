@@ -33,7 +33,7 @@ class BagOfWords:
     def __init__(
         self,
         vocabulary: Sequence[str] | Tokenizer,
-        counts: Int[np.ndarray, "word"],
+        counts: Int[np.ndarray, " word"],
         captions: int,
         idf: bool,
         context_length: int,
@@ -55,7 +55,7 @@ class BagOfWords:
         return rows
 
     @property
-    def weights(self) -> Float32[np.ndarray, "word"]:
+    def weights(self) -> Float32[np.ndarray, " word"]:
         """log(N / n_c) of a word that n_c of the N captions have, or with `idf` off 1; 0 of words that no caption has."""
         weights = np.log(self.captions / np.maximum(self.counts, 1)) if self.idf else np.ones(len(self))
         return np.where(self.counts, weights, 0.0).astype(np.float32)
@@ -102,11 +102,11 @@ class BagOfWords:
 def make_ids(vocabulary: Sequence[str] | Tokenizer, context_length: int):
     """The function from a text to the ids of its distinct words."""
 
-    def of_tokens(text: str) -> Int[np.ndarray, "distinct"]:
+    def of_tokens(text: str) -> Int[np.ndarray, " distinct"]:
         (row,) = vocabulary([text])
         return np.unique(row[1 : row.argmax()])  # between start and end, the highest id
 
-    def of_words(text: str) -> Int[np.ndarray, "distinct"]:
+    def of_words(text: str) -> Int[np.ndarray, " distinct"]:
         return np.unique([id_of[word] for word in words(text)[:context_length] if word in id_of]).astype(np.int64)
 
     if not isinstance(vocabulary, Tokenizer):

@@ -16,7 +16,7 @@ from cliptail_jax.errors import UserError
 
 ROUNDING = 1e-9  # a value as close as this to a whole number is that number
 
-Frequency = Int[np.ndarray, "class"]
+Frequency = Int[np.ndarray, " class"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,14 +102,14 @@ class Composer:
         batch_size: the largest number of images in a batch.
     """
 
-    labels: Int[np.ndarray, "row"]
+    labels: Int[np.ndarray, " row"]
     rule: Composition
     seed: int
     batch_size: int
     steps_per_epoch: int
-    _last: dict[int, list[Int[np.ndarray, "image"]]] = dataclasses.field(default_factory=dict)
+    _last: dict[int, list[Int[np.ndarray, " image"]]] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, step: int) -> Int[np.ndarray, "image"]:
+    def __call__(self, step: int) -> Int[np.ndarray, " image"]:
         epoch, place = divmod(int(step), self.steps_per_epoch)
         batches = self._last.get(epoch)
         if batches is None:
@@ -118,7 +118,7 @@ class Composer:
             self._last = before | {epoch: batches}
         return batches[place]
 
-    def epoch(self, epoch: int) -> list[Int[np.ndarray, "image"]]:
+    def epoch(self, epoch: int) -> list[Int[np.ndarray, " image"]]:
         """The images of each batch of an epoch."""
         rng, steps = np.random.default_rng([self.seed, epoch]), self.steps_per_epoch
         sizes = batch_sizes(len(self.labels), self.batch_size, steps)
@@ -138,20 +138,20 @@ class Composer:
         return np.split(np.concatenate(images)[order], ends[:-1])
 
 
-def batch_sizes(rows: int, batch_size: int, steps: int) -> Int[np.ndarray, "step"]:
+def batch_sizes(rows: int, batch_size: int, steps: int) -> Int[np.ndarray, " step"]:
     """The number of images in each batch of an epoch: of all rows, or as many as fit."""
     return np.diff(np.arange(steps + 1) * min(rows, steps * batch_size) // steps)
 
 
-def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, "class"]:
+def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, " class"]:
     """The share of an epoch's images that each class has."""
     weights = frequency > 0 if balanced else frequency
     return weights / weights.sum()
 
 
 def batches_of_classes(
-    uses: Frequency, k: int, sizes: Int[np.ndarray, "step"], rng: np.random.Generator
-) -> tuple[Frequency, Int[np.ndarray, "image"]]:
+    uses: Frequency, k: int, sizes: Int[np.ndarray, " step"], rng: np.random.Generator
+) -> tuple[Frequency, Int[np.ndarray, " image"]]:
     """The batch of each image, class by class, with k classes in every batch; and how many images each class has there.
 
     Args:
@@ -175,7 +175,7 @@ def batches_of_classes(
     return uses - missing, np.repeat(by_class // k, counts.ravel()[by_class])
 
 
-def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray, "class"]:
+def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray, " class"]:
     """In proportion to a class's uses, but at least 1 and at most as many as there are, or uses; k · steps in all."""
     least, most = np.minimum(uses, 1), np.minimum(uses, steps)
     low, high = 0.0, float(steps)
@@ -186,7 +186,7 @@ def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray,
     return np.clip(high * uses, least, most)
 
 
-def images_in_batch(missing: Int[np.ndarray, "k"], left: Int[np.ndarray, "k"], size: int) -> Float[np.ndarray, "k"]:
+def images_in_batch(missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int) -> Float[np.ndarray, " k"]:
     """How many of a batch's images each of its classes has: at least 1, and `size` in all.
 
     A class has what it misses by the number of batches left to it. What that is short of `size` or exceeds it by is
@@ -202,7 +202,7 @@ def images_in_batch(missing: Int[np.ndarray, "k"], left: Int[np.ndarray, "k"], s
 
 
 def exchange(
-    chosen: Int[np.ndarray, "step k"], counts: Int[np.ndarray, "step k"], missing: Int[np.ndarray, "class"]
+    chosen: Int[np.ndarray, "step k"], counts: Int[np.ndarray, "step k"], missing: Int[np.ndarray, " class"]
 ) -> None:
     """Moves images between the classes of batches until no class misses any (in `missing`), or has too many (negative).
 
@@ -236,8 +236,8 @@ def _search(
     first: int,
     chosen: Int[np.ndarray, "step k"],
     counts: Int[np.ndarray, "step k"],
-    missing: Int[np.ndarray, "class"],
-    steps_of: list[Int[np.ndarray, "some"]],
+    missing: Int[np.ndarray, " class"],
+    steps_of: list[Int[np.ndarray, " some"]],
 ) -> tuple[int | None, dict[int, tuple[int, int]]]:
     """A class that misses images and can get them from `first`, None if there is none.
 
@@ -258,7 +258,7 @@ def _search(
     return None, came_from
 
 
-def rounded(values: Float[np.ndarray, "value"], total: int, rng: np.random.Generator) -> Int[np.ndarray, "value"]:
+def rounded(values: Float[np.ndarray, " value"], total: int, rng: np.random.Generator) -> Int[np.ndarray, " value"]:
     """Whole numbers that add up to `total`, as the values do: each the floor or the ceiling of its value.
 
     The expectation of each is its value: this is systematic sampling of the values' fractions.
@@ -274,8 +274,8 @@ def rounded(values: Float[np.ndarray, "value"], total: int, rng: np.random.Gener
 
 
 def class_by_class(
-    labels: Int[np.ndarray, "row"], uses: Int[np.ndarray, "class"], rng: np.random.Generator
-) -> list[Int[np.ndarray, "use"]]:
+    labels: Int[np.ndarray, " row"], uses: Int[np.ndarray, " class"], rng: np.random.Generator
+) -> list[Int[np.ndarray, " use"]]:
     """For each class as many of its rows as it has uses, as pass · N + row; every pass has them in another order."""
     frequency = np.bincount(labels, minlength=len(uses))
     rows = np.split(np.argsort(labels, kind="stable"), np.cumsum(frequency)[:-1])

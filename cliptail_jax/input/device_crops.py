@@ -27,7 +27,7 @@ def cropped(batch: Arrays, size: int) -> Array:
 def crops_of_boxes(
     canvases: UInt8[Array, "batch side side 3"],
     boxes: Float32[Array, "batch 4"],
-    flips: Bool[Array, "batch"],
+    flips: Bool[Array, " batch"],
     size: int,
 ) -> Float32[Array, "batch size size 3"]:
     """A box of each canvas, resized to a square, with whole grey levels in 0..255.

@@ -115,7 +115,7 @@ def _blur(image: Planes, radius: Float32[Array, ""]) -> Planes:
     return image
 
 
-def _box_filter(image: Planes, weights: Float32[Array, "distance"], axis: int) -> Planes:
+def _box_filter(image: Planes, weights: Float32[Array, " distance"], axis: int) -> Planes:
     """A symmetric filter along an axis; the pixels at the ends are repeated beyond them."""
     side = image.shape[axis]
     padding = [(0, 0)] * 3

@@ -87,7 +87,7 @@ def record_rng(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random
 
 
 def record_uniforms(
-    seed: int, epoch: int, indices: Int[np.ndarray, "batch"], purpose: Purpose, count: int
+    seed: int, epoch: int, indices: Int[np.ndarray, " batch"], purpose: Purpose, count: int
 ) -> Float64[np.ndarray, "batch count"]:
     """Equals `record_rng(seed, epoch, index, purpose).random(count)` for each of `indices`, and is faster for many.
 

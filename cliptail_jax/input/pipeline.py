@@ -54,8 +54,8 @@ class Examples(Protocol):
     """What batches are made of: rows that name a record of a source, its label and its caption (a variant)."""
 
     source: ImageSource
-    records: Int[np.ndarray, "row"]
-    labels: Int[np.ndarray, "row"]
+    records: Int[np.ndarray, " row"]
+    labels: Int[np.ndarray, " row"]
     captions: Callable[..., Sequence[str]] | None  # of rows, in an epoch
 
     def __len__(self) -> int:
@@ -157,7 +157,7 @@ class LoadBatch:
     slots: slice = dataclasses.field(default_factory=lambda: slice(None))
     cached: dict[int, RgbImage | None] | SharedImages | None = None  # decoded images by record, if they are kept
 
-    def __call__(self, step: int, rows: Int[np.ndarray, "row"]) -> Batch:
+    def __call__(self, step: int, rows: Int[np.ndarray, " row"]) -> Batch:
         began, epoch = time.thread_time(), step // self.steps_per_epoch
         rows = spread(rows, self.batch_size)[self.slots]
         filled = rows != EMPTY
@@ -180,7 +180,7 @@ class LoadBatch:
         return batch
 
     def readable_images(
-        self, records: Int[np.ndarray, "slot"], readable: Bool[np.ndarray, "slot"]
+        self, records: Int[np.ndarray, " slot"], readable: Bool[np.ndarray, " slot"]
     ) -> Iterator[tuple[int, RgbImage]]:
         """The decoded images of the slots that are `readable`, one at a time; those that cannot be decoded are marked."""
         slots = np.flatnonzero(readable)
@@ -190,7 +190,7 @@ class LoadBatch:
             else:
                 yield slot, image
 
-    def decoded(self, records: Int[np.ndarray, "record"]) -> Iterable[RgbImage | None]:
+    def decoded(self, records: Int[np.ndarray, " record"]) -> Iterable[RgbImage | None]:
         """Decoded images, None for one that cannot be read. With a cache each is decoded once."""
         if self.cached is None:
             return decode(self.examples, records, self.transform.least_side)
@@ -218,7 +218,7 @@ def decode(examples: Examples, records: Iterable[int], least_side: int) -> Itera
             yield None
 
 
-def spread(rows: Int[np.ndarray, "row"], size: int) -> Int[np.ndarray, "slot"]:
+def spread(rows: Int[np.ndarray, " row"], size: int) -> Int[np.ndarray, " slot"]:
     """The rows of a partial batch, evenly over `size` slots: every group of neighbours gets its share of them."""
     slots = np.full(size, EMPTY, np.int64)
     slots[np.arange(len(rows)) * size // max(len(rows), 1)] = rows

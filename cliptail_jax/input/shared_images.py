@@ -30,7 +30,7 @@ class SharedImages:
         return {"_records": self._records, "_shape": self._shape, "_own": {}, "_path": self._path}
 
     @functools.cached_property
-    def _memory(self) -> tuple[UInt8[np.ndarray, "record"], UInt8[np.ndarray, "record height width 3"]]:
+    def _memory(self) -> tuple[UInt8[np.ndarray, " record"], UInt8[np.ndarray, "record height width 3"]]:
         """The states of the records, and their images."""
         memory = np.memmap(self._path, np.uint8, "r+")
         return memory[: self._records], memory[self._records :].reshape(self._records, *self._shape)

@@ -78,7 +78,7 @@ class Tokenizer:
             row[:] = self._cached_row(text)
         return ids
 
-    def _row(self, text: str) -> Int32[np.ndarray, "context"]:
+    def _row(self, text: str) -> Int32[np.ndarray, " context"]:
         encoding = self._encoder.encode(words(text), is_pretokenized=True, add_special_tokens=False)
         kept = [self.start_id, *encoding.ids[: self.context_length - 2], self.end_id]
         row = np.zeros(self.context_length, np.int32)

@@ -43,7 +43,7 @@ class Transform(Protocol):
 
     least_side: int  # what the sides of an image may be reduced to; 0 for images that are to be decoded as they are
 
-    def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays: ...
+    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class CenterCrop:
     fast: bool = False
     least_side: int = 0
 
-    def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
+    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         size = self.preprocess.size
         array = np.zeros((len(records), size, size, 3), np.uint8)
         for slot, image in images:
@@ -83,7 +83,7 @@ class RandomCrop:
     fast: bool = False
     least_side: int = 0
 
-    def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
+    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         array = np.zeros((len(records), self.size, self.size, 3), np.uint8)
 
         def without_whole_ones() -> SlotImages:
@@ -102,7 +102,7 @@ class RandomCrop:
 
 
 def random_boxes(
-    images: SlotImages, records: Int[np.ndarray, "slot"], seed: int, epoch: int, scale: tuple[float, float]
+    images: SlotImages, records: Int[np.ndarray, " slot"], seed: int, epoch: int, scale: tuple[float, float]
 ) -> SlotImages:
     """A random box of each image, as `crop_boxes` draws it, cut out: a filter must not see pixels outside of it."""
     images, uniforms = iter(images), None
@@ -130,7 +130,7 @@ class CanvasWithBox:
     flip: bool = False
     least_side: int = 0
 
-    def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
+    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         canvases, boxes = Canvases(len(records), self.canvas), np.zeros((len(records), 4), np.float32)
         for slot, box in random_boxes(images, records, self.seed, epoch, self.scale):
             boxes[slot, 2:] = canvases.put(slot, box)
@@ -187,7 +187,7 @@ class CanvasWithViews:
     canvas: int
     least_side: int = 0
 
-    def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
+    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         canvases = Canvases(len(records), self.canvas)
         sizes, extents = np.ones((2, len(records), 2), int)
         for slot, image in images:
@@ -207,7 +207,7 @@ class HostViews:
     fast: bool = False
     least_side: int = 0
 
-    def __call__(self, records: Int[np.ndarray, "slot"], images: SlotImages, epoch: int) -> Arrays:
+    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         crops, slots = self.crops, len(records)
         arrays = {
             "global_crops": np.zeros((slots, NUM_GLOBAL, crops.global_size, crops.global_size, 3), np.uint8),

@@ -74,7 +74,7 @@ class Views(NamedTuple):
 
 
 def draw_views(
-    seed: int, epoch: int, records: Int[np.ndarray, "batch"], sizes: Int[np.ndarray, "batch 2"], multi_crop: MultiCrop
+    seed: int, epoch: int, records: Int[np.ndarray, " batch"], sizes: Int[np.ndarray, "batch 2"], multi_crop: MultiCrop
 ) -> Views:
     """The views of each record in an epoch, given the height and width of its image.
 

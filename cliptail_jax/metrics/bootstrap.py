@@ -25,7 +25,7 @@ class Bootstrapped(NamedTuple):
     """A statistic, and its values in resamples of the classes."""
 
     value: float
-    resampled: Float[np.ndarray, "resample"]
+    resampled: Float[np.ndarray, " resample"]
 
 
 class Estimate(NamedTuple):
@@ -93,7 +93,7 @@ def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray
     return y.mean(axis=(0, -1)) if y.shape[-1] else np.full(y.shape[1:-1], np.nan)
 
 
-def percentiles(values: Float[np.ndarray, "resample"]) -> Interval:
+def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
     """The interval that 95 % of the defined values lie in."""
     defined = values[~np.isnan(values)]
     outside = 50 * (1 - LEVEL)

@@ -26,12 +26,12 @@ class Calibration(NamedTuple):
     correct: Int[np.ndarray, "class bin"]
 
 
-def softmax_confidence(logits: Float[Array, "batch class"]) -> Float[Array, "batch"]:
+def softmax_confidence(logits: Float[Array, "batch class"]) -> Float[Array, " batch"]:
     """The largest softmax probability of each row, 1 / Σ_j exp(z_j − max z)."""
     return 1 / jnp.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
 
 
-def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, ""]) -> Float[Array, "batch"]:
+def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, ""]) -> Float[Array, " batch"]:
     """The largest probability of each row that image and class belong together, 1 / (1 + exp(−max z − b)).
 
     It is what SigLIP's loss trains: z are cosines times the learned scale exp(t'), and b is the learned bias (Zhai et al.,
@@ -40,16 +40,16 @@ def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, "
     return jax.nn.sigmoid(logits.max(-1) + bias)
 
 
-def bin_of(confidence: Float[Array, "batch"]) -> Int[Array, "batch"]:
+def bin_of(confidence: Float[Array, " batch"]) -> Int[Array, " batch"]:
     """The bin of each confidence, of 15 with equal widths, each without its lower and with its upper edge."""
     return (confidence[:, None] > _EDGES).sum(-1)
 
 
 def count_calibration(
-    confidence: Float[Array, "batch"],
-    correct: Bool[Array, "batch"],
-    labels: Int[Array, "batch"],
-    mask: Bool[Array, "batch"],
+    confidence: Float[Array, " batch"],
+    correct: Bool[Array, " batch"],
+    labels: Int[Array, " batch"],
+    mask: Bool[Array, " batch"],
     num_classes: int,
 ) -> Int[Array, "class bin 4"]:
     """Count the examples of a batch by true class and bin of confidence, in int32, for `calibration`. Call it under jit.
@@ -81,7 +81,7 @@ def expected_calibration_error(sums: Calibration) -> float:
     return float(gaps.sum() / total) if total else float("nan")
 
 
-def mean_confidence(sums: Calibration) -> Float[np.ndarray, "class"]:
+def mean_confidence(sums: Calibration) -> Float[np.ndarray, " class"]:
     """The mean confidence of the examples of each class, in 0..1; nan for a class without examples."""
     examples = sums.examples.sum(axis=1)
     return np.where(examples > 0, sums.confidence.sum(axis=1) / np.maximum(examples, 1), np.nan)

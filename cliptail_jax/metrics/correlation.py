@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from cliptail_jax.metrics.bootstrap import Interval, bootstrap, percentiles
 
-PerClass = Float[np.ndarray, "class"]
+PerClass = Float[np.ndarray, " class"]
 # Of x and y, over their last axis.
 Statistic = Callable[[Float[np.ndarray, "... class"], Float[np.ndarray, "... class"]], Float[np.ndarray, "..."]]
 

@@ -7,8 +7,8 @@ from cliptail_jax.errors import UserError
 
 
 def head_mid_tail(
-    frequency: Int[np.ndarray, "class"], head: int | None = None, tail: int | None = None
-) -> tuple[Int[np.ndarray, "head"], Int[np.ndarray, "mid"], Int[np.ndarray, "tail"]]:
+    frequency: Int[np.ndarray, " class"], head: int | None = None, tail: int | None = None
+) -> tuple[Int[np.ndarray, " head"], Int[np.ndarray, " mid"], Int[np.ndarray, " tail"]]:
     """Class ids of the head, mid and tail, each in order of descending frequency, with ties in label order.
 
     `head` and `tail` are numbers of classes, by default a third of all, rounded. Mid are the remaining classes.
@@ -25,7 +25,7 @@ def head_mid_tail(
     return order[:head], order[head : classes - tail], order[classes - tail :]
 
 
-def group_accuracy(per_class_accuracy: Float[np.ndarray, "class"], ids: Int[np.ndarray, "group"]) -> float:
+def group_accuracy(per_class_accuracy: Float[np.ndarray, " class"], ids: Int[np.ndarray, " group"]) -> float:
     """Mean accuracy in percent over the classes of a group, without those that have no examples (nan); nan over no class."""
     accuracies = np.asarray(per_class_accuracy)[ids]
     accuracies = accuracies[~np.isnan(accuracies)]
@@ -33,8 +33,8 @@ def group_accuracy(per_class_accuracy: Float[np.ndarray, "class"], ids: Int[np.n
 
 
 def group_means(
-    frequency: Int[np.ndarray, "class"], accuracy: Float[np.ndarray, "class"], groups: int = 10
-) -> tuple[Float[np.ndarray, "group"], Float[np.ndarray, "group"]]:
+    frequency: Int[np.ndarray, " class"], accuracy: Float[np.ndarray, " class"], groups: int = 10
+) -> tuple[Float[np.ndarray, " group"], Float[np.ndarray, " group"]]:
     """Means of frequency and accuracy over groups of classes of similar frequency, from rare to frequent.
 
     Classes of frequency 0 are a group of their own; classes without test examples are left out.

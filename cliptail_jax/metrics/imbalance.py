@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
-def gini(frequency: Int[np.ndarray, "class"]) -> float:
+def gini(frequency: Int[np.ndarray, " class"]) -> float:
     """The Gini coefficient, Σ_ij |f_i − f_j| / (2 C² f̄): 0 for equal frequencies, 1 − 1/C if one of C classes has all records.
 
     nan without records.
@@ -17,7 +17,7 @@ def gini(frequency: Int[np.ndarray, "class"]) -> float:
     return float(((2 * rank - classes - 1) * ascending).sum() / (classes * total))
 
 
-def imbalance_ratio(frequency: Int[np.ndarray, "class"]) -> float:
+def imbalance_ratio(frequency: Int[np.ndarray, " class"]) -> float:
     """The largest frequency divided by the smallest; inf if that is 0, nan without records."""
     most, least = frequency.max(), frequency.min()
     if not most:
@@ -25,7 +25,7 @@ def imbalance_ratio(frequency: Int[np.ndarray, "class"]) -> float:
     return float(most / least) if least else float("inf")
 
 
-def log_prior(frequency: Int[np.ndarray, "class"]) -> Float[np.ndarray, "class"]:
+def log_prior(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
     """log π, with π_c = n_c / N the share of the records that have class c; −inf for a class without any.
 
     Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), train with cross-entropy of f + τ log

@@ -22,23 +22,23 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.similarity import unit
 
 BLOCK = 1024  # samples converted to float64 at a time
-Blocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, "block"]]]  # of features and their classes
+Blocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"]]]  # of features and their classes
 
 
 class NeuralCollapse(NamedTuple):
     """Measures of each class; nan for classes without samples, and in nc2_head_* without a head."""
 
-    within_class_similarity: Float[np.ndarray, "class"]
-    nc1: Float[np.ndarray, "class"]
-    nc2_mean: Float[np.ndarray, "class"]
-    nc2_nearest: Float[np.ndarray, "class"]
-    nc2_head_mean: Float[np.ndarray, "class"]
-    nc2_head_nearest: Float[np.ndarray, "class"]
+    within_class_similarity: Float[np.ndarray, " class"]
+    nc1: Float[np.ndarray, " class"]
+    nc2_mean: Float[np.ndarray, " class"]
+    nc2_nearest: Float[np.ndarray, " class"]
+    nc2_head_mean: Float[np.ndarray, " class"]
+    nc2_head_nearest: Float[np.ndarray, " class"]
 
 
 def neural_collapse(
     features: Float[Array, "sample dim"],
-    labels: Int[Array, "sample"],
+    labels: Int[Array, " sample"],
     num_classes: int,
     head: Float[Array, "class head_dim"] | None = None,
 ) -> NeuralCollapse:
@@ -82,8 +82,8 @@ def neural_collapse(
 
 
 def _means_and_similarity(
-    blocks: Blocks, sizes: Int[np.ndarray, "present"], dim: int
-) -> tuple[Float[np.ndarray, "present dim"], Float[np.ndarray, "present"]]:
+    blocks: Blocks, sizes: Int[np.ndarray, " present"], dim: int
+) -> tuple[Float[np.ndarray, "present dim"], Float[np.ndarray, " present"]]:
     from scipy.sparse import csr_array  # which is slow to import
 
     sums = np.zeros((len(sizes), dim))
@@ -105,7 +105,7 @@ def _means_and_similarity(
 
 def _nc1(
     blocks: Blocks, means: Float[np.ndarray, "present dim"], centred: Float[np.ndarray, "present dim"]
-) -> Float[np.ndarray, "present"]:
+) -> Float[np.ndarray, " present"]:
     """NC1 of each class times the number of samples."""
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     cutoff = means.shape[1] * np.finfo(np.float64).eps * singular.max(initial=0) ** 2

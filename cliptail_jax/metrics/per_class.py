@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 
 def count_confusion(
-    labels: Int[Array, "batch"], predictions: Int[Array, "batch"], mask: Bool[Array, "batch"], num_classes: int
+    labels: Int[Array, " batch"], predictions: Int[Array, " batch"], mask: Bool[Array, " batch"], num_classes: int
 ) -> Int[Array, "class class"]:
     """Count the examples of a batch by true class (rows) and predicted class (columns), in int32. Call it under jit.
 
@@ -17,7 +17,7 @@ def count_confusion(
 
 
 def top_k_correct(
-    logits: Float[Array, "batch class"], labels: Int[Array, "batch"], mask: Bool[Array, "batch"], k: int
+    logits: Float[Array, "batch class"], labels: Int[Array, " batch"], mask: Bool[Array, " batch"], k: int
 ) -> Int[Array, ""]:
     """The number of unmasked examples with their label among the k largest logits. Call it under jit.
 
@@ -37,7 +37,7 @@ def accuracy(confusion: Int[np.ndarray, "class class"]) -> float:
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
-def per_class_accuracy(confusion: Int[np.ndarray, "class class"]) -> Float[np.ndarray, "class"]:
+def per_class_accuracy(confusion: Int[np.ndarray, "class class"]) -> Float[np.ndarray, " class"]:
     """The share of the examples of each class that are predicted correctly, in 0..1; nan for a class without examples.
 
     `confusion` counts examples, rows by true class, columns by predicted class.
@@ -47,6 +47,6 @@ def per_class_accuracy(confusion: Int[np.ndarray, "class class"]) -> Float[np.nd
     return np.where(examples > 0, np.diagonal(confusion) / np.maximum(examples, 1), np.nan)
 
 
-def per_class_predictions(confusion: Int[np.ndarray, "class class"]) -> Int[np.ndarray, "class"]:
+def per_class_predictions(confusion: Int[np.ndarray, "class class"]) -> Int[np.ndarray, " class"]:
     """The number of examples that are predicted as each class, correctly or not."""
     return np.asarray(confusion, np.int64).sum(axis=0)

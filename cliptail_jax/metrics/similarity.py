@@ -15,9 +15,9 @@ class Similarities(NamedTuple):
         image_text_similarity_std: its standard deviation over images (with the denominator n).
     """
 
-    image_image_similarity: Float[np.ndarray, "class"]
-    image_text_similarity: Float[np.ndarray, "class"]
-    image_text_similarity_std: Float[np.ndarray, "class"]
+    image_image_similarity: Float[np.ndarray, " class"]
+    image_text_similarity: Float[np.ndarray, " class"]
+    image_text_similarity_std: Float[np.ndarray, " class"]
 
 
 class ClassSimilarities:
@@ -36,7 +36,7 @@ class ClassSimilarities:
         self._mean, self._squares = np.zeros(classes), np.zeros(classes)
 
     def add(
-        self, features: Float[np.ndarray, "slot dim"], labels: Int[np.ndarray, "slot"], mask: Bool[np.ndarray, "slot"]
+        self, features: Float[np.ndarray, "slot dim"], labels: Int[np.ndarray, " slot"], mask: Bool[np.ndarray, " slot"]
     ) -> None:
         """Add a batch of image features of any norm. Slots whose mask is False are ignored."""
         features, labels = unit(features[mask]), labels[mask]
@@ -47,7 +47,7 @@ class ClassSimilarities:
             self._own[label] += np.sum(features[of_class] ** 2)
             self._add_cosines(label, cosines[of_class])
 
-    def _add_cosines(self, label: int, cosines: Float[np.ndarray, "sample"]) -> None:
+    def _add_cosines(self, label: int, cosines: Float[np.ndarray, " sample"]) -> None:
         """Update mean and sum of squared deviations (Chan, Golub & LeVeque, 1983)."""
         before, new = self._images[label], len(cosines)
         shift = cosines.mean() - self._mean[label]

@@ -18,7 +18,7 @@ class Classifier(ImageModel):
     """
 
     def __init__(
-        self, visual: nnx.Module, head: Float[Array, "classes dim"], bias: Float[Array, "classes"] | None = None
+        self, visual: nnx.Module, head: Float[Array, "classes dim"], bias: Float[Array, " classes"] | None = None
     ):
         self.visual = visual
         self.head = nnx.Param(jnp.asarray(head, jnp.float32))
@@ -35,7 +35,7 @@ class Classifier(ImageModel):
 
 
 def linear_logits(
-    features: Float[Array, "batch dim"], weights: Float[Array, "classes dim"], bias: Float[Array, "classes"]
+    features: Float[Array, "batch dim"], weights: Float[Array, "classes dim"], bias: Float[Array, " classes"]
 ) -> Float[Array, "batch classes"]:
     """W x + b, in float32 on every device."""
     return jnp.matmul(features.astype(jnp.float32), weights.T, precision=jax.lax.Precision.HIGHEST) + bias

@@ -45,7 +45,7 @@ class DinoHead(nnx.Module):
         return normalize(last(gelu(second(gelu(first(x))))))
 
     def logits(
-        self, z: Float[Array, "batch bottleneck"], rows: Int[Array, "sampled"] | None = None
+        self, z: Float[Array, "batch bottleneck"], rows: Int[Array, " sampled"] | None = None
     ) -> Float[Array, "batch sampled"]:
         """Cosine similarities of `z` to the prototypes in `rows` (None: to all), in float32.
 

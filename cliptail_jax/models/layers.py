@@ -10,7 +10,7 @@ from cliptail_jax.models.initializers import uniform_fan_in
 
 Images = Float[Array, "batch height width 3"]
 Pixels = Float[Array, "batch height width channels"]
-Mask = Bool[Array, "batch"]
+Mask = Bool[Array, " batch"]
 Features = Float[Array, "batch output_dim"]
 
 EPSILON = 1e-5
@@ -120,7 +120,7 @@ def per_group(statistic: Float[Array, "groups channels"]) -> Float[Array, "group
 
 
 def update_average(
-    running: nnx.BatchStat, statistic: Float[Array, "groups channels"], counted: Bool[Array, "groups"]
+    running: nnx.BatchStat, statistic: Float[Array, "groups channels"], counted: Bool[Array, " groups"]
 ) -> None:
     """Update a running average with the mean over the counted groups; without any, it stays as it is."""
     statistic = jax.lax.stop_gradient(statistic)

@@ -99,7 +99,7 @@ class TextTransformer(nnx.Module):
             return None
         return jnp.pad(tokens != self.pad_id, [(0, 0), (1, 0)], constant_values=True)
 
-    def _pooled_position(self, tokens: Int[Array, "batch length"]) -> Int[Array, "batch"] | int:
+    def _pooled_position(self, tokens: Int[Array, "batch length"]) -> Int[Array, " batch"] | int:
         if self.cls_emb is not None or self.pool == "last":
             return -1
         if self.pool == "first":

@@ -8,10 +8,10 @@ is labelled with it.
 import numpy as np
 from jaxtyping import Float, Int
 
-Frequency = Int[np.ndarray, "classes"]
+Frequency = Int[np.ndarray, " classes"]
 
 
-def class_margins(frequency: Frequency, largest: float) -> Float[np.ndarray, "classes"]:
+def class_margins(frequency: Frequency, largest: float) -> Float[np.ndarray, " classes"]:
     """Δ_c = C / n_c^(1/4), with the C for which the rarest class has the margin `largest`; 0 for a class without records.
 
     Cao et al. (2019), "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv 1906.07413).
@@ -20,7 +20,7 @@ def class_margins(frequency: Frequency, largest: float) -> Float[np.ndarray, "cl
     return np.where(present, largest * (frequency[present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)
 
 
-def effective_number_weights(frequency: Frequency, beta: float) -> Float[np.ndarray, "classes"]:
+def effective_number_weights(frequency: Frequency, beta: float) -> Float[np.ndarray, " classes"]:
     """w_c ∝ (1 − β) / (1 − β^n_c), with mean 1 over the classes that have records; 0 for the others.
 
     (1 − β^n) / (1 − β) is the effective number of n records: 1 for β = 0, which makes all weights 1, and n as β goes to 1,

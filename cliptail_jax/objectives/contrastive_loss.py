@@ -17,7 +17,7 @@ def contrastive_loss(
     images: Float[Array, "batch dim"],
     texts: Float[Array, "batch dim"],
     logit_scale: Float[Array, ""],
-    mask: Bool[Array, "batch"],
+    mask: Bool[Array, " batch"],
     mesh: Mesh,
     block: int = 0,
     text_to_image: bool = True,
@@ -36,17 +36,17 @@ def contrastive_loss(
 def _loss_of_rows(
     images: Float[Array, "rows dim"],
     texts: Float[Array, "rows dim"],
-    mask: Bool[Array, "rows"],
-    columns: tuple[Float[Array, "batch dim"], Bool[Array, "batch"]],
+    mask: Bool[Array, " rows"],
+    columns: tuple[Float[Array, "batch dim"], Bool[Array, " batch"]],
     scale: Float[Array, ""],
     *,
     axes: tuple[str, ...],
     block: int,
     text_to_image: bool,
-) -> Float[Array, "rows"]:
+) -> Float[Array, " rows"]:
     own, rows = scale * (images * texts).sum(-1), len(images)
 
-    def add_block(of_images: Float[Array, "rows"], columns):
+    def add_block(of_images: Float[Array, " rows"], columns):
         """The logarithms of the rows' sums up to a block, and those of the block's columns over this device's rows."""
         texts, valid = columns
         logits = scale * cosines(images, texts)
@@ -62,7 +62,7 @@ def _loss_of_rows(
     return (of_images + of_texts) / 2 - own
 
 
-def _log_sum_over_devices(logs: Float[Array, "batch"], axes: tuple[str, ...]) -> Float[Array, "rows"]:
+def _log_sum_over_devices(logs: Float[Array, " batch"], axes: tuple[str, ...]) -> Float[Array, " rows"]:
     """log Σ exp of what all devices have, of each of this device's rows."""
     largest = jax.lax.pmax(jax.lax.stop_gradient(logs), axes)
     sums = jax.lax.psum_scatter(jnp.exp(logs - largest), axes, tiled=True)

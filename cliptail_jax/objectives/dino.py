@@ -184,7 +184,7 @@ class Dino(Objective):
 
 
 def view_logits(
-    model: nnx.Module, crops: list[Array], mask: Bool[Array, "batch"], prototypes: Int[Array, "sampled"] | None
+    model: nnx.Module, crops: list[Array], mask: Bool[Array, " batch"], prototypes: Int[Array, " sampled"] | None
 ) -> Float[Array, "batch view sampled"]:
     """Cosines of all views with the prototypes of a step, None for all of them."""
     places = model.embed_views(crops, mask)
@@ -196,7 +196,7 @@ def sinkhorn_knopp(
     logits: Float[Array, "batch prototypes"],
     temperature: float = 0.04,
     iterations: int = 3,
-    mask: Bool[Array, "batch"] | None = None,
+    mask: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, "batch prototypes"]:
     """The teacher's targets: exp(logits / temperature), balanced so that the batch uses all prototypes alike.
 
@@ -225,7 +225,7 @@ def check_temperature(temperature: float) -> None:
         raise UserError(f"temperature={temperature} is not positive: DINO's are 0.04 (teacher) and 0.1 (student)")
 
 
-def sample_prototypes(key: Array, total: int, size: int) -> Int[Array, "size"]:
+def sample_prototypes(key: Array, total: int, size: int) -> Int[Array, " size"]:
     """Which `size` of `total` prototypes compete in a step, uniform without replacement; a function of `key` alone.
 
     Raises UserError if there are not as many.
@@ -241,7 +241,7 @@ def dino_loss(
     student_logits: Float[Array, "views batch prototypes"],
     targets: Float[Array, "globals batch prototypes"],
     temperature: float = 0.1,
-    mask: Bool[Array, "batch"] | None = None,
+    mask: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, ""]:
     """Cross-entropy of the student's softmax(logits / temperature) with the teacher's targets, in nats.
 

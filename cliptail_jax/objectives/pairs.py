@@ -18,11 +18,11 @@ COSINES_AT_ONCE = 2**25  # of a device, by default: 128 MB
 
 
 def loss_of_pairs(
-    loss_of_rows: Callable[..., Float[Array, "rows"]],
+    loss_of_rows: Callable[..., Float[Array, " rows"]],
     images: Float[Array, "batch dim"],
     texts: Float[Array, "batch dim"],
     scalars: tuple[Float[Array, ""], ...],
-    mask: Bool[Array, "batch"],
+    mask: Bool[Array, " batch"],
     mesh: Mesh,
     block: int,
 ) -> Float[Array, ""]:

@@ -14,7 +14,7 @@ def sigmoid_loss(
     texts: Float[Array, "batch dim"],
     logit_scale: Float[Array, ""],
     logit_bias: Float[Array, ""],
-    mask: Bool[Array, "batch"],
+    mask: Bool[Array, " batch"],
     mesh: Mesh,
     block: int = 0,
 ) -> Float[Array, ""]:
@@ -31,18 +31,18 @@ def sigmoid_loss(
 def _loss_of_rows(
     images: Float[Array, "rows dim"],
     texts: Float[Array, "rows dim"],
-    mask: Bool[Array, "rows"],
-    columns: tuple[Float[Array, "batch dim"], Bool[Array, "batch"]],
+    mask: Bool[Array, " rows"],
+    columns: tuple[Float[Array, "batch dim"], Bool[Array, " batch"]],
     scale: Float[Array, ""],
     bias: Float[Array, ""],
     *,
     axes: tuple[str, ...],
     block: int,
-) -> Float[Array, "rows"]:
+) -> Float[Array, " rows"]:
     """Σ_j softplus(l_ij) − l_ii, since −log σ(−l) = softplus(l) and −log σ(l) = softplus(l) − l."""
     own, rows = scale * (images * texts).sum(-1) + bias, len(images)
 
-    def add_block(sums: Float[Array, "rows"], columns):
+    def add_block(sums: Float[Array, " rows"], columns):
         texts, valid = columns
         logits = scale * cosines(images, texts) + bias
         return sums + jnp.where(valid, jax.nn.softplus(logits), 0.0).sum(1), None

@@ -177,10 +177,10 @@ class Supervised(Objective):
 
 def supervised_loss(
     logits: Float[Array, "batch classes"],
-    labels: Int[Array, "batch"],
-    mask: Bool[Array, "batch"],
+    labels: Int[Array, " batch"],
+    mask: Bool[Array, " batch"],
     vocabulary: Bool[Array, "group classes"] | None = None,
-    weights: Float[Array, "batch"] | None = None,
+    weights: Float[Array, " batch"] | None = None,
 ) -> Float[Array, ""]:
     """Mean cross-entropy of the unmasked examples, in nats.
 
@@ -203,14 +203,14 @@ def supervised_loss(
 
 
 def subtract_margins(
-    logits: Float[Array, "batch classes"], labels: Int[Array, "batch"], margins: Float[Array, "classes"]
+    logits: Float[Array, "batch classes"], labels: Int[Array, " batch"], margins: Float[Array, " classes"]
 ) -> Float[Array, "batch classes"]:
     """The logits, of which each example's own class has lost that class's margin."""
     return logits - jnp.where(jnp.arange(len(margins)) == labels[:, None], margins, 0.0)
 
 
 def log_counts(
-    labels: Int[Array, "batch"], mask: Bool[Array, "batch"], classes: int, group_size: int
+    labels: Int[Array, " batch"], mask: Bool[Array, " batch"], classes: int, group_size: int
 ) -> Float[Array, "batch classes"]:
     """For each example, the logarithm of how many examples of each class its group has; 0 for a class without any.
 
@@ -225,9 +225,9 @@ def log_counts(
 
 def sample_vocabulary(
     key: Array,
-    labels: Int[Array, "batch"],
-    mask: Bool[Array, "batch"],
-    weights: Float[Array, "classes"],
+    labels: Int[Array, " batch"],
+    mask: Bool[Array, " batch"],
+    weights: Float[Array, " classes"],
     size: int,
     group_size: int,
 ) -> Bool[Array, "group classes"]:
@@ -248,7 +248,7 @@ def sample_vocabulary(
     return present.at[row, classes].max(largest > -jnp.inf)
 
 
-def sampling_weights(frequency: Int[Array, "classes"], sampling: str) -> Float[Array, "classes"]:
+def sampling_weights(frequency: Int[Array, " classes"], sampling: str) -> Float[Array, " classes"]:
     """What sampling probability is proportional to: 1 ('uniform'), class frequency ('linear') or its root ('sqrt')."""
     exponent = {"uniform": 0.0, "sqrt": 0.5, "linear": 1.0}[sampling]
     return jnp.asarray(frequency, jnp.float32) ** exponent

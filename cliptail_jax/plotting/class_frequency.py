@@ -14,7 +14,7 @@ from cliptail_jax.plotting.style import add_grid, legend_below, line_style
 GROUPS = 25  # of neighbouring classes: a curve goes through their means
 
 
-def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str]]:
+def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> list[list[str]]:
     """The rows of a table: the imbalance of each corpus, and Spearman's correlations with the numbered corpora.
 
     Hits are the sum of all counts: a caption that names two classes counts twice. max/min is over classes that occur.
@@ -30,7 +30,7 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, "class"]]) -> list[list[str
     return rows
 
 
-def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, "class"]], ranking: Int[np.ndarray, "class"]) -> Figure:
+def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, " class"]], ranking: Int[np.ndarray, " class"]) -> Figure:
     """Draw class frequencies, with a curve of their geometric means over neighbouring classes, in the order of `ranking`.
 
     A second panel has a linear axis: the share of each class in the hits of its corpus, from the corpus's most frequent
@@ -69,7 +69,7 @@ def draw_table(axes: Axes, rows: list[list[str]]) -> None:
     table.auto_set_column_width(list(range(len(rows[0]))))
 
 
-def draw_curve(axes: Axes, frequency: Int[np.ndarray, "class"], look: Mapping[str, str], name: str) -> None:
+def draw_curve(axes: Axes, frequency: Int[np.ndarray, " class"], look: Mapping[str, str], name: str) -> None:
     """Draw points and their means, without the classes of frequency 0, which have no place on a logarithmic axis."""
     rank = np.arange(1, len(frequency) + 1)
     present = frequency > 0

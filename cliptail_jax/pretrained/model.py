@@ -95,7 +95,7 @@ class OpenedModel:
     dtype: Any = jnp.float32
     mesh: Mesh | None = None
     class_names: tuple[str, ...] | None = None
-    class_frequency: Int[np.ndarray, "class"] | None = None
+    class_frequency: Int[np.ndarray, " class"] | None = None
     step: int | None = None
     open_tokenizer: Callable[[], TextTokenizer | BagOfWords | None] = dataclasses.field(
         default=lambda: None, repr=False

@@ -111,7 +111,7 @@ def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> Non
             progress.update(len(part))
 
 
-def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, "text"]) -> str:
+def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, " text"]) -> str:
     """A name that changes with everything on which the outputs depend."""
     depends_on = {
         "format": FORMAT,
@@ -124,7 +124,7 @@ def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, "text"]) -> str:
     return digest_of_json(depends_on, sort_keys=True)[:32]
 
 
-def hashes_of(texts: Iterable[str]) -> UInt64[np.ndarray, "text"]:
+def hashes_of(texts: Iterable[str]) -> UInt64[np.ndarray, " text"]:
     """64 bits of BLAKE2 per text. The chance that two of three million texts share them is one in four million."""
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, np.uint64)

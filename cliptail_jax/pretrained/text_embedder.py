@@ -71,7 +71,7 @@ class TextEmbedder:
 def embed_by_length(
     encode: Callable[[Shaped[np.ndarray, "batch length"]], Float[Array, "batch dim"]],
     text: Shaped[np.ndarray, "text width"],
-    lengths: Int[np.ndarray, "text"],
+    lengths: Int[np.ndarray, " text"],
     batch_size: int,
     progress: str | None = None,
 ) -> Float[np.ndarray, "text dim"]:
@@ -100,7 +100,7 @@ def embed_by_length(
 
 def cut_lengths(
     tower: TextTransformer | EncoderText, text: Shaped[np.ndarray, "text width"]
-) -> Int[np.ndarray, "text"]:
+) -> Int[np.ndarray, " text"]:
     """The length to which each text may be truncated for a tower: the power of two that holds its tokens, or the width.
 
     Pooled outputs in place of tokens are not truncated, nor are texts for a tower that attends to what follows their end.

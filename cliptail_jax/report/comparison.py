@@ -81,7 +81,7 @@ class Kind:
         return sum(evaluation.confusion.astype(np.int64) for evaluation in self.evaluations.values())
 
     @functools.cached_property
-    def accuracy(self) -> Float[np.ndarray, "class"]:
+    def accuracy(self) -> Float[np.ndarray, " class"]:
         """The mean accuracy over runs, in 0..1; nan for a class without examples."""
         accuracies = np.stack([evaluation.accuracy for evaluation in self.evaluations.values()])
         known = ~np.isnan(accuracies)
@@ -109,7 +109,7 @@ class Comparison:
         """The kinds that have an evaluation on the shared classes."""
         return [kind for kind in self.kinds if kind.evaluations]
 
-    def frequencies(self) -> dict[str, Int[np.ndarray, "class"]]:
+    def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
         """The different class frequencies of the runs, by a name that says of which they are; of many, the extremes."""
         owners: dict[bytes, list[tuple[str, str]]] = {}
         vectors = {}

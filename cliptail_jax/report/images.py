@@ -184,7 +184,7 @@ def shared_names(comparison: Comparison) -> tuple[str, ...]:
     return next(iter(comparison.evaluated[0].evaluations.values())).class_names[: comparison.classes]
 
 
-def shared_labels(comparison: Comparison, names: Sequence[str]) -> Int[np.ndarray, "class"]:
+def shared_labels(comparison: Comparison, names: Sequence[str]) -> Int[np.ndarray, " class"]:
     """The number among the shared classes of each of a run's classes; UNKNOWN for those that are not shared."""
     shared = shared_names(comparison)
     if tuple(names) == shared:  # two may have the same name

@@ -41,12 +41,12 @@ class Evaluation:
 
     on: str
     class_names: tuple[str, ...]
-    frequency: Int[np.ndarray, "class"] | None
-    accuracy: Float[np.ndarray, "class"]
-    share: Float[np.ndarray, "class"]
+    frequency: Int[np.ndarray, " class"] | None
+    accuracy: Float[np.ndarray, " class"]
+    share: Float[np.ndarray, " class"]
     confusion: Int[np.ndarray, "class label"]
     calibration: Float[np.ndarray, "3 bin"] | None
-    predicted: Int[np.ndarray, "record"] | None = None
+    predicted: Int[np.ndarray, " record"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +280,7 @@ def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | N
 
 
 def read_evaluation(
-    workdir: Path, on: str, class_names: tuple[str, ...], frequency: Int[np.ndarray, "class"] | None
+    workdir: Path, on: str, class_names: tuple[str, ...], frequency: Int[np.ndarray, " class"] | None
 ) -> Evaluation:
     """The arrays of the last evaluation on a set; classes and frequency are the run's unless the set has its own.
 

@@ -127,7 +127,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def evenly(rows: Int[np.ndarray, "row"], number: int) -> Int[np.ndarray, "some"]:
+def evenly(rows: Int[np.ndarray, " row"], number: int) -> Int[np.ndarray, " some"]:
     """So many of the rows, evenly spread, the first and the last among them; all if there are no more."""
     if len(rows) <= number:
         return rows

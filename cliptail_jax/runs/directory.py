@@ -148,7 +148,7 @@ def trained_on(workdir: Path) -> tuple[int, float]:
     return int(frequency.sum()), read_sealed_json(workdir / CONFIG)["finished"]["seconds"]
 
 
-def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "class"]]:
+def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
     """The class names and counts that a run, or one of its evaluations, has written. Raises UserError on damage."""
     check_seal(folder / FREQUENCY)
     return read_frequency(folder / FREQUENCY)

@@ -23,10 +23,10 @@ class FinishedRun:
     evaluated_on: str
     summary: dict[str, Any]
     class_names: tuple[str, ...]
-    frequency: Int[np.ndarray, "class"]
-    accuracy: Float[np.ndarray, "class"]  # 0..1, nan for a class without examples
-    predictions: Int[np.ndarray, "class"]
-    tail: Int[np.ndarray, "tail"]  # ids of the classes that the summary's tail is the mean of
+    frequency: Int[np.ndarray, " class"]
+    accuracy: Float[np.ndarray, " class"]  # 0..1, nan for a class without examples
+    predictions: Int[np.ndarray, " class"]
+    tail: Int[np.ndarray, " tail"]  # ids of the classes that the summary's tail is the mean of
 
     @classmethod
     def read(cls, workdir: Path, evaluated_on: str) -> "FinishedRun":

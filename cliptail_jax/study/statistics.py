@@ -15,7 +15,7 @@ from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slo
 from cliptail_jax.runs import FinishedRun
 
 Kind = Sequence[FinishedRun]  # a run, or a mirrored pair
-SetAccuracies = Sequence[Float[np.ndarray, "class"]]  # on several sets, in 0..1
+SetAccuracies = Sequence[Float[np.ndarray, " class"]]  # on several sets, in 0..1
 
 
 def corr_acc(*kinds: Kind) -> list[Bootstrapped]:

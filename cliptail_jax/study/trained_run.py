@@ -48,7 +48,7 @@ class TrainedRun:
         selection = {key: value for key, value in config.items() if key.startswith(SELECTING)}
         return config.get("data.class_names", ""), selection
 
-    def probe_accuracies(self) -> dict[str, Float[np.ndarray, "class"]]:
+    def probe_accuracies(self) -> dict[str, Float[np.ndarray, " class"]]:
         """The accuracy on each class, in 0..1, of the linear probe on each transfer set whose images have one class."""
         accuracies = {}
         for result in self.transfer_results:

@@ -39,7 +39,7 @@ class LearningMonitor:
             "collapsed; try a lower optimizer.learning_rate or more warm-up",
         )
 
-    def predictions(self, step: int, on: str, predictions: Int[np.ndarray, "class"]) -> str:
+    def predictions(self, step: int, on: str, predictions: Int[np.ndarray, " class"]) -> str:
         """What is wrong with how often each class is predicted on a set; '' for nothing, or nothing new."""
         share = predictions.max() / max(predictions.sum(), 1)
         if step < self._first_step or len(predictions) < 3 or share < ALMOST_ALL:

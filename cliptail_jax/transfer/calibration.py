@@ -15,7 +15,7 @@ FOLDS = 5
 _LOG_TEMPERATURES = (np.log(1e-3), np.log(1e3))  # where a fold is predicted without error, no temperature is the best
 
 
-def expected_calibration_error(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, "example"]) -> float:
+def expected_calibration_error(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]) -> float:
     """Σ over 15 bins of (share of the examples in the bin) · |accuracy - mean confidence| of the bin, in 0..1.
 
     Confidence is the largest softmax probability; bins have equal width, each without its lower and with its upper edge."""
@@ -27,7 +27,7 @@ def expected_calibration_error(logits: Float[np.ndarray, "example class"], label
     return float(np.abs(np.bincount(bin_of, right - confidence, minlength=BINS)).sum() / len(labels))
 
 
-def fit_temperature(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, "example"]) -> float:
+def fit_temperature(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]) -> float:
     """The temperature T in 1e-3..1e3 at which softmax(logits / T) has the least mean negative log-likelihood.
 
     The likelihood is convex in 1/T, so it has one valley in log T.
@@ -44,7 +44,7 @@ def fit_temperature(logits: Float[np.ndarray, "example class"], labels: Int[np.n
 
 
 def error_after_temperature_scaling(
-    logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, "example"], seed: int = 0
+    logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"], seed: int = 0
 ) -> float:
     """Mean over 5 folds of the calibration error on the other folds, at the temperature fitted on this one; in 0..1.
 

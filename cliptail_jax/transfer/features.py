@@ -43,11 +43,11 @@ class SplitFeatures(NamedTuple):
     """Features of the images of a split that could be read."""
 
     features: Float[np.ndarray, "image dim"]
-    labels: Int[np.ndarray, "image"] | Bool[np.ndarray, "image class"]
-    records: Int[np.ndarray, "image"]
+    labels: Int[np.ndarray, " image"] | Bool[np.ndarray, "image class"]
+    records: Int[np.ndarray, " image"]
     seconds: float  # that it took to compute them
 
-    def select(self, rows: Int[np.ndarray, "row"]) -> "SplitFeatures":
+    def select(self, rows: Int[np.ndarray, " row"]) -> "SplitFeatures":
         """Those of some of the images."""
         return SplitFeatures(self.features[rows], self.labels[rows], self.records[rows], self.seconds)
 
@@ -122,7 +122,7 @@ def split_fingerprint(source: Source) -> str:
     return fingerprint(info.filepaths, info.shard_lengths)
 
 
-def all_images(source: Source, labels: Int[np.ndarray, "image"]) -> Variant:
+def all_images(source: Source, labels: Int[np.ndarray, " image"]) -> Variant:
     """The variant of all images of a source."""
     return Variant(source, np.arange(len(source)), labels, source.class_names, labels, captions=None)
 

@@ -16,7 +16,7 @@ from cliptail_jax.transfer.configuration import FewShotOptions
 _EPISODES_AT_ONCE = 25  # bounds the memory that the gathered features take
 
 
-def mean_and_margin(accuracies: Float[np.ndarray, "episode"]) -> tuple[float, float]:
+def mean_and_margin(accuracies: Float[np.ndarray, " episode"]) -> tuple[float, float]:
     """Mean accuracy over episodes and half its 95 % confidence interval, 1.96 σ/√n; both in 0..1.
 
     σ is the standard deviation over the n episodes with n - 1 in its denominator (0 for one episode).
@@ -26,8 +26,8 @@ def mean_and_margin(accuracies: Float[np.ndarray, "episode"]) -> tuple[float, fl
 
 
 def few_shot_accuracies(
-    features: Float[np.ndarray, "example dim"], labels: Int[np.ndarray, "example"], options: FewShotOptions, seed: int
-) -> Float[np.ndarray, "episode"]:
+    features: Float[np.ndarray, "example dim"], labels: Int[np.ndarray, " example"], options: FewShotOptions, seed: int
+) -> Float[np.ndarray, " episode"]:
     """The accuracy, in 0..1, of each seeded episode.
 
     The same labels and seed give the same episodes, whatever the features. UserError as in `sample_episodes`.
@@ -37,7 +37,7 @@ def few_shot_accuracies(
 
 
 def sample_episodes(
-    labels: Int[np.ndarray, "example"], ways: int, per_class: int, episodes: int, seed: int
+    labels: Int[np.ndarray, " example"], ways: int, per_class: int, episodes: int, seed: int
 ) -> Int[np.ndarray, "episode way per_class"]:
     """Examples of each episode: `ways` different classes, `per_class` different examples of each, all uniform.
 
@@ -68,7 +68,7 @@ def sample_episodes(
 @partial(jax.jit, static_argnames="shots")
 def episode_accuracies(
     features: Float[Array, "example dim"], examples: Int[Array, "episode way per_class"], shots: int
-) -> Float[Array, "episode"]:
+) -> Float[Array, " episode"]:
     """Share of each episode's queries nearest, by squared Euclidean distance, to the mean of their own class's shots.
 
     The first `shots` examples of each class make its mean, the others are its queries.

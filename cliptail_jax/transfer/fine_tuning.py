@@ -189,7 +189,7 @@ def validation_images(opened: OpenedTransferSet, seed: int) -> Variant:
 
 def predict(
     workdir: Path, images: Variant, mesh: Mesh, batch_size: int, reading: Reading
-) -> dict[str, Int[np.ndarray, "image"]]:
+) -> dict[str, Int[np.ndarray, " image"]]:
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
     head = Linear(gather(opened.model.head[...]).T, gather(opened.model.bias[...]))

@@ -30,14 +30,14 @@ class Linear(NamedTuple):
     """A linear classifier, or with a leading axis `decay` in both parts several."""
 
     weights: Float[Array, "dim class"]
-    bias: Float[Array, "class"]
+    bias: Float[Array, " class"]
 
 
 def fit_path(
     features: Float[np.ndarray, "example dim"],
-    labels: Int[np.ndarray, "example"],
+    labels: Int[np.ndarray, " example"],
     num_classes: int,
-    weight_decays: Float[np.ndarray, "decay"] = WEIGHT_DECAYS,
+    weight_decays: Float[np.ndarray, " decay"] = WEIGHT_DECAYS,
 ) -> Linear:
     """The optimum for each weight decay λ (scikit-learn's 1/C), in order: weights [decay, dim, class].
 
@@ -50,7 +50,7 @@ def fit_path(
 def fit_binary_path(
     features: Float[np.ndarray, "example dim"],
     positives: Bool[np.ndarray, "example class"],
-    weight_decays: Float[np.ndarray, "decay"] = WEIGHT_DECAYS,
+    weight_decays: Float[np.ndarray, " decay"] = WEIGHT_DECAYS,
 ) -> Linear:
     """Each class against the rest, for classes that may share an example: weights [decay, dim, class].
 
@@ -64,13 +64,13 @@ def fit_binary_path(
     return _follow(_fit_binary, features, positives, positives.shape[1], weight_decays)
 
 
-def predict(classifier: Linear, features: Float[np.ndarray, "example dim"]) -> Int[np.ndarray, "example"]:
+def predict(classifier: Linear, features: Float[np.ndarray, "example dim"]) -> Int[np.ndarray, " example"]:
     """The class of the highest score for each example."""
     with jax.default_matmul_precision("highest"):
         return np.asarray(jnp.argmax(jnp.asarray(features, jnp.float32) @ classifier.weights + classifier.bias, -1))
 
 
-def _losses(logits: Float[Array, "example class"], labels: Int[Array, "example"]) -> Float[Array, "example"]:
+def _losses(logits: Float[Array, "example class"], labels: Int[Array, " example"]) -> Float[Array, " example"]:
     """-log softmax at the label, as softplus(log Σ_{k≠label} exp(z_k - z_label)).
 
     Unlike log-sum-exp less z_label, this keeps its relative precision where the loss is tiny, as it is for every
@@ -81,7 +81,7 @@ def _losses(logits: Float[Array, "example class"], labels: Int[Array, "example"]
     return jax.nn.softplus(jax.nn.logsumexp(logits - of_label, axis=1, where=others))
 
 
-def _binary_losses(logits: Float[Array, "example"], positive: Bool[Array, "example"]) -> Float[Array, "example"]:
+def _binary_losses(logits: Float[Array, " example"], positive: Bool[Array, " example"]) -> Float[Array, " example"]:
     return jax.nn.softplus(jnp.where(positive, -logits, logits))
 
 
@@ -89,9 +89,9 @@ class _Turned(NamedTuple):
     """Features in the coordinates that fits are made in: centred, on their principal axes."""
 
     features: Float[Array, "example dim"]
-    mean: Float[Array, "dim"]
+    mean: Float[Array, " dim"]
     axes: Float[Array, "dim dim"]
-    variances: Float[Array, "dim"]
+    variances: Float[Array, " dim"]
 
 
 def _follow(fit_one: Callable, features, targets, num_classes: int, weight_decays) -> Linear:

@@ -4,12 +4,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 
-def accuracy(predictions: Int[np.ndarray, "example"], labels: Int[np.ndarray, "example"]) -> float:
+def accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
     """Share of the examples that are predicted right, in 0..1."""
     return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
 
 
-def mean_per_class_accuracy(predictions: Int[np.ndarray, "example"], labels: Int[np.ndarray, "example"]) -> float:
+def mean_per_class_accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
     """Mean over the classes that have examples of the share of their examples predicted right, in 0..1."""
     labels = np.asarray(labels)
     counts = np.bincount(labels)
@@ -18,7 +18,7 @@ def mean_per_class_accuracy(predictions: Int[np.ndarray, "example"], labels: Int
 
 
 def eleven_point_average_precision(
-    scores: Float[np.ndarray, "example"], positives: Bool[np.ndarray, "example"]
+    scores: Float[np.ndarray, " example"], positives: Bool[np.ndarray, " example"]
 ) -> float:
     """Average precision of VOC2007, in 0..1: the mean over recalls r = 0, 0.1, …, 1 of the best precision at recall ≥ r.
 

@@ -29,7 +29,7 @@ class OpenedTransferSet:
     sources: dict[str, Source]  # by split
     class_names: tuple[str, ...]
 
-    def labels(self, split: str) -> Int[np.ndarray, "image"] | Bool[np.ndarray, "image class"]:
+    def labels(self, split: str) -> Int[np.ndarray, " image"] | Bool[np.ndarray, "image class"]:
         """The class of each image or, where images have objects, which classes it shows; in record order.
 
         Objects that are marked as difficult count as absent.

@@ -51,9 +51,9 @@ def a_study(rng: np.random.Generator, pairs: int, of_seeds: float) -> list[list[
 
 def a_run(
     rng: np.random.Generator,
-    frequency: Int[np.ndarray, "class"],
-    easy: Float[np.ndarray, "class"],
-    slope: Float[np.ndarray, "class"],
+    frequency: Int[np.ndarray, " class"],
+    easy: Float[np.ndarray, " class"],
+    slope: Float[np.ndarray, " class"],
 ) -> FinishedRun:
     decades = np.log10(frequency) - np.log10(SIZES).mean()
     accuracy = np.clip((50 + easy + slope * decades + rng.normal(0, NOISE, CLASSES)) / 100, 0, 1)

@@ -33,6 +33,7 @@ from PIL import Image
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.input.pipeline import evaluation_batches, num_steps_per_epoch, training_batches
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import random_crop
 from cliptail_jax.objectives import base_config
 

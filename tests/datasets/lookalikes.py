@@ -38,7 +38,7 @@ CANDIDATES = (
 )
 
 
-def normalized_view(mask: Image.Image, angle: float, side: int) -> Float[np.ndarray, "pixels"]:
+def normalized_view(mask: Image.Image, angle: float, side: int) -> Float[np.ndarray, " pixels"]:
     """The shape rotated by `angle` degrees, cropped, scaled and blurred, as a vector of mean 0 and norm 1."""
     turned = mask.rotate(angle, Image.Resampling.BICUBIC, expand=True)
     shape = turned.crop(turned.getbbox())

@@ -76,7 +76,7 @@ class Search:
         return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in (self._scores, self._rows))
 
 
-def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, "query"]:
+def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, " query"]:
     """The corpus row of each query, or -1: in order, each query takes its best row that is not taken."""
     taken: set[int] = set()
     chosen = np.full(len(rows), NO_ROW, np.int64)
@@ -206,7 +206,7 @@ def report_speed(queries: int, rows: int, dim: int, seconds: float) -> None:
 
 def write_chosen(
     wanted: pa.Table,
-    chosen: Int[np.ndarray, "query"],
+    chosen: Int[np.ndarray, " query"],
     scores: Float[np.ndarray, "query k"],
     rows: Int[np.ndarray, "query k"],
     parts: list[Path],

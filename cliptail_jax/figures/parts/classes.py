@@ -4,20 +4,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
-def spread_classes(frequency: Int[np.ndarray, "class"], count: int) -> Int[np.ndarray, "chosen"]:
+def spread_classes(frequency: Int[np.ndarray, " class"], count: int) -> Int[np.ndarray, " chosen"]:
     """The ids of `count` classes, or of all if there are fewer, evenly spaced from the most frequent to the rarest."""
     order = np.argsort(-frequency, kind="stable")
     return order[np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)]
 
 
-def rarest(frequency: Int[np.ndarray, "class"], count: int) -> Int[np.ndarray, "tail"]:
+def rarest(frequency: Int[np.ndarray, " class"], count: int) -> Int[np.ndarray, " tail"]:
     """The ids of the `count` rarest classes, rarest first and ties in label order, as `data.tail` selects them."""
     return np.argsort(frequency, kind="stable")[:count]
 
 
 def class_centres(
-    features: Float[np.ndarray, "image dim"], labels: Int[np.ndarray, "image"]
-) -> tuple[Float[np.ndarray, "present dim"], Int[np.ndarray, "present"]]:
+    features: Float[np.ndarray, "image dim"], labels: Int[np.ndarray, " image"]
+) -> tuple[Float[np.ndarray, "present dim"], Int[np.ndarray, " present"]]:
     """The mean features of the classes that have images, and the ids of these classes."""
     present, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     sums = np.zeros((len(present), features.shape[1]))

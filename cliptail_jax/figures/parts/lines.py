@@ -136,7 +136,7 @@ def places(entries: Sequence[Entry], logarithmic: bool) -> tuple[dict[str, float
     return numbers, []
 
 
-def closest(numbers: Float[np.ndarray, "x"]) -> float:
+def closest(numbers: Float[np.ndarray, " x"]) -> float:
     """The smallest gap between ascending numbers, as a share of their range."""
     return float(np.min(np.diff(numbers), initial=np.inf) / (np.ptp(numbers) or 1))
 

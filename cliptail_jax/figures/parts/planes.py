@@ -27,7 +27,7 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
     add_grid(axes)
 
 
-def trend(x: Float[np.ndarray, "run"], y: Float[np.ndarray, "run"]) -> Polynomial | None:
+def trend(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"]) -> Polynomial | None:
     """The least-squares line; None for fewer than three defined points or a single x."""
     known = ~(np.isnan(x) | np.isnan(y))
     if known.sum() < 3 or np.ptp(x[known]) == 0:
