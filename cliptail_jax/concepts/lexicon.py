@@ -32,7 +32,9 @@ class Occurrences:
         self.frequency = np.bincount(self.lemmas, minlength=num_lemmas)
         self.first = np.cumsum(self.frequency) - self.frequency
 
-    def include(self, lemmas: Int[np.ndarray, " some"], captions: Int[np.ndarray, " some"]) -> Bool[np.ndarray, " some"]:
+    def include(
+        self, lemmas: Int[np.ndarray, " some"], captions: Int[np.ndarray, " some"]
+    ) -> Bool[np.ndarray, " some"]:
         """Whether lemma i occurs in caption i."""
         keys = lemmas * self._step + captions
         no_key = self._keys.dtype.type(-1)  # comes after the last one
@@ -72,7 +74,9 @@ def key_step(num_things: int, num_captions: int) -> np.integer:
     return np.int32(step) if num_things * step < 2**31 else np.int64(step)
 
 
-def split_keys(keys: Int[np.ndarray, " key"], step: np.integer) -> tuple[Int[np.ndarray, " key"], Int[np.ndarray, " key"]]:
+def split_keys(
+    keys: Int[np.ndarray, " key"], step: np.integer
+) -> tuple[Int[np.ndarray, " key"], Int[np.ndarray, " key"]]:
     """The thing and the caption of each key."""
     things = keys // step
     return things, keys - things * step

@@ -215,7 +215,11 @@ def most_frequent(balance: Balance) -> str:
 
 
 def matched(
-    labels: Int[np.ndarray, " row"], is_own: np.ndarray, class_names: tuple[str, ...], data: ConfigDict, notes: list[str]
+    labels: Int[np.ndarray, " row"],
+    is_own: np.ndarray,
+    class_names: tuple[str, ...],
+    data: ConfigDict,
+    notes: list[str],
 ) -> Int[np.ndarray, " place"]:
     """The indices of as many rows of each class as the table `data.match.frequency` has, the source's own rows first.
 

@@ -30,7 +30,9 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> list[list[st
     return rows
 
 
-def draw_class_frequency(corpora: Mapping[str, Int[np.ndarray, " class"]], ranking: Int[np.ndarray, " class"]) -> Figure:
+def draw_class_frequency(
+    corpora: Mapping[str, Int[np.ndarray, " class"]], ranking: Int[np.ndarray, " class"]
+) -> Figure:
     """Draw class frequencies, with a curve of their geometric means over neighbouring classes, in the order of `ranking`.
 
     A second panel has a linear axis: the share of each class in the hits of its corpus, from the corpus's most frequent

@@ -15,7 +15,9 @@ FOLDS = 5
 _LOG_TEMPERATURES = (np.log(1e-3), np.log(1e3))  # where a fold is predicted without error, no temperature is the best
 
 
-def expected_calibration_error(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]) -> float:
+def expected_calibration_error(
+    logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]
+) -> float:
     """Σ over 15 bins of (share of the examples in the bin) · |accuracy - mean confidence| of the bin, in 0..1.
 
     Confidence is the largest softmax probability; bins have equal width, each without its lower and with its upper edge."""
