@@ -247,7 +247,17 @@ def finite(value: Any) -> Any:
     return value
 
 
-CHECKSUM = "crc32"  # the key of a line's checksum, which is its last
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None if there is no file. Raises UserError if it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): restore it from a copy") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (it contains no JSON object): restore it from a copy")
+    return content
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -258,9 +268,8 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def line_of(record: Mapping[str, Any]) -> str:
-    """A record as a line of JSON with the checksum of what precedes it, for `read_lines` to notice damage."""
-    text = json.dumps(finite(record))[:-1]
-    return f'{text}{", " if record else ""}"{CHECKSUM}": {zlib.crc32(text.encode())}}}\n'
+    """A record as a line of JSON."""
+    return json.dumps(finite(record)) + "\n"
 
 
 def remove_incomplete_line(path: Path) -> None:
@@ -273,24 +282,38 @@ def remove_incomplete_line(path: Path) -> None:
             file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON-lines file without an incomplete last line; none if the file does not exist.
 
-    Raises UserError at a line that is damaged. Lines without a checksum are of earlier versions.
+    Raises UserError at a line that is damaged.
     """
-    if not path.exists():
-        return
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), 1):
         try:
             record = json.loads(line)
-            expected = record.pop(CHECKSUM, None)
-        except (ValueError, AttributeError, TypeError, RecursionError):
-            raise damaged_line(path, number) from None
-        text = line.rpartition(f'"{CHECKSUM}": '.encode())[0].removesuffix(b", ")
-        if expected is not None and expected != zlib.crc32(text):
-            raise damaged_line(path, number)
-        yield record
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise UserError(f"{path} is damaged in line {number}: restore the file from a copy, or remove the line")
+        records.append(record)
+    return records
 
 
-def damaged_line(path: Path, number: int) -> UserError:
-    return UserError(f"{path} is damaged in line {number}: restore the file from a copy, or remove the line")
+DIGESTS = "sha256.json"
+
+
+def write_digests(folder: Path, names: Iterable[str]) -> None:
+    """Writes the SHA-256 of the files with these names in a folder, of those that exist, to its sha256.json."""
+    existing = [folder / name for name in names if (folder / name).exists()]
+    write_json(folder / DIGESTS, {path.name: digest_of_file(path) for path in existing})
+
+
+def check_digests(folder: Path) -> None:
+    """Raises UserError if a file in the folder's sha256.json is missing or has another digest; without one, all pass."""
+    for name, digest in (read_json(folder / DIGESTS) or {}).items():
+        path = folder / name
+        if not path.exists() or digest_of_file(path) != digest:
+            raise UserError(
+                f"{path} is {'damaged or was changed by hand' if path.exists() else 'missing'}: restore it from a copy, "
+                f"or, if the change is yours, remove its entry from {DIGESTS} beside it"
+            )

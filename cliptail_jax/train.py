@@ -25,6 +25,7 @@ from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import make_evaluate
+from cliptail_jax.files import write_text
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import UnreadableImages, training_batches
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
@@ -38,7 +39,6 @@ from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.log import Log, warnings_of
 from cliptail_jax.runs.stopping import StopRequest
-from cliptail_jax.seals import write_sealed
 from cliptail_jax.training import initialization
 from cliptail_jax.training.input_monitor import InputMonitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
@@ -222,7 +222,7 @@ def describe(variant: Variant, fingerprint: str, workdir: Path) -> None:
     """Say what the run trains on, and record it."""
     frequency = variant.class_frequency
     if jax.process_index() == 0:
-        write_sealed(workdir / "class_frequency.tsv", frequency_table(variant.class_names, frequency))
+        write_text(workdir / "class_frequency.tsv", frequency_table(variant.class_names, frequency))
         empty = int(np.sum(frequency == 0))
         log_line(
             f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes, "

@@ -29,7 +29,7 @@ from cliptail_jax.transfer.program import TransferFailed, transfer
 from configs import transfer as transfer_config
 from tests.faults import Disk, Killed
 
-VOLATILE = ("seconds", "images_per_second", "compile_seconds", "feature_seconds", "crc32")
+VOLATILE = ("seconds", "images_per_second", "compile_seconds", "feature_seconds")
 
 
 class Failed(Exception):

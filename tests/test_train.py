@@ -17,9 +17,8 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import read_lines, write_text
+from cliptail_jax.files import read_json, read_lines, write_json, write_text
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
-from cliptail_jax.seals import read_sealed_json, write_sealed_json
 from cliptail_jax.train import train
 from configs import sup
 from tests.saved_state import read_state
@@ -86,9 +85,10 @@ def test_changed_data_is_refused_before_anything_is_written(sup_run, tmp_path):
     copy = shutil.copytree(workdir, tmp_path / "copy")
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    write_sealed_json(copy / "config.json", noted)
-    held = read_sealed_json(copy / "variant.json")
-    write_sealed_json(copy / "variant.json", held | {"records": 50, "fingerprint": "0123456789abcdef"})
+    write_json(copy / "config.json", noted)
+    (copy / "sha256.json").unlink(missing_ok=True)
+    held = read_json(copy / "variant.json")
+    write_json(copy / "variant.json", held | {"records": 50, "fingerprint": "0123456789abcdef"})
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != "lock"}
     told = (
         f"50 records of fingerprint 0123456789ab, .* now selects 48 records of fingerprint {held['fingerprint'][:12]}"
@@ -167,7 +167,8 @@ def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_numbers(sup_
     shutil.copytree(workdir, copy)
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    write_sealed_json(copy / "config.json", noted)
+    write_json(copy / "config.json", noted)
+    (copy / "sha256.json").unlink(missing_ok=True)
     damage(copy / "checkpoints" / "6")
     (copy / "checkpoints" / "7").mkdir()
     train(config, copy)
@@ -291,7 +292,8 @@ def test_the_time_of_a_run_is_that_of_all_its_sessions(sup_run, tmp_path):
     shutil.rmtree(copy / "checkpoints" / "6")
     noted = json.loads((copy / "config.json").read_text())
     del noted["finished"]
-    write_sealed_json(copy / "config.json", noted)
+    write_json(copy / "config.json", noted)
+    (copy / "sha256.json").unlink(missing_ok=True)
     train(config, copy)
     assert 1000 < json.loads((copy / "config.json").read_text())["finished"]["seconds"] < 1100
 

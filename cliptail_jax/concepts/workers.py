@@ -8,7 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 
@@ -23,6 +23,7 @@ Memory = ctypes.Array[ctypes.c_char]
 SLOT_BYTES = MAX_BYTES + 16 * MAX_CAPTIONS + (1 << 16)  # text, offsets and weights, metadata
 
 
+@runtime_checkable
 class Counter(Protocol):
     """Counts a batch. It pickles."""
 

@@ -32,13 +32,13 @@ from cliptail_jax.evaluation.counting import (
 from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.results import ClassGroups, summarize, write_arrays
 from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.files import write_text
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
 from cliptail_jax.runs import add_summary, evaluation_directory
-from cliptail_jax.seals import write_sealed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +181,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
         directory.mkdir(parents=True, exist_ok=True)
         table = directory / "class_frequency.tsv"
         if task.writes_frequency:
-            write_sealed(table, frequency_table(task.opened.variant.class_names, task.frequency))
+            write_text(table, frequency_table(task.opened.variant.class_names, task.frequency))
         else:  # left from an earlier evaluation on other classes
             table.unlink(missing_ok=True)
         write_arrays(

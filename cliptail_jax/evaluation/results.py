@@ -11,12 +11,11 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.config.sections import SOFTMAX
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of_file, npy, npz, work_path
+from cliptail_jax.files import digest_of_file, npy, npz, work_path, write_bytes
 from cliptail_jax.metrics import calibration, correlation, groups, per_class
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
 from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation
-from cliptail_jax.seals import write_sealed
 
 GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
@@ -139,7 +138,7 @@ def write_arrays(
     """
     for name in SAVED:
         if name in saved:
-            write_sealed(directory / f"{name}.npy", npy(saved[name]))
+            write_bytes(directory / f"{name}.npy", npy(saved[name]))
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
     arrays = {
@@ -157,4 +156,4 @@ def write_arrays(
         arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
     if class_names is not None:
         arrays["class_names"] = np.array(class_names)
-    write_sealed(directory / ARRAYS, npz(**arrays))
+    write_bytes(directory / ARRAYS, npz(**arrays))

@@ -10,8 +10,8 @@ from etils import epath
 from jaxtyping import Float32, Int, Int32
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_json, write_text
 from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer, words
-from cliptail_jax.seals import read_sealed_json, write_sealed
 
 FILE, TOKENIZER = "words.json", "tokenizer.json"
 NONE = -1  # follows the ids of a text
@@ -78,13 +78,13 @@ class BagOfWords:
             self._vocabulary.save(epath.Path(workdir) / TOKENIZER)
         content = {"words": list(self._vocabulary) if whole else None, "counts": self.counts.tolist()}
         content |= {"captions": self.captions, "idf": self.idf, "context_length": self._context_length}
-        write_sealed(epath.Path(workdir) / FILE, json.dumps(content, ensure_ascii=False))
+        write_text(epath.Path(workdir) / FILE, json.dumps(content, ensure_ascii=False))
 
     @classmethod
     def load(cls, workdir: epath.PathLike) -> "BagOfWords":
         """What `save` has written. Raises UserError if there is none, or it is damaged."""
         path = epath.Path(workdir) / FILE
-        content = read_sealed_json(path)
+        content = read_json(path)
         if content is None:
             raise UserError(f"no words at {path}: they are saved when the run that owns them starts")
         try:

@@ -10,7 +10,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import grain
 import jax
@@ -37,6 +37,7 @@ Batch = dict[str, np.ndarray | Views]
 ReadText = Callable[[Sequence[str]], np.ndarray]
 
 
+@runtime_checkable
 class ImageSource(Protocol):
     """Where encoded images come from, as `cliptail_jax.datasets.source.Source` has them."""
 
@@ -50,6 +51,7 @@ class ImageSource(Protocol):
         """The file that a record is in."""
 
 
+@runtime_checkable
 class Examples(Protocol):
     """What batches are made of: rows that name a record of a source, its label and its caption (a variant)."""
 

@@ -26,7 +26,7 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.seals import read_sealed_json, write_sealed
+from cliptail_jax.files import read_json, write_text
 
 # The threads of `tokenizers` would compete with the input's worker processes, and it warns at every fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -104,12 +104,12 @@ class Tokenizer:
     def save(self, path: str | os.PathLike) -> None:
         """Writes the merges and the context length as JSON, for `load`."""
         content = {"context_length": self.context_length, "merges": self._merges}
-        write_sealed(epath.Path(path), json.dumps(content, ensure_ascii=False))
+        write_text(epath.Path(path), json.dumps(content, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
         """Loads a tokenizer that `save` has written. Raises UserError if there is none, or it is damaged."""
-        content = read_sealed_json(epath.Path(path))
+        content = read_json(epath.Path(path))
         if content is None:
             raise UserError(f"no tokenizer at {path}: it is saved when the run that owns it starts")
         try:

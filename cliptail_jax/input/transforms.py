@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -38,6 +38,7 @@ SlotImages = Iterable[tuple[int, RgbImage]]
 DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
 
 
+@runtime_checkable
 class Transform(Protocol):
     """From the images of a batch, by slot, to the batch's image arrays, each [slot, ...]."""
 

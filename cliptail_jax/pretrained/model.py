@@ -18,7 +18,7 @@ from jaxtyping import Int
 from cliptail_jax import runs
 from cliptail_jax.config import zero_shot
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import work_path
+from cliptail_jax.files import check_digests, work_path
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, load_tokenizer
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
@@ -290,6 +290,7 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
         raise UserError(
             f"{workdir} holds no run, or a run of an earlier version, without a description of its model: train it again"
         )
+    check_digests(workdir)
     step = broadcast_from_first(newest_valid_step(workdir / "checkpoints"))
     if step < 0:
         raise no_checkpoint(workdir / "checkpoints")

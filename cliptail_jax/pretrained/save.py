@@ -12,7 +12,7 @@ from flax import nnx
 from safetensors.numpy import save as serialize
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_bytes, write_json, write_text
+from cliptail_jax.files import DIGESTS, write_bytes, write_digests, write_json, write_text
 from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
@@ -26,7 +26,6 @@ from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS_FILES, TextTokenizer
 from cliptail_jax.pretrained.names import published_name, to_published
 from cliptail_jax.pretrained.source import TOKENIZER
-from cliptail_jax.seals import seal, write_sealed_json
 
 # open_clip has no model without a text tower: an image tower is saved with the smallest one, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
@@ -54,6 +53,7 @@ def save(
     config["vision_cfg"] = image_tower(config["vision_cfg"]).for_open_clip(config["vision_cfg"])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / DIGESTS).unlink(missing_ok=True)  # of an earlier export
     tensors = state_dict(model)
     if not isinstance(model, CLIP):
         if isinstance(model, Classifier):
@@ -72,9 +72,9 @@ def save(
         ours = {"bos_token": START, "eos_token": END, "pad_token": END}
         settings = ours if isinstance(tokenizer, Tokenizer) else tokenizer.settings()
         write_json(folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
-    seal(*(folder / name for name in (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS)))
-    # The configuration comes last, since a folder that has one counts as complete.
-    write_sealed_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
+    # After all that it describes, since a folder that has a configuration counts as complete.
+    write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
+    write_digests(folder, (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS, CONFIG))
 
 
 def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:

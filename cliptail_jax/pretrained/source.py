@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of_file
+from cliptail_jax.files import check_digests, digest_of_file
 from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.pretrained import hub
-from cliptail_jax.seals import check_sealed_folder
 
 TOKENIZER = "tokenizer.json"
 
@@ -58,7 +57,7 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
         folder, weights = path.parent, path
     else:
         raise UserError(f"no model '{name}': give hf-hub:OWNER/NAME, a folder or a .safetensors file that exists")
-    check_sealed_folder(folder)
+    check_digests(folder)
     others = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
     return ModelFiles(weights, *others)
 

@@ -13,11 +13,10 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import is_remote, read_lines
+from cliptail_jax.files import is_remote, read_json, read_lines
 from cliptail_jax.runs import evaluation_directory, read_arrays, read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
 from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, SUMMARY
-from cliptail_jax.seals import read_sealed_json, read_sealed_lines
 
 SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 REPORT, RESULTS = "report.json", "results.jsonl"  # of a study, and of a transfer
@@ -246,7 +245,7 @@ def directory_name(path: Path) -> str:
 
 def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | None:
     """A run; None, and a problem, if its config.json is damaged. Without other damaged files."""
-    noted = attempt(lambda: read_sealed_json(workdir / CONFIG), None, problems)
+    noted = attempt(lambda: read_json(workdir / CONFIG), None, problems)
     if noted is None:
         return None
     if not isinstance(noted.get("config"), dict):
@@ -257,7 +256,7 @@ def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | N
         names, frequency = attempt(lambda: read_run_frequency(workdir), (names, frequency), problems)
     sets = {}
     for on in dict.fromkeys(noted["config"].get("eval.sets", ())):
-        if found := attempt(lambda on=on: read_sealed_lines(evaluation_directory(workdir, on) / SUMMARY), [], problems):
+        if found := attempt(lambda on=on: read_lines(evaluation_directory(workdir, on) / SUMMARY), [], problems):
             sets[on] = found
     evaluation = None
     if sets:
@@ -269,12 +268,12 @@ def read_run(kind: str, seed: str, workdir: Path, problems: Problems) -> Run | N
         seed,
         workdir,
         noted,
-        attempt(lambda: read_sealed_json(workdir / DATA), None, problems) or {},
+        attempt(lambda: read_json(workdir / DATA), None, problems) or {},
         names,
         None if frequency is None else int(frequency.sum()),
         sets,
         evaluation,
-        attempt(lambda: read_sealed_lines(workdir / METRICS), [], problems),
+        attempt(lambda: read_lines(workdir / METRICS), [], problems),
         attempt(lambda: last_checkpoint(workdir / "checkpoints"), "", problems),
     )
 

@@ -10,15 +10,22 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jaxtyping import Int
 
-from cliptail_jax import seals
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config.fields import Field, plain_value
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import line_of, read_lines, write_text
+from cliptail_jax.files import (
+    DIGESTS,
+    check_digests,
+    line_of,
+    read_json,
+    read_lines,
+    write_digests,
+    write_json,
+    write_text,
+)
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.runs.provenance import provenance
-from cliptail_jax.seals import check_seal, read_sealed_json, seal, unseal, write_sealed, write_sealed_json
 
 Values = Mapping[str, Any]  # of a config, by dotted key
 METRICS, SUMMARY = "metrics.jsonl", "summary.jsonl"
@@ -26,7 +33,7 @@ CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.jso
 # What a run writes beside config.json.
 FOLDERS = ("checkpoints", "eval", "tensorboard")
 LOGS = (METRICS, FREQUENCY, "initialization.tsv")
-DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "words.json", "towers.json", CONFIG, seals.FILE)
+DOCUMENTS = (DESCRIPTION, DATA, "tokenizer.json", "words.json", "towers.json", CONFIG)
 
 
 def open_or_resume(
@@ -49,7 +56,7 @@ def open_or_resume(
         )
     if jax.process_index() == 0:  # the first process writes for all
         prepare_directory(workdir, values, bool(obstacle))
-        write_sealed_json(workdir / DATA, data)
+        write_json(workdir / DATA, data)
     if jax.process_count() > 1:  # no process reads files of the previous run
         multihost_utils.sync_global_devices("claimed")
 
@@ -57,7 +64,8 @@ def open_or_resume(
 def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any]) -> str:
     """Why the run in `workdir` is not continued by one of this config and data; '' if it is, or there is none."""
     try:
-        held, trained = read_config(workdir), read_sealed_json(workdir / DATA)
+        check_digests(workdir)
+        held, trained = read_config(workdir), read_json(workdir / DATA)
     except UserError as error:
         return f"holds a run that cannot be continued: {error}"
     if not held:
@@ -85,10 +93,11 @@ def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:
             epath.Path(workdir / name).rmtree(missing_ok=True)
         for name in (*LOGS, *DOCUMENTS):
             (workdir / name).unlink(missing_ok=True)
+    (workdir / DIGESTS).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
     for left in (*workdir.glob("*.partial"), *workdir.glob("eval/*/*.partial")):  # by a kill
         left.unlink()
-    write_sealed_json(workdir / CONFIG, {"config": values, **provenance()})
+    write_json(workdir / CONFIG, {"config": values, **provenance()})
 
 
 def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str:
@@ -112,20 +121,21 @@ def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str
 
 
 def finish(workdir: Path, step: int, seconds: float) -> None:
-    """Record in config.json that the run is finished, its last step and its duration."""
-    noted = read_sealed_json(workdir / CONFIG)
-    seal(workdir / METRICS)  # it grows no more
-    write_sealed_json(workdir / CONFIG, noted | {"finished": {"step": step, "seconds": seconds}})
+    """Record in config.json that the run is finished, its last step and duration, and write the digests of its files."""
+    noted = read_json(workdir / CONFIG)
+    write_json(workdir / CONFIG, noted | {"finished": {"step": step, "seconds": seconds}})
+    write_digests(workdir, (*LOGS, *DOCUMENTS))
 
 
 def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
     """Whether `workdir` holds the run of the config with these values, trained to its end.
 
-    It does not if its config.json is damaged, of which `open_or_resume` speaks, or its last checkpoint corrupt. If checkpoints were
+    It does not if a file is damaged, which `open_or_resume` reports, or its last checkpoint is corrupt. If checkpoints were
     removed altogether, its results count.
     """
     try:
-        written = read_sealed_json(workdir / CONFIG)
+        check_digests(workdir)
+        written = read_json(workdir / CONFIG)
     except UserError:
         return False
     if written is None or "finished" not in written or difference_to(workdir, values, fields):
@@ -138,44 +148,40 @@ def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
 
 def last_step(workdir: Path) -> int | None:
     """The step at which the run in `workdir` has ended; None if it has not, or is of a version that did not record it."""
-    written = read_sealed_json(workdir / CONFIG) or {}
+    written = read_json(workdir / CONFIG) or {}
     return written.get("finished", {}).get("step")
 
 
 def trained_on(workdir: Path) -> tuple[int, float]:
     """The number of training images of a finished run, and its duration in seconds."""
     _, frequency = read_run_frequency(workdir)
-    return int(frequency.sum()), read_sealed_json(workdir / CONFIG)["finished"]["seconds"]
+    return int(frequency.sum()), read_json(workdir / CONFIG)["finished"]["seconds"]
 
 
 def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
     """The class names and counts that a run, or one of its evaluations, has written. Raises UserError on damage."""
-    check_seal(folder / FREQUENCY)
     return read_frequency(folder / FREQUENCY)
 
 
 def read_config(workdir: Path) -> dict[str, Any] | None:
     """The flat config of the run in `workdir`; None if there is none. Raises UserError if it is damaged."""
-    written = read_sealed_json(workdir / CONFIG)
+    written = read_json(workdir / CONFIG)
     return written and written.get("config")
 
 
 def truncate_logs(workdir: Path, step: int) -> None:
     """Remove log lines after `step`, from which the run is continued."""
-    unseal(workdir / METRICS)
     for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}")]:
-        check_seal(path)
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if path.exists():
-            write = write_text if path.name == METRICS else write_sealed
-            write(path, "".join(map(line_of, kept)))
+            write_text(path, "".join(map(line_of, kept)))
 
 
 def write_description(workdir: Path, document: Mapping[str, Any]) -> None:
     """Write the description of the run's model, which is needed to open it."""
-    write_sealed_json(workdir / DESCRIPTION, document)
+    write_json(workdir / DESCRIPTION, document)
 
 
 def read_description(workdir: Path) -> dict[str, Any] | None:
     """The description that `write_description` wrote; None if there is none."""
-    return read_sealed_json(workdir / DESCRIPTION)
+    return read_json(workdir / DESCRIPTION)

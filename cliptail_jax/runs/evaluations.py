@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import line_of, load_arrays
+from cliptail_jax.files import line_of, load_arrays, read_lines, write_text
 from cliptail_jax.runs.directory import SUMMARY, read_run_frequency
-from cliptail_jax.seals import check_seal, read_sealed_lines, write_sealed
 
 ARRAYS = "latest.npz"
 
@@ -51,20 +50,19 @@ def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
 
 def last_evaluations(workdir: Path, name: str, number: int) -> list[dict[str, Any]]:
     """The summaries of the last evaluations on the set 'name:split', oldest first; fewer if there are not so many."""
-    return read_sealed_lines(evaluation_directory(workdir, name) / SUMMARY)[-number:]
+    return read_lines(evaluation_directory(workdir, name) / SUMMARY)[-number:]
 
 
 def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
     """The arrays of the run's last evaluation on the set 'name:split'. Raises UserError if they are damaged."""
     path = evaluation_directory(workdir, name) / ARRAYS
-    check_seal(path)
     return load_arrays(path)
 
 
 def add_summary(directory: Path, summary: Mapping[str, Any]) -> None:
     """Append the numbers of an evaluation to those in its folder."""
     path = directory / SUMMARY
-    write_sealed(path, "".join(map(line_of, [*read_sealed_lines(path), summary])))
+    write_text(path, "".join(map(line_of, [*read_lines(path), summary])))
 
 
 def evaluation_directory(workdir: Path, name: str) -> Path:

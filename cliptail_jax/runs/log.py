@@ -13,7 +13,6 @@ from cliptail_jax.files import append_line, line_of, read_lines, write_text
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.runs.events import Events
-from cliptail_jax.seals import read_sealed_lines
 
 
 class Diverged(UserError):
@@ -90,7 +89,7 @@ class Log:
         """Print a warning, unless it is '', and add it to the last line of metrics.jsonl."""
         if text and self._writes:
             log_line(f"warning: {self._workdir}: {text}")
-            *others, last = list(read_lines(self._workdir / METRICS)) or [{}]
+            *others, last = read_lines(self._workdir / METRICS) or [{}]
             if last:
                 text = "; ".join(filter(None, (last.get("warning"), text)))
                 write_text(self._workdir / METRICS, "".join(map(line_of, [*others, last | {"warning": text}])))
@@ -116,4 +115,4 @@ class Log:
 
 def warnings_of(workdir: Path) -> list[str]:
     """The warnings in a run's metrics.jsonl. Raises UserError if it is damaged."""
-    return [record["warning"] for record in read_sealed_lines(workdir / METRICS) if "warning" in record]
+    return [record["warning"] for record in read_lines(workdir / METRICS) if "warning" in record]

@@ -10,12 +10,12 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_json, write_json, write_text
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.towers import Tower, Towers
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.seals import read_sealed_json, write_sealed, write_sealed_json
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
 
@@ -104,7 +104,7 @@ def is_under(path: Sequence, prefixes: Sequence[str]) -> bool:
 
 def check_unchanged(towers: Towers, workdir: Path) -> None:
     """Raise UserError where a run would go on with other published weights than those it began with."""
-    noted = read_sealed_json(workdir / TOWERS) or {}
+    noted = read_json(workdir / TOWERS) or {}
     for tower in towers:
         if noted.get(tower.part, {}).get("digest") not in (None, tower.weights.digest):
             raise UserError(
@@ -118,7 +118,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     if jax.process_index() != 0:
         return
     noted = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
-    write_sealed_json(workdir / TOWERS, noted)
+    write_json(workdir / TOWERS, noted)
     name_of = {tower.part: tower.name for tower in towers}
     resized = {path: f", positions resized from {grid_text(*grid)}" for t in towers for path, grid in t.resized.items()}
     rows = []
@@ -129,7 +129,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
             origin = "random" if is_new else name_of[path[0]] + resized.get(path, "")
             rows.append((".".join(map(str, path)), shape, origin, fate))
     lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
-    write_sealed(workdir / FILE, "\n".join(lines) + "\n")
+    write_text(workdir / FILE, "\n".join(lines) + "\n")
     for tower in towers:
         loaded = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
         missing = [".".join(map(str, path)) for path in tower.missing]

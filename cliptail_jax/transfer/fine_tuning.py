@@ -29,7 +29,7 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import gather
-from cliptail_jax.files import digest_of_json
+from cliptail_jax.files import digest_of_json, read_json, write_json
 from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -37,7 +37,6 @@ from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
-from cliptail_jax.seals import read_sealed_json, write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
 from cliptail_jax.transfer.configuration import FineTuneOptions
@@ -120,7 +119,7 @@ def score_of(
 ) -> float:
     """The validation score, in 0..1, of the run of `config` in `workdir`; -inf if it diverges."""
     if broadcast_from_first((workdir / SCORE).exists()):
-        noted = read_sealed_json(workdir / SCORE)
+        noted = read_json(workdir / SCORE)
     else:
         try:
             train(config, workdir, overwrite=True)
@@ -130,7 +129,7 @@ def score_of(
         except Diverged as error:
             noted = {"score": None, "diverged": str(error)}
         if jax.process_index() == 0:
-            write_sealed_json(workdir / SCORE, noted)
+            write_json(workdir / SCORE, noted)
             epath.Path(workdir / "checkpoints").rmtree(missing_ok=True)
         shown = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
         log_line(f"{model.name} on {opened.chosen.name}, {workdir.name}: {shown}")
@@ -170,7 +169,7 @@ def at_point(base: ConfigDict, point: Point, chosen: TransferSet, whole: bool) -
 
 def check_weights(model: TransferModel, workdir: Path) -> None:
     """Raises UserError where a run has started from other weights than the model has: it has been trained further."""
-    began = read_sealed_json(workdir / initialization.TOWERS)["visual"]["digest"]
+    began = read_json(workdir / initialization.TOWERS)["visual"]["digest"]
     if model.run and began != model.weights:
         raise UserError(
             f"{model.name} has a newer checkpoint than {model.run.step}: run the command again for that one"

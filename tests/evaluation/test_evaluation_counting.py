@@ -8,12 +8,12 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.run import evaluation_variant, open_run_set
+from cliptail_jax.files import write_json
 from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.runs import read_config
-from cliptail_jax.seals import write_sealed_json
 from tests.evaluation.plain_evaluation import (
     CLASSES,
     EXAMPLES,
@@ -65,7 +65,8 @@ def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
 def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypatch, capsys):
     """And a damaged checkpoint is passed over, but left where it is: a training may be at work there."""
     config, workdir = copied(sl_run, tmp_path)
-    write_sealed_json(workdir / "config.json", {"config": read_config(workdir)})  # it is not finished
+    write_json(workdir / "config.json", {"config": read_config(workdir)})  # it is not finished
+    (workdir / "sha256.json").unlink(missing_ok=True)
     decode, calls = pipeline.decode_image, []
 
     def second_is_broken(encoded, *_):

@@ -28,7 +28,6 @@ from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import line_of, read_lines
 from cliptail_jax.runs import FinishedRun, last_evaluation, read_arrays
-from cliptail_jax.seals import seal
 
 SCALE = [
     ("run_0", "random text tower", "1,000"),
@@ -183,7 +182,6 @@ def test_a_run_that_was_evaluated_before_calibration_was_measured_is_named(draw,
     with np.load(path) as arrays:
         kept = {key: value for key, value in arrays.items() if not key.startswith("calibration")}
     np.savez(path, **kept)
-    seal(path)
     complaint = draw("calibration", "run label", ("run_0", "SL"), ("old", "CLIP"))
     assert "line 3: " in complaint and "old has no calibration on birds:test: evaluate it again" in complaint
 
@@ -416,7 +414,6 @@ def test_frequencies_that_are_not_known_are_an_error(draw, birds):
     with np.load(path) as arrays:
         kept = {key: value for key, value in arrays.items() if key not in ("head", "mid", "tail")}
     np.savez(path, **kept)
-    seal(path)
     complaint = draw("example_classes", "run label", ("unknown", "SL"))
     assert "no class frequencies are known on birds:test: evaluate it with --config.eval.class_frequency" in complaint
 
@@ -441,7 +438,6 @@ def test_numbers_that_were_not_measured_are_named_with_the_remedy(draw, birds):
     (summary,) = read_lines(directory / "summary.jsonl")
     kept = {key: value for key, value in summary.items() if "nc" not in key and "similarity" not in key}
     (directory / "summary.jsonl").write_text(line_of(kept))
-    seal(directory / "summary.jsonl")
     (directory / "features.npy").unlink()
     row = ("plain", "SL", "3")
     assert "has no nc1 on birds:test: evaluate it with --config.eval.neural_collapse" in draw(

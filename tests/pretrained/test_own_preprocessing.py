@@ -15,11 +15,11 @@ from test_towers import assert_resumes, objective_of
 from cliptail_jax import runs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluate import evaluate
+from cliptail_jax.files import write_json
 from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import load, open_run
-from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import init_state, load_towers
 from configs import clip, dino
@@ -34,7 +34,7 @@ def half(published, tmp_path_factory):
     """The folder of a published CLIP whose pixel statistics are those of SigLIP."""
     folder = shutil.copytree(published, tmp_path_factory.mktemp("half") / "model")
     document = json.loads((folder / "open_clip_config.json").read_text())
-    write_sealed_json(folder / "open_clip_config.json", document | {"preprocess_cfg": OWN})
+    write_json(folder / "open_clip_config.json", document | {"preprocess_cfg": OWN})
     return folder
 
 

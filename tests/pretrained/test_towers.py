@@ -16,7 +16,7 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import read_lines
+from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.encoder_text import EncoderText
@@ -29,7 +29,6 @@ from cliptail_jax.pretrained.model import load, open_encoder, open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
-from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from configs import clip
@@ -69,7 +68,8 @@ def without_last_step(workdir, copy):
     last = copy / "checkpoints" / str(newest_valid_step(copy / "checkpoints"))
     shutil.rmtree(last)
     manifest_of(last).unlink()
-    write_sealed_json(copy / "config.json", {"config": runs.read_config(copy)})
+    write_json(copy / "config.json", {"config": runs.read_config(copy)})
+    (copy / "sha256.json").unlink(missing_ok=True)
     return copy
 
 
@@ -166,8 +166,9 @@ def test_other_weights_than_those_a_run_began_with_are_an_error(run, part, tmp_p
     noted = json.loads((tmp_path / "run" / TOWERS).read_text())
     assert noted[part]["digest"] == open_model(noted[part]["name"]).digest
     noted[part]["digest"] = "0" * 64
-    write_sealed_json(tmp_path / "run" / TOWERS, noted)
-    write_sealed_json(tmp_path / "run" / "config.json", {"config": runs.read_config(workdir)})
+    write_json(tmp_path / "run" / TOWERS, noted)
+    write_json(tmp_path / "run" / "config.json", {"config": runs.read_config(workdir)})
+    (tmp_path / "run" / "sha256.json").unlink(missing_ok=True)
     with pytest.raises(UserError, match="began with other weights of .* than are there now"):
         train(config, tmp_path / "run")
 
@@ -181,7 +182,8 @@ def test_another_checkpoint_has_another_digest(trained_run, tmp_path):
 
 def test_a_checkpoint_that_training_removes_meanwhile_is_named(trained_run, tmp_path):
     copy = shutil.copytree(trained_run("sup")[1], tmp_path / "copy")
-    write_sealed_json(copy / "config.json", {"config": runs.read_config(copy)})  # it is not finished
+    write_json(copy / "config.json", {"config": runs.read_config(copy)})  # it is not finished
+    (copy / "sha256.json").unlink(missing_ok=True)
     opened = open_run(copy)
     shutil.rmtree(copy / "checkpoints" / "2")
     manifest_of(copy / "checkpoints" / "2").unlink()
@@ -358,5 +360,6 @@ def test_a_run_from_before_a_field_existed_goes_on(frozen_run, tmp_path):
     config, workdir = frozen_run
     held = runs.read_config(workdir)
     del held["image.freeze"], held["text.dropout"]
-    write_sealed_json(tmp_path / "config.json", {"config": held})
+    write_json(tmp_path / "config.json", {"config": held})
+    (tmp_path / "sha256.json").unlink(missing_ok=True)
     assert runs.difference_to(tmp_path, plain(config), FIELDS) == ""

@@ -9,6 +9,7 @@ import pytest
 from bokeh.models import Scatter
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_lines
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, wrong_predictions
 from cliptail_jax.report.images import MOST, MOST_OF_CLASS
@@ -17,7 +18,6 @@ from cliptail_jax.report.page import render, transfer_results, write_page
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.report.read import Contents, read_directory
 from cliptail_jax.runs import add_summary
-from cliptail_jax.seals import read_sealed_lines
 from tests.figures.synthetic_runs import write_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
 
@@ -119,7 +119,7 @@ def test_classes_that_slopes_leave_out_are_counted(study):
 
 def test_runs_without_a_report_leave_out_what_their_evaluations_say(study):
     (study / "report.json").unlink()
-    numbers = read_sealed_lines(study / "seed_3" / "clip" / "eval" / "glyphs_test" / "summary.jsonl")[-1]
+    numbers = read_lines(study / "seed_3" / "clip" / "eval" / "glyphs_test" / "summary.jsonl")[-1]
     add_summary(study / "seed_3" / "clip" / "eval" / "glyphs_test", numbers | {"slope_acc_left_out": 2})
     text = write_page(study).read_text()
     assert "slope_acc leaves out classes with no training or test image, which have no logarithm: clip 2 of 60" in text

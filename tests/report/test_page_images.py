@@ -15,6 +15,7 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.sets import open_set
+from cliptail_jax.files import write_json
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.report import evaluated_images, images, training_images
 from cliptail_jax.report.__main__ import main
@@ -24,7 +25,6 @@ from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.read import read_directory
 from cliptail_jax.report.thumbnails import thumbnail
-from cliptail_jax.seals import write_sealed_json
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import make, write_evaluations
 from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run
@@ -152,7 +152,7 @@ def test_published_models_have_test_images_alone(tmp_path, glyphs_dir):
     for name, shift in (("one", 0), ("two", 1)):
         labels = open_set("glyphs:test", str(glyphs_dir)).variant.labels
         config = {"objective": MODE, "eval.sets": ["glyphs:test"], "data.data_dir": str(glyphs_dir)}
-        write_sealed_json(make(tmp_path / name) / "config.json", {"config": config | {"eval.models": [name]}})
+        write_json(make(tmp_path / name) / "config.json", {"config": config | {"eval.models": [name]}})
         predicted = (labels + shift) % 100
         confusion = count_confusion(labels, predicted, 100)
         write_evaluations(tmp_path / name, ["glyphs:test"], confusion, np.arange(100), predicted=predicted)

@@ -7,10 +7,10 @@ import numpy as np
 
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import summarize, write_arrays
+from cliptail_jax.files import write_json
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.read import last_pass, short_names
 from cliptail_jax.runs import add_summary, evaluation_directory
-from cliptail_jax.seals import write_sealed_json
 from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make
 
 SET = "birds:test"
@@ -19,7 +19,7 @@ SET = "birds:test"
 def write_published(workdir, model, frequencies):
     """A model's evaluation, with the class frequencies by their names; {'': None} for none. Returns the summaries."""
     config = {"objective": MODE, "eval.sets": [SET], "eval.models": [model]}
-    write_sealed_json(make(workdir) / "config.json", {"config": config})
+    write_json(make(workdir) / "config.json", {"config": config})
     directory, summaries = make(evaluation_directory(workdir, SET)), []
     confusion = biased_confusion(FREQUENCY, 0.3, np.random.default_rng(0))
     for name, frequency in frequencies.items():

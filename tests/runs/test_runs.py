@@ -10,9 +10,8 @@ from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, line_of, read_lines, write_json
+from cliptail_jax.files import append_line, line_of, read_json, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.seals import read_sealed_json, write_sealed_json
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -72,9 +71,9 @@ def test_a_line_that_a_kill_has_cut_off_does_not_spoil_the_next(tmp_path):
 
 def test_a_key_that_only_the_old_run_has_is_a_difference(config, tmp_path):
     runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
-    noted = read_sealed_json(tmp_path / "config.json")
+    noted = read_json(tmp_path / "config.json")
     noted["config"]["optimizer.lookahead"] = True
-    write_sealed_json(tmp_path / "config.json", noted)
+    write_json(tmp_path / "config.json", noted)
     assert runs.difference_to(tmp_path, plain(config), FIELDS) == "optimizer.lookahead=True not None"
 
 

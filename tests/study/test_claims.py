@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate, bootstrap, mean_over_classes
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.seals import write_sealed_json
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.claims import ClaimResult, correct_for_number, evaluate_claim
 from cliptail_jax.study.claims_figure import draw_claims
@@ -203,7 +203,7 @@ def test_where_data_are_and_what_changes_no_number_may_change(changed):
 def test_claims_without_digests_of_runs_are_read(changed, tmp_path):
     path = tmp_path / "claims.json"
     before = json.loads(path.read_text())
-    write_sealed_json(path, {key: {k: v for k, v in of.items() if k != "runs"} for key, of in before.items()})
+    write_json(path, {key: {k: v for k, v in of.items() if k != "runs"} for key, of in before.items()})
     text, marked = changed(seed=5)
     assert marked == [False, False] and "were stated before the first run (claims.json)." in text
 

@@ -21,7 +21,6 @@ import numpy as np
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import is_remote, load_array, work_path
 from cliptail_jax.runs import FinishedRun, evaluation_directory, last_evaluation, read_arrays, read_config
-from cliptail_jax.seals import check_seal
 
 # Axis labels of the numbers of an evaluation.
 TITLES = {
@@ -127,7 +126,6 @@ class Entry:
         path = evaluation_directory(self.run, self.set_name) / f"{name}.npy"
         if not path.exists():
             raise UserError(f"{self.where}: there is no {path}: evaluate with --config.eval.save_features")
-        check_seal(path)
         return load_array(path)
 
 
