@@ -44,7 +44,8 @@ from cliptail_jax.objectives import FIELDS, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
-from cliptail_jax.pretrained.model import OpenedModel, open_run
+from cliptail_jax.pretrained.opened_model import OpenedModel
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
 

@@ -33,7 +33,7 @@ from cliptail_jax.objectives import FIELDS, describe_config, make_objective, val
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
-from cliptail_jax.pretrained.model import describe_run
+from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.lock import sole_writer

@@ -14,13 +14,13 @@ the exit status is then 2. `python -m cliptail_jax.evaluate --list` prints both 
 --config=configs/zero_shot_all.py:list=today that one.
 """
 
-from cliptail_jax.pretrained.published import LISTS
+from cliptail_jax.pretrained.published import LISTS, listed_models
 from configs import common, zero_shot
 
 
 def get_config(arg: str = ""):
     given = dict(common.read_only(arg, "list", "sets", "template"))
-    models = LISTS[common.choice(given, "list", tuple(LISTS))]()
+    models = listed_models(common.choice(given, "list", LISTS))
     given.pop("list", None)
     config = zero_shot.get_config(",".join(f"{key}={value}" for key, value in given.items()))
     config.eval.models = tuple(model.name for model in models)

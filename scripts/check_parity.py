@@ -21,8 +21,10 @@ from parity.pretrained_fixtures import build, draw_all, draw_images
 from safetensors.torch import save_file
 
 from cliptail_jax.models.open_clip import named_encoder
-from cliptail_jax.pretrained.model import CONFIG, WEIGHTS_FILES, OpenedModel, load
+from cliptail_jax.pretrained.opened_model import OpenedModel
+from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, load
 from cliptail_jax.pretrained.save import save
+from cliptail_jax.pretrained.source import CONFIG
 
 BATCH = 4
 

@@ -30,7 +30,8 @@ from cliptail_jax.files import read_lines
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head
-from cliptail_jax.pretrained.model import open_published, open_run
+from cliptail_jax.pretrained.published_clip import open_published
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.study.trained_run import TrainedRun
 from cliptail_jax.train import train

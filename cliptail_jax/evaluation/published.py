@@ -37,8 +37,10 @@ from cliptail_jax.models.build import DTYPES
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
-from cliptail_jax.pretrained.model import ModelName, OpenedModel, TextTokenizer, find_model
+from cliptail_jax.pretrained.model import ModelName, find_model
+from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
+from cliptail_jax.pretrained.tokenizers import TextTokenizer
 from cliptail_jax.runs import last_evaluations
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns

@@ -57,7 +57,7 @@ def check_grid(height: int, width: int, side: int, own_only: bool = True) -> Non
     if own_only and (height, width) != (side, side):
         raise UserError(
             f"images of {height} × {width} cells, but this image tower has positions for {side} × {side}: give images of "
-            "its own size, or open the model for theirs (cliptail_jax.pretrained.model.OpenedModel.at_size)"
+            "its own size, or open the model for theirs (cliptail_jax.pretrained.OpenedModel.at_size)"
         )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from cliptail_jax.curation.variant import Variant, caption_chunks
-from cliptail_jax.pretrained.model import TextTokenizer
+from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
 TILE = 16  # a TPU stores as many bfloat16 tokens together, and so computes with them
 AT_ONCE = 1024  # captions

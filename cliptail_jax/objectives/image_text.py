@@ -17,9 +17,9 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 from cliptail_jax.objectives.caption_length import CutTokenizer, longest_caption
-from cliptail_jax.pretrained.model import TextTokenizer
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
+from cliptail_jax.pretrained.tokenizers import TextTokenizer
 from cliptail_jax.pretrained.towers import Towers, open_text_tower
 from cliptail_jax.training.objective import RANDOM, Objective
 from cliptail_jax.training.state import DeviceBatch

@@ -3,13 +3,20 @@
 `open_model` opens a run, a published model or a folder. Nothing here depends on training or on evaluation sets.
 """
 
-__all__ = ["load", "open_model"]
+import importlib
+
+# Imported on first use, so that programs that only print their help start faster.
+_MODULES = {
+    "OpenedModel": "opened_model",
+    "describe_run": "runs",
+    "load": "published_clip",
+    "open_model": "model",
+    "open_run": "runs",
+}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str):
-    """Imports `model` on first use, so that programs that only print their help start faster."""
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(name)
-    from cliptail_jax.pretrained import model
-
-    return getattr(model, name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

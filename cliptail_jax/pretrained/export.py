@@ -12,7 +12,7 @@ from cliptail_jax import runs
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import check_writable_folder
 from cliptail_jax.input.pipeline import num_steps_per_epoch
-from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.save import open_clip_config, save
 
 

@@ -23,9 +23,10 @@ from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.open_clip import for_open_clip
 from cliptail_jax.models.text_towers import build_text_tower
-from cliptail_jax.pretrained.model import CONFIG, HEAD, WEIGHTS_FILES, TextTokenizer
 from cliptail_jax.pretrained.names import published_name, to_published
-from cliptail_jax.pretrained.source import TOKENIZER
+from cliptail_jax.pretrained.published_clip import HEAD, WEIGHTS_FILES
+from cliptail_jax.pretrained.source import CONFIG, TOKENIZER
+from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
 # open_clip has no model without a text tower: an image tower is saved with the smallest one, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}

@@ -11,7 +11,7 @@ from cliptail_jax.files import check_digests, digest_of_file
 from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.pretrained import hub
 
-TOKENIZER = "tokenizer.json"
+CONFIG, TOKENIZER = "open_clip_config.json", "tokenizer.json"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.text import TextTransformer
-from cliptail_jax.pretrained.model import TextTokenizer, open_text_model
+from cliptail_jax.pretrained.model import open_text_model
+from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
 SHORTEST = 8  # tokens
 

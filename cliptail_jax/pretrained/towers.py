@@ -21,8 +21,10 @@ from cliptail_jax.models.build import OneKey
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.text_towers import CLIP_TEXT, build_text_tower
-from cliptail_jax.pretrained.model import TextTokenizer, Weights, open_model, open_text_model
+from cliptail_jax.pretrained.model import open_model, open_text_model
+from cliptail_jax.pretrained.opened_model import Weights
 from cliptail_jax.pretrained.source import TOKENIZER
+from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
 PROJECTIONS = ("proj", "text_projection")  # what text towers have after the pooled output
 

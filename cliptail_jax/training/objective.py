@@ -50,7 +50,7 @@ class Objective(abc.ABC):
         uses_prompts: whether a run has captions and its model is evaluated by prompts: it has a text tower or classifies words.
         read: from captions to what the text tower takes, or the ids of words; None for a run that reads no captions.
         read_prompts: the same of evaluation prompts.
-        tokenizer_source: where the tokenizer is from, as `cliptail_jax.pretrained.model.describe_run` takes it.
+        tokenizer_source: where the tokenizer is from, as `cliptail_jax.pretrained.runs.describe_run` takes it.
     """
 
     sections: Mapping[str, Section] = {}

@@ -38,7 +38,7 @@ from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.open_clip import image_size, named_architecture
 from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.sharding import local_rows, make_mesh, replicated, to_devices
-from cliptail_jax.pretrained.model import listed_preprocess
+from cliptail_jax.pretrained.published import listed_preprocess
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 CLASSES = 1000

@@ -17,7 +17,9 @@ from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
 from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.model import load, open_model, open_run
+from cliptail_jax.pretrained.model import open_model
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.train import train
 from configs import clip, zero_shot
 from tests.synthetic import CLASSES, assert_close, mesh_of, tiny, train_steps

@@ -14,7 +14,8 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.export import export, main
-from cliptail_jax.pretrained.model import describe_run, load, open_run
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.runs import describe_run, open_run
 from cliptail_jax.pretrained.save import open_clip_config
 from cliptail_jax.runs.checkpoints import Checkpoints
 

@@ -12,7 +12,7 @@ from tiny_models import write_model
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained import hub as hub_module
-from cliptail_jax.pretrained.model import load, open_published
+from cliptail_jax.pretrained.published_clip import load, open_published
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

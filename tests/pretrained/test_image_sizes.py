@@ -12,7 +12,7 @@ from test_export import CLASSIFIER, VIT, write_run
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
 from cliptail_jax.training.initialization import FILE, no_export, report
 from tests.synthetic import mesh_of

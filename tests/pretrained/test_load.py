@@ -17,7 +17,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained.model import load, open_published
+from cliptail_jax.pretrained.published_clip import load, open_published
 from tests.hub_cache import COMMIT, put_in_cache
 
 DATA = Path(__file__).parents[1] / "data"

@@ -14,7 +14,8 @@ from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.pretrained import make_head, text_embedder
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import class_head, main
-from cliptail_jax.pretrained.model import load, open_encoder
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.text_encoder import open_encoder
 
 CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
 

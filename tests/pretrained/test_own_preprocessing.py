@@ -19,7 +19,8 @@ from cliptail_jax.files import write_json
 from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.model import load, open_run
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import init_state, load_towers
 from configs import clip, dino

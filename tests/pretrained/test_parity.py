@@ -9,7 +9,7 @@ from flax import nnx
 from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.published_clip import load
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RELATIVE = 1e-5

@@ -7,7 +7,7 @@ import pytest
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, read_preprocess
 from cliptail_jax.models.open_clip import architecture_names
-from cliptail_jax.pretrained.model import listed_preprocess
+from cliptail_jax.pretrained.published import listed_preprocess
 
 DATA = Path(__file__).parents[1] / "data"
 TRUTH = dict(np.load(DATA / "pretrained_images.npz"))

@@ -10,7 +10,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.open_clip import architecture_names, named_architecture
-from cliptail_jax.pretrained.tokenizer_kinds import check_kind, kind_of
+from cliptail_jax.pretrained.tokenizers import check_kind, kind_of
 
 DATA = Path(__file__).parents[1] / "data"
 TRUTH = json.loads((DATA / "pretrained_token_ids.json").read_text())

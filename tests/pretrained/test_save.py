@@ -10,7 +10,7 @@ from tiny_models import write_model
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.image_towers import image_tower
-from cliptail_jax.pretrained.model import load, open_published
+from cliptail_jax.pretrained.published_clip import load, open_published
 from cliptail_jax.pretrained.save import save
 
 

@@ -19,7 +19,8 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained import model
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.model import load, open_published, open_run
+from cliptail_jax.pretrained.published_clip import load, open_published
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.train import train
 
 CONTEXT = 24

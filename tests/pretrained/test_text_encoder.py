@@ -13,7 +13,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.bert import BertShape
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.models.encoder_text import EncoderText
-from cliptail_jax.pretrained.model import load, open_encoder
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.text_encoder import open_encoder
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -11,7 +11,8 @@ from tiny_models import write_model
 
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.model import load, open_run
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.train import train
 
 BATCH = 8  # with fewer examples, variances of batch norm are near 0 and magnify rounding

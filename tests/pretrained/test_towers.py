@@ -25,8 +25,10 @@ from cliptail_jax.objectives import FIELDS, make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import hub, model, open_model
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
-from cliptail_jax.pretrained.model import load, open_encoder, open_run
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
+from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
 from cliptail_jax.train import train

@@ -18,7 +18,7 @@ from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.objectives import base_config, validate
-from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
 from cliptail_jax.transfer.configuration import base_config as transfer_base

@@ -18,7 +18,8 @@ from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.pretrained.model import load, open_run
+from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs import read_config
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
 from cliptail_jax.transfer import features, methods, program, sets

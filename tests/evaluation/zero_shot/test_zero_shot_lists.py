@@ -17,7 +17,8 @@ from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.metrics.correlation import spearman
-from cliptail_jax.pretrained.model import ModelName, find_model, open_published
+from cliptail_jax.pretrained.model import ModelName, find_model
+from cliptail_jax.pretrained.published_clip import open_published
 from configs import zero_shot, zero_shot_all
 from tests.evaluation.plain_evaluation import evaluation_files
 from tests.evaluation.zero_shot.conftest import FILES, SET

@@ -14,7 +14,7 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.metrics.correlation import spearman
-from cliptail_jax.pretrained.model import load
+from cliptail_jax.pretrained.published_clip import load
 from tests.evaluation.pixel_model import softmax
 from tests.evaluation.plain_evaluation import CALIBRATION, evaluation_files
 from tests.evaluation.zero_shot.conftest import FILES

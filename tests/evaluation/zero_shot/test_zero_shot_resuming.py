@@ -12,7 +12,8 @@ from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained import model as door
-from cliptail_jax.pretrained.model import ModelName, open_published
+from cliptail_jax.pretrained.model import ModelName
+from cliptail_jax.pretrained.published_clip import open_published
 from configs import zero_shot_all
 from tests.evaluation.plain_evaluation import evaluation_files
 from tests.evaluation.zero_shot.conftest import SET

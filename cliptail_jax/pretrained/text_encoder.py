@@ -1,0 +1,76 @@
+"""Opens published text encoders of Hugging Face, such as RoBERTa."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from cliptail_jax import runs
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import work_path
+from cliptail_jax.models.encoder_shapes import encoder_shape
+from cliptail_jax.pretrained import hub
+from cliptail_jax.pretrained.opened_model import OpenedModel
+from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names
+from cliptail_jax.pretrained.source import CONFIG, TOKENIZER, find, read_json
+from cliptail_jax.pretrained.tokenizers import encoder_tokenizer
+
+ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
+
+
+def open_encoder(
+    name_or_path: str | Path,
+    *,
+    pooler: str = "mean_pooler",
+    context_length: int = 77,
+    revision: str | None = None,
+    dtype=jnp.float32,
+    mesh: Mesh | None = None,
+) -> OpenedModel:
+    """A Hugging Face text encoder, whose features are its pooled outputs.
+
+    Args:
+        name_or_path: 'hf-hub:OWNER/NAME', or a folder with config.json, model.safetensors and tokenizer.json.
+        pooler: one of `cliptail_jax.models.encoder_text.POOLERS`.
+        context_length: the number of tokens to which texts are truncated.
+        revision, dtype, mesh: as for `open_published`.
+
+    Raises:
+        UserError: something is missing, corrupt or does not fit.
+    """
+    name = str(name_or_path)
+    source = find(name, ENCODER_CONFIG, ENCODER_WEIGHTS, revision)
+    for file, path in ((ENCODER_CONFIG, source.config), (TOKENIZER, source.tokenizer)):
+        if path is None:
+            raise UserError(f"{name} has weights but no {file}: add it to the folder")
+    encoder = read_json(source.config)
+    shape = encoder_shape(encoder)
+    if context_length > shape.max_context:
+        raise UserError(f"context_length={context_length} is more than the {shape.max_context} positions of {name}")
+    repository, _ = hub.split(name)
+    text_cfg = {"hf_model_name": repository, "hf_tokenizer_name": repository, "context_length": context_length}
+    text_cfg |= {"hf_proj_type": None, "hf_pooler_type": pooler}
+    name_of, unused = encoder_names(source.weights)
+    return OpenedModel(
+        name=name,
+        description={"model_cfg": {"embed_dim": shape.width, "text_cfg": text_cfg}, "encoder": encoder},
+        weights=PublishedWeights(source, lambda path: name_of(path[1:]), unused),
+        preprocess=None,
+        dtype=dtype,
+        mesh=mesh,
+        open_tokenizer=lambda: encoder_tokenizer(source.tokenizer, text_cfg, encoder),
+    )
+
+
+def is_encoder(name: str) -> bool:
+    """Whether `name` is a text encoder: a folder or repository without open_clip's configuration, and not a run."""
+    if not name.startswith(hub.PREFIX):
+        path = Path(name)
+        return path.is_dir() and not (path / CONFIG).exists() and runs.read_config(work_path(name)) is None
+    repository, revision = hub.split(name)
+    try:
+        hub.fetch(repository, [CONFIG], revision)
+        return False
+    except UserError:  # perhaps only because the Hub cannot be reached
+        hub.fetch(repository, [ENCODER_CONFIG], revision)
+        return True
