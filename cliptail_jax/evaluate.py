@@ -70,14 +70,14 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     evaluate_model = make_evaluate(
         graphdef,
         mesh,
-        opened.preprocess,
-        config.eval,
-        data,
-        workdir,
-        opened.class_names,
-        frequency,
-        opened.tokenizer if opened.has_text or opened.has_words else None,
-        other_head,
+        workdir=workdir,
+        options=config.eval,
+        data=data,
+        preprocess=opened.preprocess,
+        class_names=opened.class_names,
+        frequency=frequency,
+        read_prompts=opened.tokenizer if opened.has_text or opened.has_words else None,
+        other_head=other_head,
     )
     epoch = opened.step / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
     summaries = evaluate_model((state,), opened.step, epoch)

@@ -82,13 +82,13 @@ def _train_locked(
     evaluate = make_evaluate(
         graphdef,
         mesh,
-        preprocess,
-        config.eval,
-        data,
-        workdir,
-        variant.class_names,
-        variant.class_frequency,
-        objective.read_prompts,
+        workdir=workdir,
+        options=config.eval,
+        data=data,
+        preprocess=preprocess,
+        class_names=variant.class_names,
+        frequency=variant.class_frequency,
+        read_prompts=objective.read_prompts,
     )
     checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
     start = checkpoints.newest

@@ -11,10 +11,8 @@ Correlations with class frequency in each model's training data need the paper's
 
     ... --config.eval.class_frequency=published --config.eval.frequency_dir=clip-beyond-tail/metadata/freqs
 
-Prompts of descriptors in place of templates, and further measures:
+Further measures:
 
-    ... --config.eval.descriptors=FILE.json                             "NAME, which has DESCRIPTOR"
-    ... --config.eval.waffle=15 --config.eval.waffle_kind=characters    random descriptors
     ... --config.eval.confidence=sigmoid                                calibration of a SigLIP by the probabilities that its loss trains
     ... --config.eval.logit_adjustment=1 [--config.eval.estimate_prior] logits less the log of class frequency
     ... --config.eval.similarity --config.eval.neural_collapse --config.eval.save_features

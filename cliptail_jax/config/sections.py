@@ -45,10 +45,6 @@ class Evaluation:
     sets: Annotated[Names, "Evaluation sets: short names of cliptail_jax.datasets.known_sources, or NAME:SPLIT."] = ()
     batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
     templates: Annotated[str, "Prompt templates of the zero-shot classifier; '': each set's own.", Templates] = ""
-    descriptors: Annotated[str, "JSON file with descriptors of each class, used in place of templates."] = ""
-    waffle: Annotated[int, "Number of random descriptors per class, used in place of templates.", NonNegative] = 0
-    waffle_kind: Annotated[str, "What random descriptors are made of.", OneOf("words", "characters")] = "words"
-    waffle_seed: Annotated[int, "Seed of the random descriptors.", NonNegative] = 0
     logit_adjustment: Annotated[
         float,
         "τ of post-hoc logit adjustment: logits less τ log π, where π is a class's share of the training images; 0: none.",
@@ -84,9 +80,7 @@ def evaluation_pixels(reading: Reading) -> dict[str, bool]:
 
 
 def check_evaluation(evaluation: Evaluation) -> None:
-    """Raises UserError where several fields say how to describe the classes, or a prior is estimated and not used."""
-    if evaluation.descriptors and evaluation.waffle:
-        raise UserError("set eval.descriptors or eval.waffle, not both: each describes the classes")
+    """Raises UserError if a prior is to be estimated that no adjustment uses."""
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
         raise UserError(
             "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment, such as to 1"

@@ -13,8 +13,7 @@ from jaxtyping import Int
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS
 from cliptail_jax.errors import UserError, did_you_mean
-
-CORPORA = ("cc12m", "yfcc15m", "laion400m", "laion2b", "metaclip_400m", "metaclip_fullcc")
+from cliptail_jax.pretrained.published import CORPORA
 
 
 def class_frequency(

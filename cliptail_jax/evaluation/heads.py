@@ -1,5 +1,6 @@
 """Class heads: the rows of a supervised head, the embeddings of prompts, or the words of prompts."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -9,17 +10,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import ClassHead, gather
-from cliptail_jax.evaluation.prompts import (
-    Prompts,
-    descriptor_prompts,
-    read_descriptors,
-    template_prompts,
-    waffle_prompts,
-)
+from cliptail_jax.evaluation.prompts import Prompts, check_distinct, set_prompts
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
@@ -48,15 +42,15 @@ def zero_shot_heads(
         UserError: truncated to the tower's context, the prompts of different classes are the same; or confidence is to be
             measured by a logit bias that the model does not have.
     """
-    prompts = {name: set_prompts(opened, options) for name, opened in sets.items()}
-    flat = {name: [prompt for of_class in of_set for prompt in of_class] for name, of_set in prompts.items()}
-    distinct = list(dict.fromkeys(prompt for of_set in flat.values() for prompt in of_set))
+    prompts = {name: set_prompts(opened, options.templates) for name, opened in sets.items()}
+    sizes = {name: [len(class_prompts) for class_prompts in one_set] for name, one_set in prompts.items()}
+    flat = {name: list(itertools.chain.from_iterable(one_set)) for name, one_set in prompts.items()}
+    distinct = list(dict.fromkeys(itertools.chain.from_iterable(flat.values())))
     row_of = {prompt: row for row, prompt in enumerate(distinct)}
-    rows = {name: [row_of[prompt] for prompt in of_set] for name, of_set in flat.items()}
-    sizes = {name: [len(of_class) for of_class in of_set] for name, of_set in prompts.items()}
+    rows = {name: [row_of[prompt] for prompt in one_set] for name, one_set in flat.items()}
     text = read(distinct)
     for name, opened in sets.items():
-        check_distinct(text[rows[name]], sizes[name], opened.prompt_names, options)
+        check_distinct(text[rows[name]], sizes[name], opened.prompt_names, options.templates)
     encode_text = make_encode_text(graphdef, mesh)
     local = local_rows(options.batch_size)
 
@@ -145,7 +139,7 @@ def word_heads(
         options: `config.eval`.
         bag: the words.
     """
-    words = {name: class_words(set_prompts(opened, options), bag) for name, opened in sets.items()}
+    words = {name: class_words(set_prompts(opened, options.templates), bag) for name, opened in sets.items()}
     for name, of_set in words.items():
         if unknown := int(np.sum(~of_set.any(1))):
             log_line(f"note: {unknown} classes of {name} have no word that the captions have, and are never predicted")
@@ -172,45 +166,6 @@ def entropy(q: Float[np.ndarray, "class word"]) -> Float[np.ndarray, " class"]:
     from scipy.special import xlogy  # which is slow to import
 
     return np.where(q.any(1), -xlogy(q, q).sum(1), NEVER)
-
-
-def set_prompts(opened: OpenedSet, options: ConfigDict) -> Prompts:
-    """The prompts of a set's classes under `config.eval`: with descriptors, random ones, or templates, '' for the set's own."""
-    names = opened.prompt_names
-    if options.descriptors:
-        return descriptor_prompts(names, read_descriptors(options.descriptors, opened.variant.class_names, names))
-    if options.waffle:
-        return waffle_prompts(names, options.waffle, options.waffle_seed, options.waffle_kind)
-    return template_prompts(names, templates(options.templates) if options.templates else opened.templates)
-
-
-def check_distinct(
-    text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], options: ConfigDict
-) -> None:
-    """Raise UserError if the context is so short that the prompts of different classes are the same.
-
-    Args:
-        sizes: the number of prompts of each class.
-        names: the classes' names in prompts, of which two may be equal.
-        options: `config.eval`.
-    """
-    of_classes = np.split(text, np.cumsum(sizes)[:-1])
-    distinct, wanted = len({of_class.tobytes() for of_class in of_classes}), len(set(names))
-    if distinct < wanted:
-        context = f"the {text.shape[1]} tokens" if np.issubdtype(text.dtype, np.integer) else "the context"
-        raise UserError(
-            f"{describe_prompts(options)}: truncated to {context} that the text tower reads, the prompts of {wanted} "
-            f"classes are only {distinct} different ones; use shorter prompts, or a tower with a longer context"
-        )
-
-
-def describe_prompts(options: ConfigDict) -> str:
-    """The option of `config.eval` that determines the prompts."""
-    if options.descriptors:
-        return f"eval.descriptors='{options.descriptors}'"
-    if options.waffle:
-        return f"eval.waffle={options.waffle}"
-    return f"eval.templates='{options.templates}'" if options.templates else "the set's own templates"
 
 
 def make_encode_text(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:

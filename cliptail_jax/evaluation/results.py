@@ -19,6 +19,8 @@ from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation
 
 GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
+# What evaluations by earlier versions have in their settings, where options that were removed were not used.
+REMOVED = {"descriptors": "", "waffle": 0, "waffle_kind": "words", "waffle_seed": 0}
 SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 
 
@@ -28,11 +30,8 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
     `options` is `config.eval`. With `uses_prompts`, for a model with a text tower, they include the options for prompts.
     """
     keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
-    files = ("rank_by",)
-    if uses_prompts:
-        keys += ("templates", "waffle", "waffle_kind", "waffle_seed")
-        files += ("descriptors",)
-    settings = {key: options.get(key, 0) for key in keys} | {key: file_digest(options[key]) for key in files}
+    keys += ("templates",) if uses_prompts else ()
+    settings = {key: options.get(key, 0) for key in keys} | {"rank_by": file_digest(options.rank_by)}
     # Evaluations from before there was such an option are without it.
     later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX}
     return settings | {key: options[key] for key, before in later.items() if options.get(key, before) != before}
@@ -46,12 +45,21 @@ def file_digest(path: str) -> str:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
 
 
+def recorded_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a finished evaluation, as `evaluation_settings` has them; {} if there is none."""
+    return {key: value for key, value in summary.get("settings", {}).items() if REMOVED.get(key) != value}
+
+
 def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: int | None = None) -> bool:
     """Whether the run's last evaluation on each of `options.sets` has these settings and, if given, this step."""
-    wanted = {"settings": evaluation_settings(options, uses_prompts)} | ({} if step is None else {"step": step})
-    summaries = [last_evaluation(workdir, name) or {} for name in options.sets]
-    have_arrays = all((evaluation_directory(workdir, name) / ARRAYS).exists() for name in options.sets)
-    return have_arrays and all(summary | wanted == summary for summary in summaries)
+    wanted = evaluation_settings(options, uses_prompts)
+    for name in options.sets:
+        summary = last_evaluation(workdir, name) or {}
+        if recorded_settings(summary) != wanted or step not in (None, summary.get("step")):
+            return False
+        if not (evaluation_directory(workdir, name) / ARRAYS).exists():
+            return False
+    return True
 
 
 def head_mid_tail(

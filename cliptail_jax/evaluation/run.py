@@ -60,10 +60,11 @@ def run_tasks(
 def make_evaluate(
     graphdef: nnx.GraphDef,
     mesh: Mesh,
-    preprocess: Preprocess,
+    *,
+    workdir: Path,
     options: ConfigDict,
     data: ConfigDict,
-    workdir: Path,
+    preprocess: Preprocess,
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, " class"],
     read_prompts: ReadText | BagOfWords | None,
@@ -72,9 +73,12 @@ def make_evaluate(
     """A function that evaluates a run's model on all sets of `options`, writes their files, and returns their summaries.
 
     Args:
+        workdir: the run's directory.
         options: `config.eval`.
         data: `config.data`.
-        frequency: the class frequency of the training variant, in the order of `class_names`.
+        preprocess: the preprocessing of the evaluation images.
+        class_names: the classes of the training variant.
+        frequency: their class frequency, in the same order.
         read_prompts: from prompts to the input of the model's text tower; the words that a model classifies; None for a model
             that has neither.
         other_head: the .npy file of a head to use instead of a supervised run's own.

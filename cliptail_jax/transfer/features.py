@@ -26,7 +26,7 @@ from cliptail_jax.datasets.metadata import fingerprint
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
-from cliptail_jax.evaluation.published import on_all_processes
+from cliptail_jax.evaluation.skipping import on_all_processes
 from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess

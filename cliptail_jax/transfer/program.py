@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError, reason_of
-from cliptail_jax.evaluation.published import Skipped
+from cliptail_jax.evaluation.skipping import Skipped
 from cliptail_jax.files import append_line, write_text
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
