@@ -6,6 +6,7 @@ features against its float64 ones. Then open_clip loads the model that `cliptail
 must be the same bit for bit.
 
     python scripts/check_parity.py --model RN50 [--pretrained openai]
+    python scripts/check_parity.py --supported      # builds each of open_clip's named architectures, without weights
 """
 
 import argparse
@@ -18,9 +19,10 @@ import numpy as np
 import open_clip
 import torch
 from parity.pretrained_fixtures import build, draw_all, draw_images
+from parity.supported import unsupported
 from safetensors.torch import save_file
 
-from cliptail_jax.models.open_clip import named_encoder
+from cliptail_jax.models.open_clip import architecture_names, named_architecture, named_encoder
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, load
 from cliptail_jax.pretrained.save import save
@@ -31,9 +33,16 @@ BATCH = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", required=True, help="open_clip's name, such as ViT-B-32")
+    parser.add_argument("--model", help="open_clip's name, such as ViT-B-32")
     parser.add_argument("--pretrained", help="open_clip's tag of published weights, such as openai")
+    parser.add_argument("--supported", action="store_true", help="print why an architecture cannot be built, if any")
     args = parser.parse_args()
+    if args.supported:
+        errors = {name: unsupported(named_architecture(name)) for name in architecture_names()}
+        print(json.dumps({name: error for name, error in errors.items() if error}))
+        return
+    if not args.model:
+        parser.error("give --model or --supported")
     config = open_clip.get_model_config(args.model)
     with tempfile.TemporaryDirectory() as folder:
         theirs = open_clip_model(args.model, args.pretrained, config, Path(folder))

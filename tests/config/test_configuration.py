@@ -245,10 +245,10 @@ def test_help_shows_flags_and_config_files(program, own_flag, config_file):
 
 def test_help_config_shows_fields_with_the_values_of_the_given_config():
     config = zero_shot.get_config("sets=cifar10")
-    config.eval.waffle = 3
+    config.eval.head_classes = 3
     shown = describe_fields(config)
     assert "eval.sets = ('cifar10',)  (tuple of str)\n    Evaluation sets: " in shown
-    assert "eval.waffle = 3  (int)" in shown and "optimizer" not in shown
+    assert "eval.head_classes = 3  (int)" in shown and "optimizer" not in shown
     assert "optimizer.name = 'sgd'  (str)\n    Optimizer. It is one of 'sgd'" in describe_fields(None)
 
 

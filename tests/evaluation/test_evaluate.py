@@ -1,8 +1,6 @@
 """Evaluation of a run alone, and what the command prints."""
 
 import shutil
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -53,19 +51,14 @@ def test_evaluation_refuses_what_is_not_its_run(sl_run, tmp_path):
         evaluate(config, workdir)
 
 
-def test_command_ends_in_one_line_on_a_users_mistake(tmp_path, glyphs_dir):
-    command = [sys.executable, "-m", "cliptail_jax.evaluate", "--config=configs/sup.py", f"--workdir={tmp_path}"]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith(f"error: there is no run in {tmp_path}")
-    assert "Traceback" not in result.stderr
-
-
 def test_printed_table_has_a_column_a_set_and_the_intervals():
     summary = {"step": 3, "epoch": 1.0, "top1": 26.84, "corr_acc": 0.858, "corr_acc_interval": [0.8, 0.912]}
     other = {"step": 3, "epoch": 1.0, "top1": 9.0, "corr_acc": float("nan"), "corr_acc_interval": [float("nan")] * 2}
+    summary |= {"ece": 12.345, "overconfidence_tail": -3.21}
     assert table({"cifar100:test": summary, "glyphs:test": other}).splitlines() == [
-        "          cifar100:test      glyphs:test",
-        "top1      26.8 %             9.0 %",
-        "corr_acc  0.86 [0.80, 0.91]  –",
+        "                     cifar100:test      glyphs:test",
+        "top1                 26.8 %             9.0 %",
+        "corr_acc             0.86 [0.80, 0.91]  –",
+        "ece                  12.3 %             –",
+        "overconfidence_tail  -3.2 %             –",
     ]

@@ -6,9 +6,9 @@ import pytest
 
 from cliptail_jax.config.fields import to_config
 from cliptail_jax.config.sections import MeshAxes
-from cliptail_jax.evaluate import evaluate, table
+from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.counting import ClassHead
-from cliptail_jax.evaluation.results import is_evaluated, summarize
+from cliptail_jax.evaluation.results import summarize
 from cliptail_jax.metrics.calibration import BINS, calibration
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import open_model
@@ -128,19 +128,3 @@ def test_a_runs_head_that_another_one_replaces_takes_the_calibration_with_it(sl_
     config.head.update({"init": str(path), "freeze": True})
     assert not KEYS & evaluate(config, workdir)["glyphs:test"].keys()
     assert not [name for name in evaluation_files(workdir)[1] if "calibration" in name]
-
-
-def test_an_evaluation_from_before_calibration_is_not_repeated(sl_run):
-    """Nor do its settings differ: the numbers that are missing depend on none."""
-    config, workdir = sl_run
-    (line,), _ = evaluation_files(workdir)
-    assert is_evaluated(workdir, config.eval, uses_prompts=False)
-    assert not [key for key in line["settings"] if "calibration" in key or "adjustment" in key]
-
-
-def test_printed_table_has_calibration_in_percent():
-    summary = {"step": 3, "epoch": 1.0, "ece": 12.345, "overconfidence_tail": -3.21}
-    assert table({"glyphs:test": summary}).splitlines()[1:] == [
-        "ece                  12.3 %",
-        "overconfidence_tail  -3.2 %",
-    ]

@@ -1,4 +1,4 @@
-"""What the classes of a set are told apart by: templates, descriptors, another head, some columns of the run's own."""
+"""Class heads: from templates, from another head, and from some rows of the run's own."""
 
 import json
 
@@ -14,7 +14,8 @@ from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation.heads import check_distinct, zero_shot_head, zero_shot_heads
+from cliptail_jax.evaluation.heads import zero_shot_head, zero_shot_heads
+from cliptail_jax.evaluation.prompts import check_distinct, template_prompts
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.evaluation.run import columns_of
 from cliptail_jax.evaluation.sets import OpenedSet
@@ -71,12 +72,6 @@ def test_a_run_is_evaluated_on_some_of_its_classes_alone(clip_run, tmp_path):
     config.eval.random_classes = 13
     with pytest.raises(UserError, match="eval.random_classes=13, but the run has 12 classes"):
         evaluate(config, workdir)
-
-
-def test_random_descriptors_of_a_run(clip_run, tmp_path):
-    config, workdir = copied(clip_run, tmp_path)
-    config.eval.waffle = 2
-    assert evaluate(config, workdir)["glyphs:test"]["settings"]["waffle"] == 2
 
 
 @pytest.fixture
@@ -180,21 +175,17 @@ def test_zero_shot_head_is_the_unit_mean_of_the_prompt_embeddings_of_which_a_cla
     np.testing.assert_allclose(zero_shot_head(embeddings, [1, 2]), [[0.6, 0.8], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"templates": "simple"}, "eval.templates='simple'"),
-        ({"templates": ""}, "the set's own templates"),
-        ({"templates": "simple", "descriptors": "cats.json"}, "eval.descriptors='cats.json'"),
-        ({"templates": "simple", "waffle": 3}, "eval.waffle=3"),
-    ],
-)
-def test_prompts_that_are_the_same_when_truncated_are_refused(options, named, clip_config):
+def test_every_name_is_in_every_template():
+    prompts = ("a cat.", "the cat."), ("a dog {x}.", "the dog {x}.")
+    assert template_prompts(("cat", "dog {x}"), ("a {}.", "the {}.")) == prompts
+
+
+@pytest.mark.parametrize("templates, named", [("simple", "eval.templates='simple'"), ("", "the set's own templates")])
+def test_prompts_that_are_the_same_when_truncated_are_refused(templates, named):
     tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
-    clip_config.eval.update(options)
     with pytest.raises(UserError, match=f"^{named}: truncated to the 3 tokens .* 3 classes are only 2 different"):
-        check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), clip_config.eval)
-    check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), clip_config.eval)  # two classes with the same name
+        check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), templates)
+    check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), templates)  # two classes with the same name
 
 
 def test_class_embeddings_are_those_of_whole_prompts_whatever_their_lengths(clip_config, make_model):

@@ -10,10 +10,11 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import (
     evaluation_settings,
     head_mid_tail,
+    is_evaluated,
     summarize,
 )
 from cliptail_jax.files import append_line
-from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, evaluation_files
+from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, copied, evaluation_files
 
 INTERVALS = {f"{name}_interval" for name in ("corr_acc", "corr_pred", "corr_acc_pred", "slope_acc", "slope_pred")}
 COLLAPSE = {
@@ -106,6 +107,20 @@ def test_settings_know_files_by_their_content(clip_config, tmp_path):
     clip_config.eval.rank_by = "nowhere.tsv"
     with pytest.raises(UserError, match="cannot read nowhere.tsv: No such file"):
         evaluation_settings(clip_config.eval, uses_prompts=True)
+
+
+def test_evaluations_from_before_options_came_or_went_are_not_repeated(clip_run, tmp_path):
+    """Calibration, which has no settings, and prompts of descriptors, which are no more."""
+    config, workdir = copied(clip_run, tmp_path)
+    (line,), _ = evaluation_files(workdir)
+    assert is_evaluated(workdir, config.eval, uses_prompts=True)
+    assert not is_evaluated(workdir, config.eval, uses_prompts=True, step=line["step"] - 1)
+    removed = {"descriptors": "", "waffle": 0, "waffle_kind": "words", "waffle_seed": 0}
+    for settings, is_same in ((removed, True), (removed | {"waffle": 3}, False)):
+        earlier = {key: value for key, value in line.items() if key != "ece"}
+        earlier["settings"] = line["settings"] | settings
+        append_line(workdir / "eval" / "glyphs_test" / "summary.jsonl", earlier)
+        assert is_evaluated(workdir, config.eval, uses_prompts=True) == is_same
 
 
 def test_summary_of_a_known_confusion():

@@ -1,3 +1,4 @@
+import itertools
 import pathlib
 
 import numpy as np
@@ -19,9 +20,8 @@ def vocabulary_of(set_name):
 
 
 @needs_published
-@pytest.mark.parametrize("corpus", CORPORA)
-@pytest.mark.parametrize("set_name", [*COUNTED, "imagenet_v2", "imagenet100"])
-def test_published_frequencies_join_with_every_counted_sets_classes(corpus, set_name):
+@pytest.mark.parametrize("set_name, corpus", zip([*COUNTED, "imagenet_v2"], itertools.cycle(CORPORA)))
+def test_published_frequencies_join_with_a_counted_sets_classes(set_name, corpus):
     names = vocabulary_names(vocabulary_of(set_name))
     counts = class_frequency(corpus, PUBLISHED, set_name, names)
     assert counts.shape == (len(names),)
@@ -34,9 +34,8 @@ def test_published_frequencies_join_with_every_counted_sets_classes(corpus, set_
 def test_imagenet100_has_the_frequencies_of_its_classes_in_imagenet():
     names, part = vocabulary_names("imagenet1k"), vocabulary_names("imagenet100")
     whole = class_frequency("laion400m", PUBLISHED, "imagenet", names)
-    np.testing.assert_array_equal(
-        class_frequency("laion400m", PUBLISHED, "imagenet100", part), whole[[names.index(name) for name in part]]
-    )
+    expected = whole[[names.index(name) for name in part]]
+    np.testing.assert_array_equal(class_frequency("laion400m", PUBLISHED, "imagenet100", part), expected)
 
 
 @pytest.fixture
@@ -67,14 +66,16 @@ def test_counts_that_cannot_be_added_are_refused(tmp_path, counts):
     assert read_frequency(table)[1].sum() == 2**63 - 1
 
 
-def test_what_is_missing_is_named(folder):
-    with pytest.raises(UserError, match=r"no frequency table loain2b, .*\(did you mean laion2b\?\): there are cc12m"):
-        class_frequency("loain2b", folder, "pets", ("cat",))
+@pytest.mark.parametrize(
+    "spec, set_name, message",
+    [
+        ("loain2b", "pets", r"no frequency table loain2b, .*\(did you mean laion2b\?\): there are cc12m"),
+        ("cc12m", "cifar10", "has no class_frequency_cc12m_cifar10.txt or class_frequency_cc12m_cifar10_ori"),
+        ("cc12m", "pets", "lacks 1 of the classes, such as 'mouse'"),
+    ],
+)
+def test_what_is_missing_is_named(spec, set_name, message, folder):
+    with pytest.raises(UserError, match=message):
+        class_frequency(spec, folder, set_name, ("mouse",))
     with pytest.raises(UserError, match="no folder .*absent of published class frequencies"):
-        class_frequency("cc12m", folder / "absent", "pets", ("cat",))
-    with pytest.raises(
-        UserError, match="has no class_frequency_cc12m_cifar10.txt or class_frequency_cc12m_cifar10_ori"
-    ):
-        class_frequency("cc12m", folder, "cifar10", ("cat",))
-    with pytest.raises(UserError, match="lacks 1 of the classes, such as 'mouse'"):
-        class_frequency("cc12m", folder, "pets", ("mouse",))
+        class_frequency("cc12m", folder / "absent", set_name, ("cat",))

@@ -42,8 +42,7 @@ def head_and_logits(kind, images):
     return ClassHead(embeddings, logit_scale=np.float32(np.log(9))), 9 * cosines(images.features, embeddings)
 
 
-@pytest.mark.parametrize("devices", [1, 8])
-@pytest.mark.parametrize("kind", ["linear", "cosine"])
+@pytest.mark.parametrize("kind, devices", [("linear", 8), ("cosine", 1)])
 def test_classes_are_ranked_by_the_models_logits_less_tau_log_pi(kind, devices, meshes):
     images = Images(96, 6)
     head, logits = head_and_logits(kind, images)
@@ -215,27 +214,22 @@ def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_wa
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options, message",
     [
         ({"logit_adjustment": -0.5}, "'eval.logit_adjustment' is -0.5; it must not be negative"),
         ({"logit_adjustment": float("nan")}, "'eval.logit_adjustment' is nan; it must be finite"),
         ({"logit_adjustment": float("inf")}, "'eval.logit_adjustment' is inf; it must be finite"),
         ({"estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment"),
+        ({"logit_adjustment": 1.0}, "eval.logit_adjustment=1 needs logits, but head.init replaces the head"),
     ],
 )
 def test_an_adjustment_that_makes_no_sense_is_one_line(options, message, sl_run, tmp_path):
-    config, workdir = sl_run[0].copy_and_resolve_references(), sl_run[1]
-    config.eval.update(options)
-    with pytest.raises(UserError, match=message) as raised:
-        evaluate(config, workdir)
-    assert "\n" not in str(raised.value)
-
-
-def test_a_head_that_replaces_a_runs_own_has_no_logits_to_adjust(sl_run, tmp_path):
+    """The last one does for the run's own head, but not for one that replaces it, which has no logits."""
     config, workdir = copied(sl_run, tmp_path)
     path = tmp_path / "other.npy"
     np.save(path, np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32))
     config.head.update({"init": str(path), "freeze": True})
-    config.eval.logit_adjustment = 1.0
-    with pytest.raises(UserError, match="eval.logit_adjustment=1 needs logits, but head.init replaces the head"):
+    config.eval.update(options)
+    with pytest.raises(UserError, match=message) as raised:
         evaluate(config, workdir)
+    assert "\n" not in str(raised.value)

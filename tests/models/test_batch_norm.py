@@ -154,7 +154,7 @@ def test_bfloat16_outputs_come_from_float32_statistics(images):
     np.testing.assert_allclose(var, 0.9 + 0.1 * batch_var, rtol=1e-5)
 
 
-@pytest.mark.parametrize("group_size", [0, 1, 2, 4])
+@pytest.mark.parametrize("group_size", [0, 1, 4])
 def test_eight_devices_equal_one(images, group_size):
     if jax.device_count() < BATCH:
         pytest.skip("needs XLA_FLAGS=--xla_force_host_platform_device_count=8")

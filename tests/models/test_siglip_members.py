@@ -59,19 +59,3 @@ def test_a_tower_takes_images_of_its_own_size_though_some_pixels_fill_no_patch()
     np.testing.assert_array_equal(tower(images), tower(images[:, :16, :16]))
     with pytest.raises(UserError, match="images of 3 × 2 cells, but this image tower has positions for 2 × 2"):
         tower(np.zeros((1, 24, 16, 3)))
-
-
-def test_new_weights_are_drawn_as_by_timm():
-    _, member = TIMM_VITS["siglip_parity_32"]
-    tower = jax.jit(lambda key: nnx.state(TimmViT(member, member.width, 32, rngs=nnx.Rngs(key))))(jax.random.key(0))
-    bound = (3 * member.patch_size**2) ** -0.5
-    for path, variable in nnx.to_flat_state(tower):
-        name, value = "/".join(map(str, path)), np.asarray(variable[...])
-        if path[1] == "patch_embed":
-            assert bound * (1 - 10 / value.size) < np.abs(value).max() <= bound, name
-        elif path[-1] == "latent":
-            assert 0.5 < value.std() * member.width**0.5 < 1.2 and np.abs(value).max() <= 2 * member.width**-0.5
-        elif path[-1] in ("kernel", "pos_embed"):
-            assert abs(value.std() / 0.02 - 1) < 5 / (2 * value.size) ** 0.5, name
-        else:
-            np.testing.assert_array_equal(value, path[-1] == "scale", err_msg=name)

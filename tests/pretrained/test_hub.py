@@ -104,17 +104,13 @@ def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
         ("owner/other", None, "hf-hub:owner/other: the Hub has no such repository"),
         ("not a name", None, "hf-hub:not a name: the Hub has no such repository"),
         ("owner/name", "v2", "hf-hub:owner/name at revision v2: the repository has no such revision"),
+        ("owner/name", None, "has no open_clip_model.safetensors or .*model.safetensors$"),
     ],
 )
 def test_what_the_hub_has_not_is_named(hub, name, revision, expected):
+    (Hub.folder / "open_clip_model.safetensors").unlink()
     with pytest.raises(UserError, match=expected):
         load(f"hf-hub:{name}", revision=revision)
-
-
-def test_a_repository_without_safetensors_is_named(hub):
-    (Hub.folder / "open_clip_model.safetensors").unlink()
-    with pytest.raises(UserError, match="has no open_clip_model.safetensors or .*model.safetensors$"):
-        load("hf-hub:owner/name")
 
 
 def test_a_hub_that_does_not_answer_is_asked_once_for_all_models(hub, monkeypatch, capsys):

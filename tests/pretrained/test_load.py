@@ -14,8 +14,6 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import abstract_model
-from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.published_clip import load, open_published
 from tests.hub_cache import COMMIT, put_in_cache
@@ -68,13 +66,6 @@ def test_a_folder_its_configuration_and_its_weights_name_the_same_model(publishe
         assert_equal_states(other.model, first.model)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_are_named(value, folder):
-    name = "visual.proj"
-    change_tensors(folder, lambda tensors: tensors[name].__setitem__((0, 0), value))
-    assert f"the tensor {name} has NaN or infinite values" in message(lambda: load(folder))
-
-
 @pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_weights_become_float32(folder, kind):
     full = load(folder).model
@@ -99,98 +90,95 @@ def test_a_scale_stored_as_an_array_of_one_is_a_number(folder):
     assert load(folder).model.logit_scale.shape == ()
 
 
-def test_the_first_tensor_of_another_shape_is_named_with_both_shapes(folder):
-    change_tensors(folder, lambda t: t.update({"visual.proj": np.zeros((32, 8), np.float16)}))
-    assert "visual.proj has shape [32, 8], but the architecture needs [32, 16]" in message(lambda: load(folder))
+def tensor(name, value):
+    """Puts a tensor in place of that of the file; None removes it."""
+    return lambda folder: change_tensors(folder, lambda t: t.pop(name) if value is None else t.update({name: value}))
 
 
-def test_weights_of_another_architecture_are_refused(published):
-    found = message(lambda: load(published, architecture="ViT-B-32"))
-    assert "ln_final.bias has shape [32], but the architecture needs [512]; these are not the weights of this" in found
+def config(section, **changes):
+    return lambda folder: change_config(folder, section, **changes)
 
 
-@pytest.mark.parametrize(
-    "weights, config, expected",
-    [
-        ("vit", "resnet", "visual.conv1.weight has shape [32, 3, 8, 8], but the architecture needs [4, 3, 3, 3]"),
-        ("coca", "vit", "text.positional_embedding has shape [11, 32], but the architecture needs [10, 32]"),
-        ("clipa", "vit", "no tensor visual.ln_pre.bias, which the architecture has with shape [32]"),
-        ("vit", "clipa", "has a tensor visual.ln_pre.bias of shape [32], which the architecture does not have"),
-        (
-            "roberta-mean",
-            "vit",
-            "no tensor text.ln_final.bias, which the architecture has with shape [32], but has a tensor ",
-        ),
-    ],
-)
-def test_weights_of_another_family_are_refused_by_their_first_tensor(weights, config, expected, tmp_path):
-    folder = write_model(tmp_path / "model", config)
-    other = write_model(tmp_path / "other", weights)
-    shutil.copy(other / WEIGHTS, folder / WEIGHTS)
+def weights_of(name):
+    """The weights of another family."""
+    return lambda folder: shutil.copy(write_model(folder.parent / "other", name) / WEIGHTS, folder / WEIGHTS)
+
+
+def content(file, change):
+    """Changes the bytes of a file; None removes it."""
+
+    def spoil(folder):
+        content = change((folder / file).read_bytes())
+        (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
+
+    return spoil
+
+
+def timm(name, **changes):
+    return config("vision_cfg", timm_model_name=name, **changes)
+
+
+EXTRA = ", which the architecture does not have; these are not the weights of this configuration"
+MISSING = ", which the architecture has with shape [32]"
+NOT_WHOLE = "is not a complete safetensors file"
+SPOILED = [
+    (tensor("visual.proj", np.full((32, 16), np.nan, np.float16)), "the tensor visual.proj has NaN or infinite values"),
+    (tensor("visual.proj", np.full((32, 16), np.inf, np.float16)), "the tensor visual.proj has NaN or infinite values"),
+    (
+        tensor("visual.proj", np.zeros((32, 8), np.float16)),
+        "visual.proj has shape [32, 8], but the architecture needs [32, 16]; these are not the weights of this",
+    ),
+    (tensor("visual.proj", np.zeros((32, 16), np.int8)), "visual.proj is I8; weights are one of F64, F32, F16, BF16"),
+    (tensor("visual.extra", np.zeros(3, np.float16)), f"a tensor visual.extra of shape [3]{EXTRA}"),
+    (tensor("ln_final.bias", None), f"no tensor ln_final.bias{MISSING}; these are not the weights of"),
+    (weights_of("resnet"), "visual.conv1.weight has shape [4, 3, 3, 3], but the architecture needs [32, 3, 8, 8]"),
+    (weights_of("coca"), "text.positional_embedding has shape [11, 32], but the architecture needs [10, 32]"),
+    (weights_of("clipa"), "no tensor visual.ln_pre.bias" + MISSING),
+    (weights_of("roberta-mean"), f"no tensor text.ln_final.bias{MISSING}, but has a tensor "),
+    (content(WEIGHTS, lambda b: b[: len(b) // 2]), NOT_WHOLE),
+    (content(WEIGHTS, lambda b: b""), NOT_WHOLE),
+    (content(WEIGHTS, lambda b: b[:8] + b"?" + b[9:]), NOT_WHOLE),
+    (content(WEIGHTS, lambda _: None), "has no weights"),
+    (content(CONFIG, lambda _: None), "or give an architecture"),
+    (content(CONFIG, lambda _: b"{"), "is not a JSON file"),
+    (content(CONFIG, lambda _: b"[]"), "does not contain a JSON object"),
+    (content(CONFIG, lambda _: b"{}"), "is not a configuration of open_clip"),
+    (config("", init_logit_bias="-10"), 'init_logit_bias="-10"; it takes a number or null'),
+    (config("", init_logit_bias=-10), "logit_bias"),
+    (config("", loss="siglip"), "'loss', which is not supported"),
+    (config("vision_cfg", qk_norm=True), "vision_cfg.qk_norm=true"),
+    (config("vision_cfg", pool_type="map"), 'pool_type="map", which is not supported; "tok", "avg" are'),
+    (config("vision_cfg", image_size=[32, 64]), "only square images"),
+    (timm("vit_base"), "timm_model_name='vit_base', which is not supported"),
+    (timm("eva02_base_patch16_clip_225"), "is not supported (did you mean eva02_base_patch16_clip_224"),
+    (timm("convnext_tiny", timm_pool="map"), 'timm_pool="map", which is not supported'),
+    (timm("swin_base_patch4_window7_224"), "data.image_size: swin_base_patch4_window7_224 takes images of 224 pixels"),
+    (timm("fastvit_mci1"), 'timm_proj="linear", which is not supported; null are'),
+    (config("text_cfg", proj_type="none"), "text_cfg.proj_type"),
+    (config("text_cfg", norm_kwargs={"elementwise": 1}), "text_cfg.norm_kwargs"),
+    (config("text_cfg", hf_model_name="roberta-base", hf_pooler_type="max_pooler"), "hf_pooler_type"),
+]
+
+
+@pytest.mark.parametrize("spoil, expected", SPOILED)
+def test_what_does_not_fit_is_named_in_one_line(spoil, expected, folder):
+    spoil(folder)
     assert expected in message(lambda: load(folder))
 
 
-def test_a_missing_tensor_is_named(folder):
-    change_tensors(folder, lambda t: t.pop("ln_final.bias"))
-    found = message(lambda: load(folder))
-    assert "no tensor ln_final.bias, which the architecture has with shape [32]; these are not the weights of" in found
-
-
-def test_a_tensor_too_many_is_named(folder):
-    change_tensors(folder, lambda t: t.update({"visual.extra": np.zeros(3, np.float16)}))
-    found = message(lambda: load(folder))
-    assert (
-        "a tensor visual.extra of shape [3], which the architecture does not have; these are not the weights of"
-        in found
-    )
-
-
-def test_integer_weights_are_refused(folder):
-    change_tensors(folder, lambda t: t.update({"visual.proj": np.zeros((32, 16), np.int8)}))
-    assert message(lambda: load(folder)).endswith("visual.proj is I8; weights are one of F64, F32, F16, BF16")
-
-
-@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:8] + b"?" + b[9:]])
-def test_truncated_or_corrupted_weights_are_refused(folder, spoil):
-    path = folder / WEIGHTS
-    path.write_bytes(spoil(path.read_bytes()))
-    assert f"{path} is not a complete safetensors file" in message(lambda: load(folder))
-
-
 @pytest.mark.parametrize(
-    "section, change, expected",
+    "options, expected",
     [
-        ("", {"init_logit_bias": "-10"}, 'init_logit_bias="-10"; it takes a number or null'),
-        ("", {"init_logit_bias": -10}, "logit_bias"),
-        ("", {"loss": "siglip"}, "'loss', which is not supported"),
-        ("vision_cfg", {"qk_norm": True}, "vision_cfg.qk_norm=true"),
-        ("vision_cfg", {"pool_type": "map"}, 'vision_cfg.pool_type="map", which is not supported; "tok", "avg" are'),
-        ("vision_cfg", {"image_size": [32, 64]}, "only square images"),
-        ("vision_cfg", {"timm_model_name": "vit_base"}, "timm_model_name='vit_base', which is not supported"),
         (
-            "vision_cfg",
-            {"timm_model_name": "eva02_base_patch16_clip_225"},
-            "is not supported (did you mean eva02_base_patch16_clip_224",
+            {"architecture": "ViT-B-32"},
+            "ln_final.bias has shape [32], but the architecture needs [512]; these are not the weights of this",
         ),
-        (
-            "vision_cfg",
-            {"timm_model_name": "convnext_tiny", "timm_pool": "map"},
-            'timm_pool="map", which is not supported',
-        ),
-        (
-            "vision_cfg",
-            {"timm_model_name": "swin_base_patch4_window7_224"},
-            "data.image_size: swin_base_patch4_window7_224 takes images of 224 pixels only, not 32",
-        ),
-        ("vision_cfg", {"timm_model_name": "fastvit_mci1"}, 'timm_proj="linear", which is not supported; null are'),
-        ("text_cfg", {"proj_type": "none"}, "text_cfg.proj_type"),
-        ("text_cfg", {"norm_kwargs": {"elementwise": 1}}, "text_cfg.norm_kwargs"),
-        ("text_cfg", {"hf_model_name": "roberta-base", "hf_pooler_type": "max_pooler"}, "hf_pooler_type"),
+        ({"architecture": "RN999"}, "unknown architecture 'RN999': it is a name in "),
+        ({"name_or_path": "RN999"}, "no model 'RN999'"),
     ],
 )
-def test_an_unsupported_configuration_is_refused_by_its_key(folder, section, change, expected):
-    change_config(folder, section, **change)
-    assert expected in message(lambda: load(folder))
+def test_a_name_that_does_not_fit_is_an_error(options, expected, published):
+    assert expected in message(lambda: load(**{"name_or_path": published} | options))
 
 
 def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
@@ -199,55 +187,32 @@ def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
     assert 'hidden_act="relu"' in message(lambda: load(folder))
 
 
-def test_what_is_not_there_is_named(folder, tmp_path):
-    assert "no model 'RN999'" in message(lambda: load("RN999"))
-    assert "unknown architecture 'RN999': it is a name in " in message(lambda: load(folder, architecture="RN999"))
-    (folder / CONFIG).write_text("{")
-    assert "is not a JSON file" in message(lambda: load(folder))
-    (folder / CONFIG).write_text("[]")
-    assert "does not contain a JSON object" in message(lambda: load(folder))
-    (folder / CONFIG).write_text("{}")
-    assert "is not a configuration of open_clip" in message(lambda: load(folder))
-    (folder / CONFIG).unlink()
-    assert "or give an architecture" in message(lambda: load(folder))
-    (folder / WEIGHTS).unlink()
-    assert "has no weights" in message(lambda: load(folder))
-
-
-def test_clips_merges_are_given_by_path(published):
-    tokenizer = load(published, merges=DATA / "clip_merges_subset.txt").tokenizer
-    assert tokenizer(["a photo"]).shape == (1, 10)
-
-
-def test_clips_merges_do_not_serve_another_tokenizers_model(folder):
+def test_clips_merges_are_given_by_path_and_not_for_another_tokenizers_model(folder):
+    merges = DATA / "clip_merges_subset.txt"
+    assert load(folder, merges=merges).tokenizer(["a photo"]).shape == (1, 10)
+    assert "comes without a tokenizer.json" in message(lambda: load(folder).tokenizer)
     change_config(folder, "text_cfg", hf_tokenizer_name="roberta-base")
-    found = message(lambda: load(folder, merges=DATA / "clip_merges_subset.txt"))
-    assert "has the tokenizer of roberta-base" in found
+    assert "has the tokenizer of roberta-base" in message(lambda: load(folder, merges=merges))
 
 
-def test_the_tokenizer_beside_the_weights_counts(folder):
-    shutil.copy(DATA / "tokenizer_bert.json", folder / "tokenizer.json")
-    change_config(folder, "text_cfg", hf_tokenizer_name="bert-base-uncased", vocab_size=50)
-    assert "tokens, but the model's vocabulary has 50" in message(lambda: load(folder))
+OTHER_ENCODER = "of another text encoder: its {} is {}, that of the encoder's config.json {}"
 
 
 @pytest.mark.parametrize(
     "model, tokenizer, changes, expected",
     [
         ("vit", "bert", {}, "is not CLIP's tokenizer, which the model's text tower needs"),
+        ("vit", "bert", {"hf_tokenizer_name": "tokenizer.json"}, "is not CLIP's tokenizer"),  # as in exported runs
+        ("vit", "bert", {"hf_tokenizer_name": "bert-base-uncased", "vocab_size": 50}, "the model's vocabulary has 50"),
         (
-            "roberta-mean",
+            "vit",
             "bert",
-            {},
-            "of another text encoder: its pad_token_id is 0, that of the encoder's config.json 1",
+            {"hf_tokenizer_name": "timm/ViT-B-16-SigLIP"},
+            "is not the tokenizer that the model needs, timm/ViT-B-16-SigLIP: it is WordPiece",
         ),
-        (
-            "bert-pooler",
-            "roberta",
-            {},
-            "of another text encoder: its pad_token_id is 1, that of the encoder's config.json 0",
-        ),
-        ("roberta-mean", "xlm", {"eos_token_id": 5}, "its eos_token_id is 2, that of the encoder's config.json 5"),
+        ("roberta-mean", "bert", {}, OTHER_ENCODER.format("pad_token_id", 0, 1)),
+        ("bert-pooler", "roberta", {}, OTHER_ENCODER.format("pad_token_id", 1, 0)),
+        ("roberta-mean", "xlm", {"eos_token_id": 5}, OTHER_ENCODER.format("eos_token_id", 2, 5)),
         ("bert-pooler", "bert", {"vocab_size": 50}, "tokens, but the model's vocabulary has 50"),
     ],
 )
@@ -257,25 +222,8 @@ def test_the_tokenizer_of_another_family_is_refused(model, tokenizer, changes, e
     if encoder := CASES[model]["encoder"]:
         (folder / "config.json").write_text(json.dumps({**encoder, "vocab_size": 1000, **changes}))
     else:
-        change_config(folder, "text_cfg", vocab_size=1000)
+        change_config(folder, "text_cfg", **{"vocab_size": 1000} | changes)
     assert expected in message(lambda: open_published(folder).tokenizer)
-
-
-@pytest.mark.parametrize(
-    "name, expected",
-    [
-        ("timm/ViT-B-16-SigLIP", "is not the tokenizer that the model needs, timm/ViT-B-16-SigLIP: it is WordPiece"),
-        ("tokenizer.json", "is not CLIP's tokenizer"),  # as exported runs have it
-    ],
-)
-def test_the_tokenizer_that_the_configuration_names_is_needed(name, expected, folder):
-    shutil.copy(DATA / "tokenizer_bert.json", folder / "tokenizer.json")
-    change_config(folder, "text_cfg", hf_tokenizer_name=name, vocab_size=1000)
-    assert expected in message(lambda: open_published(folder).tokenizer)
-
-
-def test_a_missing_tokenizer_is_an_error_when_it_is_used(published):
-    assert "comes without a tokenizer.json" in message(lambda: load(published).tokenizer)
 
 
 @pytest.fixture
@@ -287,40 +235,16 @@ def hub(monkeypatch, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("revision", [None, COMMIT])
-def test_a_cached_repository_loads_without_network(hub, published, revision):
-    put_in_cache(hub, published, "owner/name")
-    pretrained = load("hf-hub:owner/name", revision=revision)
-    assert pretrained.revision == COMMIT
-    assert_equal_states(pretrained.model, load(published).model)
-
-
-def test_without_network_and_cache_the_repository_is_named(hub):
+def test_a_cached_repository_loads_without_network_and_a_corrupt_file_in_it_is_an_error(hub, published):
     found = message(lambda: load("hf-hub:owner/name", revision="v1"))
     assert "hf-hub:owner/name at revision v1: open_clip_config.json is not in the cache" in found
-
-
-def test_a_corrupt_file_in_the_cache_is_an_error(hub, published):
     root = put_in_cache(hub, published, "owner/name")
+    for revision in (None, COMMIT):
+        pretrained = load("hf-hub:owner/name", revision=revision)
+        assert pretrained.revision == COMMIT
+        assert_equal_states(pretrained.model, load(published).model)
     blob = (root / "snapshots" / COMMIT / WEIGHTS).resolve()
     content = bytearray(blob.read_bytes())
     content[-1] ^= 1
     blob.write_bytes(content)
     assert "is corrupt" in message(lambda: load("hf-hub:owner/name"))
-
-
-# Parameters that open_clip 3.3 counts.
-PARAMETERS = {
-    "RN101": 119_688_033,
-    "roberta-ViT-B-32": 212_723_457,
-    "mt5-base-ViT-B-32": 365_708_673,
-    "nllb-clip-base": 501_885_185,
-}
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_named_architectures_have_the_published_number_of_parameters(name):
-    config = named_architecture(name)
-    encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
-    model = abstract_model({"model_cfg": config, "encoder": encoder})
-    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]

@@ -17,7 +17,7 @@ from tiny_models import CASES
 
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.remat import rematerialize
-from cliptail_jax.pretrained import model
+from cliptail_jax.pretrained import published_clip
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.published_clip import load, open_published
 from cliptail_jax.pretrained.runs import open_run
@@ -59,7 +59,7 @@ def start_from(config, siglip):
 def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(make_siglip, monkeypatch):
     folder = make_siglip("siglip")
     config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
-    monkeypatch.setattr(model, "named_architecture", lambda name: config)
+    monkeypatch.setattr(published_clip, "named_architecture", lambda name: config)
     opened = open_published(folder, architecture="ViT-B-16-SigLIP")
     assert opened.preprocess == Preprocess(32, (0.5,) * 3, (0.5,) * 3, resize_mode="squash")
 

@@ -76,18 +76,20 @@ def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path, name, 
     jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder), nnx.state(expected))
 
 
-def test_a_context_beyond_the_positions_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "removed, context_length, message",
+    [
+        (None, 77, "context_length=77 is more than the 20 positions of .*encoder"),
+        ("config.json", 20, "has weights but no config.json"),
+        ("tokenizer.json", 20, "has weights but no tokenizer.json"),
+    ],
+)
+def test_an_encoder_that_cannot_be_opened_is_an_error(tmp_path, removed, context_length, message):
     write_encoder(tmp_path / "encoder")
-    with pytest.raises(UserError, match="context_length=77 is more than the 20 positions of .*encoder"):
-        open_encoder(tmp_path / "encoder")
-
-
-@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
-def test_a_missing_file_is_named(tmp_path, file):
-    write_encoder(tmp_path / "encoder")
-    (tmp_path / "encoder" / file).unlink()
-    with pytest.raises(UserError, match=f"has weights but no {file}"):
-        open_encoder(tmp_path / "encoder")
+    if removed:
+        (tmp_path / "encoder" / removed).unlink()
+    with pytest.raises(UserError, match=message):
+        open_encoder(tmp_path / "encoder", context_length=context_length)
 
 
 def test_last_token_pooler_takes_the_state_before_the_padding():

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from test_text_encoder import write_encoder_with_decoder
 from tiny_models import write_model
 
 from cliptail_jax import runs
@@ -28,12 +27,11 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
-from cliptail_jax.pretrained.text_encoder import open_encoder
+from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
-from configs import clip
 from tests.saved_state import read_state
 
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
@@ -75,22 +73,15 @@ def without_last_step(workdir, copy):
     return copy
 
 
-@pytest.mark.parametrize("name, freeze", [("mobileclip-vit", False), ("eva02", True)])
-def test_a_run_starts_from_a_published_tower_of_timms(name, freeze, sup_config, tmp_path, monkeypatch):
-    folder = write_model(tmp_path / "published", name)
-    sup_config.image.update({"init": str(folder), "freeze": freeze})
-    sup_config.model.remat = "blocks"
+def test_a_run_starts_from_a_published_tower_of_timms(sup_config, tmp_path):
+    folder = write_model(tmp_path / "published", "mobileclip-vit")
+    sup_config.image.init, sup_config.model.remat = str(folder), "blocks"
     sup_config.total_steps, sup_config.checkpoint.every_steps, sup_config.eval.sets = 2, 1, ()
     train(sup_config, tmp_path / "run")
-    assert np.isfinite(losses(tmp_path / "run")).all()
-    before, after = (
-        values(nnx.state(load(folder).model.visual)),
-        values(nnx.state(open_run(tmp_path / "run").model.visual)),
-    )
+    towers = load(folder).model.visual, open_run(tmp_path / "run").model.visual
+    before, after = (values(nnx.state(tower)) for tower in towers)
     assert before.keys() == after.keys()
-    assert {path for path in before if not np.array_equal(before[path], after[path])} == (
-        set() if freeze else set(before)
-    )
+    assert not [path for path in before if np.array_equal(before[path], after[path])]
 
 
 @pytest.mark.parametrize("name, fsdp, freeze", [("sup", 1, False), ("dino", 4, True)])
@@ -161,13 +152,12 @@ def test_a_run_resumes_with_the_same_numbers(linear_run, tmp_path):
     assert_resumes(*linear_run, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("run, part", [("linear_run", "visual"), ("frozen_run", "text")])
-def test_other_weights_than_those_a_run_began_with_are_an_error(run, part, tmp_path, request):
-    config, workdir = request.getfixturevalue(run)
+def test_other_weights_than_those_a_run_began_with_are_an_error(linear_run, tmp_path):
+    config, workdir = linear_run
     shutil.copytree(workdir, tmp_path / "run")
     noted = json.loads((tmp_path / "run" / TOWERS).read_text())
-    assert noted[part]["digest"] == open_model(noted[part]["name"]).digest
-    noted[part]["digest"] = "0" * 64
+    assert noted["visual"]["digest"] == open_model(noted["visual"]["name"]).digest
+    noted["visual"]["digest"] = "0" * 64
     write_json(tmp_path / "run" / TOWERS, noted)
     write_json(tmp_path / "run" / "config.json", {"config": runs.read_config(workdir)})
     (tmp_path / "run" / "sha256.json").unlink(missing_ok=True)
@@ -235,21 +225,8 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
         assert np.abs(mlp[name] - value).max() > 1e-6
 
 
-def test_an_encoder_of_a_model_with_a_decoder_is_trained_on(small_config, bert, tmp_path):
-    folder = write_encoder_with_decoder(tmp_path, "mt5-mean")
-    shutil.copy(bert / "tokenizer.json", folder)
-    before = open_encoder(folder, context_length=10).model.text.transformer
-    config = small_config(clip)
-    config.text.init, config.model.text.context_length, config.model.remat = str(folder), 10, "blocks"
-    config.total_steps, config.checkpoint.every_steps, config.eval.sets = 2, 2, ()
-    train(config, tmp_path / "run")
-    after = values(nnx.state(open_run(tmp_path / "run").model.text.transformer))
-    for name, value in values(nnx.state(before)).items():
-        assert (after[name] != value).any(), name
-
-
 def test_roberta_base_gets_the_studys_mlp():
-    shape = encoder_shape(named_encoder("roberta-base"))
+    shape = encoder_shape(named_encoder("roberta-base") | {"num_hidden_layers": 1})
     proj = nnx.eval_shape(lambda: EncoderText(shape, 1024, rngs=nnx.Rngs(0)).proj)
     shapes = {path: v.shape for path, v in nnx.to_flat_state(nnx.state(proj))}
     assert shapes == {("0", "kernel"): (768, 896), ("2", "kernel"): (896, 1024)}
@@ -321,11 +298,11 @@ def test_a_mistake_about_a_tower_is_named(clip_config, published, tmp_path, chan
         train(clip_config, tmp_path / "run")
 
 
-def test_models_that_cannot_give_a_tower_are_named(trained_run, published, bert, tmp_path):
+def test_models_that_cannot_give_a_tower_are_named(trained_run, published, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
-    (copy / "open_clip_config.json").symlink_to(published / "open_clip_config.json")
-    (copy / "open_clip_model.safetensors").symlink_to(published / "open_clip_model.safetensors")
+    for name in ("open_clip_config.json", "open_clip_model.safetensors"):
+        (copy / name).symlink_to(published / name)
     with pytest.raises(UserError, match="text.init: .*copy comes without a tokenizer.json: .*text.tokenizer"):
         open_text_tower(str(copy), **TEXT)
     (copy / "tokenizer.json").write_text("{}")
@@ -347,7 +324,7 @@ def test_a_repository_is_an_encoder_where_it_has_no_configuration_of_open_clips(
             raise UserError(f"no {files[0]}")
 
     monkeypatch.setattr(hub, "fetch", fetch)
-    assert not model.is_encoder("hf-hub:a/clip") and model.is_encoder("hf-hub:a/bert")
+    assert not is_encoder("hf-hub:a/clip") and is_encoder("hf-hub:a/bert")
 
 
 def test_weights_with_another_activation_keep_it_as_a_text_tower(published, monkeypatch):

@@ -19,7 +19,6 @@ from cliptail_jax.curation.describe import check_metadata, write_croissant
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.prompts import read_descriptors
 from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.files import append_line, read_lines
 from cliptail_jax.objectives import FIELDS
@@ -115,7 +114,7 @@ def test_a_checkpoint_in_a_bucket_is_only_picked_up_whole(bucket):
     assert corruption(bucket / "checkpoints" / "3") == "lacks default/weights"
 
 
-def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch):
+def test_heads_and_frequencies_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     rows = np.arange(12, dtype=np.float32).reshape(6, 2)
     files.save_array(bucket / "head.npy", rows)
@@ -129,8 +128,6 @@ def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path,
     config.eval.rank_by, config.eval.tail_classes = f"{ADDRESS}frequency.tsv", 2
     assert head_mid_tail(config.eval, NAMES, None)[2].tolist() == [5, 4]
     assert file_digest(config.eval.rank_by) == file_digest(str(tmp_path / "frequency.tsv"))
-    files.write_text(bucket / "said.json", json.dumps({"ant": ["six legs"], "bee": []}))
-    assert read_descriptors(f"{ADDRESS}said.json", ("bee", "ant")) == ((), ("six legs",))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +136,6 @@ def test_heads_frequencies_and_descriptors_may_lie_in_a_bucket(bucket, tmp_path,
         (lambda name: head_for(name, NAMES, NAMES), "head.init: cannot read 'gs://bucket/none' as an .npy array"),
         (lambda name: variant_of(match={"frequency": name}), "cannot read the frequency table gs://bucket/none: "),
         (file_digest, "cannot read gs://bucket/none: "),
-        (lambda name: read_descriptors(name, ("ant",)), "descriptors file gs://bucket/none cannot be read: "),
     ],
 )
 def test_what_a_bucket_lacks_is_named(bucket, monkeypatch, read, complaint):

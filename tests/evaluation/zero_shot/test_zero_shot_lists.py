@@ -1,9 +1,8 @@
 """Lists of published models, the corpora of their frequencies, and mistakes in what is asked of them."""
 
 import json
+import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,14 +12,16 @@ from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import list_models
 from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.evaluation.published_list import row
 from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.pretrained.model import ModelName, find_model
+from cliptail_jax.pretrained.published import LISTS, listed_models, published_models
 from cliptail_jax.pretrained.published_clip import open_published
 from configs import zero_shot, zero_shot_all
-from tests.evaluation.plain_evaluation import evaluation_files
 from tests.evaluation.zero_shot.conftest import FILES, SET
 
 CLASSES = 100
@@ -138,8 +139,6 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
         ),
         ({"logit_adjustment": -1.0}, "'eval.logit_adjustment' is -1.0; it must not be negative"),
         ({"estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone"),
-        ({"descriptors": "nowhere.json"}, "descriptors file nowhere.json cannot be read"),
-        ({"descriptors": "a.json", "waffle": 3}, "eval.descriptors or eval.waffle, not both"),
         ({"head_classes": 90, "tail_classes": 90, "rank_by": "TABLE"}, "do not fit in 100 classes"),
     ],
 )
@@ -177,13 +176,28 @@ def test_a_list_of_published_models_stands_in_one_config():
         zero_shot_all.get_config("list=tomorrow")
 
 
-def test_the_command_writes_the_run(config, glyphs_dir, tmp_path):
-    arguments = [
-        f"--config=configs/zero_shot.py:model={config.eval.models[0]},sets={SET},template=cname",
-        f"--config.data.data_dir={glyphs_dir}",
-        f"--workdir={tmp_path / 'run'}",
-    ]
-    command = [sys.executable, "-m", "cliptail_jax.evaluate", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("| model ") and len(evaluation_files(tmp_path / "run")[0]) == 1
+def test_the_page_has_the_models_of_each_list_with_their_sizes(capsys):
+    assert not list_models(["--list"])
+    lines = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
+    expected = [list(row(model)) for name in LISTS for model in listed_models(name)]
+    assert [cells for cells in lines if "/" in cells[0] and len(cells) == 5] == expected
+    assert ["ViT-L-14-CLIPA-336/datacomp1b", "–", "415", "336", "11.3"] in expected
+    assert not list_models(["--list", "--config=configs/zero_shot_all.py:list=today"])
+    assert capsys.readouterr().out.count("\nViT-") == sum(m.name.startswith("ViT-") for m in listed_models("today"))
+    memory = {row(model)[-1] for model in published_models()}
+    assert {"refused", "not compiled"} < memory
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--config=configs/zero_shot_all.py", "--workdir=runs"], "takes only a --config beside it: .* --workdir=runs"),
+        (["--config"], "takes only a --config beside it"),
+        (["--config=configs/clip.py"], "configs/clip.py does not evaluate any"),
+        (["--config=configs/zero_shot.py:model=hf-hub:a/b"], "hf-hub:a/b is in none"),
+        (["--config=configs/zero_shot_all.py:list=old"], "'old'; it is one of study, today"),
+    ],
+)
+def test_what_is_no_list_is_an_error_in_one_line(arguments, message, capsys):
+    assert list_models([*arguments, "--list"]) == 2
+    assert re.fullmatch(f"error: .*{message}.*\n", capsys.readouterr().err)

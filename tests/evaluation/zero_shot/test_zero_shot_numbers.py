@@ -121,26 +121,6 @@ def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_pr
         assert (predicted != logits.argmax(1)).any(), name
 
 
-def test_descriptors_and_random_ones_take_the_templates_place(config, glyphs_dir, tmp_path, make_model):
-    names = open_source("glyphs", str(glyphs_dir), "test").class_names
-    descriptors = {name: [f"{part} parts" for part in ("two", "round")[: i % 3]] for i, name in enumerate(names)}
-    path = tmp_path / "descriptors.json"
-    path.write_text(json.dumps(descriptors))
-    config.eval.update({"descriptors": str(path), "save_features": True})
-    evaluate_published(config, tmp_path / "a")
-    written = np.load(tmp_path / "a" / "eval" / FILES / "head.npy")
-    prompts = [[f"{name}, which has {text}" for text in descriptors[name]] or [name] for name in names]
-    head = plain_head(make_model(1), prompts)
-    np.testing.assert_allclose(written, head, atol=1e-5)
-
-    config.eval.update({"descriptors": "", "waffle": 2, "waffle_kind": "characters"})
-    evaluate_published(config, tmp_path / "b")
-    config.eval.waffle_seed = 1
-    evaluate_published(config, tmp_path / "b")
-    lines, _ = evaluation_files(tmp_path / "b")
-    assert lines[0]["settings"]["prompts"] != lines[1]["settings"]["prompts"]
-
-
 def test_weights_that_are_split_over_devices_give_the_same_numbers(config, tmp_path):
     for fsdp in (1, 4):
         config.mesh.fsdp = fsdp

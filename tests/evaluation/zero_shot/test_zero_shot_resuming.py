@@ -27,10 +27,8 @@ def test_what_is_finished_is_not_repeated_until_settings_change(config, tmp_path
         assert "is already evaluated" in capsys.readouterr().err
     config.eval.templates = "cname"
     evaluate_published(config, tmp_path)
-    config.eval.templates = ""
-    evaluate_published(config, tmp_path)
     lines, _ = evaluation_files(tmp_path)
-    assert [line["settings"]["templates"] for line in lines] == ["simple", "cname", ""]
+    assert [line["settings"]["templates"] for line in lines] == ["simple", "cname"]
 
 
 def test_other_weights_data_or_ranking_of_the_same_name_are_evaluated_anew(

@@ -1,4 +1,4 @@
-"""Whether a configuration of open_clip's is supported, found out without weights."""
+"""Whether a configuration of open_clip's is supported, checked without weights."""
 
 import copy
 from typing import Any
@@ -11,8 +11,8 @@ Config = dict[str, Any]
 DEPTHS = {"num_hidden_layers", "num_layers", "encoder_layers"}  # keys of Hugging Face encoders
 
 
-def verdict(config: Config) -> str:
-    """'' if a model of the configuration can be built, or else the error."""
+def unsupported(config: Config) -> str:
+    """The error that building a model of the configuration raises, or ''."""
     try:
         check_model(config)
         image_size(config["vision_cfg"])
@@ -25,7 +25,7 @@ def verdict(config: Config) -> str:
 
 
 def shallow(config: Config) -> Config:
-    """The configuration with one layer where it says how many: the others, which take most of the time, are alike."""
+    """The configuration with one layer in each part: the others, which take most of the time, are alike."""
     config = copy.deepcopy(config)
     for section in (config["vision_cfg"], config["text_cfg"]):
         if "layers" in section:
