@@ -3,8 +3,7 @@
 import jax.numpy as jnp
 from flax import nnx
 
-from cliptail_jax.models.initializers import uniform_fan_in
-from cliptail_jax.models.layers import BatchNorm, Images, Mask, Pixels
+from cliptail_jax.models.layers import BatchNorm, Images, Mask, Pixels, conv
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 STRIDES = (4, 2, 2)  # and kernel sizes
@@ -22,12 +21,10 @@ class ConvStem(nnx.Module):
         channels = (3, width // NARROW, width // NARROW, width)
         backbone = []
         for i, size in enumerate(STRIDES):
-            default = uniform_fan_in(channels[i] * size * size)
             last = i == len(STRIDES) - 1
-            options = {"kernel_init": default, "bias_init": default, "use_bias": last, "dtype": dtype, "rngs": rngs}
-            conv = nnx.Conv(*channels[i : i + 2], (size, size), strides=size, padding="VALID", **options)
+            options = {"stride": size, "use_bias": last, "dtype": dtype, "rngs": rngs}
             norm = {} if last else {"bn": BatchNorm(channels[i + 1], group_size, dtype=dtype)}
-            backbone.append(nnx.Dict(conv=conv, **norm))
+            backbone.append(nnx.Dict(conv=conv(*channels[i : i + 2], size, **options), **norm))
         self.backbone = nnx.List(backbone)
 
     def __call__(self, images: Images, train: bool, mask: Mask | None) -> Pixels:

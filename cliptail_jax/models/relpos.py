@@ -6,6 +6,7 @@ the dropout that timm has in training within that MLP, are not implemented.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,8 @@ from flax import nnx
 from jax.nn.initializers import normal
 from jaxtyping import Float32
 
-from cliptail_jax.models.layers import Features, Images, LayerScale, Mask, conv, layer_norm, linear
-from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.layers import Features, Images, Mask, conv, layer_norm, linear
+from cliptail_jax.models.timm_blocks import Block, BlockShape
 from cliptail_jax.models.timm_layers import Mlp, QkvAttention, relative_index
 from cliptail_jax.models.transformer import States
 
@@ -55,33 +56,22 @@ def log_differences(height: int, width: int) -> Float32[np.ndarray, "differences
 class Attention(QkvAttention):
     """Attention with a bias for each difference of two patches; the class token, which is the first, has none."""
 
-    def __init__(self, width: int, heads: int, inner: int, *, dtype, rngs: nnx.Rngs):
-        super().__init__(width, heads, qkv_bias=False, layer=linear, dtype=dtype, rngs=rngs)
-        self.rel_pos = nnx.Dict(mlp=Mlp(2, inner, heads, activation=jax.nn.relu, layer=linear, dtype=dtype, rngs=rngs))
+    def __init__(self, shape: BlockShape, inner: int, *, output_scale: float, dtype, rngs: nnx.Rngs):
+        del output_scale  # all projections have PyTorch's initialization
+        options = {"layer": linear, "dtype": dtype, "rngs": rngs}
+        super().__init__(shape.width, shape.heads, qkv_bias=False, **options)
+        self.rel_pos = nnx.Dict(mlp=Mlp(2, inner, shape.heads, activation=jax.nn.relu, **options))
 
-    def with_positions(self, x: States, height: int, width: int) -> States:
-        """The outputs for a class token and a grid of `height` × `width` patches."""
-        table = self.rel_pos.mlp(log_differences(height, width))
-        bias = table[relative_index(height, width)].transpose(2, 0, 1)
-        return self(x, bias=jnp.pad(bias, ((0, 0), (1, 0), (1, 0)))[None])
+    def __call__(self, x: States, grid: tuple[int, int]) -> States:
+        """The outputs for a class token and a grid of rows and columns of patches."""
+        bias = self.rel_pos.mlp(log_differences(*grid))[relative_index(*grid)].transpose(2, 0, 1)
+        return super().__call__(x, bias=jnp.pad(bias, ((0, 0), (1, 0), (1, 0)))[None])
 
 
-class Block(RematBlock):
-    """Attention and MLP, each preceded by layer norm, scaled and added to its input."""
-
-    def __init__(self, size: Size, *, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        width = size.width
-        self.norm1 = layer_norm(width, epsilon=EPSILON, **shared)
-        self.attn = Attention(width, size.heads, size.inner, **shared)
-        self.ls1 = LayerScale(width, INITIAL_GAMMA, dtype=dtype)
-        self.norm2 = layer_norm(width, epsilon=EPSILON, **shared)
-        self.mlp = Mlp(width, MLP_RATIO * width, width, layer=linear, **shared)
-        self.ls2 = LayerScale(width, INITIAL_GAMMA, dtype=dtype)
-
-    def forward(self, x: States, *, grid: tuple[int, int]) -> States:
-        x = x + self.ls1(self.attn.with_positions(self.norm1(x), *grid))
-        return x + self.ls2(self.mlp(self.norm2(x)))
+def mlp(shape: BlockShape, *, output_scale: float, **options) -> Mlp:
+    """The MLP of a block."""
+    del output_scale
+    return Mlp(shape.width, shape.inner, shape.width, layer=linear, **options)
 
 
 class RelPosViT(nnx.Module):
@@ -91,12 +81,14 @@ class RelPosViT(nnx.Module):
         self, size: Size, output_dim: int, *, projection_bias: bool = False, dtype=jnp.float32, rngs: nnx.Rngs
     ):
         shared = {"dtype": dtype, "rngs": rngs}
+        shape = BlockShape(size.width, size.heads, MLP_RATIO * size.width, EPSILON)
+        parts = {"attention": partial(Attention, inner=size.inner), "make_mlp": mlp, "layer_scale": INITIAL_GAMMA}
         patches = conv(3, size.width, size.patch_size, stride=size.patch_size, use_bias=True, **shared)
         self.dtype = dtype
         self.trunk = nnx.Dict(
             patch_embed=nnx.Dict(proj=patches),
             cls_token=nnx.Param(normal(1e-6)(rngs.params(), (1, 1, size.width))),
-            blocks=nnx.List(Block(size, **shared) for _ in range(size.layers)),
+            blocks=nnx.List(Block(shape, **parts, **shared) for _ in range(size.layers)),
             norm=layer_norm(size.width, epsilon=EPSILON, **shared),
         )
         self.head = nnx.Dict(proj=linear(size.width, output_dim, use_bias=projection_bias, **shared))
@@ -109,5 +101,5 @@ class RelPosViT(nnx.Module):
         class_token = jnp.broadcast_to(self.trunk.cls_token[...].astype(self.dtype), (batch, 1, width))
         x = jnp.concatenate([class_token, patches.reshape(batch, rows * columns, width)], 1)
         for block in self.trunk.blocks:
-            x = block(x, grid=(rows, columns))
+            x = block(x, positions=(rows, columns))
         return self.head.proj(self.trunk.norm(x[:, 0])).astype(jnp.float32)

@@ -64,7 +64,7 @@ def mlp(shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs) 
 class Block(RematBlock):
     """Attention and MLP, each preceded by layer norm and added to its input, perhaps multiplied by a learned scale.
 
-    `attention` and `make_mlp` are called as `Attention` and `mlp`. `layer_scale` is the initial one; None for none.
+    `attention` and `make_mlp` are called as `Attention` and `mlp`. What `positions` are is up to the attention. `layer_scale` is the initial one; None for none.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class Block(RematBlock):
         self.ls1 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
         self.ls2 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
 
-    def forward(self, x: States, *, angles: Angles | None) -> States:
-        attended = self.attn(self.norm1(x), angles)
+    def forward(self, x: States, *, positions: Angles | tuple[int, int] | None) -> States:
+        attended = self.attn(self.norm1(x), positions)
         x = x + (self.ls1(attended) if self.ls1 else attended)
         changed = self.mlp(self.norm2(x))
         return x + (self.ls2(changed) if self.ls2 else changed)

@@ -16,8 +16,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.models.conv_stem import ConvStem
-from cliptail_jax.models.initializers import uniform_fan_in
-from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
+from cliptail_jax.models.layers import Features, Images, Mask, Pixels, conv, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import AttentionPool, Block, BlockShape
@@ -73,9 +72,7 @@ class PatchEmbed(nnx.Module):
     """A linear function of each patch."""
 
     def __init__(self, width: int, size: int, *, use_bias: bool, dtype, rngs: nnx.Rngs):
-        default = uniform_fan_in(3 * size * size)
-        options = {"kernel_init": default, "bias_init": default, "use_bias": use_bias, "dtype": dtype, "rngs": rngs}
-        self.proj = nnx.Conv(3, width, (size, size), strides=size, padding="VALID", **options)
+        self.proj = conv(3, width, size, stride=size, use_bias=use_bias, dtype=dtype, rngs=rngs)
 
     def __call__(self, images: Images, train: bool, mask: Mask | None) -> Pixels:
         """One token per patch. `train` and `mask`, which `ConvStem` needs, have no effect."""
@@ -129,7 +126,7 @@ class Trunk(nnx.Module):
         rotary = self.member.rotary
         angles = rotary.angles(rows, columns, width // self.member.heads) if rotary else None
         for block in self.blocks:
-            x = block(x, angles=angles)
+            x = block(x, positions=angles)
         pooled = self._pooled(self.norm(x))
         return pooled if self.head is None else self.head(pooled)
 
