@@ -4,38 +4,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.evaluation.results import GROUPS
 from cliptail_jax.files import write_text
+from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
 
-ACCURACIES = {"top1": "top-1 %", "top5": "top-5 %"} | {name: name for name in GROUPS}  # with headings
-CORRELATIONS = {"corr_acc": ".2f", "corr_pred": ".2f", "slope_acc": ".1f", "slope_pred": ".2f"}  # with formats
+SHOWN = ("top1", "top5", *GROUPS, "corr_acc", "corr_pred", "slope_acc", "slope_pred")
+COLUMNS = [MEASURES[key] for key in SHOWN]
 SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
 Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
 
 
 def markdown(summaries: Summaries) -> str:
     """A row per model, set and class frequency, with '–' for undefined numbers."""
-    headings = [*ACCURACIES.values(), *(f"{key} [95 %]" for key in CORRELATIONS)]
+    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in COLUMNS]
     rows = [["model", "set", *headings, "class frequency"]]
     for summary in summaries:
-        cells = [format_number(summary.get(key), ".1f") for key in ACCURACIES]
-        cells += [format_interval(summary.get(key), interval(summary, key), form) for key, form in CORRELATIONS.items()]
+        cells = [cell(summary, measure) for measure in COLUMNS]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
 
 
+def cell(summary: Mapping[str, Any], measure: Measure) -> str:
+    """A measure of an evaluation, with its interval if it has one."""
+    value = summary.get(measure.key)
+    if measure.has_interval:
+        return format_interval(value, interval(summary, measure.key), measure.format)
+    return format_number(value, measure.format)
+
+
 def tsv(summaries: Summaries) -> str:
     """The same with all digits, the bounds of intervals in columns of their own, and '' for undefined numbers."""
-    bounds = [f"{key}{part}" for key in CORRELATIONS for part in ("", "_low", "_high")]
-    rows = [["model", "set", *ACCURACIES, *bounds, "class_frequency"]]
+    rows = [["model", "set"]]
+    for measure in COLUMNS:
+        rows[0] += [measure.key, *((f"{measure.key}_low", f"{measure.key}_high") if measure.has_interval else ())]
+    rows[0].append("class_frequency")
     for summary in summaries:
-        values = [summary.get(key) for key in ACCURACIES]
-        for key in CORRELATIONS:
-            values += [summary.get(key), *interval(summary, key)]
+        values = []
+        for measure in COLUMNS:
+            values += [summary.get(measure.key), *(interval(summary, measure.key) if measure.has_interval else ())]
         cells = ["" if value is None else repr(value) for value in values]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"]])
     return "\n".join(map("\t".join, rows)) + "\n"
