@@ -23,7 +23,7 @@ def class_frequency(
 
     Args:
         spec: the path of a table, or one of `CORPORA`.
-        folder: where the published files are, of which class_frequency_CORPUS_SET[_ori].txt is read.
+        folder: of the published files; class_frequency_CORPUS_SET[_ori].txt is read.
         set_name: the evaluation set whose classes they are.
 
     Raises:

@@ -46,7 +46,7 @@ class ClassHead(NamedTuple):
     def scores_and_logits(
         self, features: Float[Array, "batch dim"]
     ) -> tuple[Float[Array, "batch class"], Float[Array, "batch class"] | None]:
-        """The scores by which classes are ranked, and the logits, if there are any.
+        """The scores that rank the classes, and the logits, if there are any.
 
         Cosines without adjustment rank the classes themselves: rounding their product with exp(s) could make two equal.
         """
@@ -76,7 +76,7 @@ def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, 
 def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
     """The jitted function from a batch of images to counts, predicted classes (UNKNOWN where masked) and features.
 
-    `preprocess` is the model's, by which the images are normalized.
+    `preprocess` normalizes the images.
     """
 
     def evaluate_batch(parts, head: ClassHead, counts, batch):
@@ -169,8 +169,8 @@ def count(
 
     def step(batch: Batch) -> Float[Array, "batch dim"]:
         nonlocal counts
-        counts, of_batch, features = evaluate_batch(parts, head, counts, batch)
-        predicted.append(of_batch)
+        counts, classes, features = evaluate_batch(parts, head, counts, batch)
+        predicted.append(classes)
         return features
 
     pass_over(step, batches, unreadable, consumers, mesh)
@@ -179,7 +179,7 @@ def count(
 
 
 def in_rows(slots: Int[np.ndarray, " slot"], rows: int, batch_size: int) -> Int[np.ndarray, " row"]:
-    """What a whole pass over so many rows has put into the slots of its batches, of which the last may be partial."""
+    """The values of rows, from those of the slots of their batches. The last batch may be partial."""
     whole = rows - rows % batch_size
     filled = spread(np.arange(whole, rows), batch_size) != EMPTY
     return np.concatenate([slots[:whole], slots[whole:][filled[: len(slots) - whole]]])
@@ -199,7 +199,7 @@ def estimate_log_prior(
     def step(batch: Batch) -> Float[Array, " class"]:
         return sum_probabilities(parts, head, batch)
 
-    pass_over(step, batches, unreadable, [lambda of_batch, *_: sums.append(np.float64(of_batch))], mesh)
+    pass_over(step, batches, unreadable, [lambda batch_sum, *_: sums.append(np.float64(batch_sum))], mesh)
     with np.errstate(invalid="ignore"):
         total = np.logaddexp.reduce(sums)
         return total - np.logaddexp.reduce(total)  # the log of their number: the probabilities of an image add up to 1
@@ -233,7 +233,7 @@ def dispatch(batch: Sequence[Array], consumers: Sequence[Consumer]) -> None:
 
 
 def gather(array: Array | np.ndarray) -> np.ndarray:
-    """A global array as a NumPy array, even if this process holds only a part of it."""
+    """A global array as a NumPy array, even if this process has only a part of it."""
     if isinstance(array, np.ndarray) or array.is_fully_addressable:
         return np.asarray(array)
     return multihost_utils.process_allgather(array, tiled=True)

@@ -50,7 +50,7 @@ class Task:
         opened: the set.
         frequency: the class frequency that results are correlated with, in the set's order; None if it is unknown.
         class_groups: the classes in head, mid and tail; None if there is no ranking of them.
-        settings: what the results depend on, by which a finished evaluation is recognized.
+        settings: what the results depend on; they identify a finished evaluation.
         writes_frequency: whether the set's class frequency is written with its results.
     """
 
@@ -99,7 +99,7 @@ class Evaluator:
     Args:
         preprocess: of the model's images.
         options: `config.eval`.
-        reading: `config.data`, of which the fields of `cliptail_jax.config.sections.Reading` are used.
+        reading: `config.data`; the fields of `cliptail_jax.config.sections.Reading` are used.
         cache: whether images are kept in memory, decoded, from one pass to the next.
     """
 
@@ -129,8 +129,8 @@ class Evaluator:
         start_pass, unreadable = self._pass_over(opened.name, variant)
 
         def batches() -> Iterable[Batch]:
-            of_pass = with_progress(start_pass(), variant, options.batch_size)
-            return itertools.takewhile(lambda _: not give_up(), of_pass)
+            started = with_progress(start_pass(), variant, options.batch_size)
+            return itertools.takewhile(lambda _: not give_up(), started)
 
         if options.logit_adjustment:
             if options.estimate_prior:

@@ -129,7 +129,7 @@ def head_rows(
 def word_heads(
     sets: Mapping[str, OpenedSet], options: ConfigDict, graphdef: nnx.GraphDef, bag: BagOfWords
 ) -> ClassHeads:
-    """Heads by which a classifier of words predicts the class whose words its prediction p is nearest to.
+    """Heads for a classifier of words: it predicts the class whose words are nearest to its prediction p.
 
     A class's words q are the mean target of its prompts, and its score is −KL(q ‖ p) = Σ_c q_c log p_c + H(q): the classes
     have the softmax's sum in common, and the rest is linear in the features. Cross-entropy, without H(q), would favour
@@ -140,12 +140,12 @@ def word_heads(
         bag: the words.
     """
     words = {name: class_words(set_prompts(opened, options.templates), bag) for name, opened in sets.items()}
-    for name, of_set in words.items():
-        if unknown := int(np.sum(~of_set.any(1))):
+    for name, rows in words.items():
+        if unknown := int(np.sum(~rows.any(1))):
             log_line(f"note: {unknown} classes of {name} have no word that the captions have, and are never predicted")
-        distinct = len(np.unique(of_set, axis=0))
-        if distinct < len(of_set):
-            log_line(f"note: the {len(of_set)} classes of {name} have {distinct} different bags of words")
+        distinct = len(np.unique(rows, axis=0))
+        if distinct < len(rows):
+            log_line(f"note: the {len(rows)} classes of {name} have {distinct} different bags of words")
 
     def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
         model = nnx.merge(graphdef, *parts, copy=True)
@@ -157,7 +157,7 @@ def word_heads(
 
 def class_words(prompts: Prompts, bag: BagOfWords) -> Float[np.ndarray, "class word"]:
     """The mean target of each class's prompts; all 0 where no prompt has a word that weighs something."""
-    sums = np.stack([bag.targets(of_class).sum(0) for of_class in prompts])
+    sums = np.stack([bag.targets(class_prompts).sum(0) for class_prompts in prompts])
     return sums / np.maximum(sums.sum(1, keepdims=True), 1e-12)
 
 

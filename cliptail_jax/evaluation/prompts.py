@@ -30,7 +30,7 @@ def check_distinct(
     Args:
         text: the input of the text tower, prompts of the same class being consecutive.
         sizes: the number of prompts of each class.
-        names: the classes' names in prompts, of which two may be equal.
+        names: the classes' names in prompts; two may be equal.
         template_set: `config.eval.templates`.
     """
     class_texts = np.split(text, np.cumsum(sizes)[:-1])

@@ -91,14 +91,14 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
         values=plain(config),
     )
     for number, model in enumerate(models, 1):
-        directory, of_model = directories[model.name], tasks[model.name]
-        done = {name: broadcast_from_first(is_done(directory, of_model[name], model)) for name in of_model}
+        directory, model_tasks = directories[model.name], tasks[model.name]
+        done = {name: broadcast_from_first(is_done(directory, model_tasks[name], model)) for name in model_tasks}
         if all(done.values()):
             log_line(f"{model.name} is already evaluated")
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
         try:
-            evaluate(model, {name: of_model[name] for name in of_model if not done[name]}, directory)
+            evaluate(model, {name: model_tasks[name] for name in model_tasks if not done[name]}, directory)
         except Skipped as error:
             skip(model.name, str(error).removeprefix(f"{model.source}: "))
     summaries = [
@@ -136,10 +136,10 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
         if existing is None:
             continue
         if existing["objective"] != MODE:
-            raise UserError(f"{directory} holds a training run: give another --workdir")
+            raise UserError(f"{directory} contains a training run: give another --workdir")
         if name is not None and existing["eval.models"] != [name]:
             raise UserError(
-                f"{directory} holds the evaluation of {existing['eval.models'][0]}, not of {name}: give another --workdir"
+                f"{directory} contains the evaluation of {existing['eval.models'][0]}, not of {name}: give another --workdir"
             )
 
 
@@ -177,7 +177,7 @@ def make_tasks(
 
 
 def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, reading: ConfigDict, dtype: str) -> Task:
-    """An evaluation on a set, with the settings by which a finished one is recognized; arguments as for `make_tasks`.
+    """An evaluation on a set, with the settings that identify a finished one; arguments as for `make_tasks`.
 
     `frequency_name` is a table or a corpus, or '' for none.
     """

@@ -1,4 +1,4 @@
-"""The numbers and files of an evaluation, and the settings by which a finished one is recognized."""
+"""The numbers and files of an evaluation, and the settings that identify a finished one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -24,7 +24,7 @@ class OpenedSet:
     Attributes:
         name: its short name, or 'source:split'.
         variant: all its records; frequency tables and heads are joined by `variant.class_names`.
-        prompt_names: the names of the same classes in prompts, of which two may be equal.
+        prompt_names: the names of the same classes in prompts; two may be equal.
         templates: its prompt templates.
     """
 

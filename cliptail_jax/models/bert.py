@@ -114,9 +114,9 @@ class Layer(RematBlock):
         self.output = ResidualOutput(shape.inner, shape, **options)
 
     def forward(self, x: States, *, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
-        of_attention = dropout.at(0)
-        attended = self.attention.self(x, valid, of_attention.at(0))
-        x = self.attention.output(attended, x, of_attention.at(1))
+        attention_dropout = dropout.at(0)
+        attended = self.attention.self(x, valid, attention_dropout.at(0))
+        x = self.attention.output(attended, x, attention_dropout.at(1))
         return self.output(ACTIVATIONS["gelu"](self.intermediate.dense(x)), x, dropout.at(1))
 
 
@@ -132,7 +132,7 @@ class Bert(nnx.Module):
     def __call__(
         self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
     ) -> States:
-        x, of_layers = self.embeddings(tokens, dropout.at(0)), dropout.at(1)
+        x, layer_dropout = self.embeddings(tokens, dropout.at(0)), dropout.at(1)
         for i, layer in enumerate(self.encoder.layer):
-            x = layer(x, valid=valid, dropout=of_layers.at(i))
+            x = layer(x, valid=valid, dropout=layer_dropout.at(i))
         return x

@@ -26,9 +26,9 @@ class Dino(ImageModel):
         All crops of one size pass through the tower as one batch and share batch statistics.
         """
         features = []
-        for of_size in crops:
-            batch, views = of_size.shape[:2]
-            flat = self.encode_image(of_size.reshape(batch * views, *of_size.shape[2:]), True, jnp.repeat(mask, views))
+        for crop in crops:
+            batch, views = crop.shape[:2]
+            flat = self.encode_image(crop.reshape(batch * views, *crop.shape[2:]), True, jnp.repeat(mask, views))
             features.append(flat.reshape(batch, views, -1))
         joined = jnp.concatenate(features, 1)
         return self.head(joined.reshape(-1, joined.shape[-1])).reshape(*joined.shape[:2], -1)

@@ -1,4 +1,4 @@
-"""What distinguishes the blocks of EVA-01 and EVA-02 (names as in timm).
+"""The parts of EVA-01's and EVA-02's blocks that differ from those of other transformers (names as in timm).
 
 EVA-02's have layer norms inside of attention and MLP (sub-layer norms), and those of its largest member come after both.
 """

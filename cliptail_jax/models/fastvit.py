@@ -259,12 +259,12 @@ class FastViT(nnx.Module):
     def __init__(self, size: Size, output_dim: int, *, group_size: int = 0, dtype=jnp.float32, rngs: nnx.Rngs):
         shared = {"dtype": dtype, "rngs": rngs}
         options = {"group_size": group_size, **shared}
-        of_stem = {"has_scale": not size.is_large, **options}
+        stem_options = {"has_scale": not size.is_large, **options}
         width, last = size.width, size.width * 2 ** (len(size.depths) - 1)
         stem = [
-            MobileOneBlock(3, width, 3, 2, **of_stem),
-            MobileOneBlock(width, width, 3, 2, depthwise=True, **of_stem),
-            MobileOneBlock(width, width, 1, **of_stem),
+            MobileOneBlock(3, width, 3, 2, **stem_options),
+            MobileOneBlock(width, width, 3, 2, depthwise=True, **stem_options),
+            MobileOneBlock(width, width, 1, **stem_options),
         ]
         self.trunk = nnx.Dict(
             stem=nnx.List(stem),

@@ -51,7 +51,7 @@ class ImageTower:
         members only.
       stages: how many numbers `model.image.layers` has.
       timm_names: timm's names of the members of the kind.
-      for_open_clip: a `vision_cfg` with the name by which open_clip builds the tower for its image size. Raises UserError
+      for_open_clip: a `vision_cfg` with open_clip's name of the tower for its image size. Raises UserError
         if there is none.
       values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
@@ -173,8 +173,8 @@ def _build_modified_resnet(vision_cfg: VisionCfg, output_dim: int, **options) ->
 
 
 def _describe_modified_resnet(image: ConfigDict) -> dict[str, Any]:
-    of_head = head_width("model.image.heads", image.heads, 32 * image.width)
-    return {"layers": list(image.layers), "width": image.width, "head_width": of_head, "patch_size": None}
+    width_of_head = head_width("model.image.heads", image.heads, 32 * image.width)
+    return {"layers": list(image.layers), "width": image.width, "head_width": width_of_head, "patch_size": None}
 
 
 def _build_convnext(vision_cfg: VisionCfg, output_dim: int, **options) -> ConvNeXt:
@@ -254,8 +254,13 @@ def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **op
 
 
 def _describe_vit(image: ConfigDict) -> dict[str, Any]:
-    of_head = head_width("model.image.heads", image.heads, image.width)
-    return {"layers": image.layers[0], "width": image.width, "head_width": of_head, "patch_size": image.patch_size}
+    width_of_head = head_width("model.image.heads", image.heads, image.width)
+    return {
+        "layers": image.layers[0],
+        "width": image.width,
+        "head_width": width_of_head,
+        "patch_size": image.patch_size,
+    }
 
 
 def _at_its_size(members: Mapping[str, Any], vision_cfg: VisionCfg) -> VisionCfg:

@@ -26,7 +26,7 @@ def linear(inputs: int, outputs: int, **options) -> nnx.Linear:
 def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 0, **options) -> nnx.Conv:
     """A square convolution, padded by `padding` on all four sides as in PyTorch, for any stride.
 
-    It has no bias and PyTorch's default initialization unless `options`, those of `nnx.Conv`, say otherwise.
+    It has no bias and PyTorch's default initialization unless `options`, those of `nnx.Conv`, have others.
     """
     init = uniform_fan_in(inputs // options.get("feature_group_count", 1) * size * size)
     defaults = {"use_bias": False, "kernel_init": init, "bias_init": init}
@@ -101,7 +101,7 @@ class BatchNorm(nnx.Module):
             return (values if mask is None else values * weights).sum((1, 2, 3))
 
         # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, and so the mean's
-        # square far below the variance, of which it would else cancel digits.
+        # square far below the variance, which would otherwise lose digits.
         shift = jax.lax.stop_gradient(self.mean[...])
         centered = grouped - shift
         # A group without valid examples has count 0 and sums 0; its statistics are excluded from the averages below.

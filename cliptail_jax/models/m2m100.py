@@ -86,7 +86,7 @@ class Layer(RematBlock):
 
 
 class M2M100(nnx.Module):
-    """The encoder, which gives the states of all tokens. It has no pooler, whatever `with_pooler` says."""
+    """The encoder, which gives the states of all tokens. It has no pooler, so that `with_pooler` has no effect."""
 
     def __init__(self, shape: M2M100Shape, *, with_pooler: bool = False, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
@@ -101,7 +101,7 @@ class M2M100(nnx.Module):
     ) -> States:
         words = self.embed_tokens(tokens) * self.scale
         positions = sinusoids(jnp.cumsum(valid, 1) + self.pad_id, words.shape[-1])  # those of padding have no effect
-        x, of_layers = dropout.at(0)(words + positions.astype(words.dtype)), dropout.at(1)
+        x, layer_dropout = dropout.at(0)(words + positions.astype(words.dtype)), dropout.at(1)
         for i, layer in enumerate(self.layers):
-            x = layer(x, valid=valid, dropout=of_layers.at(i))
+            x = layer(x, valid=valid, dropout=layer_dropout.at(i))
         return self.layer_norm(x)

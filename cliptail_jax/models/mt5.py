@@ -59,11 +59,11 @@ def distance_buckets(length: int, buckets: int, max_distance: int) -> Int[np.nda
     by their logarithm, up to `max_distance` (arXiv 1910.10683, section 2.1).
     """
     distance = np.arange(length)[None, :] - np.arange(length)[:, None]
-    of_side = buckets // 2
-    single = of_side // 2
+    side_buckets = buckets // 2
+    single = side_buckets // 2
     ratio = np.log(np.maximum(np.abs(distance), 1) / single) / math.log(max_distance / single)
-    shared = np.minimum(single + (ratio * (of_side - single)).astype(int), of_side - 1)
-    return np.where(distance > 0, of_side, 0) + np.where(np.abs(distance) < single, np.abs(distance), shared)
+    shared = np.minimum(single + (ratio * (side_buckets - single)).astype(int), side_buckets - 1)
+    return np.where(distance > 0, side_buckets, 0) + np.where(np.abs(distance) < single, np.abs(distance), shared)
 
 
 def rms_norm(shape: MT5Shape, *, dtype, rngs: nnx.Rngs) -> nnx.RMSNorm:
@@ -93,7 +93,7 @@ class SelfAttention(nnx.Module):
 
     def __call__(self, x: States, bias: Bias, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
         query, key, value = (split_heads(layer(x), self.heads) for layer in (self.q, self.k, self.v))
-        query = query * math.sqrt(self.head_width)  # by which attention divides
+        query = query * math.sqrt(self.head_width)  # attention divides by this
         attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout, bias)
         return self.o(attended.reshape(*x.shape[:2], -1))
 
@@ -141,7 +141,7 @@ class Block(RematBlock):
 
 
 class MT5(nnx.Module):
-    """The encoder, which gives the states of all tokens. It has no pooler, whatever `with_pooler` says."""
+    """The encoder, which gives the states of all tokens. It has no pooler, so that `with_pooler` has no effect."""
 
     def __init__(self, shape: MT5Shape, *, with_pooler: bool = False, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
@@ -153,14 +153,14 @@ class MT5(nnx.Module):
     def __call__(
         self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
     ) -> States:
-        x, of_layers = dropout.at(0)(self.embed_tokens(tokens)), dropout.at(1)
+        x, layer_dropout = dropout.at(0)(self.embed_tokens(tokens)), dropout.at(1)
         bias = self._bias(tokens.shape[1])
         for i, block in enumerate(self.block):
-            x = block(x, bias, valid=valid, dropout=of_layers.at(i))
+            x = block(x, bias, valid=valid, dropout=layer_dropout.at(i))
         return dropout.at(2)(self.final_layer_norm(x))
 
     def _bias(self, length: int) -> Bias:
         """What the first layer has learned to add to the attention logits of all."""
         table = self.block[0].layer[0].SelfAttention.relative_attention_bias
-        of_pairs = table(jnp.asarray(distance_buckets(length, self.buckets, self.max_distance)))
-        return jnp.moveaxis(of_pairs, -1, 0)[None]
+        by_pair = table(jnp.asarray(distance_buckets(length, self.buckets, self.max_distance)))
+        return jnp.moveaxis(by_pair, -1, 0)[None]

@@ -24,10 +24,10 @@ class Kind:
     """The values of a kind, for the tables below; `text` describes them."""
 
     text: str
-    holds: Callable[[Any], bool] = lambda value: True
+    accepts: Callable[[Any], bool] = lambda value: True
 
     def __contains__(self, value: Any) -> bool:
-        return bool(self.holds(value))
+        return bool(self.accepts(value))
 
 
 def is_size(value: Any, largest: int = 2**24) -> bool:

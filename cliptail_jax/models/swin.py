@@ -1,7 +1,7 @@
 """Swin transformers as CLIP's image tower (Liu et al. 2021, arXiv 2103.14030; names as in timm, under `trunk` and `head`).
 
 Images have one size only. All weights are initialized as in timm. Stochastic depth is not implemented: in timm, its rate is 0.1
-unless timm_drop_path says otherwise.
+unless timm_drop_path has another.
 """
 
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class WindowAttention(QkvAttention):
         self.relative_position_bias_table = nnx.Param(table)
         self.dtype = dtype
 
-    def of_windows(
+    def attend_windows(
         self,
         x: Float[Array, "batch windows cells channels"],
         window: int,
@@ -103,7 +103,7 @@ class Block(RematBlock):
         side, shift = x.shape[1], self.shift
         windows = to_windows(jnp.roll(self.norm1(x), (-shift, -shift), (1, 2)), self.window)
         visible = same_part(side, self.window, shift) if shift else None
-        attended = self.attn.of_windows(windows, self.window, visible)
+        attended = self.attn.attend_windows(windows, self.window, visible)
         x = x + jnp.roll(from_windows(attended, side, self.window), (shift, shift), (1, 2))
         return x + self.mlp(self.norm2(x))
 

@@ -25,7 +25,7 @@ Angles = Float64[np.ndarray, "cells head_width//2"]
 
 
 def rotary_attend(query: States, key: States, value: States, heads: int, angles: Angles | None) -> States:
-    """Multi-head attention. `angles` are those of rotary positions, by which queries and keys are rotated first."""
+    """Multi-head attention. Queries and keys are first rotated by `angles`, those of rotary positions."""
     if angles is not None:
         query, key = (rotate(split_heads(each, heads), angles).reshape(each.shape) for each in (query, key))
     return attend(query, key, value, heads)

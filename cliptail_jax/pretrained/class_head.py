@@ -42,9 +42,9 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
     if len(head) == len(all_names) and set(class_names) <= set(all_names):
         label_of = {name: label for label, name in enumerate(all_names)}
         return head[[label_of[name] for name in class_names]]
-    of_source = f" and its data set {len(all_names)}" if len(all_names) > len(class_names) else ""
+    data_set = f" and its data set {len(all_names)}" if len(all_names) > len(class_names) else ""
     raise UserError(
-        f"head.init: '{path}' has {len(head)} rows, but the run has {len(class_names)} classes{of_source}; make a head "
+        f"head.init: '{path}' has {len(head)} rows, but the run has {len(class_names)} classes{data_set}; make a head "
         "of these classes with cliptail_jax.pretrained.make_head, or name its rows in a .json file of the same name"
     )
 

@@ -1,7 +1,7 @@
 """Writes a run's model for open_clip: `python -m cliptail_jax.pretrained.export --workdir=runs/clip --output=FOLDER`.
 
 The model is that of the run's newest valid checkpoint, with averaged weights if the run has them; the files are those of
-`cliptail_jax.pretrained.save`. A note says so if the run is not trained to its end.
+`cliptail_jax.pretrained.save`. A note is printed if the run is not trained to its end.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def export(workdir: Path, folder: Path) -> None:
     """Write the model of the run in `workdir` to `folder`. Raises UserError if open_clip cannot have it."""
     config = runs.read_config(workdir)
     if config is None:
-        raise UserError(f"{workdir} holds no run: give the --workdir in which it was trained")
+        raise UserError(f"{workdir} contains no run: give the --workdir in which it was trained")
     check_writable_folder(folder)
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None

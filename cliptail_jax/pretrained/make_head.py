@@ -34,10 +34,12 @@ def class_head(
 ) -> Float[np.ndarray, "classes dim"]:
     """One row per class: the mean embedding of its prompts, which are its name, or all its synonyms, in each template."""
     phrases = [concept.synonyms if synonyms and concept.synonyms else (concept.name,) for concept in concepts]
-    prompts = [[t.format(phrase) for phrase in of_class for t in templates(template_set)] for of_class in phrases]
-    flat = [prompt for of_class in prompts for prompt in of_class]
+    prompts = [
+        [t.format(phrase) for phrase in class_phrases for t in templates(template_set)] for class_phrases in phrases
+    ]
+    flat = [prompt for class_prompts in prompts for prompt in class_prompts]
     features = embedder(flat) if average_unit else embedder.raw(flat)
-    head = mean_by_class(features, [len(of_class) for of_class in prompts])
+    head = mean_by_class(features, [len(class_prompts) for class_prompts in prompts])
     return unit(head) if unit_norm else head
 
 

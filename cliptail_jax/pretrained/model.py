@@ -70,7 +70,7 @@ def find_model(name: str) -> ModelName:
     config = None if name.startswith(hub.PREFIX) else runs.read_config(work_path(name))
     if config is not None:
         if config["objective"] == zero_shot.MODE:
-            raise UserError(f"{name} holds evaluations of a published model: give the name of that model")
+            raise UserError(f"{name} contains evaluations of a published model: give the name of that model")
         return ModelName(name, name, is_run=True)
     published = published_models()
     for model in published:
@@ -107,5 +107,5 @@ def open_text_model(name: str, context_length: int = 77, merges: str | None = No
         open_encoder(name, context_length=context_length) if is_encoder(name) else find_model(name).open(merges=merges)
     )
     if not opened.has_text:
-        raise UserError(f"{name} holds a model without a text tower")
+        raise UserError(f"{name} has no text tower")
     return opened

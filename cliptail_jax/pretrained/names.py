@@ -51,13 +51,15 @@ def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> 
     """Whether the `stored` shape is that of an image tower's positional embedding for images of another size."""
     if path[0] != "visual" or path[-1] not in POSITIONS or stored == shape or len(stored) < 2:
         return False
-    (*others, rows, width), (*of_stored, stored_rows, stored_width) = shape, stored
+    (*others, rows, width), (*stored_others, stored_rows, stored_width) = shape, stored
     leading = leading_tokens(rows)
     return (
-        (of_stored, stored_width) == (others, width) and leading is not None and leading == leading_tokens(stored_rows)
+        (stored_others, stored_width) == (others, width)
+        and leading is not None
+        and leading == leading_tokens(stored_rows)
     )
 
 
 def resized_grid(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """The sides of the two grids between which a positional embedding is resized; None if `is_resized` does not hold."""
+    """The sides of the stored grid and of the model's, if a positional embedding is resized; else None."""
     return (math.isqrt(stored[-2]), math.isqrt(shape[-2])) if is_resized(path, stored, shape) else None

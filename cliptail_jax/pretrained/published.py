@@ -76,8 +76,8 @@ def listed_models(name: str) -> tuple[PublishedModel, ...]:
 
 def listed_preprocess(architecture: str) -> dict[str, Any]:
     """The preprocess_cfg of the first model of an architecture in the table; {}, which is CLIP's, for other architectures."""
-    of_architecture = (m.preprocess for m in published_models() if m.name.split("/")[0] == architecture)
-    return next(of_architecture, {})
+    listed = (model for model in published_models() if model.name.split("/")[0] == architecture)
+    return next((model.preprocess for model in listed), {})
 
 
 def family_and_size(name: str) -> str:

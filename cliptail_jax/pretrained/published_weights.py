@@ -27,7 +27,7 @@ MIXED = "these are not the weights of this configuration: take both from one rep
 # Buffers of PyTorch modules from which our models compute nothing.
 BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask", "embed_positions.weights")
 SHARED = "shared.weight"  # embeddings of tokens that a text encoder shares with a decoder
-FIRST = ("embeddings.word_embeddings.weight", SHARED)  # by which a text encoder is found in a file
+FIRST = ("embeddings.word_embeddings.weight", SHARED)  # the parameter that shows where a text encoder is in a file
 # Heads of a text encoder's pre-training task, and its decoder.
 UNUSED = ("pooler.", "cls.", "lm_head.", "decoder.", "encoder.embed_tokens.")
 # Old checkpoints of text encoders have other names for the two vectors of a layer norm.
@@ -102,7 +102,7 @@ class PublishedWeights:
             ]
             other = f"a tensor {others[0]} of shape {file.get_slice(others[0]).get_shape()}" if others else ""
         if problems := self.problems(state):
-            first = min(problems, key=lambda at: self.name_of(at) not in names)  # two shapes say more than one
+            first = min(problems, key=lambda at: self.name_of(at) not in names)  # a misfit shows both shapes
             instead = f", but has {other}" if other and self.name_of(first) not in names else ""
             remedy = "" if problems[first].endswith(NOT_FLOATS) else f"; {MIXED}"
             raise UserError(f"{path}: {problems[first]}{instead}{remedy}")

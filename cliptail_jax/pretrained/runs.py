@@ -43,7 +43,7 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
     document = runs.read_description(workdir)
     if document is None:
         raise UserError(
-            f"{workdir} holds no run, or a run of an earlier version, without a description of its model: train it again"
+            f"{workdir} contains no run, or a run of an earlier version, without a description of its model: train it again"
         )
     check_digests(workdir)
     step = broadcast_from_first(newest_valid_step(workdir / "checkpoints"))

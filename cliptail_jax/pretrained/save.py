@@ -1,6 +1,6 @@
 """Writes models in the format of open_clip: open_clip_model.safetensors, open_clip_config.json and tokenizer.json.
 
-Their digests are in sha256.json beside them, by which `load` notices damage.
+Their digests are in sha256.json beside them, so that `load` notices damage.
 """
 
 from collections.abc import Mapping

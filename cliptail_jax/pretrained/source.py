@@ -30,11 +30,11 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
     Args:
         name: 'hf-hub:OWNER/NAME', perhaps with '@REVISION', or the path of a folder, its configuration or a weights file.
         config_file: the name of the configuration.
-        weights_files: names of weights files, of which the first that exists is used.
+        weights_files: names of weights files; the first that exists is used.
         revision: a branch, tag or commit of the Hub.
 
     Raises:
-        UserError: there are no weights, or a file is not as `sha256.json` beside it says, if there is one.
+        UserError: there are no weights, or a file does not match the `sha256.json` beside it.
     """
     if name.startswith(hub.PREFIX):
         repository, pinned = hub.split(name)

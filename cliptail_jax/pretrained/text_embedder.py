@@ -82,15 +82,15 @@ def embed_by_length(
 
     Args:
         lengths: as from `cut_lengths`.
-        progress: what a progress bar says; None for no progress bar.
+        progress: the title of a progress bar; None for no progress bar.
     """
     features = None
     disable = None if progress else True  # None: only on a terminal
     with tqdm(total=len(text), desc=progress, unit=" texts", unit_scale=True, disable=disable, leave=False) as bar:
         for length in np.unique(lengths):
-            of_length = np.flatnonzero(lengths == length)
-            for start in range(0, len(of_length), batch_size):
-                rows = of_length[start : start + batch_size]
+            rows_of_length = np.flatnonzero(lengths == length)
+            for start in range(0, len(rows_of_length), batch_size):
+                rows = rows_of_length[start : start + batch_size]
                 embedded = np.asarray(encode(text[np.resize(rows, batch_size), :length]))[: len(rows)]
                 if features is None:
                     features = np.zeros((len(text), embedded.shape[1]), np.float32)
@@ -102,7 +102,7 @@ def embed_by_length(
 def cut_lengths(
     tower: TextTransformer | EncoderText, text: Shaped[np.ndarray, "text width"]
 ) -> Int[np.ndarray, " text"]:
-    """The length to which each text may be truncated for a tower: the power of two that holds its tokens, or the width.
+    """The length to which each text may be truncated for a tower: the next power of two, or the width.
 
     Pooled outputs in place of tokens are not truncated, nor are texts for a tower that attends to what follows their end.
     """

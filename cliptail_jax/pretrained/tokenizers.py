@@ -15,11 +15,11 @@ ENGLISH = "eng_Latn"  # NLLB's token for the language of texts
 
 
 class Kind(NamedTuple):
-    """What tells one tokenizer from another: the type of `model` in tokenizer.json, and the ids that pad and end texts."""
+    """What distinguishes tokenizers: the type of `model` in tokenizer.json, and the ids that pad and end texts."""
 
     model: str
     pad_id: int
-    end_id: int | None  # None: not compared, since `model` says enough
+    end_id: int | None  # None: not compared, since `model` is enough
 
     def __str__(self) -> str:
         end = "" if self.end_id is None else f" and ends them with {self.end_id}"
@@ -28,7 +28,7 @@ class Kind(NamedTuple):
 
 # By the repository in `hf_tokenizer_name`, without its owner. Models and ids are those of transformers' classes for them
 # (5.24, models/*/tokenization_*.py: T5's for SigLIP and mT5, Gemma's for SigLIP 2, XLM-RoBERTa's for XLM-V). SigLIP pads
-# with the end token, as its repositories' tokenizer_config.json says.
+# with the end token, as in its repositories' tokenizer_config.json.
 KINDS = {
     r"ViT-.*-SigLIP2(-\d+)?": Kind("BPE", 0, 1),
     r"ViT-.*-SigLIP(-i18n)?(-\d+)?": Kind("Unigram", 1, 1),

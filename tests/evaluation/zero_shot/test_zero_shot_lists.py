@@ -40,11 +40,11 @@ def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_pat
     from cliptail_jax import runs
 
     runs.prepare_directory(tmp_path / "trained", plain(sup_config), replace=False)
-    with pytest.raises(UserError, match="holds a training run"):
+    with pytest.raises(UserError, match="contains a training run"):
         evaluate_published(config, tmp_path / "trained")
     evaluate_published(config, tmp_path / "zero")
     config.eval.models = (str(make_model(2)),)
-    with pytest.raises(UserError, match="holds the evaluation of .*clip1, not of .*clip2"):
+    with pytest.raises(UserError, match="contains the evaluation of .*clip1, not of .*clip2"):
         evaluate_published(config, tmp_path / "zero")
 
 
