@@ -16,7 +16,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.adjustment import log_prior
 from cliptail_jax.evaluation.counting import ClassHead, estimate_log_prior, make_sum_probabilities
-from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.evaluation.results import evaluation_settings, is_evaluated
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.calibration import calibration, expected_calibration_error
 from cliptail_jax.parallel.sharding import make_mesh
@@ -182,21 +182,14 @@ def test_a_run_is_adjusted_by_its_training_frequency_or_by_what_it_predicts(name
     assert arrays["confusion"].shape == (CLASSES, CLASSES)
 
 
-def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run, tmp_path):
-    config, workdir = copied(sl_run, tmp_path)
-    config.eval.neural_collapse = False
-
-    def which_is_evaluated():
-        found = []
-        for adjusted in ((0.0, False), (1.0, False), (2.0, False), (1.0, True)):
-            config.eval.logit_adjustment, config.eval.estimate_prior = adjusted
-            found += [adjusted] if is_evaluated(workdir, config.eval, uses_prompts=False) else []
-        return found
-
-    for options in ((0.0, False), (1.0, False), (1.0, True)):
-        config.eval.logit_adjustment, config.eval.estimate_prior = options
-        evaluate(config, workdir)
-        assert which_is_evaluated() == [options]
+def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run):
+    options, found = sl_run[0].eval.copy_and_resolve_references(), []
+    for adjusted in ((0.0, False), (1.0, False), (2.0, False), (1.0, True)):
+        options.logit_adjustment, options.estimate_prior = adjusted
+        assert is_evaluated(sl_run[1], options, uses_prompts=False) == (adjusted == (0.0, False))
+        settings = evaluation_settings(options, uses_prompts=False)
+        assert settings not in found
+        found.append(settings)
 
 
 def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_warning(sl_run, tmp_path, capsys):
@@ -206,7 +199,7 @@ def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_wa
     noted["config"]["loss.logit_adjustment"] = 1.0
     write_json(workdir / "config.json", noted)
     (workdir / "sha256.json").unlink(missing_ok=True)
-    for options, warned in (((0.0, False), False), ((0.5, True), False), ((0.5, False), True)):
+    for options, warned in (((0.5, True), False), ((0.5, False), True)):
         config.eval.logit_adjustment, config.eval.estimate_prior = options
         evaluate(config, workdir)
         warning = "warning: the run was trained with loss.logit_adjustment=1, .*: eval.logit_adjustment=0.5 adjusts them again"

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from cliptail_jax import runs
 from cliptail_jax.concepts.count import main as count_concepts
 from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.config.fields import plain
@@ -37,12 +38,10 @@ def test_models_that_would_share_a_directory_are_refused(config, tmp_path, make_
 
 
 def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_path, make_model):
-    from cliptail_jax import runs
-
     runs.prepare_directory(tmp_path / "trained", plain(sup_config), replace=False)
     with pytest.raises(UserError, match="contains a training run"):
         evaluate_published(config, tmp_path / "trained")
-    evaluate_published(config, tmp_path / "zero")
+    runs.prepare_directory(tmp_path / "zero", plain(config) | {"eval.models": list(config.eval.models)}, replace=False)
     config.eval.models = (str(make_model(2)),)
     with pytest.raises(UserError, match="contains the evaluation of .*clip1, not of .*clip2"):
         evaluate_published(config, tmp_path / "zero")
