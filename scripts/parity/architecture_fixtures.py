@@ -4,15 +4,12 @@ Run it for a new version of open_clip. Raises ValueError for a configuration tha
 """
 
 import json
-import sys
 from pathlib import Path
 
 import open_clip
+from parity.supported import unsupported
 
 from cliptail_jax.models import open_clip as our_open_clip
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "models"))
-from verdicts import verdict  # noqa: E402
 
 
 def main(folder: Path) -> None:
@@ -20,7 +17,7 @@ def main(folder: Path) -> None:
     known = json.loads(ours.read_text())
     configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
     for name, config in configs.items():
-        if error := verdict(config):
+        if error := unsupported(config):
             raise ValueError(f"{name}: {error}")
     names = [*(name for name in known if name in configs), *(name for name in configs if name not in known)]
     entries = {"source": known["source"]} | {name: configs[name] for name in names}
