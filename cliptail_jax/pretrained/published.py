@@ -92,7 +92,7 @@ def _model(row: dict[str, str]) -> PublishedModel:
         name=row["name"],
         repository=PREFIX + row["repository"],
         corpus=row["corpus"] or None,
-        lists=tuple(row["lists"].split("+")),
+        lists=tuple(filter(None, row["lists"].split("+"))),
         architecture=row["architecture"] or None,
         preprocess=preprocess,
         image_size=int(row["image_size"]),

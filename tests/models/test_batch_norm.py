@@ -47,38 +47,26 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_batch_statistics_normalise_and_running_averages_keep_nine_tenths(images):
-    y, mean, var = apply(norm(), images, None)
-    expected, batch_mean, batch_var = reference(norm(), images)
-    assert_close(y, expected)
-    assert_close(mean, 0.9 * MEAN + 0.1 * batch_mean)
-    np.testing.assert_allclose(var, 0.9 + 0.1 * batch_var, rtol=1e-5)
-
-
-def test_each_ghost_batch_is_normalised_by_its_own_statistics(images):
-    y, mean, var = apply(norm(group_size=2), images, None)
-    parts = [reference(norm(), images[i : i + 2]) for i in range(0, BATCH, 2)]
-    assert_close(y, np.concatenate([part[0] for part in parts]))
-    assert_close(mean, 0.9 * MEAN + 0.1 * np.mean([part[1] for part in parts], 0))
-    np.testing.assert_allclose(var, 0.9 + 0.1 * np.mean([part[2] for part in parts], 0), rtol=1e-5)
-
-
-def test_masked_examples_stay_out_of_the_statistics(images):
-    mask = np.arange(BATCH) < 5
-    y, mean, var = apply(norm(), np.where(mask[:, None, None, None], images, 1e4).astype(np.float32), mask)
-    y_valid, mean_valid, var_valid = apply(norm(), images[:5], None)
-    assert_close(y[:5], y_valid)
-    np.testing.assert_allclose(mean, mean_valid, rtol=1e-6)
-    np.testing.assert_allclose(var, var_valid, rtol=1e-5)
-
-
-def test_mask_within_ghost_batches_counts_only_groups_with_valid_examples(images):
-    mask = np.array([1, 1, 1, 1, 1, 0, 0, 0], bool)  # groups of 2: full, full, half, empty
-    y, mean, var = apply(norm(group_size=2), images, mask)
-    parts = [reference(norm(), images[a:b]) for a, b in ((0, 2), (2, 4), (4, 5))]
-    assert_close(y[:5], np.concatenate([part[0] for part in parts]))
-    assert_close(mean, 0.9 * MEAN + 0.1 * np.mean([part[1] for part in parts], 0))
-    np.testing.assert_allclose(var, 0.9 + 0.1 * np.mean([part[2] for part in parts], 0), rtol=1e-5)
+@pytest.mark.parametrize(
+    "group_size, valid, groups",
+    [
+        (0, 8, [(0, 8)]),
+        (2, 8, [(0, 2), (2, 4), (4, 6), (6, 8)]),
+        (0, 5, [(0, 5)]),
+        (2, 5, [(0, 2), (2, 4), (4, 5)]),  # full, full, half, empty
+    ],
+)
+def test_each_group_is_normalised_by_its_statistics_and_running_averages_keep_nine_tenths(
+    group_size, valid, groups, images
+):
+    """Examples that are masked, the last ones, stay out of the statistics."""
+    mask = np.arange(BATCH) < valid
+    x = np.where(mask[:, None, None, None], images, 1e4).astype(np.float32)
+    y, mean, var = apply(norm(group_size), x, None if mask.all() else mask)
+    outputs, means, variances = zip(*(reference(norm(), images[start:end]) for start, end in groups))
+    assert_close(y[:valid], np.concatenate(outputs))
+    assert_close(mean, 0.9 * MEAN + 0.1 * np.mean(means, 0))
+    np.testing.assert_allclose(var, 0.9 + 0.1 * np.mean(variances, 0), rtol=1e-5)
     assert np.isfinite(y).all()
 
 

@@ -42,19 +42,18 @@ def test_padding_has_no_effect_on_an_encoders_features(name, pooler):
     assert np.abs(encode(model, np.array([[2, 7, 8, 3]])) - encode(model, short)).max() > 1e-3
 
 
-@pytest.mark.parametrize("pool, place", [("first", 0), ("last", 5), ("eos", 3)])
+@pytest.mark.parametrize("pool, place", [("first", 0), ("last", 5), ("eos", 3), ("argmax", 4)])
 def test_the_pooled_token_is_the_one_that_is_named(pool, place):
     model = draw(lambda: TextTransformer(6, 20, 8, 1, 2, 4, pool=pool, eos_id=17, rngs=nnx.Rngs(0)))
     tokens = np.array([[18, 5, 6, 17, 19, 17]])
     before = encode(model, tokens)
     later = tokens.copy()
     later[0, place + 1 :] = 4
-    if pool == "eos":
+    if pool in ("eos", "argmax"):
         np.testing.assert_allclose(encode(model, later), before, rtol=1e-6)
-    else:
-        changed = tokens.copy()
-        changed[0, place] = 3
-        assert np.abs(encode(model, changed) - before).max() > 1e-3
+    changed = tokens.copy()
+    changed[0, place if pool in ("first", "last") else 1] = 3
+    assert np.abs(encode(model, changed) - before).max() > 1e-3
 
 
 def test_a_state_is_projected_by_a_matrix_by_a_layer_with_bias_or_not_at_all():

@@ -6,7 +6,6 @@ from flax import nnx
 from quick import QUICK, draw
 from scipy.stats import norm
 
-from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.transformer import ACTIVATIONS, Transformer, pytorch_init
 
 LENGTH, WIDTH = 6, 8
@@ -31,23 +30,6 @@ def test_causal_attention_hides_later_tokens_only():
     np.testing.assert_array_equal(causal[:3], 0)
     assert causal[3:].min() > 1e-3
     assert full.min() > 1e-3
-
-
-def test_text_features_come_from_the_highest_token_and_what_precedes_it():
-    model = draw(lambda: TextTransformer(LENGTH, 20, WIDTH, 1, 2, 4, rngs=nnx.Rngs(0)))
-    captions = jnp.array(
-        [
-            [18, 5, 6, 19, 0, 0],
-            [18, 5, 6, 19, 7, 3],  # differs after the end of text
-            [18, 5, 4, 19, 0, 0],  # differs before it
-            [18, 5, 6, 1, 19, 0],  # ends later
-        ]
-    )
-    encode = jax.jit(lambda model, tokens: model(tokens), compiler_options=QUICK)
-    first, after, before, later = np.asarray(encode(model, captions))
-    np.testing.assert_allclose(after, first, rtol=1e-6)
-    assert np.abs(before - first).max() > 1e-3
-    assert np.abs(later - first).max() > 1e-3
 
 
 @pytest.mark.parametrize(

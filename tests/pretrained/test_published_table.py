@@ -28,7 +28,7 @@ def test_each_model_is_one_row_with_an_architecture_of_open_clips():
         assert name in architecture_names() and model.repository.startswith("hf-hub:")
         assert model.image_size == image_size(named_architecture(name)["vision_cfg"])
         assert model.corpus is None or model.corpus in CORPORA and "study" in model.lists
-        assert set(filter(None, model.lists)) <= set(LISTS) and 60e6 < model.parameters < 6e9
+        assert set(model.lists) <= set(LISTS) and 60e6 < model.parameters < 6e9
         assert read_preprocess(model.preprocess, model.image_size).size == model.image_size
         # Parameters are float32.
         assert model.memory in ("", "refused") or int(model.memory) > 4 * model.parameters
