@@ -50,18 +50,6 @@ def test_every_parameter_has_a_gradient_also_with_activations_that_are_computed_
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4 * scale), *results)
 
 
-def test_a_published_tower_with_batch_norm_goes_on_training(sup_config, tmp_path):
-    published = write_model(tmp_path / "published", "fastvit")
-    sup_config.image.init, sup_config.batch_norm.group_size = str(published), 8
-    sup_config.model.remat = "blocks"
-    sup_config.total_steps, sup_config.eval.sets = 2, ()
-    train(sup_config, tmp_path / "run")
-    before, after = load(published).model.visual, open_run(tmp_path / "run").model.visual
-    for kind in (nnx.Param, nnx.BatchStat):
-        trained = flat(after, kind)
-        assert all(not np.array_equal(value, trained[path]) for path, value in flat(before, kind).items())
-
-
 def test_a_tower_by_its_name_is_trained_from_scratch_and_exported(sup_config, tmp_path):
     sup_config.model.image.name = "ViTamin-tiny"
     sup_config.total_steps, sup_config.eval.sets = 2, ()
