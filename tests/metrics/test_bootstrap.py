@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 
 from cliptail_jax.metrics.bootstrap import (
+    RESAMPLES,
     Bootstrapped,
     Estimate,
     bootstrap,
@@ -124,3 +125,14 @@ def test_the_interval_of_the_level_of_a_p_value_ends_at_its_bound():
 def test_an_estimate_without_spread_differs_from_all_but_itself():
     exact = Estimate(1.0, 1.0, 1.0)
     assert exact.p_value() == 0 and exact.p_value(1.0) == 1 and exact.interval(0.99) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("classes", [30, RESAMPLES])
+@pytest.mark.parametrize(
+    "slip", [lambda y: y.mean(axis=-1), lambda y: y.mean(), lambda y: y.mean(axis=(0, 1)), lambda y: y.mean(axis=0)]
+)
+def test_a_statistic_over_a_wrong_axis_is_refused(slip, classes):
+    y = np.random.default_rng(0).normal(size=(1, 2, classes))  # a mirrored pair
+    with pytest.raises(ValueError, match="the statistic"):
+        bootstrap(slip, y)
+    assert bootstrap(mean_over_classes, y)[0].value == pytest.approx(y.mean())

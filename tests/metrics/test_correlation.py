@@ -6,13 +6,11 @@ import scipy.stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.metrics.bootstrap import bootstrap, difference, mean_over_classes, mean_over_seeds
+from cliptail_jax.metrics.bootstrap import bootstrap, difference, mean_over_classes, mean_over_seeds, percentiles
 from cliptail_jax.metrics.correlation import (
-    bootstrap_interval,
     decades,
     line_slope,
     rank_correlation,
-    slope,
     slope_within_classes,
     spearman,
 )
@@ -26,6 +24,14 @@ def random_classes(seed, classes=40):
     rng = np.random.default_rng(seed)
     frequency = rng.integers(0, 12, classes)  # with ties and zeros
     return frequency, np.clip(frequency / 20 + rng.normal(0, 0.2, classes), 0, 1)
+
+
+def slope(x, y):
+    return bootstrap(line_slope, np.stack([x, y]))[0].value
+
+
+def bootstrap_interval(x, y, statistic=rank_correlation):
+    return percentiles(bootstrap(statistic, np.stack([x, y]))[0].resampled)
 
 
 def paired_difference(x_a, y_a, x_b, y_b):
