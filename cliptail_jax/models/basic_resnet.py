@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, conv, linear
+from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, conv, linear
 from cliptail_jax.models.remat import RematBlock
 
 
@@ -26,7 +26,7 @@ class BasicBlock(RematBlock):
         else:
             self.downsample = None
 
-    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
+    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Grid:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import normal
 
-from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, average_pool, conv, linear
+from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import attend
@@ -42,7 +42,7 @@ class Bottleneck(RematBlock):
         else:
             self.downsample = None
 
-    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
+    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Grid:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample

@@ -4,12 +4,12 @@ import optax
 from flax import nnx, struct
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Int, PyTree
 
 from cliptail_jax.parallel.sharding import parameter_shardings, update_shardings
 
 # What the objective's transform makes of images, labels [b], mask [b], and where captions are read text [b, ...].
-DeviceBatch = dict[str, Array]
+DeviceBatch = dict[str, PyTree[Array]]
 
 
 @struct.dataclass
