@@ -103,7 +103,12 @@ class Measure:
 
     @property
     def has_interval(self) -> bool:
-        return self.value is None and self.statistic is not None and not self.of_probes
+        return self.value is None and self.statistic is not None
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether claims can be on it."""
+        return self.statistic is not None or self.of_probes
 
     def is_known(self, results: ClassResults) -> bool:
         """Whether an evaluation has what the measure needs."""
@@ -159,6 +164,11 @@ def summarize(results: ClassResults) -> dict[str, float | int | list[float]]:
         if measure.left_out:
             summary[f"{key}_left_out"] = measure.classes_left_out([results])
     return summary | {"examples": int(results.examples.sum())}
+
+
+def main_measures() -> list[Measure]:
+    """The measures in log lines and in the tables of runs."""
+    return [measure for measure in MEASURES.values() if measure.is_main]
 
 
 def format_of(key: str) -> str:

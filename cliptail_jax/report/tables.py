@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.metrics.measures import MEASURES, Measure
+from cliptail_jax.metrics.measures import MEASURES, Measure, main_measures
 from cliptail_jax.report.comparison import Comparison
 from cliptail_jax.results.directory import short_names
-from cliptail_jax.results.group import BIAS, RunGroup, mean_of
+from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
 
@@ -32,8 +32,9 @@ class Table(NamedTuple):
     first: str = "runs"
 
 
-# The measures in the table of runs; all others are in that of measures.
-COLUMNS = [measure for measure in MEASURES.values() if measure.is_main or measure.key == "ece"]
+def run_measures() -> list[Measure]:
+    """The measures in the table of runs; all others are in that of measures."""
+    return [*main_measures(), MEASURES["ece"]]
 
 
 def run_table(comparison: Comparison) -> Table:
@@ -55,9 +56,9 @@ def run_table(comparison: Comparison) -> Table:
         finished = [sum(run.is_finished for run in kind.runs) for kind in kinds]
         add("n", "the number of finished runs, over which the others are means", [number(n, "d") for n in finished])
     add("images", "the number of training images", [number(kind.images, ",.0f") for kind in kinds])
-    for measure in COLUMNS:
+    for measure in run_measures():
         title, meaning = measure.title, measure.meaning
-        if measure.key in BIAS:
+        if measure.has_interval:
             title, meaning = f"{title} [95 %]", f"{meaning}, with its interval"
         add(title, meaning, [with_interval(kind, measure) for kind in kinds])
     add("minutes", "the duration of a training", [number(kind.minutes, ".1f") for kind in kinds])
@@ -67,7 +68,7 @@ def run_table(comparison: Comparison) -> Table:
 
 def set_table(comparison: Comparison) -> Table:
     """A row for each kind, evaluation set and class frequency; none if no run has several."""
-    header = [(measure.title, measure.meaning) for measure in COLUMNS]
+    header = [(measure.title, measure.meaning) for measure in run_measures()]
     rows, of = {}, {}
     runs = [run for kind in comparison.kinds for run in kind.runs]
     if all(len(run.sets) < 2 and len(run.last_evaluations()) < 2 for run in runs):
@@ -81,7 +82,7 @@ def set_table(comparison: Comparison) -> Table:
                     found.setdefault(frequency, []).append(line)
             for frequency, lines in found.items():
                 row = f"{kind.name} on {on}" + (f", by {short[frequency]}" if len(found) > 1 else "")
-                rows[row] = [number(mean_of([line.get(m.key) for line in lines]), m.format) for m in COLUMNS]
+                rows[row] = [number(mean_of([line.get(m.key) for line in lines]), m.format) for m in run_measures()]
                 of[row] = kind.name
     return Table(header, rows, of)
 
@@ -89,7 +90,7 @@ def set_table(comparison: Comparison) -> Table:
 def measure_table(comparison: Comparison) -> Table:
     """The other measures: overconfidence, neural collapse, similarities, where they were computed."""
     kinds = [kind for kind in comparison.kinds if kind.shared]
-    others = [measure for measure in MEASURES.values() if measure not in COLUMNS]
+    others = [measure for measure in MEASURES.values() if measure not in run_measures()]
     known = [measure for measure in others if any(not math.isnan(kind.mean(measure.key)) for kind in kinds)]
     rows = {kind.name: [number(kind.mean(m.key), m.format) for m in known] for kind in kinds}
     return Table([(measure.title, measure.meaning) for measure in known], rows if known else {})
@@ -133,7 +134,7 @@ def number(value: float, form: str) -> Cell:
 
 
 def with_interval(group: RunGroup, measure: Measure) -> Cell:
-    value, bounds = group.value(measure.key), group.interval(measure.key) if measure.key in BIAS else None
+    value, bounds = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
     if bounds is None or math.isnan(value):
         return number(value, measure.format)
     return Cell(format_interval(value, bounds, measure.format), value, bounds)

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
-from cliptail_jax.metrics.measures import MEASURES, ClassResults
+from cliptail_jax.metrics.measures import MEASURES, ClassResults, main_measures
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.run import Run
 
 UNDEFINED = Estimate(np.nan)
-# How runs follow class frequency: their estimates are over all runs of a group together.
-BIAS = tuple(key for key, measure in MEASURES.items() if measure.is_main and measure.has_interval)
 
 
 def mean_of(values: Sequence[float | None]) -> float:
@@ -29,7 +27,7 @@ class RunGroup:
         name: of its runs.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
         size: the number of runs that a replicate has when it is complete.
-        known: what of `bias` is known from a study's report, which took the time to compute it.
+        known: the part of `bias` that is known from a study's report, which took the time to compute it.
     """
 
     def __init__(
@@ -56,8 +54,8 @@ class RunGroup:
 
     @functools.cached_property
     def bias(self) -> Mapping[str, Estimate]:
-        """The measures in `BIAS` of all its runs together."""
-        return {key: self._estimate(key) for key in BIAS}
+        """The main measures with intervals, such as slopes, of all its runs together."""
+        return {measure.key: self._estimate(measure.key) for measure in main_measures() if measure.has_interval}
 
     def _estimate(self, key: str) -> Estimate:
         if key in self._known:

@@ -135,23 +135,8 @@ class Run:
         return next(iter(self.sets.values()), ())
 
     def last_evaluations(self, on: str = "") -> dict[str, Summary]:
-        """The summaries of the last evaluation on a set, by default the first, by the class frequency of each.
-
-        A published model is compared with the frequencies of several corpora in one pass.
-        """
-        lines = self.sets.get(on, ()) if on else self.summaries
-
-        def about(line: Summary) -> tuple:
-            settings = line.get("settings", {})
-            return line.get("weights"), {key: value for key, value in settings.items() if "frequency" not in key}
-
-        found: dict[str, Summary] = {}
-        for line in reversed(lines):
-            frequency = line.get("settings", {}).get("class_frequency", "")
-            if frequency in found or about(line) != about(lines[-1]):
-                break
-            found[frequency] = line
-        return dict(reversed(found.items()))
+        """The summaries of the last evaluation on a set, by default the first, by the class frequency of each."""
+        return last_pass(self.sets.get(on, ()) if on else self.summaries)
 
     @functools.cached_property
     def evaluation(self) -> Evaluation | None:
@@ -184,3 +169,22 @@ class Run:
                     confusion = count_confusion(labels, predictions, mask, result["sizes"]["classes"])
                     accuracies[result["set"]] = per_class_accuracy(confusion)
         return accuracies
+
+
+def last_pass(lines: Sequence[Summary]) -> dict[str, Summary]:
+    """The summaries of the last evaluation on a set, by the class frequency that each is compared with, in order.
+
+    A published model is compared with the class frequencies of several corpora in one pass.
+    """
+
+    def about(line: Summary) -> tuple:
+        settings = line.get("settings", {})
+        return line.get("weights"), {key: value for key, value in settings.items() if "frequency" not in key}
+
+    found: dict[str, Summary] = {}
+    for line in reversed(lines):
+        frequency = line.get("settings", {}).get("class_frequency", "")
+        if frequency in found or about(line) != about(lines[-1]):
+            break
+        found[frequency] = line
+    return dict(reversed(found.items()))

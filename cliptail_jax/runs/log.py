@@ -10,7 +10,7 @@ import jax
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_text
-from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.measures import main_measures
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.runs.events import Events
@@ -98,7 +98,7 @@ class Log:
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
         """Print the main numbers of an evaluation, and add all of them to the events."""
         # A set with classes that the run was not trained on has no measures of class frequency.
-        main = [measure for key, measure in MEASURES.items() if measure.is_main and key in summary]
+        main = [measure for measure in main_measures() if measure.key in summary]
         numbers = [f"{measure.key} {summary[measure.key]:{measure.format}}" for measure in main]
         log_line("  ".join([str(self._workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
         if self._writes:

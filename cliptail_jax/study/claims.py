@@ -19,8 +19,6 @@ from cliptail_jax.transfer.sets import transfer_set
 
 Runs = Mapping[str, Run]  # by name
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
-# The measures that claims can be on.
-STATISTICS = {key: measure for key, measure in MEASURES.items() if measure.statistic or measure.of_probes}
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
 
 
@@ -102,14 +100,15 @@ def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], tra
         missing = {"text", "statistic", "higher", "lower"} - set(claim)
         if missing:
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
-        if claim.statistic not in STATISTICS:
-            raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(STATISTICS)}")
+        comparable = [name for name, measure in MEASURES.items() if measure.is_comparable]
+        if claim.statistic not in comparable:
+            raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(comparable)}")
         margin = margin_of(claim)
         if type(margin) not in (int, float) or not 0 <= margin < np.inf:
             raise UserError(
                 f"claims.{key}.margin is {margin!r}; it is the largest difference that counts as none, 0 or more"
             )
-        of_probes = STATISTICS[claim.statistic].of_probes
+        of_probes = MEASURES[claim.statistic].of_probes
         for run in (claim.higher, claim.lower):
             if run not in eval_sets:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(eval_sets)}")
@@ -120,7 +119,7 @@ def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], tra
 
 
 def margin_of(claim: ConfigDict) -> float:
-    return claim.get("margin", STATISTICS[claim.statistic].margin)
+    return claim.get("margin", MEASURES[claim.statistic].margin)
 
 
 def check_probes(key: str, claim: ConfigDict, runs: Sequence[str], transfer: ConfigDict | None) -> None:
@@ -146,7 +145,7 @@ def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimR
     compared, obstacles = [], []
     for replicate in replicates:
         try:
-            compared.append(compare(STATISTICS[claim.statistic], claim.higher, claim.lower, replicate, on))
+            compared.append(compare(MEASURES[claim.statistic], claim.higher, claim.lower, replicate, on))
         except UserError as obstacle:
             obstacles.append(str(obstacle))
     by_seed = [(higher.value, lower.value) for higher, lower in compared]

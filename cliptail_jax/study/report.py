@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cliptail_jax.files import write_json, write_text
-from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.metrics.measures import MEASURES, format_of, main_measures
 from cliptail_jax.plotting.style import save
 from cliptail_jax.report.left_out import left_out_notes
-from cliptail_jax.results.group import BIAS, RunGroup, groups_of, mean_of
+from cliptail_jax.results.group import RunGroup, groups_of, mean_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.provenance import command
@@ -21,8 +21,6 @@ from cliptail_jax.study.stated_claims import CLAIM, RUNS
 
 # Marks of claims by what has changed after the first run.
 MARKS = {CLAIM: "†", RUNS: "‡"}
-# The measures in the table of runs, with an interval where they are in BIAS.
-COLUMNS = [measure for measure in MEASURES.values() if measure.is_main]
 Groups = Mapping[str, RunGroup]  # by name
 
 
@@ -140,7 +138,7 @@ def markdown(
 ) -> str:
     """The text of the report, without pictures."""
     several, pairs = len(seeds) > 1, sum(f"{name}_mirrored" in seeds for name in seeds)
-    measures = [f"{measure.title} [95 %]" if measure.key in BIAS else measure.title for measure in COLUMNS]
+    measures = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in main_measures()]
     header = ["run", "images", *measures, "minutes"]
     lines = [
         f"# {title}",
@@ -207,8 +205,8 @@ def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
 def run_row(group: RunGroup) -> list[str]:
     """The cells of a group of runs."""
     cells = []
-    for measure in COLUMNS:
-        value, interval = group.value(measure.key), group.interval(measure.key) if measure.key in BIAS else None
+    for measure in main_measures():
+        value, interval = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
         cells.append(
             format_interval(value, interval, measure.format) if interval else format_number(value, measure.format)
         )
