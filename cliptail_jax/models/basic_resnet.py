@@ -4,6 +4,8 @@ Every stage halves the resolution, including the first: only the stem runs at fu
 fast on a CPU. No norm starts with a gain of zero: with so few blocks, the shortcuts alone would see one pixel in 64.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -41,7 +43,7 @@ class BasicResNet(nnx.Module):
 
     def __init__(
         self,
-        layers: tuple[int, int, int],
+        layers: Sequence[int],
         width: int,
         output_dim: int,
         *,

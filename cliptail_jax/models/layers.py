@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from cliptail_jax.models.initializers import uniform_fan_in
 
 Images = Float[Array | np.ndarray, "batch height width 3"]
-Pixels = Float[Array, "batch height width channels"]
+Pixels = Float[Array | np.ndarray, "batch height width channels"]
 Grid = Float[Array, "batch new_height new_width new_channels"]  # of pixels, after layers with strides
 Mask = Bool[Array | np.ndarray, " batch"]
 Features = Float[Array, "batch output_dim"]

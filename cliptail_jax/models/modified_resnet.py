@@ -5,6 +5,8 @@ convolution but the first has a stride; and attention pooling whose query is the
 (3, 4, 6, 3), width 64, 32 heads, output_dim 1024 and image_size 224.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -103,7 +105,7 @@ class ModifiedResNet(nnx.Module):
 
     def __init__(
         self,
-        layers: tuple[int, int, int, int],
+        layers: Sequence[int],
         width: int,
         heads: int,
         output_dim: int,
