@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float32, UInt8
 
@@ -16,8 +17,8 @@ Planes = Float32[Array, "3 height width"]
 
 
 def cropped(
-    batch: Mapping[str, Array | Views], size: int
-) -> UInt8[Array, "batch {size} {size} 3"] | Float32[Array, "batch {size} {size} 3"]:
+    batch: Mapping[str, Array | np.ndarray | Views], size: int
+) -> UInt8[Array | np.ndarray, "batch {size} {size} 3"] | Float32[Array, "batch {size} {size} 3"]:
     """The images of a batch [batch, size, size, 3], with values in 0..255.
 
     They are the batch's own, uint8, or crops of its canvases, float32, where it has `boxes` and `flips`

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.sections import FAST
@@ -33,7 +33,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
-SlotImages = Iterable[tuple[int | np.integer, RgbImage]]
+SlotImages = Iterable[tuple[int | np.integer, UInt8[np.ndarray, "_ _ 3"]]]
 
 DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
 

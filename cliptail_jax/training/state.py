@@ -1,5 +1,7 @@
 """The training state: one pytree that a checkpoint holds and a step maps to the next."""
 
+import typing
+
 import optax
 from flax import nnx, struct
 from jax import Array
@@ -12,6 +14,7 @@ from cliptail_jax.parallel.sharding import parameter_shardings, update_shardings
 DeviceBatch = dict[str, PyTree[Array]]
 
 
+@typing.no_type_check  # JAX makes pytrees of shapes, of shardings and of anything else by the same class
 @struct.dataclass
 class TrainState:
     step: Int[Array, ""]  # steps done, and so the position in the data

@@ -123,7 +123,9 @@ def _turn_back(turned: _Turned, path: Linear) -> Linear:
     return Linear(weights, path.bias - turned.mean @ weights)
 
 
-def _fit_one(turned: _Turned, targets: Array, penalty: float, before: Linear, last: Linear, *, losses, link) -> Linear:
+def _fit_one(
+    turned: _Turned, targets: Array, penalty: Float[Array, ""] | float, before: Linear, last: Linear, *, losses, link
+) -> Linear:
     """The optimum for the weight decay `penalty`·N, in turned coordinates: weights [dim, class], or [dim] if binary.
 
     Starts where the last two optima point: the path bends little per weight decay.
