@@ -49,6 +49,14 @@ def arrays_are_saved_whole():
     ocp.type_handlers.get_type_handler(jax.Array)._use_replica_parallel = False
 
 
+@pytest.fixture
+def unchecked():
+    """Annotations are not checked: for tests of what functions themselves say to arguments of a wrong type."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 @pytest.fixture(scope="session")
 def glyphs_dir(tmp_path_factory):
     """A data_dir with a small glyphs data set: 100 classes, 8 training and 2 test images each."""

@@ -30,9 +30,9 @@ def cropped(
 
 
 def crops_of_boxes(
-    canvases: UInt8[Array, "batch side side 3"],
-    boxes: Float32[Array, "batch 4"],
-    flips: Bool[Array, " batch"],
+    canvases: UInt8[Array | np.ndarray, "batch side side 3"],
+    boxes: Float32[Array | np.ndarray, "batch 4"],
+    flips: Bool[Array | np.ndarray, " batch"],
     size: int,
 ) -> Float32[Array, "batch {size} {size} 3"]:
     """A box of each canvas, resized to a square, with whole grey levels in 0..255.
@@ -45,7 +45,7 @@ def crops_of_boxes(
     return jnp.moveaxis(crops, 1, -1)
 
 
-def to_planes(images: UInt8[Array, "batch side side 3"]) -> Float32[Array, "batch 3 side side"]:
+def to_planes(images: UInt8[Array | np.ndarray, "batch side side 3"]) -> Float32[Array, "batch 3 side side"]:
     return jnp.moveaxis(images, -1, 1).astype(jnp.float32)
 
 
