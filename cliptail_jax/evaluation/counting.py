@@ -1,6 +1,6 @@
 """A pass over the images of a set: counts of predictions by class, and features for those who need them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -115,10 +115,10 @@ def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Prepr
     return jax.jit(sum_probabilities, out_shardings=replicated(mesh))
 
 
-def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterable[Batch]:
+def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterator[Batch]:
     """The batches of a pass over a set, shown on a progress bar."""
     steps = -(-len(examples) // batch_size)
-    return tqdm(batches, total=steps, desc=f"evaluating {examples.source.name}", disable=None, leave=False)
+    return iter(tqdm(batches, total=steps, desc=f"evaluating {examples.source.name}", disable=None, leave=False))
 
 
 class FeatureCollector:
