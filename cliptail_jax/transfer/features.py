@@ -157,7 +157,7 @@ def encode_images(
         **evaluation_pixels(reading),
     )()
     name = f"{images.source.name} ({images.source.split})"
-    progress = tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False)
+    progress = iter(tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False))
     pass_over(lambda batch: encode(batch["images"]), progress, unreadable, [kept.add], mesh)
     computed = kept.result()
     if not len(computed["records"]):
