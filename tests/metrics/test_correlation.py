@@ -39,7 +39,7 @@ def paired_difference(x_a, y_a, x_b, y_b):
 
 
 def paired_mean_difference(a, b):
-    return mean_over_seeds([difference(*bootstrap(mean_over_classes, [[a]], [[b]]))])[:3]
+    return mean_over_seeds([difference(*bootstrap(mean_over_classes, *np.stack([a, b])[:, None, None]))])[:3]
 
 
 def reference(x, y):
@@ -104,6 +104,7 @@ def test_resamples_in_which_a_side_is_constant_are_ignored():
     [([], []), ([3], [0.5]), ([3, 0], [0.5, 1]), (range(9), [0.5] * 9), ([0] * 9, range(9)), ([1] * 5, [np.nan] * 5)],
 )
 def test_where_no_correlation_is_defined_everything_is_nan(x, y):
+    x, y = np.array(x), np.array(y)
     assert np.isnan(spearman(x, y))
     assert np.isnan(bootstrap_interval(x, y)).all()
     assert np.isnan(paired_difference(x, y, x, y)).all()
@@ -207,4 +208,4 @@ def test_how_hard_a_class_is_has_no_influence_on_the_slope_of_a_mirrored_pair():
 def test_slope_within_classes_is_undefined_where_no_class_changes_or_there_are_two(classes):
     x = np.tile(np.arange(classes, dtype=float), (2, 1))
     assert np.isnan(slope_within_classes(x, x))
-    assert np.isnan(bootstrap(slope_within_classes, [x, x])[0].resampled).all()
+    assert np.isnan(bootstrap(slope_within_classes, np.stack([x, x]))[0].resampled).all()
