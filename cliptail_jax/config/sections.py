@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from ml_collections import ConfigDict
+
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
 from cliptail_jax.errors import UserError
@@ -74,12 +76,12 @@ class Evaluation:
     tail_classes: Annotated[int, "Number of tail classes; 0: a third.", NonNegative] = 0
 
 
-def evaluation_pixels(reading: Reading) -> dict[str, bool]:
+def evaluation_pixels(reading: ConfigDict) -> dict[str, bool]:
     """How evaluation images are decoded and resized, as `evaluation_batches` takes it."""
     return {"fast": reading.resize != PILLOW, "scaled_decoding": reading.scaled_decoding}
 
 
-def check_evaluation(evaluation: Evaluation) -> None:
+def check_evaluation(evaluation: ConfigDict) -> None:
     """Raises UserError if a prior is to be estimated that no adjustment uses."""
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
         raise UserError(

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from flax import nnx
 
-from cliptail_jax.models.layers import BatchNorm, Images, Mask, Pixels, conv
+from cliptail_jax.models.layers import BatchNorm, Grid, Images, Mask, conv
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 STRIDES = (4, 2, 2)  # and kernel sizes
@@ -27,7 +27,7 @@ class ConvStem(nnx.Module):
             backbone.append(nnx.Dict(conv=conv(*channels[i : i + 2], size, **options), **norm))
         self.backbone = nnx.List(backbone)
 
-    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Pixels:
+    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Grid:
         """One token per 16 × 16 pixels; examples whose `mask` is False are excluded from the batch statistics."""
         x = images
         for layer in self.backbone:

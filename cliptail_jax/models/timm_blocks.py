@@ -21,7 +21,7 @@ from cliptail_jax.models.rotary import rotate
 from cliptail_jax.models.timm_layers import Mlp, QkvAttention, timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States, attend, split_heads
 
-Angles = Float64[np.ndarray, "cells head_width//2"]
+Angles = Float64[np.ndarray, "cells half_head_width"]
 
 
 def rotary_attend(query: States, key: States, value: States, heads: int, angles: Angles | None) -> States:
@@ -64,7 +64,8 @@ def mlp(shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs) 
 class Block(RematBlock):
     """Attention and MLP, each preceded by layer norm and added to its input, perhaps multiplied by a learned scale.
 
-    `attention` and `make_mlp` are called as `Attention` and `mlp`. What `positions` are is up to the attention. `layer_scale` is the initial one; None for none.
+    `attention` and `make_mlp` are called as `Attention` and `mlp`; the attention determines what the positions of a forward
+    pass are. `layer_scale` is the initial one; None for none.
     """
 
     def __init__(
