@@ -1,6 +1,6 @@
 """Images as a model expects them; of a published one, from open_clip's preprocess_cfg."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,6 +86,6 @@ def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
     return Preprocess(size, mean, std, interpolation, resize_mode, given.get("short_side", 0))
 
 
-def three(value: float | list[float]) -> tuple[float, float, float]:
+def three(value: float | Sequence[float]) -> tuple[float, float, float]:
     """One number for each channel."""
     return tuple(value) if isinstance(value, list | tuple) else (value,) * 3
