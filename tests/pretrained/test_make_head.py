@@ -11,6 +11,7 @@ from tiny_models import write_model
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.pretrained import make_head, text_embedder
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import class_head, main
@@ -20,10 +21,11 @@ from cliptail_jax.pretrained.text_encoder import open_encoder
 CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
 
 
-class Lengths:
+class Lengths(text_embedder.TextEmbedder):
     """Stands in for a text tower: two numbers of each text."""
 
-    weights_digest = "5a"
+    def __init__(self):
+        self.weights_digest = "5a"
 
     def raw(self, texts):
         return np.array([[len(text), text.count("o") + 1] for text in texts], np.float32)
@@ -92,10 +94,15 @@ def test_published_text_towers_embed_as_they_are(name, tmp_path, monkeypatch):
     published = load(write_model(tmp_path, name))
     length = published.config["text_cfg"].get("context_length", 12)
 
-    def tokenizer(texts):
-        rows = [np.random.default_rng(sum(text.encode())).integers(3, 10, length) for text in texts]
-        return np.array(rows, np.int32)
+    class RandomTokens(Tokenizer):
+        def __init__(self):
+            pass
 
+        def __call__(self, texts):
+            rows = [np.random.default_rng(sum(text.encode())).integers(3, 10, length) for text in texts]
+            return np.array(rows, np.int32)
+
+    tokenizer = RandomTokens()
     with_tokens = dataclasses.replace(published, open_tokenizer=lambda: tokenizer)
     monkeypatch.setattr(text_embedder, "open_text_model", lambda name: with_tokens)
     embedder = text_embedder.load_text_embedder(str(tmp_path / name))
