@@ -36,7 +36,7 @@ def run_tasks(
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, " class"],
     settings: Mapping[str, Any],
-) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " class"] | None]]:
+) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " _"] | None]]:
     """By set, the tasks of a run, and the indices of the set's classes among the run's, None for a set with other classes.
 
     Args:

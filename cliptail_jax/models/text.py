@@ -1,6 +1,7 @@
 """CLIP's text transformer (Radford et al. 2021, arXiv 2103.00020, section 2.4; names as in openai/CLIP and open_clip)."""
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
@@ -99,7 +100,7 @@ class TextTransformer(nnx.Module):
             return None
         return jnp.pad(tokens != self.pad_id, [(0, 0), (1, 0)], constant_values=True)
 
-    def _pooled_position(self, tokens: Tokens) -> Int[Array, " batch"] | int:
+    def _pooled_position(self, tokens: Tokens) -> Int[Array | np.ndarray, " batch"] | int:
         if self.cls_emb is not None or self.pool == "last":
             return -1
         if self.pool == "first":

@@ -9,7 +9,7 @@ from flax import nnx
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.vocabulary import imagenet_names
-from cliptail_jax.curation.variant import random_classes
+from cliptail_jax.curation.variant import Variant, random_classes
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -192,10 +192,10 @@ def test_class_embeddings_are_those_of_whole_prompts_whatever_their_lengths(clip
     """More prompts of each length than a batch holds; some are in both sets."""
     clip_config.eval.update({"batch_size": 8, "templates": ""})
     opened = open_model(str(make_model(1)))
-    names = tuple(f"class {i}" for i in range(20))
+    names, no_variant = tuple(f"class {i}" for i in range(20)), object.__new__(Variant)
     sets = {
-        "first": OpenedSet("first", None, names, ("{}", "{}, once more and once more")),
-        "second": OpenedSet("second", None, (names[3], f"{names[5]}, once more and once more"), ("{}",)),
+        "first": OpenedSet("first", no_variant, names, ("{}", "{}, once more and once more")),
+        "second": OpenedSet("second", no_variant, (names[3], f"{names[5]}, once more and once more"), ("{}",)),
     }
     graphdef, state = nnx.split(opened.model)
     class_heads = zero_shot_heads(sets, clip_config.eval, graphdef, make_mesh(clip_config.mesh), opened.tokenizer)

@@ -18,6 +18,7 @@ from cliptail_jax.evaluation.adjustment import log_prior
 from cliptail_jax.evaluation.counting import ClassHead, estimate_log_prior, make_sum_probabilities
 from cliptail_jax.evaluation.results import evaluation_settings, is_evaluated
 from cliptail_jax.files import write_json
+from cliptail_jax.input.pipeline import UnreadableImages
 from cliptail_jax.metrics.calibration import calibration, expected_calibration_error
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import open_model
@@ -103,8 +104,11 @@ def test_a_class_without_training_images_counts_as_one_with_a_single_image(meshe
     assert len(set(expected)) > 2
 
 
-class Readable:
-    """In place of `UnreadableImages`."""
+class Readable(UnreadableImages):
+    """All images can be read."""
+
+    def __init__(self):
+        pass
 
     def take_from(self, batch):
         del batch["unreadable"]
