@@ -1,6 +1,6 @@
-"""What other libraries do to a JPEG before a model of 224 pixels sees it: one function an image, where they are installed.
+"""What other libraries do to a JPEG before a model sees it: functions from a file's bytes to an image, by name.
 
-Each is a dict of functions from a file's bytes to [224, 224, 3] or [3, 224, 224] uint8, by name.
+A library that is not installed is left out.
 """
 
 import contextlib
@@ -15,67 +15,61 @@ Peers = dict[str, Callable[[bytes], np.ndarray]]
 
 def random_crops(size: int, scale: tuple[float, float]) -> Peers:
     """A random box of 3/4 to 4/3 in aspect, resized to a square; bicubic and antialiased where the library can."""
-    peers: Peers = {}
-    with contextlib.suppress(ImportError):
-        peers |= _torchvision(lambda v: [v.RandomResizedCrop(size, scale=scale, interpolation=_bicubic())])
-    with contextlib.suppress(ImportError):
-        import albumentations
-        import cv2
-
-        crop = albumentations.RandomResizedCrop((size, size), scale=scale, interpolation=cv2.INTER_CUBIC)
-        peers["OpenCV and albumentations, not antialiased"] = lambda data: crop(image=_opencv(data))["image"]
-    return peers
+    return _peers(
+        lambda v, bicubic: [v.RandomResizedCrop(size, scale=scale, interpolation=bicubic)],
+        lambda a, cubic: [a.RandomResizedCrop((size, size), scale=scale, interpolation=cubic)],
+    )
 
 
 def centers(size: int, short_side: int) -> Peers:
     """The short side resized, and the centre cut out."""
+    return _peers(
+        lambda v, bicubic: [v.Resize(short_side, bicubic), v.CenterCrop(size)],
+        lambda a, cubic: [a.SmallestMaxSize(short_side, interpolation=cubic), a.CenterCrop(size, size)],
+    )
+
+
+def shifts(size: int, shift: int) -> Callable[[Image.Image], np.ndarray]:
+    """torchvision's random shifts and flips of a decoded image."""
+    from torchvision import transforms
+
+    steps = [transforms.RandomCrop(size, padding=shift, padding_mode="reflect"), transforms.RandomHorizontalFlip()]
+    return transforms.Compose([*steps, np.asarray])
+
+
+def pillow_image(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def _peers(torchvision_steps: Callable, albumentations_steps: Callable) -> Peers:
     peers: Peers = {}
     with contextlib.suppress(ImportError):
-        peers |= _torchvision(lambda v: [v.Resize(short_side, _bicubic()), v.CenterCrop(size)])
+        import torch
+        from torchvision import io as torchvision_io
+        from torchvision import transforms
+        from torchvision.transforms import v2
+
+        torch.set_num_threads(1)
+        bicubic, rgb = transforms.InterpolationMode.BICUBIC, torchvision_io.ImageReadMode.RGB
+        of_pillow = transforms.Compose(torchvision_steps(transforms, bicubic))
+        of_tensors = v2.Compose(torchvision_steps(v2, bicubic))
+
+        def by_torch(data: bytes) -> np.ndarray:
+            return of_tensors(torchvision_io.decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), rgb)).numpy()
+
+        peers |= {
+            "torchvision": lambda data: np.asarray(of_pillow(pillow_image(data))),
+            "torchvision v2, tensors": lambda data: of_tensors(v2.functional.pil_to_tensor(pillow_image(data))).numpy(),
+            "torchvision v2, its decode_jpeg": by_torch,
+        }
     with contextlib.suppress(ImportError):
         import albumentations
         import cv2
 
-        steps = [
-            albumentations.SmallestMaxSize(short_side, interpolation=cv2.INTER_CUBIC),
-            albumentations.CenterCrop(size, size),
-        ]
-        crop = albumentations.Compose(steps)
-        peers["OpenCV and albumentations, not antialiased"] = lambda data: crop(image=_opencv(data))["image"]
+        crop = albumentations.Compose(albumentations_steps(albumentations, cv2.INTER_CUBIC))
+
+        def by_opencv(data: bytes) -> np.ndarray:
+            return crop(image=cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))["image"]
+
+        peers["OpenCV and albumentations, not antialiased"] = by_opencv
     return peers
-
-
-def _torchvision(steps: Callable) -> Peers:
-    import torch
-    from torchvision import io as torchvision_io
-    from torchvision import transforms
-    from torchvision.transforms import v2
-
-    torch.set_num_threads(1)
-    on_pillow, on_tensors = transforms.Compose(steps(transforms)), v2.Compose(steps(v2))
-
-    def by_torch(data: bytes) -> np.ndarray:
-        tensor = torchvision_io.decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), torchvision_io.ImageReadMode.RGB)
-        return on_tensors(tensor).numpy()
-
-    return {
-        "torchvision": lambda data: np.asarray(on_pillow(_pillow(data))),
-        "torchvision v2, tensors": lambda data: on_tensors(v2.functional.pil_to_tensor(_pillow(data))).numpy(),
-        "torchvision v2, its decode_jpeg": by_torch,
-    }
-
-
-def _bicubic():
-    from torchvision.transforms import InterpolationMode
-
-    return InterpolationMode.BICUBIC
-
-
-def _pillow(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data)).convert("RGB")
-
-
-def _opencv(data: bytes) -> np.ndarray:
-    import cv2
-
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)

@@ -1,4 +1,4 @@
-"""How long the quick start's study takes with several runs at the same time, on one core each, and with one after the other.
+"""Duration of the quick start's study with several runs at the same time, on one core each, and with one after the other.
 
     python scripts/benchmark/study_cores.py [--jobs=2]
 
@@ -6,24 +6,24 @@ Each is the program as users start it, on data that are drawn before, in a new f
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from machine import machine
+from common import print_report
 
 from cliptail_jax.datasets.build import build
 
 STUDY = [sys.executable, "-m", "cliptail_jax.study", "--config=configs/study/quickstart.py"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2, help="how many runs at the same time")
-    jobs = parser.parse_args().jobs
+    jobs = parser.parse_args(arguments).jobs
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         build("glyphs", folder)
@@ -32,8 +32,8 @@ def main() -> None:
             flags = [f"--workdir={workdir}", f"--config.data_dir={folder}", f"--jobs={number}"]
             subprocess.run([*STUDY, *flags], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             seconds[number] = time.perf_counter() - began
-    report = {"benchmark": "study_cores", "machine": machine(), "jobs": jobs, "seconds": seconds[jobs]}
-    print(json.dumps(report | {"seconds_one_after_the_other": seconds[1], "speedup": seconds[1] / seconds[jobs]}))
+    one, speedup = seconds[1], seconds[1] / seconds[jobs]
+    print_report("study_cores", jobs=jobs, seconds=seconds[jobs], seconds_one_after_the_other=one, speedup=speedup)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-"""Time and memory of computing a variant from the metadata of millions of records. Prints one JSON line:
+"""Time and memory of computing a variant from the metadata of millions of records.
 
-python scripts/benchmark/variant.py --records 3000000
+    python scripts/benchmark/variant.py [--records=3000000]
+
+Prints one JSON line.
 """
 
 import argparse
-import json
-import resource
 import time
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
-from machine import machine
+from common import peak_gib, print_report
 
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.objectives import base_config
@@ -36,13 +37,13 @@ def synthetic_source(records: int) -> Metadata:
     texts = some.take(pa.array(rng.integers(len(some), size=records)))
     table = pa.table({"label": labels, "text": texts, "similarity": rng.uniform(0.6, 0.95, records)})
     names = tuple(f"class {i}" for i in range(CLASSES))
-    return Metadata(name="synthetic", split="train", class_names=names, metadata=table, wnids=None)
+    return Metadata(name="synthetic", split="train", class_names=names, metadata=table, wnids=None, encoding={})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=3_000_000)
-    records = parser.parse_args().records
+    records = parser.parse_args(arguments).records
     source = synthetic_source(records)
     data = base_config().data
     data.update({"min_similarity": 0.7, "fraction": 0.5, "keep_all_classes": True})
@@ -52,16 +53,9 @@ def main() -> None:
     variant = make_variant(source, data)
     made = time.perf_counter() - start
     variant.fingerprint()
-    result = {
-        "benchmark": "variant",
-        "records": records,
-        "kept": len(variant),
-        "seconds": round(made, 2),
-        "seconds_of_fingerprint": round(time.perf_counter() - start - made, 2),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "machine": machine(),
-    }
-    print(json.dumps(result))
+    fingerprint = time.perf_counter() - start - made
+    times = {"seconds": round(made, 3), "seconds_of_fingerprint": round(fingerprint, 3)}
+    print_report("variant", records=records, kept=len(variant), **times, peak_gib=peak_gib())
 
 
 if __name__ == "__main__":
