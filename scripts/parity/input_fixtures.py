@@ -57,9 +57,8 @@ TEXTS = [
 ]
 
 
-def main(folder: Path) -> None:
-    np.savez_compressed(folder / "torchvision_images.npz", **image_references())
-    write_token_references(folder)
+def references(folder: Path) -> dict[str, str | dict[str, np.ndarray]]:
+    return {"torchvision_images.npz": image_references()} | token_references()
 
 
 def image_references() -> dict[str, np.ndarray]:
@@ -89,16 +88,15 @@ def image_references() -> dict[str, np.ndarray]:
     return expected
 
 
-def write_token_references(folder: Path) -> None:
+def token_references() -> dict[str, str]:
     tokenizer = SimpleTokenizer()
     used = sorted({rank for text in TEXTS for rank in merges_used(tokenizer, text)})
     merges = {rank: pair for pair, rank in tokenizer.bpe_ranks.items()}
     lines = ["a subset of CLIP's merges", *(" ".join(merges[rank]) for rank in used)]
-    (folder / "clip_merges_subset.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     expected = {"texts": TEXTS, "merge_ranks": used}
     for context in (77, 8):
         expected[f"ids_{context}"] = tokenizer(TEXTS, context).tolist()
-    (folder / "clip_token_ids.json").write_text(json.dumps(expected), encoding="utf-8")
+    return {"clip_merges_subset.txt": "\n".join(lines) + "\n", "clip_token_ids.json": json.dumps(expected)}
 
 
 def merges_used(tokenizer: SimpleTokenizer, text: str) -> set[int]:

@@ -14,7 +14,7 @@ from PIL import Image
 CASES = list(itertools.product(("shortest", "longest", "squash"), ("bicubic", "bilinear"), (11, 29), ("wide", "tall")))
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     wide = np.load(folder / "torchvision_images.npz")["image"]
     images = {"wide": wide, "tall": np.ascontiguousarray(wide.transpose(1, 0, 2))}
     expected = {}
@@ -26,6 +26,4 @@ def main(folder: Path) -> None:
     expected["normalized"] = image_transform(11, is_train=False)(Image.fromarray(wide)).permute(1, 2, 0).numpy()
     of_siglip = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "resize_mode": "squash", "interpolation": "bicubic"}
     expected["siglip"] = image_transform(11, False, **of_siglip)(Image.fromarray(wide)).permute(1, 2, 0).numpy()
-    path = folder / "pretrained_images.npz"
-    np.savez_compressed(path, **expected)
-    print(path, path.stat().st_size, "bytes")
+    return {"pretrained_images.npz": expected}

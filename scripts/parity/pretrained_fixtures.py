@@ -12,17 +12,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import torch
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
-from parity import (
-    timm_members,  # noqa: F401, registers models
-    timm_vit_families,
-)
-from timm.models import register_model
-from timm.models.convnext import ConvNeXt
-from timm.models.vision_transformer import VisionTransformer
+from parity import timm_members  # noqa: F401, registers models
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "pretrained"))
 from seeded_weights import draw_all, draw_images  # noqa: E402
@@ -89,6 +82,10 @@ def encoder_text(projection: str | None, pooler: str) -> dict:
     return {"hf_model_name": "", "hf_proj_type": projection, "hf_pooler_type": pooler}
 
 
+def timm(name: str, pool: str = "token", projection: str | None = None) -> dict:
+    return {"image_size": 32, "timm_model_name": name, "timm_pool": pool, "timm_proj": projection}
+
+
 # Family -> embed_dim, quick_gelu, vision_cfg, text_cfg, configuration of the Hugging Face encoder.
 FAMILIES = {
     "resnet": (16, False, RESNET, TEXT, None),
@@ -104,7 +101,17 @@ FAMILIES = {
     "coca": (16, False, COCA_VIT, COCA_TEXT, None),
     "convnext": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity"}, TEXT, None),
     "convnext-mlp": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity_d", "timm_proj": "mlp"}, TEXT, None),
-    **{name: (16, False, vision, TEXT, None) for name, vision in timm_vit_families.VISION.items()},
+    "eva01": (16, False, timm("eva01_parity"), TEXT, None),
+    "eva02": (16, False, timm("eva02_parity"), TEXT, None),
+    "eva02-larger-images": (16, False, timm("eva02_parity"), TEXT, None),
+    "eva02-post-norm": (16, False, timm("eva02_parity_post_norm"), TEXT, None),
+    "pe-core": (16, False, timm("pe_core_parity", "map"), TEXT, None),
+    "pe-core-without-token": (16, False, timm("pe_core_parity_without_token", "map"), TEXT, None),
+    "pe-core-without-token-smaller-images": (16, False, timm("pe_core_parity_without_token", "map"), TEXT, None),
+    "mobileclip-vit": (16, False, timm("mobileclip_vit_parity"), TEXT, None),
+    "mobileclip-vit-larger-images": (16, False, timm("mobileclip_vit_parity"), TEXT, None),
+    "token-vit": (16, False, timm("token_vit_parity"), TEXT, None),
+    "gap-vit": (16, False, timm("gap_vit_parity", "", "linear"), TEXT, None),
     "siglip": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
     "siglip-larger-images": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
     "siglip-i18n": (32, False, SIGLIP_VIT, SIGLIP_I18N_TEXT, None),
@@ -133,43 +140,11 @@ OPENED_AT = {
     "vitamin-any-size": 64,
     "fastvit-large": 72,
     "relpos-larger-images": 48,
-    **timm_vit_families.OPENED_AT,
+    "eva02-larger-images": 48,
+    "pe-core-without-token-smaller-images": 24,
+    "mobileclip-vit-larger-images": 48,
 }
 TRAINED = ("fastvit", "fastvit-large")
-
-
-@register_model
-def convnext_parity(pretrained=False, **options) -> ConvNeXt:
-    return tiny_convnext(None, options)
-
-
-@register_model
-def convnext_parity_d(pretrained=False, **options) -> ConvNeXt:
-    return tiny_convnext(1e-5, options)  # as timm's convnext_xxlarge
-
-
-def tiny_convnext(epsilon: float | None, options: dict) -> ConvNeXt:
-    options = {key: value for key, value in options.items() if key in ("num_classes", "drop_path_rate")}
-    model = ConvNeXt(depths=(1, 2, 1, 1), dims=(8, 12, 16, 24), norm_eps=epsilon, **options)
-    model.default_cfg = {"pool_size": (2, 2)}
-    return model
-
-
-@register_model
-def siglip_parity_32(pretrained=False, **options) -> VisionTransformer:
-    return tiny_siglip({"img_size": 32}, options)
-
-
-@register_model
-def siglip_parity_tanh_36(pretrained=False, **options) -> VisionTransformer:
-    # as timm's vit_so400m_patch16_siglip, with pixels that fill no patch
-    return tiny_siglip({"img_size": 36, "mlp_ratio": 3.7362, "act_layer": "gelu_tanh"}, options)
-
-
-def tiny_siglip(shape: dict, options: dict) -> VisionTransformer:
-    options = {key: value for key, value in options.items() if key in ("num_classes", "global_pool")}
-    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "class_token": False}
-    return VisionTransformer(**sizes, **shape, **options)
 
 
 def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
@@ -240,9 +215,7 @@ def make_case(name: str) -> dict:
     }
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, str]:
     cases = {name: make_case(name) for name in FAMILIES}
-    path = folder / "pretrained_parity.json"
     lines = [f"{json.dumps(name)}: {json.dumps(case, separators=(',', ':'))}" for name, case in cases.items()]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    print(path, path.stat().st_size, "bytes, open_clip", open_clip.__version__)
+    return {"pretrained_parity.json": "{\n" + ",\n".join(lines) + "\n}\n"}

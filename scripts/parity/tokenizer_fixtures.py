@@ -6,7 +6,6 @@ those texts by open_clip's wrapper around transformers, and the tokenizer_config
 """
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -122,20 +121,17 @@ def train(tokenizer: tokenizers.Tokenizer, trainer: trainers.Trainer, cleaning: 
     tokenizer.train_from_iterator([clean(text) for text in TEXTS], trainer)
 
 
-def main(folder: Path) -> None:
-    ids = {}
+def references(folder: Path) -> dict[str, str]:
+    files, ids = {}, {}
     makers = {make.__name__: make for make in (bert, roberta, xlm, siglip, siglip2)}
     for kind, settings in SETTINGS.items():
         name, options = kind.split("-")[0], OPTIONS.get(kind, CANONICAL)
         path = folder / f"tokenizer_{name}.json"
-        if not path.exists():
-            path.write_text(makers[name]().to_str(), encoding="utf-8")
+        if path.name not in files:
+            files[path.name] = path.read_text(encoding="utf-8") if path.exists() else makers[name]().to_str()
         with tempfile.TemporaryDirectory() as scratch:
-            shutil.copy(path, Path(scratch) / "tokenizer.json")
+            (Path(scratch) / "tokenizer.json").write_text(files[path.name], encoding="utf-8")
             (Path(scratch) / "tokenizer_config.json").write_text(json.dumps(settings))
             theirs = HFTokenizer(scratch, context_length=CONTEXT, **options)
             ids[kind] = {"options": options, "settings": settings, "ids": theirs(TEXTS).tolist()}
-        print(path, path.stat().st_size, "bytes")
-    (folder / "pretrained_token_ids.json").write_text(
-        json.dumps({"context": CONTEXT, **ids}, separators=(",", ":")) + "\n"
-    )
+    return files | {"pretrained_token_ids.json": json.dumps({"context": CONTEXT, **ids}, separators=(",", ":")) + "\n"}
