@@ -1,4 +1,4 @@
-"""Captions per second of concept counting, beside a literal implementation of the rule (direct_concepts.py).
+"""Captions per second of concept counting, beside a literal implementation of the rule (tests/concepts/direct_concepts.py).
 
     python scripts/benchmark/concepts.py --captions=FILE    # repeated, or cut, to 2,000,000 rows
 
@@ -17,17 +17,19 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-import direct_concepts
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from common import print_report, rates
+from common import ROOT, print_report, rates
 
 from cliptail_jax.concepts.captions import find_parts, read_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.concepts.wordnet import wordnet
 from cliptail_jax.concepts.workers import tallies
+
+sys.path.insert(0, str(ROOT))
+from tests.concepts import direct_concepts  # noqa: E402
 
 
 def captions_of(path: str, column: str | None) -> pa.Array:

@@ -40,11 +40,6 @@ from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 CLASSES = 1000
 TIMES = 8  # that a loaded batch is computed
-TINY = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 1},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-}
 
 
 def synthetic_set(records: int, width: int, height: int) -> Variant:
@@ -125,8 +120,6 @@ def of_open_clip(
     import open_clip
     import torch
 
-    if options.small:  # on a busy machine, threads that wait for each other take far longer
-        torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = dict(architecture)
     build = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
@@ -149,7 +142,7 @@ def of_open_clip(
             return transform(Image.open(io.BytesIO(jpeg))), int(variant.labels[index])
 
     workers = len(os.sched_getaffinity(0))
-    loader = torch.utils.data.DataLoader(Jpegs(), size, num_workers=0 if options.small else workers)
+    loader = torch.utils.data.DataLoader(Jpegs(), size, num_workers=workers)
 
     def predicted(images):
         features = torch.nn.functional.normalize(model.encode_image(images.to(device)), dim=1)
@@ -177,15 +170,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--records", type=int, default=2048, help="images of the set")
     parser.add_argument("--prompts", type=int, default=4096, help="texts of the head")
     parser.add_argument("--seconds", type=float, default=10, help="for how long each number is timed, at least")
-    parser.add_argument("--small", action="store_true", help="a network of one layer and tiny images, for a quick test")
     parser.add_argument("--open_clip", action="store_true", help="measure open_clip")
     options = parser.parse_args(arguments)
     architectures = {name: named_architecture(name) for name in options.models}
-    width, height = 500, 375
-    if options.small:
-        architectures, width, height = {"tiny": TINY}, 48, 40
-        options.batch_size, options.records, options.prompts, options.seconds = 8, 16, 16, 0.1
-    variant = synthetic_set(options.records, width, height)
+    variant = synthetic_set(options.records, 500, 375)
     phrases = (t.format(name) for name in variant.class_names for t in templates("openai80"))
     prompts = list(itertools.islice(phrases, options.prompts))
     measure = of_open_clip if options.open_clip else ours
