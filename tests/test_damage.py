@@ -28,6 +28,7 @@ from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.pretrained.model import open_published, open_run
+from cliptail_jax.results.run import Run
 from cliptail_jax.train import train
 from configs import clip
 from tests.fuzz_cases import flipped
@@ -75,7 +76,7 @@ def parts_in(folder, job="job 0"):
 
 def read_run(workdir):
     """All that later programs read of a finished run: its log, evaluations, data, model and weights."""
-    finished = runs.FinishedRun.read(workdir, "glyphs:test")
+    finished = Run(workdir).evaluation
     opened = open_run(workdir)
     if opened.step != runs.last_step(workdir):
         raise UserError(f"{workdir}: its last checkpoint is not valid")  # as evaluation refuses it

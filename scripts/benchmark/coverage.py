@@ -16,11 +16,9 @@ from tqdm import tqdm
 
 from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.metrics.bootstrap import difference, mean_over_seeds
-from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.statistics import slope_acc
+from cliptail_jax.metrics.measures import MEASURES, ClassResults
 
 CLASSES, EXAMPLES = 100, 50  # of each class in the evaluation set
-NAMES = tuple(map(str, range(CLASSES)))
 SIZES = exponential(CLASSES, 500, 100.0)
 SLOPES = 12.0, 5.0  # of the two kinds, points per decade
 CONFOUNDED = 8.0  # points per decade of the first run that the first kind finds classes easier
@@ -29,7 +27,7 @@ CONFOUNDED = 8.0  # points per decade of the first run that the first kind finds
 EASY, EASY_FOR_KIND, SLOPE_OF_CLASS, NOISE = 8.0, 5.0, 3.0, 5.0
 
 
-def simulated_study(rng: np.random.Generator, pairs: int, sd: float) -> list[list[list[FinishedRun]]]:
+def simulated_study(rng: np.random.Generator, pairs: int, sd: float) -> list[list[list[ClassResults]]]:
     """The runs [pair, kind, run] of a study; the slopes of all classes vary with the standard deviation `sd` by pair."""
     easy = rng.normal(0, EASY, CLASSES)
     by_kind = rng.normal(0, EASY_FOR_KIND, (2, CLASSES))
@@ -51,11 +49,11 @@ def simulated_run(
     frequency: Int[np.ndarray, " class"],
     easy: Float[np.ndarray, " class"],
     slope: Float[np.ndarray, " class"],
-) -> FinishedRun:
+) -> ClassResults:
     decades = np.log10(frequency) - np.log10(SIZES).mean()
     accuracy = np.clip((50 + easy + slope * decades + rng.normal(0, NOISE, CLASSES)) / 100, 0, 1)
-    measured = rng.binomial(EXAMPLES, accuracy) / EXAMPLES
-    return FinishedRun("simulated", {}, NAMES, frequency, measured, np.ones(CLASSES), np.arange(0))
+    examples = np.full(CLASSES, EXAMPLES)
+    return ClassResults(rng.binomial(EXAMPLES, accuracy), examples, predictions=examples, frequency=frequency)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     mirrored = [("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0)]
     for design, pairs, sd in [("single runs", 1, 0.0), *mirrored]:
         rng = np.random.default_rng(0)
+        slope_acc = MEASURES["slope_acc"].compare
         runs, intervals = 1 if design == "single runs" else 2, []
         for _ in tqdm(range(studies), desc=f"{pairs} {design}, {sd}", disable=None, leave=False):
             study = simulated_study(rng, pairs, sd)
