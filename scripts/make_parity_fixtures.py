@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-MAKERS = "input model preprocess tokenizer pretrained encoder positions siglip view dino architecture".split()
+MAKERS = "input model tokenizer pretrained encoder positions siglip view dino architecture".split()
 
 
 def main(names: list[str]) -> None:

@@ -9,15 +9,12 @@ installed, measured in turns. Each is the median of `--rounds`, with its ratio t
 (the first 2,000 of a folder), so no disk is measured; a cached data set is decoded before. The other libraries do what one
 worker of torch's DataLoader does: a loop, and a uint8 array of the batch. multi_crop.py measures DINO's crops.
 
-Rates divide by the CPU time of all threads and workers, which is repeatable on a busy machine. With `--workers=2`, our
-speed by the clock is measured with one worker process and with two.
+Rates divide by the CPU time of all threads, which is repeatable on a busy machine.
 """
 
 import argparse
 import contextlib
 import io
-import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -72,17 +69,17 @@ def enlarged(data: bytes, size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def ours(variant: Variant, data, batch_size: int, workers: int = 0) -> Sides:
+def ours(variant: Variant, data, batch_size: int) -> Sides:
     """Our training batches, with every way to resize."""
 
     def start(changes: dict) -> Batches:
         changed = data.copy_and_resolve_references()
         changed.update(changes)
-        options = dict(seed=0, batch_size=batch_size, total_steps=MANY, workers=workers, cache=data.cache)
+        options = dict(seed=0, batch_size=batch_size, total_steps=MANY, workers=0, cache=data.cache)
         for batch in training_batches(variant, random_crop(changed, 0), None, **options):
             yield len(batch["images"])
 
-    if data.cache or workers:
+    if data.cache:
         return {"ours": lambda: start({})}
     ways = {
         "ours, 'fast'": {},
@@ -139,18 +136,11 @@ def measure(sides: Sides, warm_up: int, seconds: float, rounds: int) -> dict[str
 
 
 def rate(batches: Batches, seconds: float) -> tuple[float, float]:
-    """Images per second of CPU time, with that of living workers, and of wall-clock time."""
-    used, began, images = cpu_seconds() + seconds_of_children(), time.perf_counter(), 0
+    """Images per second of CPU time, and of wall-clock time."""
+    used, began, images = cpu_seconds(), time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         images += next(batches)
-    return images / (cpu_seconds() + seconds_of_children() - used), images / (time.perf_counter() - began)
-
-
-def seconds_of_children() -> float:
-    """CPU time that the living children of this process have used."""
-    stats = (Path(f"/proc/{child.pid}/stat").read_text() for child in multiprocessing.active_children())
-    ticks = (stat.rpartition(")")[2].split()[11:13] for stat in stats)  # utime and stime
-    return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
+    return images / (cpu_seconds() - used), images / (time.perf_counter() - began)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -160,7 +150,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     what.add_argument("--data", help="a prepared data set of 32-pixel images, such as cifar100 or glyphs")
     parser.add_argument("--data_dir", default="", help="where --data is prepared")
     parser.add_argument("--enlarge", default="", help="width x height to which the images of --images are enlarged")
-    parser.add_argument("--workers", type=int, default=0, help="measure worker processes, from one to this number")
     parser.add_argument("--seconds", type=float, default=4, help="how long each side runs in a round")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs")
     options = parser.parse_args(arguments)
@@ -185,10 +174,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             peer = {"torchvision": input_peers.shifts(data.image_size, data.shift)}
             decoded = [pillow_image(image) for image in variant.source.encoded_images(variant.records)]
             parts["crops"] |= loops(decoded, peer, batch_size)
-    if options.workers:
-        counts = range(1, options.workers + 1)
-        parts = {"workers": {f"{count}": ours(variant, data, batch_size, count)["ours"] for count in counts}}
-        warm_up *= options.workers
     numbers = {name: measure(sides, warm_up, options.seconds, options.rounds) for name, sides in parts.items()}
     what = {"data": options.data or "folder", "enlarged": options.enlarge}
     print_report("input_pipeline", **what, images=len(variant), batch_size=batch_size, **numbers)

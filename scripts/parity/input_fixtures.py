@@ -2,6 +2,9 @@
 
 - torchvision_images.npz: a synthetic image; the outputs of Resize, CenterCrop, resized_crop and an evaluation transform
   for it; mean and standard deviation of the boxes (top, left, height, width) that RandomResizedCrop samples;
+- pretrained_images.npz: for tests/pretrained/test_preprocess.py, MODE_INTERPOLATION_SIZE_ORIENTATION of open_clip's
+  evaluation transforms, bytes before normalization, of that image as it is (wide) and transposed (tall); `normalized` with
+  CLIP's statistics, and `siglip`, squashed, with SigLIP's;
 - clip_token_ids.json: texts, which are written by hand, their ids by open_clip at context lengths 77 and 8, and the index
   of each merge in CLIP's file;
 - clip_merges_subset.txt: in the format of CLIP's vocabulary file, those of its 48,894 merges that apply to the texts, which
@@ -15,12 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from open_clip.tokenizer import SimpleTokenizer
+from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, RandomResizedCrop, Resize
 from torchvision.transforms import functional as F
 
 BICUBIC = InterpolationMode.BICUBIC
 CROP_BOXES = [(0, 0, 23, 31), (3, 5, 14, 11), (22, 30, 1, 1), (1, 0, 21, 20)]
+PREPROCESSING = list(
+    itertools.product(("shortest", "longest", "squash"), ("bicubic", "bilinear"), (11, 29), ("wide", "tall"))
+)
 BOX_STATISTICS = [(37, 53, 0.08, 1.0), (32, 32, 0.9, 1.0), (20, 100, 0.5, 1.0), (60, 40, 0.3, 0.6)]
 
 
@@ -30,7 +37,9 @@ def read_texts(folder: Path) -> list[str]:
 
 
 def references(folder: Path) -> dict[str, str | dict[str, np.ndarray]]:
-    return {"torchvision_images.npz": image_references()} | token_references(read_texts(folder))
+    images = image_references()
+    arrays = {"torchvision_images.npz": images, "pretrained_images.npz": preprocessed(images["image"])}
+    return arrays | token_references(read_texts(folder))
 
 
 def image_references() -> dict[str, np.ndarray]:
@@ -57,6 +66,21 @@ def image_references() -> dict[str, np.ndarray]:
         image = Image.new("RGB", (int(width), int(height)))
         boxes = [RandomResizedCrop.get_params(image, [smallest, largest], [3 / 4, 4 / 3]) for _ in range(40_000)]
         expected[f"statistics_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
+    return expected
+
+
+def preprocessed(wide: np.ndarray) -> dict[str, np.ndarray]:
+    images = {"wide": wide, "tall": np.ascontiguousarray(wide.transpose(1, 0, 2))}
+    expected = {}
+    for mode, interpolation, size, orientation in PREPROCESSING:
+        options = {"is_train": False, "resize_mode": mode, "interpolation": interpolation}
+        raw = image_transform(size, mean=(0.0,) * 3, std=(1.0,) * 3, **options)(Image.fromarray(images[orientation]))
+        name = f"{mode}_{interpolation}_{size}_{orientation}"
+        expected[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    siglip = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "resize_mode": "squash", "interpolation": "bicubic"}
+    for name, options in (("normalized", {}), ("siglip", siglip)):
+        image = image_transform(11, is_train=False, **options)(Image.fromarray(wide))
+        expected[name] = image.permute(1, 2, 0).numpy()
     return expected
 
 
