@@ -1,13 +1,13 @@
-"""Images per second and core of the input, beside other libraries that do the same work image by image.
+"""Images per second and core of the input, beside torchvision, which does the same work image by image.
 
     python scripts/benchmark/input_pipeline.py --images=DIR                      # JPEGs to 224 pixels
     python scripts/benchmark/input_pipeline.py --images=DIR --enlarge=500x375    # the same, enlarged and encoded again
     python scripts/benchmark/input_pipeline.py --data=cifar100 --data_dir=DIR    # 32 pixels, cached: shifts and flips
 
-Prints one JSON line with the rates for random crops (of 0.9 to 1 of the area) and for evaluation, of all libraries that are
-installed, measured in turns. Each is the median of `--rounds`, with its ratio to torchvision's. Encoded images are in memory
-(the first 2,000 of a folder), so no disk is measured; a cached data set is decoded before. The other libraries do what one
-worker of torch's DataLoader does: a loop, and a uint8 array of the batch. multi_crop.py measures DINO's crops.
+Prints one JSON line with the rates for random crops (of 0.9 to 1 of the area) and for evaluation, and those of torchvision
+where it is installed, measured in turns. Each is the median of `--rounds`, with its ratio to torchvision's. Encoded images are in memory
+(the first 2,000 of a folder), so no disk is measured; a cached data set is decoded before. torchvision does what one worker
+of torch's DataLoader does: a loop, and a uint8 array of the batch. multi_crop.py measures DINO's crops.
 
 Rates divide by the CPU time of all threads, which is repeatable on a busy machine.
 """
@@ -20,12 +20,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import input_peers
 import numpy as np
 import pyarrow as pa
 from absl import flags
 from common import cpu_seconds, print_report, read_images
-from input_peers import pillow_image
 from PIL import Image
 
 from cliptail_jax.curation.variant import Variant, make_variant
@@ -39,6 +37,7 @@ MOST_FILES = 2000
 MANY = 10**9  # steps: a measurement ends after some seconds
 WARM_UP = 6  # batches: more than are loaded ahead
 Batches = Iterator[int]  # the sizes of batches that are loaded
+Peers = dict[str, Callable[[bytes], np.ndarray]]  # what torchvision does to a JPEG; empty where it is not installed
 Sides = dict[str, Callable[[], Batches]]  # functions that start to load batches, by name
 
 
@@ -116,6 +115,52 @@ def loops(images: Sequence, transforms: dict[str, Callable], batch_size: int) ->
     return {name: lambda transform=transform: start(transform) for name, transform in transforms.items()}
 
 
+def random_crops(size: int, scale: tuple[float, float]) -> Peers:
+    """A random box of 3/4 to 4/3 in aspect, resized to a square; bicubic and antialiased."""
+    return _peers(lambda v, bicubic: [v.RandomResizedCrop(size, scale=scale, interpolation=bicubic)])
+
+
+def centers(size: int, short_side: int) -> Peers:
+    """The short side resized, and the centre cut out."""
+    return _peers(lambda v, bicubic: [v.Resize(short_side, bicubic), v.CenterCrop(size)])
+
+
+def shifts(size: int, shift: int) -> Callable[[Image.Image], np.ndarray]:
+    """torchvision's random shifts and flips of a decoded image."""
+    from torchvision import transforms
+
+    steps = [transforms.RandomCrop(size, padding=shift, padding_mode="reflect"), transforms.RandomHorizontalFlip()]
+    return transforms.Compose([*steps, np.asarray])
+
+
+def pillow_image(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def _peers(steps: Callable) -> Peers:
+    peers: Peers = {}
+    with contextlib.suppress(ImportError):
+        import torch
+        from torchvision import io as torchvision_io
+        from torchvision import transforms
+        from torchvision.transforms import v2
+
+        torch.set_num_threads(1)
+        bicubic, rgb = transforms.InterpolationMode.BICUBIC, torchvision_io.ImageReadMode.RGB
+        of_pillow = transforms.Compose(steps(transforms, bicubic))
+        of_tensors = v2.Compose(steps(v2, bicubic))
+
+        def by_torch(data: bytes) -> np.ndarray:
+            return of_tensors(torchvision_io.decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), rgb)).numpy()
+
+        peers |= {
+            "torchvision": lambda data: np.asarray(of_pillow(pillow_image(data))),
+            "torchvision v2, tensors": lambda data: of_tensors(v2.functional.pil_to_tensor(pillow_image(data))).numpy(),
+            "torchvision v2, its decode_jpeg": by_torch,
+        }
+    return peers
+
+
 def measure(sides: Sides, warm_up: int, seconds: float, rounds: int) -> dict[str, dict]:
     """The rates of all sides, in turns: medians of several rounds of some seconds, and their ratio to torchvision's."""
     rates = {name: [] for name in sides}
@@ -159,11 +204,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         size = tuple(int(side) for side in options.enlarge.split("x")) if options.enlarge else None
         variant, batch_size, warm_up = make_variant(Folder(options.images, size), data), 64, WARM_UP
         encoded = variant.source.encoded_images(variant.records)
-        crops = input_peers.random_crops(data.image_size, tuple(data.crop_scale))
-        centers = input_peers.centers(data.image_size, data.eval_resize)
+        crops = random_crops(data.image_size, tuple(data.crop_scale))
+        centred = centers(data.image_size, data.eval_resize)
         parts = {
             "crops": ours(variant, data, batch_size) | loops(encoded, crops, batch_size),
-            "evaluation": ours_evaluating(variant, data, batch_size) | loops(encoded, centers, batch_size),
+            "evaluation": ours_evaluating(variant, data, batch_size) | loops(encoded, centred, batch_size),
         }
     else:
         data.update(dict(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True))
@@ -171,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         warm_up = num_steps_per_epoch(len(variant), batch_size, drop_last=False)  # fills the cache
         parts = {"crops": ours(variant, data, batch_size)}
         with contextlib.suppress(ImportError):
-            peer = {"torchvision": input_peers.shifts(data.image_size, data.shift)}
+            peer = {"torchvision": shifts(data.image_size, data.shift)}
             decoded = [pillow_image(image) for image in variant.source.encoded_images(variant.records)]
             parts["crops"] |= loops(decoded, peer, batch_size)
     numbers = {name: measure(sides, warm_up, options.seconds, options.rounds) for name, sides in parts.items()}
