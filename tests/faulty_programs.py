@@ -1,4 +1,4 @@
-"""Tiny runs of each program, for faults at every change of a file: what they do, and what they leave."""
+"""Tiny runs of programs, for faults at every change of a file: how they are run, and what they leave."""
 
 import contextlib
 import dataclasses
@@ -9,13 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.curation import describe
-from cliptail_jax.curation.laion.__main__ import main as laion
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import main as build
 from cliptail_jax.errors import UserError, problem
@@ -52,14 +49,14 @@ class Program:
 
 
 def settled(value):
-    """Without what differs from run to run."""
+    """The value without what differs from run to run."""
     if isinstance(value, dict):
         return {key: settled(item) for key, item in value.items() if key not in VOLATILE}
     return [settled(item) for item in value] if isinstance(value, list) else value
 
 
 def lines(path: Path):
-    return settled(list(read_lines(path)))
+    return settled(read_lines(path))
 
 
 def of_run(workdir: Path):
@@ -130,7 +127,6 @@ def programs(start: Start) -> dict[str, Program]:
     words = "".join(f"a photo of a {word}\n" for word in ("cat", "dog", "red fox") for _ in range(9))
     captions = start.file("captions.tsv", f"TEXT\n{words}")
     vocabulary = start.file("vocabulary.json", '[{"name": "cat"}, {"name": "dog"}, {"name": "fox"}]')
-    pq.write_table(pa.table({"TEXT": ["a tench", "a photo of a goldfish"]}), start.folder / "part-0.parquet")
 
     def training(family: str) -> Program:
         return Program(lambda workdir: train(start.config(family), workdir), of_run)
@@ -161,7 +157,6 @@ def programs(start: Start) -> dict[str, Program]:
         command(make_head, *flags, "--output=WORKDIR/head.npy")(workdir)
 
     count_flags = (f"--captions={captions}", "--column=TEXT", f"--vocabulary={vocabulary}", "--processes=1", "--sorted")
-    laion_flags = (f"--input={start.folder}/*.parquet", "--output=WORKDIR/m", "--processes=1")
     return {
         "train sup": training("sup"),
         "train clip": training("clip"),
@@ -170,7 +165,6 @@ def programs(start: Start) -> dict[str, Program]:
         "transfer": Program(small_transfer, lambda workdir: sorted(map(str, lines(workdir / "results.jsonl")))),
         "study": Program(small_study, of_study),
         "count": Program(command(count, *count_flags, "--output=WORKDIR/out.tsv"), texts("*")),
-        "laion": Program(command(laion, "match", *laion_flags), texts("m/*")),
         "build": Program(command(build, "glyphs", "--data_dir=WORKDIR"), texts("glyphs/*/*")),
         "export": Program(lambda workdir: export(start.run("vit"), workdir / "exported"), texts("exported/*")),
         "make_head": Program(head, texts("head.*")),

@@ -35,41 +35,37 @@ def dry_run(script, *arguments):
     return [shlex.split(line) for line in done.stdout.splitlines() if not line.startswith("#")]
 
 
-def on_worker(worker, action, command=()):
-    ssh = ["gcloud", "compute", "tpus", "tpu-vm", "ssh", "slice", "--zone=us-central2-b", f"--worker={worker}"]
-    return ssh, shlex.split(f"bash {HOST} {action}") + list(command)
-
-
 def parsed(words):
     """A command of ssh: what is before the remote command, and the words that the remote shell makes of it."""
     *before, remote = words
     return before, shlex.split(remote.removeprefix("--command="))
 
 
+ON_TPUS = """
+gcloud compute tpus tpu-vm describe slice --zone=us-central2-b --format=value(state)
+gcloud compute tpus queued-resources describe slice --zone=us-central2-b --format=value(state.state)
+gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force --quiet
+gcloud compute tpus queued-resources create slice --zone=us-central2-b --node-id=slice --accelerator-type=v4-32 \
+--runtime-version=tpu-ubuntu2204-base --spot
+SSH --worker=0 --command=bash cliptail_jax/scripts/launch/host.sh status python -m x
+tar --exclude=__pycache__ -czf ARCHIVE cliptail_jax configs scripts pyproject.toml README.md LICENSE
+gcloud compute tpus tpu-vm scp ARCHIVE slice:cliptail_jax.tar.gz --zone=us-central2-b --worker=all
+SSH --worker=all --command=mkdir -p cliptail_jax && cd cliptail_jax && rm -rf cliptail_jax configs scripts && \
+tar -xzf ../cliptail_jax.tar.gz
+SSH --worker=all --command=bash cliptail_jax/scripts/launch/host.sh start tpu python -m x
+SSH --worker=0 --command=bash cliptail_jax/scripts/launch/host.sh follow
+SSH --worker=0 --command=bash cliptail_jax/scripts/launch/host.sh status python -m x
+mkdir -p runs
+gcloud compute tpus tpu-vm scp --recurse slice:cliptail_jax/runs/x runs/ --zone=us-central2-b --worker=0
+gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force --quiet
+"""
+
+
 def test_a_dry_run_on_tpus_prints_every_command_in_order():
-    done = dry_run("tpu", *SLICE, "--spot", "--fetch=runs/x", "--delete", "--", *COMMAND)
-    tpus, where = ["gcloud", "compute", "tpus"], "--zone=us-central2-b"
-    archive = done[5][3]
-    assert done[:4] == [
-        [*tpus, "tpu-vm", "describe", "slice", where, "--format=value(state)"],
-        [*tpus, "queued-resources", "describe", "slice", where, "--format=value(state.state)"],
-        [*tpus, "queued-resources", "delete", "slice", where, "--force", "--quiet"],
-        [*tpus, "queued-resources", "create", "slice", where, "--node-id=slice", "--accelerator-type=v4-32"]
-        + ["--runtime-version=tpu-ubuntu2204-base", "--spot"],
-    ]
-    assert parsed(done[4]) == on_worker(0, "status", COMMAND)
-    parts = ["cliptail_jax", "configs", "scripts", "pyproject.toml", "README.md", "LICENSE"]
-    assert done[5] == ["tar", "--exclude=__pycache__", "-czf", archive, *parts]
-    assert done[6] == [*tpus, "tpu-vm", "scp", archive, "slice:cliptail_jax.tar.gz", where, "--worker=all"]
-    assert done[7][:-1] == [*tpus, "tpu-vm", "ssh", "slice", where, "--worker=all"]
-    assert parsed(done[8]) == on_worker("all", "start tpu", COMMAND)
-    assert parsed(done[9]) == on_worker(0, "follow")
-    assert parsed(done[10]) == on_worker(0, "status", COMMAND)
-    assert done[11:] == [
-        ["mkdir", "-p", "runs"],
-        [*tpus, "tpu-vm", "scp", "--recurse", "slice:cliptail_jax/runs/x", "runs/", where, "--worker=0"],
-        [*tpus, "queued-resources", "delete", "slice", where, "--force", "--quiet"],
-    ]
+    done = dry_run("tpu", *SLICE, "--spot", "--fetch=runs/x", "--delete", "--", "python", "-m", "x")
+    expected = ON_TPUS.replace("ARCHIVE", done[5][3])
+    expected = expected.replace("SSH", "gcloud compute tpus tpu-vm ssh slice --zone=us-central2-b")
+    assert [" ".join(words) for words in done] == expected.strip().splitlines()
 
 
 def test_project_image_and_a_bucket_to_fetch_are_passed_on():
