@@ -107,10 +107,10 @@ class Start:
     config: Callable[[str], ConfigDict]
     folder: Path
 
-    def run(self, name: str) -> Path:
-        """The directory of a finished run: 'sup', 'clip', or 'vit', one of the former with another image tower."""
-        workdir, config = self.folder / name, self.config("sup" if name == "vit" else name)
-        if name == "vit":
+    def run(self, family: str) -> Path:
+        """The directory of a finished run; that of 'clip' has an image tower that can be exported."""
+        workdir, config = self.folder / family, self.config(family)
+        if family == "clip":
             config.model.image.update({"name": "vit", "layers": (1,), "patch_size": 8, "heads": 2, "width": 8})
         if not workdir.exists():
             train(config, workdir)
@@ -166,7 +166,7 @@ def programs(start: Start) -> dict[str, Program]:
         "study": Program(small_study, of_study),
         "count": Program(command(count, *count_flags, "--output=WORKDIR/out.tsv"), texts("*")),
         "build": Program(command(build, "glyphs", "--data_dir=WORKDIR"), texts("glyphs/*/*")),
-        "export": Program(lambda workdir: export(start.run("vit"), workdir / "exported"), texts("exported/*")),
+        "export": Program(lambda workdir: export(start.run("clip"), workdir / "exported"), texts("exported/*")),
         "make_head": Program(head, texts("head.*")),
         "describe": Program(
             lambda workdir: describe.export(open_variant(start.config("clip").data), workdir / "rows.tsv"),
