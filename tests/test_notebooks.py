@@ -66,17 +66,16 @@ class Executed(NamedTuple):
     workdir: Path
 
 
-def execute(name, folder, data_dir, shortened=("", "", ""), **changes):
-    """Runs a notebook on one device, with some settings changed, and in one cell a text exchanged for another."""
+def execute(name, folder, data_dir, shortened=(), **changes):
+    """Runs a notebook on one device, with some settings changed, and texts of the cell "study" exchanged for others."""
     notebook = read(name)
     settings = cell_of(notebook, "settings")
     for key, value in ({"WORKDIR": str(folder / "run")} | changes).items():
         line = re.compile(rf"^{key} = .*$", re.MULTILINE)
         settings.source, times = line.subn(lambda _: f"{key} = {value!r}", settings.source)
         assert times == 1, f"{name} has no setting {key}"
-    cell_id, text, other = shortened
-    if cell_id:
-        cell = cell_of(notebook, cell_id)
+    for text, other in shortened:
+        cell = cell_of(notebook, "study")
         assert text in cell.source
         cell.source = cell.source.replace(text, other)
     environment = os.environ | {
@@ -102,11 +101,12 @@ def executed(glyphs_dir, tmp_path_factory):
         captions = tmp_path_factory.mktemp("captions") / "captions.txt"
         captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
         model = published_model(tmp_path_factory.mktemp("published"))
-        three_steps = ("study", "config.total_epochs = EPOCHS or config.total_epochs", "config.total_steps = 3")
+        three_steps = ("config.total_epochs = EPOCHS or config.total_epochs", "config.total_steps = 3")
+        one_process = ("jobs=None", "jobs=1")
         glyphs = frequent_glyphs(tmp_path_factory.mktemp("tfds"))
         yield {
             "sampled_prototypes": start("sampled_prototypes", **dino),
-            "finding": start("finding", shortened=three_steps, DATA_DIR=glyphs),
+            "finding": start("finding", shortened=(three_steps, one_process), DATA_DIR=glyphs),
             "concept_frequency": start("concept_frequency", EPOCHS=1),
             "own_captions": start("concept_frequency", CAPTIONS=str(captions), MODEL=str(model)),
         }
