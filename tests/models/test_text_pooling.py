@@ -1,6 +1,7 @@
 """The tokens on which the features of text towers depend."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -57,7 +58,7 @@ def test_the_pooled_token_is_the_one_that_is_named(pool, place):
 
 
 def test_a_state_is_projected_by_a_matrix_by_a_layer_with_bias_or_not_at_all():
-    state = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
+    state = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8)), jnp.float32)
     for projection in ("linear", "biased", "none"):
         model = draw(lambda p=projection: TextTransformer(6, 20, 8, 1, 2, 8, projection=p, rngs=nnx.Rngs(0)))
         weights = model.text_projection
