@@ -239,7 +239,7 @@ def _table() -> tuple[Measure, ...]:
             meaning="accuracy in percent", margin=2.0, is_main=True,
             # Claims compare means over classes; the number itself is over examples.
             variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
-            value=lambda results: 100 * results.correct.sum() / results.examples.sum() if results.examples.any() else np.nan,
+            value=lambda results: 100 * (results.correct.sum() / results.examples.sum()) if results.examples.any() else np.nan,
         ),
         Measure(
             key="top5", title="top-5 %", label="top-5 accuracy (%)", unit=POINTS, format=".1f",
