@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.training import feeding
+from cliptail_jax.training import input_monitor
 from cliptail_jax.training.input_monitor import STEPS, InputMonitor
 
 
@@ -32,8 +32,8 @@ class Loss:
 def train(monkeypatch):
     """Runs a loop of steps that take `step` seconds, on batches that take `load` seconds of each of `cores`."""
     clock = Clock()
-    monkeypatch.setattr(feeding, "time", clock)
-    monkeypatch.setattr(feeding, "usable_cores", lambda: 4)
+    monkeypatch.setattr(input_monitor, "time", clock)
+    monkeypatch.setattr(input_monitor, "usable_cores", lambda: 4)
 
     def run(step, load, cores, steps=STEPS, wait_every=0, workers=0, reduced=(0, 0)):
         def batches():

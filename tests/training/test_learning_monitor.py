@@ -8,7 +8,7 @@ import pytest
 
 from cliptail_jax.runs.log import warnings_of
 from cliptail_jax.train import train
-from cliptail_jax.training import watch as watch_module
+from cliptail_jax.training import learning_monitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
 
 CHANCE = math.log(1024)
@@ -49,8 +49,8 @@ def test_a_model_that_predicts_one_class_is_said_once():
 
 
 def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(clip_config, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(watch_module, "CLOSE", 10.0)  # every loss is that of chance
-    monkeypatch.setattr(watch_module, "LINES", 1)
+    monkeypatch.setattr(learning_monitor, "CLOSE", 10.0)  # every loss is that of chance
+    monkeypatch.setattr(learning_monitor, "LINES", 1)
     train(clip_config, tmp_path)
     text, *others = warnings_of(tmp_path)
     assert not any("no progress" in other for other in others)
