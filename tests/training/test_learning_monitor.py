@@ -58,5 +58,5 @@ def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(clip_co
     assert f"{tmp_path.name}: {text}" in capsys.readouterr().err
     shutil.rmtree(max((tmp_path / "checkpoints").glob("*/"), key=lambda path: int(path.name)))
     train(clip_config, tmp_path)
-    assert "going on from step" in capsys.readouterr().err
+    assert "resuming from step" in capsys.readouterr().err
     assert warnings_of(tmp_path) == [text, *others]
