@@ -12,15 +12,13 @@ from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_text
+from cliptail_jax.metrics.measures import main_measures
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import METRICS, read_config
 from cliptail_jax.runs.events import Events
 
 # The fields of the config that the error message for a loss that is not finite shows.
 RECIPE = ("objective", "batch_size", "optimizer.name", "optimizer.learning_rate", "model.dtype")
-# The numbers of an evaluation that are printed, with their formats.
-PRINTED = {"top1": ".1f", "head": ".1f", "mid": ".1f", "tail": ".1f", "slope_acc": ".1f", "slope_pred": ".2f"}
-PRINTED |= {"corr_acc": ".2f", "corr_pred": ".2f"}
 
 
 class Diverged(UserError):
@@ -118,8 +116,9 @@ class Log:
 
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
         """Print the main numbers of an evaluation, and add all of them to the events."""
-        # A set with classes that the run was not trained on has no correlations with their frequency.
-        numbers = [f"{key} {summary[key]:{form}}" for key, form in PRINTED.items() if key in summary]
+        # A set with classes that the run was not trained on has no measures of class frequency.
+        main = [measure for measure in main_measures() if measure.key in summary]
+        numbers = [f"{measure.key} {summary[measure.key]:{measure.format}}" for measure in main]
         log_line("  ".join([str(self.workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
         if self._writes:
             numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}
