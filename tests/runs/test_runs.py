@@ -12,6 +12,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_json, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.pretrained.model import open_run
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -22,12 +23,12 @@ def config():
     return sup.get_config("data=glyphs_lt")
 
 
-def open_run(workdir, config, overwrite=False):
+def begin(workdir, config, overwrite=False):
     runs.open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
 
 
 def test_config_json_has_the_config_and_the_software(config, tmp_path):
-    open_run(tmp_path / "deep" / "run", config)
+    begin(tmp_path / "deep" / "run", config)
     written = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
     assert written["config"]["optimizer.learning_rate"] == 0.1 and written["config"]["eval.sets"] == ["glyphs:test"]
     assert {"python", "jax", "flax", "cliptail_jax"} <= written["software"].keys()
@@ -44,26 +45,26 @@ def test_config_json_has_the_config_and_the_software(config, tmp_path):
     ],
 )  # fmt: skip
 def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path, changes, message):
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     (tmp_path / "checkpoints").mkdir()
     kept = (tmp_path / "config.json").read_bytes()
     config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=message):
-        open_run(tmp_path, config)
+        begin(tmp_path, config)
     assert (tmp_path / "config.json").read_bytes() == kept
 
 
 def test_a_config_that_failed_before_its_first_checkpoint_leaves_no_run(config, tmp_path):
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     (tmp_path / "tokenizer.json").write_text("{}")
     config.seed = 7
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     assert runs.read_config(tmp_path)["seed"] == 7
     assert not (tmp_path / "tokenizer.json").exists()
 
 
 def test_a_key_that_only_the_old_run_has_is_a_difference(config, tmp_path):
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     written = read_json(tmp_path / "config.json")
     written["config"]["optimizer.lookahead"] = True
     write_json(tmp_path / "config.json", written)
@@ -71,33 +72,33 @@ def test_a_key_that_only_the_old_run_has_is_a_difference(config, tmp_path):
 
 
 def test_overwrite_removes_another_run_and_keeps_one_of_the_same_config(config, tmp_path):
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     (tmp_path / "checkpoints" / "3").mkdir(parents=True)
     append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": 3})
     append_line(tmp_path / "metrics.jsonl", {"step": 3})
     (tmp_path / "tokenizer.json").write_text("{}")
     runs.finish(tmp_path, 3, 1.0)
-    open_run(tmp_path, config, overwrite=True)
+    begin(tmp_path, config, overwrite=True)
     assert (tmp_path / "metrics.jsonl").exists() and (tmp_path / "checkpoints" / "3").exists()
     config.seed = 7
-    open_run(tmp_path, config, overwrite=True)
+    begin(tmp_path, config, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "variant.json"}
     assert runs.read_config(tmp_path)["seed"] == 7
 
 
 def test_a_run_continues_with_other_values_of_what_does_not_train(config, tmp_path):
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     config.data.update({"data_dir": "/elsewhere", "workers": 3, "cache": False})
     config.eval.update({"sets": ("cifar100:test",), "neural_collapse": True})
     config.log_every_steps, config.checkpoint.keep, config.mesh.fsdp = 1, 9, 2
     (tmp_path / "checkpoints").mkdir()
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     assert runs.read_config(tmp_path)["data.data_dir"] == "/elsewhere"
 
 
 def test_a_run_is_finished_once_it_is_recorded_and_only_for_its_own_config(config, tmp_path):
     assert not runs.is_finished(tmp_path, plain(config), FIELDS)
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     assert not runs.is_finished(tmp_path, plain(config), FIELDS)
     runs.finish(tmp_path, 3, 12.5)
     assert runs.is_finished(tmp_path, plain(config), FIELDS)
@@ -107,19 +108,21 @@ def test_a_run_is_finished_once_it_is_recorded_and_only_for_its_own_config(confi
 
 @pytest.mark.parametrize("name", ["config.json", "variant.json", "metrics.jsonl"])
 def test_a_changed_or_missing_file_of_a_finished_run_is_named(config, tmp_path, name):
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     append_line(tmp_path / "metrics.jsonl", {"step": 3, "train/loss": 0.25})
+    runs.write_description(tmp_path, {})
     (tmp_path / "checkpoints").mkdir()
     runs.finish(tmp_path, 3, 12.5)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content.replace(b"3", b"7"))  # still JSON
     for problem in ("damaged or was changed by hand", "missing"):
-        with pytest.raises(UserError, match=f"{name} is {problem}: restore it from a copy"):
-            open_run(tmp_path, config)
+        for opens in (open_run, lambda workdir: begin(workdir, config)):
+            with pytest.raises(UserError, match=f"{name} is {problem}: restore it from a copy"):
+                opens(tmp_path)
         assert not runs.is_finished(tmp_path, plain(config), FIELDS)
         (tmp_path / name).unlink(missing_ok=True)
     (tmp_path / name).write_bytes(content)
-    open_run(tmp_path, config)
+    begin(tmp_path, config)
     assert not (tmp_path / "sha256.json").exists()  # a run that continues has none, for its files change
 
 

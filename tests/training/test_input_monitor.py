@@ -77,7 +77,7 @@ def test_what_would_help_is_named(train):
     assert "data.resize='step' or data.scaled_decoding" in text
     ((_, text),) = train(step=0.5, load=0.2, cores=2, reduced=(3, 640))
     assert text.endswith(
-        "300 images had longer sides than data.canvas=384 and were reduced to it: 640 would hold them all"
+        "300 images had longer sides than data.canvas=384 and were reduced to it: 640 would fit all of them"
     )
 
 

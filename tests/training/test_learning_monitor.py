@@ -49,6 +49,7 @@ def test_a_model_that_predicts_one_class_is_said_once():
 
 
 def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(clip_config, tmp_path, monkeypatch, capsys):
+    clip_config.total_steps, clip_config.checkpoint.every_steps = 2, 1
     monkeypatch.setattr(learning_monitor, "CLOSE", 10.0)  # every loss is that of chance
     monkeypatch.setattr(learning_monitor, "LINES", 1)
     train(clip_config, tmp_path)
