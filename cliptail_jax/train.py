@@ -82,7 +82,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
             Hook(each_step, lambda info: input_monitor.started(info.metrics["train/loss"])),
             Hook(each_step, lambda info: progress.update(config.batch_size)),
             Hook(each_step, lambda info: log.add(info.step, info.metrics)),
-            Hook(each_step, lambda info: log_input(log, input_monitor)),
+            Hook(each_step, lambda info: log.measured(input_monitor.report())),
             Hook(logged, lambda info: log.write(info.step, info.metrics, float(schedule(info.step - 1)))),
             Hook(logged, lambda info: log.warn(learning_monitor.loss(info.step, float(info.metrics["train/loss"])))),
             Hook(logged, lambda info: progress.set_postfix(loss=f"{info.metrics['train/loss']:.3f}", refresh=False)),
@@ -200,12 +200,6 @@ def evaluation_action(
         stop.at_once()
 
     return evaluate_and_log
-
-
-def log_input(log: Log, monitor: InputMonitor) -> None:
-    """Log whether the input keeps up with the steps, once it is known."""
-    if report := monitor.report():
-        log.measured(*report)
 
 
 def save(info: StepInfo, log: Log, checkpoints: Checkpoints) -> None:

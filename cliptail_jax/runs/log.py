@@ -69,10 +69,12 @@ class Log:
         yield
         self._since += time.perf_counter() - entered
 
-    def measured(self, numbers: Mapping[str, float], text: str) -> None:
-        """Print what was measured in this session, and add its numbers to the next line of metrics.jsonl."""
-        log_line(f"{self.workdir}: {text}")
-        self._once |= numbers
+    def measured(self, report: tuple[Mapping[str, float], str] | None) -> None:
+        """Print the text of a report, if there is one, and add its numbers to the next line of metrics.jsonl."""
+        if report:
+            numbers, text = report
+            log_line(f"{self.workdir}: {text}")
+            self._once |= numbers
 
     def add(self, step: int, metrics: Mapping[str, Float[Array, ""]]) -> None:
         """Keep the loss of a step for the next check, without waiting for the devices."""

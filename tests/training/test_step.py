@@ -134,15 +134,13 @@ def test_sharded_parameters_and_their_momentum_compute_what_whole_ones_do(plain,
     assert len(copies) == 2 and all(copy.sharding == embedding.sharding for copy in copies)
 
 
-def test_an_update_that_devices_share_computes_what_each_would(make_config, monkeypatch):
+def test_an_update_that_devices_share_computes_what_each_would(make_config, plain, monkeypatch):
     monkeypatch.setattr(sharding, "SMALL", 0)
-    changes, fsdp = {"optimizer__momentum": 0.9, "optimizer__clip_norm": 0.1}, 4
-    whole = train(make_config("clip", **changes), steps=3)
-    shared = train(make_config("clip", **changes, optimizer__shard=True), steps=3, devices=8, fsdp=fsdp)
-    assert_close(shared, whole)
+    shared = train(make_config("clip", optimizer__shard=True), steps=3, devices=8, fsdp=4)
+    assert_close(shared, plain["clip"])
     state = shared.states[-1]
     embedding = state.trainable["text"]["token_embedding"]["embedding"][...]
-    assert embedding.addressable_shards[0].data.size * fsdp == embedding.size
+    assert embedding.addressable_shards[0].data.size * 4 == embedding.size
     moments = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == embedding.shape]
     assert len(moments) == 1 and moments[0].addressable_shards[0].data.size * 8 == embedding.size
 
@@ -157,12 +155,12 @@ def test_activations_that_are_computed_again_give_the_same_gradients(make_config
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
-@pytest.mark.parametrize("tower", ["basic_resnet", "modified_resnet", "convnext", "vit", "bert"])
-def test_activations_of_every_tower_can_be_computed_again(make_config, tower):
+@pytest.mark.parametrize("tower", ["modified_resnet", "convnext", "bert"])
+def test_activations_of_other_towers_can_be_computed_again(make_config, tower):
     def recomputed(remat):
         config = make_config("clip", model__remat=remat)
         config.model["text" if tower == "bert" else "image"].name = tower
-        config.model.image.layers = (1,) if tower in ("vit", "bert") else (1, 1, 1, 1)
+        config.model.image.layers = (1,) if tower == "bert" else (1, 1, 1, 1)
         objective = synthetic_objective(config)
         optimizer = objective.make_optimizer()
         graphdef, shapes, _ = first_state(objective, optimizer)
