@@ -7,6 +7,7 @@ from test_train import losses
 
 from cliptail_jax import train
 from cliptail_jax.training.hooks import Hook, StepInfo, every, run_hooks
+from cliptail_jax.training.state import TrainState
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ def test_hooks_run_in_order_and_each_on_its_schedule():
     seen = []
     hooks = [Hook(every(2), lambda info: seen.append(("a", info.step))), Hook(every(1), lambda info: seen.append("b"))]
     for step in (1, 2):
-        run_hooks(hooks, StepInfo(step, None, {}))
+        run_hooks(hooks, StepInfo(step, TrainState(*[None] * 6), {}))
     assert seen == ["b", ("a", 2), "b"]
 
 

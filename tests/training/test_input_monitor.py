@@ -29,7 +29,7 @@ class Loss:
 
 
 @pytest.fixture
-def train(monkeypatch):
+def train(monkeypatch, unchecked):
     """Runs a loop of steps that take `step` seconds, on batches that take `load` seconds of each of `cores`."""
     clock = Clock()
     monkeypatch.setattr(input_monitor, "time", clock)
