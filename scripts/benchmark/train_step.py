@@ -20,7 +20,7 @@ from absl import app, flags, logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import to_devices
 from cliptail_jax.planning.measuring import start
@@ -37,7 +37,10 @@ SECONDS = flags.DEFINE_float("seconds", 10, "Approximate duration of the measure
 def synthetic_run(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:
     """A run's objective on made-up records, its mesh, its first state, and its jitted step."""
     validate(config)
-    return start(config, synthetic_variant(STEPS_PER_EPOCH * config.batch_size, classes))
+    objective = make_objective(
+        config, synthetic_variant(STEPS_PER_EPOCH * config.batch_size, classes), shapes_only=True
+    )
+    return objective, *start(objective)
 
 
 def main(_) -> None:

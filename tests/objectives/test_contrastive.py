@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cliptail_jax.objectives.contrastive_loss import contrastive_loss
+from cliptail_jax.objectives.contrastive import contrastive_loss
 from tests.synthetic import mesh_of
 
 BATCH, DIM = 48, 5

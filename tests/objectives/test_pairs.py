@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cliptail_jax.objectives.contrastive_loss import contrastive_loss
+from cliptail_jax.objectives.contrastive import contrastive_loss
 from cliptail_jax.objectives.pairs import number_of_blocks
-from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
+from cliptail_jax.objectives.sigmoid import sigmoid_loss
 from tests.synthetic import mesh_of
 
 BATCH, DIM, DEVICES = 256, 2, 8

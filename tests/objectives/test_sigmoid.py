@@ -14,7 +14,7 @@ from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.objectives import make_objective, validate
-from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
+from cliptail_jax.objectives.sigmoid import sigmoid_loss
 from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import load, open_model, open_run
