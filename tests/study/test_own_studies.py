@@ -3,7 +3,8 @@
 import pytest
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.study.run import check_study, configs_by_seed
+from cliptail_jax.study.check import check_study
+from cliptail_jax.study.replicates import replicates_of
 from configs.study import claims_small, dino_cifar100_lt, doses, mechanism, quickstart
 from tests.golden_configs import STUDIES, changes
 
@@ -42,8 +43,9 @@ def test_claims_small_takes_the_data_as_its_argument():
     "study, run, seeds", [(claims_small, "glyphs_sl", 2), (dino_cifar100_lt, "dino", 4), (mechanism, "sl", 4)]
 )
 def test_each_seed_or_pair_assigns_frequencies_anew(study, run, seeds):
-    by_seed = configs_by_seed(study.get_config())
-    assert [{configs[run].data.seed for configs, _ in seed.values()} for seed in by_seed] == [{s} for s in range(seeds)]
+    replicates = replicates_of(study.get_config())
+    seeds_of = [{configs.runs[run].data.seed for configs in replicate.values()} for replicate in replicates]
+    assert seeds_of == [{seed} for seed in range(seeds)]
 
 
 def test_the_runs_from_sl_to_clip_have_equal_data_and_length():

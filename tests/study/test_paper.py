@@ -3,7 +3,7 @@
 import pytest
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.study.run import check_study
+from cliptail_jax.study.check import check_study
 from configs import catalogue
 from configs.study import paper
 from tests.what_trains import what_trains
