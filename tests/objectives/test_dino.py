@@ -69,14 +69,6 @@ def test_targets_are_those_of_the_study(case):
     np.testing.assert_allclose(sinkhorn_knopp(jnp.asarray(logits)), expected, rtol=1e-5)
 
 
-def test_three_iterations_bring_samples_to_1_and_prototypes_near_their_equal_share():
-    logits = (cosines(64, 16) + cosines(16, seed=1)) / 10  # some prototypes are nearer to all samples
-    targets = np.asarray(sinkhorn_knopp(jnp.asarray(logits)))
-    np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
-    unbalanced = direct_softmax(logits / 0.04).sum(0)
-    assert np.abs(targets.sum(0) - 4).max() < 0.1 * np.abs(unbalanced - 4).max()
-
-
 @pytest.mark.parametrize("batch, prototypes", [(256, 4096), (1, 4096)])
 def test_targets_are_exact_in_float32_for_many_samples_or_prototypes(batch, prototypes):
     logits = cosines(batch, prototypes)
@@ -86,10 +78,9 @@ def test_targets_are_exact_in_float32_for_many_samples_or_prototypes(batch, prot
     np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shift", [0.0, 5000.0])
-def test_targets_of_logits_beyond_the_range_of_exp_are_finite_and_balanced(shift):
+def test_targets_of_logits_beyond_the_range_of_exp_are_finite_and_balanced():
     """One prototype far from every sample: its share underflows unless it is kept as a logarithm."""
-    logits = cosines(8, 4) * 300 + shift
+    logits = cosines(8, 4) * 300 + 5000
     logits[:, 0] -= 1000
     targets = np.asarray(sinkhorn_knopp(jnp.asarray(logits)))
     assert np.isfinite(targets).all()
@@ -118,13 +109,6 @@ def test_loss_is_the_mean_of_the_unmasked_examples_and_others_have_no_gradient()
     loss, gradient = jax.value_and_grad(dino_loss)(jnp.asarray(student), jnp.asarray(targets), mask=jnp.asarray(mask))
     np.testing.assert_allclose(loss, direct_loss(student, targets, kept=np.flatnonzero(mask)), rtol=1e-5)
     assert not np.any(gradient[:, ~mask]) and np.all(np.any(gradient[:, mask], axis=-1))
-
-
-def test_a_view_does_not_predict_its_own_target():
-    """With one global view, the student's same view has no gradient, and the others have."""
-    student, targets = jnp.asarray(cosines(3, 6, 10)), jnp.asarray(direct_softmax(cosines(1, 6, 10, seed=1)))
-    gradient = jax.grad(dino_loss)(student, targets)
-    assert not np.any(gradient[0]) and np.any(gradient[1]) and np.any(gradient[2])
 
 
 def test_bfloat16_logits_and_large_ones_give_a_finite_float32_loss():

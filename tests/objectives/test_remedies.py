@@ -13,7 +13,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.objectives import validate
 from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
-from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights, supervised_loss
+from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
 from cliptail_jax.training.initialization import init_state
 from tests.synthetic import assert_close, mesh_of, synthetic_objective, train_steps
 
@@ -95,14 +95,6 @@ def test_each_remedy_and_all_together_equal_the_formula(config, names, size):
     expected = direct_loss(LOGITS, batch["labels"], batch["mask"], SCALE, vocabulary=vocabulary, **options)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     assert np.isfinite(gradient).all() and not gradient[~batch["mask"]].any()
-
-
-def test_without_remedies_the_loss_is_the_plain_one(config):
-    batch = synthetic_batch()
-    plain = supervised_loss(jnp.asarray(LOGITS), jnp.asarray(batch["labels"]), jnp.asarray(batch["mask"]))
-    loss, _ = loss_and_gradient(objective_with(config), LOGITS)
-    assert loss == plain
-    np.testing.assert_allclose(loss, direct_loss(LOGITS, batch["labels"], batch["mask"]), rtol=1e-5)
 
 
 def test_a_class_without_records_has_no_part_in_an_adjusted_softmax_and_is_not_drawn(config):
