@@ -234,7 +234,7 @@ def test_help_config_of_a_study_shows_how_its_runs_differ():
     assert "runs.sl_sampled, where it differs from runs.sl:\n\nvocabulary.size = 10\n" in shown
 
 
-def test_every_program_ends_quietly_without_a_reader_and_reports_errors_in_a_line():
+def test_every_program_ends_quietly_without_a_reader_and_says_errors_in_a_line():
     """Each uses one of the two functions that ensure it."""
     package = Path(__file__).parents[2] / "cliptail_jax"
     programs = [path for path in package.rglob("*.py") if 'if __name__ == "__main__"' in path.read_text()]
