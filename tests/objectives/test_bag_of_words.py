@@ -106,8 +106,7 @@ def train_on_noise(config, **options):
 
 def test_eight_devices_and_micro_batches_compute_what_one_device_does(make_config):
     plain = train_on_noise(make_config(), steps=3)
-    assert_close(train_on_noise(make_config(), steps=3, devices=8, fsdp=4), plain)
-    assert_close(train_on_noise(make_config(accumulate_steps=4), steps=3, devices=2), plain)
+    assert_close(train_on_noise(make_config(accumulate_steps=2), steps=3, devices=8, fsdp=4), plain)
 
 
 # Evaluation
