@@ -54,7 +54,7 @@ def read_record(records: ArrayRecordDataSource, index: int) -> dict | None:
         raise UserError(f"{shard} cannot be read: {error}; remove the data set and prepare it again") from error
 
 
-def shard_of(info: tfds.core.SplitInfo, record: int) -> pathlib.Path:
+def shard_of(info: tfds.core.SplitInfo, record: int | np.integer) -> pathlib.Path:
     """The file that a record of a split is in."""
     return info.filepaths[int(np.searchsorted(np.cumsum(info.shard_lengths), record, side="right"))]
 
@@ -205,7 +205,9 @@ def skipped(folder: pathlib.Path, split: str) -> dict[str, int]:
 
 
 def check_labels(
-    columns: Mapping[str, Sequence], features: tfds.features.FeaturesDict, file_of: Callable[[int], pathlib.Path]
+    columns: Mapping[str, Sequence | np.ndarray | pyarrow.ChunkedArray],
+    features: tfds.features.FeaturesDict,
+    file_of: Callable[[int], pathlib.Path],
 ) -> None:
     """Raises UserError where a label is neither one of the classes nor -1, for none; `file_of` gives a record's file."""
     for name, label in class_labels(features).items():

@@ -138,7 +138,7 @@ class Composer:
         return np.split(np.concatenate(images)[order], ends[:-1])
 
 
-def batch_sizes(rows: int, batch_size: int, steps: int) -> Int[np.ndarray, " step"]:
+def batch_sizes(rows: int | np.integer, batch_size: int, steps: int) -> Int[np.ndarray, " step"]:
     """The number of images in each batch of an epoch: of all rows, or as many as fit."""
     return np.diff(np.arange(steps + 1) * min(rows, steps * batch_size) // steps)
 
@@ -186,7 +186,9 @@ def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray,
     return np.clip(high * uses, least, most)
 
 
-def images_in_batch(missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int) -> Float[np.ndarray, " k"]:
+def images_in_batch(
+    missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int | np.integer
+) -> Float[np.ndarray, " k"]:
     """How many of a batch's images each of its classes has: at least 1, and `size` in all.
 
     A class has what it misses by the number of batches left to it. What that is short of `size` or exceeds it by is
@@ -258,7 +260,9 @@ def _search(
     return None, came_from
 
 
-def rounded(values: Float[np.ndarray, " value"], total: int, rng: np.random.Generator) -> Int[np.ndarray, " value"]:
+def rounded(
+    values: Float[np.ndarray, " value"], total: int | np.integer, rng: np.random.Generator
+) -> Int[np.ndarray, " value"]:
     """Whole numbers that add up to `total`, as the values do: each the floor or the ceiling of its value.
 
     The expectation of each is its value: this is systematic sampling of the values' fractions.

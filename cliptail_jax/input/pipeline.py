@@ -183,7 +183,7 @@ class LoadBatch:
 
     def readable_images(
         self, records: Int[np.ndarray, " slot"], readable: Bool[np.ndarray, " slot"]
-    ) -> Iterator[tuple[int, RgbImage]]:
+    ) -> Iterator[tuple[np.integer, RgbImage]]:
         """The decoded images of the slots that are `readable`, one at a time; those that cannot be decoded are marked."""
         slots = np.flatnonzero(readable)
         for slot, image in zip(slots, self.decoded(records[slots])):
@@ -211,7 +211,7 @@ def cache_for(examples: Examples, workers: int, cache: bool) -> dict[int, RgbIma
     return {} if first is None else SharedImages(int(examples.records.max()) + 1, first.shape)
 
 
-def decode(examples: Examples, records: Iterable[int], least_side: int) -> Iterator[RgbImage | None]:
+def decode(examples: Examples, records: Iterable[int | np.integer], least_side: int) -> Iterator[RgbImage | None]:
     """Decoded images, None for one that cannot be read; one at a time, for a batch of photographs is large."""
     for encoded in examples.source.encoded_images(records):
         try:
