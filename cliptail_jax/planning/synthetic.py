@@ -1,12 +1,11 @@
 """Synthetic data for training steps that are planned or timed: no data set is needed."""
 
-import types
-
 import numpy as np
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import IN_STEP
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.datasets.source import Source
 from cliptail_jax.training.objective import Objective
 
 # Records of the training split, and classes. Sources: Russakovsky et al. 2015 (arXiv 1409.0575) for ImageNet, Fang et al.
@@ -24,11 +23,18 @@ def known_size(data: ConfigDict) -> tuple[int, int] | None:
     return int(records * data.fraction), classes
 
 
+class _Unprepared(Source):
+    """A source that is not prepared: it has a name and classes, but no records."""
+
+    def __init__(self, class_names: tuple[str, ...]):
+        vars(self).update(name="synthetic", split="train", class_names=class_names)
+
+
 def synthetic_variant(records: int, classes: int) -> Variant:
     """A variant of records without images, with equally many of each class and class names as captions."""
     names = tuple(f"class {label}" for label in range(classes))
     labels = np.arange(records) % classes
-    source = types.SimpleNamespace(name="synthetic", split="train", class_names=names)
+    source = _Unprepared(names)
     captions = lambda rows, epoch: [names[label] for label in labels[rows]]  # noqa: E731
     return Variant(source, np.arange(records), labels, names, labels, captions)
 

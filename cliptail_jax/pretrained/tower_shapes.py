@@ -1,11 +1,10 @@
 """Towers of published models whose shapes are known, without their weights: enough to plan a run that starts from them."""
 
-import dataclasses
-
 from flax import nnx
 
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
+from cliptail_jax.pretrained.published_weights import PublishedWeights
 from cliptail_jax.pretrained.towers import Tower
 
 ARCHITECTURES = {"hf-hub:timm/resnet50_clip.openai": "RN50-quickgelu"}  # by published model
@@ -31,12 +30,13 @@ def text_tower_shapes(name: str, *, output_dim: int, context_length: int) -> Tow
     return Tower("text", name, _Absent(), architecture["text_cfg"], output_dim, bool(architecture.get("quick_gelu")))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Absent:
+class _Absent(PublishedWeights):
     """Weights that are not at hand. They fill all of a tower except its part `lacking`."""
 
-    lacking: str = ""
-    digest: str = ""
+    digest = ""
+
+    def __init__(self, lacking: str = ""):
+        object.__setattr__(self, "lacking", lacking)
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
         flat = nnx.to_flat_state(state)

@@ -1,7 +1,6 @@
 """What plans advise and search for, on synthetic plans; sizes and towers that are known without files."""
 
 import functools
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -17,10 +16,10 @@ from cliptail_jax.planning.hints import hints
 from cliptail_jax.planning.program import Program
 from cliptail_jax.planning.search import cheapest_fit, largest_batch
 from cliptail_jax.planning.synthetic import known_size, random_batch, synthetic_variant
-from cliptail_jax.planning.topologies import find_topology
+from cliptail_jax.planning.topologies import Topology, find_topology
 from cliptail_jax.pretrained import hub
 from configs import clip, sup
-from tests.synthetic import synthetic_objective
+from tests.synthetic import mesh_of, synthetic_objective
 
 GB = 10**9
 
@@ -102,7 +101,7 @@ def checked_plan_of(changes):
     """As `plan_of`, and it refuses what a plan does."""
     plan = plan_of(changes, example=80 * 10**9)  # not even one fits
     steps, group = plan.fields["accumulate_steps"], plan.fields["batch_norm.group_size"]
-    check_accumulation(SimpleNamespace(size=4), plan.batch_size, steps, group)
+    check_accumulation(mesh_of(4), plan.batch_size, steps, group)
     check_batch_norm(plan.batch_size, steps, group)
     return plan
 
@@ -116,10 +115,11 @@ def test_a_search_leaves_out_what_could_not_be_planned():
     )
 
 
-def test_a_plan_refuses_parts_of_a_batch_that_the_chips_cannot_share(sup_config):
+def test_a_plan_refuses_parts_of_a_batch_that_the_chips_cannot_share(sup_config, monkeypatch):
+    monkeypatch.setattr(Topology, "devices", lambda topology: jax.devices())
     sup_config.update_from_flattened_dict({"accumulate_steps": 4, "batch_norm.group_size": 1})
     with pytest.raises(UserError, match="batch_size / accumulate_steps=4 is not divisible by the 8 devices"):
-        plan_step(synthetic_objective(sup_config), SimpleNamespace(devices=jax.devices), {})
+        plan_step(synthetic_objective(sup_config), find_topology("v5e-8"), {})
 
 
 @pytest.mark.parametrize(
