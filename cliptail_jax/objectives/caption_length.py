@@ -1,30 +1,30 @@
 """Cuts the padding behind a run's longest caption, so that the text tower does not compute what has no effect."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int32
 
 from cliptail_jax.curation.variant import Variant, caption_chunks
-from cliptail_jax.pretrained.model import TextTokenizer
 
 TILE = 16  # a TPU stores, and computes with, this number of bfloat16 tokens together
 AT_ONCE = 1024  # captions
+Tokenize = Callable[[Sequence[str]], Int32[np.ndarray, "batch context"]]
 
 
 @dataclasses.dataclass(frozen=True)
 class CutTokenizer:
     """A tokenizer that returns only the first `length` ids of each text."""
 
-    tokenizer: TextTokenizer
+    tokenizer: Tokenize
     length: int
 
     def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch length"]:
         return self.tokenizer(texts)[:, : self.length]
 
 
-def longest_caption(variant: Variant, tokenizer: TextTokenizer) -> int:
+def longest_caption(variant: Variant, tokenizer: Tokenize) -> int:
     """The number of ids of the longest caption, rounded up to a multiple of 16; at most the tokenizer's context.
 
     A caption ends at its highest id, as for the text towers that may be cut. The search stops at a caption that fills the

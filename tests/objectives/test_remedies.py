@@ -1,7 +1,6 @@
 """The remedies of SL for long-tailed classes, against their formulas example by example in float64."""
 
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from cliptail_jax.objectives import validate
 from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
 from cliptail_jax.training.initialization import init_state
+from cliptail_jax.training.state import TrainState
 from tests.synthetic import assert_close, mesh_of, synthetic_objective, train_steps
 
 FREQUENCY = (20, 2, 0, 7, 3)  # of five classes; the third has no record
@@ -61,16 +61,25 @@ def objective_with(config, **changes):
     return synthetic_objective(config, frequency=FREQUENCY)
 
 
+class Model(nnx.Module):
+    """A model whose features are its logits."""
+
+    def __init__(self, logit_scale):
+        self.logit_scale = logit_scale
+
+    def logits(self, x):
+        return x
+
+
 def loss_and_gradient(objective, logits, step=0):
     """Of a model that has these logits and the scale `SCALE`, at a step."""
     batch = {name: jnp.asarray(array) for name, array in synthetic_batch().items() if name != "images"}
-    state = types.SimpleNamespace(step=jnp.asarray(step), ema_batch_stats=None)
+    state = TrainState(jnp.asarray(step), jax.random.key(0), *[nnx.State({})] * 3, opt_state=())
     key = jax.random.key(3)
     batch, _ = objective.prepare(None, state, batch, key)
 
     def loss(features):
-        model = types.SimpleNamespace(logits=lambda x: x, logit_scale=jnp.log(SCALE))
-        return objective.loss(model, {"image": features}, batch, key, mesh=None)
+        return objective.loss(Model(jnp.log(SCALE)), {"image": features}, batch, key, mesh_of(1))
 
     return jax.value_and_grad(loss)(jnp.asarray(logits))
 
@@ -88,7 +97,7 @@ def test_each_remedy_and_all_together_equal_the_formula(config, names, size):
     options = {DIRECT[name]: REMEDIES[name] for name in names}
     batch, vocabulary = synthetic_batch(), None
     if size:
-        weights = sampling_weights(np.array(FREQUENCY) > 0, "linear" if "tau" in options else "uniform")
+        weights = sampling_weights(np.minimum(FREQUENCY, 1), "linear" if "tau" in options else "uniform")
         vocabulary = np.asarray(
             sample_vocabulary(jax.random.key(3), batch["labels"], batch["mask"], weights, size, BATCH // 2)
         )
@@ -125,8 +134,8 @@ def test_a_margin_leaves_the_scale_to_the_cosines(config):
     batch = {name: jnp.asarray(array) for name, array in synthetic_batch().items()}
 
     def loss(log_scale, cosines):
-        model = types.SimpleNamespace(logits=lambda x: jnp.exp(log_scale) * x, logit_scale=log_scale)
-        return objective.loss(model, {"image": cosines}, batch, jax.random.key(0), mesh=None)
+        model, features = Model(log_scale), {"image": jnp.exp(log_scale) * cosines}
+        return objective.loss(model, features, batch, jax.random.key(0), mesh_of(1))
 
     cosines = jnp.zeros((BATCH, 5))
     assert jax.grad(loss)(jnp.log(SCALE), cosines) == 0 and loss(jnp.log(SCALE), cosines) > 5
@@ -161,7 +170,7 @@ def test_the_step_has_all_remedies_on_one_device_and_eight_and_in_micro_batches(
         model = nnx.merge(graphdef, state.trainable, state.frozen, state.batch_stats, copy=True)
         logits = model.logits(objective.encode(model, one.batch, jax.random.key(0))["image"])
         key = jax.random.fold_in(state.rng, state.step)
-        drawn = sampling_weights(np.array(FREQUENCY) > 0, "linear")
+        drawn = sampling_weights(np.minimum(FREQUENCY, 1), "linear")
         vocabulary = np.asarray(sample_vocabulary(key, batch["labels"], batch["mask"], drawn, 3, 16))
         scale, others = math.exp(model.logit_scale[...]), dict(vocabulary=vocabulary, beta=beta)
         expected = direct_loss(np.asarray(logits), batch["labels"], batch["mask"], scale, 0.7, 0.5, **others)

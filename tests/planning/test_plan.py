@@ -182,7 +182,7 @@ def test_a_second_plan_is_read_from_the_cache(plans, cache):
 @needs_libtpu
 def test_accumulated_gradients_take_less_memory_and_one_more_forward_pass(outcomes):
     whole, parts = (plan_in(outcomes[name]) for name in ("whole", "parts"))
-    assert parts["peak_bytes"] < 0.5 * whole["peak_bytes"]
+    assert parts["peak_bytes"] < 0.6 * whole["peak_bytes"]
     assert 1.1 * whole["flops"] < parts["flops"] < 1.4 * whole["flops"]
 
 
