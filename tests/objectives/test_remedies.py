@@ -18,6 +18,7 @@ from cliptail_jax.training.state import TrainState
 from tests.synthetic import assert_close, mesh_of, synthetic_objective, train_steps
 
 FREQUENCY = (20, 2, 0, 7, 3)  # of five classes; the third has no record
+sample = jax.jit(sample_vocabulary, static_argnums=(4, 5))
 BATCH, SCALE = 32, 14.0
 REMEDIES = {"logit_adjustment": 0.7, "margin": 0.5, "class_weights": 0.9}
 
@@ -98,9 +99,7 @@ def test_each_remedy_and_all_together_equal_the_formula(config, names, size):
     batch, vocabulary = synthetic_batch(), None
     if size:
         weights = sampling_weights(np.minimum(FREQUENCY, 1), "linear" if "tau" in options else "uniform")
-        vocabulary = np.asarray(
-            sample_vocabulary(jax.random.key(3), batch["labels"], batch["mask"], weights, size, BATCH // 2)
-        )
+        vocabulary = np.asarray(sample(jax.random.key(3), batch["labels"], batch["mask"], weights, size, BATCH // 2))
     expected = direct_loss(LOGITS, batch["labels"], batch["mask"], SCALE, vocabulary=vocabulary, **options)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     assert np.isfinite(gradient).all() and not gradient[~batch["mask"]].any()
@@ -171,7 +170,7 @@ def test_the_step_has_all_remedies_on_one_device_and_eight_and_in_micro_batches(
         logits = model.logits(objective.encode(model, one.batch, jax.random.key(0))["image"])
         key = jax.random.fold_in(state.rng, state.step)
         drawn = sampling_weights(np.minimum(FREQUENCY, 1), "linear")
-        vocabulary = np.asarray(sample_vocabulary(key, batch["labels"], batch["mask"], drawn, 3, 16))
+        vocabulary = np.asarray(sample(key, batch["labels"], batch["mask"], drawn, 3, 16))
         scale, others = math.exp(model.logit_scale[...]), dict(vocabulary=vocabulary, beta=beta)
         expected = direct_loss(np.asarray(logits), batch["labels"], batch["mask"], scale, 0.7, 0.5, **others)
         np.testing.assert_allclose(one.metrics[step]["train/loss"], expected, rtol=1e-4)
