@@ -116,7 +116,7 @@ def test_a_class_is_predicted_whose_words_are_nearest_to_the_prediction():
     """By the divergence as scipy computes it. Where all words of a class are as probable as its name has them, it is that."""
     names = ("red fox", "fox", "grey wolf", "wolf", "red sea")
     bag = count_words([[*names, "a red wolf", "a"]], 100, idf=True, context_length=8)
-    q = np.float64(class_words([(name, f"a {name}") for name in names], bag))
+    q = np.float64(class_words(tuple((name, f"a {name}") for name in names), bag))
     for name, row in zip(names, q, strict=True):
         pair = np.float64(bag.targets([name, f"a {name}"])).mean(0)
         np.testing.assert_allclose(row, pair, rtol=1e-5)
@@ -131,7 +131,7 @@ def test_a_class_is_predicted_whose_words_are_nearest_to_the_prediction():
 
 def test_a_class_of_unknown_words_is_never_predicted():
     bag = count_words([["fox", "sea"]], 100, idf=True, context_length=8)
-    q = class_words([("wolf",), ("fox",)], bag)
+    q = class_words((("wolf",), ("fox",)), bag)
     assert not q[0].any() and entropy(q)[0] < -1e8 and entropy(q)[1] == 0
 
 
