@@ -1,4 +1,4 @@
-"""Multi-crop views on the accelerator: the operations of `pillow_views` for whole batches, in a jitted step.
+"""Multi-crop views on the accelerator: torchvision's operations on Pillow images for whole batches, in a jitted step.
 
 Each operation rounds to whole grey levels where Pillow's does, which costs almost nothing and allows exact tests. Colour is
 the first axis, as in `device_crops`.

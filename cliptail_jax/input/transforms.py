@@ -28,9 +28,8 @@ from cliptail_jax.input.images import (
     record_uniforms,
     shift_and_flip,
 )
-from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, Views, draw_views
+from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
 SlotImages = Iterable[tuple[int, RgbImage]]
@@ -199,29 +198,7 @@ class CanvasWithViews:
         return canvases.arrays() | {"views": views._replace(box=views.box * scales[:, None])}
 
 
-@dataclasses.dataclass(frozen=True)
-class HostViews:
-    """`global_crops` and `local_crops` [slot, view, side, side, 3] uint8, augmented by Pillow."""
-
-    seed: int
-    crops: MultiCrop
-    fast: bool = False
-    least_side: int = 0
-
-    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
-        crops, slots = self.crops, len(records)
-        arrays = {
-            "global_crops": np.zeros((slots, NUM_GLOBAL, crops.global_size, crops.global_size, 3), np.uint8),
-            "local_crops": np.zeros((slots, crops.num_local, crops.local_size, crops.local_size, 3), np.uint8),
-        }
-        for slot, image in images:
-            views = draw_views(self.seed, epoch, records[[slot]], np.array([image.shape[:2]]), crops)
-            for array, made in zip(arrays.values(), pillow_views(image, views.record(0), crops, self.fast)):
-                array[slot] = made
-        return arrays
-
-
-def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews | HostViews:
+def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews:
     """DINO's transform that the section `data` of a config describes."""
     crops, least_side = crops_of(data), 0
     if data.scaled_decoding:
@@ -229,9 +206,7 @@ def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews | HostViews:
             side_for_crops(crops.global_size, crops.global_scale[0]),
             side_for_crops(crops.local_size, crops.local_scale[0]) if crops.num_local else 0,
         )
-    if data.resize == IN_STEP:
-        return CanvasWithViews(seed, crops, data.canvas, least_side)
-    return HostViews(seed, crops, data.resize == FAST, least_side)
+    return CanvasWithViews(seed, crops, data.canvas, least_side)
 
 
 def crops_of(data: ConfigDict) -> MultiCrop:

@@ -8,8 +8,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_views import device_views
-from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
+from tests.input.pillow_views import pillow_views, views_of_record
 
 TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")
 IMAGE = TRUTH["image"]
@@ -84,7 +84,7 @@ def test_a_view_sees_only_its_box(truth_cases):
 
 def test_device_equals_host_on_the_same_draws(batch, make):
     images, views = batch
-    host = [pillow_views(image, views.record(slot), MULTI_CROP) for slot, image in enumerate(images)]
+    host = [pillow_views(image, views_of_record(views, slot), MULTI_CROP) for slot, image in enumerate(images)]
     for device, by_pillow in [
         (make(images, views.global_views(), LARGE), [crops for crops, _ in host]),
         (make(images, views.local_views(), SMALL), [crops for _, crops in host]),

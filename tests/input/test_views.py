@@ -6,8 +6,8 @@ import pytest
 from plain_crops import random_crop_box
 
 from cliptail_jax.input.images import Purpose, record_rng
-from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
+from tests.input.pillow_views import pillow_views
 
 TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")
 IMAGE = TRUTH["image"]
@@ -149,12 +149,3 @@ def by_pillow():
 @pytest.mark.parametrize("case", range(len(TRUTH["names"])), ids=TRUTH["names"])
 def test_pillow_views_equal_torchvision(case, by_pillow):
     np.testing.assert_array_equal(by_pillow[case], TRUTH["results"][case])
-
-
-def test_views_have_their_numbers_and_sizes():
-    for num_local in (3, 0):
-        multi_crop = MultiCrop(global_size=20, num_local=num_local, local_size=12)
-        views = draw_views(0, 0, np.array([1]), np.array([IMAGE.shape[:2]]), multi_crop).record(0)
-        global_crops, local_crops = pillow_views(IMAGE, views, multi_crop)
-        assert global_crops.shape == (2, 20, 20, 3) and local_crops.shape == (num_local, 12, 12, 3)
-        assert global_crops.dtype == local_crops.dtype == np.uint8
