@@ -27,9 +27,9 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
-from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts, read_part
+from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
+from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.tally import RunningTotal
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.errors import UserError, command_line
 
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
                 pipeline
                 | "Parts" >> beam.Create(parts)
                 | "Spread" >> beam.Reshuffle()
-                | "Count" >> beam.FlatMap(count_part, counter, options.column)
+                | "Count" >> beam.FlatMap(counts_of, counter, options.column)
                 | "Add" >> beam.CombinePerKey(sum)
                 | "Gather" >> beam.combiners.ToDict()
                 | "Write" >> beam.Map(write_counts, counter.names, unfinished)
@@ -133,12 +133,9 @@ def open_any(path: str) -> BinaryIO:
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)  # the readers decompress
 
 
-def count_part(part: str, counter: ConceptCounter, column: str | None) -> list[tuple[str, int]]:
+def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tuple[str, int]]:
     """The concepts that a file's captions carry, each with the number of captions."""
-    running = RunningTotal()
-    for batch, _ in read_part(part, column, open_file=open_any):
-        running.add(counter.tally(batch))
-    tally = running.total()
+    tally = count_part(part, counter, column, open_file=open_any)
     Metrics.counter("concepts", "captions").inc(tally.captions)
     Metrics.counter("concepts", "undecodable").inc(tally.undecodable)
     return list(zip(*(values.to_pylist() for values in tally.counts.columns)))

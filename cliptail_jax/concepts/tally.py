@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
+from cliptail_jax.concepts.batches import CaptionBatch
 from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
 from cliptail_jax.errors import UserError
 
@@ -27,6 +29,13 @@ class Tally:
     counts: pa.Table
     captions: int
     undecodable: int
+
+
+@runtime_checkable
+class Counter(Protocol):
+    """Counts a batch. It pickles."""
+
+    def tally(self, batch: CaptionBatch) -> Tally: ...
 
 
 NOTHING = Tally(COUNTS.empty_table(), 0, 0)

@@ -84,6 +84,7 @@ def irregular_forms() -> dict[str, set[str]]:
     return forms
 
 
+@functools.cache
 def changed_words() -> dict[str, str]:
     """Every word of a–z whose lemma is another word, with that lemma; without contractions."""
     nouns = wordnet().all_lemma_names(wordnet().NOUN)

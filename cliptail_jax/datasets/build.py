@@ -21,7 +21,7 @@ from absl import logging
 
 from cliptail_jax.datasets.folder import encoding, open_builder, resolve_data_dir
 from cliptail_jax.datasets.known_sources import BUILDERS
-from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.streaming import StreamingBuilder, read_reencoding
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import check_writable_folder, locked

@@ -21,7 +21,7 @@ from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
 from cliptail_jax.concepts.workers import usable_cores
-from cliptail_jax.datasets.metadata import TableWriter, fingerprint, table_path
+from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint, table_path
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.images.reencoding import Reencoding

@@ -2,11 +2,10 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from plain_crops import random_resized_crop
+from plain_crops import random_resized_crop, record_rng
 
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_crops import cropped, crops_of_boxes
-from cliptail_jax.input.images import record_rng
 from cliptail_jax.input.transforms import CanvasWithBox, Purpose
 from tests.images.plain_resizing import assert_near, pictures, resampled
 

@@ -1,11 +1,10 @@
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
-from plain_crops import random_crop_box
+from plain_crops import random_crop_box, record_rng
 
-from cliptail_jax.input.images import Purpose, record_rng
+from cliptail_jax.input.images import Purpose
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 from tests.input.pillow_views import pillow_views
 
@@ -95,9 +94,6 @@ def test_radii_of_blur_are_uniform(drawn):
     np.testing.assert_allclose([radii.mean(), radii.std()], [1.05, 1.9 / np.sqrt(12)], rtol=0.02)
     small = draw_views(3, 1, np.arange(100), SIZES[:100], MultiCrop(max_blur=0.5)).blur
     np.testing.assert_allclose(small, drawn.blur[:100] / 4, rtol=1e-6)
-
-
-def test_no_blur_is_none():
     assert not draw_views(3, 1, np.arange(100), SIZES[:100], MultiCrop(max_blur=0)).blur.any()
 
 
@@ -130,11 +126,6 @@ def test_global_and_local_views_are_all_of_them(drawn):
     for whole, *parts in zip(drawn, drawn.global_views(), drawn.local_views()):
         np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
         assert parts[0].shape[1] == 2
-
-
-def test_multi_crop_travels_to_workers():
-    multi_crop = MultiCrop(num_local=3)
-    assert pickle.loads(pickle.dumps(multi_crop)) == multi_crop
 
 
 # What Pillow makes of it
