@@ -96,18 +96,18 @@ def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
 
 @contextlib.contextmanager
 def running(pipeline: "beam.Pipeline") -> Iterator["beam.Pipeline"]:
-    """Runs what the block has added to the pipeline.
+    """Runs the pipeline that the block has built.
 
-    Raises UserError where the runner itself fails, which may have to download its server, start it and reach it. An error
-    in a worker stays what it is.
+    Raises UserError if the runner itself fails, which may have to download, start and reach a server. An error in a worker
+    is not changed.
     """
     try:
         with pipeline:
             yield pipeline
     except (RuntimeError, ValueError, grpc.RpcError, grpc.FutureTimeoutError) as error:
         reason = error.details() if isinstance(error, grpc.Call) else str(error).strip()
-        of_worker = "\n" in reason or "while running" in reason
-        if of_worker or (isinstance(error, ValueError) and not reason.startswith("Unable to parse")):
+        is_from_worker = "\n" in reason or "while running" in reason
+        if is_from_worker or (isinstance(error, ValueError) and not reason.startswith("Unable to parse")):
             raise
         runner = type(pipeline.runner).__name__
         raise UserError(f"--runner={runner}: {reason or 'nobody answers at its --job_endpoint'}") from error

@@ -139,7 +139,7 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
 
 
 def caption_column(path: str, columns: Columns, requested: str | None) -> str:
-    """The column of a file that holds the captions; '' for a file without columns."""
+    """The column of a file's captions; '' for a file without columns."""
     if not columns:
         return ""
     has = f"it has {', '.join(columns)}"
@@ -147,7 +147,7 @@ def caption_column(path: str, columns: Columns, requested: str | None) -> str:
         texts = [name for name, kind in columns.items() if kind == "text"]
         likely = [name for name in USUAL_COLUMNS if name in texts][:1] or texts
         if len(likely) != 1:
-            raise UserError(f"which column of {path} holds the captions? {has}: name it with --column")
+            raise UserError(f"which column of {path} has the captions? {has}: name it with --column")
         return likely[0]
     if requested not in columns:
         raise UserError(f"{path} has no column {requested!r}; {has}")

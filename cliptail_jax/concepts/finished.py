@@ -1,4 +1,4 @@
-"""Counts of the finished parts of a corpus, kept in a folder beside the output until all parts are counted."""
+"""Counts of the finished parts of a corpus, in a folder beside the output until all parts are counted."""
 
 import json
 import os

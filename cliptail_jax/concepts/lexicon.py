@@ -46,14 +46,16 @@ class Lexicon:
 
     def __init__(self, lemmas: Sequence[str]):
         self.numbers = {word: number for number, word in enumerate(lemmas)}
-        of_form = {form: [number] for word, number in self.numbers.items() for form in forms_of(word)}
+        lemmas_of_form = {form: [number] for word, number in self.numbers.items() for form in forms_of(word)}
         for contraction, parts in CONTRACTIONS.items():
             if known := [self.numbers[word] for word in map(lemma, parts) if word in self.numbers]:
-                of_form[contraction] = known
-        forms = sorted(of_form, key=lambda form: len(of_form[form]))  # those of two words last
+                lemmas_of_form[contraction] = known
+        forms = sorted(lemmas_of_form, key=lambda form: len(lemmas_of_form[form]))  # those of two words last
         self._forms = pa.array(forms, pa.string())
-        self._lemma = np.array([of_form[form][0] for form in forms], np.int32)
-        self._second_lemma = np.array([of_form[form][1] for form in forms if len(of_form[form]) == 2], np.int32)
+        self._lemma = np.array([lemmas_of_form[form][0] for form in forms], np.int32)
+        self._second_lemma = np.array(
+            [lemmas_of_form[form][1] for form in forms if len(lemmas_of_form[form]) == 2], np.int32
+        )
 
     def occurrences(self, words: Words) -> Occurrences:
         """Where these lemmas occur among the words of a batch."""

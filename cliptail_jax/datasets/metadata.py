@@ -47,8 +47,8 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
         columns: the columns to read, in this order; all by default.
 
     Raises:
-        UserError: The table beside the shards belongs to others, or to other names of classes, a label is not one of a class,
-            or a file cannot be read.
+        UserError: The table belongs to other shards or other class names, a label is not that of a class, or a file cannot
+            be read.
     """
     records = open_records(folder, split)
     info, features = records.dataset_info.splits[split], records.dataset_info.features
@@ -95,7 +95,7 @@ def stored_columns(columns: Sequence[str]) -> list[str]:
 def check_labels(
     columns: Mapping[str, Sequence], features: tfds.features.FeaturesDict, file_of: Callable[[int], pathlib.Path]
 ) -> None:
-    """Raises UserError where a label is neither one of the classes nor -1, for none; `file_of` gives a record's file."""
+    """Raises UserError if a label is neither that of a class nor -1, for none; `file_of` gives a record's file."""
     for name, label in class_labels(features).items():
         if name in columns:
             labels, classes = np.asarray(columns[name]), label.num_classes

@@ -63,7 +63,7 @@ def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:
 
 
 class DamagedTableError(Exception):
-    """What is wrong with a table, as the end of a sentence that begins with its name."""
+    """A table is damaged. The message continues a sentence that begins with the table's name."""
 
 
 def read_table(

@@ -22,7 +22,7 @@ def open_records(folder: pathlib.Path, split: str) -> ArrayRecordDataSource:
 
 
 def read_record(records: ArrayRecordDataSource, index: int) -> dict | None:
-    """A record; None where the chunk that holds it is damaged. Raises UserError where its shard cannot be read at all."""
+    """Reads a record; None if its chunk is damaged. Raises UserError if its shard cannot be read at all."""
     try:
         return records[index]
     except RuntimeError as error:  # ArrayRecord's only one

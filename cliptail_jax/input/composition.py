@@ -93,7 +93,7 @@ def check_composition(rule: Composition, frequency: Frequency, batch_size: int, 
 
 @dataclasses.dataclass
 class Composer:
-    """The images of a step's batch, each as pass · N + row: its row, of N, and the number of earlier passes over the class.
+    """Composes the batch of a step. Its images are numbers pass · N + row: the row, of N, and the earlier passes over its class.
 
     Attributes:
         labels: the class of each row.

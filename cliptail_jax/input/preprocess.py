@@ -59,7 +59,7 @@ class Preprocess:
 
     @property
     def least_side(self) -> int:
-        """The sides of an image that loses no resolution by being reduced to it; 0 where there is no such number."""
+        """The least side in pixels of a reduced image that loses no resolution; 0 where there is no such number."""
         return (self.short_side or self.size) if self.resize_mode == "shortest" else 0
 
     def to_config(self) -> dict[str, Any]:
@@ -68,9 +68,9 @@ class Preprocess:
 
 
 def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
-    """The preprocessing of a `preprocess_cfg`, for a model of that image size; what is not in it is CLIP's.
+    """Reads a `preprocess_cfg` for a model with images of `size` pixels; the defaults are CLIP's.
 
-    A run's also has `short_side`. Raises UserError for what is unknown.
+    A run's also has `short_side`. Raises UserError for unknown values.
     """
     given = {key: value for key, value in config.items() if value is not None}
     interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")

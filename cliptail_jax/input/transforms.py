@@ -1,4 +1,4 @@
-"""What becomes of a batch's decoded images before they go to the devices: one class a recipe.
+"""Transforms of a batch's decoded images before they go to the devices, one class per recipe.
 
 A transform is called with the record of each slot, the decoded images by slot, and the epoch. All randomness comes from
 (seed, epoch, record), so that a batch does not depend on who computes it; an epoch that uses a record repeatedly gives it
@@ -41,7 +41,7 @@ DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images ar
 class Transform(Protocol):
     """From the images of a batch, by slot, to the batch's image arrays, each [slot, ...]."""
 
-    least_side: int  # what the sides of an image may be reduced to; 0 for images that are to be decoded as they are
+    least_side: int  # images may be decoded at a fraction of their size whose sides have this many pixels; 0: whole
 
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays: ...
 
@@ -72,7 +72,7 @@ class RandomCrop:
         scale: smallest and largest share of the area that a crop keeps; images of the right size stay whole at (1, 1).
         shift: images are shifted by up to so many pixels on each axis.
         flip: whether half of the images are mirrored.
-        fast: how images are resized, as `cliptail_jax.images.resizing` has it.
+        fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
     """
 
     seed: int
@@ -104,7 +104,7 @@ class RandomCrop:
 def random_boxes(
     images: SlotImages, records: Int[np.ndarray, " slot"], seed: int, epoch: int, scale: tuple[float, float]
 ) -> SlotImages:
-    """A random box of each image, as `crop_boxes` draws it, cut out: a filter must not see pixels outside of it."""
+    """Cuts a random box, drawn by `crop_boxes`, out of each image, so that a filter does not see pixels outside of it."""
     images, uniforms = iter(images), None
     while some := list(itertools.islice(images, DRAWN_TOGETHER)):
         if uniforms is None:
@@ -118,8 +118,8 @@ def random_boxes(
 
 @dataclasses.dataclass(frozen=True)
 class CanvasWithBox:
-    """For crops on the devices: `images` [slot, canvas, canvas, 3] uint8, random boxes of images at the top left of a
-    canvas; `boxes` [slot, 4] float32 and `flips` [slot], as `cliptail_jax.input.device_crops` takes them.
+    """Canvases for crops on the devices: `images` [slot, canvas, canvas, 3] uint8 with a random box of an image at the top
+    left of each; `boxes` [slot, 4] float32 and `flips` [slot], the arguments of `cliptail_jax.input.device_crops`.
 
     Boxes, scale and flips are as in `RandomCrop`.
     """
@@ -146,7 +146,7 @@ class Canvases:
         self._reduced = np.zeros(slots, np.int32)
 
     def put(self, slot: int, image: RgbImage) -> tuple[int, int]:
-        """Puts an image on a canvas, where its axes are reduced to the canvas if they are longer.
+        """Puts an image on a canvas; axes longer than the canvas are reduced to it.
 
         Returns the height and the width that it has there.
         """
@@ -173,14 +173,14 @@ def random_crop(data: ConfigDict, seed: int) -> RandomCrop | CanvasWithBox:
 
 
 def side_for_crops(size: int, share: float) -> int:
-    """The sides of a square image whose smallest crops have `size` pixels on both sides, given their share of the area."""
+    """The side of a square image whose crops of at least `share` of the area have `size` pixels or more on both sides."""
     return math.ceil(size / math.sqrt(share * ASPECTS[0]))
 
 
 @dataclasses.dataclass(frozen=True)
 class CanvasWithViews:
-    """For augmentation on the devices: `images` [slot, canvas, canvas, 3] uint8, whole images at the top left of a
-    canvas, and `views`, what is drawn for the views of each, as `cliptail_jax.input.device_views` takes them."""
+    """Canvases for augmentation on the devices: `images` [slot, canvas, canvas, 3] uint8 with a whole image at the top left
+    of each, and `views`, the random parameters that `cliptail_jax.input.device_views` takes."""
 
     seed: int
     crops: MultiCrop

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
-from cliptail_jax.curation.variant import random_classes
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.correlation import bootstrap_interval, spearman

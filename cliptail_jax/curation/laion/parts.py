@@ -45,10 +45,10 @@ def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.T
 def tables(part: Path, columns: Columns = MappingProxyType({})) -> Iterator[pa.Table]:
     """The rows of a part in tables of at most `ROWS`; an empty part gives one empty table.
 
-    Those of `columns` that are text are strings, whether the part has them as bytes, as categories or as strings.
+    Text among `columns` becomes strings, whether the part has bytes, categories or strings.
 
     Raises:
-        UserError: The part is damaged, or lacks one of `columns`, or has it in another kind.
+        UserError: The part is damaged, or one of `columns` is missing or of another kind.
     """
     try:
         file = pq.ParquetFile(part)

@@ -43,13 +43,13 @@ def merge_block(
     number = jnp.arange(len(block))
     # The devices' default precision would reorder similar scores.
     products = jnp.matmul(queries, block.T, precision=jax.lax.Precision.HIGHEST)
-    of_block = jnp.where(number < size, products, -jnp.inf)
-    best, places = jax.lax.top_k(of_block, min(scores.shape[1], len(block)))
+    block_scores = jnp.where(number < size, products, -jnp.inf)
+    best, places = jax.lax.top_k(block_scores, min(scores.shape[1], len(block)))
     return best_of(scores, rows, best, first + places)
 
 
 class Search:
-    """The best rows of every query so far. Of equally similar rows, the first in the corpus is better."""
+    """Keeps the best rows of every query. Of equally similar rows, the first in the corpus is better."""
 
     def __init__(self, queries: Float[np.ndarray, "query dim"], neighbours: int = NEIGHBOURS):
         chunks = range(0, len(queries), QUERIES)
@@ -200,7 +200,9 @@ def write_chosen(
             picked.append(table.take(pa.array(chosen[inside] - first)))
             first += len(table)
     similarity = np.array([scores[q, np.flatnonzero(rows[q] == chosen[q])[0]] for q in order], np.float32)
-    of_query = {name: wanted[name].take(pa.array(order)) for name in ("wnid", "label")}
-    result = with_columns(pa.concat_tables(picked), **of_query, similarity=pa.array(similarity), query=pa.array(order))
+    query_columns = {name: wanted[name].take(pa.array(order)) for name in ("wnid", "label")}
+    result = with_columns(
+        pa.concat_tables(picked), **query_columns, similarity=pa.array(similarity), query=pa.array(order)
+    )
     with replacing(output) as partial:
         pq.write_table(result, partial)
