@@ -4,7 +4,7 @@
 
 It writes a line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with a
 header, JSON lines, or .txt with one caption per line, each also with .gz. A run that was interrupted or killed continues
-with the first file that it had not finished. A damaged file is named and skipped, and the exit status is not 0.
+with the files that it had not finished. A damaged file is named and skipped, and the exit status is not 0.
 """
 
 import argparse
