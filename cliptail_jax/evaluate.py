@@ -36,10 +36,10 @@ from cliptail_jax.config.program import config_values, run_with_config
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.published_list import all_lists, listed, page
-from cliptail_jax.evaluation.results import GROUPS
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
+from cliptail_jax.metrics.measures import format_of
 from cliptail_jax.objectives import FIELDS, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -47,8 +47,6 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.model import OpenedModel, open_run
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
-
-PERCENT = (*("top1", "top5", "head", "mid", "tail", "ece"), *(f"overconfidence_{name}" for name in GROUPS))
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
@@ -131,11 +129,10 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
     value = summary.get(key)
     if not isinstance(value, float):
         return UNDEFINED if value is None else str(value)
-    if key in PERCENT:
-        return f"{format_number(value, '.1f')} %"
+    form = format_of(key)
     if f"{key}_interval" in summary:
-        return format_interval(value, summary[f"{key}_interval"], ".2f")
-    return format_number(value, ".3g")
+        return format_interval(value, summary[f"{key}_interval"], form)
+    return format_number(value, form)
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.training import DISTINCT, SHUFFLED
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.objectives import base_config
 
 Arguments = Mapping[str, str]
@@ -74,13 +75,9 @@ def in_order(items: Mapping) -> ConfigDict:
     return ConfigDict(items, sort_keys=False)
 
 
-# By statistic, differences of at most so much count as none.
-MARGINS = dict(slope_acc=3.0, slope_pred=0.05, corr_acc=0.1, corr_pred=0.1, top1=2.0, tail=2.0, probe=1.0)
-
-
 def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[str, str | float]:
     """A claim of a study (cliptail_jax.study.claims), of evaluations `on` a set if one is given."""
-    of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=MARGINS[statistic])
+    of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=MEASURES[statistic].margin)
     return of_runs | dict(zip(["set"], on))
 
 

@@ -31,8 +31,8 @@ from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.pretrained.model import open_published, open_run
+from cliptail_jax.results.run import Run
 from cliptail_jax.runs.directory import METRICS
-from cliptail_jax.study.trained_run import TrainedRun
 from cliptail_jax.train import train
 from tests.faulty_programs import Failed, Program, command, lines
 from tests.fuzz_cases import flipped
@@ -115,7 +115,7 @@ def of_run(workdir: Path) -> dict[str, Any]:
     """All that later programs read of a finished run: its log, evaluations, data, model and weights."""
     if runs.read_config(workdir) is None or runs.last_step(workdir) is None:
         raise UserError(f"{workdir} holds no finished run")  # and training trains it
-    finished = TrainedRun.read(workdir, ("glyphs:test",)).evaluation()
+    finished = Run(workdir).evaluation
     opened = open_run(workdir)
     if opened.step != runs.last_step(workdir):
         raise UserError(f"{workdir}: its last checkpoint is not valid")  # and evaluation refuses it

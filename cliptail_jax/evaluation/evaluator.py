@@ -30,11 +30,12 @@ from cliptail_jax.evaluation.counting import (
     with_progress,
 )
 from cliptail_jax.evaluation.heads import ModelParts
-from cliptail_jax.evaluation.results import ClassGroups, summarize, write_arrays
+from cliptail_jax.evaluation.results import ClassGroups, class_results, write_arrays
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import write_text
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
@@ -174,8 +175,10 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
 
     The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
     """
-    numbers = summarize(measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities)
-    summary = {**about, "settings": dict(task.settings), **numbers}
+    results = class_results(
+        measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities
+    )
+    summary = {**about, "settings": dict(task.settings), **summarize(results)}
     if jax.process_index() == 0:
         directory = evaluation_directory(workdir, task.opened.name)
         directory.mkdir(parents=True, exist_ok=True)

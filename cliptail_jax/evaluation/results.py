@@ -12,12 +12,12 @@ from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.config.sections import SOFTMAX
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file, npy, npz, work_path, write_bytes
-from cliptail_jax.metrics import calibration, correlation, groups, per_class
+from cliptail_jax.metrics import calibration, groups, per_class
+from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
 from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation
 
-GROUPS = ("head", "mid", "tail")
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 
@@ -68,57 +68,31 @@ def head_mid_tail(
     return groups.head_mid_tail(ranking, options.head_classes or None, options.tail_classes or None)
 
 
-def summarize(
+def class_results(
     counts: Mapping[str, np.ndarray],
     frequency: Int[np.ndarray, " class"] | None,
     class_groups: ClassGroups | None,
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
-) -> dict[str, Any]:
-    """The numbers of one evaluation: accuracies in percent, correlations and slopes over classes with their 95 % intervals.
+) -> ClassResults:
+    """The counts and values of one evaluation, of which `cliptail_jax.metrics.measures` are functions.
 
-    Without a class frequency, there are no correlations with it and no slopes; without `class_groups`, no accuracies and
-    overconfidence of head, mid and tail; without `calibration` among the `counts`, no calibration.
+    Args:
+        counts: as `counting.count_shapes` lists them.
+        frequency: the class frequency of the training data; None if it is unknown.
+        class_groups: the result of `head_mid_tail`.
     """
-    confusion = counts["confusion"]
-    accuracy = per_class.per_class_accuracy(confusion)
-    predictions = per_class.per_class_predictions(confusion).astype(float)
-    examples = confusion.sum()
-    summary = {"top1": 100 * per_class.accuracy(confusion), "top5": 100 * counts["top5"] / max(examples, 1)}
-    for name, ids in zip(GROUPS, class_groups or ()):
-        summary[name] = groups.group_accuracy(accuracy, ids)
-    if "calibration" in counts:
-        sums = calibration.calibration(counts["calibration"])
-        summary["ece"] = 100 * calibration.expected_calibration_error(sums)
-        confidence = calibration.mean_confidence(sums)
-        for name, ids in zip(GROUPS, class_groups or ()):  # above 0: more confident than accurate
-            summary[f"overconfidence_{name}"] = groups.group_accuracy(confidence, ids) - summary[name]
-    pairs = {
-        "corr_acc": (frequency, accuracy),
-        "corr_pred": (frequency, predictions),
-        "corr_acc_pred": (predictions, accuracy),
-    }
-    for name, values in (collapse._asdict() if collapse else {}).items():
-        if not np.all(np.isnan(values)):
-            summary[name] = float(np.nanmean(values))
-            pairs[f"corr_{name}"] = (frequency, values)
-            pairs[f"corr_{name}_acc"] = (accuracy, values)
-    for name, (x, y) in pairs.items():
-        if x is not None:
-            summary[name] = correlation.spearman(x, y)
-            summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, y))
-    if frequency is not None:
-        x = correlation.decades(frequency)
-        slopes = {"slope_acc": 100 * accuracy, "slope_pred": correlation.decades(predictions / max(examples, 1))}
-        for name, values in slopes.items():
-            summary[name] = correlation.slope(x, values)
-            summary[f"{name}_interval"] = list(correlation.bootstrap_interval(x, values, correlation.line_slope))
-            # Classes that no training image has, or that are never predicted, have no logarithm.
-            summary[f"{name}_left_out"] = int(np.sum(np.isnan(x + values)))
-    for name, values in (similarities._asdict() if similarities else {}).items():
-        summary[name] = float(np.nanmean(values)) if not np.all(np.isnan(values)) else float("nan")
-    summary["examples"] = int(examples)
-    return summary
+    values = {}
+    for computed in (collapse, similarities):
+        values |= computed._asdict() if computed else {}
+    return ClassResults.from_confusion(
+        counts["confusion"],
+        frequency=frequency,
+        groups=dict(zip(GROUPS, class_groups or ())),
+        calibration=calibration.calibration(counts["calibration"]) if "calibration" in counts else None,
+        values={name: by_class for name, by_class in values.items() if not np.all(np.isnan(by_class))},
+        top5=int(counts["top5"]),
+    )
 
 
 def write_arrays(

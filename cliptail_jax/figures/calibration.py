@@ -47,15 +47,14 @@ def draw(entries: Sequence[Entry]) -> Figure:
 
 
 def draw_run(axes: Axes, entry: Entry) -> None:
-    entry.evaluated()  # for its error where no class frequencies are known
-    arrays = entry.arrays()
-    if "calibration_examples" not in arrays:
+    results = entry.evaluated().results
+    if results.calibration is None:
         raise UserError(f"{entry.where}: {entry.run} has no calibration on {entry.set_name}: evaluate it again")
     axes.plot([0, 100], [0, 100], color="grey", linewidth=0.8, linestyle="--")
     over = []
     for number, (name, title) in enumerate(GROUPS.items()):
-        sums = [arrays[f"calibration_{of}"][arrays[name]].sum(axis=0) for of in ("examples", "confidence", "correct")]
-        examples, confidence, correct = (of_bins[sums[0] > 0] for of_bins in sums)
+        sums = [by_class[results.groups[name]].sum(axis=0) for by_class in results.calibration]
+        examples, confidence, correct = (by_bin[sums[0] > 0] for by_bin in sums)
         look = style(number)
         over.append(f"{title} {entry.measure(f'overconfidence_{name}').value:+.1f}")
         axes.plot(100 * confidence / examples, 100 * correct / examples, **look, markersize=1, label=title)

@@ -26,7 +26,7 @@ from matplotlib.lines import Line2D
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.planes import label_axes
-from cliptail_jax.figures.parts.sheet import TITLES, Entry
+from cliptail_jax.figures.parts.sheet import Entry, label_of
 from cliptail_jax.plotting.style import COLOURS, MARKERS, add_grid
 
 Marker = str | tuple[int, int, int]  # of Matplotlib
@@ -102,7 +102,7 @@ def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
     axes.set_xlim(-0.6, len(corpora) - 0.4)
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set_xticks(range(len(corpora)), corpora, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
-    axes.set_ylabel(TITLES[measure], fontsize=9)
+    axes.set_ylabel(label_of(measure), fontsize=9)
     add_grid(axes)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.figures.parts.sheet import TITLES, Entry
+from cliptail_jax.figures.parts.sheet import Entry, label_of
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 PAPER_FIGURE = 12
@@ -55,6 +55,6 @@ def draw_by_set(axes: Axes, entries: Sequence[Entry], sets: Sequence[str], measu
     axes.axhline(0, color="grey", linewidth=0.8)
     for between in range(1, len(sets)):
         axes.axvline(between - 0.5, color="grey", linewidth=0.5, alpha=0.4)
-    axes.set_ylabel(TITLES[measure])
+    axes.set_ylabel(label_of(measure))
     add_grid(axes)
     axes.grid(visible=False, axis="x")

@@ -58,10 +58,9 @@ def draw(entries: Sequence[Entry]) -> Figure:
 
 def similarity(entry: Entry) -> Float[np.ndarray, " class"]:
     """The mean cosine of each class with two images or more. Raises UserError if it was not evaluated."""
-    arrays = entry.arrays()
-    if "image_image_similarity" not in arrays:
+    values = entry.evaluation.results.values.get("image_image_similarity")
+    if values is None:
         raise UserError(
             f"{entry.where}: {entry.run} has no image similarities: evaluate it with --config.eval.similarity"
         )
-    values = arrays["image_image_similarity"]
     return values[~np.isnan(values)]

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.sheet import Entry
 
@@ -39,5 +38,4 @@ def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:
 
 def with_images(entry: Entry) -> Entry:
     """The entry with the run's number of training images as its x."""
-    _, frequency = read_frequency(entry.run / "class_frequency.tsv")
-    return dataclasses.replace(entry, cells={**entry.cells, "x": str(frequency.sum())})
+    return dataclasses.replace(entry, cells={**entry.cells, "x": str(entry.images)})

@@ -24,18 +24,18 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts import sheet
-from cliptail_jax.figures.parts.sheet import Entry, Measure
-from cliptail_jax.files import load_arrays, read_lines
+from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.files import load_arrays
+from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
-from cliptail_jax.transfer.report import TITLES
-from cliptail_jax.transfer.results import Result, predictions_path
+from cliptail_jax.results.transfers import METHODS, Transfer, predictions_path, read_transfers
 
 PAPER_FIGURE = 10
 COLUMNS = ("run", "model", "label")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--method", choices=sorted(TITLES), default="probe", help="transfer method (%(default)s)")
+    parser.add_argument("--method", choices=sorted(METHODS), default="probe", help="transfer method (%(default)s)")
 
 
 def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
@@ -59,16 +59,16 @@ def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
     axes.axhline(0, color="black", linewidth=0.8)
     names = [f"{name}\n({base_results[name]['score']:.1f})" for name in sets]
     axes.set_xticks(range(len(sets)), names, fontsize=8)
-    axes.set_ylabel(f"{TITLES[method].lower()}: score less that of\n{base['label']} (in brackets), points")
+    axes.set_ylabel(f"{METHODS[method].lower()}: score less that of\n{base['label']} (in brackets), points")
     add_grid(axes)
     axes.grid(visible=False, axis="x")
     legend_below(figure)
     return figure
 
 
-def results_by_set(entry: Entry, method: str) -> dict[str, Result]:
+def results_by_set(entry: Entry, method: str) -> dict[str, Transfer]:
     """The model's last result on each set. Raises UserError if the directory has none, or no such model."""
-    results = [line for line in read_lines(entry.run / "results.jsonl") if line["method"] == method]
+    results = [line for line in read_transfers(entry.run) if line["method"] == method]
     if not results:
         raise UserError(f"{entry.where}: {entry.run} has no results by {method}")
     model = entry["model"]
@@ -80,30 +80,30 @@ def results_by_set(entry: Entry, method: str) -> dict[str, Result]:
     return {line["set"]: line for line in results if line["model"] == named[0]}
 
 
-def difference(entry: Entry, result: Result, base: Entry, base_result: Result) -> Measure:
+def difference(entry: Entry, result: Transfer, base: Entry, base_result: Transfer) -> Estimate:
     """The difference of two scores in points, with its interval if both are means over the same classes or episodes.
 
     The mean d̄ = Σ w d / Σ w of n differences d has the standard error √(Σ (w / w̄)² (d - d̄)² / n) / √n.
     """
     value = result["score"] - base_result["score"]
     if settings(result) != settings(base_result):
-        return Measure(value)
+        return Estimate(value)
     a, weights = averaged(entry.run, result)
     b, _ = averaged(base.run, base_result)
     if a.shape != b.shape or not len(a):
-        return Measure(value)
+        return Estimate(value)
     differences = a - b
     deviations = weights / weights.mean() * (differences - np.average(differences, weights=weights))
     margin = 1.96 * float(np.sqrt(np.mean(deviations**2) / len(deviations)))
-    return Measure(value, value - margin, value + margin)
+    return Estimate(value, value - margin, value + margin)
 
 
-def settings(result: Result) -> dict[str, Any]:
+def settings(result: Transfer) -> dict[str, Any]:
     """The settings that are equal for results on the same images and episodes."""
     return {key: value for key, value in result["settings"].items() if key != "weights"}
 
 
-def averaged(workdir: Path, result: Result) -> tuple[Float[np.ndarray, " part"], Float[np.ndarray, " part"]]:
+def averaged(workdir: Path, result: Transfer) -> tuple[Float[np.ndarray, " part"], Float[np.ndarray, " part"]]:
     """The accuracies in percent of which the score is the weighted mean, and their weights; empty if it is no mean.
 
     They are those of episodes, or of classes: weighted by their test images, or equally in a mean per-class accuracy.

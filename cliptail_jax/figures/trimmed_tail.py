@@ -28,8 +28,9 @@ from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import rarest
 from cliptail_jax.figures.parts.lines import draw_group, line_of, offset
-from cliptail_jax.figures.parts.sheet import Entry, Measure
+from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.files import work_path
+from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
@@ -53,14 +54,14 @@ def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     figure = Figure(figsize=(4.2 * len(shots) + 0.6, 6.4), layout="constrained")
     panels = figure.subplots(len(PARTS), len(shots), squeeze=False, sharex=True, sharey="row")
     for column, of_panel in zip(panels.T, shots):
-        points: dict[tuple[str, str], list[tuple[float, Measure]]] = {}
+        points: dict[tuple[str, str], list[tuple[float, Estimate]]] = {}
         for entry, (classes, of_run) in zip(entries, cuts):
             if classes and of_run != of_panel:
                 continue
             suffix = "" if classes else ", untrimmed"
             for cut in [classes] if classes else trimmed:
                 for part, value in accuracies(entry, untrimmed, cut).items():
-                    points.setdefault((entry["group"], part + suffix), []).append((cut, Measure(value)))
+                    points.setdefault((entry["group"], part + suffix), []).append((cut, Estimate(value)))
         for axes, part in zip(column, PARTS):
             axes.set_xscale("log")
             axes.set_xlim(trimmed[0] / 1.3, trimmed[-1] * 1.3)
@@ -77,7 +78,7 @@ def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
 
 def draw_part(
     axes: Axes,
-    points: Mapping[tuple[str, str], Sequence[tuple[float, Measure]]],
+    points: Mapping[tuple[str, str], Sequence[tuple[float, Estimate]]],
     part: str,
     looks: Mapping[str, Mapping[str, Any]],
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -37,8 +37,8 @@ class Estimate(NamedTuple):
     """
 
     value: float
-    low: float
-    high: float
+    low: float = np.nan
+    high: float = np.nan
     degrees: float = np.inf
 
     def interval(self, level: float) -> Interval:
@@ -76,16 +76,43 @@ def bootstrap(
     cancel in differences. Classes with nan in any of the samples are left out of all.
 
     Args:
-        statistic: of the variables, each [*run, ..., class], over runs and classes.
+        statistic: of the variables, each [*run, ..., class], over runs and classes. The axes between are resamples, and it
+            returns one number for each.
         samples: of each run that is compared, or pair of mirrored runs, the variables by class.
         seed: of the resamples.
+
+    Raises:
+        ValueError: the statistic does not return one number for each resample, as one over a wrong axis.
     """
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
     samples = tuple(sample[..., complete] for sample in samples)
     classes = int(complete.sum())
     chosen = np.random.default_rng(seed).integers(0, max(classes, 1), (RESAMPLES, classes))
-    return [Bootstrapped(float(statistic(*sample)), statistic(*sample[..., chosen])) for sample in samples]
+    return [_resample(statistic, sample, chosen) for sample in samples]
+
+
+def _resample(
+    statistic: Callable[..., Float[np.ndarray, "..."]],
+    sample: Float[np.ndarray, "variable *run class"],
+    chosen: Int[np.ndarray, "resample class"],
+) -> Bootstrapped:
+    value, resampled = statistic(*sample), statistic(*sample[..., chosen])
+    if np.shape(value) or np.shape(resampled) != chosen.shape[:1]:
+        raise ValueError(
+            f"the statistic {statistic.__name__} returns {np.shape(value)} for variables [*run, class] and "
+            f"{np.shape(resampled)} for [*run, {len(chosen)} resamples, class]: it must reduce the axes of runs (first) and "
+            f"classes (last) only, to () and ({len(chosen)},)"
+        )
+    # With as many classes as resamples, shapes alone do not tell the axes apart.
+    if not np.isclose(resampled[0], statistic(*sample[..., chosen[0]]), equal_nan=True):
+        raise ValueError(f"the statistic {statistic.__name__} of a resample depends on the other resamples")
+    return Bootstrapped(float(value), resampled)
+
+
+def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:
+    """The mean of statistics with independent resamples, such as those of several sets."""
+    return Bootstrapped(*(np.mean(values, axis=0) for values in zip(*parts)))
 
 
 def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray, "..."]:

@@ -1,25 +1,14 @@
 """Rank correlations and slopes over classes. Classes with nan are left out; a frequency of 0 is a value like any other."""
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float
 
-from cliptail_jax.metrics.bootstrap import Interval, bootstrap, percentiles
-
 PerClass = Float[np.ndarray, " class"]
-# Of x and y, over their last axis.
-Statistic = Callable[[Float[np.ndarray, "... class"], Float[np.ndarray, "... class"]], Float[np.ndarray, "..."]]
 
 
 def spearman(x: PerClass, y: PerClass) -> float:
     """Spearman's rank correlation, ties averaged; nan if a side is constant or fewer than 3 classes are left."""
     return float(rank_correlation(*_complete(x, y)))
-
-
-def slope(x: PerClass, y: PerClass) -> float:
-    """The slope of the least-squares line of y over x; nan if x is constant or fewer than 3 classes are left."""
-    return float(line_slope(*_complete(x, y)))
 
 
 def decades(values: PerClass) -> PerClass:
@@ -32,19 +21,13 @@ def decades(values: PerClass) -> PerClass:
     return np.log10(np.where(values > 0, values, np.nan))
 
 
-def bootstrap_interval(x: PerClass, y: PerClass, statistic: Statistic | None = None) -> Interval:
-    """The 95 % interval of a statistic of x and y, by default of `spearman(x, y)`."""
-    (result,) = bootstrap(statistic or rank_correlation, np.stack([x, y]))
-    return percentiles(result.resampled)
-
-
 def _complete(*arrays: PerClass) -> Float[np.ndarray, "array kept"]:
     stacked = np.stack([np.asarray(array, np.float64) for array in arrays])
     return stacked[:, ~np.isnan(stacked).any(axis=0)]
 
 
 def line_slope(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]) -> Float[np.ndarray, "..."]:
-    """The slope of `slope`, vectorized over resamples."""
+    """The slope of the least-squares line of y over x; nan if x is constant or there are fewer than 3 classes."""
     if x.shape[-1] < 3:
         return np.full(x.shape[:-1], np.nan)
     x, y = (side - side.mean(axis=-1, keepdims=True) for side in (x, y))

@@ -2,88 +2,53 @@
 
 import dataclasses
 import functools
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.metrics.calibration import Calibration
+from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.report.looks import Look, look
-from cliptail_jax.report.read import Contents, Evaluation, Run, directory_name
+from cliptail_jax.results.directory import Contents, directory_name
+from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.group import RunGroup, in_replicates
+from cliptail_jax.results.run import Run
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
 MOST_FREQUENCIES = 4  # columns
-BIAS = ("slope_acc", "slope_pred", "corr_acc", "corr_pred")  # how runs follow class frequency
-Interval = tuple[float, float]
 
 
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """The runs of one name: those of several seeds, or one.
+class ComparedGroup(RunGroup):
+    """A group of runs beside others.
 
     Attributes:
-        runs: those that are evaluated come with `evaluations`, on the shared classes.
-        bias: the statistics in BIAS with their intervals, of all its runs together.
+        look: its colour and marker.
+        shared: by seed, the evaluations of its runs on the classes that all groups share.
     """
 
-    name: str
-    look: Look
-    runs: Sequence[Run]
-    evaluations: Mapping[str, Evaluation]  # by seed
-    bias: Mapping[str, Mapping[str, float | None]]
-
-    def mean(self, key: str) -> float:
-        """The mean over runs of a number of their last evaluation on the first set; nan if none has it."""
-        return mean_of([run.summary.get(key) for run in self.runs])
-
-    def interval(self, key: str) -> Interval | None:
-        """The interval of a number: of the study, or of the only run; None if there is none."""
-        if key in self.bias:
-            bounds = self.bias[key].get("low"), self.bias[key].get("high")
-        elif len(self.runs) == 1:
-            bounds = tuple(self.runs[0].summary.get(f"{key}_interval") or (None, None))
-        else:
-            return None
-        return None if None in bounds else bounds
-
-    def value(self, key: str) -> float:
-        """A number: of the study if it has it of all runs together, or the mean over runs."""
-        if key in self.bias:
-            value = self.bias[key].get("value")
-            return math.nan if value is None else value
-        return self.mean(key)
-
-    def left_out(self, slope: str) -> int:
-        """The number of classes that a slope leaves out; of several runs the largest, 0 if it is not known."""
-        known = [self.bias.get(slope, {}).get("left_out")]
-        if known == [None]:
-            known = [run.summary.get(f"{slope}_left_out") for run in self.runs]
-        return max(number or 0 for number in known)
-
-    @property
-    def minutes(self) -> float:
-        return mean_of([run.noted.get("finished", {}).get("seconds") for run in self.runs]) / 60
-
-    @property
-    def images(self) -> float:
-        return mean_of([run.images for run in self.runs])
-
-    @property
-    def images_per_second(self) -> float:
-        """The mean over runs of the median over logged steps without the first, which compiles."""
-        logs = [[line["images_per_second"] for line in run.log[1:] if "images_per_second" in line] for run in self.runs]
-        return mean_of([float(np.median(rates)) for rates in logs if rates])
+    def __init__(
+        self,
+        name: str,
+        runs: Sequence[Run],
+        known: Mapping[str, Mapping[str, float | None]],
+        look: Look,
+        shared: Mapping[str, Evaluation],
+    ):
+        is_mirrored = any(run.seed.endswith("_mirrored") for run in runs)
+        super().__init__(name, in_replicates(runs), 2 if is_mirrored else 1, known)
+        self.look, self.shared = look, shared
 
     @functools.cached_property
     def confusion(self) -> Int[np.ndarray, "class label"]:
         """The sum over runs."""
-        return sum(evaluation.confusion.astype(np.int64) for evaluation in self.evaluations.values())
+        return sum(evaluation.confusion.astype(np.int64) for evaluation in self.shared.values())
 
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
         """The mean accuracy over runs, in 0..1; nan for a class without examples."""
-        accuracies = np.stack([evaluation.accuracy for evaluation in self.evaluations.values()])
+        accuracies = np.stack([evaluation.accuracy for evaluation in self.shared.values()])
         known = ~np.isnan(accuracies)
         counts = known.sum(axis=0)
         return np.where(counts, np.where(known, accuracies, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
@@ -99,22 +64,22 @@ class Comparison:
         notes: what a reader must know of the comparison.
     """
 
-    kinds: Sequence[Kind]
+    kinds: Sequence[ComparedGroup]
     labels: Sequence[str]
     classes: int
     notes: Sequence[str]
 
     @property
-    def evaluated(self) -> list[Kind]:
+    def evaluated(self) -> list[ComparedGroup]:
         """The kinds that have an evaluation on the shared classes."""
-        return [kind for kind in self.kinds if kind.evaluations]
+        return [kind for kind in self.kinds if kind.shared]
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
         """The different class frequencies of the runs, by a name that says of which they are; of many, the extremes."""
         owners: dict[bytes, list[tuple[str, str]]] = {}
         vectors = {}
         for kind in self.evaluated:
-            for seed, evaluation in kind.evaluations.items():
+            for seed, evaluation in kind.shared.items():
                 if evaluation.frequency is not None:
                     key = evaluation.frequency.tobytes()
                     owners.setdefault(key, []).append((kind.name, seed))
@@ -128,14 +93,8 @@ class Comparison:
         return {label_of(of_vector, every): vectors[key] for key, of_vector in owners.items()}
 
 
-def mean_of(values: Sequence[float | None]) -> float:
-    """The mean of the values that are defined; nan without any."""
-    defined = [value for value in values if value is not None and not math.isnan(value)]
-    return float(np.mean(defined)) if defined else math.nan
-
-
 def label_of(owners: Sequence[tuple[str, str]], every: set[tuple[str, str]]) -> str:
-    """What tells these runs, by kind and seed, from the others."""
+    """A label that distinguishes these runs, by kind and seed, from the others."""
     if len(every) == len(owners):
         return "images"
     kinds, seeds = dict.fromkeys(kind for kind, _ in owners), dict.fromkeys(seed for _, seed in owners)
@@ -154,11 +113,11 @@ def compare(directories: Sequence[Contents]) -> Comparison:
     for contents, prefix in zip(directories, prefixes(directories)):
         of_directory = (contents.report or {}).get("bias", {})
         for run in contents.runs:
-            name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.kind)))
+            name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.name)))
             if any(other.seed == run.seed for other in found.get(name, ())):  # a model that was evaluated twice
                 name = f"{name} ({run.workdir.name})"
             found.setdefault(name, []).append(run)
-            bias[name] = of_directory.get(run.kind, {})
+            bias[name] = of_directory.get(run.name, {})
     evaluations = [run.evaluation for runs in found.values() for run in runs if run.evaluation]
     shared, notes = shared_classes(evaluations)
     labels, union = list(shared), {}
@@ -171,7 +130,7 @@ def compare(directories: Sequence[Contents]) -> Comparison:
         for run in runs:
             if run.evaluation and shared:
                 restricted[run.seed] = restrict(run.evaluation, shared, labels)
-        kinds.append(Kind(name, look(number), runs, restricted, bias[name]))
+        kinds.append(ComparedGroup(name, runs, bias[name], look(number), restricted))
     return Comparison(kinds, distinct(labels), len(shared), notes)
 
 
@@ -184,7 +143,7 @@ def prefixes(directories: Sequence[Contents]) -> list[str]:
 
 
 def shared_classes(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], list[str]]:
-    """The classes that all evaluations have, and what is to be said of it."""
+    """The classes that all evaluations have, and notes on the others."""
     if not evaluations:
         return (), []
     first = evaluations[0].class_names
@@ -216,11 +175,17 @@ def restrict(evaluation: Evaluation, shared: Sequence[str], labels: Sequence[str
     predicted = evaluation.predicted
     confusion = np.zeros((len(shared), len(labels)), np.int64)
     np.add.at(confusion, (slice(None), columns), evaluation.confusion[rows])
+    results = evaluation.results
     return dataclasses.replace(
         evaluation,
         class_names=tuple(shared),
-        frequency=None if evaluation.frequency is None else evaluation.frequency[rows],
-        accuracy=evaluation.accuracy[rows],
+        results=ClassResults(
+            results.correct[rows],
+            results.examples[rows],
+            results.predictions[rows],
+            None if results.frequency is None else results.frequency[rows],
+            calibration=results.calibration and Calibration(*(sums[rows] for sums in results.calibration)),
+        ),
         share=evaluation.share[rows],
         confusion=confusion.astype(np.min_scalar_type(confusion.max(initial=0))),
         predicted=None if predicted is None else np.where(predicted < 0, predicted, columns[predicted]),

@@ -14,8 +14,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import evaluation_set, open_set
-from cliptail_jax.report.read import Run
 from cliptail_jax.report.thumbnails import check_built, thumbnails
+from cliptail_jax.results.run import Run
 
 READ_BY_EVALUATION = ("name", "data_dir", "class_names", "seed")
 

@@ -13,7 +13,6 @@ from cliptail_jax.pretrained.class_head import join_keys
 from cliptail_jax.report.comparison import Comparison
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images
 from cliptail_jax.report.origin import Owner, named
-from cliptail_jax.report.read import Run
 from cliptail_jax.report.training_images import (
     choose_images,
     data_values,
@@ -22,6 +21,7 @@ from cliptail_jax.report.training_images import (
     open_once,
     source_of,
 )
+from cliptail_jax.results.run import Run
 
 EACH = 4  # images of each class
 MOST = 10_500_000  # bytes of all images
@@ -106,7 +106,7 @@ def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | N
     problems: Problems = {}
     on, predicted = "", {}
     for owner, (run, kind) in runs.items():
-        evaluation = kind.evaluations[run.seed]
+        evaluation = kind.shared[run.seed]
         if evaluation.predicted is None:
             again = "remove eval/ from its directory and evaluate again" if run.is_published else "evaluate again"
             reason = f"the evaluation is of an earlier version, which keeps no prediction of each image; {again}"
@@ -181,7 +181,7 @@ def values_at(wanted: np.ndarray, records: np.ndarray, values: np.ndarray) -> np
 
 def shared_names(comparison: Comparison) -> tuple[str, ...]:
     """The names of the shared classes, as runs have them."""
-    return next(iter(comparison.evaluated[0].evaluations.values())).class_names[: comparison.classes]
+    return next(iter(comparison.evaluated[0].shared.values())).class_names[: comparison.classes]
 
 
 def shared_labels(comparison: Comparison, names: Sequence[str]) -> Int[np.ndarray, " class"]:

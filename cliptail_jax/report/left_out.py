@@ -1,9 +1,9 @@
-"""What a report says of the classes that slopes leave out, because they have no logarithm."""
+"""Notes on the classes that slopes leave out, because they have no logarithm."""
 
 from collections.abc import Mapping
 
-# By slope, why a class has no logarithm.
-WHY = {"slope_acc": "no training or test image", "slope_pred": "no training image or no prediction"}
+from cliptail_jax.metrics.measures import MEASURES
+
 MANY = 0.1  # of the classes
 
 
@@ -23,10 +23,12 @@ def left_out_notes(
         if numbers := {kind: number for kind, number in numbers.items() if number}:
             which = ", ".join(f"{kind} {number:,} of {classes[kind]:,}" for kind, number in numbers.items())
             most = " (the largest number of any seed or pair)" if several else ""
-            notes.append(f"{slope} leaves out classes with {WHY[slope]}, which have no logarithm: {which}{most}.")
+            notes.append(
+                f"{slope} leaves out classes with {MEASURES[slope].left_out}, which have no logarithm: {which}{most}."
+            )
             if many := [kind for kind, number in numbers.items() if number > MANY * classes[kind]]:
                 notes.append(
-                    f"These are more than a tenth of the classes of {', '.join(many)}, whose {slope} says nothing of them."
+                    f"These are more than a tenth of the classes of {', '.join(many)}, and {slope} does not describe them."
                 )
     if notes and has_claims:
         notes.append(

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.report.comparison import Comparison, Kind
-from cliptail_jax.report.read import Contents, Run, directory_name
+from cliptail_jax.report.comparison import ComparedGroup, Comparison
+from cliptail_jax.results.directory import Contents, directory_name
+from cliptail_jax.results.run import Run
 
 ABSENT = "–"
 Owner = tuple[str, str]  # a run, by its kind and seed
@@ -25,7 +26,7 @@ class Configs(NamedTuple):
     same: Mapping[str, str]
 
 
-def configs_of(kinds: Sequence[Kind]) -> Configs:
+def configs_of(kinds: Sequence[ComparedGroup]) -> Configs:
     """What differs between the configs of kinds, what between the runs of each, and what is the same of all.
 
     They are compared on the seeds that all have, since a study may not have trained every kind with every seed yet.
@@ -123,7 +124,7 @@ def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
     return f"all but {listed}" if len(others) < len(owners) else listed
 
 
-def label(kind: Kind, run: Run) -> str:
+def label(kind: ComparedGroup, run: Run) -> str:
     return f"{kind.name} {run.seed}".strip()
 
 
@@ -175,7 +176,7 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
             found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
         for name, command in (report.get("commands") or {}).items():
             found.setdefault(command, []).append(f"{name} alone")
-        for command in dict.fromkeys(result.get("origin", {}).get("command") for result in contents.transfer):
+        for command in dict.fromkeys(result.get("origin", {}).get("command") for result in contents.transfers):
             if command:
                 found.setdefault(command, []).append(f"the transfer {directory_name(contents.workdir)}")
     for kind in comparison.kinds:

@@ -14,12 +14,14 @@ from bokeh.resources import Resources
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_output, is_remote, write_text
-from cliptail_jax.report import claims, origin, tables
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.report import forest, origin, tables
 from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
 from cliptail_jax.report.images import EACH, PageImages, page_images
-from cliptail_jax.report.left_out import WHY, left_out_notes
+from cliptail_jax.report.left_out import left_out_notes
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.report.read import REPORT, SEED, Contents, Run, chosen, directory_name, matches, read_directory
+from cliptail_jax.results.directory import REPORT, SEED, Contents, directory_name, matches, read_directory, select
+from cliptail_jax.results.run import Run
 
 PAGE = "report.html"
 EVERY = ("*",)  # run
@@ -67,7 +69,7 @@ def write_page(
     kinds = list(dict.fromkeys(name.rpartition("/")[2] for name in expected))
     directories = [read_directory(workdir, kinds), *map(read_directory, others)]
     for contents in directories:
-        found = contents.runs or contents.transfer or contents.report or contents.problems
+        found = contents.runs or contents.transfers or contents.report or contents.problems
         if not (found or title):
             raise UserError(
                 f"{contents.workdir} holds no run: name the directory of a run, a study, a transfer or evaluations of "
@@ -75,7 +77,7 @@ def write_page(
             )
     if runs != EVERY:
         every = dict.fromkeys(name for contents in directories for name in contents.names)
-        directories = [chosen(contents, runs) for contents in directories]
+        directories = [select(contents, runs) for contents in directories]
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
@@ -112,7 +114,7 @@ def render(
     groups = []
     for contents, of in zip(directories, prefixes(directories)):
         try:
-            found = claims.groups_of((contents.report or {}).get("claims", []), runs)
+            found = forest.forest((contents.report or {}).get("claims", []), runs)
             groups += [group._replace(unit=": ".join(filter(None, (of, group.unit)))) for group in found]
         except (KeyError, TypeError, AttributeError) as error:
             problems.append(f"{contents.workdir}/{REPORT} has claims that cannot be read ({error!r})")
@@ -127,7 +129,7 @@ def render(
     shown |= {"measures": tables.measure_table(comparison), "transfer": tables.transfer_table(transfer)}
     columns = {name: tables.columns_of(table) for name, table in shown.items() if table.rows}
     if groups:
-        columns["claims"] = claims.columns_of(groups)
+        columns["claims"] = forest.columns_of(groups)
     return environment.get_template("page.html").render(
         title=" and ".join(titles),
         asked=sentence(comparison, configs, groups),
@@ -143,7 +145,8 @@ def render(
         ],
         claim_groups=groups,
         marks={row.mark for group in groups for row in group.rows},
-        svg_width=claims.WIDTH,
+        svg_width=forest.WIDTH,
+        verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
         tables=shown,
         plots=plots,
@@ -167,7 +170,7 @@ def render(
     )
 
 
-def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[claims.Group]) -> str:
+def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[forest.Group]) -> str:
     """What was asked: which kinds of runs, in what they differ, and how many claims were tested on them."""
     kinds = comparison.kinds
     if not kinds:
@@ -183,7 +186,7 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[c
         more = len(configs.different) - SHOWN_FIELDS
         others = f" and {more} more field{'s' if more > 1 else ''}" if more > 0 else ""
         parts.append(f"They differ in {named}{others}")
-    on = dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.evaluations.values())
+    on = dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values())
     if on:
         parts.append(f"Evaluated on {', '.join(on)}")
     if rows := [row for group in groups for row in group.rows]:
@@ -211,7 +214,8 @@ def left_out(comparison: Comparison, has_claims: bool) -> list[str]:
     """A note on the classes that slopes leave out, if there are any."""
     kinds = [kind for kind in comparison.kinds if any(run.evaluation for run in kind.runs)]
     classes = {k.name: max(len(run.evaluation.class_names) for run in k.runs if run.evaluation) for k in kinds}
-    numbers = {slope: {kind.name: kind.left_out(slope) for kind in kinds} for slope in WHY}
+    leaving = [key for key, measure in MEASURES.items() if measure.left_out]
+    numbers = {key: {kind.name: kind.left_out(key) for kind in kinds} for key in leaving}
     notes = left_out_notes(numbers, classes, any(len(kind.runs) > 1 for kind in kinds), has_claims)
     return [" ".join(notes)] if notes else []
 
@@ -221,7 +225,7 @@ def without_frequency(comparison: Comparison) -> list[str]:
     names = [
         kind.name
         for kind in comparison.evaluated
-        if kind.runs[0].is_published and all(e.frequency is None for e in kind.evaluations.values())
+        if kind.runs[0].is_published and all(e.frequency is None for e in kind.shared.values())
     ]
     if not names:
         return []
@@ -233,7 +237,7 @@ def without_frequency(comparison: Comparison) -> list[str]:
 
 def run_name(run: Run) -> str:
     """The directory of a run in that of its study."""
-    return f"{run.seed}/{run.kind}" if run.seed else run.kind
+    return f"{run.seed}/{run.name}" if run.seed else run.name
 
 
 def warnings(comparison: Comparison) -> dict[str, str]:
@@ -241,7 +245,7 @@ def warnings(comparison: Comparison) -> dict[str, str]:
     found = {}
     for kind in comparison.kinds:
         for run in kind.runs:
-            texts = [line["warning"] for line in run.log if "warning" in line]
+            texts = list(run.warnings)
             if not run.is_finished:
                 texts.append("its training has not ended")
             if texts:
@@ -253,7 +257,7 @@ def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[
     """The transfer results of a study by kind, or those of a transfer by model; the names begin as those of `compare`."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for contents, prefix in zip(directories, prefixes(directories)):
-        by_name = [(result["model"], [result]) for result in contents.transfer]
+        by_name = [(result["model"], [result]) for result in contents.transfers]
         for name, value in (contents.report or {}).get("runs", {}).items():
             for kind, numbers in value.items() if SEED.fullmatch(name) else [(name, value)]:
                 by_name.append((kind, numbers.get("transfer") or []))
@@ -272,7 +276,7 @@ def page_data(comparison: Comparison, plots: Plots, texts: Sequence[str]) -> dic
             "colours": [kind.look.colour, kind.look.on_dark],
             "shows": [[model.id, colours] for model, colours in plots.of_kind[kind.name]],
         }
-        if kind.evaluations:
+        if kind.shared:
             wrong = wrong_predictions(kind.confusion)
             of_kind["accuracy"] = [None if math.isnan(a) else round(100 * a, 2) for a in kind.accuracy.tolist()]
             of_kind["wrong"] = [[number for pair in of_class for number in pair] for of_class in wrong]

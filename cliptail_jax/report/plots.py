@@ -24,8 +24,9 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from cliptail_jax.metrics.groups import group_means
-from cliptail_jax.report.comparison import Comparison, Kind, wrong_predictions
-from cliptail_jax.report.read import Run
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.report.comparison import ComparedGroup, Comparison, wrong_predictions
+from cliptail_jax.results.run import Run
 
 Point = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
 LONGEST = 100  # points of a learning curve
@@ -62,12 +63,12 @@ class Plots:
         self.rows: FactorRange | None = None
         self._comparison, self._shows_images = comparison, shows_images
         self._shapes: dict[str, CustomJS] = {}
-        if any(e.frequency is not None for kind in comparison.evaluated for e in kind.evaluations.values()):
+        if any(e.frequency is not None for kind in comparison.evaluated for e in kind.shared.values()):
             self.points = self._class_source()
             self._by_frequency("accuracy", "accuracy (%)", "accuracy")
             self._by_frequency("predictions", "share of predictions (%)", "share of predictions")
-        self._plane("slopes", "top1", "slope_acc", "top-1 accuracy (%)", "slope_acc (points per decade)")
-        self._plane("correlations", "corr_acc", "corr_pred", "corr_acc", "corr_pred")
+        self._plane("slopes", "top1", "slope_acc")
+        self._plane("correlations", "corr_acc", "corr_pred")
         self._groups()
         self._curve("loss", "training loss", lambda run: [(line["step"], line.get("train/loss")) for line in run.log])
         self._curve(
@@ -96,11 +97,11 @@ class Plots:
         self.figures[name], self.about[name] = plot, about
         return plot
 
-    def _shows(self, kind: Kind, renderer: Model, *colours: str) -> None:
+    def _shows(self, kind: ComparedGroup, renderer: Model, *colours: str) -> None:
         """Note that a renderer shows a kind, in these properties' colour."""
         self.of_kind[kind.name].append((renderer, list(colours)))
 
-    def _marker(self, kind: Kind) -> dict:
+    def _marker(self, kind: ComparedGroup) -> dict:
         """The marker of a kind as options of a scatter plot: its path, scaled to the marker's size."""
         if kind.name not in self._shapes:
             code = (
@@ -118,7 +119,7 @@ class Plots:
         }
         labels = self._comparison.labels
         for kind in self._comparison.evaluated:
-            for seed, evaluation in kind.evaluations.items():
+            for seed, evaluation in kind.shared.items():
                 if evaluation.frequency is None:
                     continue
                 number = len(evaluation.accuracy)
@@ -147,11 +148,11 @@ class Plots:
         scale = "log" if name == "predictions" else "linear"
         plot = self._figure(name, about, SELECTING, height=440, x_axis_type="log", y_axis_type=scale)
         y = "y" if name == "predictions" else "accuracy"
-        crowded = sum(len(kind.evaluations) for kind in self._comparison.evaluated) * self._comparison.classes
+        crowded = sum(len(kind.shared) for kind in self._comparison.evaluated) * self._comparison.classes
         alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
         markers = []
         for kind in self._comparison.evaluated:
-            known = [evaluation for evaluation in kind.evaluations.values() if evaluation.frequency is not None]
+            known = [evaluation for evaluation in kind.shared.values() if evaluation.frequency is not None]
             if not known:
                 continue
             view = CDSView(filter=GroupFilter(column_name="kind", group=kind.name))
@@ -195,8 +196,9 @@ class Plots:
             HoverTool(renderers=markers, tooltips=tooltips, formatters=formatters, point_policy="snap_to_data", limit=2)
         )
 
-    def _plane(self, name: str, x: str, y: str, x_label: str, y_label: str) -> None:
-        """A marker for each kind, with intervals where they are known."""
+    def _plane(self, name: str, x: str, y: str) -> None:
+        """A marker for each kind at two of its measures, with intervals where they are known."""
+        x_label, y_label = (MEASURES[key].label.replace("\n", " ") for key in (x, y))
         kinds = [kind for kind in self._comparison.kinds if not math.isnan(kind.value(x) + kind.value(y))]
         if len(kinds) < 2:
             return
@@ -295,9 +297,9 @@ class Plots:
         """Mean confidence against accuracy in bins of confidence, over the runs of a kind."""
         kinds = []
         for kind in self._comparison.kinds:
-            sums = [run.evaluation.calibration for run in kind.runs if run.evaluation]
-            if known := [part for part in sums if part is not None]:
-                kinds.append((kind, np.sum(known, axis=0)))
+            known = [e.results.calibration for e in kind.evaluations if e.results.calibration]
+            if known:
+                kinds.append((kind, np.sum([[part.sum(axis=0) for part in sums] for sums in known], axis=0)))
         if not kinds:
             return
         about = "Confidence against accuracy, a line for each kind of runs: above the dotted line it is not confident enough."

@@ -4,8 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.report.comparison import BIAS, Comparison, Kind, mean_of
-from cliptail_jax.report.read import short_names
+from cliptail_jax.metrics.measures import MEASURES, Measure, main_measures
+from cliptail_jax.report.comparison import Comparison
+from cliptail_jax.results.directory import short_names
+from cliptail_jax.results.group import RunGroup, mean_of
+from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
 
 
@@ -29,20 +32,9 @@ class Table(NamedTuple):
     first: str = "runs"
 
 
-# Title, format and meaning of the numbers of an evaluation in the table of runs.
-NUMBERS = {
-    "top1": ("top-1 %", ".1f", "accuracy in percent"),
-    "head": ("head", ".1f", "accuracy on the most frequent classes in percent"),
-    "mid": ("mid", ".1f", "accuracy on the classes in between in percent"),
-    "tail": ("tail", ".1f", "accuracy on the rarest classes in percent"),
-    "slope_acc": ("slope_acc", ".1f", "points of accuracy that a class gains with ten times as many images"),
-    "slope_pred": ("slope_pred", ".2f", "powers of ten by which it is then predicted more often"),
-    "corr_acc": ("corr_acc", ".2f", "Spearman's correlation of class frequency with accuracy"),
-    "corr_pred": ("corr_pred", ".2f", "Spearman's correlation of class frequency with predictions"),
-    "ece": ("ECE %", ".1f", "expected calibration error in percent"),
-}
-# What is no measure of its own in an evaluation's summary.
-OTHERS = ("step", "epoch", "settings", "model", "weights", "examples", "top5")
+def run_measures() -> list[Measure]:
+    """The measures in the table of runs; all others are in that of measures."""
+    return [*main_measures(), MEASURES["ece"]]
 
 
 def run_table(comparison: Comparison) -> Table:
@@ -64,10 +56,11 @@ def run_table(comparison: Comparison) -> Table:
         finished = [sum(run.is_finished for run in kind.runs) for kind in kinds]
         add("n", "the number of finished runs, over which the others are means", [number(n, "d") for n in finished])
     add("images", "the number of training images", [number(kind.images, ",.0f") for kind in kinds])
-    for key, (title, form, meaning) in NUMBERS.items():
-        if key in BIAS:
+    for measure in run_measures():
+        title, meaning = measure.title, measure.meaning
+        if measure.has_interval:
             title, meaning = f"{title} [95 %]", f"{meaning}, with its interval"
-        add(title, meaning, [with_interval(kind, key, form) for kind in kinds])
+        add(title, meaning, [with_interval(kind, measure) for kind in kinds])
     add("minutes", "the duration of a training", [number(kind.minutes, ".1f") for kind in kinds])
     add("images/s", "the median over steps", [number(kind.images_per_second, ",.0f") for kind in kinds])
     return Table(list(columns), {kind.name: row for kind, row in zip(kinds, rows_of(columns, len(kinds)))})
@@ -75,7 +68,7 @@ def run_table(comparison: Comparison) -> Table:
 
 def set_table(comparison: Comparison) -> Table:
     """A row for each kind, evaluation set and class frequency; none if no run has several."""
-    header = [(title, meaning) for title, _, meaning in NUMBERS.values()]
+    header = [(measure.title, measure.meaning) for measure in run_measures()]
     rows, of = {}, {}
     runs = [run for kind in comparison.kinds for run in kind.runs]
     if all(len(run.sets) < 2 and len(run.last_evaluations()) < 2 for run in runs):
@@ -89,35 +82,28 @@ def set_table(comparison: Comparison) -> Table:
                     found.setdefault(frequency, []).append(line)
             for frequency, lines in found.items():
                 row = f"{kind.name} on {on}" + (f", by {short[frequency]}" if len(found) > 1 else "")
-                rows[row] = [
-                    number(mean_of([line.get(key) for line in lines]), form) for key, (_, form, _) in NUMBERS.items()
-                ]
+                rows[row] = [number(mean_of([line.get(m.key) for line in lines]), m.format) for m in run_measures()]
                 of[row] = kind.name
     return Table(header, rows, of)
 
 
 def measure_table(comparison: Comparison) -> Table:
-    """The other numbers of evaluations: overconfidence, neural collapse, similarities, where they were computed."""
-    keys = dict.fromkeys(
-        key
-        for kind in comparison.kinds
-        for run in kind.runs
-        for key, value in run.summary.items()
-        if isinstance(value, float) and key not in (*NUMBERS, *OTHERS)
-    )
-    rows = {kind.name: [number(kind.mean(key), ".3g") for key in keys] for kind in comparison.kinds if kind.evaluations}
-    return Table([(key, "") for key in keys], rows if keys else {})
+    """The other measures: overconfidence, neural collapse, similarities, where they were computed."""
+    kinds = [kind for kind in comparison.kinds if kind.shared]
+    others = [measure for measure in MEASURES.values() if measure not in run_measures()]
+    known = [measure for measure in others if any(not math.isnan(kind.mean(measure.key)) for kind in kinds)]
+    rows = {kind.name: [number(kind.mean(m.key), m.format) for m in known] for kind in kinds}
+    return Table([(measure.title, measure.meaning) for measure in known], rows if known else {})
 
 
 def transfer_table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """Scores by kind or model, and a column for each set and method."""
-    titles = {"probe": "linear probe", "few_shot": "few-shot", "finetune": "fine-tuning"}
     columns = list(dict.fromkeys((r["set"], r["method"]) for of_kind in results.values() for r in of_kind))
     rows = {}
     for name, of_kind in results.items():
         scores = ([r.get("score") for r in of_kind if (r["set"], r["method"]) == column] for column in columns)
         rows[name] = [number(mean_of(of_column), ".1f") for of_column in scores]
-    header = [(f"{on}: {titles.get(method, method)} %", "") for on, method in columns]
+    header = [(f"{on}: {METHODS[method].lower()} %", "") for on, method in columns]
     return Table(header, rows, first="model")
 
 
@@ -147,11 +133,11 @@ def number(value: float, form: str) -> Cell:
     return Cell(UNDEFINED, -math.inf) if math.isnan(value) else Cell(format_number(value, form), float(value))
 
 
-def with_interval(kind: Kind, key: str, form: str) -> Cell:
-    value, bounds = kind.value(key), kind.interval(key) if key in BIAS else None
+def with_interval(group: RunGroup, measure: Measure) -> Cell:
+    value, bounds = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
     if bounds is None or math.isnan(value):
-        return number(value, form)
-    return Cell(format_interval(value, bounds, form), value, bounds)
+        return number(value, measure.format)
+    return Cell(format_interval(value, bounds, measure.format), value, bounds)
 
 
 def rows_of(columns: Mapping[Any, Sequence[Cell]], number_of_rows: int) -> list[list[Cell]]:

@@ -10,13 +10,11 @@ from cliptail_jax.runs.directory import (
     read_config,
     read_description,
     read_run_frequency,
-    trained_on,
     truncate_logs,
     write_description,
 )
 from cliptail_jax.runs.evaluations import (
     ARRAYS,
-    FinishedRun,
     add_summary,
     evaluation_directory,
     last_evaluation,
@@ -26,7 +24,6 @@ from cliptail_jax.runs.evaluations import (
 
 __all__ = [
     "ARRAYS",
-    "FinishedRun",
     "add_summary",
     "open_or_resume",
     "difference_to",
@@ -42,6 +39,5 @@ __all__ = [
     "read_config",
     "read_description",
     "read_run_frequency",
-    "trained_on",
     "write_description",
 ]

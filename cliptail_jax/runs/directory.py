@@ -152,12 +152,6 @@ def last_step(workdir: Path) -> int | None:
     return written.get("finished", {}).get("step")
 
 
-def trained_on(workdir: Path) -> tuple[int, float]:
-    """The number of training images of a finished run, and its duration in seconds."""
-    _, frequency = read_run_frequency(workdir)
-    return int(frequency.sum()), read_json(workdir / CONFIG)["finished"]["seconds"]
-
-
 def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
     """The class names and counts that a run, or one of its evaluations, has written. Raises UserError on damage."""
     return read_frequency(folder / FREQUENCY)

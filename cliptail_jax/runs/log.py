@@ -10,6 +10,7 @@ import jax
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_text
+from cliptail_jax.metrics.measures import main_measures
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.runs.events import Events
@@ -96,10 +97,9 @@ class Log:
 
     def evaluated(self, step: int, name: str, summary: Mapping) -> None:
         """Print the main numbers of an evaluation, and add all of them to the events."""
-        formats = dict(top1=".1f", head=".1f", mid=".1f", tail=".1f", slope_acc=".1f", slope_pred=".2f")
-        formats |= dict(corr_acc=".2f", corr_pred=".2f")
-        # A set with classes that the run was not trained on has no frequencies to go by.
-        numbers = [f"{key} {summary[key]:{form}}" for key, form in formats.items() if key in summary]
+        # A set with classes that the run was not trained on has no measures of class frequency.
+        main = [measure for measure in main_measures() if measure.key in summary]
+        numbers = [f"{measure.key} {summary[measure.key]:{measure.format}}" for measure in main]
         log_line("  ".join([str(self._workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
         if self._writes:
             numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}

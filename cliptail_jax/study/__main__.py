@@ -44,12 +44,13 @@ def main(study: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
+    from cliptail_jax.study.check import check_study
     from cliptail_jax.study.launch import train_commands
-    from cliptail_jax.study.run import check_study, run_study
+    from cliptail_jax.study.run import run_study
 
     if flags.FLAGS.launch == "print":
         check_study(study)
-        print("\n".join(train_commands(study, workdir).values()))
+        print("\n".join(train_commands(study.runs, study.get("strings", {}), workdir).values()))
         return
     exit_on_signal()
     ignore_closed_terminal()

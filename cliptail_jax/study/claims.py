@@ -1,7 +1,7 @@
 """Hypotheses that one run exceeds another in a statistic, stated before the runs and tested by bootstrap.
 
-A claim in a study's config has a `text`, a `statistic`, the runs that are claimed to be `higher` and `lower`, a `margin`
-within which a difference counts as none, and optionally a `set`.
+A claim in a study's config has a `text`, a `statistic`, the runs that are claimed to be `higher` and `lower`, and
+optionally a `margin` within which a difference counts as none (by default that of the measure) and a `set`.
 """
 
 import dataclasses
@@ -12,11 +12,12 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, difference, mean_over_seeds
-from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.statistics import STATISTICS, Statistic
-from cliptail_jax.study.trained_run import Runs, TrainedRun
+from cliptail_jax.metrics.measures import MEASURES, Measure, compare_probes
+from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.run import Run
 from cliptail_jax.transfer.sets import transfer_set
 
+Runs = Mapping[str, Run]  # by name
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
 
@@ -49,10 +50,10 @@ class ClaimResult:
         return self.verdict_at(LEVEL)
 
     def verdict_at(self, level: float) -> str:
-        """What the interval of a level says.
+        """The verdict by the interval of a level.
 
         "no effect" if it lies within ± the margin; else "supported" if it lies above 0, "contradicted" if below 0, and
-        "inconclusive" if it holds 0.
+        "inconclusive" if it contains 0.
         """
         if self.difference is None:
             return NOT_TESTED
@@ -99,14 +100,15 @@ def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], tra
         missing = {"text", "statistic", "higher", "lower"} - set(claim)
         if missing:
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
-        if claim.statistic not in STATISTICS:
-            raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(STATISTICS)}")
-        margin = claim.get("margin", 0.0)
+        comparable = [name for name, measure in MEASURES.items() if measure.is_comparable]
+        if claim.statistic not in comparable:
+            raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(comparable)}")
+        margin = margin_of(claim)
         if type(margin) not in (int, float) or not 0 <= margin < np.inf:
             raise UserError(
                 f"claims.{key}.margin is {margin!r}; it is the largest difference that counts as none, 0 or more"
             )
-        of_probes = STATISTICS[claim.statistic].of_probes
+        of_probes = MEASURES[claim.statistic].of_probes
         for run in (claim.higher, claim.lower):
             if run not in eval_sets:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(eval_sets)}")
@@ -114,6 +116,10 @@ def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], tra
                 raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
         if of_probes:
             check_probes(key, claim, tuple(eval_sets), transfer)
+
+
+def margin_of(claim: ConfigDict) -> float:
+    return claim.get("margin", MEASURES[claim.statistic].margin)
 
 
 def check_probes(key: str, claim: ConfigDict, runs: Sequence[str], transfer: ConfigDict | None) -> None:
@@ -139,7 +145,7 @@ def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimR
     compared, obstacles = [], []
     for replicate in replicates:
         try:
-            compared.append(compare(STATISTICS[claim.statistic], claim.higher, claim.lower, replicate, on))
+            compared.append(compare(MEASURES[claim.statistic], claim.higher, claim.lower, replicate, on))
         except UserError as obstacle:
             obstacles.append(str(obstacle))
     by_seed = [(higher.value, lower.value) for higher, lower in compared]
@@ -152,43 +158,53 @@ def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimR
         by_seed,
         tested,
         obstacle="" if compared else obstacles[0],
-        margin=claim.get("margin", 0.0),
+        margin=margin_of(claim),
         on=on,
     )
 
 
-def same_classes(trained: Sequence[TrainedRun], evaluations: Sequence[FinishedRun]) -> bool:
+def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> bool:
     """Whether the classes of runs are the same: by their names, or by label where runs differ in the list of names."""
     if len({evaluation.class_names for evaluation in evaluations}) == 1:
         return True
-    lists, selections = zip(*(run.names_and_selection() for run in trained))
+    lists, selections = zip(*(run.names_and_selection() for run in runs))
     sizes = {len(evaluation.class_names) for evaluation in evaluations}
     return len(set(lists)) > 1 and len(sizes) == 1 and all(selection == selections[0] for selection in selections)
 
 
-def compare(statistic: Statistic, higher: str, lower: str, replicate: Replicate, on: str) -> list[Bootstrapped]:
-    """The statistic of two runs on a set: by default on their first one, or of probes on all that both have.
+def compare(measure: Measure, higher: str, lower: str, replicate: Replicate, on: str) -> list[Bootstrapped]:
+    """The measure of two runs on a set: by default on their first one, or of probes on all that both have.
 
     Raises:
-        UserError: a run failed, or there is nothing to compare, or the statistic is undefined.
+        UserError: a run failed, or there is nothing to compare, or the measure is undefined.
     """
     if failed := [name for name in (higher, lower) if not all(name in runs for runs in replicate)]:
         raise UserError(f"{' and '.join(failed)} failed")
-    if statistic.of_probes:
-        of_runs = [[runs[name].probe_accuracies() for runs in replicate] for name in (higher, lower)]
-        first, *others = (accuracies for of_run in of_runs for accuracies in of_run)
-        sets = [name for name in first if all(name in other for other in others) and on in ("", name)]
-        if not sets:
-            raise UserError("there is no linear probe of both")
-        kinds = [[[accuracies[name] for name in sets] for accuracies in of_run] for of_run in of_runs]
+    groups = [[runs[name] for runs in replicate] for name in (higher, lower)]
+    if measure.of_probes:
+        a, b = compare_probes(*probes_of(groups, on))
     else:
-        kinds = [[runs[name].evaluation(on) for runs in replicate] for name in (higher, lower)]
-        evaluations = [evaluation for kind in kinds for evaluation in kind]
-        if not all(evaluations):
+        evaluations = [[run.evaluated_on(on) if on else run.evaluation for run in runs] for runs in groups]
+        every = [evaluation for of_group in evaluations for evaluation in of_group]
+        if not all(every):
             raise UserError("not both have an evaluation set")
-        if not same_classes([runs[name] for runs in replicate for name in (higher, lower)], evaluations):
+        if not same_classes([run for runs in groups for run in runs], every):
             raise UserError("the runs have different classes")
-    a, b = statistic.of(*kinds)
+        results = [[evaluation.results for evaluation in of_group] for of_group in evaluations]
+        if not all(measure.is_known(of_run) for of_group in results for of_run in of_group):
+            option = f": set eval.{measure.option}" if measure.option else ""
+            raise UserError(f"not both have {measure.key}{option}")
+        a, b = measure.compare(*results)
     if np.isnan(a.value - b.value):
         raise UserError("it is undefined of one of them, as a correlation with equal values is")
     return [a, b]
+
+
+def probes_of(groups: Sequence[Sequence[Run]], on: str) -> list[list[list[np.ndarray]]]:
+    """For each run of each group, the accuracies of its linear probe on each set that all runs have, or on one set."""
+    accuracies = [[run.probe_accuracies() for run in runs] for runs in groups]
+    first, *others = (of_run for of_group in accuracies for of_run in of_group)
+    sets = [name for name in first if all(name in other for other in others) and on in ("", name)]
+    if not sets:
+        raise UserError("there is no linear probe of both")
+    return [[[of_run[name] for name in sets] for of_run in of_group] for of_group in accuracies]

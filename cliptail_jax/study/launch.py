@@ -1,6 +1,7 @@
 """Commands that train the runs of a study one by one, for example on several machines."""
 
 import shlex
+from collections.abc import Mapping
 
 from etils import epath
 from ml_collections import ConfigDict
@@ -10,21 +11,24 @@ from cliptail_jax.config.program import read_config
 from cliptail_jax.errors import UserError
 
 
-def train_commands(study: ConfigDict, workdir: epath.Path) -> dict[str, str]:
-    """A shell command for each run, by its name, of a study with `strings`, the config strings of its runs.
+def train_commands(runs: Mapping[str, ConfigDict], strings: Mapping[str, str], workdir: epath.Path) -> dict[str, str]:
+    """A shell command for each run, by its name.
 
-    Fields that differ from those of a run's string are overrides.
+    Args:
+        runs: the configs of the runs by name.
+        strings: their config strings. Fields that differ from those of a run's string are overrides.
+        workdir: the study's directory.
 
     Raises:
-        UserError: the study has no `strings`.
+        UserError: there are no config strings.
     """
-    if "strings" not in study:
+    if not strings:
         raise UserError("the runs of this study have no config strings of their own: train them here, without --launch")
     commands = {}
-    for name, config in study.runs.items():
-        path, _, arguments = study.strings[name].partition(":")
+    for name, config in runs.items():
+        path, _, arguments = strings[name].partition(":")
         fields = dict(flatten(read_config(path, arguments)))
         overrides = [f"--config.{key}={value}" for key, value in flatten(config) if value != fields[key]]
-        flags = [f"--config={study.strings[name]}", f"--workdir={workdir / name}", *overrides]
+        flags = [f"--config={strings[name]}", f"--workdir={workdir / name}", *overrides]
         commands[name] = shlex.join(["python", "-m", "cliptail_jax.train", *flags])
     return commands

@@ -5,30 +5,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cliptail_jax.files import write_json, write_text
+from cliptail_jax.metrics.measures import MEASURES, format_of, main_measures
 from cliptail_jax.plotting.style import save
-from cliptail_jax.report.comparison import BIAS, mean_of
 from cliptail_jax.report.left_out import left_out_notes
+from cliptail_jax.results.group import RunGroup, groups_of, mean_of
+from cliptail_jax.results.run import Run
+from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.provenance import command
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
-from cliptail_jax.study.claims import ClaimResult
+from cliptail_jax.study.claims import ClaimResult, Replicate
 from cliptail_jax.study.claims_figure import draw_claims
-from cliptail_jax.study.kinds import Kind
 from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.stated_claims import CLAIM, RUNS
-from cliptail_jax.study.statistics import SLOPES, STATISTICS
-from cliptail_jax.study.trained_run import Runs, TrainedRun
-from cliptail_jax.transfer.report import TITLES
-from cliptail_jax.transfer.results import Result
 
 # Marks of claims by what has changed after the first run.
 MARKS = {CLAIM: "†", RUNS: "‡"}
+Groups = Mapping[str, RunGroup]  # by name
 
 
 def write_report(
     title: str,
-    seeds: Mapping[str, Runs],
-    kinds: Mapping[str, Kind],
+    replicates: Sequence[Replicate],
+    seeds: Sequence[str],
     failures: Mapping[str, str],
     claims: Mapping[str, ClaimResult],
     changes: Mapping[str, str],
@@ -42,36 +41,32 @@ def write_report(
 
     Args:
         title: of the study.
-        seeds: the trained runs by the names of the seeds' directories; the only one of a study without seeds is ''.
-        kinds: the same runs by their names.
+        replicates: the trained runs of each seed or mirrored pair.
+        seeds: the names of their directories; the only one of a study without seeds is ''.
         failures: why runs, transfers or figures failed.
         claims: the tested claims by key.
-        changes: what of the claims has changed after the first run, by their keys, as `changes_of_claims` returns it.
-        path: names of kinds, if the study compares them as steps of a path.
+        changes: which claims were changed after the first run and how, by their keys, as `changes_of_claims` returns it.
+        path: names of runs, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
         commands: those that train a run of the study alone, by its name, where they are known.
         workdir: the study's directory.
     """
-    pictures = draw_pictures(title, kinds, list(claims.values()), path, "" not in seeds, workdir / "figures")
-    text = markdown(title, seeds, kinds, failures, claims, changes, seconds) + pictures
+    groups = groups_of(replicates)
+    numbers = [claim_numbers(claim, changes.get(key)) for key, claim in claims.items()]
+    pictures = draw_pictures(title, groups, numbers, path, "" not in seeds, workdir / "figures")
+    text = markdown(title, groups, seeds, failures, claims, changes, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "report.md", text)
-    by_seed = {seed: {name: run_numbers(run) for name, run in runs.items()} for seed, runs in seeds.items()}
+    every = [runs for replicate in replicates for runs in replicate]
+    by_seed = {seed: {name: run_numbers(run) for name, run in runs.items()} for seed, runs in zip(seeds, every)}
     content = {
         "title": title,
         "runs": by_seed.get("", by_seed),
-        "bias": {name: bias_numbers(kind) for name, kind in kinds.items()},
+        "bias": {name: bias_numbers(group) for name, group in groups.items()},
         "failures": failures,
-        "claims": [
-            dataclasses.asdict(claim)
-            | {"difference": claim.difference and claim.difference._asdict(), "verdict": claim.verdict}
-            | {"p_value": claim.difference and claim.p_value, "stated_before": changes.get(key) != CLAIM}
-            | {"runs_changed": changes.get(key) == RUNS}
-            | {"unit": STATISTICS[claim.statistic].unit}
-            for key, claim in claims.items()
-        ],
+        "claims": numbers,
         "seconds": seconds,
         "command": command(),
         "commands": dict(commands),
@@ -80,24 +75,36 @@ def write_report(
     return text
 
 
-def run_numbers(run: TrainedRun) -> dict:
+def run_numbers(run: Run) -> dict:
     """The content of report.json for a run."""
-    evaluation = run.evaluation()
-    measured = {"images": run.images, "seconds": run.seconds, "warnings": list(run.warnings)}
-    measured["transfer"] = list(run.transfer_results)
-    return (evaluation.summary if evaluation else {}) | measured
+    measured = {"images": run.images, "seconds": run.seconds, "warnings": run.warnings}
+    return {**run.summary, **measured, "transfer": list(run.transfers)}
 
 
-def bias_numbers(kind: Kind) -> dict[str, dict]:
-    """The statistics of a kind of runs; slopes with the number of classes that they leave out."""
-    without = {key: {"left_out": number} for key, number in kind.left_out.items()}
-    return {key: value._asdict() | without.get(key, {}) for key, value in kind.bias.items()}
+def bias_numbers(group: RunGroup) -> dict[str, dict]:
+    """The measures of a group of runs; slopes with the number of classes that they leave out."""
+    return {
+        key: estimate._asdict() | ({"left_out": group.left_out(key)} if MEASURES[key].left_out else {})
+        for key, estimate in group.bias.items()
+    }
+
+
+def claim_numbers(claim: ClaimResult, change: str | None) -> dict:
+    """The content of report.json for a claim."""
+    return dataclasses.asdict(claim) | {
+        "difference": claim.difference and claim.difference._asdict(),
+        "verdict": claim.verdict,
+        "p_value": claim.difference and claim.p_value,
+        "stated_before": change != CLAIM,
+        "runs_changed": change == RUNS,
+        "unit": MEASURES[claim.statistic].unit,
+    }
 
 
 def draw_pictures(
     title: str,
-    kinds: Mapping[str, Kind],
-    claims: Sequence[ClaimResult],
+    groups: Groups,
+    claims: Sequence[Mapping],
     path: Sequence[str],
     several: bool,
     folder: Path,
@@ -107,14 +114,14 @@ def draw_pictures(
     Returns the Markdown that shows the pictures.
     """
     pictures = []
-    if shown := {name: kind for name, kind in kinds.items() if kind.evaluations}:
+    if shown := {name: group for name, group in groups.items() if group.evaluations}:
         save(draw_runs(shown, title), folder / "study")
         caption = "slopes and correlations against accuracy, and accuracy by class frequency"
         pictures.append(f"\n![{caption}](figures/study.png)\n")
         if path:
             save(draw_path(shown, path, title), folder / "path")
             pictures.append("\n![slopes against accuracy, with arrows along the path](figures/path.png)\n")
-    if several and (tested := [claim for claim in claims if claim.difference is not None]):
+    if several and (tested := [claim for claim in claims if claim["difference"]]):
         save(draw_claims(tested, title), folder / "claims")
         pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")
     return "".join(pictures)
@@ -122,8 +129,8 @@ def draw_pictures(
 
 def markdown(
     title: str,
-    seeds: Mapping[str, Runs],
-    kinds: Mapping[str, Kind],
+    groups: Groups,
+    seeds: Sequence[str],
     failures: Mapping[str, str],
     claims: Mapping[str, ClaimResult],
     changes: Mapping[str, str],
@@ -131,21 +138,22 @@ def markdown(
 ) -> str:
     """The text of the report, without pictures."""
     several, pairs = len(seeds) > 1, sum(f"{name}_mirrored" in seeds for name in seeds)
-    header = ["run", "images", "top-1 %", "head", "mid", "tail", *(f"{key} [95 %]" for key in BIAS), "minutes"]
+    measures = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in main_measures()]
+    header = ["run", "images", *measures, "minutes"]
     lines = [
         f"# {title}",
         "",
-        *markdown_table([header, *(run_row(name, kind) for name, kind in kinds.items())]),
-        *left_out_line(kinds, several, bool(claims)),
+        *markdown_table([header, *map(run_row, groups.values())]),
+        *left_out_line(groups, several, bool(claims)),
         *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
-        *(f"\n**{name}**: {text}" for name, kind in kinds.items() for run in kind.trained for text in run.warnings),
-        *transfer_section({name: kind.trained for name, kind in kinds.items()}, several),
+        *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
+        *transfer_section(groups, several),
         "",
         *(claims_table(claims, changes, several) if claims else ["Nothing is claimed of these runs."]),
         "",
     ]
-    evaluated = dict.fromkeys(run.evaluated_on for kind in kinds.values() for run in kind.evaluations)
-    trained = [run for kind in kinds.values() for run in kind.trained]
+    evaluated = dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations)
+    trained = [run for group in groups.values() for run in group.runs]
     notes = []
     if evaluated:
         notes.append(f"Evaluated on {', '.join(evaluated)}.")
@@ -185,22 +193,24 @@ def markdown(
     return "\n".join([*lines, " ".join(notes)]) + "\n"
 
 
-def left_out_line(kinds: Mapping[str, Kind], several: bool, has_claims: bool) -> list[str]:
+def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
     """A paragraph on the classes that slopes leave out, if there are any."""
-    left_out = {key: {name: kind.left_out[key] for name, kind in kinds.items()} for key in SLOPES}
-    classes = {name: len(kind.evaluations[0].class_names) for name, kind in kinds.items() if kind.evaluations}
+    leaving = [key for key, measure in MEASURES.items() if measure.left_out]
+    left_out = {key: {name: group.left_out(key) for name, group in groups.items()} for key in leaving}
+    classes = {name: len(group.evaluations[0].class_names) for name, group in groups.items() if group.evaluations}
     notes = left_out_notes(left_out, classes, several, has_claims)
     return ["", " ".join(notes)] if notes else []
 
 
-def run_row(name: str, kind: Kind) -> list[str]:
-    """The cells of a kind of runs."""
-    summaries = [run.summary for run in kind.evaluations]
-    cells = [format_number(mean_of([s[key] for s in summaries]), ".1f") for key in ("top1", "head", "mid", "tail")]
-    for key, estimate in kind.bias.items():
-        cells.append(format_interval(estimate.value, (estimate.low, estimate.high), STATISTICS[key].format))
-    images, minutes = mean_of([run.images for run in kind.trained]), mean_of([run.seconds / 60 for run in kind.trained])
-    return [name, f"{images:,.0f}", *cells, f"{minutes:.1f}"]
+def run_row(group: RunGroup) -> list[str]:
+    """The cells of a group of runs."""
+    cells = []
+    for measure in main_measures():
+        value, interval = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
+        cells.append(
+            format_interval(value, interval, measure.format) if interval else format_number(value, measure.format)
+        )
+    return [group.name, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"]
 
 
 def claims_table(claims: Mapping[str, ClaimResult], changes: Mapping[str, str], several: bool) -> list[str]:
@@ -209,7 +219,7 @@ def claims_table(claims: Mapping[str, ClaimResult], changes: Mapping[str, str], 
         ["claim", *(["means", "positive"] if several else []), "difference [95 %]", "margin", "verdict", "corrected"]
     ]
     for key, c in claims.items():
-        digits = STATISTICS[c.statistic].format
+        digits = format_of(c.statistic)
         difference = c.obstacle
         if c.difference:
             difference = format_interval(c.difference.value, (c.difference.low, c.difference.high), digits)
@@ -222,23 +232,23 @@ def claims_table(claims: Mapping[str, ClaimResult], changes: Mapping[str, str], 
     return markdown_table(rows)
 
 
-def transfer_section(by_name: Mapping[str, Sequence[TrainedRun]], several: bool) -> list[str]:
-    """A row for each run, and a column for each set and method; nothing if there are no transfer results."""
-    results = [result for runs in by_name.values() for run in runs for result in run.transfer_results]
+def transfer_section(groups: Groups, several: bool) -> list[str]:
+    """A row for each group of runs, and a column for each set and method; nothing if there are no transfer results."""
+    by_name = {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}
+    results = [result for of_name in by_name.values() for result in of_name]
     columns = list(dict.fromkeys((result["set"], result["method"]) for result in results))
     if not columns:
         return []
-    rows = [["run", *(f"{on}: {TITLES[method].lower()} %" for on, method in columns)]]
-    for name, runs in by_name.items():
-        of_run = [result for run in runs for result in run.transfer_results]
-        if of_run:
-            of_columns = ([r for r in of_run if (r["set"], r["method"]) == column] for column in columns)
-            rows.append([name, *map(score, of_columns)])
+    rows = [["run", *(f"{on}: {METHODS[method].lower()} %" for on, method in columns)]]
+    for name, own in by_name.items():
+        if own:
+            cells = ([r for r in own if (r["set"], r["method"]) == column] for column in columns)
+            rows.append([name, *map(score, cells)])
     where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
     return ["", *markdown_table(rows), "", f"More of the transfer: {where}"]
 
 
-def score(results: Sequence[Result]) -> str:
+def score(results: Sequence[Transfer]) -> str:
     """The mean score over seeds; of one result with its margin, if it has one."""
     margin = f" ± {results[0]['margin']:.1f}" if len(results) == 1 and "margin" in results[0] else ""
     return format_number(mean_of([result["score"] for result in results]), ".1f") + margin

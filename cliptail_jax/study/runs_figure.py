@@ -11,10 +11,10 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.groups import group_means
 from cliptail_jax.plotting.style import add_grid, legend_below, style
-from cliptail_jax.study.kinds import Kind
+from cliptail_jax.results.group import RunGroup
 
 GROUPS = 10
-# The places, titles and axes of the statistics.
+# The place, title and axis of each measure.
 PANELS = {
     "slope_acc": ("A", "accuracy (slope_acc)", "points per decade"),
     "slope_pred": ("B", "predictions (slope_pred)", "decades per decade"),
@@ -23,22 +23,20 @@ PANELS = {
 }
 
 
-def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
-    """Slopes and correlations against accuracy, and accuracy by class frequency, of kinds of runs by name.
+def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
+    """Slopes and correlations against accuracy, and accuracy by class frequency, of groups of runs by name.
 
-    All kinds must have been evaluated.
+    All groups must have been evaluated.
     """
-    names_below = max(0, math.ceil(len(kinds) / 4) - 2)  # rows of the legend, for which there is no space yet
+    names_below = max(0, math.ceil(len(groups) / 4) - 2)  # rows of the legend, for which there is no space yet
     figure = Figure(figsize=(9.6, 5.2 + 0.2 * names_below), layout="constrained")
     panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
     panels["D"].sharey(panels["C"])
     by_frequency = panels["E"]
-    for i, (name, kind) in enumerate(kinds.items()):
-        top1 = [run.summary["top1"] for run in kind.evaluations if run.summary["top1"] is not None]
+    for i, (name, group) in enumerate(groups.items()):
         for key, (place, *_) in PANELS.items():
-            if top1:
-                draw_estimate(panels[place], float(np.mean(top1)), kind.bias[key], i)
-        frequencies, accuracies = zip(*((run.frequency, run.accuracy) for run in kind.evaluations))
+            draw_estimate(panels[place], group.mean("top1"), group.bias[key], i)
+        frequencies, accuracies = zip(*((e.frequency, e.accuracy) for e in group.evaluations))
         frequency, accuracy = group_means(np.concatenate(frequencies), np.concatenate(accuracies), GROUPS)
         by_frequency.plot(frequency, 100 * accuracy, **style(i), markersize=6, label=name)
     for place, of, unit in PANELS.values():
@@ -51,7 +49,7 @@ def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
         panels[place].set_xlabel("top-1 accuracy (%)")
     by_frequency.set_title(f"accuracy of {GROUPS} groups of classes", fontsize=10)
     by_frequency.set_xscale("symlog", linthresh=1, linscale=0.3)
-    frequencies = np.concatenate([run.frequency for kind in kinds.values() for run in kind.evaluations])
+    frequencies = np.concatenate([e.frequency for group in groups.values() for e in group.evaluations])
     by_frequency.xaxis.set_major_locator(FixedLocator(ticks(frequencies.min(), frequencies.max())))
     by_frequency.xaxis.set_minor_locator(NullLocator())
     by_frequency.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -66,7 +64,7 @@ def draw_runs(kinds: Mapping[str, Kind], title: str) -> Figure:
 
 def draw_estimate(axes: Axes, top1: float, estimate: Estimate, number: int) -> None:
     """A marker at (top-1, value) with the interval, if they are defined."""
-    if np.isnan(estimate.value):
+    if np.isnan(top1 + estimate.value):
         return
     error = [[max(estimate.value - estimate.low, 0)], [max(estimate.high - estimate.value, 0)]]
     axes.errorbar(top1, estimate.value, error, **{**style(number), "linestyle": ""}, markersize=8, capsize=3)

@@ -23,10 +23,10 @@ NOT_CLAIMED = tuple(
 def changes_of_claims(
     claims: ConfigDict, configs: Mapping[str, ConfigDict], workdir: Path, directories: Iterable[str]
 ) -> dict[str, str]:
-    """What has changed since the study began, which is now if none of its runs is there, by the keys of claims.
+    """How claims were changed since the first run, by their keys; an empty directory starts a new study.
 
-    It is CLAIM where a claim was added or is another one, and RUNS where only the config of one of its runs is. A file of
-    before there were digests of configs tells nothing of these.
+    CLAIM: the claim was added or is another one; RUNS: only the config of one of its runs is another one. Older files have
+    no config digests.
 
     Args:
         claims: the claims by key.

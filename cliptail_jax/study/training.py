@@ -16,9 +16,9 @@ from cliptail_jax.objectives import FIELDS, OBJECTIVES
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs import is_finished
 from cliptail_jax.study.cores import call_on_cores
+from cliptail_jax.study.replicates import Configs
 from cliptail_jax.train import train
 
-Configs = dict[str, ConfigDict]  # of the runs, by name
 Failures = dict[str, str]  # reasons, by what failed
 
 

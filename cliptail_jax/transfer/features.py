@@ -33,9 +33,9 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows
 from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.results.transfers import file_name
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.transfer.models import TransferModel
-from cliptail_jax.transfer.results import file_name
 from cliptail_jax.transfer.sets import OpenedTransferSet
 
 

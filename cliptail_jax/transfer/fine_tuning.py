@@ -35,6 +35,7 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.results.transfers import TransferKey, file_name
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.train import train
@@ -44,7 +45,7 @@ from cliptail_jax.transfer.features import all_images, encode_images, make_encod
 from cliptail_jax.transfer.linear_probe import Linear
 from cliptail_jax.transfer.methods import Measurement, check_classes, logits_of
 from cliptail_jax.transfer.models import TransferModel
-from cliptail_jax.transfer.results import ResultKey, Settings, file_name
+from cliptail_jax.transfer.results import Settings
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet
 
 CROP_SCALE = (0.08, 1.0)
@@ -62,7 +63,7 @@ class Point(NamedTuple):
         return f"lr={self.learning_rate!r},wd={self.weight_decay!r}"
 
 
-def folder_of(workdir: Path, key: ResultKey, settings: Settings) -> Path:
+def folder_of(workdir: Path, key: TransferKey, settings: Settings) -> Path:
     """The folder of the runs of a result. Those of other weights, data or settings are removed."""
     folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest_of_json(settings)[:16]}"
     if jax.process_index() == 0 and folder.parent.exists():

@@ -29,6 +29,7 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import address, write_page
+from cliptail_jax.results.transfers import FILE, Transfer, TransferKey
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
@@ -37,7 +38,7 @@ from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.report import markdown
-from cliptail_jax.transfer.results import Result, ResultKey, Settings, finished_result, name_of, write_predictions
+from cliptail_jax.transfer.results import Settings, finished_result, name_of, write_predictions
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet, open_transfer_set
 
 Failures = dict[str, str]  # reasons, by what has failed
@@ -46,12 +47,12 @@ Failures = dict[str, str]  # reasons, by what has failed
 class TransferFailed(UserError):
     """Raised when parts of a transfer have failed. Has the results of the others."""
 
-    def __init__(self, failures: Failures, results: list[Result]):
+    def __init__(self, failures: Failures, results: list[Transfer]):
         super().__init__(f"{len(failures)} of the models, sets and results failed: {'; '.join(failures)}")
         self.failures, self.results = failures, results
 
 
-def transfer(config: ConfigDict, workdir: Path) -> list[Result]:
+def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
     """Computes and writes all results, in the order of models, sets and methods, and writes and prints the report.
 
     Raises:
@@ -128,7 +129,7 @@ def result_of(
     config: ConfigDict,
     workdir: Path,
     failures: Failures,
-) -> Result | None:
+) -> Transfer | None:
     """The result of the extractor's model on a set by a method. It is computed unless it is finished.
 
     `of_method` are the method's own settings. None after an error, which is added to `failures`. A model that does not load is tried once.
@@ -157,7 +158,7 @@ def result_of(
         traceback.print_exc()
         return add_failure(failures, name_of(key), reason_of(error))
     if jax.process_index() == 0:
-        append_line(workdir / "results.jsonl", result)
+        append_line(workdir / FILE, result)
     log_line(f"{name_of(key)}: {result['score']:.1f}")
     return result
 
@@ -173,13 +174,13 @@ def method_settings(seed: int, few_shot: ConfigDict, finetune: ConfigDict) -> di
 
 
 def compute(
-    key: ResultKey,
+    key: TransferKey,
     settings: Settings,
     opened: OpenedTransferSet,
     extract: FeatureExtractor,
     config: ConfigDict,
     workdir: Path,
-) -> Result:
+) -> Transfer:
     """The result of a model on a set by a method, and how many seconds it took; its arrays are written."""
     method, started, seconds = key["method"], time.perf_counter(), {}
     if method == "finetune":

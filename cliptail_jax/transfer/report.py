@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cliptail_jax.datasets.known_sources import TransferSet
+from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.tables import markdown_table, pad_columns
-from cliptail_jax.transfer.results import Result
-
-TITLES = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}
 
 
-def markdown(results: Sequence[Result], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:
+def markdown(results: Sequence[Transfer], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:
     """The whole report."""
     lines = ["# Transfer", ""]
-    for method, title in TITLES.items():
+    for method, title in METHODS.items():
         of_method = [result for result in results if result["method"] == method]
         if of_method:
             lines += [f"## {title}", "", *SECTIONS[method](of_method, sets), ""]
@@ -23,7 +21,7 @@ def markdown(results: Sequence[Result], sets: Sequence[TransferSet], failures: M
     return "\n".join(lines)
 
 
-def probe_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
     lines = [
         "Test scores in percent: mean per-class accuracy, accuracy, or 11-point mAP, as the last table says. Multinomial "
         "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
@@ -50,7 +48,7 @@ def probe_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> lis
     return lines
 
 
-def few_shot_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+def few_shot_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
     options = results[0]["settings"]
     return [
         f"Accuracy in percent ± 1.96 σ/√n over n = {options['episodes']} episodes: {options['ways']}-way, {options['shots']}-shot, "
@@ -61,7 +59,7 @@ def few_shot_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> 
     ]
 
 
-def finetune_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
     options = results[0]["settings"]
     rates, decays = (", ".join(f"{value:g}" for value in options[key]) for key in ("learning_rates", "weight_decays"))
     lines = [
@@ -85,7 +83,7 @@ def finetune_section(results: Sequence[Result], sets: Sequence[TransferSet]) -> 
     return lines
 
 
-def edge_note(results: Sequence[Result], what: str) -> list[str]:
+def edge_note(results: Sequence[Transfer], what: str) -> list[str]:
     at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
     return (
         ["", f"At the edge of the grid, where a better {what} may lie beyond: {', '.join(at_edge)}."] if at_edge else []
@@ -95,7 +93,7 @@ def edge_note(results: Sequence[Result], what: str) -> list[str]:
 SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": finetune_section}
 
 
-def table(results: Sequence[Result], sets: Sequence[TransferSet], shown: Callable[[Result], str]) -> list[str]:
+def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Callable[[Transfer], str]) -> list[str]:
     """A row a model, a column a set; '–' where there is no result."""
     cells = {(result["model"], result["set"]): shown(result) for result in results}
     models = list(dict.fromkeys(result["model"] for result in results))
@@ -103,7 +101,7 @@ def table(results: Sequence[Result], sets: Sequence[TransferSet], shown: Callabl
     return markdown_table(pad_columns([["model", *(chosen.name for chosen in sets)], *rows]))
 
 
-def set_table(results: Sequence[Result], sets: Sequence[TransferSet]) -> list[str]:
+def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
     """What the numbers of each set are numbers of, and how long a model takes for them on average."""
     rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
     for chosen in sets:

@@ -15,11 +15,9 @@ from tqdm import tqdm
 
 from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.metrics.bootstrap import difference, mean_over_seeds
-from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.statistics import slope_acc
+from cliptail_jax.metrics.measures import MEASURES, ClassResults
 
 CLASSES, EXAMPLES = 100, 50  # of each class in the evaluation set
-NAMES = tuple(map(str, range(CLASSES)))
 SIZES = exponential(CLASSES, 500, 100.0)
 SLOPES = 12.0, 5.0  # of the two kinds, points per decade
 CONFOUNDED = 8.0  # points per decade of the first run that the first kind finds classes easier
@@ -28,7 +26,7 @@ CONFOUNDED = 8.0  # points per decade of the first run that the first kind finds
 EASY, EASY_FOR_KIND, SLOPE_OF_CLASS, NOISE = 8.0, 5.0, 3.0, 5.0
 
 
-def a_study(rng: np.random.Generator, pairs: int, of_seeds: float) -> list[list[list[FinishedRun]]]:
+def a_study(rng: np.random.Generator, pairs: int, of_seeds: float) -> list[list[list[ClassResults]]]:
     """The runs [pair, kind, run] of a study whose slopes vary with a standard deviation `of_seeds` between pairs."""
     easy = rng.normal(0, EASY, CLASSES)
     by_kind = rng.normal(0, EASY_FOR_KIND, (2, CLASSES))
@@ -54,11 +52,11 @@ def a_run(
     frequency: Int[np.ndarray, " class"],
     easy: Float[np.ndarray, " class"],
     slope: Float[np.ndarray, " class"],
-) -> FinishedRun:
+) -> ClassResults:
     decades = np.log10(frequency) - np.log10(SIZES).mean()
     accuracy = np.clip((50 + easy + slope * decades + rng.normal(0, NOISE, CLASSES)) / 100, 0, 1)
-    measured = rng.binomial(EXAMPLES, accuracy) / EXAMPLES
-    return FinishedRun("simulated", {}, NAMES, frequency, measured, np.ones(CLASSES), np.arange(0))
+    examples = np.full(CLASSES, EXAMPLES)
+    return ClassResults(rng.binomial(EXAMPLES, accuracy), examples, predictions=examples, frequency=frequency)
 
 
 def main() -> None:
@@ -76,7 +74,9 @@ def main() -> None:
         for _ in tqdm(range(options.studies), desc=f"{pairs} {design}, {of_seeds}", disable=None, leave=False):
             runs = 1 if design == "single runs" else 2
             study = a_study(rng, pairs, of_seeds)
-            found = mean_over_seeds([difference(*slope_acc(*(kind[:runs] for kind in pair))) for pair in study])
+            found = mean_over_seeds(
+                [difference(*MEASURES["slope_acc"].compare(*(kind[:runs] for kind in pair))) for pair in study]
+            )
             errors.append(found.value - truth)
             widths.append(found.high - found.low)
             held += found.low < truth < found.high

@@ -8,8 +8,9 @@ from cliptail_jax.config.fields import to_config
 from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.evaluate import evaluate, table
 from cliptail_jax.evaluation.counting import ClassHead
-from cliptail_jax.evaluation.results import is_evaluated, summarize
+from cliptail_jax.evaluation.results import class_results, is_evaluated
 from cliptail_jax.metrics.calibration import BINS, calibration
+from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import open_model
 from tests.evaluation.pixel_model import DIM, Images, cosines, counts_of, softmax
@@ -74,7 +75,7 @@ def test_calibration_is_that_of_the_models_own_logits_on_one_device_and_on_eight
         assert one.confidence[label].sum() == pytest.approx(confidence[of_class].sum(), abs=1e-4)
 
     groups = (np.array([0, 1]), np.array([2, 3]), np.array([4, 5]))
-    summary = summarize(counts_of(images, head, meshes[1]), None, groups, None)
+    summary = summarize(class_results(counts_of(images, head, meshes[1]), None, groups, None))
     assert summary["ece"] == pytest.approx(100 * error_by_a_loop(probabilities, images.true), abs=1e-3)
     for name, ids in zip(("head", "mid", "tail"), groups):
         gaps = [confidence[images.true == c].mean() - right[images.true == c].mean() for c in ids]
@@ -97,7 +98,7 @@ def test_a_head_without_a_scale_has_no_calibration(meshes):
     counts = counts_of(Images(32, 6), head_of("no scale"), meshes[1])
     assert set(counts) == {"confusion", "top5", "not_finite"}
     groups = (np.array([0, 1]), np.array([2, 3]), np.array([4, 5]))
-    assert not KEYS & summarize(counts, None, groups, None).keys()
+    assert not KEYS & summarize(class_results(counts, None, groups, None)).keys()
 
 
 @pytest.mark.parametrize("name", ["sl_run", "clip_run"])

@@ -20,7 +20,7 @@ from cliptail_jax.evaluation.run import columns_of
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import open_model
-from cliptail_jax.runs import FinishedRun
+from cliptail_jax.results.evaluation import read_evaluation
 from tests.evaluation.plain_evaluation import (
     ARRAYS,
     CLASSES,
@@ -67,7 +67,7 @@ def test_a_run_is_evaluated_on_some_of_its_classes_alone(clip_run, tmp_path):
     assert of_set[0] == tuple(names[c] for c in chosen) and of_set[1].tolist() == frequency[chosen].tolist()
     config.eval.random_classes = 0
     evaluate(config, workdir)
-    assert len(FinishedRun.read(workdir, "glyphs:test").frequency) == CLASSES
+    assert len(read_evaluation(workdir, "glyphs:test").frequency) == CLASSES
     config.eval.random_classes = 13
     with pytest.raises(UserError, match="eval.random_classes=13, but the run has 12 classes"):
         evaluate(config, workdir)

@@ -8,11 +8,12 @@ import pytest
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import (
+    class_results,
     evaluation_settings,
     head_mid_tail,
-    summarize,
 )
 from cliptail_jax.files import append_line
+from cliptail_jax.metrics.measures import summarize
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, evaluation_files
 
 INTERVALS = {f"{name}_interval" for name in ("corr_acc", "corr_pred", "corr_acc_pred", "slope_acc", "slope_pred")}
@@ -112,7 +113,7 @@ def test_summary_of_a_known_confusion():
     confusion = np.array([[4, 0, 0, 0], [1, 3, 0, 0], [2, 0, 2, 0], [3, 0, 0, 1]])
     frequency = np.array([40, 30, 20, 10])
     parts = (np.array([0]), np.array([1, 2]), np.array([3]))
-    summary = summarize({"confusion": confusion, "top5": np.array(12)}, frequency, parts, None)
+    summary = summarize(class_results({"confusion": confusion, "top5": np.array(12)}, frequency, parts, None))
     assert summary["top1"] == 62.5 and summary["top5"] == 75 and summary["examples"] == 16
     assert (summary["head"], summary["mid"], summary["tail"]) == (100, 62.5, 25)
     assert summary["corr_acc"] == summary["corr_pred"] == summary["corr_acc_pred"] == 1
@@ -122,7 +123,7 @@ def test_what_is_undefined_is_null_in_the_files(tmp_path):
     """A model that predicts one class, evaluated on a set that lacks examples of another."""
     confusion = np.array([[2, 0, 0], [2, 0, 0], [0, 0, 0]])
     parts = (np.array([0]), np.array([1]), np.array([2]))
-    summary = summarize({"confusion": confusion, "top5": np.array(4)}, np.array([0, 0, 0]), parts, None)
+    summary = summarize(class_results({"confusion": confusion, "top5": np.array(4)}, np.array([0, 0, 0]), parts, None))
     assert np.isnan(summary["corr_acc"]) and np.isnan(summary["tail"]) and summary["head"] == 100
     append_line(tmp_path / "summary.jsonl", summary)
     line = json.loads((tmp_path / "summary.jsonl").read_text(), parse_constant=pytest.fail)

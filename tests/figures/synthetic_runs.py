@@ -6,10 +6,11 @@ import numpy as np
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.evaluation.results import summarize, write_arrays
+from cliptail_jax.evaluation.results import class_results, write_arrays
 from cliptail_jax.files import save_array, write_json
 from cliptail_jax.metrics.calibration import count_calibration
 from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
 from cliptail_jax.runs import add_summary
@@ -60,7 +61,7 @@ def write_evaluations(
     counts |= {} if calibration is None else {"calibration": calibration}
     parts = head_mid_tail(frequency)
     summary = {"step": 9, "epoch": 1.0, "settings": settings or {}}
-    summary |= summarize(counts, frequency, parts, collapse, similarities)
+    summary |= summarize(class_results(counts, frequency, parts, collapse, similarities))
     for name in sets:
         directory = make(runs.evaluation_directory(workdir, name))
         write_arrays(directory, counts, {}, parts, collapse, similarities, predicted)

@@ -27,7 +27,8 @@ from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import line_of, read_lines
-from cliptail_jax.runs import FinishedRun, last_evaluation, read_arrays
+from cliptail_jax.results.evaluation import read_evaluation
+from cliptail_jax.runs import last_evaluation, read_arrays
 
 SCALE = [
     ("run_0", "random text tower", "1,000"),
@@ -319,7 +320,7 @@ def test_bars_of_the_rarest_classes_are_the_runs_accuracies_from_frequent_to_rar
     bars = next(axes for axes in figure.axes if axes.get_ylabel() == "accuracy (%)")
     rarest = np.argsort(FREQUENCY, kind="stable")[:4][::-1]
     assert [text.get_text() for text in bars.get_xticklabels()] == [NAMES[c] for c in rarest]
-    expected = [FinishedRun.read(birds / run, "birds:test").accuracy[rarest] for run in ("run_0", "run_5")]
+    expected = [read_evaluation(birds / run, "birds:test").accuracy[rarest] for run in ("run_0", "run_5")]
     heights = np.array([bar.get_height() for bar in bars.patches]).reshape(2, 4)
     np.testing.assert_allclose(heights, 100 * np.array(expected))
 
@@ -337,7 +338,7 @@ def test_example_classes_stand_from_frequent_to_rare_with_the_first_runs_frequen
     order = sorted((7, 2, 11), key=lambda c: -FREQUENCY[c])
     assert [text.get_text() for text in bars.get_xticklabels()] == [NAMES[c] for c in order]
     assert [bar.get_height() for bar in bars.patches] == [FREQUENCY[c] for c in order]
-    run = FinishedRun.read(birds / "run_5", "birds:test")
+    run = read_evaluation(birds / "run_5", "birds:test")
     np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 * run.accuracy[order])
 
 

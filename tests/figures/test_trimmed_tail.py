@@ -9,7 +9,7 @@ from cliptail_jax.curation.selection import trim_tail
 from cliptail_jax.figures import trimmed_tail
 from cliptail_jax.figures.parts.classes import rarest
 from cliptail_jax.figures.parts.sheet import read_sheet
-from cliptail_jax.runs import FinishedRun
+from cliptail_jax.results.evaluation import read_evaluation
 
 
 def trim(frequency, classes, shots):
@@ -59,13 +59,13 @@ def test_panels_show_tail_and_others_by_shots_and_the_untrimmed_run_on_the_same_
         assert list(dict.fromkeys(axes.get_legend_handles_labels()[1])) == ["SL", "SL, untrimmed", "CLIP"]
         for name, label in (("sl_{}_{}", "SL"), ("clip_{}_{}", "CLIP"), ("sl", "SL, untrimmed")):
             accuracy = {
-                k: FinishedRun.read(trimmed / name.format(k, shots), "birds:test").accuracy[tails[k]].mean()
+                k: read_evaluation(trimmed / name.format(k, shots), "birds:test").accuracy[tails[k]].mean()
                 for k in (3, 8)
             }
             assert has_line(axes, [[k, 100 * accuracy[k]] for k in (3, 8)], dashed="untrimmed" in label)
     others = np.setdiff1d(np.arange(CLASSES), tails[3])
-    expected = FinishedRun.read(trimmed / "sl_3_0", "birds:test").accuracy[others].mean()
-    at_eight = FinishedRun.read(trimmed / "sl_8_0", "birds:test").accuracy[np.setdiff1d(np.arange(CLASSES), tails[8])]
+    expected = read_evaluation(trimmed / "sl_3_0", "birds:test").accuracy[others].mean()
+    at_eight = read_evaluation(trimmed / "sl_8_0", "birds:test").accuracy[np.setdiff1d(np.arange(CLASSES), tails[8])]
     assert has_line(zero_shot, [[3, 100 * expected], [8, 100 * at_eight.mean()]])
 
 
@@ -78,7 +78,7 @@ def test_of_one_cut_each_seed_has_a_point_and_the_untrimmed_run_a_line_across(tr
     rows = [("sl_3_0", "SL"), ("clip_3_0", "SL"), ("sl", "SL")]  # as if they were seeds
     figure = trimmed_tail.draw(sheet(trimmed, rows), trimmed / "frequency.tsv")
     tail, rarest = figure.axes[1], np.argsort(FREQUENCY, kind="stable")[:3]
-    points = [[3, 100 * FinishedRun.read(trimmed / run, "birds:test").accuracy[rarest].mean()] for run, _ in rows]
+    points = [[3, 100 * read_evaluation(trimmed / run, "birds:test").accuracy[rarest].mean()] for run, _ in rows]
     assert has_line(tail, points[:2])
     assert has_line(tail, [[x, points[2][1]] for x in tail.get_xlim()], dashed=True)
 

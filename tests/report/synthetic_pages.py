@@ -1,5 +1,6 @@
 """Studies and runs to write pages of, and runs that are only in memory."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,21 @@ from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line
+from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.report.read import Contents, Evaluation, Run
+from cliptail_jax.results.directory import Contents
 from cliptail_jax.study import report, training
 from cliptail_jax.study import run as study
 from tests.figures.synthetic_runs import biased_confusion
-from tests.study.synthetic_studies import CLASSES, FREQUENCY, claim, confusion_of, make_seeded_study, write_run
+from tests.study.synthetic_studies import (
+    CLASSES,
+    FREQUENCY,
+    claim,
+    confusion_of,
+    make_seeded_study,
+    run_in_memory,
+    write_run,
+)
 
 COMMAND = ["python", "-m", "cliptail_jax.study", "--config=configs/study/synthetic.py", "--workdir=runs/made up"]
 SCRIPT, IMAGE = "</script><script>window.hacked = true</script>", '<img src="x" onerror="window.hacked = true">'
@@ -62,21 +72,14 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
     made = []
     for number in range(kinds):
         confusion = biased_confusion(frequency, 0.5 / (1 + number), rng, per_class=50, noise=0.1)
-        evaluation = Evaluation(
-            "imagenet2012:validation",
-            names,
-            frequency,
-            np.diagonal(confusion) / 50,
-            confusion.sum(axis=0) / confusion.sum(),
-            confusion,
-            rng.integers(100, 200, (3, 15)).astype(float),
-        )
         log = [{"step": step, "train/loss": 5 / (1 + step), "images_per_second": 900.0} for step in range(steps)]
+        calibration = Calibration(*rng.integers(100, 200, (3, classes, 15)))
+        run = run_in_memory(confusion, frequency, names, name=f"kind {number}", on="imagenet2012:validation", log=log)
+        evaluation = dataclasses.replace(
+            run.evaluation, results=dataclasses.replace(run.evaluation.results, calibration=calibration)
+        )
         summary = {"step": steps, "top1": 60.0, "head": 70.0, "mid": 60.0, "tail": 50.0, "settings": {}}
         summary |= {key: 0.5 for key in ("slope_acc", "slope_pred", "corr_acc", "corr_pred")}
-        sets = {evaluation.on: [summary]}
-        noted = {"config": {"seed": number, "eval.sets": [evaluation.on]}, "finished": {"seconds": 9.0}}
-        images = int(frequency.sum())
-        kind = f"kind {number}"
-        made.append(Run(kind, "", Path(kind), noted, {}, names, images, sets, evaluation, log, ""))
+        run.__dict__ |= {"sets": {evaluation.on: [summary]}, "evaluation": evaluation}
+        made.append(run)
     return Contents(Path("synthetic"), made, None, None, [], [])

@@ -16,7 +16,7 @@ from cliptail_jax.report.images import MOST, MOST_OF_CLASS
 from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import render, transfer_results, write_page
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.report.read import Contents, read_directory
+from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.runs import add_summary
 from tests.figures.synthetic_runs import write_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
     assert len(contents.problems) == 1 and str(path) in contents.problems[0] and "\n" not in contents.problems[0]
     assert len(contents.runs) == 6 - (lost == "everything")
     if lost in ("evaluation", "log", "images", "data"):
-        [run] = [run for run in contents.runs if (run.seed, run.kind) == ("seed_3", "clip")]
+        [run] = [run for run in contents.runs if (run.seed, run.name) == ("seed_3", "clip")]
         assert not getattr(run, lost)
 
 

@@ -23,8 +23,8 @@ from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.evaluated_images import most_informative_images
 from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
-from cliptail_jax.report.read import read_directory
 from cliptail_jax.report.thumbnails import thumbnail
+from cliptail_jax.results.directory import read_directory
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import make, write_evaluations
 from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run

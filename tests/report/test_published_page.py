@@ -6,10 +6,12 @@ import re
 import numpy as np
 
 from cliptail_jax.config.zero_shot import MODE
-from cliptail_jax.evaluation.results import summarize, write_arrays
+from cliptail_jax.evaluation.results import class_results, write_arrays
 from cliptail_jax.files import write_json
+from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.report.page import write_page
-from cliptail_jax.report.read import last_pass, short_names
+from cliptail_jax.results.directory import short_names
+from cliptail_jax.results.run import last_pass
 from cliptail_jax.runs import add_summary, evaluation_directory
 from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make
 
@@ -25,7 +27,7 @@ def write_published(workdir, model, frequencies):
     for name, frequency in frequencies.items():
         counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
         summary = {"step": 0, "epoch": 0.0, "model": model, "weights": "abc", "settings": {"class_frequency": name}}
-        summaries.append(summary | summarize(counts, frequency, None, None, None))
+        summaries.append(summary | summarize(class_results(counts, frequency, None, None)))
         write_arrays(directory, counts, {}, None, None, class_names=NAMES)
         add_summary(directory, summaries[-1])
     return summaries

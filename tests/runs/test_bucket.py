@@ -25,6 +25,7 @@ from cliptail_jax.files import append_line, read_lines
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.report.page import address, write_page
+from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
@@ -78,7 +79,7 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     assert read_frequency(workdir / "class_frequency.tsv")[0] == ("a", "b")
     arrays = dict(per_class_accuracy=np.array([0.5, 1.0]), per_class_predictions=np.array([1, 2]), tail=np.array([1]))
     files.save_arrays(runs.evaluation_directory(workdir, "glyphs:test") / "latest.npz", **arrays)
-    finished = runs.FinishedRun.read(workdir, "glyphs:test")
+    finished = read_evaluation(workdir, "glyphs:test")
     assert finished.frequency.tolist() == [3, 4] and finished.accuracy.tolist() == [0.5, 1.0]
     runs.finish(workdir, 3, 60.0)
     assert runs.is_finished(workdir, plain(config), FIELDS) and runs.trained_on(workdir) == (7, 60.0)

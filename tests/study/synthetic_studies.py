@@ -1,6 +1,7 @@
 """Studies, and runs whose files are written instead of trained."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.evaluation.results import evaluation_settings
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import ClassResults, summarize
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.kinds import kind_of
+from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.run import Run
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
@@ -76,14 +80,18 @@ def read_report(workdir):
     return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)
 
 
-class Evaluated:
-    """A trained run of which there is only an evaluation."""
+def run_in_memory(confusion, frequency, names, groups, name="run", on="glyphs:test", **files):
+    """A run with an evaluation, whose files are not there."""
+    results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups)
+    evaluation = Evaluation(on, names, summarize(results), results, confusion, results.predictions / confusion.sum())
+    run = Run(Path(name))
+    noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
+    run.__dict__ |= dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", evaluation=evaluation)
+    run.__dict__ |= {"sets": {on: [evaluation.summary]}, **files}
+    return run
 
-    def __init__(self, evaluation):
-        self.evaluation = lambda: evaluation
 
-
-def a_kind(seed=0, classes=100, least=5, mirrored=False, edit=lambda run: None):
+def a_group(seed=0, classes=100, least=5, mirrored=False, slope=0.1):
     """Of one run, or of a mirrored pair."""
     rng = np.random.default_rng(seed)
     frequency = rng.permutation(np.geomspace(least or 1, 500, classes).astype(int))
@@ -91,10 +99,8 @@ def a_kind(seed=0, classes=100, least=5, mirrored=False, edit=lambda run: None):
         frequency[:7] = 0
     runs = []
     for _ in range(1 + mirrored):
-        accuracy = np.clip(rng.normal(0.4, 0.2, classes), 0, 1)
-        names = tuple(map(str, range(classes)))
-        top1 = dict(top1=100 * accuracy.mean())
-        runs.append(FinishedRun("glyphs:test", top1, names, frequency, accuracy, frequency, np.arange(9)))
-        edit(runs[-1])
+        confusion = biased_confusion(frequency, slope, rng, PER_CLASS, noise=0.1)
+        groups = dict(zip(("head", "mid", "tail"), head_mid_tail(frequency)))
+        runs.append(run_in_memory(confusion, frequency, tuple(map(str, range(classes))), groups))
         frequency = 505 - frequency
-    return kind_of("run", [[{"run": Evaluated(run)} for run in runs]])
+    return RunGroup("run", [runs], 1 + mirrored)

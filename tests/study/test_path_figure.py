@@ -5,12 +5,12 @@ from matplotlib.text import Annotation
 from cliptail_jax.plotting.style import save
 from cliptail_jax.study.path_figure import draw_path
 from tests.figures.pictures import check_picture, check_texts
-from tests.study.synthetic_studies import a_kind
+from tests.study.synthetic_studies import a_group
 
 
 def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow(tmp_path):
     kinds = {
-        name: a_kind(i, mirrored=True) for i, name in enumerate(("sl", "batch", "names", "clip", "sigmoid", "words"))
+        name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "batch", "names", "clip", "sigmoid", "words"))
     }
     figure = draw_path(kinds, ("sl", "batch", "failed", "clip"), "From SL to CLIP")
     check_texts(figure)

@@ -4,28 +4,27 @@ import numpy as np
 import pytest
 
 from cliptail_jax.plotting.style import save
+from cliptail_jax.results.group import RunGroup
 from cliptail_jax.study.runs_figure import draw_runs, ticks
 from tests.figures.pictures import check_picture, check_texts
-from tests.study.synthetic_studies import a_kind
+from tests.study.synthetic_studies import a_group, run_in_memory
 
 
-def half_unknown(run):
-    run.accuracy[:50] = np.nan
-
-
-def nothing_known(run):
-    run.accuracy[:] = np.nan
-    run.summary["top1"] = None
+def undefined_group():
+    """Without a test image of any class."""
+    frequency = np.arange(1, 61)
+    groups = {name: np.arange(20) for name in ("head", "mid", "tail")}
+    run = run_in_memory(np.zeros((60, 60), int), frequency, tuple(map(str, frequency)), groups)
+    return RunGroup("run", [[run]])
 
 
 SCENES = {
-    "one": {"sl": a_kind()},
-    "four": {name: a_kind(i) for i, name in enumerate(("sl", "sl_sampled", "clip_names", "clip_captions"))},
-    "pairs": {name: a_kind(i, mirrored=True) for i, name in enumerate(("sl", "sl_sampled", "clip"))},
-    "seven": {f"a_rather_long_run_name_{i}": a_kind(i, least=0) for i in range(7)},
-    "undefined": {"sl": a_kind(), "collapsed": a_kind(1, edit=half_unknown)},
-    "few classes": {"sl": a_kind(classes=3)},
-    "nothing right or wrong": {"sl": a_kind(edit=nothing_known)},
+    "one": {"sl": a_group()},
+    "four": {name: a_group(i) for i, name in enumerate(("sl", "sl_sampled", "clip_names", "clip_captions"))},
+    "pairs": {name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "sl_sampled", "clip"))},
+    "seven": {f"a_rather_long_run_name_{i}": a_group(i, least=0) for i in range(7)},
+    "few classes": {"sl": a_group(classes=3)},
+    "undefined": {"sl": a_group(), "collapsed": undefined_group()},
 }
 
 

@@ -14,7 +14,8 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.parts.sheet import TITLES, Entry, Measure
+from cliptail_jax.figures.parts.sheet import Entry, label_of
+from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 COLUMNS = ("run", "group")
@@ -50,13 +51,13 @@ def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, log
             values = [(entry, entry.measure(measure)) for entry in of_axis]
             draw_lines(axes, values, looks, logarithmic)
             axes.set_xlabel(name)
-            axes.set_ylabel(TITLES.get(measure, measure), fontsize=9)
+            axes.set_ylabel(label_of(measure), fontsize=9)
     legend_below(figure)
     return figure
 
 
 def draw_lines(
-    axes: Axes, values: Sequence[tuple[Entry, Measure]], looks: Mapping[str, Mapping[str, Any]], logarithmic: bool
+    axes: Axes, values: Sequence[tuple[Entry, Estimate]], looks: Mapping[str, Mapping[str, Any]], logarithmic: bool
 ) -> None:
     """For each group points with their intervals, and a line through the means of the points with the same x."""
     placed = [(entry, measure) for entry, measure in values if entry["x"]]
@@ -87,7 +88,7 @@ def draw_lines(
 
 
 def draw_group(
-    axes: Axes, points: Sequence[tuple[float, Measure]], look: Mapping[str, Any], name: str, aside: float
+    axes: Axes, points: Sequence[tuple[float, Estimate]], look: Mapping[str, Any], name: str, aside: float
 ) -> None:
     """Draw a group, moved by so many points `aside` that its intervals do not cover those of other groups."""
     x, y = [x for x, _ in points], [measure.value for _, measure in points]
@@ -106,7 +107,7 @@ def offset(number: int, groups: int) -> float:
     return 2.5 * (number - (groups - 1) / 2)
 
 
-def line_of(points: Sequence[tuple[float, Measure]]) -> tuple[list[float], list[float]]:
+def line_of(points: Sequence[tuple[float, Estimate]]) -> tuple[list[float], list[float]]:
     """The x in ascending order, and the mean of the defined values at each."""
     of_x: dict[float, list[float]] = {}
     for x, measure in points:

@@ -9,7 +9,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 from numpy.polynomial import Polynomial
 
-from cliptail_jax.figures.parts.sheet import TITLES
+from cliptail_jax.figures.parts.sheet import label_of
 from cliptail_jax.plotting.style import add_grid
 
 # Possible offsets of a label from its point, in points. A leader line is drawn to labels that are further than NEAR.
@@ -21,8 +21,8 @@ OFFSETS = [
 
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Label the axes with the two measures."""
-    axes.set_xlabel(TITLES.get(x, x))
-    axes.set_ylabel(TITLES.get(y, y))
+    axes.set_xlabel(label_of(x))
+    axes.set_ylabel(label_of(y))
     axes.margins(0.12)
     add_grid(axes)
 

@@ -11,44 +11,23 @@ Empty lines, and lines that begin with #, are ignored.
 """
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import is_remote, load_array, work_path
-from cliptail_jax.runs import FinishedRun, evaluation_directory, last_evaluation, read_arrays, read_config
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.run import Run
+from cliptail_jax.runs import evaluation_directory
 
-# Axis labels of the numbers of an evaluation.
-TITLES = {
-    "top1": "top-1 accuracy (%)",
-    "top5": "top-5 accuracy (%)",
-    "head": "accuracy of the head (%)",
-    "mid": "accuracy of the middle (%)",
-    "tail": "accuracy of the tail (%)",
-    "corr_acc": "correlation of frequency\nand accuracy (corr_acc)",
-    "corr_pred": "correlation of frequency\nand predictions (corr_pred)",
-    "slope_acc": "points of accuracy\nper decade of frequency",
-    "slope_pred": "decades of predictions\nper decade of frequency",
-    "ece": "expected calibration\nerror (%)",
-    "overconfidence_head": "overconfidence\non the head (%)",
-    "overconfidence_mid": "overconfidence\non the middle (%)",
-    "overconfidence_tail": "overconfidence\non the tail (%)",
-    "nc1": "NC1",
-    "nc2_mean": "NC2",
-    "nc2_nearest": "NC2, nearest class",
-    "nc2_head_mean": "NC2 of the head's rows",
-    "nc2_head_nearest": "NC2 of the head's rows,\nnearest class",
-    "corr_nc1": "correlation of\nfrequency and NC1",
-    "corr_nc2_mean": "correlation of\nfrequency and NC2",
-    "corr_nc1_acc": "correlation of\naccuracy and NC1",
-    "corr_nc2_mean_acc": "correlation of\naccuracy and NC2",
-}
-# The field of config.eval that an evaluation needs to compute the numbers whose names contain the key.
-OPTIONS = {"nc1": "neural_collapse", "nc2": "neural_collapse", "similarity": "similarity"}
 PLACES = ("x", "label")  # columns in which a run may not have two cells
 
 
@@ -78,48 +57,60 @@ class Entry:
     def run(self) -> Path:
         return self.path("run")
 
-    @property
-    def config(self) -> dict:
-        """The flat config of the run. Raises UserError if there is no run."""
-        config = read_config(self.run)
-        if config is None:
+    @functools.cached_property
+    def _run(self) -> Run:
+        if not (self.run / "config.json").exists():
             raise UserError(f"{self.where}: there is no run in {self.run}")
-        return config
+        return Run(self.run)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The flat config of the run. Raises UserError if there is no run."""
+        return self._run.config
+
+    @property
+    def images(self) -> int | None:
+        """The number of the run's training images."""
+        return self._run.images
 
     @property
     def set_name(self) -> str:
         """The evaluation set. Raises UserError if there is no run, or it was not evaluated on the set."""
-        first = next(iter(self.config.get("eval.sets", ())), "")
-        name = self["set"] or first
+        name = self["set"] or next(iter(self._run.eval_sets), "")
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
             on = f"on {name}" if name else "on any set"
             raise UserError(f"{self.where}: {self.run} was not evaluated {on}: run cliptail_jax.evaluate on it")
         return name
 
-    def evaluated(self) -> FinishedRun:
-        """The last evaluation on the set. Raises UserError if there is none, or none with class frequencies."""
-        if "tail" not in self.arrays():
+    @property
+    def evaluation(self) -> Evaluation:
+        """The latest evaluation on the set."""
+        return self._run.evaluated_on(self.set_name)
+
+    def evaluated(self) -> Evaluation:
+        """The latest evaluation on the set. Raises UserError if it has no class frequencies."""
+        if not self.evaluation.results.groups:
             raise UserError(
                 f"{self.where}: of {self.run} no class frequencies are known on {self.set_name}: evaluate it with "
                 "--config.eval.class_frequency, or on the classes it was trained on"
             )
-        return FinishedRun.read(self.run, self.set_name)
+        return self.evaluation
 
-    def measure(self, name: str) -> "Measure":
-        """A number from the summary of the last evaluation. Raises UserError if the summary lacks it."""
-        summary = last_evaluation(self.run, self.set_name) or {}
+    def measure(self, name: str) -> Estimate:
+        """A number from the summary of the latest evaluation. Raises UserError if the summary lacks it."""
+        summary = self.evaluation.summary
         if isinstance(summary.get(name, ""), float | int | None):
-            low, high = summary.get(f"{name}_interval", (None, None))
-            return Measure(*(math.nan if value is None else value for value in (summary[name], low, high)))
-        option = next((f": evaluate it with --config.eval.{o}" for part, o in OPTIONS.items() if part in name), "")
+            values = (summary[name], *(summary.get(f"{name}_interval") or (None, None)))
+            return Estimate(*(math.nan if value is None else value for value in values))
+        option = (
+            f": evaluate it with --config.eval.{MEASURES[name].option}"
+            if name in MEASURES and MEASURES[name].option
+            else ""
+        )
         numbers = [key for key, value in summary.items() if isinstance(value, float | int)]
         frequency = ": give it a class frequency" if name.startswith(("corr_", "slope_")) else ""
         remedy = option or did_you_mean(name, numbers) or frequency
         raise UserError(f"{self.where}: {self.run} has no {name} on {self.set_name}{remedy}")
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays of the last evaluation, by class."""
-        return read_arrays(self.run, self.set_name)
 
     def saved(self, name: str) -> np.ndarray:
         """The array `name`.npy of the evaluation. Raises UserError if it was not saved."""
@@ -129,13 +120,9 @@ class Entry:
         return load_array(path)
 
 
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """A number and its 95 % interval; nan where undefined."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
+def label_of(measure: str) -> str:
+    """The label of an axis."""
+    return MEASURES[measure].label if measure in MEASURES else measure
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:

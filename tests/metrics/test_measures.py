@@ -1,13 +1,13 @@
-"""The statistics of mirrored pairs, against their definitions."""
+"""Measures of single runs and of mirrored pairs, against their definitions."""
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from cliptail_jax.runs import FinishedRun
-from cliptail_jax.study.statistics import STATISTICS, left_out, probe
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, compare_probes
 
-CLASSES = 40
+CLASSES, EXAMPLES = 40, 1000
 
 
 def a_pair(seed, slope=10.0, hard=15.0):
@@ -18,17 +18,17 @@ def a_pair(seed, slope=10.0, hard=15.0):
     runs = []
     for order in (frequency, frequency[::-1]):
         accuracy = np.clip((20 + easy + slope * np.log10(order) + rng.normal(0, 3, CLASSES)) / 100, 0, 1)
-        predictions = rng.integers(1, 50, CLASSES)
-        tail = np.argsort(order)[:13]
-        runs.append(FinishedRun("set", {}, tuple(map(str, range(CLASSES))), order, accuracy, predictions, tail))
+        correct, predictions = np.round(EXAMPLES * accuracy).astype(int), rng.integers(1, 50, CLASSES)
+        groups = dict(zip(GROUPS, head_mid_tail(order)))
+        runs.append(ClassResults(correct, np.full(CLASSES, EXAMPLES), predictions, order, groups))
     return runs
 
 
 PAIRS = a_pair(0), a_pair(1, slope=4.0)
 
 
-def values(name, *kinds):
-    return [result.value for result in STATISTICS[name].of(*kinds)]
+def values(name, *groups):
+    return [result.value for result in MEASURES[name].compare(*groups)]
 
 
 @pytest.mark.parametrize(("name", "measured"), [("corr_acc", "accuracy"), ("corr_pred", "predictions")])
@@ -68,32 +68,34 @@ def test_accuracies_of_a_pair_are_means_of_both_and_the_tail_is_that_of_each():
     first, second = PAIRS
     expected = [np.mean([100 * run.accuracy.mean() for run in pair]) for pair in PAIRS]
     np.testing.assert_allclose(values("top1", *PAIRS), expected)
-    tails = [np.mean([100 * run.accuracy[a.tail].mean() for run, a in zip(pair, first)]) for pair in PAIRS]
+    tails = [np.mean([100 * run.accuracy[a.groups["tail"]].mean() for run, a in zip(pair, first)]) for pair in PAIRS]
     np.testing.assert_allclose(values("tail", *PAIRS), tails)
-    np.testing.assert_allclose(
-        values("tail", *(pair[:1] for pair in PAIRS)), [100 * pair[0].accuracy[first[0].tail].mean() for pair in PAIRS]
-    )
+    single = [100 * pair[0].accuracy[first[0].groups["tail"]].mean() for pair in PAIRS]
+    np.testing.assert_allclose(values("tail", *(pair[:1] for pair in PAIRS)), single)
 
 
 def test_probes_of_a_pair_are_means_over_sets_and_both():
     rng = np.random.default_rng(0)
     a, b = ([[rng.random(5), rng.random(7)] for _ in range(2)] for _ in range(2))  # of two runs, on two sets
-    expected = [100 * np.mean([[on_set.mean() for on_set in run] for run in kind]) for kind in (a, b)]
-    np.testing.assert_allclose([result.value for result in probe(a, b)], expected)
+    expected = [100 * np.mean([[on_set.mean() for on_set in run] for run in group]) for group in (a, b)]
+    np.testing.assert_allclose([result.value for result in compare_probes(a, b)], expected)
 
 
 def test_resamples_of_a_difference_have_the_same_classes_in_both_runs_of_both_pairs():
     """So what all four runs share cancels: the same accuracies give a difference of exactly 0 in every resample."""
     for name in ("slope_acc", "corr_acc", "top1", "tail"):
-        a, b = STATISTICS[name].of(PAIRS[0], PAIRS[0])
+        a, b = MEASURES[name].compare(PAIRS[0], PAIRS[0])
         np.testing.assert_array_equal(a.resampled, b.resampled)
         assert np.std(a.resampled) > 0
 
 
 def test_a_pair_leaves_out_the_classes_that_one_of_its_runs_has_no_logarithm_for():
+    def left_out(name, runs):
+        return MEASURES[name].classes_left_out(runs)
+
     pair = a_pair(2)
     assert [left_out(slope, pair) for slope in ("slope_acc", "slope_pred")] == [0, 0]
     pair[0].predictions[[3, 4]] = pair[1].predictions[[4, 5]] = 0
-    pair[1].frequency = np.where(np.arange(CLASSES) == 6, 0, pair[1].frequency)
+    pair[1].frequency[6] = 0
     assert [left_out(slope, pair) for slope in ("slope_acc", "slope_pred")] == [1, 4]
     assert [left_out("slope_pred", [run]) for run in pair] == [2, 3]

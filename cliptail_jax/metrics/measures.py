@@ -1,0 +1,325 @@
+"""The measures of an evaluation: one table, which logs, reports, the page, claims, figures and sheets read.
+
+Adding a measure is one entry in `MEASURES`. It is then computed in every evaluation that has what it needs, written to
+summary.jsonl, shown with its format wherever measures are shown, and can be the statistic of a claim.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from cliptail_jax.metrics.bootstrap import Bootstrapped, bootstrap, mean_over_classes, mean_over_parts, percentiles
+from cliptail_jax.metrics.calibration import Calibration, expected_calibration_error, mean_confidence
+from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slope_within_classes
+from cliptail_jax.metrics.groups import group_accuracy
+
+GROUPS = ("head", "mid", "tail")
+POINTS = "accuracies (points)"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassResults:
+    """The counts and values by class of one evaluation, of which measures are functions.
+
+    Attributes:
+        correct: the number of examples of each class that are predicted correctly.
+        examples: the number of all examples of each class.
+        predictions: how often each class is predicted.
+        frequency: the class frequency of the training data; None if it is unknown.
+        groups: the class ids of head, mid and tail; empty without a ranking of the classes.
+        calibration: None if it was not counted.
+        values: further values, such as `nc1`; nan for classes without one.
+        top5: the number of examples whose class is among the five largest logits; None if it was not counted.
+    """
+
+    correct: Int[np.ndarray, " class"]
+    examples: Int[np.ndarray, " class"]
+    predictions: Int[np.ndarray, " class"]
+    frequency: Int[np.ndarray, " class"] | None = None
+    groups: Mapping[str, Int[np.ndarray, " group"]] = dataclasses.field(default_factory=dict)
+    calibration: Calibration | None = None
+    values: Mapping[str, Float[np.ndarray, " class"]] = dataclasses.field(default_factory=dict)
+    top5: int | None = None
+
+    @classmethod
+    def from_confusion(cls, confusion: Int[np.ndarray, "class label"], **others) -> "ClassResults":
+        """The results of counts of examples by true class (rows) and predicted class (columns)."""
+        confusion = np.asarray(confusion, np.int64)
+        predictions = confusion.sum(axis=0)[: len(confusion)]
+        return cls(np.diagonal(confusion), confusion.sum(axis=1), predictions, **others)
+
+    @functools.cached_property
+    def accuracy(self) -> Float[np.ndarray, " class"]:
+        """The share of each class's examples that are predicted correctly, in 0..1; nan without examples."""
+        return np.where(self.examples > 0, self.correct / np.maximum(self.examples, 1), np.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A number that describes an evaluation, how it is computed and how it is shown.
+
+    A measure with `variables` and a `statistic` can be compared between runs over the same classes by a bootstrap of the
+    classes; the others have a `value` only. One without a `value` is its statistic of the single run, with an interval.
+
+    Attributes:
+        key: its name in summary.jsonl, in claims and in sheets.
+        title: of a table's column.
+        label: of an axis.
+        unit: what differences between runs are differences of; claims are drawn by unit.
+        format: of its numbers, as `format` takes it.
+        meaning: one phrase, shown as help.
+        margin: the largest difference that claims count as none, by default.
+        variables: from an evaluation to the arrays by class that the statistic takes; nan for classes that it leaves out.
+        statistic: of the variables. **Axes:** each is [run, ..., class], where `run` has the runs of a mirrored pair or a
+            single run, and the axes between are resamples; it returns [...], one number for each resample.
+        value: from an evaluation to a number, where that is no statistic over classes or has no interval.
+        group: 'head', 'mid' or 'tail', if it is a statistic over these classes of the first run that is compared.
+        needs: the attributes and values of an evaluation without which it is unknown.
+        is_main: whether it is in log lines and in the tables of runs, and not only in that of all measures.
+        of_probes: whether it is compared between linear probes instead of evaluations.
+        option: the field of `config.eval` that an evaluation needs to compute it.
+        left_out: why a class has no variable, if slopes leave such classes out.
+    """
+
+    key: str
+    title: str
+    label: str
+    unit: str
+    format: str
+    meaning: str
+    margin: float = 0.0
+    variables: Callable[[ClassResults], tuple[Num[np.ndarray, " class"], ...]] | None = None
+    statistic: Callable[..., Float[np.ndarray, "..."]] | None = None
+    value: Callable[[ClassResults], float] | None = None
+    group: str = ""
+    needs: Sequence[str] = ()
+    is_main: bool = False
+    of_probes: bool = False
+    option: str = ""
+    left_out: str = ""
+
+    @property
+    def has_interval(self) -> bool:
+        return self.value is None and self.statistic is not None
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether claims can be on it."""
+        return self.statistic is not None or self.of_probes
+
+    def is_known(self, results: ClassResults) -> bool:
+        """Whether an evaluation has what the measure needs."""
+        return all(
+            name in results.groups or name in results.values or getattr(results, name, None) is not None
+            for name in self.needs
+        )
+
+    def compare(self, *groups: Sequence[ClassResults]) -> list[Bootstrapped]:
+        """The statistic of each group, a run or a mirrored pair, over the same resamples of the classes."""
+        if not self.group:
+            samples = (np.stack([np.stack(self.variables(run)) for run in runs], axis=1) for runs in groups)
+            return bootstrap(self.statistic, *samples)
+        parts = []
+        for runs in zip(*groups):  # the group has other classes in the other half of a mirrored pair
+            rows = runs[0].groups[self.group]
+            samples = (np.stack(self.variables(run))[:, None, rows] for run in runs)
+            parts.append(bootstrap(self.statistic, *samples, seed=len(parts)))
+        return [mean_over_parts(halves) for halves in zip(*parts)]
+
+    def classes_left_out(self, runs: Sequence[ClassResults]) -> int:
+        """The number of classes without a variable in one of the runs, which the statistic leaves out."""
+        variables = np.concatenate([np.stack(self.variables(run)) for run in runs])
+        return int(np.isnan(variables).any(axis=0).sum())
+
+
+def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " class"]]]) -> list[Bootstrapped]:
+    """The mean accuracy over classes of linear probes in percent, over sets and over the runs of each group.
+
+    Args:
+        groups: for each run of a group, its accuracies by class in 0..1 on each set. All have the same sets.
+    """
+    parts = []
+    for n, on_set in enumerate(zip(*(zip(*runs) for runs in groups))):  # the accuracies of each group's runs on a set
+        parts.append(bootstrap(mean_over_classes, *(100 * np.array([runs]) for runs in on_set), seed=n))
+    return [mean_over_parts(sets) for sets in zip(*parts)]
+
+
+def summarize(results: ClassResults) -> dict[str, float | int | list[float]]:
+    """All measures that are known of an evaluation, with KEY_interval where they have a 95 % interval.
+
+    KEY_left_out is the number of classes that a slope leaves out. Accuracies are in percent.
+    """
+    summary = {}
+    for key, measure in MEASURES.items():
+        if not measure.is_known(results) or measure.of_probes:
+            continue
+        if measure.has_interval:
+            (found,) = measure.compare([results])
+            summary[key], summary[f"{key}_interval"] = found.value, list(percentiles(found.resampled))
+        else:
+            summary[key] = measure.value(results)
+        if measure.left_out:
+            summary[f"{key}_left_out"] = measure.classes_left_out([results])
+    return summary | {"examples": int(results.examples.sum())}
+
+
+def main_measures() -> list[Measure]:
+    """The measures in log lines and in the tables of runs."""
+    return [measure for measure in MEASURES.values() if measure.is_main]
+
+
+def format_of(key: str) -> str:
+    """How `format` prints a measure; one that is not in the table with three digits."""
+    return MEASURES[key].format if key in MEASURES else ".3g"
+
+
+def _share_of_predictions(results: ClassResults) -> Float[np.ndarray, " class"]:
+    return results.predictions / max(results.predictions.sum(), 1)
+
+
+def _overconfidence(results: ClassResults, group: str) -> float:
+    """Mean confidence less accuracy of a group of classes, in points."""
+    rows = results.groups[group]
+    confidence = mean_confidence(results.calibration)
+    return group_accuracy(confidence, rows) - group_accuracy(results.accuracy, rows)
+
+
+def _of_group(group: str, meaning: str) -> Measure:
+    return Measure(
+        key=group, title=group, label=f"accuracy of the {'middle' if group == 'mid' else group} (%)", unit=POINTS,
+        format=".1f", meaning=f"accuracy on the {meaning} classes in percent", margin=2.0,
+        variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
+        value=lambda results: group_accuracy(results.accuracy, results.groups[group]),
+        group=group, needs=(group,), is_main=True,
+    )  # fmt: skip
+
+
+def _mean_of(key: str, label: str, meaning: str, option: str) -> Measure:
+    """The mean over classes of a value by class."""
+    return Measure(
+        key=key, title=key, label=label, unit=key, format=".3g", meaning=meaning, option=option, needs=(key,),
+        variables=lambda results: (results.values[key],), statistic=mean_over_classes,
+        value=lambda results: float(np.nanmean(results.values[key])),
+    )  # fmt: skip
+
+
+def _correlation(key: str, label: str, meaning: str, variables, needs: Sequence[str], **options) -> Measure:
+    return Measure(
+        key=key, title=key, label=label, unit="correlations", format=".2f", meaning=meaning, margin=0.1,
+        variables=variables, statistic=mean_rank_correlation, needs=needs, **options,
+    )  # fmt: skip
+
+
+# By key, the mean over classes of neural collapse: label and meaning.
+COLLAPSE = {
+    "within_class_similarity": ("within-class similarity", "mean cosine of a class's features with their mean"),
+    "nc1": ("NC1", "variation within classes relative to that between them"),
+    "nc2_mean": ("NC2", "mean cosine of a class mean with those of the other classes"),
+    "nc2_nearest": ("NC2, nearest class", "cosine of a class mean with the nearest other one"),
+    "nc2_head_mean": ("NC2 of the head's rows", "mean cosine of a class's row of the head with the other rows"),
+    "nc2_head_nearest": (
+        "NC2 of the head's rows,\nnearest class",
+        "cosine of a class's row with the nearest other one",
+    ),
+}
+SIMILARITIES = {
+    "image_image_similarity": ("image-image similarity", "mean cosine of two images of a class"),
+    "image_text_similarity": ("image-text similarity", "mean cosine of an image and its class's embedding"),
+    "image_text_similarity_std": ("image-text similarity, σ", "its standard deviation over the images of a class"),
+}
+
+
+def _table() -> tuple[Measure, ...]:
+    main = (
+        Measure(
+            key="top1", title="top-1 %", label="top-1 accuracy (%)", unit=POINTS, format=".1f",
+            meaning="accuracy in percent", margin=2.0, is_main=True,
+            # Claims compare means over classes; the number itself is over examples.
+            variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
+            value=lambda results: 100 * results.correct.sum() / results.examples.sum() if results.examples.any() else np.nan,
+        ),
+        Measure(
+            key="top5", title="top-5 %", label="top-5 accuracy (%)", unit=POINTS, format=".1f",
+            meaning="share of images whose class is among the five likeliest, in percent", needs=("top5",),
+            value=lambda results: 100 * results.top5 / max(results.examples.sum(), 1),
+        ),
+        _of_group("head", "most frequent"),
+        _of_group("mid", "middle"),
+        _of_group("tail", "rarest"),
+        Measure(
+            key="slope_acc", title="slope_acc", label="points of accuracy\nper decade of frequency",
+            unit="points per decade", format=".1f",
+            meaning="points of accuracy that a class gains with ten times as many images", margin=3.0, is_main=True,
+            variables=lambda results: (decades(results.frequency), 100 * results.accuracy),
+            statistic=slope_within_classes, needs=("frequency",), left_out="no training or test image",
+        ),
+        Measure(
+            key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
+            unit="decades per decade", format=".2f",
+            meaning="powers of ten by which it is then predicted more often", margin=0.05, is_main=True,
+            variables=lambda results: (decades(results.frequency), decades(_share_of_predictions(results))),
+            statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
+        ),
+        _correlation(
+            "corr_acc", "correlation of frequency\nand accuracy (corr_acc)",
+            "Spearman's correlation of class frequency with accuracy",
+            lambda results: (results.frequency, results.accuracy), ("frequency",), is_main=True,
+        ),
+        _correlation(
+            "corr_pred", "correlation of frequency\nand predictions (corr_pred)",
+            "Spearman's correlation of class frequency with predictions",
+            lambda results: (results.frequency, results.predictions), ("frequency",), is_main=True,
+        ),
+    )  # fmt: skip
+    more = [
+        _correlation(
+            "corr_acc_pred", "correlation of predictions\nand accuracy",
+            "Spearman's correlation of predictions with accuracy",
+            lambda results: (results.predictions, results.accuracy), (),
+        ),
+        Measure(
+            key="ece", title="ECE %", label="expected calibration\nerror (%)", unit=POINTS, format=".1f",
+            meaning="expected calibration error in percent", needs=("calibration",),
+            value=lambda results: 100 * expected_calibration_error(results.calibration),
+        ),
+    ]  # fmt: skip
+    for group in GROUPS:
+        name = "middle" if group == "mid" else group
+        more.append(
+            Measure(
+                key=f"overconfidence_{group}",
+                title=f"overconfidence_{group}",
+                unit=POINTS,
+                format=".1f",
+                label=f"overconfidence\non the {name} (%)",
+                meaning=f"mean confidence less accuracy on the {name} in points",
+                needs=("calibration", group),
+                value=lambda results, group=group: _overconfidence(results, group),
+            )  # fmt: skip
+        )
+    for key, (label, meaning) in COLLAPSE.items():
+        more += [
+            _mean_of(key, label, meaning, "neural_collapse"),
+            _correlation(
+                f"corr_{key}", f"correlation of\nfrequency and {label}",
+                f"Spearman's correlation of class frequency with {key}",
+                lambda results, key=key: (results.frequency, results.values[key]), ("frequency", key),
+                option="neural_collapse",
+            ),
+            _correlation(
+                f"corr_{key}_acc", f"correlation of\naccuracy and {label}", f"Spearman's correlation of accuracy with {key}",
+                lambda results, key=key: (results.accuracy, results.values[key]), (key,), option="neural_collapse",
+            ),
+        ]  # fmt: skip
+    more += [_mean_of(key, label, meaning, "similarity") for key, (label, meaning) in SIMILARITIES.items()]
+    probe = Measure(
+        key="probe", title="linear probe %", label="accuracy of linear probes (%)", unit=POINTS, format=".1f",
+        meaning="mean accuracy over classes of linear probes in percent", margin=1.0, of_probes=True,
+    )  # fmt: skip
+    return (*main, *more, probe)
+
+
+MEASURES: dict[str, Measure] = {measure.key: measure for measure in _table()}

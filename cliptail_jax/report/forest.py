@@ -1,0 +1,134 @@
+"""The layout of a forest plot of claims: a row for each, with its difference and interval on the axis of its unit.
+
+The page draws it as SVG, and `cliptail_jax.study.claims_figure` with Matplotlib.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.plotting.style import COLOURS
+from cliptail_jax.results.directory import matches
+from cliptail_jax.runs.tables import UNDEFINED, format_interval
+
+WIDTH = 240  # of the axis in the units of its SVG,
+EDGE = 8  # with room for markers at both ends
+
+
+class Look(NamedTuple):
+    """Colour and marker of a verdict for Matplotlib, and the marker as the path of an SVG about the origin."""
+
+    colour: str
+    marker: str
+    path: str
+
+
+VERDICTS = {
+    "supported": Look(COLOURS[0], ">", "M-5 -5L6 0L-5 5Z"),
+    "no effect": Look(COLOURS[2], "D", "M0 -6L6 0L0 6L-6 0Z"),
+    "inconclusive": Look("#777777", "s", "M-4 -4H4V4H-4Z"),
+    "contradicted": Look(COLOURS[1], "<", "M5 -5L-6 0L5 5Z"),
+}
+
+
+class Row(NamedTuple):
+    """A claim.
+
+    Attributes:
+        interval: value, low and high of the difference, and `difference` as text; None and '–' if it was not tested.
+        obstacle: why it was not tested.
+        mark: '†' if it was added or changed after the study's first run, '‡' if runs that it compares were.
+        seeds: the differences of seeds or pairs, if there are several.
+    """
+
+    number: int
+    text: str
+    higher: str
+    lower: str
+    statistic: str
+    difference: str
+    interval: tuple[float, float, float] | None
+    obstacle: str
+    margin: float
+    verdict: str
+    corrected: str
+    mark: str
+    seeds: Sequence[float]
+
+
+class Group(NamedTuple):
+    """The claims of a unit, and the ends of its axis."""
+
+    unit: str
+    low: float
+    high: float
+    rows: Sequence[Row]
+
+    @property
+    def ticks(self) -> list[float]:
+        """Round numbers on the axis."""
+        span = self.high - self.low
+        step = 10.0 ** math.floor(math.log10(span / 2))
+        step *= next((m for m in (1, 2, 5) if span / (m * step) <= 5), 10)
+        return [k * step for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+
+    def place(self, x: float) -> float:
+        """Where a value is on the axis of the SVG."""
+        share = (min(max(x, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(EDGE + (WIDTH - 2 * EDGE) * share, 1)
+
+
+def forest(claims: Sequence[Mapping[str, Any]], runs: Sequence[str] = ("*",)) -> list[Group]:
+    """The claims of report.json on runs that match one of the patterns, by unit."""
+    by_unit: dict[str, list[Row]] = {}
+    for number, claim in enumerate(claims, 1):
+        if matches(claim["higher"], runs) and matches(claim["lower"], runs):
+            by_unit.setdefault(unit_of(claim["statistic"]), []).append(row_of(number, claim))
+    return [Group(unit, *ends_of(rows), rows) for unit, rows in by_unit.items()]
+
+
+def unit_of(statistic: str) -> str:
+    return MEASURES[statistic].unit if statistic in MEASURES else statistic
+
+
+def ends_of(rows: Sequence[Row]) -> tuple[float, float]:
+    """The ends of an axis for intervals and margins."""
+    tested = [row for row in rows if row.interval]
+    ends = [0.0, *(end for row in tested for end in (*row.interval[1:], row.margin, -row.margin))]
+    return min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1
+
+
+def row_of(number: int, claim: Mapping[str, Any]) -> Row:
+    found, interval, text, seeds = claim["difference"], None, UNDEFINED, []
+    if found:
+        interval = found["value"], found["low"], found["high"]
+        text = format_interval(found["value"], interval[1:], format_of(claim["statistic"]))
+        if len(claim["by_seed"]) > 1:
+            seeds = [higher - lower for higher, lower in claim["by_seed"] if None not in (higher, lower)]
+    return Row(
+        number,
+        claim["text"],
+        claim["higher"],
+        claim["lower"],
+        f"{claim['statistic']} on {claim['on']}" if claim.get("on") else claim["statistic"],
+        text,
+        interval,
+        "" if found else claim["obstacle"] or "",
+        claim["margin"],
+        claim["verdict"],
+        claim["corrected"],
+        "†" if not claim.get("stated_before", True) else "‡" if claim.get("runs_changed") else "",
+        seeds,
+    )
+
+
+def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
+    """The claims as a header and rows for programs."""
+    header = ["claim", "text", "higher", "lower", "statistic", "unit", "difference", "low", "high", "margin", "verdict"]
+    rows = []
+    for group in groups:
+        for row in group.rows:
+            about = [row.number, row.text, row.higher, row.lower, row.statistic, group.unit]
+            rows.append([*about, *(row.interval or [None] * 3), row.margin, row.verdict, row.corrected, row.obstacle])
+    return [*header, "corrected", "obstacle"], rows

@@ -1,0 +1,93 @@
+"""A run's latest evaluation on one set, read from its files."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.calibration import Calibration
+from cliptail_jax.metrics.measures import GROUPS, ClassResults
+from cliptail_jax.runs import evaluation_directory, last_evaluation, read_arrays, read_run_frequency
+from cliptail_jax.runs.directory import FREQUENCY
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A run's latest evaluation on one set.
+
+    Attributes:
+        on: the name of the set.
+        class_names: of the set, in label order.
+        summary: its line of summary.jsonl.
+        results: its counts and values by class.
+        confusion: counts of predictions, rows by true class, in the smallest type that can represent them.
+        share: of each class in all predictions, in 0..1.
+        predicted: the prediction for each record, -1 where it is unknown; None for evaluations by earlier versions.
+    """
+
+    on: str
+    class_names: tuple[str, ...]
+    summary: Mapping[str, Any]
+    results: ClassResults
+    confusion: Int[np.ndarray, "class label"]
+    share: Float[np.ndarray, " class"]
+    predicted: Int[np.ndarray, " record"] | None = None
+
+    @property
+    def frequency(self) -> Int[np.ndarray, " class"] | None:
+        return self.results.frequency
+
+    @property
+    def accuracy(self) -> Float[np.ndarray, " class"]:
+        return self.results.accuracy
+
+
+def read_evaluation(workdir: Path, on: str) -> Evaluation:
+    """The latest evaluation of the run in `workdir` on a set.
+
+    Raises:
+        UserError: the run was not evaluated on the set, or a file of the evaluation is damaged.
+    """
+    directory = evaluation_directory(workdir, on)
+    arrays = read_arrays(workdir, on)
+    if "confusion" not in arrays:
+        raise UserError(f"{directory} is incomplete: its arrays lack 'confusion'; evaluate the run again")
+    confusion, classes = arrays["confusion"], len(arrays["confusion"])
+    class_names, frequency = (), None
+    # A set with other classes than the run's has a table of its own, or no class frequency that is known.
+    for folder in (directory, workdir):
+        if "class_names" not in arrays and (folder / FREQUENCY).exists():
+            class_names, frequency = read_run_frequency(folder)
+            break
+    if len(class_names) != classes:
+        names = arrays.get("class_names", np.array([f"class {label}" for label in range(classes)]))
+        class_names, frequency = tuple(names.tolist()), None
+    calibration = None
+    if "calibration_examples" in arrays:
+        calibration = Calibration(*(arrays[f"calibration_{part}"] for part in Calibration._fields))
+    known = {"confusion", "per_class_accuracy", "per_class_predictions", "predicted", "class_names", *GROUPS}
+    values = {
+        name: array
+        for name, array in arrays.items()
+        if name not in known and not name.startswith("calibration_") and not np.all(np.isnan(array))
+    }
+    results = ClassResults.from_confusion(
+        confusion,
+        frequency=frequency,
+        groups={name: arrays[name] for name in GROUPS if name in arrays},
+        calibration=calibration,
+        values=values,
+    )
+    return Evaluation(
+        on,
+        class_names,
+        last_evaluation(workdir, on) or {},
+        results,
+        confusion.astype(np.min_scalar_type(confusion.max(initial=0))),
+        results.predictions / max(confusion.sum(), 1),
+        arrays.get("predicted"),
+    )

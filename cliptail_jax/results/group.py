@@ -1,0 +1,143 @@
+"""Aggregates runs that differ only in seed, or in the order of class frequencies."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
+from cliptail_jax.metrics.measures import MEASURES, ClassResults, main_measures
+from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.run import Run
+
+UNDEFINED = Estimate(np.nan)
+
+
+def mean_of(values: Sequence[float | None]) -> float:
+    """The mean of the values that are defined; nan without any."""
+    defined = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
+class RunGroup:
+    """Runs of one name that differ only in seed, or in the order of class frequencies.
+
+    Attributes:
+        name: of its runs.
+        replicates: the finished runs of each seed: one, or the two of a mirrored pair.
+        size: the number of runs that a replicate has when it is complete.
+        known: the part of `bias` that is known from a study's report, which took the time to compute it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        replicates: Sequence[Sequence[Run]],
+        size: int = 1,
+        known: Mapping[str, Mapping[str, float | None]] | None = None,
+    ):
+        self.name, self.replicates, self.size, self._known = name, replicates, size, known or {}
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for replicate in self.replicates for run in replicate]
+
+    @functools.cached_property
+    def evaluations(self) -> list[Evaluation]:
+        """Those of its runs on their first sets."""
+        return [run.evaluation for run in self.runs if run.evaluation]
+
+    def mean(self, key: str) -> float:
+        """The mean over runs of a number of their latest evaluations on their first sets; nan if none has it."""
+        return mean_of([run.summary.get(key) for run in self.runs])
+
+    @functools.cached_property
+    def bias(self) -> Mapping[str, Estimate]:
+        """The main measures with intervals, such as slopes, of all its runs together."""
+        return {measure.key: self._estimate(measure.key) for measure in main_measures() if measure.has_interval}
+
+    def _estimate(self, key: str) -> Estimate:
+        if key in self._known:
+            numbers = (self._known[key].get(part) for part in ("value", "low", "high"))
+            return Estimate(*(math.nan if number is None else number for number in numbers))
+        if len(self.runs) == self.size == 1:
+            summary = self.runs[0].summary
+            numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
+            return Estimate(*(math.nan if number is None else number for number in numbers))
+        found = [MEASURES[key].compare(results)[0] for results in self._complete if _has(key, results)]
+        defined = [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
+        return mean_over_seeds(defined) if defined else UNDEFINED
+
+    def left_out(self, key: str) -> int:
+        """How many classes a measure leaves out: the largest number of any replicate."""
+        known = self._known.get(key, {}).get("left_out")
+        if known is None and len(self.runs) == self.size == 1:
+            known = self.runs[0].summary.get(f"{key}_left_out")
+        if known is not None:
+            return known
+        return max((MEASURES[key].classes_left_out(runs) for runs in self._complete if _has(key, runs)), default=0)
+
+    @functools.cached_property
+    def _complete(self) -> list[list[ClassResults]]:
+        """The results of the replicates that have all their runs, over the same classes."""
+        complete = []
+        for replicate in self.replicates:
+            evaluations = [run.evaluation for run in replicate if run.evaluation]
+            if len(evaluations) == self.size and len({e.class_names for e in evaluations}) == 1:
+                complete.append([evaluation.results for evaluation in evaluations])
+        return complete
+
+    def value(self, key: str) -> float:
+        """A measure: of all runs together, or its mean over runs."""
+        return self.bias[key].value if key in self.bias else self.mean(key)
+
+    def interval(self, key: str) -> Interval | None:
+        """The interval of a measure: of all runs together, or of the only run; None if there is none."""
+        if key in self.bias:
+            bounds = self.bias[key].low, self.bias[key].high
+        elif len(self.runs) == 1:
+            bounds = tuple(self.runs[0].summary.get(f"{key}_interval") or (None, None))
+        else:
+            return None
+        return None if any(bound is None or math.isnan(bound) for bound in bounds) else Interval(*bounds)
+
+    @property
+    def images(self) -> float:
+        return mean_of([run.images for run in self.runs])
+
+    @property
+    def minutes(self) -> float:
+        return mean_of([run.seconds for run in self.runs]) / 60
+
+    @property
+    def images_per_second(self) -> float:
+        """The mean over runs of the median over logged steps without the first, which compiles."""
+        logs = [[line["images_per_second"] for line in run.log[1:] if "images_per_second" in line] for run in self.runs]
+        return mean_of([float(np.median(rates)) for rates in logs if rates])
+
+
+def _has(key: str, results: Sequence[ClassResults]) -> bool:
+    return all(MEASURES[key].is_known(of_run) for of_run in results)
+
+
+def in_replicates(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs of one name by the seeds of their directories, those of a mirrored pair together."""
+    replicates: dict[str, list[Run]] = {}
+    for run in runs:
+        replicates.setdefault(run.seed.removesuffix("_mirrored"), []).append(run)
+    return list(replicates.values())
+
+
+def groups_of(replicates: Sequence[Sequence[Mapping[str, Run]]]) -> dict[str, RunGroup]:
+    """The groups by name of the finished runs of a study.
+
+    Args:
+        replicates: for each seed or mirrored pair, its runs by name, of each of its directories.
+    """
+    names = dict.fromkeys(name for replicate in replicates for runs in replicate for name in runs)
+    size = len(replicates[0]) if replicates else 1
+    return {
+        name: RunGroup(name, [[runs[name] for runs in replicate if name in runs] for replicate in replicates], size)
+        for name in names
+    }

@@ -1,0 +1,190 @@
+"""A run, read from its files."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.config.zero_shot import MODE
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
+from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy
+from cliptail_jax.results.evaluation import Evaluation, read_evaluation
+from cliptail_jax.results.transfers import Transfer, predictions_path
+from cliptail_jax.runs import evaluation_directory, read_run_frequency
+from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
+from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, SUMMARY
+
+# The fields that determine which classes a run has.
+SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
+Summary = Mapping[str, Any]  # a line of summary.jsonl
+
+
+class Run:
+    """A run, or the evaluations of a published model, whose files are read when they are first needed.
+
+    Attributes:
+        workdir: its directory.
+        name: by default that of the directory. The runs of a `RunGroup` have the same.
+        seed: the name of the seed's directory, such as 'seed_0_mirrored'; '' without one.
+        transfers: results of its transfer to other sets.
+
+    Properties raise UserError where a file is damaged.
+    """
+
+    def __init__(self, workdir: Path, name: str = "", seed: str = "", eval_sets: Sequence[str] | None = None):
+        """`eval_sets` are the sets that it is evaluated on, by default those in its config."""
+        self.workdir, self.name, self.seed = workdir, name or workdir.name, seed
+        self.transfers: Sequence[Transfer] = ()
+        self._eval_sets, self._evaluations = eval_sets, {}
+
+    def check(self) -> None:
+        """Raise UserError if a file of a finished run is missing or was changed."""
+        check_digests(self.workdir)
+
+    @functools.cached_property
+    def noted(self) -> Mapping[str, Any]:
+        """The content of config.json: the config, and what the run was trained with."""
+        noted = read_json(self.workdir / CONFIG)
+        if noted is None:
+            raise UserError(f"there is no run in {self.workdir}")
+        if not isinstance(noted.get("config"), dict):
+            raise UserError(f"{self.workdir / CONFIG} is damaged (it has no config): restore it from a copy")
+        return noted
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The config, by dotted key."""
+        return self.noted["config"]
+
+    @property
+    def eval_sets(self) -> Sequence[str]:
+        return self.config.get("eval.sets", ()) if self._eval_sets is None else self._eval_sets
+
+    @property
+    def is_published(self) -> bool:
+        """Whether these are evaluations of a published model."""
+        return self.config.get("objective") == MODE
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_published or "finished" in self.noted
+
+    @property
+    def seconds(self) -> float | None:
+        """The duration of the training; None before its end."""
+        return self.noted.get("finished", {}).get("seconds")
+
+    @functools.cached_property
+    def data(self) -> Mapping[str, Any]:
+        """Number of records and fingerprint of the training data."""
+        return read_json(self.workdir / DATA) or {}
+
+    @functools.cached_property
+    def _table(self) -> tuple[tuple[str, ...], Int[np.ndarray, " class"] | None]:
+        return read_run_frequency(self.workdir) if (self.workdir / FREQUENCY).exists() else ((), None)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the training data, in label order; empty for a published model."""
+        return self._table[0]
+
+    @property
+    def images(self) -> int | None:
+        """The number of training images; None for a published model."""
+        return None if self._table[1] is None else int(self._table[1].sum())
+
+    @functools.cached_property
+    def log(self) -> Sequence[Mapping[str, Any]]:
+        """The lines of metrics.jsonl."""
+        return read_lines(self.workdir / METRICS)
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings of the training."""
+        return [line["warning"] for line in self.log if "warning" in line]
+
+    @functools.cached_property
+    def checkpoint(self) -> str:
+        """Step and digest of the last complete checkpoint; '' without one."""
+        folder = self.workdir / "checkpoints"
+        steps = steps_in(folder) if folder.exists() else []
+        complete = [step for step in steps if manifest_of(folder / str(step)).exists()]
+        return f"step {max(complete)}, {digest(folder / str(max(complete)))[:16]}" if complete else ""
+
+    @functools.cached_property
+    def sets(self) -> Mapping[str, Sequence[Summary]]:
+        """The summaries of all evaluations, in order, by set; without sets that it was not evaluated on."""
+        found = {on: self._summaries(on) for on in dict.fromkeys(self.eval_sets)}
+        return {on: summaries for on, summaries in found.items() if summaries}
+
+    def _summaries(self, on: str) -> Sequence[Summary]:
+        return read_lines(evaluation_directory(self.workdir, on) / SUMMARY)
+
+    @property
+    def summary(self) -> Summary:
+        """That of the latest evaluation on the first set; empty without one."""
+        return self.summaries[-1] if self.summaries else {}
+
+    @property
+    def summaries(self) -> Sequence[Summary]:
+        """Those of all evaluations on the first set."""
+        return next(iter(self.sets.values()), ())
+
+    def last_evaluations(self, on: str = "") -> dict[str, Summary]:
+        """The summaries of the last evaluation on a set, by default the first, by the class frequency of each."""
+        return last_pass(self.sets.get(on, ()) if on else self.summaries)
+
+    @functools.cached_property
+    def evaluation(self) -> Evaluation | None:
+        """The latest evaluation on the first set; None without one."""
+        return self.evaluated_on(next(iter(self.sets))) if self.sets else None
+
+    def evaluated_on(self, on: str) -> Evaluation:
+        """The latest evaluation on a set. Raises UserError if there is none."""
+        if on not in self._evaluations:
+            self._evaluations[on] = read_evaluation(self.workdir, on)
+        return self._evaluations[on]
+
+    def names_and_selection(self) -> tuple[str, dict[str, Any]]:
+        """The list that its classes are named by, and the other fields that its classes depend on.
+
+        The classes of runs that agree in the second are the same by label, whatever their names are.
+        """
+        selection = {key: value for key, value in self.config.items() if key.startswith(SELECTING)}
+        return self.config.get("data.class_names", ""), selection
+
+    def probe_accuracies(self) -> dict[str, Float[np.ndarray, " class"]]:
+        """By set whose images have one class, the accuracy of the linear probe on each class, in 0..1."""
+        accuracies = {}
+        for result in self.transfers:
+            if result["method"] == "probe":
+                arrays = load_arrays(predictions_path(self.workdir.parent / "transfer", result))
+                if "predictions" in arrays:  # else its images show several classes
+                    labels, predictions = arrays["labels"], arrays["predictions"]
+                    mask = np.ones(len(labels), bool)
+                    confusion = count_confusion(labels, predictions, mask, result["sizes"]["classes"])
+                    accuracies[result["set"]] = per_class_accuracy(confusion)
+        return accuracies
+
+
+def last_pass(lines: Sequence[Summary]) -> dict[str, Summary]:
+    """The summaries of the last evaluation on a set, by the class frequency that each is compared with, in order.
+
+    A published model is compared with the class frequencies of several corpora in one pass.
+    """
+
+    def about(line: Summary) -> tuple:
+        settings = line.get("settings", {})
+        return line.get("weights"), {key: value for key, value in settings.items() if "frequency" not in key}
+
+    found: dict[str, Summary] = {}
+    for line in reversed(lines):
+        frequency = line.get("settings", {}).get("class_frequency", "")
+        if frequency in found or about(line) != about(lines[-1]):
+            break
+        found[frequency] = line
+    return dict(reversed(found.items()))

@@ -1,0 +1,72 @@
+"""Checks of a study's config before anything is trained."""
+
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.objectives import validate
+from cliptail_jax.study.claims import check_claims
+from cliptail_jax.study.sheets import check_figures
+from cliptail_jax.transfer import configuration as transfer_configuration
+
+
+def check_study(study: ConfigDict) -> None:
+    """Raise a UserError that names a mistake in the study, its runs, its transfer, its claims or its figures."""
+    for key in ("title", "runs", "claims"):
+        if key not in study:
+            raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
+    seeds, transfer = study.get("seeds", 1), study.get("transfer")
+    if type(seeds) is not int or seeds < 1:
+        raise UserError(f"config key 'seeds' is {seeds!r}; it must be a positive whole number")
+    if "seeds" in study and "seed" not in study:
+        raise UserError("a study of several seeds has a field 'seed', which the seed of each run refers to")
+    counterbalanced = study.get("counterbalanced", False)
+    if type(counterbalanced) is not bool:
+        raise UserError(f"config key 'counterbalanced' is {counterbalanced!r}; it must be True or False")
+    if counterbalanced:
+        check_counterbalanced(study.runs, seeds)
+    for name, config in study.runs.items():
+        try:
+            validate(config)
+        except UserError as error:
+            raise UserError(f"run '{name}': {error}") from None
+        if not config.eval.sets and not transfer:
+            raise UserError(f"run '{name}': eval.sets is empty, but a study compares evaluations")
+    if transfer:
+        check_transfer(transfer, tuple(study.runs))
+    if unknown := [name for name in study.get("path", ()) if name not in study.runs]:
+        raise UserError(f"path names the run '{unknown[0]}'; the study has {', '.join(study.runs)}")
+    eval_sets = {name: config.eval.sets for name, config in study.runs.items()}
+    check_claims(study.claims, eval_sets, transfer)
+    check_figures(study.get("figures", {}), tuple(study.runs))
+
+
+def check_counterbalanced(runs: Mapping[str, ConfigDict], seeds: int) -> None:
+    """Raise a UserError if runs cannot be trained in mirrored pairs."""
+    if seeds % 2:
+        raise UserError(
+            f"a counterbalanced study trains pairs of runs, but its config key 'seeds' is {seeds}: set it to an even number"
+        )
+    for name, config in runs.items():
+        if not config.data.profile.name:
+            raise UserError(
+                f"run '{name}': a counterbalanced study reverses the profile of each run, and this one has none: set its "
+                "data.profile.name, or counterbalanced=False"
+            )
+        if config.data.profile.mirrored:  # the runs of a comparison would be mirrored against each other
+            raise UserError(
+                f"run '{name}': data.profile.mirrored is set by the study, which is counterbalanced: leave it at False"
+            )
+
+
+def check_transfer(transfer: ConfigDict, runs: tuple[str, ...]) -> None:
+    """Raise a UserError that names a mistake in the transfer of a study of these runs."""
+    if unknown := set(transfer.models) - set(runs):
+        raise UserError(f"transfer.models names the run '{min(unknown)}'; the study has {', '.join(runs)}")
+    transfer = transfer.copy_and_resolve_references()
+    transfer.models = transfer.models or runs
+    try:
+        transfer_configuration.validate(transfer)
+    except UserError as error:
+        raise UserError(f"transfer: {error}") from None

@@ -1,0 +1,52 @@
+"""What is known of the runs of one seed after their training: their evaluations and their transfer."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.results.run import Run
+from cliptail_jax.study.claims import Runs
+from cliptail_jax.study.replicates import Configs
+from cliptail_jax.study.training import Failures
+from cliptail_jax.transfer.program import TransferFailed, transfer
+
+
+def read_runs(configs: Configs, workdir: Path) -> tuple[Runs, Failures]:
+    """The trained runs of one seed, and why others cannot be read."""
+    runs, failures = {}, {}
+    for name, config in configs.items():
+        try:
+            runs[name] = read_trained(workdir / name, config.eval.sets)
+        except UserError as error:  # a damaged file
+            failures[name] = str(error)
+            tqdm.write(f"error: {name}: {error}")
+    return runs, failures
+
+
+def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
+    """A run that was trained on the classes of its evaluation sets. Raises UserError if a file is damaged."""
+    run = Run(workdir, eval_sets=eval_sets)
+    run.check()
+    _ = run.images, run.log, run.sets
+    for on in eval_sets:
+        if not run.evaluated_on(on).results.groups:
+            raise UserError(f"{workdir} was not trained on the classes of {on}: a study compares runs on theirs")
+    return run
+
+
+def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path) -> Failures:
+    """Transfer the runs that the config names, or all, and add the results to the runs. Returns what failed."""
+    directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
+    config.models = tuple(directories)
+    failures: Failures = {}
+    try:
+        results = transfer(config, workdir / "transfer")
+    except TransferFailed as error:
+        results, failures = error.results, {f"transfer: {what}": why for what, why in error.failures.items()}
+    except UserError as error:
+        results, failures = [], {"transfer": str(error)}
+    for directory, run in directories.items():
+        run.transfers = [result for result in results if result["model"] == directory]
+    return failures
