@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import pathlib
 import pickle
@@ -83,12 +82,6 @@ def test_source_pickles_small_and_works_on_the_other_side(glyphs_dir):
     assert other.encoded_images([3, 1]) == images
     assert other.metadata.equals(table)
     assert (other.class_names, len(other)) == (source.class_names, len(source))
-
-
-def test_source_is_frozen(glyphs_dir):
-    source = open_source("glyphs", str(glyphs_dir), "train")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        source.split = "test"
 
 
 def test_image_in_a_damaged_chunk_is_empty_and_the_others_are_there(copied_glyphs):
