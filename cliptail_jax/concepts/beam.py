@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
 
 
 def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
-    """The pipeline of Beam's command-line arguments, in which --runner=dask is short for the class's path.
+    """Makes a pipeline from Beam's command-line arguments; --runner=dask is short for the path of the class.
 
     Raises UserError where Beam has no such runner, or the runner lacks a package or a flag.
     """
@@ -114,7 +114,7 @@ def running(pipeline: "beam.Pipeline") -> Iterator["beam.Pipeline"]:
 
 
 def match(pattern: str) -> list[str]:
-    """The files of a path or a glob of any file system, or of a local folder.
+    """Finds the files of a path or a glob of any file system, or of a local folder.
 
     Raises:
         UserError: There is none, or one is of an unknown format.
@@ -134,7 +134,7 @@ def open_any(path: str) -> BinaryIO:
 
 
 def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tuple[str, int]]:
-    """The concepts that a file's captions carry, each with the number of captions."""
+    """Counts a file: the concepts that its captions carry, each with the number of captions."""
     tally = count_part(part, counter, column, open_file=open_any)
     Metrics.counter("concepts", "captions").inc(tally.captions)
     Metrics.counter("concepts", "undecodable").inc(tally.undecodable)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def find_parts(pattern: str) -> list[str]:
-    """The captions files of a path, a glob or a folder, sorted by name.
+    """Finds the captions files of a path, a glob or a folder, sorted by name.
 
     Raises:
         UserError: There is none, or one is of an unknown format.

@@ -65,7 +65,7 @@ def count_corpus(
 
 
 def try_to_count(part: str, counter: Counter, column: str | None, card: bool) -> Tally | DamagedFileError:
-    """The tally of a part, or the error if it cannot be read to its end."""
+    """Counts a part; returns the error if the part cannot be read to its end."""
     try:
         return count_part(part, counter, column, card)
     except DamagedFileError as error:
@@ -75,7 +75,7 @@ def try_to_count(part: str, counter: Counter, column: str | None, card: bool) ->
 def count_part(
     part: str, counter: Counter, column: str | None = None, card: bool = False, open_file: Open = open_local
 ) -> Tally:
-    """The tally of a part. Raises UserError and DamagedFileError as `read_part` does."""
+    """Counts a part. Raises UserError and DamagedFileError as `read_part` does."""
     total = RunningTotal()
     for batch in read_part(part, column, card, open_file):
         total.add(counter.tally(batch))

@@ -56,7 +56,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def count(options: argparse.Namespace) -> None:
-    """
+    """Counts a corpus and writes the counts.
+
     Raises:
         UserError: A flag is wrong; or files are damaged, and the counts of the others have been written.
     """

@@ -1,4 +1,4 @@
-"""Lemmas of interest, by number, and where in a batch of captions they occur."""
+"""Numbered lemmas, and their occurrences in a batch of captions."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from cliptail_jax.concepts.words import CONTRACTIONS, forms_of, lemma
 
 
 class Occurrences:
-    """Which lemma, by number, occurs in which caption of a batch, however often.
+    """The pairs of a lemma, by number, and a caption of a batch in which it occurs, once or repeatedly.
 
     Attributes:
         lemmas, captions: the pairs, ascending by lemma, then by caption.

@@ -1,4 +1,4 @@
-"""Which concepts the captions of a batch carry, by index: the cost grows with the matches, not with the vocabulary."""
+"""Finds the concepts that captions carry, at a cost that grows with the matches instead of the vocabulary."""
 
 from collections.abc import Iterable, Sequence
 

@@ -105,7 +105,7 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
 
 
 def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
-    """As pandas reads tables: '"' quotes, and a row may lack its last fields, but not have more than the header.
+    """Reads a column as pandas does: '"' quotes, and a row may lack its last fields, but not have more than the header.
 
     pyarrow.csv, which is 20 times as fast as Python's csv module, rejects rows that lack fields and accepts a quoted
     value that never ends: the former are read apart, and the latter would swallow the row that is appended here.
@@ -152,7 +152,7 @@ def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa
 
 
 class Extended:
-    """A stream with some more bytes at its end, as far as pyarrow reads it."""
+    """A stream followed by some more bytes, with the methods that pyarrow uses."""
 
     closed = False
 

@@ -33,7 +33,7 @@ class Tally:
 
 @runtime_checkable
 class Counter(Protocol):
-    """Counts a batch. It pickles."""
+    """An object that counts batches. It pickles."""
 
     def tally(self, batch: CaptionBatch) -> Tally: ...
 
@@ -57,7 +57,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 class RunningTotal:
-    """Sums tallies as they come, from time to time, so that those that wait stay smaller than the sum."""
+    """Sums tallies incrementally: waiting tallies are added up when they become larger than their sum."""
 
     def __init__(self):
         self._tallies = [NOTHING]

@@ -1,4 +1,4 @@
-"""The study's rule: how a caption or a phrase of a concept becomes a set of lemmas.
+"""The study's rule, which turns a caption or a phrase of a concept into a set of lemmas.
 
 Text is lower-cased, every character outside a–z and space becomes a space, it is split into Treebank words, and each
 word is lemmatized as a noun with WordNet. `lemmas_of` does this for one text; `forms_of` inverts the lemmatization.

@@ -19,7 +19,7 @@ def usable_cores() -> int:
 
 
 def completed(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Item, Result]]:
-    """Each item with the result of `work`, as they are completed: in this process, or in `processes` > 1 others.
+    """Yields each item with the result of `work` as they are completed, in this process or in `processes` > 1 others.
 
     Work, items and results are pickled for other processes, which end with this iterator or with this process.
 

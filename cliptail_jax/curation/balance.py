@@ -15,7 +15,7 @@ from cliptail_jax.errors import UserError
 
 
 class Balance(NamedTuple):
-    """How many records carry each entry, before and after balancing."""
+    """The number of records that carry each entry, before and after balancing."""
 
     entries: tuple[str, ...]
     before: Int[np.ndarray, " entry"]

@@ -1,4 +1,4 @@
-"""Which classes of a source a variant has."""
+"""Selects the classes of a variant from those of its source."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Croissant metadata of a variant: a JSON-LD document with which a paper can cite, and a reader load, what it trained on.
+"""Croissant metadata of a variant: a JSON-LD document that a paper can cite and a program can load.
 
 The format is MLCommons' (https://docs.mlcommons.org/croissant), version 1.1, with its vocabulary for responsible AI and
 W3C's for provenance. The document describes a table of the variant's rows, a file that is to be beside it.

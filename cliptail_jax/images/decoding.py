@@ -1,4 +1,4 @@
-"""Decoding images. JPEGs go to libjpeg-turbo directly where it gives Pillow's pixels, which takes two thirds of the time."""
+"""Decodes images. libjpeg-turbo decodes ordinary JPEGs directly, with Pillow's pixels in two thirds of the time."""
 
 import io
 

@@ -19,7 +19,7 @@ Chunks = Iterable[Sequence[str]]  # captions
 
 
 class BagOfWords:
-    """Texts to the ids of their distinct words, which are whole words or, with a tokenizer, subwords.
+    """Maps texts to the ids of their distinct words, or subwords with a tokenizer.
 
     A text is read up to its first `context_length` words, or as many tokens as the tokenizer's context has. Words that are
     not in the vocabulary are left out.
@@ -72,7 +72,7 @@ class BagOfWords:
         return BagOfWords, (self._vocabulary, self.counts, self.captions, self.idf, self._context_length)
 
     def save(self, workdir: epath.PathLike) -> None:
-        """Write words.json and, of subwords, tokenizer.json, for `load`."""
+        """Writes words.json and, for subwords, tokenizer.json, for `load`."""
         whole = not isinstance(self._vocabulary, Tokenizer)
         if not whole:
             self._vocabulary.save(epath.Path(workdir) / TOKENIZER)

@@ -152,7 +152,7 @@ def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, " cl
 def batches_of_classes(
     uses: Frequency, k: int, sizes: Int[np.ndarray, " step"], rng: np.random.Generator
 ) -> Int[np.ndarray, "step class"]:
-    """The number of images of each class in each batch: of k classes in every batch, and of no class more than its uses.
+    """The number of images of each class in each batch: k classes per batch, and of no class more than its uses.
 
     Args:
         uses: how many images each class is to have in the epoch.
@@ -174,7 +174,7 @@ def batches_of_classes(
 
 
 def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray, " class"]:
-    """In how many batches each class is: in proportion to its uses, within 1 ... min(uses, steps); k · steps in all."""
+    """The number of batches with each class: in proportion to its uses, within 1 ... min(uses, steps); k · steps in all."""
     least, most = np.minimum(uses, 1), np.minimum(uses, steps)
     low, high = 0.0, float(steps)
     for _ in range(100):
@@ -185,7 +185,7 @@ def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray,
 
 
 def images_in_batch(missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int) -> Float[np.ndarray, " k"]:
-    """How many of a batch's images each of its classes has: at least 1, and `size` in all.
+    """The number of images of each class of a batch: at least 1, and `size` in all.
 
     A class has its missing images divided by the number of batches left to it. The classes that occur in later batches, too,
     have more or less than that, so that the sum is `size`.

@@ -116,7 +116,7 @@ class HuggingFaceTokenizer:
 
 
 def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | HuggingFaceTokenizer:
-    """The tokenizer in `path` as a model with `text_cfg` uses it.
+    """Loads the tokenizer in `path` for a model with this `text_cfg`.
 
     A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. With a `start_token`, texts begin with
     it and end with </s>. Raises UserError where the file is
@@ -203,7 +203,7 @@ def attends_to_padding(text_config: Mapping[str, Any]) -> bool:
 
 
 def clip_tokenizer(content: Mapping[str, Any], path: Path, context_length: int) -> Tokenizer:
-    """CLIP's tokenizer with the merges of a tokenizer.json. Raises UserError where its ids are laid out otherwise."""
+    """CLIP's tokenizer with the merges of a tokenizer.json. Raises UserError if its ids have another layout."""
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in content["model"]["merges"]]
     tokenizer = Tokenizer([tuple(pair) for pair in pairs], context_length)
     vocabulary = content["model"]["vocab"] | {

@@ -1,4 +1,4 @@
-"""From examples to batches: a batch is a function of its step alone, whoever computes it.
+"""Makes batches from examples. A batch is a function of its step alone, whichever process computes it.
 
 Grain shuffles, unless a rule composes the batches by class, and runs `LoadBatch` ahead of time in threads or worker
 processes. Since a step's batch depends on nothing else, training resumes at any step at once, and order and contents are

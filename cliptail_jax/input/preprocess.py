@@ -1,4 +1,4 @@
-"""Images as a model expects them; of a published one, from open_clip's preprocess_cfg."""
+"""Preprocesses images for a model; a published model's preprocessing comes from open_clip's preprocess_cfg."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -45,7 +45,7 @@ class Preprocess:
         return (images.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 
     def square(self, image: RgbImage, fast: bool = False) -> UInt8[np.ndarray, "size size 3"]:
-        """The image at the model's size, before its values are normalised; `fast` as `cliptail_jax.images.resizing` has it."""
+        """The image at the model's size, before normalization; `fast` is explained in `cliptail_jax.images.resizing`."""
         sides = image.shape[:2]
         if self.resize_mode == "squash":
             height = width = self.size
@@ -63,7 +63,7 @@ class Preprocess:
         return (self.short_side or self.size) if self.resize_mode == "shortest" else 0
 
     def to_config(self) -> dict[str, Any]:
-        """open_clip's preprocess_cfg; the size stands in the model's own configuration."""
+        """open_clip's preprocess_cfg; the size is in the model's own configuration."""
         return {key: value for key, value in asdict(self).items() if key not in ("size", "short_side")}
 
 

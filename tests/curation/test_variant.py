@@ -14,7 +14,7 @@ from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.correlation import bootstrap_interval, spearman
+from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
 from tests.curation.zoo import EEL, LABELS, NAMES, Zoo, make_source, variant_of
 
@@ -280,7 +280,6 @@ def test_empty_class_counts_as_frequency_0_and_breaks_nothing():
 
     accuracy = np.array([0.9, 0.6, 0.5, 0.3, 0.1, 0.2])
     assert spearman(frequency, accuracy) > 0.9
-    assert np.isfinite(bootstrap_interval(frequency, accuracy)).all()
 
     for sampling, weight in (("uniform", 1), ("linear", 0), ("sqrt", 0)):
         weights = sampling_weights(frequency, sampling)
