@@ -149,7 +149,7 @@ def npy(array: Shaped[np.ndarray, "..."]) -> bytes:
     return buffer.getvalue()
 
 
-def npz(**arrays: Shaped[np.ndarray, "..."]) -> bytes:
+def npz(**arrays: Shaped[np.ndarray | np.generic, "..."]) -> bytes:
     """The content of an .npz file."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -161,7 +161,7 @@ def save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
     write_bytes(path, npy(array))
 
 
-def save_arrays(path: Path, **arrays: Shaped[np.ndarray, "..."]) -> None:
+def save_arrays(path: Path, **arrays: Shaped[np.ndarray | np.generic, "..."]) -> None:
     """Writes an .npz file atomically."""
     write_bytes(path, npz(**arrays))
 

@@ -25,7 +25,12 @@ from absl import flags  # noqa: E402
 if not flags.FLAGS.is_parsed():  # Grain's worker processes inherit the flags, and refuse unparsed ones
     flags.FLAGS(["pytest"])
 
+import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
+
+import tests.typechecking  # noqa: E402, F401
+
+jaxtyping.install_import_hook("cliptail_jax", "tests.typechecking.check")  # before the package is imported
 
 from configs import clip, dino, sup  # noqa: E402
 
@@ -42,6 +47,14 @@ def arrays_are_saved_whole():
     import orbax.checkpoint as ocp
 
     ocp.type_handlers.get_type_handler(jax.Array)._use_replica_parallel = False
+
+
+@pytest.fixture
+def unchecked():
+    """Annotations are not checked: for tests of what functions themselves say to arguments of a wrong type."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

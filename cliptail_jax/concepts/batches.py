@@ -98,6 +98,6 @@ def bounded(captions: pa.LargeBinaryArray) -> Iterator[pa.LargeBinaryArray]:
         begin = end
 
 
-def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, " caption+1"]:
+def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, " {len(captions)+1}"]:
     """Where each caption of a non-empty array begins in its buffer, and where the last one ends."""
     return np.frombuffer(captions.buffers()[1], np.int64, len(captions) + 1, 8 * captions.offset)

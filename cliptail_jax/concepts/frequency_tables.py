@@ -14,12 +14,12 @@ from cliptail_jax.files import write_text
 LARGEST_SUM = np.iinfo(np.int64).max  # of counts
 
 
-def write_frequency(path: Path, names: tuple[str, ...], frequency: Int[np.ndarray, " class"]) -> None:
+def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> None:
     """Writes a table, local or on Google Cloud Storage."""
     write_text(path, frequency_table(names, frequency))
 
 
-def frequency_table(names: tuple[str, ...], frequency: Int[np.ndarray, " class"]) -> str:
+def frequency_table(names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> str:
     """The text of a table."""
     return "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency))
 

@@ -55,7 +55,7 @@ def split_captions(captions: pa.LargeBinaryArray) -> Words:
     return Words(words, np.repeat(np.arange(len(captions), dtype=np.int32), words_per_caption), len(captions))
 
 
-def offsets_and_text(captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " caption+1"], bytes]:
+def offsets_and_text(captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " {len(captions)+1}"], bytes]:
     """Where each caption begins and ends in the batch's text, and the text. A null is empty."""
     if captions.null_count:
         captions = captions.fill_null(b"")  # a null may have bytes in the buffer

@@ -83,7 +83,7 @@ def to_config(section: Section) -> ConfigDict:
     return ConfigDict(dataclasses.asdict(section)).lock()
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every value of a config with its dotted key."""
     for key, value in config.items():
         if isinstance(value, Mapping | ConfigDict):

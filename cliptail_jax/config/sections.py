@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from ml_collections import ConfigDict
+
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
 from cliptail_jax.errors import UserError
@@ -78,12 +80,12 @@ class Evaluation:
     tail_classes: Annotated[int, "Number of tail classes; 0: a third.", NonNegative] = 0
 
 
-def evaluation_pixels(reading: Reading) -> dict[str, bool]:
+def evaluation_pixels(reading: ConfigDict) -> dict[str, bool]:
     """How evaluation images are decoded and resized, as `evaluation_batches` takes it."""
     return {"fast": reading.resize != PILLOW, "scaled_decoding": reading.scaled_decoding}
 
 
-def check_evaluation(evaluation: Evaluation) -> None:
+def check_evaluation(evaluation: ConfigDict) -> None:
     """Raises UserError where several fields say how to describe the classes, or a prior is estimated and not used."""
     if evaluation.descriptors and evaluation.waffle:
         raise UserError("set eval.descriptors or eval.waffle, not both: each describes the classes")

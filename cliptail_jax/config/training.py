@@ -327,7 +327,7 @@ def check_sections(config: ConfigDict) -> None:
     check_data(config.data)
 
 
-def check_optimizer(optimizer: Optimizer) -> None:
+def check_optimizer(optimizer: ConfigDict) -> None:
     if optimizer.warmup_steps and optimizer.warmup_epochs:
         raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
     if optimizer.nesterov and optimizer.name != "sgd":
@@ -354,7 +354,7 @@ def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) ->
         raise UserError(f"batch_norm.group_size={group_size} does not divide {of}")
 
 
-def check_data(data: Data) -> None:
+def check_data(data: ConfigDict) -> None:
     given = [key for key, value in data.classes.items() if value]
     if len(given) > 1:
         raise UserError(f"data.classes takes one of names, vocabulary, first and random, not {' and '.join(given)}")

@@ -4,6 +4,7 @@ import functools
 import pathlib
 from collections.abc import Iterable
 
+import numpy as np
 import pyarrow as pa
 
 from cliptail_jax.datasets.source import Source, open_source
@@ -44,7 +45,7 @@ class JoinedSource:
         both = {"first": self.first.encoding, "second": self.second.encoding}
         return both if any(both.values()) else {}
 
-    def encoded_images(self, indices: Iterable[int]) -> list[bytes]:
+    def encoded_images(self, indices: Iterable[int | np.integer]) -> list[bytes]:
         indices, border = [int(i) for i in indices], len(self.first)
         first = iter(self.first.encoded_images([i for i in indices if i < border]))
         second = iter(self.second.encoded_images([i - border for i in indices if i >= border]))

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from cliptail_jax.errors import UserError
 
 
-def exponential(num_classes: int, largest: int, ratio: float) -> Int[np.ndarray, " rank"]:
+def exponential(num_classes: int, largest: int | np.integer, ratio: float) -> Int[np.ndarray, " rank"]:
     """Class sizes that decrease from `largest` to `largest / ratio` by a constant factor, rounded down.
 
     n_i = floor(n_max ratio^(-i / (C-1))), the profile of CIFAR-LT: Cao et al. (2019), arXiv 1906.07413.
@@ -20,7 +20,7 @@ def exponential(num_classes: int, largest: int, ratio: float) -> Int[np.ndarray,
     return _floor(largest * float(ratio) ** (-rank / max(num_classes - 1, 1)))
 
 
-def zipf(num_classes: int, largest: int, exponent: float) -> Int[np.ndarray, " rank"]:
+def zipf(num_classes: int, largest: int | np.integer, exponent: float) -> Int[np.ndarray, " rank"]:
     """Class sizes that decrease as a power of their rank, rounded down: n_i = floor(n_max / (i+1)^exponent)."""
     return _floor(largest / np.arange(1, num_classes + 1) ** float(exponent))
 

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, load_vocabulary, vocabulary_names
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.curation.captions import joined_words
+from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
@@ -40,7 +41,7 @@ class Rows:
     words: pa.ChunkedArray | None
 
 
-def all_rows(source: Source, data: ConfigDict) -> Rows:
+def all_rows(source: Source | JoinedSource, data: ConfigDict) -> Rows:
     """The source's records with its labels, or the rows of a table, or a row for each class that a record's words name."""
     if data.table:
         return table_rows(source, Path(data.table), data.class_match.vocabulary)
@@ -87,7 +88,7 @@ def class_matcher(vocabulary: str) -> LemmaMatcher:
     return LemmaMatcher(classes_of)
 
 
-def table_rows(source: Source, path: Path, vocabulary: str) -> Rows:
+def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Rows:
     """The rows of a table of filepath, label and caption, as `curation.describe --export` writes it.
 
     A label is a number or a name of the source's classes or, if one is given, of the vocabulary's; without the column it
@@ -157,7 +158,7 @@ def read_json_lines(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
     return table.drop_columns([name for name in columns if table[name].null_count == len(table)])
 
 
-def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, " row"]:
+def records_of(source: Source | JoinedSource, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, " row"]:
     """The records of file paths, by the whole path or else by its last part."""
     found = pc.index_in(paths, paths_of_records(source))
     if found.null_count and "filename" in source.metadata.column_names:
@@ -174,7 +175,7 @@ def records_of(source: Source, paths: pa.ChunkedArray, table: Path) -> Int[np.nd
     return found.to_numpy().astype(np.int64)
 
 
-def paths_of_records(source: Source) -> pa.Array:
+def paths_of_records(source: Source | JoinedSource) -> pa.Array:
     """The path of each record in a table: its file name, or SET/SPLIT/RECORD where it has none."""
     number = pc.cast(pa.array(np.arange(len(source))), pa.large_string())
     prefix, nothing = (pa.scalar(text, pa.large_string()) for text in (f"{source.name}/{source.split}/", ""))
@@ -184,5 +185,5 @@ def paths_of_records(source: Source) -> pa.Array:
     return pc.coalesce(source.metadata["filename"].cast(pa.large_string()).combine_chunks(), numbered)
 
 
-def last_part(paths: pa.Array) -> pa.Array:
+def last_part(paths: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.replace_substring_regex(paths, r"^.*/", "")

@@ -23,7 +23,9 @@ def first_of_permutation(labels: Int[np.ndarray, " row"], counts: Int[np.ndarray
     return np.sort(np.concatenate(kept))
 
 
-def seeded_split(labels: Int[np.ndarray, " row"], share: float = 0.2, seed: int = 0) -> tuple[Indices, Indices]:
+def seeded_split(
+    labels: Int[np.ndarray, " row"], share: float = 0.2, seed: int = 0
+) -> tuple[Int[np.ndarray, " rest"], Int[np.ndarray, " split"]]:
     """Splits rows into those to train on and those held out for validation.
 
     `share` of every class is held out (rounded), but at least one row of every class is left to train on.
@@ -68,7 +70,7 @@ def sample(
     return np.sort(kept)
 
 
-def without(kept: Indices, labels: Int[np.ndarray, " row"], num_classes: int, number: int) -> Indices:
+def without(kept: Indices, labels: Int[np.ndarray, " row"], num_classes: int, number: int) -> Int[np.ndarray, " fewer"]:
     """The kept rows except the last `number` of the ten largest classes; every class keeps a row."""
     frequency = np.bincount(labels[kept], minlength=num_classes)
     largest = np.argsort(-frequency, kind="stable")[:LARGEST]

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -45,8 +45,8 @@ class Variant:
     records: Int[np.ndarray, " row"]
     labels: Int[np.ndarray, " row"]
     class_names: tuple[str, ...]
-    original_labels: Int[np.ndarray, " row"]
-    captions: Captions | None
+    original_labels: Int[np.ndarray, " original"]
+    captions: Callable[..., Sequence[str]] | None
     dropped_without_caption: int = 0
     notes: tuple[str, ...] = ()
     balance: Balance | None = None

@@ -93,7 +93,9 @@ def stored_columns(columns: Sequence[str]) -> list[str]:
 
 
 def check_labels(
-    columns: Mapping[str, Sequence], features: tfds.features.FeaturesDict, file_of: Callable[[int], pathlib.Path]
+    columns: Mapping[str, Sequence | np.ndarray | pyarrow.ChunkedArray],
+    features: tfds.features.FeaturesDict,
+    file_of: Callable[[int], pathlib.Path],
 ) -> None:
     """Raises UserError if a label is neither that of a class nor -1, for none; `file_of` gives a record's file."""
     for name, label in class_labels(features).items():

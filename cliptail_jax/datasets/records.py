@@ -43,6 +43,6 @@ def read_records(records: ArrayRecordDataSource, indices: Sequence[int]) -> list
         raise UserError(f"{shard} is damaged at record {damaged}; remove the data set and prepare it again") from error
 
 
-def shard_of(info: tfds.core.SplitInfo, record: int) -> pathlib.Path:
+def shard_of(info: tfds.core.SplitInfo, record: int | np.integer) -> pathlib.Path:
     """The file that a record of a split is in."""
     return info.filepaths[int(np.searchsorted(np.cumsum(info.shard_lengths), record, side="right"))]

@@ -6,6 +6,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pyarrow
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
@@ -56,7 +57,7 @@ class Source:
         """Some columns of the metadata, without reading the others."""
         return load_metadata(self.folder, self.split, names)
 
-    def encoded_images(self, indices: Iterable[int]) -> list[bytes]:
+    def encoded_images(self, indices: Iterable[int | np.integer]) -> list[bytes]:
         """The records' images as they are stored (PNG or JPEG); b"" where their shard is damaged."""
         indices = [int(index) for index in indices]
         try:

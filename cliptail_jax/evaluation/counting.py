@@ -1,6 +1,6 @@
 """A pass over the images of a set: counts of predictions by class, and features for those who need them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -115,10 +115,10 @@ def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Prepr
     return jax.jit(sum_probabilities, out_shardings=replicated(mesh))
 
 
-def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterable[Batch]:
+def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterator[Batch]:
     """The batches of a pass over a set, shown on a progress bar."""
     steps = -(-len(examples) // batch_size)
-    return tqdm(batches, total=steps, desc=f"evaluating {examples.source.name}", disable=None, leave=False)
+    return iter(tqdm(batches, total=steps, desc=f"evaluating {examples.source.name}", disable=None, leave=False))
 
 
 class FeatureCollector:
@@ -167,7 +167,7 @@ def count(
     counts, head = jax.device_put((counts, head), replicated(mesh))
     predicted = []  # stay on the devices until the end, so that no batch waits for them
 
-    def step(batch: Batch) -> Float[Array, "batch dim"]:
+    def step(batch: dict[str, Array]) -> Float[Array, "batch dim"]:
         nonlocal counts
         counts, of_batch, features = evaluate_batch(parts, head, counts, batch)
         predicted.append(of_batch)
@@ -196,7 +196,7 @@ def estimate_log_prior(
     """log of the mean predicted probability of each class over a set; nan if no image could be read."""
     head, sums = jax.device_put(head, replicated(mesh)), [np.full(len(head.embeddings), -np.inf)]
 
-    def step(batch: Batch) -> Float[Array, " class"]:
+    def step(batch: dict[str, Array]) -> Float[Array, " class"]:
         return sum_probabilities(parts, head, batch)
 
     pass_over(step, batches, unreadable, [lambda of_batch, *_: sums.append(np.float64(of_batch))], mesh)
@@ -206,7 +206,7 @@ def estimate_log_prior(
 
 
 def pass_over(
-    step: Callable[[Batch], Array],
+    step: Callable[[dict[str, Array]], Array],
     batches: Iterable[Batch],
     unreadable: UnreadableImages,
     consumers: Sequence[Consumer],

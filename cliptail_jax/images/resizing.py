@@ -20,7 +20,9 @@ FILTERS["random"] = FILTERS["bicubic"]  # open_clip draws it in training alone
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def resize(image: RgbImage, height: int, width: int, filter: str = "bicubic", fast: bool = False) -> RgbImage:
+def resize(
+    image: RgbImage, height: int, width: int, filter: str = "bicubic", fast: bool = False
+) -> UInt8[np.ndarray, "{height} {width} 3"]:
     """Resizes an image with one of `FILTERS`."""
     if image.shape[:2] == (height, width):
         return image
@@ -57,7 +59,9 @@ def centered(side: int, size: int) -> int:
     return round((side - size) / 2)  # halves to even, in torchvision as here
 
 
-def _resize_box(image: RgbImage, box: Box, height: int, width: int, filter: str, fast: bool) -> RgbImage:
+def _resize_box(
+    image: RgbImage, box: Box, height: int, width: int, filter: str, fast: bool
+) -> UInt8[np.ndarray, "{height} {width} 3"]:
     """Resizes a box of an image; the filter sees the pixels around it."""
     pillow_filter, fast_filter = FILTERS[filter]
     left, top, right, bottom = box

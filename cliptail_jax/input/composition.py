@@ -138,7 +138,7 @@ class Composer:
         return np.split(np.concatenate(images)[order], ends[:-1])
 
 
-def batch_sizes(rows: int, batch_size: int, steps: int) -> Int[np.ndarray, " step"]:
+def batch_sizes(rows: int | np.integer, batch_size: int, steps: int) -> Int[np.ndarray, " step"]:
     """The number of images in each batch of an epoch: of all rows, or as many as fit."""
     return np.diff(np.arange(steps + 1) * min(rows, steps * batch_size) // steps)
 
@@ -184,7 +184,9 @@ def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray,
     return np.clip(high * uses, least, most)
 
 
-def images_in_batch(missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int) -> Float[np.ndarray, " k"]:
+def images_in_batch(
+    missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int | np.integer
+) -> Float[np.ndarray, " k"]:
     """The number of images of each class of a batch: at least 1, and `size` in all.
 
     A class has its missing images divided by the number of batches left to it. The classes that occur in later batches, too,
@@ -199,7 +201,9 @@ def images_in_batch(missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"],
     return 1 + np.where(again, weights * room / weights.sum(), beyond)
 
 
-def rounded(values: Float[np.ndarray, " value"], total: int, rng: np.random.Generator) -> Int[np.ndarray, " value"]:
+def rounded(
+    values: Float[np.ndarray, " value"], total: int | np.integer, rng: np.random.Generator
+) -> Int[np.ndarray, " value"]:
     """Rounds each value up or down at random, such that its expectation is the value and the sum is `total`, the values' sum.
 
     This is systematic sampling of the values' fractions.

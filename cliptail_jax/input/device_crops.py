@@ -3,17 +3,22 @@
 Colour is the first axis, [3, height, width]: a last axis of size 3 would waste most of a vector's lanes.
 """
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float32, UInt8
 
-from cliptail_jax.input.transforms import Arrays
+from cliptail_jax.input.views import Views
 
 Planes = Float32[Array, "3 height width"]
 
 
-def cropped(batch: Arrays, size: int) -> Array:
+def cropped(
+    batch: Mapping[str, Array | np.ndarray | Views], size: int
+) -> UInt8[Array | np.ndarray, "batch {size} {size} 3"] | Float32[Array, "batch {size} {size} 3"]:
     """The images of a batch [batch, size, size, 3], with values in 0..255.
 
     They are the batch's own, uint8, or crops of its canvases, float32, where it has `boxes` and `flips`
@@ -25,11 +30,11 @@ def cropped(batch: Arrays, size: int) -> Array:
 
 
 def crops_of_boxes(
-    canvases: UInt8[Array, "batch side side 3"],
-    boxes: Float32[Array, "batch 4"],
-    flips: Bool[Array, " batch"],
+    canvases: UInt8[Array | np.ndarray, "batch side side 3"],
+    boxes: Float32[Array | np.ndarray, "batch 4"],
+    flips: Bool[Array | np.ndarray, " batch"],
     size: int,
-) -> Float32[Array, "batch size size 3"]:
+) -> Float32[Array, "batch {size} {size} 3"]:
     """A box of each canvas, resized to a square, with whole grey levels in 0..255.
 
     Args:
@@ -40,11 +45,13 @@ def crops_of_boxes(
     return jnp.moveaxis(crops, 1, -1)
 
 
-def to_planes(images: UInt8[Array, "batch side side 3"]) -> Float32[Array, "batch 3 side side"]:
+def to_planes(images: UInt8[Array | np.ndarray, "batch side side 3"]) -> Float32[Array, "batch 3 side side"]:
     return jnp.moveaxis(images, -1, 1).astype(jnp.float32)
 
 
-def crop(image: Planes, box: Float32[Array, "4"], flip: Bool[Array, ""], size: int) -> Planes:
+def crop(
+    image: Planes, box: Float32[Array, "4"], flip: Bool[Array, ""], size: int
+) -> Float32[Array, "3 {size} {size}"]:
     """A box of an image, resized to a square and mirrored where `flip` is set.
 
     Both axes are matrix products of integers up to 255, exact even in bfloat16, and weights, whose 8 bits in bfloat16 would
@@ -62,7 +69,7 @@ def crop(image: Planes, box: Float32[Array, "4"], flip: Bool[Array, ""], size: i
 
 def bicubic_weights(
     start: Float32[Array, ""], extent: Float32[Array, ""], side: int, size: int
-) -> Float32[Array, "size side"]:
+) -> Float32[Array, "{size} {side}"]:
     """The weight of each of `side` input pixels in each of `size` output pixels of a box, given in input pixels.
 
     The cubic of Keys (1981) with a = -1/2, widened to antialias where it shrinks, and 0 outside of the box.

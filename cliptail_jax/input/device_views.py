@@ -20,7 +20,7 @@ _BLUR_REACH = 2  # pixels on each side that a pass of the largest radius reaches
 
 def device_views(
     images: UInt8[Array, "batch side side 3"], views: Views, size: int, blur: bool = True
-) -> Float32[Array, "batch view size size 3"]:
+) -> Float32[Array, "batch view {size} {size} 3"]:
     """The views of one size, with values in 0..255.
 
     Args:
@@ -33,7 +33,7 @@ def device_views(
     return jnp.moveaxis(jax.vmap(image_views)(to_planes(images), views), 2, -1)
 
 
-def _view(image: Planes, view: Views, size: int, blur: bool) -> Planes:
+def _view(image: Planes, view: Views, size: int, blur: bool) -> Float32[Array, "3 {size} {size}"]:
     result = crop(image, view.box, view.flip, size)
     result = _jitter(result, view)
     result = jnp.where(view.grey, _grey(result), result)

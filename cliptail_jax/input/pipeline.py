@@ -182,7 +182,7 @@ class LoadBatch:
 
     def readable_images(
         self, records: Int[np.ndarray, " slot"], readable: Bool[np.ndarray, " slot"]
-    ) -> Iterator[tuple[int, RgbImage]]:
+    ) -> Iterator[tuple[np.integer, RgbImage]]:
         """Yields the decoded images of `readable` slots, one at a time, and marks those that cannot be decoded."""
         slots = np.flatnonzero(readable)
         for slot, image in zip(slots, self.decoded(records[slots])):
@@ -210,7 +210,7 @@ def cache_for(examples: Examples, workers: int, cache: bool) -> dict[int, RgbIma
     return {} if first is None else SharedImages(int(examples.records.max()) + 1, first.shape)
 
 
-def decode(examples: Examples, records: Iterable[int], least_side: int) -> Iterator[RgbImage | None]:
+def decode(examples: Examples, records: Iterable[int | np.integer], least_side: int) -> Iterator[RgbImage | None]:
     """Yields decoded images, None for an unreadable one; one at a time, because a batch of photographs is large."""
     for encoded in examples.source.encoded_images(records):
         try:

@@ -54,7 +54,7 @@ class Tokenizer:
 
     kind, pad_id = "BPE", 0  # as a `HuggingFaceTokenizer` has them
 
-    def __init__(self, merges: Sequence[tuple[str, str]], context_length: int):
+    def __init__(self, merges: Sequence[Sequence[str]], context_length: int):
         if context_length < 2:
             raise UserError(f"context_length is {context_length}; the start and end tokens alone need 2")
         self.context_length = context_length

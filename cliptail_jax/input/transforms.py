@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.sections import FAST
@@ -32,7 +32,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
-SlotImages = Iterable[tuple[int, RgbImage]]
+SlotImages = Iterable[tuple[int | np.integer, UInt8[np.ndarray, "_ _ 3"]]]
 
 DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
 
@@ -145,7 +145,7 @@ class Canvases:
         self._images, self._side = np.zeros((slots, side, side, 3), np.uint8), side
         self._reduced = np.zeros(slots, np.int32)
 
-    def put(self, slot: int, image: RgbImage) -> tuple[int, int]:
+    def put(self, slot: int | np.integer, image: RgbImage) -> tuple[int, int]:
         """Puts an image on a canvas; axes longer than the canvas are reduced to it.
 
         Returns the height and the width that it has there.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -66,8 +66,8 @@ def quantile(level: float, degrees: float) -> float:
 
 
 def bootstrap(
-    statistic: Callable[..., Float[np.ndarray, "..."]],
-    *samples: Float[np.ndarray, "variable *run class"],
+    statistic: Callable[..., Float[np.ndarray, "..."] | float],
+    *samples: Num[np.ndarray, "variable *run class"],
     seed: int = 0,
 ) -> list[Bootstrapped]:
     """The statistic of each sample, and of resamples of its classes.
@@ -93,7 +93,7 @@ def bootstrap(
 
 
 def _resample(
-    statistic: Callable[..., Float[np.ndarray, "..."]],
+    statistic: Callable[..., Float[np.ndarray, "..."] | float],
     sample: Float[np.ndarray, "variable *run class"],
     chosen: Int[np.ndarray, "resample class"],
 ) -> Bootstrapped:
@@ -115,7 +115,7 @@ def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:
     return Bootstrapped(*(np.mean(values, axis=0) for values in zip(*parts)))
 
 
-def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray, "..."]:
+def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray, "..."] | float:
     """The mean over runs and classes; nan over no class."""
     return y.mean(axis=(0, -1)) if y.shape[-1] else np.full(y.shape[1:-1], np.nan)
 

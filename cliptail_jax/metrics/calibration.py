@@ -64,7 +64,7 @@ def count_calibration(
     return jnp.zeros((num_classes, BINS, COUNTS), jnp.int32).at[labels, bin_of(confidence)].add(numbers)
 
 
-def calibration(counts: Int[np.ndarray, "class bin 4"]) -> Calibration:
+def calibration(counts: Int[Array | np.ndarray, "class bin 4"]) -> Calibration:
     """The sums that `count_calibration` has counted, added up over batches."""
     examples, correct, high, low = np.moveaxis(np.asarray(counts, np.int64), -1, 0)
     return Calibration(examples, (_BASE * high + low) / _BASE**2, correct)

@@ -1,9 +1,9 @@
 """Rank correlations and slopes over classes. Classes with nan are left out; a frequency of 0 is a value like any other."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
-PerClass = Float[np.ndarray, " class"]
+PerClass = Num[np.ndarray, " class"]
 
 
 def spearman(x: PerClass, y: PerClass) -> float:
@@ -11,7 +11,7 @@ def spearman(x: PerClass, y: PerClass) -> float:
     return float(rank_correlation(*_complete(x, y)))
 
 
-def decades(values: PerClass) -> PerClass:
+def decades(values: PerClass) -> Float[np.ndarray, " class"]:
     """log10 of numbers, and nan for 0, which has none: slopes leave it out.
 
     The slope of accuracy in percent over the decades of class frequency is *points per decade*, the line that Udandarao et
@@ -26,7 +26,9 @@ def _complete(*arrays: PerClass) -> Float[np.ndarray, "array kept"]:
     return stacked[:, ~np.isnan(stacked).any(axis=0)]
 
 
-def line_slope(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]) -> Float[np.ndarray, "..."]:
+def line_slope(
+    x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]
+) -> Float[np.ndarray, "..."] | float:
     """The slope of the least-squares line of y over x; nan if x is constant or there are fewer than 3 classes."""
     if x.shape[-1] < 3:
         return np.full(x.shape[:-1], np.nan)
@@ -36,7 +38,9 @@ def line_slope(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... clas
     return np.where(constant, np.nan, np.sum(x * y, axis=-1) / np.where(constant, 1, spread))
 
 
-def rank_correlation(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]) -> Float[np.ndarray, "..."]:
+def rank_correlation(
+    x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]
+) -> Float[np.ndarray, "..."] | float:
     """Spearman's correlation, vectorized over resamples, which scipy.stats.spearmanr is not."""
     classes = x.shape[-1]
     if classes < 3:
@@ -52,14 +56,14 @@ def rank_correlation(x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "..
 
 def mean_rank_correlation(
     x: Float[np.ndarray, "run ... class"], y: Float[np.ndarray, "run ... class"]
-) -> Float[np.ndarray, "..."]:
+) -> Float[np.ndarray, "..."] | float:
     """The mean over runs of Spearman's correlation over classes."""
     return rank_correlation(x, y).mean(axis=0)
 
 
 def slope_within_classes(
     x: Float[np.ndarray, "run ... class"], y: Float[np.ndarray, "run ... class"]
-) -> Float[np.ndarray, "..."]:
+) -> Float[np.ndarray, "..."] | float:
     """The slope of y over x with a fixed effect of each class, over runs with different x for the same class.
 
     With means over the runs of a class, the within estimator is Σ (y − ȳ_class)(x − x̄_class) / Σ (x − x̄_class)², summed

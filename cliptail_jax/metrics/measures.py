@@ -92,7 +92,7 @@ class Measure:
     meaning: str
     margin: float = 0.0
     variables: Callable[[ClassResults], tuple[Num[np.ndarray, " class"], ...]] | None = None
-    statistic: Callable[..., Float[np.ndarray, "..."]] | None = None
+    statistic: Callable[..., Float[np.ndarray, "..."] | float] | None = None
     value: Callable[[ClassResults], float] | None = None
     group: str = ""
     needs: Sequence[str] = ()

@@ -37,10 +37,10 @@ class NeuralCollapse(NamedTuple):
 
 
 def neural_collapse(
-    features: Float[Array, "sample dim"],
-    labels: Int[Array, " sample"],
+    features: Float[Array | np.ndarray, "sample dim"],
+    labels: Int[Array | np.ndarray, " sample"],
     num_classes: int,
-    head: Float[Array, "class head_dim"] | None = None,
+    head: Float[Array | np.ndarray, "class head_dim"] | None = None,
 ) -> NeuralCollapse:
     """Neural-collapse measures of raw, unnormalized features.
 
@@ -119,7 +119,7 @@ def _nc1(
     return traces
 
 
-def _etf_deviation(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "2 row"]:
+def _etf_deviation(vectors: Float[Array | np.ndarray, "row dim"]) -> Float[np.ndarray, "2 row"]:
     """Mean and largest |cosine + 1/(C-1)| of each vector with the C-1 others: 0 for a simplex equiangular tight frame."""
     others = len(vectors) - 1
     if others < 1:

@@ -30,14 +30,14 @@ def top_k_correct(
     return jnp.sum((ahead.sum(axis=1) < k) & mask)
 
 
-def accuracy(confusion: Int[np.ndarray, "class class"]) -> float:
+def accuracy(confusion: Int[Array | np.ndarray, "class class"]) -> float:
     """The share of examples that are predicted correctly, in 0..1; nan without examples."""
     confusion = np.asarray(confusion, np.int64)
     total = confusion.sum()
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
-def per_class_accuracy(confusion: Int[np.ndarray, "class class"]) -> Float[np.ndarray, " class"]:
+def per_class_accuracy(confusion: Int[Array | np.ndarray, "class class"]) -> Float[np.ndarray, " class"]:
     """The share of the examples of each class that are predicted correctly, in 0..1; nan for a class without examples.
 
     `confusion` counts examples, rows by true class, columns by predicted class.
@@ -47,6 +47,6 @@ def per_class_accuracy(confusion: Int[np.ndarray, "class class"]) -> Float[np.nd
     return np.where(examples > 0, np.diagonal(confusion) / np.maximum(examples, 1), np.nan)
 
 
-def per_class_predictions(confusion: Int[np.ndarray, "class class"]) -> Int[np.ndarray, " class"]:
+def per_class_predictions(confusion: Int[Array | np.ndarray, "class class"]) -> Int[np.ndarray, " class"]:
     """The number of examples that are predicted as each class, correctly or not."""
     return np.asarray(confusion, np.int64).sum(axis=0)

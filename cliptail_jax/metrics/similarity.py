@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jax import Array
 from jaxtyping import Bool, Float, Int
 
 
@@ -47,7 +48,7 @@ class ClassSimilarities:
             self._own[label] += np.sum(features[of_class] ** 2)
             self._add_cosines(label, cosines[of_class])
 
-    def _add_cosines(self, label: int, cosines: Float[np.ndarray, " sample"]) -> None:
+    def _add_cosines(self, label: np.integer, cosines: Float[np.ndarray, " sample"]) -> None:
         """Update mean and sum of squared deviations (Chan, Golub & LeVeque, 1983)."""
         before, new = self._images[label], len(cosines)
         shift = cosines.mean() - self._mean[label]
@@ -65,7 +66,7 @@ class ClassSimilarities:
         )
 
 
-def unit(x: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+def unit(x: Float[Array | np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
     """The rows normalized to length 1, in float64; zero vectors stay zero."""
     x = np.asarray(x, np.float64)
     norms = np.linalg.norm(x, axis=1, keepdims=True)

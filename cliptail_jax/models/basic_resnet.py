@@ -4,11 +4,13 @@ Every stage halves the resolution, including the first: only the stem runs at fu
 fast on a CPU. No norm starts with a gain of zero: with so few blocks, the shortcuts alone would see one pixel in 64.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, conv, linear
+from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, conv, linear
 from cliptail_jax.models.remat import RematBlock
 
 
@@ -26,7 +28,7 @@ class BasicBlock(RematBlock):
         else:
             self.downsample = None
 
-    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
+    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Grid:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample
@@ -41,7 +43,7 @@ class BasicResNet(nnx.Module):
 
     def __init__(
         self,
-        layers: tuple[int, int, int],
+        layers: Sequence[int],
         width: int,
         output_dim: int,
         *,

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from cliptail_jax.models.dropout import Dropout, attend_dropping
-from cliptail_jax.models.layers import layer_norm, linear
+from cliptail_jax.models.layers import Tokens, Valid, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
 
@@ -67,7 +67,7 @@ class Embeddings(nnx.Module):
         self.token_type_embeddings = table(shape.token_types)
         self.LayerNorm = layer_norm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
 
-    def __call__(self, tokens: Int[Array, "batch length"], dropout: Dropout) -> States:
+    def __call__(self, tokens: Tokens, dropout: Dropout) -> States:
         positions = jnp.arange(tokens.shape[1])
         if self.counted_positions:
             valid = tokens != self.pad_id
@@ -86,7 +86,7 @@ class SelfAttention(nnx.Module):
         self.key = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
         self.value = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: States, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
         query, key, value = (split_heads(layer(x), self.heads) for layer in (self.query, self.key, self.value))
         attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout)
         return attended.reshape(x.shape)
@@ -113,7 +113,7 @@ class Layer(RematBlock):
         self.intermediate = nnx.Dict(dense=dense(shape.width, shape.inner, **options))
         self.output = ResidualOutput(shape.inner, shape, **options)
 
-    def forward(self, x: States, *, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def forward(self, x: States, *, valid: Valid, dropout: Dropout) -> States:
         of_attention = dropout.at(0)
         attended = self.attention.self(x, valid, of_attention.at(0))
         x = self.attention.output(attended, x, of_attention.at(1))
@@ -129,9 +129,7 @@ class Bert(nnx.Module):
         self.encoder = nnx.Dict(layer=nnx.List(Layer(shape, **options) for _ in range(shape.layers)))
         self.pooler = nnx.Dict(dense=dense(shape.width, shape.width, **options)) if with_pooler else None
 
-    def __call__(
-        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
-    ) -> States:
+    def __call__(self, tokens: Tokens, valid: Valid, dropout: Dropout = Dropout()) -> States:
         x, of_layers = self.embeddings(tokens, dropout.at(0)), dropout.at(1)
         for i, layer in enumerate(self.encoder.layer):
             x = layer(x, valid=valid, dropout=of_layers.at(i))

@@ -6,10 +6,11 @@ With a learned logit bias, too, it is SigLIP (Zhai et al. 2023, arXiv 2303.15343
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.image_model import ImageModel
+from cliptail_jax.models.layers import Tokens
 
 
 class CLIP(ImageModel):
@@ -32,7 +33,7 @@ class CLIP(ImageModel):
             self.logit_bias = nnx.Param(jnp.asarray(logit_bias, jnp.float32))
 
     def encode_text(
-        self, text: Int[Array, "batch length"] | Float[Array, "batch width"], dropout_key: Array | None = None
+        self, text: Tokens | Float[Array, "batch width"], dropout_key: Array | None = None
     ) -> Float[Array, "batch dim"]:
         """Unnormalized text features of tokens, or of the pooled states that the tower's `state` computes from them.
 

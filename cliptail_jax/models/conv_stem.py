@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cliptail_jax.models.initializers import uniform_fan_in
-from cliptail_jax.models.layers import BatchNorm, Images, Mask, Pixels
+from cliptail_jax.models.layers import BatchNorm, Grid, Images, Mask
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 STRIDES = (4, 2, 2)  # and kernel sizes
@@ -30,7 +30,7 @@ class ConvStem(nnx.Module):
             backbone.append(nnx.Dict(conv=conv, **norm))
         self.backbone = nnx.List(backbone)
 
-    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Pixels:
+    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Grid:
         """One token per 16 × 16 pixels; examples whose `mask` is False are excluded from the batch statistics."""
         x = images
         for layer in self.backbone:

@@ -3,14 +3,13 @@
 Stochastic depth (timm_drop_path) is not implemented.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax.numpy as jnp
 from flax import nnx
-from jax import Array
-from jaxtyping import Float
 
-from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.timm_layers import Mlp
 
@@ -68,7 +67,7 @@ class Stage(nnx.Module):
             self.downsample = nnx.List([norm, patches(inputs, width, 2, dtype=dtype, rngs=rngs)])
         self.blocks = nnx.List(Block(width, epsilon, dtype=dtype, rngs=rngs) for _ in range(depth))
 
-    def __call__(self, x: Pixels) -> Float[Array, "batch new_height new_width width"]:
+    def __call__(self, x: Pixels) -> Grid:
         if self.downsample is not None:
             norm, convolution = self.downsample
             x = convolution(norm(x))
@@ -93,8 +92,8 @@ class ConvNeXt(nnx.Module):
 
     def __init__(
         self,
-        depths: tuple[int, int, int, int],
-        widths: tuple[int, int, int, int],
+        depths: Sequence[int],
+        widths: Sequence[int],
         output_dim: int,
         *,
         epsilon: float = 1e-6,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float
@@ -38,7 +39,7 @@ def attend_dropping(
     query: Heads,
     key: Heads,
     value: Heads,
-    mask: Bool[Array, "batch 1 1 length"],
+    mask: Bool[Array | np.ndarray, "batch 1 1 length"],
     dropout: Dropout,
     bias: Float[Array, "1 heads length length"] | None = None,
 ) -> Heads:

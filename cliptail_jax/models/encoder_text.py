@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from cliptail_jax.models.dropout import Dropout
-from cliptail_jax.models.layers import linear
+from cliptail_jax.models.layers import Tokens, Valid, linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States
 
 POOLERS = ("mean_pooler", "cls_pooler", "cls_last_hidden_state_pooler", "last_token_pooler")
@@ -59,15 +59,11 @@ class EncoderText(nnx.Module):
         elif projection_type == "linear":
             self.proj = projection(shape.width, output_dim, dtype=dtype, rngs=rngs)
 
-    def __call__(
-        self, tokens: Int[Array, "batch length"], dropout_key: Array | None = None
-    ) -> Float[Array, "batch output_dim"]:
+    def __call__(self, tokens: Tokens, dropout_key: Array | None = None) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of tokens, which may be truncated to the longest text; with dropout if given a key."""
         return self.project(self.state(tokens, dropout_key))
 
-    def state(
-        self, tokens: Int[Array, "batch length"], dropout_key: Array | None = None
-    ) -> Float[Array, "batch width"]:
+    def state(self, tokens: Tokens, dropout_key: Array | None = None) -> Float[Array, "batch width"]:
         """The pooled states of the encoder in float32, the input of `project`."""
         valid = tokens != self.pad_id
         dropout = Dropout(self.dropout, dropout_key) if self.dropout else Dropout()
@@ -81,7 +77,7 @@ class EncoderText(nnx.Module):
             pooled = self.proj(pooled)
         return pooled.astype(jnp.float32)
 
-    def _pooled(self, states: States, valid: Bool[Array, "batch length"]) -> Float[Array, "batch width"]:
+    def _pooled(self, states: States, valid: Valid) -> Float[Array, "batch width"]:
         if self.pooler == "mean_pooler":
             return jnp.where(valid[:, :, None], states, 0).sum(1) / valid.sum(1, keepdims=True)
         if self.pooler == "cls_pooler" and getattr(self.transformer, "pooler", None) is not None:

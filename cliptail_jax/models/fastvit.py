@@ -11,11 +11,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import Array
 from jax.nn.initializers import normal, zeros
-from jaxtyping import Float
 
-from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, conv, layer_norm
+from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, conv, layer_norm
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.timm_layers import QkvAttention, timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS
@@ -60,7 +58,7 @@ class ConvNorm(nnx.Module):
         self.conv = conv(inputs, outputs, size, stride=stride, padding=size // 2, dtype=dtype, **options)
         self.bn = BatchNorm(outputs, group_size, dtype=dtype)
 
-    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
+    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         return self.bn(self.conv(x), train, mask)
 
 
@@ -109,7 +107,7 @@ class MobileOneBlock(nnx.Module):
         self.identity = BatchNorm(inputs, group_size, dtype=dtype) if inputs == outputs and stride == 1 else None
         self.se = SqueezeExcite(outputs, outputs // 16, **shared) if has_gates else None
 
-    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
+    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         branches = (*self.conv_kxk, self.conv_scale, self.identity)
         y = sum(branch(x, train, mask) for branch in branches if branch is not None)
         y = y if self.se is None else self.se(y)
@@ -126,7 +124,7 @@ class LargeKernel(nnx.Module):
         self.small_conv = ConvNorm(inputs, outputs, 3, 2, **options)
         self.se = SqueezeExcite(outputs, divisible_by_eight(outputs / 4), **shared) if has_gates else None
 
-    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
+    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         y = self.large_conv(x, train, mask) + self.small_conv(x, train, mask)
         return gelu(y if self.se is None else self.se(y))
 
@@ -237,9 +235,7 @@ class Stage(nnx.Module):
 
         self.blocks = nnx.List(block() for _ in range(size.depths[index]))
 
-    def __call__(
-        self, x: Pixels, train: bool, mask: Mask | None
-    ) -> Float[Array, "batch new_height new_width new_channels"]:
+    def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         if self.downsample is not None:
             for layer in self.downsample.proj:
                 x = layer(x, train, mask)

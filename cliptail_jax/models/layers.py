@@ -2,16 +2,20 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.models.initializers import uniform_fan_in
 
-Images = Float[Array, "batch height width 3"]
-Pixels = Float[Array, "batch height width channels"]
-Mask = Bool[Array, " batch"]
+Images = Float[Array | np.ndarray, "batch height width 3"]
+Pixels = Float[Array | np.ndarray, "batch height width channels"]
+Grid = Float[Array, "batch new_height new_width new_channels"]  # of pixels, after layers with strides
+Mask = Bool[Array | np.ndarray, " batch"]
 Features = Float[Array, "batch output_dim"]
+Tokens = Int[Array | np.ndarray, "batch length"]
+Valid = Bool[Array | np.ndarray, "batch length"]  # the tokens that are attended to
 
 EPSILON = 1e-5
 MOMENTUM = 0.9  # decay of the running statistics in one step

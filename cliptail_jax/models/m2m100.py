@@ -13,11 +13,11 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from cliptail_jax.models.bert import dense
 from cliptail_jax.models.dropout import Dropout, attend_dropping
-from cliptail_jax.models.layers import layer_norm
+from cliptail_jax.models.layers import Tokens, Valid, layer_norm
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import States, split_heads
 
@@ -44,7 +44,7 @@ class M2M100Shape:
         return M2M100(self, **options)
 
 
-def sinusoids(positions: Int[Array, "batch length"], width: int) -> Float[Array, "batch length width"]:
+def sinusoids(positions: Int[Array | np.ndarray, "batch length"], width: int) -> Float[Array, "batch length width"]:
     """Sines and then cosines of the positions times width/2 frequencies, from 1 down to 1/10,000."""
     half = width // 2
     frequencies = np.exp(-math.log(10_000) / (half - 1) * np.arange(half))
@@ -62,7 +62,7 @@ class SelfAttention(nnx.Module):
         self.q_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
         self.out_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: States, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
         query, key, value = (split_heads(layer(x), self.heads) for layer in (self.q_proj, self.k_proj, self.v_proj))
         attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout)
         return self.out_proj(attended.reshape(x.shape))
@@ -79,7 +79,7 @@ class Layer(RematBlock):
         self.fc2 = dense(shape.inner, shape.width, **options)
         self.final_layer_norm = layer_norm(shape.width, **options)
 
-    def forward(self, x: States, *, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def forward(self, x: States, *, valid: Valid, dropout: Dropout) -> States:
         attended = self.self_attn(self.self_attn_layer_norm(x), valid, dropout.at(0))
         x = x + dropout.at(1)(attended)
         return x + dropout.at(2)(self.fc2(jax.nn.relu(self.fc1(self.final_layer_norm(x)))))
@@ -96,9 +96,7 @@ class M2M100(nnx.Module):
         self.layers = nnx.List(Layer(shape, **options) for _ in range(shape.layers))
         self.layer_norm = layer_norm(shape.width, **options)
 
-    def __call__(
-        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
-    ) -> States:
+    def __call__(self, tokens: Tokens, valid: Valid, dropout: Dropout = Dropout()) -> States:
         words = self.embed_tokens(tokens) * self.scale
         positions = sinusoids(jnp.cumsum(valid, 1) + self.pad_id, words.shape[-1])  # those of padding have no effect
         x, of_layers = dropout.at(0)(words + positions.astype(words.dtype)), dropout.at(1)

@@ -5,12 +5,14 @@ convolution but the first has a stride; and attention pooling whose query is the
 (3, 4, 6, 3), width 64, 32 heads, output_dim 1024 and image_size 224.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import normal
 
-from cliptail_jax.models.layers import BatchNorm, Features, Images, Mask, Pixels, average_pool, conv, linear
+from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import attend
@@ -42,7 +44,7 @@ class Bottleneck(RematBlock):
         else:
             self.downsample = None
 
-    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
+    def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Grid:
         shortcut = x
         if self.downsample is not None:
             projection, norm = self.downsample
@@ -103,7 +105,7 @@ class ModifiedResNet(nnx.Module):
 
     def __init__(
         self,
-        layers: tuple[int, int, int, int],
+        layers: Sequence[int],
         width: int,
         heads: int,
         output_dim: int,

@@ -13,10 +13,10 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from cliptail_jax.models.dropout import Dropout, attend_dropping
-from cliptail_jax.models.layers import linear
+from cliptail_jax.models.layers import Tokens, Valid, linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
 
@@ -91,7 +91,7 @@ class SelfAttention(nnx.Module):
             table = nnx.Embed(shape.buckets, shape.heads, embedding_init=normal(shape.width**-0.5), **options)
             self.relative_attention_bias = table
 
-    def __call__(self, x: States, bias: Bias, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def __call__(self, x: States, bias: Bias, valid: Valid, dropout: Dropout) -> States:
         query, key, value = (split_heads(layer(x), self.heads) for layer in (self.q, self.k, self.v))
         query = query * math.sqrt(self.head_width)  # by which attention divides
         attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout, bias)
@@ -105,7 +105,7 @@ class AttentionLayer(nnx.Module):
         self.SelfAttention = SelfAttention(shape, with_bias=with_bias, dtype=dtype, rngs=rngs)
         self.layer_norm = rms_norm(shape, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: States, bias: Bias, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def __call__(self, x: States, bias: Bias, valid: Valid, dropout: Dropout) -> States:
         attended = self.SelfAttention(self.layer_norm(x), bias, valid, dropout.at(0))
         return x + dropout.at(1)(attended)
 
@@ -135,7 +135,7 @@ class Block(RematBlock):
         attention = AttentionLayer(shape, with_bias=with_bias, dtype=dtype, rngs=rngs)
         self.layer = nnx.List([attention, MlpLayer(shape, dtype=dtype, rngs=rngs)])
 
-    def forward(self, x: States, bias: Bias, *, valid: Bool[Array, "batch length"], dropout: Dropout) -> States:
+    def forward(self, x: States, bias: Bias, *, valid: Valid, dropout: Dropout) -> States:
         attention, mlp = self.layer
         return mlp(attention(x, bias, valid, dropout.at(0)), dropout.at(1))
 
@@ -150,9 +150,7 @@ class MT5(nnx.Module):
         self.block = nnx.List(Block(shape, with_bias=i == 0, **options) for i in range(shape.layers))
         self.final_layer_norm = rms_norm(shape, **options)
 
-    def __call__(
-        self, tokens: Int[Array, "batch length"], valid: Bool[Array, "batch length"], dropout: Dropout = Dropout()
-    ) -> States:
+    def __call__(self, tokens: Tokens, valid: Valid, dropout: Dropout = Dropout()) -> States:
         x, of_layers = dropout.at(0)(self.embed_tokens(tokens)), dropout.at(1)
         bias = self._bias(tokens.shape[1])
         for i, block in enumerate(self.block):

@@ -82,7 +82,9 @@ def no_grid(tokens: int) -> UserError:
     return UserError(f"a positional embedding of {tokens} rows is not one of a leading token and a square grid")
 
 
-def resize_positions(embedding: Float[Array, "*one tokens dim"], side: int) -> Float[Array, "*one new_tokens dim"]:
+def resize_positions(
+    embedding: Float[Array | np.ndarray, "*one tokens dim"], side: int
+) -> Float[Array, "*one new_tokens dim"]:
     """The embedding for images with a grid of `side` × `side`, as open_clip and timm resize it.
 
     Equals torch.nn.functional.interpolate with mode="bicubic", size=(side, side) and antialias=True, whose kernel is that

@@ -27,7 +27,7 @@ class Rotary:
     columns_first: bool = False
     offset: int = 0
 
-    def angles(self, rows: int, columns: int, head_width: int) -> Float64[np.ndarray, "cells head_width//2"]:
+    def angles(self, rows: int, columns: int, head_width: int) -> Float64[np.ndarray, "cells {head_width//2}"]:
         """By how much each pair of a head's channels is rotated, in radians, for the cells in row-major order."""
         row, column = np.indices((rows, columns)).reshape(2, -1) + self.offset
         positions = [row * self.side / rows, column * self.side / columns]

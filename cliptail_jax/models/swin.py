@@ -11,9 +11,9 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 
-from cliptail_jax.models.layers import Features, Images, Mask, Pixels, conv, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.timm_layers import Mlp, QkvAttention, relative_index, timm_linear
 
@@ -44,7 +44,9 @@ class Size:
 SWINS = {"swin_base_patch4_window7_224": Size((2, 2, 18, 2), (4, 8, 16, 32), 128, 7, 224)}
 
 
-def to_windows(x: Pixels, window: int) -> Float[Array, "batch windows cells channels"]:
+def to_windows(
+    x: Num[Array | np.ndarray, "batch height width channels"], window: int
+) -> Num[Array | np.ndarray, "batch windows cells channels"]:
     """The windows of an image, in row-major order."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height // window, window, width // window, window, channels)
@@ -115,7 +117,7 @@ class Merging(nnx.Module):
         self.norm = layer_norm(4 * width, dtype=dtype, rngs=rngs)
         self.reduction = timm_linear(4 * width, 2 * width, use_bias=False, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Pixels) -> Float[Array, "batch half_height half_width new_channels"]:
+    def __call__(self, x: Pixels) -> Grid:
         batch, height, width, channels = x.shape
         x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 4, 2, 5)
         return self.reduction(self.norm(x.reshape(batch, height // 2, width // 2, 4 * channels)))

@@ -6,7 +6,7 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.models.layers import EPSILON, layer_norm, linear
+from cliptail_jax.models.layers import EPSILON, Tokens, layer_norm, linear
 from cliptail_jax.models.transformer import MLP_RATIO, Transformer, clip_text_init
 
 
@@ -68,11 +68,11 @@ class TextTransformer(nnx.Module):
             none = projection == "none"
             self.text_projection = None if none else nnx.Param(init(rngs.params(), (width, output_dim)))
 
-    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch output_dim"]:
+    def __call__(self, tokens: Tokens) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of tokens, which may be truncated to the longest caption if `may_be_cut`."""
         return self.project(self.state(tokens))
 
-    def state(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch width"]:
+    def state(self, tokens: Tokens) -> Float[Array, "batch width"]:
         """The transformer's state at the selected token of each caption, in float32."""
         x = self.token_embedding(tokens)
         if self.cls_emb is not None:
@@ -89,7 +89,7 @@ class TextTransformer(nnx.Module):
             return self.text_projection(state).astype(jnp.float32)
         return (state.astype(self.dtype) @ self.text_projection[...].astype(self.dtype)).astype(jnp.float32)
 
-    def _visible(self, tokens: Int[Array, "batch length"]) -> Bool[Array, "batch length_and_class"] | None:
+    def _visible(self, tokens: Tokens) -> Bool[Array, "batch length_and_class"] | None:
         """Which tokens are attended to; None for all.
 
         Published CoCas were trained with a padding mask that is shifted by one token, as if the class token came first
@@ -99,7 +99,7 @@ class TextTransformer(nnx.Module):
             return None
         return jnp.pad(tokens != self.pad_id, [(0, 0), (1, 0)], constant_values=True)
 
-    def _pooled_position(self, tokens: Int[Array, "batch length"]) -> Int[Array, " batch"] | int:
+    def _pooled_position(self, tokens: Tokens) -> Int[Array, " batch"] | int:
         if self.cls_emb is not None or self.pool == "last":
             return -1
         if self.pool == "first":

@@ -21,7 +21,7 @@ from cliptail_jax.models.rotary import rotate
 from cliptail_jax.models.timm_layers import Mlp, QkvAttention, timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States, attend, split_heads
 
-Angles = Float64[np.ndarray, "cells head_width//2"]
+Angles = Float64[np.ndarray, "cells half_head_width"]
 
 
 def rotary_attend(query: States, key: States, value: States, heads: int, angles: Angles | None) -> States:

@@ -73,7 +73,7 @@ class Mlp(nnx.Module):
         self.fc1 = layer(inputs, inner, dtype=dtype, rngs=rngs)
         self.fc2 = (last or layer)(inner, outputs, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+    def __call__(self, x: Float[Array | np.ndarray, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         return self.fc2(self.activation(self.fc1(x)))
 
 

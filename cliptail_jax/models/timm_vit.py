@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from cliptail_jax.models.conv_stem import ConvStem
 from cliptail_jax.models.initializers import uniform_fan_in
-from cliptail_jax.models.layers import Features, Images, Mask, Pixels, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import AttentionPool, Block, BlockShape
@@ -77,7 +77,7 @@ class PatchEmbed(nnx.Module):
         options = {"kernel_init": default, "bias_init": default, "use_bias": use_bias, "dtype": dtype, "rngs": rngs}
         self.proj = nnx.Conv(3, width, (size, size), strides=size, padding="VALID", **options)
 
-    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Pixels:
+    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Grid:
         """One token per patch. `train` and `mask`, which `ConvStem` needs, have no effect."""
         del train, mask
         return self.proj(images)
@@ -133,7 +133,7 @@ class Trunk(nnx.Module):
         pooled = self._pooled(self.norm(x))
         return pooled if self.head is None else self.head(pooled)
 
-    def _with_positions(self, patches: Pixels) -> States:
+    def _with_positions(self, patches: Grid) -> States:
         batch, rows, columns, width = patches.shape
         positions = self.pos_embed[...].astype(self.dtype)
         check_grid(rows, columns, math.isqrt(positions.shape[1]))

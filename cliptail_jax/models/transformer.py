@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.initializers import Initializer, uniform_fan_in
-from cliptail_jax.models.layers import EPSILON, LayerScale, layer_norm, linear
+from cliptail_jax.models.layers import EPSILON, LayerScale, Valid, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
 
 States = Float[Array, "batch length width"]
@@ -44,7 +44,9 @@ def split_heads(x: States, heads: int) -> Float[Array, "batch length heads head_
     return x.reshape(*x.shape[:2], heads, -1)
 
 
-def attend(query: States, key: States, value: States, heads: int, **options) -> States:
+def attend(
+    query: Float[Array, "batch queries width"], key: States, value: States, heads: int, **options
+) -> Float[Array, "batch queries width"]:
     """Multi-head scaled dot-product attention; `options` are those of `jax.nn.dot_product_attention`."""
     attended = jax.nn.dot_product_attention(*(split_heads(x, heads) for x in (query, key, value)), **options)
     return attended.reshape(query.shape)
@@ -81,7 +83,7 @@ class MultiHeadAttention(nnx.Module):
         self.in_proj = linear(width, 3 * width, kernel_init=init.in_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
         self.out_proj = linear(width, width, kernel_init=init.out_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: States, visible: Bool[Array, "batch length"] | None = None) -> States:
+    def __call__(self, x: States, visible: Valid | None = None) -> States:
         query, key, value = jnp.split(self.in_proj(x), 3, axis=-1)
         mask = None if visible is None else visible[:, None, None, :]
         return self.out_proj(attend(query, key, value, self.heads, mask=mask, is_causal=self.causal))
@@ -128,7 +130,7 @@ class ResidualAttentionBlock(RematBlock):
         self.ls_1 = LayerScale(width, layer_scale, dtype=dtype) if scaled else None
         self.ls_2 = LayerScale(width, layer_scale, dtype=dtype) if scaled else None
 
-    def forward(self, x: States, *, visible: Bool[Array, "batch length"] | None) -> States:
+    def forward(self, x: States, *, visible: Valid | None) -> States:
         attended = self.attn(self.ln_1(x), visible)
         x = x + (self.ls_1(attended) if self.ls_1 else attended)
         changed = self.mlp(self.ln_2(x))
@@ -146,7 +148,7 @@ class Transformer(nnx.Module):
         blocks = (ResidualAttentionBlock(width, heads, activation, **options) for _ in range(layers))
         self.resblocks = nnx.List(blocks)
 
-    def __call__(self, x: States, visible: Bool[Array, "batch length"] | None = None) -> States:
+    def __call__(self, x: States, visible: Valid | None = None) -> States:
         """States after the last block; no token attends to those that are not `visible`."""
         for block in self.resblocks:
             x = block(x, visible=visible)

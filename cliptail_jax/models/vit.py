@@ -3,6 +3,8 @@
 B/32 has patch_size 32, width 768, 12 layers, 12 heads and output_dim 512; S has width 384 and 6 heads, Ti 192 and 3.
 """
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -82,7 +84,7 @@ class VisionTransformer(nnx.Module):
         pool: str = "tok",
         norm_after_pool: bool = False,
         norm_before: bool = True,
-        attention_pool: tuple[int, int] | None = None,
+        attention_pool: Sequence[int] | None = None,
         resampling: str = "",
         dtype=jnp.float32,
         rngs: nnx.Rngs,

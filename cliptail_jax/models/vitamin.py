@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from flax import nnx
-from jax import Array
 from jax.nn.initializers import normal, zeros
-from jaxtyping import Float
 
-from cliptail_jax.models.layers import Features, Images, Mask, Pixels, conv, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.timm_layers import QkvAttention, timm_linear
@@ -76,7 +74,7 @@ class Downsample(nnx.Module):
     def __init__(self, inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs):
         self.expand = None if inputs == outputs else convolution(inputs, outputs, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Pixels) -> Float[Array, "batch half_height half_width outputs"]:
+    def __call__(self, x: Pixels) -> Grid:
         window = {"padding": [(1, 1)] * 2, "count_include_pad": False}
         x = nnx.avg_pool(x.astype(jnp.float32), (3, 3), (2, 2), **window).astype(x.dtype)
         return x if self.expand is None else self.expand(x)
@@ -94,7 +92,7 @@ class ConvBlock(RematBlock):
         self.conv2_kxk = convolution(inner, inner, 3, stride=stride, groups=inner, **shared)
         self.conv3_1x1 = convolution(inner, width, **shared)
 
-    def forward(self, x: Pixels) -> Float[Array, "batch new_height new_width width"]:
+    def forward(self, x: Pixels) -> Grid:
         shortcut = x if self.shortcut is None else self.shortcut(x)
         x = gelu(self.conv1_1x1(self.pre_norm(x)))
         return self.conv3_1x1(gelu(self.conv2_kxk(x))) + shortcut

@@ -97,7 +97,7 @@ class WordClassifier(Objective):
 def bag_of_words_loss(
     logits: Float[Array, "batch words"],
     present: Int[Array, "batch most"],
-    weights: Float[Array, " words"],
+    weights: Float[Array | np.ndarray, " words"],
     mask: Bool[Array, " batch"],
 ) -> Float[Array, ""]:
     """Mean of −Σ_c ŷ_c log softmax(logits)_c, where ŷ_c = w_c y_c / Σ w y and y_c is 1 if c is `present`, in nats.

@@ -248,7 +248,7 @@ def sample_vocabulary(
     return present.at[row, classes].max(largest > -jnp.inf)
 
 
-def sampling_weights(frequency: Int[Array, " classes"], sampling: str) -> Float[Array, " classes"]:
+def sampling_weights(frequency: Int[Array | np.ndarray, " classes"], sampling: str) -> Float[Array, " classes"]:
     """What sampling probability is proportional to: 1 ('uniform'), class frequency ('linear') or its root ('sqrt')."""
     exponent = {"uniform": 0.0, "sqrt": 0.5, "linear": 1.0}[sampling]
     return jnp.asarray(frequency, jnp.float32) ** exponent

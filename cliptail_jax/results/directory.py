@@ -85,9 +85,12 @@ def is_readable(run: Run, problems: Problems) -> bool:
     """Whether the config of a run can be read; its other files are read, too, and damaged ones left out of it."""
     if attempt(lambda: run.noted, None, problems) is None:
         return False
-    attempt(run.check, None, problems)
+    found: Problems = []
     for name, default in WITHOUT.items():
-        run.__dict__[name] = attempt(lambda name=name: getattr(run, name), default, problems)
+        run.__dict__[name] = attempt(lambda name=name: getattr(run, name), default, found)
+    if not found:
+        attempt(run.check, None, found)
+    problems += dict.fromkeys(found)  # several parts may need a damaged file
     if run.is_published:  # its directory is named by a slug
         run.name = run.summary.get("model") or run.name
     return True

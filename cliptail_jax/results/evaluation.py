@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.calibration import Calibration
@@ -33,7 +33,7 @@ class Evaluation:
     class_names: tuple[str, ...]
     summary: Mapping[str, Any]
     results: ClassResults
-    confusion: Int[np.ndarray, "class label"]
+    confusion: Integer[np.ndarray, "class label"]
     share: Float[np.ndarray, " class"]
     predicted: Int[np.ndarray, " record"] | None = None
 

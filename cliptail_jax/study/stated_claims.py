@@ -21,7 +21,7 @@ NOT_CLAIMED = tuple(
 
 
 def changes_of_claims(
-    claims: ConfigDict, configs: Mapping[str, ConfigDict], workdir: Path, directories: Iterable[str]
+    claims: ConfigDict, configs: Mapping[str, ConfigDict] | ConfigDict, workdir: Path, directories: Iterable[str]
 ) -> dict[str, str]:
     """How claims were changed since the first run, by their keys; an empty directory starts a new study.
 

@@ -1,17 +1,20 @@
 """The training state: one pytree that a checkpoint holds and a step maps to the next."""
 
+import typing
+
 import optax
 from flax import nnx, struct
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Int, PyTree
 
 from cliptail_jax.parallel.sharding import parameter_shardings, update_shardings
 
 # What the objective's transform makes of images, labels [b], mask [b], and where captions are read text [b, ...].
-DeviceBatch = dict[str, Array]
+DeviceBatch = dict[str, PyTree[Array]]
 
 
+@typing.no_type_check  # JAX makes pytrees of shapes, of shardings and of anything else by the same class
 @struct.dataclass
 class TrainState:
     step: Int[Array, ""]  # steps done, and so the position in the data

@@ -18,9 +18,10 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, UInt8
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax.config.sections import Reading, evaluation_pixels
+from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.source import Source
@@ -59,7 +60,7 @@ class FeatureExtractor:
     """
 
     def __init__(
-        self, model: TransferModel, mesh: Mesh, workdir: Path, image_size: int, batch_size: int, reading: Reading
+        self, model: TransferModel, mesh: Mesh, workdir: Path, image_size: int, batch_size: int, reading: ConfigDict
     ):
         self.model, self._mesh = model, mesh
         self.image_size, self._batch_size, self._reading = image_size, batch_size, reading
@@ -139,7 +140,7 @@ def make_encode(graphdef: nnx.GraphDef, state: nnx.State, mesh: Mesh, preprocess
 
 
 def encode_images(
-    encode: Callable, images: Variant, preprocess: Preprocess, mesh: Mesh, batch_size: int, reading: Reading
+    encode: Callable, images: Variant, preprocess: Preprocess, mesh: Mesh, batch_size: int, reading: ConfigDict
 ) -> dict[str, np.ndarray]:
     """`features`, `labels` and `records` of the images that can be read.
 
@@ -156,7 +157,7 @@ def encode_images(
         **evaluation_pixels(reading),
     )()
     name = f"{images.source.name} ({images.source.split})"
-    progress = tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False)
+    progress = iter(tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False))
     pass_over(lambda batch: encode(batch["images"]), progress, unreadable, [kept.add], mesh)
     computed = kept.result()
     if not len(computed["records"]):

@@ -23,7 +23,6 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.sections import Reading
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import TransferSet
@@ -40,7 +39,6 @@ from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
-from cliptail_jax.transfer.configuration import FineTuneOptions
 from cliptail_jax.transfer.features import all_images, encode_images, make_encode
 from cliptail_jax.transfer.linear_probe import Linear
 from cliptail_jax.transfer.methods import Measurement, check_classes, logits_of
@@ -188,7 +186,7 @@ def validation_images(opened: OpenedTransferSet, seed: int) -> Variant:
 
 
 def predict(
-    workdir: Path, images: Variant, mesh: Mesh, batch_size: int, reading: Reading
+    workdir: Path, images: Variant, mesh: Mesh, batch_size: int, reading: ConfigDict
 ) -> dict[str, Int[np.ndarray, " image"]]:
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
@@ -198,7 +196,7 @@ def predict(
     return {"predictions": logits_of(head, arrays.pop("features")).argmax(1), **arrays}
 
 
-def edge(point: Point, options: FineTuneOptions) -> str:
+def edge(point: Point, options: ConfigDict) -> str:
     """The hyper-parameters in which a point is at an end of the grid, so that a better value may lie beyond; '' for none.
 
     A weight decay of 0 does not count: none is weaker.

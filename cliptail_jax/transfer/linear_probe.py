@@ -9,7 +9,7 @@ from white, and on them plain L-BFGS crawls. So it runs in other coordinates, wh
 centred features (the bias takes the rest), rotated to their principal axes, each scaled by the curvature along it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ def fit_path(
     features: Float[np.ndarray, "example dim"],
     labels: Int[np.ndarray, " example"],
     num_classes: int,
-    weight_decays: Float[np.ndarray, " decay"] = WEIGHT_DECAYS,
+    weight_decays: Sequence[float] | Float[np.ndarray, " decay"] = WEIGHT_DECAYS,
 ) -> Linear:
     """The optimum for each weight decay λ (scikit-learn's 1/C), in order: weights [decay, dim, class].
 
@@ -50,7 +50,7 @@ def fit_path(
 def fit_binary_path(
     features: Float[np.ndarray, "example dim"],
     positives: Bool[np.ndarray, "example class"],
-    weight_decays: Float[np.ndarray, " decay"] = WEIGHT_DECAYS,
+    weight_decays: Sequence[float] | Float[np.ndarray, " decay"] = WEIGHT_DECAYS,
 ) -> Linear:
     """Each class against the rest, for classes that may share an example: weights [decay, dim, class].
 
@@ -123,7 +123,9 @@ def _turn_back(turned: _Turned, path: Linear) -> Linear:
     return Linear(weights, path.bias - turned.mean @ weights)
 
 
-def _fit_one(turned: _Turned, targets: Array, penalty: float, before: Linear, last: Linear, *, losses, link) -> Linear:
+def _fit_one(
+    turned: _Turned, targets: Array, penalty: Float[Array, ""] | float, before: Linear, last: Linear, *, losses, link
+) -> Linear:
     """The optimum for the weight decay `penalty`·N, in turned coordinates: weights [dim, class], or [dim] if binary.
 
     Starts where the last two optima point: the path bends little per weight decay.

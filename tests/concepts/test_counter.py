@@ -200,12 +200,14 @@ def test_empty_corpora_count_nothing():
 
 
 @pytest.mark.parametrize("captions", [[1, 2], pa.array([1, 2]), ["dog", 1], "a dog", pa.array([["dog"]])])
+@pytest.mark.usefixtures("unchecked")
 def test_captions_that_are_no_texts_are_an_error(captions):
     with pytest.raises(UserError, match="captions must be"):
         pets().count(captions)
 
 
 @pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1.5, 2.0], [[1, 2]], ["1", "2"]])
+@pytest.mark.usefixtures("unchecked")
 def test_weights_that_do_not_fit_are_an_error(weights):
     with pytest.raises(UserError, match="one whole number for each caption"):
         pets().count(["dog", "cat"], weights)

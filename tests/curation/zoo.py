@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from cliptail_jax.curation.variant import make_variant
+from cliptail_jax.datasets.source import Source
 from cliptail_jax.objectives import base_config
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
@@ -13,7 +14,12 @@ EEL = 4  # the class without records
 LABELS = np.resize([0, 1, 0, 2, 5, 0, 1, 3, 0, 2], 200)  # 80, 40, 40, 20, 0, 20 records
 
 
-class Zoo(SimpleNamespace):
+class Zoo(SimpleNamespace, Source):
+    """A source in memory."""
+
+    encoding = {}
+    __setattr__ = object.__setattr__  # a source is frozen
+
     def __len__(self):
         return self.metadata.num_rows
 
@@ -25,7 +31,7 @@ def make_source(labels=LABELS, names=NAMES, **texts):
         "tags": [None if i % 4 == 0 else f"tag{i}" for i in number],
     } | texts
     table = pa.table({"label": np.asarray(labels), "size": np.asarray(number), **texts})
-    return Zoo(name="zoo", split="train", class_names=tuple(names), metadata=table, wnids=None, encoding={})
+    return Zoo(name="zoo", split="train", class_names=tuple(names), metadata=table, wnids=None)
 
 
 SOURCE = make_source()

@@ -45,7 +45,7 @@ def _view(image: RgbImage, view: Views, size: int) -> UInt8[np.ndarray, "size si
     return np.asarray(result)
 
 
-def _adjust(image: Image.Image, adjustment: int, factor: float) -> Image.Image:
+def _adjust(image: Image.Image, adjustment: int | np.integer, factor: float) -> Image.Image:
     return _turn_hue(image, factor) if adjustment == HUE else _ENHANCERS[adjustment](image).enhance(factor)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from plain_crops import random_resized_crop, record_rng
 
 from cliptail_jax.curation.variant import make_variant
-from cliptail_jax.datasets.source import open_source
+from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input.images import Purpose, record_uniforms, shift_and_flip
@@ -35,10 +35,11 @@ from cliptail_jax.objectives import base_config
 BATCH, EPOCHS = 8, 3
 
 
-class Pictures:
+class Pictures(Source):
     """A source in memory."""
 
     name, split, class_names, wnids = "pictures", "train", ("ant", "bee", "cat"), None
+    __setattr__ = object.__setattr__  # a source is frozen
 
     def __init__(self, encoded):
         self._encoded = encoded

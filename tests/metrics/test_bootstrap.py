@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 
 from cliptail_jax.metrics.bootstrap import (
+    RESAMPLES,
     Bootstrapped,
     Estimate,
     bootstrap,
@@ -17,12 +18,12 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def mean_difference(a, b):
-    return mean_over_seeds([difference(*bootstrap(mean_over_classes, [[a]], [[b]]))])
+    return mean_over_seeds([difference(*bootstrap(mean_over_classes, *np.stack([a, b])[:, None, None]))])
 
 
 def estimate_of(effects):
     """Of effects [seed, class]."""
-    return mean_over_seeds([bootstrap(mean_over_classes, [[of_seed]])[0] for of_seed in effects])
+    return mean_over_seeds([bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects])
 
 
 def test_mean_difference_is_over_classes():
@@ -43,10 +44,10 @@ def test_mean_difference_has_the_normal_interval_for_many_classes():
 def test_a_class_that_one_sample_lacks_is_left_out_of_all():
     a, b, c = np.random.default_rng(0).normal(size=(3, 30))
     a[3], c[5] = np.nan, np.nan
-    kept = ~np.isin(np.arange(30), (3, 5))
+    samples, kept = np.stack([a, b, c])[:, None, None], ~np.isin(np.arange(30), (3, 5))
     for lacking, without in zip(
-        bootstrap(mean_over_classes, [[a]], [[b]], [[c]]),
-        bootstrap(mean_over_classes, [[a[kept]]], [[b[kept]]], [[c[kept]]]),
+        bootstrap(mean_over_classes, *samples),
+        bootstrap(mean_over_classes, *samples[..., kept]),
         strict=True,
     ):
         assert lacking.value == without.value
@@ -124,3 +125,14 @@ def test_the_interval_of_the_level_of_a_p_value_ends_at_its_bound():
 def test_an_estimate_without_spread_differs_from_all_but_itself():
     exact = Estimate(1.0, 1.0, 1.0)
     assert exact.p_value() == 0 and exact.p_value(1.0) == 1 and exact.interval(0.99) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("classes", [30, RESAMPLES])
+@pytest.mark.parametrize(
+    "slip", [lambda y: y.mean(axis=-1), lambda y: y.mean(), lambda y: y.mean(axis=(0, 1)), lambda y: y.mean(axis=0)]
+)
+def test_a_statistic_over_a_wrong_axis_is_refused(slip, classes):
+    y = np.random.default_rng(0).normal(size=(1, 2, classes))  # a mirrored pair
+    with pytest.raises(ValueError, match="the statistic"):
+        bootstrap(slip, y)
+    assert bootstrap(mean_over_classes, y)[0].value == pytest.approx(y.mean())

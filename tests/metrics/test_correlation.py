@@ -6,13 +6,11 @@ import scipy.stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.metrics.bootstrap import bootstrap, difference, mean_over_classes, mean_over_seeds
+from cliptail_jax.metrics.bootstrap import bootstrap, difference, mean_over_classes, mean_over_seeds, percentiles
 from cliptail_jax.metrics.correlation import (
-    bootstrap_interval,
     decades,
     line_slope,
     rank_correlation,
-    slope,
     slope_within_classes,
     spearman,
 )
@@ -28,12 +26,20 @@ def random_classes(seed, classes=40):
     return frequency, np.clip(frequency / 20 + rng.normal(0, 0.2, classes), 0, 1)
 
 
+def slope(x, y):
+    return bootstrap(line_slope, np.stack([x, y]))[0].value
+
+
+def bootstrap_interval(x, y, statistic=rank_correlation):
+    return percentiles(bootstrap(statistic, np.stack([x, y]))[0].resampled)
+
+
 def paired_difference(x_a, y_a, x_b, y_b):
     return mean_over_seeds([difference(*bootstrap(rank_correlation, np.stack([x_a, y_a]), np.stack([x_b, y_b])))])[:3]
 
 
 def paired_mean_difference(a, b):
-    return mean_over_seeds([difference(*bootstrap(mean_over_classes, [[a]], [[b]]))])[:3]
+    return mean_over_seeds([difference(*bootstrap(mean_over_classes, *np.stack([a, b])[:, None, None]))])[:3]
 
 
 def reference(x, y):
@@ -98,6 +104,7 @@ def test_resamples_in_which_a_side_is_constant_are_ignored():
     [([], []), ([3], [0.5]), ([3, 0], [0.5, 1]), (range(9), [0.5] * 9), ([0] * 9, range(9)), ([1] * 5, [np.nan] * 5)],
 )
 def test_where_no_correlation_is_defined_everything_is_nan(x, y):
+    x, y = np.array(x), np.array(y)
     assert np.isnan(spearman(x, y))
     assert np.isnan(bootstrap_interval(x, y)).all()
     assert np.isnan(paired_difference(x, y, x, y)).all()
@@ -201,4 +208,4 @@ def test_how_hard_a_class_is_has_no_influence_on_the_slope_of_a_mirrored_pair():
 def test_slope_within_classes_is_undefined_where_no_class_changes_or_there_are_two(classes):
     x = np.tile(np.arange(classes, dtype=float), (2, 1))
     assert np.isnan(slope_within_classes(x, x))
-    assert np.isnan(bootstrap(slope_within_classes, [x, x])[0].resampled).all()
+    assert np.isnan(bootstrap(slope_within_classes, np.stack([x, x]))[0].resampled).all()

@@ -16,7 +16,7 @@ def a_pair(seed, slope=10.0, hard=15.0):
     frequency = np.geomspace(500, 5, CLASSES).astype(int)
     easy = hard * np.log10(frequency)
     runs = []
-    for order in (frequency, frequency[::-1]):
+    for order in (frequency, frequency[::-1].copy()):
         accuracy = np.clip((20 + easy + slope * np.log10(order) + rng.normal(0, 3, CLASSES)) / 100, 0, 1)
         correct, predictions = np.round(EXAMPLES * accuracy).astype(int), rng.integers(1, 50, CLASSES)
         groups = dict(zip(GROUPS, head_mid_tail(order)))

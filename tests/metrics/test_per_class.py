@@ -15,7 +15,7 @@ from cliptail_jax.metrics.per_class import (
 
 BATCH, CLASSES = 12, 5
 count = jax.jit(count_confusion, static_argnums=3)
-top_k = jax.jit(top_k_correct)
+top_k = jax.jit(top_k_correct, static_argnums=3)
 
 
 def batch(seed):

@@ -80,9 +80,9 @@ def read_report(workdir):
     return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)
 
 
-def run_in_memory(confusion, frequency, names, groups, name="run", on="glyphs:test", **files):
+def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyphs:test", **files):
     """A run with an evaluation, whose files are not there."""
-    results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups)
+    results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups or {})
     evaluation = Evaluation(on, names, summarize(results), results, confusion, results.predictions / confusion.sum())
     run = Run(Path(name))
     noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
