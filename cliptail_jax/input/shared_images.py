@@ -44,7 +44,7 @@ class SharedImages:
             return images[record]
         return self._own.get(record)
 
-    def update(self, images: Iterable[tuple[int, RgbImage | None]]) -> None:
+    def update(self, images: Iterable[tuple[int, UInt8[np.ndarray, "_ _ 3"] | None]]) -> None:
         states, shared = self._memory
         for record, image in images:
             if image is None:

@@ -38,7 +38,7 @@ BATCH, EPOCHS = 8, 3
 class Pictures(Source):
     """A source in memory."""
 
-    name, split, class_names, wnids = "pictures", "train", ("ant", "bee", "cat"), None
+    name, split, class_names, wnids, folder = "pictures", "train", ("ant", "bee", "cat"), None, None
     __setattr__ = object.__setattr__  # a source is frozen
 
     def __init__(self, encoded):
