@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow.parquet
 import pytest
-from tensorflow_datasets.features import FeaturesDict
+import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets import metadata, metadata_table
 from cliptail_jax.datasets.source import open_source
@@ -111,7 +111,7 @@ def rows_swapped(table):
         (lambda table: table.slice(0, 299), "it has 299 rows, and they 300 records"),
         (rows_swapped, "its rows are not in the order of their records"),
         (
-            lambda table: table.replace_schema_metadata(metadata_table.origin("0123", FeaturesDict({}))),
+            lambda table: table.replace_schema_metadata(metadata_table.origin("0123", tfds.features.FeaturesDict({}))),
             "its fingerprint is not theirs",
         ),
     ],
