@@ -18,6 +18,7 @@ from cliptail_jax.curation.laion.match import match
 from cliptail_jax.curation.laion.select import select
 from cliptail_jax.curation.laion.similarity import definition, similarity
 from cliptail_jax.errors import UserError
+from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 TEXTS = [
     "a Great Dane, asleep",
@@ -61,10 +62,13 @@ def test_select_keeps_what_is_above_the_threshold_and_safe():
     assert select(table, 0.7, "NSFW")["similarity"].to_pylist() == [0.71, 0.9]
 
 
-class HashedWords:
+class HashedWords(TextEmbedder):
     """Stands in for a text tower: the mean of random vectors of its words, at unit length."""
 
     dim = 16
+
+    def __init__(self):
+        pass
 
     def __call__(self, texts):
         vectors = [
@@ -275,7 +279,8 @@ def test_texts_may_be_bytes_or_categories(corpus, tmp_path, type):
 
 @pytest.mark.parametrize("label", [1000, -1, None])
 def test_label_of_no_class_has_no_definition(monkeypatch, label):
-    monkeypatch.setitem(similarity.__globals__, "embedded_definitions", lambda clip: (HashedWords(), None))
+    stand_in = lambda clip: (HashedWords(), None)  # noqa: E731
+    monkeypatch.setattr("cliptail_jax.curation.laion.similarity.embedded_definitions", stand_in)
     with pytest.raises(UserError, match="of --input has .*label"):
         similarity(pa.table({"TEXT": ["a"], "label": pa.array([label], pa.int64())}), "clip", "TEXT")
 
