@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -202,8 +203,8 @@ def test_dose_of_words_leaves_the_class_name_and_the_records_as_they_are():
 
 def test_distractors_are_drawn_from_all_classes_of_the_variant():
     some = variant_of(classes={"names": ("ant", "eel", "fox")}, captions={"template": "cname", "distractors": 1.0})
-    of_ants = {some.captions([row], epoch=0)[0] for row in np.flatnonzero(some.labels == 0)}
-    assert of_ants == {"eel", "fox"}  # of eels there is no record
+    ant_captions = {*some.captions(np.flatnonzero(some.labels == 0), epoch=0)}
+    assert ant_captions == {"eel", "fox"}  # of eels there is no record
 
 
 # Fingerprints
@@ -284,7 +285,8 @@ def test_empty_class_counts_as_frequency_0_and_breaks_nothing():
     for sampling, weight in (("uniform", 1), ("linear", 0), ("sqrt", 0)):
         weights = sampling_weights(frequency, sampling)
         assert weights[EEL] == weight and np.isfinite(weights).all()
-        sampled = sample_vocabulary(jax.random.key(0), np.array([1]), np.array([True]), weights, size=6, group_size=0)
+        labels, mask = jnp.array([1]), jnp.array([True])
+        sampled = sample_vocabulary(jax.random.key(0), labels, mask, jnp.asarray(weights), size=6, group_size=0)
         assert sampled.sum() == (6 if weight else 5)
 
 
