@@ -1,4 +1,4 @@
-"""The exception for everything that a user can cause and fix, and how a command line reports it."""
+"""User errors: the exception, and how command lines report it."""
 
 import contextlib
 import difflib
@@ -25,19 +25,20 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
-# Errors of the file system that a user can mend.
+# Errors of the file system that a user can fix.
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
-# Errors of the network, which end a program that writes to a bucket once its libraries have tried again for a while.
+# Errors of the network. They end a program that writes to a bucket after its libraries have retried for a while.
 NETWORK = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
 BUCKET = re.compile(r"Error (?:reading|writing|deleting|listing) \S*gs://|gs://.*HTTP response code")  # TensorStore's
 
 
 def storage_problem(error: BaseException) -> str:
-    """Such as 'No space left on device: runs/clip/config.json', if that is why `error` was raised, or ''.
+    """The error of the file system or bucket that caused `error`, or '' if none did.
 
-    Libraries raise their own exceptions from the file system's, or quote it.
+    For example 'No space left on device: runs/clip/config.json'. Libraries raise their own exceptions from such an error,
+    or quote its message.
     """
     seen: list[BaseException] = []
     while error is not None and error not in seen:
@@ -59,11 +60,12 @@ def reason_of(error: Exception) -> str:
 
 
 def first_line(error: BaseException) -> str:
+    """The first 300 characters of the first line of an error's message, or the error's type without one."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:300]
 
 
 def memory_problem(error: BaseException) -> str:
-    """What to lower, if `error` is that the memory of the machine or of a device is exhausted, or a worker killed; or ''."""
+    """A line that names the fields to lower if `error` is one of exhausted memory or of a killed worker, or ''."""
     if isinstance(error, MemoryError):
         return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
     if "Worker process was terminated unexpectedly" in str(error):  # Grain's
@@ -71,19 +73,19 @@ def memory_problem(error: BaseException) -> str:
     if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
         return (
             "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, "
-            "model.remat='blocks' or mesh.fsdp (python -m cliptail_jax.plan says what fits)"
+            "model.remat='blocks' or mesh.fsdp (python -m cliptail_jax.plan shows what fits)"
         )
     return ""
 
 
 def problem(error: BaseException) -> str:
-    """A line for an error of the machine that a user can mend, or ''."""
+    """A line for an error of the machine that a user can fix, or ''."""
     return storage_problem(error) or memory_problem(error)
 
 
 @contextlib.contextmanager
 def exit_on_broken_pipe() -> Iterator[None]:
-    """Ends the program quietly, with status 1, where nobody reads its output any more, as after `| head -1`."""
+    """Ends the program quietly, with status 1, when nobody reads its output any more, as after `| head -1`."""
     try:
         try:
             yield
@@ -92,17 +94,12 @@ def exit_on_broken_pipe() -> Iterator[None]:
             raise
         print(end="", flush=True)
     except BrokenPipeError:
-        if not reader_is_gone():  # another pipe is broken
+        stdout = select.poll()
+        stdout.register(STDOUT, 0)
+        if not stdout.poll(0):  # it has no error: another pipe is broken
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for the flush at exit
         sys.exit(1)
-
-
-def reader_is_gone() -> bool:
-    """Whether stdout is a pipe whose other end is closed."""
-    poll = select.poll()
-    poll.register(STDOUT, 0)
-    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:

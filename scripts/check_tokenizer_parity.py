@@ -47,15 +47,10 @@ def main() -> None:
 
 
 def vary(i: int, captions: list[str], odd: str) -> str:
-    """The caption as it is, followed by odd text, in capitals, with odd text for its first space, or with its successors."""
+    """The caption as it is, with odd text behind it or for its first space, in capitals, or with its successors."""
     caption = captions[i]
-    return (
-        caption,
-        f"{caption} {odd}",
-        caption.upper(),
-        caption.replace(" ", odd, 1),
-        " ".join(captions[i : i + 12]),
-    )[i // len(ODD) % 5]
+    variations = (caption, f"{caption} {odd}", caption.upper(), caption.replace(" ", odd, 1))
+    return (*variations, " ".join(captions[i : i + 12]))[i // len(ODD) % 5]
 
 
 if __name__ == "__main__":

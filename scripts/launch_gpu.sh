@@ -25,33 +25,10 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/launch/common.sh
 source scripts/launch/common.sh
 
-hosts=() port=8476 slurm="" nodes=1 gpus="" sbatch=() stop=""
-while [ $# -gt 0 ] && [ "$1" != -- ]; do
-  case "$1" in
-  --hosts | --hosts=*)
-    value="$(needs_value "$1")"
-    IFS=, read -ra hosts <<<"$value"
-    ;;
-  --port | --port=*) port="$(needs_value "$1")" ;;
-  --slurm) slurm=1 ;;
-  --nodes | --nodes=*) nodes="$(needs_value "$1")" ;;
-  --gpus | --gpus=*) gpus="$(needs_value "$1")" ;;
-  --sbatch | --sbatch=*)
-    value="$(needs_value "$1")"
-    sbatch+=("$value")
-    ;;
-  --stop) stop=1 ;;
-  --dry_run) dry_run=1 ;;
-  --help) usage && exit ;;
-  *) fail "unknown argument '$1'; --help lists them, and the command comes after --" ;;
-  esac
-  shift
-done
-[ "${1:-}" = -- ] && shift
-command=("$@")
-
-[ ${#command[@]} -gt 0 ] || [ -n "$stop" ] ||
-  fail "there is no command: put it behind --, as -- python -m cliptail_jax.train ..."
+hosts="" port=8476 slurm="" nodes=1 gpus="" sbatch=() stop=""
+parse "hosts port nodes gpus sbatch" "slurm stop" "$@"
+IFS=, read -ra hosts <<<"$hosts"
+[ -n "$stop" ] || needs_command
 [ ${#hosts[@]} -eq 0 ] || [ -z "$slurm" ] || fail "--hosts and --slurm exclude each other: SLURM chooses its nodes"
 for host in "${hosts[@]}"; do [ -n "$host" ] || fail "--hosts has an empty name: it is hosts with commas between, as a,b"; done
 for value in "$port" "$nodes" "${gpus:-1}"; do
@@ -69,8 +46,14 @@ install() { # here
   run env EXTRAS=gpu bash -c 'source scripts/setup.sh'
 }
 
-on_host() { # HOST ACTION...: what host.sh is to do there
-  run ssh -o BatchMode=yes "$1" "bash cliptail_jax/scripts/launch/host.sh $(quoted "${@:2}")"
+first="${hosts[0]:-}"
+remote() { # HOST COMMAND
+  run ssh -o BatchMode=yes "$1" "$2"
+}
+
+as_process() { # NUMBER: the command as this one of the processes, one a host
+  process=(env JAX_COORDINATOR_ADDRESS="${first#*@}:$port" JAX_NUM_PROCESSES="${#hosts[@]}" JAX_PROCESS_ID="$1"
+    "${command[@]}")
 }
 
 copy_code() {
@@ -78,27 +61,17 @@ copy_code() {
   pack
   for host in "${hosts[@]}"; do
     run scp -o BatchMode=yes "$archive" "$host:cliptail_jax.tar.gz"
-    run ssh -o BatchMode=yes "$host" "$unpack"
+    remote "$host" "$unpack"
   done
 }
 
 start() {
   note "starting the command on each host"
-  local process
-  for process in "${!hosts[@]}"; do
-    on_host "${hosts[$process]}" start gpu env JAX_COORDINATOR_ADDRESS="${hosts[0]#*@}:$port" \
-      JAX_NUM_PROCESSES="${#hosts[@]}" JAX_PROCESS_ID="$process" "${command[@]}"
+  local number
+  for number in "${!hosts[@]}"; do
+    as_process "$number"
+    on_host "${hosts[$number]}" start gpu "${process[@]}"
   done
-}
-
-status() { # of the first host, as host.sh says it; nothing where there is no answer
-  on_host "${hosts[0]}" status env JAX_COORDINATOR_ADDRESS="${hosts[0]#*@}:$port" \
-    JAX_NUM_PROCESSES="${#hosts[@]}" JAX_PROCESS_ID=0 "${command[@]}" 2>/dev/null || true
-}
-
-follow() {
-  note "following the first host's log"
-  on_host "${hosts[0]}" follow
 }
 
 submit() {
@@ -123,26 +96,30 @@ elif [ ${#hosts[@]} -eq 0 ]; then
   install
   note "running the command"
   run bash -c 'source .venv/bin/activate && exec "$@"' launch "${command[@]}"
-elif [ -n "$dry_run" ]; then
-  note "where the command is not yet running: the code, and the command"
-  status
-  copy_code
-  start
-  follow
-  status
 else
-  case "$(status)" in
+  as_process 0
+  first_command=("${process[@]}")
+  if [ -n "$dry_run" ]; then
+    note "where the command is not yet running: the code, and the command"
+    status "${first_command[@]}"
+    copy_code
+    start
+    follow
+    status "${first_command[@]}"
+    exit
+  fi
+  case "$(status "${first_command[@]}")" in
   running) ;;
-  busy) fail "${hosts[0]} runs another command; --stop ends it" ;;
+  busy) fail "$first runs another command; --stop ends it" ;;
   *)
     copy_code
     start
     ;;
   esac
   follow || true
-  code="$(status)"
+  code="$(status "${first_command[@]}")"
   case "$code" in
-  running | "") fail "the connection to ${hosts[0]} broke; the command goes on there, and this script shows it again" ;;
+  running | "") fail "the connection to $first broke; the command goes on there, and this script shows it again" ;;
   stopped) exit 143 ;;
   0 | 2) exit "$code" ;;
   *)

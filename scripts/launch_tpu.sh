@@ -27,31 +27,13 @@ source scripts/launch/common.sh
 poll="${LAUNCH_POLL_SECONDS:-30}" # between looks at a request, and before a failure is taken for one
 
 name="" zone="" type="" project="" version="" fetch="" spot="" delete="" stop=""
-while [ $# -gt 0 ] && [ "$1" != -- ]; do
-  case "$1" in
-  --name | --name=*) name="$(needs_value "$1")" ;;
-  --zone | --zone=*) zone="$(needs_value "$1")" ;;
-  --type | --type=*) type="$(needs_value "$1")" ;;
-  --project | --project=*) project="$(needs_value "$1")" ;;
-  --version | --version=*) version="$(needs_value "$1")" ;;
-  --fetch | --fetch=*) fetch="$(needs_value "$1")" ;;
-  --spot) spot=1 ;;
-  --delete) delete=1 ;;
-  --stop) stop=1 ;;
-  --dry_run) dry_run=1 ;;
-  --help) usage && exit ;;
-  *) fail "unknown argument '$1'; --help lists them, and the command comes after --" ;;
-  esac
-  shift
-done
-[ "${1:-}" = -- ] && shift
-command=("$@")
+parse "name zone type project version fetch" "spot delete stop" "$@"
 
 [ -n "$name" ] || fail "--name is missing: any name for the slice, as --name=cliptail"
 [ -n "$zone" ] || fail "--zone is missing: where you have TPU quota, as --zone=us-central2-b"
 if [ -z "$stop" ]; then
   [ -n "$type" ] || fail "--type is missing: the slice's accelerator type, as --type=v4-8"
-  [ ${#command[@]} -gt 0 ] || fail "there is no command: put it behind --, as -- python -m cliptail_jax.train ..."
+  needs_command
 fi
 if [ "${type##*-}" -gt 8 ] 2>/dev/null; then # in all generations that is more than a host has
   for argument in "${command[@]}"; do
@@ -82,9 +64,9 @@ queue=(gcloud compute tpus queued-resources)
 show_slice=("${vm[@]}" describe "$name" "${where[@]}" --format='value(state)')
 show_request=("${queue[@]}" describe "$name" "${where[@]}" --format='value(state.state)')
 
-on_host() { # WORKER ACTION...: what host.sh is to do there
-  run "${vm[@]}" ssh "$name" "${where[@]}" --worker="$1" \
-    --command="bash cliptail_jax/scripts/launch/host.sh $(quoted "${@:2}")"
+first=0
+remote() { # WORKER COMMAND
+  run "${vm[@]}" ssh "$name" "${where[@]}" --worker="$1" --command="$2"
 }
 
 slice_state() { # READY, PREEMPTED, ...; nothing where there is none
@@ -129,21 +111,12 @@ await_slice() {
 copy_code() { # with && since nothing ends by itself within a condition
   note "copying the code to all hosts"
   pack && run "${vm[@]}" scp "$archive" "$name:cliptail_jax.tar.gz" "${where[@]}" --worker=all &&
-    run "${vm[@]}" ssh "$name" "${where[@]}" --worker=all --command="$unpack"
+    remote all "$unpack"
 }
 
 start() {
   note "starting the command on all hosts"
   on_host all start tpu "${command[@]}"
-}
-
-follow() {
-  note "following the first host's log"
-  on_host 0 follow
-}
-
-status() { # as host.sh says it; nothing where there is no answer
-  on_host 0 status "${command[@]}" 2>/dev/null || true
 }
 
 collect() {
@@ -177,12 +150,12 @@ if [ -n "$dry_run" ]; then
   give_back
   request
   note "where the command is not yet running: the code, and the command"
-  status
+  status "${command[@]}"
   copy_code
   start
   follow
   note "after each break in the connection"
-  status
+  status "${command[@]}"
   note "at the end"
   collect
   [ -z "$delete" ] || give_back
@@ -191,7 +164,7 @@ fi
 
 while true; do
   await_slice
-  case "$(status)" in
+  case "$(status "${command[@]}")" in
   running) ;;
   busy) fail "$name runs another command; --stop ends it" ;;
   *)
@@ -203,7 +176,7 @@ while true; do
     ;;
   esac
   follow || true # the connection may break
-  code="$(status)"
+  code="$(status "${command[@]}")"
   case "$code" in
   0 | 2) finish "$code" ;; # 2: a mistake, or what a study could not do, which the log names
   running) ;;

@@ -4,33 +4,29 @@ Needs the extra `parity`, which the tests themselves do not need. From the root 
 
     python scripts/make_parity_fixtures.py [NAME ...]    # names from MAKERS below; all by default
 
-Made with torch 2.13, torchvision 0.28, timm 1.0.31, transformers 5.24 and open_clip 3.3.0.
+Made with torch 2.13, torchvision 0.28, timm 1.0.31, transformers 5.24 and open_clip 3.3.0. In each module of parity/,
+`references(folder)` returns the contents of files by name: arrays, or a text. `folder` has the files made before.
 """
 
 import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+
 DATA = Path(__file__).parents[1] / "tests" / "data"
-MAKERS = (
-    "input",
-    "model",
-    "preprocess",
-    "tokenizer",
-    "pretrained",
-    "encoder",
-    "positions",
-    "sizes",
-    "siglip",
-    "view",
-    "dino",
-    "architecture",
-)
+MAKERS = "input model tokenizer pretrained encoder positions siglip view dino architecture".split()
 
 
 def main(names: list[str]) -> None:
     for name in names or MAKERS:
-        import_module(f"parity.{name}_fixtures").main(DATA)
+        for file, content in import_module(f"parity.{name}_fixtures").references(DATA).items():
+            path = DATA / file
+            if isinstance(content, str):
+                path.write_text(content, encoding="utf-8")
+            else:
+                np.savez_compressed(path, **content)
+            print(path, path.stat().st_size, "bytes")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,16 @@
 # Gets WordNet where NLTK neither has it nor can download it: the data of Debian's wordnet-base, installed or fetched, are
 # copied to the user's cache. It needs no root and installs nothing. test.sh calls it; by hand, after
 # `source scripts/setup.sh`: bash scripts/wordnet.sh
-scripts="$(dirname "${BASH_SOURCE[0]}")"
+scripts="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+python=python # of the active environment, or else that of setup.sh
+[ -n "${VIRTUAL_ENV:-}" ] || [ ! -x "$scripts/../.venv/bin/python" ] || python="$scripts/../.venv/bin/python"
+"$python" -c 'import cliptail_jax.concepts.wordnet' 2>/dev/null || {
+  echo "error: cliptail_jax is not installed for $(type -P "$python" || echo python): run 'source scripts/setup.sh' first" >&2
+  exit 2
+}
 
 find_wordnet() {
-  python -c 'from cliptail_jax.concepts.wordnet import wordnet; wordnet()' 2>/dev/null
+  "$python" -c 'from cliptail_jax.concepts.wordnet import wordnet; wordnet()' 2>/dev/null
 }
 
 fetch_package() { # into the current folder; missing or outdated package lists are fetched to a temporary place
@@ -16,11 +22,11 @@ fetch_package() { # into the current folder; missing or outdated package lists a
   }
 }
 
-find_wordnet || python "$scripts/debian_wordnet.py" /usr/share/wordnet 2>/dev/null || {
+find_wordnet || "$python" "$scripts/debian_wordnet.py" /usr/share/wordnet 2>/dev/null || {
   echo "Fetching WordNet ..."
   folder="$(mktemp -d)"
   { (cd "$folder" && fetch_package && dpkg-deb -x wordnet-base_*.deb .) >"$folder/log" 2>&1 &&
-    python "$scripts/debian_wordnet.py" "$folder/usr/share/wordnet"; } ||
+    "$python" "$scripts/debian_wordnet.py" "$folder/usr/share/wordnet"; } ||
     echo "No WordNet: run 'python -m nltk.downloader wordnet', or install Debian's package wordnet-base." >&2
   rm -rf "$folder"
 }

@@ -1,4 +1,4 @@
-"""Tiny runs of each program, for faults at every change of a file: what they do, and what they leave."""
+"""Tiny runs of programs, for faults at every change of a file: how they are run, and what they leave."""
 
 import contextlib
 import dataclasses
@@ -9,13 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.curation import describe
-from cliptail_jax.curation.laion.__main__ import main as laion
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import main as build
 from cliptail_jax.errors import UserError, problem
@@ -43,23 +40,23 @@ class Program:
     Attributes:
         run: runs it in a work directory; a second time it goes on, or repeats what it did.
         result: what it leaves there, but for times.
-        start: the directory that is copied there before; None for none.
+        start: returns the directory that is copied there before; None for none.
     """
 
     run: Callable[[Path], None]
     result: Callable[[Path], Any]
-    start: Path | None = None
+    start: Callable[[], Path] | None = None
 
 
 def settled(value):
-    """Without what differs from run to run."""
+    """The value without what differs from run to run."""
     if isinstance(value, dict):
         return {key: settled(item) for key, item in value.items() if key not in VOLATILE}
     return [settled(item) for item in value] if isinstance(value, list) else value
 
 
 def lines(path: Path):
-    return settled(list(read_lines(path)))
+    return settled(read_lines(path))
 
 
 def of_run(workdir: Path):
@@ -103,69 +100,78 @@ def last_evaluation(workdir: Path):
     return found
 
 
-def programs(config: Callable, folder: Path) -> dict[str, Program]:
-    """All programs; `config(name)` is a tiny config of 'sup', 'clip' or 'dino', and `folder` takes what they start from."""
-    configs = {name: config(name) for name in ("sup", "clip", "dino")}
-    trained = folder / "trained"
-    train(configs["sup"], trained)
-    clip = folder / "clip"
-    train(configs["clip"], clip)
-    variant = open_variant(configs["clip"].data)
-    pq.write_table(pa.table({"TEXT": ["a tench", "a photo of a goldfish", "nothing"]}), folder / "part-0.parquet")
-    vit, with_vit = folder / "vit", config("sup")
-    with_vit.model.image.update({"name": "vit", "layers": (1,), "patch_size": 8, "heads": 2, "width": 8})
-    train(with_vit, vit)
-    captions, vocabulary = folder / "captions.tsv", folder / "vocabulary.json"
-    captions.write_text(
-        "TEXT\n" + "".join(f"a photo of a {word}\n" for word in ("cat", "dog", "red fox") for _ in range(9))
-    )
-    vocabulary.write_text(json.dumps([{"name": "cat"}, {"name": "dog"}, {"name": "fox"}]))
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What the programs start from, made in `folder` when it is first needed; `config(name)` is a family's tiny config."""
+
+    config: Callable[[str], ConfigDict]
+    folder: Path
+
+    def run(self, family: str) -> Path:
+        """The directory of a finished run; that of 'clip' has an image tower that can be exported."""
+        workdir, config = self.folder / family, self.config(family)
+        if family == "clip":
+            config.model.image.update({"name": "vit", "layers": (1,), "patch_size": 8, "heads": 2, "width": 8})
+        if not workdir.exists():
+            train(config, workdir)
+        return workdir
+
+    def file(self, name: str, content: str) -> Path:
+        """A text file."""
+        (self.folder / name).write_text(content)
+        return self.folder / name
+
+
+def programs(start: Start) -> dict[str, Program]:
+    """All programs."""
+    words = "".join(f"a photo of a {word}\n" for word in ("cat", "dog", "red fox") for _ in range(9))
+    captions = start.file("captions.tsv", f"TEXT\n{words}")
+    vocabulary = start.file("vocabulary.json", '[{"name": "cat"}, {"name": "dog"}, {"name": "fox"}]')
+
+    def training(family: str) -> Program:
+        return Program(lambda workdir: train(start.config(family), workdir), of_run)
+
+    def evaluation(workdir: Path) -> None:
+        evaluate(start.config("sup"), workdir)
 
     def small_study(workdir: Path) -> None:
-        runs = {}
-        for name, seed in (("one", 0), ("other", 1)):
-            runs[name] = config("sup")
-            runs[name].seed, runs[name].total_epochs = seed, 1
+        runs = {name: start.config("sup") for name in ("one", "other")}
+        for seed, config in enumerate(runs.values()):
+            config.seed, config.total_epochs = seed, 1
         claim = dict(text="One leans more", statistic="corr_pred", higher="one", lower="other")
-        study.run_study(
-            ConfigDict({"title": "Small", "runs": ConfigDict(runs, sort_keys=False), "claims": {"lean": claim}}),
-            workdir,
-        )
+        wanted = {"title": "Small", "runs": ConfigDict(runs, sort_keys=False), "claims": {"lean": claim}}
+        study.run_study(ConfigDict(wanted), workdir)
 
     def small_transfer(workdir: Path) -> None:
-        wanted = transfer_config.get_config(f"models={trained},sets=glyphs:train:test")
-        wanted.data.data_dir, wanted.batch_size, wanted.methods = (
-            configs["sup"].data.data_dir,
-            32,
-            ("probe", "few_shot"),
-        )
+        wanted = transfer_config.get_config(f"models={start.run('sup')},sets=glyphs:train:test")
+        wanted.update({"batch_size": 32, "methods": ("probe", "few_shot")})
+        wanted.data.data_dir = start.config("sup").data.data_dir
         wanted.few_shot.update({"ways": 4, "shots": 1, "queries": 1, "episodes": 5})
         try:
             transfer(wanted, workdir)
         except TransferFailed as error:
             raise Failed(str(error)) from None
 
-    count_flags = (f"--captions={captions}", "--column=TEXT", f"--vocabulary={vocabulary}", "--processes=1")
+    def head(workdir: Path) -> None:
+        flags = ("--model", start.run("clip"), "--vocabulary", vocabulary, "--template=cname")
+        command(make_head, *flags, "--output=WORKDIR/head.npy")(workdir)
+
+    count_flags = (f"--captions={captions}", "--column=TEXT", f"--vocabulary={vocabulary}", "--processes=1", "--sorted")
     return {
-        "train sup": Program(lambda workdir: train(configs["sup"], workdir), of_run),
-        "train clip": Program(lambda workdir: train(configs["clip"], workdir), of_run),
-        "train dino": Program(lambda workdir: train(configs["dino"], workdir), of_run),
-        "evaluate": Program(lambda workdir: evaluate(configs["sup"], workdir) and None, last_evaluation, trained),
+        "train sup": training("sup"),
+        "train clip": training("clip"),
+        "train dino": training("dino"),
+        "evaluate": Program(evaluation, last_evaluation, lambda: start.run("sup")),
         "transfer": Program(small_transfer, lambda workdir: sorted(map(str, lines(workdir / "results.jsonl")))),
         "study": Program(small_study, of_study),
-        "count": Program(command(count, *count_flags, "--output=WORKDIR/out.tsv", "--sorted"), texts("*")),
-        "laion": Program(
-            command(laion, "match", f"--input={folder}/*.parquet", "--output=WORKDIR/m", "--processes=1"), texts("m/*")
-        ),
+        "count": Program(command(count, *count_flags, "--output=WORKDIR/out.tsv"), texts("*")),
         "build": Program(command(build, "glyphs", "--data_dir=WORKDIR"), texts("glyphs/*/*")),
-        "export": Program(lambda workdir: export(vit, workdir / "exported"), texts("exported/*")),
-        "make_head": Program(
-            command(
-                make_head, "--model", clip, "--vocabulary", vocabulary, "--template=cname", "--output=WORKDIR/head.npy"
-            ),
-            texts("head.*"),
+        "export": Program(lambda workdir: export(start.run("clip"), workdir / "exported"), texts("exported/*")),
+        "make_head": Program(head, texts("head.*")),
+        "describe": Program(
+            lambda workdir: describe.export(open_variant(start.config("clip").data), workdir / "rows.tsv"),
+            texts("*.tsv"),
         ),
-        "describe": Program(lambda workdir: describe.export(variant, workdir / "rows.tsv"), texts("*.tsv")),
     }
 
 
@@ -195,7 +201,7 @@ def prepared(program: Program, workdir: Path, at: int = 0, kind: str = "error") 
     """A disk for the program in a new work directory."""
     shutil.rmtree(workdir, ignore_errors=True)
     if program.start:
-        shutil.copytree(program.start, workdir)
+        shutil.copytree(program.start(), workdir)
     else:
         workdir.mkdir(parents=True)
     return Disk(workdir, at, kind)

@@ -1,12 +1,11 @@
-"""Programs whose machine, terminal or user fails them: how they end, what they say, and that nothing is lost."""
+"""Full disks, closed terminals, signals, killed workers and other devices: how programs end, and that nothing is lost."""
 
 import contextlib
-import io
 import os
 import resource
-import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,8 +13,6 @@ import numpy as np
 import pytest
 from test_train import losses
 from test_train_processes import ROOT, STOPPED, command, finish, start, wait_for_step, with_devices
-
-from cliptail_jax import interrupts
 
 STEPS = {"total_epochs": 40, "checkpoint__every_steps": 20, "eval__sets": "()"}  # 120
 INTERRUPTED = 128 + signal.SIGINT
@@ -35,15 +32,14 @@ def start_limited(arguments, limit=None, **options):
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory, glyphs_dir):
-    """Runs of one config, started together, with their work directories: undisturbed, and without a terminal."""
-    root, running = tmp_path_factory.mktemp("started"), {}
-    commands = {name: command(root / name, glyphs_dir, **STEPS) for name in ("whole", "no reader", "no stderr")}
+    """Two runs of one config, started together: undisturbed, and with a closed pipe for stderr and no other stream."""
+    root = tmp_path_factory.mktemp("started")
+    commands = {name: command(root / name, glyphs_dir, **STEPS) for name in ("whole", "closed")}
     reader, writer = os.pipe()
     os.close(reader)
-    running["whole"] = start(commands["whole"])
-    running["no reader"] = start_limited(commands["no reader"], stderr=writer, stdout=writer)
+    without_streams = ["sh", "-c", 'exec "$@" >&- <&-', "sh", *commands["closed"]]
+    running = {"whole": start(commands["whole"]), "closed": start_limited(without_streams, stderr=writer)}
     os.close(writer)
-    running["no stderr"] = start_limited(["sh", "-c", 'exec "$@" 2>&- >&- <&-', "sh", *commands["no stderr"]])
     yield root, running
     for process in running.values():
         process.kill()
@@ -60,9 +56,7 @@ def whole(started):
 
 def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole, tmp_path, glyphs_dir):
     arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
-    process = start_limited(
-        arguments, limit=20_000, stderr=subprocess.PIPE, text=True
-    )  # what is compiled is cached by now
+    process = start_limited(arguments, limit=20_000, stderr=subprocess.PIPE, text=True)  # programs are cached by now
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 2, errors
     assert errors.count("\n") == 2 and "Traceback" not in errors, errors  # the first describes the data
@@ -72,18 +66,38 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
     assert losses(tmp_path / "run") == whole
 
 
-@pytest.mark.parametrize("closed", ["no reader", "no stderr"])
-def test_training_goes_on_without_its_terminal(closed, started, whole):
+def test_training_goes_on_without_its_terminal(started, whole):
     root, running = started
-    assert running[closed].wait(timeout=120) == 0
-    assert losses(root / closed) == whole
+    assert running["closed"].wait(timeout=120) == 0
+    assert losses(root / "closed") == whole
+
+
+PRINTS = """
+import sys
+from cliptail_jax.interrupts import ignore_closed_terminal
+ignore_closed_terminal()
+with open(sys.argv[1], "w") as file:
+    for stream in (sys.stdout, sys.stderr):
+        for _ in range(2):
+            print("discarded", file=stream, flush=True)
+    file.write(str(file.fileno()))
+"""
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "<&- >&- 2>&-", "| true", "2>&1 | true"])
+def test_output_to_a_closed_stream_is_discarded(redirection, tmp_path):
+    """And no file that the program writes gets the descriptor of a stream."""
+    script = f'set -o pipefail; "$@" {redirection}'
+    command_line = ["bash", "-c", script, "bash", sys.executable, "-c", PRINTS, str(tmp_path / "file")]
+    assert subprocess.run(command_line, cwd=ROOT, timeout=60).returncode == 0
+    assert int((tmp_path / "file").read_text()) > 2
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, STOPPED)])
 def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, status, tmp_path, glyphs_dir):
-    """In imports, and in training, where it says what is saved."""
+    """During imports, and during training, where the line names the step that is saved."""
     forever = STEPS | {"total_epochs": 10_000, "checkpoint__every_steps": 1}
-    moments = (0.3, 1.0, 2.0)
+    moments = (0.3, 1.5)
     processes = [
         start_limited(command(tmp_path / str(moment), glyphs_dir, **forever), stderr=subprocess.PIPE, text=True)
         for moment in (*moments, "trained")
@@ -128,36 +142,13 @@ def workers_of(pid):
 
 
 def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, glyphs_dir):
-    """From eight on four and on one. Its first ten losses are those of a run on one device to a millionth."""
-    folders = {4: tmp_path / "run", 1: tmp_path / "copy"}
-    process = start(command(folders[4], glyphs_dir, **STEPS), XLA_FLAGS=with_devices(8))
-    while len(losses(folders[4])) < 4:
-        time.sleep(0.05)
-        assert process.poll() is None, process.stderr.read()
+    """From eight on four. Its first ten losses are those of a run on one device to a millionth."""
+    arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
+    process = start(arguments, XLA_FLAGS=with_devices(8))
+    wait_for_step(4, tmp_path / "run", process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert len(losses(folders[4])) < len(whole)
-    shutil.copytree(folders[4], folders[1])
-    resumed = [
-        start(command(folder, glyphs_dir, **STEPS), XLA_FLAGS=with_devices(devices))
-        for devices, folder in folders.items()
-    ]
-    finish(*resumed)
-    for folder in folders.values():
-        found, expected = ([loss for _, loss in of[:10]] for of in (losses(folder), whole))
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
-
-
-class Broken(io.StringIO):
-    """A terminal that is gone."""
-
-    def write(self, text):
-        raise BrokenPipeError
-
-
-def test_what_a_lost_terminal_should_show_is_discarded(monkeypatch):
-    discarded = []
-    monkeypatch.setattr(interrupts, "_discard", discarded.append)
-    stream = interrupts._Outliving(Broken(), 2)
-    assert stream.write("text") == 4 and discarded == [2]
-    assert not stream.isatty()  # everything else is the stream's own
+    assert len(losses(tmp_path / "run")) < len(whole)
+    finish(start(arguments, XLA_FLAGS=with_devices(4)))
+    found, expected = ([loss for _, loss in of_run[:10]] for of_run in (losses(tmp_path / "run"), whole))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

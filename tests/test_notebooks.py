@@ -1,4 +1,4 @@
-"""The notebooks of colab/ run from their first cell to the last, and hold the outputs of such a run."""
+"""The notebooks of colab/ run from their first cell to the last, and contain the outputs of such a run."""
 
 import json
 import os
@@ -66,14 +66,18 @@ class Executed(NamedTuple):
     workdir: Path
 
 
-def execute(name, folder, data_dir, **changes):
-    """Runs a notebook on small glyphs, and on one device, with some of its settings changed."""
+def execute(name, folder, data_dir, shortened=(), **changes):
+    """Runs a notebook on one device, with some settings changed, and texts of the cell "study" exchanged for others."""
     notebook = read(name)
     settings = cell_of(notebook, "settings")
     for key, value in ({"WORKDIR": str(folder / "run")} | changes).items():
         line = re.compile(rf"^{key} = .*$", re.MULTILINE)
         settings.source, times = line.subn(lambda _: f"{key} = {value!r}", settings.source)
         assert times == 1, f"{name} has no setting {key}"
+    for text, other in shortened:
+        cell = cell_of(notebook, "study")
+        assert text in cell.source
+        cell.source = cell.source.replace(text, other)
     environment = os.environ | {
         "TFDS_DATA_DIR": data_dir,
         "IPYTHONDIR": str(folder / "ipython"),
@@ -97,9 +101,12 @@ def executed(glyphs_dir, tmp_path_factory):
         captions = tmp_path_factory.mktemp("captions") / "captions.txt"
         captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
         model = published_model(tmp_path_factory.mktemp("published"))
+        three_steps = ("config.total_epochs = EPOCHS or config.total_epochs", "config.total_steps = 3")
+        one_process = ("jobs=None", "jobs=1")
+        glyphs = frequent_glyphs(tmp_path_factory.mktemp("tfds"))
         yield {
             "sampled_prototypes": start("sampled_prototypes", **dino),
-            "finding": start("finding", EPOCHS=1, DATA_DIR=frequent_glyphs(tmp_path_factory.mktemp("tfds"))),
+            "finding": start("finding", shortened=(three_steps, one_process), DATA_DIR=glyphs),
             "concept_frequency": start("concept_frequency", EPOCHS=1),
             "own_captions": start("concept_frequency", CAPTIONS=str(captions), MODEL=str(model)),
         }
@@ -181,12 +188,8 @@ def test_outputs_are_saved_as_they_came_out(name):
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     shown = [output for cell in cells for output in cell.outputs]
-    pictures = [
-        output["data"].pop(kind)
-        for output in shown
-        for kind in ("image/png", "image/jpeg")
-        if kind in output.get("data", {})
-    ]
+    data = [output["data"] for output in shown if "data" in output]
+    pictures = [kinds.pop(kind) for kinds in data for kind in ("image/png", "image/jpeg") if kind in kinds]
     assert pictures and max(map(len, pictures)) < LARGEST_PICTURE
     assert all(output.output_type != "error" for output in shown)
     assert not OF_A_MACHINE.search(json.dumps(shown))
@@ -222,13 +225,11 @@ def set_up(tmp_path, monkeypatch):
 
 
 def test_setting_up_clones_an_address_and_installs_the_package(set_up, tmp_path):
-    (clone, install) = set_up("https://example.org/project")
-    assert Path.cwd() == tmp_path / "cliptail_jax"
-    assert clone[:2] == ["git", "clone"] and clone[-2:] == [
-        "https://example.org/project",
-        str(tmp_path / "cliptail_jax"),
-    ]
-    assert install[:4] == [sys.executable, "-m", "pip", "install"] and install[-1].startswith(".[pretrained")
+    address, clone = "https://example.org/project", tmp_path / "cliptail_jax"
+    cloned, installed = set_up(address)
+    assert Path.cwd() == clone
+    assert cloned[:2] == ["git", "clone"] and cloned[-2:] == [address, str(clone)]
+    assert installed[:4] == [sys.executable, "-m", "pip", "install"] and installed[-1].startswith(".[pretrained")
 
 
 def test_setting_up_takes_a_copy_as_it_is(set_up, tmp_path):

@@ -1,22 +1,31 @@
-"""The type checker that jaxtyping's import hook applies to the package in the tests."""
+"""The type checker that jaxtyping's import hook applies to the package in the tests.
 
-import pathlib
+It checks the annotations that have shapes. The others are left out: objects of a test may take the place of configs, data
+sets and models.
+"""
+
 import typing
+from collections.abc import Callable
+from typing import Any
 
-from beartype import BeartypeConf, BeartypeHintOverrides, beartype
-from etils import epath
-from flax import nnx
+import jaxtyping
+from beartype import BeartypeConf, beartype
 
-check = beartype(
-    conf=BeartypeConf(
-        is_pep484_tower=True,  # an int is a float
-        hint_overrides=BeartypeHintOverrides(
-            {
-                # Paths are local or on a bucket; etils' class for both is no pathlib.Path.
-                pathlib.Path: pathlib.Path | epath.Path,
-                # Models without values are built with its substitute, which this module must not import.
-                nnx.Rngs: typing.Union[nnx.Rngs, "cliptail_jax.models.build.OneKey"],  # noqa: F821
-            }
-        ),
-    )
-)
+_checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+
+def check(function: Callable) -> Callable:
+    """The function with its arrays' types and shapes checked."""
+    hints = getattr(function, "__annotations__", {})
+    with_shapes = {name: hint for name, hint in hints.items() if has_shape(hint)}
+    if not with_shapes:
+        return function
+    function.__annotations__ = with_shapes
+    return _checked(function)
+
+
+def has_shape(hint: Any) -> bool:
+    """Whether an annotation is of an array with a shape, or contains one."""
+    if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
+        return True
+    return any(map(has_shape, typing.get_args(hint)))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
@@ -192,7 +192,7 @@ def restrict(evaluation: Evaluation, shared: Sequence[str], labels: Sequence[str
     )
 
 
-def wrong_predictions(confusion: Int[np.ndarray, "class label"]) -> list[list[tuple[int, int]]]:
+def wrong_predictions(confusion: Integer[np.ndarray, "class label"]) -> list[list[tuple[int, int]]]:
     """Of each class, its most frequent wrong predictions and how often each was made, most frequent first."""
     wrong = confusion.astype(np.int64)
     np.fill_diagonal(wrong, 0)

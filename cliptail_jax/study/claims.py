@@ -1,7 +1,8 @@
 """Hypotheses that one run exceeds another in a statistic, stated before the runs and tested by bootstrap.
 
 A claim in a study's config has a `text`, a `statistic`, the runs that are claimed to be `higher` and `lower`, and
-optionally a `margin` within which a difference counts as none (by default that of the measure) and a `set`.
+optionally a `margin` within which a difference counts as none (measures have one each, see `configs.common.claim`) and a
+`set`.
 """
 
 import dataclasses
@@ -103,7 +104,7 @@ def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], tra
         comparable = [name for name, measure in MEASURES.items() if measure.is_comparable]
         if claim.statistic not in comparable:
             raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(comparable)}")
-        margin = margin_of(claim)
+        margin = claim.get("margin", 0.0)
         if type(margin) not in (int, float) or not 0 <= margin < np.inf:
             raise UserError(
                 f"claims.{key}.margin is {margin!r}; it is the largest difference that counts as none, 0 or more"
@@ -116,10 +117,6 @@ def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], tra
                 raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
         if of_probes:
             check_probes(key, claim, tuple(eval_sets), transfer)
-
-
-def margin_of(claim: ConfigDict) -> float:
-    return claim.get("margin", MEASURES[claim.statistic].margin)
 
 
 def check_probes(key: str, claim: ConfigDict, runs: Sequence[str], transfer: ConfigDict | None) -> None:
@@ -158,7 +155,7 @@ def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimR
         by_seed,
         tested,
         obstacle="" if compared else obstacles[0],
-        margin=margin_of(claim),
+        margin=claim.get("margin", 0.0),
         on=on,
     )
 

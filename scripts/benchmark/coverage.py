@@ -1,4 +1,4 @@
-"""How often the intervals of claims hold the truth, and whether estimates are biased, in simulated studies.
+"""How often the intervals of claims contain the truth, and whether estimates are biased, in simulated studies.
 
     python scripts/benchmark/coverage.py [--studies=2000]
 
@@ -7,9 +7,10 @@ alone are frequent in the first run of a pair, so a single run confounds the two
 """
 
 import argparse
-import json
+from collections.abc import Sequence
 
 import numpy as np
+from common import print_report
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
@@ -26,8 +27,8 @@ CONFOUNDED = 8.0  # points per decade of the first run that the first kind finds
 EASY, EASY_FOR_KIND, SLOPE_OF_CLASS, NOISE = 8.0, 5.0, 3.0, 5.0
 
 
-def a_study(rng: np.random.Generator, pairs: int, of_seeds: float) -> list[list[list[ClassResults]]]:
-    """The runs [pair, kind, run] of a study whose slopes vary with a standard deviation `of_seeds` between pairs."""
+def simulated_study(rng: np.random.Generator, pairs: int, sd: float) -> list[list[list[ClassResults]]]:
+    """The runs [pair, kind, run] of a study; the slopes of all classes vary with the standard deviation `sd` by pair."""
     easy = rng.normal(0, EASY, CLASSES)
     by_kind = rng.normal(0, EASY_FOR_KIND, (2, CLASSES))
     by_class = rng.normal(0, SLOPE_OF_CLASS, (2, CLASSES))
@@ -37,17 +38,13 @@ def a_study(rng: np.random.Generator, pairs: int, of_seeds: float) -> list[list[
         mirrored = SIZES[::-1][np.argsort(np.argsort(-sizes, kind="stable"))]
         if not pair:
             by_kind[0] += CONFOUNDED * (np.log10(sizes) - np.log10(SIZES).mean())
-        slopes = np.array(SLOPES)[:, None] + by_class + rng.normal(0, of_seeds, (2, 1))
-        study.append(
-            [
-                [a_run(rng, order, easy + by_kind[kind], slopes[kind]) for order in (sizes, mirrored)]
-                for kind in range(2)
-            ]
-        )
+        slopes = np.array(SLOPES)[:, None] + by_class + rng.normal(0, sd, (2, 1))
+        kinds = [(easy + by_kind[kind], slopes[kind]) for kind in range(2)]
+        study.append([[simulated_run(rng, order, *kind) for order in (sizes, mirrored)] for kind in kinds])
     return study
 
 
-def a_run(
+def simulated_run(
     rng: np.random.Generator,
     frequency: Int[np.ndarray, " class"],
     easy: Float[np.ndarray, " class"],
@@ -59,38 +56,33 @@ def a_run(
     return ClassResults(rng.binomial(EXAMPLES, accuracy), examples, predictions=examples, frequency=frequency)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
-    options = parser.parse_args()
+    studies = parser.parse_args(arguments).studies
     truth = SLOPES[0] - SLOPES[1]
-    designs = [
-        ("single runs", 1, 0.0),
-        *(("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0)),
-    ]
-    for design, pairs, of_seeds in designs:
+    mirrored = [("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0)]
+    for design, pairs, sd in [("single runs", 1, 0.0), *mirrored]:
         rng = np.random.default_rng(0)
-        errors, widths, held = [], [], 0
-        for _ in tqdm(range(options.studies), desc=f"{pairs} {design}, {of_seeds}", disable=None, leave=False):
-            runs = 1 if design == "single runs" else 2
-            study = a_study(rng, pairs, of_seeds)
-            found = mean_over_seeds(
-                [difference(*MEASURES["slope_acc"].compare(*(kind[:runs] for kind in pair))) for pair in study]
+        slope_acc = MEASURES["slope_acc"].compare
+        runs, intervals = 1 if design == "single runs" else 2, []
+        for _ in tqdm(range(studies), desc=f"{pairs} {design}, {sd}", disable=None, leave=False):
+            study = simulated_study(rng, pairs, sd)
+            intervals.append(
+                mean_over_seeds([difference(*slope_acc(*(kind[:runs] for kind in pair))) for pair in study])
             )
-            errors.append(found.value - truth)
-            widths.append(found.high - found.low)
-            held += found.low < truth < found.high
-        result = {
-            "design": design,
-            "number": pairs,
-            "sd_of_seeds": of_seeds,
-            "bias": np.mean(errors),
-            "standard_error_of_bias": np.std(errors) / np.sqrt(len(errors)),
-            "width": np.mean(widths),
-            "coverage_percent": 100 * held / options.studies,
-            "studies": options.studies,
-        }
-        print(json.dumps(result), flush=True)
+        errors = np.array([found.value for found in intervals]) - truth
+        print_report(
+            "coverage",
+            design=design,
+            number=pairs,
+            sd_of_seeds=sd,
+            bias=np.mean(errors),
+            standard_error_of_bias=np.std(errors) / np.sqrt(studies),
+            width=np.mean([found.high - found.low for found in intervals]),
+            coverage_percent=100 * sum(found.low < truth < found.high for found in intervals) / studies,
+            studies=studies,
+        )
 
 
 if __name__ == "__main__":

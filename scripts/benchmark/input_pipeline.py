@@ -1,33 +1,29 @@
-"""Images per second and core of the input, beside other libraries that do the same work image by image.
+"""Images per second and core of the input, beside torchvision, which does the same work image by image.
 
     python scripts/benchmark/input_pipeline.py --images=DIR                      # JPEGs to 224 pixels
     python scripts/benchmark/input_pipeline.py --images=DIR --enlarge=500x375    # the same, enlarged and encoded again
     python scripts/benchmark/input_pipeline.py --data=cifar100 --data_dir=DIR    # 32 pixels, cached: shifts and flips
 
-Prints a JSON line: for random crops (of 0.9 to 1 of the area) and for evaluation, the rates of all that are installed, in
-turns, each the median of `--rounds`, and their ratios to torchvision's. Encoded images are in memory (of a folder the
-first 2,000), so no disk is measured; a cached data set is decoded before. The others are what one worker of torch's
-DataLoader does: a loop, and a uint8 array of the batch. DINO's crops are in multi_crop.py.
+Prints one JSON line with the rates for random crops (of 0.9 to 1 of the area) and for evaluation, and those of torchvision
+where it is installed, measured in turns. Each is the median of `--rounds`, with its ratio to torchvision's. Encoded images
+are in memory (the first 2,000 of a folder), so no disk is measured; a cached data set is decoded before. torchvision does
+what one worker of torch's DataLoader does: a loop, and a uint8 array of the batch. multi_crop.py measures DINO's crops.
 
-Rates divide by the CPU time of all threads and workers instead of wall-clock time, which makes them repeatable on a busy
-machine. With `--workers=2`, `images_per_second` of wall-clock time are there, too, with one worker and with two.
+Rates divide by the CPU time of all threads, which is repeatable on a busy machine.
 """
 
 import argparse
+import contextlib
 import io
-import json
-import multiprocessing
-import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import input_peers
 import numpy as np
 import pyarrow as pa
 from absl import flags
-from machine import machine
+from common import cpu_seconds, print_report, read_images
 from PIL import Image
 
 from cliptail_jax.curation.variant import Variant, make_variant
@@ -41,21 +37,22 @@ MOST_FILES = 2000
 MANY = 10**9  # steps: a measurement ends after some seconds
 WARM_UP = 6  # batches: more than are loaded ahead
 Batches = Iterator[int]  # the sizes of batches that are loaded
+Peers = dict[str, Callable[[bytes], np.ndarray]]  # what torchvision does to a JPEG; empty where it is not installed
+Sides = dict[str, Callable[[], Batches]]  # functions that start to load batches, by name
 
 
 class Folder:
-    """A source of the images in a folder, one class for each folder that holds some."""
+    """A source of the images in a folder, one class for each folder that contains some."""
 
     split, wnids = "train", None
 
     def __init__(self, root: Path, enlarge: tuple[int, int] | None):
-        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
-        files = files[:MOST_FILES]
+        files = read_images(root, MOST_FILES)
         self.name = str(root)
         self.class_names = tuple(sorted({file.parent.name for file in files}))
         labels = [self.class_names.index(file.parent.name) for file in files]
         self.metadata = pa.table({"label": pa.array(labels, pa.int64())})
-        self._encoded = [enlarged(file.read_bytes(), enlarge) for file in files]
+        self._encoded = [enlarged(data, enlarge) if enlarge else data for data in files.values()]
 
     def __len__(self) -> int:
         return len(self._encoded)
@@ -64,22 +61,20 @@ class Folder:
         return [self._encoded[record] for record in records]
 
 
-def enlarged(data: bytes, size: tuple[int, int] | None) -> bytes:
+def enlarged(data: bytes, size: tuple[int, int]) -> bytes:
     """A JPEG of this width and height, of quality 90."""
-    if size is None:
-        return data
     file = io.BytesIO()
-    Image.open(io.BytesIO(data)).convert("RGB").resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+    pillow_image(data).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
-def ours(variant: Variant, data, batch_size: int, workers: int) -> dict[str, Callable[[], Batches]]:
-    """Functions that start to load training batches, by name."""
+def ours(variant: Variant, data, batch_size: int) -> Sides:
+    """Our training batches, with every way to resize."""
 
     def start(changes: dict) -> Batches:
         changed = data.copy_and_resolve_references()
         changed.update(changes)
-        options = dict(seed=0, batch_size=batch_size, total_steps=MANY, workers=workers, cache=data.cache)
+        options = dict(seed=0, batch_size=batch_size, total_steps=MANY, workers=0, cache=data.cache)
         for batch in training_batches(variant, random_crop(changed, 0), None, **options):
             yield len(batch["images"])
 
@@ -94,7 +89,7 @@ def ours(variant: Variant, data, batch_size: int, workers: int) -> dict[str, Cal
     return {name: lambda change=change: start(change) for name, change in (ways | scaled).items()}
 
 
-def ours_evaluating(variant: Variant, data, batch_size: int) -> dict[str, Callable[[], Batches]]:
+def ours_evaluating(variant: Variant, data, batch_size: int) -> Sides:
     def start(**options) -> Batches:
         while True:
             preprocess = Preprocess(data.image_size, short_side=data.eval_resize)
@@ -108,36 +103,65 @@ def ours_evaluating(variant: Variant, data, batch_size: int) -> dict[str, Callab
     }
 
 
-def loop(variant: Variant, transform: Callable[[bytes], np.ndarray], batch_size: int) -> Batches:
-    """Loads batches image by image, in random order."""
-    encoded = variant.source.encoded_images(variant.records)
-    while True:
-        order = np.random.permutation(len(variant))
-        for rows in np.split(order, range(batch_size, len(order), batch_size)):
-            yield len(np.stack([transform(encoded[row]) for row in rows]))
+def loops(images: Sequence, transforms: dict[str, Callable], batch_size: int) -> Sides:
+    """Functions that load batches image by image, in random order."""
 
-
-def cached_loop(variant: Variant, data, batch_size: int) -> dict[str, Callable[[], Batches]]:
-    """torchvision's shifts and flips of images that are decoded before; {} where it is not installed."""
-    try:
-        from torchvision import transforms
-    except ImportError:
-        return {}
-    steps = [transforms.RandomCrop(data.image_size, padding=data.shift, padding_mode="reflect")]
-    augment = transforms.Compose([*steps, transforms.RandomHorizontalFlip(), np.asarray])
-    encoded = variant.source.encoded_images(variant.records)
-    decoded = [Image.open(io.BytesIO(image)).convert("RGB") for image in encoded]
-
-    def start() -> Batches:
+    def start(transform: Callable) -> Batches:
         while True:
-            order = np.random.permutation(len(variant))
+            order = np.random.permutation(len(images))
             for rows in np.split(order, range(batch_size, len(order), batch_size)):
-                yield len(np.stack([augment(decoded[row]) for row in rows]))
+                yield len(np.stack([transform(images[row]) for row in rows]))
 
-    return {"torchvision": start}
+    return {name: lambda transform=transform: start(transform) for name, transform in transforms.items()}
 
 
-def measure(sides: dict[str, Callable[[], Batches]], warm_up: int, seconds: float, rounds: int) -> dict[str, dict]:
+def random_crops(size: int, scale: tuple[float, float]) -> Peers:
+    """A random box of 3/4 to 4/3 in aspect, resized to a square; bicubic and antialiased."""
+    return _peers(lambda v, bicubic: [v.RandomResizedCrop(size, scale=scale, interpolation=bicubic)])
+
+
+def centers(size: int, short_side: int) -> Peers:
+    """The short side resized, and the centre cut out."""
+    return _peers(lambda v, bicubic: [v.Resize(short_side, bicubic), v.CenterCrop(size)])
+
+
+def shifts(size: int, shift: int) -> Callable[[Image.Image], np.ndarray]:
+    """torchvision's random shifts and flips of a decoded image."""
+    from torchvision import transforms
+
+    steps = [transforms.RandomCrop(size, padding=shift, padding_mode="reflect"), transforms.RandomHorizontalFlip()]
+    return transforms.Compose([*steps, np.asarray])
+
+
+def pillow_image(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def _peers(steps: Callable) -> Peers:
+    peers: Peers = {}
+    with contextlib.suppress(ImportError):
+        import torch
+        from torchvision import io as torchvision_io
+        from torchvision import transforms
+        from torchvision.transforms import v2
+
+        torch.set_num_threads(1)
+        bicubic, rgb = transforms.InterpolationMode.BICUBIC, torchvision_io.ImageReadMode.RGB
+        of_pillow = transforms.Compose(steps(transforms, bicubic))
+        of_tensors = v2.Compose(steps(v2, bicubic))
+
+        def by_torch(data: bytes) -> np.ndarray:
+            return of_tensors(torchvision_io.decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), rgb)).numpy()
+
+        peers |= {
+            "torchvision": lambda data: np.asarray(of_pillow(pillow_image(data))),
+            "torchvision v2, tensors": lambda data: of_tensors(v2.functional.pil_to_tensor(pillow_image(data))).numpy(),
+            "torchvision v2, its decode_jpeg": by_torch,
+        }
+    return peers
+
+
+def measure(sides: Sides, warm_up: int, seconds: float, rounds: int) -> dict[str, dict]:
     """The rates of all sides, in turns: medians of several rounds of some seconds, and their ratio to torchvision's."""
     rates = {name: [] for name in sides}
     for _ in range(rounds):
@@ -158,67 +182,48 @@ def measure(sides: dict[str, Callable[[], Batches]], warm_up: int, seconds: floa
 
 def rate(batches: Batches, seconds: float) -> tuple[float, float]:
     """Images per second of CPU time, and of wall-clock time."""
-    cpu, began, images = cpu_seconds(), time.perf_counter(), 0
+    used, began, images = cpu_seconds(), time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         images += next(batches)
-    return images / (cpu_seconds() - cpu), images / (time.perf_counter() - began)
+    return images / (cpu_seconds() - used), images / (time.perf_counter() - began)
 
 
-def cpu_seconds() -> float:
-    """CPU time that this process, all its threads and its living children have used."""
-    ticks = 0
-    for child in multiprocessing.active_children():
-        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])  # utime and stime
-    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--images", type=Path, help="a folder of images, at any depth")
     what.add_argument("--data", help="a prepared data set of 32-pixel images, such as cifar100 or glyphs")
     parser.add_argument("--data_dir", default="", help="where --data is prepared")
     parser.add_argument("--enlarge", default="", help="width x height to which the images of --images are enlarged")
-    parser.add_argument("--workers", type=int, default=0, help="measure worker processes, from one to this number")
     parser.add_argument("--seconds", type=float, default=4, help="how long each side runs in a round")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs")
-    args = parser.parse_args()
-    flags.FLAGS(["input_pipeline"])  # Grain's workers inherit absl's flags, and refuse unparsed ones
+    options = parser.parse_args(arguments)
 
     data = base_config().data
-    report = {"benchmark": "input_pipeline", "data": args.data or "folder"}
-    if args.images:
-        enlarge = tuple(int(side) for side in args.enlarge.split("x")) if args.enlarge else None
-        variant, batch_size = make_variant(Folder(args.images, enlarge), data), 64
-        crops = ours(variant, data, batch_size, 0) | {
-            name: lambda peer=peer: loop(variant, peer, batch_size)
-            for name, peer in input_peers.random_crops(data.image_size, tuple(data.crop_scale)).items()
+    if options.images:
+        size = tuple(int(side) for side in options.enlarge.split("x")) if options.enlarge else None
+        variant, batch_size, warm_up = make_variant(Folder(options.images, size), data), 64, WARM_UP
+        encoded = variant.source.encoded_images(variant.records)
+        crops = random_crops(data.image_size, tuple(data.crop_scale))
+        centred = centers(data.image_size, data.eval_resize)
+        parts = {
+            "crops": ours(variant, data, batch_size) | loops(encoded, crops, batch_size),
+            "evaluation": ours_evaluating(variant, data, batch_size) | loops(encoded, centred, batch_size),
         }
-        evaluation = ours_evaluating(variant, data, batch_size) | {
-            name: lambda peer=peer: loop(variant, peer, batch_size)
-            for name, peer in input_peers.centers(data.image_size, data.eval_resize).items()
-        }
-        warm_up = WARM_UP
     else:
         data.update(dict(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True))
-        variant, batch_size = make_variant(open_source(args.data, args.data_dir, "train"), data), 128
-        crops = ours(variant, data, batch_size, 0) | cached_loop(variant, data, batch_size)
-        evaluation = {}
+        variant, batch_size = make_variant(open_source(options.data, options.data_dir, "train"), data), 128
         warm_up = num_steps_per_epoch(len(variant), batch_size, drop_last=False)  # fills the cache
-    report |= {"images": len(variant), "enlarged": args.enlarge, "batch_size": batch_size}
-    if args.workers:
-        sides = {
-            f"{workers} workers": next(iter(ours(variant, data, batch_size, workers).values()))
-            for workers in range(1, args.workers + 1)
-        }
-        report["workers"] = measure(sides, warm_up * args.workers, args.seconds, args.rounds)
-    else:
-        report["crops"] = measure(crops, warm_up, args.seconds, args.rounds)
-        if evaluation:
-            report["evaluation"] = measure(evaluation, warm_up, args.seconds, args.rounds)
-    print(json.dumps(report | {"machine": machine()}))
+        parts = {"crops": ours(variant, data, batch_size)}
+        with contextlib.suppress(ImportError):
+            peer = {"torchvision": shifts(data.image_size, data.shift)}
+            decoded = [pillow_image(image) for image in variant.source.encoded_images(variant.records)]
+            parts["crops"] |= loops(decoded, peer, batch_size)
+    numbers = {name: measure(sides, warm_up, options.seconds, options.rounds) for name, sides in parts.items()}
+    what = {"data": options.data or "folder", "enlarged": options.enlarge}
+    print_report("input_pipeline", **what, images=len(variant), batch_size=batch_size, **numbers)
 
 
 if __name__ == "__main__":
+    flags.FLAGS(["input_pipeline"])  # Grain's workers inherit absl's flags, and refuse unparsed ones
     main()

@@ -12,15 +12,14 @@ Prints one JSON line. Encoded images are in memory; those of 32 pixels are alrea
 """
 
 import argparse
-import json
+import contextlib
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
-from machine import machine
+from common import print_report, rates, read_images
 from PIL import Image, ImageFilter
 
 from cliptail_jax.images.decoding import RgbImage, decode_image
@@ -36,8 +35,7 @@ SMALL = MultiCrop(global_size=32, global_scale=(0.3, 1.0), local_size=16, local_
 def images_of(args: argparse.Namespace) -> list[Callable[[], RgbImage]]:
     """Functions that return each image, decoded."""
     if args.images:
-        files = sorted(path for path in args.images.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
-        encoded = [file.read_bytes() for file in files[: args.batch_size]]
+        encoded = read_images(args.images, args.batch_size).values()
         return [lambda data=data: decode_image(data) for data in encoded]
     coarse = np.random.default_rng(0).integers(0, 256, (args.batch_size, 6, 6, 3), np.uint8)
     return [lambda image=resize(image, 32, 32): image for image in coarse]
@@ -71,35 +69,17 @@ def torchvision_crops(multi_crop: MultiCrop) -> Callable[[Image.Image], list[Ima
     return lambda image: [np.asarray(crop(image)) for crop in crops]
 
 
-def rates(work: Callable[[int], None], images: int, seconds: float) -> tuple[float, float]:
-    """Images per second of wall-clock time, and of the CPU time of all threads. The first call does not count."""
-    work(0)
-    began, cpu, times = time.perf_counter(), time.process_time(), 0
-    while times == 0 or time.perf_counter() - began < seconds:
-        times += 1
-        work(times)
-    done = times * images
-    return round(done / (time.perf_counter() - began), 1), round(done / (time.process_time() - cpu), 1)
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, help="a folder of photographs, at any depth")
     parser.add_argument("--canvas", type=int, default=384, help="side of the canvas of photographs in pixels")
     parser.add_argument("--batch_size", type=int, default=48, help="number of different images")
     parser.add_argument("--seconds", type=float, default=10, help="duration of each measurement")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
 
     multi_crop, canvas = (PHOTOGRAPHS, args.canvas) if args.images else (SMALL, 32)
     images = images_of(args)
-    count = len(images)
-    report = {
-        "benchmark": "multi_crop",
-        "images": "photographs" if args.images else "made up",
-        "crops": f"2x{multi_crop.global_size} {multi_crop.num_local}x{multi_crop.local_size}",
-        "canvas": canvas,
-        "batch_size": count,
-    }
+    count, report = len(images), {}
 
     @jax.jit
     def augment(canvases, views):
@@ -108,28 +88,23 @@ def main() -> None:
             device_views(canvases, views.local_views(), multi_crop.local_size),
         )
 
-    transform = CanvasWithViews(0, multi_crop, canvas)
-    batch = batch_of(images, transform, 0)
+    on_canvas = CanvasWithViews(0, multi_crop, canvas)
+    batch = batch_of(images, on_canvas, 0)
     on_device = jax.device_put((batch["images"], batch["views"]))
-    _, host_per_core = rates(lambda epoch: batch_of(images, transform, epoch), count, args.seconds)
-    clock, per_core = rates(lambda _: jax.block_until_ready(augment(*on_device)), count, args.seconds)
+    host_per_core = rates(lambda: batch_of(images, on_canvas, 0), count, args.seconds)[1]
+    clock, per_core = rates(lambda: jax.block_until_ready(augment(*on_device)), count, args.seconds)
     device = jax.devices()[0]
     report["device"] = {"host_per_core": host_per_core, "images_per_second": clock, "kind": device.device_kind}
     if device.platform == "cpu":
         report["device"]["per_core"] = per_core
 
-    try:
+    with contextlib.suppress(ImportError):
         crops = torchvision_crops(multi_crop)
-    except ImportError:
-        pass
-    else:
-
-        def by_torchvision(_: int) -> None:
-            for image in images:
-                crops(Image.fromarray(image()))
-
+        by_torchvision = lambda: [crops(Image.fromarray(image())) for image in images]  # noqa: E731
         report["torchvision"] = {"per_core": rates(by_torchvision, count, args.seconds)[1]}
-    print(json.dumps({**report, "machine": machine()}))
+    sizes = f"2x{multi_crop.global_size} {multi_crop.num_local}x{multi_crop.local_size}"
+    kind = "photographs" if args.images else "made up"
+    print_report("multi_crop", images=kind, crops=sizes, canvas=canvas, batch_size=count, **report)
 
 
 if __name__ == "__main__":

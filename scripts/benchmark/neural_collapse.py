@@ -1,44 +1,39 @@
-"""Time and peak memory of `cliptail_jax.metrics.neural_collapse` against the formula taken at its word.
+"""Time and peak memory of `cliptail_jax.metrics.neural_collapse`, or of the formula taken literally.
 
-    python scripts/benchmark/neural_collapse.py           # C = 100, D = 1024, N = 5,000, float32, with the direct formula
-    python scripts/benchmark/neural_collapse.py --large   # C = 1,000, D = 1024, N = 50,000, ours alone
+    python scripts/benchmark/neural_collapse.py             # C = 100, D = 1024, N = 5,000, float32
+    python scripts/benchmark/neural_collapse.py --direct    # the same by the formula's definition
+    python scripts/benchmark/neural_collapse.py --classes=1000 --samples=50000
 
-Prints one JSON line. Each way runs in a process of its own, whose peak memory includes Python, its libraries (ours
-imports JAX) and the features; `before` is the peak just before the call. The direct formula is timed in float32, the
-features' dtype; differences are to the direct formula in float64. Ours is NumPy in float64 and compiles nothing, so its
-first call stands where a compile time would. Times are the best of at least three calls and five seconds, with one BLAS
-thread: threads that wait for each other on a busy machine make times meaningless.
+Prints one JSON line. Peak memory includes Python, its libraries (JAX, too) and the features; `before_gib` is the peak just
+before the call. Times are the best of at least three calls and five seconds, with one BLAS thread: threads that wait for
+each other on a busy machine make times meaningless.
 """
 
 import argparse
-import json
 import os
-import resource
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
-import numpy as np
-from machine import machine
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # before NumPy is imported
 
-DIM = 1024
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+import numpy as np  # noqa: E402
+from common import peak_gib, print_report  # noqa: E402
+
+from cliptail_jax.metrics.neural_collapse import neural_collapse  # noqa: E402
 
 
-def make_features(classes: int, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def make_features(classes: int, samples: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(samples) % classes)
-    features = rng.standard_normal((samples, DIM), np.float32)
-    means = rng.standard_normal((classes, DIM), np.float32)
+    features = rng.standard_normal((samples, dim), np.float32)
+    means = rng.standard_normal((classes, dim), np.float32)
     for start in range(0, samples, 1000):
         features[start : start + 1000] += means[labels[start : start + 1000]]
-    return features, labels, rng.standard_normal((classes, DIM), np.float32)
+    return features, labels, rng.standard_normal((classes, dim), np.float32)
 
 
 def direct(features: np.ndarray, labels: np.ndarray, classes: int, head: np.ndarray) -> dict[str, np.ndarray]:
-    """The definitions, one [D, D] covariance per class, in the dtype of the features."""
+    """The definitions, one [dim, dim] covariance per class, in the dtype of the features."""
     dim, dtype = features.shape[1], features.dtype
     groups = [features[labels == label] for label in range(classes)]
     means = np.stack([group.mean(axis=0) for group in groups])
@@ -62,81 +57,24 @@ def direct(features: np.ndarray, labels: np.ndarray, classes: int, head: np.ndar
     return result
 
 
-def measure(way: str, classes: int, samples: int, output: Path) -> None:
-    features, labels, head = make_features(classes, samples)
-    if way == "ours":
-        from cliptail_jax.metrics.neural_collapse import neural_collapse
-
-        def compute() -> dict[str, np.ndarray]:
-            return neural_collapse(features, labels, classes, head)._asdict()
-    else:
-        features, head = features.astype(way), head.astype(way)
-
-        def compute() -> dict[str, np.ndarray]:
-            return direct(features, labels, classes, head)
-
-    before = peak_gib()
-    seconds = []
-    while len(seconds) < 3 or sum(seconds) < 5:
-        start = time.perf_counter()
-        result = compute()
-        seconds.append(time.perf_counter() - start)
-    np.savez(output, first=seconds[0], best=min(seconds), before=before, peak=peak_gib(), **result)
-
-
-def peak_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
-
-
-def measure_apart(way: str, classes: int, samples: int) -> dict[str, np.ndarray]:
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "result.npz")
-        size = [f"--classes={classes}", f"--samples={samples}"]
-        command = [sys.executable, __file__, f"--way={way}", f"--output={output}", *size]
-        subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
-        return dict(np.load(output))
-
-
-def max_relative_difference(result: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> float:
-    measures = [name for name, values in truth.items() if values.ndim]
-    return max(float(np.max(np.abs(result[name] / truth[name] - 1))) for name in measures)
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--large", action="store_true", help="C = 1,000, N = 50,000, without the direct formula")
-    parser.add_argument("--classes", type=int)
-    parser.add_argument("--samples", type=int)
-    parser.add_argument("--way", choices=["ours", "float32", "float64"], help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    classes = args.classes or (1000 if args.large else 100)
-    samples = args.samples or (50_000 if args.large else 5000)
-    if args.way:
-        return measure(args.way, classes, samples, args.output)
-
-    ours = measure_apart("ours", classes, samples)
-    report = {
-        "benchmark": "neural_collapse",
-        "classes": classes,
-        "dim": DIM,
-        "samples": samples,
-        "seconds": round(float(ours["best"]), 4),
-        "first_call_seconds": round(float(ours["first"]), 4),
-        "peak_gib": round(float(ours["peak"]), 3),
-        "before_gib": round(float(ours["before"]), 3),
-    }
-    if not args.large:
-        timed, truth = (measure_apart(dtype, classes, samples) for dtype in ("float32", "float64"))
-        report |= {
-            "direct_seconds": round(float(timed["best"]), 3),
-            "direct_peak_gib": round(float(timed["peak"]), 3),
-            "direct_before_gib": round(float(timed["before"]), 3),
-            "speed_up": round(float(timed["best"] / ours["best"]), 1),
-            "max_relative_difference": max_relative_difference(ours, truth),
-            "direct_float32_max_relative_difference": max_relative_difference(timed, truth),
-        }
-    print(json.dumps(report | {"blas_threads": 1, "machine": machine()}))
+    parser.add_argument("--direct", action="store_true", help="measure the formula taken literally")
+    parser.add_argument("--classes", type=int, default=100)
+    parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--dim", type=int, default=1024)
+    parser.add_argument("--seconds", type=float, default=5)
+    options = parser.parse_args(arguments)
+    features, labels, head = make_features(options.classes, options.samples, options.dim)
+    compute, before, seconds = direct if options.direct else neural_collapse, peak_gib(), []
+    while len(seconds) < 3 or sum(seconds) < options.seconds:
+        start = time.perf_counter()
+        compute(features, labels, options.classes, head)
+        seconds.append(time.perf_counter() - start)
+    sizes = {"classes": options.classes, "dim": options.dim, "samples": options.samples, "blas_threads": 1}
+    times = {"seconds": round(min(seconds), 4), "first_call_seconds": round(seconds[0], 4)}
+    way = "direct" if options.direct else "ours"
+    print_report("neural_collapse", way=way, **sizes, **times, before_gib=before, peak_gib=peak_gib())
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python scripts/benchmark/plan_all.py [--on=v5e-16,h100x8] [--again]
 
-Compiles what `scripts/plans.json` does not have yet, minutes each, then writes that file and the table in
-`scripts/README.md` anew. Each plan is saved when it is made. Without `--on`, all topologies are planned whose compiler is
+Compiles what `scripts/plans.json` lacks, which takes minutes each, and rewrites that file and the table in
+`scripts/README.md`. Each plan is saved when it is made. Without `--on`, all topologies are planned whose compiler is
 installed.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -106,11 +107,11 @@ def table(plans: dict[str, dict]) -> str:
     return "\n".join(lines + ([f"Still to be compiled: {'; '.join(missing)}."] if missing else []))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--on", default=",".join(ON), help="slices and hosts, separated by commas")
-    parser.add_argument("--again", action="store_true", help="plan anew what is in scripts/plans.json")
-    options = parser.parse_args()
+    parser.add_argument("--again", action="store_true", help="plan again what is in scripts/plans.json")
+    options = parser.parse_args(arguments)
     plans = json.loads(PLANS.read_text()) if PLANS.exists() else {}
     wanted = [(program, find_topology(on).name) for on in options.on.split(",") for program in PROGRAMS]
     for program, on in (progress := tqdm(wanted, disable=None)):

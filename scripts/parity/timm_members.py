@@ -1,100 +1,121 @@
-"""Tiny members of timm's families ViTamin, FastViT, Swin and vit_relpos, registered with timm under names of their own."""
+"""Tiny members of timm's families for pretrained_fixtures.py, registered with timm under names of their own.
 
+tests/tiny_members.py has the same members for this project's tables.
+"""
+
+from collections.abc import Callable
 from functools import partial
 
-from timm.layers import HybridEmbed, LayerNorm2d
+from timm.layers import HybridEmbed, LayerNorm, LayerNorm2d
 from timm.models import register_model
+from timm.models.convnext import ConvNeXt
+from timm.models.eva import Eva
 from timm.models.fastvit import FastVit, RepConditionalPosEnc
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_hybrid import ConvStem
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from timm.models.vitamin import GeGluMlp, MbConvStages, VitCfg
+from torch import nn
 
-POSITIONS = partial(RepConditionalPosEnc, spatial_shape=(7, 7))
+VIT_OPTIONS = ("num_classes", "global_pool")
+SIZES = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+EVA02 = {"qkv_fused": False, "swiglu_mlp": True, "scale_mlp": True, "scale_attn_inner": True, "use_rot_pos_emb": True}
+PE_CORE = {
+    "attn_type": "rope",
+    "use_pre_transformer_norm": True,
+    "use_rot_pos_emb": True,
+    "rope_grid_indexing": "xy",
+    "attn_pool_num_heads": 8,
+    "attn_pool_mlp_ratio": 4.0,
+    "norm_layer": partial(LayerNorm, eps=1e-5),
+}
+WITHOUT_TOKEN = {"class_token": False, "ref_feat_shape": (4, 4), "mlp_ratio": 2.5}
+GAP = {"class_token": False, "qkv_bias": False, "init_values": 1e-6, "fc_norm": False, "global_pool": "avg"}
+SIGLIP = {"class_token": False}
+RELPOS = {"rel_pos_dim": 12, "qkv_bias": False, "class_token": True, "global_pool": "token"}
+SWIN = {"img_size": 32, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4}
+CONVNEXT = {"depths": (1, 2, 1, 1), "dims": (8, 12, 16, 24)}
+MIXERS, POSITIONS = ("repmixer",) * 3, partial(RepConditionalPosEnc, spatial_shape=(7, 7))
+FASTVIT = {
+    "layers": (1, 1, 2, 1),
+    "embed_dims": (8, 16, 32, 64),
+    "mlp_ratios": (3,) * 4,
+    "se_downsamples": (False, False, True, True),
+    "pos_embs": (None, None, None, POSITIONS),
+    "token_mixers": (*MIXERS, "attention"),
+}
+FASTVIT_LARGE = {  # the design of timm's fastvit_mci3 and fastvit_mci4
+    "layers": (1,) * 5,
+    "embed_dims": (8, 16, 32, 64, 128),
+    "mlp_ratios": (4,) * 5,
+    "se_downsamples": (False,) * 5,
+    "downsamples": (False, True, True, True, True),
+    "pos_embs": (None, None, None, POSITIONS, POSITIONS),
+    "token_mixers": (*MIXERS, "attention", "attention"),
+    "norm_layer": partial(LayerNorm2d, eps=1e-5),
+    "stem_use_scale_branch": False,
+}
 
 
-def used(options: dict) -> dict:
-    """Those of `timm.create_model`'s options that are the model's."""
-    return {key: value for key, value in options.items() if key in ("num_classes", "drop_path_rate", "global_pool")}
+def register(
+    name: str,
+    build: Callable[..., nn.Module],
+    *,
+    passed: tuple[str, ...] = ("num_classes", "drop_path_rate", "global_pool"),
+    pool_size: tuple[int, int] | None = None,
+    **fixed,
+) -> None:
+    """Have timm create the member `name` with the arguments `fixed`, and those `passed` on from open_clip."""
+
+    def create(pretrained=False, **options) -> nn.Module:
+        model = build(**fixed | {key: value for key, value in options.items() if key in passed})
+        model.default_cfg = {"pool_size": pool_size}
+        return model
+
+    create.__name__ = name
+    create.__module__ = __name__
+    globals()[name] = create
+    register_model(create)
 
 
-def vitamin(options: dict, **changes) -> VisionTransformer:
+def mobileclip_vit(**options) -> VisionTransformer:
+    channels = (options["embed_dim"] // 4, options["embed_dim"] // 4, options["embed_dim"])
+    stem = ConvStem(channels=channels, stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0, act_layer=nn.GELU)
+    embed = partial(HybridEmbed, backbone=stem, proj=False)
+    return VisionTransformer(**options | {"patch_size": 1}, embed_layer=embed, no_embed_class=True)
+
+
+def vitamin(**options) -> VisionTransformer:
     stages = MbConvStages(VitCfg(embed_dim=(8, 12, 32), depths=(2, 4, 1), stem_width=8))
-    model = VisionTransformer(
-        img_size=32,
-        patch_size=1,
-        embed_dim=32,
-        depth=2,
-        num_heads=4,
-        mlp_layer=GeGluMlp,
-        mlp_ratio=2.0,
-        class_token=False,
-        global_pool="avg",
-        embed_layer=partial(HybridEmbed, backbone=stages, proj=False),
-        **changes,
-        **used(options),
-    )
-    model.default_cfg = {"pool_size": None}
-    return model
+    embed = partial(HybridEmbed, backbone=stages, proj=False)
+    shape = SIZES | {"patch_size": 1, "mlp_layer": GeGluMlp, "mlp_ratio": 2.0, "class_token": False}
+    return VisionTransformer(**shape | {"global_pool": "avg"} | options, embed_layer=embed)
 
 
-@register_model
-def vitamin_parity(pretrained=False, **options) -> VisionTransformer:
-    return vitamin(options)
+def register_vit(name: str, build: Callable[..., nn.Module], **fixed) -> None:
+    register(name, build, passed=VIT_OPTIONS, **SIZES | fixed)
 
 
-@register_model
-def vitamin_parity_any_size(pretrained=False, **options) -> VisionTransformer:
-    return vitamin(options, pos_embed="none")  # as timm's vitamin_xlarge
-
-
-def fastvit(options: dict, **changes) -> FastVit:
-    return FastVit(lkc_use_act=True, **changes, **used(options))
-
-
-@register_model
-def fastvit_parity(pretrained=False, **options) -> FastVit:
-    return fastvit(
-        options,
-        layers=(1, 1, 2, 1),
-        embed_dims=(8, 16, 32, 64),
-        mlp_ratios=(3, 3, 3, 3),
-        se_downsamples=(False, False, True, True),
-        pos_embs=(None, None, None, POSITIONS),
-        token_mixers=("repmixer", "repmixer", "repmixer", "attention"),
-    )
-
-
-@register_model
-def fastvit_parity_large(pretrained=False, **options) -> FastVit:
-    """The design of timm's fastvit_mci3 and fastvit_mci4."""
-    return fastvit(
-        options,
-        layers=(1, 1, 1, 1, 1),
-        embed_dims=(8, 16, 32, 64, 128),
-        mlp_ratios=(4, 4, 4, 4, 4),
-        se_downsamples=(False,) * 5,
-        downsamples=(False, True, True, True, True),
-        pos_embs=(None, None, None, POSITIONS, POSITIONS),
-        token_mixers=("repmixer", "repmixer", "repmixer", "attention", "attention"),
-        norm_layer=partial(LayerNorm2d, eps=1e-5),
-        stem_use_scale_branch=False,
-    )
-
-
-@register_model
-def swin_parity(pretrained=False, **options) -> SwinTransformer:
-    """Its second stage is one window, which is not shifted."""
-    sizes = {"img_size": 32, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4}
-    model = SwinTransformer(**sizes, **used(options))
-    model.default_cfg = {"pool_size": (4, 4)}
-    return model
-
-
-@register_model
-def relpos_parity(pretrained=False, **options) -> VisionTransformerRelPos:
-    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "rel_pos_dim": 12}
-    pool = {"qkv_bias": False, "class_token": True, "global_pool": "token"}
-    model = VisionTransformerRelPos(**sizes, **pool, **used(options))
-    model.default_cfg = {"pool_size": None}
-    return model
+register_vit("eva01_parity", Eva, mlp_ratio=3.5)
+register_vit("eva02_parity", Eva, mlp_ratio=4 * 2 / 3, ref_feat_shape=(3, 3), **EVA02)
+register_vit("eva02_parity_post_norm", Eva, mlp_ratio=2.5, use_post_norm=True)
+register_vit("pe_core_parity", Eva, mlp_ratio=4.0, ref_feat_shape=(3, 3), rope_grid_offset=1.0, **PE_CORE)
+register_vit("pe_core_parity_without_token", Eva, **WITHOUT_TOKEN, **PE_CORE)
+register_vit("mobileclip_vit_parity", mobileclip_vit)
+register_vit("token_vit_parity", VisionTransformer, pre_norm=True, norm_layer=partial(LayerNorm, eps=1e-5))
+register_vit("gap_vit_parity", VisionTransformer, **GAP)
+register_vit("siglip_parity_32", VisionTransformer, **SIGLIP)
+# As timm's vit_so400m_patch16_siglip, with pixels that fill no patch.
+register_vit("siglip_parity_tanh_36", VisionTransformer, img_size=36, mlp_ratio=3.7362, act_layer="gelu_tanh", **SIGLIP)
+register("vitamin_parity", vitamin)
+register("vitamin_parity_any_size", vitamin, pos_embed="none")  # as timm's vitamin_xlarge
+register("fastvit_parity", FastVit, lkc_use_act=True, **FASTVIT)
+register("fastvit_parity_large", FastVit, lkc_use_act=True, **FASTVIT_LARGE)
+register(
+    "swin_parity", SwinTransformer, pool_size=(4, 4), **SWIN
+)  # its second stage is one window, which is not shifted
+register("relpos_parity", VisionTransformerRelPos, **SIZES | RELPOS)
+PASSED = ("num_classes", "drop_path_rate")
+register("convnext_parity", ConvNeXt, passed=PASSED, pool_size=(2, 2), norm_eps=None, **CONVNEXT)
+register("convnext_parity_d", ConvNeXt, passed=PASSED, pool_size=(2, 2), norm_eps=1e-5, **CONVNEXT)  # convnext_xxlarge

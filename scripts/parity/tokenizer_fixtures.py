@@ -1,96 +1,67 @@
 """References for tests/pretrained/test_pretrained_tokenizer.py: tokenizers like those of BERT, RoBERTa, XLM-RoBERTa, T5 and Gemma.
 
-tokenizer_*.json are the definitions, trained on the texts of input_fixtures.py; one that exists is kept, since training
-breaks ties otherwise each time. pretrained_token_ids.json has the ids of
-those texts by open_clip's wrapper around transformers, and the tokenizer_config.json that it had.
+tokenizer_*.json are the definitions, trained on the texts of clip_token_ids.json; one that exists is kept, since training
+breaks ties differently each time. pretrained_token_ids.json has the ids of those texts by open_clip's wrapper around
+transformers; the context, and for each tokenizer the wrapper's options and its tokenizer_config.json, are written by hand.
+SigLIP pads with the end token, though T5 has another token for that; SigLIP 2 has Gemma's tokenizer with an end token and
+without a start token.
 """
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
 import tokenizers
 from open_clip.tokenizer import HFTokenizer, get_clean_fn
-from parity.input_fixtures import TEXTS
+from parity.input_fixtures import read_texts
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-CONTEXT = 16
 EXTRA_IDS = 4  # of 100
-# Options of open_clip's tokenizer by kind, as in text_cfg.tokenizer_kwargs.
-CANONICAL = {"clean": "canonicalize"}
-OPTIONS = {"bert": {"strip_sep_token": True}, "roberta": {}}  # of the others CANONICAL
-PLAIN = {"tokenizer_class": "PreTrainedTokenizerFast"}
-SETTINGS = {
-    "bert": {**PLAIN, "pad_token": "[PAD]", "sep_token": "[SEP]"},
-    "roberta": {**PLAIN, "pad_token": "<pad>", "sep_token": "</s>"},
-    "xlm": {**PLAIN, "pad_token": "<pad>", "sep_token": "</s>"},
-    # SigLIP pads by the end token, though T5 has another for that
-    "siglip": {
-        "tokenizer_class": "T5Tokenizer",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
-        "pad_token": "</s>",
-        "extra_ids": EXTRA_IDS,
-    },
-    # SigLIP 2 has Gemma's tokenizer with an end token and without a start token, other than Gemma
-    "siglip2": {
-        "tokenizer_class": "GemmaTokenizer",
-        "bos_token": "<bos>",
-        "eos_token": {"__type": "AddedToken", "content": "<eos>", "special": True},
-        "unk_token": "<unk>",
-        "pad_token": "<pad>",
-        "padding_side": "right",
-    },
-}
 
 
-SETTINGS["siglip2-left"] = {key: value for key, value in SETTINGS["siglip2"].items() if key != "padding_side"}
-
-
-def bert() -> tokenizers.Tokenizer:
+def bert(texts: list[str]) -> tokenizers.Tokenizer:
     marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    train(tokenizer, trainers.WordPieceTrainer(vocab_size=300, special_tokens=marks, show_progress=False))
+    train(tokenizer, texts, trainers.WordPieceTrainer(vocab_size=300, special_tokens=marks, show_progress=False))
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return tokenizer
 
 
-def roberta() -> tokenizers.Tokenizer:
+def roberta(texts: list[str]) -> tokenizers.Tokenizer:
     marks = ["<s>", "<pad>", "</s>", "<unk>"]
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     options = {"special_tokens": marks, "initial_alphabet": alphabet, "show_progress": False}
-    train(tokenizer, trainers.BpeTrainer(vocab_size=400, **options))
+    train(tokenizer, texts, trainers.BpeTrainer(vocab_size=400, **options))
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     return tokenizer
 
 
-def xlm() -> tokenizers.Tokenizer:
+def xlm(texts: list[str]) -> tokenizers.Tokenizer:
     marks = ["<s>", "<pad>", "</s>", "<unk>"]
     tokenizer = tokenizers.Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     options = {"special_tokens": marks, "unk_token": "<unk>", "show_progress": False}
-    train(tokenizer, trainers.UnigramTrainer(vocab_size=200, **options))
+    train(tokenizer, texts, trainers.UnigramTrainer(vocab_size=200, **options))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return tokenizer
 
 
-def siglip() -> tokenizers.Tokenizer:
+def siglip(texts: list[str]) -> tokenizers.Tokenizer:
     """T5's kind, whose vocabulary ends with tokens that no text gets."""
     marks, extra = ["<pad>", "</s>", "<unk>"], [f"<extra_id_{i}>" for i in reversed(range(EXTRA_IDS))]
     tokenizer = tokenizers.Tokenizer(models.Unigram())
     words = pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(list(words))
     options = {"special_tokens": marks, "unk_token": "<unk>", "show_progress": False}
-    train(tokenizer, trainers.UnigramTrainer(vocab_size=200, **options), "canonicalize")
+    train(tokenizer, texts, trainers.UnigramTrainer(vocab_size=200, **options), "canonicalize")
     definition = json.loads(tokenizer.to_str())
     definition["model"]["vocab"] += [[token, 0.0] for token in extra]
     tokenizer = tokenizers.Tokenizer.from_str(json.dumps(definition))
@@ -100,7 +71,7 @@ def siglip() -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def siglip2() -> tokenizers.Tokenizer:
+def siglip2(texts: list[str]) -> tokenizers.Tokenizer:
     """Gemma's kind: byte-pair encoding with a symbol for a space, and bytes for what it does not know."""
     marks = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
     tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
@@ -109,7 +80,7 @@ def siglip2() -> tokenizers.Tokenizer:
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     symbols = [*marks, *(f"<0x{byte:02X}>" for byte in range(256))]
     options = {"special_tokens": symbols, "limit_alphabet": 40, "show_progress": False}
-    train(tokenizer, trainers.BpeTrainer(vocab_size=500, **options), "canonicalize")
+    train(tokenizer, texts, trainers.BpeTrainer(vocab_size=500, **options), "canonicalize")
     definition = json.loads(tokenizer.to_str())
     definition["added_tokens"] = [token for token in definition["added_tokens"] if token["content"] in marks]
     tokenizer = tokenizers.Tokenizer.from_str(json.dumps(definition))
@@ -117,25 +88,26 @@ def siglip2() -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def train(tokenizer: tokenizers.Tokenizer, trainer: trainers.Trainer, cleaning: str = "whitespace") -> None:
+def train(
+    tokenizer: tokenizers.Tokenizer, texts: list[str], trainer: trainers.Trainer, cleaning: str = "whitespace"
+) -> None:
     clean = get_clean_fn(cleaning)
-    tokenizer.train_from_iterator([clean(text) for text in TEXTS], trainer)
+    tokenizer.train_from_iterator([clean(text) for text in texts], trainer)
 
 
-def main(folder: Path) -> None:
-    ids = {}
+def references(folder: Path) -> dict[str, str]:
+    texts, files, ids = read_texts(folder), {}, {}
     makers = {make.__name__: make for make in (bert, roberta, xlm, siglip, siglip2)}
-    for kind, settings in SETTINGS.items():
-        name, options = kind.split("-")[0], OPTIONS.get(kind, CANONICAL)
+    cases = json.loads((folder / "pretrained_token_ids.json").read_text())
+    context = cases.pop("context")
+    for kind, case in cases.items():
+        name = kind.split("-")[0]
         path = folder / f"tokenizer_{name}.json"
-        if not path.exists():
-            path.write_text(makers[name]().to_str(), encoding="utf-8")
+        if path.name not in files:
+            files[path.name] = path.read_text(encoding="utf-8") if path.exists() else makers[name](texts).to_str()
         with tempfile.TemporaryDirectory() as scratch:
-            shutil.copy(path, Path(scratch) / "tokenizer.json")
-            (Path(scratch) / "tokenizer_config.json").write_text(json.dumps(settings))
-            theirs = HFTokenizer(scratch, context_length=CONTEXT, **options)
-            ids[kind] = {"options": options, "settings": settings, "ids": theirs(TEXTS).tolist()}
-        print(path, path.stat().st_size, "bytes")
-    (folder / "pretrained_token_ids.json").write_text(
-        json.dumps({"context": CONTEXT, **ids}, separators=(",", ":")) + "\n"
-    )
+            (Path(scratch) / "tokenizer.json").write_text(files[path.name], encoding="utf-8")
+            (Path(scratch) / "tokenizer_config.json").write_text(json.dumps(case["settings"]))
+            theirs = HFTokenizer(scratch, context_length=context, **case["options"])
+            ids[kind] = case | {"ids": theirs(texts).tolist()}
+    return files | {"pretrained_token_ids.json": json.dumps({"context": context, **ids}, separators=(",", ":")) + "\n"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageColor, ImageFilter
 from torchvision.transforms import ColorJitter, InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as F
 
@@ -43,10 +43,11 @@ CASES = {
     "everything_1320": {**ALL, "factors": (1.397, 1.393, 0.897, -0.0303), "order": (1, 3, 2, 0), "solarize": False},
     "everything_2031": {**ALL, "factors": (0.903, 0.607, 0.803, 0.0703), "order": (2, 0, 3, 1), "grey": True},
 }  # fmt: skip
+PATCHES = [ImageColor.getrgb(name) for name in "black white #4d4d4d red lime blue yellow #09c8c8".split()]
 BOX_STATISTICS = [(256, 341, 0.14, 1.0), (256, 341, 0.05, 0.14), (32, 32, 0.05, 0.14), (40, 120, 0.14, 1.0)]
 
 
-def main(folder: Path) -> None:
+def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     image = colourful_image()
     cases = [{**WHOLE, **changes} for changes in CASES.values()]
     expected = {"image": image, "names": np.array(list(CASES))}
@@ -60,15 +61,11 @@ def main(folder: Path) -> None:
         boxes = [RandomResizedCrop.get_params(blank, scale, [3 / 4, 4 / 3]) for _ in range(40_000)]
         expected[f"boxes_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
     jitter = ColorJitter(0.4, 0.4, 0.2, 0.1)
-    sampled = [
-        jitter.get_params(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) for _ in range(40_000)
-    ]
-    factors = np.array([factors for _, *factors in sampled])
+    ranges = jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue
+    factors = np.array([jitter.get_params(*ranges)[1:] for _ in range(40_000)])
     expected["factor_statistics"] = np.array([factors.mean(axis=0), factors.std(axis=0)])
 
-    path = folder / "torchvision_views.npz"
-    np.savez_compressed(path, **expected)
-    print(path, path.stat().st_size, "bytes")
+    return {"torchvision_views.npz": expected}
 
 
 def colourful_image() -> np.ndarray:
@@ -77,17 +74,7 @@ def colourful_image() -> np.ndarray:
     waves = np.stack([np.sin(x / 3) * np.cos(y / 4), np.sin(x * y / 40), np.cos(x / 5 - y / 3)], axis=-1)
     noise = np.random.default_rng(0).integers(-30, 30, waves.shape)
     image = np.clip(127 + 120 * waves + noise, 0, 255).astype(np.uint8)
-    patches = [
-        (0, 0, 0),
-        (255, 255, 255),
-        (77, 77, 77),
-        (255, 0, 0),
-        (0, 255, 0),
-        (0, 0, 255),
-        (255, 255, 0),
-        (9, 200, 200),
-    ]
-    for i, colour in enumerate(patches):
+    for i, colour in enumerate(PATCHES):
         image[3 * i : 3 * i + 2, 20:22] = colour
     return image
 

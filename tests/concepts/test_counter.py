@@ -19,7 +19,7 @@ from cliptail_jax.concepts.tally import RunningTotal, total
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
-from scripts.benchmark import direct_concepts
+from tests.concepts import direct_concepts
 
 SHARED = pathlib.Path(__file__).parents[2].parent / "shared"
 PETS = (

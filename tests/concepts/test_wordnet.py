@@ -199,20 +199,21 @@ def run_script(tmp_path, **programs):
         path = folder / name.replace("_", "-")
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
-    environment = {"PATH": str(folder), "TMPDIR": str(tmp_path)}
+    environment = {"PATH": str(folder), "TMPDIR": str(tmp_path), "VIRTUAL_ENV": "active"}
     done = subprocess.run(["/bin/bash", "-e", SCRIPT], env=environment, capture_output=True, text=True)
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
     return done.returncode, done.stdout, done.stderr
 
 
-# Finds no WordNet with -c, and copies a folder that exists.
-PYTHON = '[ "$1" != -c ] && [ "$2" != /usr/share/wordnet ] && echo "copies $(<"$2/data.noun")"'
+# Can import the package, finds no WordNet with -c, and copies a folder that exists.
+IMPORTS = '[[ "$1 $2" = "-c import"* ]] && exit'
+PYTHON = f'{IMPORTS}; [ "$1" != -c ] && [ "$2" != /usr/share/wordnet ] && echo "copies $(<"$2/data.noun")"'
 DEBIAN = 'if [ "$1" = download ]; then echo deb >wordnet-base_3.0_all.deb; fi'
 WITHOUT_LISTS = 'case "$*" in download*) exit 100;; *update) ;; *download*) echo deb >wordnet-base_3.0_all.deb;; esac'
 UNPACK = 'mkdir -p "$3/usr/share/wordnet"; echo "data of $(<"$2")" >"$3/usr/share/wordnet/data.noun"'
 
 
-@pytest.mark.parametrize("python", ["exit 0", '[ "$1" != -c ] && [ "$2" = /usr/share/wordnet ]'])
+@pytest.mark.parametrize("python", ["exit 0", IMPORTS + '; [ "$1" != -c ] && [ "$2" = /usr/share/wordnet ]'])
 def test_script_downloads_nothing_where_wordnet_is_found_or_installed(tmp_path, python):
     assert run_script(tmp_path, python=python) == (0, "", "")
 
@@ -227,3 +228,8 @@ def test_script_says_the_two_ways_where_there_is_no_apt(tmp_path):
     status, _, error = run_script(tmp_path, python=PYTHON)
     assert status == 0
     assert "nltk.downloader wordnet" in error and "wordnet-base" in error
+
+
+def test_script_names_the_set_up_where_the_package_is_not_installed(tmp_path):
+    status, _, error = run_script(tmp_path, python="exit 1")
+    assert status == 2 and "run 'source scripts/setup.sh' first" in error and error.count("\n") == 1

@@ -2,6 +2,8 @@
 
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cliptail_jax import runs
@@ -42,7 +44,8 @@ def synthetic_calibration(confusion, rng):
     ]
     labels, correct = np.array(rows).T
     confidence = rng.beta(2 + 2 * correct, 2).astype(np.float32)
-    return np.asarray(count_calibration(confidence, correct, labels, np.ones(len(rows), bool), CLASSES))
+    counted = jax.tree.map(jnp.asarray, (confidence, correct.astype(bool), labels, np.ones(len(rows), bool)))
+    return np.asarray(count_calibration(*counted, CLASSES))
 
 
 def write_evaluations(

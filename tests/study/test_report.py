@@ -108,7 +108,7 @@ def test_classes_that_slopes_leave_out_are_counted_under_the_table_of_runs(train
     text, report = read_report(tmp_path)
     assert (
         "\n\nslope_pred leaves out classes with no training image or no prediction, which have no logarithm: a 12 of 60, "
-        "b 5 of 60. These are more than a tenth of the classes of a, whose slope_pred says nothing of them. A claim compares "
+        "b 5 of 60. These are more than a tenth of the classes of a, and slope_pred does not describe them. A claim compares "
         "its two runs on the classes that have a logarithm in both"
     ) in text
     assert "slope_acc leaves out" not in text

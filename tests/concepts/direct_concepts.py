@@ -1,6 +1,6 @@
 """The rule of concept counting taken at its word: each caption word by word, each concept in turn. Slow and plain.
 
-The benchmark times it beside `ConceptCounter`, and the tests compare the two.
+scripts/benchmark/concepts.py times it beside `ConceptCounter`, and the tests compare the two.
 """
 
 import string

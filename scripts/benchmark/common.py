@@ -1,0 +1,63 @@
+"""What the benchmarks share: measuring rates, folders of images, configs from the command line, and the line they print."""
+
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+ROOT = Path(__file__).parents[2]
+
+
+def print_report(benchmark: str, **numbers) -> None:
+    """Prints one line of JSON with the numbers, the processor and how many of its cores this process may use."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
+    machine = f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    print(json.dumps({"benchmark": benchmark, **numbers, "machine": machine}), flush=True)
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process, of all its threads, and of the processes that it has started and that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def peak_gib() -> float:
+    """The most memory that this process has used."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)  # Linux counts KiB
+
+
+def rates(work: Callable[[], object], amount: int, seconds: float) -> tuple[float, float]:
+    """How much is done per second of wall-clock time, and per second of CPU time.
+
+    Args:
+        work: does the `amount`, such as of images. Its first call is not counted.
+        seconds: `work` is called for at least this time.
+    """
+    work()
+    began, used, times = time.perf_counter(), cpu_seconds(), 0
+    while times == 0 or time.perf_counter() - began < seconds:
+        work()
+        times += 1
+    done = times * amount
+    return round(done / (time.perf_counter() - began), 1), round(done / (cpu_seconds() - used), 1)
+
+
+def read_images(folder: Path, most: int) -> dict[Path, bytes]:
+    """The first JPEG and PNG files of a folder, at any depth."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
+    return {file: file.read_bytes() for file in files[:most]}
+
+
+def read_config(arguments: Sequence[str]) -> ConfigDict:
+    """The config of --config=FILE[:ARGUMENTS], with the fields that --config.FIELD=VALUE sets."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=["", *arguments])
+    values(["", *arguments])
+    return values.config
