@@ -7,8 +7,8 @@
     n=N, fraction=1/4                a sample of the records
     tail_classes=K, tail_shots=M     the K rarest classes cut to M records each, 0 by default; they are then the tail
     batch_size=B                     and the fields that the recipe scales with it
-    batch_classes=K                  batches of K classes each; every record is still used once an epoch
-    batch_composition=distinct       batches of as many different classes as possible, likewise
+    batch_classes=K                  batches of K classes each; a record is used at most once an epoch
+    batch_composition=distinct       batches of as many different classes as possible; every record is used once
 
 Each sets fields that the README's table of controlled factors lists.
 """

@@ -16,7 +16,7 @@ from tests.saved_state import read_state
 def dino_run(tmp_path_factory, small_config):
     """A finished run of six steps, checkpoints after the third and the sixth; and its config."""
     config = small_config(dino)
-    config.data.multi_crop.num_local, config.data.resize = 1, "pillow"
+    config.data.multi_crop.num_local = 1
     config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8, "freeze_last_layer": 1})
     config.vocabulary.size = 10
     config.optimizer.warmup_epochs = 1

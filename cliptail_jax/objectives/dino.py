@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import NonNegative, Positive, Share
-from cliptail_jax.config.training import Vocabulary
+from cliptail_jax.config.training import IN_STEP, Vocabulary
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -75,6 +75,8 @@ class Dino(Objective):
         ):
             if is_set:
                 raise UserError(f"{key} is not supported with objective='dino': set it to {default}")
+        if config.data.resize != IN_STEP:
+            raise UserError(f"data.resize is '{IN_STEP}' with objective='dino', whose training step makes the views")
         crops, side = config.data.multi_crop, config.data.image_size
         if crops.num_local and crops.local_size > side:
             raise UserError(
@@ -120,7 +122,7 @@ class Dino(Objective):
 
     @property
     def transform(self) -> Transform:
-        """Whole images, which the step augments, or views augmented on the host."""
+        """Whole images and the parameters of their views, which the step makes."""
         return multi_crop(self.config.data, self.config.seed)
 
     @property
@@ -167,7 +169,10 @@ class Dino(Objective):
         return {"train/teacher_momentum": self.ema_decay(state.step - 1)}
 
     def _crops_by_size(self, batch: DeviceBatch) -> list[Array]:
-        """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255."""
+        """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255.
+
+        A batch without `views` has the crops themselves, as the tests give those of a reference.
+        """
         data = self.config.data
         local = {"local": data.multi_crop.local_size} if data.multi_crop.num_local else {}
         sizes = {"global": data.image_size} | local

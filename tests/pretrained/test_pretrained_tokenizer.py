@@ -48,9 +48,7 @@ def test_a_usual_name_is_taken_for_the_padding_where_nothing_says_so_and_nothing
 
 def test_padding_that_a_tower_attends_to_is_not_guessed():
     for config in (SIGLIP, {"pool_type": "last"}):
-        with pytest.raises(
-            UserError, match="does not say by which token texts are padded: put its tokenizer_config.json"
-        ):
+        with pytest.raises(UserError, match="does not name the token that pads texts: put its tokenizer_config.json"):
             load_tokenizer(DATA / "tokenizer_siglip.json", config)
     load_tokenizer(DATA / "tokenizer_siglip.json", {"hf_model_name": "bert", "pool_type": "last"})
 
