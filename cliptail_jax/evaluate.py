@@ -38,7 +38,7 @@ from cliptail_jax.evaluation.published_list import all_lists, listed, page
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
-from cliptail_jax.metrics.measures import format_of
+from cliptail_jax.metrics.measures import format_of, title_of
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -107,7 +107,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     """One line per number, with its 95 % interval where it has one, and one column per set."""
     all_keys = dict.fromkeys(key for summary in summaries.values() for key in summary)
     keys = [key for key in all_keys if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
-    rows = [["", *summaries], *([key, *(cell(summary, key) for summary in summaries.values())] for key in keys)]
+    rows = [["", *summaries], *([title_of(key), *(cell(s, key) for s in summaries.values())] for key in keys)]
     return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
 
 

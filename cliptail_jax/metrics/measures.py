@@ -176,6 +176,11 @@ def format_of(key: str) -> str:
     return MEASURES[key].format if key in MEASURES else ".3g"
 
 
+def title_of(key: str) -> str:
+    """The title of a measure; the key of a number that is not in the table."""
+    return MEASURES[key].title if key in MEASURES else key
+
+
 def _share_of_predictions(results: ClassResults) -> Float[np.ndarray, " class"]:
     return results.predictions / max(results.predictions.sum(), 1)
 
