@@ -4,18 +4,17 @@
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
 `eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, or NAME:SPLIT, with those
-of the run. The newest valid checkpoint is evaluated; the program prints a table, and adds to the files under `eval/` as
-training does. Only fields that change no trained number may differ from the run's own, such as those of `eval`, the
-location of the data and the mesh, and for a supervised run `head.init`: another head is then evaluated in place of the
-trained one.
+of the run. The program evaluates the newest valid checkpoint, prints a table, and adds to the files under `eval/` as training
+does. Only fields that change no trained number may differ from the run's own, such as those of `eval`, the location of the
+data and the mesh, and for a supervised run `head.init`, which is then evaluated instead of the trained head.
 
 Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
 
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50
 
-`--list` alone prints the lists of published models that configs/zero_shot_all.py evaluates, and with a --config for
-published models the models of that.
+`--list` prints the lists of published models that configs/zero_shot_all.py evaluates, or with a --config for published
+models, the models of that config.
 """
 
 import re
@@ -39,8 +38,8 @@ from cliptail_jax.evaluation.published_list import all_lists, listed, page
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
-from cliptail_jax.metrics.measures import format_of
-from cliptail_jax.objectives import FIELDS, describe_config, validate
+from cliptail_jax.metrics.measures import format_of, title_of
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
@@ -51,20 +50,30 @@ from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, 
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
-    """The summaries, by set, of the run in `workdir` under `config.eval`; they and their arrays are written, too."""
+    """Evaluate the run in `workdir` under `config.eval`. Returns the summaries by set, which are also written with their arrays.
+
+    Raises UserError unless `config` may evaluate the run and names a set to evaluate it on.
+    """
     validate(config)
-    config, other_head = check_run(config, workdir)
-    if config.eval.logit_adjustment and config.loss.logit_adjustment and not config.eval.estimate_prior:
-        log_line(
-            f"warning: the run was trained with loss.logit_adjustment={config.loss.logit_adjustment:g}, so its logits are those "
-            f"for equally frequent classes already: eval.logit_adjustment={config.eval.logit_adjustment:g} adjusts them again"
+    if not config.eval.sets:
+        raise UserError(
+            "eval.sets is empty: name the sets to evaluate on, such as \"('cifar100',)\" or \"('cifar100:test',)\""
         )
+    trained = runs.read_config(workdir)
+    if trained is None:
+        raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
+    run = OBJECTIVES[config.objective].evaluated_run(config, trained)
+    if difference := runs.difference_to(workdir, fields.plain(run.config), FIELDS):
+        raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
+    for warning in run.warnings:
+        log_line(f"warning: {warning}")
+    config, data = run.config, run.config.data
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
     opened = open_newest(workdir, mesh)
     graphdef, state = nnx.split(opened.model)
-    frequency, data = opened.class_frequency, config.data
+    frequency = opened.class_frequency
     evaluate_model = make_evaluate(
         graphdef,
         mesh,
@@ -75,7 +84,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
         class_names=opened.class_names,
         frequency=frequency,
         read_prompts=opened.tokenizer if opened.has_text or opened.has_words else None,
-        other_head=other_head,
+        other_head=run.head,
     )
     epoch = opened.step / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
     summaries = evaluate_model((state,), opened.step, epoch)
@@ -85,7 +94,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
 
 
 def open_newest(workdir: Path, mesh: Mesh) -> OpenedModel:
-    """The run's model at its newest valid checkpoint, its weights loaded, even while training replaces checkpoints."""
+    """The run's model at its newest valid checkpoint, with weights loaded, even while training replaces checkpoints."""
     while True:
         opened = open_run(workdir, mesh=mesh)
         try:
@@ -95,34 +104,11 @@ def open_newest(workdir: Path, mesh: Mesh) -> OpenedModel:
             continue
 
 
-def check_run(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, str]:
-    """The config that the run in `workdir` was trained with, and the path of a head to put in place of its own, or ''.
-
-    Raises UserError unless `workdir` holds a run that `config` describes and there is a set to evaluate it on.
-    """
-    if not config.eval.sets:
-        raise UserError(
-            "eval.sets is empty: name the sets to evaluate on, such as \"('cifar100',)\" or \"('cifar100:test',)\""
-        )
-    held = runs.read_config(workdir)
-    if held is None:
-        raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
-    trained, other_head = config.copy_and_resolve_references(), ""
-    description = runs.read_description(workdir)
-    if description and "head" in description["model"]:
-        trained.head.update({"init": held["head.init"], "freeze": held["head.freeze"]})
-        other_head = config.head.init if config.head.init != held["head.init"] else ""
-    difference = runs.difference_to(workdir, fields.plain(trained), FIELDS)
-    if difference:
-        raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
-    return trained, other_head
-
-
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     """One line per number, with its 95 % interval where it has one, and one column per set."""
     all_keys = dict.fromkeys(key for summary in summaries.values() for key in summary)
     keys = [key for key in all_keys if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
-    rows = [["", *summaries], *([key, *(cell(summary, key) for summary in summaries.values())] for key in keys)]
+    rows = [["", *summaries], *([title_of(key), *(cell(s, key) for s in summaries.values())] for key in keys)]
     return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
 
 
@@ -154,7 +140,7 @@ def describe_fields(config: ConfigDict | None) -> str:
 
 @command_line
 def list_models(arguments: list[str]) -> None:
-    """Prints all lists of published models, or with --config those that it evaluates."""
+    """Print all lists of published models, or with --config the models that it evaluates."""
     others = [argument for argument in arguments if argument != "--list"]
     if not others:
         print(page(all_lists()), end="")

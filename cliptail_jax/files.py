@@ -60,7 +60,7 @@ def absolute(path: Path) -> epath.Path:
 
 
 def check_output(path: Path) -> None:
-    """Raises UserError where a local file cannot be written; it may exist, and its folder need not. It leaves no trace."""
+    """Raises UserError if a local file cannot be written. Its folder need not exist. Nothing is created."""
     if not is_remote(path) and os.path.isdir(path):
         raise UserError(f"{path} cannot be written: it is a folder")
     check_name(partial_of(path).name)
@@ -68,7 +68,7 @@ def check_output(path: Path) -> None:
 
 
 def check_writable_folder(path: Path) -> None:
-    """Raises UserError where files cannot be written to a local folder, which need not exist. It leaves no trace."""
+    """Raises UserError if files cannot be written to a local folder, which need not exist. Nothing is created."""
     if is_remote(path):
         return
     existing = Path(os.path.abspath(path))
@@ -76,28 +76,28 @@ def check_writable_folder(path: Path) -> None:
         check_name(existing.name)
         existing = existing.parent
     try:
-        with tempfile.TemporaryFile(dir=existing):  # permissions alone don't tell of every read-only place
+        with tempfile.TemporaryFile(dir=existing):  # permissions alone do not show every read-only place
             pass
     except OSError as error:
         raise UserError(f"{path} cannot be written: no file can be made in {existing} ({error.strerror})") from error
 
 
 def check_name(name: str) -> None:
-    """Raises UserError for a name of more bytes than local file systems take."""
+    """Raises UserError for a name with more bytes than local file systems allow."""
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise UserError(f"the name '{name[:40]}...' has more than {LONGEST_NAME} bytes: choose a shorter one")
 
 
 def partial_of(path: Path) -> Path:
-    """Where a file is written until it is complete."""
+    """The path at which a file is written until it is complete."""
     return path.with_name(f"{path.name}.{os.getpid()}.partial")
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside the local `path`, which it replaces when the block ends without an error.
+    """Yields a temporary path beside the local `path`, and renames it to `path` if the block ends without an error.
 
-    So a reader sees the old file or the complete new one, and an error leaves no trace.
+    A reader sees the old file or the complete new one, and an error leaves no trace.
     """
     partial = partial_of(path)
     try:
@@ -134,7 +134,7 @@ def append_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Adds the file's name to an error that has none, as that of a full disk."""
+    """Adds the file's name to errors that lack it, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -199,7 +199,7 @@ def file_size(path: Path | str) -> int:
 
 
 def readable(path: Path) -> Path | io.IOBase:
-    """What to pass to a library that only opens local files, such as pyarrow: the path, or an object's open file."""
+    """The argument for a library that only opens local files, such as pyarrow: the path, or an object's open file."""
     return path.open("rb") if is_remote(path) else path
 
 

@@ -1,12 +1,12 @@
-"""What a run needs of accelerators, before anyone pays for them: whether it fits, what limits it, how long it takes at best.
+"""Plans a run on accelerators that need not be there: whether it fits, what limits it, and how long it takes at best.
 
     python -m cliptail_jax.plan --config=configs/clip.py:data=imagenet_captions --config.model.dtype=bfloat16 \\
         --on=v5e-8,v4-32,h100x8
 
 The training step is built by the functions of `cliptail_jax.train` and compiled by the accelerators' own compilers, which run
 on any x86-64 Linux machine (pip install 'jax[tpu]' for TPUs, 'jax[cuda12]' for GPUs). No data are read. The numbers of records
-and classes are those of the prepared data set that the config names, or those that are known of a set of the study; of others,
-give --records and --classes. Published towers and heads need not be at hand. What was compiled is kept in the user's cache.
+and classes are those of the prepared data set that the config names, or the known ones of a set of the study; for other sets,
+give --records and --classes. Published towers and heads need not be at hand. Results are kept in the user's cache.
 """
 
 import functools
@@ -16,8 +16,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-# All before JAX is imported. Without --measure the chips of this machine, if it has any, are not needed, but libtpu would
-# look for them: it would ask the cloud's metadata server, take a lock that only one process can have, and warn.
+# These must be set before JAX is imported. Without --measure, the chips of this machine, if any, are not needed, but libtpu
+# would look for them: ask the cloud's metadata server, take a lock that only one process can have, and warn.
 os.environ["TPU_MIN_LOG_LEVEL"] = "3"
 if not any(argument.lstrip("-").partition("=")[0] == "measure" for argument in sys.argv):
     os.environ |= {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true"}
@@ -32,18 +32,19 @@ from tqdm import tqdm  # noqa: E402
 from cliptail_jax.config.program import run_with_config  # noqa: E402
 from cliptail_jax.curation.variant import Variant, open_variant  # noqa: E402
 from cliptail_jax.errors import UserError  # noqa: E402
-from cliptail_jax.objectives import describe_config, validate  # noqa: E402
+from cliptail_jax.objectives import describe_config, make_objective, validate  # noqa: E402
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
 from cliptail_jax.planning.hints import hints  # noqa: E402
 from cliptail_jax.planning.measuring import Measured, measure_step  # noqa: E402
 from cliptail_jax.planning.report import NOTE, as_json, table, traffic_table  # noqa: E402
-from cliptail_jax.planning.search import PlanOf, cheapest_fit, largest_batch  # noqa: E402
-from cliptail_jax.planning.set_sizes import known_size  # noqa: E402
+from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_batch  # noqa: E402
 from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess  # noqa: E402
-from cliptail_jax.planning.synthetic import synthetic_variant  # noqa: E402
+from cliptail_jax.planning.synthetic import known_size, synthetic_variant  # noqa: E402
 from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E402
+from cliptail_jax.training.objective import Objective  # noqa: E402
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
+MakeObjective = Callable[[Changes], Objective]
 
 
 def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
@@ -64,7 +65,7 @@ def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the packages that a compiled program depends on, of those that are installed."""
+    """The versions of the installed packages on which a compiled program depends."""
     installed = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in PACKAGES}
     return {name: found.version for name, found in installed.items() if found}
 
@@ -76,16 +77,21 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
     if options.evaluation and (options.measure or options.search):
         raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")
     variant = planned_variant(config.data, options.records, options.classes)
-    measured = run_in_subprocess(functools.partial(measure, config, variant)) if options.measure else None
+
+    def make(changes: Changes) -> Objective:
+        changed = config.copy_and_resolve_references()
+        changed.update_from_flattened_dict(changes)
+        return make_objective(changed, variant, shapes_only=True)
+
+    measured = run_in_subprocess(lambda: measure(make)) if options.measure else None
     progress = tqdm(topologies, desc="compiling", disable=None)
     mistakes: set[str] = set()
     for topology in progress:
         progress.set_postfix_str(topology.name)
-        plan_of = functools.partial(plan_safely, variant=variant, topology=topology, waiting=progress.refresh)
         try:
-            for text in described(config, plan_of, measured):
+            for text in described(functools.partial(plan_safely, make, topology, progress.refresh), measured):
                 tqdm.write(text)
-        except UserError as error:  # the other topologies may do
+        except UserError as error:  # other topologies may work
             if str(error) not in mistakes:
                 tqdm.write(f"error: {error}", file=sys.stderr)
             mistakes.add(str(error))
@@ -99,26 +105,27 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
         sys.exit(2)
 
 
-def described(config: ConfigDict, plan_of: PlanOf, measured: Measured | None) -> Iterator[str]:
-    """What the flags ask for of a topology, whose plans are from `plan_of`."""
-    options, plan = flags.FLAGS, plan_of(config)
+def described(plan_of: PlanOf, measured: Measured | None) -> Iterator[str]:
+    """What the flags ask for about a topology, whose plans `plan_of` makes."""
+    options, plan = flags.FLAGS, plan_of({})
     if options.json:
         yield json.dumps(as_json(plan, versions(), measured, options.traffic))
         return
-    help = [] if options.evaluation else hints(plan, config)
-    yield f"\n{table(plan, options.price, help, measured)}"
+    yield f"\n{table(plan, options.price, [] if options.evaluation else hints(plan), measured)}"
     if options.traffic and plan.fits:
         yield f"\n{traffic_table(plan)}"
     if options.search:
-        for line in found(config, plan_of):
-            yield f"\n{line}"
+        largest, cheapest = largest_batch(plan_of), cheapest_fit(plan_of)
+        yield f"\nlargest batch that fits: {largest.batch_size:,}" if largest else "\nno batch fits"
+        outcome = f"fits with {cheapest}" if cheapest else "does not fit, however its memory is saved"
+        yield f"\nbatch_size={plan.batch_size:,} {outcome}"
 
 
-def plan_safely(config: ConfigDict, variant: Variant, topology: Topology, waiting: Callable[[], None]) -> Plan:
-    """The plan of a training or evaluation step, made in a process of its own. Raises UserError where the compiler crashes."""
+def plan_safely(make: MakeObjective, topology: Topology, waiting: Callable[[], None], changes: Changes) -> Plan:
+    """The plan of a training or evaluation step, made in a subprocess. Raises UserError if the compiler crashes."""
     plan = plan_evaluation if flags.FLAGS.evaluation else plan_step
     try:
-        return run_in_subprocess(functools.partial(plan, config, variant, topology, versions()), waiting)
+        return run_in_subprocess(lambda: plan(make(changes), topology, versions()), waiting)
     except Crash as crash:
         package = "libtpu" if topology.is_tpu else "jax-cuda12-pjrt"
         raise UserError(
@@ -127,23 +134,11 @@ def plan_safely(config: ConfigDict, variant: Variant, topology: Topology, waitin
         ) from None
 
 
-def measure(config: ConfigDict, variant: Variant) -> Measured:
-    """Raises UserError where this machine has no accelerator."""
+def measure(make: MakeObjective) -> Measured:
+    """Time the step on the accelerators of this machine. Raises UserError if there are none."""
     if jax.default_backend() == "cpu":
         raise UserError("--measure: this machine has no accelerator that JAX sees; without --measure none is needed")
-    return measure_step(config, variant)
-
-
-def found(config: ConfigDict, plan_of: PlanOf) -> Iterator[str]:
-    """What a search finds, a line each."""
-    largest = largest_batch(config, plan_of)
-    yield f"largest batch that fits: {largest.batch_size:,}" if largest else "no batch fits"
-    cheapest = cheapest_fit(config, plan_of)
-    yield (
-        f"batch_size={config.batch_size:,} fits with {cheapest}"
-        if cheapest
-        else f"batch_size={config.batch_size:,} does not fit, however its memory is saved"
-    )
+    return measure_step(make({}))
 
 
 if __name__ == "__main__":

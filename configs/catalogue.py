@@ -36,7 +36,7 @@ FILES = {"clip": "configs/clip.py", "sl": "configs/sup.py", "dino": "configs/din
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run as the study names it. Two runs of different families may be the same training."""
+    """A run with its name in the study. Two runs of different families may be the same training."""
 
     method: str  # a key of FILES
     family: str
@@ -195,13 +195,13 @@ EVERY = (*RUNS, *FURTHER_RUNS)
 
 
 def config_of(string: str) -> ConfigDict:
-    """The config that a string such as `Run.config` stands for."""
+    """The config of a string such as `Run.config`."""
     path, _, arguments = string.partition(":")
     return importlib.import_module(path.removesuffix(".py").replace("/", ".")).get_config(arguments)
 
 
 def first_names() -> dict[str, str]:
-    """For each run's name, the first name of the same training. Equal trainings have equal strings here."""
+    """For each run's name, the first name of the same training. Equal trainings have equal config strings."""
     first: dict[str, str] = {}
     return {run.name: first.setdefault(run.config, run.name) for run in EVERY}
 
@@ -210,8 +210,8 @@ INTRODUCTION = """# The study's runs
 
 Each run is one config string: `python -m cliptail_jax.train --config=STRING --workdir=DIR --config.data.data_dir=DATA`. A
 family of runs is a study, `python -m cliptail_jax.study --config=configs/study/paper.py:family=NAME --workdir=DIR`, which
-trains each run once and writes a report; configs/study/paper.py says what else they need. The arguments are explained in
-configs/common.py, clip.py, sup.py and dino.py. This page is what `python -m cliptail_jax.study --list` prints.
+trains each run once and writes a report; configs/study/paper.py lists what else some of them need. The arguments are
+explained in configs/common.py, clip.py, sup.py and dino.py. `python -m cliptail_jax.study --list` prints this page.
 """
 
 
@@ -220,7 +220,7 @@ def page() -> str:
     names = first_names()
     distinct = len({names[run.name] for run in RUNS})
     counted = (
-        f"{len(RUNS)} names, {distinct} different runs, and {len(FURTHER_RUNS)} more that figures show beyond them."
+        f"{len(RUNS)} names, {distinct} different runs, and {len(FURTHER_RUNS)} further runs that appear in figures."
     )
     lines = [INTRODUCTION, counted]
     for family, (title, section) in FAMILIES.items():

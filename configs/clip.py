@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
 
-Behind the arguments of configs/common.py, for which data, there are three of its own:
+Beside the arguments of configs/common.py, which select the data, it takes three of its own:
 
     captions=title+tags         these text fields of the source, behind the class name
     captions=openai80           a template around the class name, drawn for each record: cname, a+cname, photo, simple,
@@ -13,12 +13,12 @@ Behind the arguments of configs/common.py, for which data, there are three of it
     text=frozen                 ... is that, frozen
     text=roberta                ... is RoBERTa, frozen, its dropout on as in the study
 
-    loss=softmax                CLIP's loss: to find the caption among those of the batch, and the image
-    loss=sigmoid                SigLIP's: each pair is judged alone, without a softmax over the batch
+    loss=softmax                CLIP's loss: to find the caption among those of the batch, and vice versa
+    loss=sigmoid                SigLIP's: each pair is classified alone, without a softmax over the batch
     loss=words                  no contrast and no text tower: a linear classifier of images into the words of their captions
 
-By default captions are the class name: of ImageNet-Captions with all its texts behind it, and of LAIONet, YFCC15M-Cls and
-CC12M-Cls the raw caption alone. configs/README.md lists the study's runs.
+By default captions are class names; for ImageNet-Captions, followed by all its texts, and for LAIONet, YFCC15M-Cls and
+CC12M-Cls, the raw captions instead. configs/README.md lists the study's runs.
 """
 
 from ml_collections import ConfigDict
@@ -63,7 +63,7 @@ def get_config(arg: str = ""):
 
 
 def captions(config: ConfigDict, value: str) -> None:
-    """Template, synset and text fields of a value of `captions=`; '' leaves a source with raw captions those."""
+    """Set template, synset and text fields from a value of `captions=`; '' keeps the raw captions of a source that has them."""
     raw = bool(config.data.captions.words)
     template = next((name for name in TEMPLATE_SETS if f"{value}+".startswith(f"{name}+")), "")
     words = [word for word in value.removeprefix(template).split("+") if word]

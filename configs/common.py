@@ -1,4 +1,4 @@
-"""What the config files share: their arguments, data presets, and the recipe for small images.
+"""The common part of the config files: arguments, data presets, and the recipe for small images.
 
     data=NAME                        a preset of cliptail_jax/datasets/known_sources.py
     classes=VOCABULARY               only the classes of a built-in vocabulary or file, such as imagenet100
@@ -6,9 +6,9 @@
     match=TSV                        the class frequency of another variant, LAIONet filled up from laionet/retrieved
     n=N, fraction=1/4                a sample of the records
     tail_classes=K, tail_shots=M     the K rarest classes cut to M records each, 0 by default; they are then the tail
-    batch_size=B                     and what the recipe scales with it
-    batch_classes=K                  batches of K classes each; every record is still used once an epoch
-    batch_composition=distinct       batches of as many different classes as there can be, likewise
+    batch_size=B                     and the fields that the recipe scales with it
+    batch_classes=K                  batches of K classes each; a record is used at most once an epoch
+    batch_composition=distinct       batches of as many different classes as possible; every record is used once
 
 Each sets fields that the README's table of controlled factors lists.
 """
@@ -48,7 +48,7 @@ def read_only(arg: str, *known: str) -> Arguments:
 
 
 def number(given: Arguments, name: str, default: int) -> int:
-    """The whole number that an argument is."""
+    """The value of an argument that is a whole number."""
     if not given.get(name, "0").isdecimal():
         raise UserError(f"the config argument {name} is '{given[name]}'; it is a whole number")
     return int(given.get(name, default))
@@ -71,7 +71,7 @@ def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
 
 
 def in_order(items: Mapping) -> ConfigDict:
-    """The items in their own order, in which they are reported; a ConfigDict sorts its keys otherwise."""
+    """A ConfigDict that keeps the order of the items, in which they are reported, instead of sorting the keys."""
     return ConfigDict(items, sort_keys=False)
 
 
@@ -82,7 +82,7 @@ def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[
 
 
 def claims_on_slopes(claims: Mapping[str, tuple[str, str, str]]) -> dict[str, dict[str, str | float]]:
-    """Claims on both slopes, of texts with the run with the higher and the one with the lower value, by key."""
+    """Claims on both slopes, by key. The values of `claims` are text, run with the higher and run with the lower value."""
     return {
         f"{key}_{statistic}": claim(text, statistic, higher, lower)
         for key, (text, higher, lower) in claims.items()

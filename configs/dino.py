@@ -2,12 +2,12 @@
 
     python -m cliptail_jax.train --config=configs/dino.py:data=cifar100_lt --workdir=runs/dino --config.data.data_dir=DIR
 
-The study's runs, 100 epochs at batch 1024; what they learn is measured by transfer (configs/transfer.py):
+The study's runs, 100 epochs at batch 1024, which are evaluated by transfer (configs/transfer.py):
 
     configs/dino.py:data=imagenet2012
     configs/dino.py:data=laionet
     configs/dino.py:data=laionet,prototypes=16384
-    configs/dino.py:data=laionet,vocabulary=1024      and 4096, 16384: so many of the 65,536 prototypes, anew each step
+    configs/dino.py:data=laionet,vocabulary=1024      and 4096, 16384: a sample of the 65,536 prototypes in each step
 """
 
 from configs import common
@@ -41,9 +41,9 @@ def get_config(arg: str = ""):
 
 
 def small(config, given: common.Arguments):
-    """Two crops of 32 pixels in small batches: in equal time, they teach more than local crops and larger batches do.
+    """Two crops of 32 pixels in small batches, which learn more in equal time than local crops and larger batches.
 
-    What else was tried is in configs/study/README.md. All runs, those that sample prototypes or not, have the same recipe.
+    configs/study/README.md lists what else was tried. Runs with and without a sample of prototypes have the same recipe.
     """
     common.small_images(config, given)
     config.total_epochs = 25

@@ -2,21 +2,21 @@
 
     python -m cliptail_jax.train --config=configs/sup.py:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
 
-Behind the arguments of configs/common.py, for which data, there are eight of its own:
+Beside the arguments of configs/common.py, which select the data, it takes eight of its own:
 
     head=clip                               the class embeddings of OpenAI's RN50, frozen, in place of head=random; from
                                             heads/rn50.npy, or what --config.head.init names
     vocabulary=50                           a sampled vocabulary, the study's remedy for the bias towards frequent classes:
-                                            a softmax over the classes of the batch, filled up to so many
-    sampling=uniform, linear, sqrt          by what of their frequency
+                                            a softmax over the classes of the batch and others, up to this number
+    sampling=uniform, linear, sqrt          how their probability depends on their frequency
     group=64                                images that share a sampled vocabulary; by default a quarter of the batch, of
                                             small images all of it
-    logit_adjustment=1                      the textbook's remedies, which the study has not: cross-entropy of the logits
-                                            plus so many times log(class frequency); 1 is balanced softmax
-    margin=0.3                              LDAM: the cosine similarity with an image's own class has to be larger by so
-                                            much if the class is the rarest, and by less the more frequent it is
+    logit_adjustment=1                      textbook remedies, which the study does not use: cross-entropy of the logits
+                                            plus this factor times log(class frequency); 1 is balanced softmax
+    margin=0.3                              LDAM: the margin of the cosine similarity with an image's own class if it is
+                                            the rarest class; more frequent classes have smaller margins
     class_weights=0.9999                    classes weighted by the inverse of their effective number of records, with this β
-    reweight_from=20                        ... only after so many epochs; with margin, LDAM-DRW
+    reweight_from=20                        ... only after this number of epochs; with margin, LDAM-DRW
 
 The head is made by
 

@@ -114,7 +114,7 @@ def trained_run(tmp_path_factory, small_config):
                 config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
                 config.model.activation, config.model.text.context_length = "quick_gelu", 12
             if name == "dino":
-                config.data.multi_crop.num_local, config.data.resize = 1, "pillow"
+                config.data.multi_crop.num_local = 1
                 config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8})
                 config.optimizer.warmup_epochs = 0
             train(config, folder / name)

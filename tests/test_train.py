@@ -17,7 +17,7 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import read_json, read_lines, write_json, write_text
+from cliptail_jax.files import line_of, read_json, read_lines, write_json, write_text
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
 from cliptail_jax.train import train
 from configs import sup
@@ -28,6 +28,15 @@ STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
 
 def losses(workdir):
     return [(line["step"], line["train/loss"]) for line in read_lines(workdir / "metrics.jsonl")]
+
+
+def copy_interrupted(workdir, copy):
+    """Copy a run as if it had been interrupted before its end."""
+    shutil.copytree(workdir, copy)
+    document = read_json(copy / "config.json")
+    del document["finished"]
+    write_json(copy / "config.json", document)
+    (copy / "sha256.json").unlink()
 
 
 @pytest.fixture(scope="module")
@@ -82,31 +91,27 @@ def test_a_work_directory_of_another_config_is_refused_without_overwrite(sup_run
 
 def test_changed_data_is_refused_before_anything_is_written(sup_run, tmp_path):
     workdir, config = sup_run
-    copy = shutil.copytree(workdir, tmp_path / "copy")
-    noted = json.loads((copy / "config.json").read_text())
-    del noted["finished"]
-    write_json(copy / "config.json", noted)
-    (copy / "sha256.json").unlink(missing_ok=True)
-    held = read_json(copy / "variant.json")
-    write_json(copy / "variant.json", held | {"records": 50, "fingerprint": "0123456789abcdef"})
+    copy = tmp_path / "copy"
+    copy_interrupted(workdir, copy)
+    data = read_json(copy / "variant.json")
+    write_json(copy / "variant.json", data | {"records": 50, "fingerprint": "0123456789abcdef"})
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != "lock"}
-    told = (
-        f"50 records of fingerprint 0123456789ab, .* now selects 48 records of fingerprint {held['fingerprint'][:12]}"
+    message = (
+        f"50 records of fingerprint 0123456789ab, .* now selects 48 records of fingerprint {data['fingerprint'][:12]}"
     )
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         train(config, copy)
     assert {path: path.read_bytes() for path in before} == before
-    train(config, copy, overwrite=True)
-    assert losses(copy) == losses(workdir)
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{"), lambda path: path.write_text("[]")])
-def test_checkpoints_without_a_readable_config_are_refused(spoil, sup_run, tmp_path):
+def test_checkpoints_without_a_readable_config_are_refused(sup_run, tmp_path):
     workdir, config = sup_run
-    copy = shutil.copytree(workdir, tmp_path / "copy")
-    spoil(copy / "config.json")
-    with pytest.raises(UserError, match="config.json.*choose another --workdir or pass --overwrite"):
-        train(config, copy)
+    copy = tmp_path / "copy"
+    copy_interrupted(workdir, copy)
+    for spoil in (Path.unlink, lambda path: path.write_text("{"), lambda path: path.write_text("[]")):
+        spoil(copy / "config.json")
+        with pytest.raises(UserError, match="config.json.*choose another --workdir or pass --overwrite"):
+            train(config, copy)
     assert newest_valid_step(copy / "checkpoints") == STEPS
     train(config, copy, overwrite=True)
     assert losses(copy) == losses(workdir)
@@ -156,22 +161,22 @@ def damage(step: Path):
 
 
 def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_numbers(sup_run, tmp_path, caplog):
-    """Its last checkpoint has a flipped byte, a later one was never finished: both are named, and step 3 goes on.
+    """Its last checkpoint has a flipped byte, a later one was never finished: both are named, and it resumes from step 3.
 
-    Two worker processes now load the images, and threads did before.
+    Two worker processes now load the images, and threads did before. Its duration is that of all sessions.
     """
     workdir, config = sup_run
     config = config.copy_and_resolve_references()
     config.data.workers = 2
     copy = tmp_path / "copy"
-    shutil.copytree(workdir, copy)
-    noted = json.loads((copy / "config.json").read_text())
-    del noted["finished"]
-    write_json(copy / "config.json", noted)
-    (copy / "sha256.json").unlink(missing_ok=True)
+    copy_interrupted(workdir, copy)
     damage(copy / "checkpoints" / "6")
     (copy / "checkpoints" / "7").mkdir()
+    lines = read_lines(copy / "metrics.jsonl")
+    lines[2]["seconds"] = 1000.0  # the last of which step 3's checkpoint knows
+    write_text(copy / "metrics.jsonl", "".join(map(line_of, lines)))
     train(config, copy)
+    assert 1000 < read_json(copy / "config.json")["finished"]["seconds"] < 1100
     assert "checkpoints/7, which was not finished" in caplog.text
     assert "checkpoints/6, which is corrupt" in caplog.text
     assert losses(copy) == losses(workdir)
@@ -226,23 +231,16 @@ def test_a_users_mistake_is_named_before_training(changes, complaint, tmp_path, 
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
-def test_a_given_head_is_used_frozen_and_may_have_another_width(tmp_path, sup_config):
+def test_a_given_head_may_have_another_width_but_not_another_class_count(tmp_path, sup_config):
     head = np.random.default_rng(0).normal(size=(12, 24)).astype(np.float16)
-    np.save(tmp_path / "head.npy", head)
     sup_config.head.init, sup_config.head.freeze = str(tmp_path / "head.npy"), True
     sup_config.total_epochs = 1
-    train(sup_config, tmp_path / "run")
-    assert len(losses(tmp_path / "run")) == 3
-
-
-def test_a_head_of_another_class_count_is_refused_and_leaves_the_directory_free(tmp_path, sup_config):
-    np.save(tmp_path / "head.npy", np.ones((11, 24)))
-    sup_config.head.init = str(tmp_path / "head.npy")
-    sup_config.total_epochs = 1
+    np.save(tmp_path / "head.npy", head[:11])
     with pytest.raises(UserError, match="11 rows.*12 classes"):
         train(sup_config, tmp_path / "run")
-    sup_config.head.init = ""
+    np.save(tmp_path / "head.npy", head)
     train(sup_config, tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 3
 
 
 def test_a_stop_in_an_evaluation_leaves_it_to_the_next_session(sup_run, tmp_path, sup_config, monkeypatch):
@@ -280,22 +278,6 @@ def test_unreadable_images_are_left_out_up_to_a_share_and_then_stop_the_run(tmp_
     broken |= {1}
     with pytest.raises(UserError, match=r"2 of 16 images of glyphs \(train\) are unreadable \(records 0, 1\)"):
         train(sup_config, tmp_path / "two")
-
-
-def test_the_time_of_a_run_is_that_of_all_its_sessions(sup_run, tmp_path):
-    workdir, config = sup_run
-    copy = tmp_path / "copy"
-    shutil.copytree(workdir, copy)
-    lines = list(read_lines(copy / "metrics.jsonl"))
-    lines[2]["seconds"] = 1000.0  # the last of which step 3's checkpoint knows
-    write_text(copy / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    shutil.rmtree(copy / "checkpoints" / "6")
-    noted = json.loads((copy / "config.json").read_text())
-    del noted["finished"]
-    write_json(copy / "config.json", noted)
-    (copy / "sha256.json").unlink(missing_ok=True)
-    train(config, copy)
-    assert 1000 < json.loads((copy / "config.json").read_text())["finished"]["seconds"] < 1100
 
 
 def test_classes_without_a_record_break_nothing(tmp_path, sup_config):

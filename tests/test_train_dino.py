@@ -1,16 +1,12 @@
 """Whole DINO runs: their files, and that they go on with the same numbers, the teacher's included."""
 
-import json
-import shutil
-
 import jax
 import numpy as np
 import pytest
-from test_train import damage, losses
+from test_train import copy_interrupted, damage, losses
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import write_json
 from cliptail_jax.train import train
 from configs import dino
 from tests.saved_state import read_state
@@ -20,7 +16,7 @@ from tests.saved_state import read_state
 def dino_run(tmp_path_factory, small_config):
     """A finished run of six steps, checkpoints after the third and the sixth; and its config."""
     config = small_config(dino)
-    config.data.multi_crop.num_local, config.data.resize = 1, "pillow"
+    config.data.multi_crop.num_local = 1
     config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8, "freeze_last_layer": 1})
     config.vocabulary.size = 10
     config.optimizer.warmup_epochs = 1
@@ -33,11 +29,7 @@ def dino_run(tmp_path_factory, small_config):
 def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_student_and_teacher(dino_run, tmp_path):
     workdir, config = dino_run
     copy = tmp_path / "copy"
-    shutil.copytree(workdir, copy)
-    noted = json.loads((copy / "config.json").read_text())
-    del noted["finished"]
-    write_json(copy / "config.json", noted)
-    (copy / "sha256.json").unlink(missing_ok=True)
+    copy_interrupted(workdir, copy)
     damage(copy / "checkpoints" / "6")
     train(config, copy)
     assert losses(copy) == losses(workdir) and len(losses(copy)) == 6

@@ -101,28 +101,3 @@ def bounded(captions: pa.LargeBinaryArray) -> Iterator[pa.LargeBinaryArray]:
 def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, " {len(captions)+1}"]:
     """Where each caption of a non-empty array begins in its buffer, and where the last one ends."""
     return np.frombuffer(captions.buffers()[1], np.int64, len(captions) + 1, 8 * captions.offset)
-
-
-def write_batch(batch: CaptionBatch, sink: pa.NativeFile) -> None:
-    """Serializes a batch for another process; of a slice, only the slice."""
-    rows = as_rows(batch)
-    with pa.ipc.new_stream(sink, rows.schema) as stream:
-        stream.write_batch(rows)
-
-
-def read_batch(buffer: pa.Buffer) -> CaptionBatch:
-    """Deserializes a batch without copying it: its arrays are in the buffer's memory."""
-    rows = pa.ipc.open_stream(buffer).read_next_batch()
-    return CaptionBatch(rows.column("captions"), rows.column("weights").to_numpy() if rows.num_columns > 1 else None)
-
-
-def size_of(batch: CaptionBatch) -> int:
-    """The number of bytes that `write_batch` writes, except for a kilobyte of metadata."""
-    return pa.ipc.get_record_batch_size(as_rows(batch))
-
-
-def as_rows(batch: CaptionBatch) -> pa.RecordBatch:
-    columns = {"captions": batch.captions}
-    if batch.weights is not None:
-        columns["weights"] = pa.array(batch.weights)
-    return pa.record_batch(columns)

@@ -27,9 +27,9 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
-from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts, read_part
+from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
+from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.tally import RunningTotal
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.errors import UserError, command_line
 
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
                 pipeline
                 | "Parts" >> beam.Create(parts)
                 | "Spread" >> beam.Reshuffle()
-                | "Count" >> beam.FlatMap(count_part, counter, options.column)
+                | "Count" >> beam.FlatMap(counts_of, counter, options.column)
                 | "Add" >> beam.CombinePerKey(sum)
                 | "Gather" >> beam.combiners.ToDict()
                 | "Write" >> beam.Map(write_counts, counter.names, unfinished)
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
 
 
 def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
-    """The pipeline of Beam's command-line arguments, in which --runner=dask is short for the class's path.
+    """Makes a pipeline from Beam's command-line arguments; --runner=dask is short for the path of the class.
 
     Raises UserError where Beam has no such runner, or the runner lacks a package or a flag.
     """
@@ -96,25 +96,25 @@ def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
 
 @contextlib.contextmanager
 def running(pipeline: "beam.Pipeline") -> Iterator["beam.Pipeline"]:
-    """Runs what the block has added to the pipeline.
+    """Runs the pipeline that the block has built.
 
-    Raises UserError where the runner itself fails, which may have to download its server, start it and reach it. An error
-    in a worker stays what it is.
+    Raises UserError if the runner itself fails, which may have to download, start and reach a server. An error in a worker
+    is not changed.
     """
     try:
         with pipeline:
             yield pipeline
     except (RuntimeError, ValueError, grpc.RpcError, grpc.FutureTimeoutError) as error:
         reason = error.details() if isinstance(error, grpc.Call) else str(error).strip()
-        of_worker = "\n" in reason or "while running" in reason
-        if of_worker or (isinstance(error, ValueError) and not reason.startswith("Unable to parse")):
+        is_from_worker = "\n" in reason or "while running" in reason
+        if is_from_worker or (isinstance(error, ValueError) and not reason.startswith("Unable to parse")):
             raise
         runner = type(pipeline.runner).__name__
         raise UserError(f"--runner={runner}: {reason or 'nobody answers at its --job_endpoint'}") from error
 
 
 def match(pattern: str) -> list[str]:
-    """The files of a path or a glob of any file system, or of a local folder.
+    """Finds the files of a path or a glob of any file system, or of a local folder.
 
     Raises:
         UserError: There is none, or one is of an unknown format.
@@ -133,12 +133,9 @@ def open_any(path: str) -> BinaryIO:
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)  # the readers decompress
 
 
-def count_part(part: str, counter: ConceptCounter, column: str | None) -> list[tuple[str, int]]:
-    """The concepts that a file's captions carry, each with the number of captions."""
-    running = RunningTotal()
-    for batch, _ in read_part(part, column, open_file=open_any):
-        running.add(counter.tally(batch))
-    tally = running.total()
+def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tuple[str, int]]:
+    """Counts a file: the concepts that its captions carry, each with the number of captions."""
+    tally = count_part(part, counter, column, open_file=open_any)
     Metrics.counter("concepts", "captions").inc(tally.captions)
     Metrics.counter("concepts", "undecodable").inc(tally.undecodable)
     return list(zip(*(values.to_pylist() for values in tally.counts.columns)))

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def find_parts(pattern: str) -> list[str]:
-    """The captions files of a path, a glob or a folder, sorted by name.
+    """Finds the captions files of a path, a glob or a folder, sorted by name.
 
     Raises:
         UserError: There is none, or one is of an unknown format.
@@ -71,14 +71,14 @@ def check_part(path: str, column: str | None, open_file: Open = open_local) -> N
     Raises:
         UserError: As in `read_part`.
     """
-    with opened(path, open_file) as (stream, _):
+    with opened(path, open_file) as stream:
         caption_column(path, FORMATS[suffix(path)].columns(stream), column)
 
 
 def read_part(
     path: str, column: str | None = None, card: bool = False, open_file: Open = open_local
-) -> Iterator[tuple[CaptionBatch, int]]:
-    """Reads the captions of a file in batches, each with the number of the file's bytes that have been read so far.
+) -> Iterator[CaptionBatch]:
+    """Reads the captions of a file in batches.
 
     Args:
         column: the column of captions; by default the first of `USUAL_COLUMNS`, else the only one of text.
@@ -88,14 +88,14 @@ def read_part(
         UserError: There is no such column, or it is not text.
         DamagedFileError: The file cannot be read to its end.
     """
-    with opened(path, open_file) as (stream, file):
+    with opened(path, open_file) as stream:
         if card:
-            yield from ((batch, file.tell()) for batch in batches_of(*read_card(stream)))
+            yield from batches_of(*read_card(stream))
             return
         column = caption_column(path, FORMATS[suffix(path)].columns(stream), column)
         stream.seek(0)
         for captions in FORMATS[suffix(path)].captions(stream, column):
-            yield from ((batch, file.tell()) for batch in batches_of(captions))
+            yield from batches_of(captions)
 
 
 def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
@@ -109,7 +109,7 @@ def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
     rows = FORMATS[suffix(path)].rows
     if rows is None:
         raise UserError(f"{path} has no columns: use a table such as .tsv, .csv, .jsonl or .parquet")
-    with opened(path, open_local) as (stream, _):
+    with opened(path, open_local) as stream:
         for number, row in enumerate(rows(stream, columns), start=1):
             if lacking := [column for column in columns if column not in row]:
                 raise UserError(f"{path}, row {number}, has no {lacking[0]!r}; it has {', '.join(row)}")
@@ -117,29 +117,29 @@ def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
 
 
 @contextlib.contextmanager
-def opened(path: str, open_file: Open) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Yields a file's content, decompressed if it is gzipped, and the file itself.
+def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
+    """Yields a file's content, decompressed if it is gzipped.
 
     Raises:
         DamagedFileError: Reading has failed; the message begins with the file's name.
     """
     try:
         with contextlib.ExitStack() as stack:
-            file = stream = stack.enter_context(open_file(path))
+            stream = stack.enter_context(open_file(path))
             if path.lower().endswith(".gz"):
-                stream = stack.enter_context(gzip.GzipFile(fileobj=file))
-            if stream is not file and suffix(path) == ".parquet":  # which is read from its end
-                packed, stream = stream, stack.enter_context(tempfile.TemporaryFile())
-                shutil.copyfileobj(packed, stream)
-                stream.seek(0)
-            yield stream, file
+                stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+                if suffix(path) == ".parquet":  # which is read from its end
+                    packed, stream = stream, stack.enter_context(tempfile.TemporaryFile())
+                    shutil.copyfileobj(packed, stream)
+                    stream.seek(0)
+            yield stream
     except READ_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedFileError(f"{path}: {' '.join(reason.split())[:200]}") from error
 
 
 def caption_column(path: str, columns: Columns, requested: str | None) -> str:
-    """The column of a file that holds the captions; '' for a file without columns."""
+    """The column of a file's captions; '' for a file without columns."""
     if not columns:
         return ""
     has = f"it has {', '.join(columns)}"
@@ -147,7 +147,7 @@ def caption_column(path: str, columns: Columns, requested: str | None) -> str:
         texts = [name for name, kind in columns.items() if kind == "text"]
         likely = [name for name in USUAL_COLUMNS if name in texts][:1] or texts
         if len(likely) != 1:
-            raise UserError(f"which column of {path} holds the captions? {has}: name it with --column")
+            raise UserError(f"which column of {path} has the captions? {has}: name it with --column")
         return likely[0]
     if requested not in columns:
         raise UserError(f"{path} has no column {requested!r}; {has}")

@@ -1,28 +1,19 @@
 """Counts all files of a corpus, each once, even if counting is interrupted and started again."""
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from cliptail_jax.concepts.batches import CaptionBatch
-from cliptail_jax.concepts.captions import check_part, read_part
+from cliptail_jax.concepts.captions import Open, check_part, open_local, read_part
 from cliptail_jax.concepts.finished import FinishedParts
 from cliptail_jax.concepts.readers import DamagedFileError
-from cliptail_jax.concepts.tally import RunningTotal, Tally
-from cliptail_jax.concepts.workers import Counter, tallies
+from cliptail_jax.concepts.tally import Counter, RunningTotal, Tally
+from cliptail_jax.concepts.workers import completed
 
 BYTES_PER_PROCESS = 1 << 24  # starting a process takes longer than counting less than this
-
-
-class Place(NamedTuple):
-    """Where the corpus is being read: the part, how many more of its bytes have been read, and what stops it, if so."""
-
-    part: str
-    new_bytes: int
-    error: DamagedFileError | None = None
 
 
 def count_corpus(
@@ -33,7 +24,7 @@ def count_corpus(
     card: bool = False,
     processes: int = 1,
 ) -> tuple[Tally, list[DamagedFileError]]:
-    """Counts the parts that are not finished, and sums all.
+    """Counts the parts that are not finished, one per process at a time, and sums all.
 
     Args:
         column, card: as in `read_part`.
@@ -45,8 +36,7 @@ def count_corpus(
     Raises:
         UserError: A part lacks the column, or a process was killed.
     """
-    corpus, part_total, damaged = RunningTotal(), RunningTotal(), []
-    missing = []
+    corpus, missing, errors = RunningTotal(), [], {}
     for part in parts:
         if (tally := finished.load(part)) is None:
             missing.append(part)
@@ -54,37 +44,39 @@ def count_corpus(
             corpus.add(tally)
     if not card:
         for part in missing:
-            with contextlib.suppress(DamagedFileError):  # it will be read as far as possible
+            with contextlib.suppress(DamagedFileError):  # it is reported with the others
                 check_part(part, column)
 
-    all_bytes = sum(map(os.path.getsize, missing))
-    processes = min(processes, 1 + all_bytes // BYTES_PER_PROCESS)
-    counted, captions = tallies(counter, read_parts(missing, column, card), processes), 0
-    with contextlib.closing(counted), tqdm(total=all_bytes, unit="B", unit_scale=True, disable=None) as progress:
-        for place, tally in counted:
-            progress.update(place.new_bytes)
-            if tally is not None:
-                part_total.add(tally)
-                captions += tally.captions
-                progress.set_postfix_str(f"{captions:,} captions")
+    all_bytes, captions = sum(map(os.path.getsize, missing)), 0
+    processes = max(min(processes, len(missing), 1 + all_bytes // BYTES_PER_PROCESS), 1)
+    work = functools.partial(try_to_count, counter=counter, column=column, card=card)
+    progress = tqdm(total=all_bytes, unit="B", unit_scale=True, disable=None)
+    with contextlib.closing(completed(work, missing, processes)) as counted, progress:
+        for part, tally in counted:
+            progress.update(os.path.getsize(part))
+            if isinstance(tally, DamagedFileError):
+                errors[part] = tally
                 continue
-            if place.error:
-                damaged.append(place.error)
-            else:
-                finished.save(place.part, part_total.total())
-                corpus.add(part_total.total())
-            part_total = RunningTotal()
-    return corpus.total(), damaged
+            finished.save(part, tally)
+            corpus.add(tally)
+            captions += tally.captions
+            progress.set_postfix_str(f"{captions:,} captions")
+    return corpus.total(), [errors[part] for part in missing if part in errors]
 
 
-def read_parts(parts: Iterable[str], column: str | None, card: bool) -> Iterator[tuple[Place, CaptionBatch | None]]:
-    """The batches of all parts; None at the end of each part."""
-    for part in parts:
-        before, error = 0, None
-        try:
-            for batch, bytes_read in read_part(part, column, card):
-                yield Place(part, bytes_read - before), batch
-                before = bytes_read
-        except DamagedFileError as damage:
-            error = damage
-        yield Place(part, 0, error), None
+def try_to_count(part: str, counter: Counter, column: str | None, card: bool) -> Tally | DamagedFileError:
+    """Counts a part; returns the error if the part cannot be read to its end."""
+    try:
+        return count_part(part, counter, column, card)
+    except DamagedFileError as error:
+        return error
+
+
+def count_part(
+    part: str, counter: Counter, column: str | None = None, card: bool = False, open_file: Open = open_local
+) -> Tally:
+    """Counts a part. Raises UserError and DamagedFileError as `read_part` does."""
+    total = RunningTotal()
+    for batch in read_part(part, column, card, open_file):
+        total.add(counter.tally(batch))
+    return total.total()

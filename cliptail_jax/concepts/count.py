@@ -4,7 +4,7 @@
 
 It writes a line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with a
 header, JSON lines, or .txt with one caption per line, each also with .gz. A run that was interrupted or killed continues
-with the first file that it had not finished. A damaged file is named and skipped, and the exit status is not 0.
+with the files that it had not finished. A damaged file is named and skipped, and the exit status is not 0.
 """
 
 import argparse
@@ -56,7 +56,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def count(options: argparse.Namespace) -> None:
-    """
+    """Counts a corpus and writes the counts.
+
     Raises:
         UserError: A flag is wrong; or files are damaged, and the counts of the others have been written.
     """

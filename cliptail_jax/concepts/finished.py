@@ -1,4 +1,4 @@
-"""Counts of the finished parts of a corpus, kept in a folder beside the output until all parts are counted."""
+"""Counts of the finished parts of a corpus, in a folder beside the output until all parts are counted."""
 
 import json
 import os
@@ -8,15 +8,15 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet
 
-from cliptail_jax.concepts.tally import Tally
+from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, digest_of_json, replacing
+from cliptail_jax.files import digest_of, replacing
 
 
 class FinishedParts:
     """The tallies of finished parts, in one file each. A part whose file is damaged counts as not finished.
 
-    A part is identified by its path, size and time of change, and by `job`, which says what is counted and how.
+    A file is named by the part's path, size and time of change, and by `job`, which describes what is counted and how.
     """
 
     def __init__(self, output: pathlib.Path, job: str, parts: list[str]):
@@ -25,44 +25,27 @@ class FinishedParts:
 
     def load(self, part: str) -> Tally | None:
         """The tally of a part; None if it is not finished."""
-        path = self._files[part]
         try:
-            table = pa.parquet.read_table(path)
-            numbers, digest = (table.schema.metadata[key].decode() for key in (b"tally", b"digest"))
-            counts = table.replace_schema_metadata()
-            if digest != digest_of_tally(path, counts, numbers):
-                return None
-        except (
-            OSError,
-            KeyError,
-            ValueError,
-            TypeError,
-            MemoryError,
-            pa.ArrowException,
-        ):  # damaged, or of an earlier version
+            table = pa.parquet.read_table(self._files[part], page_checksum_verification=True)
+            numbers = json.loads(table.schema.metadata[b"tally"])
+            return Tally(table.replace_schema_metadata().cast(COUNTS), **numbers)
+        except (OSError, KeyError, ValueError, TypeError, MemoryError, pa.ArrowException):  # missing or damaged
             return None
-        return Tally(counts, **json.loads(numbers))
 
     def save(self, part: str, tally: Tally) -> None:
         """Saves the tally of a part. Raises UserError where it cannot be written."""
         numbers = json.dumps({"captions": tally.captions, "undecodable": tally.undecodable})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            digest = digest_of_tally(self._files[part], tally.counts, numbers)
             with replacing(self._files[part]) as partial:
-                described = tally.counts.replace_schema_metadata({"tally": numbers, "digest": digest})
-                pa.parquet.write_table(described, partial)
+                table = tally.counts.replace_schema_metadata({"tally": numbers})
+                pa.parquet.write_table(table, partial, write_page_checksum=True)
         except OSError as error:
             raise UserError(f"{self._folder} cannot be written: {error.strerror or error}") from error
 
     def remove(self) -> None:
         """Removes all tallies."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def digest_of_tally(path: pathlib.Path, counts: pa.Table, numbers: str) -> str:
-    """The SHA-256 of what is in a file, and of its name, which says of which part it is."""
-    return digest_of_json([path.name, numbers, counts.to_pydict()])
 
 
 def fingerprint(job: str, part: str) -> str:

@@ -45,7 +45,7 @@ def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class
 
 
 def overflow(names: Sequence[str], counts: Sequence[int]) -> str:
-    """What is wrong with counts that are not negative but too large to be added in int64; '' if nothing is."""
+    """Describes the problem of counts that are too large to be added in int64; '' if there is none."""
     if sum(counts) <= LARGEST_SUM:
         return ""
     largest = names[counts.index(max(counts))]

@@ -1,4 +1,4 @@
-"""Lemmas of interest, by number, and where in a batch of captions they occur."""
+"""Numbered lemmas, and their occurrences in a batch of captions."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from cliptail_jax.concepts.words import CONTRACTIONS, forms_of, lemma
 
 
 class Occurrences:
-    """Which lemma, by number, occurs in which caption of a batch, however often.
+    """The pairs of a lemma, by number, and a caption of a batch in which it occurs, once or repeatedly.
 
     Attributes:
         lemmas, captions: the pairs, ascending by lemma, then by caption.
@@ -46,14 +46,16 @@ class Lexicon:
 
     def __init__(self, lemmas: Sequence[str]):
         self.numbers = {word: number for number, word in enumerate(lemmas)}
-        of_form = {form: [number] for word, number in self.numbers.items() for form in forms_of(word)}
+        lemmas_of_form = {form: [number] for word, number in self.numbers.items() for form in forms_of(word)}
         for contraction, parts in CONTRACTIONS.items():
             if known := [self.numbers[word] for word in map(lemma, parts) if word in self.numbers]:
-                of_form[contraction] = known
-        forms = sorted(of_form, key=lambda form: len(of_form[form]))  # those of two words last
+                lemmas_of_form[contraction] = known
+        forms = sorted(lemmas_of_form, key=lambda form: len(lemmas_of_form[form]))  # those of two words last
         self._forms = pa.array(forms, pa.string())
-        self._lemma = np.array([of_form[form][0] for form in forms], np.int32)
-        self._second_lemma = np.array([of_form[form][1] for form in forms if len(of_form[form]) == 2], np.int32)
+        self._lemma = np.array([lemmas_of_form[form][0] for form in forms], np.int32)
+        self._second_lemma = np.array(
+            [lemmas_of_form[form][1] for form in forms if len(lemmas_of_form[form]) == 2], np.int32
+        )
 
     def occurrences(self, words: Words) -> Occurrences:
         """Where these lemmas occur among the words of a batch."""

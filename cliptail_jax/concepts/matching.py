@@ -1,4 +1,4 @@
-"""Which concepts the captions of a batch carry, by index: the cost grows with the matches, not with the vocabulary."""
+"""Finds the concepts that captions carry, at a cost that grows with the matches instead of the vocabulary."""
 
 from collections.abc import Iterable, Sequence
 
@@ -61,9 +61,9 @@ class ConceptIndex:
         phrase, lemmas = phrase[others], lemmas[others]
         candidates = ranges((np.cumsum(frequency) - frequency)[phrase], frequency[phrase])
         included = occurrences.include(np.repeat(lemmas, frequency[phrase]), captions[candidates])
-        held = np.ones(len(captions), bool)
-        held[candidates[~included]] = False
-        return np.repeat(phrases, frequency)[held], captions[held]
+        included_all = np.ones(len(captions), bool)
+        included_all[candidates[~included]] = False
+        return np.repeat(phrases, frequency)[included_all], captions[included_all]
 
 
 def ranges(starts: Int[np.ndarray, " range"], lengths: Int[np.ndarray, " range"]) -> Int[np.ndarray, " number"]:

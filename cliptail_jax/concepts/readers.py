@@ -29,7 +29,7 @@ CHUNK_BYTES = 1 << 22
 CHUNK_ROWS = 1 << 16
 FIRST_LINES = 100  # of JSON lines: their keys are the columns
 
-# What pandas, with which the study read its tables, takes for a missing value.
+# The missing values of pandas, with which the study read its tables.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
 MISSING += ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 
@@ -40,7 +40,7 @@ Columns = dict[str, str]  # names, each with "text" or the name of another type
 
 
 class DamagedFileError(UserError):
-    """A file cannot be read to its end; the message names it and says why."""
+    """A file cannot be read to its end; the message names the file and the reason."""
 
 
 class Format(NamedTuple):
@@ -105,7 +105,7 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
 
 
 def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
-    """As pandas reads tables: '"' quotes, and a row may lack its last fields, but not have more than the header.
+    """Reads a column as pandas does: '"' quotes, and a row may lack its last fields, but not have more than the header.
 
     pyarrow.csv, which is 20 times as fast as Python's csv module, rejects rows that lack fields and accepts a quoted
     value that never ends: the former are read apart, and the latter would swallow the row that is appended here.
@@ -152,7 +152,7 @@ def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa
 
 
 class Extended:
-    """A stream with some more bytes at its end, as far as pyarrow reads it."""
+    """A stream followed by some more bytes, with the methods that pyarrow uses."""
 
     closed = False
 
@@ -197,7 +197,7 @@ def json_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
         options = pa.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         try:
             yield from pa.json.read_json(pa.BufferReader(text), options, parsing)[column].chunks
-        except pa.ArrowInvalid:  # pyarrow is fast, but stricter than JSON, and does not say where
+        except pa.ArrowInvalid:  # pyarrow is fast, but stricter than JSON, and does not name the line
             captions = []
             for number, line in enumerate(lines, start=first):
                 caption = json_line(line, number).get(column)
@@ -247,7 +247,7 @@ def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, " text"]]:
 
 
 def text_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
-    """A caption per line. Each keeps its line feed, which counting takes for a space."""
+    """A caption per line. Each keeps its line feed, which counts as a space."""
     while lines := stream.readlines(CHUNK_BYTES):
         yield pa.array(lines, pa.large_binary())
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
+from cliptail_jax.concepts.batches import CaptionBatch
 from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
 from cliptail_jax.errors import UserError
 
@@ -29,6 +31,13 @@ class Tally:
     undecodable: int
 
 
+@runtime_checkable
+class Counter(Protocol):
+    """An object that counts batches. It pickles."""
+
+    def tally(self, batch: CaptionBatch) -> Tally: ...
+
+
 NOTHING = Tally(COUNTS.empty_table(), 0, 0)
 
 
@@ -48,7 +57,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 class RunningTotal:
-    """Sums tallies as they come, from time to time, so that those that wait stay smaller than the sum."""
+    """Sums tallies incrementally: waiting tallies are added up when they become larger than their sum."""
 
     def __init__(self):
         self._tallies = [NOTHING]

@@ -134,7 +134,7 @@ def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
 
 
 def check_unique(names: Sequence[str], where: str) -> None:
-    """Raises UserError where a class name occurs twice; `where` says in what."""
+    """Raises UserError if a class name occurs twice; `where` describes the list."""
     name, times = collections.Counter(names).most_common(1)[0]
     if times > 1:
         raise UserError(f"{where} has the class name {name!r} {times} times")

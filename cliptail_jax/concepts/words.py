@@ -1,4 +1,4 @@
-"""The study's rule: how a caption or a phrase of a concept becomes a set of lemmas.
+"""The study's rule, which turns a caption or a phrase of a concept into a set of lemmas.
 
 Text is lower-cased, every character outside a–z and space becomes a space, it is split into Treebank words, and each
 word is lemmatized as a noun with WordNet. `lemmas_of` does this for one text; `forms_of` inverts the lemmatization.
@@ -84,6 +84,7 @@ def irregular_forms() -> dict[str, set[str]]:
     return forms
 
 
+@functools.cache
 def changed_words() -> dict[str, str]:
     """Every word of a–z whose lemma is another word, with that lemma; without contractions."""
     nouns = wordnet().all_lemma_names(wordnet().NOUN)

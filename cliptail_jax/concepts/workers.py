@@ -1,33 +1,16 @@
-"""Counts batches as they are read, in this process or in several others."""
+"""Work on many items in several processes."""
 
-import collections
 import concurrent.futures
-import contextlib
-import ctypes
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
-import pyarrow as pa
-
-from cliptail_jax.concepts.batches import MAX_BYTES, MAX_CAPTIONS, CaptionBatch, read_batch, size_of, write_batch
-from cliptail_jax.concepts.tally import Tally
 from cliptail_jax.errors import UserError
 from cliptail_jax.interrupts import end_with_parent
 
-Tag = TypeVar("Tag")
-Memory = ctypes.Array[ctypes.c_char]
-
-SLOT_BYTES = MAX_BYTES + 16 * MAX_CAPTIONS + (1 << 16)  # text, offsets and weights, metadata
-
-
-@runtime_checkable
-class Counter(Protocol):
-    """Counts a batch. It pickles."""
-
-    def tally(self, batch: CaptionBatch) -> Tally: ...
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def usable_cores() -> int:
@@ -35,73 +18,31 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def tallies(
-    counter: Counter, batches: Iterable[tuple[Tag, CaptionBatch | None]], processes: int
-) -> Iterator[tuple[Tag, Tally | None]]:
-    """The tally of each batch, in order and with its tag; None for a tag without a batch.
+def completed(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Item, Result]]:
+    """Yields each item with the result of `work` as they are completed, in this process or in `processes` > 1 others.
 
-    This process reads. With `processes` > 1, so many others count, and at most two batches for each are in flight, in
-    shared memory: sending a batch through a pipe would cost a third of counting it.
+    Work, items and results are pickled for other processes, which end with this iterator or with this process.
 
     Raises:
-        UserError: A counting process was killed.
+        UserError: A process was killed.
     """
     if processes == 1:
-        for tag, batch in batches:
-            yield tag, None if batch is None else counter.tally(batch)
+        yield from ((item, work(item)) for item in items)
         return
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in an undefined state
-    slots = [context.RawArray(ctypes.c_char, SLOT_BYTES) for _ in range(2 * processes)]
-    free, waiting = list(range(len(slots))), collections.deque()
-
-    def next_tally() -> tuple[Tag, Tally | None]:
-        tag, tally, slot = waiting.popleft()
-        result = tag, tally.result()
-        free.extend(slot)
-        return result
-
-    with pool(counter, slots, processes, context) as workers:
-        for tag, batch in batches:
-            if batch is None:
-                waiting.append((tag, done(None), ()))
-            elif size_of(batch) > SLOT_BYTES:
-                waiting.append((tag, done(counter.tally(batch)), ()))
-            else:
-                slot = free.pop()
-                write_batch(batch, pa.FixedSizeBufferWriter(pa.py_buffer(slots[slot])))
-                waiting.append((tag, workers.submit(work, slot), (slot,)))
-            while waiting and (not free or waiting[0][1].done()):
-                yield next_tally()
-        while waiting:
-            yield next_tally()
-
-
-def done(result: Tally | None) -> concurrent.futures.Future:
-    future = concurrent.futures.Future()
-    future.set_result(result)
-    return future
-
-
-@contextlib.contextmanager
-def pool(
-    counter: Counter, slots: Sequence[Memory], processes: int, context: multiprocessing.context.SpawnContext
-) -> Iterator[concurrent.futures.Executor]:
-    workers = concurrent.futures.ProcessPoolExecutor(processes, context, start_worker, (counter, slots))
+    workers = concurrent.futures.ProcessPoolExecutor(processes, context, end_with_parent)
     try:
-        yield workers
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a counting process was killed, perhaps for its memory: try again with fewer --processes"
-        ) from error
+        futures = {workers.submit(work, item): item for item in items}
+        for future in concurrent.futures.as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException as error:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()  # an item may take long
+        if isinstance(error, BrokenProcessPool):
+            raise UserError(
+                "a worker process was killed, perhaps for its memory: try again with fewer --processes"
+            ) from error
+        raise
     finally:
         workers.shutdown(cancel_futures=True)
-
-
-def start_worker(counter: Counter, slots: Sequence[Memory]) -> None:
-    global the_counter, the_slots
-    the_counter, the_slots = counter, slots
-    end_with_parent()
-
-
-def work(slot: int) -> Tally:
-    return the_counter.tally(read_batch(pa.py_buffer(the_slots[slot])))

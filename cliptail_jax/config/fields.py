@@ -8,8 +8,8 @@
     class Training:
         checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
 
-A field holds a bool, an int, a float (or an int), a str, a tuple of these, or another section. `to_config` returns the
-`ConfigDict` that config files fill in and flags override; `check` compares it with the section that it was made from.
+The value of a field is a bool, an int, a float (or an int), a str, a tuple of these, or another section. `to_config` returns
+the `ConfigDict` that config files fill in and flags override; `check` compares it with the section that it was made from.
 Libraries such as pydantic check dataclasses, but not the ConfigDict that ml_collections' flags need.
 """
 
@@ -25,11 +25,12 @@ from ml_collections import ConfigDict
 from cliptail_jax.errors import UserError, did_you_mean
 
 Section = Any  # an instance of a dataclass as above: Python has no type for all dataclasses
+Values = Mapping[str, Any] | ConfigDict  # of a config or of one of its sections
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A condition that a field's value must meet. `text` states it as the predicate of a sentence about the value."""
+    """A condition on a field's value. `text` is the predicate of a sentence about the value."""
 
     holds: Callable[[Any], bool]
     text: str
@@ -58,7 +59,7 @@ class Field:
     is_incidental: bool
 
     def check(self, value: Any) -> None:
-        """Raises UserError where the field must not have this value."""
+        """Raise UserError if the field must not have this value."""
         problem = type_problem(value, self.type) or size_problem(value)
         problem = problem or next((f"it {rule.text}" for rule in self.rules if not rule.holds(value)), "")
         if problem:
@@ -79,35 +80,35 @@ def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -
 
 
 def to_config(section: Section) -> ConfigDict:
-    """The config with the section's defaults. It takes no keys but the section's."""
+    """The config with the section's defaults. No other keys can be added."""
     return ConfigDict(dataclasses.asdict(section)).lock()
 
 
-def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every value of a config with its dotted key."""
-    for key, value in config.items():
+    for key, value in values.items():
         if isinstance(value, Mapping | ConfigDict):
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def plain(config: ConfigDict) -> dict[str, Any]:
-    """The values of a config by dotted key as JSON has them: tuples become lists."""
-    return {key: plain_value(value) for key, value in flatten(config)}
+def plain(values: Values) -> dict[str, Any]:
+    """The values of a config by dotted key, for JSON: tuples become lists."""
+    return {key: plain_value(value) for key, value in flatten(values)}
 
 
 def plain_value(value: Any) -> Any:
-    """A value of a config as JSON has it: a tuple becomes a list."""
+    """A value of a config for JSON: a tuple becomes a list."""
     return list(value) if isinstance(value, tuple) else value
 
 
-def check(config: ConfigDict, section: Section, prefix: str = "") -> None:
-    """Raises UserError that names the first key that is unknown, missing, or has a value that its field must not have.
+def check(values: Values, section: Section, prefix: str = "") -> None:
+    """Raise UserError that names the first key that is unknown, missing, or has an invalid value.
 
-    `prefix` is the dotted name of the config in a larger one, with a dot behind it.
+    `prefix` is the dotted name of the section in a whole config, followed by a dot.
     """
-    known, given = {field.key: field for field in fields_of(section, prefix)}, dict(flatten(config, prefix))
+    known, given = {field.key: field for field in fields_of(section, prefix)}, dict(flatten(values, prefix))
     for key, value in given.items():
         if key not in known:
             raise unknown_key(key, known)
@@ -124,7 +125,7 @@ def unknown_key(key: str, known: Iterable[str]) -> UserError:
 
 
 def type_problem(value: Any, kind: Any) -> str:
-    """What is wrong with a value that should be of type `kind`; '' if nothing is."""
+    """Why a value is not of type `kind`; '' if it is."""
     if typing.get_origin(kind) is not tuple:
         return "" if has_type(value, kind) else f"its type is {type_name(kind)}"
     element, _ = typing.get_args(kind)
@@ -134,7 +135,7 @@ def type_problem(value: Any, kind: Any) -> str:
 
 
 def size_problem(value: Any) -> str:
-    """What is wrong with a number that cannot be computed with; '' if nothing is, or it is something else."""
+    """Why a number, or one in a tuple, is not finite or too large; '' for all other values."""
     if isinstance(value, tuple):
         return next(filter(None, map(size_problem, value)), "")
     if isinstance(value, float) and not math.isfinite(value):
@@ -149,19 +150,19 @@ def has_type(value: Any, kind: Any) -> bool:
 
 
 def type_name(kind: Any) -> str:
-    """Such as 'int', 'str or int', or 'tuple of str'."""
+    """The name of a field's type, such as 'int', 'str or int', or 'tuple of str'."""
     if typing.get_origin(kind) is tuple:
         return f"tuple of {type_name(typing.get_args(kind)[0])}"
     return " or ".join(choice.__name__ for choice in typing.get_args(kind) or (kind,))
 
 
-def describe(section: Section, config: Mapping[str, Any] | None = None, prefix: str = "") -> str:
-    """Every field with its value in `config`, by default its own, its type, its description, and its rules."""
-    values = dict(flatten(config or {}, prefix))
+def describe(section: Section, values: Values | None = None, prefix: str = "") -> str:
+    """Every field with its value, its type, its description, and its rules. Fields that are not in `values` have defaults."""
+    given = dict(flatten(values or {}, prefix))
     paragraphs = []
     for field in fields_of(section, prefix):
         sentences = [field.description, *(f"It {rule.text}." for rule in field.rules)]
         text = textwrap.fill(" ".join(sentences), 110, initial_indent="    ", subsequent_indent="    ")
-        value = values.get(field.key, field.default)
+        value = given.get(field.key, field.default)
         paragraphs.append(f"{field.key} = {value!r}  ({type_name(field.type)})\n{text}")
     return "\n".join(paragraphs)

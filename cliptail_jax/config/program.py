@@ -25,7 +25,7 @@ def run_with_config(
     config_files: Sequence[str],
     workdir_required: bool = True,
 ) -> None:
-    """Runs `main(config, workdir)` from --config and --workdir. A UserError is printed as one line, with exit status 2.
+    """Run `main(config, workdir)` from --config and --workdir. A UserError is printed as one line, with exit status 2.
 
     Args:
         describe: returns the text of --help_config, from the config or from None without --config.
@@ -59,7 +59,7 @@ def run_with_config(
         return rest
 
     def start(argv: list[str]) -> None:
-        logging.set_verbosity(logging.WARNING)  # the libraries' own progress is not the user's
+        logging.set_verbosity(logging.WARNING)  # users do not need the libraries' progress
         silence_orbax()
         workdir = workdir_flag.value and work_path(workdir_flag.value)
         only_prints = "launch" in flags.FLAGS and flags.FLAGS.launch == "print"  # commands, for other machines
@@ -82,12 +82,12 @@ def run_with_config(
 
 
 def silence_orbax() -> None:
-    """Of a failed save, each of Orbax's threads and tasks logs and raises the error that the program then gets."""
+    """Silence the copies of an error that each of Orbax's threads and tasks logs and raises when a save fails."""
     logging.get_absl_handler().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
     report, report_thread = sys.unraisablehook, threading.excepthook
 
     def unraisablehook(args: Any) -> None:
-        # TensorStore's threads tell event loops of their results that the first failure has closed.
+        # TensorStore's threads report results to event loops that the first failure has closed.
         if str(args.exc_value) != "Event loop is closed":
             report(args)
 
@@ -118,7 +118,7 @@ def help_text(config_files: Sequence[str]) -> str:
 def config_values(argv: Sequence[str]) -> dict[str, Any]:
     """The values of the config file that --config names, by dotted key; {} without --config.
 
-    ml_collections reads the file again. It reports errors in many lines, so they are caught here before.
+    ml_collections reads the file again, but reports errors in many lines, so they are caught here first.
 
     Raises:
         UserError: The file cannot be read, or an argument sets a field that its config does not have.
@@ -142,7 +142,7 @@ def config_values(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
-    """The error for a message of absl's; for a field's value it is worded as by `fields.check`."""
+    """The error for a message of absl's. For a value of a wrong type, the message is that of `fields.check`."""
     found = re.match(r"flag --config\.([^=]+)=(.*?): ", message)
     if not found or found.group(1) not in values:
         return UserError(message)
@@ -151,7 +151,7 @@ def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
 
 
 def read_config(path: str, arguments: str) -> ConfigDict:
-    """The config of a config file. Raises what the file's code raises, and FileNotFoundError if there is no file."""
+    """The config of a config file. Raises whatever the file's code raises, and FileNotFoundError if there is no file."""
     spec = importlib.util.spec_from_file_location("config", path)
     if spec is None:
         raise FileNotFoundError(path)

@@ -19,7 +19,7 @@ AllOrPositive = Rule(lambda devices: devices == -1 or devices > 0, "must be -1 o
 
 @dataclass(frozen=True)
 class MeshAxes:
-    data: Annotated[int, "Devices along the data axis; -1: all that are left.", AllOrPositive] = -1
+    data: Annotated[int, "Devices along the data axis; -1: all remaining ones.", AllOrPositive] = -1
     fsdp: Annotated[int, "Devices along the axis that parameters are sharded over.", Positive] = 1
 
 
@@ -37,8 +37,7 @@ class Reading:
     ] = PILLOW
     scaled_decoding: Annotated[
         bool,
-        "Whether JPEGs at least twice as large as crops need are decoded at a half, a quarter or an eighth of their size, which "
-        "is faster and gives other pixels.",
+        "Whether JPEGs are decoded at 1/2, 1/4 or 1/8 of their size if crops need no more: faster, with other pixels.",
     ] = False
 
 
@@ -58,8 +57,8 @@ class Evaluation:
     ] = False
     confidence: Annotated[
         str,
-        "What calibration takes for confidence: 'softmax', the largest probability over the classes, or 'sigmoid', the "
-        "probability that image and predicted class belong together, of a model with a logit bias (SigLIP).",
+        "Confidence in calibration: 'softmax', the largest probability over the classes, or 'sigmoid', the probability that "
+        "image and predicted class match, of a model with a logit bias (SigLIP).",
         OneOf(SOFTMAX, SIGMOID),
     ] = SOFTMAX
     neural_collapse: Annotated[bool, "Whether to compute NC1 and NC2."] = False
@@ -82,7 +81,7 @@ def evaluation_pixels(reading: ConfigDict) -> dict[str, bool]:
 
 
 def check_evaluation(evaluation: ConfigDict) -> None:
-    """Raises UserError if a prior is to be estimated that no adjustment uses."""
+    """Raise UserError if a prior is to be estimated that no adjustment uses."""
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
         raise UserError(
             "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment, such as to 1"

@@ -1,4 +1,4 @@
-"""The fields that every training config has, and checks of which of their values go together.
+"""The fields that every training config has, and checks of their combinations.
 
 The objectives add sections of their own. 0, '' and () mean "off" or "all" throughout.
 """
@@ -31,7 +31,7 @@ ShareRange = Rule(
     "must be a pair of shares of the area, the smaller first, such as (0.9, 1.0)",
 )
 
-TwoOrMore = Rule(lambda keep: keep >= 2, "must be 2 or more, so that one is complete at any moment")
+TwoOrMore = Rule(lambda keep: keep >= 2, "must be 2 or more, so that one is complete at any time")
 BlurRadius = Rule(lambda radius: 0 <= radius <= MAX_BLUR, f"must be between 0 and {MAX_BLUR} pixels")
 Blocks = Rule(lambda layers: layers and min(layers) >= 1, "must give every stage one block or more")
 
@@ -47,9 +47,7 @@ class RunEvaluation(Evaluation):
     templates: Annotated[str, "Prompt templates of contrastive models; '': each set's own.", Templates] = "openai80"
     every_epochs: Annotated[int, "Epochs between two evaluations; there is always one at the end.", Positive] = 1
     random_classes: Annotated[
-        int,
-        "Evaluate sets of the form NAME:SPLIT on this number of random classes, those of data.classes.random; 0: all.",
-        NonNegative,
+        int, "Number of random classes, those of data.classes.random, that sets NAME:SPLIT have; 0: all.", NonNegative
     ] = 0
 
 
@@ -77,19 +75,19 @@ class BalanceOptions:
 
 @dataclass(frozen=True)
 class Profile:
-    """A class frequency that is imposed on the data."""
+    """Class frequencies that are imposed on the data."""
 
     name: Annotated[str, "Profile to impose.", OneOf("", "exponential", "zipf")] = ""
     ratio: Annotated[float, "Largest by smallest class frequency of the exponential profile.", Positive] = 100.0
     exponent: Annotated[float, "Exponent of the zipf profile.", NonNegative] = 1.0
-    mirrored: Annotated[bool, "Whether the order of the classes is reversed: the rarest becomes the most frequent."] = (
+    mirrored: Annotated[bool, "Whether to reverse the order of the classes: the rarest becomes the most frequent."] = (
         False
     )
 
 
 @dataclass(frozen=True)
 class Match:
-    frequency: Annotated[str, "Frequency table of another variant, which this one is to have."] = ""
+    frequency: Annotated[str, "Frequency table of another variant, whose class frequencies to match."] = ""
     fill: Annotated[str, "Source 'NAME:SPLIT' with records for classes that have too few."] = ""
 
 
@@ -104,7 +102,7 @@ class CaptionOptions:
     template: Annotated[str, "Template set with the class name, in front of the words; '': none.", Templates] = ""
     words: Annotated[tuple[str, ...], "Text fields of the source: kind_of, title, tags, description, ..."] = ()
     max_words: Annotated[
-        int, "Number of words that captions keep of the text fields, the first; 0: all.", NonNegative
+        int, "Number of words of the text fields, the first, that captions have; 0: all.", NonNegative
     ] = 0
     synset: Annotated[bool, "Whether a random lemma of the class's WordNet synset replaces the class name."] = False
     resample: Annotated[bool, "Whether template and lemma are drawn anew in each epoch."] = False
@@ -139,8 +137,7 @@ class Data(Reading):
     classes: Classes = Classes()
     min_similarity: Annotated[
         float,
-        "Smallest `similarity` of a record: in LAIONet of the text to the class's definition, in glyphs of the image to the "
-        "plainest rendering.",
+        "Smallest `similarity` of a record: of text to class definition (LAIONet), of image to plainest glyph (glyphs).",
     ] = 0.0
     balance: BalanceOptions = BalanceOptions()
     profile: Profile = Profile()
@@ -164,8 +161,7 @@ class Data(Reading):
     ] = FAST
     canvas: Annotated[
         int,
-        "Side in pixels of the canvases on which the training step takes images with resize='step'; longer sides are reduced "
-        "to it.",
+        "Side in pixels of the images that the step crops with resize='step'; longer sides are reduced to it.",
         Positive,
     ] = 384
     multi_crop: MultiCropOptions = MultiCropOptions()
@@ -175,15 +171,12 @@ class Data(Reading):
     drop_last: Annotated[bool, "Whether to drop the last, partial batch of an epoch."] = False
     balanced_sampling: Annotated[
         bool,
-        "Whether an epoch uses each class equally often: images of rare classes repeatedly, of frequent ones a part.",
+        "Whether an epoch uses each class equally often: repeats images of rare classes and omits some of frequent ones.",
     ] = False
-    batch_classes: Annotated[
-        int, "Number of classes that have images in a batch, drawn anew for each; 0: as chance has it.", NonNegative
-    ] = 0
+    batch_classes: Annotated[int, "Number of classes in a batch, drawn anew for each; 0: any.", NonNegative] = 0
     batch_composition: Annotated[
         str,
-        "Which classes come together in a batch: 'shuffled', as chance has it, or 'distinct', as many different ones as there "
-        "can be.",
+        "Classes of a batch: 'shuffled', those of a random batch, or 'distinct', as many different ones as possible.",
         OneOf(SHUFFLED, DISTINCT),
     ] = SHUFFLED
     cache: Annotated[bool, "Whether to keep decoded images in memory, for sources of small images.", Incidental] = False
@@ -227,7 +220,7 @@ class Model:
     dtype: Annotated[str, "Type of the computation; parameters are always float32.", Precision] = "float32"
     remat: Annotated[
         str,
-        "'blocks': the backward pass computes the activations of each block again, in less memory and more time.",
+        "'blocks': the backward pass recomputes the activations of each block, with less memory and more time.",
         OneOf("none", "blocks"),
         Incidental,
     ] = "none"
@@ -247,7 +240,7 @@ class BatchNormOptions:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The classes or prototypes that compete in a softmax."""
+    """The classes or prototypes that compete in a softmax: a section of the objectives that can sample them."""
 
     size: Annotated[int, "Classes or prototypes per softmax, drawn anew in each step; 0: all.", NonNegative] = 0
     sampling: Annotated[
@@ -277,15 +270,12 @@ class Optimizer:
     warmup_steps: Annotated[int, "Steps of linear warm-up.", NonNegative] = 0
     warmup_epochs: Annotated[int, "Epochs of linear warm-up, in place of warmup_steps.", NonNegative] = 0
     warmup_from_zero: Annotated[
-        bool,
-        "Whether the first of the n steps of warm-up has rate 0, as in DINO, or 1/n of the largest, as in open_clip.",
+        bool, "Whether the first of n steps of warm-up has rate 0, as in DINO, or 1/n of the largest, as in open_clip."
     ] = False
     clip_norm: Annotated[float, "Largest norm of the whole gradient; 0: no clipping.", NonNegative] = 0.0
     clip_each_norm: Annotated[float, "Largest norm of each parameter's gradient; 0: no clipping.", NonNegative] = 0.0
     shard: Annotated[
-        bool,
-        "Whether each device updates a part of the parameters, and has the moments of that part alone.",
-        Incidental,
+        bool, "Whether each device updates only a part of the parameters, and stores only their moments.", Incidental
     ] = False
     ema_decay: Annotated[
         float, "Decay of the moving average of the weights that evaluation uses; 0: no average.", Share
@@ -294,7 +284,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Training:
-    """The fields that every training config has. The objectives add sections to them."""
+    """The fields that every training config has. The objectives add sections."""
 
     seed: Annotated[
         int, "Seed of initial weights, order of the data, augmentation and sampled vocabularies.", NonNegative
@@ -313,12 +303,11 @@ class Training:
     image: Image = Image()
     freeze: Annotated[Names, "Further paths that are not trained, such as 'visual' or 'visual.attnpool'."] = ()
     batch_norm: BatchNormOptions = BatchNormOptions()
-    vocabulary: Vocabulary = Vocabulary()
     optimizer: Optimizer = Optimizer()
 
 
 def check_sections(config: ConfigDict) -> None:
-    """Raises UserError where values of `Training`, each of which may be, do not go together."""
+    """Raise UserError if values of a training config, each of which is valid, cannot be combined."""
     check_optimizer(config.optimizer)
     check_evaluation(config.eval)
     if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
@@ -335,7 +324,7 @@ def check_optimizer(optimizer: ConfigDict) -> None:
 
 
 def check_groups(batch_size: int, accumulate_steps: int, group_size: int) -> None:
-    """Raises UserError where a batch is not cut evenly by accumulation or into groups that share a vocabulary."""
+    """Raise UserError if micro-batches, or groups that share a vocabulary, do not divide the batch evenly."""
     if batch_size % accumulate_steps:
         raise UserError(f"batch_size={batch_size} is not divisible by accumulate_steps={accumulate_steps}")
     if group_size and batch_size % group_size:
@@ -343,21 +332,21 @@ def check_groups(batch_size: int, accumulate_steps: int, group_size: int) -> Non
 
 
 def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) -> None:
-    """Raises UserError where the groups of `batch_norm.group_size` examples do not lie within a micro-batch each."""
+    """Raise UserError if groups of `batch_norm.group_size` examples do not divide each micro-batch evenly."""
     if accumulate_steps > 1 and not group_size:
         raise UserError(
             f"batch_norm.group_size=0 normalizes over the whole batch, which accumulate_steps={accumulate_steps} splits; "
             f"set batch_norm.group_size to {batch_size // accumulate_steps} or a divisor of it"
         )
     if group_size and (batch_size // accumulate_steps) % group_size:
-        of = f"batch_size={batch_size}" + (f" / accumulate_steps={accumulate_steps}" if accumulate_steps > 1 else "")
-        raise UserError(f"batch_norm.group_size={group_size} does not divide {of}")
+        parts = f" / accumulate_steps={accumulate_steps}" if accumulate_steps > 1 else ""
+        raise UserError(f"batch_norm.group_size={group_size} does not divide batch_size={batch_size}{parts}")
 
 
 def check_data(data: ConfigDict) -> None:
     given = [key for key, value in data.classes.items() if value]
     if len(given) > 1:
-        raise UserError(f"data.classes takes one of names, vocabulary, first and random, not {' and '.join(given)}")
+        raise UserError(f"set one of data.classes.names, vocabulary, first and random, not {' and '.join(given)}")
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
     if data.profile.mirrored and not data.profile.name:
@@ -374,14 +363,9 @@ def check_data(data: ConfigDict) -> None:
         raise UserError("set data.n or data.fraction, not both")
     splits = data.split.split("+")
     if twice := [name for name in splits if splits.count(name) > 1]:
-        raise UserError(
-            f"data.split='{data.split}' has the split '{twice[0]}' twice: each of its records would count twice"
-        )
+        raise UserError(f"data.split='{data.split}' repeats '{twice[0]}': each of its records would count twice")
     if data.batch_classes and data.batch_composition != SHUFFLED:
-        raise UserError(
-            f"set data.batch_classes, a number of classes, or data.batch_composition='{data.batch_composition}', the largest "
-            "number, not both"
-        )
+        raise UserError(f"set data.batch_classes or data.batch_composition='{data.batch_composition}', not both")
     if not data.fraction > 0:
         raise UserError("data.fraction=0 leaves no record")
     if data.shift >= data.image_size:
@@ -390,8 +374,7 @@ def check_data(data: ConfigDict) -> None:
         raise UserError("data.shift is for images that are not cropped in the step: set data.resize='fast'")
     if data.resize == IN_STEP and data.canvas < data.image_size:
         raise UserError(
-            f"data.canvas={data.canvas} is smaller than data.image_size={data.image_size}, and images would be enlarged from "
-            f"it: set it to {data.image_size} or more"
+            f"data.canvas={data.canvas} is smaller than data.image_size={data.image_size}: set it to {data.image_size} or more"
         )
     if data.eval_resize < data.image_size:
         raise UserError(f"data.eval_resize={data.eval_resize} is smaller than data.image_size={data.image_size}")

@@ -17,8 +17,7 @@ from cliptail_jax.errors import UserError
 class Captions:
     """Captions by row of a variant.
 
-    The template and the phrase of a record, and the class that it is called, depend on the seed and on its index in the
-    source.
+    A record's template, phrase and named class depend on the seed and on its index in the source.
 
     Attributes:
         templates: to choose from; () for none.
@@ -27,9 +26,9 @@ class Captions:
         records: by row, ascending.
         words: each row's own text, '' where it has none.
         resample: whether template and phrase are chosen anew in each epoch.
-        distractors: the share of records that are called by another class, which is drawn uniformly: the same one in
-            every epoch, and with any larger share, too. Their words stay.
-        in_apposition: whether the words say what the class is, and so follow a comma: "a train, a kind of vehicle".
+        distractors: the share of records whose template names another class, drawn uniformly: the same one in every
+            epoch and for any larger share. Their words do not change.
+        in_apposition: whether the words describe the class and follow a comma: "a train, a kind of vehicle".
     """
 
     templates: tuple[str, ...]
@@ -49,12 +48,12 @@ class Captions:
         if not self.templates:
             return words
         epoch, records = epoch if self.resample else 0, self.records[rows]
-        of_rows = [self.templates[t] for t in self._templates(records, epoch)]
+        row_templates = [self.templates[t] for t in self._templates(records, epoch)]
         phrases = self._phrases(records, self._classes(records, self.labels[rows]), epoch)
-        called = [template.format(phrase) for template, phrase in zip(of_rows, phrases)]
+        sentences = [template.format(phrase) for template, phrase in zip(row_templates, phrases)]
         if self.in_apposition:
-            return [f"{text.removesuffix('.')}, {more}" if more else text for text, more in zip(called, words)]
-        return [f"{text} {more}".strip() for text, more in zip(called, words)]
+            return [f"{text.removesuffix('.')}, {more}" if more else text for text, more in zip(sentences, words)]
+        return [f"{text} {more}".strip() for text, more in zip(sentences, words)]
 
     def _templates(self, records: Int[np.ndarray, " some"], epoch: int) -> Int[np.ndarray, " some"]:
         if len(self.templates) == 1:

@@ -1,4 +1,4 @@
-"""Croissant metadata of a variant: a JSON-LD document with which a paper can cite, and a reader load, what it trained on.
+"""Croissant metadata of a variant: a JSON-LD document that a paper can cite and a program can load.
 
 The format is MLCommons' (https://docs.mlcommons.org/croissant), version 1.1, with its vocabulary for responsible AI and
 W3C's for provenance. The document describes a table of the variant's rows, a file that is to be beside it.
@@ -31,7 +31,7 @@ SELECTION = (
     *("n", "fraction", "keep_all_classes", "tail", "captions"),
 )
 
-# What a published document should have, and a variant does not tell.
+# Properties that a published document should have, but that a variant does not know.
 TO_ADD = ("creator", "datePublished", "url", "license", "citeAs")
 
 TERMS = """
@@ -135,9 +135,9 @@ def settings(data: ConfigDict) -> Iterator[str]:
 
     Of a file, only the name is given: folders are private.
     """
-    given, of_data = dict(fields.flatten(data)), list(fields.fields_of(Data()))
-    changed = {field.key.partition(".")[0] for field in of_data if given[field.key] != field.default}
-    for field in of_data:
+    given, data_fields = dict(fields.flatten(data)), list(fields.fields_of(Data()))
+    changed = {field.key.partition(".")[0] for field in data_fields if given[field.key] != field.default}
+    for field in data_fields:
         section, value = field.key.partition(".")[0], given[field.key]
         if section in STATED or section in changed.intersection(SELECTION):
             is_path = isinstance(value, str) and os.path.isabs(value)
@@ -145,7 +145,7 @@ def settings(data: ConfigDict) -> Iterator[str]:
 
 
 def imbalance(variant: Variant) -> str:
-    """How unevenly frequent the classes are; '' if they are not."""
+    """A sentence about the imbalance of classes; '' if they are balanced."""
     frequency = variant.class_frequency
     if frequency.min() == frequency.max():
         return ""
@@ -178,17 +178,17 @@ def records(variant: Variant, data: ConfigDict) -> dict[str, Any]:
         ("label", ["sc:Integer", "cr:Label"], "The label of the record's class, as in the record set 'classes'."),
         ("caption", "sc:Text", f"The record's caption{epoch}."),
     ]
-    of_records = [
+    record_fields = [
         field("records", *column) | {"source": {"fileObject": {"@id": "table"}, "extract": {"column": column[0]}}}
         for column in (columns if variant.captions else columns[:2])
     ]
-    of_records[1]["references"] = {"field": {"@id": "classes/label"}}
+    record_fields[1]["references"] = {"field": {"@id": "classes/label"}}
     return {
         "@type": "cr:RecordSet",
         "@id": "records",
         "name": "records",
         "description": "The variant's records. One whose caption names two classes may be there twice, once for each.",
-        "field": of_records,
+        "field": record_fields,
     }
 
 

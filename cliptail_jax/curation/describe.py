@@ -42,7 +42,7 @@ BREAK = re.compile(r"[\t\r\n]")
 
 
 def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> str:
-    """A description of the variant. Head and tail have so many classes; 0 for a third each."""
+    """A description of the variant. `head_classes` and `tail_classes` default to a third each."""
     frequency = variant.class_frequency
     parts = head_mid_tail(frequency, head_classes or None, tail_classes or None)
     present = frequency[frequency > 0]
@@ -86,7 +86,7 @@ def table_of(variant: Variant, path: Path) -> str:
     It has the file path, the label before classes were selected, and the caption, if the variant has captions.
 
     Raises:
-        UserError: A value has a tab or a line break, which a tab-separated table cannot hold.
+        UserError: A value has a tab or a line break, which a tab-separated table cannot represent.
     """
     columns = {
         "filepath": paths_of_records(variant.source).take(pa.array(variant.records)).to_pylist(),

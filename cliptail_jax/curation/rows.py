@@ -82,8 +82,8 @@ def class_matcher(vocabulary: str) -> LemmaMatcher:
     else:
         phrases = [concept.synonyms or (concept.name,) for concept in load_vocabulary(vocabulary)]
     classes_of: dict[str, list[int]] = {}
-    for c, of_class in enumerate(phrases):
-        for phrase in {phrase.lower() for phrase in of_class}:
+    for c, class_phrases in enumerate(phrases):
+        for phrase in {phrase.lower() for phrase in class_phrases}:
             classes_of.setdefault(phrase, []).append(c)
     return LemmaMatcher(classes_of)
 

@@ -17,8 +17,8 @@ def first_of_permutation(labels: Int[np.ndarray, " row"], counts: Int[np.ndarray
     """The first `counts[c]` rows of a random permutation of each class's rows."""
     by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels, minlength=len(counts)))[:-1])
     kept = [
-        np.random.default_rng([seed, c]).permutation(of_class)[:count]
-        for c, (of_class, count) in enumerate(zip(by_class, counts))
+        np.random.default_rng([seed, c]).permutation(class_rows)[:count]
+        for c, (class_rows, count) in enumerate(zip(by_class, counts))
     ]
     return np.sort(np.concatenate(kept))
 

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,28 +11,20 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.concepts.wordnet import lemmas
+from cliptail_jax.curation.balance import Balance, balanced, most_frequent
 from cliptail_jax.curation.captions import Captions, first_words
+from cliptail_jax.curation.classes import select_classes
 from cliptail_jax.curation.joined import JoinedSource, open_splits
 from cliptail_jax.curation.profiles import profile_counts
-from cliptail_jax.curation.rows import Rows, all_rows
-from cliptail_jax.curation.selection import balanced_rows, first_of_permutation, sample, seeded_split, trim_tail
+from cliptail_jax.curation.rows import all_rows
+from cliptail_jax.curation.selection import first_of_permutation, sample, seeded_split, trim_tail
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.datasets.superclasses import KIND_OF
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, work_path
-
-
-class Balance(NamedTuple):
-    """How many records carry each entry, before and after balancing."""
-
-    entries: tuple[str, ...]
-    before: Int[np.ndarray, " entry"]
-    after: Int[np.ndarray, " entry"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +37,8 @@ class Variant:
         original_labels: the labels before classes were selected.
         captions: None where the config has neither a template nor text fields.
         dropped_without_caption: the number of rows that were dropped because they have no text.
-        notes: for the log: what a selection could not do, or did to class frequencies.
-        balance: what balancing did, if there was any.
+        notes: for the log: shortfalls and changes of class frequencies.
+        balance: the frequencies of entries before and after balancing, if enabled.
     """
 
     source: Source | JoinedSource
@@ -181,37 +172,11 @@ def fill_source(source: Source | JoinedSource, data: ConfigDict) -> JoinedSource
 
 
 def similarity(source: Source | JoinedSource):
-    """The similarity of each record's text to the definition of its class, nan where it is missing."""
+    """The similarity of each record's text to the definition of its class; nan where it is missing."""
     if "similarity" not in source.metadata.column_names:
         has = ", ".join(source.metadata.column_names)
         raise UserError(f"data.min_similarity needs a source with 'similarity'; {source.name} has {has}")
     return source.metadata["similarity"].to_numpy()
-
-
-def balanced(
-    rows: Rows, kept: Int[np.ndarray, " row"], class_names: tuple[str, ...], data: ConfigDict
-) -> tuple[Int[np.ndarray, " place"], Balance]:
-    """The indices into `kept` of the rows that MetaCLIP's rule keeps.
-
-    Entries are the class names, or a vocabulary's concepts; a record has those that its words carry. The rows of a record
-    are kept together.
-    """
-    if rows.words is None:
-        raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")
-    path = data.balance.vocabulary
-    counter = ConceptCounter(load_vocabulary(path) if path else [Concept(name) for name in class_names])
-    _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
-    carriers, entries = counter.matches(rows.words.take(pa.array(kept[first])))
-    stay = balanced_rows(carriers, entries, data.balance.cap, len(counter.names), data.seed)
-    before = np.bincount(entries, minlength=len(counter.names))
-    after = np.bincount(entries[np.isin(carriers, stay)], minlength=len(counter.names))
-    return np.flatnonzero(np.isin(record_of, stay)), Balance(counter.names, before, after)
-
-
-def most_frequent(balance: Balance) -> str:
-    """The frequencies of the three most frequent entries, before and after balancing."""
-    order = np.argsort(-balance.before, kind="stable")[:3]
-    return "; ".join(f"'{balance.entries[i]}' {balance.before[i]:,} -> {balance.after[i]:,}" for i in order)
 
 
 def matched(
@@ -249,45 +214,3 @@ def class_phrases(
     if not wnids:
         raise UserError("data.captions.synset needs a source whose classes have WordNet ids")
     return tuple(lemmas(wnid) for wnid in wnids)
-
-
-def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, " chosen"]:
-    """The labels that the section `data.classes` selects: in the order of its list or vocabulary, else ascending.
-
-    Raises:
-        UserError: A class is unknown or listed twice, or there are fewer classes.
-    """
-    for key in ("first", "random"):
-        if classes[key] > len(names):
-            raise UserError(f"data.classes.{key}={classes[key]}, but the source has {len(names)} classes")
-    if classes.first:
-        return np.arange(classes.first)
-    if classes.random:
-        return random_classes(len(names), classes.random, seed)
-    if not (classes.names or classes.vocabulary):
-        return np.arange(len(names))
-    if classes.names:
-        key, listed = "data.classes.names", classes.names
-    else:
-        key, listed = f"data.classes.vocabulary={classes.vocabulary}", vocabulary_names(classes.vocabulary)
-    chosen = [_label(names, wanted, key) for wanted in listed]
-    labels, counts = np.unique(chosen, return_counts=True)
-    if counts.max() > 1:
-        raise UserError(f"{key} lists class '{names[labels[counts.argmax()]]}' twice")
-    return np.array(chosen)
-
-
-def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, " chosen"]:
-    """`chosen` random labels of 0 ... classes - 1, ascending.
-
-    They are independent of the ranks in `profile_counts` of the same seed: otherwise they would be the first ranks.
-    """
-    return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:chosen])
-
-
-def _label(names: Sequence[str], wanted: str | int, key: str) -> int:
-    if isinstance(wanted, int) and 0 <= wanted < len(names):
-        return wanted
-    if wanted in names:
-        return names.index(wanted)
-    raise UserError(f"{key} has {wanted!r}, which is not a class of the source (such as {names[0]!r})")

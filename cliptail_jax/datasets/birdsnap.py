@@ -36,7 +36,7 @@ class Birdsnap(StreamingBuilder):
         labels = {"train": {}, "test": {}}
         for row in images:
             labels["test" if row["path"] in test_paths else "train"][row["path"]] = label_of[row["species_id"]]
-        return {split: self._generate_examples(split, of_split) for split, of_split in labels.items()}
+        return {split: self._generate_examples(split, split_labels) for split, split_labels in labels.items()}
 
     def _generate_examples(self, split: str, labels: dict[str, int]) -> Iterator[dict]:
         folders = [folder for folder in (self.raw / "download" / "images", self.raw / "images") if folder.is_dir()]

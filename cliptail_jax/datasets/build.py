@@ -21,8 +21,9 @@ from absl import logging
 
 from cliptail_jax.datasets.folder import encoding, open_builder, resolve_data_dir
 from cliptail_jax.datasets.known_sources import BUILDERS
-from cliptail_jax.datasets.metadata import skipped
-from cliptail_jax.datasets.streaming import StreamingBuilder, read_reencoding
+from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.reencoded import read_reencoding
+from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import check_writable_folder, locked
 
@@ -39,13 +40,13 @@ def options_of(name: str) -> dict[str, str]:
 
 
 def needs_no_raw_data(name: str) -> bool:
-    """Whether it is a data set of the project that is made from nothing."""
+    """Whether a data set of the project is generated, without raw data."""
     is_own = name.partition("/")[0] in BUILDERS and ":" not in name  # of which only one version can be made
     return is_own and "raw" not in builder_of(name).OPTIONS
 
 
 def full_name(name: str) -> str:
-    """The name of a data set of the project with its config if it has any: 'fgvc_aircraft' as 'fgvc_aircraft/variant'.
+    """A data set's name with its config, if it has any: 'fgvc_aircraft/variant' for 'fgvc_aircraft'.
 
     Raises:
         UserError: The project has no such data set or config.
@@ -103,11 +104,11 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
 
 
 def check_reencoding(folder: pathlib.Path, options: dict[str, str]) -> None:
-    """Raises UserError where a built set's images are not encoded as the options ask for."""
+    """Raises UserError if a built set's images are not encoded with the given options."""
     asked = read_reencoding(options.get("short_side", ""), options.get("quality", ""))
     if asked and encoding(folder) != dataclasses.asdict(asked):
         raise UserError(
-            f"{folder} is there without --short_side={asked.short_side} --quality={asked.quality}: remove it, or build into "
+            f"{folder} exists without --short_side={asked.short_side} --quality={asked.quality}: remove it, or build into "
             "another --data_dir"
         )
 

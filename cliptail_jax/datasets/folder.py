@@ -118,7 +118,7 @@ def encoding(folder: pathlib.Path) -> dict[str, int]:
 
 @contextlib.contextmanager
 def naming_description(folder: pathlib.Path) -> Iterator[None]:
-    """Turns TFDS's exceptions, which are of many kinds, into a UserError that names the files it has read."""
+    """Turns any exception of TFDS into a UserError that names the files it reads."""
     try:
         yield
     except Exception as error:
@@ -129,7 +129,7 @@ def naming_description(folder: pathlib.Path) -> Iterator[None]:
 
 
 def check_names(path: pathlib.Path, classes: int) -> None:
-    """Raises UserError for a file of labels' names, if there is one, that TFDS would pass over or read in part."""
+    """Raises UserError for a file of labels' names that TFDS would ignore or read only in part; it may be absent."""
     try:
         names = sum(bool(line.strip()) for line in path.read_text().split("\n"))
     except FileNotFoundError:

@@ -14,7 +14,8 @@ from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSo
 from cliptail_jax.concepts.vocabulary import check_unique, imagenet_names, vocabulary_names
 from cliptail_jax.datasets.build import build, needs_no_raw_data
 from cliptail_jax.datasets.folder import encoding, open_builder, require_prepared
-from cliptail_jax.datasets.metadata import clean_name, load_metadata, open_records, read_record, shard_of
+from cliptail_jax.datasets.metadata import clean_name, load_metadata
+from cliptail_jax.datasets.records import open_records, read_record, shard_of
 from cliptail_jax.errors import UserError
 
 

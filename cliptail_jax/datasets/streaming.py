@@ -1,16 +1,13 @@
 """TFDS builders that write records to the shards as they are generated, so that a set may have any size."""
 
 import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import io
-import itertools
 import os
 import pathlib
 import sys
 import tarfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow
@@ -20,15 +17,11 @@ from PIL import Image
 from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
-from cliptail_jax.concepts.workers import usable_cores
-from cliptail_jax.datasets.metadata import TableWriter, fingerprint, table_path
+from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint, table_path
+from cliptail_jax.datasets.reencoded import Change, read_reencoding, reencoded
 from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.images.reencoding import Reencoding
 
 SHARD_BYTES = 1 << 30
-CHUNK = 256  # images that are encoded again together
-TIMED = 200  # images whose decoding is timed
 
 
 class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
@@ -126,63 +119,6 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         return tfds.core.SplitInfo(
             name=split, shard_lengths=shards.counts, num_bytes=shards.num_bytes, filename_template=template
         )
-
-
-def read_reencoding(short_side: str | int, quality: str | int) -> Reencoding | None:
-    """The options of the command line; None where images stay as they are. Raises UserError for values that cannot be."""
-    if not short_side:
-        if quality:
-            raise UserError("--quality is of the JPEGs that are written with --short_side: give that, too")
-        return None
-    for name, value, most in (("short_side", short_side, 1 << 16), ("quality", quality or 90, 100)):
-        if not str(value).isdecimal() or not 1 <= int(value) <= most:
-            raise UserError(f"--{name}={value} is not a whole number from 1 to {most:,}")
-    return Reencoding(int(short_side), int(quality or 90))
-
-
-@dataclasses.dataclass
-class Change:
-    """What became of the images of a split that are encoded again."""
-
-    images: int = 0
-    changed: int = 0
-    bytes_before: int = 0
-    bytes_after: int = 0
-    sample: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)  # some, before and after
-
-    def add(self, before: bytes, after: bytes) -> None:
-        self.images += 1
-        self.changed += after is not before
-        self.bytes_before += len(before)
-        self.bytes_after += len(after)
-        if len(self.sample) < TIMED:
-            self.sample.append((before, after))
-
-    def describe(self) -> str:
-        """How many images are smaller, by how much, and how much faster they decode on a core."""
-        before, after = (decoding_seconds(images) for images in zip(*self.sample))
-        return (
-            f"{self.changed:,} of {self.images:,} images encoded again: {self.bytes_before / self.images / 1000:,.0f} KB an "
-            f"image became {self.bytes_after / self.images / 1000:,.0f}, and it decodes {before / after:.1f} times as fast"
-        )
-
-
-def decoding_seconds(images: Iterable[bytes]) -> float:
-    """The time that a core takes to decode images."""
-    began = time.thread_time()
-    for image in images:
-        decode_image(image)
-    return time.thread_time() - began
-
-
-def reencoded(examples: Iterable[dict], reencoding: Reencoding, change: Change) -> Iterator[dict]:
-    """The examples, in order, with smaller images: encoded by all cores, a chunk at a time."""
-    examples = iter(examples)
-    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
-        while some := list(itertools.islice(examples, CHUNK)):
-            for example, image in zip(some, pool.map(reencoding, [example["image"] for example in some])):
-                change.add(example["image"], image)
-                yield example | {"image": image}
 
 
 class Shards:

@@ -49,8 +49,8 @@ def read_shard(path: pathlib.Path) -> Iterator[Sample]:
     with naming_damage(path), tarfile.open(path) as archive:
         named = ((MEMBER.fullmatch(member.name), member) for member in archive if member.isfile())
         files = ((match[1], match[2].lower(), member) for match, member in named if match)
-        for key, of_key in itertools.groupby(files, key=lambda file: file[0]):
-            contents = {kind: archive.extractfile(member).read() for _, kind, member in of_key}
+        for key, sample_files in itertools.groupby(files, key=lambda file: file[0]):
+            contents = {kind: archive.extractfile(member).read() for _, kind, member in sample_files}
             try:
                 described = json.loads(contents.get("json", b"{}"))
             except ValueError as error:

@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.fields import to_config
 from cliptail_jax.config.training import Data
-from cliptail_jax.curation.variant import Variant, make_variant, random_classes
+from cliptail_jax.curation.classes import random_classes
+from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.adjustment import check_adjustment

@@ -1,4 +1,4 @@
-"""Decoding images. JPEGs go to libjpeg-turbo directly where it gives Pillow's pixels, which takes two thirds of the time."""
+"""Decodes images. libjpeg-turbo decodes ordinary JPEGs directly, with Pillow's pixels in two thirds of the time."""
 
 import io
 
@@ -52,7 +52,7 @@ def _decode_plain_jpeg(encoded: bytes, least_side: int) -> RgbImage | None:
 
 
 def reduced_sides(height: int, width: int, least_side: int) -> tuple[int, int]:
-    """Height and width of an image that is decoded as `least_side` says; (0, 0) for its own."""
+    """The height and width of a JPEG that is decoded with `least_side`; (0, 0) for its own."""
     for reduction in _REDUCTIONS if least_side else ():
         sides = -(-height // reduction), -(-width // reduction)
         if min(sides) >= least_side:

@@ -1,4 +1,4 @@
-"""Encoding large images again, so that they take less space and less time to decode."""
+"""Encodes large images again, so that they take less space and less time to decode."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ class Reencoding:
     quality: int = 90
 
     def __call__(self, encoded: bytes) -> bytes:
-        """The image; as it is if it is no larger, or cannot be decoded."""
+        """Encodes an image; returns it unchanged if it is not larger or cannot be decoded."""
         try:
             image = decode_image(encoded)
         except UnreadableImageError:

@@ -1,4 +1,4 @@
-"""Resizing on the host with Pillow's filters, which antialias: by Pillow, or four times as fast.
+"""Resizes images on the host with Pillow's antialiasing filters, by Pillow or four times as fast.
 
 The faster library is Rust's fast_image_resize, by its package cykooz.resizer, with the same results for any vector
 instructions. Of photographs, 0.4 % of the values differ from Pillow's, by one grey level; two in a million by two.
@@ -32,7 +32,7 @@ def resize(
 def resized_center(
     image: RgbImage, height: int, width: int, size: int, filter: str = "bicubic", fast: bool = False
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """The centre of an image that is resized to `height` x `width`, as `center_crop` cuts it out.
+    """Resizes an image to `height` x `width` and cuts out its centre as `center_crop` does.
 
     The fast way computes these pixels only. So does the other where the whole would have more than `MAX_PIXELS`.
     """
@@ -55,14 +55,14 @@ def center_crop(image: RgbImage, size: int) -> UInt8[np.ndarray, "size size 3"]:
 
 
 def centered(side: int, size: int) -> int:
-    """Where `size` of `side` pixels begin that are in the middle."""
+    """The first of the `size` central pixels of `side`."""
     return round((side - size) / 2)  # halves to even, in torchvision as here
 
 
 def _resize_box(
     image: RgbImage, box: Box, height: int, width: int, filter: str, fast: bool
 ) -> UInt8[np.ndarray, "{height} {width} 3"]:
-    """A box of an image, resized; the filter sees the pixels around it."""
+    """Resizes a box of an image; the filter sees the pixels around it."""
     pillow_filter, fast_filter = FILTERS[filter]
     left, top, right, bottom = box
     # One axis at a time: which comes first in a single call differs between the libraries and Pillow's versions, and

@@ -1,5 +1,5 @@
 """From a variant to batches: decode, augment, tokenise, batch.
 
-`pipeline` holds the Grain pipelines; the other modules are their steps. This package knows nothing of meshes,
+`pipeline` has the Grain pipelines; the other modules are their steps. This package does not depend on meshes,
 training steps or objectives: `parallel` places its batches on devices.
 """

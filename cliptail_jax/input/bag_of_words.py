@@ -1,4 +1,4 @@
-"""The words of captions as labels, and what each weighs."""
+"""The words of captions as labels, with their weights."""
 
 import collections
 import json
@@ -19,7 +19,7 @@ Chunks = Iterable[Sequence[str]]  # captions
 
 
 class BagOfWords:
-    """Texts to the ids of their distinct words, which are whole words or, with a tokenizer, subwords.
+    """Maps texts to the ids of their distinct words, or subwords with a tokenizer.
 
     A text is read up to its first `context_length` words, or as many tokens as the tokenizer's context has. Words that are
     not in the vocabulary are left out.
@@ -56,12 +56,12 @@ class BagOfWords:
 
     @property
     def weights(self) -> Float32[np.ndarray, " word"]:
-        """log(N / n_c) of a word that n_c of the N captions have, or with `idf` off 1; 0 of words that no caption has."""
+        """log(N / n_c) for a word in n_c of the N captions, or 1 without `idf`; 0 for words of no caption."""
         weights = np.log(self.captions / np.maximum(self.counts, 1)) if self.idf else np.ones(len(self))
         return np.where(self.counts, weights, 0.0).astype(np.float32)
 
     def targets(self, texts: Sequence[str]) -> Float32[np.ndarray, "text word"]:
-        """w_c y_c / Σ w y, where y_c is 1 if the text has word c; all 0 of a text without a word that weighs something."""
+        """w_c y_c / Σ w y, where y_c is 1 if the text has word c; all 0 for a text without any word of positive weight."""
         present = np.zeros((len(texts), len(self) + 1), np.float32)
         np.put_along_axis(present, self(texts), 1.0, axis=1)  # -1, for none, is the last column
         weighed = self.weights * present[:, :-1]
@@ -72,7 +72,7 @@ class BagOfWords:
         return BagOfWords, (self._vocabulary, self.counts, self.captions, self.idf, self._context_length)
 
     def save(self, workdir: epath.PathLike) -> None:
-        """Write words.json and, of subwords, tokenizer.json, for `load`."""
+        """Writes words.json and, for subwords, tokenizer.json, for `load`."""
         whole = not isinstance(self._vocabulary, Tokenizer)
         if not whole:
             self._vocabulary.save(epath.Path(workdir) / TOKENIZER)
@@ -82,7 +82,7 @@ class BagOfWords:
 
     @classmethod
     def load(cls, workdir: epath.PathLike) -> "BagOfWords":
-        """What `save` has written. Raises UserError if there is none, or it is damaged."""
+        """Loads the files of `save`. Raises UserError if they are missing or damaged."""
         path = epath.Path(workdir) / FILE
         content = read_json(path)
         if content is None:
@@ -102,21 +102,21 @@ class BagOfWords:
 def make_ids(vocabulary: Sequence[str] | Tokenizer, context_length: int):
     """The function from a text to the ids of its distinct words."""
 
-    def of_tokens(text: str) -> Int[np.ndarray, " distinct"]:
+    def token_ids(text: str) -> Int[np.ndarray, " distinct"]:
         (row,) = vocabulary([text])
         return np.unique(row[1 : row.argmax()])  # between start and end, the highest id
 
-    def of_words(text: str) -> Int[np.ndarray, " distinct"]:
+    def word_ids(text: str) -> Int[np.ndarray, " distinct"]:
         return np.unique([id_of[word] for word in words(text)[:context_length] if word in id_of]).astype(np.int64)
 
     if not isinstance(vocabulary, Tokenizer):
         id_of = {word: id_ for id_, word in enumerate(vocabulary)}
     # Captions from templates are few and repeat in every batch.
-    return lru_cache(maxsize=1 << 16)(of_tokens if isinstance(vocabulary, Tokenizer) else of_words)
+    return lru_cache(maxsize=1 << 16)(token_ids if isinstance(vocabulary, Tokenizer) else word_ids)
 
 
 def count_words(chunks: Chunks, size: int, idf: bool, context_length: int) -> BagOfWords:
-    """The bag of the `size` words that most captions have; of words that equally many have, the alphabetically first."""
+    """The bag of the `size` words that occur in most captions; ties are broken alphabetically."""
     counts: collections.Counter[str] = collections.Counter()
     captions = 0
     for chunk in chunks:

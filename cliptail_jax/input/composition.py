@@ -1,8 +1,8 @@
-"""Rules for which images an epoch uses, and which of them come together in a batch, by their classes.
+"""Rules for how often an epoch uses each image, and for which classes come together in a batch.
 
-Without any, an epoch is a shuffled pass over all rows, cut into batches. With one, an epoch has as many steps and as many
-images, spread evenly over its batches. A whole epoch is composed at once, from the seed and its number alone: a batch is
-still a function of its step, whatever the number of workers, processes or micro-batches.
+Without a rule, an epoch is a shuffled pass over all rows, cut into batches. With one, an epoch has as many steps and as many
+images, spread evenly over its batches. A whole epoch is composed at once from the seed and the epoch's number, so that a
+batch is still a function of its step, whatever the number of workers, processes or micro-batches.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ class Composition:
     How often an epoch uses the rows of class c:
 
     - `balanced`: N/C times in all, rounded up or down at random, so as often as those of any other class but for one time. A
-      row is used N/(C n_c) times in expectation: those of rare classes several times, each time augmented otherwise, and only
-      a part of those of frequent classes.
-    - Otherwise each row once.
+      row is used N/(C n_c) times in expectation: those of rare classes several times, each time augmented anew, and only a
+      part of those of frequent classes.
+    - Otherwise each row once, or with `classes` at most once.
 
     Any two rows of a class are used equally often, but for one time. Batches are in random order and have their images in
     random slots. Before an epoch is drawn, an image of class c therefore has the same probability in every slot that is filled:
@@ -39,15 +39,14 @@ class Composition:
     - `distinct`: as many as possible. A class is in as many batches as it has uses, or in all of them, as evenly as possible;
       no other composition of the same images has more classes in its batches on average.
     - `classes`: exactly k of them, drawn anew for each batch. A class is in a number of batches in proportion to its uses u_c,
-      but at least in one and at most in min(u_c, S), and has equally many images in each as far as that fills the batches. So
-      most classes have as many images in a batch as each other; those too frequent for it have more, and the rarest fewer.
-      With `balanced`, all have B/k, as in sampling for metric learning.
-    - Otherwise chance decides.
+      but at least in one and at most in min(u_c, S), and has about equally many images in each. So most classes have as many
+      images in a batch as each other; those too frequent for it have more, and the rarest fewer. With `balanced`, all have
+      B/k, as in sampling for metric learning.
+    - Otherwise they are left to chance.
 
-    Few and very uneven classes may not fill the batches: with k = 1 each would need a multiple of B rows. What is missing in a
-    batch is then filled with its classes' rows, some of which are used once more, and as many rows of other classes are not
-    used in that epoch. With 100 classes of 500 to 5 rows and B = 128, these are none of the rows for k of 4 and more, 1 % for
-    3, and 9 % for 2.
+    The k classes of a batch may have fewer than B images left. Slots then stay empty, and as many images are not used in that
+    epoch. With 100 classes of 500 to 5 rows and B = 128, these are next to none of the images for k of 8 and more, 0.2 % for
+    5, 2 % for 3 and 9 % for 2. Then the probabilities above are approximate.
 
     If the last, partial batch of an epoch is dropped, S B random rows are used in place of N, of each class its share of them
     rounded at random; with `balanced`, read N as S B.
@@ -59,13 +58,13 @@ class Composition:
 
 
 def composition_of(data: ConfigDict) -> Composition | None:
-    """The rule that the section `data` of a config describes; None if there is none."""
+    """The rule that the section `data` of a config describes; None for a shuffled pass over all rows."""
     rule = Composition(data.balanced_sampling, data.batch_classes, data.batch_composition == DISTINCT)
     return None if rule == Composition() else rule
 
 
 def check_composition(rule: Composition, frequency: Frequency, batch_size: int, steps: int) -> None:
-    """Raises UserError where the batches of an epoch cannot have `rule.classes` classes each.
+    """Raises UserError if the batches of an epoch cannot have `rule.classes` classes each.
 
     Args:
         frequency: the number of rows of each class.
@@ -94,7 +93,7 @@ def check_composition(rule: Composition, frequency: Frequency, batch_size: int, 
 
 @dataclasses.dataclass
 class Composer:
-    """The images of a step's batch, each as pass · N + row: its row, of N, and the number of earlier passes over the class.
+    """Composes the batch of a step. Its images are numbers pass · N + row: the row, of N, and the earlier passes over its class.
 
     Attributes:
         labels: the class of each row.
@@ -125,8 +124,9 @@ class Composer:
         share = class_shares(np.bincount(self.labels), self.rule.balanced)
         uses = rounded(share * sizes.sum(), sizes.sum(), rng)
         if self.rule.classes:
-            uses, batch = batches_of_classes(uses, self.rule.classes, sizes, rng)
-            images = class_by_class(self.labels, uses, rng)
+            counts = batches_of_classes(uses, self.rule.classes, sizes, rng)
+            images = class_by_class(self.labels, counts.sum(0), rng)
+            batch = np.repeat(np.tile(np.arange(steps), len(uses)), counts.T.ravel())
         else:
             images = class_by_class(self.labels, uses, rng)
             images = [images[c] for c in rng.permutation(len(images))]
@@ -151,32 +151,30 @@ def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, " cl
 
 def batches_of_classes(
     uses: Frequency, k: int, sizes: Int[np.ndarray, " step"], rng: np.random.Generator
-) -> tuple[Frequency, Int[np.ndarray, " image"]]:
-    """The batch of each image, class by class, with k classes in every batch; and how many images each class has there.
+) -> Int[np.ndarray, "step class"]:
+    """The number of images of each class in each batch: k classes per batch, and of no class more than its uses.
 
     Args:
-        uses: how many it is to have.
+        uses: how many images each class is to have in the epoch.
         sizes: the number of images in each batch.
     """
     steps, missing = len(sizes), uses.copy()
-    left = rounded(numbers_of_batches(uses, k, steps), k * steps, rng)  # which are still to have the class
-    chosen, counts = np.empty((2, steps, k), int)
+    left = rounded(numbers_of_batches(uses, k, steps), k * steps, rng)  # batches that are still to have the class
+    counts = np.zeros((steps, len(uses)), int)
     for step, size in enumerate(sizes):
         # Systematic sampling in a new order: each class has probability left / batches_left, so none is left at the end.
         order, batches_left = rng.permutation(len(uses)), steps - step
         marks = (np.cumsum(left[order]) + rng.integers(batches_left)) // batches_left
-        classes = order[np.diff(marks, prepend=0) > 0]
-        counts[step] = rounded(images_in_batch(missing[classes], left[classes], size), size, rng)
-        chosen[step] = classes
-        left[classes] -= 1
-        missing[classes] -= counts[step]
-    exchange(chosen, counts, missing)
-    by_class = np.argsort(chosen.ravel(), kind="stable")
-    return uses - missing, np.repeat(by_class // k, counts.ravel()[by_class])
+        chosen = order[np.diff(marks, prepend=0) > 0]
+        wanted = rounded(images_in_batch(missing[chosen], left[chosen], size), size, rng)
+        counts[step, chosen] = np.minimum(wanted, missing[chosen] - left[chosen] + 1)  # one for each later batch
+        left[chosen] -= 1
+        missing -= counts[step]
+    return counts
 
 
 def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray, " class"]:
-    """In proportion to a class's uses, but at least 1 and at most as many as there are, or uses; k · steps in all."""
+    """The number of batches with each class: in proportion to its uses, within 1 ... min(uses, steps); k · steps in all."""
     least, most = np.minimum(uses, 1), np.minimum(uses, steps)
     low, high = 0.0, float(steps)
     for _ in range(100):
@@ -189,10 +187,10 @@ def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray,
 def images_in_batch(
     missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int | np.integer
 ) -> Float[np.ndarray, " k"]:
-    """How many of a batch's images each of its classes has: at least 1, and `size` in all.
+    """The number of images of each class of a batch: at least 1, and `size` in all.
 
-    A class has what it misses by the number of batches left to it. What that is short of `size` or exceeds it by is
-    made up for by the classes that come again.
+    A class has its missing images divided by the number of batches left to it. The classes that occur in later batches, too,
+    have more or less than that, so that the sum is `size`.
     """
     beyond = np.maximum(missing / left, 1.0) - 1
     again = left > 1
@@ -203,69 +201,12 @@ def images_in_batch(
     return 1 + np.where(again, weights * room / weights.sum(), beyond)
 
 
-def exchange(
-    chosen: Int[np.ndarray, "step k"], counts: Int[np.ndarray, "step k"], missing: Int[np.ndarray, " class"]
-) -> None:
-    """Moves images between the classes of batches until no class misses any (in `missing`), or has too many (negative).
-
-    `counts` and `missing` are changed. Images move along the shortest chain of batches, in each of them from one of its
-    classes to another, as in the algorithm of Edmonds and Karp (1972). A class that no chain helps stays as it is.
-    """
-    in_order = np.argsort(chosen.ravel(), kind="stable")
-    ends = np.cumsum(np.bincount(chosen.ravel(), minlength=len(missing)))
-    steps_of = np.split(in_order // chosen.shape[1], ends[:-1])
-    beyond_help: set[int] = set()
-    for first in np.flatnonzero(missing < 0).tolist():
-        while missing[first] < 0 and first not in beyond_help:
-            last, came_from = _search(first, chosen, counts, missing, steps_of)
-            if last is None:
-                beyond_help |= came_from.keys()  # images of these would get no further
-                break
-            chain, receiver = [], last
-            while receiver != first:
-                giver, step = came_from[receiver]
-                chain.append((step, chosen[step] == giver, chosen[step] == receiver))
-                receiver = giver
-            moved = min(-missing[first], missing[last], *(counts[step, giver].item() - 1 for step, giver, _ in chain))
-            for step, giver, receiver in chain:
-                counts[step, giver] -= moved
-                counts[step, receiver] += moved
-            missing[first] += moved
-            missing[last] -= moved
-
-
-def _search(
-    first: int,
-    chosen: Int[np.ndarray, "step k"],
-    counts: Int[np.ndarray, "step k"],
-    missing: Int[np.ndarray, " class"],
-    steps_of: list[Int[np.ndarray, " some"]],
-) -> tuple[int | None, dict[int, tuple[int, int]]]:
-    """A class that misses images and can get them from `first`, None if there is none.
-
-    And for each class that was reached the one that gives to it, and the batch in which it does.
-    """
-    came_from, reached, seen = {first: (first, -1)}, [first], set()
-    for giver in reached:
-        for step in steps_of[giver].tolist():
-            if step in seen or counts[step, chosen[step] == giver].item() < 2:  # it keeps one
-                continue
-            seen.add(step)
-            for receiver in chosen[step].tolist():
-                if receiver not in came_from:
-                    came_from[receiver] = giver, step
-                    reached.append(receiver)
-                    if missing[receiver] > 0:
-                        return receiver, came_from
-    return None, came_from
-
-
 def rounded(
     values: Float[np.ndarray, " value"], total: int | np.integer, rng: np.random.Generator
 ) -> Int[np.ndarray, " value"]:
-    """Whole numbers that add up to `total`, as the values do: each the floor or the ceiling of its value.
+    """Rounds each value up or down at random, such that its expectation is the value and the sum is `total`, the values' sum.
 
-    The expectation of each is its value: this is systematic sampling of the values' fractions.
+    This is systematic sampling of the values' fractions.
     """
     whole = np.floor(values + ROUNDING).astype(int)
     missing = total - whole.sum()
@@ -280,12 +221,12 @@ def rounded(
 def class_by_class(
     labels: Int[np.ndarray, " row"], uses: Int[np.ndarray, " class"], rng: np.random.Generator
 ) -> list[Int[np.ndarray, " use"]]:
-    """For each class as many of its rows as it has uses, as pass · N + row; every pass has them in another order."""
+    """The rows that each class uses, as pass · N + row; every pass over a class has its rows in another order."""
     frequency = np.bincount(labels, minlength=len(uses))
     rows = np.split(np.argsort(labels, kind="stable"), np.cumsum(frequency)[:-1])
     images = []
-    for of_class, number in zip(rows, uses):
-        passes = -(-number // max(len(of_class), 1))
-        orders = rng.permuted(np.tile(of_class, (passes, 1)), axis=1) + len(labels) * np.arange(passes)[:, None]
+    for class_rows, number in zip(rows, uses):
+        passes = -(-number // max(len(class_rows), 1))
+        orders = rng.permuted(np.tile(class_rows, (passes, 1)), axis=1) + len(labels) * np.arange(passes)[:, None]
         images.append(orders.ravel()[:number])
     return images

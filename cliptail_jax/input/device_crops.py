@@ -1,4 +1,4 @@
-"""Boxes of images, resized on the accelerator: Pillow's bicubic filter as two matrix products an image, in a jitted step.
+"""Resizes boxes of images on the accelerator: Pillow's bicubic filter as two matrix products per image, in a jitted step.
 
 Colour is the first axis, [3, height, width]: a last axis of size 3 would waste most of a vector's lanes.
 """

@@ -1,4 +1,4 @@
-"""Multi-crop views on the accelerator: the operations of `pillow_views` for whole batches, in a jitted step.
+"""Multi-crop views on the accelerator: torchvision's operations on Pillow images for whole batches, in a jitted step.
 
 Each operation rounds to whole grey levels where Pillow's does, which costs almost nothing and allows exact tests. Colour is
 the first axis, as in `device_crops`.
@@ -29,8 +29,8 @@ def device_views(
         size: the side of a view.
         blur: False skips blurring, to save time where no view is blurred.
     """
-    of_image = jax.vmap(lambda image, view: _view(image, view, size, blur), in_axes=(None, 0))
-    return jnp.moveaxis(jax.vmap(of_image)(to_planes(images), views), 2, -1)
+    image_views = jax.vmap(lambda image, view: _view(image, view, size, blur), in_axes=(None, 0))
+    return jnp.moveaxis(jax.vmap(image_views)(to_planes(images), views), 2, -1)
 
 
 def _view(image: Planes, view: Views, size: int, blur: bool) -> Float32[Array, "3 {size} {size}"]:

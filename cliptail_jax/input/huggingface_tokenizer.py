@@ -18,7 +18,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import END, END_OF_WORD, START, Tokenizer, clean, mend
 
 SETTINGS = "tokenizer_config.json"
-PADS = ("<pad>", "[PAD]")  # where nothing says which token it is
+PADS = ("<pad>", "[PAD]")  # where no file names the token
 SEPARATORS = ("</s>", "[SEP]")
 CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")  # as Hugging Face writes CLIP's two
 
@@ -30,7 +30,7 @@ def canonicalize(text: str) -> str:
 
 
 def marked(content: Mapping[str, Any], start: str, end: str = SEPARATORS[0]) -> dict[str, Any]:
-    """A tokenizer.json that puts the token `start` before each text and `end` after it, whatever it put around texts."""
+    """A tokenizer.json whose post-processor puts the token `start` before each text and `end` after it."""
     ids = content["model"]["vocab"] if isinstance(content["model"]["vocab"], dict) else {}
     ids = ids | {token["content"]: token["id"] for token in content["added_tokens"]}
     mark = lambda token: {"SpecialToken": {"id": token, "type_id": 0}}  # noqa: E731
@@ -44,7 +44,7 @@ CLEANERS = {"whitespace": mend, "lower": clean, "canonicalize": canonicalize}
 
 
 class HuggingFaceTokenizer:
-    """A tokenizer.json with open_clip's cleaning, cutting and padding in front and behind. Pickles.
+    """A tokenizer.json with open_clip's cleaning, truncation and padding. It pickles.
 
     `strip_separator` writes 0 for the token that ends a text (CLIPA). `vocab_size` is the model's number of tokens, of
     which the definition may have more for use with other models. `pad_id` and `end_id` are the ids of the token that pads
@@ -80,9 +80,9 @@ class HuggingFaceTokenizer:
         )
 
     def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch context"]:
-        """Ids of `texts`: what the tokenizer puts around a text, cut to the context, then padding.
+        """The ids of `texts` with the tokenizer's own marks, truncated to the context and padded.
 
-        Raises UserError if a text has a token that the model does not have.
+        Raises UserError if a text has a token that the model lacks.
         """
         encodings = self._encoder.encode_batch([self._clean(text) for text in texts])
         ids = np.array([encoding.ids for encoding in encodings], np.int32).reshape(len(texts), self.context_length)
@@ -116,7 +116,7 @@ class HuggingFaceTokenizer:
 
 
 def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | HuggingFaceTokenizer:
-    """The tokenizer in `path` as a model with `text_cfg` uses it.
+    """Loads the tokenizer in `path` for a model with this `text_cfg`.
 
     A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. With a `start_token`, texts begin with
     it and end with </s>. Raises UserError where the file is
@@ -139,7 +139,7 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
             cleaner, strip_separator = options.get("clean", "whitespace"), options.get("strip_sep_token", False)
             content = configured(content, read_settings(path.with_name(SETTINGS)))
             if not content.get("padding") and attends_to_padding(text_config):
-                raise UserError(f"{path} does not say by which token texts are padded: put its {SETTINGS} beside it")
+                raise UserError(f"{path} does not name the token that pads texts: put its {SETTINGS} beside it")
             options = cleaner, strip_separator, text_config.get("vocab_size")
             tokenizer = HuggingFaceTokenizer(json.dumps(content), context_length, *options)
             tokens = ordinary_tokens(content)
@@ -167,7 +167,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def configured(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A tokenizer.json that says how texts are padded where the `settings` in tokenizer_config.json do.
+    """Adds the padding of the `settings` in tokenizer_config.json, if they have any, to a tokenizer.json.
 
     Raises UserError if the token for padding is not in it.
     """
@@ -176,8 +176,8 @@ def configured(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str
     if pad:
         if (id_ := token_ids(content).get(pad)) is None:
             raise UserError(f"{SETTINGS} has pad_token='{pad}', which is not in the tokenizer.json beside it")
-        of_gemma = str(settings.get("tokenizer_class")).startswith("Gemma")
-        side = settings.get("padding_side") or ("left" if of_gemma else "right")  # transformers' defaults
+        is_gemma = str(settings.get("tokenizer_class")).startswith("Gemma")
+        side = settings.get("padding_side") or ("left" if is_gemma else "right")  # transformers' defaults
         padding = {"strategy": "BatchLongest", "pad_to_multiple_of": None, "pad_type_id": 0}
         content["padding"] = padding | {"pad_id": id_, "pad_token": pad, "direction": side.capitalize()}
     return content
@@ -191,19 +191,19 @@ def token_ids(content: Mapping[str, Any]) -> dict[str, int]:
 
 
 def ordinary_tokens(content: Mapping[str, Any]) -> int:
-    """The number of ids up to the last that texts get without naming an added token, such as T5's `<extra_id_0>`."""
+    """The number of ids up to the last one of an ordinary token; added tokens, such as T5's `<extra_id_0>`, do not count."""
     added = {token["content"] for token in content.get("added_tokens") or ()}
     return 1 + max(id_ for token, id_ in token_ids(content).items() if token not in added)
 
 
 def attends_to_padding(text_config: Mapping[str, Any]) -> bool:
     """Whether a transformer's features depend on what follows a text."""
-    of_transformer = not text_config.get("hf_model_name")
-    return of_transformer and bool(text_config.get("no_causal_mask") or text_config.get("pool_type") == "last")
+    is_own_transformer = not text_config.get("hf_model_name")
+    return is_own_transformer and bool(text_config.get("no_causal_mask") or text_config.get("pool_type") == "last")
 
 
 def clip_tokenizer(content: Mapping[str, Any], path: Path, context_length: int) -> Tokenizer:
-    """CLIP's tokenizer with the merges of a tokenizer.json. Raises UserError where its ids are laid out otherwise."""
+    """CLIP's tokenizer with the merges of a tokenizer.json. Raises UserError if its ids have another layout."""
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in content["model"]["merges"]]
     tokenizer = Tokenizer([tuple(pair) for pair in pairs], context_length)
     vocabulary = content["model"]["vocab"] | {

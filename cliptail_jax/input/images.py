@@ -76,22 +76,14 @@ def _mirrored(positions: Int[np.ndarray, "batch side"], side: int) -> Int[np.nda
     return (side - 1) - np.abs((side - 1) - np.abs(positions))
 
 
-def record_rng(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random.Generator:
-    """The generator of a record in an epoch: Philox with seed and purpose as key, epoch and record as counter.
-
-    Streams do not overlap: a stream has 2^128 blocks before it reaches the next. All numbers are in 0..2^64-1.
-    """
-    key = np.array([seed, purpose], np.uint64)
-    counter = np.array([0, 0, index, epoch], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
-
-
 def record_uniforms(
     seed: int, epoch: int, indices: Int[np.ndarray, " batch"], purpose: Purpose, count: int
 ) -> Float64[np.ndarray, "batch count"]:
-    """Equals `record_rng(seed, epoch, index, purpose).random(count)` for each of `indices`, and is faster for many.
+    """Random numbers in 0..1 for each of `indices`: by Philox with seed and purpose as key, epoch and record as counter.
 
-    NumPy's Philox makes one stream per generator object, and making one takes longer than all numbers of a record.
+    Each record has the numbers of NumPy's generator with this key and counter. Streams do not overlap: a stream has 2^128
+    blocks before it reaches the next. All arguments are in 0..2^64-1. NumPy's Philox makes one stream per generator object,
+    and making one takes longer than all numbers of a record.
     """
     blocks = -(-count // 4)
     even = np.empty((2, len(indices), blocks), np.uint64)

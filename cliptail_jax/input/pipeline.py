@@ -1,4 +1,4 @@
-"""From examples to batches: a batch is a function of its step alone, whoever computes it.
+"""Makes batches from examples. A batch is a function of its step alone, whichever process computes it.
 
 Grain shuffles, unless a rule composes the batches by class, and runs `LoadBatch` ahead of time in threads or worker
 processes. Since a step's batch depends on nothing else, training resumes at any step at once, and order and contents are
@@ -28,18 +28,18 @@ from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
-PASS = 2**40  # more than there are records: a record has other random numbers each time that an epoch uses it
+PASS = 2**40  # more than any number of records: each use of a record in an epoch has its own random numbers
 THREADS = 2  # where there are no worker processes
-# Python removes what a killed worker has left, such as shared memory, and need not say so.
+# Python removes shared memory that a killed worker has left, and would warn of it.
 QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
 Batch = dict[str, np.ndarray | Views]
-# What a text tower takes of captions: a tokenizer's ids, or a frozen tower's states.
+# From captions to the input of a text tower: a tokenizer's ids, or a frozen tower's states.
 ReadText = Callable[[Sequence[str]], np.ndarray]
 
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """Where encoded images come from, as `cliptail_jax.datasets.source.Source` has them."""
+    """A source of encoded images, such as `cliptail_jax.datasets.source.Source`."""
 
     name: str
     split: str
@@ -53,7 +53,7 @@ class ImageSource(Protocol):
 
 @runtime_checkable
 class Examples(Protocol):
-    """What batches are made of: rows that name a record of a source, its label and its caption (a variant)."""
+    """The rows that batches are made from, each a record of a source with a label and a caption; a variant."""
 
     source: ImageSource
     records: Int[np.ndarray, " row"]
@@ -65,7 +65,7 @@ class Examples(Protocol):
 
 
 def num_steps_per_epoch(records: int, batch_size: int, drop_last: bool) -> int:
-    """How many batches an epoch of so many records has."""
+    """The number of batches in an epoch of `records` records."""
     whole, rest = divmod(records, batch_size)
     return whole + (1 if rest and not drop_last else 0)
 
@@ -85,13 +85,12 @@ def training_batches(
     workers: int = 0,
     cache: bool = False,
 ) -> Iterator[Batch]:
-    """This process's `slots` of every global batch from step `start` on, to the end of training.
+    """Yields this process's `slots` of every global batch, from step `start` to the end of training.
 
     Keys: the image arrays of `transform`, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...] where
     captions are read, unreadable [any], the records that could not be decoded, and loading [3]: the seconds that a core was
     busy with the batch, how many images were reduced to their canvas, and the longest of their sides. Each epoch is shuffled
-    anew; its last partial batch is filled up with masked slots, or dropped. With a `composition`, its rule says which images
-    are in which batch.
+    anew; its last partial batch is filled up with masked slots, or dropped. A `composition` chooses the images of each batch.
 
     Args:
         seed: of the order of the data.
@@ -125,10 +124,10 @@ def evaluation_batches(
     fast: bool = False,
     scaled_decoding: bool = False,
 ) -> Callable[[], Iterator[Batch]]:
-    """A function that starts a pass over the examples in order: batches as in training, without augmentation.
+    """Returns a function that starts a pass over the examples in order: batches as in training, without augmentation.
 
     Args:
-        fast: how images are resized, as `cliptail_jax.images.resizing` has it.
+        fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
         scaled_decoding: whether large JPEGs are decoded at a fraction of their size.
     """
     rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)
@@ -149,7 +148,7 @@ def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
 
 @dataclasses.dataclass
 class LoadBatch:
-    """Loads the batch of a step, given the rows of the examples in it, as `Composer` has them."""
+    """Loads the batch of a step, given its rows in the numbering of `Composer`."""
 
     examples: Examples
     transform: Transform
@@ -184,7 +183,7 @@ class LoadBatch:
     def readable_images(
         self, records: Int[np.ndarray, " slot"], readable: Bool[np.ndarray, " slot"]
     ) -> Iterator[tuple[np.integer, RgbImage]]:
-        """The decoded images of the slots that are `readable`, one at a time; those that cannot be decoded are marked."""
+        """Yields the decoded images of `readable` slots, one at a time, and marks those that cannot be decoded."""
         slots = np.flatnonzero(readable)
         for slot, image in zip(slots, self.decoded(records[slots])):
             if image is None:
@@ -193,7 +192,7 @@ class LoadBatch:
                 yield slot, image
 
     def decoded(self, records: Int[np.ndarray, " record"]) -> Iterable[RgbImage | None]:
-        """Decoded images, None for one that cannot be read. With a cache each is decoded once."""
+        """The decoded images of records; None for an unreadable one. With a cache, each is decoded once."""
         if self.cached is None:
             return decode(self.examples, records, self.transform.least_side)
         new = [record for record in records.tolist() if record not in self.cached]
@@ -202,7 +201,7 @@ class LoadBatch:
 
 
 def cache_for(examples: Examples, workers: int, cache: bool) -> dict[int, RgbImage | None] | SharedImages | None:
-    """Where decoded images are kept; None if they are not."""
+    """The mapping in which decoded images are kept; None without a cache."""
     if not cache:
         return None
     if not workers or sys.platform != "linux":
@@ -212,7 +211,7 @@ def cache_for(examples: Examples, workers: int, cache: bool) -> dict[int, RgbIma
 
 
 def decode(examples: Examples, records: Iterable[int | np.integer], least_side: int) -> Iterator[RgbImage | None]:
-    """Decoded images, None for one that cannot be read; one at a time, for a batch of photographs is large."""
+    """Yields decoded images, None for an unreadable one; one at a time, because a batch of photographs is large."""
     for encoded in examples.source.encoded_images(records):
         try:
             yield decode_image(encoded, least_side)
@@ -221,21 +220,21 @@ def decode(examples: Examples, records: Iterable[int | np.integer], least_side: 
 
 
 def spread(rows: Int[np.ndarray, " row"], size: int) -> Int[np.ndarray, " slot"]:
-    """The rows of a partial batch, evenly over `size` slots: every group of neighbours gets its share of them."""
+    """Spreads the rows of a partial batch evenly over `size` slots, so that every group of neighbours gets its share."""
     slots = np.full(size, EMPTY, np.int64)
     slots[np.arange(len(rows)) * size // max(len(rows), 1)] = rows
     return slots
 
 
 class UnreadableImages:
-    """Collects the records that could not be decoded, names each once, and stops the program when they are too many."""
+    """Collects unreadable records, warns once about each, and stops the program if there are too many."""
 
     def __init__(self, examples: Examples, allowed: float):
         self._examples, self._allowed = examples, allowed
         self._seen: set[int] = set()
 
     def take_from(self, batch: Batch) -> None:
-        """Takes the batch's `unreadable` records out of it, and into account."""
+        """Removes the batch's `unreadable` records from it and collects them."""
         for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
             self._seen.add(record)
             what = f"the image of record {record} of {self._set()} is unreadable{self._reason(record)}"
@@ -251,7 +250,7 @@ class UnreadableImages:
         return ""
 
     def check(self) -> None:
-        """Raise UserError where all processes together have seen too many. Every process calls this at the same step."""
+        """Raises UserError if all processes together have seen too many. Every process calls this at the same step."""
         seen = self._seen
         if jax.process_count() > 1:
             counts = multihost_utils.process_allgather(np.array(len(seen)))

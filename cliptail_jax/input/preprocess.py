@@ -1,4 +1,4 @@
-"""Images as a model expects them; of a published one, from open_clip's preprocess_cfg."""
+"""Preprocesses images for a model; a published model's preprocessing comes from open_clip's preprocess_cfg."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -45,7 +45,7 @@ class Preprocess:
         return (images.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 
     def square(self, image: RgbImage, fast: bool = False) -> UInt8[np.ndarray, "size size 3"]:
-        """The image at the model's size, before its values are normalised; `fast` as `cliptail_jax.images.resizing` has it."""
+        """The image at the model's size, before normalization; `fast` is explained in `cliptail_jax.images.resizing`."""
         sides = image.shape[:2]
         if self.resize_mode == "squash":
             height = width = self.size
@@ -59,18 +59,18 @@ class Preprocess:
 
     @property
     def least_side(self) -> int:
-        """The sides of an image that loses no resolution by being reduced to it; 0 where there is no such number."""
+        """The least side in pixels of a reduced image that loses no resolution; 0 where there is no such number."""
         return (self.short_side or self.size) if self.resize_mode == "shortest" else 0
 
     def to_config(self) -> dict[str, Any]:
-        """open_clip's preprocess_cfg; the size stands in the model's own configuration."""
+        """open_clip's preprocess_cfg; the size is in the model's own configuration."""
         return {key: value for key, value in asdict(self).items() if key not in ("size", "short_side")}
 
 
 def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
-    """The preprocessing of a `preprocess_cfg`, for a model of that image size; what is not in it is CLIP's.
+    """Reads a `preprocess_cfg` for a model with images of `size` pixels; the defaults are CLIP's.
 
-    A run's also has `short_side`. Raises UserError for what is unknown.
+    A run's also has `short_side`. Raises UserError for unknown values.
     """
     given = {key: value for key, value in config.items() if value is not None}
     interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")

@@ -13,10 +13,10 @@ _UNKNOWN, _DECODED, _UNREADABLE = range(3)
 
 
 class SharedImages:
-    """A mapping from records to decoded images, None for one that cannot be read, which is the same in all processes.
+    """A mapping, shared by all processes, from records to decoded images; None for an unreadable image.
 
-    A pickled copy refers to the memory of the process that made it, which is freed when the last of them ends, however it
-    does. Images of another shape than `shape` are kept by each process on its own. Linux only.
+    A pickled copy refers to the memory of the process that made it. The memory is freed when the last process ends, however
+    it ends. Each process keeps images of another shape than `shape` for itself. Linux only.
     """
 
     def __init__(self, records: int, shape: tuple[int, int, int]):
@@ -44,7 +44,7 @@ class SharedImages:
             return images[record]
         return self._own.get(record)
 
-    def update(self, images: Iterable[tuple[int, RgbImage | None]]) -> None:
+    def update(self, images: Iterable[tuple[int, UInt8[np.ndarray, "_ _ 3"] | None]]) -> None:
         states, shared = self._memory
         for record, image in images:
             if image is None:

@@ -108,7 +108,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
-        """Loads a tokenizer that `save` has written. Raises UserError if there is none, or it is damaged."""
+        """Loads a file of `save`. Raises UserError if it is missing or damaged."""
         content = read_json(epath.Path(path))
         if content is None:
             raise UserError(f"no tokenizer at {path}: it is saved when the run that owns it starts")

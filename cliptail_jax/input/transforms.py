@@ -1,4 +1,4 @@
-"""What becomes of a batch's decoded images before they go to the devices: one class a recipe.
+"""Transforms of a batch's decoded images before they go to the devices, one class per recipe.
 
 A transform is called with the record of each slot, the decoded images by slot, and the epoch. All randomness comes from
 (seed, epoch, record), so that a batch does not depend on who computes it; an epoch that uses a record repeatedly gives it
@@ -28,9 +28,8 @@ from cliptail_jax.input.images import (
     record_uniforms,
     shift_and_flip,
 )
-from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.input.views import NUM_GLOBAL, MultiCrop, Views, draw_views
+from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
 SlotImages = Iterable[tuple[int | np.integer, UInt8[np.ndarray, "_ _ 3"]]]
@@ -42,7 +41,7 @@ DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images ar
 class Transform(Protocol):
     """From the images of a batch, by slot, to the batch's image arrays, each [slot, ...]."""
 
-    least_side: int  # what the sides of an image may be reduced to; 0 for images that are to be decoded as they are
+    least_side: int  # images may be decoded at a fraction of their size whose sides have this many pixels; 0: whole
 
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays: ...
 
@@ -73,7 +72,7 @@ class RandomCrop:
         scale: smallest and largest share of the area that a crop keeps; images of the right size stay whole at (1, 1).
         shift: images are shifted by up to so many pixels on each axis.
         flip: whether half of the images are mirrored.
-        fast: how images are resized, as `cliptail_jax.images.resizing` has it.
+        fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
     """
 
     seed: int
@@ -105,7 +104,7 @@ class RandomCrop:
 def random_boxes(
     images: SlotImages, records: Int[np.ndarray, " slot"], seed: int, epoch: int, scale: tuple[float, float]
 ) -> SlotImages:
-    """A random box of each image, as `crop_boxes` draws it, cut out: a filter must not see pixels outside of it."""
+    """Cuts a random box, drawn by `crop_boxes`, out of each image, so that a filter does not see pixels outside of it."""
     images, uniforms = iter(images), None
     while some := list(itertools.islice(images, DRAWN_TOGETHER)):
         if uniforms is None:
@@ -119,8 +118,8 @@ def random_boxes(
 
 @dataclasses.dataclass(frozen=True)
 class CanvasWithBox:
-    """For crops on the devices: `images` [slot, canvas, canvas, 3] uint8, random boxes of images at the top left of a
-    canvas; `boxes` [slot, 4] float32 and `flips` [slot], as `cliptail_jax.input.device_crops` takes them.
+    """Canvases for crops on the devices: `images` [slot, canvas, canvas, 3] uint8 with a random box of an image at the top
+    left of each; `boxes` [slot, 4] float32 and `flips` [slot], the arguments of `cliptail_jax.input.device_crops`.
 
     Boxes, scale and flips are as in `RandomCrop`.
     """
@@ -147,7 +146,7 @@ class Canvases:
         self._reduced = np.zeros(slots, np.int32)
 
     def put(self, slot: int | np.integer, image: RgbImage) -> tuple[int, int]:
-        """Puts an image on a canvas, where its axes are reduced to the canvas if they are longer.
+        """Puts an image on a canvas; axes longer than the canvas are reduced to it.
 
         Returns the height and the width that it has there.
         """
@@ -174,14 +173,14 @@ def random_crop(data: ConfigDict, seed: int) -> RandomCrop | CanvasWithBox:
 
 
 def side_for_crops(size: int, share: float) -> int:
-    """The sides of a square image whose smallest crops have `size` pixels on both sides, given their share of the area."""
+    """The side of a square image whose crops of at least `share` of the area have `size` pixels or more on both sides."""
     return math.ceil(size / math.sqrt(share * ASPECTS[0]))
 
 
 @dataclasses.dataclass(frozen=True)
 class CanvasWithViews:
-    """For augmentation on the devices: `images` [slot, canvas, canvas, 3] uint8, whole images at the top left of a
-    canvas, and `views`, what is drawn for the views of each, as `cliptail_jax.input.device_views` takes them."""
+    """Canvases for augmentation on the devices: `images` [slot, canvas, canvas, 3] uint8 with a whole image at the top left
+    of each, and `views`, the random parameters that `cliptail_jax.input.device_views` takes."""
 
     seed: int
     crops: MultiCrop
@@ -199,29 +198,7 @@ class CanvasWithViews:
         return canvases.arrays() | {"views": views._replace(box=views.box * scales[:, None])}
 
 
-@dataclasses.dataclass(frozen=True)
-class HostViews:
-    """`global_crops` and `local_crops` [slot, view, side, side, 3] uint8, augmented by Pillow."""
-
-    seed: int
-    crops: MultiCrop
-    fast: bool = False
-    least_side: int = 0
-
-    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
-        crops, slots = self.crops, len(records)
-        arrays = {
-            "global_crops": np.zeros((slots, NUM_GLOBAL, crops.global_size, crops.global_size, 3), np.uint8),
-            "local_crops": np.zeros((slots, crops.num_local, crops.local_size, crops.local_size, 3), np.uint8),
-        }
-        for slot, image in images:
-            views = draw_views(self.seed, epoch, records[[slot]], np.array([image.shape[:2]]), crops)
-            for array, made in zip(arrays.values(), pillow_views(image, views.record(0), crops, self.fast)):
-                array[slot] = made
-        return arrays
-
-
-def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews | HostViews:
+def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews:
     """DINO's transform that the section `data` of a config describes."""
     crops, least_side = crops_of(data), 0
     if data.scaled_decoding:
@@ -229,9 +206,7 @@ def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews | HostViews:
             side_for_crops(crops.global_size, crops.global_scale[0]),
             side_for_crops(crops.local_size, crops.local_scale[0]) if crops.num_local else 0,
         )
-    if data.resize == IN_STEP:
-        return CanvasWithViews(seed, crops, data.canvas, least_side)
-    return HostViews(seed, crops, data.resize == FAST, least_side)
+    return CanvasWithViews(seed, crops, data.canvas, least_side)
 
 
 def crops_of(data: ConfigDict) -> MultiCrop:

@@ -1,8 +1,7 @@
 """The random parameters of multi-crop views: the augmentations of DINO (Caron et al. 2021, arXiv 2104.14294).
 
 A view is one of two large or several small crops, randomly flipped, jittered in colour, converted to grey, blurred and
-solarized. Its parameters depend on (seed, epoch, record) only. `pillow_views` applies them on the host, and
-`device_views` on the accelerator, with equal results.
+solarized. Its parameters depend on (seed, epoch, record) only. The training step applies them (`device_views`).
 """
 
 from dataclasses import dataclass
@@ -67,10 +66,6 @@ class Views(NamedTuple):
 
     def local_views(self) -> "Views":
         return Views(*(field[:, NUM_GLOBAL:] for field in self))
-
-    def record(self, slot: int) -> "Views":
-        """The parameters of one record of the batch: arrays [view, ...]."""
-        return Views(*(field[slot] for field in self))
 
 
 def draw_views(

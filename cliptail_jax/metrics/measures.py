@@ -176,6 +176,11 @@ def format_of(key: str) -> str:
     return MEASURES[key].format if key in MEASURES else ".3g"
 
 
+def title_of(key: str) -> str:
+    """The title of a measure; the key of a number that is not in the table."""
+    return MEASURES[key].title if key in MEASURES else key
+
+
 def _share_of_predictions(results: ClassResults) -> Float[np.ndarray, " class"]:
     return results.predictions / max(results.predictions.sum(), 1)
 
@@ -239,7 +244,7 @@ def _table() -> tuple[Measure, ...]:
             meaning="accuracy in percent", margin=2.0, is_main=True,
             # Claims compare means over classes; the number itself is over examples.
             variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
-            value=lambda results: 100 * results.correct.sum() / results.examples.sum() if results.examples.any() else np.nan,
+            value=lambda results: 100 * (results.correct.sum() / results.examples.sum()) if results.examples.any() else np.nan,
         ),
         Measure(
             key="top5", title="top-5 %", label="top-5 accuracy (%)", unit=POINTS, format=".1f",

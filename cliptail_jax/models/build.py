@@ -36,7 +36,7 @@ def build_model(
     *,
     group_size: int = 0,
     dropout: float = 0.0,
-    head: Float[Array, "classes dim"] | None = None,
+    head: Float[Array | np.ndarray, "classes dim"] | None = None,
     dtype=jnp.float32,
     rngs: nnx.Rngs,
 ) -> CLIP | Classifier | ImageModel | TextModel:
@@ -115,7 +115,7 @@ def build_classifier(
     num_classes: int,
     output_dim: int,
     kind: str,
-    head: Float[Array, "classes dim"] | None,
+    head: Float[Array | np.ndarray, "classes dim"] | None,
     rngs: nnx.Rngs,
 ) -> Classifier:
     """A classifier on the image tower that `visual` builds, whose features have width `output_dim`.

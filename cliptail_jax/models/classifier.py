@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
@@ -18,7 +19,10 @@ class Classifier(ImageModel):
     """
 
     def __init__(
-        self, visual: nnx.Module, head: Float[Array, "classes dim"], bias: Float[Array, " classes"] | None = None
+        self,
+        visual: nnx.Module,
+        head: Float[Array | np.ndarray, "classes dim"],
+        bias: Float[Array, " classes"] | None = None,
     ):
         self.visual = visual
         self.head = nnx.Param(jnp.asarray(head, jnp.float32))

@@ -19,7 +19,7 @@ class Dino(ImageModel):
         self.head = head
 
     def embed_views(
-        self, crops: Sequence[Float[Array, "batch _view _height _width 3"]], mask: Bool[Array, " batch"]
+        self, crops: Sequence[Float[Array, "batch _ _ _ 3"]], mask: Bool[Array, " batch"]
     ) -> Float[Array, "batch views bottleneck"]:
         """The head's outputs for all views in training: first the crops of the first size, then those of the next.
 

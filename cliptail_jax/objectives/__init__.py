@@ -1,10 +1,11 @@
-"""Training objectives: one module for each, with all that is specific to it. No other package knows one by its name.
+"""Training objectives: one module for each, with everything specific to it. No other package knows one by its name.
 
-An objective knows the model that it trains, its loss, the arrays that its batches contain, and its section of the config.
-It must not know of the training loop, of evaluation, or of the other objectives.
+An objective knows the model that it trains, its loss, the arrays of its batches, its sections of the config, and which runs
+a config may evaluate. It must not know the training loop, the evaluation, or the other objectives.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from cliptail_jax.training.objective import Objective
 
 __all__ = ["FIELDS", "OBJECTIVES", "base_config", "describe_config", "make_objective", "validate"]
 
-# By the name that `config.objective` has.
+# By the value of `config.objective`.
 OBJECTIVES: dict[str, type[Objective]] = {
     "supervised": Supervised,
     "contrastive": Contrastive,
@@ -38,11 +39,15 @@ _ADDED = [(name, type(section), section) for name, section in _SECTIONS.items()]
 # The training config's section: every run has the sections of all objectives, and uses those of its own.
 SECTION = dataclasses.make_dataclass("TrainingConfig", _ADDED, bases=(Training,), frozen=True)()
 FIELDS = tuple(fields.fields_of(SECTION))
+describe_config = functools.partial(fields.describe, SECTION)
 
 
-def make_objective(config: ConfigDict, variant: Variant) -> Objective:
-    """The objective of a run of the config on the variant."""
-    return OBJECTIVES[config.objective](config, variant)
+def make_objective(config: ConfigDict, variant: Variant, shapes_only: bool = False) -> Objective:
+    """The objective of a run of the config on the variant.
+
+    With `shapes_only`, published models that the run starts from need not be at hand, which suffices to plan it.
+    """
+    return OBJECTIVES[config.objective](config, variant, shapes_only)
 
 
 def base_config() -> ConfigDict:
@@ -50,13 +55,8 @@ def base_config() -> ConfigDict:
     return fields.to_config(SECTION)
 
 
-def describe_config(config: ConfigDict | None = None) -> str:
-    """The fields with their values in a training config, or else their defaults."""
-    return fields.describe(SECTION, config)
-
-
 def validate(config: ConfigDict) -> None:
-    """Raises UserError that names the first key that is unknown, missing, or has a value that it must not have."""
+    """Raise UserError that names the first key that is unknown, missing, or has an invalid value."""
     if config.get("objective") not in OBJECTIVES:
         raise UserError(
             f"config key 'objective' is {config.get('objective')!r}; it is one of {', '.join(map(repr, OBJECTIVES))} "
@@ -64,22 +64,24 @@ def validate(config: ConfigDict) -> None:
         )
     fields.check(config, SECTION)
     _check_others(config.objective, dict(fields.flatten(config)))
-    if config.eval.confidence == SIGMOID and not OBJECTIVES[config.objective].has_logit_bias:
+    objective = OBJECTIVES[config.objective]
+    if config.eval.confidence == SIGMOID and not objective.has_logit_bias:
         raise UserError(
             f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{config.objective}' does not learn: set it to "
             f"'{SOFTMAX}', or train with objective='sigmoid'"
         )
-    OBJECTIVES[config.objective].validate(config)
+    objective.validate(config)
     check_sections(config)
 
 
 def _check_others(own: str, values: Mapping[str, Any]) -> None:
-    """Raises UserError where a field is set that belongs to another objective: it would have no effect."""
+    """Raise UserError if a field is set that only other objectives have: it would have no effect."""
+    own_sections = OBJECTIVES[own].sections
     for name, objective in OBJECTIVES.items():
-        for section in objective.sections.keys() - OBJECTIVES[own].sections.keys():
-            for field in fields.fields_of(objective.sections[section], f"{section}."):
-                if values[field.key] != field.default:
-                    raise UserError(
-                        f"{field.key} is for objective='{name}' and has no effect with objective='{own}': "
-                        f"leave it at {field.default!r}"
-                    )
+        others = {key: section for key, section in objective.sections.items() if key not in own_sections}
+        for field in (field for key, section in others.items() for field in fields.fields_of(section, f"{key}.")):
+            if values[field.key] != field.default:
+                raise UserError(
+                    f"{field.key} is for objective='{name}' and has no effect with objective='{own}': "
+                    f"leave it at {field.default!r}"
+                )

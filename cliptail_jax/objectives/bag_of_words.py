@@ -10,11 +10,10 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Bool, Float, Int
-from ml_collections import ConfigDict
+from jaxtyping import Bool, Float, Float32, Int
 
 from cliptail_jax.config.fields import OneOf
-from cliptail_jax.curation.variant import Variant, caption_chunks
+from cliptail_jax.curation.variant import caption_chunks
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.bag_of_words import FILE, BagOfWords, count_subwords, count_words
 from cliptail_jax.training.objective import Objective
@@ -25,7 +24,7 @@ COUNT = {"subwords": count_subwords, "words": count_words}
 
 @dataclass(frozen=True)
 class Words:
-    """The words of captions, which are labels with objective='bag_of_words'."""
+    """The words of captions, which are the labels with objective='bag_of_words'."""
 
     vocabulary: Annotated[
         str,
@@ -39,27 +38,19 @@ class Words:
 
 
 class WordClassifier(Objective):
-    """A linear classifier of an image into the words of its caption."""
+    """A linear classifier that predicts the words of an image's caption."""
 
     uses_prompts = True
 
     sections = {"words": Words()}
 
-    @classmethod
-    def validate(cls, config: ConfigDict) -> None:
-        if config.vocabulary.size:
-            raise UserError(
-                "vocabulary.size samples the classes of a supervised run or the prototypes of DINO; with "
-                "objective='bag_of_words' set it to 0, and the number of words by model.text.vocab_size"
-            )
-
-    def __init__(self, config: ConfigDict, variant: Variant):
-        super().__init__(config, variant)
-        self._size = config.model.text.vocab_size
-        self._weights = np.ones(self._size, np.float32)
+    @property
+    def _weights(self) -> Float32[np.ndarray, " words"]:
+        """The weight of each word; before `open_text`, of as many words as the config allows."""
+        return self.read.weights if self.read is not None else np.ones(self.config.model.text.vocab_size, np.float32)
 
     def open_text(self, workdir: Path) -> None:
-        """The words of the captions of the first epoch, or those that an earlier session has saved."""
+        """Count the words of the captions of the first epoch, or load those that an earlier session has saved."""
         if (workdir / FILE).exists():
             bag = BagOfWords.load(workdir)
         else:
@@ -70,15 +61,14 @@ class WordClassifier(Objective):
                 bag.save(workdir)
         if not bag.weights.any():
             raise UserError(
-                f"all {bag.captions:,} captions have the same words, which tell nothing: give other captions, or set "
-                "words.idf=False"
+                f"all {bag.captions:,} captions have the same words, which cannot distinguish images: use other captions, or "
+                "set words.idf=False"
             )
         self.read = self.read_prompts = bag
-        self._size, self._weights = len(bag), bag.weights
 
     def describe_model(self) -> dict[str, Any]:
         dim = self.config.model.image.output_dim
-        head = {"kind": "words", "classes": self._size}
+        head = {"kind": "words", "classes": len(self._weights)}
         return {"model_cfg": {"embed_dim": dim, **self.describe_image_tower()}, "head": head}
 
     def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
@@ -102,13 +92,13 @@ def bag_of_words_loss(
 ) -> Float[Array, ""]:
     """Mean of −Σ_c ŷ_c log softmax(logits)_c, where ŷ_c = w_c y_c / Σ w y and y_c is 1 if c is `present`, in nats.
 
-    `present` has the ids of an example's distinct words, then -1. Left out of the mean are masked examples, and those that
-    have no target, since none of their words weighs anything.
+    `present` has the ids of an example's distinct words, then -1. The mean is over the unmasked examples that have a word of
+    positive weight.
     """
-    weighed = jnp.where(present >= 0, jnp.asarray(weights)[present], 0.0)
-    sums = weighed.sum(-1)
+    present_weights = jnp.where(present >= 0, jnp.asarray(weights)[present], 0.0)
+    sums = present_weights.sum(-1)
     counted = mask & (sums > 0)
-    targets = weighed / jnp.where(counted, sums, 1.0)[:, None]
-    of_words = jnp.take_along_axis(logits, jnp.maximum(present, 0), axis=-1)
-    losses = jax.nn.logsumexp(logits, axis=-1) - (targets * of_words).sum(-1)
+    targets = present_weights / jnp.where(counted, sums, 1.0)[:, None]
+    word_logits = jnp.take_along_axis(logits, jnp.maximum(present, 0), axis=-1)
+    losses = jax.nn.logsumexp(logits, axis=-1) - (targets * word_logits).sum(-1)
     return jnp.where(counted, losses, 0.0).sum() / jnp.maximum(counted.sum(), 1)

@@ -1,34 +1,34 @@
-"""Captions without the padding that a run's longest caption leaves empty: a text tower need not compute what has no effect."""
+"""Cuts the padding behind a run's longest caption, so that the text tower does not compute what has no effect."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int32
 
 from cliptail_jax.curation.variant import Variant, caption_chunks
-from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
-TILE = 16  # a TPU stores as many bfloat16 tokens together, and so computes with them
+TILE = 16  # a TPU stores, and computes with, this number of bfloat16 tokens together
 AT_ONCE = 1024  # captions
+Tokenize = Callable[[Sequence[str]], Int32[np.ndarray, "batch context"]]
 
 
 @dataclasses.dataclass(frozen=True)
 class CutTokenizer:
-    """A tokenizer of which only the first `length` ids are kept."""
+    """A tokenizer that returns only the first `length` ids of each text."""
 
-    tokenizer: TextTokenizer
+    tokenizer: Tokenize
     length: int
 
     def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch length"]:
         return self.tokenizer(texts)[:, : self.length]
 
 
-def longest_caption(variant: Variant, tokenizer: TextTokenizer) -> int:
-    """The number of ids up to the last end of a caption, in multiples of 16; at most the tokenizer's context.
+def longest_caption(variant: Variant, tokenizer: Tokenize) -> int:
+    """The number of ids of the longest caption, rounded up to a multiple of 16; at most the tokenizer's context.
 
-    The end is the highest id, as for a text tower that may be cut. A caption that fills the context ends the search, so that
-    it is short for captions from the web.
+    A caption ends at its highest id, as for the text towers that may be cut. The search stops at a caption that fills the
+    context, and is thus short for captions from the web.
     """
     longest, context = 0, tokenizer([""]).shape[1]
     for captions in caption_chunks(variant):

@@ -1,8 +1,7 @@
 """Corrections of a softmax's loss by class frequency: the usual remedies for long-tailed classes.
 
-Each is computed once for a run, from the number of records that its training data have of each class. A class without a
-record, such as a cut tail's, has the limit of the formula as its number goes to 0, where that has an effect at all: no image
-is labelled with it.
+Each is computed once per run, from the number of training records of each class. For a class without records, such as one
+of a trimmed tail, it is the limit of the formula as the number goes to 0.
 """
 
 import numpy as np

@@ -1,20 +1,25 @@
-"""CLIP: which caption belongs to which image, and the other way round (Radford et al. 2021, arXiv 2103.00020)."""
+"""CLIP: predicts which caption belongs to which image, and vice versa (Radford et al. 2021, arXiv 2103.00020)."""
 
+import functools
 import math
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from cliptail_jax.models.cosine import limit_logit_scale
-from cliptail_jax.objectives.contrastive_loss import contrastive_loss
 from cliptail_jax.objectives.image_text import ImageText
+from cliptail_jax.objectives.pairs import cosines, loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch
+
+MASKED = -1e9  # a logit of which exp is 0; -inf would have no gradient
 
 
 class Contrastive(ImageText):
-    """Two towers, which learn to find each other's features in a softmax over the batch."""
+    """Two towers that learn to identify each other's features in a softmax over the batch."""
 
     @property
     def chance_loss(self) -> float:
@@ -29,3 +34,58 @@ class Contrastive(ImageText):
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
+
+
+def contrastive_loss(
+    images: Float[Array, "batch dim"],
+    texts: Float[Array, "batch dim"],
+    logit_scale: Float[Array, ""],
+    mask: Bool[Array, " batch"],
+    mesh: Mesh,
+    block: int = 0,
+    text_to_image: bool = True,
+) -> Float[Array, ""]:
+    """Symmetric cross-entropy of the scaled cosines, exp(s) · cos, of all images with all texts, in nats.
+
+    Image i belongs to text i. Without `text_to_image`, the loss is only that of texts given an image. Masked pairs are
+    neither examples nor negatives. Each device gathers all texts and computes the logits of its own images, `block` columns
+    at a time (0: 2^25 logits), and again in the backward pass, so that its memory is O(batch / devices · block).
+    """
+    scale = jnp.exp(logit_scale.astype(jnp.float32))
+    loss_of_rows = functools.partial(_loss_of_rows, text_to_image=text_to_image)
+    return loss_of_pairs(loss_of_rows, images, texts, (scale,), mask, mesh, block)
+
+
+def _loss_of_rows(
+    images: Float[Array, "rows dim"],
+    texts: Float[Array, "rows dim"],
+    mask: Bool[Array, " rows"],
+    columns: tuple[Float[Array, "batch dim"], Bool[Array, " batch"]],
+    scale: Float[Array, ""],
+    *,
+    axes: tuple[str, ...],
+    block: int,
+    text_to_image: bool,
+) -> Float[Array, " rows"]:
+    own, rows = scale * (images * texts).sum(-1), len(images)
+
+    def add_block(row_sums: Float[Array, " rows"], columns):
+        """Log-sums of the rows up to a block, and of the block's columns over this device's rows."""
+        texts, valid = columns
+        logits = scale * cosines(images, texts)
+        block_sums = jax.nn.logsumexp(jnp.where(valid, logits, MASKED), axis=1)
+        column_sums = jax.nn.logsumexp(jnp.where(mask[:, None], logits, MASKED), axis=0) if text_to_image else None
+        return jnp.logaddexp(row_sums, block_sums), column_sums
+
+    nothing = jax.lax.pcast(jnp.full(rows, MASKED), axes, to="varying")
+    row_sums, column_sums = over_blocks(add_block, nothing, columns, rows, block)
+    if not text_to_image:
+        return row_sums - own
+    return (row_sums + _log_sum_over_devices(column_sums, axes)) / 2 - own
+
+
+def _log_sum_over_devices(logs: Float[Array, " batch"], axes: tuple[str, ...]) -> Float[Array, " rows"]:
+    """log Σ exp over all devices, of this device's rows."""
+    largest = jax.lax.pmax(jax.lax.stop_gradient(logs), axes)
+    sums = jax.lax.psum_scatter(jnp.exp(logs - largest), axes, tiled=True)
+    return jnp.log(sums) + jax.lax.dynamic_slice_in_dim(largest, jax.lax.axis_index(axes) * len(sums), len(sums))

@@ -1,8 +1,8 @@
 """DINO: each view predicts the teacher's balanced assignment of the other views to prototypes.
 
-Caron et al. 2021, arXiv 2104.14294; balanced as in SwAV (Caron et al. 2020, arXiv 2006.09882) rather than centred. The
-prototypes may be a sample of the head's: the functions here take them as the last axis, whichever they are. The teacher
-is the moving average of the student, `TrainState.ema`, with batch statistics of its own, `TrainState.ema_batch_stats`.
+Caron et al. 2021, arXiv 2104.14294; balanced as in SwAV (Caron et al. 2020, arXiv 2006.09882) instead of centred. The last
+axis of logits and targets is the prototypes, all of the head's or a sample of them. The teacher is the moving average of
+the student, `TrainState.ema`, with its own batch statistics, `TrainState.ema_batch_stats`.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import NonNegative, Positive, Share
-from cliptail_jax.curation.variant import Variant
+from cliptail_jax.config.training import IN_STEP, Vocabulary
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -54,9 +54,9 @@ class DinoOptions:
 
 
 class Dino(Objective):
-    """A student that learns to agree with its own moving average about the views of an image."""
+    """A student that learns to agree with its own moving average on the views of an image."""
 
-    sections = {"dino": DinoOptions()}
+    sections = {"dino": DinoOptions(), "vocabulary": Vocabulary()}
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
@@ -75,6 +75,8 @@ class Dino(Objective):
         ):
             if is_set:
                 raise UserError(f"{key} is not supported with objective='dino': set it to {default}")
+        if config.data.resize != IN_STEP:
+            raise UserError(f"data.resize is '{IN_STEP}' with objective='dino', whose training step makes the views")
         crops, side = config.data.multi_crop, config.data.image_size
         if crops.num_local and crops.local_size > side:
             raise UserError(
@@ -92,12 +94,8 @@ class Dino(Objective):
                 "eval.sets is empty with objective='dino', which learns no classes: measure it with cliptail_jax.transfer"
             )
 
-    def __init__(self, config: ConfigDict, variant: Variant):
-        super().__init__(config, variant)
-        self._teacher_momentum = cosine(config.dino.teacher_momentum, 1.0, self.total_steps)
-
     def describe_model(self) -> dict[str, Any]:
-        """The image tower: the head serves training alone."""
+        """The image tower; the head is used in training only."""
         tower = self.describe_image_tower()
         resampling = EVERY_GRID if self.config.dino.resample_own_grid else OTHER_GRIDS
         tower["vision_cfg"] = tower["vision_cfg"] | {"cliptail_resampling": resampling}
@@ -124,14 +122,14 @@ class Dino(Objective):
 
     @property
     def transform(self) -> Transform:
-        """Whole images, which the step augments, or views that are augmented on the host."""
+        """Whole images and the parameters of their views, which the step makes."""
         return multi_crop(self.config.data, self.config.seed)
 
     @property
     def view_preprocess(self) -> Preprocess:
-        """By which views are normalized: with ImageNet's pixel statistics in place of CLIP's, as in DINO's code.
+        """Normalizes views with ImageNet's pixel statistics, as DINO's code does, instead of CLIP's.
 
-        A tower that was trained with others than CLIP's keeps them.
+        A tower that was trained with statistics other than CLIP's keeps them.
         """
         own = self.preprocess
         if not np.array_equal(np.float32([own.mean, own.std]), np.float32([CLIP_MEAN, CLIP_STD])):
@@ -142,13 +140,13 @@ class Dino(Objective):
         self, averaged: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State]:
         """The batch's crops [b, view, side, side, 3] by size, the prototypes of the step, and the teacher's targets."""
-        crops = [self.view_preprocess.normalize(of_size) for of_size in self._crops_by_size(batch)]
+        crops = [self.view_preprocess.normalize(crops) for crops in self._crops_by_size(batch)]
         prototypes, size = None, self.config.vocabulary.size
         if size:
             prototypes = sample_prototypes(key, self.config.dino.prototypes, size)
-        taught = view_logits(averaged, crops[:1], batch["mask"], prototypes)
-        targets = sinkhorn_knopp(taught.reshape(-1, taught.shape[-1]), mask=jnp.repeat(batch["mask"], NUM_GLOBAL))
-        targets = targets.reshape(taught.shape).swapaxes(0, 1)
+        logits = view_logits(averaged, crops[:1], batch["mask"], prototypes)
+        targets = sinkhorn_knopp(logits.reshape(-1, logits.shape[-1]), mask=jnp.repeat(batch["mask"], NUM_GLOBAL))
+        targets = targets.reshape(logits.shape).swapaxes(0, 1)
         prepared = {"crops": crops, "prototypes": prototypes, "targets": targets, "mask": batch["mask"]}
         return prepared, nnx.state(averaged, nnx.BatchStat)
 
@@ -165,17 +163,19 @@ class Dino(Objective):
         return math.log(self.config.vocabulary.size or self.config.dino.prototypes)
 
     def ema_decay(self, step: Array) -> Array:
-        return self._teacher_momentum(step)
+        return cosine(self.config.dino.teacher_momentum, 1.0, self.total_steps)(step)
 
     def metrics(self, state: TrainState) -> dict[str, Array]:
-        return {"train/teacher_momentum": self._teacher_momentum(state.step - 1)}
+        return {"train/teacher_momentum": self.ema_decay(state.step - 1)}
 
     def _crops_by_size(self, batch: DeviceBatch) -> list[Array]:
-        """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255."""
+        """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255.
+
+        A batch without `views` has the crops themselves, as the tests give those of a reference.
+        """
         data = self.config.data
-        sizes = {"global": data.image_size} | (
-            {"local": data.multi_crop.local_size} if data.multi_crop.num_local else {}
-        )
+        local = {"local": data.multi_crop.local_size} if data.multi_crop.num_local else {}
+        sizes = {"global": data.image_size} | local
         if "views" not in batch:
             return [batch[f"{kind}_crops"] for kind in sizes]
         views = {"global": batch["views"].global_views(), "local": batch["views"].local_views()}
@@ -186,10 +186,10 @@ class Dino(Objective):
 def view_logits(
     model: nnx.Module, crops: list[Array], mask: Bool[Array, " batch"], prototypes: Int[Array, " sampled"] | None
 ) -> Float[Array, "batch view sampled"]:
-    """Cosines of all views with the prototypes of a step, None for all of them."""
-    places = model.embed_views(crops, mask)
-    logits = model.head.logits(places.reshape(-1, places.shape[-1]), prototypes)
-    return logits.reshape(*places.shape[:2], -1)
+    """Cosines of all views with the given prototypes, or with all of the head's."""
+    embeddings = model.embed_views(crops, mask)
+    logits = model.head.logits(embeddings.reshape(-1, embeddings.shape[-1]), prototypes)
+    return logits.reshape(*embeddings.shape[:2], -1)
 
 
 def sinkhorn_knopp(
@@ -202,38 +202,23 @@ def sinkhorn_knopp(
 
     Each of the `iterations`, one or more, first gives every prototype the share 1/K of the whole batch, then every sample
     the share 1/B (Cuturi 2013, arXiv 1306.0895). The result is scaled to B: each sample's assignment sums to 1, and each
-    prototype's over the batch comes the nearer to B/K the more iterations there are. Samples whose `mask` is False,
-    padding, have no part in the prototypes' shares.
+    prototype's sum over the batch approaches B/K with more iterations. Samples whose `mask` is False, padding, do not
+    contribute to the prototypes' shares.
 
-    In float32 and by logarithms, where no prototype's share underflows. No gradient flows through. Raises UserError for a
-    temperature that is not positive.
+    Computed in float32 and by logarithms, so that no prototype's share underflows. No gradient flows through.
     """
-    check_temperature(temperature)
     log_share = jax.lax.stop_gradient(logits).astype(jnp.float32) / temperature
-    # Where all is padding everything counts, so that targets which nobody uses are at least finite.
+    # If all examples are padding, all are counted, so that the targets, which nobody uses, are finite.
     counted = None if mask is None else (mask | ~mask.any())[:, None]
     for _ in range(iterations):
-        # The factors 1/K and 1/B would shift all logarithms alike, which normalising the samples undoes.
+        # The factors 1/K and 1/B are left out: they shift all logarithms alike, which normalizing the samples undoes.
         log_share -= jax.nn.logsumexp(log_share, axis=0, keepdims=True, where=counted)
         log_share -= jax.nn.logsumexp(log_share, axis=1, keepdims=True)
     return jnp.exp(log_share)
 
 
-def check_temperature(temperature: float) -> None:
-    """Raises UserError unless a softmax can have this temperature."""
-    if not temperature > 0:
-        raise UserError(f"temperature={temperature} is not positive: DINO's are 0.04 (teacher) and 0.1 (student)")
-
-
 def sample_prototypes(key: Array, total: int, size: int) -> Int[Array, " size"]:
-    """Which `size` of `total` prototypes compete in a step, uniform without replacement; a function of `key` alone.
-
-    Raises UserError if there are not as many.
-    """
-    if not 0 < size <= total:
-        raise UserError(
-            f"vocabulary.size={size} prototypes cannot be drawn from {total}: choose 1 to {total}, or 0 for all of them"
-        )
+    """`size` of `total` prototypes, drawn uniformly without replacement; a function of `key` alone."""
     return jax.random.permutation(key, total)[:size]
 
 
@@ -246,16 +231,14 @@ def dino_loss(
     """Cross-entropy of the student's softmax(logits / temperature) with the teacher's targets, in nats.
 
     The mean over the examples whose `mask` is True (None: all) and over all pairs of a view v and a global view g ≠ v;
-    the student's first views are the global ones, in the order of `targets`. No gradient flows into the targets. Raises
-    UserError for a temperature that is not positive.
+    the student's first views are the global ones, in the order of `targets`. No gradient flows into the targets.
     """
-    check_temperature(temperature)
     log_probabilities = jax.nn.log_softmax(student_logits.astype(jnp.float32) / temperature, axis=-1)
     fixed = jax.lax.stop_gradient(targets).astype(jnp.float32)
     # An accelerator's default precision would blur logarithms of many nats.
     losses = -jnp.einsum("gbk,vbk->bgv", fixed, log_probabilities, precision=jax.lax.Precision.HIGHEST)
     different = ~jnp.eye(len(targets), len(student_logits), dtype=bool)
-    of_example = jnp.where(different, losses, 0.0).sum((1, 2)) / different.sum()
+    example_losses = jnp.where(different, losses, 0.0).sum((1, 2)) / different.sum()
     if mask is None:
-        return of_example.mean()
-    return jnp.where(mask, of_example, 0.0).sum() / jnp.maximum(mask.sum(), 1)
+        return example_losses.mean()
+    return jnp.where(mask, example_losses, 0.0).sum() / jnp.maximum(mask.sum(), 1)

@@ -1,4 +1,4 @@
-"""What the objectives that train an image tower and a text tower on pairs have in common: all but their loss."""
+"""The common part of the objectives that train an image tower and a text tower on pairs: everything but the loss."""
 
 import functools
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import Incidental, NonNegative, Rule
-from cliptail_jax.curation.variant import Variant, distinct_captions
+from cliptail_jax.curation.variant import distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
@@ -20,6 +20,7 @@ from cliptail_jax.objectives.caption_length import CutTokenizer, longest_caption
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
+from cliptail_jax.pretrained.tower_shapes import text_tower_shapes
 from cliptail_jax.pretrained.towers import Towers, open_text_tower
 from cliptail_jax.training.objective import RANDOM, Objective
 from cliptail_jax.training.state import DeviceBatch
@@ -52,58 +53,41 @@ class Comparison:
     """How images and texts are compared in the loss. Its value is the same to rounding with any `block`."""
 
     text_to_image: Annotated[
-        bool,
-        "Whether CLIP's loss also asks which image belongs to a text; else only which text belongs to an image.",
+        bool, "Whether CLIP's loss also predicts the image of each text, and not only the text of each image."
     ] = True
-
     block: Annotated[
-        int,
-        "Texts that the images of a device are compared with at once; 0: as many as 128 MB of logits allow.",
-        NonNegative,
+        int, "Texts that a device compares with its images at once; 0: as many as 128 MB of logits allow.", NonNegative
     ] = 0
 
 
 class ImageText(Objective):
-    """An image tower and a text tower, whose features of an image and of its caption are to be alike."""
+    """An image tower and a text tower, trained so that the features of an image and of its caption are alike."""
 
     uses_prompts = True
 
     sections = {"text": Text(), "contrastive": Comparison()}
+    _vocab_size: int | None = None  # of the tokenizer; few captions yield fewer merges than the config asks for
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
-        if config.vocabulary.size:
-            raise UserError(
-                "vocabulary.size samples the classes of a supervised run or the prototypes of DINO; with "
-                f"objective='{config.objective}' set it to 0"
-            )
         if config.batch_size < 2:
             raise UserError("batch_size=1 has no other pair to compare with: set it to 2 or more")
 
-    def __init__(self, config: ConfigDict, variant: Variant):
-        super().__init__(config, variant)
-        self.vocab_size = config.model.text.vocab_size
-
     def open_towers(self) -> Towers:
-        section, model = self.config.text, self.config.model
-        text = None
+        section, model, text = self.config.text, self.config.model, None
         if section.init != RANDOM:
-            text = open_text_tower(
-                section.init,
-                output_dim=model.image.output_dim,
-                context_length=model.text.context_length,
-                partial=section.partial,
-                merges=section.tokenizer,
-            )
+            sizes = {"output_dim": model.image.output_dim, "context_length": model.text.context_length}
+            text = text_tower_shapes(section.init, **sizes) if self.shapes_only else None
+            text = text or open_text_tower(section.init, partial=section.partial, merges=section.tokenizer, **sizes)
         if section.dropout and not (text.encoder if text else model.text.name != "transformer"):
             raise UserError(f"text.dropout={section.dropout}: only encoders such as BERT have dropout")
         return Towers(super().open_towers().image, text)
 
     def open_text(self, workdir: Path) -> None:
-        """The tokenizer reads captions, or the cached outputs of a frozen text tower stand in for it."""
+        """Captions are read by the tokenizer, or replaced by the cached outputs of a frozen text tower."""
         tokenizer = self._open_tokenizer(workdir / "tokenizer.json")
         self.read = self.read_prompts = tokenizer
-        self.vocab_size = tokenizer.vocab_size  # few captions yield few merges
+        self._vocab_size = tokenizer.vocab_size
         if self.can_cache():
             tower, dtype = self.towers.text, self.config.model.dtype
             self.read = cached_text(tower, dtype, distinct_captions(self.variant))
@@ -112,15 +96,14 @@ class ImageText(Objective):
             self.read = CutTokenizer(tokenizer, longest_caption(self.variant, tokenizer))
 
     def _open_tokenizer(self, saved: Path) -> TextTokenizer:
-        """That of a trained text tower, CLIP's where its merges are given, or one of the run's own in the file `saved`."""
+        """The tokenizer of the trained text tower, CLIP's if its merges are given, or the run's own in the file `saved`."""
         section, sizes = self.config.text, self.config.model.text
+        merges = {"merges": section.tokenizer} if section.tokenizer else {}
         if self.towers.text:
-            self.tokenizer_source = {"model": section.init} | (
-                {"merges": section.tokenizer} if section.tokenizer else {}
-            )
+            self.tokenizer_source = {"model": section.init} | merges
             return self.towers.text.tokenizer
         if section.tokenizer:
-            self.tokenizer_source = {"merges": section.tokenizer}
+            self.tokenizer_source = merges
             return load_clip_tokenizer(section.tokenizer, sizes.context_length)
         if saved.exists():
             return Tokenizer.load(saved)
@@ -131,13 +114,13 @@ class ImageText(Objective):
         return tokenizer
 
     def can_cache(self) -> bool:
-        """Whether the text tower's pooled outputs for the captions are the same in each epoch."""
+        """Whether the text tower's pooled outputs of the captions are the same in each epoch."""
         text, tower = self.config.text, self.towers.text
         unchanged = text.freeze and not text.dropout and not self.config.data.captions.resample
         return tower is not None and text.cache and unchanged and tower.has_published_outputs()
 
     def can_cut(self) -> bool:
-        """Whether what follows the end of a caption has no effect on it, and captions are the same in each epoch."""
+        """Whether padding has no effect on the features of a caption, and captions are the same in each epoch."""
         described = self.describe_model()
         cfg, encoder = described["model_cfg"], described.get("encoder")
         build = functools.partial(build_text_tower, cfg["text_cfg"], cfg["embed_dim"], encoder=encoder)
@@ -156,7 +139,7 @@ class ImageText(Objective):
 
     def describe_model(self) -> dict[str, Any]:
         model = self.config.model.copy_and_resolve_references()
-        model.text.vocab_size = self.vocab_size
+        model.text.vocab_size = self._vocab_size or model.text.vocab_size
         image, tower = self.describe_image_tower(), self.towers.text
         text_cfg = tower.config if tower else describe_text_tower(model.text)
         if not self.tokenizer_source:  # open_clip reads the run's own merges from this file

@@ -1,4 +1,4 @@
-"""Losses over all pairs of a batch's images and texts, which are split over devices and, if they are many, into blocks."""
+"""Losses over all pairs of a batch's images and texts, split over devices and, if there are many, into blocks."""
 
 import functools
 import math
@@ -26,11 +26,12 @@ def loss_of_pairs(
     mesh: Mesh,
     block: int,
 ) -> Float[Array, ""]:
-    """The mean over the unmasked pairs of what `loss_of_rows` computes on each device for its own rows of the batch.
+    """The mean, over the unmasked pairs, of the losses that each device computes for its own rows of the batch.
 
-    That is a function of the device's images and texts, at unit length, and their mask, of the texts and the mask of the
-    whole batch, which it gathers, and of the `scalars`; `axes` are the names of the mesh's axes, and `block` is that of
-    `over_blocks`.
+    Args:
+        loss_of_rows: from the device's images and texts, of unit length, their mask, the texts and mask of the whole batch,
+            and the `scalars` to the losses; `axes` are the names of the mesh's axes.
+        block: the number of columns at a time, as `over_blocks` takes it.
     """
     axes, rows = mesh.axis_names, P(mesh.axis_names)
 
@@ -46,16 +47,15 @@ def loss_of_pairs(
 
 
 def cosines(images: Float[Array, "rows dim"], texts: Float[Array, "columns dim"]) -> Float[Array, "rows columns"]:
-    """Those of features at unit length, in float32 on every device."""
+    """Cosines of features of unit length, in float32 on every device."""
     # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
     return jnp.matmul(images, texts.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def over_blocks(add_block: Callable, start: Any, columns: Any, rows: int, block: int) -> tuple[Any, Any]:
-    """`jax.lax.scan` of `add_block` over equal blocks of `columns`, arrays [batch, ...], of `block` columns at most.
+    """`jax.lax.scan` of `add_block` over equal blocks of `columns`, arrays [batch, ...], of at most `block` columns.
 
-    What `add_block` computes is computed again in the backward pass, so that with `rows` rows a device the memory is
-    O(rows · block).
+    `add_block` is computed again in the backward pass, so that the memory of a device with `rows` rows is O(rows · block).
     """
     add_block, batch = jax.checkpoint(add_block), len(jax.tree.leaves(columns)[0])
     blocks = number_of_blocks(rows, batch, block)

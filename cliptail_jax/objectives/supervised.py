@@ -3,6 +3,7 @@
 The section `loss` has the usual remedies for long-tailed classes; `vocabulary`, the study's.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,13 +18,14 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.config.fields import NonNegative, OneOf, Rule
+from cliptail_jax.config.training import Vocabulary
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.models.cosine import limit_logit_scale
 from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.training.objective import Objective
+from cliptail_jax.training.objective import EvaluatedRun, Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
@@ -40,41 +42,40 @@ class Head:
 
 @dataclass(frozen=True)
 class Loss:
-    """Corrections of the loss by class frequency in the training data; a sampled vocabulary's softmax has them, too.
+    """Corrections of the loss by class frequency in the training data, also for a softmax over a sampled vocabulary.
 
     With all of them, an image of class y, with cosine similarities cos_c and the scale s = exp(logit_scale), has the loss
     −log softmax_y(s (cos_c − Δ_c [c = y]) + τ log π_c), and the weight w_y in the mean over the batch. The scale is learned,
-    as without them, and not the constant 30 of Cao et al. (2019); no gradient reaches it through the margin.
+    whereas Cao et al. (2019) use the constant 30; no gradient reaches it through the margin.
     """
 
     logit_adjustment: Annotated[
         float,
-        "τ of τ log(class frequency), which is added to the logits in training; 1: balanced softmax; 0: off.",
+        "τ of the term τ log(class frequency) of the logits in training; 1: balanced softmax; 0: off.",
         NonNegative,
     ] = 0.0
     margin: Annotated[
         float,
-        "LDAM's margin of the rarest class, by which the cosine similarity with an image's own class is reduced before it is "
-        "multiplied by the learned scale; other classes have less, by the fourth root of their frequency; 0: off.",
+        "LDAM's margin of the rarest class, subtracted from an image's cosine similarity with its own class; that of other "
+        "classes is smaller by the fourth root of their frequency; 0: off.",
         NonNegative,
     ] = 0.0
     class_weights: Annotated[
         float,
-        "β of the effective number of records, by whose inverse classes are weighted, 1 on average; 0: off.",
+        "β of the effective number of records, whose inverse, scaled to mean 1, weights the classes; 0: off.",
         Rule(lambda beta: 0 <= beta < 1, "must be 0 or more and below 1"),
     ] = 0.0
     reweight_from: Annotated[int, "Number of epochs before class_weights has an effect.", NonNegative] = 0
     count_in_batch: Annotated[
         bool,
-        "Whether a class competes in a sampled vocabulary as often as its group has images of it, as class names do in CLIP's "
-        "softmax over the texts of a batch.",
+        "Whether a class counts in a sampled vocabulary once per image of the group, as class names do in CLIP's softmax.",
     ] = False
 
 
 class Supervised(Objective):
     """A classifier of the variant's classes."""
 
-    sections = {"head": Head(), "loss": Loss()}
+    sections = {"head": Head(), "loss": Loss(), "vocabulary": Vocabulary()}
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
@@ -84,10 +85,10 @@ class Supervised(Objective):
             raise UserError("loss.margin is a difference of cosine similarities: set head.kind='cosine'")
         if config.loss.count_in_batch and not config.vocabulary.size:
             raise UserError(
-                "loss.count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size, 1 for those of the batch"
+                "loss.count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size; 1 takes those of the batch"
             )
         if config.loss.reweight_from and not config.loss.class_weights:
-            raise UserError("loss.reweight_from is when loss.class_weights begins: set that, too, such as to 0.9999")
+            raise UserError("loss.reweight_from is the start of loss.class_weights: set that, too, such as to 0.9999")
         for name in ("logit_adjustment", "class_weights"):
             if config.data.balanced_sampling and config.loss[name]:
                 raise UserError(
@@ -95,8 +96,8 @@ class Supervised(Objective):
                     "frequent: set one of them"
                 )
 
-    def __init__(self, config: ConfigDict, variant: Variant):
-        super().__init__(config, variant)
+    def __init__(self, config: ConfigDict, variant: Variant, shapes_only: bool = False):
+        super().__init__(config, variant, shapes_only)
         classes = len(variant.class_names)
         if config.vocabulary.size > classes:
             raise UserError(f"vocabulary.size={config.vocabulary.size} is larger than the {classes} classes there are")
@@ -113,19 +114,24 @@ class Supervised(Objective):
         self._sampling = sampling_weights(frequency, config.vocabulary.sampling)
         if section.logit_adjustment:
             self._adjustment = np.float32(section.logit_adjustment * log_prior(frequency))
-            self._sampling *= frequency > 0  # a class of probability 0 does not compete, and would take another's place
+            self._sampling *= frequency > 0  # a class of probability 0 would only take another's place
         if section.margin:
             self._margins = np.float32(class_margins(frequency, section.margin))
         if section.class_weights:
             self._class_weights = np.float32(effective_number_weights(frequency, section.class_weights))
 
     def _open_head(self) -> Float32[np.ndarray, "classes dim"] | None:
-        """The rows of `head.init` for the variant's classes; None where the head is randomly initialized."""
+        """The rows of `head.init` for the variant's classes; None if the head is randomly initialized."""
         if not self.config.head.init:
             return None
-        class_match = self.config.data.class_match.vocabulary
+        class_match, class_names = self.config.data.class_match.vocabulary, self.variant.class_names
         all_names = vocabulary_names(class_match) if class_match else self.variant.source.class_names
-        return head_for(self.config.head.init, self.variant.class_names, all_names)
+        try:
+            return head_for(self.config.head.init, class_names, all_names)
+        except UserError:
+            if not self.shapes_only:
+                raise
+            return np.zeros((len(class_names), self.config.model.image.output_dim), np.float32)
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -159,7 +165,7 @@ class Supervised(Objective):
     ) -> Float[Array, ""]:
         logits, labels, vocabulary = model.logits(features["image"]), batch["labels"], None
         if self.config.loss.margin:
-            # Otherwise the loss of early steps, whose cosines are all below the margin, falls with the scale, to its least.
+            # In early steps all cosines are below the margin, and a smaller scale would reduce the loss, down to its limit.
             scale = jax.lax.stop_gradient(jnp.exp(model.logit_scale[...]))
             logits = subtract_margins(logits, labels, scale * self._margins)
         if self.config.loss.logit_adjustment:
@@ -174,6 +180,20 @@ class Supervised(Objective):
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
 
+    @classmethod
+    def evaluated_run(cls, config: ConfigDict, trained: Mapping[str, Any]) -> EvaluatedRun:
+        """A run may be evaluated with another head, `head.init`, than it was trained with."""
+        own, given = config.copy_and_resolve_references(), config.head.init
+        own.head.update({key: trained.get(f"head.{key}", own.head[key]) for key in ("init", "freeze")})
+        warnings = ()
+        if config.eval.logit_adjustment and config.loss.logit_adjustment and not config.eval.estimate_prior:
+            warnings = (
+                f"the run was trained with loss.logit_adjustment={config.loss.logit_adjustment:g}, so its logits are those "
+                "for equally frequent classes already: "
+                f"eval.logit_adjustment={config.eval.logit_adjustment:g} adjusts them again",
+            )
+        return EvaluatedRun(own, given if given != own.head.init else "", warnings)
+
 
 def supervised_loss(
     logits: Float[Array, "batch classes"],
@@ -184,18 +204,17 @@ def supervised_loss(
 ) -> Float[Array, ""]:
     """Mean cross-entropy of the unmasked examples, in nats.
 
-    With a `vocabulary`, the batch is cut into as many groups of neighbours as it has rows, and only a group's own
-    classes compete in its softmax. With `weights`, one for each example, the mean is the weighted one: divided by the sum of
-    the weights, as Cao et al. (2019) do. Divided by the number of examples, it would be smaller the more of them are of
-    frequent classes, and with it the length of a step.
+    With a `vocabulary`, the batch is divided into one group of neighbours per row, and only a group's own classes compete
+    in its softmax. With `weights`, one per example, the mean is weighted: the sum is divided by that of the weights, as in
+    Cao et al. (2019). Divided by the number of examples, loss and step would be smaller in batches of frequent classes.
     """
     if vocabulary is not None:
         in_groups = logits.reshape(len(vocabulary), -1, logits.shape[-1])
         logits = jnp.where(vocabulary[:, None, :], in_groups, -jnp.inf).reshape(logits.shape)
     log_partition = jax.nn.logsumexp(logits, axis=-1)
-    of_label = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
-    # A masked example's label may lie outside of the vocabulary, where the loss is infinite: select, do not multiply.
-    losses = jnp.where(mask, log_partition - jnp.where(mask, of_label, 0.0), 0.0)
+    label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+    # A masked example's label may be outside the vocabulary, where the loss is infinite: select, do not multiply.
+    losses = jnp.where(mask, log_partition - jnp.where(mask, label_logits, 0.0), 0.0)
     if weights is not None:
         weights = jnp.where(mask, weights, 0.0)
         return (losses * weights).sum() / jnp.where(mask.any(), weights.sum(), 1.0)
@@ -205,17 +224,17 @@ def supervised_loss(
 def subtract_margins(
     logits: Float[Array, "batch classes"], labels: Int[Array, " batch"], margins: Float[Array, " classes"]
 ) -> Float[Array, "batch classes"]:
-    """The logits, of which each example's own class has lost that class's margin."""
+    """The logits, with the margin of each example's own class subtracted from that class's logit."""
     return logits - jnp.where(jnp.arange(len(margins)) == labels[:, None], margins, 0.0)
 
 
 def log_counts(
     labels: Int[Array, " batch"], mask: Bool[Array, " batch"], classes: int, group_size: int
 ) -> Float[Array, "batch classes"]:
-    """For each example, the logarithm of how many examples of each class its group has; 0 for a class without any.
+    """For each example, the logarithm of its group's number of examples of each class; 0 for a class without examples.
 
-    Added to the logits l, it makes the loss −log (n_y exp(l_y) / Σ_c n_c exp(l_c)). But for log n_y, which has no gradient,
-    that is CLIP's loss of an image among n_c texts of each class, all of which have the class's logit.
+    Added to the logits l, it makes the loss −log (n_y exp(l_y) / Σ_c n_c exp(l_c)). Except for log n_y, which has no
+    gradient, that is CLIP's loss of an image among n_c texts of each class, all with the class's logit.
     """
     groups = labels.reshape(-1, group_size or len(labels))
     row = jnp.arange(len(groups))[:, None]
@@ -231,12 +250,12 @@ def sample_vocabulary(
     size: int,
     group_size: int,
 ) -> Bool[Array, "group classes"]:
-    """Which classes compete in each group of `group_size` neighbours (0: one group).
+    """The classes that compete in each group of `group_size` neighbours (0: one group).
 
-    All classes present in the group, plus, up to `size` in all, further ones drawn without replacement with probability
-    proportional to `weights`; a class of weight 0 is never drawn. A group with more than `size` classes keeps them all.
-    Drawing the largest of log-weight plus Gumbel noise is drawing without replacement (Kool et al., 2019). Where scores
-    tie in float32, the class of the lower label is drawn.
+    These are all classes present in the group, and further ones, up to `size` in total, drawn without replacement with
+    probability proportional to `weights`; a class of weight 0 is never drawn. A group with more than `size` classes keeps
+    them all. Taking the largest values of log-weight plus Gumbel noise draws without replacement (Kool et al., 2019). If
+    values tie in float32, the class with the lower label is drawn.
     """
     groups = labels.reshape(-1, group_size or len(labels))
     valid = mask.reshape(groups.shape)
@@ -249,6 +268,6 @@ def sample_vocabulary(
 
 
 def sampling_weights(frequency: Int[Array | np.ndarray, " classes"], sampling: str) -> Float[Array, " classes"]:
-    """What sampling probability is proportional to: 1 ('uniform'), class frequency ('linear') or its root ('sqrt')."""
+    """Sampling weights: 1 ('uniform'), class frequency ('linear') or its square root ('sqrt')."""
     exponent = {"uniform": 0.0, "sqrt": 0.5, "linear": 1.0}[sampling]
     return jnp.asarray(frequency, jnp.float32) ** exponent

@@ -1,8 +1,8 @@
-"""What the devices can do at best."""
+"""The peak speed of devices."""
 
 import jax
 
-# Peak dense bfloat16 TFLOP/s by the start of JAX's device kind, the first that fits. Sources: the "TPU versions" pages of
+# Peak dense bfloat16 TFLOP/s by the start of JAX's device kind; the first match counts. Sources: the "TPU versions" pages of
 # cloud.google.com/tpu/docs (a TPU7x chip, of 2,307, has two devices), and NVIDIA's data sheets of the SXM modules of A100, H100
 # and H200 (without sparsity).
 PEAK_TFLOPS = {
@@ -20,6 +20,6 @@ PEAK_TFLOPS = {
 
 
 def peak_flops(kind: str | None = None) -> float | None:
-    """Dense bfloat16 operations a second of a device of a kind, by default of this machine's; None if that is not known."""
+    """Dense bfloat16 operations per second of a device of a kind, by default of this machine's; None if unknown."""
     kind = kind or jax.devices()[0].device_kind
     return next((1e12 * peak for start, peak in PEAK_TFLOPS.items() if kind.startswith(start)), None)

@@ -18,17 +18,17 @@ ATTEMPTS = 3  # at asking for the hosts of a TPU slice
 
 
 def initialize() -> None:
-    """Join the other processes of the run, if the environment says that there are any.
+    """Join the other processes of the run, if there are any.
 
-    They are, in this order: those that JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe, the tasks
-    of one srun of SLURM's, the hosts of a Cloud TPU slice.
+    The processes are described by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID; else they are the tasks of a
+    SLURM step (one `srun`); else the hosts of a Cloud TPU slice.
 
     Raises:
-        UserError: the three variables are incomplete, or nobody says how many hosts the TPU slice has.
+        UserError: the three variables are incomplete, or the number of hosts of the TPU slice is unknown.
     """
     if os.environ.get("JAX_COORDINATOR_ADDRESS"):
         address, processes, process = described()
-        # Else JAX, where it finds SLURM, would give each process the one device that has its task's number.
+        # Under SLURM, JAX would otherwise give each process only the device with the number of its task.
         jax.distributed.initialize(address, processes, process, cluster_detection_method="deactivate")
     elif slurm("STEP_NUM_TASKS") > 1:
         jax.distributed.initialize(num_processes=slurm("STEP_NUM_TASKS"), local_device_ids=slurm_devices())
@@ -37,7 +37,7 @@ def initialize() -> None:
 
 
 def described() -> tuple[str, int, int]:
-    """The coordinator's address, the number of processes, and which of them this is."""
+    """The coordinator's address, the number of processes, and the number of this process."""
     address, *numbers = (os.environ.get(name, "") for name in VARIABLES)
     processes, process = (int(number) if number.isdecimal() else -1 for number in numbers)
     if ":" not in address or not 0 <= process < processes:
@@ -49,29 +49,31 @@ def described() -> tuple[str, int, int]:
 
 
 def slurm(name: str) -> int:
-    """A number of SLURM's about the step, the job or the node; 0 where it says none."""
+    """The number in SLURM's environment variable of this name; 0 if it is not set."""
     return int(os.environ.get(f"SLURM_{name}") or 0)
 
 
 def slurm_devices() -> list[int] | None:
-    """All GPUs of a task that has its node to itself; None, which JAX takes as that of the task's number, where several share it."""
+    """All GPUs of a task that has its node to itself; None for one of several tasks, for JAX to select the task's GPU."""
     if slurm("STEP_NUM_TASKS") > slurm("STEP_NUM_NODES"):
         return None
     return list(range(slurm("GPUS_ON_NODE"))) or None
 
 
 def tpu_hosts() -> int:
-    """How many hosts the TPU slice of this one has; 1 where there is no TPU."""
-    if not (jax.config.jax_platforms or "").startswith("tpu"):  # JAX sets it where it finds one, and the user has not
+    """The number of hosts of this host's TPU slice; 1 without a TPU."""
+    if not (jax.config.jax_platforms or "").startswith(
+        "tpu"
+    ):  # JAX sets it if it finds a TPU and the user has not set it
         return 1
     hosts = os.environ.get("TPU_WORKER_HOSTNAMES")  # on Kubernetes
-    if hosts is None and "TPU_SKIP_MDS_QUERY" not in os.environ:  # which says that there is no metadata server
+    if hosts is None and "TPU_SKIP_MDS_QUERY" not in os.environ:  # set where there is no metadata server
         hosts = slice_endpoints()
     return len((hosts or "").split(","))
 
 
 def slice_endpoints() -> str:
-    """What Google Cloud's metadata server says of the slice: one endpoint a host, separated by commas."""
+    """The slice's endpoints in Google Cloud's metadata server: one per host, separated by commas."""
     server = os.environ.get("GCE_METADATA_IP", "metadata.google.internal")
     url = f"http://{server}/computeMetadata/v1/instance/attributes/worker-network-endpoints"
     request = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})
@@ -93,9 +95,9 @@ LOST = re.compile("Gloo|NCCL|peer|coordination|heartbeat|UNAVAILABLE|DEADLINE_EX
 
 @contextlib.contextmanager
 def exit_if_peer_lost() -> Iterator[None]:
-    """Ends this process in a line, with status 2, where a computation fails because another process of the run has ended.
+    """Exits with one line and status 2 if a computation fails because another process of the run has ended.
 
-    At once, for what else would end it waits for all processes: JAX at its shutdown, and Orbax for a save, for minutes.
+    It exits at once, since an ordinary exit waits minutes for all processes: JAX at its shutdown, and Orbax for a save.
     """
     try:
         yield
@@ -107,5 +109,5 @@ def exit_if_peer_lost() -> Iterator[None]:
 
 
 def broadcast_from_first(value: int) -> int:
-    """The first process's value, in every process: what decides over a collective step must be the same in all."""
+    """The first process's value, in every process, for decisions that must be the same in all."""
     return int(multihost_utils.broadcast_one_to_all(value)) if jax.process_count() > 1 else value

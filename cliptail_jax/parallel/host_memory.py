@@ -1,4 +1,4 @@
-"""How the C library hands out the host's memory."""
+"""The C library's allocation of the host's memory."""
 
 import ctypes
 import sys
@@ -8,14 +8,14 @@ TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep memory that is freed, for what is allocated next.
+    """Have glibc keep freed memory for later allocations.
 
-    On CPUs, XLA allocates the temporary arrays of a step and frees them at its end. As glibc does it by default, large ones
-    come from the system and go back to it, which clears all of their pages again in each step: a quarter of the time of a
-    small model's step. Kept memory has no effect on any number.
+    On CPUs, XLA allocates the temporary arrays of a step and frees them at its end. By default, glibc returns large ones to
+    the system, which clears all of their pages again in each step: a quarter of the time of a small model's step. Kept memory
+    has no effect on any number.
 
-    Threads that have begun to allocate stay as they are, so this comes before JAX starts its own. Other C libraries are left
-    alone.
+    Threads that have already allocated memory are not affected, so call this before JAX starts its threads. Other C libraries
+    are not changed.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(TRIM_THRESHOLD, -1)  # never give the heap's end back

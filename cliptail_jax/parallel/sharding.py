@@ -12,18 +12,18 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 
-SMALL = 2**14  # numbers of an array that is not worth a collective of its own
+SMALL = 2**14  # arrays of at most so many numbers are not worth a collective of their own
 
 
 def make_mesh(axes: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh of the devices (None: of all there are), in order of processes, so that each process holds a block of
-    neighbouring rows."""
+    """The mesh of the devices, by default of all, in order of processes: each process has a block of neighbouring rows.
+
+    `axes` is `config.mesh`. Raises UserError if its sizes do not fit the number of devices.
+    """
     devices = sorted(jax.devices() if devices is None else devices, key=lambda d: (d.process_index, d.id))
     data = axes.data if axes.data > 0 else len(devices) // axes.fsdp
     if data * axes.fsdp != len(devices):
-        raise UserError(
-            f"mesh.data={axes.data} x mesh.fsdp={axes.fsdp} does not cover the {len(devices)} devices there are"
-        )
+        raise UserError(f"mesh.data={axes.data} x mesh.fsdp={axes.fsdp} does not cover the {len(devices)} devices")
     # Explicit axis types would refuse to cut a sharded batch into groups.
     return Mesh(np.reshape(devices, (data, axes.fsdp)), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
 
@@ -37,15 +37,15 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def parameter_shardings(mesh: Mesh, arrays):
-    """Where each of the arrays lives: its largest axis that `fsdp` divides is split, all else replicated."""
+    """The sharding of each array: its largest axis that `fsdp` divides is split, all else is replicated."""
     return jax.tree.map(lambda x: _split(mesh, x, ("fsdp",)), arrays)
 
 
 def update_shardings(mesh: Mesh, arrays):
-    """Where gradients and moments live whose parameters are updated by all devices, each a part of them (ZeRO-1).
+    """The shardings of gradients and moments where each device updates a part of the parameters (ZeRO-1).
 
-    Those of more than `SMALL` numbers are split over all devices as `parameter_shardings` splits over `fsdp`; others are
-    where their parameters are (Rajbhandari et al. 2020, arXiv 1910.02054).
+    Arrays of more than `SMALL` numbers are split over all devices, others like their parameters (Rajbhandari et al. 2020,
+    arXiv 1910.02054).
     """
     return jax.tree.map(lambda x: _split(mesh, x, mesh.axis_names if x.size > SMALL else ("fsdp",)), arrays)
 
@@ -65,7 +65,7 @@ def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:
 
 
 def check_accumulation(mesh: Mesh, batch_size: int, accumulate_steps: int, group_size: int) -> None:
-    """Raises UserError unless each device has as many rows of each micro-batch, and batch-norm groups lie within them."""
+    """Raises UserError unless devices have equally many rows of each micro-batch, and batch-norm groups lie within them."""
     check_batch(mesh, batch_size // accumulate_steps, "batch_size / accumulate_steps")
     share = batch_size // (mesh.size * accumulate_steps)
     if accumulate_steps > 1 and group_size and share % group_size:
@@ -82,6 +82,6 @@ def local_rows(batch_size: int) -> slice:
 
 
 def to_devices(mesh: Mesh, batch: PyTree[np.ndarray]) -> PyTree[jax.Array]:
-    """The global batch, from the rows that each process has loaded."""
+    """The global batch on the devices, from the rows that each process has loaded."""
     sharding = batch_sharding(mesh)
     return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), batch)

@@ -1,1 +1,1 @@
-"""What a run needs of accelerators that are not there: its step is compiled for them ahead of time."""
+"""Plans runs on accelerators that need not be there: a run's step is compiled for them ahead of time."""

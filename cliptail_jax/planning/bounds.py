@@ -13,26 +13,26 @@ SENT = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 1, 
 def step_seconds(plan: Plan) -> dict[str, float]:
     """The time of a step by arithmetic ('compute'), HBM ('memory') and links between chips ('interconnect').
 
-    Were these perfectly overlapped and each at its peak, a step would take the longest of them.
+    With each at its peak and perfect overlap, a step would take the longest of them.
     """
     chip = plan.topology.chip
     return {
         "compute": plan.flops / chip.flops,
-        "memory": plan.hbm / chip.hbm,
-        "interconnect": interconnect_seconds(plan.collectives, plan.topology),
+        "memory": plan.program.hbm / chip.hbm,
+        "interconnect": interconnect_seconds(plan.program.collectives, plan.topology),
     }
 
 
 def binding(seconds: Mapping[str, float]) -> tuple[str, float]:
-    """What limits a step, of what `step_seconds` returns, and its time."""
+    """The longest of the times that `step_seconds` returns, and its name."""
     return max(seconds.items(), key=lambda item: item[1])
 
 
 def interconnect_seconds(collectives: Mapping[str, Traffic], topology: Topology) -> float:
     """The time that a chip's links need for a step's collectives, each over all chips.
 
-    Between slices, or hosts of GPUs, only what is left of a reduction within them is sent, over the network cards of all
-    chips of the slice or host.
+    Between slices, or hosts of GPUs, only the result of a reduction within them is sent, over the network cards of all chips
+    of the slice or host.
     """
     groups = topology.slices if topology.is_tpu else topology.hosts
     within, seconds = topology.chips // groups, 0.0

@@ -1,6 +1,6 @@
-"""What a compiled program moves, read from the text of its HLO: between chips, and from and to HBM.
+"""Reads from the HLO text of a compiled program the bytes that it moves between chips, and from and to HBM.
 
-XLA's own count of bytes includes on-chip memory, and so is too high for TPUs.
+XLA's own count of bytes includes on-chip memory, and is thus too high for TPUs.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-# Instructions that move nothing by themselves.
+# Instructions that do not move bytes.
 FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id")
 ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+|f8e\w+|c64|c128)\[([\d,]*)\](?:\{([^}]*)\})?")
 ON_CHIP = re.compile(r"S\([1-9]\d*\)")  # a layout's memory space other than HBM
@@ -18,14 +18,10 @@ TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
 class Traffic(NamedTuple):
-    """Collectives of one kind: their number, and the bytes of a chip that they gather, reduce or exchange."""
+    """The number of collectives of one kind, and the bytes that they gather, reduce or exchange."""
 
     count: int
     bytes: int
-
-    def times(self, devices: int) -> "Traffic":
-        """The traffic of a chip with so many devices."""
-        return Traffic(self.count, devices * self.bytes)
 
 
 class Instruction(NamedTuple):
@@ -37,22 +33,22 @@ class Instruction(NamedTuple):
 
 
 class Module(NamedTuple):
-    """A program: the instructions of its computations by their names, and the name of the one that is the program."""
+    """The instructions of a program's computations by name, and the name of its entry computation."""
 
     computations: Mapping[str, list[Instruction]]
     entry: str
 
 
 def module(text: str) -> Module:
-    """The program of an HLO text."""
+    """Parse an HLO text."""
     return Module(computations(text), re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE).group(1))
 
 
 def collectives(program: Module) -> dict[str, Traffic]:
-    """The collectives of a program by their kinds.
+    """The collectives of a program by kind.
 
-    The TPU compiler repeats one in every fusion that a part of it is hidden behind. Those of a channel (of which
-    `jax.shard_map` has one for all) that come from the same operation and have the same size count once.
+    The TPU compiler hides parts of a collective behind several fusions, and repeats it in each. Collectives of the same
+    channel (`jax.shard_map` has one for all), operation and size count once.
     """
     trips = _trips(program.computations, program.entry)
     found: dict[tuple[str, str, str, int], int] = {}
@@ -71,7 +67,7 @@ def collectives(program: Module) -> dict[str, Traffic]:
 
 
 def exchanged(program: Module) -> set[tuple[str, str]]:
-    """The kinds of a program's collectives with each array that they take or give, such as ('all-gather', 'f32[8,4]')."""
+    """The kinds and arrays that a program's collectives take or return, such as ('all-gather', 'f32[8,4]')."""
     return {
         (kind, shape)
         for _, kind, instruction, types in _exchanges(program)
@@ -81,7 +77,7 @@ def exchanged(program: Module) -> set[tuple[str, str]]:
 
 
 def _exchanges(program: Module) -> Iterator[tuple[str, str, Instruction, list[str]]]:
-    """Each collective with the name of its computation, its kind, and the types of its operands."""
+    """Each collective: the name of its computation, its kind, the instruction, and the types of its operands."""
     types = {i.name: i.type for lines in program.computations.values() for i in lines}
     for computation, lines in program.computations.items():
         for i in lines:
@@ -91,13 +87,13 @@ def _exchanges(program: Module) -> Iterator[tuple[str, str, Instruction, list[st
 
 
 def _channel(instruction: Instruction) -> str:
-    """The number of a collective's channel; '' where there is none."""
+    """The number of a collective's channel; '' if it has none."""
     found = re.search(r"channel_id=(\d+)", instruction.line)
     return found.group(1) if found else ""
 
 
 def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int = 1) -> dict[str, int]:
-    """How often each computation that `start` reaches by loops and calls runs in a step."""
+    """The number of runs per step of each computation that `start` reaches by loops and calls."""
     found = {start: times}
     for i in computations[start]:
         for called in re.findall(r"(?:body|to_apply|calls)=%?([\w.-]+)", i.line):
@@ -108,9 +104,9 @@ def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int
 
 
 def hbm_traffic(program: Module) -> list[tuple[Instruction, int]]:
-    """The instructions of a program with the bytes that each moves from and to HBM: operands and results that lie there.
+    """The bytes that each instruction of a program moves from and to HBM: its operands and results in HBM.
 
-    A loop is one instruction.
+    A loop counts as one instruction.
     """
     return list(_moved(program.computations[program.entry], program.computations))
 
@@ -119,7 +115,7 @@ def _moved(
     instructions: Iterable[Instruction], computations: Mapping[str, list[Instruction]]
 ) -> Iterator[tuple[Instruction, int]]:
     types = {i.name: i.type for i in instructions}
-    hidden: set[str] = set()  # collectives that a part of each of several fusions is spent on
+    hidden: set[str] = set()  # collectives that are hidden behind fusions
     for i in instructions:
         if i.op in FREE or i.op.endswith("-done"):
             continue
@@ -128,12 +124,12 @@ def _moved(
             trips = TRIPS.search(i.line)
             inside = sum(moved for _, moved in _moved(computations[called], computations))
             yield i, (int(trips.group(1)) if trips else 1) * inside
-        elif i.op == "slice-start":  # of whose operand only the slice is read
+        elif i.op == "slice-start":  # reads only the slice of its operand
             yield i, min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
         else:
             operands = sum(bytes_of(types[name], in_hbm=True) for name in i.operands if name in types)
             result = next(arrays(i.type)) if i.op == "copy-start" else i.type
-            if i.op == "custom-call":  # of a GPU's libraries, which name the room that they may use as a result
+            if i.op == "custom-call":  # of a GPU's libraries, whose results include their scratch memory
                 result = SCRATCH.sub("", result)
             again = _carried_again(i, types, computations, hidden) if i.op == "fusion" else 0
             yield i, operands + bytes_of(result, in_hbm=True) - again
@@ -142,9 +138,9 @@ def _moved(
 def _carried_again(
     fusion: Instruction, types: Mapping[str, str], computations: Mapping[str, list[Instruction]], hidden: set[str]
 ) -> int:
-    """The bytes of buffers that a fusion only hands on, for a collective that is hidden behind it and others.
+    """The bytes of buffers that a fusion only passes on, of collectives that earlier fusions have counted.
 
-    Such buffers are among the operands and the results of each of these fusions. Those of the first stay.
+    The buffers of a hidden collective are operands and results of each fusion that it is hidden behind.
     """
     called = re.search(r"calls=%?([\w.-]+)", fusion.line)
     inside = computations.get(called.group(1), []) if called else []
@@ -189,13 +185,13 @@ def parse(line: str) -> Instruction:
 
 
 def _closing(text: str) -> int:
-    """Where the parenthesis that `text` begins with is closed."""
+    """The index at which the parenthesis that `text` begins with is closed."""
     depth = 0
     for place, character in enumerate(text):
         depth += (character == "(") - (character == ")")
         if depth == 0:
             return place
-    raise ValueError(f"an open parenthesis in {text[:80]}")
+    raise ValueError(f"unclosed parenthesis in {text[:80]}")
 
 
 def arrays(type: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A run's training step on the devices of this machine, with made-up batches: no data set is needed."""
+"""A run's training step on the devices of this machine, with synthetic batches: no data set is needed."""
 
 import dataclasses
 import time
@@ -6,11 +6,8 @@ from collections.abc import Callable
 
 import jax
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
-from cliptail_jax.curation.variant import Variant
 from cliptail_jax.parallel.sharding import check_accumulation, make_mesh, to_devices
-from cliptail_jax.planning.placeholders import make_objective
 from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
@@ -22,13 +19,13 @@ STEPS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What steps were found to take.
+    """Measurements of a training step.
 
     Attributes:
         devices: their number and kind.
         batch_size: over all devices.
         seconds: of a step, the mean of ten after two others.
-        peak: bytes of a device at the moment when most were in use; None where the device does not say.
+        peak: the largest number of bytes in use on a device; None if the device does not report it.
     """
 
     devices: str
@@ -37,21 +34,20 @@ class Measured:
     peak: int | None
 
 
-def start(config: ConfigDict, variant: Variant) -> tuple[Objective, Mesh, TrainState, Callable]:
-    """A run's objective, its mesh, its first state, randomly initialized, and its jitted step."""
+def start(objective: Objective) -> tuple[Mesh, TrainState, Callable]:
+    """A run's mesh, its first state, randomly initialized, and its jitted step."""
+    config, optimizer = objective.config, objective.make_optimizer()
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
-    objective = make_objective(config, variant)
-    optimizer = objective.make_optimizer()
     graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
-    train_step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
-    return objective, mesh, state, train_step
+    return mesh, state, jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
 
 
-def measure_step(config: ConfigDict, variant: Variant) -> Measured:
-    """Times the training step of a run of the config on the variant."""
-    objective, mesh, state, train_step = start(config, variant)
-    batch = to_devices(mesh, random_batch(objective, config.batch_size, len(variant.class_names)))
+def measure_step(objective: Objective) -> Measured:
+    """Time the training step of the objective's run."""
+    mesh, state, train_step = start(objective)
+    batch_size, classes = objective.config.batch_size, len(objective.variant.class_names)
+    batch = to_devices(mesh, random_batch(objective, batch_size, classes))
     for _ in range(2):  # the first compiles
         state, _ = train_step(state, batch)
     jax.block_until_ready(state)
@@ -62,4 +58,4 @@ def measure_step(config: ConfigDict, variant: Variant) -> Measured:
     seconds = (time.perf_counter() - began) / STEPS
     device = mesh.devices.flat[0]
     peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
-    return Measured(f"{mesh.size} × {device.device_kind}", config.batch_size, seconds, peak)
+    return Measured(f"{mesh.size} × {device.device_kind}", batch_size, seconds, peak)

@@ -1,6 +1,6 @@
-"""The operations of a step, counted before any compiler sees it: those of its matrix products and convolutions.
+"""Counts the operations of a step, those of its matrix products and convolutions, before it is compiled.
 
-Compilers count the body of a loop once, however often it runs, and XLA's for GPUs count nothing.
+Compilers count the body of a loop once, however often it runs, and XLA's for GPUs does not count at all.
 """
 
 import math
@@ -10,7 +10,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 def operations(jaxpr: Jaxpr) -> int:
-    """Multiplications and additions of all matrix products and convolutions, over all devices."""
+    """The number of multiplications and additions in matrix products and convolutions, over all devices."""
     return sum(_of_equation(equation) for equation in jaxpr.eqns)
 
 
@@ -22,7 +22,7 @@ def _of_equation(equation: JaxprEqn) -> int:
     if name == "conv_general_dilated":
         kernel, outputs = equation.invars[1].aval, equation.outvars[0].aval.size
         taps = kernel.size // kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
-        # Of the inputs that a dilation spreads, the zeros between them are not multiplied.
+        # The zeros that a dilation inserts between inputs are not multiplied.
         return 2 * outputs * taps // math.prod(parameters["lhs_dilation"])
     inner = [operations(jaxpr) for jaxpr in _jaxprs(parameters)]
     if name == "cond":

@@ -1,6 +1,7 @@
-"""What a compiled program needs, from its compiler or from the cache of what it was found to need before.
+"""The needs of a compiled program, from its compiler or from a cache of earlier results.
 
-The cache is in the user's, in files named by the hash of the program before compilation, the devices and the versions.
+The cache is a folder in the user's cache, with files named by the hash of the program before compilation, the devices and
+the versions.
 """
 
 import dataclasses
@@ -25,21 +26,21 @@ OUT_OF_MEMORY = re.compile(
     r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm|temporaries \(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)"
 )
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
-FORMAT = 2  # to be incremented when something else is read from programs
-LARGEST = 20  # operations of a program that are kept with the bytes that they move
+FORMAT = 2  # to be incremented when other things are read from programs
+LARGEST = 20  # the number of operations of a program that are kept, those that move most bytes
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What a program needs of each device.
+    """What a program needs of each device, or of each chip.
 
     Attributes:
-        peak: bytes at the moment when most are in use.
-        available: bytes that the compiler may use; None if it did not run out of them, and so did not say.
-        hbm: bytes that it moves from and to HBM; None where it does not fit, as for the following.
-        collectives: number and bytes of its collectives by their kinds.
-        exchanged: the arrays that its collectives take and give, with their kinds.
-        largest: the operations that move most bytes from and to HBM: what they are, from where, and the bytes.
+        peak: the largest number of bytes in use.
+        available: bytes that the compiler may use; None if it did not run out of them, and thus did not report it.
+        hbm: bytes moved from and to HBM; None if the program does not fit, and the following are then empty.
+        collectives: number and bytes of its collectives by kind.
+        exchanged: kind and type of the arrays that its collectives take and return.
+        largest: the operations that move most bytes from and to HBM: kind and result, origin, and bytes.
     """
 
     peak: int
@@ -49,11 +50,24 @@ class Program:
     exchanged: tuple[tuple[str, str], ...] = ()
     largest: tuple[tuple[str, str, int], ...] = ()
 
+    def times(self, devices: int) -> "Program":
+        """The needs of a chip with this number of devices."""
+        return Program(
+            devices * self.peak,
+            None if self.available is None else devices * self.available,
+            None if self.hbm is None else devices * self.hbm,
+            {kind: Traffic(count, devices * size) for kind, (count, size) in self.collectives.items()},
+            self.exchanged,
+            tuple((what, origin, devices * moved) for what, origin, moved in self.largest),
+        )
 
-def program(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], versions: Mapping[str, str]) -> Program:
-    """What a lowered program needs of each device of the topology `name`.
 
-    `options` are the compiler's. Raises UserError where the compiler refuses the program.
+def compiled_program(
+    lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], versions: Mapping[str, str]
+) -> Program:
+    """The needs of a lowered program of each device of the topology `name`.
+
+    `options` are the compiler's. Raises UserError if the compiler refuses the program.
     """
     about = [FORMAT, name, dict(options), dict(versions), os.environ.get("XLA_FLAGS", "")]
     text = lowered.as_text() + json.dumps(about)
@@ -68,7 +82,7 @@ def program(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], 
 
 
 def _read(path: Path) -> Program | None:
-    """What is in a file of the cache; None if there is none that can be read."""
+    """The content of a file of the cache; None if there is no such file, or it is damaged."""
     try:
         values: dict[str, Any] = json.loads(path.read_text())
         values["collectives"] = {kind: Traffic(*numbers) for kind, numbers in values["collectives"].items()}
@@ -104,7 +118,7 @@ def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any])
 
 
 def _largest(traffic: list[tuple[Instruction, int]]) -> tuple[tuple[str, str, int], ...]:
-    """Operations of the same kind, origin and result are added up."""
+    """The operations that move most bytes, summed over those of equal kind, origin and result."""
     added: dict[tuple[str, str], int] = {}
     for i, moved in traffic:
         origin = re.search(r'op_name="(?:jit\(\w+\)/)?([^"]*)"', i.line)

@@ -11,7 +11,7 @@ from cliptail_jax.planning.measuring import Measured
 from cliptail_jax.runs.tables import markdown_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
-# JPEGs a second, their short side 256, that a core decodes, crops and resizes (scripts/benchmark/README.md).
+# JPEGs of short side 256 that a core decodes, crops and resizes per second (scripts/benchmark/README.md).
 IMAGES_OF_A_CORE = 2058
 NOTE = (
     "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
@@ -22,20 +22,20 @@ NOTE = (
 def as_json(
     plan: Plan, versions: Mapping[str, str], measured: Measured | None, traffic: bool = False
 ) -> dict[str, Any]:
-    """One line of `plan --json`; numbers are of a chip and step. With `traffic`, it says what is moved and exchanged."""
-    about = {"measured": dataclasses.asdict(measured)} if measured else {}
+    """One line of `plan --json`; numbers are per chip and step. `traffic` adds the arrays that are moved and exchanged."""
+    about, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
     if traffic:
-        about |= {"largest": plan.largest, "exchanged": plan.exchanged}
+        about |= {"largest": program.largest, "exchanged": program.exchanged}
     return about | {
         "topology": plan.topology.name,
         "chips": plan.topology.chips,
         "hosts": plan.topology.hosts,
         "fits": plan.fits,
         "chip_memory_bytes": int(plan.topology.chip.memory),
-        "peak_bytes": plan.peak,
+        "peak_bytes": program.peak,
         "flops": plan.flops,
-        "hbm_bytes": plan.hbm,
-        "collectives": {kind: traffic._asdict() for kind, traffic in plan.collectives.items()},
+        "hbm_bytes": program.hbm,
+        "collectives": {kind: traffic._asdict() for kind, traffic in program.collectives.items()},
         "step_seconds": step_seconds(plan) if plan.fits else None,
         "total_steps": plan.total_steps,
         "batch_size": plan.batch_size,
@@ -46,30 +46,32 @@ def as_json(
 
 
 def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: Measured | None = None) -> str:
-    """The plan in Markdown, with `hints` on what would help, and what was `measured` on this machine.
+    """The plan in Markdown, with hints on what would help and the measurement on this machine, if there are any.
 
-    `price` is of a chip-hour, in dollars; 0 for none.
+    `price` is that of a chip-hour, in dollars; 0 for none.
     """
-    topology, chip = plan.topology, plan.topology.chip
+    topology, chip, program = plan.topology, plan.topology.chip, plan.program
     state = plan.parameters + plan.optimizer
     rows = [
         [topology.name, f"{topology.chips} × {chip.name}, {count(topology.hosts, 'host')}"],
         ["batch", f"{plan.batch_size:,}, {plan.batch_size / topology.chips:,.10g} a chip"],
         ["memory of a chip: parameters", size(plan.parameters)],
         ["optimizer and averages", size(plan.optimizer)],
-        ["activations and the rest", size(max(plan.peak - state, 0))],
+        ["activations and the rest", size(max(program.peak - state, 0))],
     ]
     if not plan.fits:
-        rows.append(["**peak**", f"needs {size(plan.peak)} of {size(plan.available or chip.memory)}: **does not fit**"])
+        rows.append(
+            ["**peak**", f"needs {size(program.peak)} of {size(program.available or chip.memory)}: **does not fit**"]
+        )
         return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
     seconds = step_seconds(plan)
     limit, bound = binding(seconds)
     hours = bound * plan.total_steps / 3600
     rows += [
-        ["**peak**", f"{size(plan.peak)} of {size(chip.memory)}: fits"],
+        ["**peak**", f"{size(program.peak)} of {size(chip.memory)}: fits"],
         ["a step's operations", f"{plan.flops / 1e12:.3g} TFLOP a chip"],
-        ["a step's HBM traffic", f"{size(plan.hbm)} a chip"],
-        *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in plan.collectives.items()),
+        ["a step's HBM traffic", f"{size(program.hbm)} a chip"],
+        *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in program.collectives.items()),
         *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
         ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"],
         ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
@@ -88,7 +90,7 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
 
 
 def measurement(measured: Measured) -> str:
-    """What a step took, such as '31.2 ms, 8,205 images/s, peak 10.4 GB'."""
+    """Time, speed and memory of a step, such as '31.2 ms, 8,205 images/s, peak 10.4 GB'."""
     speed = f"{1000 * measured.seconds:.3g} ms, {measured.batch_size / measured.seconds:,.0f} images/s"
     return speed + (f", peak {size(measured.peak)}" if measured.peak else "")
 
@@ -96,12 +98,12 @@ def measurement(measured: Measured) -> str:
 def traffic_table(plan: Plan) -> str:
     """The operations that move most bytes from and to HBM, in Markdown."""
     rows = [["a step's HBM traffic by operation and result", "from", "a chip"]]
-    rows += [[what, origin, size(moved)] for what, origin, moved in plan.largest]
+    rows += [[what, origin, size(moved)] for what, origin, moved in plan.program.largest]
     return "\n".join(markdown_table(rows))
 
 
 def size(bytes: float) -> str:
-    """Bytes in the largest unit of which there is one or more."""
+    """Bytes in the largest unit that they fill, such as '1.5 GB'."""
     for unit, one in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
         if bytes >= one:
             return f"{bytes / one:.3g} {unit}"

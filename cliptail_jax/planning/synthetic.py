@@ -1,19 +1,40 @@
-"""Made-up data for training steps that are planned or timed: no data set is needed."""
-
-import types
+"""Synthetic data for training steps that are planned or timed: no data set is needed."""
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import IN_STEP
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.datasets.source import Source
 from cliptail_jax.training.objective import Objective
+
+# Records of the training split, and classes. Sources: Russakovsky et al. 2015 (arXiv 1409.0575) for ImageNet, Fang et al.
+# 2022 (arXiv 2205.01397) for ImageNet-Captions. The study's runs on LAIONet set the number of records.
+SIZES = {"imagenet2012": (1_281_167, 1000), "imagenet_captions": (448_896, 1000), "laionet": (None, 1000)}
+
+
+def known_size(data: ConfigDict) -> tuple[int, int] | None:
+    """The numbers of records and classes that the section `data` selects from a set of the study; None if not known."""
+    records, classes = SIZES.get(data.name, (None, 0))
+    records = data.n or records
+    selects = (*data.classes.values(), data.profile.name, data.match.frequency, data.tail.classes)
+    if records is None or any(selects) or data.class_match.vocabulary:
+        return None
+    return int(records * data.fraction), classes
+
+
+class _Unprepared(Source):
+    """A source that is not prepared: it has a name and classes, but no records."""
+
+    def __init__(self, class_names: tuple[str, ...]):
+        vars(self).update(name="synthetic", split="train", class_names=class_names)
 
 
 def synthetic_variant(records: int, classes: int) -> Variant:
-    """A variant of records without images, equally many of each class, whose captions are the names of their classes."""
+    """A variant of records without images, with equally many of each class and class names as captions."""
     names = tuple(f"class {label}" for label in range(classes))
     labels = np.arange(records) % classes
-    source = types.SimpleNamespace(name="synthetic", split="train", class_names=names)
+    source = _Unprepared(names)
     captions = lambda rows, epoch: [names[label] for label in labels[rows]]  # noqa: E731
     return Variant(source, np.arange(records), labels, names, labels, captions)
 
@@ -24,7 +45,7 @@ def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[st
     side = data.canvas if data.resize == IN_STEP else data.image_size
     images = ((slot, rng.integers(0, 256, (side, side, 3), np.uint8)) for slot in range(batch_size))
     arrays = objective.transform(np.arange(batch_size), images, epoch=0)
-    arrays.pop("reduced", None)  # is for the loader
+    arrays.pop("reduced", None)  # which only the loader uses
     batch = {**arrays, "labels": rng.integers(0, classes, batch_size, np.int32), "mask": np.ones(batch_size, bool)}
     text = objective.random_text(rng, batch_size)
     return batch if text is None else batch | {"text": text}

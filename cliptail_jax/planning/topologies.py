@@ -1,4 +1,4 @@
-"""Slices of TPUs and hosts of GPUs by the names that clouds use, and the devices that XLA compiles for in their place.
+"""Slices of TPUs and hosts of GPUs by the names that clouds use, and the devices that XLA compiles for.
 
 The number in the name of a v4, v5p or tpu7x slice counts TensorCores, two a chip; that of a v5e or v6e slice counts chips.
 `h100x8` is a host with eight GPUs, `h100x8x4` are four such hosts.
@@ -24,12 +24,11 @@ class Chip:
     """A chip and its published peaks.
 
     Attributes:
-      name: what it is called.
-      memory: bytes of HBM.
-      hbm: bytes a second of HBM.
-      link: bytes a second that it sends over all its links to other chips of a slice or host.
-      network: bytes a second that its share of the host's network sends to other slices or hosts.
-      devices: JAX devices a chip.
+        memory: bytes of HBM.
+        hbm: bytes per second of HBM.
+        link: bytes per second that it sends over all its links to other chips of a slice or host.
+        network: bytes per second that its share of the host's network sends to other slices or hosts.
+        devices: JAX devices per chip.
     """
 
     name: str
@@ -41,14 +40,14 @@ class Chip:
 
     @property
     def flops(self) -> float:
-        """Dense bfloat16 operations a second."""
+        """Dense bfloat16 operations per second."""
         return self.devices * peak_flops(self.name)
 
 
 # TPUs: docs.cloud.google.com/tpu/docs, the pages "TPU v4", "TPU v5e", "TPU v5p", "TPU v6e" and "TPU7x". `link` is the
-# interconnect of a chip in one direction, `network` the share of a chip in a host's network cards. GPUs: NVIDIA's data
-# sheets of the SXM modules of A100 (80 GB), H100 and H200, without sparsity; `link` is NVLink in one direction, `network`
-# one 400 Gb/s card a GPU (200 Gb/s for A100), as in DGX systems.
+# interconnect of a chip in one direction, `network` a chip's share of the host's network cards. GPUs: NVIDIA's data sheets of
+# the SXM modules of A100 (80 GB), H100 and H200, without sparsity; `link` is NVLink in one direction, `network` one 400 Gb/s
+# card per GPU (200 Gb/s for A100), as in DGX systems.
 CHIPS = {
     "v4": Chip("TPU v4", 32 * 2**30, 1228 * GB, 300 * GB, 6.25 * GB),
     "v5e": Chip("TPU v5e", 16 * 2**30, 819 * GB, 200 * GB, 3.125 * GB),
@@ -66,7 +65,7 @@ CUBIC = {8: (2, 2, 1), 16: (2, 2, 2), 32: (2, 2, 4), 64: (2, 4, 4), 128: (4, 4, 
 SHAPES = {"v4": CUBIC, "v5e": FLAT, "v5p": CUBIC, "v6e": FLAT, "tpu7x": CUBIC}
 GPUS = ("a100", "h100", "h200")
 GPUS_OF_A_HOST = 8
-EXTRAS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # that have the compilers
+EXTRAS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # with the compilers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +73,10 @@ class Topology:
     """Chips that a run is planned for.
 
     Attributes:
-      name: as the user gives it.
-      chip: of which kind they are.
-      shape: of a TPU slice, the chips along each axis; of GPUs, those of a host and the number of hosts.
-      slices: the number of TPU slices.
+        name: as given by the user.
+        chip: the kind of chip.
+        shape: for TPUs, the chips along each axis of a slice; for GPUs, the GPUs per host and the number of hosts.
+        slices: the number of TPU slices.
     """
 
     name: str
@@ -95,7 +94,7 @@ class Topology:
 
     @property
     def hosts(self) -> int:
-        """Machines with a process each: up to eight v5e or v6e chips, four chips of the others, or eight GPUs."""
+        """The number of machines, each with up to eight v5e or v6e chips, four other TPU chips, or eight GPUs."""
         if not self.is_tpu:
             return self.shape[1]
         return math.ceil(math.prod(self.shape) / math.prod(self._host_shape)) * self.slices
@@ -109,21 +108,21 @@ class Topology:
 
     @property
     def compiler_options(self) -> dict[str, Any]:
-        """XLA's options to compile for chips that are not there: tuning kernels would need a GPU."""
+        """XLA's options for compiling without the chips: tuning kernels would need a GPU."""
         return {} if self.is_tpu else {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
 
     def devices(self) -> Sequence[jax.Device]:
-        """The devices that XLA compiles for. Raises UserError where the compiler is not installed."""
-        kind = "TPU" if self.is_tpu else "GPU"
+        """The devices that XLA compiles for. Raises UserError if the compiler is not installed."""
+        kind, describe = ("TPU", self._describe_tpus) if self.is_tpu else ("GPU", self._describe_gpus)
         try:
-            return topologies.get_topology_desc(**(self._of_tpus() if self.is_tpu else self._of_gpus())).devices
+            return topologies.get_topology_desc(**describe()).devices
         except (RuntimeError, ImportError, ValueError) as error:
             raise UserError(
                 f"{self.name}: the {kind} compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
                 f"pip install '{EXTRAS[kind]}'"
             ) from None
 
-    def _of_tpus(self) -> dict[str, Any]:
+    def _describe_tpus(self) -> dict[str, Any]:
         kind = self.name.split("-")[0]
         return {
             "platform": "tpu",
@@ -133,7 +132,7 @@ class Topology:
             "chips_per_host_bounds": self._host_shape,
         }
 
-    def _of_gpus(self) -> dict[str, Any]:
+    def _describe_gpus(self) -> dict[str, Any]:
         each, hosts = self.shape
         name, target = f"1x{hosts}x{each}", gpu_target(self.name.split("x")[0])
         return {"platform": "cuda", "topology_name": name, "topology": name, "target_config": target}

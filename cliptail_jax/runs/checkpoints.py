@@ -2,7 +2,7 @@
 
 import json
 import logging
-import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -16,22 +16,25 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 
 
 class Checkpoints:
-    """The checkpoints of a run. Saving goes on in the background while training does.
+    """The checkpoints of a run, of which the last `keep` are kept. They are saved in the background.
 
-    A step is `checkpoints/<step>/`, and is only ever picked up if `<step>.sha256.json` beside it, written once the step is
-    complete, lists each of its files with the right hash.
+    A step is `checkpoints/<step>/`. It is valid if `<step>.sha256.json` beside it, which is written once the step is complete,
+    lists each of its files with the right hash.
+
+    Attributes:
+        newest: the last step that is complete, 0 if there is none.
     """
 
     def __init__(self, directory: Path, keep: int):
         self._directory = absolute(directory)
-        self._saving: threading.Thread | None = None
-        self._failure: Exception | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._saving: Future | None = None
         self._note(self._set_corrupt_aside())
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = _Manager(self._directory, options=options)
 
     def _set_corrupt_aside(self) -> int:
-        """The newest valid step. Later ones, which are in the way of new ones, are renamed to `<step>.corrupt`."""
+        """The newest valid step. Later ones are renamed to `<step>.corrupt`, for new ones to take their place."""
         newest = 0
         if jax.process_index() == 0 and self._directory.exists():
             newest = max(newest_valid_step(self._directory), 0)
@@ -43,12 +46,12 @@ class Checkpoints:
         return broadcast_from_first(newest)
 
     def _note(self, step: int) -> None:
-        self.newest = step  # the last step that is complete, 0 if there is none
+        self.newest = step
         note_saved(self.saved)
 
     @property
     def saved(self) -> str:
-        """What is saved, for those who stop a run."""
+        """A sentence on what is saved, for a program that stops."""
         saved = f"step {self.newest} is saved" if self.newest else "no step is saved yet"
         return f"{saved}, and the same command goes on from there"
 
@@ -59,62 +62,49 @@ class Checkpoints:
         try:
             self.wait()
         finally:
+            self._thread.shutdown()
             self._manager.close()
 
     def save(self, step: int, state: PyTree) -> None:
-        """Start saving; an earlier save still under way is waited for."""
+        """Start saving, after an earlier save is complete."""
         self.wait()
         self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
-        self._saving = threading.Thread(target=self._finish, args=(step,))
-        self._saving.start()
+        self._saving = self._thread.submit(self._finish, step)
 
     def wait(self) -> None:
-        """Return once the last save is complete, its manifest included; raise what went wrong with it."""
+        """Return once the last save is complete, with its manifest; raise its error if it failed."""
         if self._saving:
-            self._saving.join()
-        if self._failure:
-            raise self._failure
+            self._saving.result()
 
     def restore(self, step: int, state: PyTree, shardings) -> PyTree:
         """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
-        return self._manager.restore(step, args=ocp.args.StandardRestore(targets(state, shardings)))
+        shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
+        return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
 
     def _finish(self, step: int) -> None:
-        try:
-            self._manager.wait_until_finished()
-            if jax.process_index() == 0:
-                write_manifest(self._directory / str(step))
-                (self._directory / f"{step}.corrupt").rmtree(missing_ok=True)
-            self._note(step)
-            if jax.process_index() == 0:
-                for manifest in self._directory.glob("*.sha256.json"):
-                    if not step_of(manifest).exists():  # `keep` has let its step go
-                        manifest.unlink()
-        except Exception as failure:  # in a thread it would be lost
-            self._failure = failure
+        self._manager.wait_until_finished()
+        if jax.process_index() == 0:
+            write_manifest(self._directory / str(step))
+            (self._directory / f"{step}.corrupt").rmtree(missing_ok=True)
+        self._note(step)
+        if jax.process_index() == 0:
+            for manifest in self._directory.glob("*.sha256.json"):
+                if not (self._directory / manifest.name.partition(".")[0]).exists():  # `keep` has removed its step
+                    manifest.unlink()
 
 
 class _Manager(ocp.CheckpointManager):
     def reached_preemption(self, step: int) -> bool:
-        """Leaves it to StopRequest to ask JAX, whose agreement on when to stop takes one count of steps alone."""
+        """False, since StopRequest asks JAX: all processes have to ask with the same sequence of numbers."""
         return False
-
-
-def targets(state: PyTree, shardings) -> PyTree:
-    """What Orbax restores to: the shapes and types of `state`, laid out by `shardings`."""
-    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
 
 
 def manifest_of(step: Path) -> Path:
     return step.with_name(step.name + ".sha256.json")
 
 
-def step_of(manifest: Path) -> Path:
-    return manifest.with_name(manifest.name.removesuffix(".sha256.json"))
-
-
 def file_hashes(step: Path) -> dict[str, str]:
-    """sha256 by path below the step's directory."""
+    """The SHA-256 of each file of a checkpoint, by its path below the step's directory."""
     return {str(path.relative_to(step)): digest_of_file(path) for path in sorted(files_below(step))}
 
 
@@ -123,7 +113,7 @@ def write_manifest(step: Path) -> None:
 
 
 def corruption(step: Path) -> str | None:
-    """What is wrong with a checkpoint; None where it is valid."""
+    """The reason why a checkpoint is not valid; None if it is."""
     manifest = manifest_of(step)
     if not manifest.exists():
         return "was not finished"
@@ -149,7 +139,7 @@ def no_checkpoint(directory: Path) -> UserError:
 
 
 def digest(step: Path) -> str:
-    """sha256 of a checkpoint's manifest, and so of its files."""
+    """The SHA-256 of a checkpoint's manifest, which identifies its files."""
     return digest_of_file(manifest_of(step))
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard events of a run, which it does without where they cannot be written."""
+"""TensorBoard events of a run. Errors in writing them do not stop the run."""
 
 import contextlib
 import time
@@ -16,9 +16,9 @@ FLUSH_SECONDS = 30.0
 
 
 class Events:
-    """Writes scalars in the program's own thread: tensorboardX's would end at a full disk, and its queue fill up.
+    """Writes scalars, in the program's own thread, since a full disk would end tensorboardX's and fill its queue.
 
-    TensorBoard shows none of an earlier session at or after `first_step`.
+    TensorBoard hides the events of earlier sessions at or after `first_step`.
     """
 
     def __init__(self, folder: Path, first_step: int):
@@ -45,7 +45,7 @@ class Events:
 
     @contextlib.contextmanager
     def _giving_up(self) -> Iterator[None]:
-        """After an error of the file system, there are no more events."""
+        """Stops writing events after an error of the file system."""
         try:
             yield
         except OSError as error:

@@ -23,9 +23,9 @@ BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's loc
 
 @contextlib.contextmanager
 def sole_writer(workdir: Path) -> Iterator[None]:
-    """Holds the lock of a work directory, which ends with the process. All processes of a run are one holder.
+    """Locks a work directory until the context or the process ends. All processes of a run share the lock.
 
-    Raises UserError, which names the holder, if another program has it.
+    Raises UserError with the process that has the lock, if another program has it.
     """
     refusal = ""
     with contextlib.ExitStack() as held:
@@ -46,7 +46,7 @@ def _lock(path: Path) -> contextlib.AbstractContextManager[None]:
 @contextlib.contextmanager
 def _file(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:  # stays, for to remove it would take it from a program that waits for it
+    with open(path, "a+") as file:  # it is not removed, since another program may be about to lock it
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -64,7 +64,7 @@ def _file(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _object(path: Path) -> Iterator[None]:
-    """A bucket has no locks: the holder rewrites an object every `BEAT` seconds, and others see it change."""
+    """Locks an object of a bucket: its holder rewrites it every `BEAT` seconds, and others see it change."""
     if (before := _read(path)) is not None:
         log_line(f"{path} was left by {before.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
         time.sleep(2.5 * BEAT)
@@ -87,7 +87,7 @@ def _object(path: Path) -> Iterator[None]:
     finally:
         ended.set()
         beats.join()
-        with contextlib.suppress(Exception):  # the bucket may be out of reach: then it has had its last sign of life
+        with contextlib.suppress(Exception):  # the bucket may be out of reach
             path.unlink(missing_ok=True)
 
 

@@ -7,13 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
+from jax import Array
+from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_text
 from cliptail_jax.metrics.measures import main_measures
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import METRICS
+from cliptail_jax.runs.directory import METRICS, read_config
 from cliptail_jax.runs.events import Events
+
+# The fields of the config that the error message for a loss that is not finite shows.
+RECIPE = ("objective", "batch_size", "optimizer.name", "optimizer.learning_rate", "model.dtype")
 
 
 class Diverged(UserError):
@@ -21,16 +26,15 @@ class Diverged(UserError):
 
 
 class Log:
-    """The log of one session of a run, which begins after step `start`."""
+    """The log of one session of the run in `workdir`, which begins after step `start`."""
 
-    def __init__(self, workdir: Path, batch_size: int, steps_per_epoch: int, start: int, recipe: str):
-        """`recipe` describes the run in the error message for a loss that is not finite."""
-        self._workdir, self._recipe = workdir, recipe
+    def __init__(self, workdir: Path, batch_size: int, steps_per_epoch: int, start: int):
+        self.workdir = workdir
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
         self._writes = jax.process_index() == 0
         self._events = Events(workdir / "tensorboard", start + 1) if self._writes else None
-        self._unchecked: list[tuple[int, jax.Array]] = []
-        self._once: dict[str, float] = {}  # what the next line has beside the numbers of its step
+        self._unchecked: list[tuple[int, Float[Array, ""]]] = []
+        self._once: dict[str, float] = {}  # values that only the next line has
         self._since, self._logged = time.perf_counter(), start
         earlier = [record.get("seconds", 0) for record in read_lines(workdir / METRICS)]
         self._began = self._since - (earlier[-1] if earlier else 0)
@@ -42,68 +46,21 @@ class Log:
         if self._writes:
             self._events.close()
 
+    def epoch(self, step: int) -> float:
+        """The number of epochs done after `step` steps."""
+        return step / self._steps_per_epoch
+
     def seconds(self) -> float:
         """The duration of the run so far in seconds, including earlier sessions."""
         return time.perf_counter() - self._began
 
-    def compiled(self, seconds: float) -> None:
-        """Note the duration of compilation; the time of the steps starts now."""
-        self._once["compile_seconds"] = seconds
+    @contextlib.contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Measures the duration of compilation; the time of the steps starts at the end of this context."""
+        began = time.perf_counter()
+        yield
         self._since = time.perf_counter()
-
-    def measured(self, numbers: Mapping[str, float], text: str) -> None:
-        """Print what was measured in this session, and add its numbers to the next line of metrics.jsonl."""
-        log_line(f"{self._workdir}: {text}")
-        self._once |= numbers
-
-    def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Keep the loss of a step for the next check, without waiting for the devices."""
-        self._unchecked.append((step, metrics["train/loss"]))
-
-    def check_finite(self) -> None:
-        """Raises Diverged at the first loss since the last check that is not finite."""
-        for step, loss in self._unchecked:
-            if not math.isfinite(loss):
-                epoch = step / self._steps_per_epoch
-                raise Diverged(
-                    f"the loss is {float(loss)} at step {step} (epoch {epoch:.2f}; {self._recipe}; all of it in "
-                    f"{self._workdir}/config.json): try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
-                )
-        self._unchecked.clear()
-
-    def write(self, step: int, metrics: Mapping[str, jax.Array], rate: float) -> None:
-        """Write one line of metrics. `rate` is the learning rate of the step."""
-        self.check_finite()
-        seconds = time.perf_counter() - self._since
-        record = {"step": step, "epoch": step / self._steps_per_epoch}
-        record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
-        record["images_per_second"] = (step - self._logged) * self._batch_size / seconds
-        record["seconds"] = self.seconds()
-        record |= self._once
-        self._once = {}
-        if self._writes:
-            append_line(self._workdir / METRICS, record)
-            self._events.add({name: record[name] for name in record.keys() - {"step", "epoch"}}, step)
-        self._since, self._logged = time.perf_counter(), step
-
-    def warn(self, text: str) -> None:
-        """Print a warning, unless it is '', and add it to the last line of metrics.jsonl."""
-        if text and self._writes:
-            log_line(f"warning: {self._workdir}: {text}")
-            *others, last = read_lines(self._workdir / METRICS) or [{}]
-            if last:
-                text = "; ".join(filter(None, (last.get("warning"), text)))
-                write_text(self._workdir / METRICS, "".join(map(line_of, [*others, last | {"warning": text}])))
-
-    def evaluated(self, step: int, name: str, summary: Mapping) -> None:
-        """Print the main numbers of an evaluation, and add all of them to the events."""
-        # A set with classes that the run was not trained on has no measures of class frequency.
-        main = [measure for measure in main_measures() if measure.key in summary]
-        numbers = [f"{measure.key} {summary[measure.key]:{measure.format}}" for measure in main]
-        log_line("  ".join([str(self._workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
-        if self._writes:
-            numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}
-            self._events.add({f"eval/{name}/{key}": x for key, x in numbers.items() if key != "epoch"}, step)
+        self._once["compile_seconds"] = self._since - began
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -111,6 +68,63 @@ class Log:
         entered = time.perf_counter()
         yield
         self._since += time.perf_counter() - entered
+
+    def measured(self, report: tuple[Mapping[str, float], str] | None) -> None:
+        """Print the text of a report, if there is one, and add its numbers to the next line of metrics.jsonl."""
+        if report:
+            numbers, text = report
+            log_line(f"{self.workdir}: {text}")
+            self._once |= numbers
+
+    def add(self, step: int, metrics: Mapping[str, Float[Array, ""]]) -> None:
+        """Keep the loss of a step for the next check, without waiting for the devices."""
+        self._unchecked.append((step, metrics["train/loss"]))
+
+    def check_finite(self) -> None:
+        """Raises Diverged at the first loss since the last check that is not finite."""
+        for step, loss in self._unchecked:
+            if not math.isfinite(loss):
+                values = read_config(self.workdir)
+                recipe = " ".join(f"{key}={values[key]}" for key in RECIPE)
+                raise Diverged(
+                    f"the loss is {float(loss)} at step {step} (epoch {self.epoch(step):.2f}; {recipe}; all of it in "
+                    f"{self.workdir}/config.json): try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
+                )
+        self._unchecked.clear()
+
+    def write(self, step: int, metrics: Mapping[str, Float[Array, ""]], rate: float) -> None:
+        """Write one line of metrics. `rate` is the learning rate of the step."""
+        self.check_finite()
+        seconds = time.perf_counter() - self._since
+        record = {"step": step, "epoch": self.epoch(step)}
+        record |= {name: float(value) for name, value in metrics.items()} | {"train/lr": rate}
+        record["images_per_second"] = (step - self._logged) * self._batch_size / seconds
+        record["seconds"] = self.seconds()
+        record |= self._once
+        self._once = {}
+        if self._writes:
+            append_line(self.workdir / METRICS, record)
+            self._events.add({name: record[name] for name in record.keys() - {"step", "epoch"}}, step)
+        self._since, self._logged = time.perf_counter(), step
+
+    def warn(self, text: str) -> None:
+        """Print a warning, unless it is '', and add it to the last line of metrics.jsonl."""
+        if text and self._writes:
+            log_line(f"warning: {self.workdir}: {text}")
+            *others, last = read_lines(self.workdir / METRICS) or [{}]
+            if last:
+                text = "; ".join(filter(None, (last.get("warning"), text)))
+                write_text(self.workdir / METRICS, "".join(map(line_of, [*others, last | {"warning": text}])))
+
+    def evaluated(self, step: int, name: str, summary: Mapping) -> None:
+        """Print the main numbers of an evaluation, and add all of them to the events."""
+        # A set with classes that the run was not trained on has no measures of class frequency.
+        main = [measure for measure in main_measures() if measure.key in summary]
+        numbers = [f"{measure.key} {summary[measure.key]:{measure.format}}" for measure in main]
+        log_line("  ".join([str(self.workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
+        if self._writes:
+            numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}
+            self._events.add({f"eval/{name}/{key}": x for key, x in numbers.items() if key != "epoch"}, step)
 
 
 def warnings_of(workdir: Path) -> list[str]:

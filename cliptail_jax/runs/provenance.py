@@ -1,4 +1,4 @@
-"""What a run's numbers come from besides its config and data: software, hardware, the package's commit, the command."""
+"""The origin of a run's numbers besides its config and data: software, hardware, commit and command."""
 
 import functools
 import importlib.metadata
@@ -16,7 +16,7 @@ CLONE = Path(__file__).parents[2]
 
 
 def provenance() -> dict[str, Any]:
-    """The parts of config.json that say where a run was trained, and with what; without those that are not known."""
+    """The parts of config.json on where and with what a run was trained; unknown ones are left out."""
     known = {"commit": commit(CLONE), "command": command()}
     return {"software": software(), "hardware": hardware()} | {name: text for name, text in known.items() if text}
 
@@ -26,7 +26,7 @@ def software() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Kind and number of devices, the number of processes, and of cores that this one may use."""
+    """Kind and number of devices, the number of processes, and the number of cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     device = jax.devices()[0].device_kind
     return {"device": device, "devices": jax.device_count(), "processes": jax.process_count(), "cores": cores}
@@ -34,8 +34,8 @@ def hardware() -> dict[str, Any]:
 
 @functools.cache
 def commit(clone: Path) -> str:
-    """The commit of a clone, followed by '-dirty' if files of it are changed; '' if it is no clone, or there is no git."""
-    if not (clone / ".git").exists():  # a folder of installed packages may lie in the clone of something else
+    """The commit of a clone, with '-dirty' if files have changed; '' for a folder that is no clone, or without git."""
+    if not (clone / ".git").exists():  # a folder of installed packages may be inside the clone of another project
         return ""
     describe = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
@@ -45,7 +45,7 @@ def commit(clone: Path) -> str:
 
 
 def command() -> str:
-    """The command that this program was started with; '' if it is none of the package, as in a notebook."""
+    """The command line of this program; '' if it is not one of the package, as in a notebook."""
     arguments = sys.orig_argv
     if "-m" not in arguments[:-1]:
         return ""

@@ -7,34 +7,41 @@ import jax
 from jax.experimental import multihost_utils
 
 # Asked to stop, JAX picks the number after the last one that it was shown in any process, from 0 when they start. Steps
-# would not do: a session that goes on from a checkpoint, or a study's next run, passes over the number picked before it.
+# would not do: a session that resumes from a checkpoint, or a study's next run, passes over the number picked before it.
 _numbers = itertools.count(1)
 
 
 class StopRequest:
-    """Whether SIGTERM asks the run to stop. As a context it listens, and afterwards SIGTERM does what it did before."""
+    """Listens for SIGTERM as a context; afterwards SIGTERM has its previous effect.
+
+    Attributes:
+        requested: whether the run is to stop, as `after_step` or `at_once` last found it.
+    """
 
     def __init__(self):
-        self._asked = False
+        self.requested = False
+        self._received = False
 
     def __enter__(self) -> "StopRequest":
-        if jax.process_count() == 1:  # else JAX's own handler sees the signal, and agrees on a step
-            self._before = signal.signal(signal.SIGTERM, self._ask)
+        if jax.process_count() == 1:  # else JAX's own handler receives the signal, and all processes agree on a step
+            self._before = signal.signal(signal.SIGTERM, self._receive)
         return self
 
     def __exit__(self, *_) -> None:
         if jax.process_count() == 1:
             signal.signal(signal.SIGTERM, self._before)
 
-    def _ask(self, *_) -> None:
-        self._asked = True
+    def _receive(self, *_) -> None:
+        self._received = True
 
-    def after_step(self) -> bool:
-        """Whether all processes are to stop after this step; each process asks once after each step."""
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(next(_numbers))
-        return self._asked
+    def after_step(self) -> None:
+        """Updates `requested`, with the same result in all processes; each calls this once after each step."""
+        if jax.process_count() == 1:
+            self.requested = self._received
+        else:
+            self.requested = multihost_utils.reached_preemption_sync_point(next(_numbers))
 
     def at_once(self) -> bool:
-        """Whether this one process, with no other to agree with, may stop in the middle of an evaluation."""
-        return self._asked
+        """Updates and returns `requested` in the middle of an evaluation; False where processes have to agree first."""
+        self.requested = self._received
+        return self.requested

@@ -1,4 +1,4 @@
-"""Tables of reports, and how they show numbers."""
+"""Tables of reports, and the format of their numbers."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def pad_columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The rows with the cells of each column padded to the same width, to be read as plain text."""
+    """The rows with the cells of each column padded to the same width, for plain text."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return [[cell.ljust(width) for cell, width in zip(row, widths)] for row in rows]
 

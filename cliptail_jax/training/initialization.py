@@ -1,4 +1,4 @@
-"""A run's first state: where its parameters come from, one by one."""
+"""A run's first state, and the origin of each of its parameters."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +15,8 @@ from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.towers import Tower, Towers
+from cliptail_jax.runs import truncate_logs
+from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
@@ -27,8 +29,8 @@ def init_state(
 ) -> tuple[nnx.GraphDef, TrainState, TrainState]:
     """The model's definition, its first state, laid out on the mesh, and the shardings of that state.
 
-    All weights are randomly initialized: `load_towers` puts trained ones in their places. Raises UserError where the
-    objective freezes a part that is none of the model's, or everything.
+    All weights are randomly initialized; `load_towers` replaces those of published towers. Raises UserError where the
+    objective freezes a part that the model does not have, or everything.
     """
     graphdef, shapes, init = first_state(objective, optimizer)
     shardings = state_shardings(mesh, shapes, objective.config.optimizer.shard)
@@ -86,7 +88,7 @@ def load_towers(state: TrainState, towers: Towers, shardings: TrainState) -> Tra
 
 
 def check_frozen(prefixes: Sequence[str], state: TrainState) -> None:
-    """Raise a UserError unless each prefix is a part of the model, and something is left to train."""
+    """Raise UserError unless each prefix is a part of the model, and something is left to train."""
     paths = [path for path, _ in nnx.to_flat_state(nnx.merge_state(state.trainable, state.frozen))]
     for prefix in prefixes:
         if not any(is_under(path, [prefix]) for path in paths):
@@ -102,23 +104,66 @@ def is_under(path: Sequence, prefixes: Sequence[str]) -> bool:
     return any(dotted.startswith(prefix + ".") for prefix in prefixes)
 
 
+def begin_or_resume(
+    state: TrainState, shardings: TrainState, checkpoints: Checkpoints, objective: Objective, workdir: Path
+) -> tuple[TrainState, int]:
+    """The state with which a session of a run begins, given the state of `init_state`, and the number of steps done.
+
+    It is that of the newest valid checkpoint; log lines of later steps are removed. Without a checkpoint, published towers are
+    loaded. Raises UserError where these have changed since the run began.
+    """
+    step, towers = checkpoints.newest, objective.towers
+    if step:
+        check_unchanged(towers, workdir)
+        state = checkpoints.restore(step, state, shardings)
+        log_line(f"resuming from step {step} of {objective.total_steps}")
+    elif tuple(towers):
+        state = load_towers(state, towers, shardings)
+        report(state, towers, workdir)
+    if jax.process_index() == 0:
+        truncate_logs(workdir, step)
+    return state, step
+
+
 def check_unchanged(towers: Towers, workdir: Path) -> None:
-    """Raise UserError where a run would go on with other published weights than those it began with."""
+    """Raise UserError where a run would resume with other published weights than it began with."""
     noted = read_json(workdir / TOWERS) or {}
     for tower in towers:
-        if noted.get(tower.part, {}).get("digest") not in (None, tower.weights.digest):
+        before, now = noted.get(tower.part, {}).get("digest"), tower.weights.digest
+        if before not in (None, now):
             raise UserError(
-                f"{workdir} began with other weights of {tower.name} than are there now "
-                f"({noted[tower.part]['digest'][:12]}, not {tower.weights.digest[:12]}): bring them back, or start in another --workdir"
+                f"{workdir} began with other weights of {tower.name} than are there now ({before[:12]}, not {now[:12]}): "
+                "bring them back, or start in another --workdir"
             )
 
 
 def report(state: TrainState, towers: Towers, workdir: Path) -> None:
-    """Write a line a parameter: its path, shape, where its values are from, and whether it is trained. Say the sums."""
+    """Write one line per parameter: its path, shape, origin, and whether it is trained; print totals."""
     if jax.process_index() != 0:
         return
     noted = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
     write_json(workdir / TOWERS, noted)
+    rows = origins(state, towers)
+    lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
+    write_text(workdir / FILE, "\n".join(lines) + "\n")
+    for tower in towers:
+        loaded = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
+        missing = [".".join(map(str, path)) for path in tower.missing]
+        rest = f"randomly initialized: {', '.join(missing)}" if missing else "all of them"
+        log_line(f"  {tower.part}: {loaded} parameters from {tower.name}; {rest}")
+        for grid in dict.fromkeys(tower.resized.values()):
+            log_line(
+                f"  {tower.part}: positions resized from {grid_text(*grid)}, for images of another size{no_export(tower)}"
+            )
+    parameters = {row[0] for row in rows}
+    if "logit_scale" in parameters and "logit_bias" not in parameters:
+        for name in dict.fromkeys(tower.name for tower in towers if tower.has_bias):
+            log_line(f"  {name} is a SigLIP: its logit bias is dropped, since a softmax does not change with it")
+    log_line(f"  all parameters and their origins: {workdir / FILE}")
+
+
+def origins(state: TrainState, towers: Towers) -> list[tuple[str, str, str, str]]:
+    """The path, shape, origin and fate ('trained', 'frozen' or 'statistic') of each parameter."""
     name_of = {tower.part: tower.name for tower in towers}
     resized = {path: f", positions resized from {grid_text(*grid)}" for t in towers for path, grid in t.resized.items()}
     rows = []
@@ -128,24 +173,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
             shape = "x".join(map(str, variable.shape))
             origin = "random" if is_new else name_of[path[0]] + resized.get(path, "")
             rows.append((".".join(map(str, path)), shape, origin, fate))
-    lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
-    write_text(workdir / FILE, "\n".join(lines) + "\n")
-    for tower in towers:
-        loaded = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
-        missing = [".".join(map(str, path)) for path in tower.missing]
-        log_line(
-            f"  {tower.part}: {loaded} parameters from {tower.name}; "
-            + (f"randomly initialized: {', '.join(missing)}" if missing else "all of them")
-        )
-        for grid in dict.fromkeys(tower.resized.values()):
-            log_line(
-                f"  {tower.part}: positions resized from {grid_text(*grid)}, for images of another size{no_export(tower)}"
-            )
-    parameters = {row[0] for row in rows}
-    if "logit_scale" in parameters and "logit_bias" not in parameters:
-        for name in dict.fromkeys(tower.name for tower in towers if tower.has_bias):
-            log_line(f"  {name} is a SigLIP: its logit bias is dropped, since a softmax does not change with it")
-    log_line(f"  all parameters and where they are from: {workdir / FILE}")
+    return rows
 
 
 def grid_text(old: int, new: int) -> str:
@@ -153,7 +181,7 @@ def grid_text(old: int, new: int) -> str:
 
 
 def no_export(tower: Tower) -> str:
-    """That a run with this image tower cannot be exported, with the reason; '' if it can."""
+    """A note that a run with this image tower cannot be exported, with the reason; '' if it can."""
     try:
         image_tower(tower.config).for_open_clip(tower.config)
     except UserError as error:

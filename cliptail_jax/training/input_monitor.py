@@ -1,4 +1,4 @@
-"""Whether a run's input keeps up with its training step: measured over the first 100 steps, and said once."""
+"""Whether a run's input keeps up with its training step, measured over the first 100 steps."""
 
 import math
 import time
@@ -11,19 +11,19 @@ from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.input.pipeline import THREADS, Batch
 
 STEPS = 100
-ALONE = range(50, 60)  # steps that the loop waits for, so that their duration is known
-NOTICEABLE = 0.1  # of the time between two batches: a shorter wait for the next is none
+ALONE = range(50, 60)  # steps that the loop waits for, to measure their duration
+NOTICEABLE = 0.1  # share of the time between two batches; shorter waits do not count
 
 
 class InputMonitor:
     """Measures the input of one session of a run.
 
-    A step waits for its images if the devices have nothing to do when they arrive. How long a step takes is measured where
-    it runs alone, and how long its images take is the time that the cores are busy with them.
+    A step waits for its images if the devices are idle when they arrive. The duration of a step is measured where it runs
+    alone. The duration of loading its images is the time that the cores are busy with them.
     """
 
     def __init__(self, workers: int, canvas: int):
-        """`workers` is the number of processes that load images; 0 for threads. `canvas` is the side of a canvas."""
+        """`workers` is the number of processes that load images, 0 for threads; `canvas` the side of a canvas in pixels."""
         self._workers, self._canvas = workers, canvas
         self._is_reported = False
         self._waits: list[bool] = []
@@ -32,7 +32,7 @@ class InputMonitor:
         self._running: tuple[float, jax.Array] | None = None  # when the last step was dispatched, and its loss
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches, without what they say of their loading."""
+        """Yields the batches without their array `loading`."""
         batches, last = iter(batches), None
         while True:
             if self._running and len(self._loading) in ALONE:
@@ -55,11 +55,11 @@ class InputMonitor:
             yield batch
 
     def started(self, loss: jax.Array) -> None:
-        """Note that a step was dispatched, whose loss this is."""
+        """Record that the step with this loss was dispatched."""
         self._running = time.perf_counter(), loss
 
     def report(self) -> tuple[dict[str, float], str] | None:
-        """What was measured, as numbers and as a line with what would help; once, when it is known.
+        """The measurements, as numbers and as a line with advice, once they are complete; None before, and afterwards.
 
         The numbers are the seconds of a step alone, the seconds that a core takes to load its images, and the share of the
         steps that waited.
@@ -87,6 +87,6 @@ class InputMonitor:
         if reduced.sum():
             text += (
                 f"; {int(reduced.sum()):,} images had longer sides than data.canvas={self._canvas} and were reduced to it: "
-                f"{int(longest.max())} would hold them all"
+                f"{int(longest.max())} would fit all of them"
             )
         return text

@@ -1,4 +1,4 @@
-"""Notices a run that does not learn, for those who do not look at it."""
+"""Warnings about a run that does not learn."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -6,28 +6,28 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Int
 
-CLOSE = 0.002  # of the loss of chance
-LINES = 5  # that must be so close
-ALMOST_ALL = 0.99  # of the predictions
+CLOSE = 0.002  # relative distance to the loss of chance
+LINES = 5  # logged losses in a row that must be so close
+ALMOST_ALL = 0.99  # share of the predictions
 NO_PROGRESS, ONE_CLASS = "no progress", "one class"
 
 
 class LearningMonitor:
-    """Says once of each thing that is wrong what it is.
+    """Warns at most once per problem.
 
     Args:
-        chance: the loss of a model that cannot tell what it is to tell; None if there is no such number.
-        first_step: from which on a model is expected to do better.
-        said: what was said in earlier sessions of the run.
+        chance: the loss of a model that predicts at random; None if it is not known.
+        first_step: the step from which a model is expected to do better.
+        earlier: the warnings of earlier sessions of the run.
     """
 
-    def __init__(self, chance: float | None, first_step: int, said: Iterable[str] = ()):
+    def __init__(self, chance: float | None, first_step: int, earlier: Iterable[str] = ()):
         self._chance, self._first_step = chance, first_step
         self._losses: deque[float] = deque(maxlen=LINES)
-        self._said = {kind for kind in (NO_PROGRESS, ONE_CLASS) if any(f"{kind}: " in text for text in said)}
+        self._warned = {kind for kind in (NO_PROGRESS, ONE_CLASS) if any(f"{kind}: " in text for text in earlier)}
 
     def loss(self, step: int, loss: float) -> str:
-        """What is wrong with the losses up to that of `step`, each of a logged step; '' for nothing, or nothing new."""
+        """A warning if the losses of the last logged steps, up to `step`, are those of chance; '' if not, or repeated."""
         self._losses.append(loss)
         if self._chance is None or step < self._first_step or len(self._losses) < LINES:
             return ""
@@ -40,7 +40,10 @@ class LearningMonitor:
         )
 
     def predictions(self, step: int, on: str, predictions: Int[np.ndarray, " class"]) -> str:
-        """What is wrong with how often each class is predicted on a set; '' for nothing, or nothing new."""
+        """A warning if nearly all predictions on the set `on` are one class; '' if not, or repeated.
+
+        `predictions` counts the predictions of each class.
+        """
         share = predictions.max() / max(predictions.sum(), 1)
         if step < self._first_step or len(predictions) < 3 or share < ALMOST_ALL:
             return ""
@@ -50,7 +53,7 @@ class LearningMonitor:
         )
 
     def _once(self, kind: str, text: str) -> str:
-        if kind in self._said:
+        if kind in self._warned:
             return ""
-        self._said.add(kind)
+        self._warned.add(kind)
         return f"{kind}: {text}"

@@ -1,4 +1,4 @@
-"""The interface of an objective: everything that is specific to one kind of training."""
+"""The interface of a training objective: everything that is specific to one kind of training."""
 
 import abc
 import dataclasses
@@ -28,29 +28,46 @@ from cliptail_jax.input.transforms import Transform, random_crop
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
+from cliptail_jax.pretrained.tower_shapes import image_tower_shapes
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
 from cliptail_jax.training.optimizer import FrozenUntil, Schedule, learning_rate, make_optimizer
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
-RANDOM = "random"  # the `init` of a tower that is not taken from another model
+RANDOM = "random"  # the `init` of a tower that does not start from another model
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatedRun:
+    """How a config evaluates a trained run.
+
+    Attributes:
+        config: the config that the run must have been trained with.
+        head: file of class embeddings that replace the run's own head; '' for none.
+        warnings: messages to the user about settings that may not do what they seem to.
+    """
+
+    config: ConfigDict
+    head: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Objective(abc.ABC):
     """What a run trains, on which arrays, and by which loss.
 
-    An instance is the objective of one run. Making one opens what the run starts from and raises UserError for what can
-    only be checked with the data at hand; nothing is written before `open_text`.
+    An instance is the objective of one run. The constructor opens the models that the run starts from, and raises UserError
+    for whatever can only be checked with the data at hand. Nothing is written before `open_text`.
 
     Attributes:
-        sections: what the objective adds to a training config, by the name of the section.
-        steps_per_epoch: batches that an epoch of the variant has.
-        total_steps: of the run.
+        sections: the config sections that the objective adds to a training config, by name.
+        steps_per_epoch: the number of batches in an epoch of the variant.
+        total_steps: the number of steps of the run.
         towers: the trained towers that the run starts from.
-        has_logit_bias: whether the model learns a bias of its logits, and thus the probability of a pair by itself.
-        uses_prompts: whether a run has captions and its model is evaluated by prompts: it has a text tower or classifies words.
-        read: from captions to what the text tower takes, or the ids of words; None for a run that reads no captions.
-        read_prompts: the same of evaluation prompts.
-        tokenizer_source: where the tokenizer is from, as `cliptail_jax.pretrained.runs.describe_run` takes it.
+        has_logit_bias: whether the model learns a bias of its logits, and thus the probability of each pair by itself.
+        uses_prompts: whether the run has captions and its model is evaluated by prompts: it has a text tower or classifies
+            words.
+        read: maps captions to the input of the text tower, or to the ids of words; None for a run that reads no captions.
+        read_prompts: as `read`, for evaluation prompts.
+        tokenizer_source: the origin of the tokenizer, as `cliptail_jax.pretrained.runs.describe_run` takes it.
     """
 
     sections: Mapping[str, Section] = {}
@@ -60,12 +77,13 @@ class Objective(abc.ABC):
     read_prompts: ReadText | None = None
     tokenizer_source: Mapping[str, str] = {}
 
-    def __init__(self, config: ConfigDict, variant: Variant):
+    def __init__(self, config: ConfigDict, variant: Variant, shapes_only: bool = False):
+        """With `shapes_only`, models that the run starts from need not be at hand if their shapes are known."""
         if self.uses_prompts and variant.captions is None:
             raise UserError(
                 f"objective='{config.objective}' needs captions: set data.captions.template or data.captions.words"
             )
-        self.config, self.variant = config, variant
+        self.config, self.variant, self.shapes_only = config, variant, shapes_only
         data = config.data
         self.steps_per_epoch = num_steps_per_epoch(len(variant), config.batch_size, data.drop_last)
         if self.steps_per_epoch == 0:
@@ -87,30 +105,29 @@ class Objective(abc.ABC):
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
-        """Raise UserError for values that this objective cannot have."""
+        """Raise UserError for values that this objective does not support."""
 
     def open_towers(self) -> Towers:
         """The trained towers that the config names: an image tower for every objective."""
-        section = self.config.image
+        section, output_dim, image_size = (
+            self.config.image,
+            self.config.model.image.output_dim,
+            self.config.data.image_size,
+        )
         if section.init == RANDOM:
             return Towers()
-        return Towers(
-            open_image_tower(
-                section.init,
-                output_dim=self.config.model.image.output_dim,
-                image_size=self.config.data.image_size,
-                partial=section.partial,
-            )
-        )
+        sizes = {"output_dim": output_dim, "image_size": image_size}
+        tower = image_tower_shapes(section.init, **sizes) if self.shapes_only else None
+        return Towers(tower or open_image_tower(section.init, partial=section.partial, **sizes))
 
     def open_text(self, workdir: Path) -> None:
-        """Set `read` and `read_prompts`; a tokenizer that is trained for the run is saved in its work directory."""
+        """Set `read` and `read_prompts`. A tokenizer that is trained for the run is saved in its work directory."""
 
     # The model
 
     @abc.abstractmethod
     def describe_model(self) -> dict[str, Any]:
-        """What of the model can be opened without the objective, as `cliptail_jax.models.build.build_model` takes it."""
+        """The part of the model that can be opened without the objective, as `models.build.build_model` takes it."""
 
     def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
         """The model, randomly initialized; called under `jax.jit`."""
@@ -131,7 +148,7 @@ class Objective(abc.ABC):
 
     @property
     def held(self) -> FrozenUntil | None:
-        """The part of the model that is not trained in the first steps; None if there is none."""
+        """The part of the model that is frozen in the first steps, if any."""
         return None
 
     @property
@@ -140,23 +157,23 @@ class Objective(abc.ABC):
         return (*self.config.freeze, *(["visual"] if self.config.image.freeze else []))
 
     def init_averages(self, params: nnx.State, batch_stats: nnx.State) -> tuple[nnx.State | None, nnx.State | None]:
-        """The first moving averages of parameters and of batch statistics, where the run has them."""
+        """The initial moving averages of parameters and of batch statistics; None for those that the run does not have."""
         return (jax.tree.map(jnp.copy, params) if self.config.optimizer.ema_decay else None), None
 
     @property
     def chance_loss(self) -> float | None:
-        """The loss of a model whose features are all the same; None where there is no such number."""
+        """The loss of a model whose features are all the same; None if there is no such number."""
         return None
 
     # The data
 
     def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray | None:
-        """Noise with the shape and type of what `read` makes of captions; None for a run that reads none."""
+        """Noise with the shape and type of what `read` returns; None for a run that reads no captions."""
         return None
 
     @property
     def preprocess(self) -> Preprocess:
-        """Of the run's evaluation images. Training images are normalized by its pixel statistics.
+        """Preprocessing of the run's evaluation images. Training images are normalized by its pixel statistics.
 
         It is that of the image tower that the run starts from, or CLIP's, at the sizes of the run.
         """
@@ -166,7 +183,7 @@ class Objective(abc.ABC):
 
     @property
     def transform(self) -> Transform:
-        """What becomes of the training images of a batch."""
+        """The transform of a batch's training images."""
         return random_crop(self.config.data, self.config.seed)
 
     # The step
@@ -180,37 +197,54 @@ class Objective(abc.ABC):
         return make_optimizer(self.config.optimizer, self.schedule, self.total_steps, self.held)
 
     def images(self, batch: DeviceBatch) -> Float[Array, "b height width 3"]:
-        """The batch's images as the model takes them."""
+        """The batch's images, cropped and normalized."""
         return self.preprocess.normalize(cropped(batch, self.config.data.image_size))
 
     def prepare(
         self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State | None]:
-        """What a step computes without gradients: the arrays that `encode` and `loss` take, and the batch statistics of
-        the `averaged` model, the one with averaged parameters, afterwards."""
+        """The part of a step that has no gradients.
+
+        Args:
+            averaged: the model with averaged parameters.
+
+        Returns:
+            The arrays that `encode` and `loss` take, and the new batch statistics of the averaged model.
+        """
         return batch, state.ema_batch_stats
 
     @abc.abstractmethod
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
-        """Features of the examples of a batch, or of one part of it where gradients are accumulated, each [b, ...].
+        """Features [b, ...] of the examples of a batch, or of a micro-batch where gradients are accumulated.
 
-        `key` is for dropout, and differs by step and part.
+        `key` is for dropout, and differs between steps and micro-batches.
         """
 
     @abc.abstractmethod
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
-        """The loss of a whole batch, given its features, over the devices of a mesh. `key` differs by step."""
+        """The loss of a whole batch, given its features, over the devices of a mesh. `key` differs between steps."""
 
     def after_update(self, params: nnx.State) -> nnx.State:
-        """The parameters that a step ends with, given those that the optimizer has updated."""
+        """The parameters at the end of a step, given those that the optimizer has updated."""
         return params
 
     def ema_decay(self, step: Array) -> float | Array:
-        """The decay of the moving average of the parameters, where the run has one."""
+        """The decay of the moving average of the parameters, for runs that have one."""
         return self.config.optimizer.ema_decay
 
     def metrics(self, state: TrainState) -> dict[str, Array]:
-        """Further numbers to log beside the loss, of the state after a step: by default a trained logit scale."""
+        """Metrics to log beside the loss, of the state after a step: by default the logit scale, if it is trained."""
         return logit_scale_metric(state.trainable)
+
+    # Evaluation
+
+    @classmethod
+    def evaluated_run(cls, config: ConfigDict, trained: Mapping[str, Any]) -> EvaluatedRun:
+        """How `config` evaluates a run of this objective.
+
+        Args:
+            trained: the values of the run's own config by dotted key.
+        """
+        return EvaluatedRun(config)

@@ -15,11 +15,11 @@ Schedule = Callable[[jax.Array], jax.Array]  # of the number of steps done
 
 
 class FrozenUntil(NamedTuple):
-    """A part of the model that is not trained at first.
+    """A part of the model that is frozen in the first steps.
 
     Attributes:
         path: its dotted path, such as 'head.prototypes'.
-        steps: the number of steps in which it stays as it is.
+        steps: the number of steps in which it is frozen.
     """
 
     path: str
@@ -34,9 +34,9 @@ def cosine(start: float, end: float, total_steps: int) -> Schedule:
 def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int) -> Schedule:
     """Learning rate by step: linear warm-up, then a cosine to 0 or `final_learning_rate`.
 
-    'cosine_epochs' changes once an epoch (the study's supervised recipe), of which the last may be a part; 'cosine_steps'
-    each step. A warm-up of n steps reaches the full rate at its last step, from 1/n of it (open_clip's) or with
-    `warmup_from_zero` from 0 (DINO's). `section` is the config's `optimizer`.
+    'cosine_epochs' changes once per epoch (the study's supervised recipe), 'cosine_steps' in each step. A warm-up of n steps
+    reaches the full rate at its last step, from 1/n of it (open_clip's) or, with `warmup_from_zero`, from 0 (DINO's).
+    `section` is the config's `optimizer`.
     """
     base, first = section.learning_rate, int(not section.warmup_from_zero)
     warmup = section.warmup_steps + section.warmup_epochs * steps_per_epoch
@@ -51,34 +51,34 @@ def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int) -
 
 
 def make_optimizer(
-    section: ConfigDict, schedule: Schedule, total_steps: int, held: FrozenUntil | None = None
+    section: ConfigDict, schedule: Schedule, total_steps: int, frozen: FrozenUntil | None = None
 ) -> optax.GradientTransformation:
-    """SGD, AdamW or LARS, as the config's section `optimizer` has it, at the learning rates of `schedule`.
+    """SGD, AdamW or LARS, by the config's section `optimizer`, with the learning rates of `schedule`.
 
-    What is `held` has neither updates nor decay at first, and its moments and their count begin when it is released, as
-    those of a PyTorch parameter without a gradient. Clipping precedes all this.
+    The `frozen` part has neither updates nor decay at first; its moments and their count begin with its first update, like
+    those of a PyTorch parameter without a gradient. Gradients are clipped before all this.
 
-    SGD's weight decay is part of the gradient (L2), on every parameter or with `decay_vectors` off on matrices alone; with
-    `nesterov` its momentum is Nesterov's as PyTorch has it.
-    AdamW's and LARS's are on matrices alone (not gains, biases, logit scale), and so is LARS's trust ratio, |parameter| /
-    |gradient with decay| / 1000 (You et al. 2017, arXiv 1708.03888).
+    SGD's weight decay is part of the gradient (L2), on every parameter, or on matrices only if `decay_vectors` is off; with
+    `nesterov`, its momentum is PyTorch's form of Nesterov's.
+    AdamW's and LARS's weight decay is on matrices only (not gains, biases, logit scale), and so is LARS's trust ratio,
+    |parameter| / |gradient with decay| / 1000 (You et al. 2017, arXiv 1708.03888).
     """
     o = section
     clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
     clip += [clip_each(o.clip_each_norm)] if o.clip_each_norm else []
-    if held is None:
+    if frozen is None:
         return optax.chain(*clip, *_update_rule(o, schedule, total_steps))
-    # The count of what is held begins at 0 when it is released, but the schedules do not.
-    late = optax.chain(*_update_rule(o, schedule, total_steps, held.steps))
+    # The count of the frozen part begins at 0 with its first update, but the schedules do not.
+    late = optax.chain(*_update_rule(o, schedule, total_steps, frozen.steps))
     rules = {
-        "held": optax.conditionally_mask(late, lambda step: step >= held.steps),
+        "frozen": optax.conditionally_mask(late, lambda step: step >= frozen.steps),
         "trained": optax.chain(*_update_rule(o, schedule, total_steps)),
     }
 
     def labels(params):
         def label(path, _) -> str:
             keys = [str(key.key) for key in path if hasattr(key, "key")]
-            return "held" if ".".join(keys) == held.path else "trained"
+            return "frozen" if ".".join(keys) == frozen.path else "trained"
 
         return jax.tree_util.tree_map_with_path(label, params)
 
@@ -88,7 +88,7 @@ def make_optimizer(
 def _update_rule(
     section: ConfigDict, schedule: Schedule, total_steps: int, first_step: int = 0
 ) -> list[optax.GradientTransformation]:
-    """From clipped gradients to updates, beginning with the schedules' values at `first_step`."""
+    """The transformations from clipped gradients to updates; schedules begin with their values at `first_step`."""
     o = section
     decay = o.weight_decay
     if o.final_weight_decay:
@@ -110,7 +110,7 @@ def _later(schedule: Schedule, first_step: int) -> Schedule:
 
 
 def clip_each(norm: float) -> optax.GradientTransformation:
-    """Scales the gradient of each parameter whose norm is larger than `norm` down to it (DINO's clipping)."""
+    """Scales the gradient of each parameter down to `norm` if its norm is larger (DINO's clipping)."""
 
     def clip(gradient: jax.Array) -> jax.Array:
         return gradient * jnp.minimum(1.0, norm / (jnp.linalg.norm(gradient.ravel()) + 1e-6))

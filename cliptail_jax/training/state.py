@@ -1,4 +1,4 @@
-"""The training state: one pytree that a checkpoint holds and a step maps to the next."""
+"""The training state: the pytree that checkpoints contain and that a step maps to the next one."""
 
 import typing
 
@@ -10,7 +10,7 @@ from jaxtyping import Int, PyTree
 
 from cliptail_jax.parallel.sharding import parameter_shardings, update_shardings
 
-# What the objective's transform makes of images, labels [b], mask [b], and where captions are read text [b, ...].
+# The image arrays of the objective's transform, labels [b], mask [b], and text [b, ...] where captions are read.
 DeviceBatch = dict[str, PyTree[Array]]
 
 
@@ -18,7 +18,7 @@ DeviceBatch = dict[str, PyTree[Array]]
 @struct.dataclass
 class TrainState:
     step: Int[Array, ""]  # steps done, and so the position in the data
-    rng: Array  # key that each step folds its number into
+    rng: Array  # key into which each step folds its number
     trainable: nnx.State
     frozen: nnx.State
     batch_stats: nnx.State
@@ -27,12 +27,12 @@ class TrainState:
     ema_batch_stats: nnx.State | None = None  # the teacher's own; any other average goes with `batch_stats`
 
     def parts(self) -> tuple[nnx.State, nnx.State, nnx.State]:
-        """What `nnx.merge` needs for the model that evaluation uses."""
+        """The arguments of `nnx.merge` for the model that is evaluated: the averaged one, if there is an average."""
         params = self.trainable if self.ema is None else self.ema
         return params, self.frozen, (self.batch_stats if self.ema_batch_stats is None else self.ema_batch_stats)
 
 
 def state_shardings(mesh: Mesh, shapes: TrainState, shard_optimizer: bool) -> TrainState:
-    """Where each array of a state of these shapes lives; the optimizer's are split over all devices if so wished."""
+    """The sharding of each array of a state of these shapes; `shard_optimizer` splits the optimizer's over all devices."""
     shardings = parameter_shardings(mesh, shapes)
     return shardings.replace(opt_state=update_shardings(mesh, shapes.opt_state)) if shard_optimizer else shardings

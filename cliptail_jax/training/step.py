@@ -21,8 +21,8 @@ def make_train_step(
 ) -> Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, Array]]]:
     """The step of a run on the devices of a mesh.
 
-    With the config's `accumulate_steps` the batch goes through the model in so many parts, each with its share of every device's rows;
-    the loss is that of the whole batch.
+    With the config's `accumulate_steps`, the batch passes through the model in that many parts, each with its share of every
+    device's rows; the loss is that of the whole batch.
     """
     accumulate_steps = objective.config.accumulate_steps
 
@@ -47,10 +47,10 @@ def make_train_step(
         return loss, grads, batch_stats
 
     def accumulated(state: TrainState, batch: DeviceBatch, key: Array):
-        """The same loss and gradient in the memory of a part, for one more forward pass (Gao et al., 2021).
+        """The same loss and gradient in the memory of a part, at the cost of one more forward pass (Gao et al., 2021).
 
-        First all features, without their graph; then the loss's gradient in the features; then, part by part, that
-        gradient on through the towers.
+        First, all features without their graph; then, the gradient of the loss with respect to the features; then, part by
+        part, the gradient with respect to the parameters.
         """
         parts = _split(batch, accumulate_steps, mesh.size), jnp.arange(accumulate_steps)
         _, features = jax.lax.scan(
@@ -101,7 +101,7 @@ def make_train_step(
 
 
 def jit_train_step(step: Callable, mesh: Mesh, shardings: TrainState) -> Callable:
-    """The step compiled for a mesh on which the state is laid out by `shardings`; it takes the memory of the state it gets."""
+    """The jitted step for a mesh and a state with these shardings; it reuses the memory of the state that it receives."""
     return jax.jit(
         step,
         in_shardings=(shardings, batch_sharding(mesh)),
@@ -111,20 +111,20 @@ def jit_train_step(step: Callable, mesh: Mesh, shardings: TrainState) -> Callabl
 
 
 def _split(tree, steps: int, num_devices: int):
-    """[batch, ...] to [steps, batch / steps, ...], a part having its share of every device's rows."""
+    """[batch, ...] to [steps, batch / steps, ...]; each part has its share of every device's rows."""
 
-    def of(x):
+    def split(x):
         x = x.reshape(num_devices, steps, -1, *x.shape[1:]).swapaxes(0, 1)
         return x.reshape(steps, -1, *x.shape[3:])
 
-    return jax.tree.map(of, tree)
+    return jax.tree.map(split, tree)
 
 
 def _join(tree, num_devices: int):
     """The inverse of `_split`."""
 
-    def of(x):
+    def join(x):
         x = x.reshape(len(x), num_devices, -1, *x.shape[2:]).swapaxes(0, 1)
         return x.reshape(-1, *x.shape[3:])
 
-    return jax.tree.map(of, tree)
+    return jax.tree.map(join, tree)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.datasets.metadata import fingerprint
+from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, pass_over

@@ -4,12 +4,13 @@
 
 Prints one JSON line. `per_core` and the direct implementation's rate divide by CPU time, which is repeatable on a busy
 machine. Both count imagenet1k in captions that are in memory, the direct one in some of them. `file_per_second` is measured
-by the clock, with one process that reads the captions from a parquet file; `speed_up_of_2_processes` is the gain of two once
-they have started. `cost_of_10000_classes` is the CPU time of 10,000 concepts, WordNet's nouns in a random order, divided by
+by the clock, with one process that reads the captions from parquet files; `speed_up_of_2_processes` is the gain of two, their
+start included. `cost_of_10000_classes` is the CPU time of 10,000 concepts, WordNet's nouns in a random order, divided by
 that of the first 1,000 of them. `peak_gib` is the peak memory of the command line for the same file.
 """
 
 import argparse
+import functools
 import itertools
 import subprocess
 import sys
@@ -23,17 +24,18 @@ import pyarrow.parquet
 from common import ROOT, print_report, rates
 
 from cliptail_jax.concepts.captions import find_parts, read_part
+from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.concepts.wordnet import wordnet
-from cliptail_jax.concepts.workers import tallies
+from cliptail_jax.concepts.workers import completed
 
 sys.path.insert(0, str(ROOT))
 from tests.concepts import direct_concepts  # noqa: E402
 
 
 def captions_of(path: str, column: str | None) -> pa.Array:
-    batches = (batch.captions for part in find_parts(path) for batch, _ in read_part(part, column))
+    batches = (batch.captions for part in find_parts(path) for batch in read_part(part, column))
     return pa.concat_arrays(list(batches)).cast(pa.large_string())
 
 
@@ -54,14 +56,10 @@ def captions_per_core(counter: ConceptCounter, captions: pa.Array, seconds: floa
 
 
 def file_rate(counter: ConceptCounter, path: str, processes: int, passes: int) -> float:
-    """Captions per second from a file that is read several times; the first time, processes start."""
-    batches = ((number, batch) for number in range(passes) for batch, _ in read_part(path))
-    start, done = None, 0
-    for number, tally in tallies(counter, batches, processes):
-        if number and start is None:
-            start = time.perf_counter()
-        elif number:
-            done += tally.captions
+    """Captions per second from a file that is read several times over."""
+    start = time.perf_counter()
+    tallies = completed(functools.partial(count_part, counter=counter), [path] * passes, processes)
+    done = sum(tally.captions for _, tally in tallies)
     return done / (time.perf_counter() - start)
 
 

@@ -1,15 +1,14 @@
-"""Images per second of DINO's augmentation, all ten crops: on the host by Pillow, and on the device.
+"""Images per second of DINO's augmentation, all ten crops, on the device, beside torchvision's on the host.
 
     python scripts/benchmark/multi_crop.py --images=DIR    # JPEGs: 2 crops of 224 and 8 of 96 pixels
     python scripts/benchmark/multi_crop.py                 # made-up images of 32 pixels: 2 crops of 32 and 8 of 16
 
 Prints one JSON line. Encoded images are in memory; those of 32 pixels are already decoded, as in a cached data set.
 
-- `pillow`, `fast`: decoding, random numbers and all crops, resized either way, in images per second of CPU time, that is,
-  for one core.
-- `device`: the host's part (decoding, copying to the canvas, random numbers) in the same measure, and the jitted function
-  alone, on arrays that are on the device, in images per second of wall-clock time; on CPUs also per core.
-- `torchvision`, where it is installed: decoding and its own transforms of Pillow images, in the same measure.
+- `device`: the host's part (decoding, copying to the canvas, random numbers) in images per second of CPU time, which is
+  what one core does, and the jitted function alone, on arrays that are on the device, in images per second of wall-clock
+  time; on CPUs also per core.
+- `torchvision`, where it is installed: decoding and its own transforms of Pillow images, in images per second of CPU time.
 """
 
 import argparse
@@ -26,7 +25,7 @@ from PIL import Image, ImageFilter
 from cliptail_jax.images.decoding import RgbImage, decode_image
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_views import device_views
-from cliptail_jax.input.transforms import CanvasWithViews, HostViews, Transform
+from cliptail_jax.input.transforms import CanvasWithViews, Transform
 from cliptail_jax.input.views import MultiCrop
 
 PHOTOGRAPHS = MultiCrop()
@@ -81,9 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     multi_crop, canvas = (PHOTOGRAPHS, args.canvas) if args.images else (SMALL, 32)
     images = images_of(args)
     count, report = len(images), {}
-    for name, fast in (("pillow", False), ("fast", True)):
-        transform = HostViews(0, multi_crop, fast)
-        report[name] = {"per_core": rates(lambda: batch_of(images, transform, 0), count, args.seconds)[1]}
 
     @jax.jit
     def augment(canvases, views):

@@ -24,7 +24,7 @@ from common import ROOT, print_report, rates, read_config
 
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.sharding import to_devices
 from cliptail_jax.planning.measuring import start
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config.freeze = ("text.transformer",)
     validate(config)
     variant = synthetic_variant(STEPS_PER_EPOCH * config.batch_size, options.classes)
-    objective, mesh, state, train_step = start(config, variant)
+    objective = make_objective(config, variant, shapes_only=True)
+    mesh, state, train_step = start(objective)
     batch = random_batch(objective, config.batch_size, options.classes)
     if encoder:
         batch["text"] = np.where(batch["text"] == PADDING, PADDING + 1, batch["text"])

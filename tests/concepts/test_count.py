@@ -1,5 +1,6 @@
 import gzip
 import json
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -11,7 +12,8 @@ import pytest
 
 from cliptail_jax.concepts import corpus
 from cliptail_jax.concepts.count import main
-from cliptail_jax.concepts.workers import SLOT_BYTES
+from cliptail_jax.concepts.workers import completed
+from cliptail_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -94,13 +96,6 @@ def test_several_processes_count_the_same(folder, monkeypatch):
     assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12}", "bow\t0"]
 
 
-def test_a_caption_larger_than_what_processes_share_is_counted_too(folder, monkeypatch):
-    monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
-    pathlib.Path("large.txt").write_text(f"dog\n{'word ' * (SLOT_BYTES // 4)} cat\ncat\n")
-    assert run("--processes=2", captions="large.txt") == 0
-    assert lines() == ["cat\t2", "Dog or puppy\t1", "bow\t0"]
-
-
 def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):
     pathlib.Path("c.txt").write_bytes(b"dog\xff\ndog\nd\xffog\n")
     assert run(captions="c.txt") == 0
@@ -131,7 +126,7 @@ def test_a_mistake_is_one_line_before_anything_is_counted(folder, capsys, monkey
     pathlib.Path("empty.json").write_text("[]")
     pathlib.Path("twice.json").write_text(json.dumps([{"name": "cat"}, {"name": "cat"}]))
     pathlib.Path("jets.json").write_text(json.dumps([{"name": "707-320"}]))
-    monkeypatch.setattr(corpus, "read_parts", None)
+    monkeypatch.setattr(corpus, "completed", None)
     before = sorted(folder.rglob("*"))
     column = [f"--column={arguments.pop('column')}"] if "column" in arguments else []
     assert run(*column, **arguments) == 2
@@ -217,43 +212,48 @@ def test_what_has_changed_is_counted_again(folder, monkeypatch, change):
 
 
 ENDLESS = """
-import itertools, sys, time
+import itertools, sys
 from cliptail_jax.concepts import corpus
 from cliptail_jax.concepts.count import main
+from cliptail_jax.concepts.workers import completed
+from cliptail_jax.errors import UserError
 
 read_part = corpus.read_part
 
-def slowly(part, *rest):
-    '''The last part never ends.'''
-    for batch in itertools.cycle(read_part(part, *rest)) if part.endswith(".gz") else read_part(part, *rest):
-        yield batch
-        time.sleep(0.01)
+def endlessly(part, *rest):
+    return itertools.cycle(read_part(part, *rest)) if part.endswith(".gz") else read_part(part, *rest)
 
+corpus.read_part, corpus.BYTES_PER_PROCESS = endlessly, 1  # in every process
 if __name__ == "__main__":
-    corpus.read_part, corpus.BYTES_PER_PROCESS = slowly, 1
     sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_finished_parts_outlive_the_program_and_its_processes_do_not(folder, monkeypatch, how):
+def test_finished_parts_outlive_the_program_and_its_processes_do_not(folder, monkeypatch):
     pathlib.Path("endless.py").write_text(ENDLESS)
-    # Where the tests themselves are in the background, SIGINT is ignored.
-    command = ["env", "--default-signal=INT", sys.executable, "endless.py"]
-    command += ["--captions=parts", "--vocabulary=pets.json", "--output=out.tsv"]
+    command = [sys.executable, "endless.py", "--captions=parts", "--vocabulary=pets.json", "--output=out.tsv"]
     program = subprocess.Popen([*command, "--processes=2"], env=os.environ | {"PYTHONPATH": str(ROOT)})
     try:
         wait_until(lambda: len(list(pathlib.Path().glob("out.tsv.parts/*.parquet"))) == 2)
         workers = children(program.pid)
         assert workers
-        program.send_signal(how)
-        assert program.wait(20) == (130 if how == signal.SIGINT else -how)
+        program.kill()
+        assert program.wait(20) == -signal.SIGKILL
         wait_until(lambda: not any(map(is_running, workers)))
     finally:
         program.kill()
     assert not pathlib.Path("out.tsv").exists()
     assert parts_read(monkeypatch) == ["parts/c.txt.gz"]
     assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
+
+
+def test_processes_end_with_an_iteration_that_is_given_up_and_a_killed_one_is_named():
+    results = completed(time.sleep, [0, 600, 600], processes=2)
+    assert next(results) == (0, None)
+    results.close()
+    wait_until(lambda: not multiprocessing.active_children())
+    with pytest.raises(UserError, match="a worker process was killed, perhaps for its memory"):
+        list(completed(signal.raise_signal, [signal.SIGKILL], processes=2))
 
 
 def wait_until(happened, seconds=60):

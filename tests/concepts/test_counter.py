@@ -179,18 +179,6 @@ def test_results_do_not_depend_on_the_size_of_batches(monkeypatch, captions, byt
     assert total(map(pets().tally, batches.batches_of(texts, weights))).captions == len(texts)
 
 
-@pytest.mark.parametrize("weights", [None, np.arange(2)])
-def test_batches_reach_another_process_without_their_neighbours(weights):
-    captions = pa.array(["dog"] * 100_000 + ["cat", None], pa.large_binary())
-    sent = batches.CaptionBatch(captions[-2:], weights)
-    sink = pa.BufferOutputStream()
-    batches.write_batch(sent, sink)
-    assert sink.tell() < batches.size_of(sent) + 1000 < 2000
-    received = batches.read_batch(sink.getvalue())
-    assert received.captions.to_pylist() == [b"cat", None]
-    np.testing.assert_equal(received.weights, weights)
-
-
 def test_counter_pickles_and_needs_no_nltk_to_count():
     program = "import pickle, sys; counter = pickle.load(sys.stdin.buffer); print(counter.count(['dogs cannot fly']))"
     program += "; assert 'nltk' not in sys.modules"

@@ -122,15 +122,6 @@ def test_no_network_is_quiet(machine, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_download_that_fails_in_any_way_is_no_traceback(machine, monkeypatch):
-    def download(*arguments, **options):
-        raise SyntaxError("a login page, not the index")
-
-    monkeypatch.setattr(nltk, "download", download)
-    with pytest.raises(UserError, match="could not be downloaded"):
-        wordnet()
-
-
 def test_a_damaged_wordnet_is_named(machine):
     write_debian_files(machine.nltk_data / "corpora" / "wordnet")
     with pytest.raises(UserError, match="damaged.*nltk_data/corpora/wordnet/lexnames.*remove it"):

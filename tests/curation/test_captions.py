@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.captions import Captions, first_words, joined_words
-from cliptail_jax.errors import UserError
 
 NAMES = ("crane", "pickup truck")
 OPENAI80 = templates("openai80")
@@ -39,12 +38,6 @@ def test_every_template_of_a_set_is_drawn_about_equally_often():
     times = np.bincount(drawn(make_captions()), minlength=80)
     chi_square = np.sum((times - 100) ** 2 / 100)
     assert 40 < chi_square < 130  # 79 degrees of freedom: one part in 10,000 lies beyond either
-
-
-def test_both_classes_draw_the_same_templates_about_equally_often():
-    of_record = drawn(make_captions())
-    times = np.stack([np.bincount(of_record[c::2], minlength=80) for c in range(2)])
-    assert np.sum((times[0] - times[1]) ** 2 / 100) < 130
 
 
 def test_templates_are_drawn_by_the_seed_and_stay_the_same_in_every_epoch():
@@ -151,6 +144,7 @@ TABLE = pa.table(
 
 
 def test_words_are_joined_in_the_given_order_with_single_spaces():
+    assert joined_words(TABLE, ()) is None
     assert joined_words(TABLE, ("title", "tags")).to_pylist() == ["A crane bird, grey", "Truck", "fog lake", ""]
     assert joined_words(TABLE, ("tags", "title")).to_pylist() == ["bird, grey A crane", "Truck", "fog lake", ""]
     assert joined_words(TABLE, ("title",)).to_pylist() == ["A crane", "Truck", "", ""]
@@ -160,13 +154,3 @@ def test_words_of_a_table_in_pieces_are_those_of_the_whole():
     pieces = pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(1, 3)])
     assert pieces["title"].num_chunks == 2
     assert joined_words(pieces, ("title", "tags")).equals(joined_words(TABLE, ("title", "tags")))
-
-
-def test_no_words_are_asked_for_by_an_empty_list():
-    assert joined_words(TABLE, ()) is None
-
-
-def test_field_that_is_missing_or_no_text_is_an_error_that_lists_the_texts():
-    for field in ("description", "label"):
-        with pytest.raises(UserError, match=f"'{field}', which the source lacks; it has title, tags$"):
-            joined_words(TABLE, ("title", field))

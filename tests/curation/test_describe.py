@@ -8,23 +8,13 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 
-from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
-from cliptail_jax.curation.describe import comparison
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.curation.describe import comparison, export
+from cliptail_jax.curation.variant import open_variant
+from configs import clip
 from tests.curation.zoo import LABELS, NAMES, variant_of
 
 ROOT = Path(__file__).parents[2]
-
-
-def described(glyphs_dir, *arguments):
-    command = [
-        sys.executable,
-        "-m",
-        "cliptail_jax.curation.describe",
-        *arguments,
-        f"--config.data.data_dir={glyphs_dir}",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
 
 
 def value_of(key, printed):
@@ -33,29 +23,35 @@ def value_of(key, printed):
 
 
 def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir, tmp_path):
-    table = tmp_path / "export.tsv"
-    code, printed, _ = described(
-        glyphs_dir, "--config=configs/clip.py:data=glyphs_lt", f"--workdir={tmp_path}/out", f"--export={table}",
-        "--config.data.captions.words=('tags',)", "--config.data.tail.classes=3", "--config.data.tail.shots=1",
-        "--config.data.captions.max_words=1", "--config.data.captions.distractors=0.5",
-        f"--croissant={tmp_path}/new/variant.json",
-    )  # fmt: skip
-    assert code == 0
-    metadata = json.loads((tmp_path / "new" / "variant.json").read_text())
-    assert metadata["identifier"]["value"] == value_of("fingerprint", printed)
-    names, frequency = read_frequency(tmp_path / "out" / "class_frequency.tsv")
-    assert len(names) == 100 and value_of("records", printed) == f"{frequency.sum():,}"
-    assert "imbalance" in printed and len(printed.partition("captions\n")[2].splitlines()) >= 10
-    assert matplotlib.image.imread(tmp_path / "out" / "class_frequency.png").shape[1] > 500
+    """Its captions are complete: options of captions do not change those that are imported."""
+    data = clip.get_config("data=glyphs_lt").data
+    captions = {"words": ("tags",), "max_words": 1, "distractors": 0.5}
+    data.update({"data_dir": str(glyphs_dir), "tail": {"classes": 3, "shots": 1}, "captions": captions})
+    variant, table, theirs = open_variant(data), tmp_path / "export.tsv", tmp_path / "theirs.tsv"
+    export(variant, table)
+    write_frequency(theirs, variant.class_names, variant.class_frequency)
 
-    code, again, _ = described(
-        glyphs_dir, "--config=configs/clip.py:data=glyphs", f"--workdir={tmp_path}/again", f"--import={table}",
-        "--config.data.captions.max_words=1", "--config.data.captions.distractors=0.5",
-        f"--compare={tmp_path}/out/class_frequency.tsv",
-    )  # fmt: skip
-    assert code == 0
-    assert value_of("fingerprint", again) == value_of("fingerprint", printed)
-    assert "Spearman 1.0000, 100 of 100 classes equal" in again
+    command = [
+        *(sys.executable, "-m", "cliptail_jax.curation.describe", "--config=configs/clip.py:data=glyphs"),
+        *(
+            f"--config.data.data_dir={glyphs_dir}",
+            f"--workdir={tmp_path}/out",
+            f"--import={table}",
+            f"--compare={theirs}",
+        ),
+        *("--config.data.captions.max_words=1", "--config.data.captions.distractors=0.5"),
+        *(f"--export={tmp_path}/again.tsv", f"--croissant={tmp_path}/new/variant.json"),
+    ]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert value_of("fingerprint", printed) == variant.fingerprint()
+    assert value_of("records", printed) == f"{len(variant):,}" and "imbalance" in printed
+    assert len(printed.partition("captions\n")[2].splitlines()) >= 10
+    assert "Spearman 1.0000, 100 of 100 classes equal" in printed
+    assert (tmp_path / "again.tsv").read_text() == table.read_text()
+    assert (tmp_path / "out" / "class_frequency.tsv").read_text() == theirs.read_text()
+    metadata = json.loads((tmp_path / "new" / "variant.json").read_text())
+    assert metadata["identifier"]["value"] == variant.fingerprint()
+    assert matplotlib.image.imread(tmp_path / "out" / "class_frequency.png").shape[1] > 500
 
 
 def test_comparison_lists_the_largest_differences(tmp_path):

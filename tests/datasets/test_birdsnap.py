@@ -3,7 +3,7 @@ from raw_data import jpeg
 
 from cliptail_jax.concepts.vocabulary import class_lines
 from cliptail_jax.datasets.build import build, main
-from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
@@ -57,16 +57,21 @@ def test_images_may_lie_beside_the_lists(tmp_path, raw):
     assert len(open_source("birdsnap", str(tmp_path), "train")) == 2
 
 
-def test_lists_without_images_or_a_missing_list_are_an_error(tmp_path, raw):
-    (raw / "download" / "images").rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="neither download/images/ nor images/: run its get_birdsnap.py first"):
-        build("birdsnap", str(tmp_path), raw=str(raw))
-    (raw / "test_images.txt").unlink()
-    with pytest.raises(UserError, match="has no test_images.txt"):
-        build("birdsnap", str(tmp_path), raw=str(raw))
-
-
-def test_unknown_species_is_an_error_that_names_it(tmp_path, raw):
-    (raw / "species.txt").write_text(SPECIES + "9\tDodo\tRaphus cucullatus\tDodo\n")
-    with pytest.raises(UserError, match="species.txt has the species 'Dodo'"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda raw: (raw / "download" / "images").rename(raw / "x"),
+            "neither download/images/ nor images/: run its get",
+        ),
+        (lambda raw: (raw / "test_images.txt").unlink(), "has no test_images.txt"),
+        (
+            lambda raw: (raw / "species.txt").write_text(SPECIES + "9\tDodo\tR\tDodo\n"),
+            "species.txt has the species 'Dodo'",
+        ),
+    ],
+)
+def test_raw_data_that_lack_something_are_an_error(tmp_path, raw, change, message):
+    change(raw)
+    with pytest.raises(UserError, match=message):
         build("birdsnap", str(tmp_path), raw=str(raw))

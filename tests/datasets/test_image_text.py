@@ -9,7 +9,7 @@ from raw_data import archive, jpeg, write_shard
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
-from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 

@@ -3,13 +3,11 @@ import json
 import pathlib
 
 import pytest
-import tensorflow_datasets as tfds
 from raw_data import archive, jpeg
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
-from cliptail_jax.datasets.imagenet_captions import ImagenetCaptions
-from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
@@ -72,7 +70,7 @@ def test_records_come_in_the_order_of_class_and_file_name_with_their_texts_as_th
         f"{GOLDFISH}_7.JPEG",
         f"{TISSUE}_1.JPEG",
     ]
-    assert [row["label"] for row in rows] == [0, 0, 1, 999]
+    assert [row["label"] for row in rows] == [0, 0, 1, 999] and source.wnids == imagenet_wnids()
     assert rows[1] == {
         "label": 0,
         "wnid": TENCH,
@@ -84,13 +82,6 @@ def test_records_come_in_the_order_of_class_and_file_name_with_their_texts_as_th
     assert rows[2]["title"] == ENTRIES[0]["title"] and rows[2]["description"] == ENTRIES[0]["description"]
     assert rows[2]["tags"] == "two words tag"
     assert source.encoded_images(range(4)) == [IMAGES[row["filename"]] for row in rows]
-
-
-def test_labels_are_imagenets_and_classes_have_clips_names(tmp_path):
-    build("imagenet_captions", str(tmp_path), raw=str(write_folder(tmp_path / "raw")))
-    source = open_source("imagenet_captions", str(tmp_path), "train")
-    assert source.wnids == imagenet_wnids()
-    assert (source.class_names[0], source.class_names[999]) == ("tench", "toilet paper")
 
 
 def test_archive_and_folder_give_the_same_files(tmp_path):
@@ -124,48 +115,35 @@ def test_what_cannot_be_used_is_skipped_and_counted(tmp_path, capsys):
         assert reason in line
 
 
-def test_builder_is_an_ordinary_tfds_builder(tmp_path):
-    builder = ImagenetCaptions(raw=write_folder(tmp_path / "raw"), data_dir=tmp_path, file_format="array_record")
-    builder.download_and_prepare()
-    record = builder.as_data_source("train", decoders={"image": tfds.decode.SkipDecoding()})[2]
-    assert (record["image"], record["label"]) == (IMAGES[f"{GOLDFISH}_7.JPEG"], 1)
-    assert record["description"].decode() == ENTRIES[0]["description"]
-    assert len(open_source("imagenet_captions", str(tmp_path), "train")) == 4
+def replace_captions(raw, content):
+    (raw / "imagenet_captions.json").write_text(content)
+    return raw
+
+
+def cut_off(raw, length):
+    path = raw / "ILSVRC2012_img_train.tar"
+    path.write_bytes(path.read_bytes()[:length])
+    return raw
 
 
 @pytest.mark.parametrize(
-    ("captions", "message"),
+    ("write", "message"),
     [
-        ("{", "imagenet_captions.json is not JSON"),
-        ('{"a": 1}', "not a list of objects"),
-        ('[{"wnid": "n01440764"}]', "not a list of objects with filename"),
-        (None, "there is no imagenet_captions.json in --raw="),
-        ("[]", "gives no record of the split 'train'"),
+        (lambda raw: replace_captions(write_folder(raw), "{"), "imagenet_captions.json is not JSON"),
+        (lambda raw: replace_captions(write_folder(raw), '{"a": 1}'), "not a list of objects"),
+        (lambda raw: replace_captions(write_folder(raw), '[{"wnid": "n01440764"}]'), "list of objects with filename"),
+        (lambda raw: replace_captions(write_folder(raw), "[]"), "gives no record of the split 'train'"),
+        (lambda raw: (write_folder(raw) / "imagenet_captions.json").unlink(), "no imagenet_captions.json in --raw="),
+        (lambda raw: raw.mkdir() or replace_captions(raw, "[]"), "neither train/ nor ILSVRC2012_img_train.tar"),
+        (lambda raw: cut_off(write_archive(raw), 1024 + 600), "ILSVRC2012_img_train.tar is damaged"),
+        (lambda raw: cut_off(write_archive(raw), 3000), "ILSVRC2012_img_train.tar is damaged"),
     ],
 )
-def test_bad_captions_are_an_error(tmp_path, captions, message):
-    raw = write_folder(tmp_path / "raw")
-    (raw / "imagenet_captions.json").unlink()
-    if captions is not None:
-        (raw / "imagenet_captions.json").write_text(captions)
+def test_raw_data_that_cannot_be_used_are_an_error_in_one_line(tmp_path, write, message):
+    write(tmp_path / "raw")
     with pytest.raises(UserError, match=message) as error:
-        build("imagenet_captions", str(tmp_path), raw=str(raw))
+        build("imagenet_captions", str(tmp_path), raw=str(tmp_path / "raw"))
     assert "\n" not in str(error.value)
-
-
-def test_captions_without_images_are_an_error(tmp_path):
-    (tmp_path / "imagenet_captions.json").write_text("[]")
-    with pytest.raises(UserError, match="neither train/ nor ILSVRC2012_img_train.tar"):
-        build("imagenet_captions", str(tmp_path), raw=str(tmp_path))
-
-
-@pytest.mark.parametrize("length", [1024 + 600, 3000])
-def test_cut_off_archive_is_an_error_that_names_it(tmp_path, length):
-    raw = write_archive(tmp_path / "raw")
-    path = raw / "ILSVRC2012_img_train.tar"
-    path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(UserError, match="ILSVRC2012_img_train.tar is damaged"):
-        build("imagenet_captions", str(tmp_path), raw=str(raw))
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="no ImageNet sample beside the checkout")

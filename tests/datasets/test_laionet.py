@@ -6,7 +6,7 @@ from raw_data import archive, jpeg, write_shard
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.laionet import CuratedTable
-from cliptail_jax.datasets.metadata import skipped
+from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
@@ -140,31 +140,29 @@ def test_curated_table_finds_every_pair_and_no_other(tmp_path):
         assert table.find(row["url"], row["caption"] + " ") is None
 
 
-@pytest.mark.parametrize("lacking", ["wnid", "similarity"])
-def test_sample_without_class_or_similarity_is_an_error_that_says_where_to_get_it(tmp_path, raw, lacking):
-    write_shard(raw / "00000.tar", [without(pair(7), lacking)])
-    with pytest.raises(UserError, match=f"00000.tar: sample 000000007 has no '{lacking}'; --table=PARQUET"):
-        build("laionet", str(tmp_path), raw=str(raw))
-
-
-def test_unknown_wnid_is_an_error_that_names_it(tmp_path, raw):
-    write_shard(raw / "00000.tar", [pair(7, "n00000001")])
-    with pytest.raises(UserError, match="00000.tar: sample 000000007 has the WordNet id 'n00000001'"):
-        build("laionet", str(tmp_path), raw=str(raw))
+LACKS = "00000.tar: sample 000000007 has no {!r}; --table=PARQUET"
 
 
 @pytest.mark.parametrize(
-    ("corrupt", "message"),
+    ("pairs", "change", "message"),
     [
-        (lambda raw: (raw / "00000.tar").write_bytes((raw / "00000.tar").read_bytes()[:1500]), "00000.tar is damaged"),
-        (lambda raw: (raw / "00000.parquet").write_bytes(b"PAR1"), "00000.parquet is damaged"),
-        (lambda raw: (raw / "00000.tar").write_bytes(archive({"1.json": b"{"})), "00000.tar: 1.json is not JSON"),
-        (lambda raw: (raw / "00000.tar").unlink(), "has no shards"),
+        ([without(pair(7), "wnid")], None, LACKS.format("wnid")),
+        ([without(pair(7), "similarity")], None, LACKS.format("similarity")),
+        ([pair(7, "n00000001")], None, "00000.tar: sample 000000007 has the WordNet id 'n00000001'"),
+        (
+            [pair(1)],
+            lambda raw: (raw / "00000.tar").write_bytes(archive({"1.jpg": jpeg(1)})[:600]),
+            "00000.tar is damaged",
+        ),
+        ([pair(1)], lambda raw: (raw / "00000.parquet").write_bytes(b"PAR1"), "00000.parquet is damaged"),
+        ([pair(1)], lambda raw: (raw / "00000.tar").write_bytes(archive({"1.json": b"{"})), "tar: 1.json is not JSON"),
+        ([pair(1)], lambda raw: (raw / "00000.tar").unlink(), "has no shards"),
     ],
 )
-def test_damaged_shard_is_an_error_that_names_it(tmp_path, raw, corrupt, message):
-    write_shard(raw / "00000.tar", [pair(1), pair(2)])
-    corrupt(raw)
+def test_a_shard_that_cannot_be_used_is_an_error_that_names_it(tmp_path, raw, pairs, change, message):
+    write_shard(raw / "00000.tar", pairs)
+    if change:
+        change(raw)
     with pytest.raises(UserError, match=message) as error:
         build("laionet", str(tmp_path), raw=str(raw))
     assert "\n" not in str(error.value)

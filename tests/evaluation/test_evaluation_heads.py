@@ -9,7 +9,8 @@ from flax import nnx
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.vocabulary import imagenet_names
-from cliptail_jax.curation.variant import Variant, random_classes
+from cliptail_jax.curation.classes import random_classes
+from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError

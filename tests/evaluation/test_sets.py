@@ -15,7 +15,8 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, normalized_name, vocabulary_names
 from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
-from cliptail_jax.datasets.metadata import clean_name, fingerprint, origin
+from cliptail_jax.datasets.metadata import clean_name
+from cliptail_jax.datasets.metadata_table import fingerprint, origin
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import EVALUATION_SETS, evaluation_set, names_of_labels, open_set
 

@@ -3,7 +3,13 @@
 import numpy as np
 
 from cliptail_jax.images.resizing import resize
-from cliptail_jax.input.images import CROP_TRIES, crop_boxes
+from cliptail_jax.input.images import CROP_TRIES, Purpose, crop_boxes
+
+
+def record_rng(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random.Generator:
+    """The generator of a record in an epoch: Philox with seed and purpose as key, epoch and record as counter."""
+    key, counter = np.array([seed, purpose], np.uint64), np.array([0, 0, index, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def random_crop_box(rng, height, width, scale):

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
 from test_pipeline import assert_same, batches_of, make_data, noisy, plain, varied_data
 
 from cliptail_jax.datasets.source import open_source
@@ -24,17 +22,20 @@ def composed(labels, rule, batch_size, drop_last=False, seed=0):
     return Composer(np.asarray(labels), rule, seed, batch_size, steps)
 
 
-def check_epoch(labels, batches, batch_size, drop_last=False):
+def check_epoch(labels, batches, batch_size, drop_last=False, may_be_short=False):
     """As many images as an epoch has otherwise, in batches of the same size but for one, each class's rows equally often."""
     images = np.concatenate(batches)
     steps = num_steps_per_epoch(len(labels), batch_size, drop_last)
-    assert len(images) == min(len(labels), steps * batch_size) and len(batches) == steps
     sizes = [len(batch) for batch in batches]
-    assert max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1
+    assert len(sizes) == steps and max(sizes) <= batch_size
+    if may_be_short:
+        assert len(images) <= min(len(labels), steps * batch_size)
+    else:
+        assert len(images) == min(len(labels), steps * batch_size) and max(sizes) - min(sizes) <= 1
     uses = np.bincount(images % len(labels), minlength=len(labels))
     for label in np.unique(labels):
-        of_class = uses[labels == label]
-        assert of_class.max() - of_class.min() <= 1
+        class_uses = uses[labels == label]
+        assert class_uses.max() - class_uses.min() <= 1
     assert len(np.unique(images)) == len(images)  # no pass has a row twice
     assert np.array_equal(np.sort(images // len(labels)), np.sort(np.concatenate([np.arange(n) for n in uses])))
     return uses
@@ -54,7 +55,8 @@ def test_balanced_sampling_uses_each_class_equally_often_but_for_one_image(label
 def test_balanced_sampling_uses_rows_as_often_as_their_class_is_rare_and_puts_them_anywhere():
     """In expectation N / (C n_c) times, in each batch and slot alike."""
     labels = np.repeat([0, 1, 3], [20, 3, 1])
-    epochs = [composed(labels, BALANCED, 6).epoch(epoch) for epoch in range(1500)]
+    compose = composed(labels, BALANCED, 6)
+    epochs = [compose.epoch(epoch) for epoch in range(1500)]
     images = np.array(epochs) % len(labels)  # epoch, step, slot
     expected = 24 / (3 * np.bincount(labels))[labels]
     uses = np.array([np.bincount(epoch.ravel(), minlength=24) for epoch in images])
@@ -98,22 +100,9 @@ def test_a_distinct_batch_has_each_class_as_evenly_as_there_can_be(labels, batch
         assert (counts.max(0) - counts.min(0) <= 1).all()
 
 
-def best_possible(counts, uses):
-    """How many images there can be at most of the classes that each batch has, none above its uses: a maximum flow."""
-    (steps, classes), has = counts.shape, counts > 0
-    capacities = np.zeros((steps + classes + 2,) * 2, np.int32)
-    capacities[-2, :classes] = uses - has.sum(0)  # every class has an image in each of its batches
-    capacities[:classes, classes:-2] = np.where(has.T, 1000, 0)
-    capacities[classes:-2, -1] = counts.sum(1) - has.sum(1)
-    n = len(capacities)
-    return has.sum() + maximum_flow(csr_array(capacities), n - 2, n - 1).flow_value
-
-
 @given(LABELS, st.integers(1, 16), st.integers(1, 8), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=150)
-def test_every_batch_has_so_many_classes_and_each_is_used_as_often_as_can_be(
-    labels, batch_size, k, drop_last, balanced
-):
+@settings(deadline=None, max_examples=100)
+def test_every_batch_has_so_many_classes_and_an_epoch_no_image_twice(labels, batch_size, k, drop_last, balanced):
     rule, frequency = Composition(balanced, classes=k), np.bincount(labels, minlength=8)
     if not (steps := num_steps_per_epoch(len(labels), batch_size, drop_last)):
         return
@@ -122,24 +111,25 @@ def test_every_batch_has_so_many_classes_and_each_is_used_as_often_as_can_be(
     except UserError:
         return
     batches = composed(labels, rule, batch_size, drop_last).epoch(0)
-    check_epoch(labels, batches, batch_size, drop_last)
+    uses = check_epoch(labels, batches, batch_size, drop_last, may_be_short=True)
     counts = classes_of(labels, batches)
     assert ((counts > 0).sum(1) == k).all()
+    assert balanced or uses.max() == 1
     if not drop_last and not balanced:  # otherwise the number of images of a class is drawn
         assert (counts.sum(0)[frequency > 0] > 0).all()
-        assert np.minimum(counts.sum(0), frequency).sum() == best_possible(counts, frequency)
 
 
-@pytest.mark.parametrize("k", [4, 20, 58])
-def test_long_tailed_classes_are_used_once_each_in_batches_of_so_many(k):
-    """Those of glyphs_lt; each has about as many images in one batch as in another."""
+@pytest.mark.parametrize("k, unused", [(2, 0.15), (5, 0.005), (20, 0), (58, 0)])
+def test_long_tailed_classes_come_in_batches_of_so_many(k, unused):
+    """Those of glyphs_lt; with few in a batch, a share of the images is not used."""
     frequency = np.round(500 * 0.01 ** (np.arange(100) / 99)).astype(int)
     labels = np.repeat(np.arange(100), frequency)
     batches = composed(labels, Composition(classes=k), 128).epoch(0)
-    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(len(labels)))
+    uses = check_epoch(labels, batches, 128, may_be_short=True)
+    assert uses.max() == 1 and (1 - unused) * len(labels) <= uses.sum()
     classes = [np.unique(labels[batch]) for batch in batches]
-    assert all(len(of_batch) == k for of_batch in classes)
-    assert len({tuple(of_batch) for of_batch in classes}) == len(batches)
+    assert all(len(batch_classes) == k for batch_classes in classes)
+    assert len({tuple(batch_classes) for batch_classes in classes}) == len(batches)
     counts = np.array([np.bincount(labels[batch], minlength=100) for batch in batches])
     spread = [c[c > 0].std() / c[c > 0].mean() for c in counts.T]
     assert np.mean(spread) < 0.35
@@ -148,10 +138,11 @@ def test_long_tailed_classes_are_used_once_each_in_batches_of_so_many(k):
 @pytest.mark.parametrize("rule", [Composition(classes=3), DISTINCT])
 def test_an_image_is_as_likely_in_every_batch_and_slot(rule):
     labels = np.repeat([0, 1, 2, 4], [12, 6, 4, 2])
-    images = np.array([composed(labels, rule, 6).epoch(epoch) for epoch in range(3000)])  # epoch, step, slot
-    np.testing.assert_array_equal(np.sort(images.reshape(3000, -1)), np.tile(np.arange(24), (3000, 1)))
+    compose = composed(labels, rule, 6)
+    images = np.array([compose.epoch(epoch) for epoch in range(1000)])  # epoch, step, slot
+    np.testing.assert_array_equal(np.sort(images.reshape(1000, -1)), np.tile(np.arange(24), (1000, 1)))
     shares = (images[..., None] == np.arange(24)).mean(0)
-    np.testing.assert_allclose(shares, np.full((4, 6, 24), 1 / 24), atol=5 * np.sqrt(1 / 24 / 3000))
+    np.testing.assert_allclose(shares, np.full((4, 6, 24), 1 / 24), atol=5 * np.sqrt(1 / 24 / 1000))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +173,7 @@ def loaded(rule, source=None, data=None, **options):
     return batches_of(source, data, composition=rule, **options)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", RULES[:3])
 def test_composed_batches_hold_their_images_with_their_labels(rule):
     """And their captions."""
     data = make_data()
@@ -199,10 +190,10 @@ def test_composed_batches_hold_their_images_with_their_labels(rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("start", [1, 4, 8])
-def test_composed_batches_are_the_same_resumed_and_in_several_processes(rule, start):
+def test_composed_batches_are_the_same_resumed_and_in_several_processes(rule):
     whole = loaded(rule)
-    assert_same(loaded(rule, start=start), whole[start:])
+    for start in (1, 4, 8):
+        assert_same(loaded(rule, start=start), whole[start:])
     parts = [loaded(rule, slots=slice(first, first + 4)) for first in (0, 4)]
     joined = [{name: np.concatenate([part[name] for part in step]) for name in step[0]} for step in zip(*parts)]
     assert_same(joined, whole)
@@ -210,8 +201,8 @@ def test_composed_batches_are_the_same_resumed_and_in_several_processes(rule, st
     assert any(not np.array_equal(a["labels"], b["labels"]) for a, b in zip(other, whole))
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_worker_processes_compose_the_same_batches(rule, glyphs_dir):
+def test_worker_processes_compose_the_same_batches(glyphs_dir):
+    rule = Composition(balanced=True, classes=2)
     data = varied_data(image_size=32, eval_resize=32, cache=True, n=40)
     data.classes.first = 6
     source = open_source("glyphs", str(glyphs_dir), "train")

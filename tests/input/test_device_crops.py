@@ -2,11 +2,10 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from plain_crops import random_resized_crop
+from plain_crops import random_resized_crop, record_rng
 
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_crops import cropped, crops_of_boxes
-from cliptail_jax.input.images import record_rng
 from cliptail_jax.input.transforms import CanvasWithBox, Purpose
 from tests.images.plain_resizing import assert_near, pictures, resampled
 
@@ -75,5 +74,6 @@ def test_eight_devices_make_the_crops_of_one_without_a_collective(make, batch, c
     np.testing.assert_array_equal(compiled(*arguments), crops[:8])
 
 
-def test_images_without_boxes_are_taken_as_they_are(batch):
-    assert cropped({"images": batch["images"]}, SIZE) is batch["images"]
+def test_images_without_boxes_are_taken_as_they_are():
+    images = np.zeros((2, SIZE, SIZE, 3), np.uint8)
+    assert cropped({"images": images}, SIZE) is images

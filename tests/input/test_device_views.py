@@ -8,8 +8,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_views import device_views
-from cliptail_jax.input.pillow_views import pillow_views
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
+from tests.input.pillow_views import pillow_views, views_of_record
 
 TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")
 IMAGE = TRUTH["image"]
@@ -34,11 +34,14 @@ def make():
 
 
 @pytest.fixture(scope="module")
-def truth_cases(make):
-    def compute(image):
-        return np.asarray(make(image[None], Views(*(field[None] for field in VIEWS)), SIDE)[0])
+def make_cases(make):
+    """Makes the views of all cases of an image."""
+    return lambda image: np.asarray(make(image[None], Views(*(field[None] for field in VIEWS)), SIDE)[0])
 
-    return compute
+
+@pytest.fixture(scope="module")
+def cases(make_cases):
+    return make_cases(IMAGE)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +62,8 @@ def levels_apart(device, host):
 
 
 @pytest.mark.parametrize("case", range(len(NAMES)), ids=NAMES)
-def test_each_operation_equals_torchvision(case, truth_cases):
-    mean, largest = levels_apart(truth_cases(IMAGE)[case], TRUTH["results"][case])
+def test_each_operation_equals_torchvision(case, cases):
+    mean, largest = levels_apart(cases[case], TRUTH["results"][case])
     if VIEWS.jitter[case]:
         # Now and then float32 puts a hue on the other side of a whole number than Pillow, or a product on that of a level.
         assert mean < 0.03 and largest <= 6
@@ -68,23 +71,22 @@ def test_each_operation_equals_torchvision(case, truth_cases):
         assert mean < 0.002 and largest <= 1
 
 
-def test_views_are_whole_grey_levels(truth_cases):
-    views = truth_cases(IMAGE)
-    assert views.dtype == np.float32 and views.min() >= 0 and views.max() <= 255
-    np.testing.assert_array_equal(views, np.floor(views))
+def test_views_are_whole_grey_levels(cases):
+    assert cases.dtype == np.float32 and cases.min() >= 0 and cases.max() <= 255
+    np.testing.assert_array_equal(cases, np.floor(cases))
 
 
-def test_a_view_sees_only_its_box(truth_cases):
+def test_a_view_sees_only_its_box(cases, make_cases):
     case = NAMES.index("everything_0123")
     top, left, height, width = TRUTH["box"][case]
     outside_changed = 255 - IMAGE
     outside_changed[top : top + height, left : left + width] = IMAGE[top : top + height, left : left + width]
-    np.testing.assert_array_equal(truth_cases(outside_changed)[case], truth_cases(IMAGE)[case])
+    np.testing.assert_array_equal(make_cases(outside_changed)[case], cases[case])
 
 
 def test_device_equals_host_on_the_same_draws(batch, make):
     images, views = batch
-    host = [pillow_views(image, views.record(slot), MULTI_CROP) for slot, image in enumerate(images)]
+    host = [pillow_views(image, views_of_record(views, slot), MULTI_CROP) for slot, image in enumerate(images)]
     for device, by_pillow in [
         (make(images, views.global_views(), LARGE), [crops for crops, _ in host]),
         (make(images, views.local_views(), SMALL), [crops for _, crops in host]),
@@ -94,21 +96,16 @@ def test_device_equals_host_on_the_same_draws(batch, make):
         assert np.mean(largest <= 1) > 0.7 and largest.max() <= 10
 
 
-def test_eight_devices_make_the_views_of_one(batch, make):
-    images, views = batch
-    globals_ = views.global_views()
-    rows = NamedSharding(Mesh(jax.devices()[:8], "data"), PartitionSpec("data"))
-    sharded = make(*jax.device_put((images, globals_), rows), LARGE)
-    assert sharded.sharding.is_equivalent_to(rows, sharded.ndim)
-    np.testing.assert_array_equal(sharded, make(images, globals_, LARGE))
-
-
-def test_no_collective_is_needed(batch, make):
+def test_eight_devices_make_the_views_of_one_without_a_collective(batch, make):
     images, views = batch
     rows = NamedSharding(Mesh(jax.devices()[:8], "data"), PartitionSpec("data"))
     arguments = jax.device_put((images, views.global_views()), rows)
-    text = make.lower(*arguments, LARGE).compile().as_text()
-    assert not any(word in text for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"))
+    compiled = make.lower(*arguments, LARGE).compile()
+    words = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
+    assert not any(word in compiled.as_text() for word in words)
+    sharded = compiled(*arguments)
+    assert sharded.sharding.is_equivalent_to(rows, sharded.ndim)
+    np.testing.assert_array_equal(sharded, make(images, views.global_views(), LARGE))
 
 
 def test_a_box_thinner_than_a_pixel_of_the_canvas_shows_that_pixel(make):

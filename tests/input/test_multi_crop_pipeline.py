@@ -1,4 +1,4 @@
-"""DINO's batches: the same views whoever loads them, made by Pillow here or by the step."""
+"""DINO's batches: whole images and the parameters of their views, the same whoever loads them."""
 
 import jax
 import numpy as np
@@ -7,7 +7,7 @@ from test_pipeline import Pictures, assert_same, batches_of, make_data, noisy, p
 
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.images.resizing import resize
-from cliptail_jax.input.transforms import CanvasWithViews, HostViews, crops_of
+from cliptail_jax.input.transforms import CanvasWithViews, crops_of
 from cliptail_jax.input.views import draw_views
 
 CANVAS = 16
@@ -19,16 +19,12 @@ def dino_data(**changes):
     return data
 
 
-def dino_batches(source, data, on_device=True, **options):
-    crops = crops_of(data)
-    transform = CanvasWithViews(0, crops, CANVAS) if on_device else HostViews(0, crops)
-    return batches_of(source, data, transform=transform, **options)
+def dino_batches(source, data, **options):
+    return batches_of(source, data, transform=CanvasWithViews(0, crops_of(data), CANVAS), **options)
 
 
 def flat(batch):
-    views = batch.get("views")
-    rest = {name: value for name, value in batch.items() if name != "views"}
-    return rest | (views._asdict() if views else {})
+    return {name: value for name, value in batch.items() if name != "views"} | batch["views"]._asdict()
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +33,12 @@ def tall():
     return noisy(21, 20, 10)
 
 
-@pytest.mark.parametrize("on_device", [True, False])
-def test_batches_are_the_same_for_any_number_of_workers_processes_and_after_a_resume(on_device, tall):
+def test_batches_are_the_same_for_any_number_of_workers_processes_and_after_a_resume(tall):
     def batches(workers=0, **options):
-        return [flat(batch) for batch in dino_batches(tall, dino_data(workers=workers), on_device, **options)]
+        return [flat(batch) for batch in dino_batches(tall, dino_data(workers=workers), **options)]
 
     whole = batches()
-    assert_same(whole[1:], batches(workers=2, start=1))
+    assert_same(whole[1:], batches(workers=1, start=1))
     halves = [batches(slots=slots) for slots in (slice(0, 4), slice(4, 8))]
     for batch, first, second in zip(whole, *halves, strict=True):
         for name, value in batch.items():
@@ -67,10 +62,9 @@ def test_for_the_step_images_are_whole_and_sides_longer_than_the_canvas_are_redu
         np.testing.assert_array_equal(getattr(batch["views"], field)[slot], value[0])
 
 
-@pytest.mark.parametrize("on_device", [True, False])
-def test_an_unreadable_image_is_masked_and_named(on_device, tall):
+def test_an_unreadable_image_is_masked_and_named(tall):
     source = Pictures([*tall.encoded_images(range(6)), b"no image"])
-    (batch,) = dino_batches(source, dino_data(), on_device, epochs=1)
+    (batch,) = dino_batches(source, dino_data(), epochs=1)
     assert batch["unreadable"].tolist() == [6] and batch["mask"].sum() == 6
 
 

@@ -4,7 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+from test_pipeline import make_data, plain
 
+from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.pipeline import cache_for
 from cliptail_jax.input.shared_images import SharedImages
@@ -39,12 +41,10 @@ def test_a_pickled_copy_is_small():
 
 
 def test_images_are_shared_where_there_are_workers(monkeypatch):
-    class Variant:
-        records = np.array([4, 2])
-
+    variant = make_variant(plain(5), make_data())
     monkeypatch.setattr(pipeline, "decode", lambda *_: iter([None, image(1)]))
-    assert cache_for(Variant, workers=0, cache=False) is None
-    assert cache_for(Variant, workers=0, cache=True) == {}
-    shared = cache_for(Variant, workers=2, cache=True)
+    assert cache_for(variant, workers=0, cache=False) is None
+    assert cache_for(variant, workers=0, cache=True) == {}
+    shared = cache_for(variant, workers=2, cache=True)
     shared.update([(4, image(5))])
     np.testing.assert_array_equal(shared[4], image(5))

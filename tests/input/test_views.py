@@ -1,13 +1,12 @@
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
-from plain_crops import random_crop_box
+from plain_crops import random_crop_box, record_rng
 
-from cliptail_jax.input.images import Purpose, record_rng
-from cliptail_jax.input.pillow_views import pillow_views
+from cliptail_jax.input.images import Purpose
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
+from tests.input.pillow_views import pillow_views
 
 TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")
 IMAGE = TRUTH["image"]
@@ -95,9 +94,6 @@ def test_radii_of_blur_are_uniform(drawn):
     np.testing.assert_allclose([radii.mean(), radii.std()], [1.05, 1.9 / np.sqrt(12)], rtol=0.02)
     small = draw_views(3, 1, np.arange(100), SIZES[:100], MultiCrop(max_blur=0.5)).blur
     np.testing.assert_allclose(small, drawn.blur[:100] / 4, rtol=1e-6)
-
-
-def test_no_blur_is_none():
     assert not draw_views(3, 1, np.arange(100), SIZES[:100], MultiCrop(max_blur=0)).blur.any()
 
 
@@ -132,11 +128,6 @@ def test_global_and_local_views_are_all_of_them(drawn):
         assert parts[0].shape[1] == 2
 
 
-def test_multi_crop_travels_to_workers():
-    multi_crop = MultiCrop(num_local=3)
-    assert pickle.loads(pickle.dumps(multi_crop)) == multi_crop
-
-
 # What Pillow makes of it
 
 
@@ -149,12 +140,3 @@ def by_pillow():
 @pytest.mark.parametrize("case", range(len(TRUTH["names"])), ids=TRUTH["names"])
 def test_pillow_views_equal_torchvision(case, by_pillow):
     np.testing.assert_array_equal(by_pillow[case], TRUTH["results"][case])
-
-
-def test_views_have_their_numbers_and_sizes():
-    for num_local in (3, 0):
-        multi_crop = MultiCrop(global_size=20, num_local=num_local, local_size=12)
-        views = draw_views(0, 0, np.array([1]), np.array([IMAGE.shape[:2]]), multi_crop).record(0)
-        global_crops, local_crops = pillow_views(IMAGE, views, multi_crop)
-        assert global_crops.shape == (2, 20, 20, 3) and local_crops.shape == (num_local, 12, 12, 3)
-        assert global_crops.dtype == local_crops.dtype == np.uint8

@@ -83,14 +83,11 @@ def test_a_bag_is_saved_and_pickled_whole(count, tmp_path):
         ('{"words": ["a"], "counts": [1, 2], "captions": 3, "idf": true, "context_length": 4}', "1 words, but counts"),
         ('{"words": ["a"]}', "'counts'"),
         ("", "words.json"),
+        (None, "no words at .*words.json"),
     ],
 )
-def test_a_damaged_file_is_named(content, complaint, tmp_path):
-    (tmp_path / "words.json").write_text(content)
+def test_a_file_that_is_damaged_or_missing_is_named(content, complaint, tmp_path):
+    if content is not None:
+        (tmp_path / "words.json").write_text(content)
     with pytest.raises(UserError, match=complaint):
-        BagOfWords.load(tmp_path)
-
-
-def test_a_run_without_its_words_is_named(tmp_path):
-    with pytest.raises(UserError, match="no words at .*words.json"):
         BagOfWords.load(tmp_path)

@@ -1,22 +1,18 @@
 """Words as labels: the loss against the formula, the step against itself on other meshes, evaluation, and a whole run."""
 
-import json
-import shutil
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from flax import nnx
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.heads import class_words, entropy
-from cliptail_jax.files import read_lines, write_json
+from cliptail_jax.files import read_lines
 from cliptail_jax.input.bag_of_words import count_words
-from cliptail_jax.objectives import make_objective, validate
+from cliptail_jax.objectives import make_objective
 from cliptail_jax.objectives.bag_of_words import bag_of_words_loss
 from cliptail_jax.parallel.sharding import batch_sharding, replicated
 from cliptail_jax.planning.synthetic import synthetic_variant
@@ -52,8 +48,7 @@ def direct_loss(logits, present, weights, mask):
     return np.mean(losses), gradient / len(losses)
 
 
-@pytest.mark.parametrize("devices", [1, 8])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("devices, masked", [(1, False), (8, True)])
 def test_loss_and_gradient_equal_the_definition_on_any_devices(devices, masked):
     """An example whose words weigh nothing, and a masked one, have no part in them."""
     rng = np.random.default_rng(0)
@@ -111,8 +106,7 @@ def train_on_noise(config, **options):
 
 def test_eight_devices_and_micro_batches_compute_what_one_device_does(make_config):
     plain = train_on_noise(make_config(), steps=3)
-    assert_close(train_on_noise(make_config(), steps=3, devices=8, fsdp=4), plain)
-    assert_close(train_on_noise(make_config(accumulate_steps=4), steps=3, devices=2), plain)
+    assert_close(train_on_noise(make_config(accumulate_steps=2), steps=3, devices=8, fsdp=4), plain)
 
 
 # Evaluation
@@ -122,7 +116,7 @@ def test_a_class_is_predicted_whose_words_are_nearest_to_the_prediction():
     """By the divergence as scipy computes it. Where all words of a class are as probable as its name has them, it is that."""
     names = ("red fox", "fox", "grey wolf", "wolf", "red sea")
     bag = count_words([[*names, "a red wolf", "a"]], 100, idf=True, context_length=8)
-    q = np.float64(class_words([(name, f"a {name}") for name in names], bag))
+    q = np.float64(class_words(tuple((name, f"a {name}") for name in names), bag))
     for name, row in zip(names, q, strict=True):
         pair = np.float64(bag.targets([name, f"a {name}"])).mean(0)
         np.testing.assert_allclose(row, pair, rtol=1e-5)
@@ -137,38 +131,34 @@ def test_a_class_is_predicted_whose_words_are_nearest_to_the_prediction():
 
 def test_a_class_of_unknown_words_is_never_predicted():
     bag = count_words([["fox", "sea"]], 100, idf=True, context_length=8)
-    q = class_words([("wolf",), ("fox",)], bag)
+    q = class_words((("wolf",), ("fox",)), bag)
     assert not q[0].any() and entropy(q)[0] < -1e8 and entropy(q)[1] == 0
 
 
 # A run
 
 
-@pytest.fixture(scope="module", params=["subwords", "words"])
-def run(request, make_config, tmp_path_factory):
-    config = make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2)
-    config.words.vocabulary = request.param
+@pytest.fixture(scope="module")
+def run(make_config, tmp_path_factory):
+    config, workdir = (
+        make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2),
+        tmp_path_factory.mktemp("run"),
+    )
     config.optimizer.update({"name": "adamw", "learning_rate": 1e-3})
-    workdir = tmp_path_factory.mktemp(request.param)
     train(config, workdir)
     return config, workdir
 
 
-def test_a_run_goes_on_bit_for_bit_and_its_evaluation_is_repeated(run, tmp_path):
+def test_a_continued_run_has_the_words_that_it_began_with(run):
     config, workdir = run
-    copy = shutil.copytree(workdir, tmp_path / "copy")
-    for path in (copy / "checkpoints").glob("4*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    noted = json.loads((copy / "config.json").read_text())
-    del noted["finished"]
-    write_json(copy / "config.json", noted)
-    (copy / "sha256.json").unlink(missing_ok=True)
-    train(config, copy)
-    losses = [[line["train/loss"] for line in read_lines(of / "metrics.jsonl")] for of in (workdir, copy)]
-    assert losses[0] == losses[1]
-    jax.tree.map(np.testing.assert_array_equal, *(nnx.state(open_run(of).model) for of in (workdir, copy)))
-    (*_, summary) = read_lines(copy / "eval/glyphs_test/summary.jsonl")
-    assert evaluate(config, copy)["glyphs:test"]["top1"] == summary["top1"]
+    again = make_objective(config, synthetic_variant(320, 3))
+    again.open_text(workdir)
+    assert len(again.read) == len(open_run(workdir).tokenizer) and again.describe_model()["head"]["classes"] == len(
+        again.read
+    )
+    np.testing.assert_array_equal(again.read.weights, open_run(workdir).tokenizer.weights)
+    (*_, summary) = read_lines(workdir / "eval/glyphs_test/summary.jsonl")
+    assert evaluate(config, workdir)["glyphs:test"]["top1"] == summary["top1"]
 
 
 def test_a_run_is_evaluated_by_the_words_of_its_classes(run):
@@ -190,26 +180,12 @@ def test_a_run_is_not_for_open_clip(run, tmp_path):
         export(run[1], tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    "changes, complaint",
-    [
-        ({"vocabulary.size": 2}, "vocabulary.size samples .* with objective='bag_of_words' set it to 0"),
-        ({"words.vocabulary": "letters"}, "'words.vocabulary' is 'letters'; it is one of 'subwords', 'words'"),
-        ({"text.freeze": True}, "text.freeze is for objective='contrastive' .* with objective='bag_of_words'"),
-    ],
-)
-def test_mistakes_are_refused(changes, complaint):
-    config = clip.get_config("loss=words")
-    config.update_from_flattened_dict(changes)
-    with pytest.raises(UserError, match=complaint):
-        validate(config)
-
-
-def test_a_bag_of_words_without_captions_is_refused(make_config):
+@pytest.mark.parametrize("objective", ["bag_of_words", "contrastive"])
+def test_a_run_without_captions_is_refused(objective, make_config):
     variant = synthetic_variant(320, CLASSES)
     object.__setattr__(variant, "captions", None)
-    with pytest.raises(UserError, match="objective='bag_of_words' needs captions: set data.captions.template"):
-        make_objective(make_config(), variant)
+    with pytest.raises(UserError, match=f"objective='{objective}' needs captions: set data.captions.template"):
+        make_objective(make_config(objective=objective), variant)
 
 
 def test_captions_that_are_all_the_same_are_refused(make_config, tmp_path):

@@ -5,13 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.models.dino_head import DinoHead
 from cliptail_jax.objectives.dino import dino_loss, sample_prototypes, sinkhorn_knopp
 from cliptail_jax.parallel.sharding import make_mesh
@@ -54,15 +51,11 @@ def direct_loss(student_logits, targets, temperature=0.1, kept=None):
     return np.mean(losses)
 
 
-@given(
-    shape=st.sampled_from([(1, 1), (1, 5), (7, 1), (9, 6), (4, 12)]),
-    temperature=st.sampled_from([0.04, 0.1, 1.0]),
-    iterations=st.sampled_from([1, 3]),
-    seed=st.integers(0, 1000),
+@pytest.mark.parametrize(
+    "shape, temperature, iterations", [((1, 5), 0.04, 3), ((7, 1), 0.1, 3), ((9, 6), 0.04, 1), ((4, 12), 1.0, 3)]
 )
-@settings(deadline=None, max_examples=50)
-def test_targets_equal_the_definition(shape, temperature, iterations, seed):
-    logits = cosines(*shape, seed=seed)
+def test_targets_equal_the_definition(shape, temperature, iterations):
+    logits = cosines(*shape)
     targets = sinkhorn_knopp(jnp.asarray(logits), temperature, iterations)
     np.testing.assert_allclose(targets, direct_sinkhorn(logits, temperature, iterations), rtol=1e-4, atol=1e-6)
 
@@ -76,29 +69,7 @@ def test_targets_are_those_of_the_study(case):
     np.testing.assert_allclose(sinkhorn_knopp(jnp.asarray(logits)), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("temperature", [0, -0.1, float("nan")])
-def test_a_temperature_that_is_not_positive_is_refused(temperature):
-    with pytest.raises(UserError, match=f"temperature={temperature} is not positive"):
-        sinkhorn_knopp(jnp.zeros((2, 3)), temperature)
-    with pytest.raises(UserError, match=f"temperature={temperature} is not positive"):
-        dino_loss(jnp.zeros((2, 2, 3)), jnp.ones((2, 2, 3)), temperature)
-
-
-def test_three_iterations_bring_samples_to_1_and_prototypes_near_their_equal_share():
-    logits = (cosines(64, 16) + cosines(16, seed=1)) / 10  # some prototypes are nearer to all samples
-    targets = np.asarray(sinkhorn_knopp(jnp.asarray(logits)))
-    np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
-    unbalanced = direct_softmax(logits / 0.04).sum(0)
-    assert np.abs(targets.sum(0) - 4).max() < 0.1 * np.abs(unbalanced - 4).max()
-
-
-def test_many_iterations_reach_both_marginals():
-    targets = np.asarray(sinkhorn_knopp(jnp.asarray(cosines(24, 8)), temperature=0.2, iterations=200))
-    np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
-    np.testing.assert_allclose(targets.sum(0), 3, rtol=1e-4)
-
-
-@pytest.mark.parametrize("batch, prototypes", [(256, 16384), (2048, 64), (1, 4096)])
+@pytest.mark.parametrize("batch, prototypes", [(256, 4096), (1, 4096)])
 def test_targets_are_exact_in_float32_for_many_samples_or_prototypes(batch, prototypes):
     logits = cosines(batch, prototypes)
     targets = sinkhorn_knopp(jnp.asarray(logits))
@@ -107,10 +78,9 @@ def test_targets_are_exact_in_float32_for_many_samples_or_prototypes(batch, prot
     np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shift", [0.0, 5000.0])
-def test_targets_of_logits_beyond_the_range_of_exp_are_finite_and_balanced(shift):
+def test_targets_of_logits_beyond_the_range_of_exp_are_finite_and_balanced():
     """One prototype far from every sample: its share underflows unless it is kept as a logarithm."""
-    logits = cosines(8, 4) * 300 + shift
+    logits = cosines(8, 4) * 300 + 5000
     logits[:, 0] -= 1000
     targets = np.asarray(sinkhorn_knopp(jnp.asarray(logits)))
     assert np.isfinite(targets).all()
@@ -126,7 +96,7 @@ def test_padding_has_no_part_in_the_targets_of_others():
     assert np.isfinite(sinkhorn_knopp(jnp.asarray(logits), mask=jnp.zeros(8, bool))).all()
 
 
-@pytest.mark.parametrize("views, global_views", [(2, 2), (5, 2), (3, 1), (4, 3)])
+@pytest.mark.parametrize("views, global_views", [(5, 2), (3, 1)])
 def test_loss_equals_the_definition(views, global_views):
     student, targets = cosines(views, 6, 10), direct_softmax(cosines(global_views, 6, 10, seed=1) / 0.04)
     loss = dino_loss(jnp.asarray(student), jnp.asarray(targets))
@@ -139,13 +109,6 @@ def test_loss_is_the_mean_of_the_unmasked_examples_and_others_have_no_gradient()
     loss, gradient = jax.value_and_grad(dino_loss)(jnp.asarray(student), jnp.asarray(targets), mask=jnp.asarray(mask))
     np.testing.assert_allclose(loss, direct_loss(student, targets, kept=np.flatnonzero(mask)), rtol=1e-5)
     assert not np.any(gradient[:, ~mask]) and np.all(np.any(gradient[:, mask], axis=-1))
-
-
-def test_a_view_does_not_predict_its_own_target():
-    """With one global view, the student's same view has no gradient, and the others have."""
-    student, targets = jnp.asarray(cosines(3, 6, 10)), jnp.asarray(direct_softmax(cosines(1, 6, 10, seed=1)))
-    gradient = jax.grad(dino_loss)(student, targets)
-    assert not np.any(gradient[0]) and np.any(gradient[1]) and np.any(gradient[2])
 
 
 def test_bfloat16_logits_and_large_ones_give_a_finite_float32_loss():
@@ -161,32 +124,18 @@ def test_no_gradient_flows_into_the_targets_or_through_them():
     assert not np.any(given_targets) and not np.any(balanced)
 
 
-@given(drawn=st.sampled_from([(1, 1), (2, 1), (40, 39), (40, 40)]), seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=30)
-def test_samples_are_different_prototypes(drawn, seed):
-    total, size = drawn
-    rows = np.asarray(sample_prototypes(jax.random.key(seed), total, size))
-    assert len(set(rows.tolist())) == size == len(rows)
-    assert 0 <= rows.min() and rows.max() < total
-
-
 def test_sampling_is_unbiased():
     """Every prototype, and every pair of them, is drawn as often as chance has it."""
     draws, total, size = 20_000, 8, 3
     keys = jax.random.split(jax.random.key(0), draws)
     rows = np.asarray(jax.jit(jax.vmap(lambda key: sample_prototypes(key, total, size)))(keys))
+    assert 0 <= rows.min() and rows.max() < total and all(len(set(row)) == size for row in rows[:100].tolist())
     drawn = np.zeros((draws, total))
     np.put_along_axis(drawn, rows, 1, axis=1)
     together = drawn.T @ drawn / draws
-    of_pairs = size * (size - 1) / (total * (total - 1))
-    expected = np.where(np.eye(total, dtype=bool), size / total, of_pairs)
+    pairs = size * (size - 1) / (total * (total - 1))
+    expected = np.where(np.eye(total, dtype=bool), size / total, pairs)
     assert np.all(np.abs(together - expected) < 5 * np.sqrt(expected * (1 - expected) / draws))
-
-
-@pytest.mark.parametrize("size", [-1, 0, 11])
-def test_more_prototypes_than_there_are_cannot_be_drawn(size):
-    with pytest.raises(UserError, match=f"vocabulary.size={size} prototypes cannot be drawn from 10: choose 1 to 10"):
-        sample_prototypes(jax.random.key(0), 10, size)
 
 
 def test_eight_devices_draw_the_same_prototypes_and_compute_what_one_does():

@@ -21,8 +21,8 @@ def dino_config(small_config, optimizer):
     config, recipe = small_config(dino), dict(case.RECIPES[optimizer])
     config.batch_size, config.total_epochs = case.BATCH, case.TOTAL_STEPS // case.STEPS_PER_EPOCH
     config.data.update({"image_size": case.SIZES["global"], "eval_resize": case.SIZES["global"]})
+    config.data.canvas = case.SIZES["global"]
     config.data.multi_crop.update({"num_local": case.VIEWS, "local_size": case.SIZES["local"]})
-    config.data.resize = "pillow"
     image = {"name": "modified_resnet", "layers": (1, 1, 1, 1), "width": case.WIDTH, "heads": case.HEADS}
     config.model.image.update(image | {"output_dim": case.OUTPUT_DIM})
     config.dino.update(

@@ -6,11 +6,11 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.images.resizing import resize
-from cliptail_jax.input.pillow_views import pillow_views
-from cliptail_jax.input.transforms import CanvasWithViews, HostViews, crops_of
+from cliptail_jax.input.transforms import CanvasWithViews, crops_of
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes
 from configs import dino
+from tests.input.pillow_views import pillow_views, views_of_record
 from tests.synthetic import assert_close, synthetic_objective, train_steps
 
 BATCH, PROTOTYPES, RATE, DECAY, EPOCH = 16, 40, 0.1, 0.01, 2
@@ -37,7 +37,7 @@ def random_batch(config, on_device=False):
     batch = {"labels": np.zeros(BATCH, np.int32), "mask": np.arange(BATCH) % 5 > 0}
     if on_device:
         return batch | {"images": images, "views": views}
-    made = [pillow_views(image, views.record(slot), crops) for slot, image in enumerate(images)]
+    made = [pillow_views(image, views_of_record(views, slot), crops) for slot, image in enumerate(images)]
     return batch | dict(zip(("global_crops", "local_crops"), map(np.stack, zip(*made))))
 
 
@@ -67,13 +67,9 @@ def test_eight_devices_compute_what_one_does(sampled, sampled_config):
     assert_close(train(sampled_config, devices=8, steps=3), sampled, rtol=1e-4)
 
 
-def test_views_are_made_in_the_step_or_on_the_host_as_the_config_says(config):
-    config = config.copy_and_resolve_references()
-    crops = crops_of(config.data)
-    assert synthetic_objective(config).transform == CanvasWithViews(config.seed, crops, config.data.canvas)
-    for name, fast in (("pillow", False), ("fast", True)):
-        config.data.resize = name
-        assert synthetic_objective(config).transform == HostViews(config.seed, crops, fast)
+def test_views_are_made_in_the_step(config):
+    transform = CanvasWithViews(config.seed, crops_of(config.data), config.data.canvas)
+    assert synthetic_objective(config).transform == transform
 
 
 def test_views_made_in_the_step_teach_what_pillows_do(sampled, sampled_config):

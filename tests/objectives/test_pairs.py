@@ -1,19 +1,79 @@
-"""The blocks of the losses over pairs."""
+"""The losses over all pairs of a batch, CLIP's and SigLIP's, against their definitions in float64."""
 
 import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from cliptail_jax.objectives.contrastive_loss import contrastive_loss
+from cliptail_jax.objectives.contrastive import contrastive_loss
 from cliptail_jax.objectives.pairs import number_of_blocks
-from cliptail_jax.objectives.sigmoid_loss import sigmoid_loss
+from cliptail_jax.objectives.sigmoid import sigmoid_loss
 from tests.synthetic import mesh_of
 
-BATCH, DIM, DEVICES = 256, 2, 8
-ROWS = BATCH // DEVICES
+BATCH, DIM = 24, 5
+ALL = np.ones(BATCH, bool)
+MASKED = np.arange(BATCH) % 7 != 3
+MASKED[12:15] = False  # all rows of a device
+
+
+def features():
+    return np.random.default_rng(0).normal(size=(2, BATCH, DIM)).astype(np.float32)
+
+
+def direct_contrastive(images, texts, scale, kept, text_to_image=True):
+    """Over the kept pairs alone."""
+    images, texts = (x[kept] / jnp.linalg.norm(x[kept], axis=1, keepdims=True) for x in (images, texts))
+    logits = jnp.exp(scale) * images @ texts.T
+    own = jnp.diag(logits)
+    text_losses = jnp.log(jnp.exp(logits).sum(1)) - own
+    image_losses = jnp.log(jnp.exp(logits).sum(0)) - own
+    return ((text_losses + image_losses) / 2 if text_to_image else text_losses).mean()
+
+
+def direct_sigmoid(images, texts, scale, bias, kept):
+    """−log σ(z (t cos + b)) over the kept pairs, z = 1 for those that match and −1 for all others."""
+    images, texts = (x[kept] / jnp.linalg.norm(x[kept], axis=1, keepdims=True) for x in (images, texts))
+    z = 2 * np.eye(len(kept)) - 1
+    return jnp.log1p(jnp.exp(-z * (jnp.exp(scale) * images @ texts.T + bias))).sum() / len(kept)
+
+
+CASES = {
+    "contrastive": (contrastive_loss, direct_contrastive, (0.0,), {}, (1, 1, 0, ALL)),
+    "contrastive in blocks": (contrastive_loss, direct_contrastive, (4.6,), {}, (8, 2, 7, MASKED)),
+    "one direction": (contrastive_loss, direct_contrastive, (1.0,), {"text_to_image": False}, (8, 1, 7, MASKED)),
+    "sigmoid": (sigmoid_loss, direct_sigmoid, (np.log(10), -10.0), {}, (1, 1, 0, ALL)),
+    "sigmoid in blocks": (sigmoid_loss, direct_sigmoid, (3.0, 2.0), {}, (8, 2, 5, MASKED)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_loss_and_gradient_equal_the_definition_on_any_devices_and_in_blocks(case):
+    """Masked pairs are neither examples nor negatives, and so have no gradient."""
+    loss, direct, scalars, options, (devices, fsdp, block, valid) = CASES[case]
+    given, mesh = (*features(), *map(np.float32, scalars)), mesh_of(devices, fsdp)
+    of = lambda *args: loss(*args, jnp.asarray(valid), mesh, block, **options)  # noqa: E731
+    places = tuple(range(len(given)))
+    found = jax.jit(jax.value_and_grad(of, places))(*given)
+    with jax.enable_x64(True):
+        exact = lambda *args: direct(*args, np.flatnonzero(valid), **options)  # noqa: E731
+        expected = jax.value_and_grad(exact, places)(*(jnp.asarray(x, jnp.float64) for x in given))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
+    for a, b in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6 * np.abs(b).max(), rtol=1e-5)
+
+
 LOSSES = {"contrastive": (contrastive_loss, 1), "sigmoid": (sigmoid_loss, 2)}  # with the number of scalars
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_without_pairs_has_loss_zero_and_a_finite_gradient(name):
+    (images, texts), (loss, scalars) = jnp.asarray(features()), LOSSES[name]
+    none = jnp.zeros(BATCH, bool)
+    of = lambda x: loss(x, texts, *[jnp.float32(1)] * scalars, none, mesh_of(8))  # noqa: E731
+    value, gradient = jax.value_and_grad(of)(images)
+    assert value == 0 and not np.any(gradient)
 
 
 def sizes(jaxpr, on_device=False):
@@ -27,15 +87,14 @@ def sizes(jaxpr, on_device=False):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("block", [16, 64])
-def test_no_array_of_loss_or_gradient_is_larger_than_rows_by_block(name, block):
-    loss, scalars = LOSSES[name]
-    of = lambda *args: loss(*args, jnp.ones(BATCH, bool), mesh_of(DEVICES), block)  # noqa: E731
-    features = jax.ShapeDtypeStruct((BATCH, DIM), jnp.float32)
-    given = (features, features, *[jax.ShapeDtypeStruct((), jnp.float32)] * scalars)
+def test_no_array_of_loss_or_gradient_is_larger_than_rows_by_block(name):
+    (loss, scalars), batch, devices, block = LOSSES[name], 256, 8, 16
+    of = lambda *args: loss(*args, jnp.ones(batch, bool), mesh_of(devices), block)  # noqa: E731
+    pairs = jax.ShapeDtypeStruct((batch, 2), jnp.float32)
+    given = (pairs, pairs, *[jax.ShapeDtypeStruct((), jnp.float32)] * scalars)
     found = list(sizes(jax.make_jaxpr(jax.value_and_grad(of, tuple(range(len(given)))))(*given).jaxpr))
-    assert BATCH * DIM in found  # what is gathered
-    assert max(found) == ROWS * block
+    assert batch * 2 in found  # the gathered features
+    assert max(found) == batch // devices * block
 
 
 @pytest.mark.parametrize(
@@ -44,3 +103,8 @@ def test_no_array_of_loss_or_gradient_is_larger_than_rows_by_block(name, block):
 )
 def test_blocks_are_equal_and_no_larger_than_asked(rows, batch, block, blocks):
     assert number_of_blocks(rows, batch, block) == blocks
+
+
+def test_the_loss_of_chance_of_clip_is_the_logarithm_of_the_batch_size():
+    same = jnp.ones((16, 4))
+    assert np.isclose(contrastive_loss(same, same, jnp.float32(0), jnp.ones(16, bool), mesh_of(1)), np.log(16))

@@ -21,21 +21,16 @@ def direct_loss(logits, labels, mask, vocabularies):
     return np.mean(losses)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 4])
-def test_loss_over_sampled_vocabulary_equals_the_definition(groups):
+@pytest.mark.parametrize("groups", [0, 1, 4])
+def test_loss_equals_the_definition_over_all_classes_and_over_sampled_vocabularies(groups):
     rng = np.random.default_rng(groups)
     logits, labels = rng.normal(size=(8, 6)).astype(np.float32) * 10, rng.integers(0, 6, 8)
-    mask = rng.random(8) < 0.7
-    vocabulary = np.array(sample(jax.random.key(0), labels, mask, jnp.ones(6), size=3, group_size=8 // groups))
-    loss = supervised_loss(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(mask), jnp.asarray(vocabulary))
-    np.testing.assert_allclose(loss, direct_loss(logits, labels, mask, vocabulary), rtol=1e-5)
-
-
-def test_loss_over_all_classes_equals_the_definition():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(8, 6)).astype(np.float32), rng.integers(0, 6, 8)
-    loss = supervised_loss(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(ALL))
-    np.testing.assert_allclose(loss, direct_loss(logits, labels, ALL, np.ones((1, 6), bool)), rtol=1e-5)
+    mask, vocabulary = rng.random(8) < 0.7, None
+    if groups:
+        vocabulary = sample(jax.random.key(0), labels, mask, jnp.ones(6), size=3, group_size=8 // groups)
+    loss = supervised_loss(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(mask), vocabulary)
+    every = np.ones((1, 6), bool) if vocabulary is None else np.array(vocabulary)
+    np.testing.assert_allclose(loss, direct_loss(logits, labels, mask, every), rtol=1e-5)
 
 
 def test_masked_examples_have_no_gradient_and_leave_none_infinite():
@@ -50,11 +45,11 @@ def test_masked_examples_have_no_gradient_and_leave_none_infinite():
 @given(
     labels=st.lists(st.integers(0, 9), min_size=8, max_size=8),
     mask=st.lists(st.booleans(), min_size=8, max_size=8),
-    size=st.sampled_from([1, 4, 10]),
+    size=st.sampled_from([1, 4]),
     group_size=st.sampled_from([0, 4]),
     seed=st.integers(0, 100),
 )
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 def test_present_classes_always_compete_and_the_rest_fills_up_to_size(labels, mask, size, group_size, seed):
     labels, mask = np.array(labels), np.array(mask)
     vocabulary = np.array(sample(jax.random.key(seed), labels, mask, jnp.ones(10), size=size, group_size=group_size))
@@ -105,10 +100,9 @@ def test_sampling_weights_are_powers_of_frequency():
     assert sampling_weights(frequency, "linear").tolist() == [0, 1, 4, 100]
 
 
-@pytest.mark.parametrize("group_size", [0, 4])
-def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_names(group_size):
+def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_names():
     """Each image among the texts of its group, of which those of a class all have that class's logit."""
-    rng = np.random.default_rng(0)
+    rng, group_size = np.random.default_rng(0), 4
     logits, labels = jnp.asarray(rng.normal(size=(8, 6))), jnp.asarray([0, 0, 0, 2, 1, 1, 5, 0])
     mask = jnp.asarray([True, True, True, True, True, True, False, True])
     vocabulary = jnp.asarray(sample(jax.random.key(0), labels, mask, jnp.ones(6), size=1, group_size=group_size))
@@ -119,8 +113,8 @@ def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_na
     def clip(logits):
         losses = []
         for i in np.flatnonzero(mask):
-            start = i // (group_size or 8) * (group_size or 8)
-            texts = [j for j in range(start, start + (group_size or 8)) if mask[j]]
+            start = i // group_size * group_size
+            texts = [j for j in range(start, start + group_size) if mask[j]]
             losses.append(jnp.log(sum(jnp.exp(logits[i, labels[j]]) for j in texts)) - logits[i, labels[i]])
         return sum(losses) / len(losses)
 

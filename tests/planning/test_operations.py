@@ -1,11 +1,15 @@
-"""Operations as XLA counts them in programs that it compiles for this machine."""
+"""Operations as XLA counts them in programs that it compiles for this machine, and what recomputing some of them saves."""
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
+from flax import nnx
 
 from cliptail_jax.planning.operations import operations
-from tests.synthetic import mesh_of
+from cliptail_jax.planning.synthetic import random_batch
+from cliptail_jax.training.initialization import first_state
+from tests.synthetic import CLASSES, mesh_of, synthetic_objective
 
 
 def convolution(stride=1, dilation=1, groups=1):
@@ -68,3 +72,28 @@ def test_loops_count_each_time_and_shards_on_each_device():
 def test_of_branches_the_largest_counts():
     branches = lambda a, b: jax.lax.cond(a.sum() > 0, lambda: a @ b, lambda: a)  # noqa: E731
     assert counted(branches, (16, 16), (16, 16))[0] == 2 * 16**3
+
+
+def test_recomputed_blocks_keep_less_for_one_more_forward_pass(sup_config):
+    image = {"name": "vit", "layers": (3,), "width": 16, "heads": 2, "patch_size": 8}
+    sup_config.model.image.update(image)
+
+    def needs(remat):
+        """Bytes that the forward pass keeps for the backward pass, and operations of both."""
+        sup_config.model.remat = remat
+        objective = synthetic_objective(sup_config)
+        graphdef, state, _ = first_state(objective, optax.identity())
+        batch = random_batch(objective, 16, CLASSES)
+
+        def encode(params, rest):
+            model = nnx.merge(graphdef, params, *rest, copy=True)
+            return objective.encode(model, batch, jax.random.key(0))["image"]
+
+        params, rest = state.trainable, (state.frozen, state.batch_stats)
+        kept = jax.tree.leaves(jax.eval_shape(lambda params, rest: jax.vjp(encode, params, rest)[1], params, rest))
+        gradient = jax.make_jaxpr(jax.grad(lambda params, rest: encode(params, rest).sum()))(params, rest)
+        return sum(x.size * x.dtype.itemsize for x in kept), operations(gradient.jaxpr)
+
+    (plain, operations_of_plain), (remat, operations_of_remat) = needs("none"), needs("blocks")
+    assert remat < 0.6 * plain
+    assert 1.1 * operations_of_plain < operations_of_remat < 1.4 * operations_of_plain

@@ -19,6 +19,8 @@ def test_a_name_has_the_chips_and_hosts_that_clouds_sell(name, chips, hosts):
 def test_several_slices_have_the_chips_of_all():
     topology = find_topology("v5e-16", slices=2)
     assert (topology.chips, topology.hosts) == (32, 8)
+    with pytest.raises(UserError, match="--slices is for TPUs; name the hosts, as in h100x8x2"):
+        find_topology("h100x8", slices=2)
 
 
 def test_the_number_in_a_name_counts_cores_or_chips():
@@ -42,11 +44,6 @@ def test_the_number_in_a_name_counts_cores_or_chips():
 def test_an_unknown_name_is_told_with_the_nearest(name, complaint):
     with pytest.raises(UserError, match=complaint):
         find_topology(name)
-
-
-def test_slices_of_gpus_are_hosts():
-    with pytest.raises(UserError, match="--slices is for TPUs; name the hosts, as in h100x8x2"):
-        find_topology("h100x8", slices=2)
 
 
 def test_peaks_are_those_of_the_data_sheets():

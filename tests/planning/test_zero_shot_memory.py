@@ -20,7 +20,7 @@ def memory(vocabulary, batch_size):
     description = {"model_cfg": {"embed_dim": 64, "vision_cfg": vision, "text_cfg": text}}
     return zero_shot_memory(description, find_topology("v5e-1"), {}, batch_size=batch_size, classes=10)
 
-print(json.dumps([memory(1000, 256), memory(2000, 256), memory(1000, 512)]))
+print(json.dumps([memory(1000, 256), memory(2000, 256), memory(1000, 512)]))  # the second is in the cache
 """
 
 

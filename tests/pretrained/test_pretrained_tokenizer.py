@@ -55,7 +55,7 @@ def test_tokens_that_a_model_lacks_are_refused_only_in_a_text(tmp_path):
         tokenizer(["a", "a <extra_id_0>"])
 
 
-UNKNOWN_PADDING = "does not say by which token texts are padded: put its tokenizer_config.json"
+UNKNOWN_PADDING = "does not name the token that pads texts: put its tokenizer_config.json"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_on_request(b
     files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
     files.write_text(workdir / "metrics.jsonl", "{}\n")
     config.seed = 7
-    with pytest.raises(UserError, match="^gs://bucket/run holds the run of another config"):
+    with pytest.raises(UserError, match="^gs://bucket/run contains the run of another config"):
         runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
     assert not (workdir / "checkpoints").exists() and not (workdir / "metrics.jsonl").exists()

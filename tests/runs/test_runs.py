@@ -12,6 +12,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_json, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.pretrained.runs import open_run
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -22,94 +23,82 @@ def config():
     return sup.get_config("data=glyphs_lt")
 
 
+def begin(workdir, config, overwrite=False):
+    runs.open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
+
+
 def test_config_json_has_the_config_and_the_software(config, tmp_path):
-    runs.open_or_resume(tmp_path / "deep" / "run", plain(config), FIELDS, DATA, overwrite=False)
-    noted = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
-    assert noted["config"]["optimizer.learning_rate"] == 0.1 and noted["config"]["eval.sets"] == ["glyphs:test"]
-    assert {"python", "jax", "flax", "cliptail_jax"} <= noted["software"].keys()
+    begin(tmp_path / "deep" / "run", config)
+    written = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
+    assert written["config"]["optimizer.learning_rate"] == 0.1 and written["config"]["eval.sets"] == ["glyphs:test"]
+    assert {"python", "jax", "flax", "cliptail_jax"} <= written["software"].keys()
 
 
-def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path):
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"seed": 7, "data.profile.ratio": 10.0}, r"\(data.profile.ratio=100.0 not 10.0, seed=0 not 7\); .* --overwrite"),
+        (
+            {f"optimizer.{key}": 0.5 for key in ("b1", "b2", "momentum", "learning_rate", "clip_norm")},
+            "[^=]*(=[^=]*){3}, and 2 more",
+        ),
+    ],
+)  # fmt: skip
+def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path, changes, message):
+    begin(tmp_path, config)
     (tmp_path / "checkpoints").mkdir()
     kept = (tmp_path / "config.json").read_bytes()
-    config.seed, config.data.profile.ratio = 7, 10.0
-    with pytest.raises(UserError, match=r"\(data.profile.ratio=100.0 not 10.0, seed=0 not 7\); .* --overwrite"):
-        runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=message):
+        begin(tmp_path, config)
     assert (tmp_path / "config.json").read_bytes() == kept
 
 
-def test_a_config_that_failed_before_its_first_checkpoint_holds_no_run(config, tmp_path):
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+def test_a_config_that_failed_before_its_first_checkpoint_leaves_no_run(config, tmp_path):
+    begin(tmp_path, config)
     (tmp_path / "tokenizer.json").write_text("{}")
     config.seed = 7
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+    begin(tmp_path, config)
     assert runs.read_config(tmp_path)["seed"] == 7
     assert not (tmp_path / "tokenizer.json").exists()
 
 
-def test_of_many_differences_three_are_named(config, tmp_path):
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
-    (tmp_path / "checkpoints").mkdir()
-    config.optimizer.update({"b1": 0.1, "b2": 0.2, "momentum": 0.3, "learning_rate": 1.0, "warmup_steps": 5})
-    with pytest.raises(UserError, match="[^=]*(=[^=]*){3}, and 2 more"):
-        runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
-
-
-def test_a_line_that_a_kill_has_cut_off_does_not_spoil_the_next(tmp_path):
-    path = tmp_path / "results.jsonl"
-    for number in (1, 2):
-        append_line(path, {"number": number})
-    for rest in ('{"num', "x" * 5000):
-        path.write_text(path.read_text() + rest)
-        append_line(path, {"number": 3})
-    assert [line["number"] for line in read_lines(path)] == [1, 2, 3, 3]
-    path.write_text('{"nothing whole')
-    append_line(path, {"number": 4})
-    assert list(read_lines(path)) == [{"number": 4}]
-
-
 def test_a_key_that_only_the_old_run_has_is_a_difference(config, tmp_path):
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
-    noted = read_json(tmp_path / "config.json")
-    noted["config"]["optimizer.lookahead"] = True
-    write_json(tmp_path / "config.json", noted)
+    begin(tmp_path, config)
+    written = read_json(tmp_path / "config.json")
+    written["config"]["optimizer.lookahead"] = True
+    write_json(tmp_path / "config.json", written)
     assert runs.difference_to(tmp_path, plain(config), FIELDS) == "optimizer.lookahead=True not None"
 
 
-def test_overwrite_leaves_nothing_of_the_other_run(config, tmp_path):
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+def test_overwrite_removes_another_run_and_keeps_one_of_the_same_config(config, tmp_path):
+    begin(tmp_path, config)
     (tmp_path / "checkpoints" / "3").mkdir(parents=True)
     append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": 3})
     append_line(tmp_path / "metrics.jsonl", {"step": 3})
     (tmp_path / "tokenizer.json").write_text("{}")
     runs.finish(tmp_path, 3, 1.0)
+    begin(tmp_path, config, overwrite=True)
+    assert (tmp_path / "metrics.jsonl").exists() and (tmp_path / "checkpoints" / "3").exists()
     config.seed = 7
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=True)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "variant.json", "sha256.json"}
+    begin(tmp_path, config, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "variant.json"}
     assert runs.read_config(tmp_path)["seed"] == 7
-    assert not runs.is_finished(tmp_path, plain(config), FIELDS)
 
 
-def test_overwrite_keeps_a_run_of_the_same_config(config, tmp_path):
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
-    append_line(tmp_path / "metrics.jsonl", {"step": 3})
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=True)
-    assert (tmp_path / "metrics.jsonl").exists()
-
-
-def test_a_run_goes_on_with_other_values_of_what_does_not_train(config, tmp_path):
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+def test_a_run_continues_with_other_values_of_what_does_not_train(config, tmp_path):
+    begin(tmp_path, config)
     config.data.update({"data_dir": "/elsewhere", "workers": 3, "cache": False})
     config.eval.update({"sets": ("cifar100:test",), "neural_collapse": True})
     config.log_every_steps, config.checkpoint.keep, config.mesh.fsdp = 1, 9, 2
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+    (tmp_path / "checkpoints").mkdir()
+    begin(tmp_path, config)
     assert runs.read_config(tmp_path)["data.data_dir"] == "/elsewhere"
 
 
-def test_a_run_is_finished_once_it_says_so_and_only_for_its_own_config(config, tmp_path):
+def test_a_run_is_finished_once_it_is_recorded_and_only_for_its_own_config(config, tmp_path):
     assert not runs.is_finished(tmp_path, plain(config), FIELDS)
-    runs.open_or_resume(tmp_path, plain(config), FIELDS, DATA, overwrite=False)
+    begin(tmp_path, config)
     assert not runs.is_finished(tmp_path, plain(config), FIELDS)
     runs.finish(tmp_path, 3, 12.5)
     assert runs.is_finished(tmp_path, plain(config), FIELDS)
@@ -117,7 +106,27 @@ def test_a_run_is_finished_once_it_says_so_and_only_for_its_own_config(config, t
     assert not runs.is_finished(tmp_path, plain(config), FIELDS)
 
 
-def test_forgetting_drops_what_was_logged_after_the_step(tmp_path):
+@pytest.mark.parametrize("name", ["config.json", "variant.json", "metrics.jsonl"])
+def test_a_changed_or_missing_file_of_a_finished_run_is_named(config, tmp_path, name):
+    begin(tmp_path, config)
+    append_line(tmp_path / "metrics.jsonl", {"step": 3, "train/loss": 0.25})
+    runs.write_description(tmp_path, {})
+    (tmp_path / "checkpoints").mkdir()
+    runs.finish(tmp_path, 3, 12.5)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content.replace(b"3", b"7"))  # still JSON
+    for problem in ("damaged or was changed by hand", "missing"):
+        for opens in (open_run, lambda workdir: begin(workdir, config)):
+            with pytest.raises(UserError, match=f"{name} is {problem}: restore it from a copy"):
+                opens(tmp_path)
+        assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+        (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).write_bytes(content)
+    begin(tmp_path, config)
+    assert not (tmp_path / "sha256.json").exists()  # a run that continues has none, for its files change
+
+
+def test_log_lines_after_a_step_are_removed(tmp_path):
     for step in (1, 2, 3):
         append_line(tmp_path / "metrics.jsonl", {"step": step, "train/loss": math.nan})
         append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": step})
@@ -127,20 +136,25 @@ def test_forgetting_drops_what_was_logged_after_the_step(tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_line_cut_off_by_a_kill_is_left_out_and_then_gone(tmp_path):
+@pytest.mark.parametrize("rest", ['{"step": 2, "train/lo', "x" * 5000])
+def test_a_line_that_a_kill_has_cut_off_is_left_out_and_does_not_spoil_the_next(tmp_path, rest):
     path = tmp_path / "metrics.jsonl"
-    append_line(path, {"step": 1})
-    with path.open("a") as file:
-        file.write('{"step": 2, "train/lo')
-    assert list(read_lines(path)) == [{"step": 1}]
+    assert read_lines(path) == []
+    for step in (1, 2):
+        path.open("a").write(rest)
+        assert [line["step"] for line in read_lines(path)] == [1][: step - 1]
+        append_line(path, {"step": step})
+    path.open("a").write(rest)
     runs.truncate_logs(tmp_path, 5)
-    append_line(path, {"step": 2})
     assert path.read_text() == line_of({"step": 1}) + line_of({"step": 2})
-    assert list(read_lines(path)) == [{"step": 1}, {"step": 2}]
 
 
-def test_lines_of_a_missing_file_are_none(tmp_path):
-    assert list(read_lines(tmp_path / "metrics.jsonl")) == []
+@pytest.mark.parametrize("line", ['{"step": 2', "[2]", "", '{"step": 2}}'])
+def test_a_damaged_line_is_named(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 3}}\n')
+    with pytest.raises(UserError, match="metrics.jsonl is damaged in line 2: restore the file from a copy"):
+        read_lines(path)
 
 
 def test_json_has_null_for_what_is_not_finite(tmp_path):

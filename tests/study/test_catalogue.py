@@ -1,5 +1,6 @@
-"""The study's runs: how many there are, and what each of them changes."""
+"""The study's runs: their number, and the values of all configs."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.objectives import validate
 from cliptail_jax.study.__main__ import list_runs
 from configs import catalogue
+from tests import golden_configs
 from tests.what_trains import what_trains
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +19,7 @@ BASES = {
     "sl": "configs/sup.py:data=imagenet_captions",
     "dino": "configs/dino.py:data=laionet",
 }
-# The hyper-parameters of the paper's appendix.
+# The hyperparameters of the paper's appendix (arXiv 2405.21070).
 IMAGENET_CAPTIONS = {"data.name": "imagenet_captions", "eval.sets": ("imagenet", "imagenet_v2", "imagenet100")}
 RESNET50 = {"model.image.name": "modified_resnet", "model.image.layers": (3, 4, 6, 3), "model.image.width": 64}
 RECIPES = {
@@ -41,51 +43,11 @@ RECIPES = {
         "optimizer.schedule": "cosine_steps", "optimizer.warmup_epochs": 10,
     },
 }  # fmt: skip
-LAIONET = {
-    "data.name": "laionet", "data.captions.words": ("text",), "data.min_similarity": 0.7, "data.keep_all_classes": True,
-    "eval.sets": ("imagenet", "imagenet_v2"),
-}  # fmt: skip
-EXAMPLES = {  # all differences from the base
-    "clip_concept_set_imagenet_captions_100_frozen": {
-        "data.classes.vocabulary": "imagenet100", "eval.sets": ("imagenet100",),
-        "text.init": "hf-hub:timm/resnet50_clip.openai", "text.freeze": True,
-    },
-    "clip_concept_set_cc12m_cls_random": {
-        "data.name": "image_text/cc12m", "data.captions.words": ("caption",), "data.captions.template": "",
-        "data.class_match.vocabulary": "imagenet1k", "eval.sets": ("imagenet", "imagenet_v2"),
-    },
-    "clip_diversity_threshold_082_random": LAIONET | {
-        "data.captions.template": "", "data.min_similarity": 0.82, "data.n": 448896,
-    },
-    "clip_captions_openai80_synset_random": {
-        "data.captions.template": "openai80", "data.captions.synset": True, "data.captions.words": (),
-    },
-    "clip_distribution_laionet_matched_random": LAIONET | {
-        "data.captions.template": "", "data.match.frequency": "in_captions/class_frequency.tsv",
-        "data.match.fill": "laionet/retrieved:train",
-    },
-    "clip_scale_1_32_roberta": LAIONET | {
-        "data.captions.template": "", "data.fraction": 0.03125,
-        "text.init": "hf-hub:FacebookAI/roberta-base", "text.freeze": True, "text.dropout": 0.1,
-    },
-    "sl_trimmed_tail_20_classes_1_shot_sampled_clip": {
-        "data.tail.classes": 20, "data.tail.shots": 1, "eval.tail_classes": 20, "eval.sets": ("imagenet", "imagenet_v2"),
-        "batch_size": 1024, "optimizer.learning_rate": 0.4, "batch_norm.group_size": 256,
-        "vocabulary.group_size": 256, "vocabulary.size": 50, "vocabulary.sampling": "linear",
-        "head.init": "heads/rn50.npy", "head.freeze": True,
-    },
-    "dino_laionet_sampled_4096": {"vocabulary.size": 4096, "dino.freeze_last_layer": 0},
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def configs():
     return {run.name: catalogue.config_of(run.config) for run in catalogue.EVERY}
-
-
-@pytest.fixture(scope="module")
-def bases():
-    return {method: dict(flatten(catalogue.config_of(string))) for method, string in BASES.items()}
 
 
 def test_the_study_has_170_names_of_163_different_trainings(configs):
@@ -104,15 +66,19 @@ def test_every_run_is_valid_and_evaluated_each_epoch(configs):
         assert config.eval.templates == "openai80" and config.eval.neural_collapse == bool(config.eval.sets)
 
 
+@pytest.mark.parametrize("section", golden_configs.SECTIONS)
+def test_configs_are_those_of_the_golden_file(section):
+    """Deliberate changes are written by `python -m tests.golden_configs`."""
+    found, expected = dict(golden_configs.SECTIONS[section]()), json.loads(golden_configs.FILE.read_text())[section]
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert json.loads(json.dumps(found[name])) == values, name
+
+
 @pytest.mark.parametrize("method", BASES)
-def test_the_base_has_the_papers_hyperparameters(method, bases):
-    assert bases[method] | RECIPES[method] == bases[method]
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_a_run_differs_from_its_base_in_its_factors_only(name, configs, bases):
-    base = bases[name.partition("_")[0]]
-    assert {key: value for key, value in flatten(configs[name]) if value != base[key]} == EXAMPLES[name]
+def test_the_base_has_the_papers_hyperparameters(method):
+    values = dict(flatten(catalogue.config_of(BASES[method])))
+    assert values | RECIPES[method] == values
 
 
 def test_the_page_of_runs_is_current_and_printed_by_the_program(capsys):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.errors import UserError
 from configs import clip, sup
 
@@ -50,26 +51,38 @@ def test_captions_are_a_template_and_text_fields(value, front, synset, behind):
     assert (captions.template, captions.synset, captions.words) == (front, synset, behind)
 
 
-def test_raw_captions_have_a_class_name_in_front_only_on_request():
-    assert clip.get_config("data=laionet,captions=text").data.captions.template == ""
-    captions = clip.get_config("data=laionet,captions=cname+text").data.captions
-    assert (captions.template, captions.words) == ("cname", ("text",))
-
-
-def test_the_group_that_shares_a_vocabulary_can_be_given():
-    assert sup.get_config("data=cifar100_lt,vocabulary=20").vocabulary.group_size == 0
-    assert sup.get_config("data=cifar100_lt,vocabulary=20,group=32").vocabulary.group_size == 32
-    assert sup.get_config("data=laionet,vocabulary=50,group=32").vocabulary.group_size == 32
-
-
-def test_the_remedies_of_long_tailed_classes_can_be_given():
-    loss = sup.get_config("data=cifar100_lt,logit_adjustment=1,margin=0.3,class_weights=0.9999,reweight_from=20").loss
-    assert (loss.logit_adjustment, loss.margin, loss.class_weights, loss.reweight_from) == (1.0, 0.3, 0.9999, 20)
-    assert not any(sup.get_config("data=cifar100_lt").loss.values())
-
-
-@pytest.mark.parametrize("family", [sup, clip])
-def test_the_classes_of_a_batch_can_be_given(family):
-    assert family.get_config("data=glyphs_lt,batch_classes=20").data.batch_classes == 20
-    assert family.get_config("data=glyphs_lt,batch_composition=distinct").data.batch_composition == "distinct"
-    assert family.get_config("data=glyphs_lt").data.batch_composition == "shuffled"
+@pytest.mark.parametrize(
+    "family, arguments, expected",
+    [
+        (clip, "data=laionet,captions=text", {"data.captions.template": ""}),
+        (
+            clip,
+            "data=laionet,captions=cname+text",
+            {"data.captions.template": "cname", "data.captions.words": ("text",)},
+        ),
+        (sup, "data=cifar100_lt,vocabulary=20", {"vocabulary.group_size": 0}),
+        (sup, "data=cifar100_lt,vocabulary=20,group=32", {"vocabulary.group_size": 32}),
+        (sup, "data=laionet,vocabulary=50,group=32", {"vocabulary.group_size": 32}),
+        (sup, "data=cifar100_lt,logit_adjustment=1,margin=0.3", {"loss.logit_adjustment": 1.0, "loss.margin": 0.3}),
+        (
+            sup,
+            "data=cifar100_lt,class_weights=0.9999,reweight_from=20",
+            {"loss.class_weights": 0.9999, "loss.reweight_from": 20},
+        ),
+        (sup, "data=glyphs_lt,batch_classes=20", {"data.batch_classes": 20}),
+        (clip, "data=glyphs_lt,batch_composition=distinct", {"data.batch_composition": "distinct"}),
+        (
+            sup,
+            "data=imagenet2012,batch_size=1024",
+            {
+                "batch_size": 1024,
+                "optimizer.learning_rate": 0.4,
+                "batch_norm.group_size": 256,
+                "vocabulary.group_size": 256,
+            },
+        ),
+    ],
+)
+def test_an_argument_sets_its_fields(family, arguments, expected):
+    values = dict(flatten(family.get_config(arguments)))
+    assert values | expected == values

@@ -49,7 +49,7 @@ def test_runs_at_the_same_time_are_stopped_and_killed_and_have_the_numbers_of_on
         assert time.time() < deadline
 
     (errors,) = finish(start(arguments))
-    assert "going on from step " in errors, errors
+    assert "resuming from step " in errors, errors
     finish(one_core)
     assert len(losses(folder / slower)) == 60
     for name in (*FIRST, LATER):

@@ -74,7 +74,7 @@ def tiny(glyphs_dir, tmp_path_factory):
         if config.objective == "dino":
             config.dino.update(dict(prototypes=40, hidden=16, bottleneck=8))
             data.multi_crop.update(dict(num_local=1, local_size=16))
-            data.resize = "pillow"
+            data.canvas = 32
         config.head.init = str(folder / "head.npy") if config.head.init else ""
         return config
 

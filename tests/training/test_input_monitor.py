@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.training import feeding
+from cliptail_jax.training import input_monitor
 from cliptail_jax.training.input_monitor import STEPS, InputMonitor
 
 
@@ -29,11 +29,11 @@ class Loss:
 
 
 @pytest.fixture
-def train(monkeypatch):
+def train(monkeypatch, unchecked):
     """Runs a loop of steps that take `step` seconds, on batches that take `load` seconds of each of `cores`."""
     clock = Clock()
-    monkeypatch.setattr(feeding, "time", clock)
-    monkeypatch.setattr(feeding, "usable_cores", lambda: 4)
+    monkeypatch.setattr(input_monitor, "time", clock)
+    monkeypatch.setattr(input_monitor, "usable_cores", lambda: 4)
 
     def run(step, load, cores, steps=STEPS, wait_every=0, workers=0, reduced=(0, 0)):
         def batches():
@@ -77,7 +77,7 @@ def test_what_would_help_is_named(train):
     assert "data.resize='step' or data.scaled_decoding" in text
     ((_, text),) = train(step=0.5, load=0.2, cores=2, reduced=(3, 640))
     assert text.endswith(
-        "300 images had longer sides than data.canvas=384 and were reduced to it: 640 would hold them all"
+        "300 images had longer sides than data.canvas=384 and were reduced to it: 640 would fit all of them"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cliptail_jax.runs.log import warnings_of
 from cliptail_jax.train import train
-from cliptail_jax.training import watch as watch_module
+from cliptail_jax.training import learning_monitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
 
 CHANCE = math.log(1024)
@@ -48,15 +48,17 @@ def test_a_model_that_predicts_one_class_is_said_once():
     assert watch.predictions(12, "two:test", np.array([1000, 0])) == ""
 
 
-def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(clip_config, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(watch_module, "CLOSE", 10.0)  # every loss is that of chance
-    monkeypatch.setattr(watch_module, "LINES", 1)
-    train(clip_config, tmp_path)
+def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(trained_run, tmp_path, monkeypatch, capsys):
+    config = trained_run("clip")[0].copy_and_resolve_references()
+    config.eval.sets = ("glyphs:test",)
+    monkeypatch.setattr(learning_monitor, "CLOSE", 10.0)  # every loss is that of chance
+    monkeypatch.setattr(learning_monitor, "LINES", 1)
+    train(config, tmp_path)
     text, *others = warnings_of(tmp_path)
     assert not any("no progress" in other for other in others)
     assert text.startswith("no progress: the loss is ")
     assert f"{tmp_path.name}: {text}" in capsys.readouterr().err
     shutil.rmtree(max((tmp_path / "checkpoints").glob("*/"), key=lambda path: int(path.name)))
-    train(clip_config, tmp_path)
-    assert "going on from step" in capsys.readouterr().err
+    train(config, tmp_path)
+    assert "resuming from step" in capsys.readouterr().err
     assert warnings_of(tmp_path) == [text, *others]

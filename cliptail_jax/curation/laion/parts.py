@@ -1,10 +1,8 @@
 """Applies a stage to every parquet part of a corpus, in processes or on Beam; each output is written atomically."""
 
-import concurrent.futures
 import contextlib
 import functools
 import glob
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from cliptail_jax.concepts.batches import is_text
+from cliptail_jax.concepts.workers import completed
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_writable_folder, replacing
 
@@ -46,10 +45,10 @@ def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.T
 def tables(part: Path, columns: Columns = MappingProxyType({})) -> Iterator[pa.Table]:
     """The rows of a part in tables of at most `ROWS`; an empty part gives one empty table.
 
-    Those of `columns` that are text are strings, whether the part has them as bytes, as categories or as strings.
+    Text among `columns` becomes strings, whether the part has bytes, categories or strings.
 
     Raises:
-        UserError: The part is damaged, or lacks one of `columns`, or has it in another kind.
+        UserError: The part is damaged, or one of `columns` is missing or of another kind.
     """
     try:
         file = pq.ParquetFile(part)
@@ -98,15 +97,9 @@ def run_stage(
         run_on_beam(work, parts, beam_options)
         return print(f"{output}: {len(parts)} parts")
     read = written = 0
-    with contextlib.ExitStack() as stack:
-        if processes > 1:
-            workers = concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
-            stack.callback(workers.shutdown, cancel_futures=True)
-            counts = workers.map(work, parts)
-        else:
-            counts = map(work, parts)
-        progress = stack.enter_context(tqdm(counts, total=len(parts), unit=" parts", desc=output.name, disable=None))
-        for rows_read, rows_written in progress:
+    with contextlib.closing(completed(work, parts, processes)) as counts:
+        progress = tqdm(counts, total=len(parts), unit=" parts", desc=output.name, disable=None)
+        for _, (rows_read, rows_written) in progress:
             read, written = read + rows_read, written + rows_written
             progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
     print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts")

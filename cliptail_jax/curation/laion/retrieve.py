@@ -6,7 +6,6 @@ the queries choose in order, so that no corpus row is used twice.
 
 import functools
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,8 +22,7 @@ from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_output, digest_of, load_arrays, replacing, save_array, save_arrays, write_text
-from cliptail_jax.parallel.devices import peak_flops
+from cliptail_jax.files import check_output, digest_of, load_arrays, replacing, save_array, save_arrays
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 NEIGHBOURS = 50
@@ -41,17 +39,17 @@ def merge_block(
     first: Int[Array, ""],
     size: Int[Array, ""],
 ) -> tuple[Float[Array, "query k"], Int[Array, "query k"]]:
-    """The best k of the best so far and of a block of corpus rows, of which the first is row `first` and `size` are valid."""
+    """The best k of the best so far and of a block of corpus rows, whose first `size` rows are rows `first`, ... of the corpus."""
     number = jnp.arange(len(block))
     # The devices' default precision would reorder similar scores.
     products = jnp.matmul(queries, block.T, precision=jax.lax.Precision.HIGHEST)
-    of_block = jnp.where(number < size, products, -jnp.inf)
-    best, places = jax.lax.top_k(of_block, min(scores.shape[1], len(block)))
+    block_scores = jnp.where(number < size, products, -jnp.inf)
+    best, places = jax.lax.top_k(block_scores, min(scores.shape[1], len(block)))
     return best_of(scores, rows, best, first + places)
 
 
 class Search:
-    """The best rows of every query so far. Of equally similar rows, the first in the corpus is better."""
+    """Keeps the best rows of every query. Of equally similar rows, the first in the corpus is better."""
 
     def __init__(self, queries: Float[np.ndarray, "query dim"], neighbours: int = NEIGHBOURS):
         chunks = range(0, len(queries), QUERIES)
@@ -100,7 +98,8 @@ def retrieve(
 ) -> None:
     """Writes to `output` the corpus rows that the captions of `queries` choose, with the labels of the captions.
 
-    The best rows of each part are kept in OUTPUT.search/ until the end, so that an interrupted search continues.
+    The best rows of each part are kept in OUTPUT.search-IDENTITY/ until the end, so that an interrupted search continues; the
+    identity is a digest of queries, model and corpus.
 
     Args:
         queries: a table with labels of ImageNet, as `describe --export` writes it.
@@ -111,22 +110,23 @@ def retrieve(
         beam_options: options of Beam, to search on its workers.
 
     Raises:
-        UserError: A table is damaged or lacks a column, or OUTPUT.search/ belongs to another search.
+        UserError: A table is damaged or lacks a column.
     """
     check_output(output)
     wanted = read_queries(queries)
     parts = find_parts(corpus)
-    folder = output.with_name(f"{output.name}.search")
-    begin(folder, load_embedder()(wanted["caption"].to_pylist()), parts, neighbours)
+    embedded = load_embedder()(wanted["caption"].to_pylist())
+    folder = output.with_name(f"{output.name}.search-{identity(embedded, parts, neighbours)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_array(folder / "queries.npy", embedded)
     search = functools.partial(
         search_part, folder=folder, text=text, load_embedder=load_embedder, neighbours=neighbours
     )
     if beam_options:
         run_on_beam(search, parts, beam_options)
     else:
-        started = time.perf_counter()
-        rows = sum(map(search, tqdm(parts, unit=" parts", desc="searching", disable=None)))
-        report_speed(len(wanted), rows, load_embedder().dim, time.perf_counter() - started)
+        for part in tqdm(parts, unit=" parts", desc="searching", disable=None):
+            search(part)
     scores, rows = merged(folder, parts)
     chosen = assign(rows)
     found = np.sum(chosen != NO_ROW)
@@ -135,15 +135,10 @@ def retrieve(
     shutil.rmtree(folder)
 
 
-def begin(folder: Path, queries: Float[np.ndarray, "query dim"], parts: Sequence[Path], neighbours: int) -> None:
-    """Makes the folder of a search, or checks that an existing one belongs to the same search."""
+def identity(queries: Float[np.ndarray, "query dim"], parts: Sequence[Path], neighbours: int) -> str:
+    """Sixteen digits that other searches do not have."""
     described = repr((neighbours, [(part.name, part.stat().st_size) for part in parts]))
-    identity = digest_of([queries.tobytes(), described.encode()])
-    if folder.exists() and (not (folder / "identity").exists() or (folder / "identity").read_text() != identity):
-        raise UserError(f"{folder} belongs to a search with other queries, another model or corpus: remove it")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "identity", identity)
-    save_array(folder / "queries.npy", queries)
+    return digest_of([queries.tobytes(), described.encode()])[:16]
 
 
 def search_part(part: Path, folder: Path, text: str, load_embedder: Callable[[], TextEmbedder], neighbours: int) -> int:
@@ -155,23 +150,15 @@ def search_part(part: Path, folder: Path, text: str, load_embedder: Callable[[],
     for table in tables(part, {text: "text"}):
         search.add(load_embedder()(table[text].to_pylist()))
     scores, rows = search.result()
-    save_arrays(done, scores=scores, rows=rows, seen=np.int64(search.seen), of=of_part(folder, part))
+    save_arrays(done, scores=scores, rows=rows, seen=np.int64(search.seen))
     return search.seen
-
-
-def of_part(folder: Path, part: Path) -> np.ndarray:
-    """The search and the part that a file of best rows is of."""
-    return np.array(f"{(folder / 'identity').read_text()} {part.name}")
 
 
 def merged(folder: Path, parts: Sequence[Path]) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
     """The best rows over all parts, by their index in the corpus."""
     first, best = 0, None
     for part in parts:
-        path = folder / f"{part.name}.npz"
-        found = load_arrays(path)
-        if found.get("of") != of_part(folder, part):
-            raise UserError(f"{path} is of another search, part or version: delete it, and run the program again")
+        found = load_arrays(folder / f"{part.name}.npz")
         scores, rows = found["scores"], np.where(found["rows"] == NO_ROW, NO_ROW, found["rows"] + first)
         first += int(found["seen"])
         best = (scores, rows) if best is None else best_of(*best, scores, rows)
@@ -196,14 +183,6 @@ def read_queries(path: Path) -> pa.Table:
     return pa.table({"caption": table["caption"], "label": pa.array(labels), "wnid": wnids})
 
 
-def report_speed(queries: int, rows: int, dim: int, seconds: float) -> None:
-    """Prints the rows per second and, for known devices, the search's share of the peak FLOP/s."""
-    flops = 2.0 * queries * rows * dim / max(seconds, 1e-9)
-    peak = peak_flops()
-    share = f", {flops / peak:.1%} of the device's peak, embedding included" if peak else ""
-    print(f"{rows / max(seconds, 1e-9):,.0f} rows/s, {flops / 1e12:.2f} TFLOP/s{share}")
-
-
 def write_chosen(
     wanted: pa.Table,
     chosen: Int[np.ndarray, " query"],
@@ -221,7 +200,9 @@ def write_chosen(
             picked.append(table.take(pa.array(chosen[inside] - first)))
             first += len(table)
     similarity = np.array([scores[q, np.flatnonzero(rows[q] == chosen[q])[0]] for q in order], np.float32)
-    of_query = {name: wanted[name].take(pa.array(order)) for name in ("wnid", "label")}
-    result = with_columns(pa.concat_tables(picked), **of_query, similarity=pa.array(similarity), query=pa.array(order))
+    query_columns = {name: wanted[name].take(pa.array(order)) for name in ("wnid", "label")}
+    result = with_columns(
+        pa.concat_tables(picked), **query_columns, similarity=pa.array(similarity), query=pa.array(order)
+    )
     with replacing(output) as partial:
         pq.write_table(result, partial)

@@ -11,7 +11,7 @@ STROKE = "stroke"
 
 
 def codepoint(character: str) -> str:
-    """A name that tells nothing of the parts: 'U+00E9' of 'é'."""
+    """A name without information about the parts: 'U+00E9' of 'é'."""
     return f"U+{ord(character):04X}"
 
 

@@ -1,4 +1,4 @@
-"""Multi-crop views on the host, by Pillow's operations as in torchvision's transforms."""
+"""The reference for `device_views`: multi-crop views by Pillow's operations, as in torchvision's transforms."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,22 +14,24 @@ _ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color
 
 
 def pillow_views(
-    image: RgbImage, views: Views, multi_crop: MultiCrop, fast: bool = False
+    image: RgbImage, views: Views, multi_crop: MultiCrop
 ) -> tuple[UInt8[np.ndarray, "2 global_size global_size 3"], UInt8[np.ndarray, "num_local local_size local_size 3"]]:
-    """The global and the local views of one image, given its parameters as arrays [view, ...].
-
-    `fast` is how its boxes are resized, as `cliptail_jax.images.resizing` has it.
-    """
+    """The global and the local views of one image, given its parameters as arrays [view, ...]."""
     sizes = [multi_crop.global_size] * NUM_GLOBAL + [multi_crop.local_size] * multi_crop.num_local
-    crops = [_view(image, Views(*view), size, fast) for view, size in zip(zip(*views), sizes)]
+    crops = [_view(image, Views(*view), size) for view, size in zip(zip(*views), sizes)]
     no_crops = np.empty((0, multi_crop.local_size, multi_crop.local_size, 3), np.uint8)
     return np.stack(crops[:NUM_GLOBAL]), np.stack(crops[NUM_GLOBAL:]) if multi_crop.num_local else no_crops
 
 
-def _view(image: RgbImage, view: Views, size: int, fast: bool) -> UInt8[np.ndarray, "size size 3"]:
+def views_of_record(views: Views, slot: int) -> Views:
+    """The parameters of one record of a batch: arrays [view, ...]."""
+    return Views(*(field[slot] for field in views))
+
+
+def _view(image: RgbImage, view: Views, size: int) -> UInt8[np.ndarray, "size size 3"]:
     top, left, height, width = view.box.astype(int)
     # Cropped before resizing, as the filter must not see pixels outside of the box.
-    cropped = resize(image[top : top + height, left : left + width], size, size, fast=fast)
+    cropped = resize(image[top : top + height, left : left + width], size, size)
     result = Image.fromarray(cropped[:, ::-1] if view.flip else cropped)
     if view.jitter:
         for adjustment in view.order:

@@ -1,0 +1,48 @@
+"""MetaCLIP's balancing: a cap on how many records carry each entry."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
+from cliptail_jax.curation.rows import Rows
+from cliptail_jax.curation.selection import balanced_rows
+from cliptail_jax.errors import UserError
+
+
+class Balance(NamedTuple):
+    """The number of records that carry each entry, before and after balancing."""
+
+    entries: tuple[str, ...]
+    before: Int[np.ndarray, " entry"]
+    after: Int[np.ndarray, " entry"]
+
+
+def balanced(
+    rows: Rows, kept: Int[np.ndarray, " row"], class_names: tuple[str, ...], data: ConfigDict
+) -> tuple[Int[np.ndarray, " place"], Balance]:
+    """The indices into `kept` of the rows that MetaCLIP's rule keeps.
+
+    Entries are the class names, or a vocabulary's concepts; a record has the entries that its words mention. All rows of a
+    record are kept, or none.
+    """
+    if rows.words is None:
+        raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")
+    path = data.balance.vocabulary
+    counter = ConceptCounter(load_vocabulary(path) if path else [Concept(name) for name in class_names])
+    _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
+    carriers, entries = counter.matches(rows.words.take(pa.array(kept[first])))
+    stay = balanced_rows(carriers, entries, data.balance.cap, len(counter.names), data.seed)
+    before = np.bincount(entries, minlength=len(counter.names))
+    after = np.bincount(entries[np.isin(carriers, stay)], minlength=len(counter.names))
+    return np.flatnonzero(np.isin(record_of, stay)), Balance(counter.names, before, after)
+
+
+def most_frequent(balance: Balance) -> str:
+    """The frequencies of the three most frequent entries, before and after balancing."""
+    order = np.argsort(-balance.before, kind="stable")[:3]
+    return "; ".join(f"'{balance.entries[i]}' {balance.before[i]:,} -> {balance.after[i]:,}" for i in order)

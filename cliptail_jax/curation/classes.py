@@ -1,0 +1,52 @@
+"""Selects the classes of a variant from those of its source."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.errors import UserError
+
+
+def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, " chosen"]:
+    """The labels that the section `data.classes` selects: in the order of its list or vocabulary, else ascending.
+
+    Raises:
+        UserError: A class is unknown or listed twice, or there are fewer classes.
+    """
+    for key in ("first", "random"):
+        if classes[key] > len(names):
+            raise UserError(f"data.classes.{key}={classes[key]}, but the source has {len(names)} classes")
+    if classes.first:
+        return np.arange(classes.first)
+    if classes.random:
+        return random_classes(len(names), classes.random, seed)
+    if not (classes.names or classes.vocabulary):
+        return np.arange(len(names))
+    if classes.names:
+        key, listed = "data.classes.names", classes.names
+    else:
+        key, listed = f"data.classes.vocabulary={classes.vocabulary}", vocabulary_names(classes.vocabulary)
+    chosen = [_label(names, wanted, key) for wanted in listed]
+    labels, counts = np.unique(chosen, return_counts=True)
+    if counts.max() > 1:
+        raise UserError(f"{key} lists class '{names[labels[counts.argmax()]]}' twice")
+    return np.array(chosen)
+
+
+def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, " chosen"]:
+    """`chosen` random labels of 0 ... classes - 1, ascending.
+
+    They are independent of the ranks in `profile_counts` of the same seed: otherwise they would be the first ranks.
+    """
+    return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:chosen])
+
+
+def _label(names: Sequence[str], wanted: str | int, key: str) -> int:
+    if isinstance(wanted, int) and 0 <= wanted < len(names):
+        return wanted
+    if wanted in names:
+        return names.index(wanted)
+    raise UserError(f"{key} has {wanted!r}, which is not a class of the source (such as {names[0]!r})")

@@ -1,0 +1,48 @@
+"""The records of a split, and the files that they are in."""
+
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
+
+from cliptail_jax.datasets.folder import naming_description, open_builder
+from cliptail_jax.errors import UserError
+
+DAMAGED_CHUNK = re.compile("Corrupted (?!.*Failed to read RiegeliPostscript)")  # without that, no record can be read
+
+
+def open_records(folder: pathlib.Path, split: str) -> ArrayRecordDataSource:
+    """The split's records, their images still encoded."""
+    builder = open_builder(folder)
+    with naming_description(folder):
+        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def read_record(records: ArrayRecordDataSource, index: int) -> dict | None:
+    """Reads a record; None if its chunk is damaged. Raises UserError if its shard cannot be read at all."""
+    try:
+        return records[index]
+    except RuntimeError as error:  # ArrayRecord's only one
+        if DAMAGED_CHUNK.match(str(error)):
+            return None
+        shard = shard_of(records.dataset_info.splits[records.split], index)
+        raise UserError(f"{shard} cannot be read: {error}; remove the data set and prepare it again") from error
+
+
+def read_records(records: ArrayRecordDataSource, indices: Sequence[int]) -> list[dict]:
+    try:
+        return records.__getitems__(list(indices))
+    except RuntimeError as error:
+        damaged = next((index for index in indices if read_record(records, index) is None), None)
+        if damaged is None:
+            raise
+        shard = shard_of(records.dataset_info.splits[records.split], damaged)
+        raise UserError(f"{shard} is damaged at record {damaged}; remove the data set and prepare it again") from error
+
+
+def shard_of(info: tfds.core.SplitInfo, record: int | np.integer) -> pathlib.Path:
+    """The file that a record of a split is in."""
+    return info.filepaths[int(np.searchsorted(np.cumsum(info.shard_lengths), record, side="right"))]

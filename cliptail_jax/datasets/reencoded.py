@@ -1,0 +1,57 @@
+"""Encoding the images of a data set again while it is built."""
+
+import concurrent.futures
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+
+from cliptail_jax.concepts.workers import usable_cores
+from cliptail_jax.errors import UserError
+from cliptail_jax.images.reencoding import Reencoding
+
+CHUNK = 256  # images that are encoded again together
+
+
+def read_reencoding(short_side: str | int, quality: str | int) -> Reencoding | None:
+    """Reads the options of the command line; None if images stay as they are. Raises UserError for impossible values."""
+    if not short_side:
+        if quality:
+            raise UserError("--quality is of the JPEGs that are written with --short_side: give that, too")
+        return None
+    for name, value, most in (("short_side", short_side, 1 << 16), ("quality", quality or 90, 100)):
+        if not str(value).isdecimal() or not 1 <= int(value) <= most:
+            raise UserError(f"--{name}={value} is not a whole number from 1 to {most:,}")
+    return Reencoding(int(short_side), int(quality or 90))
+
+
+@dataclasses.dataclass
+class Change:
+    """Statistics of the images of a split that are encoded again."""
+
+    images: int = 0
+    changed: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+    def add(self, before: bytes, after: bytes) -> None:
+        self.images += 1
+        self.changed += after is not before
+        self.bytes_before += len(before)
+        self.bytes_after += len(after)
+
+    def describe(self) -> str:
+        """A sentence with the number of smaller images, and the sizes before and after."""
+        return (
+            f"{self.changed:,} of {self.images:,} images encoded again: {self.bytes_before / self.images / 1000:,.0f} KB an "
+            f"image became {self.bytes_after / self.images / 1000:,.0f}"
+        )
+
+
+def reencoded(examples: Iterable[dict], reencoding: Reencoding, change: Change) -> Iterator[dict]:
+    """The examples, in order, with smaller images: encoded by all cores, a chunk at a time."""
+    examples = iter(examples)
+    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
+        while some := list(itertools.islice(examples, CHUNK)):
+            for example, image in zip(some, pool.map(reencoding, [example["image"] for example in some])):
+                change.add(example["image"], image)
+                yield example | {"image": image}

@@ -1,0 +1,106 @@
+"""The configs of `configs/` in the form of tests/data/golden_configs.json. To write the file after a deliberate change:
+
+python -m tests.golden_configs
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.config.fields import plain
+from cliptail_jax.objectives import base_config
+from configs import catalogue, common
+from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, doses, mechanism, paper, quickstart
+
+FILE = Path(__file__).parent / "data" / "golden_configs.json"
+# The configs that others are compared with, by objective: those of the paper, and those of small images.
+BASES = {
+    "supervised": "sup.py:data=imagenet_captions",
+    "contrastive": "clip.py:data=imagenet_captions",
+    "dino": "dino.py:data=laionet",
+}
+SMALL_BASES = {
+    "supervised": "sup.py:data=glyphs_lt",
+    "contrastive": "clip.py:data=glyphs_lt",
+    "dino": "dino.py:data=glyphs_lt",
+}
+STUDIES = {
+    "quickstart": quickstart.get_config,
+    "cifar100_lt": cifar100_lt.get_config,
+    "dino_cifar100_lt": dino_cifar100_lt.get_config,
+    "doses": doses.get_config,
+    "mechanism": mechanism.get_config,
+    "mechanism:data=cifar100": lambda: mechanism.get_config("data=cifar100"),
+    "claims_small": claims_small.get_config,
+}
+
+
+def changes(config: ConfigDict, base: ConfigDict) -> dict[str, Any]:
+    """The fields of a config that differ from its base."""
+    values, others = plain(config), plain(base)
+    return {key: values[key] for key in sorted(values) if values[key] != others[key]}
+
+
+def training_configs() -> Iterator[tuple[str, dict[str, Any]]]:
+    """For each preset and run of the paper, by config string: the changes from the base of its objective."""
+    bases, small_bases = ({name: config_of(string) for name, string in of.items()} for of in (BASES, SMALL_BASES))
+    for name in BASES:
+        yield f"base {BASES[name]}", changes(bases[name], base_config())
+        yield f"base {SMALL_BASES[name]}", changes(small_bases[name], bases[name])
+    for preset in common.PRESETS:
+        for family in ("sup", "clip", "dino"):
+            config = config_of(f"{family}.py:data={preset}")
+            yield (
+                f"{family}.py:data={preset}",
+                changes(config, (small_bases if preset in common.SMALL else bases)[config.objective]),
+            )
+    for string in dict.fromkeys(run.config for run in catalogue.EVERY):
+        config = catalogue.config_of(string)
+        yield string.removeprefix("configs/"), changes(config, bases[config.objective])
+
+
+def study_configs() -> Iterator[tuple[str, Any]]:
+    """For each small study: its own fields, the changes of its runs from their base, and what its claims compare."""
+    bases = {name: config_of(string) for name, string in SMALL_BASES.items()}
+    for name, get_config in STUDIES.items():
+        study = get_config()
+        yield name, {key: value for key, value in study.items() if not isinstance(value, ConfigDict)}
+        for run, config in study.runs.items():
+            yield f"{name}: {run}", changes(config, bases.get(config.objective, bases["contrastive"]))
+        for key, claim in study.claims.items():
+            changed = [*changes(study.runs[claim.higher], study.runs[claim.lower])]
+            yield f"{name}: claim {key}", [claim.statistic, claim.margin, claim.higher, claim.lower, changed]
+        yield f"{name}: figures", json.loads(study.get("figures", ConfigDict()).to_json())
+
+
+def paper_configs() -> Iterator[tuple[str, Any]]:
+    """For the studies of the paper's runs and of their small counterparts: config strings, and rows of figures."""
+    for arguments in ("family=all+figures", "family=all,small=glyphs_lt"):
+        study = paper.get_config(arguments)
+        if "small" in arguments:
+            yield f"{arguments}: runs", study.strings.to_dict()
+        for figure, sheet in study.figures.items():
+            yield f"{arguments}: {figure}", [list(sheet["columns"]), *map(list, sheet["rows"])]
+
+
+def config_of(string: str) -> ConfigDict:
+    return catalogue.config_of(f"configs/{string}")
+
+
+SECTIONS = {"training": training_configs, "studies": study_configs, "paper": paper_configs}
+
+
+def write() -> None:
+    """Write the file, with one line per entry."""
+    sections = []
+    for name, entries in SECTIONS.items():
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries()]
+        sections.append(f"{json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n}")
+    FILE.write_text("{\n" + ",\n".join(sections) + "\n}\n")
+
+
+if __name__ == "__main__":
+    write()
