@@ -57,8 +57,8 @@ def test_printed_table_has_a_column_a_set_and_the_intervals():
     summary |= {"ece": 12.345, "overconfidence_tail": -3.21}
     assert table({"cifar100:test": summary, "glyphs:test": other}).splitlines() == [
         "                     cifar100:test      glyphs:test",
-        "top1                 26.8               9.0",
+        "top-1 %              26.8               9.0",
         "corr_acc             0.86 [0.80, 0.91]  –",
-        "ece                  12.3               –",
+        "ECE %                12.3               –",
         "overconfidence_tail  -3.2               –",
     ]
