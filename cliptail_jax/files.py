@@ -149,7 +149,7 @@ def npy(array: Shaped[np.ndarray, "..."]) -> bytes:
     return buffer.getvalue()
 
 
-def npz(**arrays: Shaped[np.ndarray | np.generic, "..."]) -> bytes:
+def npz(**arrays: np.ndarray | np.generic) -> bytes:
     """The content of an .npz file."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -161,7 +161,7 @@ def save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
     write_bytes(path, npy(array))
 
 
-def save_arrays(path: Path, **arrays: Shaped[np.ndarray | np.generic, "..."]) -> None:
+def save_arrays(path: Path, **arrays: np.ndarray | np.generic) -> None:
     """Writes an .npz file atomically."""
     write_bytes(path, npz(**arrays))
 
@@ -171,7 +171,7 @@ def load_array(path: Path) -> Shaped[np.ndarray, "..."]:
     return np.load(io.BytesIO(path.read_bytes()))
 
 
-def load_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads all arrays of an .npz file, which has checksums. Raises UserError if it is missing or damaged."""
     try:
         with np.load(io.BytesIO(path.read_bytes())) as arrays:

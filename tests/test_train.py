@@ -218,7 +218,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(tmp_path, sup_
         ({"head.freeze": True}, "head.freeze=True needs a head to freeze: set head.init"),
         ({"head.init": "none.npy"}, "head.init: cannot read 'none.npy'"),
         ({"objective": "contrastive"}, "needs captions: set data.captions.template"),
-        ({"objective": "contrastive", "data.captions.template": "cname", "vocabulary.size": 2}, "vocabulary.size samples"),
+        ({"objective": "contrastive", "data.captions.template": "cname", "vocabulary.size": 2}, "vocabulary.size is for objective"),
         ({"data.drop_last": True, "batch_size": 64}, "batch_size=64, but the variant has 48 records"),
         ({"data.batch_classes": 13}, "data.batch_classes=13 is larger than the 12 classes that have records"),
         ({"data.data_dir": "/nowhere", "data.name": "cifar100"}, "download_and_prepare"),

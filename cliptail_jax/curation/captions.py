@@ -41,7 +41,7 @@ class Captions:
     distractors: float = 0.0
     in_apposition: bool = False
 
-    def __call__(self, rows: Sequence[int] | Int[np.ndarray, " row"], epoch: int) -> list[str]:
+    def __call__(self, rows: Sequence[int | np.integer] | Int[np.ndarray, " row"], epoch: int) -> list[str]:
         """The captions of some rows, which depend on the epoch only with `resample`."""
         rows = np.asarray(rows)
         words = [""] * len(rows) if self.words is None else self.words.take(pa.array(rows)).to_pylist()

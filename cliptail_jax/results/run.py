@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
-from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy
+from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.evaluation import Evaluation, read_evaluation
 from cliptail_jax.results.transfers import Transfer, predictions_path
 from cliptail_jax.runs import evaluation_directory, read_run_frequency
@@ -164,10 +164,10 @@ class Run:
             if result["method"] == "probe":
                 arrays = load_arrays(predictions_path(self.workdir.parent / "transfer", result))
                 if "predictions" in arrays:  # else its images show several classes
-                    labels, predictions = arrays["labels"], arrays["predictions"]
-                    mask = np.ones(len(labels), bool)
-                    confusion = count_confusion(labels, predictions, mask, result["sizes"]["classes"])
-                    accuracies[result["set"]] = per_class_accuracy(confusion)
+                    labels, classes = arrays["labels"], result["sizes"]["classes"]
+                    examples = np.bincount(labels, minlength=classes)
+                    correct = np.bincount(labels[arrays["predictions"] == labels], minlength=classes)
+                    accuracies[result["set"]] = ClassResults(correct, examples, predictions=examples).accuracy
         return accuracies
 
 

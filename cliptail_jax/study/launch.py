@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from etils import epath
 from ml_collections import ConfigDict
@@ -9,6 +10,12 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import read_config
 from cliptail_jax.errors import UserError
+
+
+def commands_here(runs: Mapping[str, ConfigDict], strings: Mapping[str, str], workdir: epath.Path) -> dict[str, str]:
+    """As `train_commands`; {} without config strings, or where their files are not here."""
+    is_here = all(Path(string.partition(":")[0]).exists() for string in strings.values())
+    return train_commands(runs, strings, workdir) if strings and is_here else {}
 
 
 def train_commands(runs: Mapping[str, ConfigDict], strings: Mapping[str, str], workdir: epath.Path) -> dict[str, str]:

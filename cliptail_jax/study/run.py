@@ -16,7 +16,7 @@ from cliptail_jax.runs import is_finished
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.claims import Runs, correct_for_number, evaluate_claim
 from cliptail_jax.study.cores import cores_for
-from cliptail_jax.study.launch import train_commands
+from cliptail_jax.study.launch import commands_here
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.replicates import replicates_of
 from cliptail_jax.study.report import write_report
@@ -54,9 +54,7 @@ def run_study(
     changes = changes_of_claims(study.claims, replicates[0][seeds[0]].runs, workdir, directories)
     page = StudyPage(study.title, workdir, directories)
     page.start()
-    strings = study.get("strings", {})
-    is_here = all(Path(string.partition(":")[0]).exists() for string in strings.values())
-    commands = train_commands(study.runs, strings, workdir / seeds[0]) if strings and is_here else {}
+    commands = commands_here(study.runs, study.get("strings", {}), workdir / seeds[0])
     measured: list[dict[str, Runs]] = []  # by replicate and seed
     failures: Failures = {}
     for replicate in replicates:

@@ -85,7 +85,7 @@ def pooled(parts: Collection[SplitFeatures]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([part.features for part in parts]), np.concatenate([part.labels for part in parts])
 
 
-def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "image class"]:
+def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "*fit image class"]:
     """Logits in float64 from a float32 classifier, so that they are the same on any device."""
     weights, bias = (np.asarray(part, np.float64) for part in classifier)
     return features @ weights + bias

@@ -27,6 +27,7 @@ from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import line_of, read_lines
+from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs import last_evaluation, read_arrays
 
@@ -95,7 +96,7 @@ def test_runs_of_a_scale_without_numbers_stand_at_their_own(draw, birds):
     assert draw("scale", "run group", ("run_0", "CLIP"), ("run_1", "SL")) == ""
     (entry,) = entries(birds, "own", "run group", ("run_0", "CLIP"))
     assert scale.with_images(entry)["x"] == str(FREQUENCY.sum())
-    assert "cannot read the frequency table" in draw("scale", "run group", ("none", "CLIP"))
+    assert "there is no run in" in draw("scale", "run group", ("none", "CLIP"))
 
 
 def test_diversity_with_a_row_of_panels_for_each_axis(draw):
@@ -301,10 +302,10 @@ def test_many_groups_have_their_points_and_no_others(birds):
 
 def test_undefined_numbers_have_no_place_on_a_line():
     points = [
-        (2.0, lines.Measure(np.nan)),
-        (1.0, lines.Measure(3.0)),
-        (3.0, lines.Measure(4.0)),
-        (3.0, lines.Measure(5.0)),
+        (2.0, Estimate(np.nan)),
+        (1.0, Estimate(3.0)),
+        (3.0, Estimate(4.0)),
+        (3.0, Estimate(5.0)),
     ]
     assert lines.line_of(points) == ([1.0, 3.0], [3.0, 4.5])
 

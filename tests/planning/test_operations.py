@@ -83,7 +83,7 @@ def test_recomputed_blocks_keep_less_for_one_more_forward_pass(sup_config):
         sup_config.model.remat = remat
         objective = synthetic_objective(sup_config)
         graphdef, state, _ = first_state(objective, optax.identity())
-        batch = random_batch(objective, 16, CLASSES)
+        batch = jax.tree.map(jnp.asarray, random_batch(objective, 16, CLASSES))
 
         def encode(params, rest):
             model = nnx.merge(graphdef, params, *rest, copy=True)

@@ -8,9 +8,8 @@ import pytest
 from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.study import report, study_page, training
-from cliptail_jax.study import run as study
-from cliptail_jax.transfer.results import predictions_path
+from cliptail_jax.results.transfers import predictions_path
+from cliptail_jax.study import measure, report, study_page, training
 from tests.study.synthetic_studies import FREQUENCY, confusion_of, write_run
 
 
@@ -71,5 +70,5 @@ def probes(monkeypatch):
             results.append(result | {"score": 100 * right.mean()})
         return results
 
-    monkeypatch.setattr(study, "transfer", transfer)
+    monkeypatch.setattr(measure, "transfer", transfer)
     return accuracies, called

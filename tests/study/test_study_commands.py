@@ -11,8 +11,7 @@ from ml_collections import config_flags
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
-from cliptail_jax.study.launch import train_commands
-from cliptail_jax.study.run import commands_of
+from cliptail_jax.study.launch import commands_here, train_commands
 from configs.study import paper, quickstart
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +22,7 @@ def test_each_command_trains_its_run(family, monkeypatch):
     monkeypatch.chdir(ROOT)
     study = paper.get_config(f"family={family}")
     study.data_dir, study.seed, study.dtype = "the data", 3, "bfloat16"
-    commands = list(train_commands(study, Path("runs/paper")).values())
+    commands = list(train_commands(study.runs, study.strings, Path("runs/paper")).values())
     assert len(commands) == len(study.runs)
     for line, (name, config) in zip(commands, study.runs.items()):
         arguments = shlex.split(line)
@@ -57,13 +56,14 @@ def test_a_config_file_that_fails_is_one_line(tmp_path):
 
 def test_a_study_without_config_strings_has_no_commands():
     with pytest.raises(UserError, match="no config strings of their own: train them here, without --launch"):
-        train_commands(quickstart.get_config(), Path("runs"))
+        train_commands(quickstart.get_config().runs, {}, Path("runs"))
 
 
 def test_the_report_has_the_commands_of_single_runs_where_their_config_files_are(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     study, workdir = paper.get_config("family=vocabulary,small=glyphs_lt"), Path("runs/paper")
-    assert commands_of(study, workdir) == train_commands(study, workdir)
-    assert commands_of(quickstart.get_config(), workdir) == {}
+    commands = commands_here(study.runs, study.strings, workdir)
+    assert commands == train_commands(study.runs, study.strings, workdir)
+    assert commands_here(quickstart.get_config().runs, {}, workdir) == {}
     monkeypatch.chdir(tmp_path)
-    assert commands_of(study, workdir) == {}
+    assert commands_here(study.runs, study.strings, workdir) == {}

@@ -3,6 +3,7 @@
 import pytest
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.study import measure
 from cliptail_jax.study import run as study
 from cliptail_jax.transfer.program import TransferFailed
 from tests.study.synthetic_studies import FREQUENCY, claim, make_transfer_study, read_report
@@ -31,7 +32,7 @@ def test_a_failed_transfer_is_reported(trains, monkeypatch, tmp_path):
     def transfer(config, workdir):
         raise UserError("cifar100 is not prepared")
 
-    monkeypatch.setattr(study, "transfer", transfer)
+    monkeypatch.setattr(measure, "transfer", transfer)
     trains[0].update(a=0.5, b=0.5)
     made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
     with pytest.raises(UserError, match="failed: transfer"):
@@ -44,12 +45,12 @@ def test_a_failed_transfer_is_reported(trains, monkeypatch, tmp_path):
 def test_the_results_of_a_partly_failed_transfer_are_kept(trains, probes, monkeypatch, tmp_path):
     trains[0].update(a=0.5, b=0.5)
     probes[0].update(a=0.2, b=0.6)
-    whole = study.transfer
+    whole = measure.transfer
 
     def transfer(config, workdir):
         raise TransferFailed({"b on pets by probe": "pets is not prepared"}, whole(config, workdir))
 
-    monkeypatch.setattr(study, "transfer", transfer)
+    monkeypatch.setattr(measure, "transfer", transfer)
     with pytest.raises(UserError, match="failed: transfer: b on pets by probe"):
         study.run_study(make_transfer_study("a", "b", better=claim("probe", "b", "a")), tmp_path)
     _, report = read_report(tmp_path)

@@ -43,6 +43,6 @@ def test_a_measure_is_one_entry(trains, tmp_path, monkeypatch, capsys):
     counts = {"confusion": confusion_of(0.8, 1), "top5": np.array(0)}
     summary = summarize(class_results(counts, None, None, None))
     assert summary["squared"] == pytest.approx(np.mean(accuracy**2))
-    with Log(tmp_path / "log", 8, 10, 0, "") as log:
+    with Log(tmp_path / "log", 8, 10, 0) as log:
         log.evaluated(10, "set", {"epoch": 1.0, **summary})
     assert f"squared {summary['squared']:.4f}" in capsys.readouterr().err

@@ -33,6 +33,7 @@ def test_average_precision_equals_a_direct_version():
 
 
 def test_average_precision_by_hand():
-    assert eleven_point_average_precision([3, 2, 1], [True, False, False]) == 1
+    scores = np.array([3.0, 2.0, 1.0])
+    assert eleven_point_average_precision(scores, np.array([True, False, False])) == 1
     # Ranked + - +: precision 1 up to recall 0.5 (six points), then 2/3 (five points).
-    assert eleven_point_average_precision([3, 2, 1], [True, False, True]) == pytest.approx((6 + 5 * 2 / 3) / 11)
+    assert eleven_point_average_precision(scores, np.array([True, False, True])) == pytest.approx((6 + 5 * 2 / 3) / 11)
