@@ -19,7 +19,6 @@ from typing import Any
 import fsspec.config
 import numpy as np
 from etils import epath
-from jaxtyping import Shaped
 
 from cliptail_jax.errors import UserError
 
@@ -142,7 +141,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
-def npy(array: Shaped[np.ndarray, "..."]) -> bytes:
+def npy(array: np.ndarray) -> bytes:
     """The content of an .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, array)
@@ -156,7 +155,7 @@ def npz(**arrays: np.ndarray | np.generic) -> bytes:
     return buffer.getvalue()
 
 
-def save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
+def save_array(path: Path, array: np.ndarray) -> None:
     """Writes an .npy file atomically."""
     write_bytes(path, npy(array))
 
@@ -166,7 +165,7 @@ def save_arrays(path: Path, **arrays: np.ndarray | np.generic) -> None:
     write_bytes(path, npz(**arrays))
 
 
-def load_array(path: Path) -> Shaped[np.ndarray, "..."]:
+def load_array(path: Path) -> np.ndarray:
     """Reads an .npy file."""
     return np.load(io.BytesIO(path.read_bytes()))
 
