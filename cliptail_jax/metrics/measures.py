@@ -71,7 +71,7 @@ class Measure:
         unit: what differences between runs are differences of; claims are drawn by unit.
         format: of its numbers, as `format` takes it.
         meaning: one phrase, shown as help.
-        margin: the largest difference that claims count as none, by default.
+        margin: the largest difference that the claims in `configs` count as none.
         variables: from an evaluation to the arrays by class that the statistic takes; nan for classes that it leaves out.
         statistic: of the variables. **Axes:** each is [run, ..., class], where `run` has the runs of a mirrored pair or a
             single run, and the axes between are resamples; it returns [...], one number for each resample.
