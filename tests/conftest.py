@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import random
 import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
@@ -38,6 +39,12 @@ from configs import clip, dino, sup  # noqa: E402
 def pytest_collection_modifyitems(items):
     """Whole programs first, which take longest: else one process of the tests waits minutes for the other at the end."""
     items.sort(key=lambda item: len(item.path.parts))
+
+
+@pytest.fixture(autouse=True)
+def items_that_are_checked_are_the_same_every_time():
+    """beartype checks one item of a list, which Python's random numbers choose."""
+    random.seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

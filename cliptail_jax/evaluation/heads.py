@@ -82,7 +82,7 @@ def learned_bias(model: nnx.Module) -> Float[np.ndarray, ""]:
 
 def head_rows(
     sets: Mapping[str, OpenedSet],
-    columns: Mapping[str, Int[np.ndarray, " class"] | None],
+    columns: Mapping[str, Int[np.ndarray, " _"] | None],
     graphdef: nnx.GraphDef,
     other_head: str,
 ) -> ClassHeads:

@@ -106,7 +106,7 @@ class Composer:
     seed: int
     batch_size: int
     steps_per_epoch: int
-    _last: dict[int, list[Int[np.ndarray, " image"]]] = dataclasses.field(default_factory=dict)
+    _last: dict[int, list[Int[np.ndarray, " _"]]] = dataclasses.field(default_factory=dict)
 
     def __call__(self, step: int) -> Int[np.ndarray, " image"]:
         epoch, place = divmod(int(step), self.steps_per_epoch)
@@ -117,7 +117,7 @@ class Composer:
             self._last = before | {epoch: batches}
         return batches[place]
 
-    def epoch(self, epoch: int) -> list[Int[np.ndarray, " image"]]:
+    def epoch(self, epoch: int) -> list[Int[np.ndarray, " _"]]:
         """The images of each batch of an epoch."""
         rng, steps = np.random.default_rng([self.seed, epoch]), self.steps_per_epoch
         sizes = batch_sizes(len(self.labels), self.batch_size, steps)
@@ -220,7 +220,7 @@ def rounded(
 
 def class_by_class(
     labels: Int[np.ndarray, " row"], uses: Int[np.ndarray, " class"], rng: np.random.Generator
-) -> list[Int[np.ndarray, " use"]]:
+) -> list[Int[np.ndarray, " _"]]:
     """The rows that each class uses, as pass · N + row; every pass over a class has its rows in another order."""
     frequency = np.bincount(labels, minlength=len(uses))
     rows = np.split(np.argsort(labels, kind="stable"), np.cumsum(frequency)[:-1])

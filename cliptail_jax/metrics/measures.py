@@ -39,7 +39,7 @@ class ClassResults:
     examples: Int[np.ndarray, " class"]
     predictions: Int[np.ndarray, " class"]
     frequency: Int[np.ndarray, " class"] | None = None
-    groups: Mapping[str, Int[np.ndarray, " group"]] = dataclasses.field(default_factory=dict)
+    groups: Mapping[str, Int[np.ndarray, " _"]] = dataclasses.field(default_factory=dict)
     calibration: Calibration | None = None
     values: Mapping[str, Float[np.ndarray, " class"]] = dataclasses.field(default_factory=dict)
     top5: int | None = None
@@ -135,7 +135,7 @@ class Measure:
         return int(np.isnan(variables).any(axis=0).sum())
 
 
-def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " class"]]]) -> list[Bootstrapped]:
+def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " _"]]]) -> list[Bootstrapped]:
     """The mean accuracy over classes of linear probes in percent, over sets and over the runs of each group.
 
     Args:

@@ -157,7 +157,7 @@ class Run:
         selection = {key: value for key, value in self.config.items() if key.startswith(SELECTING)}
         return self.config.get("data.class_names", ""), selection
 
-    def probe_accuracies(self) -> dict[str, Float[np.ndarray, " class"]]:
+    def probe_accuracies(self) -> dict[str, Float[np.ndarray, " _"]]:
         """By set whose images have one class, the accuracy of the linear probe on each class, in 0..1."""
         accuracies = {}
         for result in self.transfers:
