@@ -26,7 +26,8 @@ from matplotlib.lines import Line2D
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.planes import label_axes
-from cliptail_jax.figures.parts.sheet import Entry, label_of
+from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.plotting.style import COLOURS, MARKERS, add_grid
 
 Marker = str | tuple[int, int, int]  # of Matplotlib

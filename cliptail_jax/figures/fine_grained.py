@@ -18,7 +18,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.figures.parts.sheet import Entry, label_of
+from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 PAPER_FIGURE = 12

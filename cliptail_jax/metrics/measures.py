@@ -15,6 +15,7 @@ from cliptail_jax.metrics.bootstrap import Bootstrapped, bootstrap, mean_over_cl
 from cliptail_jax.metrics.calibration import Calibration, expected_calibration_error, mean_confidence
 from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slope_within_classes
 from cliptail_jax.metrics.groups import group_accuracy
+from cliptail_jax.metrics.per_class import share_correct
 
 GROUPS = ("head", "mid", "tail")
 POINTS = "accuracies (points)"
@@ -54,7 +55,7 @@ class ClassResults:
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
         """The share of each class's examples that are predicted correctly, in 0..1; nan without examples."""
-        return np.where(self.examples > 0, self.correct / np.maximum(self.examples, 1), np.nan)
+        return share_correct(self.correct, self.examples)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +180,11 @@ def format_of(key: str) -> str:
 def title_of(key: str) -> str:
     """The title of a measure; the key of a number that is not in the table."""
     return MEASURES[key].title if key in MEASURES else key
+
+
+def label_of(key: str) -> str:
+    """The label of a measure's axis; the key of a number that is not in the table."""
+    return MEASURES[key].label if key in MEASURES else key
 
 
 def _share_of_predictions(results: ClassResults) -> Float[np.ndarray, " class"]:

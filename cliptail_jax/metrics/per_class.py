@@ -44,7 +44,14 @@ def per_class_accuracy(confusion: Int[Array | np.ndarray, "class class"]) -> Flo
     """
     confusion = np.asarray(confusion, np.int64)
     examples = confusion.sum(axis=1)
-    return np.where(examples > 0, np.diagonal(confusion) / np.maximum(examples, 1), np.nan)
+    return share_correct(np.diagonal(confusion), examples)
+
+
+def share_correct(
+    correct: Int[np.ndarray, " class"], examples: Int[np.ndarray, " class"]
+) -> Float[np.ndarray, " class"]:
+    """The share of each class's examples that are correct, in 0..1; nan for a class without examples."""
+    return np.where(examples > 0, correct / np.maximum(examples, 1), np.nan)
 
 
 def per_class_predictions(confusion: Int[Array | np.ndarray, "class class"]) -> Int[np.ndarray, " class"]:

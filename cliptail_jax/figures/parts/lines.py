@@ -14,8 +14,9 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures.parts.sheet import Entry, label_of
+from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 COLUMNS = ("run", "group")

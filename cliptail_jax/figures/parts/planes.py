@@ -9,7 +9,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 from numpy.polynomial import Polynomial
 
-from cliptail_jax.figures.parts.sheet import label_of
+from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.plotting.style import add_grid
 
 # Possible offsets of a label from its point, in points. A leader line is drawn to labels that are further than NEAR.

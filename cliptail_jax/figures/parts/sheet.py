@@ -120,11 +120,6 @@ class Entry:
         return load_array(path)
 
 
-def label_of(measure: str) -> str:
-    """The label of an axis."""
-    return MEASURES[measure].label if measure in MEASURES else measure
-
-
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
     """The lines of a sheet.
 
