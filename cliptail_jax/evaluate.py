@@ -26,7 +26,6 @@ from typing import Any
 import jax
 from absl import flags
 from flax import nnx
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax import runs
@@ -42,10 +41,9 @@ from cliptail_jax.metrics.measures import format_of, title_of
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
-from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
-from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
 
 
@@ -64,44 +62,36 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
     run = OBJECTIVES[config.objective].evaluated_run(config, trained)
     if difference := runs.difference_to(workdir, fields.plain(run.config), FIELDS):
-        raise UserError(f"{workdir} holds the run of another config ({difference}); give the one it was trained with")
+        raise UserError(
+            f"{workdir} contains the run of another config ({difference}); give the one it was trained with"
+        )
     for warning in run.warnings:
         log_line(f"warning: {warning}")
     config, data = run.config, run.config.data
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
-    opened = open_newest(workdir, mesh)
-    graphdef, state = nnx.split(opened.model)
-    frequency = opened.class_frequency
-    evaluate_model = make_evaluate(
-        graphdef,
-        mesh,
-        workdir=workdir,
-        options=config.eval,
-        data=data,
-        preprocess=opened.preprocess,
-        class_names=opened.class_names,
-        frequency=frequency,
-        read_prompts=opened.tokenizer if opened.has_text or opened.has_words else None,
-        other_head=run.head,
-    )
-    epoch = opened.step / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
-    summaries = evaluate_model((state,), opened.step, epoch)
+    with sole_writer(workdir):
+        opened = open_run(workdir, mesh=mesh)
+        graphdef, state = nnx.split(opened.model)
+        frequency = opened.class_frequency
+        evaluate_model = make_evaluate(
+            graphdef,
+            mesh,
+            workdir=workdir,
+            options=config.eval,
+            data=data,
+            preprocess=opened.preprocess,
+            class_names=opened.class_names,
+            frequency=frequency,
+            read_prompts=opened.tokenizer if opened.has_text or opened.has_words else None,
+            other_head=run.head,
+        )
+        epoch = opened.step / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
+        summaries = evaluate_model((state,), opened.step, epoch)
     if jax.process_index() == 0:
         print(f"{workdir}, step {opened.step:,} (epoch {epoch:g})\n\n{table(summaries)}")
     return summaries
-
-
-def open_newest(workdir: Path, mesh: Mesh) -> OpenedModel:
-    """The run's model at its newest valid checkpoint, with weights loaded, even while training replaces checkpoints."""
-    while True:
-        opened = open_run(workdir, mesh=mesh)
-        try:
-            opened.model
-            return opened
-        except CheckpointGone:
-            continue
 
 
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
@@ -127,7 +117,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     ignore_closed_terminal()
     distributed.initialize()
     if config.get("objective") == zero_shot.MODE:
-        evaluate_published(config, workdir)
+        with sole_writer(workdir):
+            evaluate_published(config, workdir)
     else:
         evaluate(config, workdir)
 

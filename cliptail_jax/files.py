@@ -1,6 +1,7 @@
 """Atomic file writes, digests and locks; paths are local or on Google Cloud Storage (gs://BUCKET/...)."""
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import importlib.util
@@ -9,7 +10,6 @@ import json
 import logging
 import math
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import fsspec.config
+import msgspec
 import numpy as np
 from etils import epath
 
 from cliptail_jax.errors import UserError
 
 SCHEMES = ("gs",)
-LONGEST_NAME = 255  # bytes
 
 
 def user_cache(name: str) -> Path:
@@ -56,35 +56,6 @@ def is_remote(path: Path | str) -> bool:
 def absolute(path: Path) -> epath.Path:
     """The absolute path; an address stays as it is, where epath's own `absolute` would prepend the current folder."""
     return epath.Path(path) if is_remote(path) else epath.Path(path).absolute()
-
-
-def check_output(path: Path) -> None:
-    """Raises UserError if a local file cannot be written. Its folder need not exist. Nothing is created."""
-    if not is_remote(path) and os.path.isdir(path):
-        raise UserError(f"{path} cannot be written: it is a folder")
-    check_name(partial_of(path).name)
-    check_writable_folder(path.parent)
-
-
-def check_writable_folder(path: Path) -> None:
-    """Raises UserError if files cannot be written to a local folder, which need not exist. Nothing is created."""
-    if is_remote(path):
-        return
-    existing = Path(os.path.abspath(path))
-    while not os.path.lexists(existing):
-        check_name(existing.name)
-        existing = existing.parent
-    try:
-        with tempfile.TemporaryFile(dir=existing):  # permissions alone do not show every read-only place
-            pass
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: no file can be made in {existing} ({error.strerror})") from error
-
-
-def check_name(name: str) -> None:
-    """Raises UserError for a name with more bytes than local file systems allow."""
-    if len(os.fsencode(name)) > LONGEST_NAME:
-        raise UserError(f"the name '{name[:40]}...' has more than {LONGEST_NAME} bytes: choose a shorter one")
 
 
 def partial_of(path: Path) -> Path:
@@ -246,17 +217,27 @@ def finite(value: Any) -> Any:
     return value
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None if there is no file. Raises UserError if it is damaged."""
-    if not path.exists():
-        return None
+def read_json(path: Path, kind: Any = dict[str, Any]) -> Any:
+    """The JSON document in a file; None if there is no file. Raises UserError unless it is one of a `kind` (see `decode`)."""
+    return decode(path.read_bytes(), kind, path) if path.exists() else None
+
+
+def decode(text: bytes | str, kind: Any, where: Path | str) -> Any:
+    """A JSON text that has the types of `kind`: a dataclass, whose instance is returned, or such as dict[str, int].
+
+    Objects may have more keys than a `TypedDict` or a dataclass names. Raises UserError that names the field, and `where`
+    it is.
+    """
     try:
-        content = json.loads(path.read_bytes())
+        value = json.loads(text, parse_constant=_refuse)
+        converted = msgspec.convert(value, kind)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): restore it from a copy") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged (it contains no JSON object): restore it from a copy")
-    return content
+        raise UserError(f"{where} is damaged ({error}): restore it from a copy") from None
+    return converted if dataclasses.is_dataclass(kind) else value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -281,21 +262,13 @@ def remove_incomplete_line(path: Path) -> None:
             file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path, kind: Any = dict[str, Any]) -> list[dict[str, Any]]:
     """The records of a JSON-lines file without an incomplete last line; none if the file does not exist.
 
-    Raises UserError at a line that is damaged.
+    Raises UserError at a line that is not of a `kind`.
     """
-    records = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), 1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if not isinstance(record, dict):
-            raise UserError(f"{path} is damaged in line {number}: restore the file from a copy, or remove the line")
-        records.append(record)
-    return records
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else ()
+    return [decode(line, kind, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
 
 
 DIGESTS = "sha256.json"

@@ -6,7 +6,7 @@ import pytest
 from etils import epath
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_output, check_writable_folder
+from cliptail_jax.outputs import check_output, check_writable_folder
 
 PLACES = ["file", "file/below", "dangling", "dangling/below", "loop", "loop/below", "/proc/x", "/proc/x/below"]
 LONG = ["n" * 256, "missing/" + "é" * 128 + "/below"]

@@ -8,8 +8,8 @@ with the files that it had not finished. A damaged file is named and skipped, an
 """
 
 import argparse
-import os
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +26,8 @@ from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import check_output, replacing
+from cliptail_jax.files import replacing
+from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
 
 RULE = 1  # to be increased when a change of the code changes counts
 
@@ -49,6 +50,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--weights", action="store_true", help="the captions files are JSON objects from text to count, as MetaCLIP's"
     )
     parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
+    add_overwrite(parser)
     options = parser.parse_args(arguments)
     if options.processes < 1:
         parser.error("--processes must be at least 1")
@@ -64,10 +66,8 @@ def count(options: argparse.Namespace) -> None:
     start = time.monotonic()
     parts, output = find_parts(options.captions), pathlib.Path(options.output)
     outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
-    if twice := {*map(os.path.abspath, parts)} & {*map(os.path.abspath, outputs)}:
-        raise UserError(f"{min(twice)} is an output, and one of the captions files too: choose another --output")
     for path in outputs:
-        check_output(path)
+        check_output(path, is_counts, [*parts, options.vocabulary or ""], options.overwrite)
     vocabulary = None if options.words else load_vocabulary(options.vocabulary)
     counter = WordCounter() if options.words else ConceptCounter(vocabulary)
     job = repr((RULE, vocabulary, options.column, options.weights))
@@ -83,6 +83,11 @@ def count(options: argparse.Namespace) -> None:
         others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
         raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
     finished.remove()
+
+
+def is_counts(path: pathlib.Path) -> bool:
+    """Whether a file has lines of name <TAB> count."""
+    return re.match(rb"[^\t\n]*\t\d+\n", first_bytes(path)) is not None
 
 
 def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:

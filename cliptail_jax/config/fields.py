@@ -103,6 +103,12 @@ def plain_value(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Up to three keys that differ, as 'batch_size=128 not 64'; '' if none does. Both have all keys."""
+    changed = [f"{key}={before[key]!r} not {now[key]!r}" for key in sorted(now) if before[key] != now[key]]
+    return ", ".join(changed[:3]) + (f", and {len(changed) - 3} more" if len(changed) > 3 else "")
+
+
 def check(values: Values, section: Section, prefix: str = "") -> None:
     """Raise UserError that names the first key that is unknown, missing, or has an invalid value.
 

@@ -14,8 +14,9 @@ from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.errors import UserError, exit_on_broken_pipe, problem
-from cliptail_jax.files import check_writable_folder, work_path
+from cliptail_jax.files import work_path
 from cliptail_jax.interrupts import exit_despite_threads, raise_on_ctrl_c
+from cliptail_jax.outputs import check_writable_folder
 
 
 @exit_on_broken_pipe()

@@ -28,14 +28,16 @@ from cliptail_jax.curation.croissant import TO_ADD, croissant
 from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
 from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_output, check_writable_folder, work_path, write_text
+from cliptail_jax.files import read_json, work_path, write_text
 from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+from cliptail_jax.outputs import OVERWRITE, check_directory, check_output, check_writable_folder, files_in, first_bytes
 from cliptail_jax.plotting.class_frequency import draw_class_frequency
 from cliptail_jax.plotting.style import save
 
 WORKDIR = "runs/described"
+FREQUENCY, PICTURE, BALANCE = "class_frequency.tsv", "class_frequency.png", "balance.tsv"
 SAMPLES = 10
 DIFFERENCES = 10
 BREAK = re.compile(r"[\t\r\n]")
@@ -120,12 +122,31 @@ def tsv(header: Iterable[str], rows: Iterable[Sequence]) -> str:
     return "".join("\t".join(map(str, row)) + "\n" for row in (header, *rows))
 
 
-def check_metadata(path: Path) -> None:
-    """Raises UserError where Croissant metadata cannot be written to `path`, or their table beside it."""
-    if path.suffix == JSON_LINES:
-        raise UserError(f"--croissant={path}: records are written to this file, so give the metadata the suffix .json")
-    check_output(path)
-    check_output(path.with_suffix(JSON_LINES))
+def is_table(path: Path) -> bool:
+    """Whether a file begins as a table of a variant's rows does."""
+    return first_bytes(path).startswith((b"filepath\tlabel", b'{"filepath": '))
+
+
+def is_croissant(path: Path) -> bool:
+    """Whether a file is Croissant metadata."""
+    return any("/croissant/" in standard for standard in read_json(path)["conformsTo"])
+
+
+def check_outputs(
+    folder: Path, table: Path | None, metadata: Path | None, inputs: Sequence[str], overwrite: bool
+) -> None:
+    """Raises UserError if one of the outputs cannot be written, or is none that this program would write."""
+    check_writable_folder(folder)
+    check_directory(folder, (FREQUENCY, BALANCE), (PICTURE,), overwrite)
+    if table:
+        check_output(table, is_table, inputs, overwrite)
+    if metadata:
+        if metadata.suffix == JSON_LINES:
+            raise UserError(
+                f"--croissant={metadata}: records are written to this file: give the metadata the suffix .json"
+            )
+        check_output(metadata, is_croissant, inputs, overwrite)
+        check_output(metadata.with_suffix(JSON_LINES), is_table, inputs, overwrite)
 
 
 def write_croissant(variant: Variant, data: ConfigDict, path: Path) -> None:
@@ -149,26 +170,23 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     fields.check(config.eval, RunEvaluation(), "eval.")
     check_data(data)
     folder = workdir or work_path(WORKDIR)
-    check_writable_folder(folder)
     table, metadata = (
         work_path(name) if (name := flags.FLAGS[flag].value) else None for flag in ("export", "croissant")
     )
-    if table:
-        check_output(table)
-    if metadata:
-        check_metadata(metadata)
+    inputs = [*files_in(config), flags.FLAGS.compare]
+    check_outputs(folder, table, metadata, inputs, flags.FLAGS.overwrite)
     variant = open_variant(data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if flags.FLAGS.compare:
         print(comparison(variant, work_path(flags.FLAGS.compare)))
     folder.mkdir(parents=True, exist_ok=True)
-    write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
+    write_frequency(folder / FREQUENCY, variant.class_names, variant.class_frequency)
     frequency = {variant.source.name: variant.class_frequency}
-    save(draw_class_frequency(frequency, variant.class_frequency), folder / "class_frequency.png")
-    print(f"written      {folder}/class_frequency.tsv and class_frequency.png")
+    save(draw_class_frequency(frequency, variant.class_frequency), folder / PICTURE)
+    print(f"written      {folder}/{FREQUENCY} and {PICTURE}")
     if variant.balance:
-        write_text(folder / "balance.tsv", tsv(("entry", "before", "after"), zip(*variant.balance)))
-        print(f"written      {folder}/balance.tsv, how often each entry occurs before and after")
+        write_text(folder / BALANCE, tsv(("entry", "before", "after"), zip(*variant.balance)))
+        print(f"written      {folder}/{BALANCE}, how often each entry occurs before and after")
     if table:
         export(variant, table)
         print(f"written      {table}")
@@ -186,6 +204,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here, or JSON lines for *.jsonl")
     flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")
+    flags.DEFINE_bool("overwrite", False, OVERWRITE.capitalize())
     flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
     config_files = ("configs/sup.py", "configs/clip.py", "configs/dino.py")
     run_with_config(main, describe_fields, config_files, workdir_required=False)

@@ -25,7 +25,8 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.reencoded import read_reencoding
 from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import check_writable_folder, locked
+from cliptail_jax.files import locked
+from cliptail_jax.outputs import check_writable_folder
 
 
 def builder_of(name: str) -> type[StreamingBuilder]:

@@ -134,6 +134,8 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
     for directory, name in ({workdir: None} | name_of).items():
         existing = runs.read_config(directory)
         if existing is None:
+            if name is not None and (other := runs.foreign_file(directory)):
+                raise UserError(f"{directory} contains {other}, but no evaluation: give another --workdir")
             continue
         if existing["objective"] != MODE:
             raise UserError(f"{directory} contains a training run: give another --workdir")

@@ -42,7 +42,7 @@ def draw_figure(arguments: Sequence[str]) -> list[Path]:
     """
     options = vars(make_parser().parse_args(arguments))
     module, output = options.pop("module"), options.pop("output")
-    check_output(output)
+    check_output(output, options.pop("overwrite"))
     if "runs" in options:
         options["entries"] = read_sheet(options.pop("runs"), module.COLUMNS)
     return save(module.draw(**options), output)

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax import files
+from cliptail_jax import outputs
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path, write_bytes
 
@@ -65,15 +65,21 @@ def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: in
 def add_output(parser: argparse.ArgumentParser) -> None:
     description = "the picture, as .png, .pdf or .svg; without a suffix, both .png and .pdf"
     parser.add_argument("--output", type=work_path, required=True, help=description)
+    outputs.add_overwrite(parser)
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, overwrite: bool = False) -> None:
     """Raise UserError for a place or suffix that does not fit a picture, before anything is read or drawn."""
     kinds = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:] not in kinds:
         raise UserError(f"--output {path}: its suffix is none of {', '.join(sorted(kinds))}")
     for file in files_of(path):
-        files.check_output(file)
+        outputs.check_output(file, is_picture, overwrite=overwrite)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether Matplotlib drew a picture: it notes that in each of its formats."""
+    return b"atplotlib" in path.read_bytes()
 
 
 def files_of(path: Path) -> list[Path]:

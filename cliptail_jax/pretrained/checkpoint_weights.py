@@ -22,10 +22,6 @@ from cliptail_jax.pretrained.names import is_resized, resized_grid
 from cliptail_jax.runs import checkpoints
 
 
-class CheckpointGone(UserError):
-    """Raised when a checkpoint was removed before it could be read, because the run is still being trained."""
-
-
 class Stored(NamedTuple):
     """An array of a checkpoint."""
 
@@ -77,8 +73,7 @@ class CheckpointWeights:
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
         """The checkpoint's values for `state`, laid out by `shardings`, or on one device; positions are resized as in open_clip.
 
-        Raises UserError if a value is not finite, and CheckpointGone if the checkpoint has been removed by the run's
-        training.
+        Raises UserError if a value is not finite, or if the checkpoint has been removed by the run's training.
         """
         flat = dict(nnx.to_flat_state(state))
         if not flat:
@@ -123,13 +118,13 @@ class CheckpointWeights:
 
     @contextlib.contextmanager
     def _may_be_gone(self) -> Iterator[None]:
-        """Raises CheckpointGone where reading fails because the checkpoint has been removed."""
+        """Raises UserError where reading fails because the checkpoint has been removed."""
         try:
             yield
         except (OSError, ValueError):
             if checkpoints.corruption(self.step) is None:
                 raise
-            raise CheckpointGone(
+            raise UserError(
                 f"{self.step} no longer exists: its run has a newer checkpoint; run the command again for that one"
             ) from None
 

@@ -10,18 +10,31 @@ from pathlib import Path
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import check_writable_folder
+from cliptail_jax.files import DIGESTS
 from cliptail_jax.input.pipeline import num_steps_per_epoch
+from cliptail_jax.outputs import add_overwrite, check_writable_folder
 from cliptail_jax.pretrained.runs import open_run
-from cliptail_jax.pretrained.save import open_clip_config, save
+from cliptail_jax.pretrained.save import FILES, open_clip_config, save
+from cliptail_jax.pretrained.source import CONFIG
 
 
-def export(workdir: Path, folder: Path) -> None:
-    """Write the model of the run in `workdir` to `folder`. Raises UserError if open_clip cannot have it."""
+def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
+    """Write the model of the run in `workdir` to `folder`.
+
+    Raises:
+        UserError: open_clip cannot have the model; or the folder contains something else than an earlier export, unless
+            `overwrite`.
+    """
     config = runs.read_config(workdir)
     if config is None:
         raise UserError(f"{workdir} contains no run: give the --workdir in which it was trained")
     check_writable_folder(folder)
+    contained = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if contained and not overwrite and not {CONFIG} <= contained <= {*FILES, DIGESTS}:
+        other = min(contained - {*FILES, DIGESTS} or contained)
+        raise UserError(
+            f"{folder} contains {other}, and is no earlier export: choose another --output, or pass --overwrite"
+        )
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
@@ -40,8 +53,9 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--workdir", required=True, type=Path, help="the run's directory")
     parser.add_argument("--output", required=True, type=Path, help="the folder to write")
+    add_overwrite(parser)
     parsed = parser.parse_args(arguments)
-    export(parsed.workdir, parsed.output)
+    export(parsed.workdir, parsed.output, parsed.overwrite)
     print(f"{parsed.output}: open_clip loads it as local-dir:{parsed.output}")
 
 

@@ -20,7 +20,8 @@ from jaxtyping import Float
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import check_output, digest_of, save_array, write_json
+from cliptail_jax.files import digest_of, read_json, save_array, write_json
+from cliptail_jax.outputs import add_overwrite, check_output
 from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, mean_by_class, unit
 
 
@@ -50,6 +51,11 @@ def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: 
     write_json(path.with_suffix(".json"), description | {"digest": digest_of([head.tobytes()])})
 
 
+def is_head(path: Path) -> bool:
+    """Whether a file is a head, or the description of one."""
+    return {"classes", "template", "weights", "digest"} <= read_json(path.with_suffix(".json")).keys()
+
+
 @command_line
 def main(arguments: list[str]) -> None:
     """Writes the head that the command line specifies."""
@@ -74,11 +80,12 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they are, or at length 1")
     parser.add_argument("--output", required=True, type=Path, help="the .npy file")
+    add_overwrite(parser)
     options = parser.parse_args(arguments)
     if options.output.suffix != ".npy":
         raise UserError(f"--output is {options.output}: give an .npy file")
     for path in (options.output, options.output.with_suffix(".json")):
-        check_output(path)
+        check_output(path, is_head, [options.vocabulary, options.model], options.overwrite)
     concepts = (
         load_vocabulary(options.vocabulary)  # needs WordNet for ImageNet's
         if options.synonyms

@@ -28,6 +28,7 @@ from cliptail_jax.pretrained.published_clip import HEAD, WEIGHTS_FILES
 from cliptail_jax.pretrained.source import CONFIG, TOKENIZER
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
+FILES = (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS, CONFIG)
 # open_clip has no model without a text tower: an image tower is saved with the smallest one, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
 
@@ -75,7 +76,7 @@ def save(
         write_json(folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
     # After all that it describes, since a folder that has a configuration counts as complete.
     write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
-    write_digests(folder, (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS, CONFIG))
+    write_digests(folder, FILES)
 
 
 def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import sys
 
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
+from cliptail_jax.outputs import add_overwrite
 
 
 @command_line
@@ -34,11 +35,17 @@ def main(arguments: list[str]) -> None:
         "--images", type=number_of_images, default=4, metavar="N",
         help="training images of each class, and as many test images, if their data are there (default: 4); 0 for none",
     )  # fmt: skip
+    add_overwrite(parser)
     options = parser.parse_args(arguments)
     from cliptail_jax.report.page import EVERY, address, write_page  # slow to import
 
     page = write_page(
-        options.workdir, options.compare, options.output, images=options.images, runs=options.runs or EVERY
+        options.workdir,
+        options.compare,
+        options.output,
+        images=options.images,
+        runs=options.runs or EVERY,
+        overwrite=options.overwrite,
     )
     print(f"wrote {address(page)}")
 

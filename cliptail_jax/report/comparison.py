@@ -4,13 +4,16 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.report.looks import Look, look
+from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, directory_name
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.group import RunGroup, in_replicates
@@ -18,6 +21,13 @@ from cliptail_jax.results.run import Run
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
 MOST_FREQUENCIES = 4  # columns
+
+
+class Known(NamedTuple):
+    """What a study's report has computed: the bias of its runs by name, and its claims by key."""
+
+    bias: Mapping[str, Mapping[str, Estimate]]
+    claims: Mapping[str, ClaimResult]
 
 
 class ComparedGroup(RunGroup):
@@ -32,7 +42,7 @@ class ComparedGroup(RunGroup):
         self,
         name: str,
         runs: Sequence[Run],
-        known: Mapping[str, Mapping[str, float | None]],
+        known: Mapping[str, Estimate],
         look: Look,
         shared: Mapping[str, Evaluation],
     ):
@@ -106,12 +116,15 @@ def label_of(owners: Sequence[tuple[str, str]], every: set[tuple[str, str]]) -> 
     return " ".join(parts)
 
 
-def compare(directories: Sequence[Contents]) -> Comparison:
-    """The kinds of all directories; with several, a kind's name begins with that of its directory."""
+def compare(directories: Sequence[Contents], known: Mapping[str, Mapping[str, Estimate]] | None = None) -> Comparison:
+    """The kinds of all directories; with several, a kind's name begins with that of its directory.
+
+    `known` is the bias of runs of the first one by name, where that is known.
+    """
     found: dict[str, list[Run]] = {}
     bias = {}
     for contents, prefix in zip(directories, prefixes(directories)):
-        of_directory = (contents.report or {}).get("bias", {})
+        of_directory = known or {} if contents is directories[0] else {}
         for run in contents.runs:
             name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.name)))
             if any(other.seed == run.seed for other in found.get(name, ())):  # a model that was evaluated twice

@@ -4,11 +4,12 @@ The page draws it as SVG, and `cliptail_jax.study.claims_figure` with Matplotlib
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.metrics.measures import MEASURES, format_of
 from cliptail_jax.plotting.style import COLOURS
+from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import matches
 from cliptail_jax.runs.tables import UNDEFINED, format_interval
 
@@ -39,6 +40,7 @@ class Row(NamedTuple):
         interval: value, low and high of the difference, and `difference` as text; None and '–' if it was not tested.
         obstacle: why it was not tested.
         mark: '†' if it was added or changed after the study's first run, '‡' if runs that it compares were.
+        change: what was changed.
         seeds: the differences of seeds or pairs, if there are several.
     """
 
@@ -54,6 +56,7 @@ class Row(NamedTuple):
     verdict: str
     corrected: str
     mark: str
+    change: str
     seeds: Sequence[float]
 
 
@@ -79,17 +82,13 @@ class Group(NamedTuple):
         return round(EDGE + (WIDTH - 2 * EDGE) * share, 1)
 
 
-def forest(claims: Sequence[Mapping[str, Any]], runs: Sequence[str] = ("*",)) -> list[Group]:
-    """The claims of report.json on runs that match one of the patterns, by unit."""
+def forest(claims: Iterable[ClaimResult], runs: Sequence[str] = ("*",)) -> list[Group]:
+    """The claims on runs that match one of the patterns, by unit."""
     by_unit: dict[str, list[Row]] = {}
     for number, claim in enumerate(claims, 1):
-        if matches(claim["higher"], runs) and matches(claim["lower"], runs):
-            by_unit.setdefault(unit_of(claim["statistic"]), []).append(row_of(number, claim))
+        if matches(claim.higher, runs) and matches(claim.lower, runs):
+            by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(row_of(number, claim))
     return [Group(unit, *ends_of(rows), rows) for unit, rows in by_unit.items()]
-
-
-def unit_of(statistic: str) -> str:
-    return MEASURES[statistic].unit if statistic in MEASURES else statistic
 
 
 def ends_of(rows: Sequence[Row]) -> tuple[float, float]:
@@ -99,26 +98,27 @@ def ends_of(rows: Sequence[Row]) -> tuple[float, float]:
     return min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1
 
 
-def row_of(number: int, claim: Mapping[str, Any]) -> Row:
-    found, interval, text, seeds = claim["difference"], None, UNDEFINED, []
+def row_of(number: int, claim: ClaimResult) -> Row:
+    found, interval, text, seeds = claim.difference, None, UNDEFINED, []
     if found:
-        interval = found["value"], found["low"], found["high"]
-        text = format_interval(found["value"], interval[1:], format_of(claim["statistic"]))
-        if len(claim["by_seed"]) > 1:
-            seeds = [higher - lower for higher, lower in claim["by_seed"] if None not in (higher, lower)]
+        interval = found.value, found.low, found.high
+        text = format_interval(found.value, interval[1:], format_of(claim.statistic))
+        if len(claim.by_seed) > 1:
+            seeds = [higher - lower for higher, lower in claim.by_seed]
     return Row(
         number,
-        claim["text"],
-        claim["higher"],
-        claim["lower"],
-        f"{claim['statistic']} on {claim['on']}" if claim.get("on") else claim["statistic"],
+        claim.text,
+        claim.higher,
+        claim.lower,
+        f"{claim.statistic} on {claim.on}" if claim.on else claim.statistic,
         text,
         interval,
-        "" if found else claim["obstacle"] or "",
-        claim["margin"],
-        claim["verdict"],
-        claim["corrected"],
-        "†" if not claim.get("stated_before", True) else "‡" if claim.get("runs_changed") else "",
+        claim.obstacle,
+        claim.margin,
+        claim.verdict,
+        claim.corrected,
+        claim.change.mark,
+        claim.change.text,
         seeds,
     )
 
@@ -130,5 +130,6 @@ def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     for group in groups:
         for row in group.rows:
             about = [row.number, row.text, row.higher, row.lower, row.statistic, group.unit]
-            rows.append([*about, *(row.interval or [None] * 3), row.margin, row.verdict, row.corrected, row.obstacle])
-    return [*header, "corrected", "obstacle"], rows
+            tested = [*(row.interval or [None] * 3), row.margin, row.verdict, row.corrected, row.obstacle]
+            rows.append([*about, *tested, row.mark, row.change])
+    return [*header, "corrected", "obstacle", "mark", "change"], rows

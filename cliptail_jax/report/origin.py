@@ -171,11 +171,11 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
     found: dict[str, list[str]] = {}
     of_runs: dict[str, list[Owner]] = {}
     for contents in directories:
-        report = contents.report or {}
-        if command := report.get("command"):
-            found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
-        for name, command in (report.get("commands") or {}).items():
-            found.setdefault(command, []).append(f"{name} alone")
+        if contents.study:
+            if command := contents.study.command:
+                found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
+            for name, command in contents.study.commands.items():
+                found.setdefault(command, []).append(f"{name} alone")
         for command in dict.fromkeys(result.get("origin", {}).get("command") for result in contents.transfers):
             if command:
                 found.setdefault(command, []).append(f"the transfer {directory_name(contents.workdir)}")

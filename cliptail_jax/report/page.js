@@ -156,7 +156,6 @@ byId("download-tables")?.addEventListener("click", () => {
   const tables = downloads.map(button => [button.dataset.tsv, table(contentOf(button.dataset.tsv))]);
   save(JSON.stringify(Object.fromEntries(tables), null, 1), "tables.json", "application/json");
 });
-byId("download-report")?.addEventListener("click", () => save(data.report, "report.json", "application/json"));
 for (const button of document.querySelectorAll("button[data-copy]"))
   button.addEventListener("click", async () => {
     const code = byId(button.dataset.copy);

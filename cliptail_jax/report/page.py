@@ -13,14 +13,15 @@ from bokeh.document import Document
 from bokeh.resources import Resources
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_output, is_remote, write_text
+from cliptail_jax.files import is_remote, write_text
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, tables
-from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
+from cliptail_jax.report.comparison import Comparison, Known, compare, prefixes, wrong_predictions
 from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.left_out import left_out_notes
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.results.directory import REPORT, SEED, Contents, directory_name, matches, read_directory, select
+from cliptail_jax.results.directory import Contents, directory_name, matches, read_directory, select
 from cliptail_jax.results.run import Run
 
 PAGE = "report.html"
@@ -48,31 +49,34 @@ def write_page(
     failures: Mapping[str, str] | None = None,
     images: int = EACH,
     runs: Sequence[str] = EVERY,
+    overwrite: bool = False,
+    known: Known | None = None,
 ) -> Path:
-    """Write the page on what a directory, and others, hold, and return its path.
+    """Write the page on what a directory and others contain, and return its path.
 
     Args:
         workdir: of a run, a study, a transfer or evaluations of published models, or any folder of runs.
-        others: what it is compared with; report.json is then that of the first directory that has one.
+        others: directories that it is compared with.
         output: where the page is written; by default to report.html in `workdir`.
-        title: that a program gives its results, which need not be there yet; a study's report has its own.
+        title: that a program gives its results, which need not be there yet; a study has its own.
         expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
-        failures: why parts of the study failed, where that is not yet in its report.
+        failures: why parts of the study failed since its last report.
         images: so many training images of each class are on the page, and as many test images, if their data are there.
         runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
+        overwrite: whether to replace a file that is no such page.
+        known: the results of the study in `workdir`, if they are known; else they are computed.
 
     Raises:
         UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
     """
     output = output or workdir / PAGE
-    check_output(output)
-    kinds = list(dict.fromkeys(name.rpartition("/")[2] for name in expected))
-    directories = [read_directory(workdir, kinds), *map(read_directory, others)]
+    check_output(output, is_page, overwrite=overwrite)
+    directories = [*map(read_directory, (workdir, *others))]
     for contents in directories:
-        found = contents.runs or contents.transfers or contents.report or contents.problems
+        found = contents.runs or contents.transfers or contents.study or contents.problems
         if not (found or title):
             raise UserError(
-                f"{contents.workdir} holds no run: name the directory of a run, a study, a transfer or evaluations of "
+                f"{contents.workdir} contains no run: name the directory of a run, a study, a transfer or evaluations of "
                 "published models"
             )
     if runs != EVERY:
@@ -81,15 +85,22 @@ def write_page(
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
-    comparison = compare(directories)
+    if known:  # so that they are not computed again
+        directories[0].__dict__["claims"] = known.claims
+    comparison = compare(directories, known and known.bias)
     for contents in directories:
-        failures = (contents.report or {}).get("failures", {}) | (failures or {})
+        failures = (contents.study.failures if contents.study else {}) | (failures or {})
     finished = {run_name(run) for run in directories[0].runs if run.is_finished}
     missing = [name for name in expected if name not in finished and name not in failures]
     text = render(comparison, directories, title, missing, failures, page_images(comparison, images), runs)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is such a page."""
+    return b'<meta name="generator" content="cliptail_jax">' in first_bytes(path)
 
 
 def address(page: Path) -> str:
@@ -110,21 +121,16 @@ def render(
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(directories)
-    problems = [problem for contents in directories for problem in contents.problems]
     groups = []
     for contents, of in zip(directories, prefixes(directories)):
-        try:
-            found = forest.forest((contents.report or {}).get("claims", []), runs)
-            groups += [group._replace(unit=": ".join(filter(None, (of, group.unit)))) for group in found]
-        except (KeyError, TypeError, AttributeError) as error:
-            problems.append(f"{contents.workdir}/{REPORT} has claims that cannot be read ({error!r})")
+        found = forest.forest(contents.claims.values(), runs)
+        groups += [group._replace(unit=": ".join(filter(None, (of, group.unit)))) for group in found]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    titles = [(contents.report or {}).get("title") or directory_name(contents.workdir) for contents in directories]
-    if not directories[0].report:
+    titles = [contents.study.title if contents.study else directory_name(contents.workdir) for contents in directories]
+    if not directories[0].study:
         titles[0] = title or titles[0]
-    texts = [contents.report_text for contents in directories if contents.report_text]
     shown = {"runs": tables.run_table(comparison), "sets": tables.set_table(comparison)}
     shown |= {"measures": tables.measure_table(comparison), "transfer": tables.transfer_table(transfer)}
     columns = {name: tables.columns_of(table) for name, table in shown.items() if table.rows}
@@ -135,16 +141,15 @@ def render(
         asked=sentence(comparison, configs, groups),
         missing=missing,
         failures=failures,
-        problems=problems,
+        problems=[problem for contents in directories for problem in contents.problems],
         warnings=warnings(comparison),
         notes=[
             *comparison.notes,
             *without_frequency(comparison),
-            *stale(directories[0]),
             *left_out(comparison, bool(groups)),
         ],
         claim_groups=groups,
-        marks={row.mark for group in groups for row in group.rows},
+        marks={mark: changes_marked(groups, mark) for mark in "†‡"},
         svg_width=forest.WIDTH,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
@@ -159,12 +164,13 @@ def render(
         class_lists=origin.class_lists(comparison),
         commands=origin.commands(directories, comparison),
         has_origin=bool(comparison.kinds or transfer),
-        has_report=bool(texts),
         # Bokeh's script is only needed for plots.
         bokeh=Resources(mode="inline", components=["bokeh"]).js_raw if plots.figures else [],
-        css=(FOLDER / "page.css").read_text(),
-        scripts=[(FOLDER / name).read_text() for name in (*(["images.js"] if images.data else []), "page.js")],
-        data=embedded(page_data(comparison, plots, texts) | {"tables": columns}),
+        css=(FOLDER / "page.css").read_text(encoding="utf-8"),
+        scripts=[
+            (FOLDER / name).read_text(encoding="utf-8") for name in (*(["images.js"] if images.data else []), "page.js")
+        ],
+        data=embedded(page_data(comparison, plots) | {"tables": columns}),
         image_data=embedded(images.data),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
     )
@@ -199,15 +205,9 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[f
     return ". ".join(parts) + "."
 
 
-def stale(contents: Contents) -> list[str]:
-    """A note if there are runs that the study's report does not know."""
-    if contents.report is None:
-        return []
-    known = set()
-    for name, value in contents.report["runs"].items():
-        known |= {f"{name}/{kind}" for kind in value} if SEED.fullmatch(name) else {name}
-    new = [name for run in contents.runs if (name := run_name(run)) not in known]
-    return [f"Claims and intervals are of the last report, which is without {', '.join(new)}."] if new else []
+def changes_marked(groups: Sequence[forest.Group], mark: str) -> list[str]:
+    """The changes to the claims with a mark."""
+    return list(dict.fromkeys(row.change for group in groups for row in group.rows if row.mark == mark))
 
 
 def left_out(comparison: Comparison, has_claims: bool) -> list[str]:
@@ -258,17 +258,15 @@ def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[
     found: dict[str, list[Mapping[str, Any]]] = {}
     for contents, prefix in zip(directories, prefixes(directories)):
         by_name = [(result["model"], [result]) for result in contents.transfers]
-        for name, value in (contents.report or {}).get("runs", {}).items():
-            for kind, numbers in value.items() if SEED.fullmatch(name) else [(name, value)]:
-                by_name.append((kind, numbers.get("transfer") or []))
+        by_name += [(run.name, run.transfers) for run in contents.runs]
         for name, results in by_name:
             if results:
                 found.setdefault("/".join(filter(None, (prefix, name))), []).extend(results)
     return found
 
 
-def page_data(comparison: Comparison, plots: Plots, texts: Sequence[str]) -> dict[str, Any]:
-    """What the page's script needs: kinds, their looks and accuracies by class, wrong predictions, and report.json."""
+def page_data(comparison: Comparison, plots: Plots) -> dict[str, Any]:
+    """What the page's script needs: kinds, their looks and accuracies by class, and wrong predictions."""
     kinds = []
     for kind in comparison.kinds:
         of_kind: dict[str, Any] = {
@@ -292,7 +290,6 @@ def page_data(comparison: Comparison, plots: Plots, texts: Sequence[str]) -> dic
         "points": plots.points and plots.points.id,
         "confusions": [source.id for source in plots.confusions],
         "rows": plots.rows and plots.rows.id,
-        "report": texts[0] if texts else None,
     }
 
 

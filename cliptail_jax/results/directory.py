@@ -1,21 +1,22 @@
-"""The contents of a directory: a run, the runs and the report of a study, results of a transfer."""
+"""The contents of a directory: a run, a study and its runs, results of a transfer."""
 
 import dataclasses
-import json
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote
+from cliptail_jax.results.claims import ClaimResult, evaluate_claims
 from cliptail_jax.results.run import Run
+from cliptail_jax.results.study import Study, read_study
 from cliptail_jax.results.transfers import Transfer, read_transfers
 from cliptail_jax.runs.directory import CONFIG
 
 SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
-REPORT = "report.json"
 LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder
 # What a run has in place of files that are damaged.
 WITHOUT = {"data": {}, "_table": ((), None), "log": (), "checkpoint": "", "sets": {}, "evaluation": None}
@@ -28,17 +29,28 @@ class Contents:
     """The contents of a directory.
 
     Attributes:
-        report: the content of report.json, and `report_text` its text; None without one.
+        study: what study.json states; None without one.
         transfers: results of a directory of cliptail_jax.transfer.
         problems: a line for each file that cannot be read.
     """
 
     workdir: Path
     runs: Sequence[Run]
-    report: Mapping[str, Any] | None
-    report_text: str | None
+    study: Study | None
     transfers: Sequence[Transfer]
     problems: Sequence[str]
+
+    @functools.cached_property
+    def claims(self) -> Mapping[str, ClaimResult]:
+        """The claims of its study, tested on the runs that have finished."""
+        if self.study is None:
+            return {}
+        finished = {f"{run.seed}/{run.name}": run for run in self.runs if run.is_finished}
+        replicates = [
+            [{name: run for name in self.study.runs if (run := finished.get(f"{seed}/{name}"))} for seed in replicate]
+            for replicate in self.study.replicates
+        ]
+        return evaluate_claims(self.study.claims, replicates, self.study.changes)
 
     @property
     def names(self) -> list[str]:
@@ -46,10 +58,10 @@ class Contents:
         return [run.name for run in self.runs] + [result["model"] for result in self.transfers]
 
 
-def read_directory(workdir: Path, order: Sequence[str] = ()) -> Contents:
+def read_directory(workdir: Path) -> Contents:
     """The contents of a run's, a study's or a transfer's directory. Damaged files are problems, and left out.
 
-    Runs are in the `order` of their names, or else in that of the study's report, if there is one.
+    Runs are in the order of the study, if there is one.
 
     Raises:
         UserError: there is no such directory.
@@ -57,15 +69,26 @@ def read_directory(workdir: Path, order: Sequence[str] = ()) -> Contents:
     if not workdir.is_dir():
         raise UserError(f"{workdir} is no directory: name that of a run, a study or a transfer")
     problems: Problems = []
-    report, report_text = read_report(workdir / REPORT, problems)
+    study = attempt(lambda: read_study(workdir), None, problems)
     transfers = attempt(lambda: read_transfers(workdir), [], problems)
-    rank = {name: place for place, name in enumerate(order or (report or {}).get("bias", ()))}
+    rank = {name: place for place, name in enumerate(study.runs if study else ())}
     found = sorted(find_runs(workdir), key=lambda run: rank.get(run.name, len(rank)))
     runs = [run for run in found if is_readable(run, problems)]
     short = short_names(run.name for run in runs if run.is_published and run.name.startswith(LOCAL))
     for run in runs:
         run.name = short.get(run.name, run.name)
-    return Contents(workdir, runs, report, report_text, transfers, problems)
+    if study:
+        add_transfers(runs, problems)
+    return Contents(workdir, runs, study, transfers, problems)
+
+
+def add_transfers(runs: Sequence[Run], problems: Problems) -> None:
+    """Add to the runs of a study the results of their transfer, which is beside them."""
+    for folder in dict.fromkeys(run.workdir.parent for run in runs):
+        results = attempt(lambda folder=folder: read_transfers(folder / "transfer"), [], problems)
+        for run in runs:
+            if run.workdir.parent == folder:
+                run.transfers = [result for result in results if Path(result["model"]).name == run.workdir.name]
 
 
 def find_runs(workdir: Path) -> list[Run]:
@@ -110,18 +133,11 @@ def short_names(paths: Iterable[str]) -> dict[str, str]:
 
 def select(contents: Contents, patterns: Sequence[str]) -> Contents:
     """The contents with only those runs and transfer results whose names match one of the patterns."""
-    report = contents.report
-    if report:
-        kept = {}
-        for name, value in report["runs"].items():
-            if SEED.fullmatch(name):
-                kept[name] = {run: numbers for run, numbers in value.items() if matches(run, patterns)}
-            elif matches(name, patterns):
-                kept[name] = value
-        report = report | {"runs": kept}
     runs = [run for run in contents.runs if matches(run.name, patterns)]
     transfers = [result for result in contents.transfers if matches(result["model"], patterns)]
-    return dataclasses.replace(contents, runs=runs, report=report, transfers=transfers)
+    selected = dataclasses.replace(contents, runs=runs, transfers=transfers)
+    selected.__dict__["claims"] = contents.claims  # corrected for the number of all claims
+    return selected
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -138,21 +154,6 @@ def attempt(read: Callable[[], Value], default: Value, problems: Problems) -> Va
     except OSError as error:
         problems.append(f"{error.filename} cannot be read: {error.strerror}")
     return default
-
-
-def read_report(path: Path, problems: Problems) -> tuple[dict[str, Any] | None, str | None]:
-    """The content and the text of a study's report.json; None if there is none, or it is damaged."""
-    if not path.exists():
-        return None, None
-    try:
-        text = path.read_bytes().decode()
-        content = json.loads(text)
-        if not all(isinstance(content[key], dict) for key in ("runs", "bias", "failures")):
-            raise ValueError("it lacks parts of a study's report")
-        return content, text
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        problems.append(f"{path} is damaged ({error}): run the study again, which writes it")
-        return None, None
 
 
 def directory_name(path: Path) -> str:

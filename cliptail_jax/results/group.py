@@ -27,7 +27,7 @@ class RunGroup:
         name: of its runs.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
         size: the number of runs that a replicate has when it is complete.
-        known: the part of `bias` that is known from a study's report, which took the time to compute it.
+        known: the part of `bias` that is known already, because it takes time to compute.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class RunGroup:
         name: str,
         replicates: Sequence[Sequence[Run]],
         size: int = 1,
-        known: Mapping[str, Mapping[str, float | None]] | None = None,
+        known: Mapping[str, Estimate] | None = None,
     ):
         self.name, self.replicates, self.size, self._known = name, replicates, size, known or {}
 
@@ -59,8 +59,7 @@ class RunGroup:
 
     def _estimate(self, key: str) -> Estimate:
         if key in self._known:
-            numbers = (self._known[key].get(part) for part in ("value", "low", "high"))
-            return Estimate(*(math.nan if number is None else number for number in numbers))
+            return self._known[key]
         if len(self.runs) == self.size == 1:
             summary = self.runs[0].summary
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
@@ -71,11 +70,8 @@ class RunGroup:
 
     def left_out(self, key: str) -> int:
         """How many classes a measure leaves out: the largest number of any replicate."""
-        known = self._known.get(key, {}).get("left_out")
-        if known is None and len(self.runs) == self.size == 1:
-            known = self.runs[0].summary.get(f"{key}_left_out")
-        if known is not None:
-            return known
+        if len(self.runs) == self.size == 1 and f"{key}_left_out" in self.runs[0].summary:
+            return self.runs[0].summary[f"{key}_left_out"]
         return max((MEASURES[key].classes_left_out(runs) for runs in self._complete if _has(key, runs)), default=0)
 
     @functools.cached_property

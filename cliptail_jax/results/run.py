@@ -14,13 +14,14 @@ from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.evaluation import Evaluation, read_evaluation
 from cliptail_jax.results.transfers import Transfer, predictions_path
-from cliptail_jax.runs import evaluation_directory, read_run_frequency
+from cliptail_jax.runs import read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
-from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, SUMMARY
+from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS
+from cliptail_jax.runs.evaluations import read_summaries
+from cliptail_jax.runs.records import LogLine, RunDocument, Summary, TrainingData
 
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
-Summary = Mapping[str, Any]  # a line of summary.jsonl
 
 
 class Run:
@@ -48,10 +49,10 @@ class Run:
     @functools.cached_property
     def noted(self) -> Mapping[str, Any]:
         """The content of config.json: the config, and what the run was trained with."""
-        noted = read_json(self.workdir / CONFIG)
+        noted = read_json(self.workdir / CONFIG, RunDocument)
         if noted is None:
             raise UserError(f"there is no run in {self.workdir}")
-        if not isinstance(noted.get("config"), dict):
+        if "config" not in noted:
             raise UserError(f"{self.workdir / CONFIG} is damaged (it has no config): restore it from a copy")
         return noted
 
@@ -81,7 +82,7 @@ class Run:
     @functools.cached_property
     def data(self) -> Mapping[str, Any]:
         """Number of records and fingerprint of the training data."""
-        return read_json(self.workdir / DATA) or {}
+        return read_json(self.workdir / DATA, TrainingData) or {}
 
     @functools.cached_property
     def _table(self) -> tuple[tuple[str, ...], Int[np.ndarray, " class"] | None]:
@@ -100,7 +101,7 @@ class Run:
     @functools.cached_property
     def log(self) -> Sequence[Mapping[str, Any]]:
         """The lines of metrics.jsonl."""
-        return read_lines(self.workdir / METRICS)
+        return read_lines(self.workdir / METRICS, LogLine)
 
     @property
     def warnings(self) -> list[str]:
@@ -122,7 +123,7 @@ class Run:
         return {on: summaries for on, summaries in found.items() if summaries}
 
     def _summaries(self, on: str) -> Sequence[Summary]:
-        return read_lines(evaluation_directory(self.workdir, on) / SUMMARY)
+        return read_summaries(self.workdir, on)
 
     @property
     def summary(self) -> Summary:

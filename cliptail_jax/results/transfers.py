@@ -10,20 +10,36 @@ predictions/MODEL/SET-METHOD.npz     of a probe or fine-tuning the `predictions`
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Required, TypedDict
 
 from cliptail_jax.files import read_lines
 from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.runs.records import Origin
 
 FILE = "results.jsonl"
 METHODS = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}  # with titles
 Transfer = dict[str, Any]  # a result
+
+
+class TransferLine(TypedDict, total=False):
+    """The parts of a result that programs read."""
+
+    model: Required[str]
+    set: Required[str]
+    method: Required[Literal["probe", "few_shot", "finetune"]]
+    score: Required[float | None]
+    margin: float | None
+    sizes: dict[str, int]
+    settings: dict[str, Any]
+    origin: Origin
+
+
 TransferKey = Mapping[str, str]  # model, set and method
 
 
 def read_transfers(workdir: Path) -> list[Transfer]:
     """The results of a transfer. Raises UserError if they are damaged."""
-    results = read_lines(workdir / FILE)
+    results = read_lines(workdir / FILE, TransferLine)
     return list({tuple(result.get(key) for key in ("model", "set", "method")): result for result in results}.values())
 
 

@@ -3,6 +3,7 @@
 from cliptail_jax.runs.directory import (
     difference_to,
     finish,
+    foreign_file,
     is_finished,
     last_step,
     open_or_resume,
@@ -29,6 +30,7 @@ __all__ = [
     "difference_to",
     "evaluation_directory",
     "finish",
+    "foreign_file",
     "truncate_logs",
     "is_finished",
     "last_evaluation",

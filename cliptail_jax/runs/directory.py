@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Int
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.config.fields import Field, plain_value
+from cliptail_jax.config.fields import Field, difference, plain_value
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import (
     DIGESTS,
@@ -26,6 +26,7 @@ from cliptail_jax.files import (
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.runs.provenance import provenance
+from cliptail_jax.runs.records import LogLine, RunDocument, TrainingData
 
 Values = Mapping[str, Any]  # of a config, by dotted key
 METRICS, SUMMARY = "metrics.jsonl", "summary.jsonl"
@@ -55,11 +56,10 @@ def open_or_resume(
         data: number of records and fingerprint of the training data. Those of the first process count.
 
     Raises:
-        UserError: `workdir` contains the run of another config or of other data, or checkpoints of an unknown run.
+        UserError: `workdir` contains the run of another config or of other data, or files of another program.
     """
     obstacle = obstacle_to(workdir, values, fields, data) if jax.process_index() == 0 else ""
-    has_checkpoints = (workdir / "checkpoints").exists()  # without them there is nothing to lose
-    if broadcast_from_first(bool(obstacle) and has_checkpoints and not overwrite):
+    if broadcast_from_first(bool(obstacle) and has_something_to_lose(workdir) and not overwrite):
         raise UserError(
             f"{workdir} {obstacle or 'is refused by the first process'}; choose another --workdir or pass --overwrite"
         )
@@ -74,11 +74,13 @@ def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Ma
     """The reason why a run of this config and data cannot continue the one in `workdir`; '' if it can, or there is none."""
     try:
         check_digests(workdir)
-        config, earlier = read_config(workdir), read_json(workdir / DATA)
+        config, earlier = read_config(workdir), read_json(workdir / DATA, TrainingData)
     except UserError as error:
         return f"contains a run that cannot be continued: {error}"
-    if not config:
-        return "has checkpoints, but no config.json" if (workdir / "checkpoints").exists() else ""
+    if name := foreign_file(workdir):
+        return f"contains {name}, but no run's {CONFIG}"
+    if config is None:
+        return ""
     if difference := difference_to(workdir, values, fields):
         return f"contains the run of another config ({difference})"
     if earlier is not None and earlier != data:
@@ -90,6 +92,26 @@ def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Ma
             "or the data set, has changed"
         )
     return ""
+
+
+def has_something_to_lose(workdir: Path) -> bool:
+    """Whether a directory has checkpoints, evaluations or files that are no run's; a run without them has just begun."""
+    if (workdir / "checkpoints").exists() or (workdir / "eval").exists():
+        return True
+    try:
+        return bool(foreign_file(workdir))
+    except UserError:
+        return True
+
+
+def foreign_file(workdir: Path) -> str:
+    """The name of a file or folder that a run would replace, in a directory without the config of a run; '' if there is none.
+
+    Raises UserError if config.json cannot be read.
+    """
+    if read_config(workdir) is not None:
+        return ""
+    return next((name for name in (*FOLDERS, *FILES) if (workdir / name).exists()), "")
 
 
 def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:
@@ -117,13 +139,13 @@ def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str
         return ""
     fields = {field.key: field for field in fields}
     trains = {field.key.partition(".")[0] for field in fields.values() if not field.is_incidental}
-    changed = []
-    for key in sorted(fields.keys() | {key for key in config if key.partition(".")[0] in trains}):
-        field = fields.get(key)
-        before = config.get(key, plain_value(field.default) if field else None)
-        if not (field and field.is_incidental) and before != values.get(key):
-            changed.append(f"{key}={before!r} not {values.get(key)!r}")
-    return ", ".join(changed[:3]) + (f", and {len(changed) - 3} more" if len(changed) > 3 else "")
+    keys = fields.keys() | {key for key in config if key.partition(".")[0] in trains}
+    before = {
+        key: config.get(key, plain_value(fields[key].default) if key in fields else None)
+        for key in keys
+        if not (key in fields and fields[key].is_incidental)
+    }
+    return difference(before, {key: values.get(key) for key in before})
 
 
 def finish(workdir: Path, step: int, seconds: float) -> None:
@@ -141,7 +163,7 @@ def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
     """
     try:
         check_digests(workdir)
-        written = read_json(workdir / CONFIG)
+        written = read_document(workdir)
     except UserError:
         return False
     if written is None or "finished" not in written or difference_to(workdir, values, fields):
@@ -154,7 +176,7 @@ def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
 
 def last_step(workdir: Path) -> int | None:
     """The last step of the finished run in `workdir`; None if it is not finished, or of a version that did not record it."""
-    written = read_json(workdir / CONFIG) or {}
+    written = read_document(workdir) or {}
     return written.get("finished", {}).get("step")
 
 
@@ -165,14 +187,19 @@ def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "
 
 def read_config(workdir: Path) -> dict[str, Any] | None:
     """The flat config of the run in `workdir`; None if there is none. Raises UserError if it is damaged."""
-    written = read_json(workdir / CONFIG)
+    written = read_document(workdir)
     return written and written.get("config")
+
+
+def read_document(workdir: Path) -> RunDocument | None:
+    """The content of config.json; None if there is none. Raises UserError if it is damaged."""
+    return read_json(workdir / CONFIG, RunDocument)
 
 
 def truncate_logs(workdir: Path, step: int) -> None:
     """Remove the log lines of steps after `step`, from which the run is continued."""
     for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}")]:
-        kept = [record for record in read_lines(path) if record["step"] <= step]
+        kept = [record for record in read_lines(path, LogLine) if record["step"] <= step]
         if path.exists():
             write_text(path, "".join(map(line_of, kept)))
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from cliptail_jax.files import line_of, load_arrays, read_lines, write_text
 from cliptail_jax.runs.directory import SUMMARY
+from cliptail_jax.runs.records import Summary
 
 ARRAYS = "latest.npz"
 
@@ -19,7 +20,12 @@ def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
 
 def last_evaluations(workdir: Path, name: str, number: int) -> list[dict[str, Any]]:
     """The summaries of the last evaluations on the set 'name:split', oldest first; fewer if there are not so many."""
-    return read_lines(evaluation_directory(workdir, name) / SUMMARY)[-number:]
+    return read_summaries(workdir, name)[-number:]
+
+
+def read_summaries(workdir: Path, name: str) -> list[dict[str, Any]]:
+    """The summaries of all evaluations on the set 'name:split', oldest first. Raises UserError if one is damaged."""
+    return read_lines(evaluation_directory(workdir, name) / SUMMARY, Summary)
 
 
 def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from cliptail_jax.metrics.measures import main_measures
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import METRICS, read_config
 from cliptail_jax.runs.events import Events
+from cliptail_jax.runs.records import LogLine
 
 # The fields of the config that the error message for a loss that is not finite shows.
 RECIPE = ("objective", "batch_size", "optimizer.name", "optimizer.learning_rate", "model.dtype")
@@ -36,7 +37,7 @@ class Log:
         self._unchecked: list[tuple[int, Float[Array, ""]]] = []
         self._once: dict[str, float] = {}  # values that only the next line has
         self._since, self._logged = time.perf_counter(), start
-        earlier = [record.get("seconds", 0) for record in read_lines(workdir / METRICS)]
+        earlier = [record.get("seconds", 0) for record in read_lines(workdir / METRICS, LogLine)]
         self._began = self._since - (earlier[-1] if earlier else 0)
 
     def __enter__(self) -> "Log":

@@ -1,14 +1,18 @@
 """Checks of a study's config before anything is trained."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.objectives import validate
-from cliptail_jax.study.claims import check_claims
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.study.sheets import check_figures
 from cliptail_jax.transfer import configuration as transfer_configuration
+from cliptail_jax.transfer.sets import transfer_set
 
 
 def check_study(study: ConfigDict) -> None:
@@ -70,3 +74,49 @@ def check_transfer(transfer: ConfigDict, runs: tuple[str, ...]) -> None:
         transfer_configuration.validate(transfer)
     except UserError as error:
         raise UserError(f"transfer: {error}") from None
+
+
+def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], transfer: ConfigDict | None) -> None:
+    """Raise UserError if a claim is incomplete or cannot be tested.
+
+    Args:
+        claims: the claims by key.
+        eval_sets: the evaluation sets of each run of the study.
+        transfer: the study's transfer config, if it has one.
+    """
+    for key, claim in claims.items():
+        if missing := {"text", "statistic", "higher", "lower"} - set(claim):
+            raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
+        known = [field.name for field in dataclasses.fields(Claim)]
+        if unknown := [name for name in claim if name not in known]:
+            raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
+        comparable = [name for name, measure in MEASURES.items() if measure.is_comparable]
+        if claim.statistic not in comparable:
+            raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(comparable)}")
+        margin = claim.get("margin", 0.0)
+        if type(margin) not in (int, float) or not 0 <= margin < np.inf:
+            raise UserError(
+                f"claims.{key}.margin is {margin!r}; it is the largest difference that counts as none, 0 or more"
+            )
+        of_probes = MEASURES[claim.statistic].of_probes
+        for run in (claim.higher, claim.lower):
+            if run not in eval_sets:
+                raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(eval_sets)}")
+            if not of_probes and claim.get("set", "") not in ("", *eval_sets[run]):
+                raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
+        if of_probes:
+            check_probes(key, claim, tuple(eval_sets), transfer)
+
+
+def check_probes(key: str, claim: ConfigDict, runs: Sequence[str], transfer: ConfigDict | None) -> None:
+    """Raise UserError if the study does not probe both runs on the claim's set."""
+    if transfer is None or "probe" not in transfer.methods:
+        raise UserError(f"claims.{key} is on linear probes: the study needs a transfer with the method 'probe'")
+    for run in (claim.higher, claim.lower):
+        if run not in (transfer.models or runs):
+            raise UserError(f"claims.{key} names the run '{run}', which is not among transfer.models")
+    on = claim.get("set", "")
+    if on not in ("", *transfer.sets):
+        raise UserError(f"claims.{key}.set is '{on}'; the transfer has {', '.join(transfer.sets)}")
+    if all(transfer_set(name).has_objects for name in ([on] if on else transfer.sets)):
+        raise UserError(f"claims.{key} compares accuracies by class, which its set does not have: choose another set")

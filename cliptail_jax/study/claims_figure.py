@@ -1,7 +1,6 @@
 """The figure of a study's claims: the difference of each claim with its 95 % interval, and the differences of the seeds."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,10 +9,11 @@ from matplotlib.patches import Patch
 
 from cliptail_jax.plotting.style import add_grid
 from cliptail_jax.report.forest import VERDICTS, Row, forest
+from cliptail_jax.results.claims import ClaimResult
 
 
-def draw_claims(claims: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """A panel for each unit, with a row for each claim of report.json. All must have been tested."""
+def draw_claims(claims: Sequence[ClaimResult], title: str) -> Figure:
+    """A panel for each unit, with a row for each claim. All must have been tested."""
     groups = forest(claims)
     numbers = [len(group.rows) for group in groups]
     figure = Figure(figsize=(10, 1.6 + 0.3 * sum(numbers) + 0.6 * len(groups)), layout="constrained")

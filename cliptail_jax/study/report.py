@@ -8,68 +8,54 @@ from cliptail_jax.files import write_json, write_text
 from cliptail_jax.metrics.measures import MEASURES, format_of, main_measures
 from cliptail_jax.plotting.style import save
 from cliptail_jax.report.left_out import left_out_notes
-from cliptail_jax.results.group import RunGroup, groups_of, mean_of
+from cliptail_jax.results.claims import ClaimResult, Runs
+from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.run import Run
+from cliptail_jax.results.study import Study
 from cliptail_jax.results.transfers import METHODS, Transfer
-from cliptail_jax.runs.provenance import command
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
-from cliptail_jax.study.claims import ClaimResult, Replicate
 from cliptail_jax.study.claims_figure import draw_claims
 from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.runs_figure import draw_runs
-from cliptail_jax.study.stated_claims import CLAIM, RUNS
+from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
-# Marks of claims by what has changed after the first run.
-MARKS = {CLAIM: "†", RUNS: "‡"}
 Groups = Mapping[str, RunGroup]  # by name
+Claims = Mapping[str, ClaimResult]  # by key
 
 
 def write_report(
-    title: str,
-    replicates: Sequence[Replicate],
-    seeds: Sequence[str],
-    failures: Mapping[str, str],
-    claims: Mapping[str, ClaimResult],
-    changes: Mapping[str, str],
+    study: Study,
+    seeds: Mapping[str, Runs],
+    groups: Groups,
+    claims: Claims,
     path: Sequence[str],
     figures: Sequence[str],
     seconds: float,
-    commands: Mapping[str, str],
     workdir: Path,
 ) -> str:
-    """Write the report, and return its text.
+    """Write report.md and report.json, and return the text.
 
     Args:
-        title: of the study.
-        replicates: the trained runs of each seed or mirrored pair.
-        seeds: the names of their directories; the only one of a study without seeds is ''.
-        failures: why runs, transfers or figures failed.
-        claims: the tested claims by key.
-        changes: which claims were changed after the first run and how, by their keys, as `changes_of_claims` returns it.
+        seeds: the trained runs by the names of their directories; the only one of a study without seeds is ''.
         path: names of runs, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
-        commands: those that train a run of the study alone, by its name, where they are known.
         workdir: the study's directory.
     """
-    groups = groups_of(replicates)
-    numbers = [claim_numbers(claim, changes.get(key)) for key, claim in claims.items()]
-    pictures = draw_pictures(title, groups, numbers, path, "" not in seeds, workdir / "figures")
-    text = markdown(title, groups, seeds, failures, claims, changes, seconds) + pictures
+    pictures = draw_pictures(study.title, groups, claims, path, "" not in seeds, workdir / "figures")
+    text = markdown(study, groups, list(seeds), claims, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
-    workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "report.md", text)
-    every = [runs for replicate in replicates for runs in replicate]
-    by_seed = {seed: {name: run_numbers(run) for name, run in runs.items()} for seed, runs in zip(seeds, every)}
+    by_seed = {seed: {name: run_numbers(run) for name, run in runs.items()} for seed, runs in seeds.items()}
     content = {
-        "title": title,
+        "title": study.title,
         "runs": by_seed.get("", by_seed),
         "bias": {name: bias_numbers(group) for name, group in groups.items()},
-        "failures": failures,
-        "claims": numbers,
+        "failures": study.failures,
+        "claims": [claim_numbers(claim) for claim in claims.values()],
         "seconds": seconds,
-        "command": command(),
-        "commands": dict(commands),
+        "command": study.command,
+        "commands": study.commands,
     }
     write_json(workdir / "report.json", content)
     return text
@@ -89,14 +75,13 @@ def bias_numbers(group: RunGroup) -> dict[str, dict]:
     }
 
 
-def claim_numbers(claim: ClaimResult, change: str | None) -> dict:
+def claim_numbers(claim: ClaimResult) -> dict:
     """The content of report.json for a claim."""
     return dataclasses.asdict(claim) | {
+        "change": claim.change._asdict(),
         "difference": claim.difference and claim.difference._asdict(),
         "verdict": claim.verdict,
         "p_value": claim.difference and claim.p_value,
-        "stated_before": change != CLAIM,
-        "runs_changed": change == RUNS,
         "unit": MEASURES[claim.statistic].unit,
     }
 
@@ -104,7 +89,7 @@ def claim_numbers(claim: ClaimResult, change: str | None) -> dict:
 def draw_pictures(
     title: str,
     groups: Groups,
-    claims: Sequence[Mapping],
+    claims: Claims,
     path: Sequence[str],
     several: bool,
     folder: Path,
@@ -121,35 +106,27 @@ def draw_pictures(
         if path:
             save(draw_path(shown, path, title), folder / "path")
             pictures.append("\n![slopes against accuracy, with arrows along the path](figures/path.png)\n")
-    if several and (tested := [claim for claim in claims if claim["difference"]]):
+    if several and (tested := [claim for claim in claims.values() if claim.difference]):
         save(draw_claims(tested, title), folder / "claims")
         pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")
     return "".join(pictures)
 
 
-def markdown(
-    title: str,
-    groups: Groups,
-    seeds: Sequence[str],
-    failures: Mapping[str, str],
-    claims: Mapping[str, ClaimResult],
-    changes: Mapping[str, str],
-    seconds: float,
-) -> str:
+def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims, seconds: float) -> str:
     """The text of the report, without pictures."""
     several, pairs = len(seeds) > 1, sum(f"{name}_mirrored" in seeds for name in seeds)
     measures = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in main_measures()]
     header = ["run", "images", *measures, "minutes"]
     lines = [
-        f"# {title}",
+        f"# {study.title}",
         "",
         *markdown_table([header, *map(run_row, groups.values())]),
         *left_out_line(groups, several, bool(claims)),
-        *(f"\n**{name} failed**: {reason}" for name, reason in failures.items()),
+        *(f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()),
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
         *transfer_section(groups, several),
         "",
-        *(claims_table(claims, changes, several) if claims else ["Nothing is claimed of these runs."]),
+        *(claims_table(claims, several) if claims else ["Nothing is claimed of these runs."]),
         "",
     ]
     evaluated = dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations)
@@ -176,16 +153,17 @@ def markdown(
             "below, has no effect where it lies within ± the margin, and else is inconclusive. The last column is "
             "corrected for the number of claims, so that all its verdicts hold together with 95 % confidence (Holm, 1979)."
         )
-        late, changed = (sum(what == of for what in changes.values()) for of in (CLAIM, RUNS))
+        late, changed = ([c.change.text for c in claims.values() if c.change.mark == mark] for mark in (CLAIM, RECIPE))
         notes.append(
-            f"{late} of the claims, marked {MARKS[CLAIM]}, were added or changed after the first run, the others stated "
-            "before it."
+            f"{len(late)} of the claims, marked {CLAIM}, were added or changed after the first run "
+            f"({'; '.join(dict.fromkeys(late))}), the others stated before it."
             if late
             else "The claims with statistic, direction and margin were stated before the first run (claims.json)."
         )
         if changed:
             notes.append(
-                f"{changed} of the claims, marked {MARKS[RUNS]}, compare runs whose configs were changed after the first run."
+                f"{len(changed)} of the claims, marked {RECIPE}, compare runs whose recipes were changed after the first "
+                f"run ({'; '.join(dict.fromkeys(changed))})."
             )
     notes.append(
         f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}."
@@ -213,12 +191,12 @@ def run_row(group: RunGroup) -> list[str]:
     return [group.name, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"]
 
 
-def claims_table(claims: Mapping[str, ClaimResult], changes: Mapping[str, str], several: bool) -> list[str]:
+def claims_table(claims: Claims, several: bool) -> list[str]:
     """A row for each claim; with several seeds also the means of both runs, and the number of positive differences."""
     rows = [
         ["claim", *(["means", "positive"] if several else []), "difference [95 %]", "margin", "verdict", "corrected"]
     ]
-    for key, c in claims.items():
+    for c in claims.values():
         digits = format_of(c.statistic)
         difference = c.obstacle
         if c.difference:
@@ -226,7 +204,7 @@ def claims_table(claims: Mapping[str, ClaimResult], changes: Mapping[str, str], 
         means = [format_number(mean_of(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
         statistic = f"{c.statistic} on {c.on}" if c.on else c.statistic
-        claim = f"{c.text}{MARKS.get(changes.get(key), '')} ({statistic}: {c.higher} − {c.lower})"
+        claim = f"{c.text}{c.change.mark} ({statistic}: {c.higher} − {c.lower})"
         cells = [" − ".join(means), positive] if several else []
         rows.append([claim, *cells, difference, f"{c.margin:g}", f"**{c.verdict}**", c.corrected])
     return markdown_table(rows)

@@ -1,7 +1,8 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
+import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -11,14 +12,21 @@ from tqdm import tqdm
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
-from cliptail_jax.runs import is_finished
+from cliptail_jax.report.page import PAGE
+from cliptail_jax.results.claims import Claim, Runs, evaluate_claims
+from cliptail_jax.results.group import groups_of
+from cliptail_jax.results.study import FILE as STUDY
+from cliptail_jax.results.study import Study
+from cliptail_jax.runs import difference_to, is_finished
+from cliptail_jax.runs.provenance import command
+from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
-from cliptail_jax.study.claims import Runs, correct_for_number, evaluate_claim
 from cliptail_jax.study.cores import cores_for
 from cliptail_jax.study.launch import commands_here
 from cliptail_jax.study.measure import read_runs, transfer_runs
-from cliptail_jax.study.replicates import replicates_of
+from cliptail_jax.study.replicates import Replicate, replicates_of
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import draw_figures
 from cliptail_jax.study.stated_claims import changes_of_claims
@@ -51,10 +59,21 @@ def run_study(
     replicates = replicates_of(study)
     seeds = [seed for replicate in replicates for seed in replicate]
     directories = [str(Path(seed) / run) for seed in seeds for run in study.runs]
-    changes = changes_of_claims(study.claims, replicates[0][seeds[0]].runs, workdir, directories)
-    page = StudyPage(study.title, workdir, directories)
+    check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
+    if not overwrite:
+        check_unchanged(replicates, workdir)
+    changes = changes_of_claims(study, replicates[0][seeds[0]].runs, workdir, directories)
+    asked = Study(
+        study.title,
+        tuple(study.runs),
+        [list(replicate) for replicate in replicates],
+        {key: Claim(**claim) for key, claim in study.claims.items()},
+        changes,
+        command(),
+        commands_here(study.runs, study.get("strings", {}), workdir / seeds[0]),
+    )
+    page = StudyPage(asked, workdir, directories)
     page.start()
-    commands = commands_here(study.runs, study.get("strings", {}), workdir / seeds[0])
     measured: list[dict[str, Runs]] = []  # by replicate and seed
     failures: Failures = {}
     for replicate in replicates:
@@ -79,12 +98,12 @@ def run_study(
         in_training = sum(run.seconds for runs in measured[-1].values() for run in runs.values())
         in_training /= min(len(cores), len(configs)) or 1
         longest = max(longest, in_training, time.perf_counter() - began)
-        if jax.process_index() == 0:
+        has_news = any(map(any, (of.values() for of in measured))) or not (workdir / "report.md").exists()
+        if jax.process_index() == 0 and has_news:
             seconds = time.perf_counter() - started
-            text, not_drawn = report(study, measured, changes, failures, seconds, commands, workdir)
-            page.write()
-    if jax.process_index() == 0:
-        tqdm.write(f"\n{text}\nThis report: {workdir}/report.md, and to look further into it {page.address}")
+            text, not_drawn = report(study, asked, measured, failures, seconds, workdir, page)
+    if jax.process_index() == 0 and has_news:
+        tqdm.write(f"\n{text}\nThis report: {workdir}/report.md, and for details {page.address}")
         failures |= not_drawn
     if failures:
         names = [str(Path(seed) / run) for replicate in measured for seed in replicate for run in study.runs]
@@ -92,35 +111,39 @@ def run_study(
         raise UserError(f"{what} failed: {', '.join(failures)}")
 
 
+def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
+    """Raise UserError for the first run in `workdir` that was trained with another config: the study is left as it is."""
+    for replicate in replicates:
+        for seed, configs in replicate.items():
+            for name, config in configs.runs.items():
+                directory = workdir / seed / name
+                if difference := difference_to(directory, plain(config), FIELDS):
+                    raise UserError(
+                        f"{directory} contains the run of another config ({difference}): choose another --workdir, go back to "
+                        "that config, or pass --overwrite to replace the run"
+                    )
+
+
 def report(
     study: ConfigDict,
+    asked: Study,
     replicates: list[dict[str, Runs]],
-    changes: Mapping[str, str],
     failures: Failures,
     seconds: float,
-    commands: Mapping[str, str],
     workdir: Path,
+    page: StudyPage,
 ) -> tuple[str, Failures]:
-    """Test the claims, draw the figures and write the report on the runs so far, by replicate and seed.
+    """Test the claims, draw the figures and write the report and the page on the runs so far, by replicate and seed.
 
     Returns the report's text, and why figures could not be drawn.
     """
     seeds = {seed: runs for replicate in replicates for seed, runs in replicate.items()}
     by_replicate = [list(replicate.values()) for replicate in replicates]
-    results = correct_for_number([evaluate_claim(claim, by_replicate) for claim in study.claims.values()])
+    groups, claims = groups_of(by_replicate), evaluate_claims(asked.claims, by_replicate, asked.changes)
     drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
     is_complete = len(seeds) == study.get("seeds", 1)
-    text = write_report(
-        study.title if is_complete else f"{study.title}, {len(seeds)} of {study.seeds} seeds",
-        by_replicate,
-        list(seeds),
-        failures | not_drawn,
-        dict(zip(study.claims, results)),
-        changes,
-        study.get("path", ()),
-        drawn,
-        seconds,
-        commands,
-        workdir,
-    )
+    title = study.title if is_complete else f"{study.title}, {len(seeds)} of {study.seeds} seeds"
+    asked = dataclasses.replace(asked, title=title, failures=failures | not_drawn)
+    text = write_report(asked, seeds, groups, claims, study.get("path", ()), drawn, seconds, workdir)
+    page.write_report(asked, groups, claims)
     return text, not_drawn

@@ -1,59 +1,84 @@
 """Which claims of a study, and recipes of the runs that they compare, are those of its first run: `claims.json` has them."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.fields import plain, plain_value
-from cliptail_jax.files import digest_of_json, write_json
+from cliptail_jax.config.fields import difference, plain, plain_value
+from cliptail_jax.files import read_json, write_json
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.results.claims import Change
+from cliptail_jax.results.transfers import METHODS
+from cliptail_jax.study.replicates import Configs
 
 FILE = "claims.json"
-CLAIM, RUNS = "claim", "runs"  # what has changed
+CLAIM, RECIPE = "†", "‡"  # marks of what has changed
 # Fields of `eval` on which no statistic of a claim depends.
 NOT_CLAIMED = tuple(
     f"eval.{name}"
     for name in ("every_epochs", "batch_size", "confidence", "neural_collapse", "similarity", "save_features")
 )
+DEFAULTS = {field.key: plain_value(field.default) for field in FIELDS}
 
 
-def changes_of_claims(
-    claims: ConfigDict, configs: Mapping[str, ConfigDict] | ConfigDict, workdir: Path, directories: Iterable[str]
-) -> dict[str, str]:
+def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directories: Iterable[str]) -> dict[str, Change]:
     """How claims were changed since the first run, by their keys; an empty directory starts a new study.
 
-    CLAIM: the claim was added or is another one; RUNS: only the config of one of its runs is another one. Older files have
-    no config digests.
+    Files of earlier versions have no recipes.
 
     Args:
-        claims: the claims by key.
-        configs: of the runs by name.
+        study: its config.
+        runs: the configs of its first seed's runs.
         workdir: the study's directory.
         directories: of its runs, in `workdir`.
     """
-    now, path = {}, workdir / FILE
-    for key, claim in claims.items():
-        recipes = [recipe(configs[claim[side]]) for side in ("higher", "lower")]
-        now[key] = plain(claim) | {RUNS: digest_of_json(recipes, sort_keys=True)[:16]}
-    if path.exists():
-        before = json.loads(path.read_text())
-    else:
-        before = {} if any((workdir / name).exists() for name in directories) else now
+    now = {
+        "claims": {key: plain(claim) for key, claim in study.claims.items()},
+        "recipes": {name: recipe(config) for name, config in runs.items()},
+        "design": {key: study.get(key) for key in ("seed", "seeds", "counterbalanced")},
+        "transfer": plain(study.get("transfer") or {}),
+    }
+    before = read_json(workdir / FILE)
+    if before is None:
+        is_new = not any((workdir / name).exists() for name in directories)
+        before = now if is_new else now | {"claims": {}}
         if jax.process_index() == 0:
             workdir.mkdir(parents=True, exist_ok=True)
-            write_json(path, before)
+            write_json(workdir / FILE, before)
+    elif "recipes" not in before:
+        before = now | {"claims": {key: {**claim, "runs": None} for key, claim in before.items()}}
     changes = {}
-    for key, claim in now.items():
-        stated = {RUNS: claim[RUNS]} | before.get(key, {})
-        if stated != claim:
-            changes[key] = RUNS if stated | {RUNS: claim[RUNS]} == claim else CLAIM
+    for key, claim in now["claims"].items():
+        stated = before["claims"].get(key, {})
+        if text := "added" if not stated else changed(stated | {"runs": None}, claim | {"runs": None}):
+            changes[key] = Change(CLAIM, text)
+        elif text := changed_recipe(before, now, claim):
+            changes[key] = Change(RECIPE, text)
     return changes
 
 
-def recipe(config: ConfigDict) -> dict[str, object]:
+def changed_recipe(before: Mapping[str, Any], now: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
+    """What has changed in the runs of a claim, in the study's design, or in the transfer that it is on."""
+    texts = [changed(before["design"], now["design"])]
+    if claim["statistic"] in METHODS:
+        texts.append(changed(before["transfer"], now["transfer"], "transfer."))
+    for name in dict.fromkeys((claim["higher"], claim["lower"])):
+        recipes = (DEFAULTS | of["recipes"].get(name, {}) for of in (before, now))
+        if text := changed(*recipes):
+            texts.append(f"{name}: {text}")
+    return "; ".join(filter(None, texts))
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
+    """The keys that differ with both values; a missing one is None."""
+    keys = before.keys() | now.keys()
+    return difference(*({f"{prefix}{key}": of.get(key) for key in keys} for of in (before, now)))
+
+
+def recipe(config: ConfigDict) -> dict[str, Any]:
     """The values of a run's config that can change its numbers, where they are no defaults: later versions add fields."""
     values = plain(config)
     values["eval.sets"] = values["eval.sets"][:1]  # a claim on another set names it
@@ -61,5 +86,5 @@ def recipe(config: ConfigDict) -> dict[str, object]:
         field.key: values[field.key]
         for field in FIELDS
         if (not field.is_incidental or field.key.startswith("eval.") and field.key not in NOT_CLAIMED)
-        and values[field.key] != plain_value(field.default)
+        and values[field.key] != DEFAULTS[field.key]
     }

@@ -8,7 +8,11 @@ import jax
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.report.comparison import Known
 from cliptail_jax.report.page import PAGE, address, write_page
+from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.study import Study, write_study
 
 SHARE = 20  # a page is written after a run if all runs since the last one took so many times as long as that page
 
@@ -20,22 +24,29 @@ class StudyPage:
         runs: the directories of all its runs, in `workdir`.
     """
 
-    def __init__(self, title: str, workdir: Path, runs: Sequence[str]):
-        self._title, self._workdir, self._runs = title, workdir, runs
+    def __init__(self, study: Study, workdir: Path, runs: Sequence[str]):
+        self._study, self._workdir, self._runs = study, workdir, runs
         self._written, self._took = 0.0, 0.0
         self.address = address(workdir / PAGE)
 
     def start(self) -> None:
         if jax.process_index() == 0:
+            self._workdir.mkdir(parents=True, exist_ok=True)
+            write_study(self._workdir, self._study)
             self.write()
             tqdm.write(f"The study's page, written again after each run: {self.address}")
 
-    def write(self, failures: Mapping[str, str] | None = None) -> None:
-        """Write the page. `failures` are those that the study's report does not have yet."""
+    def write(self, failures: Mapping[str, str] | None = None, known: Known | None = None) -> None:
+        """Write the page. `failures` are those since the last report; `known` is what that has computed."""
         began = time.perf_counter()
-        write_page(self._workdir, title=self._title, expected=self._runs, failures=failures)
+        write_page(self._workdir, expected=self._runs, failures=failures, known=known, overwrite=True)
         self._written = time.perf_counter()
         self._took = self._written - began
+
+    def write_report(self, study: Study, groups: Mapping[str, RunGroup], claims: Mapping[str, ClaimResult]) -> None:
+        """Write the page with the results of a report."""
+        write_study(self._workdir, study)
+        self.write(known=Known({name: group.bias for name, group in groups.items()}, claims))
 
     def after_run(self, failures: Mapping[str, str]) -> None:
         """Write the page, unless that would take a good part of the time since the last one: runs may be short.

@@ -25,10 +25,11 @@ from cliptail_jax import runs
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
 from cliptail_jax.files import append_line, write_text
+from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
-from cliptail_jax.report.page import address, write_page
+from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.results.transfers import FILE, Transfer, TransferKey
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.provenance import provenance
@@ -64,6 +65,7 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
     check_batch(mesh, config.batch_size, "batch_size")
     if runs.read_config(workdir) is not None:
         raise UserError(f"{workdir} holds a run or an evaluation: choose another --workdir")
+    check_directory(workdir, ("report.md", PAGE), (FILE,))
     check_directories(config.models)
     failures: Failures = {}
     models = open_all(open_transfer_model, config.models, failures)
@@ -79,9 +81,11 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
     results = [result for result in results if result]
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
+        if not (workdir / FILE).exists():  # all has failed
+            write_text(workdir / FILE, "")
         text = markdown(results, [opened.chosen for opened in sets], failures)
         write_text(workdir / "report.md", text)
-        page = write_page(workdir, title="Transfer", failures=failures)
+        page = write_page(workdir, title="Transfer", failures=failures, overwrite=True)
         print(f"{text}\nThis report: {workdir}/report.md, and to sort and filter {address(page)}")
     if failures:
         raise TransferFailed(failures, results)

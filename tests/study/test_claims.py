@@ -12,9 +12,9 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number, evaluate_claim
 from cliptail_jax.results.run import Run
 from cliptail_jax.study import stated_claims
-from cliptail_jax.study.claims import ClaimResult, correct_for_number, evaluate_claim
 from cliptail_jax.study.run import run_study
 from cliptail_jax.study.stated_claims import changes_of_claims
 from tests.study.synthetic_studies import NAMES, claim, confusion_of, make_study, read_report, write_run
@@ -34,7 +34,7 @@ def test_runs_over_other_classes_are_not_compared(tmp_path):
     for name, names in (("a", NAMES), ("b", NAMES[::-1])):
         write_run(study.runs[name], tmp_path / name, confusion_of(0.5, 0), names)
     runs = {name: Run(tmp_path / name) for name in study.runs}
-    result = evaluate_claim(study.claims.c, [[runs]])
+    result = evaluate_claim(Claim(**study.claims.c), [[runs]])
     assert result.verdict == "not tested" and result.obstacle == "the runs have different classes"
 
 
@@ -47,7 +47,7 @@ def test_runs_that_name_the_same_classes_otherwise_are_compared_by_label(first, 
     for name, slope, names in (("a", 0.0, NAMES), ("b", 0.8, [f"U+{label}" for label in range(len(NAMES))])):
         write_run(study.runs[name], tmp_path / name, confusion_of(slope, 0), names)
     runs = {name: Run(tmp_path / name) for name in study.runs}
-    assert evaluate_claim(study.claims.c, [[runs]]).verdict == ("not tested" if first else "supported")
+    assert evaluate_claim(Claim(**study.claims.c), [[runs]]).verdict == ("not tested" if first else "supported")
 
 
 @pytest.mark.parametrize(
@@ -138,17 +138,17 @@ def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains
     first = claim("corr_acc", "b", "a", margin=0.1)
     run_study(make_study("a", "b", c=first), tmp_path)
     text, report = read_report(tmp_path)
-    assert report["claims"][0]["stated_before"] and "†" not in text
+    assert not report["claims"][0]["change"]["mark"] and "†" not in text
     run_study(make_study("a", "b", c=first, d=claim("corr_pred", "b", "a")), tmp_path)
     text, report = read_report(tmp_path)
-    assert [claimed["stated_before"] for claimed in report["claims"]] == [True, False]
+    assert [claimed["change"]["mark"] for claimed in report["claims"]] == ["", "†"]
     assert "1 of the claims, marked †," in text and "more than the other† (corr_pred" in text
     run_study(make_study("a", "b", c=first | dict(margin=0.2)), tmp_path)
-    assert not read_report(tmp_path)[1]["claims"][0]["stated_before"]
+    assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
     assert "‡" not in read_report(tmp_path)[0]
     (tmp_path / "claims.json").unlink()  # so that nobody knows what was claimed before the first run
     run_study(make_study("a", "b", c=first), tmp_path)
-    assert not read_report(tmp_path)[1]["claims"][0]["stated_before"]
+    assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
 
 
 @pytest.fixture
@@ -164,8 +164,8 @@ def changed(trains, tmp_path):
         made.runs.b.update_from_flattened_dict(values)
         run_study(made, tmp_path)
         text, report = read_report(tmp_path)
-        assert all(claimed["stated_before"] for claimed in report["claims"]) and "†" not in text
-        return text, [claimed["runs_changed"] for claimed in report["claims"]]
+        assert "†" not in text
+        return text, [claimed["change"] for claimed in report["claims"]]
 
     return run_again
 
@@ -195,8 +195,8 @@ def test_claims_without_digests_of_runs_are_read(changed, tmp_path):
 
 def test_a_digest_of_runs_does_not_depend_on_fields_of_later_versions(tmp_path, monkeypatch):
     study = make_study("a", "b", c=claim("corr_acc", "a", "b"))
-    assert changes_of_claims(study.claims, study.runs, tmp_path, ["a"]) == {}
+    assert changes_of_claims(study, study.runs, tmp_path, ["a"]) == {}
     (tmp_path / "a").mkdir()
     earlier = tuple(field for field in FIELDS if field.key != "optimizer.clip_norm")
     monkeypatch.setattr(stated_claims, "FIELDS", earlier)
-    assert changes_of_claims(study.claims, study.runs, tmp_path, ["a"]) == {}
+    assert changes_of_claims(study, study.runs, tmp_path, ["a"]) == {}

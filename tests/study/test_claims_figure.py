@@ -4,9 +4,8 @@ import pytest
 
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.style import save
-from cliptail_jax.study.claims import ClaimResult, correct_for_number
+from cliptail_jax.results.claims import ClaimResult, correct_for_number
 from cliptail_jax.study.claims_figure import draw_claims
-from cliptail_jax.study.report import claim_numbers
 from tests.figures.pictures import check_picture, check_texts
 
 
@@ -39,9 +38,7 @@ SCENES = {
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_the_figure_has_a_row_for_each_claim_and_nothing_reaches_its_edges(scene, tmp_path):
-    figure = draw_claims(
-        [claim_numbers(claim, None) for claim in SCENES[scene]], "The study's claims on long-tailed glyphs and cifar100"
-    )
+    figure = draw_claims(SCENES[scene], "The study's claims on long-tailed glyphs and cifar100")
     check_texts(figure)
     save(figure, tmp_path / "claims")
     check_picture(tmp_path / "claims")

@@ -18,6 +18,7 @@ from cliptail_jax.curation.laion.match import match
 from cliptail_jax.curation.laion.parts import run_stage
 from cliptail_jax.curation.laion.select import select
 from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.outputs import add_overwrite
 
 
 @command_line
@@ -35,6 +36,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--queries", type=Path, help="table of captions, as curation.describe --export writes it")
     parser.add_argument("--neighbours", type=int, default=50, help="rows to consider for each query (default: 50)")
     parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
+    add_overwrite(parser)
     options, beam_options = parser.parse_known_args(arguments)
     if beam_options and not any(option.startswith("--runner") for option in beam_options):
         parser.error(f"unknown argument {beam_options[0]}")
@@ -69,7 +71,16 @@ def run_retrieval(options: argparse.Namespace, beam_options: list[str]) -> None:
     if not options.queries:
         raise UserError("retrieve needs --queries, the table of captions that `curation.describe --export` writes")
     load = functools.partial(load_text_embedder, options.clip)
-    retrieve(options.queries, options.input, options.column, load, options.output, options.neighbours, beam_options)
+    retrieve(
+        options.queries,
+        options.input,
+        options.column,
+        load,
+        options.output,
+        options.neighbours,
+        beam_options,
+        options.overwrite,
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.concepts.workers import completed
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_writable_folder, replacing
+from cliptail_jax.files import replacing
+from cliptail_jax.outputs import check_writable_folder, is_same
 
 ROWS = 200_000  # in memory at a time
 
@@ -91,6 +92,8 @@ def run_stage(
     """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=..."""
     check_writable_folder(output)
     parts = find_parts(pattern)
+    if is_same(output, parts[0].parent):
+        raise UserError(f"{output} is the folder of the input: choose another --output")
     output.mkdir(parents=True, exist_ok=True)
     work = functools.partial(run_part, stage, output=output, columns=columns)
     if beam_options:

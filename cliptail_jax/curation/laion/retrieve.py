@@ -22,7 +22,8 @@ from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_output, digest_of, load_arrays, replacing, save_array, save_arrays
+from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, save_arrays
+from cliptail_jax.outputs import check_output
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 NEIGHBOURS = 50
@@ -95,6 +96,7 @@ def retrieve(
     output: Path,
     neighbours: int = NEIGHBOURS,
     beam_options: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> None:
     """Writes to `output` the corpus rows that the captions of `queries` choose, with the labels of the captions.
 
@@ -108,13 +110,14 @@ def retrieve(
         load_embedder: gives what embeds captions, on each worker.
         neighbours: how many rows each query may choose from.
         beam_options: options of Beam, to search on its workers.
+        overwrite: whether to replace an `output` that is no such table.
 
     Raises:
         UserError: A table is damaged or lacks a column.
     """
-    check_output(output)
-    wanted = read_queries(queries)
     parts = find_parts(corpus)
+    check_output(output, is_retrieved, [queries, *parts], overwrite)
+    wanted = read_queries(queries)
     embedded = load_embedder()(wanted["caption"].to_pylist())
     folder = output.with_name(f"{output.name}.search-{identity(embedded, parts, neighbours)}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +184,11 @@ def read_queries(path: Path) -> pa.Table:
     labels = labels_of(table["label"], imagenet_wnids(), path)
     wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
     return pa.table({"caption": table["caption"], "label": pa.array(labels), "wnid": wnids})
+
+
+def is_retrieved(path: Path) -> bool:
+    """Whether a file has rows that were retrieved for queries."""
+    return {"wnid", "similarity", "query"} <= set(pq.read_schema(path).names)
 
 
 def write_chosen(

@@ -1,26 +1,53 @@
 """Hypotheses that one run exceeds another in a statistic, stated before the runs and tested by bootstrap.
 
-A claim in a study's config has a `text`, a `statistic`, the runs that are claimed to be `higher` and `lower`, and
-optionally a `margin` within which a difference counts as none (measures have one each, see `configs.common.claim`) and a
-`set`.
-"""
+The interval of the paired difference decides, over classes and over seeds or mirrored pairs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, difference, mean_over_seeds
 from cliptail_jax.metrics.measures import MEASURES, Measure, compare_probes
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.run import Run
-from cliptail_jax.transfer.sets import transfer_set
 
 Runs = Mapping[str, Run]  # by name
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim in a study's config.
+
+    Attributes:
+        higher: the run that is claimed to be higher in a statistic, the key of a measure.
+        lower: the other run.
+        margin: within which a difference counts as none; measures have one each, see `configs.common.claim`.
+        set: the evaluation or transfer set; by default the first.
+    """
+
+    text: str
+    statistic: str
+    higher: str
+    lower: str
+    margin: float = 0.0
+    set: str = ""
+
+
+class Change(NamedTuple):
+    """A change after the first run of a study.
+
+    Attributes:
+        mark: '†' if the claim was added or is another one, '‡' if only the recipe of its runs is another one.
+        text: the fields with their old and new values.
+    """
+
+    mark: str = ""
+    text: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +60,7 @@ class ClaimResult:
         margin: differences of at most so much count as none.
         on: the set, if the claim names one.
         corrected: the verdict that is corrected for the number of claims, by `correct_for_number`.
+        change: how the claim was changed after the first run.
     """
 
     text: str
@@ -45,6 +73,7 @@ class ClaimResult:
     margin: float = 0.0
     on: str = ""
     corrected: str = ""
+    change: Change = Change()
 
     @property
     def verdict(self) -> str:
@@ -89,60 +118,23 @@ def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     return [dataclasses.replace(result, corrected=verdicts.get(i, NOT_TESTED)) for i, result in enumerate(results)]
 
 
-def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], transfer: ConfigDict | None) -> None:
-    """Raise UserError if a claim is incomplete or cannot be tested.
-
-    Args:
-        claims: the claims by key.
-        eval_sets: the evaluation sets of each run of the study.
-        transfer: the study's transfer config, if it has one.
-    """
-    for key, claim in claims.items():
-        missing = {"text", "statistic", "higher", "lower"} - set(claim)
-        if missing:
-            raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
-        comparable = [name for name, measure in MEASURES.items() if measure.is_comparable]
-        if claim.statistic not in comparable:
-            raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(comparable)}")
-        margin = claim.get("margin", 0.0)
-        if type(margin) not in (int, float) or not 0 <= margin < np.inf:
-            raise UserError(
-                f"claims.{key}.margin is {margin!r}; it is the largest difference that counts as none, 0 or more"
-            )
-        of_probes = MEASURES[claim.statistic].of_probes
-        for run in (claim.higher, claim.lower):
-            if run not in eval_sets:
-                raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(eval_sets)}")
-            if not of_probes and claim.get("set", "") not in ("", *eval_sets[run]):
-                raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
-        if of_probes:
-            check_probes(key, claim, tuple(eval_sets), transfer)
+def evaluate_claims(
+    claims: Mapping[str, Claim], replicates: Sequence[Replicate], changes: Mapping[str, Change]
+) -> dict[str, ClaimResult]:
+    """The tests of claims by key, corrected for their number. `changes` are those since the first run."""
+    results = correct_for_number([evaluate_claim(claim, replicates) for claim in claims.values()])
+    return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
 
 
-def check_probes(key: str, claim: ConfigDict, runs: Sequence[str], transfer: ConfigDict | None) -> None:
-    """Raise UserError if the study does not probe both runs on the claim's set."""
-    if transfer is None or "probe" not in transfer.methods:
-        raise UserError(f"claims.{key} is on linear probes: the study needs a transfer with the method 'probe'")
-    for run in (claim.higher, claim.lower):
-        if run not in (transfer.models or runs):
-            raise UserError(f"claims.{key} names the run '{run}', which is not among transfer.models")
-    on = claim.get("set", "")
-    if on not in ("", *transfer.sets):
-        raise UserError(f"claims.{key}.set is '{on}'; the transfer has {', '.join(transfer.sets)}")
-    if all(transfer_set(name).has_objects for name in ([on] if on else transfer.sets)):
-        raise UserError(f"claims.{key} compares accuracies by class, which its set does not have: choose another set")
-
-
-def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimResult:
+def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult:
     """Test a claim by the interval of the mean difference over seeds or mirrored pairs.
 
     One of them is left out if one of its runs failed or its statistic is undefined.
     """
-    on = claim.get("set", "")
     compared, obstacles = [], []
     for replicate in replicates:
         try:
-            compared.append(compare(MEASURES[claim.statistic], claim.higher, claim.lower, replicate, on))
+            compared.append(compare(MEASURES[claim.statistic], claim.higher, claim.lower, replicate, claim.set))
         except UserError as obstacle:
             obstacles.append(str(obstacle))
     by_seed = [(higher.value, lower.value) for higher, lower in compared]
@@ -154,9 +146,9 @@ def evaluate_claim(claim: ConfigDict, replicates: Sequence[Replicate]) -> ClaimR
         claim.lower,
         by_seed,
         tested,
-        obstacle="" if compared else obstacles[0],
-        margin=claim.get("margin", 0.0),
-        on=on,
+        obstacle="" if compared else next(iter(obstacles), "no run has finished"),
+        margin=claim.margin,
+        on=claim.set,
     )
 
 

@@ -1,0 +1,107 @@
+"""Checks of the places that a program writes to, before it does any work: it replaces only files that it made itself."""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import is_remote, partial_of
+
+LONGEST_NAME = 255  # bytes
+OVERWRITE = "replace files that this program did not write"
+
+
+def check_output(
+    path: Path, is_own: Callable[[Path], bool], inputs: Iterable[Path | str] = (), overwrite: bool = False
+) -> None:
+    """Raises UserError if a file cannot be written, or must not be. Its folder need not exist. Nothing is created.
+
+    Args:
+        path: the file.
+        is_own: whether an existing file is one that the program writes, by its content; it may raise the errors of reading
+            other content.
+        inputs: files that the program reads; the output is none of them, with `overwrite` either.
+        overwrite: whether to replace a file that the program did not write.
+    """
+    if not is_remote(path) and os.path.isdir(path):
+        raise UserError(f"{path} cannot be written: it is a folder")
+    check_name(partial_of(path).name)
+    check_writable_folder(path.parent)
+    if any(is_same(path, other) for other in inputs):
+        raise UserError(f"{path} is an output and an input: choose another file for the output")
+    if path.exists() and not overwrite and not reads_as(is_own, path):
+        raise UserError(f"{path} exists, and this program did not write it: choose another file, or pass --overwrite")
+
+
+def is_same(path: Path, other: Path | str) -> bool:
+    """Whether two paths are of one file, which may have several names."""
+    if is_remote(path) or is_remote(other):
+        return str(path) == str(other)
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return os.path.abspath(path) == os.path.abspath(other)
+
+
+def reads_as(is_own: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a file is the program's own; one that cannot be read as such is not."""
+    try:
+        return is_own(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
+        return False
+
+
+def files_in(values: Any) -> list[str]:
+    """The names of local files among the values of a config."""
+    if isinstance(values, str):
+        return [values] if values and os.path.isfile(values) else []
+    items = values.values() if hasattr(values, "values") else values if isinstance(values, tuple | list) else ()
+    return [name for item in items for name in files_in(item)]
+
+
+def first_bytes(path: Path, size: int = 4096) -> bytes:
+    """The beginning of a file."""
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def check_directory(workdir: Path, writes: Iterable[str], marks: Iterable[str], overwrite: bool = False) -> None:
+    """Raises UserError if a work directory has files of another program that this one would replace.
+
+    Args:
+        writes: names of files that the program writes to the directory.
+        marks: names of files that only this program writes, and before the others.
+    """
+    if overwrite or any((workdir / mark).exists() for mark in marks):
+        return
+    if found := [name for name in writes if (workdir / name).exists()]:
+        raise UserError(f"{workdir} contains a {found[0]} that this program did not write: choose another --workdir")
+
+
+def check_writable_folder(path: Path) -> None:
+    """Raises UserError if files cannot be written to a local folder, which need not exist. Nothing is created."""
+    if is_remote(path):
+        return
+    existing = Path(os.path.abspath(path))
+    while not os.path.lexists(existing):
+        check_name(existing.name)
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):  # permissions alone do not show every read-only place
+            pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: no file can be made in {existing} ({error.strerror})") from error
+
+
+def check_name(name: str) -> None:
+    """Raises UserError for a name with more bytes than local file systems allow."""
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise UserError(f"the name '{name[:40]}...' has more than {LONGEST_NAME} bytes: choose a shorter one")
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag --overwrite to a command line."""
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)

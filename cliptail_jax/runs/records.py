@@ -1,0 +1,80 @@
+"""The types of what the JSON files of a run contain, as far as programs read it; files may have more keys than these."""
+
+from typing import Required, TypedDict
+
+from cliptail_jax.metrics.measures import MEASURES
+
+Number = float | None  # null stands for nan
+
+Config = TypedDict(
+    "Config",
+    {"objective": str, "eval.sets": list[str], "data.name": str, "data.split": str, "data.class_names": str},
+    total=False,
+)
+
+
+class Finished(TypedDict, total=False):
+    step: int
+    seconds: Number
+
+
+class Hardware(TypedDict, total=False):
+    device: str
+    devices: int
+    processes: int
+    cores: int
+
+
+class Origin(TypedDict, total=False):
+    """What `cliptail_jax.runs.provenance` records."""
+
+    software: dict[str, str]
+    hardware: Hardware
+    commit: str
+    command: str
+
+
+class RunDocument(Origin, total=False):
+    """config.json."""
+
+    config: Config
+    finished: Finished
+
+
+class TrainingData(TypedDict):
+    """variant.json."""
+
+    records: int
+    fingerprint: str
+
+
+# A line of metrics.jsonl.
+LogLine = TypedDict(
+    "LogLine",
+    {
+        "step": Required[int],
+        "epoch": Number,
+        "train/loss": Number,
+        "images_per_second": Number,
+        "seconds": float,
+        "warning": str,
+    },
+    total=False,
+)
+
+
+class Settings(TypedDict, total=False):
+    """Those of an evaluation."""
+
+    class_frequency: str
+
+
+# A line of summary.jsonl.
+Summary = TypedDict(
+    "Summary",
+    {"step": Required[int], "epoch": Number, "settings": Settings, "weights": str, "model": str}
+    | {key: Number for key in MEASURES}
+    | {f"{key}_interval": tuple[Number, Number] for key in MEASURES}
+    | {f"{key}_left_out": int for key in MEASURES},
+    total=False,
+)
