@@ -57,6 +57,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
     objective = make_objective(config, open_variant(config.data))
+    for warning in objective.evaluated_run(config, plain(config)).warnings:
+        log_line(f"warning: {warning}")
     total_steps, schedule = objective.total_steps, objective.schedule
     with sole_writer(workdir):
         open_directory(workdir, plain(config), objective, overwrite)

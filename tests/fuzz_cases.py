@@ -28,6 +28,7 @@ from cliptail_jax.models.open_clip import check_model
 from cliptail_jax.objectives import validate
 from cliptail_jax.pretrained.published_weights import open_weights
 from configs import clip, dino, sup
+from tests import fuzz_study
 
 FAMILIES = {"sup": sup, "clip": clip, "dino": dino}
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1, 2**31, 2**63, 1e30, 1e-30]))
@@ -194,6 +195,7 @@ CASES = {
     "captions": Case(st.tuples(st.sampled_from([".tsv", ".csv", ".jsonl", ".txt"]), CAPTIONS), read_captions),
     "vocabularies": Case(st.one_of(PRINTABLE, JSON, st.lists(CONCEPT, max_size=4)), read_vocabulary),
     "run files": Case(st.tuples(st.sampled_from(sorted(RUN)), CHANGES), read_run),
+    "studies": Case(fuzz_study.EXAMPLES, fuzz_study.read_study_directory),
     "sheets": Case(st.lists(st.lists(CELLS, max_size=5).map("\t".join), max_size=5).map("\n".join), read_table),
     "safetensors": Case(st.tuples(HEADER, st.binary(max_size=40)), read_weights),
     "images": Case(st.tuples(st.integers(0, len(JPEGS) - 1), st.lists(CHANGES, min_size=1, max_size=4)), read_image),

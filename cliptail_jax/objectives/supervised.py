@@ -188,8 +188,8 @@ class Supervised(Objective):
         warnings = ()
         if config.eval.logit_adjustment and config.loss.logit_adjustment and not config.eval.estimate_prior:
             warnings = (
-                f"the run was trained with loss.logit_adjustment={config.loss.logit_adjustment:g}, so its logits are those "
-                "for equally frequent classes already: "
+                f"with loss.logit_adjustment={config.loss.logit_adjustment:g}, logits are those for equally frequent classes "
+                "already: "
                 f"eval.logit_adjustment={config.eval.logit_adjustment:g} adjusts them again",
             )
         return EvaluatedRun(own, given if given != own.head.init else "", warnings)

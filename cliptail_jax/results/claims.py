@@ -37,6 +37,10 @@ class Claim:
     margin: float = 0.0
     set: str = ""
 
+    def __post_init__(self):
+        if self.statistic not in MEASURES:
+            raise ValueError(f"there is no measure '{self.statistic}'")
+
 
 class Change(NamedTuple):
     """A change after the first run of a study.

@@ -48,7 +48,7 @@ class Contents:
         finished = {f"{run.seed}/{run.name}": run for run in self.runs if run.is_finished}
         replicates = [
             [{name: run for name in self.study.runs if (run := finished.get(f"{seed}/{name}"))} for seed in replicate]
-            for replicate in self.study.replicates
+            for replicate in filter(None, self.study.replicates)
         ]
         return evaluate_claims(self.study.claims, replicates, self.study.changes)
 

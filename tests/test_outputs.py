@@ -1,0 +1,170 @@
+"""A program replaces only files that it made itself, and no output is one of its inputs."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cliptail_jax.concepts.count import main as count
+from cliptail_jax.config.fields import plain
+from cliptail_jax.curation.describe import check_outputs
+from cliptail_jax.curation.laion.__main__ import main as laion
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.published import check_free
+from cliptail_jax.figures.__main__ import main as figures
+from cliptail_jax.objectives import FIELDS
+from cliptail_jax.outputs import check_output, files_in
+from cliptail_jax.pretrained.export import main as export
+from cliptail_jax.pretrained.make_head import main as make_head
+from cliptail_jax.report.__main__ import main as report
+from cliptail_jax.runs import open_or_resume
+from cliptail_jax.runs.lock import sole_writer
+from cliptail_jax.transfer.program import transfer
+from configs import sup
+from configs import transfer as transfer_config
+
+FOREIGN = "something that somebody else wrote\n"
+NOT_OURS = "exists, and this program did not write it: choose another file, or pass --overwrite"
+INPUT = "is an output and an input: choose another file for the output"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working directory, with inputs, and files of somebody else under the names of outputs."""
+    monkeypatch.chdir(tmp_path)
+    Path("V.json").write_text('[{"name": "cat"}]')
+    Path("captions.txt").write_text("a cat\n")
+    Path("frequency.tsv").write_text("cat\t3\ndog\t2\n")
+    for name in ("notes.tsv", "notes.npy", "notes.json", "notes.png", "notes.html", "notes.parquet"):
+        Path(name).write_text(FOREIGN)
+    Path("parts").mkdir()
+    pq.write_table(pa.table({"TEXT": ["a cat"]}), "parts/0.parquet")
+    Path("queries.jsonl").write_text('{"filepath": "x", "label": 0, "caption": "a cat"}\n')
+    Path("run").mkdir()
+    Path("run/config.json").write_text('{"config": {"eval.sets": []}}')
+    Path("run/tokenizer.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "complaint"),
+    [
+        (count, "--captions=captions.txt --vocabulary=V.json --output=V.json", f"V.json {INPUT}"),
+        (count, "--captions=captions.txt --vocabulary=V.json --output=captions.txt", f"captions.txt {INPUT}"),
+        (count, "--captions=captions.txt --vocabulary=V.json --output=notes.tsv", f"notes.tsv {NOT_OURS}"),
+        (make_head, "--model=m --vocabulary=V.json --output=V.npy", f"V.json {INPUT}"),
+        (make_head, "--model=m --vocabulary=V.json --output=notes.npy", f"notes.npy {NOT_OURS}"),
+        (report, "--workdir=run --output=run/config.json", f"run/config.json {NOT_OURS}"),
+        (report, "--workdir=run --output=notes.html", f"notes.html {NOT_OURS}"),
+        (figures, "class_frequency --frequencies frequency.tsv --output=frequency.tsv", "suffix is none of"),
+        (figures, "class_frequency --frequencies frequency.tsv --output=notes.png", f"notes.png {NOT_OURS}"),
+        (export, "--workdir=run --output=run", "run contains config.json, and is no earlier export"),
+        (laion, "match --input=parts --output=parts", "parts is the folder of the input"),
+        (
+            laion,
+            "retrieve --input=parts --queries=queries.jsonl --clip=m --output=parts/0.parquet",
+            f"parts/0.parquet {INPUT}",
+        ),
+        (
+            laion,
+            "retrieve --input=parts --queries=queries.jsonl --clip=m --output=notes.parquet",
+            f"notes.parquet {NOT_OURS}",
+        ),
+    ],
+)
+def test_what_a_program_did_not_write_is_left(folder, program, arguments, complaint, capsys):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert program(arguments.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and complaint in line
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_program_wrote_is_replaced_and_anything_else_when_asked_for(folder):
+    arguments = ["--captions=captions.txt", "--vocabulary=V.json", "--processes=1"]
+    for output in ("new.tsv", "new.tsv", "notes.tsv"):
+        assert count([*arguments, f"--output={output}", *(["--overwrite"] if output == "notes.tsv" else [])]) == 0
+        assert Path(output).read_text() == "cat\t1\n"
+    for output, more in (("new", []), ("new", []), ("notes", ["--overwrite"])):
+        figure = ["class_frequency", "--frequencies", "frequency.tsv", f"--output={output}.png", *more]
+        assert figures(figure) == 0 and Path(f"{output}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["linked.tsv", "./new/../captions.txt", "again.txt"])
+def test_an_input_by_another_name_is_still_one(folder, name):
+    Path("new").mkdir()
+    Path("linked.tsv").symlink_to("captions.txt")
+    Path("again.txt").hardlink_to("captions.txt")
+    with pytest.raises(UserError, match="is an output and an input"):
+        check_output(Path(name), is_own=lambda path: True, inputs=["captions.txt"], overwrite=True)
+
+
+def test_what_describe_reads_is_not_its_output(folder):
+    config = sup.get_config("data=glyphs_lt")
+    config.data.table, config.data.classes.names = "queries.jsonl", ("V.json", "cat")
+    assert sorted(files_in(config)) == ["V.json", "queries.jsonl"]
+    for table, metadata in ((Path("queries.jsonl"), None), (None, Path("queries.json"))):
+        with pytest.raises(UserError, match=re.escape(f"queries.jsonl {INPUT}")):
+            check_outputs(Path("described"), table, metadata, files_in(config), overwrite=False)
+    check_outputs(Path("described"), Path("queries.jsonl"), None, [], overwrite=False)
+    with pytest.raises(UserError, match="notes.json exists, and this program did not write it"):
+        check_outputs(Path("described"), None, Path("notes.json"), [], overwrite=False)
+    Path("run/class_frequency.tsv").write_text("cat\t3\n")
+    with pytest.raises(UserError, match="run contains a class_frequency.tsv that this program did not write"):
+        check_outputs(Path("run"), None, None, [], overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("config.json", '{"model_cfg": {}}'), ("config.json", "[1]"), ("tokenizer.json", "{}")]
+)
+def test_a_run_does_not_begin_among_files_of_another_program(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    values = plain(sup.get_config("data=glyphs_lt"))
+    with pytest.raises(UserError, match=f"{name}.*choose another --workdir or pass --overwrite"):
+        open_or_resume(tmp_path, values, FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    with pytest.raises(UserError, match=name):
+        check_free({"RN50": tmp_path}, tmp_path.parent)
+    assert (tmp_path / name).read_text() == content
+
+
+def test_evaluations_of_published_models_are_not_lost_to_a_run(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"objective": "zero_shot"}}))
+    (tmp_path / "eval").mkdir()
+    values = plain(sup.get_config("data=glyphs_lt"))
+    with pytest.raises(UserError, match="contains the run of another config"):
+        open_or_resume(tmp_path, values, FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+
+
+def test_a_transfer_does_not_replace_the_report_of_a_study(tmp_path):
+    (tmp_path / "report.md").write_text(FOREIGN)
+    config = transfer_config.get_config("models=runs/sup,sets=cifar100")
+    with pytest.raises(UserError, match="contains a report.md that this program did not write"):
+        transfer(config, tmp_path)
+
+
+def test_a_run_that_another_program_writes_to_is_not_evaluated(trained_run):
+    config, workdir = trained_run("sup")
+    config = config.copy_and_resolve_references()
+    config.eval.sets = (f"{config.data.name}:test",)
+    with sole_writer(workdir), pytest.raises(UserError, match="is in use by process"):
+        evaluate(config, workdir)
+    assert not (workdir / "eval").exists()
+
+
+@pytest.mark.parametrize(
+    ("beside", "complaint"),
+    [
+        ({"classes": [], "template": "", "weights": "", "digest": ""}, "no/such/model"),
+        ({"classes": []}, f"mine.npy {NOT_OURS}"),
+    ],
+)
+def test_a_head_is_known_by_the_description_beside_it(folder, beside, complaint, capsys):
+    np.save("mine.npy", np.zeros(3))
+    Path("mine.json").write_text(json.dumps(beside))
+    assert make_head(["--model=no/such/model", "--vocabulary=V.json", "--output=mine.npy"]) == 2
+    assert complaint in capsys.readouterr().err and json.loads(Path("mine.json").read_text()) == beside
