@@ -134,7 +134,7 @@ def write_arrays(
         arrays |= {f"calibration_{name}": array for name, array in sums._asdict().items()}
     for computed in (collapse, similarities):
         arrays |= computed._asdict() if computed else {}
-    if predicted is not None:  # in the smallest type that holds the classes and -1
+    if predicted is not None:  # in the smallest type that can represent the classes and -1
         arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
     if class_names is not None:
         arrays["class_names"] = np.array(class_names)

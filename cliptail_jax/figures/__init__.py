@@ -1,7 +1,7 @@
 """The figures of the paper (arXiv 2405.21070), drawn from the files of run directories alone: no model is loaded.
 
 Every module directly in this package is a figure: adding one takes its module and nothing else. `parts` has what several
-figures share. The first line of a figure's docstring says what it shows, the rest documents its sheet. A figure has
+figures share. The first line of a figure's docstring describes it, the rest documents its sheet. A figure has
 
     draw(entries, ...)       returns the Matplotlib figure for the entries of its sheet, and for the values of its options
     COLUMNS                  the columns that its sheet must have; without it the figure has no sheet, and no `entries`

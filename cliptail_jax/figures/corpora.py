@@ -80,8 +80,8 @@ def distinct(column: str, entries: Sequence[Entry], looks: Sequence[Marker]) -> 
     names = list(dict.fromkeys(entry[column] for entry in entries))
     if len(names) > len(looks):
         raise UserError(
-            f"{entries[0].where}: the sheet has {len(names)} different cells under '{column}', but the figure can tell "
-            f"{len(looks)} apart: draw fewer, or give several the same name, such as that of a family"
+            f"{entries[0].where}: the sheet has {len(names)} different cells under '{column}', but the figure has "
+            f"{len(looks)} looks: draw fewer, or give several the same name, such as that of a family"
         )
     return dict(zip(names, looks))
 

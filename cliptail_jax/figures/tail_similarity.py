@@ -88,7 +88,7 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
 
 
 def check_cut(frequency: Int[np.ndarray, " class"], classes: int, entry: Entry) -> None:
-    """Raise UserError if only label order would tell which are the `classes` rarest of the run."""
+    """Raise UserError if equally rare classes leave it open which are the `classes` rarest of the run."""
     last = np.sort(frequency)[classes - 1]
     as_rare = np.count_nonzero(frequency <= last)
     if as_rare > classes:

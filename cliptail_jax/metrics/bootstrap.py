@@ -104,7 +104,7 @@ def _resample(
             f"{np.shape(resampled)} for [*run, {len(chosen)} resamples, class]: it must reduce the axes of runs (first) and "
             f"classes (last) only, to () and ({len(chosen)},)"
         )
-    # With as many classes as resamples, shapes alone do not tell the axes apart.
+    # With as many classes as resamples, shapes alone do not distinguish the axes.
     if not np.isclose(resampled[0], statistic(*sample[..., chosen[0]]), equal_nan=True):
         raise ValueError(f"the statistic {statistic.__name__} of a resample depends on the other resamples")
     return Bootstrapped(float(value), resampled)
@@ -146,8 +146,8 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
     resamples of var_p(θ*_p − θ_p) / P, which leaves out what classes have in common in all seeds. The t distribution has
     the degrees of freedom of Satterthwaite (1946), (P−1) (V / (V_seeds − V_both))².
     Resampling seeds, too, would count the variance of independent classes two to three times (Owen, 2007).
-    scripts/benchmark/coverage.py measures how often the intervals hold the truth. Of one seed, the interval says nothing
-    about other seeds.
+    scripts/benchmark/coverage.py measures how often the intervals contain the truth. The interval of one seed does not cover other
+    seeds.
     """
     values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
     together = resampled.mean(axis=0)

@@ -73,7 +73,7 @@ def calibration(counts: Int[Array | np.ndarray, "class bin 4"]) -> Calibration:
 def expected_calibration_error(sums: Calibration) -> float:
     """Σ over bins of (share of the examples in the bin) · |accuracy − mean confidence| of the bin, in 0..1.
 
-    The bins hold the examples of all classes. nan without examples.
+    The bins contain the examples of all classes. nan without examples.
     """
     total = sums.examples.sum()
     # |Σ correct − Σ confidence| / N is a bin's share times the difference of its means; empty bins add nothing.

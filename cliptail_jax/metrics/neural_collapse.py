@@ -92,7 +92,7 @@ def _means_and_similarity(
     for rows, row_classes in blocks:
         norms = np.linalg.norm(rows, axis=1)
         if not np.isfinite(norms).all():
-            raise UserError("features hold nan or inf: the model has diverged; evaluate an earlier checkpoint")
+            raise UserError("features contain nan or inf: the model has diverged; evaluate an earlier checkpoint")
         shape, places = (len(sizes), len(rows)), (row_classes, np.arange(len(rows)))
         sums += csr_array((np.ones(len(rows)), places), shape) @ rows
         unit_sums += csr_array((1 / np.where(norms > 0, norms, 1), places), shape) @ rows

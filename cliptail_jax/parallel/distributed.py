@@ -85,7 +85,7 @@ def slice_endpoints() -> str:
             reason = error
             time.sleep(attempt)
     raise UserError(
-        f"this machine has a TPU, but {server} does not say how many hosts its slice has ({reason}): set "
+        f"this machine has a TPU, but {server} does not report how many hosts its slice has ({reason}): set "
         "TPU_SKIP_MDS_QUERY=1 if it is the only one, else JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID"
     )
 

@@ -15,7 +15,7 @@ from cliptail_jax.outputs import add_overwrite
 
 @command_line
 def main(arguments: list[str]) -> None:
-    """Write the page that the command line describes, and say where it is."""
+    """Write the page that the command line describes, and print its address."""
     parser = argparse.ArgumentParser(
         prog="python -m cliptail_jax.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

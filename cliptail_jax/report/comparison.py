@@ -85,7 +85,7 @@ class Comparison:
         return [kind for kind in self.kinds if kind.shared]
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
-        """The different class frequencies of the runs, by a name that says of which they are; of many, the extremes."""
+        """The different class frequencies, by a name of the runs that have them; of many, the extremes."""
         owners: dict[bytes, list[tuple[str, str]]] = {}
         vectors = {}
         for kind in self.evaluated:

@@ -1,4 +1,4 @@
-"""Test images of each class, with what each run has predicted: those that tell most about the runs."""
+"""Test images of each class, with what each run has predicted: those that are most informative about the runs."""
 
 import functools
 from collections.abc import Sequence

@@ -307,5 +307,5 @@ def embedded(value: Any) -> str:
 
 
 def embedded_text(text: str) -> str:
-    """A JSON text that does not end the script element that holds it."""
+    """A JSON text that does not end the script element that contains it."""
     return text.replace("<", "\\u003c")

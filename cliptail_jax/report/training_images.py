@@ -47,7 +47,7 @@ class Captions(NamedTuple):
 
 
 def data_values(config: Mapping[str, Any]) -> str:
-    """The values of a run's config that say what it is trained on, as JSON; '' for a model that is not trained."""
+    """The values of a run's config that determine what it is trained on, as JSON; '' for a model that is not trained."""
     known = {field.key for field in fields_of(Data(), "data.")}
     return json.dumps({key: config[key] for key in sorted(known & config.keys())}) if "data.name" in config else ""
 

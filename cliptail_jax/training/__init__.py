@@ -1,5 +1,5 @@
 """The training state, the training step, the optimizer, and the initialization of parameters.
 
-`objective` holds the interface that every objective satisfies. This package knows no particular objective, and
+`objective` has the interface that every objective satisfies. This package knows no particular objective, and
 opens no data.
 """

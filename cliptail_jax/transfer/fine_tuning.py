@@ -72,7 +72,7 @@ def folder_of(workdir: Path, key: TransferKey, settings: Settings) -> Path:
 
 
 def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, config: ConfigDict) -> Measurement:
-    """Fine-tunes a model on a set of one class an image, as the transfer config says, with its runs in `folder`.
+    """Fine-tunes a model on a set of one class an image, by the transfer config, with its runs in `folder`.
 
     Runs of an earlier call with the same arguments and weights are not repeated. The arrays are `predictions`, `labels` and
     `records` of the test images.

@@ -64,7 +64,7 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size, "batch_size")
     if runs.read_config(workdir) is not None:
-        raise UserError(f"{workdir} holds a run or an evaluation: choose another --workdir")
+        raise UserError(f"{workdir} contains a run or an evaluation: choose another --workdir")
     check_directory(workdir, ("report.md", PAGE), (FILE,))
     check_directories(config.models)
     failures: Failures = {}

@@ -23,7 +23,7 @@ def markdown(results: Sequence[Transfer], sets: Sequence[TransferSet], failures:
 
 def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
     lines = [
-        "Test scores in percent: mean per-class accuracy, accuracy, or 11-point mAP, as the last table says. Multinomial "
+        "Test scores in percent: mean per-class accuracy, accuracy, or 11-point mAP, as in the last table. Multinomial "
         "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
         "images, and it is then fitted on them and the training images.",
         "",
