@@ -126,7 +126,7 @@ def value_of(cell: Cell) -> float | int | str | None:
         return None
     if cell.value is None:
         return cell.text
-    return int(cell.value) if cell.value.is_integer() else cell.value
+    return int(cell.value) if float(cell.value).is_integer() else cell.value
 
 
 def number(value: float, form: str) -> Cell:
