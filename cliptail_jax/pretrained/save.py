@@ -112,7 +112,7 @@ def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:
     if description.get("head", {}).get("kind") == "linear":
         raise UserError("head.kind='linear': open_clip's models cannot have such a head; use the run's checkpoints")
     if classifies_words(description):
-        raise UserError("objective='bag_of_words': open_clip's models do not classify words; use the run's checkpoints")
+        raise UserError("the run classifies words, which open_clip's models do not: use the run's checkpoints")
     config = dict(description["model_cfg"])
     vision_cfg, text_cfg = config["vision_cfg"], config.setdefault("text_cfg", NO_TEXT)
     if "text_quick_gelu" in description and not text_cfg.get("hf_model_name"):

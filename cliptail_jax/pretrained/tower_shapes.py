@@ -1,20 +1,21 @@
 """Towers of published models whose shapes are known, without their weights: enough to plan a run that starts from them."""
 
+from typing import Any
+
 from flax import nnx
 
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
+from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_weights import PublishedWeights
 from cliptail_jax.pretrained.towers import Tower
-
-ARCHITECTURES = {"hf-hub:timm/resnet50_clip.openai": "RN50-quickgelu"}  # by published model
 
 
 def image_tower_shapes(name: str, *, output_dim: int, image_size: int) -> Tower | None:
     """As `open_image_tower`, without weights; None if the model's shapes are not known."""
-    if name not in ARCHITECTURES:
+    architecture = _architecture(name)
+    if architecture is None:
         return None
-    architecture = named_architecture(ARCHITECTURES[name])
     quick_gelu, preprocess = bool(architecture.get("quick_gelu")), Preprocess(image_size)
     return Tower("visual", name, _Absent(), architecture["vision_cfg"], output_dim, quick_gelu, preprocess=preprocess)
 
@@ -24,10 +25,16 @@ def text_tower_shapes(name: str, *, output_dim: int, context_length: int) -> Tow
     if encoder := named_encoder(name):
         text_cfg = {"hf_model_name": name, "context_length": context_length, "hf_proj_type": "mlp"}
         return Tower("text", name, _Absent("proj"), text_cfg, output_dim, False, encoder)
-    if name not in ARCHITECTURES:
+    architecture = _architecture(name)
+    if architecture is None:
         return None
-    architecture = named_architecture(ARCHITECTURES[name])
     return Tower("text", name, _Absent(), architecture["text_cfg"], output_dim, bool(architecture.get("quick_gelu")))
+
+
+def _architecture(repository: str) -> dict[str, Any] | None:
+    """open_clip's configuration of the model in a repository; None if it is not in the table of published models."""
+    names = (m.name for m in published_models() if m.repository == repository and m.architecture is None)
+    return next((named_architecture(name.split("/")[0]) for name in names), None)
 
 
 class _Absent(PublishedWeights):

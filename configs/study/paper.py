@@ -135,7 +135,7 @@ def study_of(
         if config.data.match.frequency:
             config.data.match.frequency = shared["frequency"]
     study = dict(title=title, **shared, strings=common.in_order(strings), runs=common.in_order(runs))
-    if self_supervised := tuple(name for name, config in runs.items() if config.objective == "dino"):
+    if self_supervised := tuple(name for name, config in runs.items() if not config.eval.sets):
         transfer = transfer_config()
         transfer.seed, transfer.data.data_dir = shared["seed"], shared["data_dir"]
         transfer.data.workers = shared["workers"]
