@@ -51,7 +51,7 @@ def study_directory() -> Path:
 
 
 def changed(value: Any, places: list[int], other: Any) -> Any:
-    """The value with `other` in the place of one of its parts, of which each place chooses one a level deeper."""
+    """The value with `other` in the place of one of its parts; each of `places` chooses a part a level deeper."""
     place, *deeper = places
     if not value or not isinstance(value, dict | list):
         return other
@@ -65,7 +65,7 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     name, places, other = example
     shutil.copytree(study_directory(), folder, dirs_exist_ok=True)
     document = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(changed(document, places, other)) + "\n")
+    (folder / name).write_text(json.dumps(changed(document, places, other) if places else other) + "\n")
     contents = read_directory(folder)
     comparison = compare([contents])
     forest.columns_of(forest.forest(contents.claims.values()))

@@ -1,0 +1,61 @@
+"""A study that is run again with another config: what is refused, and what is marked."""
+
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.study.run import run_study
+from cliptail_jax.study.stated_claims import changes_of_claims
+from tests.study.synthetic_studies import claim, make_seeded_study, make_study, make_transfer_study, read_report
+
+
+def test_a_study_with_another_recipe_leaves_everything_as_it_is(trains, tmp_path):
+    slopes, trained = trains
+    slopes.update(a=0.5, b=0.1)
+    made = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    run_study(made, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    report = read_report(tmp_path)[1]
+    other = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    other.runs.b.optimizer.learning_rate = 0.25
+    refusal = r"b contains the run of another config \(optimizer.learning_rate=0.1 not 0.25\): choose another --workdir, go back"
+    with pytest.raises(UserError, match=refusal):
+        run_study(other, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    run_study(made, tmp_path)
+    assert read_report(tmp_path)[1] | {"seconds": 0} == report | {"seconds": 0} and trained == ["a", "b"]
+
+
+def test_a_report_is_not_replaced_by_one_of_no_run(trains, tmp_path):
+    trains[0].update(a=0.5)
+    made = make_study("a", c=claim("corr_acc", "a", "a"))
+    run_study(made, tmp_path)
+    before = (tmp_path / "report.md").read_text()
+    (tmp_path / "a" / "config.json").write_text("[1]")
+    trains[0].update(a=UserError("config.json is damaged"))
+    with pytest.raises(UserError, match="config.json is damaged|1 of 1 runs failed"):
+        run_study(made, tmp_path)
+    assert (tmp_path / "report.md").read_text() == before
+
+
+@pytest.mark.parametrize("of", ["seeds", "transfer"])
+def test_seeds_and_transfer_belong_to_what_was_stated(of, tmp_path):
+    """The transfer to that of claims on probes alone."""
+    claims = dict(bias=claim("slope_acc", "a", "b"), probe=claim("probe", "a", "b"))
+    study = make_seeded_study(2, "a", "b", **claims) if of == "seeds" else make_transfer_study("a", "b", **claims)
+    (tmp_path / "a").mkdir()
+
+    def changes():
+        return changes_of_claims(study, study.runs, tmp_path / "study", ["a"])
+
+    assert changes() == {}
+    if of == "seeds":
+        study.seeds = 4
+        assert changes() == dict.fromkeys(claims, ("‡", "seeds=2 not 4"))
+    else:
+        study.transfer.sets = ("dtd",)
+        assert changes() == {"probe": ("‡", "transfer.sets=['cifar100'] not ['dtd']")}
+
+
+def test_a_misspelt_field_of_a_claim_is_named(tmp_path):
+    with pytest.raises(UserError, match="claims.c.marign: a claim has text, statistic, higher, lower, margin, set"):
+        run_study(make_study("a", "b", c=claim("tail", "a", "b", marign=3.0)), tmp_path)
