@@ -35,7 +35,3 @@ def test_sets_have_as_many_templates_as_clip_publishes():
     assert {name: len(EVALUATION_SETS[name].templates) for name in published} == published
     for name in ("imagenet", "imagenet_v2", "imagenet100"):
         assert EVALUATION_SETS[name].templates == templates("openai80")
-
-
-def test_the_module_imports_no_builder():
-    assert not {name for name in vars(known_sources) if name in ("tfds", "pyarrow")}
