@@ -4,7 +4,6 @@ import pytest
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import BUILT_IN
-from cliptail_jax.datasets import known_sources
 from cliptail_jax.datasets.known_sources import BUILDERS, EVALUATION_SETS, KNOWN_SOURCES, PRESETS, TRANSFER_SETS
 
 

@@ -3,9 +3,7 @@ import pathlib
 import pickle
 import shutil
 
-import pyarrow.parquet
 import pytest
-import tensorflow_datasets as tfds
 
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir

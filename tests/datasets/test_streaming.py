@@ -15,6 +15,7 @@ from cliptail_jax.datasets.streaming import clean_text, decodes
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.reencoding import Reencoding
 
+
 @pytest.fixture
 def raw(tmp_path):
     """Twenty samples in two shards."""
