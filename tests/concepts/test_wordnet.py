@@ -1,6 +1,7 @@
 import concurrent.futures
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import threading
@@ -141,13 +142,7 @@ def test_an_id_that_wordnet_lacks_is_the_siberian_husky():
     assert synset("n02112837") == wordnet().synsets("siberian_husky")[0]
 
 
-def test_real_wordnet_lemmatizes():
-    wordnet()
-    words = ["geese", "dogs", "glasses", "us", "qwertys"]
-    assert [WordNetLemmatizer().lemmatize(word) for word in words] == ["goose", "dog", "glass", "u", "qwertys"]
-
-
-@pytest.mark.parametrize("wnid", ["n99999999", "n01440765", "n00000000"])
+@pytest.mark.parametrize("wnid", ["n99999999", "n00000000"])
 def test_an_unknown_id_is_an_error_without_a_warning(wnid, recwarn):
     with pytest.raises(UserError, match=wnid):
         synset(wnid)
@@ -164,13 +159,6 @@ def test_debians_files_load_from_the_cache_whatever_the_umask(machine, tmp_path)
     assert synset(TENCH).lexname() == "noun.animal"
     assert WordNetLemmatizer().lemmatize("tenches") == "tench"
     assert machine.downloads == 0
-
-
-def test_an_incomplete_folder_leaves_nothing_in_the_cache(machine, tmp_path):
-    (write_debian_files(tmp_path / "debian") / "verb.exc").unlink()
-    with pytest.raises(OSError, match="verb.exc"):
-        debian_wordnet.copy(tmp_path / "debian")
-    assert list(cache_folder().parent.iterdir()) == []
 
 
 def test_copies_made_at_once_leave_one_complete_corpus(machine, tmp_path):
@@ -194,42 +182,26 @@ def run_script(tmp_path, **programs):
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("bash", "dirname", "mkdir", "mktemp", "rm"):
-        (folder / name).symlink_to(next(path for path in (f"/bin/{name}", f"/usr/bin/{name}") if os.path.exists(path)))
+        (folder / name).symlink_to(shutil.which(name))
     for name, script in programs.items():
         path = folder / name.replace("_", "-")
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
     environment = {"PATH": str(folder), "TMPDIR": str(tmp_path), "VIRTUAL_ENV": "active"}
-    done = subprocess.run(["/bin/bash", "-e", SCRIPT], env=environment, capture_output=True, text=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
-    return done.returncode, done.stdout, done.stderr
+    return subprocess.run(["/bin/bash", "-e", SCRIPT], env=environment, capture_output=True, text=True)
 
 
 # Can import the package, finds no WordNet with -c, and copies a folder that exists.
-IMPORTS = '[[ "$1 $2" = "-c import"* ]] && exit'
-PYTHON = f'{IMPORTS}; [ "$1" != -c ] && [ "$2" != /usr/share/wordnet ] && echo "copies $(<"$2/data.noun")"'
-DEBIAN = 'if [ "$1" = download ]; then echo deb >wordnet-base_3.0_all.deb; fi'
+PYTHON = """[[ "$1 $2" = "-c import"* ]] && exit
+[ "$1" != -c ] && [ "$2" != /usr/share/wordnet ] && echo "copies $(<"$2/data.noun")\""""
 WITHOUT_LISTS = 'case "$*" in download*) exit 100;; *update) ;; *download*) echo deb >wordnet-base_3.0_all.deb;; esac'
 UNPACK = 'mkdir -p "$3/usr/share/wordnet"; echo "data of $(<"$2")" >"$3/usr/share/wordnet/data.noun"'
 
 
-@pytest.mark.parametrize("python", ["exit 0", IMPORTS + '; [ "$1" != -c ] && [ "$2" = /usr/share/wordnet ]'])
-def test_script_downloads_nothing_where_wordnet_is_found_or_installed(tmp_path, python):
-    assert run_script(tmp_path, python=python) == (0, "", "")
-
-
-@pytest.mark.parametrize("apt", [DEBIAN, WITHOUT_LISTS])
-def test_script_unpacks_the_debian_package_with_or_without_package_lists(tmp_path, apt):
-    done = run_script(tmp_path, python=PYTHON, apt_get=apt, dpkg_deb=UNPACK)
-    assert done == (0, "Fetching WordNet ...\ncopies data of deb\n", "")
-
-
-def test_script_says_the_two_ways_where_there_is_no_apt(tmp_path):
-    status, _, error = run_script(tmp_path, python=PYTHON)
-    assert status == 0
-    assert "nltk.downloader wordnet" in error and "wordnet-base" in error
-
-
-def test_script_names_the_set_up_where_the_package_is_not_installed(tmp_path):
-    status, _, error = run_script(tmp_path, python="exit 1")
-    assert status == 2 and "run 'source scripts/setup.sh' first" in error and error.count("\n") == 1
+def test_script_unpacks_the_debian_package_or_says_how_to_get_wordnet(tmp_path):
+    done = run_script(tmp_path, python=PYTHON, apt_get=WITHOUT_LISTS, dpkg_deb=UNPACK)
+    assert (done.returncode, done.stdout) == (0, "Fetching WordNet ...\ncopies data of deb\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+    shutil.rmtree(tmp_path / "bin")
+    done = run_script(tmp_path, python=PYTHON)
+    assert done.returncode == 0 and "nltk.downloader wordnet" in done.stderr
