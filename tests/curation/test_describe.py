@@ -33,13 +33,8 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
 
     command = [
         *(sys.executable, "-m", "cliptail_jax.curation.describe", "--config=configs/clip.py:data=glyphs"),
-        *(
-            f"--config.data.data_dir={glyphs_dir}",
-            f"--workdir={tmp_path}/out",
-            f"--import={table}",
-            f"--compare={theirs}",
-        ),
-        *("--config.data.captions.max_words=1", "--config.data.captions.distractors=0.5"),
+        *(f"--config.data.data_dir={glyphs_dir}", f"--workdir={tmp_path}/out", f"--compare={theirs}"),
+        *(f"--import={table}", "--config.data.captions.max_words=1", "--config.data.captions.distractors=0.5"),
         *(f"--export={tmp_path}/again.tsv", f"--croissant={tmp_path}/new/variant.json"),
     ]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
