@@ -86,18 +86,6 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     assert not list(Path(tmp_path).rglob("*.partial"))
 
 
-def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_on_request(bucket):
-    config, workdir = sup.get_config("data=glyphs_lt"), bucket / "run"
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
-    files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
-    files.write_text(workdir / "metrics.jsonl", "{}\n")
-    config.seed = 7
-    with pytest.raises(UserError, match="^gs://bucket/run contains the run of another config"):
-        runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
-    assert not (workdir / "checkpoints").exists() and not (workdir / "metrics.jsonl").exists()
-
-
 def test_a_checkpoint_in_a_bucket_is_only_picked_up_whole(bucket):
     for step in ("3", "6", "12"):
         files.write_bytes(bucket / "checkpoints" / step / "default" / "weights", b"weights")
@@ -129,46 +117,6 @@ def test_heads_and_frequencies_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch
     config.eval.rank_by, config.eval.tail_classes = f"{ADDRESS}frequency.tsv", 2
     assert head_mid_tail(config.eval, NAMES, None)[2].tolist() == [5, 4]
     assert file_digest(config.eval.rank_by) == file_digest(str(tmp_path / "frequency.tsv"))
-
-
-@pytest.mark.parametrize(
-    "read, complaint",
-    [
-        (lambda name: head_for(name, NAMES, NAMES), "head.init: cannot read 'gs://bucket/none' as an .npy array"),
-        (lambda name: variant_of(match={"frequency": name}), "cannot read the frequency table gs://bucket/none: "),
-        (file_digest, "cannot read gs://bucket/none: "),
-    ],
-)
-def test_what_a_bucket_lacks_is_named(bucket, monkeypatch, read, complaint):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
-    with pytest.raises(UserError, match=complaint):
-        read(f"{ADDRESS}none")
-
-
-def test_files_are_read_by_libraries_that_know_only_local_names(bucket, tmp_path):
-    files.write_bytes(bucket / "a", b"12345")
-    assert files.file_size(bucket / "a") == files.file_size(tmp_path / "a") == 5
-    assert files.readable(tmp_path / "a") == tmp_path / "a"
-    with files.readable(bucket / "a") as file:
-        assert file.read() == b"12345"
-
-
-def test_an_address_is_absolute_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert str(files.absolute(epath.Path("gs://bucket/run"))) == "gs://bucket/run"
-    assert str(files.absolute(Path("run"))) == f"{tmp_path}/run"
-
-
-def test_files_in_a_folder_are_replaced_by_rename(tmp_path):
-    for path in (tmp_path / "x", epath.Path(tmp_path / "y")):
-        for text in ("first", "ﬀ second"):
-            files.write_text(path, text)
-            assert path.read_text(encoding="utf-8") == text
-        files.append_text(path, " third")
-        assert path.read_text(encoding="utf-8") == "ﬀ second third"
-    assert sorted(path.name for path in files.files_below(tmp_path)) == ["x", "y"]
-    files.save_array(tmp_path / "a.npy", np.eye(2))
-    assert (files.load_array(tmp_path / "a.npy") == np.eye(2)).all()
 
 
 @pytest.mark.parametrize("name", ["s3://bucket/run", "http://host/run", "gs:://run"])
