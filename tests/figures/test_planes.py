@@ -59,14 +59,3 @@ def test_labels_cover_no_point_and_no_other_label():
     assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
     places = axes.transData.transform([point[:2] for point in points])
     assert not any(box.contains(*place) for box in boxes for place in places)
-
-
-def test_a_label_without_room_is_left_out():
-    figure = Figure(figsize=(2, 2))
-    axes = figure.subplots()
-    points = [(0.5, 0.5, f"a rather long label {i}") for i in range(40)]
-    figure.draw_without_rendering()
-    place_labels(axes, points)
-    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
-    assert 0 < len(boxes) < 40
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
