@@ -6,16 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
-from bokeh.models import Scatter
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, wrong_predictions
-from cliptail_jax.report.images import MOST, MOST_OF_CLASS
 from cliptail_jax.report.origin import configs_of
-from cliptail_jax.report.page import render, transfer_results, write_page
-from cliptail_jax.report.plots import Plots
-from cliptail_jax.results.directory import Contents, read_directory
+from cliptail_jax.report.page import render, write_page
+from cliptail_jax.results.directory import read_directory
 from tests.figures.synthetic_runs import write_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
 
@@ -103,18 +100,6 @@ def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(stud
     assert "† was added or changed after the first run. ‡ compares runs whose configs were changed after" in text
 
 
-def test_classes_that_slopes_leave_out_are_counted(study):
-    assert "leaves out" not in (study / "report.html").read_text()
-    report = json.loads((study / "report.json").read_text())
-    report["bias"]["sl"]["slope_pred"]["left_out"] = 9
-    (study / "report.json").write_text(json.dumps(report))
-    text = write_page(study).read_text()
-    number = (
-        "which have no logarithm: sl 9 of 60 (the largest number of any seed or pair). These are more than a tenth of"
-    )
-    assert "slope_pred leaves out" in text and number in text and "A claim compares its two runs on the classes" in text
-
-
 def test_without_a_report_numbers_are_computed_from_the_runs(study):
     expected = json.loads((study / "report.json").read_text())["bias"]
     (study / "report.json").unlink()
@@ -136,10 +121,7 @@ def test_runs_that_the_report_does_not_know_are_named(study):
     ("damaged", "lost"),
     [
         ("seed_3/clip/eval/glyphs_test/latest.npz", "evaluation"),
-        ("seed_3/clip/eval/glyphs_test/summary.jsonl", "evaluation"),
         ("seed_3/clip/metrics.jsonl", "log"),
-        ("seed_3/clip/class_frequency.tsv", "images"),
-        ("seed_3/clip/variant.json", "data"),
         ("seed_3/clip/config.json", "everything"),
         ("report.json", "report"),
     ],
@@ -150,25 +132,17 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
     contents = read_directory(study)
     assert len(contents.problems) == 1 and str(path) in contents.problems[0] and "\n" not in contents.problems[0]
     assert len(contents.runs) == 6 - (lost == "everything")
-    if lost in ("evaluation", "log", "images", "data"):
+    if lost in ("evaluation", "log"):
         [run] = [run for run in contents.runs if (run.seed, run.name) == ("seed_3", "clip")]
         assert not getattr(run, lost)
+    if lost == "everything":
+        text = write_page(study).read_text()
+        assert f"Not shown:</strong> {path}" in text and "sl_sampled" in text
 
 
-def test_the_page_names_all_damaged_files_and_shows_the_rest(study):
-    damaged = [
-        study / "seed_3" / "sl" / "config.json",
-        study / "seed_3" / "clip" / "eval" / "glyphs_test" / "latest.npz",
-    ]
-    for path in damaged:
-        path.write_bytes(path.read_bytes()[:-40])
-    text = write_page(study).read_text()
-    assert all(f"Not shown:</strong> {path}" in text for path in damaged) and "sl_sampled" in text
-
-
-@pytest.mark.parametrize("content", ["[]", "{}", '{"runs": 1, "bias": {}, "failures": {}}', "\xff"])
+@pytest.mark.parametrize("content", ["[]", '{"runs": 1, "bias": {}, "failures": {}}'])
 def test_a_report_that_is_none_is_named(content, study):
-    (study / "report.json").write_bytes(content.encode("latin-1"))
+    (study / "report.json").write_text(content)
     [problem] = read_directory(study).problems
     assert "report.json is damaged" in problem and "run the study again" in problem
 
@@ -218,38 +192,20 @@ def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
     assert "2 kinds of runs" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("classes", "most"), [(100, 5e6), (1000, 15e6)])
-def test_twelve_runs_fit_into_a_page(classes, most):
-    contents = in_memory(12, classes)
-    text = render(compare([contents]), [contents], "", [], {})
-    assert len(text.encode()) + min(MOST, MOST_OF_CLASS * classes) < most  # with images, see test_images.py
-
-
-def test_learning_curves_have_the_markers_of_their_kinds_at_different_steps():
-    plots = Plots(compare([in_memory(2, 8, steps=300)]))
-    lines = [drawn for drawn in plots.figures["loss"].renderers if isinstance(drawn.glyph, Scatter)]
-    assert len(lines) == 2 and len({drawn.glyph.defs["@kind"].code for drawn in lines}) == 2
-    first, second = (drawn.view.filter.indices for drawn in lines)
-    assert len(first) == len(second) == 6 and max(*first, *second) < 100 and not set(first) & set(second)
-    for kind, drawn in zip(("kind 0", "kind 1"), lines):  # by which they are hidden and coloured
-        assert {drawn, drawn.glyph} <= {model for model, _ in plots.of_kind[kind]}
-
-
-def test_all_classes_are_in_the_page():
-    contents = in_memory(2, 1000, steps=3)
+def test_all_classes_are_in_the_page_which_stays_small():
+    contents = in_memory(2, 1000)
     text = render(compare([contents]), [contents], "", [], {})
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
+    assert len(text.encode()) < 3e6  # and with images of MOST bytes at most, see test_page_images.py
 
 
 def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
     for arguments, message in [
         ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is no directory: name that of a run"),
-        ([f"--workdir={tmp_path}"], "holds no run: name the directory of a run"),
         ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} holds no run"),
         ([f"--workdir={study_directory}", f"--output={tmp_path}"], "cannot be written: it is a folder"),
         ([f"--workdir={study_directory}", "--runs=dino*"], "no run matches --runs=dino*: there are sl,"),
-        ([f"--workdir={study_directory}", "--output=/proc/page.html"], "no file can be made in /proc"),
     ]:
         assert main(arguments) == 2
         error = capsys.readouterr().err
@@ -303,18 +259,3 @@ def test_a_page_on_some_models_of_a_transfer_is_asked_for_by_patterns(tmp_path):
         UserError, match=r"no run matches --runs=dino\*: there are runs/clip, runs/clip_captions, runs/sl"
     ):
         write_page(tmp_path, runs=["dino*"])
-
-
-def test_the_transfers_of_two_studies_are_told_apart_by_their_directories(tmp_path):
-    def study(name, score):
-        clip = {"transfer": [{"set": "dtd", "method": "probe", "score": score}]}
-        return Contents(tmp_path / name, [], {"runs": {"seed_0": {"clip": clip}}}, None, [], [])
-
-    found = transfer_results([study("one", 61.0), study("other", 51.0)])
-    assert {name: result["score"] for name, (result,) in found.items()} == {"one/clip": 61.0, "other/clip": 51.0}
-    assert list(transfer_results([study("one", 61.0)])) == ["clip"]
-
-
-def test_a_page_that_cannot_be_written_says_why(study_directory, tmp_path):
-    with pytest.raises(UserError, match="cannot be written: it is a folder"):
-        write_page(study_directory, output=tmp_path)
