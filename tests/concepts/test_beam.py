@@ -67,16 +67,6 @@ def test_a_runner_that_finds_no_network_is_one_line(corpus, tmp_path, capsys, mo
     assert not list(tmp_path.glob("out.tsv*"))
 
 
-@needs_beam
-def test_an_error_in_a_worker_keeps_its_traceback(corpus, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(beam, "count_part", fail)
-    with pytest.raises(RuntimeError, match="a bug"):
-        beam.main([*corpus, "--runner=DirectRunner"])
-
-
 def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):
     monkeypatch.setattr(beam, "beam", None)
     assert beam.main(corpus) == 2

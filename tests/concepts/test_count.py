@@ -72,16 +72,6 @@ def test_texts_of_a_data_card_count_with_their_weights(folder):
     assert lines()[-2:] == ["puppy\t7", "tie\t3"]
 
 
-def test_counts_of_several_data_cards_that_cannot_be_added_are_one_line(folder, capsys):
-    for number in range(2):
-        pathlib.Path(f"card{number}.json").write_text(json.dumps({"dog": 2**63 - 1}))
-    assert run("--weights", captions="card0.json") == 0
-    assert lines()[1] == f"Dog or puppy\t{2**63 - 1}"
-    assert run("--weights", captions="card*.json") == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1 and f"more than {2**63 - 1}" in error
-
-
 def test_several_processes_count_the_same(folder, monkeypatch):
     monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
     pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12}))

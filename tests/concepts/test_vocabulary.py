@@ -18,11 +18,6 @@ def names(vocabulary):
     return [concept.name for concept in load_vocabulary(vocabulary)]
 
 
-def concept_named(vocabulary, name):
-    (concept,) = (concept for concept in load_vocabulary(vocabulary) if concept.name == name)
-    return concept
-
-
 def reference(*path):
     file = REFERENCE.joinpath(*path)
     if not file.exists():
@@ -55,14 +50,6 @@ def test_built_in_vocabularies_are_what_they_always_were():
     assert {name: digest(name) for name in BUILT_IN} == json.loads(DIGESTS.read_text())
 
 
-def test_phrases_and_excluded_words_are_the_studys():
-    electric_ray, bow = concept_named("imagenet1k", "electric ray"), concept_named("imagenet1k", "hunting bow")
-    assert "torpedo" not in electric_ray.synonyms and bow.exclude == ("tie",)  # by the study's edits
-    assert concept_named("imagenet1k", "construction crane").synonyms == ("crane", "construction crane")
-    assert concept_named("cub", "Cardinal").synonyms == ("cardinal bird", "northern cardinal", "red cardinal")
-    assert concept_named("birdsnap", "Rosss Goose").synonyms == ("Ross Goose", "Rosss Goose")
-
-
 def published_concepts(name):
     entries = json.loads(reference("vocabularies", f"{name}.json"))
     return [
@@ -93,14 +80,6 @@ def test_imagenet100_is_imagenet1k_at_the_published_labels():
     assert list(load_vocabulary("imagenet100")) == [whole[label] for label in labels]
 
 
-def test_imagenets_evaluation_names_stand_for_the_same_phrases():
-    in_captions, in_prompts = load_vocabulary("imagenet1k"), load_vocabulary("imagenet1k_eval")
-    for other, concept in zip(in_captions, in_prompts, strict=True):
-        assert (concept.synonyms, concept.exclude) == (other.synonyms, other.exclude)
-    assert [in_prompts[label].name for label in (27, 638, 744, 836)] == ["newt", "tights", "missile", "sunglasses"]
-    assert sum(concept.name != other.name for other, concept in zip(in_captions, in_prompts)) == 4
-
-
 def test_imagenet_ids_are_tfds_labels():
     assert list(imagenet_wnids()) == tfds_lines("datasets/imagenet2012/labels.txt")
 
@@ -126,10 +105,8 @@ def test_published_tables_join_one_to_one_by_normalized_name(name):
     ("name", "normalized"),
     [
         ("apartment_building/outdoor", "apartment building outdoor"),
-        ("apartment building-outdoor", "apartment building outdoor"),
         ("  Black-footed\tAlbatross ", "black footed albatross"),
         ("colt's foot", "colt's foot"),
-        ("", ""),
     ],
 )
 def test_normalized_name(name, normalized):

@@ -1,8 +1,6 @@
-import concurrent.futures
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -112,17 +110,6 @@ def test_a_silent_network_does_not_hang(machine, monkeypatch):
     answer.set()
 
 
-def test_no_network_is_quiet(machine, monkeypatch, capfd):
-    def unknown(*arguments, **options):
-        raise socket.gaierror("no network")
-
-    monkeypatch.setattr(nltk, "download", nltk.downloader.Downloader().download)
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(UserError, match="could not be downloaded"):
-        wordnet()
-    assert capfd.readouterr() == ("", "")
-
-
 def test_a_damaged_wordnet_is_named(machine):
     write_debian_files(machine.nltk_data / "corpora" / "wordnet")
     with pytest.raises(UserError, match="damaged.*nltk_data/corpora/wordnet/lexnames.*remove it"):
@@ -159,22 +146,6 @@ def test_debians_files_load_from_the_cache_whatever_the_umask(machine, tmp_path)
     assert synset(TENCH).lexname() == "noun.animal"
     assert WordNetLemmatizer().lemmatize("tenches") == "tench"
     assert machine.downloads == 0
-
-
-def test_copies_made_at_once_leave_one_complete_corpus(machine, tmp_path):
-    folder = write_debian_files(tmp_path / "debian")
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(debian_wordnet.copy, [folder] * 8))
-    assert [path.name for path in cache_folder().parent.iterdir()] == ["wordnet"]
-    assert lemmas(TENCH) == ("tench", "tinca tinca")
-
-
-def test_lexnames_number_the_45_lexicographer_files():
-    lines = debian_wordnet.lexnames().splitlines()
-    assert len(lines) == 45
-    assert lines[:4] == ["00\tadj.all\t3", "01\tadj.pert\t3", "02\tadv.all\t4", "03\tnoun.Tops\t1"]
-    assert lines[28:30] == ["28\tnoun.time\t1", "29\tverb.body\t2"]
-    assert lines[43:] == ["43\tverb.weather\t2", "44\tadj.ppl\t3"]
 
 
 def run_script(tmp_path, **programs):

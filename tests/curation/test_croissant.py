@@ -12,7 +12,6 @@ from cliptail_jax.config.training import Data
 from cliptail_jax.curation.croissant import SELECTION, croissant, settings
 from cliptail_jax.curation.describe import table_of, write_croissant
 from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.rows import read_table
 from cliptail_jax.curation.variant import make_variant, open_variant
 from cliptail_jax.errors import UserError
 from configs import clip, sup
@@ -164,14 +163,6 @@ def test_a_tab_separated_table_holds_no_tab_or_line_break(tmp_path, written):
         UserError, match=r"^--export: the caption 'a\\tb' has a tab or a line break: export to a .*jsonl"
     ):
         table_of(variant, tmp_path / "table.tsv")
-
-
-def test_a_variant_without_captions_is_read_back_from_its_table(tmp_path):
-    variant = variant_of(captions={"template": "", "words": ()})
-    for name in ("table.tsv", "table.jsonl"):
-        (tmp_path / name).write_text(table_of(variant, tmp_path / name))
-        assert read_table(tmp_path / name).column_names == ["filepath", "label"]
-        assert variant_of(table=str(tmp_path / name)).fingerprint() == variant.fingerprint()
 
 
 @pytest.mark.parametrize(

@@ -247,15 +247,6 @@ def test_whole_paths_tell_files_of_one_name_apart(tmp_path):
         variant_of(source, table=str(table))
 
 
-def test_labels_of_a_table_may_be_those_of_a_vocabulary(tmp_path):
-    (tmp_path / "v.json").write_text('[{"name": "yak"}, {"name": "gnu"}]')
-    (tmp_path / "t.tsv").write_text("filepath\tlabel\tcaption\nzoo/train/3\t1\t007\n")
-    source = make_source([-1] * 6, (), title=["a"] * 6, tags=["b"] * 6)
-    variant = variant_of(source, table=str(tmp_path / "t.tsv"), class_match={"vocabulary": str(tmp_path / "v.json")})
-    assert variant.class_names == ("yak", "gnu") and variant.labels.tolist() == variant.original_labels.tolist() == [1]
-    assert variant.captions([0], 0) == ["007"]
-
-
 @pytest.mark.parametrize(
     "content, complaint",
     [

@@ -131,15 +131,6 @@ def test_noise_has_the_styles_standard_deviation():
     assert pixels.std() == pytest.approx(20, rel=0.05)
 
 
-def test_pictures_never_lose_most_of_their_ink():
-    worst = Style(Face("DejaVu Sans", "regular", "upright"), "white", "black", EXTENT.largest, (0, 0), 0, 0)
-    far = (EXTENT.most_shift, EXTENT.most_shift)
-    for character in CHARACTERS:
-        centred = drawing.place_ink(character, worst).sum()
-        shifted = drawing.place_ink(character, dataclasses.replace(worst, shift=far)).sum()
-        assert shifted > 0.85 * centred
-
-
 def test_texts_have_one_or_two_attributes_of_the_style():
     style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, drawing.MOST_NOISE)
     drawn = [tags("α", style, np.random.default_rng(seed)).split(", ") for seed in range(100)]

@@ -102,18 +102,6 @@ def test_curated_table_is_joined_by_url_and_text(tmp_path, raw):
     assert list(skipped(tmp_path / "laionet" / "1.0.0", "train").values()) == [1]
 
 
-def test_curated_table_may_be_a_folder_with_its_similarity_under_another_name(tmp_path, raw):
-    (tmp_path / "curated").mkdir()
-    for part in range(3):
-        write_curated(
-            tmp_path / "curated" / f"{part}.parquet", [pair(part)], similarity="text_to_name_def_wnid_similarity"
-        )
-    write_shard(raw / "00000.tar", [without(pair(number), "wnid") for number in (2, 0)])
-    options = {"table": str(tmp_path / "curated"), "similarity_column": "text_to_name_def_wnid_similarity"}
-    build("laionet", str(tmp_path), raw=str(raw), **options)
-    assert [row["similarity"] for row in rows_of(tmp_path)] == pytest.approx([0.52, 0.5])
-
-
 @pytest.mark.parametrize(
     ("pairs", "change", "message"),
     [

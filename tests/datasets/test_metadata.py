@@ -124,28 +124,6 @@ def test_metadata_of_other_shards_is_an_error(copied_glyphs):
         open_source("letters", str(data_dir), "train").metadata  # noqa: B018
 
 
-def test_some_columns_of_the_metadata_are_read_alone(glyphs_dir, monkeypatch):
-    source = open_source("glyphs", str(glyphs_dir), "train")
-    expected = source.metadata.select(["tags", "label"])
-    read, read_file = [], pyarrow.parquet.ParquetFile.read
-    monkeypatch.setattr(
-        pyarrow.parquet.ParquetFile, "read", lambda file, columns: read.append(columns) or read_file(file, columns)
-    )
-    assert source.columns("tags", "label").equals(expected)
-    assert read == [["record", "tags", "label"]]
-
-
-def test_metadata_of_a_read_only_folder_stays_in_memory(copied_glyphs):
-    data_dir, folder = copied_glyphs
-    (folder / "metadata-train.parquet").unlink()
-    folder.chmod(0o555)
-    try:
-        assert open_source("letters", str(data_dir), "train").metadata.num_rows == 300
-        assert [file.name for file in folder.glob("*train*parquet*")] == []
-    finally:
-        folder.chmod(0o755)
-
-
 @pytest.mark.parametrize(("where", "message"), [("chunk", r"is damaged at record \d+"), ("end", "cannot be read: ")])
 def test_metadata_cannot_be_made_from_a_damaged_shard(copied_glyphs, where, message):
     data_dir, folder = copied_glyphs

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from cliptail_jax.curation.joined import JoinedSource
-from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir
+from cliptail_jax.datasets.folder import find_prepared, resolve_data_dir
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -167,16 +167,6 @@ def test_latest_version_is_opened_unless_one_is_named(copied_glyphs):
     (folder.parent / "12.0.0").mkdir()
     assert find_prepared("letters", str(data_dir)).name == "10.0.0"
     assert find_prepared("letters:9.2.0", str(data_dir)).name == "9.2.0"
-
-
-def test_config_of_a_set_is_opened_by_name(copied_glyphs):
-    data_dir, folder = copied_glyphs
-    shutil.move(folder, data_dir / "letters" / "bold" / "1.0.0")
-    assert len(open_source("letters/bold", str(data_dir), "train")) == 300
-    assert len(open_source("letters/bold:1.0.0", str(data_dir), "test")) == 100
-    assert prepared_names(data_dir) == ["letters/bold:1.0.0"]
-    with pytest.raises(UserError, match=r"there: letters/bold:1\.0\.0"):
-        open_source("letters", str(data_dir), "train")
 
 
 def test_default_folder_is_the_environments_else_in_the_home(monkeypatch, tmp_path):

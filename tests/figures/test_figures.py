@@ -13,7 +13,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.figures import (
     calibration,
     example_classes,
-    scale,
     tail_similarity,
 )
 from cliptail_jax.figures.__main__ import main
@@ -98,12 +97,6 @@ def test_a_missing_package_is_named(draw, monkeypatch):
     assert complaint == "error: the figure feature_maps needs scikit-learn: pip install -e '.[figures]'\n"
 
 
-def test_runs_of_a_scale_without_numbers_stand_at_their_own(draw, birds):
-    (entry,) = entries(birds, "own", "run group", ("run_0", "CLIP"))
-    assert scale.with_images(entry)["x"] == str(FREQUENCY.sum())
-    assert "there is no run in" in draw("scale", "run group", ("none", "CLIP"))
-
-
 def test_reliability_is_that_of_the_classes_of_each_group(birds):
     (axes,) = calibration.draw(entries(birds, "reliable", "run label", ("run_3", "CLIP"))).axes
     arrays = read_arrays(birds / "run_3", "birds:test")
@@ -117,16 +110,6 @@ def test_reliability_is_that_of_the_classes_of_each_group(birds):
         ]
         np.testing.assert_allclose(line.get_xydata(), expected)
         assert f"{line.get_label()} {summary[f'overconfidence_{name}']:+.1f}" in axes.get_title()
-
-
-def test_a_run_that_was_evaluated_before_calibration_was_measured_is_named(draw, birds):
-    write_run(birds / "old")
-    path = birds / "old" / "eval" / "birds_test" / "latest.npz"
-    with np.load(path) as arrays:
-        kept = {key: value for key, value in arrays.items() if not key.startswith("calibration")}
-    np.savez(path, **kept)
-    complaint = draw("calibration", "run label", ("run_0", "SL"), ("old", "CLIP"))
-    assert "line 3: " in complaint and "old has no calibration on birds:test: evaluate it again" in complaint
 
 
 def test_equally_rare_classes_are_not_chosen_by_label(draw, birds):

@@ -74,15 +74,6 @@ def has_line(axes, points, dashed=False):
     return any(len(xy) == len(points) and np.allclose(xy, points) for xy in drawn)
 
 
-def test_of_one_cut_each_seed_has_a_point_and_the_untrimmed_run_a_line_across(trimmed):
-    rows = [("sl_3_0", "SL"), ("clip_3_0", "SL"), ("sl", "SL")]  # as if they were seeds
-    figure = trimmed_tail.draw(sheet(trimmed, rows), trimmed / "frequency.tsv")
-    tail, rarest = figure.axes[1], np.argsort(FREQUENCY, kind="stable")[:3]
-    points = [[3, 100 * read_evaluation(trimmed / run, "birds:test").accuracy[rarest].mean()] for run, _ in rows]
-    assert has_line(tail, points[:2])
-    assert has_line(tail, [[x, points[2][1]] for x in tail.get_xlim()], dashed=True)
-
-
 def test_figure_is_drawn(trimmed, draw):
     rows = [(trimmed / run, group) for run, group in ROWS]
     assert draw("trimmed_tail", "run group", *rows, flags=["--untrimmed", trimmed / "frequency.tsv"]) == ""

@@ -91,16 +91,6 @@ def test_confidence_is_the_largest_softmax_probability_or_by_sigmoids_that_of_a_
     assert sigmoid_confidence(jnp.array([[-1e30, -2e30], [1e30, 0]]), jnp.float32(bias)).tolist() == [0, 1]
 
 
-def test_a_model_that_is_as_often_right_as_it_says_has_no_error():
-    confidence, correct = np.full(4, 0.75, np.float32), np.array([True, True, True, False])
-    labels, mask = np.array([0, 0, 1, 1]), np.ones(4, bool)
-    sums = calibration(count(confidence, correct, labels, mask, 3))
-    assert expected_calibration_error(sums) == 0
-    assert mean_confidence(sums)[:2].tolist() == [0.75, 0.75] and np.isnan(mean_confidence(sums)[2])
-    sums = calibration(count(confidence, ~correct, labels, mask, 3))
-    assert expected_calibration_error(sums) == 0.5
-
-
 def test_two_million_certain_examples_of_a_class_fit_in_a_bin():
     counts = np.asarray(count(np.ones(1, np.float32), np.ones(1, bool), np.zeros(1, int), np.ones(1, bool), 1))
     assert 2_000_000 * counts.astype(np.int64).max() < 2**31 and counts.dtype == np.int32

@@ -102,12 +102,6 @@ def test_paired_difference_resamples_both_runs_together():
 # Slopes
 
 
-def test_points_per_decade_are_those_of_a_known_line():
-    frequency = np.array([1, 10, 100, 1000, 0])
-    accuracy = np.array([20.0, 33.0, 46.0, 59.0, 0.0])  # the last class has no logarithm
-    assert slope(decades(frequency), accuracy) == pytest.approx(13.0)
-
-
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 100)), min_size=3, max_size=30))
 def test_slope_equals_numpys_polynomial_fit(classes):
     frequency, accuracy = np.array(classes).T

@@ -98,13 +98,6 @@ def test_a_selection_in_a_plot_is_one_of_classes_everywhere(opened):
     assert chosen(opened) == [] and opened.evaluate(SELECTED) == []
 
 
-def test_a_filter_leaves_the_classes_of_a_name(opened):
-    box = opened.locator("input[data-filter=classes]")
-    box.fill("class 1")
-    assert len(listed(opened)) == 10 and all(name.startswith("class 1") for name in listed(opened))
-    box.fill("")
-
-
 def test_the_difference_is_of_the_two_kinds_that_are_chosen(opened):
     opened.locator("#kind-a").select_option("sl")
     opened.locator("#kind-b").select_option("clip")

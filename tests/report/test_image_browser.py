@@ -44,18 +44,6 @@ def test_a_chosen_class_has_training_images_with_captions_and_test_images_with_m
     }
 
 
-def test_kinds_that_are_not_compared_are_folded(pictured):
-    choose(pictured, "digit three")
-    pictured.locator("#kind-b").select_option("sl")
-    image = pictured.get_by_role("img", name="Test image 2 of digit three").locator("..")
-    assert image.locator("figcaption > p").all_inner_texts() == ["✓ right: sl"]
-    assert image.locator("summary").inner_text() == "clip: 1 of 2 runs right"
-    image.locator("summary").click()
-    folded = image.locator("details p").all_inner_texts()
-    assert folded == ["✓ right: clip (seed_0)", "✗ taken for digit four: clip (seed_1)"]
-    pictured.locator("#kind-b").select_option("clip")
-
-
 def test_captions_and_names_with_html_are_shown_and_do_nothing(pictured):
     choose(pictured, SCRIPT)
     assert rows(pictured, 0)[f"Training image 1 of {SCRIPT}"] == [SCRIPT]

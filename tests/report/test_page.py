@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, wrong_predictions
 from cliptail_jax.report.origin import configs_of
@@ -34,12 +33,6 @@ def test_the_numbers_of_a_kind_are_those_of_the_report(study_directory):
         tops = [of_seed[kind.name]["top1"] for of_seed in report["runs"].values()]
         assert kind.value("top1") == pytest.approx(np.mean(tops)) and len(kind.runs) == 2
         assert 100 * kind.accuracy.mean() == pytest.approx(np.mean(tops))
-
-
-def test_frequencies_are_told_by_what_they_are_of(study_directory):
-    frequencies = compare([read_directory(study_directory)]).frequencies()
-    assert list(frequencies) == ["images seed_3", "images seed_3_mirrored"]
-    assert np.array_equal(frequencies["images seed_3"], frequencies["images seed_3_mirrored"][::-1])
 
 
 def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
@@ -85,11 +78,6 @@ def test_a_running_study_says_what_is_missing(study):
     assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
 
 
-def test_a_study_that_begins_has_a_page_without_plots(tmp_path):
-    page = write_page(tmp_path, title="A title", expected=["sl"])
-    assert "Still missing (1):</strong> sl." in page.read_text() and page.stat().st_size < 100_000
-
-
 def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(study):
     assert not re.search("[†‡]", (study / "report.html").read_text())
     report = json.loads((study / "report.json").read_text())
@@ -109,12 +97,6 @@ def test_without_a_report_numbers_are_computed_from_the_runs(study):
                 key
             ].items()
         assert kind.left_out("slope_acc") == expected[kind.name]["slope_acc"]["left_out"]
-
-
-def test_runs_that_the_report_does_not_know_are_named(study):
-    shutil.copytree(study / "seed_3" / "sl", study / "seed_4" / "sl")
-    write_page(study)
-    assert "of the last report, which is without seed_4/sl." in (study / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -170,15 +152,6 @@ def test_different_classes_are_compared_on_those_that_are_shared():
     np.testing.assert_array_equal(np.diagonal(b.confusion), np.diagonal(evaluation.confusion)[:0:-1])
     assert b.confusion.sum() == evaluation.confusion[1:].sum()  # predictions of other classes count, too
     assert b.confusion[:, comparison.labels.index("elsewhere")].sum() == evaluation.confusion[1:, 0].sum()
-
-
-def test_runs_without_a_common_class_are_compared_without_classes():
-    first, second = in_memory(1, 4, steps=3), in_memory(1, 4, steps=3)
-    object.__setattr__(second.runs[0].evaluation, "class_names", tuple("abcd"))
-    comparison = compare([first, second])
-    assert comparison.evaluated == [] and "share none" in comparison.notes[0]
-    text = render(comparison, [first, second], "", [], {})
-    assert 'id="classes"' not in text and "kind 0" in text
 
 
 def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
@@ -245,17 +218,3 @@ def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
     assert "pets failed:" in text
     assert 'step 2 <span class="of">(runs/clip)</span>' in text and "step 1" not in text and "jax 0.10.2" in text
     assert text.count("python -m cliptail_jax.transfer</code>") == 1 and f"the transfer {tmp_path.name}" in text
-
-
-def test_a_page_on_some_models_of_a_transfer_is_asked_for_by_patterns(tmp_path):
-    lines = [
-        {"model": f"runs/{model}", "set": "dtd", "method": "probe", "score": score, "settings": {}, "origin": {}}
-        for model, score in (("clip", 61.25), ("clip_captions", 63.5), ("sl", 51.0))
-    ]
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    text = write_page(tmp_path, runs=["runs/clip*"]).read_text()
-    assert "61.2" in text and "63.5" in text and "51.0" not in text
-    with pytest.raises(
-        UserError, match=r"no run matches --runs=dino\*: there are runs/clip, runs/clip_captions, runs/sl"
-    ):
-        write_page(tmp_path, runs=["dino*"])

@@ -23,7 +23,6 @@ from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.evaluated_images import most_informative_images
 from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
-from cliptail_jax.report.thumbnails import thumbnail
 from cliptail_jax.results.directory import read_directory
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import make, write_evaluations
@@ -94,28 +93,6 @@ def test_test_images_have_the_prediction_of_each_run(pictured_study, glyphs_dir)
         for encoded, predicted in of_class:
             record = record_of(encoded, every)
             assert labels[record] == label and predicted == expected[:, records == record].ravel().tolist()
-
-
-def test_a_caption_that_differs_between_kinds_is_told_of_each(study, glyphs_dir):
-    config = configs(study, glyphs_dir)["clip"]
-    config.data.captions.template = "photo"
-    for seed in (0, 1):
-        write_pictured_run(study / f"seed_{seed}" / "other", config, lambda labels: labels)
-    training = images_of(study).data["training"]
-    captions = training["classes"][3][0][1]
-    assert captions == [("digit three", ["clip"]), ("a photo of a digit three.", ["other"])]
-
-
-def test_an_image_is_no_larger_than_64_pixels_and_none_is_enlarged():
-    def encoded(width, height):
-        file = io.BytesIO()
-        Image.new("RGB", (width, height), (200, 30, 40)).save(file, "PNG")
-        return file.getvalue()
-
-    assert pixels(thumbnail(encoded(500, 250))).shape == (32, 64, 3)
-    assert pixels(thumbnail(encoded(20, 30))).shape == (30, 20, 3)
-    assert np.abs(pixels(thumbnail(encoded(20, 30)))[5, 5] - [200, 30, 40]).max() < 5
-    assert thumbnail(b"") == thumbnail(b"no image") == ""
 
 
 def test_each_run_has_an_image_that_it_gets_right_and_one_that_it_gets_wrong():
@@ -218,19 +195,6 @@ def test_another_evaluation_set_than_that_of_the_evaluation_is_not_shown(study, 
     assert found.data["test"] is None and found.data["training"]
     assert found.notes == [
         "There are no predictions of test images: glyphs:test has other images or labels than at the evaluation"
-    ]
-
-
-def test_evaluations_of_earlier_versions_are_named(study):
-    for path in study.glob("*/sl/eval/*/latest.npz"):
-        arrays = dict(np.load(path))
-        del arrays["predicted"]
-        np.savez(path, **arrays)
-    found = images_of(study)
-    assert found.data["test"]["runs"] == [["clip", "seed_0"], ["clip", "seed_1"]]
-    assert found.notes == [
-        "There are no predictions of test images of sl: the evaluation is of an earlier version, which keeps no "
-        "prediction of each image; evaluate again"
     ]
 
 

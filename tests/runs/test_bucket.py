@@ -15,9 +15,6 @@ from etils.epath import testing
 from cliptail_jax import files, runs
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
-from cliptail_jax.curation.describe import check_metadata, write_croissant
-from cliptail_jax.curation.variant import make_variant
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.files import append_line, read_lines
@@ -130,16 +127,6 @@ def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypa
     with pytest.raises(UserError, match="'gs://bucket/run' needs the extra gcs: pip install -e '.\\[gcs]'"):
         files.work_path("gs://bucket/run")
     assert files.work_path("runs/x") == epath.Path("runs/x")
-
-
-def test_the_metadata_of_a_variant_and_their_table_are_written_to_a_bucket(bucket, tmp_path, glyphs_dir):
-    data = sup.get_config("data=glyphs").data
-    variant = make_variant(open_source("glyphs", str(glyphs_dir), "test"), data)
-    check_metadata(bucket / "paper" / "variant.json")
-    write_croissant(variant, data, bucket / "paper" / "variant.json")
-    document = json.loads((tmp_path / "paper" / "variant.json").read_text())
-    assert document["distribution"][0]["contentUrl"] == "variant.jsonl"
-    assert document["distribution"][0]["sha256"] == files.digest_of_file(tmp_path / "paper" / "variant.jsonl")
 
 
 def test_a_study_in_a_bucket_has_its_page_there(bucket, tmp_path):
