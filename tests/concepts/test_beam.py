@@ -76,7 +76,8 @@ def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):
 @needs_beam
 def test_counts_on_a_dask_cluster_are_those_of_one_machine(corpus, tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra dask)")
-    with distributed.LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
         address = f"--dask_client_address={cluster.scheduler_address}"
         assert beam.main([*corpus, "--runner=dask", address]) == 0
+        distributed.default_client().close()
     assert (tmp_path / "out.tsv").read_text() == COUNTS

@@ -75,7 +75,7 @@ def counts_in(tally):
     return dict(zip(*(column.to_pylist() for column in tally.counts.columns)))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(VOCABULARIES, CAPTIONS)
 def test_concepts_of_captions_are_those_of_the_direct_implementation(vocabulary, captions):
     counter, expected = ConceptCounter(vocabulary), list(direct_concepts.carried(vocabulary, captions))
@@ -84,7 +84,7 @@ def test_concepts_of_captions_are_those_of_the_direct_implementation(vocabulary,
     assert list(counter.count(captions).items()) == [(c.name, n) for c, n in zip(vocabulary, numbers)]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(VOCABULARIES, st.lists(st.tuples(st.none() | TEXTS, st.integers(0, 10**15)), max_size=8))
 def test_weights_are_summed_exactly(vocabulary, weighted):
     captions, weights = [caption for caption, _ in weighted], [weight for _, weight in weighted]
@@ -95,7 +95,7 @@ def test_weights_are_summed_exactly(vocabulary, weighted):
     assert ConceptCounter(vocabulary).count(captions, weights) == expected
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(CAPTIONS, st.integers(1, 4))
 def test_frequency_of_words_is_the_direct_one_and_adds_up_over_batches(captions, size):
     sums = RunningTotal()

@@ -38,10 +38,10 @@ def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, name
 
 
 def test_glyphs_build_themselves_when_first_asked_for(tmp_path):
-    assert len(open_source("glyphs/composed", str(tmp_path), "test")) == 189
-    with pytest.raises(UserError, match="'glyphs/composed:1.0.0' is not prepared"):
-        open_source("glyphs/composed:1.0.0", str(tmp_path), "test")
-    assert (tmp_path / "glyphs" / "composed" / Glyphs.VERSION / "metadata-train.parquet").exists()
+    assert len(open_source("glyphs", str(tmp_path), "test")) == 100
+    with pytest.raises(UserError, match="'glyphs:1.0.0' is not prepared"):
+        open_source("glyphs:1.0.0", str(tmp_path), "test")
+    assert (tmp_path / "glyphs" / Glyphs.VERSION / "metadata-train.parquet").exists()
 
 
 def test_those_who_ask_at_once_get_one_build(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
-from tests.report.synthetic_pages import write_study
+from tests.figures.synthetic_runs import write_run
 
 ADDRESS = "gs://bucket/"
 
@@ -129,8 +129,9 @@ def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypa
     assert files.work_path("runs/x") == epath.Path("runs/x")
 
 
-def test_a_study_in_a_bucket_has_its_page_there(bucket, tmp_path):
-    write_study(tmp_path / "study")
-    page = write_page(bucket / "study", output=bucket / "pages" / "study.html")
-    here, there = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in (tmp_path / "study" / "report.html", page))
-    assert there == here and address(page) == "gs://bucket/pages/study.html"
+def test_runs_in_a_bucket_have_their_page_there(bucket, tmp_path):
+    write_run(tmp_path / "study" / "run")
+    pages = write_page(tmp_path / "study"), write_page(bucket / "study", output=bucket / "pages" / "study.html")
+    here, there = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in pages)
+    assert there.replace("gs://bucket", str(tmp_path)) == here
+    assert address(pages[1]) == "gs://bucket/pages/study.html"
