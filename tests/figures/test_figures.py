@@ -76,13 +76,13 @@ HEADS = [(f"run_{i}", "SL" if i % 2 else "CLIP", ("random", "frozen")[i // 3], f
     [
         ("scale", "run group x", SCALE, ["--measures", "top5", "image_image_similarity"]),
         ("diversity", "run group x axis", [(*row, axis) for row in SCALE for axis in ("one", "two")][:8], []),
-        ("open_world", "run group x", [(f"run_{i}", "CLIP", f"{10**i} classes and more") for i in range(3)], []),
+        ("open_world", "run group x", [(f"run_{i}", "CLIP", f"{10**i} classes") for i in range(3)], []),
         ("captions_vocabulary", "run group head label", HEADS, []),
         ("corpora", "run set kind corpus backbone", CORPORA, []),
         ("fine_grained", "run set corpus", [(run, sets, corpus) for run, sets, _, corpus, _ in CORPORA], []),
         ("calibration", "run label", [("run_0", "CLIP"), ("run_5", "SL")], []),
         ("tail_similarity", "run label", [("run_0", "CLIP"), ("run_5", "SL")], ["--classes", 5]),
-        ("feature_maps", "run label", [("run_0", "CLIP")], ["--classes", 9]),
+        ("feature_maps", "run label", [("run_0", "CLIP")], ["--classes", 2]),
         ("laionet", "label frequency run", [("0.1", "run_1/class_frequency.tsv", "run_1")], []),
         ("example_classes", "run label", [("run_0", "CLIP")], ["--classes", NAMES[3], NAMES[4].upper()]),
     ],
@@ -130,7 +130,6 @@ def test_a_map_of_the_same_features_is_the_same_and_keeps_clusters_together():
     distances = np.linalg.norm(places[:, None] - places, axis=-1) + np.diag(np.full(36, np.inf))
     assert np.array_equal(labels[distances.argmin(axis=1)], labels)
     np.testing.assert_array_equal(places, tsne(features))
-    assert np.isfinite(tsne(features[:4])).all()
     with pytest.raises(UserError, match="needs at least 4 points, not 3: give more --classes"):
         tsne(features[:3])
 
