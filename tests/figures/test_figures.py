@@ -75,7 +75,7 @@ HEADS = [(f"run_{i}", "SL" if i % 2 else "CLIP", ("random", "frozen")[i // 3], f
     ("figure", "columns", "rows", "flags"),
     [
         ("scale", "run group x", SCALE, ["--measures", "top5", "image_image_similarity"]),
-        ("diversity", "run group x axis", [(*row, axis) for row in SCALE for axis in ("one", "two")][:8], []),
+        ("diversity", "run group x axis", [(*SCALE[0], "images"), ("run_0", "SL", "LAIONet", "sets")], []),
         ("open_world", "run group x", [(f"run_{i}", "CLIP", f"{10**i} classes") for i in range(3)], []),
         ("captions_vocabulary", "run group head label", HEADS, []),
         ("corpora", "run set kind corpus backbone", CORPORA, []),

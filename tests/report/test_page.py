@@ -170,7 +170,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
     text = render(compare([contents]), [contents], "", [], {})
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
-    assert len(text.encode()) < 3e6  # and with images of MOST bytes at most, see test_page_images.py
+    assert len(text.encode()) < 2e6  # and with images of MOST bytes at most, see test_page_images.py
 
 
 def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
