@@ -5,7 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+import sklearn.manifold  # noqa: F401  so that its threads can be limited
 from synthetic_runs import FREQUENCY, NAMES, write_run
+from threadpoolctl import threadpool_limits
 
 from cliptail_jax import figures
 from cliptail_jax.concepts.frequency_tables import write_frequency
@@ -54,6 +56,13 @@ def draw(entries):
     figure.subplots().plot([entry.measure("top1").value for entry in entries], "ko")
     return figure
 '''
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On busy cores, the threads of t-SNE would spend their time waiting for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 def test_a_figure_is_its_module(draw, tmp_path, monkeypatch, capsys):

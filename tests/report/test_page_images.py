@@ -55,14 +55,17 @@ def pixels(encoded):
     return np.array(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")).astype(int)
 
 
-def record_of(encoded, every):
-    """The index of the image that a thumbnail is most similar to: it is compressed with some loss."""
-    return int(np.argmin([np.abs(pixels(encoded) - image).mean() for image in every]))
+def record_of(encoded, originals):
+    """The record whose image a thumbnail is most similar to: it is compressed with some loss."""
+    thumbnail = pixels(encoded)
+    return min(originals, key=lambda record: np.abs(thumbnail - originals[record]).mean())
 
 
 def originals(glyphs_dir, split):
+    """The images of the compared classes, by record."""
     source = open_source("glyphs", str(glyphs_dir), split)
-    return [decode_image(encoded).astype(int) for encoded in source.encoded_images(range(len(source)))]
+    records = np.flatnonzero(source.metadata["label"].to_numpy() < CLASSES).tolist()
+    return {r: decode_image(encoded).astype(int) for r, encoded in zip(records, source.encoded_images(records))}
 
 
 def test_training_images_are_those_of_the_run_with_their_captions(pictured_study, glyphs_dir):
@@ -86,7 +89,8 @@ def test_test_images_have_the_prediction_of_each_run(pictured_study, glyphs_dir)
     assert test["on"] == "glyphs:test"
     assert test["runs"] == [["clip", "seed_0"], ["clip", "seed_1"], ["sl", "seed_0"], ["sl", "seed_1"]]
     labels = open_source("glyphs", str(glyphs_dir), "test").metadata["label"].to_numpy()
-    records, every = np.flatnonzero(labels < CLASSES), originals(glyphs_dir, "test")
+    every = originals(glyphs_dir, "test")
+    records = np.array([*every])
     expected = np.stack([predictions(kind, int(seed[-1]), labels[records]) for kind, seed in test["runs"]])
     for label, of_class in enumerate(test["classes"]):
         assert len(of_class) == 2
