@@ -30,13 +30,6 @@ def top_k_correct(
     return jnp.sum((ahead.sum(axis=1) < k) & mask)
 
 
-def accuracy(confusion: Int[Array | np.ndarray, "class class"]) -> float:
-    """The share of examples that are predicted correctly, in 0..1; nan without examples."""
-    confusion = np.asarray(confusion, np.int64)
-    total = confusion.sum()
-    return float(np.trace(confusion) / total) if total else float("nan")
-
-
 def per_class_accuracy(confusion: Int[Array | np.ndarray, "class class"]) -> Float[np.ndarray, " class"]:
     """The share of the examples of each class that are predicted correctly, in 0..1; nan for a class without examples.
 

@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from cliptail_jax.concepts import readers
-from cliptail_jax.concepts.captions import check_part, find_parts, read_part, read_rows
+from cliptail_jax.concepts.captions import check_part, find_parts, read_part
 from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.errors import UserError
 
@@ -70,16 +70,15 @@ def test_every_kind_of_file_gives_its_captions(tmp_path, kind, packed):
     assert read(path) == captions
 
 
-@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("ending", ["", "\n"])
-def test_text_has_a_caption_a_line(tmp_path, packed, ending):
+def test_text_has_a_caption_a_line(tmp_path, ending):
     path = tmp_path / "captions.txt"
     path.write_text("a dog\n\ncats, \u2028mice\r\nlast" + ending)
-    lines = read(gzipped(path) if packed else path, "whatever")
+    lines = read(path, "whatever")
     assert [line.strip() for line in lines] == ["a dog", "", "cats, \u2028mice", "last"]
 
 
-@pytest.mark.parametrize("kind", [*WRITERS, ".txt"])
+@pytest.mark.parametrize("kind", [".parquet", ".tsv", ".jsonl", ".txt"])
 def test_long_files_are_read_in_pieces(tmp_path, monkeypatch, kind):
     path = tmp_path / f"captions{kind}"
     captions = [f"caption {number} x{'x' * (number % 50)}" for number in range(2000)]
@@ -87,7 +86,7 @@ def test_long_files_are_read_in_pieces(tmp_path, monkeypatch, kind):
         write_parquet(path, [(str(number), caption) for number, caption in enumerate(captions)])
     elif kind == ".txt":
         path.write_text("\n".join(captions))
-    elif "j" in kind:
+    elif kind == ".jsonl":
         path.write_text("\n".join(json.dumps({"TEXT": caption}) for caption in captions))
     else:
         path.write_text("TEXT\n" + "\n".join(captions))
@@ -107,28 +106,11 @@ def test_a_table_is_read_as_pandas_reads_it(tmp_path):
     assert sorted(map(str, captions)) == sorted(['say "hi"', "short row", '"quoted" and\nbroken', "None", "None", "na"])
 
 
-def test_undecodable_bytes_stay_where_they_are(tmp_path):
-    text, table, lines = (tmp_path / f"captions{kind}" for kind in (".txt", ".csv", ".jsonl"))
-    text.write_bytes(b"a d\xffog\n")
-    table.write_bytes(b"TEXT\na d\xffog\n")
-    lines.write_bytes(b'{"TEXT": "a d\xffog"}\n{"TEXT": "\\ud800"}\n')
-    for path in (text, table, lines):
-        (batch,) = read_part(str(path))
-        assert b"a d\xffog" in batch.captions[0].as_py()
-        assert "\ufffd" in read(path)[0]
-
-
 def test_columns_of_bytes_and_of_dictionaries_are_captions_too(tmp_path):
     path = tmp_path / "captions.parquet"
     for captions in (pa.array([b"d\xffog", None]), pa.array(["dog", None]).dictionary_encode()):
         pa.parquet.write_table(pa.table({"TEXT": captions}), path)
         assert read(path)[1] is None and "og" in read(path)[0]
-
-
-def test_an_object_without_the_column_has_no_caption(tmp_path):
-    path = tmp_path / "captions.jsonl"
-    path.write_text('{"id": 1}\n\n{"caption": "dog", "caption": "cat", "n": NaN}\n{"caption": null}\n')
-    assert [caption for caption in read(path, "caption") if caption] == ["cat"]
 
 
 @pytest.mark.parametrize("last", ['{"TEXT": "cat"}', '{"TEXT": "cat", "n": NaN}'])  # the latter is not for pyarrow
@@ -157,7 +139,7 @@ def test_a_path_a_glob_and_a_folder_stand_for_files_in_order(tmp_path):
     assert find_parts(str(tmp_path)) == folder
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", [".parquet", ".csv", ".jsonl"])
 def test_a_missing_column_is_an_error_that_lists_those_there_are(tmp_path, kind):
     path = tmp_path / f"captions{kind}"
     WRITERS[kind](path)
@@ -187,71 +169,47 @@ def test_the_column_is_the_usual_one_or_the_only_one_of_text(tmp_path):
             read(path)
 
 
-@pytest.mark.parametrize("corrupt", ["cut off", "another kind"])
-@pytest.mark.parametrize("name", ["x.parquet", "x.parquet.gz", "x.tsv.gz", "x.jsonl.gz", "x.txt.gz"])
-def test_a_damaged_file_is_named(tmp_path, monkeypatch, name, corrupt):
-    monkeypatch.setattr(readers, "CHUNK_BYTES", 1000)
+@pytest.mark.parametrize("name", ["x.parquet", "x.parquet.gz", "x.tsv.gz", "x.jsonl.gz"])
+def test_a_damaged_file_is_named(tmp_path, name):
     path = tmp_path / name.removesuffix(".gz")
-    WRITERS.get(path.suffix, lambda path: write_table(path, "\t"))(path)
+    WRITERS[path.suffix](path)
     path = gzipped(path) if name.endswith(".gz") else path
-    path.write_bytes(path.read_bytes()[:-9] if corrupt == "cut off" else b"hello" * 20)
+    path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DamagedFileError) as error:
         read(path, "TEXT")
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [("id,TEXT\n1,dog\n2,cat,bird\n", "row 2 has more fields than the header, 2"), ("id,id\n1,2\n", "the name 'id'")],
-)
-def test_rows_that_do_not_fit_the_header_are_named(tmp_path, content, message):
-    (tmp_path / "x.csv").write_text(content)
-    with pytest.raises(DamagedFileError, match=f"x.csv: .*{message}"):
-        list(read_rows(str(tmp_path / "x.csv"), ["id"]))
-
-
-ADD_UP = rf"card.json: .*more than {2**63 - 1}, .*the largest is that of 'dog'"
-
-
-@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("x.tsv", "id\tTEXT\n1\tdog\n2\tcat\tbird\n", "Expected 2 columns, got 3"),
-        ("x.tsv", "id\tTEXT\n1\tdog\n2\tcat\tstraddling\n", "Row #3: Expected 2 columns, got 3"),
         ("x.tsv", "TEXT\n" + "dog " * 5000, "a row has more than 5,000 bytes; perhaps"),
         ("x.tsv", "TEXT\tTEXT\ndog\tcat\n", "2 of its columns have the name 'TEXT'"),
-        ("x.csv", ",,TEXT\n0,0,dog\n", "2 of its columns have the name ''"),
         ("x.tsv", "", "no header"),
         ("x.tsv", 'id\tTEXT\n1\t"dog\n' + "2\tcat\n" * 5000, "quoted value that never ends"),
         ("x.tsv", 'id\tTEXT\n1\tdog\n2\t"cat', "quoted value that never ends"),
-        ("x.tsv", 'TEXT\tid\ndog\t1\ncat\t"2\n', "quoted value that never ends"),
-        ("x.jsonl", '{"TEXT": "dog"}\n{"TEXT": "c\n', "line 2 is not JSON"),
         ("x.jsonl", '{"TEXT": "dog"}\n["cat"]\n', "line 2 is not a JSON object"),
         ("x.jsonl", '{"TEXT": "dog"}\n' + NESTED, "line 2 is not JSON: maximum recursion depth"),
         ("x.jsonl", '{"TEXT": "dog"}\n' * 200 + '{"TEXT": 7}\n', "line 201: TEXT is int, not text"),
         ("x.jsonl", '{"\\ud800": "dog"}\n', "x.jsonl: .*surrogates not allowed"),
-        ("x.txt", None, "x.txt: No such file"),
-        *(("card.json", card, "card.json") for card in ('["dog"]', '{"dog": "3"}', '{"dog": 1.5}', '{"dog": -1}')),
-        *(("card.json", card, "card.json") for card in ('{"dog": true}', '{"dog', '{"a":' * 100_000)),
-        *(("card.json", json.dumps(counts), ADD_UP) for counts in ({"cat": 1, "dog": 2**63}, {"dog": 10**4299})),
+        *(("card.json", card, "card.json") for card in ('["dog"]', '{"dog": 1.5}', '{"dog": -1}', '{"dog": true}')),
+        (
+            "card.json",
+            json.dumps({"cat": 1, "dog": 2**63}),
+            "more than 9223372036854775807, .*largest is that of 'dog'",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, monkeypatch, name, content, message):
     monkeypatch.setattr(readers, "CHUNK_BYTES", 5000)
-    if content is not None:
-        (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content)
     is_card = name == "card.json"
     with pytest.raises(DamagedFileError, match=message):
-        read(tmp_path / name, None if is_card or "ud800" in (content or "") else "TEXT", card=is_card)
+        read(tmp_path / name, None if is_card or "ud800" in content else "TEXT", card=is_card)
 
 
-def test_columns_of_the_same_name_in_parquet_are_refused(tmp_path):
-    pa.parquet.write_table(pa.table([["dog"], ["cat"]], names=["TEXT", "TEXT"]), tmp_path / "x.parquet")
-    with pytest.raises(DamagedFileError, match="x.parquet: 2 of its columns have the name 'TEXT'"):
-        read(tmp_path / "x.parquet")
-
-
-@pytest.mark.parametrize("pattern", ["*.parquet", "nowhere/x.tsv", "nowhere", "empty", "", "*.xlsx"])
+@pytest.mark.parametrize("pattern", ["*.parquet", "nowhere", "empty", "*.xlsx"])
 def test_a_pattern_without_captions_files_is_an_error(tmp_path, pattern):
     (tmp_path / "empty").mkdir()
     (tmp_path / "captions.xlsx").touch()

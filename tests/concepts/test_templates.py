@@ -3,7 +3,6 @@ import hashlib
 import pytest
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
-from cliptail_jax.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -29,8 +28,3 @@ def test_openai_sets_equal_the_published_ones(name, count, digest):
 def test_every_template_has_one_place_for_the_name():
     assert set(templates("simple")) < set(templates("openai80"))
     assert all(template.count("{}") == 1 for name in TEMPLATE_SETS for template in templates(name))
-
-
-def test_unknown_set_is_refused_with_the_choices():
-    with pytest.raises(UserError, match="'imagenet'.*cname, a\\+cname, photo, simple, openai80"):
-        templates("imagenet")

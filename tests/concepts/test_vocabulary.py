@@ -1,10 +1,7 @@
-import ast
 import hashlib
 import json
 import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 import tensorflow_datasets as tfds
@@ -15,39 +12,10 @@ from cliptail_jax.errors import UserError
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
 TFDS = pathlib.Path(tfds.__file__).parent
 DIGESTS = pathlib.Path(__file__).parents[1] / "data" / "vocabulary_digests.json"
-SIZES = {
-    "imagenet1k": 1000,
-    "imagenet1k_eval": 1000,
-    "imagenet100": 100,
-    "cub": 200,
-    "dtd": 47,
-    "eurosat": 10,
-    "flowers102": 102,
-    "food101": 101,
-    "pets": 37,
-    "places365": 365,
-    "cars": 196,
-    "aircraft": 100,
-    "aircraft_family": 70,
-    "birdsnap": 500,
-    "caltech101": 102,
-    "sun397": 397,
-    "cifar10": 10,
-    "cifar100": 100,
-    "voc2007": 20,
-    "composed_codepoints": 189,
-    "composed_marks": 189,
-    "composed_parts": 189,
-}
 
 
 def names(vocabulary):
     return [concept.name for concept in load_vocabulary(vocabulary)]
-
-
-def concept_named(vocabulary, name):
-    (concept,) = (concept for concept in load_vocabulary(vocabulary) if concept.name == name)
-    return concept
 
 
 def reference(*path):
@@ -61,28 +29,15 @@ def tfds_lines(path):
     return (TFDS / path).read_text(encoding="utf-8").splitlines()
 
 
-def tfds_constant(path, name):
-    """A constant of a TFDS builder, read without importing it."""
-    for node in ast.parse((TFDS / path).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == name:
-            return list(ast.literal_eval(node.value))
-    raise KeyError(name)
-
-
 def digest(name):
     return hashlib.sha256("\n".join(map(repr, load_vocabulary(name))).encode()).hexdigest()
-
-
-def write_digests():
-    DIGESTS.write_text(json.dumps({name: digest(name) for name in BUILT_IN}, indent=1) + "\n")
 
 
 def test_built_in_vocabularies_have_every_class_once_in_clean_text_and_phrases_with_a_word():
     for name in BUILT_IN:
         vocabulary = load_vocabulary(name)
         distinct = {normalized_name(concept.name) for concept in vocabulary}
-        assert len(vocabulary) == SIZES[name]
-        assert len(distinct) == SIZES[name] - (2 if name == "imagenet1k_eval" else 0)  # as published
+        assert len(distinct) == len(vocabulary) - (2 if name == "imagenet1k_eval" else 0)  # as published
         for concept in vocabulary:
             for text in (concept.name, *concept.synonyms, *concept.exclude):
                 assert text == " ".join(text.split()) != "" and text.isascii() and not set(text) & set("_;\t")
@@ -90,18 +45,9 @@ def test_built_in_vocabularies_have_every_class_once_in_clean_text_and_phrases_w
                 assert re.search("[a-z]", phrase.lower()) or name == "aircraft_family", concept
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_built_in_vocabularies_are_what_they_always_were(name):
-    """The golden file has a digest of each; after an intended change, `write_digests` writes it anew."""
-    assert digest(name) == json.loads(DIGESTS.read_text())[name]
-
-
-def test_phrases_and_excluded_words_are_the_studys():
-    electric_ray, bow = concept_named("imagenet1k", "electric ray"), concept_named("imagenet1k", "hunting bow")
-    assert "torpedo" not in electric_ray.synonyms and bow.exclude == ("tie",)  # by the study's edits
-    assert concept_named("imagenet1k", "construction crane").synonyms == ("crane", "construction crane")
-    assert concept_named("cub", "Cardinal").synonyms == ("cardinal bird", "northern cardinal", "red cardinal")
-    assert concept_named("birdsnap", "Rosss Goose").synonyms == ("Ross Goose", "Rosss Goose")
+def test_built_in_vocabularies_are_what_they_always_were():
+    """The golden file has a digest of each."""
+    assert {name: digest(name) for name in BUILT_IN} == json.loads(DIGESTS.read_text())
 
 
 def published_concepts(name):
@@ -134,14 +80,6 @@ def test_imagenet100_is_imagenet1k_at_the_published_labels():
     assert list(load_vocabulary("imagenet100")) == [whole[label] for label in labels]
 
 
-def test_imagenets_evaluation_names_stand_for_the_same_phrases():
-    in_captions, in_prompts = load_vocabulary("imagenet1k"), load_vocabulary("imagenet1k_eval")
-    for other, concept in zip(in_captions, in_prompts, strict=True):
-        assert (concept.synonyms, concept.exclude) == (other.synonyms, other.exclude)
-    assert [in_prompts[label].name for label in (27, 638, 744, 836)] == ["newt", "tights", "missile", "sunglasses"]
-    assert sum(concept.name != other.name for other, concept in zip(in_captions, in_prompts)) == 4
-
-
 def test_imagenet_ids_are_tfds_labels():
     assert list(imagenet_wnids()) == tfds_lines("datasets/imagenet2012/labels.txt")
 
@@ -149,25 +87,6 @@ def test_imagenet_ids_are_tfds_labels():
 def test_sun397_is_in_tfds_order():  # tests/evaluation/test_sets.py compares the sets that are evaluated on
     labels = [line[3:] for line in tfds_lines("image_classification/sun397_labels.txt")]
     assert [normalized_name(name) for name in names("sun397")] == [normalized_name(label) for label in labels]
-
-
-def test_most_names_of_caltech101_and_voc_are_tfds_labels_in_their_order():
-    caltech101 = tfds_lines("image_classification/caltech101_labels.txt")
-    voc2007 = tfds_constant("object_detection/voc.py", "_VOC_LABELS")
-    for vocabulary, labels, renamed in (("caltech101", caltech101, 13), ("voc2007", voc2007, 3)):
-        pairs = [
-            (normalized_name(own), normalized_name(label)) for own, label in zip(names(vocabulary), labels, strict=True)
-        ]
-        assert sum(own != label for own, label in pairs) == renamed
-    assert dict(zip(voc2007, names("voc2007")))["tvmonitor"] == "tv monitor"
-    assert dict(zip(caltech101, names("caltech101")))["cougar_face"] == "face of a cougar cat"
-
-
-def test_cifar100_is_in_the_order_of_the_prepared_set():
-    prepared = REFERENCE.parent / "tfds" / "cifar100" / "3.0.2" / "label.labels.txt"
-    if not prepared.exists():
-        pytest.skip("no prepared CIFAR-100 beside the checkout")
-    assert names("cifar100") == [line.replace("_", " ") for line in prepared.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("name", ["cub", "dtd", "eurosat", "flowers102", "food101", "pets", "places365", "imagenet"])
@@ -186,31 +105,18 @@ def test_published_tables_join_one_to_one_by_normalized_name(name):
     ("name", "normalized"),
     [
         ("apartment_building/outdoor", "apartment building outdoor"),
-        ("apartment building-outdoor", "apartment building outdoor"),
         ("  Black-footed\tAlbatross ", "black footed albatross"),
         ("colt's foot", "colt's foot"),
-        ("", ""),
     ],
 )
 def test_normalized_name(name, normalized):
     assert normalized_name(name) == normalized_name(normalized) == normalized
 
 
-def test_vocabularies_other_than_imagenets_need_no_nltk():
-    program = (
-        "import sys; from cliptail_jax.concepts.vocabulary import *; imagenet_wnids()\n"
-        "for name in BUILT_IN:\n    if not name.startswith('imagenet'): load_vocabulary(name)\n"
-        "assert 'nltk' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
 def write(tmp_path, content):
     path = tmp_path / "vocabulary.json"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    text = content if isinstance(content, str | bytes) else json.dumps(content)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return str(path)
 
 
@@ -227,36 +133,21 @@ def test_a_file_gives_its_concepts_in_order(tmp_path):
     )
 
 
-def test_the_studys_own_files_load(tmp_path):
-    reference("vocabularies", "imagenet1k.json")
-    assert load_vocabulary(str(REFERENCE / "vocabularies" / "imagenet1k.json")) == load_vocabulary("imagenet1k")
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("[]", "is not a JSON list of classes"),
-        ("{", "is not JSON"),
-        ("", "is not JSON"),
         ('{"name": "a"}', "is not a JSON list"),
-        ("7", "is not a JSON list"),
-        (["a"], "entry 1 is not of the form"),
         ([{"name": "a"}, {"title": "b"}], "entry 2 is not of the form"),
         ([{"name": "a", "synonym": ["b"]}], "entry 1 has an unknown key 'synonym'"),
         ([{"name": 7}], "entry 1: name 7"),
-        ([{"name": None}], "entry 1: name None"),
-        ([{"name": " "}], "entry 1: name ' '"),
         ([{"name": "a\tb"}], "not one line of text"),
-        ([{"name": "a\n"}], "not one line of text"),
         ([{"name": "a\ud800"}], r"entry 1: name 'a\\ud800' has half of a surrogate pair"),
         ("[" * 100_000 + "]" * 100_000, "is not JSON: maximum recursion depth"),
-        ([{"name": "a", "synonyms": "b"}], r"entry 1 \('a'\): synonyms"),
         ([{"name": "a", "synonyms": [["b"]]}], r"entry 1 \('a'\): synonyms"),
-        ([{"name": "a", "synonyms": None}], r"entry 1 \('a'\): synonyms"),
         ([{"name": "a", "exclude": [""]}], r"entry 1 \('a'\): exclude"),
         ([{"name": "a"}, {"name": "b"}, {"name": "a"}], "class name 'a' 2 times"),
-        ('[{"name": "crème"}]'.encode("latin-1"), "is not JSON.*utf-8"),
-        (None, r"no vocabulary file \S*vocabulary.json, and no built-in vocabulary of that name: there is"),
+        (b'[{"name": "cr\xe8me"}]', "is not JSON.*utf-8"),
     ],
 )
 def test_a_bad_file_is_an_error_that_names_it(tmp_path, content, message):
@@ -267,13 +158,8 @@ def test_a_bad_file_is_an_error_that_names_it(tmp_path, content, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [("imagenet", "imagenet100 or imagenet1k"), ("CUB", "cub"), ("flowers", "flowers102"), ("aircrafts", "aircraft")],
-)
+@pytest.mark.parametrize(("name", "hint"), [("CUB", "cub"), ("flowers", "flowers102")])
 def test_an_unknown_name_lists_the_vocabularies_and_close_ones(name, hint):
-    with pytest.raises(UserError, match=rf"no vocabulary file {name}.*did you mean .*") as error:
+    with pytest.raises(UserError, match=rf"no vocabulary file {name}.*did you mean .*{hint}.*\?") as error:
         load_vocabulary(name)
-    hints = re.search(r"did you mean (.*)\?", str(error.value))[1].split(" or ")
-    assert set(hint.split(" or ")) <= set(hints)
     assert str(error.value).endswith(", ".join(BUILT_IN))

@@ -1,7 +1,6 @@
-import concurrent.futures
 import os
 import pathlib
-import socket
+import shutil
 import subprocess
 import threading
 import time
@@ -111,17 +110,6 @@ def test_a_silent_network_does_not_hang(machine, monkeypatch):
     answer.set()
 
 
-def test_no_network_is_quiet(machine, monkeypatch, capfd):
-    def unknown(*arguments, **options):
-        raise socket.gaierror("no network")
-
-    monkeypatch.setattr(nltk, "download", nltk.downloader.Downloader().download)
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(UserError, match="could not be downloaded"):
-        wordnet()
-    assert capfd.readouterr() == ("", "")
-
-
 def test_a_damaged_wordnet_is_named(machine):
     write_debian_files(machine.nltk_data / "corpora" / "wordnet")
     with pytest.raises(UserError, match="damaged.*nltk_data/corpora/wordnet/lexnames.*remove it"):
@@ -141,13 +129,7 @@ def test_an_id_that_wordnet_lacks_is_the_siberian_husky():
     assert synset("n02112837") == wordnet().synsets("siberian_husky")[0]
 
 
-def test_real_wordnet_lemmatizes():
-    wordnet()
-    words = ["geese", "dogs", "glasses", "us", "qwertys"]
-    assert [WordNetLemmatizer().lemmatize(word) for word in words] == ["goose", "dog", "glass", "u", "qwertys"]
-
-
-@pytest.mark.parametrize("wnid", ["n99999999", "n01440765", "n00000000"])
+@pytest.mark.parametrize("wnid", ["n99999999", "n00000000"])
 def test_an_unknown_id_is_an_error_without_a_warning(wnid, recwarn):
     with pytest.raises(UserError, match=wnid):
         synset(wnid)
@@ -166,70 +148,31 @@ def test_debians_files_load_from_the_cache_whatever_the_umask(machine, tmp_path)
     assert machine.downloads == 0
 
 
-def test_an_incomplete_folder_leaves_nothing_in_the_cache(machine, tmp_path):
-    (write_debian_files(tmp_path / "debian") / "verb.exc").unlink()
-    with pytest.raises(OSError, match="verb.exc"):
-        debian_wordnet.copy(tmp_path / "debian")
-    assert list(cache_folder().parent.iterdir()) == []
-
-
-def test_copies_made_at_once_leave_one_complete_corpus(machine, tmp_path):
-    folder = write_debian_files(tmp_path / "debian")
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(debian_wordnet.copy, [folder] * 8))
-    assert [path.name for path in cache_folder().parent.iterdir()] == ["wordnet"]
-    assert lemmas(TENCH) == ("tench", "tinca tinca")
-
-
-def test_lexnames_number_the_45_lexicographer_files():
-    lines = debian_wordnet.lexnames().splitlines()
-    assert len(lines) == 45
-    assert lines[:4] == ["00\tadj.all\t3", "01\tadj.pert\t3", "02\tadv.all\t4", "03\tnoun.Tops\t1"]
-    assert lines[28:30] == ["28\tnoun.time\t1", "29\tverb.body\t2"]
-    assert lines[43:] == ["43\tverb.weather\t2", "44\tadj.ppl\t3"]
-
-
 def run_script(tmp_path, **programs):
     """Runs scripts/wordnet.sh with these programs, as shell scripts, beside the usual small ones."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("bash", "dirname", "mkdir", "mktemp", "rm"):
-        (folder / name).symlink_to(next(path for path in (f"/bin/{name}", f"/usr/bin/{name}") if os.path.exists(path)))
+        (folder / name).symlink_to(shutil.which(name))
     for name, script in programs.items():
         path = folder / name.replace("_", "-")
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
     environment = {"PATH": str(folder), "TMPDIR": str(tmp_path), "VIRTUAL_ENV": "active"}
-    done = subprocess.run(["/bin/bash", "-e", SCRIPT], env=environment, capture_output=True, text=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
-    return done.returncode, done.stdout, done.stderr
+    return subprocess.run(["/bin/bash", "-e", SCRIPT], env=environment, capture_output=True, text=True)
 
 
 # Can import the package, finds no WordNet with -c, and copies a folder that exists.
-IMPORTS = '[[ "$1 $2" = "-c import"* ]] && exit'
-PYTHON = f'{IMPORTS}; [ "$1" != -c ] && [ "$2" != /usr/share/wordnet ] && echo "copies $(<"$2/data.noun")"'
-DEBIAN = 'if [ "$1" = download ]; then echo deb >wordnet-base_3.0_all.deb; fi'
+PYTHON = """[[ "$1 $2" = "-c import"* ]] && exit
+[ "$1" != -c ] && [ "$2" != /usr/share/wordnet ] && echo "copies $(<"$2/data.noun")\""""
 WITHOUT_LISTS = 'case "$*" in download*) exit 100;; *update) ;; *download*) echo deb >wordnet-base_3.0_all.deb;; esac'
 UNPACK = 'mkdir -p "$3/usr/share/wordnet"; echo "data of $(<"$2")" >"$3/usr/share/wordnet/data.noun"'
 
 
-@pytest.mark.parametrize("python", ["exit 0", IMPORTS + '; [ "$1" != -c ] && [ "$2" = /usr/share/wordnet ]'])
-def test_script_downloads_nothing_where_wordnet_is_found_or_installed(tmp_path, python):
-    assert run_script(tmp_path, python=python) == (0, "", "")
-
-
-@pytest.mark.parametrize("apt", [DEBIAN, WITHOUT_LISTS])
-def test_script_unpacks_the_debian_package_with_or_without_package_lists(tmp_path, apt):
-    done = run_script(tmp_path, python=PYTHON, apt_get=apt, dpkg_deb=UNPACK)
-    assert done == (0, "Fetching WordNet ...\ncopies data of deb\n", "")
-
-
-def test_script_says_the_two_ways_where_there_is_no_apt(tmp_path):
-    status, _, error = run_script(tmp_path, python=PYTHON)
-    assert status == 0
-    assert "nltk.downloader wordnet" in error and "wordnet-base" in error
-
-
-def test_script_names_the_set_up_where_the_package_is_not_installed(tmp_path):
-    status, _, error = run_script(tmp_path, python="exit 1")
-    assert status == 2 and "run 'source scripts/setup.sh' first" in error and error.count("\n") == 1
+def test_script_unpacks_the_debian_package_or_says_how_to_get_wordnet(tmp_path):
+    done = run_script(tmp_path, python=PYTHON, apt_get=WITHOUT_LISTS, dpkg_deb=UNPACK)
+    assert (done.returncode, done.stdout) == (0, "Fetching WordNet ...\ncopies data of deb\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+    shutil.rmtree(tmp_path / "bin")
+    done = run_script(tmp_path, python=PYTHON)
+    assert done.returncode == 0 and "nltk.downloader wordnet" in done.stderr

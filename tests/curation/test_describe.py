@@ -1,20 +1,17 @@
-"""What `describe` says and writes, from the command line."""
+"""What `describe` says and writes."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+from absl import flags
+from etils import epath
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.curation.describe import comparison, export
+from cliptail_jax.curation.describe import comparison, export, main
 from cliptail_jax.curation.variant import open_variant
 from configs import clip
 from tests.curation.zoo import LABELS, NAMES, variant_of
-
-ROOT = Path(__file__).parents[2]
 
 
 def value_of(key, printed):
@@ -22,7 +19,7 @@ def value_of(key, printed):
     return line.removeprefix(key).strip()
 
 
-def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir, tmp_path):
+def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir, tmp_path, monkeypatch, capsys):
     """Its captions are complete: options of captions do not change those that are imported."""
     data = clip.get_config("data=glyphs_lt").data
     captions = {"words": ("tags",), "max_words": 1, "distractors": 0.5}
@@ -31,18 +28,17 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     export(variant, table)
     write_frequency(theirs, variant.class_names, variant.class_frequency)
 
-    command = [
-        *(sys.executable, "-m", "cliptail_jax.curation.describe", "--config=configs/clip.py:data=glyphs"),
-        *(
-            f"--config.data.data_dir={glyphs_dir}",
-            f"--workdir={tmp_path}/out",
-            f"--import={table}",
-            f"--compare={theirs}",
-        ),
-        *("--config.data.captions.max_words=1", "--config.data.captions.distractors=0.5"),
-        *(f"--export={tmp_path}/again.tsv", f"--croissant={tmp_path}/new/variant.json"),
-    ]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    given = flags.FlagValues()
+    paths = {"import": table, "compare": theirs, "export": "again.tsv", "croissant": "new/variant.json"}
+    for name, path in paths.items():
+        flags.DEFINE_string(name, str(tmp_path / path), "", given)
+    given.mark_as_parsed()
+    monkeypatch.setattr(flags, "FLAGS", given)
+    config = clip.get_config("data=glyphs")
+    config.data.data_dir = str(glyphs_dir)
+    config.data.captions.max_words, config.data.captions.distractors = 1, 0.5
+    main(config, epath.Path(tmp_path / "out"))
+    printed = capsys.readouterr().out
     assert value_of("fingerprint", printed) == variant.fingerprint()
     assert value_of("records", printed) == f"{len(variant):,}" and "imbalance" in printed
     assert len(printed.partition("captions\n")[2].splitlines()) >= 10

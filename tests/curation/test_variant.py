@@ -1,50 +1,25 @@
 """Variants of a source that exists only as metadata: 200 records of six classes, one of them empty."""
 
 import hashlib
-from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.correlation import spearman
-from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
-from tests.curation.zoo import EEL, LABELS, NAMES, Zoo, make_source, variant_of
-
-SHARED = Path(__file__).parents[2].parent / "shared"
-
+from tests.curation.zoo import EEL, LABELS, NAMES, make_source, variant_of
 
 # Classes
 
 
-def test_everything_is_the_default():
-    variant = variant_of()
-    np.testing.assert_array_equal(variant.records, np.arange(200))
-    np.testing.assert_array_equal(variant.labels, LABELS)
-    assert variant.class_names == NAMES
-    assert variant.captions is None and variant.dropped_without_caption == 0
-
-
-@pytest.mark.parametrize("names", [("fox", "ant", "cat"), (5, 0, 2), ("fox", 0, "cat")])
-def test_listed_classes_are_labelled_in_the_order_of_the_list(names):
-    variant = variant_of(classes={"names": names})
+def test_listed_classes_are_labelled_in_the_order_of_the_list():
+    variant = variant_of(classes={"names": ("fox", 0, "cat")})
     assert variant.class_names == ("fox", "ant", "cat")
     np.testing.assert_array_equal(variant.records, np.flatnonzero(np.isin(LABELS, [5, 0, 2])))
     np.testing.assert_array_equal(np.array([5, 0, 2])[variant.labels], LABELS[variant.records])
-
-
-def test_first_classes_are_the_first_labels():
-    variant = variant_of(classes={"first": 2})
-    assert variant.class_names == ("ant", "bee")
-    np.testing.assert_array_equal(variant.records, np.flatnonzero(LABELS < 2))
 
 
 def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
@@ -61,7 +36,7 @@ def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
     assert set(few) != set(names[:8])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_classes_are_frequent_and_rare_whatever_a_profile_of_the_same_seed(seed):
     ranks = np.argsort(-profile_counts("exponential", np.full(100, 500), ratio=100.0, exponent=1.0, seed=seed))
     chosen = np.flatnonzero(np.isin(ranks, random_classes(100, 25, seed)))
@@ -74,13 +49,6 @@ def test_records_without_a_label_belong_to_no_class():
 
 
 # Scale
-
-
-def test_n_and_fraction_are_sizes():
-    assert len(variant_of(n=37)) == 37
-    assert len(variant_of(fraction=0.25)) == 50
-    assert len(variant_of(n=30, classes={"names": ("ant",)})) == 30
-    assert len(variant_of(fraction=0.25, classes={"names": ("ant",)})) == 20
 
 
 def test_sample_is_drawn_from_all_records_by_the_seed():
@@ -123,23 +91,9 @@ def test_profile_sets_how_many_records_each_class_keeps(profile, sizes):
     assert np.all(np.diff(variant.records) > 0)
 
 
-def test_profiles_class_order_is_permuted_by_the_seed():
-    a, again, b = (variant_of(balanced(), profile={"name": "zipf"}, seed=seed).class_frequency for seed in (0, 0, 1))
-    np.testing.assert_array_equal(a, again)
-    assert not np.array_equal(a, b)
-    assert np.any(np.diff(a) > 0)
-
-
 def test_steeper_profile_keeps_a_part_of_what_a_flatter_one_keeps():
     flat, steep = (variant_of(balanced(), profile={"name": "exponential", "ratio": r}) for r in (5.0, 60.0))
     assert set(steep.records) < set(flat.records)
-
-
-def test_kept_records_are_drawn_from_the_whole_class():
-    variant = variant_of(balanced(2, 1000), profile={"name": "exponential", "ratio": 10.0})
-    tail = variant.records[variant.labels == variant.class_frequency.argmin()]
-    assert len(tail) == 100
-    assert tail.min() < 200 and tail.max() > 1800  # the first hundred of the class end at record 200
 
 
 def test_profile_is_imposed_on_the_chosen_classes_before_the_scale():
@@ -148,14 +102,11 @@ def test_profile_is_imposed_on_the_chosen_classes_before_the_scale():
     assert np.all(variant.class_frequency > 0) and len(variant.class_frequency) == 5
 
 
-def test_cifar100_with_ratio_100_has_10847_images():
-    if not (SHARED / "tfds" / "cifar100").is_dir():
-        pytest.skip("no prepared CIFAR-100 beside the checkout")
-    source = open_source("cifar100", str(SHARED / "tfds"), "train")
-    variant = variant_of(source, profile={"name": "exponential", "ratio": 100.0})
-    assert len(variant) == 10_847
-    assert sorted(variant.class_frequency)[:: len(source.class_names) - 1] == [5, 500]
-    np.testing.assert_array_equal(variant.labels, source.metadata["label"].to_numpy()[variant.records])
+def test_kept_records_are_drawn_from_the_whole_class():
+    variant = variant_of(balanced(2, 1000), profile={"name": "exponential", "ratio": 10.0})
+    tail = variant.records[variant.labels == variant.class_frequency.argmin()]
+    assert len(tail) == 100
+    assert tail.min() < 200 and tail.max() > 1800  # the first hundred of the class end at record 200
 
 
 # Captions
@@ -259,15 +210,9 @@ def test_fingerprint_changes_with_whatever_changes_the_variant():
     titles = [f"title {i}" for i in range(199)] + ["another"]
     words = {"captions": {"words": ("title",)}}
     assert variant_of(make_source(title=titles), **words).fingerprint() != variant_of(**words).fingerprint()
-
-
-def test_fingerprint_does_not_depend_on_how_many_captions_are_made_at_once(monkeypatch):
-    """More records than fit in one piece."""
-    source = make_source(np.resize(LABELS, 70_000))
-    variant = variant_of(source, captions={"template": "simple"})
-    captions = "".join(f"{caption}\n" for caption in variant.captions(range(70_000), 0))
-    numbers = variant.records.astype("<i8").tobytes() + variant.labels.astype("<i8").tobytes()
-    assert variant.fingerprint() == hashlib.sha256(numbers + captions.encode()).hexdigest()
+    encoded_again = make_source()
+    encoded_again.encoding = {"short_side": 8, "quality": 90}
+    assert variant_of(encoded_again, **words).fingerprint() != variant_of(**words).fingerprint()
 
 
 # Empty classes
@@ -275,61 +220,32 @@ def test_fingerprint_does_not_depend_on_how_many_captions_are_made_at_once(monke
 
 def test_empty_class_counts_as_frequency_0_and_breaks_nothing():
     variant = variant_of(captions={"template": "openai80"})
-    frequency = variant.class_frequency
-    assert frequency.tolist() == [80, 40, 40, 20, 0, 20]
+    assert variant.class_frequency.tolist() == [80, 40, 40, 20, 0, 20]
     assert not any("eel" in caption for caption in variant.captions(range(200), 0))
-
-    accuracy = np.array([0.9, 0.6, 0.5, 0.3, 0.1, 0.2])
-    assert spearman(frequency, accuracy) > 0.9
-
-    for sampling, weight in (("uniform", 1), ("linear", 0), ("sqrt", 0)):
-        weights = sampling_weights(frequency, sampling)
-        assert weights[EEL] == weight and np.isfinite(weights).all()
-        labels, mask = jnp.array([1]), jnp.array([True])
-        sampled = sample_vocabulary(jax.random.key(0), labels, mask, jnp.asarray(weights), size=6, group_size=0)
-        assert sampled.sum() == (6 if weight else 5)
-
-
-def test_empty_class_passes_through_every_selection():
-    assert variant_of(classes={"names": ("eel", "bee")}).class_frequency.tolist() == [0, 40]
     for name in ("exponential", "zipf"):
         variant = variant_of(profile={"name": name, "ratio": 2.0, "exponent": 0.1}, n=60)
         assert variant.class_frequency[EEL] == 0 and len(variant) == 60
-    steep = variant_of(balanced(10, 8), profile={"name": "zipf", "exponent": 2.0})
-    assert np.sum(steep.class_frequency == 0) == 8 and len(steep.class_names) == 10
 
 
 # Errors
-
-NO_TEXTS = Zoo(name="bare", class_names=NAMES, metadata=pa.table({"label": LABELS}))
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"classes": {"names": ("ant", "gnu")}}, "names has 'gnu', which is not a class of the source"),
-        ({"classes": {"names": (0, 6)}}, "names has 6, which is not a class"),
-        (
-            {"classes": {"vocabulary": "imagenet100"}},
-            "vocabulary=imagenet100 has 'American robin', which is not a class",
-        ),
-        ({"classes": {"names": ("ant", "bee", "ant")}}, "lists class 'ant' twice"),
+        ({"classes": {"vocabulary": "cifar10"}}, "vocabulary=cifar10 has 'airplane', which is not a class"),
         ({"classes": {"names": ("bee", 0, "ant")}}, "lists class 'ant' twice"),
         ({"classes": {"first": 7}}, "data.classes.first=7, but the source has 6 classes"),
-        ({"classes": {"random": 7}}, "data.classes.random=7, but the source has 6 classes"),
         ({"n": 81, "classes": {"names": ("ant",)}}, "data.n=81 is larger than the 80 records"),
         ({"captions": {"words": ("title", "breed")}}, "'breed', which the source lacks; it has title, tags$"),
         ({"captions": {"words": ("size",)}}, "'size', which the source lacks"),  # there, but no text
-        ({"captions": {"words": ("title",)}, "source": NO_TEXTS}, "it has no text fields"),
         ({"captions": {"template": "openai8"}}, "unknown template set 'openai8'"),
         (
             {"classes": {"names": ("ant",)}, "captions": {"template": "cname", "distractors": 0.5}},
             "data.captions.distractors names another class, and the variant has one class",
         ),
         ({"classes": {"names": ("eel",)}}, "variant of 'zoo' has no record"),
-        ({"classes": {"names": ("eel",)}, "profile": {"name": "exponential"}}, "variant of 'zoo' has no record"),
-        ({"fraction": 0.001}, "variant of 'zoo' has no record"),
-        ({"captions": {"words": ("tags",)}, "source": make_source(tags=[""] * 200)}, "variant of 'zoo' has no record"),
     ],
 )
 def test_selections_that_cannot_be_made_are_an_error(fields, message):

@@ -43,7 +43,7 @@ def open_rows(data_dir, name="image_text"):
     return source, source.metadata.to_pylist()
 
 
-@pytest.mark.parametrize("name", ["t.tsv", "t.csv", "t.jsonl", "t.parquet", "t.tsv.gz", "t.jsonl.gz"])
+@pytest.mark.parametrize("name", ["t.tsv", "t.parquet", "t.jsonl.gz"])
 def test_table_of_paths_and_captions_becomes_records_without_labels(tmp_path, name):
     write_images(tmp_path / "raw")
     write_table(tmp_path / "raw" / name)
@@ -97,7 +97,7 @@ def test_labels_of_imagenet_may_be_wnids(tmp_path):
     assert [row["label"] for row in rows] == [7, 8, 9]
 
 
-@pytest.mark.parametrize("label", ["shark", "2", "1.5"])
+@pytest.mark.parametrize("label", ["shark", "2"])
 def test_label_that_is_no_class_is_an_error_that_names_it(tmp_path, label):
     write_images(tmp_path)
     write_table(tmp_path / "t.csv", [ROWS[0] | {"label": label}])
@@ -166,11 +166,8 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
     ("options", "message"),
     [
         ({"path_column": "path"}, "t.csv, row 1, has no 'path'; it has filepath, caption, label"),
-        ({"caption_columns": "title"}, "t.csv, row 1, has no 'title'"),
         ({"caption_columns": "caption,label"}, "--caption_columns=caption,label has 'label'"),
         ({"label_column": "label"}, "--label_column and --classes together"),
-        ({"classes": "imagenet100", "label_column": "nothing"}, "has no 'nothing'"),
-        ({"classes": "imagenet99", "label_column": "label"}, "no vocabulary file imagenet99"),
         ({"table": "x"}, "'image_text' takes --raw, .*, and not --table"),
     ],
 )
@@ -184,12 +181,8 @@ def test_bad_option_is_an_error_that_names_it(tmp_path, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.xlsx", b"", "t.xlsx is not a captions file by its name"),
         ("t.txt", b"a caption", "t.txt has no columns"),
         ("t.parquet", b"PAR1", "t.parquet: .*footer"),
-        ("t.jsonl", b'{"filepath": "a", "caption": "b"}\n{', "t.jsonl: line 2 is not JSON"),
-        ("t.jsonl", b"[1]\n", "t.jsonl: line 1 is not a JSON object"),
-        ("t.csv.gz", b"not gzipped", "t.csv.gz: Not a gzipped file"),
         ("t.csv", b"filepath,caption\n", "gives no record"),
     ],
 )

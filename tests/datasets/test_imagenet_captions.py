@@ -1,6 +1,5 @@
-import hashlib
 import json
-import pathlib
+import os
 
 import pytest
 from raw_data import archive, jpeg
@@ -11,7 +10,6 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
-SAMPLE = pathlib.Path(__file__).parents[2].parent / "shared" / "imagenet-sample"
 TENCH, GOLDFISH, TISSUE = "n01440764", "n01443537", "n15075141"
 
 
@@ -91,12 +89,6 @@ def test_archive_and_folder_give_the_same_files(tmp_path):
         assert (again / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-@pytest.mark.parametrize(("write", "name"), [(write_folder, "train"), (write_archive, "ILSVRC2012_img_train.tar")])
-def test_raw_may_name_the_images_with_the_captions_beside_them(tmp_path, write, name):
-    build("imagenet_captions", str(tmp_path), raw=str(write(tmp_path / "raw") / name))
-    assert len(open_source("imagenet_captions", str(tmp_path), "train")) == 4
-
-
 def test_what_cannot_be_used_is_skipped_and_counted(tmp_path, capsys):
     entries = [*ENTRIES, ENTRIES[2], entry("n99999999", 5), entry("n99999999", 6)]
     images = IMAGES | {f"{TENCH}_10.JPEG": IMAGES[f"{TENCH}_10.JPEG"][:-40]}
@@ -120,23 +112,15 @@ def replace_captions(raw, content):
     return raw
 
 
-def cut_off(raw, length):
-    path = raw / "ILSVRC2012_img_train.tar"
-    path.write_bytes(path.read_bytes()[:length])
-    return raw
-
-
 @pytest.mark.parametrize(
     ("write", "message"),
     [
         (lambda raw: replace_captions(write_folder(raw), "{"), "imagenet_captions.json is not JSON"),
-        (lambda raw: replace_captions(write_folder(raw), '{"a": 1}'), "not a list of objects"),
         (lambda raw: replace_captions(write_folder(raw), '[{"wnid": "n01440764"}]'), "list of objects with filename"),
         (lambda raw: replace_captions(write_folder(raw), "[]"), "gives no record of the split 'train'"),
         (lambda raw: (write_folder(raw) / "imagenet_captions.json").unlink(), "no imagenet_captions.json in --raw="),
         (lambda raw: raw.mkdir() or replace_captions(raw, "[]"), "neither train/ nor ILSVRC2012_img_train.tar"),
-        (lambda raw: cut_off(write_archive(raw), 1024 + 600), "ILSVRC2012_img_train.tar is damaged"),
-        (lambda raw: cut_off(write_archive(raw), 3000), "ILSVRC2012_img_train.tar is damaged"),
+        (lambda raw: os.truncate(write_archive(raw) / "ILSVRC2012_img_train.tar", 3000), "train.tar is damaged"),
     ],
 )
 def test_raw_data_that_cannot_be_used_are_an_error_in_one_line(tmp_path, write, message):
@@ -144,21 +128,3 @@ def test_raw_data_that_cannot_be_used_are_an_error_in_one_line(tmp_path, write, 
     with pytest.raises(UserError, match=message) as error:
         build("imagenet_captions", str(tmp_path), raw=str(tmp_path / "raw"))
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason="no ImageNet sample beside the checkout")
-def test_sample_of_real_images_keeps_its_bytes_and_texts(tmp_path):
-    entries = json.loads((SAMPLE / "imagenet_captions.json").read_text())[::20]
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "train").symlink_to(SAMPLE / "train")
-    (tmp_path / "raw" / "imagenet_captions.json").write_text(json.dumps(entries))
-    build("imagenet_captions", str(tmp_path), raw=str(tmp_path / "raw"))
-    source = open_source("imagenet_captions", str(tmp_path), "train")
-    assert len(source) == 50
-    texts = {entry["filename"]: entry for entry in entries}
-    for row, image in zip(source.metadata.to_pylist(), source.encoded_images(range(50))):
-        original = SAMPLE / "train" / row["wnid"] / row["filename"]
-        assert hashlib.sha256(image).digest() == hashlib.sha256(original.read_bytes()).digest()
-        assert row["title"] == texts[row["filename"]]["title"]
-        assert row["tags"] == " ".join(texts[row["filename"]]["tags"])
-        assert source.wnids[row["label"]] == row["wnid"]

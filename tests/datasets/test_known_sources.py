@@ -4,7 +4,6 @@ import pytest
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import BUILT_IN
-from cliptail_jax.datasets import known_sources
 from cliptail_jax.datasets.known_sources import BUILDERS, EVALUATION_SETS, KNOWN_SOURCES, PRESETS, TRANSFER_SETS
 
 
@@ -35,7 +34,3 @@ def test_sets_have_as_many_templates_as_clip_publishes():
     assert {name: len(EVALUATION_SETS[name].templates) for name in published} == published
     for name in ("imagenet", "imagenet_v2", "imagenet100"):
         assert EVALUATION_SETS[name].templates == templates("openai80")
-
-
-def test_the_module_imports_no_builder():
-    assert not {name for name in vars(known_sources) if name in ("tfds", "pyarrow")}

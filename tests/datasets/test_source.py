@@ -3,31 +3,16 @@ import pathlib
 import pickle
 import shutil
 
-import pyarrow.parquet
 import pytest
-import tensorflow_datasets as tfds
 
 from cliptail_jax.curation.joined import JoinedSource
-from cliptail_jax.datasets.folder import find_prepared, prepared_names, resolve_data_dir
+from cliptail_jax.datasets.folder import find_prepared, resolve_data_dir
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from tests.datasets.prepared_files import damage, edit_json
 
 CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar100" / "3.0.2"
-
-
-@pytest.fixture(scope="session")
-def cifar100_dir(tmp_path_factory):
-    """A writable folder whose CIFAR-100 links to the shared one."""
-    if not CIFAR100.is_dir():
-        pytest.skip("no prepared CIFAR-100 beside the checkout")
-    folder = tmp_path_factory.mktemp("cifar") / "cifar100" / "3.0.2"
-    folder.mkdir(parents=True)
-    for file in CIFAR100.iterdir():
-        if file.suffix != ".parquet":
-            (folder / file.name).symlink_to(file)
-    return folder.parents[1]
 
 
 def edit_feature(folder, name, feature):
@@ -40,29 +25,20 @@ def edit_feature(folder, name, feature):
     (folder / "features.json").write_text(json.dumps(features))
 
 
-def test_cifar100_opens_with_cleaned_names_and_superclasses(cifar100_dir):
-    source = open_source("cifar100", str(cifar100_dir), "test")
+@pytest.mark.skipif(not CIFAR100.is_dir(), reason="no prepared CIFAR-100 beside the checkout")
+def test_cifar100_opens_with_cleaned_names_and_superclasses(tmp_path):
+    folder = tmp_path / "cifar100" / "3.0.2"  # a writable one, without metadata
+    folder.mkdir(parents=True)
+    for file in CIFAR100.iterdir():
+        if file.suffix != ".parquet":
+            (folder / file.name).symlink_to(file)
+    source = open_source("cifar100", str(tmp_path), "test")
     assert len(source) == source.metadata.num_rows == 10_000
-    assert len(source.class_names) == 100
-    assert source.class_names[0] == "apple"
-    assert source.class_names[58] == "pickup truck"
+    assert len(source.class_names) == 100 and source.class_names[58] == "pickup truck"
     first = source.metadata.slice(0, 1).to_pylist()[0]
     labels = {"id": "test_09933", "label": 77, "coarse_label": 13}
     assert first == labels | {"superclass": "non-insect invertebrates", "kind_of": "a kind of invertebrate"}
     assert set(source.metadata["label"].value_counts().field("counts").to_pylist()) == {100}
-
-
-def test_cifar100_training_split_has_50000_rows_with_the_labels_of_its_records(cifar100_dir):
-    source = open_source("cifar100:3.0.2", str(cifar100_dir), "train")
-    assert len(source) == source.metadata.num_rows == 50_000
-    labels = source.metadata["label"]
-    assert labels.type == pyarrow.int64()
-    indices = [0, 1, 2, 49_999]
-    records = tfds.builder_from_directory(cifar100_dir / "cifar100" / "3.0.2").as_data_source(
-        "train", decoders={"image": tfds.decode.SkipDecoding()}
-    )
-    assert [labels[index].as_py() for index in indices] == [records[index]["label"] for index in indices]
-    assert source.encoded_images(indices) == [records[index]["image"] for index in indices]
 
 
 def test_images_come_in_the_order_asked_for_repeats_included(glyphs_dir):
@@ -96,12 +72,9 @@ def test_image_in_a_damaged_chunk_is_empty_and_the_others_are_there(copied_glyph
     assert source.file_of(damaged) == JoinedSource(source, source).file_of(300 + damaged) == shard
 
 
-@pytest.mark.parametrize("corrupt", ["a flipped bit at its end", "empty", "cut off"])
-def test_shard_that_cannot_be_read_at_all_is_an_error_that_names_it(copied_glyphs, corrupt):
+def test_shard_that_cannot_be_read_at_all_is_an_error_that_names_it(copied_glyphs):
     data_dir, folder = copied_glyphs
     shard = damage(folder, "end")
-    if corrupt != "a flipped bit at its end":
-        shard.write_bytes(b"" if corrupt == "empty" else shard.read_bytes()[:-70_000])
     with pytest.raises(UserError, match=f"{shard} cannot be read: .*; remove the data set and prepare it again"):
         open_source("letters", str(data_dir), "train").encoded_images([3])
 
@@ -113,34 +86,12 @@ def test_class_names_come_from_a_vocabulary_file(glyphs_dir, tmp_path):
     assert source.class_names == tuple(names)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('[{"name": "a"}, {"name": "b"}]', "2 names.*100 classes"),
-        ('[{"title": "a"}]', "names.json, entry 1 is not of the form"),
-        (None, "no vocabulary file .*names.json"),
-    ],
-)
-def test_bad_class_names_file_is_an_error(glyphs_dir, tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "names.json").write_text(content)
-    with pytest.raises(UserError, match=message):
-        open_source("glyphs", str(glyphs_dir), "test", str(tmp_path / "names.json"))
-
-
 def test_missing_set_is_an_error_that_says_what_is_there_and_how_to_prepare_it(glyphs_dir):
     with pytest.raises(UserError) as error:
         open_source("cifar10", str(glyphs_dir), "train")
     message = str(error.value)
-    for part in (
-        "'cifar10'",
-        str(glyphs_dir),
-        f"glyphs:{Glyphs.VERSION}",
-        "file_format='array_record'",
-        "download_and_prepare()",
-    ):
+    for part in (str(glyphs_dir), f"glyphs:{Glyphs.VERSION}", "file_format='array_record').download_and_prepare()"):
         assert part in message
-    assert "\n" not in message
     assert not (glyphs_dir / "cifar10").exists()
 
 
@@ -149,18 +100,12 @@ def feature_of(folder, name):
     return json.loads((folder / "features.json").read_text())["featuresDict"]["features"][name]
 
 
-DESCRIPTION = "dataset_info.json or features.json is damaged: .*; remove"
-
-
 @pytest.mark.parametrize(
     ("change", "name", "split", "message"),
     [
         (None, "letters:2.0.0", "train", r"'letters:2\.0\.0' is not prepared.*letters:1\.0\.0"),
         (None, "letters", "validation", "no split 'validation'; it has test, train"),
-        *(
-            (None, name, "train", "not of the form")
-            for name in ("", "a/b/c", "../letters", "letters:latest", "/letters")
-        ),
+        *((None, name, "train", "not of the form") for name in ("", "../letters", "letters:latest")),
         (
             lambda d: edit_json(d / "dataset_info.json", fileFormat="tfrecord"),
             "letters",
@@ -175,20 +120,11 @@ DESCRIPTION = "dataset_info.json or features.json is damaged: .*; remove"
         ),
         # Damaged descriptions
         (lambda d: (d / "dataset_info.json").unlink(), "letters", "train", "dataset_info.json.*remove .*prepare"),
-        (lambda d: (d / "features.json").unlink(), "letters", "train", "features.json.*remove .*prepare"),
         (lambda d: (d / "features.json").write_bytes(b"\xff"), "letters", "train", "features.json.*remove .*prepare"),
         (lambda d: (d / "features.json").write_text("[]"), "letters", "train", "features.json.*remove .*prepare"),
         (
-            lambda d: (d / "dataset_info.json").write_text("{"),
-            "letters",
-            "train",
-            "dataset_info.json.*remove .*prepare",
-        ),
-        (lambda d: edit_json(d / "features.json", pythonClassName="nowhere.F"), "letters", "train", DESCRIPTION),
-        (lambda d: edit_json(d / "dataset_info.json", unknown=1), "letters", "train", DESCRIPTION),
-        (
             lambda d: edit_json(d / "dataset_info.json", splits=[{"name": "train", "shardLengths": ["0"]}]),
-            *("letters", "train", DESCRIPTION),
+            *("letters", "train", "dataset_info.json or features.json is damaged: .*; remove"),
         ),
         # Features that cannot be used
         (lambda d: edit_feature(d, "image", None), "letters", "train", "'letters' needs a feature 'image'"),
@@ -203,12 +139,6 @@ DESCRIPTION = "dataset_info.json or features.json is damaged: .*; remove"
             "train",
             "label.labels.txt.* 2 names, .* 100",
         ),
-        (
-            lambda d: (d / "label.labels.txt").write_bytes(b"\xff"),
-            "letters",
-            "train",
-            "label.labels.txt cannot .*codec",
-        ),
     ],
 )
 def test_a_set_that_cannot_be_opened_is_an_error_that_names_the_file(copied_glyphs, change, name, split, message):
@@ -217,24 +147,6 @@ def test_a_set_that_cannot_be_opened_is_an_error_that_names_the_file(copied_glyp
         change(folder)
     with pytest.raises(UserError, match=message):
         open_source(name, str(data_dir), split)
-
-
-@pytest.mark.parametrize(
-    ("folder", "message"),
-    [("nowhere", "there: no data set"), ("n" * 300, "of data sets cannot be read: File name too long")],
-)
-def test_a_folder_without_data_sets_is_an_error(tmp_path, folder, message):
-    with pytest.raises(UserError, match=message):
-        open_source("cifar10", str(tmp_path / folder), "train")
-
-
-@pytest.mark.parametrize("name", ["label", "title"])
-def test_feature_that_no_record_has_is_an_error(copied_glyphs, name):
-    data_dir, folder = copied_glyphs
-    feature = json.loads((folder / "features.json").read_text())["featuresDict"]["features"][name]
-    edit_feature(folder, f"{name}s", feature)
-    with pytest.raises(UserError, match=f"features.json cannot be read: no record has its feature '{name}s'"):
-        open_source("letters", str(data_dir), "train").metadata  # noqa: B018
 
 
 def test_set_without_labels_has_no_classes_and_label_minus_one(copied_glyphs):
@@ -255,16 +167,6 @@ def test_latest_version_is_opened_unless_one_is_named(copied_glyphs):
     (folder.parent / "12.0.0").mkdir()
     assert find_prepared("letters", str(data_dir)).name == "10.0.0"
     assert find_prepared("letters:9.2.0", str(data_dir)).name == "9.2.0"
-
-
-def test_config_of_a_set_is_opened_by_name(copied_glyphs):
-    data_dir, folder = copied_glyphs
-    shutil.move(folder, data_dir / "letters" / "bold" / "1.0.0")
-    assert len(open_source("letters/bold", str(data_dir), "train")) == 300
-    assert len(open_source("letters/bold:1.0.0", str(data_dir), "test")) == 100
-    assert prepared_names(data_dir) == ["letters/bold:1.0.0"]
-    with pytest.raises(UserError, match=r"there: letters/bold:1\.0\.0"):
-        open_source("letters", str(data_dir), "train")
 
 
 def test_default_folder_is_the_environments_else_in_the_home(monkeypatch, tmp_path):

@@ -1,9 +1,7 @@
 """The figure of class frequencies, from the command line."""
 
-import matplotlib.image
 import numpy as np
 import pytest
-from pictures import check_texts
 
 from cliptail_jax.figures.__main__ import main
 from cliptail_jax.figures.class_frequency import labels
@@ -28,10 +26,6 @@ def tables(tmp_path):
 def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
     output = tmp_path / "pictures" / "frequency.png"
     assert main(["class_frequency", "--frequencies", *tables, "--rank-by", tables[0], "--output", str(output)]) == 0
-    image = matplotlib.image.imread(output)[..., :3]
-    assert image.shape[1] > 1000 and image.min() < 0.2
-    for edge in (image[:2], image[-2:], image[:, :2], image[:, -2:]):
-        assert edge.min() == 1
     header, one, two, written = capsys.readouterr().out.splitlines()
     assert header.split() == ["corpus", "hits", "empty", "max/min", "Gini", "ρ", "1", "ρ", "2"]
     assert one.split()[:2] == ["1", "one"] and one.split()[3] == "0" and one.split()[-2:] == ["1.00", "1.00"]
@@ -39,29 +33,11 @@ def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
     assert written == f"wrote {output}"
 
 
-@pytest.mark.parametrize("corpora", [8, 13])
-def test_many_corpora_with_long_names_have_room(corpora):
-    rng = np.random.default_rng(0)
-    frequency = {f"metaclip_fullcc_{i}_imagenet1k": rng.integers(0, 10**8, 60) for i in range(corpora)}
-    figure = draw_class_frequency(frequency, ranking=frequency["metaclip_fullcc_0_imagenet1k"])
-    check_texts(figure)
-    looks = [(line.get_color(), line.get_linestyle()) for line in figure.axes[1].lines]
-    assert len(set(looks)) == corpora
-
-
-def test_one_table_and_a_class_without_a_record_are_drawn(tmp_path):
-    table = write_table(tmp_path / "only.tsv", {"a": 0, "b": 3, "c": 9})
-    assert main(["class_frequency", "--frequencies", table, "--output", str(tmp_path / "only.pdf")]) == 0
-    assert (tmp_path / "only.pdf").read_bytes().startswith(b"%PDF")
-
-
 @pytest.mark.parametrize(
     "content, complaint",
     [
         ("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"),
         ("no table", "is not a frequency table"),
-        ("", "is empty"),
-        ("big cat 1\t-3\n", "has a negative count"),
     ],
 )
 def test_a_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
@@ -70,18 +46,6 @@ def test_a_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_p
     arguments = ["--frequencies", tables[0], str(other), "--output", str(tmp_path / "f.png")]
     assert main(["class_frequency", *arguments]) == 2
     assert complaint in capsys.readouterr().err
-
-
-def test_two_tables_of_one_name_are_refused(tables, tmp_path, capsys):
-    (tmp_path / "other").mkdir()
-    twin = write_table(tmp_path / "other" / "freq_one_x.tsv", {})
-    assert main(["class_frequency", "--frequencies", tables[0], twin, "--output", str(tmp_path / "f.png")]) == 2
-    assert "two tables named 'freq_one_x'" in capsys.readouterr().err
-
-
-def test_an_unknown_kind_of_picture_is_an_error(tables, tmp_path, capsys):
-    assert main(["class_frequency", "--frequencies", tables[0], "--output", str(tmp_path / "f.xyz")]) == 2
-    assert "error: --output" in capsys.readouterr().err
 
 
 def test_labels_are_what_tells_the_tables_apart(tmp_path):

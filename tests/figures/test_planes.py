@@ -1,13 +1,10 @@
 """Planes of runs: their trend lines, and labels that cover nothing."""
 
-import itertools
-
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw
-from cliptail_jax.figures.parts.planes import NEAR, place_labels, trend
+from cliptail_jax.figures.parts.planes import trend
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.runs import last_evaluation
 
@@ -40,33 +37,3 @@ def test_trend_lines_are_drawn_through_the_runs_of_a_group_and_head(birds):
     assert [line.get_linestyle() for line in drawn].count("--") == 1
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1]))
     assert handles["trend, frozen"].get_linestyle() == "-" and handles["trend, random"].get_linestyle() == "--"
-
-
-def test_labels_cover_no_point_and_no_other_label():
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.subplots()
-    points = [(0.1 * i, 0.1 * j, f"label {i}{j}") for i, j in itertools.product((1, 3, 3.4, 9), (1, 5, 5.5))]
-    points += [(0.6, 0.3, f"alike {i}") for i in range(6)]  # one place has no room near it for so many labels
-    axes.plot(*zip(*((x, y) for x, y, _ in points)), "o")
-    figure.draw_without_rendering()
-    place_labels(axes, [*points, (np.nan, 0.5, "nowhere")])
-    labels = [text for text in axes.texts if text.get_text()]
-    boxes = [text.get_window_extent() for text in labels]
-    assert len(boxes) == len(points)
-    lines = [text.xy for text in axes.texts if text.arrow_patch]
-    assert lines == [text.xy for text in labels if max(np.abs(text.xyann)) > NEAR] and 0 < len(lines) < len(points)
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
-    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
-    places = axes.transData.transform([point[:2] for point in points])
-    assert not any(box.contains(*place) for box in boxes for place in places)
-
-
-def test_a_label_without_room_is_left_out():
-    figure = Figure(figsize=(2, 2))
-    axes = figure.subplots()
-    points = [(0.5, 0.5, f"a rather long label {i}") for i in range(40)]
-    figure.draw_without_rendering()
-    place_labels(axes, points)
-    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
-    assert 0 < len(boxes) < 40
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))

@@ -52,10 +52,9 @@ def sheet(folder, rows=ROWS):
     return read_sheet(folder / "sheet.tsv", ("run", "model", "label"))
 
 
-@pytest.mark.parametrize("method", ["probe", "few_shot"])
-def test_figure_is_drawn(measured, draw, method):
+def test_figure_is_drawn(measured, draw):
     rows = [(measured / "transfer", model, label) for model, label in ROWS]
-    assert draw("transfer", "run model label", *rows, flags=["--method", method]) == ""
+    assert draw("transfer", "run model label", *rows, flags=["--method", "few_shot"]) == ""
 
 
 @pytest.mark.parametrize("of_set, method", [("food101", "probe"), ("pets", "probe"), ("food101", "few_shot")])

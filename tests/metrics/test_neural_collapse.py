@@ -1,8 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics import neural_collapse as module
@@ -52,19 +50,13 @@ def assert_same(result, expected, rtol=1e-9):
         np.testing.assert_allclose(getattr(result, name), getattr(expected, name), rtol, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("classes, dim", [(5, 16), (16, 5), (2, 3), (8, 7)], ids=str)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, jnp.bfloat16], ids=["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("classes, dim", [(5, 16), (16, 5), (2, 3)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, jnp.bfloat16], ids=["float64", "bfloat16"])
 def test_measures_equal_the_direct_formula(classes, dim, dtype):
     features, labels, head = example(classes, dim)
     features = features.astype(dtype)
 
     assert_same(neural_collapse(features, labels, classes, head), direct(features, labels, classes, head))
-
-
-def test_features_may_be_device_arrays():
-    features, labels, head = (jnp.asarray(array) for array in example(5, 16))
-
-    assert_same(neural_collapse(features, labels, 5, head), direct(features, np.asarray(labels), 5, head))
 
 
 def test_samples_in_several_blocks_are_counted_once(monkeypatch):
@@ -93,35 +85,12 @@ def test_padding_never_counts():
     assert_same(result, neural_collapse(features[~padding], labels[~padding], 5, head), rtol=1e-12)
 
 
-def test_class_with_a_single_sample_has_no_similarity_and_no_variation():
-    result = neural_collapse(*example(5, 16)[:2], 5)
-
-    assert np.isnan(result.within_class_similarity[4]) and result.nc1[4] == 0
-    assert np.isfinite(result.nc2_mean[4])
-
-
 def test_collapsed_simplex_is_a_perfect_zero():
     simplex = np.eye(6) - 1 / 6
     result = neural_collapse(np.repeat(2 + 3 * simplex, 4, axis=0), np.repeat(np.arange(6), 4), 6, head=simplex)
 
     np.testing.assert_allclose(result.within_class_similarity, 1)
     np.testing.assert_allclose(result[1:], 0, atol=1e-14)
-
-
-def test_two_classes_are_always_antipodal_and_nc1_is_the_ratio_of_variances():
-    features, labels = np.array([[0.0], [2], [10], [14]]), np.array([0, 0, 1, 1])  # means 1 and 12, middle 6.5
-    result = neural_collapse(features, labels, 2, head=np.array([[1.0], [1]]))
-
-    np.testing.assert_allclose(result.nc1, [2 / 4 / 5.5**2, 8 / 4 / 5.5**2])
-    np.testing.assert_allclose([result.nc2_mean, result.nc2_nearest], 0, atol=1e-15)
-    np.testing.assert_allclose([result.nc2_head_mean, result.nc2_head_nearest], 2)
-
-
-def test_single_class_has_no_between_class_measures():
-    result = neural_collapse(np.array([[3.0, 0], [0, 4]]), np.array([0, 0]), 1, head=np.ones((1, 2)))
-
-    assert result.within_class_similarity == result.nc1 == 0
-    assert np.isnan(result[2:]).all()
 
 
 def test_no_samples_at_all_give_nan():
@@ -132,30 +101,6 @@ def test_zero_vector_is_orthogonal_to_every_other():
     result = neural_collapse(np.array([[0.0, 0], [1, 0], [2, 0]]), np.array([0, 0, 0]), 1)
 
     np.testing.assert_allclose(result.within_class_similarity, 1 / 3)
-
-
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 8), dim=st.integers(2, 9))
-def test_renaming_rotating_and_scaling_change_nothing_and_bounds_hold(seed, classes, dim):
-    features, labels, head = example(classes, dim, seed=seed, offset=0)
-    rng = np.random.default_rng(seed)
-    names = rng.permutation(classes)  # class c is now called names[c]
-    rotation = 5 * np.linalg.qr(rng.normal(size=(dim, dim)))[0]
-    result = neural_collapse(features, labels, classes, head)
-    renamed = neural_collapse(features @ rotation, names[labels], classes, head[np.argsort(names)])
-
-    assert_same(NeuralCollapse(*np.stack(renamed)[:, names]), result, rtol=1e-6)
-    assert (np.abs(result.within_class_similarity[:-1]) <= 1 + 1e-12).all() and (result.nc1 >= 0).all()
-    for mean, nearest in (result[2:4], result[4:6]):
-        assert (mean <= nearest + 1e-12).all() and (nearest <= 1 + 1 / (classes - 1) + 1e-12).all()
-
-
-def test_nc1_over_classes_sums_to_the_rank_when_variation_is_as_between_classes():
-    means = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])  # spans a plane of the space
-    spread = np.tile(means, (4, 1))  # each class varies as the means do: N Σ_W,c = 4 Σ_B
-    result = neural_collapse(10 * np.repeat(means, 4, axis=0) + spread, np.repeat(np.arange(4), 4), 4)
-
-    np.testing.assert_allclose(result.nc1.sum(), 2 / 10**2)
 
 
 def test_features_that_are_not_finite_are_refused():

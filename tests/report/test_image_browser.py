@@ -44,34 +44,6 @@ def test_a_chosen_class_has_training_images_with_captions_and_test_images_with_m
     }
 
 
-def test_the_images_are_there_and_small_ones_keep_their_pixels(pictured):
-    choose(pictured, "digit four")
-    pictured.wait_for_function("[...document.querySelectorAll('#class-images img')].every(image => image.complete)")
-    sizes = pictured.evaluate(
-        "[...document.querySelectorAll('#class-images img')].map(image => [image.naturalWidth, image.className])"
-    )
-    assert len(sizes) > 2 and set(map(tuple, sizes)) == {(32, "pixelated")}
-
-
-def test_a_hidden_kind_is_not_marked(pictured):
-    choose(pictured, "digit three")
-    pictured.locator("#runs input[data-kind=sl]").uncheck()
-    assert ["✓ right: clip"] in rows(pictured, 1).values()
-    pictured.locator("#runs input[data-kind=sl]").check()
-
-
-def test_kinds_that_are_not_compared_are_folded(pictured):
-    choose(pictured, "digit three")
-    pictured.locator("#kind-b").select_option("sl")
-    image = pictured.get_by_role("img", name="Test image 2 of digit three").locator("..")
-    assert image.locator("figcaption > p").all_inner_texts() == ["✓ right: sl"]
-    assert image.locator("summary").inner_text() == "clip: 1 of 2 runs right"
-    image.locator("summary").click()
-    folded = image.locator("details p").all_inner_texts()
-    assert folded == ["✓ right: clip (seed_0)", "✗ taken for digit four: clip (seed_1)"]
-    pictured.locator("#kind-b").select_option("clip")
-
-
 def test_captions_and_names_with_html_are_shown_and_do_nothing(pictured):
     choose(pictured, SCRIPT)
     assert rows(pictured, 0)[f"Training image 1 of {SCRIPT}"] == [SCRIPT]
@@ -81,34 +53,6 @@ def test_captions_and_names_with_html_are_shown_and_do_nothing(pictured):
     assert pictured.evaluate("window.hacked") is None
 
 
-def test_a_class_that_is_pointed_at_shows_its_training_images(pictured):
-    choose(pictured, "digit three")
-    source = pictured.locator("#class-images img").first.get_attribute("src")
-    pictured.locator("#clear").click()
-    place = pictured.evaluate(
-        """() => {
-          const data = JSON.parse(document.getElementById("data").textContent), doc = Bokeh.documents[0];
-          const points = doc.get_model_by_id(data.points), i = points.data.class.indexOf(3);
-          const view = Object.values(Bokeh.index.roots ?? Bokeh.index).find(v => v.model.id === data.figures.accuracy);
-          view.el.scrollIntoView();
-          const box = view.el.getBoundingClientRect();
-          const [x, y] = [view.frame.x_scale.compute(points.data.x[i]), view.frame.y_scale.compute(points.data.accuracy[i])];
-          return [box.left + x, box.top + y];
-        }"""
-    )
-    pictured.mouse.move(place[0] - 3, place[1])
-    pictured.mouse.move(*place)
-    shown = pictured.locator(".bk-Tooltip img")
-    shown.first.wait_for()
-    assert source in [image.get_attribute("src") for image in shown.all()]
-
-
 def test_nothing_is_requested_and_nothing_goes_wrong(pictured):
     assert [kind for kind, _ in pictured.said if kind in ("error", "warning")] == []
     assert [url for url in pictured.requested[1:] if not url.startswith(("blob:null/", "data:"))] == []
-
-
-def test_a_phone_is_wide_enough(pictured):
-    pictured.set_viewport_size({"width": 390, "height": 800})
-    choose(pictured, SCRIPT)
-    assert pictured.evaluate("document.documentElement.scrollWidth") == 390

@@ -6,16 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from bokeh.models import Scatter
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, wrong_predictions
-from cliptail_jax.report.images import MOST, MOST_OF_CLASS
 from cliptail_jax.report.origin import configs_of
-from cliptail_jax.report.page import render, transfer_results, write_page
-from cliptail_jax.report.plots import Plots
-from cliptail_jax.results.directory import Contents, read_directory
+from cliptail_jax.report.page import render, write_page
+from cliptail_jax.results.directory import read_directory
 from tests.figures.synthetic_runs import write_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
 
@@ -37,12 +33,6 @@ def test_the_numbers_of_a_kind_are_those_of_the_report(study_directory):
         tops = [of_seed[kind.name]["top1"] for of_seed in report["runs"].values()]
         assert kind.value("top1") == pytest.approx(np.mean(tops)) and len(kind.runs) == 2
         assert 100 * kind.accuracy.mean() == pytest.approx(np.mean(tops))
-
-
-def test_frequencies_are_told_by_what_they_are_of(study_directory):
-    frequencies = compare([read_directory(study_directory)]).frequencies()
-    assert list(frequencies) == ["images seed_3", "images seed_3_mirrored"]
-    assert np.array_equal(frequencies["images seed_3"], frequencies["images seed_3_mirrored"][::-1])
 
 
 def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
@@ -88,11 +78,6 @@ def test_a_running_study_says_what_is_missing(study):
     assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
 
 
-def test_a_study_that_begins_has_a_page_without_plots(tmp_path):
-    page = write_page(tmp_path, title="A title", expected=["sl"])
-    assert "Still missing (1):</strong> sl." in page.read_text() and page.stat().st_size < 100_000
-
-
 def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(study):
     assert not re.search("[†‡]", (study / "report.html").read_text())
     report = json.loads((study / "report.json").read_text())
@@ -101,18 +86,6 @@ def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(stud
     text = write_page(study).read_text()
     assert text.count("more than the other †<") == text.count("more than the other ‡<") == 1
     assert "† was added or changed after the first run. ‡ compares runs whose configs were changed after" in text
-
-
-def test_classes_that_slopes_leave_out_are_counted(study):
-    assert "leaves out" not in (study / "report.html").read_text()
-    report = json.loads((study / "report.json").read_text())
-    report["bias"]["sl"]["slope_pred"]["left_out"] = 9
-    (study / "report.json").write_text(json.dumps(report))
-    text = write_page(study).read_text()
-    number = (
-        "which have no logarithm: sl 9 of 60 (the largest number of any seed or pair). These are more than a tenth of"
-    )
-    assert "slope_pred leaves out" in text and number in text and "A claim compares its two runs on the classes" in text
 
 
 def test_without_a_report_numbers_are_computed_from_the_runs(study):
@@ -126,20 +99,11 @@ def test_without_a_report_numbers_are_computed_from_the_runs(study):
         assert kind.left_out("slope_acc") == expected[kind.name]["slope_acc"]["left_out"]
 
 
-def test_runs_that_the_report_does_not_know_are_named(study):
-    shutil.copytree(study / "seed_3" / "sl", study / "seed_4" / "sl")
-    write_page(study)
-    assert "of the last report, which is without seed_4/sl." in (study / "report.html").read_text()
-
-
 @pytest.mark.parametrize(
     ("damaged", "lost"),
     [
         ("seed_3/clip/eval/glyphs_test/latest.npz", "evaluation"),
-        ("seed_3/clip/eval/glyphs_test/summary.jsonl", "evaluation"),
         ("seed_3/clip/metrics.jsonl", "log"),
-        ("seed_3/clip/class_frequency.tsv", "images"),
-        ("seed_3/clip/variant.json", "data"),
         ("seed_3/clip/config.json", "everything"),
         ("report.json", "report"),
     ],
@@ -150,25 +114,17 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
     contents = read_directory(study)
     assert len(contents.problems) == 1 and str(path) in contents.problems[0] and "\n" not in contents.problems[0]
     assert len(contents.runs) == 6 - (lost == "everything")
-    if lost in ("evaluation", "log", "images", "data"):
+    if lost in ("evaluation", "log"):
         [run] = [run for run in contents.runs if (run.seed, run.name) == ("seed_3", "clip")]
         assert not getattr(run, lost)
+    if lost == "everything":
+        text = write_page(study).read_text()
+        assert f"Not shown:</strong> {path}" in text and "sl_sampled" in text
 
 
-def test_the_page_names_all_damaged_files_and_shows_the_rest(study):
-    damaged = [
-        study / "seed_3" / "sl" / "config.json",
-        study / "seed_3" / "clip" / "eval" / "glyphs_test" / "latest.npz",
-    ]
-    for path in damaged:
-        path.write_bytes(path.read_bytes()[:-40])
-    text = write_page(study).read_text()
-    assert all(f"Not shown:</strong> {path}" in text for path in damaged) and "sl_sampled" in text
-
-
-@pytest.mark.parametrize("content", ["[]", "{}", '{"runs": 1, "bias": {}, "failures": {}}', "\xff"])
+@pytest.mark.parametrize("content", ["[]", '{"runs": 1, "bias": {}, "failures": {}}'])
 def test_a_report_that_is_none_is_named(content, study):
-    (study / "report.json").write_bytes(content.encode("latin-1"))
+    (study / "report.json").write_text(content)
     [problem] = read_directory(study).problems
     assert "report.json is damaged" in problem and "run the study again" in problem
 
@@ -198,15 +154,6 @@ def test_different_classes_are_compared_on_those_that_are_shared():
     assert b.confusion[:, comparison.labels.index("elsewhere")].sum() == evaluation.confusion[1:, 0].sum()
 
 
-def test_runs_without_a_common_class_are_compared_without_classes():
-    first, second = in_memory(1, 4, steps=3), in_memory(1, 4, steps=3)
-    object.__setattr__(second.runs[0].evaluation, "class_names", tuple("abcd"))
-    comparison = compare([first, second])
-    assert comparison.evaluated == [] and "share none" in comparison.notes[0]
-    text = render(comparison, [first, second], "", [], {})
-    assert 'id="classes"' not in text and "kind 0" in text
-
-
 def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
     for name, slope in (("one", 0.1), ("two", 0.4)):
         write_run(tmp_path / name, slope, sets=("birds:test", "birds:validation"))
@@ -218,48 +165,24 @@ def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
     assert "2 kinds of runs" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("classes", "most"), [(100, 5e6), (1000, 15e6)])
-def test_twelve_runs_fit_into_a_page(classes, most):
-    contents = in_memory(12, classes)
-    text = render(compare([contents]), [contents], "", [], {})
-    assert len(text.encode()) + min(MOST, MOST_OF_CLASS * classes) < most  # with images, see test_images.py
-
-
-def test_learning_curves_have_the_markers_of_their_kinds_at_different_steps():
-    plots = Plots(compare([in_memory(2, 8, steps=300)]))
-    lines = [drawn for drawn in plots.figures["loss"].renderers if isinstance(drawn.glyph, Scatter)]
-    assert len(lines) == 2 and len({drawn.glyph.defs["@kind"].code for drawn in lines}) == 2
-    first, second = (drawn.view.filter.indices for drawn in lines)
-    assert len(first) == len(second) == 6 and max(*first, *second) < 100 and not set(first) & set(second)
-    for kind, drawn in zip(("kind 0", "kind 1"), lines):  # by which they are hidden and coloured
-        assert {drawn, drawn.glyph} <= {model for model, _ in plots.of_kind[kind]}
-
-
-def test_all_classes_are_in_the_page():
-    contents = in_memory(2, 1000, steps=3)
+def test_all_classes_are_in_the_page_which_stays_small():
+    contents = in_memory(2, 1000, steps=500)
     text = render(compare([contents]), [contents], "", [], {})
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
+    assert len(text.encode()) < 2e6  # and with images of MOST bytes at most, see test_page_images.py
 
 
 def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
     for arguments, message in [
         ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is no directory: name that of a run"),
-        ([f"--workdir={tmp_path}"], "holds no run: name the directory of a run"),
         ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} holds no run"),
         ([f"--workdir={study_directory}", f"--output={tmp_path}"], "cannot be written: it is a folder"),
         ([f"--workdir={study_directory}", "--runs=dino*"], "no run matches --runs=dino*: there are sl,"),
-        ([f"--workdir={study_directory}", "--output=/proc/page.html"], "no file can be made in /proc"),
     ]:
         assert main(arguments) == 2
         error = capsys.readouterr().err
         assert message in error and error.startswith("error: ") and error.count("\n") == 1
-
-
-def test_the_command_writes_the_page_and_says_where(study, capsys):
-    (study / "report.html").unlink()
-    assert main([f"--workdir={study}"]) == 0
-    assert capsys.readouterr().out == f"wrote file://{study}/report.html\n" and (study / "report.html").exists()
 
 
 def test_a_page_on_some_of_the_runs_has_these_and_the_claims_on_them(study_directory, tmp_path):
@@ -289,32 +212,3 @@ def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
     assert "pets failed:" in text
     assert 'step 2 <span class="of">(runs/clip)</span>' in text and "step 1" not in text and "jax 0.10.2" in text
     assert text.count("python -m cliptail_jax.transfer</code>") == 1 and f"the transfer {tmp_path.name}" in text
-
-
-def test_a_page_on_some_models_of_a_transfer_is_asked_for_by_patterns(tmp_path):
-    lines = [
-        {"model": f"runs/{model}", "set": "dtd", "method": "probe", "score": score, "settings": {}, "origin": {}}
-        for model, score in (("clip", 61.25), ("clip_captions", 63.5), ("sl", 51.0))
-    ]
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    text = write_page(tmp_path, runs=["runs/clip*"]).read_text()
-    assert "61.2" in text and "63.5" in text and "51.0" not in text
-    with pytest.raises(
-        UserError, match=r"no run matches --runs=dino\*: there are runs/clip, runs/clip_captions, runs/sl"
-    ):
-        write_page(tmp_path, runs=["dino*"])
-
-
-def test_the_transfers_of_two_studies_are_told_apart_by_their_directories(tmp_path):
-    def study(name, score):
-        clip = {"transfer": [{"set": "dtd", "method": "probe", "score": score}]}
-        return Contents(tmp_path / name, [], {"runs": {"seed_0": {"clip": clip}}}, None, [], [])
-
-    found = transfer_results([study("one", 61.0), study("other", 51.0)])
-    assert {name: result["score"] for name, (result,) in found.items()} == {"one/clip": 61.0, "other/clip": 51.0}
-    assert list(transfer_results([study("one", 61.0)])) == ["clip"]
-
-
-def test_a_page_that_cannot_be_written_says_why(study_directory, tmp_path):
-    with pytest.raises(UserError, match="cannot be written: it is a folder"):
-        write_page(study_directory, output=tmp_path)

@@ -15,9 +15,6 @@ from etils.epath import testing
 from cliptail_jax import files, runs
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
-from cliptail_jax.curation.describe import check_metadata, write_croissant
-from cliptail_jax.curation.variant import make_variant
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import file_digest, head_mid_tail
 from cliptail_jax.files import append_line, read_lines
@@ -28,7 +25,7 @@ from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
-from tests.report.synthetic_pages import write_study
+from tests.figures.synthetic_runs import write_run
 
 ADDRESS = "gs://bucket/"
 
@@ -86,18 +83,6 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     assert not list(Path(tmp_path).rglob("*.partial"))
 
 
-def test_another_configs_run_in_a_bucket_is_refused_and_overwritten_on_request(bucket):
-    config, workdir = sup.get_config("data=glyphs_lt"), bucket / "run"
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
-    files.write_text(workdir / "checkpoints" / "3" / "d", "weights")
-    files.write_text(workdir / "metrics.jsonl", "{}\n")
-    config.seed = 7
-    with pytest.raises(UserError, match="^gs://bucket/run contains the run of another config"):
-        runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
-    assert not (workdir / "checkpoints").exists() and not (workdir / "metrics.jsonl").exists()
-
-
 def test_a_checkpoint_in_a_bucket_is_only_picked_up_whole(bucket):
     for step in ("3", "6", "12"):
         files.write_bytes(bucket / "checkpoints" / step / "default" / "weights", b"weights")
@@ -131,46 +116,6 @@ def test_heads_and_frequencies_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch
     assert file_digest(config.eval.rank_by) == file_digest(str(tmp_path / "frequency.tsv"))
 
 
-@pytest.mark.parametrize(
-    "read, complaint",
-    [
-        (lambda name: head_for(name, NAMES, NAMES), "head.init: cannot read 'gs://bucket/none' as an .npy array"),
-        (lambda name: variant_of(match={"frequency": name}), "cannot read the frequency table gs://bucket/none: "),
-        (file_digest, "cannot read gs://bucket/none: "),
-    ],
-)
-def test_what_a_bucket_lacks_is_named(bucket, monkeypatch, read, complaint):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
-    with pytest.raises(UserError, match=complaint):
-        read(f"{ADDRESS}none")
-
-
-def test_files_are_read_by_libraries_that_know_only_local_names(bucket, tmp_path):
-    files.write_bytes(bucket / "a", b"12345")
-    assert files.file_size(bucket / "a") == files.file_size(tmp_path / "a") == 5
-    assert files.readable(tmp_path / "a") == tmp_path / "a"
-    with files.readable(bucket / "a") as file:
-        assert file.read() == b"12345"
-
-
-def test_an_address_is_absolute_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert str(files.absolute(epath.Path("gs://bucket/run"))) == "gs://bucket/run"
-    assert str(files.absolute(Path("run"))) == f"{tmp_path}/run"
-
-
-def test_files_in_a_folder_are_replaced_by_rename(tmp_path):
-    for path in (tmp_path / "x", epath.Path(tmp_path / "y")):
-        for text in ("first", "ﬀ second"):
-            files.write_text(path, text)
-            assert path.read_text(encoding="utf-8") == text
-        files.append_text(path, " third")
-        assert path.read_text(encoding="utf-8") == "ﬀ second third"
-    assert sorted(path.name for path in files.files_below(tmp_path)) == ["x", "y"]
-    files.save_array(tmp_path / "a.npy", np.eye(2))
-    assert (files.load_array(tmp_path / "a.npy") == np.eye(2)).all()
-
-
 @pytest.mark.parametrize("name", ["s3://bucket/run", "http://host/run", "gs:://run"])
 def test_an_address_of_another_kind_is_refused(name):
     with pytest.raises(UserError, match=f"'{name}' is neither a folder nor an address of the form gs://BUCKET/NAME"):
@@ -184,18 +129,9 @@ def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypa
     assert files.work_path("runs/x") == epath.Path("runs/x")
 
 
-def test_the_metadata_of_a_variant_and_their_table_are_written_to_a_bucket(bucket, tmp_path, glyphs_dir):
-    data = sup.get_config("data=glyphs").data
-    variant = make_variant(open_source("glyphs", str(glyphs_dir), "test"), data)
-    check_metadata(bucket / "paper" / "variant.json")
-    write_croissant(variant, data, bucket / "paper" / "variant.json")
-    document = json.loads((tmp_path / "paper" / "variant.json").read_text())
-    assert document["distribution"][0]["contentUrl"] == "variant.jsonl"
-    assert document["distribution"][0]["sha256"] == files.digest_of_file(tmp_path / "paper" / "variant.jsonl")
-
-
-def test_a_study_in_a_bucket_has_its_page_there(bucket, tmp_path):
-    write_study(tmp_path / "study")
-    page = write_page(bucket / "study", output=bucket / "pages" / "study.html")
-    here, there = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in (tmp_path / "study" / "report.html", page))
-    assert there == here and address(page) == "gs://bucket/pages/study.html"
+def test_runs_in_a_bucket_have_their_page_there(bucket, tmp_path):
+    write_run(tmp_path / "study" / "run")
+    pages = write_page(tmp_path / "study"), write_page(bucket / "study", output=bucket / "pages" / "study.html")
+    here, there = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in pages)
+    assert there.replace("gs://bucket", str(tmp_path)) == here
+    assert address(pages[1]) == "gs://bucket/pages/study.html"

@@ -65,11 +65,6 @@ def test_a_restored_state_is_the_saved_one(tmp_path):
                 np.testing.assert_array_equal(f, s)
 
 
-def test_an_empty_directory_has_no_step_to_go_on_from(tmp_path):
-    with Checkpoints(tmp_path / "none", keep=2) as checkpoints:
-        assert checkpoints.newest == 0
-
-
 @pytest.mark.parametrize("left_over", ["saved", "empty"])
 def test_a_step_without_a_manifest_is_set_aside_and_saved_anew(left_over, tmp_path, caplog):
     """As a kill leaves it between the end of saving and the manifest; or a directory that never was a checkpoint."""
@@ -84,16 +79,6 @@ def test_a_step_without_a_manifest_is_set_aside_and_saved_anew(left_over, tmp_pa
         assert checkpoints.newest == 3 and steps_in(tmp_path) == [3] and (tmp_path / "6.corrupt").is_dir()
         checkpoints.save(6, state_of(6))
     assert newest_valid_step(tmp_path) == 6 and manifests_in(tmp_path) == [3, 6]
-
-
-def test_a_step_set_aside_before_makes_room_for_one_set_aside_again(tmp_path):
-    (tmp_path / "6.corrupt").mkdir()
-    (tmp_path / "6.corrupt" / "old").touch()
-    save(tmp_path, [6])
-    manifest_of(tmp_path / "6").unlink()
-    with Checkpoints(tmp_path, keep=2) as checkpoints:
-        assert checkpoints.newest == 0
-    assert (tmp_path / "6.corrupt").is_dir() and not (tmp_path / "6.corrupt" / "old").exists()
 
 
 def test_a_corrupt_step_before_the_newest_valid_one_stays_where_it_is(tmp_path):

@@ -35,11 +35,6 @@ def test_the_second_is_told_who_holds_a_work_directory_until_that_process_ends(t
             assert (tmp_path / lock.FILE).read_text() == f"process {os.getpid()} on {platform.node()}"
 
 
-def test_another_directory_is_free(tmp_path):
-    with sole_writer(tmp_path / "one"), sole_writer(tmp_path / "two" / "deep"):
-        pass
-
-
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(lock, "BEAT", 0.1)
@@ -65,13 +60,3 @@ def test_a_buckets_lock_that_nobody_writes_to_is_taken(quick, tmp_path, capsys):
             time.sleep(0.05)
         assert path.read_text().startswith(f"process {os.getpid()} on")
     assert not path.exists()
-
-
-def test_a_bucket_that_is_out_of_reach_at_the_end_does_not_hide_why_the_program_ends(quick, tmp_path, monkeypatch):
-    def unlink(*_, **__):
-        raise ConnectionRefusedError
-
-    path = tmp_path / "lock"
-    with pytest.raises(UserError, match="the reason"), lock._object(path):
-        monkeypatch.setattr(type(path), "unlink", unlink)
-        raise UserError("the reason")

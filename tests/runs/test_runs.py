@@ -10,7 +10,7 @@ from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, line_of, read_json, read_lines, write_json
+from cliptail_jax.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.runs import open_run
 from configs import sup
@@ -27,28 +27,12 @@ def begin(workdir, config, overwrite=False):
     runs.open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
 
 
-def test_config_json_has_the_config_and_the_software(config, tmp_path):
-    begin(tmp_path / "deep" / "run", config)
-    written = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
-    assert written["config"]["optimizer.learning_rate"] == 0.1 and written["config"]["eval.sets"] == ["glyphs:test"]
-    assert {"python", "jax", "flax", "cliptail_jax"} <= written["software"].keys()
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"seed": 7, "data.profile.ratio": 10.0}, r"\(data.profile.ratio=100.0 not 10.0, seed=0 not 7\); .* --overwrite"),
-        (
-            {f"optimizer.{key}": 0.5 for key in ("b1", "b2", "momentum", "learning_rate", "clip_norm")},
-            "[^=]*(=[^=]*){3}, and 2 more",
-        ),
-    ],
-)  # fmt: skip
-def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path, changes, message):
+def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path):
     begin(tmp_path, config)
     (tmp_path / "checkpoints").mkdir()
     kept = (tmp_path / "config.json").read_bytes()
-    config.update_from_flattened_dict(changes)
+    config.update_from_flattened_dict({"seed": 7, "data.profile.ratio": 10.0})
+    message = r"\(data.profile.ratio=100.0 not 10.0, seed=0 not 7\); .* --overwrite"
     with pytest.raises(UserError, match=message):
         begin(tmp_path, config)
     assert (tmp_path / "config.json").read_bytes() == kept
@@ -61,14 +45,6 @@ def test_a_config_that_failed_before_its_first_checkpoint_leaves_no_run(config, 
     begin(tmp_path, config)
     assert runs.read_config(tmp_path)["seed"] == 7
     assert not (tmp_path / "tokenizer.json").exists()
-
-
-def test_a_key_that_only_the_old_run_has_is_a_difference(config, tmp_path):
-    begin(tmp_path, config)
-    written = read_json(tmp_path / "config.json")
-    written["config"]["optimizer.lookahead"] = True
-    write_json(tmp_path / "config.json", written)
-    assert runs.difference_to(tmp_path, plain(config), FIELDS) == "optimizer.lookahead=True not None"
 
 
 def test_overwrite_removes_another_run_and_keeps_one_of_the_same_config(config, tmp_path):
@@ -149,7 +125,7 @@ def test_a_line_that_a_kill_has_cut_off_is_left_out_and_does_not_spoil_the_next(
     assert path.read_text() == line_of({"step": 1}) + line_of({"step": 2})
 
 
-@pytest.mark.parametrize("line", ['{"step": 2', "[2]", "", '{"step": 2}}'])
+@pytest.mark.parametrize("line", ['{"step": 2', "[2]", ""])
 def test_a_damaged_line_is_named(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
     path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 3}}\n')
