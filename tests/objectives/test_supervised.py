@@ -83,16 +83,6 @@ def test_further_classes_are_drawn_in_proportion_to_their_weights():
     np.testing.assert_allclose(shares, [1, 1 / 8, 2 / 8, 5 / 8], atol=0.03)
 
 
-def test_vocabulary_is_drawn_anew_with_each_key_and_apart_in_each_group():
-    def draw(key):
-        return np.array(sample(key, np.zeros(8, int), ALL, jnp.ones(100), size=50, group_size=4))
-
-    first, again, other = draw(jax.random.key(0)), draw(jax.random.key(0)), draw(jax.random.key(1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert not np.array_equal(first[0], first[1])
-
-
 def test_sampling_weights_are_powers_of_frequency():
     frequency = np.array([0, 1, 4, 100])
     assert sampling_weights(frequency, "uniform").tolist() == [1, 1, 1, 1]

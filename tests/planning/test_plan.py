@@ -15,23 +15,18 @@ from tests.forked_programs import run_forked
 needs_libtpu = pytest.mark.skipif(not importlib.util.find_spec("libtpu"), reason="the TPU compiler is not installed")
 SUP, CLASSES = "--config=configs/sup.py:data=cifar100_lt", "--classes=10"
 # The same small ViT where the loss is what matters, which compiles in a third of the ResNet's time.
-VIT = ("--config.model.image.name=vit", "--config.model.image.heads=2")
-ONE_LAYER = (*VIT, "--config.model.image.layers=(1,)", "--config.model.image.patch_size=8")
+ONE_LAYER = ("--config.model.image.name=vit", "--config.model.image.heads=2", "--config.model.image.layers=(1,)")
+ONE_LAYER += ("--config.model.image.patch_size=8",)
 CONFIGS = {
     "supervised": (SUP, "--on=v5e-4"),
     "contrastive": ("--config=configs/clip.py:data=cifar100_lt", "--on=v5e-4", *ONE_LAYER),
-    "sigmoid": ("--config=configs/clip.py:data=cifar100_lt,loss=sigmoid", "--on=v5e-4", *ONE_LAYER),
-    "bag_of_words": ("--config=configs/clip.py:data=cifar100_lt,loss=words", "--on=v5e-4", *ONE_LAYER),
     "dino": ("--config=configs/dino.py:data=cifar100_lt", "--on=v4-16", *ONE_LAYER),
 }
 BATCH, WIDTH = 128, 96  # no other axis of these models' arrays has as many as the batch
 FLAGS = ("--records=10847", "--classes=100", "--json", "--traffic", "--config.model.dtype=bfloat16")
 FLAGS += (f"--config.batch_size={BATCH}", f"--config.model.image.output_dim={WIDTH}")
-PARTS = (SUP, "--on=v5e-1", "--records=10240", CLASSES, "--json", *ONE_LAYER)
-PARTS += ("--config.batch_size=512", "--config.model.dtype=bfloat16")
 MISTAKES = {
     (SUP, "--on=v5e-7", "--records=100", CLASSES): "error: unknown topology 'v5e-7'",
-    (SUP, "--on=v5e-4", "--records=100"): "error: --records and --classes go together",
     (SUP, "--on=v5e-4", "--evaluation", "--search"): "error: --evaluation plans a step of evaluation",
     (SUP, "--on=v5e-4", "--records=1280", CLASSES, "--config.accumulate_steps=2"): "normalizes over the whole batch",
     (
@@ -48,8 +43,6 @@ COMMANDS = {name: (*config, *FLAGS) for name, config in CONFIGS.items()} | {
     "crash": (SUP, "--on=v6e-8,v5e-4", *FLAGS),
     "too large": (SUP, "--on=v5e-1", "--records=1280000", CLASSES, "--config.batch_size=1280000", "--json", *ONE_LAYER),
     "no compiler": (SUP, "--on=h100x8", "--records=1000", CLASSES),
-    "whole": PARTS,
-    "parts": (*PARTS, "--config.accumulate_steps=4"),
 }
 # The compiler crashes on programs for v6e.
 CRASH = """
@@ -136,8 +129,6 @@ def test_programs_keep_to_their_memory_and_collectives(plans):
         "supervised": (18.8e6, {"all-reduce": (16, 233e3)}),
         # Texts are gathered once, their gradients reduced and scattered.
         "contrastive": (16.6e6, {"all-reduce": (6, 291e3), "all-gather": (1, 54.1e3), "reduce-scatter": (1, 54.1e3)}),
-        "sigmoid": (8.71e6, {"all-reduce": (4, 290e3), "all-gather": (1, 54.1e3), "reduce-scatter": (1, 54.1e3)}),
-        "bag_of_words": (10.3e6, {"all-reduce": (3, 455e3)}),
         "dino": (18.9e6, {"all-reduce": (10, 411e3)}),
     }
     for name, (memory, collectives) in budgets.items():
@@ -161,13 +152,7 @@ def test_no_collective_moves_an_array_with_two_axes_of_the_batch(plans):
     for name, plan in plans.items():
         arrays, rows = [array for _, array in plan["exchanged"]], BATCH // plan["chips"]
         assert not [array for array in arrays if has_two_axes_of_the_batch(array, rows)], name
-    for name in ("contrastive", "sigmoid"):
-        assert ["all-gather", f"f32[{BATCH},{WIDTH}]"] in plans[name]["exchanged"]
-
-
-@pytest.mark.parametrize("array, has", [("f32[128,96]", False), ("f32[32,128]", True), ("bf16[1,128,128]", True)])
-def test_two_axes_of_the_batch_are_seen(array, has):
-    assert has_two_axes_of_the_batch(array, rows=32) == has
+    assert ["all-gather", f"f32[{BATCH},{WIDTH}]"] in plans["contrastive"]["exchanged"]
 
 
 @needs_libtpu
@@ -177,13 +162,6 @@ def test_a_second_plan_is_read_from_the_cache(plans, cache):
         file.write_text(json.dumps(known | {"peak": 12345}))
     (again,) = run([COMMANDS["supervised"]], cache)
     assert plan_in(again) == plans["supervised"] | {"peak_bytes": 12345}
-
-
-@needs_libtpu
-def test_accumulated_gradients_take_less_memory_and_one_more_forward_pass(outcomes):
-    whole, parts = (plan_in(outcomes[name]) for name in ("whole", "parts"))
-    assert parts["peak_bytes"] < 0.6 * whole["peak_bytes"]
-    assert 1.1 * whole["flops"] < parts["flops"] < 1.4 * whole["flops"]
 
 
 @needs_libtpu

@@ -38,17 +38,6 @@ def test_a_row_has_the_bound_and_what_follows_from_it(plan_all):
     ]  # fmt: skip
 
 
-def test_a_program_that_does_not_fit_has_its_memory_alone(plan_all):
-    row = plan_all.row("SL", PLAN | {"fits": False, "peak_bytes": 2 * 10**10, "step_seconds": None})
-    assert row[3] == "20 of 17.2, **does not fit**" and not any(row[4:-1]) and len(row) == len(plan_all.HEADER)
-
-
-def test_the_table_says_what_is_missing(plan_all):
-    table = plan_all.table({"SL on v5e-16": PLAN})
-    assert "| SL | v5e-16 |" in table and "Compiled with jax 1.2." in table
-    assert "Still to be compiled: SL on v4-32; SL on v6e-8;" in table and "; SL on v5e-16;" not in table
-
-
 def test_the_pages_table_is_that_of_the_saved_plans(plan_all):
     """And was not edited by hand."""
     saved = plan_all.json.loads(plan_all.PLANS.read_text())

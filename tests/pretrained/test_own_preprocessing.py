@@ -98,15 +98,6 @@ def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_r
     np.testing.assert_allclose(found, features_of(load(half).model, wider), rtol=1e-4, atol=1e-5)
 
 
-def test_a_run_from_before_pixel_statistics_were_noted_has_clips(trained_run, tmp_path):
-    copy = shutil.copytree(trained_run("clip")[1], tmp_path / "copy")
-    (copy / "sha256.json").unlink()
-    document = runs.read_description(copy)
-    document["preprocess"] = {"size": 32, "short_side": 40}
-    runs.write_description(copy, document)
-    assert open_run(copy).preprocess == Preprocess(32, short_side=40)
-
-
 def test_dino_has_imagenets_pixel_statistics_or_those_of_its_tower(small_config, half, published):
     config = small_config(dino)
     config.data.multi_crop.num_local = 0
