@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
-from cliptail_jax.planning.synthetic import random_batch, synthetic_variant
+from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState
@@ -67,8 +67,13 @@ def mesh_of(devices: int, fsdp: int = 1) -> Mesh:
 
 def masked_noise(config: ConfigDict) -> dict[str, np.ndarray]:
     """A batch of noise for the config's objective, a seventh of it masked."""
-    batch = random_batch(synthetic_objective(config), config.batch_size, CLASSES)
-    return batch | {"mask": np.arange(config.batch_size) % 7 > 0}
+    rng, size = np.random.default_rng(0), config.batch_size
+    batch = {
+        "images": rng.integers(0, 256, (size, 32, 32, 3), np.uint8),
+        "labels": rng.integers(0, CLASSES, size, np.int32),
+        "mask": np.arange(size) % 7 > 0,
+    }
+    return batch if config.objective == "supervised" else batch | {"text": rng.integers(0, 500, (size, 8), np.int32)}
 
 
 @dataclasses.dataclass

@@ -13,7 +13,6 @@ from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from tests.fuzz_cases import JPEGS
 
 WIDE = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")["image"]
-PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "imagenet-sample"
 
 
 def encoded(image: Image.Image, format: str, **options) -> bytes:
@@ -92,14 +91,6 @@ def test_any_size_quality_and_subsampling_has_pillows_pixels(height, width, qual
     options = dict(quality=quality, subsampling=subsampling, progressive=progressive)
     data = encoded(Image.fromarray(pixels), "JPEG", **options)
     np.testing.assert_array_equal(decode_image(data), by_pillow(data))
-
-
-@pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="the sample of ImageNet is not there")
-def test_photographs_have_pillows_pixels():
-    files = sorted(PHOTOGRAPHS.rglob("*.JPEG"))[::7]
-    assert len(files) > 100
-    for file in files:
-        np.testing.assert_array_equal(decode_image(file.read_bytes()), by_pillow(file.read_bytes()), err_msg=file.name)
 
 
 def test_jpegs_are_decoded_without_pillow(monkeypatch):

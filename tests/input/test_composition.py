@@ -158,9 +158,8 @@ def loaded(rule, source=None, data=None, **options):
     return batches_of(source, data, composition=rule, **options)
 
 
-@pytest.mark.parametrize("rule", RULES[:3])
-def test_composed_batches_hold_their_images_with_their_labels(rule):
-    """And their captions."""
+@pytest.mark.parametrize("rule", [None, *RULES[:3]])
+def test_batches_hold_images_with_their_labels_and_captions(rule):
     data = make_data()
     data.classes.names, data.captions.words = ("cat", "ant"), ("title",)
     seen = []

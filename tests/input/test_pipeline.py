@@ -151,17 +151,6 @@ def test_seeds_have_orders_of_their_own():
     assert len(set(epochs)) == len(epochs)
 
 
-def test_batches_hold_images_with_their_labels():
-    data = make_data()
-    data.classes.names = ("cat", "ant")
-    for batch in batches_of(plain(30), data):
-        filled = batch["mask"]
-        records = batch["images"][filled][:, 3, 5, 0].astype(int)
-        np.testing.assert_array_equal(batch["labels"][filled], [{2: 0, 0: 1}[r % 3] for r in records])
-        assert (batch["images"].dtype, batch["labels"].dtype, filled.dtype) == (np.uint8, np.int32, bool)
-        assert (batch["images"].shape, batch["labels"].shape, filled.shape) == ((8, 8, 8, 3), (8,), (8,))
-
-
 def test_last_partial_batch_is_kept_with_its_empty_slots_masked():
     batches = batches_of(plain(21), make_data())
     assert num_steps_per_epoch(21, BATCH, drop_last=False) == 3 and len(batches) == 9

@@ -99,17 +99,6 @@ def test_each_caption_and_head_drops_its_own_attention():
     assert np.abs(by_head[0] - by_head[1]).max() > 0.1
 
 
-def test_attention_under_dropout_computes_its_softmax_in_float32():
-    attention = tower("bert", dtype=jnp.bfloat16).transformer.encoder.layer[0].attention.self
-    x = jax.random.normal(jax.random.key(1), (2, 5, 8), jnp.bfloat16)
-    projections = (attention.query, attention.key, attention.value)
-    query, key, value = (p(x).astype(jnp.float32).reshape(2, 5, 2, 4) for p in projections)
-    expected = jax.nn.dot_product_attention(query, key, value).reshape(2, 5, 8)
-    features = attention(x, np.ones((2, 5), bool), Dropout(1e-7, jax.random.key(0)))  # at which nothing is dropped here
-    assert features.dtype == jnp.bfloat16
-    np.testing.assert_allclose(features.astype(np.float32), expected, rtol=2**-8, atol=1e-6)
-
-
 def test_distances_share_buckets_by_their_logarithm():
     """As arXiv 1910.10683 has it: 32 numbers, of which 16 for each direction, all distances from 128 on having the same."""
     of_query = distance_buckets(300, 32, 128)[150]

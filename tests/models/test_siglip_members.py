@@ -3,9 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
-from cliptail_jax.errors import UserError
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.timm_members import SIGLIPS
 
@@ -27,9 +24,3 @@ def test_all_members_in_open_clips_configurations_have_timms_sizes():
         found |= {"side": member.image_size, "inner": [member.inner] * 2, "activation": ACTIVATIONS[member.activation]}
         assert found == {key: sizes[key] for key in found}, name
         assert saved_name(name, sizes["side"]) == name
-
-
-def test_a_tower_is_named_for_another_size_where_timm_has_the_same_one():
-    assert saved_name("vit_large_patch16_siglip_256", 384) == "vit_large_patch16_siglip_384"
-    with pytest.raises(UserError, match="vit_large_patch16_siglip_256 for images of 256, 384 pixels, not 512"):
-        saved_name("vit_large_patch16_siglip_256", 512)  # which has another activation

@@ -103,8 +103,3 @@ def test_no_array_of_loss_or_gradient_is_larger_than_rows_by_block(name):
 )
 def test_blocks_are_equal_and_no_larger_than_asked(rows, batch, block, blocks):
     assert number_of_blocks(rows, batch, block) == blocks
-
-
-def test_the_loss_of_chance_of_clip_is_the_logarithm_of_the_batch_size():
-    same = jnp.ones((16, 4))
-    assert np.isclose(contrastive_loss(same, same, jnp.float32(0), jnp.ones(16, bool), mesh_of(1)), np.log(16))

@@ -64,7 +64,7 @@ def test_a_run_without_a_head_that_is_not_trained_to_its_end_is_exported_with_a_
     sup_config.batch_size, sup_config.total_epochs = 2, 30  # for three records
     model = write_run(tmp_path / "run", sup_config, CLASSIFIER)
     assert main([f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}"]) == 0
-    assert capsys.readouterr().err == f"note: {tmp_path / 'run'} is trained to step 1 of 30\n"
+    assert capsys.readouterr().err == f"note: {tmp_path / 'run'} is trained to step 1 of 60\n"
     assert_same(load(tmp_path / "out").model.visual, model.visual)
 
 

@@ -63,15 +63,6 @@ def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
     assert "10 classes, 2 wide" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "argument, complaint",
-    [("--output=x.txt", "give an .npy file"), ("--vocabulary=none", "no vocabulary file none")],
-)
-def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
-    assert main(["--model=m", "--vocabulary=cifar10", f"--output={tmp_path}/h.npy", argument]) == 2
-    assert complaint in capsys.readouterr().err
-
-
 def test_an_encoder_on_its_own_embeds_by_the_mean_of_its_states(tmp_path, monkeypatch):
     write_encoder(tmp_path / "encoder")
     encoder = open_encoder(tmp_path / "encoder", context_length=20)

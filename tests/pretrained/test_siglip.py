@@ -10,7 +10,7 @@ from flax import nnx
 from safetensors.numpy import save_file
 from seeded_weights import draw_all
 from test_pretrained_tokenizer import write_tokenizer
-from test_towers import assert_same, first_states, values
+from test_towers import assert_same, values
 from tiny_models import CASES
 
 from cliptail_jax.input.preprocess import Preprocess
@@ -80,14 +80,3 @@ def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_froz
     again = load(tmp_path / "out")
     assert_same(values(nnx.state(again.model)), values(nnx.state(ours.model)))
     np.testing.assert_array_equal(again.tokenizer(TEXTS), tokens)
-
-
-def test_a_run_of_siglip_starts_with_both_towers_and_the_bias_of_a_new_run(make_siglip, clip_config):
-    siglip = make_siglip("siglip")
-    config = start_from(clip_config, siglip)
-    config.objective = "sigmoid"
-    _, first = first_states(config)
-    expected = values(nnx.state(load(siglip).model))
-    started = values(first.trainable)
-    assert started.pop("logit_bias") == -10 and started.pop("logit_scale") == np.float32(np.log(10))
-    assert_same(started, {name: expected[name] for name in expected if not name.startswith("logit_")})
