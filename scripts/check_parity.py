@@ -1,27 +1,36 @@
-"""Compares a full-size model with open_clip's: same weights, same images and texts, float32.
-
-Needs the extra `parity`. Weights are random, or published ones where `--pretrained` names an open_clip tag. Prints one JSON
-line with the largest difference of a feature, relative to the largest feature; `rounding` is the same for open_clip's float32
-features against its float64 ones. Then open_clip loads the model that `cliptail_jax.pretrained.save` writes, and its weights
-must be the same bit for bit.
+"""Compares full-size models and tokenizers with open_clip's. Needs the extra `parity`.
 
     python scripts/check_parity.py --model RN50 [--pretrained openai]
+    python scripts/check_parity.py --captions FILE.tsv [--tokenizer FOLDER]
     python scripts/check_parity.py --supported      # builds each of open_clip's named architectures, without weights
+
+Models have the same weights, images and texts, in float32. Weights are random, or published ones where `--pretrained` names
+an open_clip tag. Prints one JSON line with the largest difference of a feature, relative to the largest feature; `rounding`
+is the same for open_clip's float32 features against its float64 ones. Then open_clip loads the model that
+`cliptail_jax.pretrained.save` writes, and its weights must be the same bit for bit.
+
+Tokenizers are compared on real captions, the file's column TEXT, with unusual characters added, and on texts that are too
+long; CLIP's own, or a Hugging Face tokenizer. Prints one JSON line with the number of texts whose tokens differ.
 """
 
 import argparse
+import csv
 import json
 import tempfile
+from itertools import cycle, islice
 from pathlib import Path
 
 import jax
 import numpy as np
 import open_clip
 import torch
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer, default_bpe
 from parity.pretrained_fixtures import build, draw_all, draw_images
 from parity.supported import unsupported
 from safetensors.torch import save_file
 
+from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
+from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.open_clip import architecture_names, named_architecture, named_encoder
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, load
@@ -29,23 +38,40 @@ from cliptail_jax.pretrained.save import save
 from cliptail_jax.pretrained.source import CONFIG
 
 BATCH = 4
+CONTEXT = 77
+CAPTIONS = 10_000
+ODD = [
+    "caf\u00e9 &amp; cr\u00e8me &lt;b&gt;",
+    "\u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4 mixed \u0645\u0631\u062d\u0628\u0627",
+    "\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "na\u00efve \u201cquotes\u201d \u2014 \u00e2\u20ac\u2122 \u00c3\u00a9",
+    "A&amp;amp;B&nbsp;#1,234.5!!??",
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", help="open_clip's name, such as ViT-B-32")
     parser.add_argument("--pretrained", help="open_clip's tag of published weights, such as openai")
+    parser.add_argument("--captions", type=Path, help="a file with a column TEXT, to compare tokenizers on")
+    parser.add_argument("--tokenizer", type=Path, help="the folder of a Hugging Face tokenizer; default: CLIP's own")
     parser.add_argument("--supported", action="store_true", help="print why an architecture cannot be built, if any")
     args = parser.parse_args()
     if args.supported:
         errors = {name: unsupported(named_architecture(name)) for name in architecture_names()}
         print(json.dumps({name: error for name, error in errors.items() if error}))
-        return
-    if not args.model:
-        parser.error("give --model or --supported")
-    config = open_clip.get_model_config(args.model)
+    elif args.captions:
+        compare_tokenizers(args.captions, args.tokenizer)
+    elif args.model:
+        compare_models(args.model, args.pretrained)
+    else:
+        parser.error("give --model, --captions or --supported")
+
+
+def compare_models(name: str, pretrained: str | None) -> None:
+    config = open_clip.get_model_config(name)
     with tempfile.TemporaryDirectory() as folder:
-        theirs = open_clip_model(args.model, args.pretrained, config, Path(folder))
+        theirs = open_clip_model(name, pretrained, config, Path(folder))
         tensors = {key: value.contiguous() for key, value in theirs.state_dict().items()}
         save_file(tensors, Path(folder) / WEIGHTS_FILES[0])
         if "hf_model_name" in config["text_cfg"]:
@@ -54,12 +80,12 @@ def main() -> None:
         ours = load(folder)
         check_saved(ours, theirs)
     images = draw_images(BATCH, ours.preprocess.size)
-    tokens = random_tokens(open_clip.get_model_config(args.model)["text_cfg"])
+    tokens = random_tokens(open_clip.get_model_config(name)["text_cfg"])
     found = jax.jit(lambda m, i, t: (m.encode_image(i), m.encode_text(t)))(ours.model, images, tokens)
     expected = encode(theirs, images, tokens)
     exact = encode(theirs.double(), images.astype(np.float64), tokens)
     parameters = sum(parameter.numel() for parameter in theirs.parameters())
-    result = {"model": args.model, "weights": args.pretrained or "random", "parameters": parameters}
+    result = {"model": name, "weights": pretrained or "random", "parameters": parameters}
     for i, kind in enumerate(("image", "text")):
         result[kind] = relative_difference(found[i], expected[i])
         result[f"{kind}_rounding"] = relative_difference(expected[i], exact[i])
@@ -108,6 +134,26 @@ def random_tokens(text_config: dict) -> np.ndarray:
     for row, end in zip(ids, np.linspace(4, length - 1, BATCH, dtype=int)):
         row[end], row[end + 1 :] = size - 1, pad
     return ids
+
+
+def compare_tokenizers(file: Path, folder: Path | None) -> None:
+    with file.open(encoding="utf-8") as opened:
+        captions = [row["TEXT"] for row in islice(csv.DictReader(opened, delimiter="\t"), CAPTIONS)]
+    texts = [vary(i, captions, odd) for i, odd in zip(range(len(captions)), cycle(ODD))]
+    if folder:
+        theirs = HFTokenizer(str(folder), context_length=CONTEXT)
+        ours = load_tokenizer(folder / "tokenizer.json", {"context_length": CONTEXT})
+    else:
+        theirs, ours = SimpleTokenizer(context_length=CONTEXT), load_clip_tokenizer(default_bpe(), CONTEXT)
+    differ = (theirs(texts).numpy() != ours(texts)).any(1)
+    print(json.dumps({"texts": len(texts), "characters": sum(map(len, texts)), "differ": int(np.sum(differ))}))
+
+
+def vary(i: int, captions: list[str], odd: str) -> str:
+    """The caption as it is, with odd text behind it or for its first space, in capitals, or with its successors."""
+    caption = captions[i]
+    variations = (caption, f"{caption} {odd}", caption.upper(), caption.replace(" ", odd, 1))
+    return (*variations, " ".join(captions[i : i + 12]))[i // len(ODD) % 5]
 
 
 if __name__ == "__main__":

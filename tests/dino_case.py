@@ -1,4 +1,4 @@
-"""The sizes, recipes and crops of the DINO steps whose truth torch computes (scripts/parity/dino_fixtures.py)."""
+"""The sizes, the recipe and the crops of the DINO steps whose truth torch computes (scripts/parity/dino_fixtures.py)."""
 
 import numpy as np
 
@@ -6,12 +6,8 @@ BATCH, STEPS, STEPS_PER_EPOCH, TOTAL_STEPS = 8, 6, 2, 10
 WARMUP_STEPS, HELD_STEPS = 2, 2
 SIZES, VIEWS = {"global": 64, "local": 32}, 2
 WIDTH, HEADS, OUTPUT_DIM, HIDDEN, BOTTLENECK, PROTOTYPES = 2, 4, 8, 16, 8, 24
-# Some gradients are zero but for rounding: at this epsilon, AdamW does not make updates of that.
-CLIP, MOMENTUM, EPSILON, FINAL_RATE, TEACHER_MOMENTUM = 0.3, 0.9, 1e-5, 1e-6, 0.8
-RECIPES = {
-    "sgd": {"learning_rate": 0.01, "weight_decay": 0.01, "final_weight_decay": 0.01, "resample_own_grid": True},
-    "adamw": {"learning_rate": 0.001, "weight_decay": 0.04, "final_weight_decay": 0.4, "resample_own_grid": False},
-}
+CLIP, MOMENTUM, FINAL_RATE, TEACHER_MOMENTUM = 0.3, 0.9, 1e-6, 0.8
+LEARNING_RATE, WEIGHT_DECAY = 0.01, 0.01
 
 
 def draw_crops(kind: str) -> np.ndarray:

@@ -38,6 +38,18 @@ def tiny(family: ModuleType, data_dir: Path, arguments: str = "") -> ConfigDict:
     return config
 
 
+def sgd_config(family: ModuleType, data_dir: Path, arguments: str = "", **changes) -> ConfigDict:
+    """The same in batches of 32, whose update is -0.1 times the gradient, with a vision transformer unless it is SL."""
+    config = tiny(family, data_dir, arguments)
+    config.batch_size = 32
+    if config.objective != "supervised":
+        config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 16})
+    config.optimizer.update({"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0})
+    config.optimizer.ema_decay = 0.75  # everywhere, for the runs to share a compiled initialization
+    config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
+    return config
+
+
 def synthetic_objective(
     config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH, frequency: Sequence[int] = ()
 ) -> Objective:
@@ -51,6 +63,17 @@ def synthetic_objective(
 def mesh_of(devices: int, fsdp: int = 1) -> Mesh:
     """A mesh of the first devices, as `make_mesh` makes one of all."""
     return Mesh(np.reshape(jax.devices()[:devices], (-1, fsdp)), ("data", "fsdp"))
+
+
+def masked_noise(config: ConfigDict) -> dict[str, np.ndarray]:
+    """A batch of noise for the config's objective, a seventh of it masked."""
+    rng, size = np.random.default_rng(0), config.batch_size
+    batch = {
+        "images": rng.integers(0, 256, (size, 32, 32, 3), np.uint8),
+        "labels": rng.integers(0, CLASSES, size, np.int32),
+        "mask": np.arange(size) % 7 > 0,
+    }
+    return batch if config.objective == "supervised" else batch | {"text": rng.integers(0, 500, (size, 8), np.int32)}
 
 
 @dataclasses.dataclass

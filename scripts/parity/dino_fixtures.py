@@ -2,11 +2,11 @@
 
 Written from the papers' formulas: student and teacher on open_clip's modified ResNet, whose positions are resampled for
 each size of crop, with targets by Sinkhorn–Knopp; gradients that are clipped parameter by parameter; prototypes that are held
-in the first epoch; SGD and AdamW with DINO's schedules; and a teacher that is the moving average of the student.
+in the first epoch; SGD with DINO's schedules; and a teacher that is the moving average of the student.
 
 The weights are random numbers seeded by their names (tests/pretrained/seeded_weights.py), and the crops by their size.
-dino_steps.npz has for each optimizer of RECIPES OPTIMIZER/losses [STEPS], and OPTIMIZER/student/NAME and
-OPTIMIZER/teacher/NAME, the parameters and running statistics at the end, rounded to float32.
+dino_steps.npz has losses [STEPS], and student/NAME and teacher/NAME, the parameters and running statistics at the end,
+rounded to float32.
 """
 
 import copy
@@ -40,22 +40,20 @@ class Head(torch.nn.Module):
 
 
 class Network(torch.nn.Module):
-    def __init__(self, resample_own_grid: bool):
+    def __init__(self):
         super().__init__()
         self.visual = ModifiedResNet(
             [1, 1, 1, 1], case.OUTPUT_DIM, case.HEADS, image_size=case.SIZES["global"], width=case.WIDTH
         )
         self.head = Head()
-        self.resample_own_grid = resample_own_grid
 
     def forward(self, crops: list[torch.Tensor]) -> torch.Tensor:
         """Logits [view, sample, prototype] of crops [sample, view, 3, side, side] of each size."""
         features = []
         for of_size in crops:
             samples, views = of_size.shape[:2]
-            side, positions = of_size.shape[-1] // 32, self.visual.attnpool.positional_embedding
-            if self.resample_own_grid or side**2 + 1 != len(positions):
-                positions = resampled(positions, side, side)
+            side = of_size.shape[-1] // 32
+            positions = resampled(self.visual.attnpool.positional_embedding, side, side)
             flat = torch.func.functional_call(self.visual, {POSITIONS: positions}, of_size.flatten(0, 1))
             features.append(flat.unflatten(0, (samples, views)))
         return self.head(torch.cat(features, 1)).transpose(0, 1)
@@ -78,9 +76,8 @@ def cosine(start: float, end: float, warmup: int = 0) -> np.ndarray:
     return np.concatenate([np.linspace(0, start, warmup), decay])
 
 
-def train(optimizer: str) -> dict[str, np.ndarray]:
-    recipe = case.RECIPES[optimizer]
-    student = Network(recipe["resample_own_grid"])
+def train() -> dict[str, np.ndarray]:
+    student = Network()
     shapes = {key: list(value.shape) for key, value in student.state_dict().items()}
     student.double().load_state_dict({key: torch.from_numpy(value) for key, value in draw_all(shapes).items()})
     teacher = copy.deepcopy(student)
@@ -89,16 +86,15 @@ def train(optimizer: str) -> dict[str, np.ndarray]:
     crops = [(of_size - mean) / std for of_size in crops]
 
     named = list(student.named_parameters())
-    groups = [{"params": [p for _, p in named if p.ndim > 1]}, {"params": [p for _, p in named if p.ndim == 1]}]
-    options = {"momentum": case.MOMENTUM} if optimizer == "sgd" else {"eps": case.EPSILON}
-    update = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer](groups, lr=0.0, **options)
-    rates = cosine(recipe["learning_rate"], case.FINAL_RATE, case.WARMUP_STEPS)
-    decays = cosine(recipe["weight_decay"], recipe["final_weight_decay"])
+    groups = [{"params": [p for _, p in named if p.ndim > 1], "weight_decay": case.WEIGHT_DECAY}]
+    groups += [{"params": [p for _, p in named if p.ndim == 1]}]
+    update = torch.optim.SGD(groups, lr=0.0, momentum=case.MOMENTUM)
+    rates = cosine(case.LEARNING_RATE, case.FINAL_RATE, case.WARMUP_STEPS)
     momenta = cosine(case.TEACHER_MOMENTUM, 1.0)
     losses = []
     for step in range(case.STEPS):
-        for group, decay in zip(update.param_groups, (decays[step], 0.0)):
-            group["lr"], group["weight_decay"] = rates[step], decay
+        for group in update.param_groups:
+            group["lr"] = rates[step]
         with torch.no_grad():
             taught = teacher(crops[:1])
             targets = sinkhorn(taught.flatten(0, 1)).unflatten(0, taught.shape[:2])
@@ -121,8 +117,8 @@ def train(optimizer: str) -> dict[str, np.ndarray]:
     stored = {"losses": np.array(losses)}
     for name, network in (("student", student), ("teacher", teacher)):
         stored |= {f"{name}/{key}": value.numpy() for key, value in network.state_dict().items() if value.ndim}
-    return {f"{optimizer}/{key}": value.astype(np.float32) for key, value in stored.items()}
+    return {key: value.astype(np.float32) for key, value in stored.items()}
 
 
 def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    return {"dino_steps.npz": train("sgd") | train("adamw")}
+    return {"dino_steps.npz": train()}

@@ -27,11 +27,6 @@ def test_larger_images_become_jpegs_that_show_the_same(format, size, reduced):
     assert np.abs(image.astype(int) - np.asarray(expected)).mean() < 2
 
 
-def test_lower_quality_takes_less_space():
-    before = encoded(90, 120)
-    assert len(Reencoding(64, quality=30)(before)) < len(Reencoding(64, quality=95)(before))
-
-
 @pytest.mark.parametrize("data", [encoded(64, 90), encoded(20, 500), encoded(64, 64, "PNG"), b"no image"])
 def test_smaller_and_unreadable_images_stay_as_they_are(data):
     assert Reencoding(64)(data) is data

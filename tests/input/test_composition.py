@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_pipeline import assert_same, batches_of, make_data, noisy, plain, varied_data
 
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.composition import Composer, Composition, check_composition, rounded
+from cliptail_jax.input.composition import Composer, Composition, check_composition
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 
 LABELS = st.lists(st.integers(0, 7), min_size=1, max_size=120).map(
@@ -65,20 +64,6 @@ def test_balanced_sampling_uses_rows_as_often_as_their_class_is_rare_and_puts_th
     np.testing.assert_allclose(shares, np.full((4, 6), 1 / 3), atol=0.05)
 
 
-@given(st.lists(st.floats(0, 9), min_size=1, max_size=9), st.integers(0, 2**32))
-def test_rounding_leaves_a_neighbouring_number_and_the_sum(values, seed):
-    values = np.array(values)
-    values[-1] += np.ceil(values.sum()) - values.sum()
-    total = round(values.sum())
-    found = rounded(values, total, np.random.default_rng(seed))
-    assert found.sum() == total and (np.abs(found - values) < 1).all() and (found >= 0).all()
-
-
-def test_rounding_has_the_values_for_expectations():
-    values, rng = np.array([0.2, 3.0, 1.7, 0.5, 0.6]), np.random.default_rng(0)
-    np.testing.assert_allclose(np.mean([rounded(values, 6, rng) for _ in range(4000)], axis=0), values, atol=0.03)
-
-
 # The classes of a batch
 
 
@@ -119,7 +104,7 @@ def test_every_batch_has_so_many_classes_and_an_epoch_no_image_twice(labels, bat
         assert (counts.sum(0)[frequency > 0] > 0).all()
 
 
-@pytest.mark.parametrize("k, unused", [(2, 0.15), (5, 0.005), (20, 0), (58, 0)])
+@pytest.mark.parametrize("k, unused", [(2, 0.15), (20, 0)])
 def test_long_tailed_classes_come_in_batches_of_so_many(k, unused):
     """Those of glyphs_lt; with few in a batch, a share of the images is not used."""
     frequency = np.round(500 * 0.01 ** (np.arange(100) / 99)).astype(int)
@@ -173,9 +158,8 @@ def loaded(rule, source=None, data=None, **options):
     return batches_of(source, data, composition=rule, **options)
 
 
-@pytest.mark.parametrize("rule", RULES[:3])
-def test_composed_batches_hold_their_images_with_their_labels(rule):
-    """And their captions."""
+@pytest.mark.parametrize("rule", [None, *RULES[:3]])
+def test_batches_hold_images_with_their_labels_and_captions(rule):
     data = make_data()
     data.classes.names, data.captions.words = ("cat", "ant"), ("title",)
     seen = []
@@ -199,16 +183,6 @@ def test_composed_batches_are_the_same_resumed_and_in_several_processes(rule):
     assert_same(joined, whole)
     other = loaded(rule, seed=1)
     assert any(not np.array_equal(a["labels"], b["labels"]) for a, b in zip(other, whole))
-
-
-def test_worker_processes_compose_the_same_batches(glyphs_dir):
-    rule = Composition(balanced=True, classes=2)
-    data = varied_data(image_size=32, eval_resize=32, cache=True, n=40)
-    data.classes.first = 6
-    source = open_source("glyphs", str(glyphs_dir), "train")
-    alone = loaded(rule, source, data, batch_size=16, epochs=2)
-    data.workers = 2
-    assert_same(loaded(rule, source, data, batch_size=16, epochs=2), alone)
 
 
 def test_an_image_that_an_epoch_uses_repeatedly_is_augmented_anew_each_time():

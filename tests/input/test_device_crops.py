@@ -1,11 +1,10 @@
 import jax
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from plain_crops import random_resized_crop, record_rng
 
 from cliptail_jax.images.resizing import resize
-from cliptail_jax.input.device_crops import cropped, crops_of_boxes
+from cliptail_jax.input.device_crops import crops_of_boxes
 from cliptail_jax.input.transforms import CanvasWithBox, Purpose
 from tests.images.plain_resizing import assert_near, pictures, resampled
 
@@ -64,16 +63,3 @@ def test_sides_longer_than_the_canvas_are_reduced_to_it(make):
     assert batch["boxes"][0].tolist() == [0, 0, 60, 70]
     crop = np.asarray(make(batch["images"], batch["boxes"], batch["flips"], SIZE))[0]
     assert np.abs(crop - host).mean() < 2
-
-
-def test_eight_devices_make_the_crops_of_one_without_a_collective(make, batch, crops):
-    rows = NamedSharding(Mesh(jax.devices()[:8], "data"), PartitionSpec("data"))
-    arguments = jax.device_put([batch[key][:8] for key in ("images", "boxes", "flips")], rows)
-    compiled = make.lower(*arguments, SIZE).compile()
-    assert not any(word in compiled.as_text() for word in ("all-reduce", "all-gather", "all-to-all", "permute"))
-    np.testing.assert_array_equal(compiled(*arguments), crops[:8])
-
-
-def test_images_without_boxes_are_taken_as_they_are():
-    images = np.zeros((2, SIZE, SIZE, 3), np.uint8)
-    assert cropped({"images": images}, SIZE) is images

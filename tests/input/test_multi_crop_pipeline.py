@@ -1,6 +1,5 @@
 """DINO's batches: whole images and the parameters of their views, the same whoever loads them."""
 
-import jax
 import numpy as np
 import pytest
 from test_pipeline import Pictures, assert_same, batches_of, make_data, noisy, png
@@ -33,12 +32,12 @@ def tall():
     return noisy(21, 20, 10)
 
 
-def test_batches_are_the_same_for_any_number_of_workers_processes_and_after_a_resume(tall):
-    def batches(workers=0, **options):
-        return [flat(batch) for batch in dino_batches(tall, dino_data(workers=workers), **options)]
+def test_batches_are_the_same_for_any_number_of_processes_and_after_a_resume(tall):
+    def batches(**options):
+        return [flat(batch) for batch in dino_batches(tall, dino_data(), **options)]
 
     whole = batches()
-    assert_same(whole[1:], batches(workers=1, start=1))
+    assert_same(whole[1:], batches(start=1))
     halves = [batches(slots=slots) for slots in (slice(0, 4), slice(4, 8))]
     for batch, first, second in zip(whole, *halves, strict=True):
         for name, value in batch.items():
@@ -62,12 +61,6 @@ def test_for_the_step_images_are_whole_and_sides_longer_than_the_canvas_are_redu
         np.testing.assert_array_equal(getattr(batch["views"], field)[slot], value[0])
 
 
-def test_an_unreadable_image_is_masked_and_named(tall):
-    source = Pictures([*tall.encoded_images(range(6)), b"no image"])
-    (batch,) = dino_batches(source, dino_data(), epochs=1)
-    assert batch["unreadable"].tolist() == [6] and batch["mask"].sum() == 6
-
-
 def test_every_epoch_has_views_of_its_own():
     first, second = dino_batches(Pictures([png(np.zeros((16, 16, 3)))]), dino_data(), epochs=2)
     assert not any(np.array_equal(*boxes) for boxes in zip(*(b["views"].box[b["mask"]] for b in (first, second))))
@@ -77,8 +70,3 @@ def test_flips_are_left_out_where_the_config_has_none(tall):
     """A mirrored character is another character."""
     assert any(batch["views"].flip.any() for batch in dino_batches(tall, dino_data(flip=True)))
     assert not any(batch["views"].flip.any() for batch in dino_batches(tall, dino_data(flip=False)))
-
-
-def test_views_are_a_tree_of_arrays(tall):
-    batch = dino_batches(tall, dino_data())[0]
-    assert all(isinstance(leaf, np.ndarray) and len(leaf) == 8 for leaf in jax.tree.leaves(batch["views"]))

@@ -151,17 +151,6 @@ def test_seeds_have_orders_of_their_own():
     assert len(set(epochs)) == len(epochs)
 
 
-def test_batches_hold_images_with_their_labels():
-    data = make_data()
-    data.classes.names = ("cat", "ant")
-    for batch in batches_of(plain(30), data):
-        filled = batch["mask"]
-        records = batch["images"][filled][:, 3, 5, 0].astype(int)
-        np.testing.assert_array_equal(batch["labels"][filled], [{2: 0, 0: 1}[r % 3] for r in records])
-        assert (batch["images"].dtype, batch["labels"].dtype, filled.dtype) == (np.uint8, np.int32, bool)
-        assert (batch["images"].shape, batch["labels"].shape, filled.shape) == ((8, 8, 8, 3), (8,), (8,))
-
-
 def test_last_partial_batch_is_kept_with_its_empty_slots_masked():
     batches = batches_of(plain(21), make_data())
     assert num_steps_per_epoch(21, BATCH, drop_last=False) == 3 and len(batches) == 9
@@ -177,12 +166,6 @@ def test_last_partial_batch_is_dropped_on_request():
     epochs = epochs_of(plain(21), data)
     assert all(len(set(epoch)) == 16 for epoch in epochs)
     assert len(set(itertools.chain(*epochs))) > 16  # each time others
-
-
-def test_whole_batches_leave_no_partial_one():
-    for drop_last in (True, False):
-        batches = batches_of(plain(16), make_data(drop_last=drop_last))
-        assert [batch["mask"].sum() for batch in batches] == [8] * 6
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.data())
@@ -236,39 +219,19 @@ def test_cache_changes_nothing_but_how_often_images_are_decoded(uninterrupted, t
 # Augmentation
 
 
-def images_by_record(data, epoch, seed=0):
+def images_by_record(data, epoch):
     """The augmented image of each record of the variant in one epoch."""
     variant = make_variant(noisy(60), data)
-    load = LoadBatch(variant, random_crop(data, seed), None, len(variant), steps_per_epoch=5)
+    load = LoadBatch(variant, random_crop(data, seed=0), None, len(variant), steps_per_epoch=5)
     images = load(5 * epoch, np.arange(len(variant)))["images"]
     return dict(zip(variant.records.tolist(), images))
 
 
-AUGMENTATIONS = [
-    {"crop_scale": (0.3, 0.8)},
-    {"crop_scale": (0.3, 0.8), "resize": "pillow"},
-    {"shift": 3},
-    {"flip": True},
-    {"shift": 2, "flip": True},
-]
-
-
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_augmentation_depends_on_seed_epoch_and_record_alone(augmentation):
-    data = make_data(**augmentation)
-    of_all, other_epoch, other_seed = (
-        images_by_record(data, 1), images_by_record(data, 2), images_by_record(data, 1, seed=1)
-    )  # fmt: skip
-    of_few = images_by_record(make_data(**augmentation, n=20), 1)
-    assert len(of_all) == 60 and len(of_few) == 20
-    for record, image in of_few.items():
-        np.testing.assert_array_equal(image, of_all[record])
-    for others in (other_epoch, other_seed):
-        assert sum(not np.array_equal(others[record], of_all[record]) for record in range(60)) > 15
-
-
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_augmentation_is_the_one_that_the_config_asks_for(augmentation):
+@pytest.mark.parametrize(
+    "augmentation",
+    [{"crop_scale": (0.3, 0.8)}, {"crop_scale": (0.3, 0.8), "resize": "pillow"}, {"shift": 2, "flip": True}],
+)
+def test_augmentation_is_what_the_config_asks_for_by_seed_epoch_and_record_alone(augmentation):
     data = make_data(**augmentation)
     source = noisy(60)
     for record, image in images_by_record(data, 2).items():
@@ -294,10 +257,6 @@ def test_tokens_are_those_of_each_rows_caption_in_its_epoch(tokenizer):
         records = batch["images"][filled][:, 0, 0, 0].astype(int)
         np.testing.assert_array_equal(batch["text"][filled], tokenizer(variant.captions(records, step // 3)))
         assert batch["text"].shape == (8, 16) and batch["text"].dtype == np.int32
-
-
-def test_without_a_tokenizer_there_are_no_tokens():
-    assert "text" not in batches_of(plain(8), make_data())[0]
 
 
 # Unreadable images
@@ -372,32 +331,11 @@ def test_evaluation_goes_through_the_records_in_order_and_masks_the_padding():
     np.testing.assert_array_equal(labels, np.arange(20) % 3)
 
 
-def test_every_pass_of_an_evaluation_is_the_same():
-    start = evaluation_batches(make_variant(noisy(20), make_data()), Preprocess(8), batch_size=BATCH, cache=True)
-    assert_same(map(without_times, start()), map(without_times, start()))
-
-
-def test_evaluation_resizes_the_short_side_and_cuts_out_the_centre():
-    source = noisy(8, height=20, width=30)
-    (batch,) = evaluate(source, make_data(), short_side=10)
-    for image, encoded in zip(batch["images"], source.encoded_images(range(8))):
-        resized = Image.open(io.BytesIO(encoded)).resize((15, 10), Image.Resampling.BICUBIC)
-        left = 4  # (15 - 8) / 2, to the even neighbour as torchvision rounds
-        np.testing.assert_array_equal(image, np.asarray(resized.crop((left, 1, left + 8, 9))))
-
-
 def test_evaluation_batches_of_several_processes_join_to_the_whole():
     whole = evaluate(noisy(20), make_data())
     parts = [evaluate(noisy(20), make_data(), slots=slice(start, start + 4)) for start in (0, 4)]
     joined = [{name: np.concatenate([part[name] for part in step]) for name in step[0]} for step in zip(*parts)]
     assert_same(joined, whole)
-
-
-def test_evaluation_masks_and_lists_unreadable_images():
-    batches = evaluate(with_broken(), make_data())
-    seen = np.concatenate([batch["images"][batch["mask"]][:, 0, 0, 0] for batch in batches])
-    assert seen.tolist() == [record for record in range(40) if record not in BROKEN]
-    assert np.concatenate([batch["unreadable"] for batch in batches]).tolist() == sorted(BROKEN)
 
 
 def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():

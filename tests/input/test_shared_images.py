@@ -36,10 +36,6 @@ def test_another_process_has_what_one_has_decoded_and_the_other_way_round():
     np.testing.assert_array_equal(images[6], image(71))
 
 
-def test_a_pickled_copy_is_small():
-    assert len(pickle.dumps(SharedImages(10**6, SHAPE))) < 1000
-
-
 def test_images_are_shared_where_there_are_workers(monkeypatch):
     variant = make_variant(plain(5), make_data())
     monkeypatch.setattr(pipeline, "decode", lambda *_: iter([None, image(1)]))

@@ -94,31 +94,6 @@ def test_words_are_letters_single_digits_contractions_and_the_rest():
     assert words("Don't buy 42, it's 'x'...") == ["don", "'t", "buy", "4", "2", ",", "it", "'s", "'", "x", "'..."]
 
 
-def test_text_is_between_start_and_end_and_padded_with_zeros(trained):
-    ids = trained(["", "cat"])
-    start, end = trained.vocab_size - 2, trained.vocab_size - 1
-    assert ids.shape == (2, 24) and ids.dtype == np.int32
-    assert ids[0].tolist() == [start, end] + [0] * 22
-    assert ids[1, 0] == start and ids.max() == end
-    assert np.all(ids[1, ids[1].argmax() + 1 :] == 0)
-
-
-def test_text_too_long_is_cut_and_keeps_its_end(trained):
-    text = "cat and mat " * 20
-    row = trained([text])[0]
-    assert row[-1] == trained.vocab_size - 1
-    assert row[1:-1].tolist() == slow_ids(text, trained._merges)[:22]
-
-
-def test_frequent_words_become_one_token(trained):
-    assert (trained(["cat", "qzx"]) != 0).sum(axis=1).tolist() == [3, 5]
-
-
-def test_vocabulary_is_never_larger_than_asked(trained):
-    assert trained.vocab_size == 540
-    assert train_tokenizer(["a cat"], 9999, 8).vocab_size == 514 + 2  # c+a, ca+t
-
-
 def test_training_is_the_same_in_another_process():
     # One-off words of equal frequency: nearly every merge is a tie.
     texts = ["".join(map(chr, range(start, start + 9))) for start in range(0x400, 0x500, 7)]
@@ -148,14 +123,11 @@ def test_merges_that_build_the_same_symbol_share_an_id():
     ("load", "name", "content", "message"),
     [
         (load_clip_tokenizer, "captions.txt", b"header\nthree words here\n", "captions.txt is not a list of merges"),
-        (load_clip_tokenizer, "empty.txt", b"", "empty.txt is not a list of merges"),
         # Without a time, which would be another in each process that collects the tests.
         (
             *(load_clip_tokenizer, "cut.txt.gz", gzip.compress(b"header\na b\n" * 50, mtime=0)[:-12]),
             "cannot read tokenizer merges from .*cut.txt.gz",
         ),
-        (load_clip_tokenizer, "plain.txt.gz", b"header\na b\n", "cannot read tokenizer merges from .*plain.txt.gz"),
-        (load_clip_tokenizer, "binary.txt", b"\xff\xfe\x00", "cannot read tokenizer merges from .*binary.txt"),
         (load_clip_tokenizer, "absent.txt", None, "no tokenizer merges at .*absent.txt"),
         (Tokenizer.load, "tokenizer.json", b"{", "tokenizer.json is damaged"),
         (Tokenizer.load, "tokenizer.json", b'{"context_length": 8}', "tokenizer.json is not a saved tokenizer"),

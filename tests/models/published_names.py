@@ -20,12 +20,6 @@ def to_path(name: str, ndim: int) -> tuple:
     return (*parents, STATISTICS.get(last, last))
 
 
-def to_clip_path(name: str, ndim: int) -> tuple:
-    """The same for a whole CLIP, whose published names omit `text.`."""
-    path = to_path(name, ndim)
-    return path if path[0] in ("visual", "logit_scale") else ("text", *path)
-
-
 def to_layout(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The order of PyTorch's axes in our arrays: kernels are HWIO or [inputs, outputs]."""
     if path[-1] != "kernel":

@@ -1,9 +1,10 @@
+"""What DINO's head does beyond the steps of tests/objectives/test_dino_parity.py."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from scipy.special import erf
 
 from cliptail_jax.models.dino_head import DinoHead
 
@@ -21,55 +22,23 @@ def head():
 
 @pytest.fixture(scope="module")
 def features():
-    return np.random.default_rng(0).normal(size=(BATCH, 12)).astype(np.float32)
+    return jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, 12)), jnp.float32)
 
 
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def direct_bottleneck(head, x):
-    """The perceptron in float64, GELU by the error function."""
-    first, second, last = head.mlp
-
-    def apply(layer, x):
-        return x @ np.asarray(layer.kernel[...], np.float64) + np.asarray(layer.bias[...], np.float64)
-
-    for layer in (first, second):
-        x = apply(layer, x)
-        x = x * (1 + erf(x / np.sqrt(2))) / 2
-    return unit(apply(last, x))
-
-
-def test_the_bottleneck_is_the_perceptron_at_unit_length(head, features):
-    z = head(jnp.asarray(features))
-    assert z.shape == (BATCH, 32)
-    np.testing.assert_allclose(z, direct_bottleneck(head, features.astype(np.float64)), atol=1e-6)
-
-
-def test_bfloat16_layers_give_float32_of_unit_length(features):
-    head = make_head(jnp.bfloat16)
-    z = head(jnp.asarray(features))
-    assert z.dtype == jnp.float32 and head.logits(z).dtype == jnp.float32
+def test_bfloat16_layers_give_float32_of_unit_length(head, features):
+    half = make_head(jnp.bfloat16)
+    z = half(features)
+    assert z.dtype == jnp.float32 and half.logits(z).dtype == jnp.float32
     np.testing.assert_allclose(jnp.square(z).sum(1), 1, rtol=1e-6)
-    np.testing.assert_allclose(z, direct_bottleneck(head, features.astype(np.float64)), atol=0.03)
-
-
-def test_logits_are_cosines_with_the_prototypes_whatever_their_length(features):
-    head = make_head()
-    z = head(jnp.asarray(features))
-    expected = np.asarray(z, np.float64) @ unit(np.asarray(head.prototypes[...], np.float64)).T
-    np.testing.assert_allclose(head.logits(z), expected, atol=1e-6)
-    head.prototypes[...] = head.prototypes[...] * jnp.linspace(0.1, 50, PROTOTYPES)[:, None]
-    np.testing.assert_allclose(head.logits(z), expected, atol=1e-6)
+    np.testing.assert_allclose(z, head(features), atol=0.03)
 
 
 def test_logits_of_sampled_rows_are_those_columns_of_all_logits(head, features):
-    z, rows = head(jnp.asarray(features)), jnp.array([5, 90, 0, 33])
+    z, rows = head(features), jnp.array([5, 90, 0, 33])
     np.testing.assert_allclose(head.logits(z, rows), head.logits(z)[:, rows], atol=1e-6)
 
 
-def test_only_the_sampled_rows_are_computed(head, features):
+def test_only_the_sampled_rows_are_computed(head):
     """No array but the parameter itself has as many rows or columns as there are prototypes."""
     graphdef, state = nnx.split(head)
     traced = jax.make_jaxpr(lambda state, z, rows: nnx.merge(graphdef, state).logits(z, rows))(
@@ -78,13 +47,6 @@ def test_only_the_sampled_rows_are_computed(head, features):
     shapes = [variable.aval.shape for equation in traced.jaxpr.eqns for variable in equation.outvars]
     assert (BATCH, 3) in shapes
     assert not any(PROTOTYPES in shape for shape in shapes)
-
-
-def test_rows_that_are_not_sampled_have_no_gradient(head, features):
-    rows = jnp.array([5, 90, 0])
-    z = head(jnp.asarray(features))
-    gradient = nnx.grad(lambda head: jnp.square(head.logits(z, rows)).sum())(head)["prototypes"][...]
-    assert set(np.flatnonzero(np.any(gradient, axis=1)).tolist()) == {0, 5, 90}
 
 
 def test_initialisation_follows_dino():

@@ -1,4 +1,4 @@
-"""What the encoders of mT5 and NLLB do beyond the features of tests/pretrained/test_parity.py: training, types, dropout."""
+"""What text encoders do beyond the features of tests/pretrained/test_parity.py: training, types, dropout, padding."""
 
 from functools import partial
 
@@ -11,20 +11,22 @@ from published_names import flat
 from quick import QUICK, draw
 
 from cliptail_jax.models.bert import BertShape
+from cliptail_jax.models.dropout import Dropout
 from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.m2m100 import M2M100Shape, sinusoids
 from cliptail_jax.models.mt5 import MT5Shape, distance_buckets
 from cliptail_jax.models.remat import rematerialize
 
+PAD = 1
 SHAPES = {
-    "mt5": MT5Shape(20, 8, 2, 2, 3, 16, buckets=4, max_distance=8, pad_id=1),
-    "nllb": M2M100Shape(20, 8, 2, 2, 16, 10, pad_id=1),
-    "bert": BertShape(20, 8, 2, 2, 16, positions=10, pad_id=1),
+    "mt5": MT5Shape(20, 8, 2, 2, 3, 16, buckets=4, max_distance=8, pad_id=PAD),
+    "nllb": M2M100Shape(20, 8, 2, 2, 16, 10, pad_id=PAD),
+    "bert": BertShape(20, 8, 2, 2, 16, positions=10, pad_id=PAD),
 }
 # Where they drop out: the embeddings and, of mT5, the last states; of a layer the attention, its output, the hidden and
 # the output values of its MLP (NLLB's hidden ones are kept).
 PLACES = {"mt5": 2 + 4 * 2, "nllb": 1 + 3 * 2, "bert": 1 + 3 * 2}
-TOKENS = np.array([[2, 7, 9, 3, 1, 1], [2, 7, 8, 4, 9, 3]])
+TOKENS = np.array([[2, 7, 9, 3, PAD, PAD], [2, 7, 8, 4, 9, 3]])
 
 
 def tower(name, **options):
@@ -32,26 +34,32 @@ def tower(name, **options):
 
 
 @pytest.mark.parametrize("name", ["mt5", "nllb"])
-def test_gradients_reach_every_parameter_and_are_the_same_with_rematerialization(name):
-    @partial(jax.jit, compiler_options=QUICK)
-    def gradients(model):
-        return nnx.grad(lambda model: (model(TOKENS) ** 2).sum())(model)
+def test_gradients_reach_every_parameter_also_with_rematerialization_and_features_in_bfloat16_are_close(name):
+    model, again, half = tower(name), tower(name), tower(name, dtype=jnp.bfloat16)
+    rematerialize(again)
 
-    model = tower(name)
-    plain = flat(gradients(model))
-    rematerialize(model)
-    for path, gradient in flat(gradients(model)).items():
+    @partial(jax.jit, compiler_options=QUICK)
+    def compute(models, half):
+        gradients = [nnx.grad(lambda model: (model(TOKENS) ** 2).sum())(model) for model in models]
+        return gradients, models[0](TOKENS), half(TOKENS)
+
+    (plain, recomputed), exact, rough = compute((model, again), half)
+    plain = flat(plain)
+    for path, gradient in flat(recomputed).items():
         assert np.abs(gradient).max() > 0 or path[-2:] == ("k_proj", "bias"), path
         np.testing.assert_allclose(gradient, plain[path], rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize("name", ["mt5", "nllb"])
-def test_features_in_bfloat16_are_close_and_float32(name):
-    encode = jax.jit(lambda model: model(TOKENS), compiler_options=QUICK)
-    exact, rough = (encode(tower(name, dtype=dtype)) for dtype in (jnp.float32, jnp.bfloat16))
-    assert rough.dtype == jnp.float32
+    assert rough.dtype == jnp.float32 and np.abs(rough - exact).max() > 0
     np.testing.assert_allclose(rough, exact, atol=0.05 * np.abs(exact).max())
-    assert np.abs(rough - exact).max() > 0
+
+
+def test_padding_has_no_effect_on_the_last_tokens_state():
+    """The other poolers are in open_clip's models, whose features with padding are stored."""
+    model = tower("bert", pooler="last_token_pooler")
+    encode = jax.jit(lambda tokens: model(tokens), compiler_options=QUICK)
+    short = np.array([[2, 7, 9, 3]])
+    padded = np.pad(short, [(0, 0), (0, 3)], constant_values=PAD)
+    np.testing.assert_allclose(encode(padded), encode(short), rtol=1e-5, atol=1e-6)
+    assert np.abs(encode(np.array([[2, 7, 9, 4]])) - encode(short)).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -68,6 +76,27 @@ def test_every_place_drops_by_a_key_of_its_own_and_none_without_a_key(name, monk
     assert not keys
     model(TOKENS, jax.random.key(0))
     assert len(keys) == len(set(keys)) == PLACES[name]
+
+
+def test_dropout_of_the_embeddings_keeps_their_mean():
+    embeddings, rate, draws = tower("bert").transformer.embeddings, 0.1, 4000
+    expected = embeddings(TOKENS, Dropout())
+    keys = jax.random.split(jax.random.key(0), draws)
+    dropped = jax.jit(jax.vmap(lambda key: embeddings(TOKENS, Dropout(rate, key))))(keys)
+    assert abs((dropped == 0).mean() - rate) < 0.002
+    standard_error = np.abs(expected) * np.sqrt(rate / (1 - rate) / draws)
+    assert (np.abs(dropped.mean(0) - expected) < 5 * standard_error + 1e-6).all()
+
+
+def test_each_caption_and_head_drops_its_own_attention():
+    attention = tower("bert").transformer.encoder.layer[0].attention.self
+    x = jnp.broadcast_to(jax.random.normal(jax.random.key(1), (5, 4)), (2, 5, 4))
+    x = jnp.concatenate([x, x], 2)
+    for projected in (attention.query, attention.key, attention.value):  # equal heads
+        projected.kernel[...], projected.bias[...] = jnp.eye(8), jnp.zeros(8)
+    by_head = attention(x, np.ones((2, 5), bool), Dropout(0.5, jax.random.key(0))).reshape(2, 5, 2, 4)
+    assert np.abs(by_head[:, :, 0] - by_head[:, :, 1]).max() > 0.1
+    assert np.abs(by_head[0] - by_head[1]).max() > 0.1
 
 
 def test_distances_share_buckets_by_their_logarithm():

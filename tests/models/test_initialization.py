@@ -2,15 +2,12 @@
 
 import re
 from dataclasses import replace
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 from published_names import flat
-from quick import QUICK
 
 from cliptail_jax.models import fastvit, relpos, swin
 from cliptail_jax.models.basic_resnet import BasicResNet
@@ -121,32 +118,28 @@ UNIFORM = {  # half the width of the interval
 
 @pytest.fixture(scope="module")
 def parameters():
-    @partial(jax.jit, compiler_options=QUICK)
-    def draw(key):
-        rngs = nnx.Rngs(key)
-        models = {
-            "resnet": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, rngs=rngs),
-            "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
-            "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
-            "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
-            "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
-            "fastvit": FastViT(fastvit.Size((1, 0, 0, 1), 8, is_large=False), 16, rngs=rngs),
-            "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
-            "relpos": RelPosViT(relpos.Size(8, 32, 2, 4, inner=12, image_size=32), 16, rngs=rngs),
-            "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
-            "eva": TimmViT(TIMM_VITS["eva02_parity"][1], 16, 32, rngs=rngs),
-            "siglip": TimmViT(TIMM_VITS["siglip_parity_32"][1], 32, 32, rngs=rngs),
-            "conv_stem": TimmViT(replace(TIMM_VITS["mobileclip_vit_parity"][1], layers=1), 16, 32, rngs=rngs),
-            "mt5": MT5(MT5Shape(300, WIDTH, 1, 4, 20, 64), dtype=jnp.float32, rngs=rngs),
-            "nllb": M2M100(M2M100Shape(300, WIDTH, 1, 4, 64, 12), dtype=jnp.float32, rngs=rngs),
-        }
-        return {name: nnx.state(model) for name, model in models.items()}
-
-    drawn = draw(jax.random.key(0))
+    """Of all models, by their paths; drawn one by one, as to compile them together takes several times as long."""
+    rngs = nnx.Rngs(0)
+    models = {
+        "resnet": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, rngs=rngs),
+        "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
+        "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
+        "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
+        "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
+        "fastvit": FastViT(fastvit.Size((1, 0, 0, 1), 8, is_large=False), 16, rngs=rngs),
+        "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
+        "relpos": RelPosViT(relpos.Size(8, 32, 2, 4, inner=12, image_size=32), 16, rngs=rngs),
+        "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
+        "eva": TimmViT(TIMM_VITS["eva02_parity"][1], 16, 32, rngs=rngs),
+        "siglip": TimmViT(TIMM_VITS["siglip_parity_32"][1], 32, 32, rngs=rngs),
+        "conv_stem": TimmViT(replace(TIMM_VITS["mobileclip_vit_parity"][1], layers=1), 16, 32, rngs=rngs),
+        "mt5": MT5(MT5Shape(300, WIDTH, 1, 4, 20, 64), dtype=jnp.float32, rngs=rngs),
+        "nllb": M2M100(M2M100Shape(300, WIDTH, 1, 4, 64, 12), dtype=jnp.float32, rngs=rngs),
+    }
     return {
         "/".join(map(str, (name, *path))): np.asarray(value)
-        for name, state in drawn.items()
-        for path, value in flat(state).items()
+        for name, model in models.items()
+        for path, value in flat(nnx.state(model)).items()
     }
 
 

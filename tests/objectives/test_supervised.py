@@ -33,15 +33,6 @@ def test_loss_equals_the_definition_over_all_classes_and_over_sampled_vocabulari
     np.testing.assert_allclose(loss, direct_loss(logits, labels, mask, every), rtol=1e-5)
 
 
-def test_masked_examples_have_no_gradient_and_leave_none_infinite():
-    """A masked example's label may be outside of the vocabulary, where its own loss would be infinite."""
-    labels, mask = jnp.array([0, 1, 5, 5]), jnp.array([True, True, False, False])
-    vocabulary = jnp.array([[True, True, False, False, False, False]])
-    grads = jax.grad(supervised_loss)(jnp.zeros((4, 6)), labels, mask, vocabulary)
-    assert np.isfinite(grads).all()
-    assert not np.any(grads[2:]) and np.any(grads[:2])
-
-
 @given(
     labels=st.lists(st.integers(0, 9), min_size=8, max_size=8),
     mask=st.lists(st.booleans(), min_size=8, max_size=8),
@@ -61,13 +52,6 @@ def test_present_classes_always_compete_and_the_rest_fills_up_to_size(labels, ma
         assert len(chosen) == max(size, len(present))
 
 
-def test_no_more_classes_than_asked_for_compete_where_scores_tie(monkeypatch):
-    monkeypatch.setattr(jax.random, "gumbel", lambda key, shape: jnp.zeros(shape))
-    labels = jnp.array([3, 3, 9, 1])
-    vocabulary = np.array(sample_vocabulary(jax.random.key(0), labels, jnp.asarray(ALL[:4]), jnp.ones(10), 5, 2))
-    assert [np.flatnonzero(row).tolist() for row in vocabulary] == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 9]]
-
-
 def test_classes_of_weight_zero_are_never_drawn():
     weights = jnp.array([1.0, 0, 0, 2.0, 0, 3.0])
     vocabulary = np.array(sample(jax.random.key(1), np.zeros(8, int), ALL, weights, size=5, group_size=0))
@@ -83,16 +67,6 @@ def test_further_classes_are_drawn_in_proportion_to_their_weights():
     np.testing.assert_allclose(shares, [1, 1 / 8, 2 / 8, 5 / 8], atol=0.03)
 
 
-def test_vocabulary_is_drawn_anew_with_each_key_and_apart_in_each_group():
-    def draw(key):
-        return np.array(sample(key, np.zeros(8, int), ALL, jnp.ones(100), size=50, group_size=4))
-
-    first, again, other = draw(jax.random.key(0)), draw(jax.random.key(0)), draw(jax.random.key(1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert not np.array_equal(first[0], first[1])
-
-
 def test_sampling_weights_are_powers_of_frequency():
     frequency = np.array([0, 1, 4, 100])
     assert sampling_weights(frequency, "uniform").tolist() == [1, 1, 1, 1]
@@ -103,12 +77,13 @@ def test_sampling_weights_are_powers_of_frequency():
 def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_names():
     """Each image among the texts of its group, of which those of a class all have that class's logit."""
     rng, group_size = np.random.default_rng(0), 4
-    logits, labels = jnp.asarray(rng.normal(size=(8, 6))), jnp.asarray([0, 0, 0, 2, 1, 1, 5, 0])
-    mask = jnp.asarray([True, True, True, True, True, True, False, True])
+    logits, labels = jnp.asarray(rng.normal(size=(8, 6))), np.array([0, 0, 0, 2, 1, 1, 5, 0])
+    mask = np.array([True, True, True, True, True, True, False, True])
     vocabulary = jnp.asarray(sample(jax.random.key(0), labels, mask, jnp.ones(6), size=1, group_size=group_size))
 
     def counted(logits):
-        return supervised_loss(logits + log_counts(labels, mask, 6, group_size), labels, mask, vocabulary)
+        given = jnp.asarray(labels), jnp.asarray(mask)
+        return supervised_loss(logits + log_counts(*given, 6, group_size), *given, vocabulary)
 
     def clip(logits):
         losses = []
@@ -118,4 +93,4 @@ def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_na
             losses.append(jnp.log(sum(jnp.exp(logits[i, labels[j]]) for j in texts)) - logits[i, labels[i]])
         return sum(losses) / len(losses)
 
-    np.testing.assert_allclose(jax.grad(counted)(logits), jax.grad(clip)(logits), atol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.grad(counted))(logits), jax.jit(jax.grad(clip))(logits), atol=1e-6)

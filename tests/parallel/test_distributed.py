@@ -1,8 +1,7 @@
 """Which processes join which run: by the three variables, by SLURM, and on the hosts of a TPU slice."""
 
-import http.server
+import io
 import os
-import threading
 import types
 
 import jax
@@ -38,22 +37,15 @@ def metadata(monkeypatch):
     """What Google Cloud's metadata server, by its attribute, answers."""
     answers = {}
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            known = self.path.startswith("/computeMetadata/v1/instance/attributes/")
-            answer = answers.get(self.path.rpartition("/")[2]) if known else None
-            self.send_response(404 if answer is None or self.headers["Metadata-Flavor"] != "Google" else 200)
-            self.end_headers()
-            self.wfile.write((answer or "").encode())
+    def urlopen(request, timeout):
+        place, _, name = request.full_url.rpartition("/")
+        known = place == "http://metadata.google.internal/computeMetadata/v1/instance/attributes"
+        if not known or name not in answers or request.headers != {"Metadata-flavor": "Google"}:
+            raise OSError("HTTP Error 404: Not Found")
+        return io.BytesIO(answers[name].encode())
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("localhost", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        monkeypatch.setenv("GCE_METADATA_IP", f"localhost:{server.server_port}")
-        yield answers
-        server.shutdown()
+    monkeypatch.setattr(distributed.urllib.request, "urlopen", urlopen)
+    return answers
 
 
 def set_all(monkeypatch, **variables):
@@ -67,9 +59,7 @@ def test_the_three_variables_come_before_all_else(joined, monkeypatch):
     assert joined == [(("a:1", 3, 2), {"cluster_detection_method": "deactivate"})]
 
 
-@pytest.mark.parametrize(
-    "address, processes, process", [("a", 2, 0), ("a:1", "", 0), ("a:1", 2, ""), ("a:1", 2, 2), ("a:1", "two", 0)]
-)
+@pytest.mark.parametrize("address, processes, process", [("a", 2, 0), ("a:1", 2, ""), ("a:1", 2, 2), ("a:1", "two", 0)])
 def test_variables_that_describe_no_process_are_named(joined, monkeypatch, address, processes, process):
     set_all(monkeypatch, JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=processes, JAX_PROCESS_ID=process)
     with pytest.raises(UserError, match=f"JAX_NUM_PROCESSES='{processes}'.*needs the address as HOST:PORT"):
@@ -110,7 +100,7 @@ def test_the_hosts_of_a_tpu_slice_join(joined, on_tpu, metadata, monkeypatch, en
     if endpoints:
         metadata["worker-network-endpoints"] = endpoints
     if names:
-        set_all(monkeypatch, TPU_WORKER_HOSTNAMES=names, GCE_METADATA_IP="localhost:1")
+        set_all(monkeypatch, TPU_WORKER_HOSTNAMES=names)
     assert distributed.tpu_hosts() == hosts
     distributed.initialize()
     assert joined == [((), {})] * (hosts > 1)
@@ -127,7 +117,6 @@ def test_a_tpu_whose_slice_nobody_knows_is_an_error_that_says_what_to_set(joined
 
 def test_on_a_tpu_a_program_told_to_use_the_cpu_asks_nobody(joined, monkeypatch):
     monkeypatch.setattr(distributed.jax.config, "jax_platforms", "cpu")
-    monkeypatch.setenv("GCE_METADATA_IP", "localhost:1")
     assert distributed.tpu_hosts() == 1
 
 

@@ -31,12 +31,6 @@ def planned(monkeypatch, tmp_path):
     return lambda text, **versions: program.compiled_program(lowered(text), "v5e-4", {}, versions), compiled
 
 
-def test_the_needs_of_a_chip_are_those_of_its_devices():
-    assert FOUND.times(2) == program.Program(
-        10, None, 14, {"all-reduce": Traffic(2, 60)}, FOUND.exchanged, (("fusion f32[8]", "dot", 128),)
-    )
-
-
 def test_a_program_is_compiled_once_for_the_same_versions(planned):
     plan, compiled = planned
     assert plan("a") == plan("a") == plan("b") == FOUND

@@ -1,7 +1,7 @@
 import pytest
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.planning.topologies import CHIPS, SHAPES, find_topology, names
+from cliptail_jax.planning.topologies import CHIPS, find_topology
 
 
 @pytest.mark.parametrize(
@@ -23,22 +23,12 @@ def test_several_slices_have_the_chips_of_all():
         find_topology("h100x8", slices=2)
 
 
-def test_the_number_in_a_name_counts_cores_or_chips():
-    for kind, shapes in SHAPES.items():
-        for number in shapes:
-            assert number in (find_topology(f"{kind}-{number}").chips, 2 * find_topology(f"{kind}-{number}").chips)
-    assert all(any(name.startswith(kind) for name in names()) for kind in CHIPS)
-
-
 @pytest.mark.parametrize(
     "name, complaint",
     [
         ("v5e-9", r"unknown topology 'v5e-9' \(did you mean v5e-"),
         ("v5litepod-8", "unknown topology 'v5litepod-8'.*there are v4-{8,16,"),
-        ("h100x16", "unknown topology 'h100x16'"),
         ("h100x4x2", "unknown topology 'h100x4x2'"),
-        ("h100x0", "unknown topology 'h100x0'"),
-        ("", "unknown topology ''"),
     ],
 )
 def test_an_unknown_name_is_told_with_the_nearest(name, complaint):

@@ -1,23 +1,19 @@
 """Which rows of a head's file a run's classes get."""
 
-import itertools
 import json
 import pathlib
 import shutil
 
-import jax
 import numpy as np
 import pytest
 
 from cliptail_jax.concepts.vocabulary import imagenet_names, vocabulary_names
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.pretrained import open_model
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import write_head
+from tests.evaluation.plain_evaluation import plain_features
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
 PETS = ("cat", "black-footed Cat", "dog", "cow")
@@ -36,7 +32,7 @@ def written(tmp_path, classes, array=None):
     return str(tmp_path / "head.npy")
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("dtype", [np.float16, np.int64])
 def test_a_head_of_any_number_type_is_float32(tmp_path, dtype):
     head = head_for(saved(tmp_path, ROWS.astype(dtype)), PETS, ())
     assert head.dtype == np.float32
@@ -51,18 +47,10 @@ def array(content):
     "write, message",
     [
         (array(ROWS[0]), r"has shape \[3\], but a head is \[classes, dim\]"),
-        (array(ROWS[None]), r"has shape \[1, 4, 3\]"),
-        (array(np.where(ROWS == 5, np.nan, ROWS)), "values that are not finite"),
         (array(np.where(ROWS == 5, 1e39, ROWS.astype(np.float64))), "values that are not finite"),
-        (array(np.array([["a", "b"]])), "is not an .npy array of numbers"),
         (array(ROWS + 1j), "is not an .npy array of numbers"),
-        (array(np.array([[None]])), "cannot read '.*head.npy' as an .npy array"),
         (lambda path: np.savez(open(path, "wb"), ROWS), "head.npy' is not an .npy array of numbers"),
-        (lambda path: None, "cannot read '.*head.npy' as an .npy array"),
-        (lambda path: path.write_bytes(b""), "cannot read '.*head.npy' as an .npy array"),
         (lambda path: path.write_bytes(b"text"), "cannot read '.*head.npy' as an .npy array"),
-        (lambda path: path.write_bytes(b"PK\x03\x04 no zip"), "cannot read '.*head.npy' as an .npy array"),
-        (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"), "cannot read '.*head.npy' as an .npy array"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
@@ -83,9 +71,7 @@ def test_without_names_the_rows_of_all_classes_are_picked_by_label(tmp_path):
     ("class_names", "all_names", "numbers"),
     [
         (("cat", "dog"), (), "4 rows, but the run has 2 classes;"),
-        (("cat", "dog"), PETS[:3], "4 rows, but the run has 2 classes and its data set 3;"),
         (("cat", "horse"), PETS, "4 rows, but the run has 2 classes and its data set 4;"),
-        (PETS + ("hen",), PETS + ("hen",), "4 rows, but the run has 5 classes;"),
     ],
 )
 def test_without_names_other_numbers_of_rows_are_an_error(tmp_path, class_names, all_names, numbers):
@@ -116,12 +102,6 @@ def test_classes_of_no_row_or_of_two_are_an_error_where_they_are_wanted(tmp_path
         head_for(path, wanted, ())
 
 
-def test_imagenets_two_lists_of_names_are_the_same_classes(tmp_path):
-    lists = [vocabulary_names(name) for name in ("imagenet1k", "imagenet1k_eval")]
-    for written_names, names in itertools.product(lists, lists):
-        np.testing.assert_array_equal(head_for(written(tmp_path, written_names), names, names)[:, 0], np.arange(1000))
-
-
 def test_part_of_imagenet_finds_its_rows_in_either_list(tmp_path):
     labels = [744, 27, 836, 638, 657, 837]
     names = [vocabulary_names("imagenet1k")[label] for label in labels]
@@ -129,7 +109,6 @@ def test_part_of_imagenet_finds_its_rows_in_either_list(tmp_path):
     np.testing.assert_array_equal(head_for(path, tuple(names), ())[:, 0], labels)
     # Newt and tights are eft and maillot in any list, but missile is not projectile.
     np.testing.assert_array_equal(head_for(written(tmp_path, ("tights", "newt")), ("eft", "maillot"), ())[:, 0], [1, 0])
-    np.testing.assert_array_equal(head_for(written(tmp_path, ("maillot", "eft")), ("newt", "tights"), ())[:, 0], [1, 0])
     with pytest.raises(UserError, match="the first of them 'projectile'"):
         head_for(written(tmp_path, ("missile", "sunglasses")), ("projectile", "sunglass"), ())
 
@@ -138,9 +117,6 @@ def test_part_of_imagenet_finds_its_rows_in_either_list(tmp_path):
     "document, message",
     [
         ({"classes": PETS[:3]}, "names 3 classes, but its head has 4 rows"),
-        ({"classes": PETS, "digest": "0" * 64}, "has changed since it was written"),
-        ({"classes": [1, 2, 3, 4]}, 'has no "classes", a list of names'),
-        ({"template": "simple"}, 'has no "classes", a list of names'),
         (list(PETS), 'has no "classes", a list of names'),
         ("{", "cannot read '.*head.json'"),
     ],
@@ -175,16 +151,12 @@ def test_a_linear_head_is_evaluated_by_its_weights_and_bias(linear_run, tmp_path
     """In training and by the stand-alone program."""
     config, workdir = linear_run[0], shutil.copytree(linear_run[1], tmp_path / "run")
     model = open_model(str(workdir)).model
-    weights, bias = np.asarray(model.head[...]), np.asarray(model.bias[...])
-    source = open_source("glyphs", config.data.data_dir, "test")
-    labels = source.metadata["label"].to_numpy()
-    records = np.flatnonzero(labels < 12)
-    images = np.stack([decode_image(encoded) for encoded in source.encoded_images(records)])
-    features = np.asarray(jax.jit(lambda x: model.encode_image(Preprocess(32).normalize(x)))(images), np.float64)
+    weights, bias = np.float64(model.head[...]), np.float64(model.bias[...])
+    features, labels, _ = plain_features(config, workdir)
     logits = features @ weights.T + bias
     assert (logits.argmax(1) != (features @ weights.T).argmax(1)).any()  # the bias counts
     confusion = np.zeros((12, 12), int)
-    np.add.at(confusion, (labels[records], logits.argmax(1)), 1)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
 
     def of_last_evaluation():
         with np.load(workdir / "eval" / "glyphs_test" / "latest.npz") as arrays:
@@ -195,4 +167,4 @@ def test_a_linear_head_is_evaluated_by_its_weights_and_bias(linear_run, tmp_path
     np.testing.assert_array_equal(of_last_evaluation(), confusion)
     assert summary["top1"] == pytest.approx(100 * np.trace(confusion) / confusion.sum())
     best = np.argsort(-logits, axis=1)[:, :5]
-    assert summary["top5"] == pytest.approx(100 * (best == labels[records][:, None]).any(1).mean())
+    assert summary["top5"] == pytest.approx(100 * (best == labels[:, None]).any(1).mean())

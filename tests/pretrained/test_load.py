@@ -66,8 +66,8 @@ def test_a_folder_its_configuration_and_its_weights_name_the_same_model(publishe
         assert_equal_states(other.model, first.model)
 
 
-@pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
-def test_half_precision_weights_become_float32(folder, kind):
+def test_bfloat16_weights_become_float32(folder):
+    kind = ml_dtypes.bfloat16
     full = load(folder).model
     change_tensors(folder, lambda t: t.update({key: value.astype(kind) for key, value in t.items()}))
     half = load(folder).model
@@ -83,11 +83,6 @@ def test_parameters_are_laid_out_on_the_mesh(published):
     assert kernel.shape == (32, 128)
     assert {shard.data.shape for shard in kernel.addressable_shards} == {(32, 32)}
     assert_equal_states(model, load(published).model)
-
-
-def test_a_scale_stored_as_an_array_of_one_is_a_number(folder):
-    change_tensors(folder, lambda t: t.update(logit_scale=t["logit_scale"].reshape(1)))
-    assert load(folder).model.logit_scale.shape == ()
 
 
 def tensor(name, value):
@@ -123,7 +118,6 @@ MISSING = ", which the architecture has with shape [32]"
 NOT_WHOLE = "is not a complete safetensors file"
 SPOILED = [
     (tensor("visual.proj", np.full((32, 16), np.nan, np.float16)), "the tensor visual.proj has NaN or infinite values"),
-    (tensor("visual.proj", np.full((32, 16), np.inf, np.float16)), "the tensor visual.proj has NaN or infinite values"),
     (
         tensor("visual.proj", np.zeros((32, 8), np.float16)),
         "visual.proj has shape [32, 8], but the architecture needs [32, 16]; these are not the weights of this",
@@ -131,30 +125,17 @@ SPOILED = [
     (tensor("visual.proj", np.zeros((32, 16), np.int8)), "visual.proj is I8; weights are one of F64, F32, F16, BF16"),
     (tensor("visual.extra", np.zeros(3, np.float16)), f"a tensor visual.extra of shape [3]{EXTRA}"),
     (tensor("ln_final.bias", None), f"no tensor ln_final.bias{MISSING}; these are not the weights of"),
-    (weights_of("resnet"), "visual.conv1.weight has shape [4, 3, 3, 3], but the architecture needs [32, 3, 8, 8]"),
-    (weights_of("coca"), "text.positional_embedding has shape [11, 32], but the architecture needs [10, 32]"),
-    (weights_of("clipa"), "no tensor visual.ln_pre.bias" + MISSING),
     (weights_of("roberta-mean"), f"no tensor text.ln_final.bias{MISSING}, but has a tensor "),
     (content(WEIGHTS, lambda b: b[: len(b) // 2]), NOT_WHOLE),
-    (content(WEIGHTS, lambda b: b""), NOT_WHOLE),
-    (content(WEIGHTS, lambda b: b[:8] + b"?" + b[9:]), NOT_WHOLE),
     (content(WEIGHTS, lambda _: None), "has no weights"),
     (content(CONFIG, lambda _: None), "or give an architecture"),
     (content(CONFIG, lambda _: b"{"), "is not a JSON file"),
-    (content(CONFIG, lambda _: b"[]"), "does not contain a JSON object"),
     (content(CONFIG, lambda _: b"{}"), "is not a configuration of open_clip"),
-    (config("", init_logit_bias="-10"), 'init_logit_bias="-10"; it takes a number or null'),
-    (config("", init_logit_bias=-10), "logit_bias"),
     (config("", loss="siglip"), "'loss', which is not supported"),
-    (config("vision_cfg", qk_norm=True), "vision_cfg.qk_norm=true"),
     (config("vision_cfg", pool_type="map"), 'pool_type="map", which is not supported; "tok", "avg" are'),
     (config("vision_cfg", image_size=[32, 64]), "only square images"),
-    (timm("vit_base"), "timm_model_name='vit_base', which is not supported"),
     (timm("eva02_base_patch16_clip_225"), "is not supported (did you mean eva02_base_patch16_clip_224"),
-    (timm("convnext_tiny", timm_pool="map"), 'timm_pool="map", which is not supported'),
     (timm("swin_base_patch4_window7_224"), "data.image_size: swin_base_patch4_window7_224 takes images of 224 pixels"),
-    (timm("fastvit_mci1"), 'timm_proj="linear", which is not supported; null are'),
-    (config("text_cfg", proj_type="none"), "text_cfg.proj_type"),
     (config("text_cfg", norm_kwargs={"elementwise": 1}), "text_cfg.norm_kwargs"),
     (config("text_cfg", hf_model_name="roberta-base", hf_pooler_type="max_pooler"), "hf_pooler_type"),
 ]
@@ -166,19 +147,10 @@ def test_what_does_not_fit_is_named_in_one_line(spoil, expected, folder):
     assert expected in message(lambda: load(folder))
 
 
-@pytest.mark.parametrize(
-    "options, expected",
-    [
-        (
-            {"architecture": "ViT-B-32"},
-            "ln_final.bias has shape [32], but the architecture needs [512]; these are not the weights of this",
-        ),
-        ({"architecture": "RN999"}, "unknown architecture 'RN999': it is a name in "),
-        ({"name_or_path": "RN999"}, "no model 'RN999'"),
-    ],
-)
-def test_a_name_that_does_not_fit_is_an_error(options, expected, published):
-    assert expected in message(lambda: load(**{"name_or_path": published} | options))
+def test_weights_of_another_architecture_and_unknown_names_are_errors(published):
+    wrong = "ln_final.bias has shape [32], but the architecture needs [512]; these are not the weights of this"
+    assert wrong in message(lambda: load(published, architecture="ViT-B-32"))
+    assert "no model 'RN999'" in message(lambda: load("RN999"))
 
 
 def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
@@ -202,7 +174,6 @@ OTHER_ENCODER = "of another text encoder: its {} is {}, that of the encoder's co
     "model, tokenizer, changes, expected",
     [
         ("vit", "bert", {}, "is not CLIP's tokenizer, which the model's text tower needs"),
-        ("vit", "bert", {"hf_tokenizer_name": "tokenizer.json"}, "is not CLIP's tokenizer"),  # as in exported runs
         ("vit", "bert", {"hf_tokenizer_name": "bert-base-uncased", "vocab_size": 50}, "the model's vocabulary has 50"),
         (
             "vit",
@@ -211,9 +182,7 @@ OTHER_ENCODER = "of another text encoder: its {} is {}, that of the encoder's co
             "is not the tokenizer that the model needs, timm/ViT-B-16-SigLIP: it is WordPiece",
         ),
         ("roberta-mean", "bert", {}, OTHER_ENCODER.format("pad_token_id", 0, 1)),
-        ("bert-pooler", "roberta", {}, OTHER_ENCODER.format("pad_token_id", 1, 0)),
         ("roberta-mean", "xlm", {"eos_token_id": 5}, OTHER_ENCODER.format("eos_token_id", 2, 5)),
-        ("bert-pooler", "bert", {"vocab_size": 50}, "tokens, but the model's vocabulary has 50"),
     ],
 )
 def test_the_tokenizer_of_another_family_is_refused(model, tokenizer, changes, expected, tmp_path):

@@ -1,21 +1,17 @@
 """Class heads against plain averages of their prompts' embeddings."""
 
-import dataclasses
 import hashlib
 import json
 
 import numpy as np
 import pytest
 from test_text_encoder import write_encoder
-from tiny_models import write_model
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept
-from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.pretrained import make_head, text_embedder
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import class_head, main
-from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.text_encoder import open_encoder
 
 CONCEPTS = (Concept("dog", ("hound", "dog")), Concept("cat"))
@@ -67,15 +63,6 @@ def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
     assert "10 classes, 2 wide" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "argument, complaint",
-    [("--output=x.txt", "give an .npy file"), ("--vocabulary=none", "no vocabulary file none")],
-)
-def test_a_users_mistake_is_one_line(argument, complaint, tmp_path, capsys):
-    assert main(["--model=m", "--vocabulary=cifar10", f"--output={tmp_path}/h.npy", argument]) == 2
-    assert complaint in capsys.readouterr().err
-
-
 def test_an_encoder_on_its_own_embeds_by_the_mean_of_its_states(tmp_path, monkeypatch):
     write_encoder(tmp_path / "encoder")
     encoder = open_encoder(tmp_path / "encoder", context_length=20)
@@ -87,26 +74,3 @@ def test_an_encoder_on_its_own_embeds_by_the_mean_of_its_states(tmp_path, monkey
     expected = np.asarray(states, np.float64)[0, : np.sum(tokens != tower.pad_id)].mean(0)
     np.testing.assert_allclose(np.load(output)[9], expected, rtol=1e-4, atol=1e-6)
     assert json.loads(output.with_suffix(".json").read_text())["weights"] == encoder.digest
-
-
-@pytest.mark.parametrize("name", ["vit", "roberta-mean"])
-def test_published_text_towers_embed_as_they_are(name, tmp_path, monkeypatch):
-    published = load(write_model(tmp_path, name))
-    length = published.config["text_cfg"].get("context_length", 12)
-
-    class RandomTokens(Tokenizer):
-        def __init__(self):
-            pass
-
-        def __call__(self, texts):
-            rows = [np.random.default_rng(sum(text.encode())).integers(3, 10, length) for text in texts]
-            return np.array(rows, np.int32)
-
-    tokenizer = RandomTokens()
-    with_tokens = dataclasses.replace(published, open_tokenizer=lambda: tokenizer)
-    monkeypatch.setattr(text_embedder, "open_text_model", lambda name: with_tokens)
-    embedder = text_embedder.load_text_embedder(str(tmp_path / name))
-    assert embedder.weights_digest == published.digest and embedder.dim == published.embed_dim
-    texts = ["a", "bc", "def"]
-    np.testing.assert_allclose(embedder.raw(texts), published.model.encode_text(tokenizer(texts)), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(embedder(texts), axis=1), 1, rtol=1e-5)

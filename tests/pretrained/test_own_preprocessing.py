@@ -8,7 +8,6 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from PIL import Image
 from test_towers import objective_of
 
@@ -17,12 +16,10 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
 from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.train import train
-from cliptail_jax.training.initialization import init_state, load_towers
 from configs import clip, dino
 
 HALF = (0.5, 0.5, 0.5)
@@ -66,16 +63,14 @@ def features_of(model, images):
     return np.asarray(jax.jit(model.encode_image)(np.float32((np.float64(squashed) / 255 - 0.5) / 0.5)))
 
 
-def test_the_first_step_sees_what_the_published_model_sees(clip_config, half):
+def test_a_step_sees_what_the_published_model_sees(clip_config, half):
     clip_config.image.init = str(half)
-    objective, mesh = objective_of(clip_config), make_mesh(clip_config.mesh)
-    graphdef, state, shardings = init_state(objective, objective.make_optimizer(), mesh, clip_config.seed)
-    model = nnx.merge(graphdef, *load_towers(state, objective.towers, shardings).parts())
+    objective, model = objective_of(clip_config), load(half).model
     own, wider = glyphs(clip_config)
     for images in own, wider:
         batch = {"images": np.stack([objective.preprocess.square(image) for image in images])}
         found = jax.jit(lambda batch: model.encode_image(objective.images(batch)))(batch)
-        np.testing.assert_allclose(found, features_of(load(half).model, images), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found, features_of(model, images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_run, tmp_path):
@@ -96,15 +91,6 @@ def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_r
     exported = load(tmp_path / "out")
     found = exported.model.encode_image(np.stack([exported.preprocess(image) for image in wider]))
     np.testing.assert_allclose(found, features_of(load(half).model, wider), rtol=1e-4, atol=1e-5)
-
-
-def test_a_run_from_before_pixel_statistics_were_noted_has_clips(trained_run, tmp_path):
-    copy = shutil.copytree(trained_run("clip")[1], tmp_path / "copy")
-    (copy / "sha256.json").unlink()
-    document = runs.read_description(copy)
-    document["preprocess"] = {"size": 32, "short_side": 40}
-    runs.write_description(copy, document)
-    assert open_run(copy).preprocess == Preprocess(32, short_side=40)
 
 
 def test_dino_has_imagenets_pixel_statistics_or_those_of_its_tower(small_config, half, published):

@@ -10,8 +10,8 @@ from seeded_weights import draw_images
 from tiny_models import CASES, write_model
 
 from cliptail_jax.pretrained.published_clip import load
+from tests.models.quick import QUICK
 
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RELATIVE = 1e-5
 features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK)  # families share their towers
 

@@ -40,10 +40,9 @@ def test_ids_equal_those_of_open_clip_and_transformers(kind, tmp_path):
     np.testing.assert_array_equal(load_tokenizer(tmp_path / "saved.json", config)(TEXTS), ids)
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm"])
-def test_a_usual_name_is_taken_for_the_padding_where_nothing_says_so_and_nothing_depends_on_it(kind):
-    config = {"context_length": TRUTH["context"], "tokenizer_kwargs": TRUTH[kind]["options"]}
-    np.testing.assert_array_equal(load_tokenizer(DATA / f"tokenizer_{kind}.json", config)(TEXTS), TRUTH[kind]["ids"])
+def test_a_usual_name_is_taken_for_the_padding_where_nothing_says_so_and_nothing_depends_on_it():
+    config = {"context_length": TRUTH["context"], "tokenizer_kwargs": TRUTH["xlm"]["options"]}
+    np.testing.assert_array_equal(load_tokenizer(DATA / "tokenizer_xlm.json", config)(TEXTS), TRUTH["xlm"]["ids"])
 
 
 def test_tokens_that_a_model_lacks_are_refused_only_in_a_text(tmp_path):
@@ -62,14 +61,10 @@ UNKNOWN_PADDING = "does not name the token that pads texts: put its tokenizer_co
     "files, config, message",
     [
         ({"tokenizer_config.json": "{"}, {}, "is not a JSON file"),
-        ({"tokenizer_config.json": "[]"}, {}, "does not contain a JSON object"),
         ({"tokenizer_config.json": '{"pad_token": "<none>"}'}, {}, "has pad_token='<none>', which is not in"),
         ({"tokenizer_config.json": None}, {}, UNKNOWN_PADDING),
-        ({"tokenizer_config.json": None}, {"no_causal_mask": False, "pool_type": "last"}, UNKNOWN_PADDING),
         ({}, {"vocab_size": 182}, "183 tokens, but the model's vocabulary has 182"),
         ({}, {"tokenizer_kwargs": {"language": "de"}}, "tokenizer_kwargs.language"),
-        ({"tokenizer.json": "{"}, {}, "is no tokenizer.json"),
-        ({"tokenizer.json": "[]"}, {}, "is no tokenizer.json"),
         ({"tokenizer.json": '{"model": {}}'}, {}, "is no tokenizer.json"),
     ],
 )
@@ -102,13 +97,6 @@ def test_a_definition_with_clips_vocabulary_gives_clips_tokenizer(tmp_path, join
     path = write_clip_definition(tmp_path / "tokenizer.json", ("<|startoftext|>", "<|endoftext|>"), joined)
     tokenizer = load_tokenizer(path, {"context_length": 8})
     np.testing.assert_array_equal(tokenizer(TEXTS), load_clip_tokenizer(MERGES, 8)(TEXTS))
-
-
-def test_a_saved_tokenizer_of_ours_comes_back(tmp_path):
-    ours = load_clip_tokenizer(MERGES, 12)
-    path = tmp_path / "tokenizer.json"
-    path.write_text(ours.to_json())
-    np.testing.assert_array_equal(load_tokenizer(path, {"context_length": 12})(TEXTS), ours(TEXTS))
 
 
 def test_another_numbering_of_tokens_is_refused(tmp_path):

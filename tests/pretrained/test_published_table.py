@@ -2,13 +2,10 @@
 
 import collections
 
-import jax
 import pytest
-from flax import nnx
 
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, read_preprocess
-from cliptail_jax.models.build import abstract_model
-from cliptail_jax.models.open_clip import architecture_names, image_size, named_architecture, named_encoder
+from cliptail_jax.models.open_clip import architecture_names, image_size, named_architecture
 from cliptail_jax.pretrained.published import (
     CORPORA,
     LISTS,
@@ -68,25 +65,11 @@ IMAGENETS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     [
         ("ViT-L-14", CLIPS, "bicubic", "shortest"),  # of its first weights, not those of laion2b
         ("mt5-base-ViT-B-32", CLIPS, "bicubic", "shortest"),  # without published weights
-        ("ViT-H-14-378", CLIPS, "bicubic", "squash"),
-        ("ViT-SO400M-14-SigLIP-378", HALVES, "bicubic", "squash"),
         ("nllb-clip-base-siglip", HALVES, "bicubic", "squash"),
         ("ViT-L-14-CLIPA", IMAGENETS, "bilinear", "squash"),
-        ("PE-Core-B-16", HALVES, "bilinear", "squash"),
         ("MobileCLIP-S1", ((0.0,) * 3, (1.0,) * 3), "bilinear", "shortest"),
-        ("MobileCLIP2-S4", CLIPS, "bilinear", "shortest"),
-        ("MobileCLIP2-L-14", CLIPS, "bicubic", "shortest"),
     ],
 )
 def test_an_architecture_has_the_preprocessing_of_its_published_weights(name, statistics, interpolation, resize_mode):
     expected = Preprocess(224, *statistics, interpolation, resize_mode)
     assert read_preprocess(listed_preprocess(name), 224) == expected
-
-
-@pytest.mark.parametrize("name", ["RN101", "roberta-ViT-B-32", "nllb-clip-base"])
-def test_parameters_are_those_of_the_architecture(name):
-    config = named_architecture(name)
-    encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
-    model = abstract_model({"model_cfg": config, "encoder": encoder})
-    count = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
-    assert count == next(m.parameters for m in published_models() if m.name.split("/")[0] == name)

@@ -80,15 +80,3 @@ def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_froz
     again = load(tmp_path / "out")
     assert_same(values(nnx.state(again.model)), values(nnx.state(ours.model)))
     np.testing.assert_array_equal(again.tokenizer(TEXTS), tokens)
-
-
-def test_both_towers_are_trained_with_a_bias_of_the_runs_own(make_siglip, clip_config, tmp_path, capsys):
-    siglip = make_siglip("siglip")
-    config = start_from(clip_config, siglip)
-    config.objective, config.model.remat = "sigmoid", "blocks"
-    train(config, tmp_path / "run")
-    assert "is dropped" not in capsys.readouterr().err
-    before, after = (values(nnx.state(of.model)) for of in (load(siglip), open_run(tmp_path / "run")))
-    same = [name for name in after if np.array_equal(before[name], after[name])]
-    assert before.keys() == after.keys() and not same
-    assert abs(after["logit_bias"] + 10) < 0.1

@@ -7,27 +7,22 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from tiny_models import write_model
 
 from cliptail_jax import runs
-from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
-from cliptail_jax.models.encoder_shapes import encoder_shape
-from cliptail_jax.models.encoder_text import EncoderText
-from cliptail_jax.models.open_clip import named_encoder
-from cliptail_jax.objectives import FIELDS, make_objective, validate
+from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained import hub, model, open_model
+from cliptail_jax.pretrained import model, open_model
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointGone
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
-from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
+from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
 from cliptail_jax.train import train
@@ -73,18 +68,6 @@ def without_last_step(workdir, copy):
     return copy
 
 
-def test_a_run_starts_from_a_published_tower_of_timms(sup_config, tmp_path):
-    """Whose parameters and running statistics all change in training."""
-    folder = write_model(tmp_path / "published", "mobileclip-vit")
-    sup_config.image.init, sup_config.model.remat, sup_config.batch_norm.group_size = str(folder), "blocks", 8
-    sup_config.total_steps, sup_config.checkpoint.every_steps, sup_config.eval.sets = 2, 1, ()
-    train(sup_config, tmp_path / "run")
-    towers = load(folder).model.visual, open_run(tmp_path / "run").model.visual
-    before, after = (values(nnx.state(tower)) for tower in towers)
-    assert before.keys() == after.keys() and any(name.endswith(".var") for name in before)
-    assert not [name for name in before if np.array_equal(before[name], after[name])]
-
-
 @pytest.mark.parametrize("name, fsdp, freeze", [("sup", 1, False), ("dino", 4, True)])
 def test_a_tower_starts_with_what_evaluation_of_its_run_uses(sup_config, trained_run, name, fsdp, freeze):
     _, workdir = trained_run(name)
@@ -99,7 +82,7 @@ def test_a_tower_starts_with_what_evaluation_of_its_run_uses(sup_config, trained
     assert kernel.addressable_shards[0].data.size * fsdp == kernel.size
 
 
-@pytest.mark.parametrize("name, part", [("sup", "trainable"), ("dino", "trainable"), ("dino", "batch_stats")])
+@pytest.mark.parametrize("name, part", [("sup", "trainable"), ("dino", "batch_stats")])
 def test_where_a_run_has_averages_its_tower_is_averaged(trained_run, name, part):
     _, workdir = trained_run(name)
     state = read_state(workdir)
@@ -193,21 +176,16 @@ def test_every_parameter_is_reported(frozen_run, linear_run, published):
         assert origin == ("random" if name in ("head", "bias") else config.image.init), name
 
 
-def test_a_frozen_text_tower_is_still_the_published_one_after_training(frozen_run, published):
-    theirs, ours = load(published), open_run(frozen_run[1])
-    assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))
-    texts = ["a photo of a cat", "seven"]
-    np.testing.assert_array_equal(ours.tokenizer(texts), theirs.tokenizer(texts))
-    assert float(ours.model.logit_scale[...]) != pytest.approx(INITIAL_LOGIT_SCALE, abs=1e-7)
-
-
-def test_a_run_with_a_published_tower_is_evaluated_and_embeds_texts(frozen_run, published):
+def test_a_run_with_a_frozen_published_tower_is_evaluated_and_embeds_texts_as_that_does(frozen_run, published):
     config, workdir = frozen_run
     in_training = runs.last_evaluation(workdir, "glyphs:test")["top1"]
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == pytest.approx(in_training)
-    texts = ["a cat", "a dog"]
+    theirs, ours = load(published), open_run(workdir)
+    assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))
+    texts = ["a photo of a cat", "seven"]
     features = load_text_embedder(str(workdir)).raw(texts)
-    np.testing.assert_allclose(features, load_text_embedder(str(published)).raw(texts), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(features, theirs.model.encode_text(theirs.tokenizer(texts)), rtol=1e-4, atol=1e-5)
+    assert float(ours.model.logit_scale[...]) != pytest.approx(INITIAL_LOGIT_SCALE, abs=1e-7)
 
 
 def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
@@ -222,13 +200,6 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
         assert np.abs(mlp[name] - value).max() > 1e-6
 
 
-def test_roberta_base_gets_the_studys_mlp():
-    shape = encoder_shape(named_encoder("roberta-base") | {"num_hidden_layers": 1})
-    proj = nnx.eval_shape(lambda: EncoderText(shape, 1024, rngs=nnx.Rngs(0)).proj)
-    shapes = {path: v.shape for path, v in nnx.to_flat_state(nnx.state(proj))}
-    assert shapes == {("0", "kernel"): (768, 896), ("2", "kernel"): (896, 1024)}
-
-
 def test_what_the_weights_do_not_fill_is_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
     clip_config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
     clip_config.text.init, clip_config.model.image.output_dim = str(published), 24
@@ -239,13 +210,8 @@ def test_what_the_weights_do_not_fill_is_an_error_with_both_shapes_or_trained(cl
         train(clip_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     clip_config.text.update({"partial": True, "freeze": True})
-    clip_config.total_steps, clip_config.checkpoint.every_steps, clip_config.eval.sets = 2, 1, ()
-    train(clip_config, tmp_path / "run")
-    state = read_state(tmp_path / "run")
-    assert list(state["trainable"]["text"]) == ["text_projection"] and "text_projection" not in state["frozen"]["text"]
-    before = read_state(without_last_step(tmp_path / "run", tmp_path / "before"))
-    projections = [each["trainable"]["text"]["text_projection"]["value"] for each in (before, state)]
-    assert np.abs(projections[1] - projections[0]).max() > 1e-5
+    _, first = first_states(clip_config)
+    assert list(first.trainable["text"]) == ["text_projection"] and "text_projection" not in first.frozen["text"]
 
 
 def test_an_image_tower_of_another_width_is_an_error_or_filled_in_part(trained_run):
@@ -256,14 +222,12 @@ def test_an_image_tower_of_another_width_is_an_error_or_filled_in_part(trained_r
     assert tower.missing.keys() == {("visual", "fc", "kernel"), ("visual", "fc", "bias")}
 
 
-def test_dropout_changes_a_frozen_tower_from_step_to_step_reproducibly(bert_run, tmp_path):
+def test_dropout_changes_a_frozen_tower_in_micro_batches_too(bert_run, tmp_path):
     config = bert_run[0].copy_and_resolve_references()
     config.text.update({"cache": False, "dropout": 0.2})
     config.eval.sets, config.total_steps, config.accumulate_steps = (), 2, 2
-    for name in ("first", "second"):
-        train(config, tmp_path / name)
-    assert losses(tmp_path / "first") == losses(tmp_path / "second")
-    assert losses(tmp_path / "first")[0] != pytest.approx(losses(bert_run[1])[0], rel=1e-4)
+    train(config, tmp_path / "run")
+    assert losses(tmp_path / "run")[0] != pytest.approx(losses(bert_run[1])[0], rel=1e-4)
 
 
 def test_towers_are_held_to_the_rules_of_their_kind(sup_config, trained_run, published):
@@ -274,18 +238,14 @@ def test_towers_are_held_to_the_rules_of_their_kind(sup_config, trained_run, pub
     sup_config.batch_norm.group_size = 0
     validate(sup_config)
     objective_of(sup_config)
-    with pytest.raises(UserError, match="data.image_size: 36 is not divisible by 8"):
-        open_image_tower(str(published), **IMAGE | {"image_size": 36})
 
 
 @pytest.mark.parametrize(
     "changes, complaint",
     [
         ({"text.init": "nowhere"}, "text.init: unknown model 'nowhere'"),
-        ({"text.init": "random", "text.dropout": 0.1}, "only encoders such as BERT"),
         ({"text.dropout": 0.1}, "only encoders such as BERT"),
         ({"text.dropout": 1.0}, "'text.dropout' is 1.0; it must be 0 or more and below 1"),
-        ({"image.init": "nowhere"}, "image.init: unknown model 'nowhere'"),
     ],
 )
 def test_a_mistake_about_a_tower_is_named(clip_config, published, tmp_path, changes, complaint):
@@ -313,29 +273,9 @@ def test_models_that_cannot_give_a_tower_are_named(trained_run, published, tmp_p
         open_image_tower(str(run), **IMAGE)
 
 
-def test_a_repository_is_an_encoder_where_it_has_no_configuration_of_open_clips(monkeypatch):
-    repositories = {"a/clip": ["open_clip_config.json", "config.json"], "a/bert": ["config.json"]}
-
-    def fetch(repository, files, revision):
-        if files[0] not in repositories[repository]:
-            raise UserError(f"no {files[0]}")
-
-    monkeypatch.setattr(hub, "fetch", fetch)
-    assert not is_encoder("hf-hub:a/clip") and is_encoder("hf-hub:a/bert")
-
-
 def test_weights_with_another_activation_keep_it_as_a_text_tower(published, monkeypatch):
     opened, own = [], load(published)
     monkeypatch.setattr(model, "open_published", lambda *name, **options: opened.append((name, options)) or own)
     open_text_tower("RN50/cc12m", **TEXT)
     ((name, options),) = opened
     assert name == ("hf-hub:timm/resnet50_clip.cc12m",) and options["architecture"] == "RN50"
-
-
-def test_a_run_from_before_a_field_existed_goes_on(frozen_run, tmp_path):
-    config, workdir = frozen_run
-    held = runs.read_config(workdir)
-    del held["image.freeze"], held["text.dropout"]
-    write_json(tmp_path / "config.json", {"config": held})
-    (tmp_path / "sha256.json").unlink(missing_ok=True)
-    assert runs.difference_to(tmp_path, plain(config), FIELDS) == ""

@@ -56,7 +56,7 @@ def train(monkeypatch, unchecked):
     return run
 
 
-@pytest.mark.parametrize("wait_every", [0, 1, 10])
+@pytest.mark.parametrize("wait_every", [0, 10])
 def test_slow_input_is_found_whether_or_not_the_loop_waits_for_its_steps(train, wait_every):
     ((numbers, text),) = train(step=0.1, load=1.0, cores=2, wait_every=wait_every, steps=STEPS + 20)
     assert text.startswith("input-bound: 99 of 99 steps waited for images; a step takes 100 ms")
@@ -64,9 +64,8 @@ def test_slow_input_is_found_whether_or_not_the_loop_waits_for_its_steps(train, 
     assert numbers == pytest.approx({"input/step_seconds": 0.1, "input/core_seconds": 1.0, "input/waits": 1.0})
 
 
-@pytest.mark.parametrize("wait_every", [0, 1, 10])
-def test_fast_input_keeps_up(train, wait_every):
-    ((numbers, text),) = train(step=0.5, load=0.2, cores=2, wait_every=wait_every)
+def test_fast_input_keeps_up(train):
+    ((numbers, text),) = train(step=0.5, load=0.2, cores=2, wait_every=10)
     assert text.startswith("the input keeps up: 0 of 99 steps waited")
     assert text.endswith("(1 needed, 4 available)")
     assert numbers["input/step_seconds"] == pytest.approx(0.5)

@@ -49,16 +49,14 @@ def test_a_model_that_predicts_one_class_is_said_once():
 
 
 def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(trained_run, tmp_path, monkeypatch, capsys):
-    config = trained_run("clip")[0].copy_and_resolve_references()
-    config.eval.sets = ("glyphs:test",)
+    config = trained_run("clip")[0]
     monkeypatch.setattr(learning_monitor, "CLOSE", 10.0)  # every loss is that of chance
     monkeypatch.setattr(learning_monitor, "LINES", 1)
     train(config, tmp_path)
-    text, *others = warnings_of(tmp_path)
-    assert not any("no progress" in other for other in others)
+    (text,) = warnings_of(tmp_path)
     assert text.startswith("no progress: the loss is ")
     assert f"{tmp_path.name}: {text}" in capsys.readouterr().err
     shutil.rmtree(max((tmp_path / "checkpoints").glob("*/"), key=lambda path: int(path.name)))
     train(config, tmp_path)
     assert "resuming from step" in capsys.readouterr().err
-    assert warnings_of(tmp_path) == [text, *others]
+    assert warnings_of(tmp_path) == [text]
