@@ -107,5 +107,5 @@ def test_features_that_are_not_finite_are_refused():
     features, labels, _ = example(5, 16)
     features[3, 2] = np.nan
 
-    with pytest.raises(UserError, match="features hold nan or inf"):
+    with pytest.raises(UserError, match="features contain nan or inf"):
         neural_collapse(features, labels, 5)

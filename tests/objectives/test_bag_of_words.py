@@ -150,7 +150,7 @@ def test_a_run_is_evaluated_by_the_words_of_its_classes(run):
 
 
 def test_a_run_is_not_for_open_clip(run, tmp_path):
-    with pytest.raises(UserError, match="objective='bag_of_words': open_clip's models do not classify words"):
+    with pytest.raises(UserError, match="the run classifies words, which open_clip's models do not"):
         export(run[1], tmp_path / "out")
 
 

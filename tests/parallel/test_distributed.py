@@ -108,7 +108,7 @@ def test_the_hosts_of_a_tpu_slice_join(joined, on_tpu, metadata, monkeypatch, en
 
 def test_a_tpu_whose_slice_nobody_knows_is_an_error_that_says_what_to_set(joined, on_tpu, metadata, monkeypatch):
     monkeypatch.setattr(distributed.time, "sleep", lambda seconds: None)
-    with pytest.raises(UserError, match="does not say how many hosts.*404.*TPU_SKIP_MDS_QUERY=1"):
+    with pytest.raises(UserError, match="does not report how many hosts.*404.*TPU_SKIP_MDS_QUERY=1"):
         distributed.initialize()
     monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "1")
     distributed.initialize()

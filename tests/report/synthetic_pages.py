@@ -41,10 +41,9 @@ def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
         if workdir.name == broken:
             raise UserError(f"the loss of {IMAGE} is nan at step 3")
         frequency = FREQUENCY[::-1] if config.data.profile.mirrored else FREQUENCY
-        workdir.mkdir(parents=True)
+        write_run(config, workdir, confusion_of(SLOPES[workdir.name], config.seed, frequency), NAMES, frequency)
         for step in (2, 4, 6, 8):
             append_line(workdir / "metrics.jsonl", {"step": step, "train/loss": 3 / step, "images_per_second": 90.0})
-        write_run(config, workdir, confusion_of(SLOPES[workdir.name], config.seed, frequency), NAMES, frequency)
 
     claims = {
         "sampled": claim("slope_acc", "sl", "sl_sampled", margin=3.0),
@@ -82,4 +81,4 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
         summary |= {key: 0.5 for key in ("slope_acc", "slope_pred", "corr_acc", "corr_pred")}
         run.__dict__ |= {"sets": {evaluation.on: [summary]}, "evaluation": evaluation}
         made.append(run)
-    return Contents(Path("synthetic"), made, None, None, [], [])
+    return Contents(Path("synthetic"), made, None, [], [])

@@ -119,10 +119,7 @@ def test_the_copied_command_is_the_studys(opened):
     assert copied.split()[:3] == COMMAND[:3]
 
 
-def test_the_downloads_are_report_json_and_the_tables(opened, study_directory):
-    with opened.expect_download() as download:
-        opened.locator("#download-report").click()
-    assert download.value.path().read_bytes() == (study_directory / "report.json").read_bytes()
+def test_the_downloads_are_the_tables(opened, study_directory):
     with opened.expect_download() as download:
         opened.locator("button[data-tsv=runs]").click()
     header, *rows = (line.split("\t") for line in download.value.path().read_text().splitlines())

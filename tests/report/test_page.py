@@ -33,6 +33,14 @@ def test_the_numbers_of_a_kind_are_those_of_the_report(study_directory):
         tops = [of_seed[kind.name]["top1"] for of_seed in report["runs"].values()]
         assert kind.value("top1") == pytest.approx(np.mean(tops)) and len(kind.runs) == 2
         assert 100 * kind.accuracy.mean() == pytest.approx(np.mean(tops))
+        assert kind.left_out("slope_acc") == estimate["left_out"]
+
+
+def test_a_page_is_computed_from_the_runs_and_not_from_the_report(study, study_directory):
+    (study / "report.json").write_text('{"bias": "changed"}')
+    pages = (write_page(folder, images=0).read_text() for folder in (study, study_directory))
+    first, second = (json.loads(re.search(r'id="data">(.*?)</script>', text).group(1)) for text in pages)
+    assert first["tables"] == second["tables"] and first["tables"].keys() >= {"runs", "claims"}
 
 
 def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
@@ -69,34 +77,25 @@ def test_a_failed_run_is_named_with_its_reason(tmp_path):
 
 
 def test_a_running_study_says_what_is_missing(study):
-    (study / "report.json").unlink()
+    (study / "study.json").unlink()
     shutil.rmtree(study / "seed_3_mirrored")
     names = [f"{seed}/{run}" for seed in ("seed_3", "seed_3_mirrored") for run in ("sl", "clip")]
     write_page(study, title="A title", expected=names)
     text = (study / "report.html").read_text()
-    assert "<h1>A title</h1>" in text and re.findall(r'<tr data-kind="(\w+)', text)[:2] == ["sl", "clip"]
+    assert "<h1>A title</h1>" in text and re.findall(r'<tr data-kind="(\w+)', text)[:2] == ["clip", "sl"]
     assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
 
 
 def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(study):
     assert not re.search("[†‡]", (study / "report.html").read_text())
-    report = json.loads((study / "report.json").read_text())
-    report["claims"][0]["stated_before"], report["claims"][1]["runs_changed"] = False, True
-    (study / "report.json").write_text(json.dumps(report))
+    changes = {"sampled": ("†", "margin=2.0 not 3.0"), "clip": ("‡", "clip: seed=3 not 4")}
+    document = json.loads((study / "study.json").read_text())
+    (study / "study.json").write_text(json.dumps(document | {"changes": changes}))
     text = write_page(study).read_text()
-    assert text.count("more than the other †<") == text.count("more than the other ‡<") == 1
-    assert "† was added or changed after the first run. ‡ compares runs whose configs were changed after" in text
-
-
-def test_without_a_report_numbers_are_computed_from_the_runs(study):
-    expected = json.loads((study / "report.json").read_text())["bias"]
-    (study / "report.json").unlink()
-    for kind in compare([read_directory(study)]).kinds:
-        for key, estimate in kind.bias.items():
-            assert {part: getattr(estimate, part) for part in ("value", "low", "high")}.items() <= expected[kind.name][
-                key
-            ].items()
-        assert kind.left_out("slope_acc") == expected[kind.name]["slope_acc"]["left_out"]
+    for mark, change in changes.values():
+        assert text.count(f'more than the other <span title="{change}">{mark}</span>') == 1
+    assert "† was added or changed after the first run (margin=2.0 not 3.0)." in text
+    assert "‡ compares runs whose recipes were changed after the first run (clip: seed=3 not 4)." in text
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ def test_without_a_report_numbers_are_computed_from_the_runs(study):
         ("seed_3/clip/eval/glyphs_test/latest.npz", "evaluation"),
         ("seed_3/clip/metrics.jsonl", "log"),
         ("seed_3/clip/config.json", "everything"),
-        ("report.json", "report"),
+        ("study.json", "study"),
     ],
 )
 def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
@@ -120,22 +119,6 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
     if lost == "everything":
         text = write_page(study).read_text()
         assert f"Not shown:</strong> {path}" in text and "sl_sampled" in text
-
-
-@pytest.mark.parametrize("content", ["[]", '{"runs": 1, "bias": {}, "failures": {}}'])
-def test_a_report_that_is_none_is_named(content, study):
-    (study / "report.json").write_text(content)
-    [problem] = read_directory(study).problems
-    assert "report.json is damaged" in problem and "run the study again" in problem
-
-
-def test_claims_that_cannot_be_read_are_named(study):
-    report = json.loads((study / "report.json").read_text())
-    report["claims"] = [{"text": "no more than that"}]
-    (study / "report.json").write_text(json.dumps(report))
-    write_page(study)
-    text = (study / "report.html").read_text()
-    assert "claims that cannot be read" in text and 'id="claims"' not in text
 
 
 def test_different_classes_are_compared_on_those_that_are_shared():
@@ -176,7 +159,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
 def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
     for arguments, message in [
         ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is no directory: name that of a run"),
-        ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} holds no run"),
+        ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} contains no run"),
         ([f"--workdir={study_directory}", f"--output={tmp_path}"], "cannot be written: it is a folder"),
         ([f"--workdir={study_directory}", "--runs=dino*"], "no run matches --runs=dino*: there are sl,"),
     ]:

@@ -1,7 +1,11 @@
-"""What hooks do after a step."""
+"""What hooks do after a step, and what it takes to add one."""
+
+from pathlib import Path
 
 import pytest
+from test_train import losses
 
+from cliptail_jax import train
 from cliptail_jax.training.hooks import Hook, StepInfo, every, run_hooks
 from cliptail_jax.training.state import TrainState
 
@@ -19,3 +23,14 @@ def test_hooks_run_in_order_and_each_on_its_schedule():
     for step in (1, 2):
         run_hooks(hooks, StepInfo(step, TrainState(*[None] * 6), {}))
     assert seen == ["b", ("a", 2), "b"]
+
+
+def test_a_hook_is_one_line_in_train_py(sup_config, tmp_path):
+    program, first_line = Path(train.__file__).read_text(), "        hooks = [\n"
+    line = "            Hook(every(2), lambda info: seen.append((int(info.state.step), float(info.metrics['train/loss'])))),\n"
+    seen = []
+    changed = {"__name__": "train_with_one_more_hook", "seen": seen}
+    exec(program.replace(first_line, first_line + line), changed)
+    sup_config.total_steps, sup_config.eval.sets = 4, ()
+    changed["train"](sup_config, tmp_path)
+    assert seen == losses(tmp_path)[1::2]
