@@ -31,7 +31,7 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
 
     process = start(arguments)
     for name in FIRST:
-        wait_for_step(4, folder / name, process)  # of which three are saved
+        wait_for_step(10, folder / name, process)  # of which eight are saved
     workers = workers_of(process.pid)
     assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)  # the other two see that it is gone
