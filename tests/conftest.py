@@ -122,8 +122,8 @@ def trained_run(tmp_path_factory, small_config):
                 config.model.activation, config.model.text.context_length = "quick_gelu", 12
             if name == "dino":
                 config.data.multi_crop.num_local = 1
-                config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8})
-                config.optimizer.warmup_epochs = 0
+                config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8, "freeze_last_layer": 1})
+                config.vocabulary.size, config.optimizer.warmup_epochs = 10, 0
             train(config, folder / name)
             trained[name] = config, folder / name
         return trained[name]

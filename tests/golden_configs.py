@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.objectives import base_config
+from cliptail_jax.objectives import FIELDS, base_config
 from configs import catalogue, common
 from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, doses, mechanism, paper, quickstart
 
@@ -42,6 +42,12 @@ def changes(config: ConfigDict, base: ConfigDict) -> dict[str, Any]:
     """The fields of a config that differ from its base."""
     values, others = plain(config), plain(base)
     return {key: values[key] for key in sorted(values) if values[key] != others[key]}
+
+
+def what_trains(config: ConfigDict) -> dict[str, Any]:
+    """The fields on which the numbers of a run depend: two configs that agree in them describe the same run."""
+    values = plain(config)
+    return {field.key: values[field.key] for field in FIELDS if not field.is_incidental}
 
 
 def training_configs() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -27,10 +27,7 @@ def caused(error, cause):
         (RuntimeError("tensorstore: Error: No space left on device [x]"), "No space left on device"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed"), "the bucket cannot be reached: "),
         (HttpError("Service unavailable, 503\nand more"), "the bucket answers with an error: Service unavailable, 503"),
-        (
-            ValueError("Error writing gs://bucket/run/d/1: CURL error"),
-            "the bucket answers with an error: Error writing gs",
-        ),
+        (ValueError("Error writing gs://bucket/x: CURL error"), "the bucket answers with an error: Error writing gs"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "the devices' memory is exhausted"),
         (ValueError("a bug"), ""),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),

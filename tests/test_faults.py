@@ -14,7 +14,7 @@ from tests.faults import KINDS
 from tests.faulty_programs import Start, attempt, programs, reference
 
 # How many faults are tried: training takes seconds each time, the others tenths.
-SAMPLES = {"train sup": 3, "evaluate": 3, "count": 3, "build": 2, "export": 3, "make_head": 3, "describe": 2}
+SAMPLES = {"train sup": 2, "evaluate": 2, "count": 3, "build": 2, "export": 2, "make_head": 2, "describe": 2}
 
 
 @pytest.fixture(scope="module")

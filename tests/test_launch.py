@@ -12,15 +12,8 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-COMMAND = [
-    "python",
-    "-m",
-    "cliptail_jax.train",
-    "--config=configs/sup.py:data=glyphs",
-    "--config.title=it's $HOME 'a b'",
-]
+COMMAND = ["python", "-m", "cliptail_jax.train", "--config.title=it's $HOME 'a b'"]
 SLICE = ["--name=slice", "--zone=us-central2-b", "--type=v4-32"]
-HOST = "cliptail_jax/scripts/launch/host.sh"
 
 
 def launch(script, *arguments, **environment):
@@ -33,12 +26,6 @@ def dry_run(script, *arguments):
     done = launch(script, "--dry_run", *arguments)
     assert done.returncode == 0, done.stderr
     return [shlex.split(line) for line in done.stdout.splitlines() if not line.startswith("#")]
-
-
-def parsed(words):
-    """A command of ssh: what is before the remote command, and the words that the remote shell makes of it."""
-    *before, remote = words
-    return before, shlex.split(remote.removeprefix("--command="))
 
 
 ON_TPUS = """
@@ -78,17 +65,6 @@ def test_project_image_and_a_bucket_to_fetch_are_passed_on():
     assert "--runtime-version=v2-alpha-tpuv5-lite" in by_type[3]
 
 
-def test_a_run_on_several_hosts_gets_its_coordinator_and_each_its_number():
-    done = dry_run("gpu", "--hosts=me@one,two", "--port=99", "--", *COMMAND)
-    started = [parsed(words) for words in done if " start gpu " in words[-1]]
-    assert [before[-1] for before, _ in started] == ["me@one", "two"]
-    for process, (_, remote) in enumerate(started):
-        variables = ["JAX_COORDINATOR_ADDRESS=one:99", "JAX_NUM_PROCESSES=2", f"JAX_PROCESS_ID={process}"]
-        assert remote == ["bash", HOST, "start", "gpu", "env", *variables, *COMMAND]
-    copied = [words[-1] for words in done if words[0] == "scp"]
-    assert copied == ["me@one:cliptail_jax.tar.gz", "two:cliptail_jax.tar.gz"]
-
-
 def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
     *_, job = dry_run("gpu", "--slurm", "--nodes=2", "--gpus=8", "--sbatch=--time=1-0", "--sbatch=-p a", "--", *COMMAND)
     assert {"--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=8", "--requeue", "--time=1-0", "-p a"} <= set(job)
@@ -105,27 +81,17 @@ def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_s
     assert (tmp_path / "requeued").read_text() == "requeue 7\n"
 
 
-def test_on_this_machine_the_command_runs_in_the_environment():
-    installed, command = dry_run("gpu", "--", *COMMAND)
-    assert installed[:2] == ["env", "EXTRAS=gpu"] and command[-len(COMMAND) :] == COMMAND
-
-
 @pytest.mark.parametrize(
     "script, arguments, message",
     [
         ("tpu", ["--zone=b", "--type=v4-8", "--", "true"], "--name is missing"),
-        ("tpu", ["--name=a", "--type=v4-8", "--", "true"], "--zone is missing"),
-        ("tpu", ["--name=a", "--zone=b", "--", "true"], "--type is missing"),
         ("tpu", SLICE, "no command: put it behind --"),
-        ("tpu", ["--name"], "--name needs a value, as --name=VALUE"),
         ("tpu", ["--name="], "--name needs a value, as --name=VALUE"),
         ("tpu", ["--nmae=a"], "unknown argument '--nmae=a'"),
         ("tpu", [*SLICE, "python"], "unknown argument 'python'; .* comes after --"),
         ("tpu", ["--name=a", "--zone=b", "--type=v9-8", "--", "true"], "--type=v9-8: .* --version"),
         ("tpu", [*SLICE, "--", "train", "--workdir=runs/x"], "--workdir=runs/x: .* --workdir=gs://BUCKET/runs/x"),
         ("tpu", [*SLICE, "--fetch=/runs/x", "--", "true"], "--fetch=/runs/x: give it relative"),
-        ("gpu", [], "no command: put it behind --"),
-        ("gpu", ["--hosts=", "--", "true"], "--hosts needs a value"),
         ("gpu", ["--hosts=,", "--", "true"], "--hosts has an empty name"),
         ("gpu", ["--slurm", "--hosts=a", "--", "true"], "--hosts and --slurm exclude each other"),
         ("gpu", ["--slurm", "--", "true"], "--gpus is missing"),
@@ -137,14 +103,6 @@ def test_on_this_machine_the_command_runs_in_the_environment():
 def test_what_cannot_be_launched_is_named(script, arguments, message):
     done = launch(script, *arguments, PATH="/usr/bin:/bin")
     assert done.returncode == 2 and re.fullmatch(f"error: .*{message}.*\n", done.stderr), done.stderr
-
-
-@pytest.mark.parametrize("script", ["tpu", "gpu"])
-def test_help_shows_every_argument(script):
-    shown = launch(script, "--help").stdout
-    keys, flags = re.search('^parse "(.*)" "(.*)" ', (SCRIPTS / f"launch_{script}.sh").read_text(), re.M).groups()
-    assert {f"--{name}" for name in f"{keys} {flags} dry_run help".split()} <= set(re.findall(r"--\w+", shown))
-    assert shown.startswith("Runs a command") and "set -euo" not in shown
 
 
 def stub(path, script):
@@ -165,7 +123,7 @@ case "$3 $4" in
 "queued-resources describe") cat "$CLOUD/request" ;;
 "queued-resources create") echo READY >"$CLOUD/slice"; echo ACTIVE >"$CLOUD/request"; mkdir -p "$CLOUD"/{0,1} ;;
 "queued-resources delete") rm -rf "$CLOUD"/{slice,request,0,1} ;;
-"tpu-vm scp") [ ! -e "$CLOUD/unreachable" ] || { . "$CLOUD/unreachable"; exit 1; }; for w in $workers; do cp "$5" "$CLOUD/$w/cliptail_jax.tar.gz"; done ;;
+"tpu-vm scp") [ ! -e "$CLOUD/unreachable" ] || exit 1; for w in $workers; do cp "$5" "$CLOUD/$w/cliptail_jax.tar.gz"; done ;;
 "tpu-vm ssh") for w in $workers; do (cd "$CLOUD/$w" && HOME="$PWD" bash -c "$command") || exit; done ;;
 esac
 """
@@ -183,17 +141,12 @@ def cloud(tmp_path):
     stub(tmp_path / "bin/python3", PYTHON)
     stub(tmp_path / "bin/mkdir", 'case "$2" in runs*) ;; *) exec /bin/mkdir "$@" ;; esac')  # none in this checkout
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    return {
-        "CLOUD": str(tmp_path),
-        "PATH": path,
-        "PYTHON": "python3",
-        "LAUNCH_POLL_SECONDS": "0.1",
-        "TMPDIR": str(tmp_path),
-    }
+    folders = {"CLOUD": str(tmp_path), "TMPDIR": str(tmp_path), "PATH": path}
+    return folders | {"PYTHON": "python3", "LAUNCH_POLL_SECONDS": "0.1"}
 
 
-def count(asked, what):
-    return asked.read_text().count(f"compute tpus {what}")
+def requests(folder):
+    return (folder / "asked").read_text().count("compute tpus queued-resources create")
 
 
 def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up(cloud, tmp_path):
@@ -203,7 +156,7 @@ def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up
     assert f"it's $HOME, {tmp_path}/0/cliptail_jax\n" in done.stdout  # the first host's output
     ran = (tmp_path / "ran").read_text().split()
     assert sorted(ran) == [f"{tmp_path}/{worker}/cliptail_jax" for worker in (0, 1)]
-    assert not (tmp_path / "slice").exists() and count(tmp_path / "asked", "queued-resources create") == 1
+    assert not (tmp_path / "slice").exists() and requests(tmp_path) == 1
     installed = (tmp_path / "installed").read_text().splitlines()
     assert len(installed) == 2 and all(line.endswith("--editable .[tpu]") for line in installed)  # nothing to test with
 
@@ -215,31 +168,26 @@ def test_a_preempted_slice_is_requested_anew_and_the_command_goes_on(cloud, tmp_
     command = ["bash", "-c", f'{second} && echo ran >"$CLOUD/again" || {{ {preempt}; }}']
     done = launch("tpu", *SLICE, "--", *command, **cloud)
     assert done.returncode == 0, done.stderr
-    assert count(tmp_path / "asked", "queued-resources create") == 2
-    assert (tmp_path / "again").exists()
+    assert requests(tmp_path) == 2 and (tmp_path / "again").exists()
 
 
 def test_a_command_that_saves_on_sigterm_is_run_again(cloud, tmp_path):
     command = ["bash", "-c", 'echo x >>"$HOME/ran"; [ $(wc -l <"$HOME/ran") = 2 ] || exit 143']
     done = launch("tpu", *SLICE, "--", *command, **cloud)
     assert done.returncode == 0, done.stderr
-    assert count(tmp_path / "asked", "queued-resources create") == 1
+    assert requests(tmp_path) == 1
 
 
-@pytest.mark.parametrize("code", [2, 7])
-def test_a_failure_ends_the_launch_with_its_status_and_its_log(cloud, code):
-    done = launch("tpu", *SLICE, "--", "bash", "-c", f"echo broken; exit {code}", **cloud)
-    assert done.returncode == code and "broken" in done.stdout
-    assert (f"failed with status {code}" in done.stderr) == (code != 2)
-    delete = "gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force"
-    assert done.stderr.endswith(f"the slice slice stays, at its cost; this deletes it: {delete}\n")
-
-
-def test_what_a_failed_command_has_done_is_fetched_and_its_slice_deleted(cloud, tmp_path):
-    arguments = [*SLICE, "--delete", "--fetch=gs://bucket/runs/x", "--", "bash", "-c", "exit 7"]
-    assert launch("tpu", *arguments, **cloud).returncode == 7
-    *_, fetched, deleted = (tmp_path / "asked").read_text().splitlines()
-    assert fetched.startswith("storage rsync --recursive gs://bucket/runs/x ") and " delete slice " in deleted
+@pytest.mark.parametrize("delete", [True, False])
+def test_a_failure_ends_the_launch_with_its_status_its_log_and_its_files(cloud, tmp_path, delete):
+    arguments = [*SLICE, "--fetch=gs://bucket/runs/x", *["--delete"] * delete]
+    done = launch("tpu", *arguments, "--", "bash", "-c", "echo broken; exit 7", **cloud)
+    assert done.returncode == 7 and "broken" in done.stdout and "failed with status 7" in done.stderr
+    assert "storage rsync --recursive gs://bucket/runs/x " in (tmp_path / "asked").read_text()
+    assert (tmp_path / "slice").exists() != delete
+    by_hand = "gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force"
+    stays = f"the slice slice stays, at its cost; this deletes it: {by_hand}\n"
+    assert done.stderr.endswith(stays) != delete
 
 
 def test_a_slice_whose_results_cannot_be_fetched_stays(cloud, tmp_path):
@@ -256,19 +204,6 @@ def test_old_code_does_not_run_where_the_new_cannot_be_copied(cloud, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_preemption_that_shows_late_is_none_the_less_one(cloud, tmp_path):
-    """The state of a slice that is being preempted is READY for a while."""
-    (tmp_path / "slice").write_text("READY\n")
-    (tmp_path / "request").write_text("ACTIVE\n")
-    for worker in "01":
-        (tmp_path / worker).mkdir()
-    preempt = 'echo SUSPENDED >"$CLOUD/request"; rm "$CLOUD/slice"'
-    (tmp_path / "unreachable").write_text(f'rm "$CLOUD"/unreachable; (sleep 0.3; {preempt}) >/dev/null 2>&1 &')
-    done = launch("tpu", *SLICE, "--", "true", **cloud | {"LAUNCH_POLL_SECONDS": "2"})
-    assert done.returncode == 0, done.stderr
-    assert count(tmp_path / "asked", "queued-resources create") == 1
-
-
 def wait_until(is_so, seconds=60):
     deadline = time.time() + seconds
     while not is_so():
@@ -278,7 +213,7 @@ def wait_until(is_so, seconds=60):
 
 def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_command(cloud, tmp_path):
     saves = (
-        'trap "echo saved >$HOME/saved; exit 143" TERM; echo started >>"$HOME/started"; while true; do sleep 0.1; done'
+        'trap "echo saved >$HOME/saved; exit 143" TERM; echo started >>$HOME/started; while true; do sleep 0.1; done'
     )
     command = [SCRIPTS / "launch_tpu.sh", *SLICE, "--", "bash", "-c", saves]
     started = [tmp_path / worker / "started" for worker in "01"]
@@ -311,20 +246,15 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 
 
 @pytest.mark.parametrize(
-    "request_state, slice_state, message",
+    "state, message",
     [
-        ("FAILED", "", "the request for slice has failed: see gcloud compute tpus queued-resources describe slice"),
-        (
-            "ACTIVE",
-            "STOPPED",
-            "slice is ACTIVE, but its slice is STOPPED: start that, or give up the request by gcloud",
-        ),
-        ("ACTIVE", "", "slice is ACTIVE, but its slice is gone: start that"),
+        ("FAILED", "the request for slice has failed: see gcloud compute tpus queued-resources describe slice"),
+        ("ACTIVE", "slice is ACTIVE, but its slice is gone: start that"),
     ],
 )
-def test_a_request_that_fails_or_has_lost_its_slice_is_named(cloud, tmp_path, request_state, slice_state, message):
-    (tmp_path / "request").write_text(request_state)
-    (tmp_path / "slice").write_text(slice_state)
+def test_a_request_that_fails_or_has_lost_its_slice_is_named(cloud, tmp_path, state, message):
+    (tmp_path / "request").write_text(state)
+    (tmp_path / "slice").touch()
     done = launch("tpu", *SLICE, "--", "true", **cloud | {"LAUNCH_POLL_SECONDS": "0"})
     assert done.returncode == 2 and message in done.stderr
 
@@ -340,7 +270,7 @@ def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path)
     stub(tmp_path / "bin/ssh", 'mkdir -p "$CLOUD/$3" && cd "$CLOUD/$3" && HOME="$PWD" bash -c "$4"')
     stub(tmp_path / "bin/scp", 'host="${4%%:*}"; mkdir -p "$CLOUD/$host" && cp "$3" "$CLOUD/$host/${4#*:}"')
     command = ["bash", "-c", 'echo "$JAX_COORDINATOR_ADDRESS $JAX_PROCESS_ID/$JAX_NUM_PROCESSES" | tee "$HOME/told"']
-    done = launch("gpu", "--hosts=one,two", "--", *command, **cloud)
-    assert done.returncode == 0 and "one:8476 0/2" in done.stdout, done.stderr
+    done = launch("gpu", "--hosts=me@one,two", "--port=99", "--", *command, **cloud)
+    assert done.returncode == 0 and "one:99 0/2" in done.stdout, done.stderr
     wait_until(lambda: (tmp_path / "two/told").exists())
-    assert (tmp_path / "two/told").read_text() == "one:8476 1/2\n"
+    assert (tmp_path / "two/told").read_text() == "one:99 1/2\n"

@@ -1,6 +1,7 @@
-"""Runs as commands: how one process and two together stop, resume, and end with an uninterrupted run's numbers."""
+"""Runs as commands, and how two processes together stop, resume, and end with an uninterrupted run's numbers."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -43,10 +44,17 @@ def with_devices(count):
     return f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
 
 
-def start(arguments, **environment):
+def start(arguments, limit=None, stderr=subprocess.PIPE, **environment):
+    """A program that can write files of `limit` bytes at most, and is interrupted by Ctrl-C even in the background."""
+
+    def prepare():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
     one_device = {**os.environ, "XLA_FLAGS": with_devices(1), **environment}
     return subprocess.Popen(
-        arguments, cwd=ROOT, env=one_device, stderr=subprocess.PIPE, text=True, start_new_session=True
+        arguments, cwd=ROOT, env=one_device, stderr=stderr, text=True, start_new_session=True, preexec_fn=prepare
     )
 
 
@@ -56,13 +64,8 @@ def start_pair(arguments, first={}, second={}, by_slurm=False):
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
     if by_slurm:
-        step = {
-            "JOB_ID": "1",
-            "NTASKS": "2",
-            "STEP_NUM_TASKS": "2",
-            "STEP_NUM_NODES": "1",
-            "STEP_NODELIST": "localhost",
-        }
+        step = {"JOB_ID": "1", "NTASKS": "2", "STEP_NUM_TASKS": "2", "STEP_NUM_NODES": "1"}
+        step["STEP_NODELIST"] = "localhost"
         joined = {f"SLURM_{name}": value for name, value in step.items()} | {"JAX_COORDINATOR_PORT": port}
         numbers = ("SLURM_PROCID", "SLURM_LOCALID")
     else:
@@ -117,32 +120,6 @@ def kill(process):
     process.communicate()
 
 
-def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, glyphs_dir):
-    """Under the compiler's usual optimizations, with which numbers could depend on the process."""
-    usual = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
-    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    options = {"total_epochs": 20, "checkpoint__every_steps": 10, "eval__sets": "()"}
-    process = start(command(stopped, glyphs_dir, **options), **usual)
-    wait_for_checkpoint(stopped, process)
-    kill(process)
-    saved = newest_valid_step(stopped / "checkpoints")
-    assert saved < 60
-
-    process = start(command(stopped, glyphs_dir, **options), **usual)  # reuses what the other has compiled
-    wait_until(lambda: len(losses(stopped)) <= saved, process)  # lines after the checkpoint are dropped
-    wait_for_step(saved + 2, stopped, process)
-    (errors,) = terminate(process)
-    assert f"resuming from step {saved} of 60" in errors and "stopped by SIGTERM" in errors
-    last = losses(stopped)[-1][0]
-    assert newest_valid_step(stopped / "checkpoints") == last < 60
-
-    uninterrupted = start(command(whole, glyphs_dir, **options), **usual)
-    (errors,) = finish(start(command(stopped, glyphs_dir, **options), **usual))
-    assert f"resuming from step {last} of 60" in errors
-    finish(uninterrupted)
-    assert losses(stopped) == losses(whole) and len(losses(whole)) == 60
-
-
 def ends_with_a_line(survivor):
     """Whether a process whose peer was killed ends with our line; else JAX has aborted it (runs/README.md, limits)."""
     _, errors = survivor.communicate(timeout=300)
@@ -158,14 +135,14 @@ def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tm
     """Two processes of one device each, against one process of two: a SIGTERM, a SIGKILL of each, and one process to the end."""
     vit = {"name": "vit", "width": 16, "layers": (1,), "heads": 2, "patch_size": 16}
     options = {f"model__image__{key}": value for key, value in vit.items()}
-    options |= {"model__text__layers": 1, "model__text__heads": 2, "total_epochs": 50, "eval__every_epochs": 5}
+    options |= {"model__text__layers": 1, "model__text__heads": 2, "total_epochs": 30, "eval__every_epochs": 5}
     options["checkpoint__every_steps"] = 10
     one, two = tmp_path / "one", tmp_path / "two"
     arguments = command(two, glyphs_dir, "clip", **options)
     pair = start_pair(arguments, by_slurm=True)
     wait_until((two / "eval/glyphs_test/summary.jsonl").exists, pair[0])
     terminate(*pair)
-    assert newest_valid_step(two / "checkpoints") == len(losses(two)) < 150  # the signal is handed on within a second
+    assert newest_valid_step(two / "checkpoints") == len(losses(two)) < 90  # the signal is handed on within a second
 
     with_a_line = []
     for victim in (1, 0):  # process 0 is the coordinator
@@ -174,15 +151,15 @@ def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tm
         kill(pair[victim])
         with_a_line.append(ends_with_a_line(pair[1 - victim]))
     assert any(with_a_line)
-    assert newest_valid_step(two / "checkpoints") < 150
+    assert newest_valid_step(two / "checkpoints") < 90
 
     config = clip.get_config("data=glyphs_lt")
     config.update_from_flattened_dict(overrides(glyphs_dir, **options))
     monkeypatch.setattr("cliptail_jax.train.make_mesh", lambda axes: make_mesh(axes, jax.devices()[:2]))
     for workdir in (one, two):
         train(config, workdir)
-    assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)] == list(range(1, 151))
+    assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)] == list(range(1, 91))
     np.testing.assert_allclose([x for _, x in losses(two)], [x for _, x in losses(one)], rtol=1e-5)
     evaluations = [read_lines(workdir / "eval/glyphs_test/summary.jsonl") for workdir in (one, two)]
     numbers = [[(line["step"], line["top1"], line["corr_acc"]) for line in lines] for lines in evaluations]
-    assert numbers[0] == numbers[1] and len(numbers[0]) == 10
+    assert numbers[0] == numbers[1] and len(numbers[0]) == 6

@@ -1,5 +1,6 @@
-"""Features and class vectors of a run, without any of the evaluation's batching."""
+"""Features and class vectors of a run or a published model, without any of the evaluation's batching."""
 
+import functools
 import io
 import shutil
 
@@ -10,8 +11,7 @@ import PIL.Image
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.files import read_lines
-from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.input.tokenizer import Tokenizer
+from cliptail_jax.metrics.calibration import BINS
 from cliptail_jax.pretrained import open_model
 
 CLASSES, EXAMPLES = 12, 24
@@ -37,24 +37,25 @@ def copied(run, directory):
 
 
 def plain_features(config, workdir):
-    """Image features, labels, and the class vectors, without any of the evaluation's batching."""
-    model = open_model(str(workdir)).model
-    source = open_source("glyphs", config.data.data_dir, "test")
-    labels = source.metadata["label"].to_numpy()
-    records = np.flatnonzero(labels < CLASSES)
-    images = [np.array(PIL.Image.open(io.BytesIO(i))) for i in source.encoded_images(records)]
-    features = jax.jit(lambda images: model.encode_image(Preprocess(images.shape[1]).normalize(images)))(
-        np.stack(images)
-    )
+    """Image features and labels of the run's evaluation set, and its class vectors."""
+    return plain_evaluation(str(workdir), config.data.data_dir, config.eval.templates, CLASSES)
+
+
+@functools.cache
+def plain_evaluation(name, data_dir, template_set, classes):
+    """The same in float64 of any model, by its own parts, on the glyphs of the first classes."""
+    opened, source = open_model(name), open_source("glyphs", data_dir, "test")
+    model, labels = opened.model, source.metadata["label"].to_numpy()
+    records = np.flatnonzero(labels < classes)
+    images = [np.array(PIL.Image.open(io.BytesIO(i)).convert("RGB")) for i in source.encoded_images(records)]
+    features = jax.jit(model.encode_image)(np.stack([opened.preprocess(image) for image in images]))
     if hasattr(model, "head"):
-        return np.asarray(features), labels[records], np.asarray(model.head[...])
-    tokenizer = Tokenizer.load(workdir / "tokenizer.json")
-    encode_text = jax.jit(model.encode_text)
-    head = []
-    for name in source.class_names[:CLASSES]:
-        texts = np.asarray(encode_text(tokenizer([t.format(name) for t in templates(config.eval.templates)])))
-        head.append(unit(texts).mean(0))
-    return np.asarray(features), labels[records], unit(np.array(head))
+        return np.asarray(features, np.float64), labels[records], np.asarray(model.head[...], np.float64)
+    encode_text, head = jax.jit(model.encode_text), []
+    for name in source.class_names[:classes]:
+        prompts = [template.replace("{}", name) for template in templates(template_set)]
+        head.append(unit(np.asarray(encode_text(opened.tokenizer(prompts)), np.float64)).mean(0))
+    return np.asarray(features, np.float64), labels[records], unit(np.array(head))
 
 
 def cosines(features, head):
@@ -70,3 +71,23 @@ def count_confusion(labels, predicted, classes=CLASSES):
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (labels, predicted), 1)
     return confusion
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def error_by_a_loop(probabilities, labels):
+    """Σ_b n_b / n |accuracy − confidence|, bin by bin."""
+    total = 0.0
+    for number in range(BINS):
+        inside = [
+            (p.max(), p.argmax() == label)
+            for p, label in zip(probabilities, labels)
+            if number / BINS < p.max() <= (number + 1) / BINS
+        ]
+        if inside:
+            confidence, right = np.mean(inside, axis=0)
+            total += len(inside) / len(labels) * abs(right - confidence)
+    return total

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_train import damage
 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -62,52 +63,23 @@ def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
         assert line[name] == pytest.approx(arrays[name].mean())
 
 
-def test_an_unreadable_image_is_named_and_not_counted(sl_run, tmp_path, monkeypatch, capsys):
-    """And a damaged checkpoint is passed over, but left where it is: a training may be at work there."""
+def test_a_damaged_checkpoint_is_passed_over_but_left_where_it_is(sl_run, tmp_path):
+    """A training may be at work there."""
     config, workdir = copied(sl_run, tmp_path)
     write_json(workdir / "config.json", {"config": read_config(workdir)})  # it is not finished
     (workdir / "sha256.json").unlink(missing_ok=True)
-    decode, calls = pipeline.decode_image, []
-
-    def second_is_broken(encoded, *_):
-        calls.append(encoded)
-        if len(calls) == 2:
-            raise UnreadableImageError("broken")
-        return decode(encoded)
-
-    monkeypatch.setattr(pipeline, "decode_image", second_is_broken)
-    checkpoints = workdir / "checkpoints"
-    largest = max((checkpoints / "4").rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
-    data = bytearray(largest.read_bytes())
-    data[len(data) // 2] ^= 1
-    largest.write_bytes(data)
-    unfinished = checkpoints / "5.orbax-checkpoint-tmp"
+    damage(workdir / "checkpoints" / "4")
+    unfinished = workdir / "checkpoints" / "5.orbax-checkpoint-tmp"
     unfinished.mkdir()
     config.eval.neural_collapse = False
-
     summary = evaluate(config, workdir)["glyphs:test"]
-    _, arrays = evaluation_files(workdir)
-    assert summary["examples"] == arrays["confusion"].sum() == EXAMPLES - 1
-    assert not set(NeuralCollapse._fields) & (set(arrays) | set(summary))
-    assert "of glyphs (test) is unreadable" in capsys.readouterr().err
-    assert summary["step"] == 3
-    assert largest.exists() and unfinished.exists()
+    assert summary["step"] == 3 and not set(NeuralCollapse._fields) & (set(evaluation_files(workdir)[1]) | set(summary))
+    assert (workdir / "checkpoints" / "4").exists() and unfinished.exists()
 
 
-def test_a_pass_that_reads_no_image_is_an_error(sl_run, tmp_path, monkeypatch):
-    config, workdir = copied(sl_run, tmp_path)
-
-    def broken(encoded, *_):
-        raise UnreadableImageError("broken")
-
-    monkeypatch.setattr(pipeline, "decode_image", broken)
-    config.data.max_unreadable = 1.0
-    config.eval.update({"save_features": True, "similarity": True})
-    with pytest.raises(UserError, match="no image of glyphs:test could be read"):
-        evaluate(config, workdir)
-
-
-def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_run, tmp_path, monkeypatch):
+def test_images_that_cannot_be_read_are_named_and_not_counted_and_saved_features_have_their_records(
+    sl_run, tmp_path, monkeypatch, capsys
+):
     config, workdir = copied(sl_run, tmp_path)
     features, labels, head = plain_features(config, workdir)
     decode, calls = pipeline.decode_image, []
@@ -121,15 +93,17 @@ def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_ru
     config.eval.update({"save_features": True, "neural_collapse": False})
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "decode_image", two_are_broken)
-        evaluate(config, workdir)
+        summary = evaluate(config, workdir)["glyphs:test"]
+    assert "of glyphs (test) is unreadable" in capsys.readouterr().err
     directory = workdir / "eval" / "glyphs_test"
-    saved = {path.stem: np.load(path) for path in directory.glob("*.npy")}
-    assert set(saved) == {"features", "labels", "records", "head"} and len(saved["records"]) == EXAMPLES - 2
+    saved, arrays = {path.stem: np.load(path) for path in directory.glob("*.npy")}, evaluation_files(workdir)[1]
+    assert set(saved) == {"features", "labels", "records", "head"}
+    assert len(saved["records"]) == summary["examples"] == arrays["confusion"].sum() == EXAMPLES - 2
     of_source = open_source("glyphs", config.data.data_dir, "test").metadata["label"].to_numpy()
     np.testing.assert_array_equal(of_source[saved["records"]], saved["labels"])
     places = np.searchsorted(np.flatnonzero(of_source < CLASSES), saved["records"])
     np.testing.assert_allclose(saved["features"], features[places], atol=1e-5)
-    predicted = evaluation_files(workdir)[1]["predicted"]
+    predicted = arrays["predicted"]
     np.testing.assert_array_equal(predicted[places], cosines(features, head).argmax(1)[places])
     assert len(predicted) == EXAMPLES and np.all(np.delete(predicted, places) == -1)
 
@@ -139,6 +113,7 @@ def test_saved_features_have_their_records_and_go_with_the_next_evaluation(sl_ru
 
 
 def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup_config):
+    sup_config.data.update({"n": 5, "split": "train"})  # of which the evaluation takes nothing
     source = open_source("glyphs", sup_config.data.data_dir, "test")
     names = (source.class_names[70], source.class_names[5])
     variant = evaluation_variant("glyphs:test", sup_config.data, names)
@@ -149,19 +124,12 @@ def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup
     assert len(variant) == np.isin(of_source, (70, 5)).sum() > 0
 
 
-def test_evaluation_takes_every_record_whatever_the_training_variant_takes(sup_config):
-    sup_config.data.update({"n": 5, "split": "train"})
-    source = open_source("glyphs", sup_config.data.data_dir, "test")
-    assert len(evaluation_variant("glyphs:test", sup_config.data, source.class_names)) == len(source)
-
-
 @pytest.mark.parametrize(
     ("name", "classes", "message"),
     [
         ("glyphs", ("comma",), "unknown evaluation set 'glyphs'.*any prepared set as 'name:split'"),
         ("glyphs:test", ("a hare", "a fox"), "'glyphs:test' lacks 2 of the training classes, such as 'a hare'"),
         ("glyphs:validation", ("comma",), "no split 'validation'"),
-        ("nothing:test", ("comma",), "nothing"),
     ],
 )
 def test_a_set_that_cannot_be_evaluated_is_an_error(name, classes, message, sup_config):

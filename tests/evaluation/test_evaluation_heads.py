@@ -2,26 +2,19 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.vocabulary import imagenet_names
 from cliptail_jax.curation.classes import random_classes
-from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation.heads import zero_shot_head, zero_shot_heads
-from cliptail_jax.evaluation.prompts import check_distinct, template_prompts
+from cliptail_jax.evaluation.prompts import check_distinct
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.evaluation.run import columns_of
-from cliptail_jax.evaluation.sets import OpenedSet
-from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained import open_model
 from cliptail_jax.results.evaluation import read_evaluation
 from tests.evaluation.plain_evaluation import (
     ARRAYS,
@@ -171,38 +164,9 @@ def test_imagenets_classes_are_found_under_either_of_their_names():
     assert columns_of(("a hare", *captions[:2]), captions) is None
 
 
-def test_zero_shot_head_is_the_unit_mean_of_the_prompt_embeddings_of_which_a_class_may_have_more_than_another():
-    embeddings = np.array([[0.6, 0.8], [1, 0], [0, 1]], np.float32)
-    np.testing.assert_allclose(zero_shot_head(embeddings, [1, 2]), [[0.6, 0.8], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
-
-
-def test_every_name_is_in_every_template():
-    prompts = ("a cat.", "the cat."), ("a dog {x}.", "the dog {x}.")
-    assert template_prompts(("cat", "dog {x}"), ("a {}.", "the {}.")) == prompts
-
-
-@pytest.mark.parametrize("templates, named", [("simple", "eval.templates='simple'"), ("", "the set's own templates")])
-def test_prompts_that_are_the_same_when_truncated_are_refused(templates, named):
+def test_prompts_that_are_the_same_when_truncated_are_refused():
     tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
-    with pytest.raises(UserError, match=f"^{named}: truncated to the 3 tokens .* 3 classes are only 2 different"):
-        check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), templates)
-    check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), templates)  # two classes with the same name
-
-
-def test_class_embeddings_are_those_of_whole_prompts_whatever_their_lengths(clip_config, make_model):
-    """More prompts of each length than a batch holds; some are in both sets."""
-    clip_config.eval.update({"batch_size": 8, "templates": ""})
-    opened = open_model(str(make_model(1)))
-    names, no_variant = tuple(f"class {i}" for i in range(20)), object.__new__(Variant)
-    sets = {
-        "first": OpenedSet("first", no_variant, names, ("{}", "{}, once more and once more")),
-        "second": OpenedSet("second", no_variant, (names[3], f"{names[5]}, once more and once more"), ("{}",)),
-    }
-    graphdef, state = nnx.split(opened.model)
-    class_heads = zero_shot_heads(sets, clip_config.eval, graphdef, make_mesh(clip_config.mesh), opened.tokenizer)
-    encode_text = jax.jit(opened.model.encode_text)
-    for name, head in class_heads((state,)).items():
-        prompts = [template.format(each) for each in sets[name].prompt_names for template in sets[name].templates]
-        texts = unit(np.asarray(encode_text(opened.tokenizer(prompts))))
-        expected = unit(texts.reshape(len(sets[name].prompt_names), -1, texts.shape[1]).mean(1))
-        np.testing.assert_allclose(head.embeddings, expected, atol=1e-5)
+    message = "^eval.templates='simple': truncated to the 3 tokens .* 3 classes are only 2 different"
+    with pytest.raises(UserError, match=message):
+        check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), "simple")
+    check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), "simple")  # two classes with the same name

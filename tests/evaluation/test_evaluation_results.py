@@ -1,12 +1,15 @@
-"""The numbers and files of an evaluation, and the settings it is known by."""
+"""The numbers and files of an evaluation, the settings it is known by, and evaluation of a run alone."""
 
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate, table
 from cliptail_jax.evaluation.results import (
     class_results,
     evaluation_settings,
@@ -15,6 +18,7 @@ from cliptail_jax.evaluation.results import (
 )
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.measures import summarize
+from cliptail_jax.parallel.sharding import make_mesh
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, copied, evaluation_files
 
 INTERVALS = {f"{name}_interval" for name in ("corr_acc", "corr_pred", "corr_acc_pred", "slope_acc", "slope_pred")}
@@ -45,15 +49,6 @@ def test_run_files_hold_what_the_design_lists(name, request):
     assert frequency[arrays["mid"]].min() >= frequency[arrays["tail"]].max()
 
 
-def test_classes_without_training_images_are_evaluated_like_any_other(sl_run):
-    _, workdir = sl_run
-    names, frequency = read_frequency(workdir / "class_frequency.tsv")
-    (line,), arrays = evaluation_files(workdir)
-    assert len(names) == CLASSES and np.sum(frequency == 0) == 3
-    assert np.isfinite(arrays["per_class_accuracy"]).all()
-    assert -1 <= line["corr_pred"] <= 1 and len(line["corr_pred_interval"]) == 2
-
-
 def test_slopes_are_of_the_classes_that_have_logarithms(sl_run):
     _, workdir = sl_run
     _, frequency = read_frequency(workdir / "class_frequency.tsv")
@@ -71,7 +66,6 @@ def test_slopes_are_of_the_classes_that_have_logarithms(sl_run):
     [
         ("a cat\t3\n", "lacks 1 of the classes, such as 'a dog'"),
         ("a cat\t3\na dog\t2\nA_dog\t4\n", "lists 'a dog' more than once"),
-        ("a cat 3\na dog 2\n", "is not a frequency table"),
         ("a cat\tmany\na dog\t2\n", "is not a frequency table"),
         (None, "cannot read the frequency table"),
     ],
@@ -110,28 +104,12 @@ def test_settings_know_files_by_their_content(clip_config, tmp_path):
         evaluation_settings(clip_config.eval, uses_prompts=True)
 
 
-def test_evaluations_from_before_options_came_or_went_are_not_repeated(clip_run, tmp_path):
-    """Calibration, which has no settings, and prompts of descriptors, which are no more."""
+def test_evaluations_from_before_calibration_are_not_repeated(clip_run, tmp_path):
     config, workdir = copied(clip_run, tmp_path)
     (line,), _ = evaluation_files(workdir)
+    append_line(workdir / "eval/glyphs_test/summary.jsonl", {key: line[key] for key in line if key != "ece"})
     assert is_evaluated(workdir, config.eval, uses_prompts=True)
     assert not is_evaluated(workdir, config.eval, uses_prompts=True, step=line["step"] - 1)
-    removed = {"descriptors": "", "waffle": 0, "waffle_kind": "words", "waffle_seed": 0}
-    for settings, is_same in ((removed, True), (removed | {"waffle": 3}, False)):
-        earlier = {key: value for key, value in line.items() if key != "ece"}
-        earlier["settings"] = line["settings"] | settings
-        append_line(workdir / "eval" / "glyphs_test" / "summary.jsonl", earlier)
-        assert is_evaluated(workdir, config.eval, uses_prompts=True) == is_same
-
-
-def test_summary_of_a_known_confusion():
-    confusion = np.array([[4, 0, 0, 0], [1, 3, 0, 0], [2, 0, 2, 0], [3, 0, 0, 1]])
-    frequency = np.array([40, 30, 20, 10])
-    parts = (np.array([0]), np.array([1, 2]), np.array([3]))
-    summary = summarize(class_results({"confusion": confusion, "top5": np.array(12)}, frequency, parts, None))
-    assert summary["top1"] == 62.5 and summary["top5"] == 75 and summary["examples"] == 16
-    assert (summary["head"], summary["mid"], summary["tail"]) == (100, 62.5, 25)
-    assert summary["corr_acc"] == summary["corr_pred"] == summary["corr_acc_pred"] == 1
 
 
 def test_what_is_undefined_is_null_in_the_files(tmp_path):
@@ -143,3 +121,38 @@ def test_what_is_undefined_is_null_in_the_files(tmp_path):
     append_line(tmp_path / "summary.jsonl", summary)
     line = json.loads((tmp_path / "summary.jsonl").read_text(), parse_constant=pytest.fail)
     assert line["corr_acc"] is None and line["corr_acc_interval"] == [None, None] and line["tail"] is None
+
+
+def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_path, capsys, monkeypatch):
+    """Also: on one device, in other batches."""
+    monkeypatch.setattr("cliptail_jax.evaluate.make_mesh", lambda axes: make_mesh(axes, jax.devices()[:1]))
+    config, workdir = copied(sl_run, tmp_path)
+    (before,), arrays_before = evaluation_files(workdir)
+    config.eval.batch_size = 7
+    summary = evaluate(config, workdir)["glyphs:test"]
+    (unchanged, line), arrays = evaluation_files(workdir)
+    assert unchanged == before and line.keys() == before.keys()
+    for key in NUMBERS:
+        written = [np.nan if numbers[key] is None else numbers[key] for numbers in (line, before)]
+        assert written == pytest.approx([summary[key]] * 2, nan_ok=True)
+    for name in ("confusion", "predicted"):
+        np.testing.assert_array_equal(arrays[name], arrays_before[name])
+    printed = capsys.readouterr().out
+    assert "step 4 (epoch 1)" in printed and table({"glyphs:test": summary}) in printed
+
+
+def test_evaluation_refuses_what_is_not_its_run(sl_run, tmp_path):
+    config, workdir = copied(sl_run, tmp_path)
+    with pytest.raises(UserError, match="there is no run in .*elsewhere"):
+        evaluate(config, tmp_path / "elsewhere")
+    config.optimizer.learning_rate = 3.0
+    with pytest.raises(UserError, match=r"another config \(optimizer.learning_rate=0.1 not 3.0\)"):
+        evaluate(config, workdir)
+    config.optimizer.learning_rate = 0.1
+    config.eval.sets = ()
+    with pytest.raises(UserError, match="eval.sets is empty"):
+        evaluate(config, workdir)
+    config.eval.sets = ("glyphs:test",)
+    shutil.rmtree(workdir / "checkpoints")
+    with pytest.raises(UserError, match="no valid checkpoint"):
+        evaluate(config, workdir)

@@ -1,7 +1,6 @@
 import itertools
 import pathlib
 
-import numpy as np
 import pytest
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
@@ -12,30 +11,16 @@ from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 PUBLISHED = pathlib.Path(__file__).parents[2].parent / "shared" / "reference" / "class_frequency"
 COUNTED = ("imagenet", "cub", "food101", "pets", "flowers102", "places365", "eurosat", "dtd")
 
-needs_published = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no published frequencies beside the checkout")
 
-
-def vocabulary_of(set_name):
-    return "imagenet1k" if set_name.startswith("imagenet") and set_name != "imagenet100" else set_name
-
-
-@needs_published
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no published frequencies beside the checkout")
 @pytest.mark.parametrize("set_name, corpus", zip([*COUNTED, "imagenet_v2"], itertools.cycle(CORPORA)))
 def test_published_frequencies_join_with_a_counted_sets_classes(set_name, corpus):
-    names = vocabulary_names(vocabulary_of(set_name))
+    names = vocabulary_names("imagenet1k" if set_name.startswith("imagenet") else set_name)
     counts = class_frequency(corpus, PUBLISHED, set_name, names)
     assert counts.shape == (len(names),)
     if set_name in COUNTED:
         (file,) = (path for path in PUBLISHED.glob(f"class_frequency_{corpus}_{set_name}*"))
         assert sorted(counts) == sorted(read_frequency(file)[1])
-
-
-@needs_published
-def test_imagenet100_has_the_frequencies_of_its_classes_in_imagenet():
-    names, part = vocabulary_names("imagenet1k"), vocabulary_names("imagenet100")
-    whole = class_frequency("laion400m", PUBLISHED, "imagenet", names)
-    expected = whole[[names.index(name) for name in part]]
-    np.testing.assert_array_equal(class_frequency("laion400m", PUBLISHED, "imagenet100", part), expected)
 
 
 @pytest.fixture
@@ -45,18 +30,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_counts_come_in_the_order_of_the_names_whatever_the_files(folder):
+def test_a_spec_is_a_corpus_or_a_table_and_counts_come_in_the_order_of_the_names(folder):
+    table = folder / "class_frequency_cc12m_pets.txt"
     assert class_frequency("cc12m", folder, "pets", ("cat", "dog")).tolist() == [1, 2]
     assert class_frequency("metaclip_400m", str(folder), "imagenet_v2", ("sea lion", "cat")).tolist() == [4, 3]
-
-
-def test_a_spec_is_a_corpus_or_a_table(folder):
-    table = folder / "class_frequency_cc12m_pets.txt"
-    assert class_frequency("cc12m", folder, "pets", ("dog",)).tolist() == [2]
     assert class_frequency(str(table), "", "pets", ("dog",)).tolist() == frequency_of(("dog",), table).tolist() == [2]
 
 
-@pytest.mark.parametrize("counts", [(2**63 - 1, 2**63 - 1), (2**63, 0), (2**100, -1 + 2**63)])
+@pytest.mark.parametrize("counts", [(2**63 - 1, 2**63 - 1), (2**100, 2**63 - 1)])
 def test_counts_that_cannot_be_added_are_refused(tmp_path, counts):
     table = tmp_path / "class_frequency.tsv"
     table.write_text("".join(f"{name}\t{count}\n" for name, count in zip(("dog", "cat"), counts)))

@@ -1,7 +1,6 @@
 """The study's runs: their number, and the values of all configs."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from cliptail_jax.objectives import validate
 from cliptail_jax.study.__main__ import list_runs
 from configs import catalogue
 from tests import golden_configs
-from tests.what_trains import what_trains
+from tests.golden_configs import what_trains
 
 ROOT = Path(__file__).parents[2]
 BASES = {
@@ -84,16 +83,3 @@ def test_the_base_has_the_papers_hyperparameters(method):
 def test_the_page_of_runs_is_current_and_printed_by_the_program(capsys):
     assert list_runs(["--list"]) == 0
     assert (ROOT / "configs" / "README.md").read_text() == capsys.readouterr().out
-
-
-def test_the_page_of_runs_is_printed_where_the_configs_are(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "configs.catalogue", None)  # as outside the repository
-    assert list_runs(["--list"]) == 2
-    assert "error: --list: run it" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments", [["--list", "--bogus"], ["--config=configs/study/paper.py", "--list"]])
-def test_the_list_takes_no_other_argument(arguments, capsys):
-    (other,) = {*arguments} - {"--list"}
-    assert list_runs(arguments) == 2
-    assert capsys.readouterr() == ("", f"error: --list takes no other argument: leave out '{other}'\n")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from test_train import losses
-from test_train_processes import STOPPED, finish, start, terminate, wait_for_step
+from test_train_processes import STOPPED, finish, start, wait_for_step
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import cores
 from cliptail_jax.study.cores import call_on_cores, cores_for
+from tests.study.calls import end, meet, stay
 from tests.test_interruptions import workers_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives no process a core")
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="th
 FIRST, LATER = ("run_0", "run_1"), "run_2"
 
 
-def test_runs_at_the_same_time_are_stopped_and_killed_and_have_the_numbers_of_one_core(tmp_path, glyphs_dir):
+def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_path, glyphs_dir):
     cores = list(map(str, sorted(os.sched_getaffinity(0))[:2]))
     if len(cores) == 1:
         pytest.skip("there is one core")
@@ -30,15 +31,7 @@ def test_runs_at_the_same_time_are_stopped_and_killed_and_have_the_numbers_of_on
 
     process = start(arguments)
     for name in FIRST:
-        wait_for_step(2, folder / name, process)
-    (errors,) = terminate(process)
-    assert "stopped by SIGTERM; step " in errors and "Traceback" not in errors, errors
-    steps = {name: losses(folder / name)[-1][0] for name in FIRST}
-    slower = min(steps, key=steps.get)
-    assert steps[slower] < 60
-
-    process = start(arguments)
-    wait_for_step(steps[slower] + 2, folder / slower, process)
+        wait_for_step(10, folder / name, process)  # of which eight are saved
     workers = workers_of(process.pid)
     assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)  # the other two see that it is gone
@@ -51,23 +44,9 @@ def test_runs_at_the_same_time_are_stopped_and_killed_and_have_the_numbers_of_on
     (errors,) = finish(start(arguments))
     assert "resuming from step " in errors, errors
     finish(one_core)
-    assert len(losses(folder / slower)) == 60
+    assert len(losses(folder / LATER)) == 60
     for name in (*FIRST, LATER):
         assert losses(folder / name) == losses(tmp_path / "one" / name)
-
-
-def meet(folder, me, other):
-    """Writes where this process runs, and waits for the other, which therefore runs now."""
-    os.write(2, f"{me} is here\n".encode())
-    (folder / me).touch()
-    deadline = time.time() + 60
-    while not (folder / other).exists() and time.time() < deadline:
-        time.sleep(0.01)
-    return os.sched_getaffinity(0), (folder / other).exists()
-
-
-def end(by_signal):
-    os.kill(os.getpid(), by_signal)
 
 
 def test_calls_run_at_the_same_time_each_on_its_core(tmp_path, capsys):
@@ -86,11 +65,6 @@ def test_a_killed_process_is_a_line_with_the_remedy():
         UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
     ):
         dict(call_on_cores(end, dict(one=(signal.SIGKILL,)), [core]))
-
-
-def stay(seconds):
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
-    time.sleep(seconds)
 
 
 def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):

@@ -28,20 +28,6 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
     assert report["runs"]["self"]["transfer"][0]["score"] == pytest.approx(60)
 
 
-def test_a_failed_transfer_is_reported(trains, monkeypatch, tmp_path):
-    def transfer(config, workdir):
-        raise UserError("cifar100 is not prepared")
-
-    monkeypatch.setattr(measure, "transfer", transfer)
-    trains[0].update(a=0.5, b=0.5)
-    made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
-    with pytest.raises(UserError, match="failed: transfer"):
-        study.run_study(made, tmp_path)
-    text, report = read_report(tmp_path)
-    assert report["failures"] == {"transfer": "cifar100 is not prepared"} and list(report["runs"]) == ["a", "b"]
-    assert "there is no linear probe of both" in text
-
-
 def test_the_results_of_a_partly_failed_transfer_are_kept(trains, probes, monkeypatch, tmp_path):
     trains[0].update(a=0.5, b=0.5)
     probes[0].update(a=0.2, b=0.6)

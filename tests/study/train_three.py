@@ -18,6 +18,7 @@ def main(workdir, data_dir, *cores):
     for seed in (0, 1, 2):
         config = configs[f"run_{seed}"] = tiny(sup, data_dir)
         config.seed, config.total_epochs, config.eval.every_epochs = seed, EPOCHS, EPOCHS
+        config.checkpoint.every_steps = 8
     failures = {}
     train_runs(configs, Path(workdir), False, cores if len(cores) > 1 else (), failures, lambda failures: None)
     sys.exit(bool(failures))

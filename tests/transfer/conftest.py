@@ -2,18 +2,14 @@
 
 import io
 
-import jax
 import numpy as np
 import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
-from flax import nnx
 
 from cliptail_jax.concepts.vocabulary import class_lines
-from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.models.build import build_model
-from cliptail_jax.pretrained.save import save
 from configs import transfer
+from tests.tiny_clip import save_tiny_clip
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "pink": (1, 0, 1)}
 COLOUR_SPLITS = {"train": 100, "test": 50}
@@ -33,16 +29,7 @@ def clip_run(trained_run):
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
     """The folder of a model with random weights and other pixel statistics than CLIP's."""
-    text = {"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1}
-    vision = {"image_size": 16, "patch_size": 8, "width": 16, "head_width": 8, "layers": 1}
-    config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
-    model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(0)))()
-    rng = np.random.default_rng(0)
-    draw = lambda x: x + 0.1 * rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
-    nnx.update(model, jax.tree.map(draw, nnx.state(model, nnx.Param)))
-    folder = tmp_path_factory.mktemp("published") / "vit"
-    save(model, folder, config, Preprocess(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)))
-    return folder
+    return save_tiny_clip(tmp_path_factory.mktemp("published") / "vit")
 
 
 @pytest.fixture

@@ -30,10 +30,3 @@ def test_average_precision_equals_a_direct_version():
     for c in range(20):
         assert eleven_point_average_precision(scores[:, c], positives[:, c]) == pytest.approx(direct[c])
     assert mean_average_precision(scores, positives) == pytest.approx(np.mean(direct))
-
-
-def test_average_precision_by_hand():
-    scores = np.array([3.0, 2.0, 1.0])
-    assert eleven_point_average_precision(scores, np.array([True, False, False])) == 1
-    # Ranked + - +: precision 1 up to recall 0.5 (six points), then 2/3 (five points).
-    assert eleven_point_average_precision(scores, np.array([True, False, True])) == pytest.approx((6 + 5 * 2 / 3) / 11)

@@ -22,7 +22,6 @@ def test_the_studys_sets_have_its_metrics_validation_splits_and_episodes():
 @pytest.mark.parametrize(
     "name, source, splits",
     [
-        ("glyphs:train:test", "glyphs", ("train", "test")),
         ("cifar100:3.0.2:train:test", "cifar100:3.0.2", ("train", "test")),
         ("fgvc_aircraft/family:train:validation:test", "fgvc_aircraft/family", ("train", "validation", "test")),
     ],
@@ -45,11 +44,6 @@ def test_what_is_no_set_is_an_error(name, message):
         transfer_set(name)
 
 
-def test_a_set_that_is_not_prepared_is_an_error_that_says_how_to(tmp_path):
-    with pytest.raises(UserError, match="'birdsnap' is not prepared.*cliptail_jax.datasets.build birdsnap"):
-        open_transfer_set("birdsnap", str(tmp_path))
-
-
 def test_voc_shows_classes_by_the_objects_that_are_not_difficult(synthetic_dir):
     opened = open_transfer_set("voc2007", str(synthetic_dir))
     labels = opened.labels("train")
@@ -65,34 +59,15 @@ def test_voc_shows_classes_by_the_objects_that_are_not_difficult(synthetic_dir):
     "key, value, message",
     [
         ("methods", ("prob",), r"methods has 'prob' \(did you mean probe\?\): there are probe, few_shot, finetune"),
-        ("methods", (), "methods has ''"),
         ("models", (), "models is empty"),
-        ("sets", (), "sets is empty"),
         ("sets", (10,), r"'sets' is \(10,\); each of its elements is a str"),
-        ("image_size", -1, "'image_size' is -1"),
-        ("batch_size", 0, "'batch_size' is 0; it must be positive"),
-        ("seed", -1, "'seed' is -1; it must not be negative"),
         ("few_shot.shots", 0, "'few_shot.shots' is 0; it must be positive"),
-        ("data.max_unreadable", 2.0, "'data.max_unreadable' is 2.0; it is a share"),
     ],
 )
 def test_a_value_that_a_field_cannot_have_is_an_error(key, value, message):
     config = transfer.get_config("models=runs/sup")
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        validate(config)
-
-
-def test_an_unknown_or_missing_field_is_an_error():
-    config = transfer.get_config("models=runs/sup,sets=cars")
-    validate(config)
-    with config.unlocked():
-        config.few_shot.shot = 1
-    with pytest.raises(UserError, match="unknown config key 'few_shot.shot' .did you mean few_shot.shots"):
-        validate(config)
-    with config.unlocked():
-        del config.few_shot.shot, config.seed
-    with pytest.raises(UserError, match="config key 'seed' is missing"):
         validate(config)
 
 

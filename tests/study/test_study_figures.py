@@ -1,12 +1,14 @@
-"""The paper's figures of a study's runs."""
+"""Figures of a study's runs: the paper's, and a path from run to run."""
 
 import pytest
+from matplotlib.text import Annotation
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.run import check_study, run_study
 from cliptail_jax.study.sheets import draw_figures
-from tests.study.synthetic_studies import make_seeded_study, make_study, read_report
+from tests.study.synthetic_studies import a_group, make_seeded_study, make_study, read_report
 
 FIGURES = {
     "diversity": dict(columns=("group", "x"), rows=(("a", "SL", "0.7"), ("b", "SL", "0.8"), ("broken", "SL", "0.9"))),
@@ -50,3 +52,16 @@ def test_a_wrong_figure_is_named(figures, message):
     study.figures = figures
     with pytest.raises(UserError, match=message):
         check_study(study)
+
+
+def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
+    kinds = {name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "batch", "names", "clip"))}
+    figure = draw_path(kinds, ("sl", "batch", "failed", "clip"), "From SL to CLIP")
+    for axes, key in zip(figure.axes, ("slope_acc", "slope_pred"), strict=True):
+        drawn = [child for child in axes.get_children() if isinstance(child, Annotation) and child.arrowprops]
+        arrows = [arrow for arrow in drawn if arrow.arrowprops["arrowstyle"] == "-|>"]
+        at = {line.get_label(): line for line in axes.lines if line.get_label() in kinds}
+        along = [(at[a].get_ydata()[0], at[b].get_ydata()[0]) for a, b in (("sl", "batch"), ("batch", "clip"))]
+        assert [(arrow.xyann[1], arrow.xy[1]) for arrow in arrows] == along
+        assert {name for name, line in at.items() if line.get_markerfacecolor() == "white"} == {"names"}
+        assert at["sl"].get_ydata()[0] == kinds["sl"].bias[key].value

@@ -1,0 +1,130 @@
+"""How far a run's confidence is from its accuracy, and its logits less τ log π: of which logits and which π."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.results import evaluation_settings, is_evaluated
+from cliptail_jax.files import write_json
+from cliptail_jax.metrics.calibration import BINS
+from cliptail_jax.pretrained import open_model
+from tests.evaluation.plain_evaluation import (
+    CLASSES,
+    copied,
+    cosines,
+    count_confusion,
+    error_by_a_loop,
+    evaluation_files,
+    plain_features,
+    softmax,
+)
+
+
+def own_logits(config, workdir):
+    features, labels, head = plain_features(config, workdir)
+    scale = np.exp(float(open_model(str(workdir)).model.logit_scale[...]))
+    return scale * cosines(features, head), labels
+
+
+# After so few steps, SL predicts a single class by far.
+@pytest.mark.parametrize(("name", "tau"), [("sl_run", 20.0), ("clip_run", 1.5)])
+def test_a_run_is_adjusted_by_its_training_frequency_or_by_what_it_predicts(name, tau, request, tmp_path):
+    config, workdir = copied(request.getfixturevalue(name), tmp_path)
+    config.eval.neural_collapse = False
+    logits, labels = own_logits(config, workdir)
+    _, frequency = read_frequency(workdir / "class_frequency.tsv")
+    assert frequency.min() == 0
+    plain = evaluation_files(workdir)[1]["confusion"]
+
+    config.eval.logit_adjustment = tau
+    summary = evaluate(config, workdir)["glyphs:test"]
+    adjusted = logits - tau * np.log(np.maximum(frequency, 1))
+    (_, line), arrays = evaluation_files(workdir)
+    np.testing.assert_array_equal(arrays["confusion"], count_confusion(labels, adjusted.argmax(1)))
+    assert (arrays["confusion"] != plain).any()
+    assert summary["top1"] == line["top1"] == pytest.approx(100 * np.mean(adjusted.argmax(1) == labels))
+    assert line["settings"]["logit_adjustment"] == tau and "estimate_prior" not in line["settings"]
+
+    config.eval.estimate_prior = True
+    evaluate(config, workdir)
+    adjusted = logits - tau * np.log(softmax(logits).mean(0))
+    arrays = evaluation_files(workdir)[1]
+    np.testing.assert_array_equal(arrays["confusion"], count_confusion(labels, adjusted.argmax(1)))
+    assert arrays["confusion"].shape == (CLASSES, CLASSES)
+
+
+def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run):
+    options, found = sl_run[0].eval.copy_and_resolve_references(), []
+    for adjusted in ((0.0, False), (1.0, False), (2.0, False), (1.0, True)):
+        options.logit_adjustment, options.estimate_prior = adjusted
+        assert is_evaluated(sl_run[1], options, uses_prompts=False) == (adjusted == (0.0, False))
+        settings = evaluation_settings(options, uses_prompts=False)
+        assert settings not in found
+        found.append(settings)
+
+
+def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_warning(sl_run, tmp_path, capsys):
+    config, workdir = copied(sl_run, tmp_path)
+    config.loss.logit_adjustment = 1.0
+    noted = json.loads((workdir / "config.json").read_text())
+    noted["config"]["loss.logit_adjustment"] = 1.0
+    write_json(workdir / "config.json", noted)
+    (workdir / "sha256.json").unlink(missing_ok=True)
+    for options, warned in (((0.5, True), False), ((0.5, False), True)):
+        config.eval.logit_adjustment, config.eval.estimate_prior = options
+        evaluate(config, workdir)
+        warning = "warning: the run was trained with loss.logit_adjustment=1, .*: eval.logit_adjustment=0.5 adjusts them again"
+        assert bool(re.search(warning, capsys.readouterr().err)) == warned
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"logit_adjustment": float("nan")}, "'eval.logit_adjustment' is nan; it must be finite"),
+        ({"estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment"),
+    ],
+)
+def test_an_adjustment_that_makes_no_sense_is_an_error(options, message, sl_run):
+    config = sl_run[0].copy_and_resolve_references()
+    config.eval.update(options)
+    with pytest.raises(UserError, match=message):
+        evaluate(config, sl_run[1])
+
+
+KEYS = {"ece", "overconfidence_head", "overconfidence_mid", "overconfidence_tail"}
+
+
+@pytest.mark.parametrize("name", ["sl_run", "clip_run"])
+def test_a_runs_calibration_is_that_of_its_cosines_times_its_learned_scale(name, request):
+    config, workdir = request.getfixturevalue(name)
+    logits, labels = own_logits(config, workdir)
+    probabilities, right = softmax(logits), logits.argmax(1) == labels
+
+    (line,), arrays = evaluation_files(workdir)
+    assert line["ece"] == pytest.approx(100 * error_by_a_loop(probabilities, labels), abs=0.01)
+    for part in ("head", "mid", "tail"):
+        gaps = [probabilities.max(1)[labels == c].mean() - right[labels == c].mean() for c in arrays[part]]
+        assert line[f"overconfidence_{part}"] == pytest.approx(100 * np.mean(gaps), abs=0.01)
+    examples, confidence, correct = (arrays[f"calibration_{of}"] for of in ("examples", "confidence", "correct"))
+    assert examples.shape == confidence.shape == correct.shape == (CLASSES, BINS)
+    np.testing.assert_array_equal(examples.sum(1), arrays["confusion"].sum(1))
+    np.testing.assert_array_equal(correct.sum(1), np.diag(arrays["confusion"]))
+    assert confidence.sum() == pytest.approx(probabilities.max(1).sum(), abs=1e-3)
+
+
+def test_a_head_that_replaces_the_runs_own_has_no_logits_to_calibrate_or_to_adjust(sl_run, tmp_path):
+    """The scale was learned with the run's own, and says nothing about how sure another one is."""
+    config, workdir = copied(sl_run, tmp_path)
+    path = tmp_path / "other.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32))
+    config.head.update({"init": str(path), "freeze": True})
+    assert not KEYS & evaluate(config, workdir)["glyphs:test"].keys()
+    assert not [name for name in evaluation_files(workdir)[1] if "calibration" in name]
+    config.eval.logit_adjustment = 1.0
+    with pytest.raises(UserError, match="eval.logit_adjustment=1 needs logits, but head.init replaces the head"):
+        evaluate(config, workdir)

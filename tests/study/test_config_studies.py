@@ -1,0 +1,83 @@
+"""The studies of configs/study: families of the paper's runs, their small counterparts, and small studies.
+
+The values of their runs and claims are in the golden file of test_catalogue.py.
+"""
+
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.study.check import check_study
+from cliptail_jax.study.replicates import replicates_of
+from configs import catalogue
+from configs.study import claims_small, dino_cifar100_lt, mechanism, paper, quickstart
+from tests.golden_configs import STUDIES, what_trains
+
+
+@pytest.mark.parametrize("family, number", [("figures", 7), ("distribution+imbalance", 9), ("all+figures", 170)])
+def test_families_are_a_study_that_trains_each_run_once(family, number):
+    study = paper.get_config(f"family={family}")
+    check_study(study)
+    assert len(study.runs) == number and set(study.runs) <= set(catalogue.first_names().values())
+    trained = {name: repr(what_trains(config)) for name, config in study.runs.items()}
+    assert len(set(trained.values())) == number
+    for name, string in study.strings.items():
+        assert repr(what_trains(catalogue.config_of(string))) == trained[name]
+
+
+def test_shared_fields_are_set_once():
+    study = paper.get_config("family=distribution")
+    study.data_dir, study.seed, study.head, study.frequency = "DIR", 3, "mine.npy", "mine.tsv"
+    for name, config in study.runs.items():
+        assert (config.data.data_dir, config.seed) == ("DIR", 3)
+        assert config.head.init == ("mine.npy" if name.endswith("_clip") else "")
+        assert config.data.match.frequency == ("mine.tsv" if "matched" in name else "")
+
+
+def test_small_counterparts_take_as_many_steps_for_a_part_of_the_data():
+    preset = "cifar100_lt"
+    study = paper.get_config(f"family=all,small={preset}")
+    check_study(study)
+    assert len(study.runs) == 48
+    study.epochs = 3
+    for name, config in study.runs.items():
+        assert config.total_epochs == 3 / config.data.fraction and config.eval.every_epochs == 5 / config.data.fraction
+        assert config.data.name == preset.removesuffix("_lt") and config.data.profile.name == "exponential"
+        assert not config.vocabulary.size or str(config.vocabulary.size) in name
+        assert not config.data.tail.classes or f"_{config.data.tail.classes}_classes" in name
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ("family=colour", "unknown family 'colour'; there are captions, vocabulary, .* and all"),
+        ("family=captions,small=cifar100_lt", "not available with small=cifar100_lt; there are captions on glyphs_lt"),
+    ],
+)
+def test_an_unknown_family_is_named(arguments, complaint):
+    with pytest.raises(UserError, match=complaint):
+        paper.get_config(arguments)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(name):
+    config = STUDIES[name]()
+    check_study(config)
+    config.data_dir, config.seed = "/data", 3
+    assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
+    assert {run.seed for run in config.runs.values()} == {3}
+
+
+def test_a_wrong_argument_of_a_study_is_named():
+    with pytest.raises(UserError, match="unknown config argument 'seed'; there are none"):
+        quickstart.get_config("seed=3")
+    with pytest.raises(UserError, match="the config argument is data= with one or more of glyphs"):
+        claims_small.get_config("data=mnist")
+
+
+@pytest.mark.parametrize(
+    "study, run, seeds", [(claims_small, "glyphs_sl", 2), (dino_cifar100_lt, "dino", 4), (mechanism, "sl", 4)]
+)
+def test_each_seed_or_pair_assigns_frequencies_anew(study, run, seeds):
+    replicates = replicates_of(study.get_config())
+    seeds_of = [{configs.runs[run].data.seed for configs in replicate.values()} for replicate in replicates]
+    assert seeds_of == [{seed} for seed in range(seeds)]
