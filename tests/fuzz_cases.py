@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,6 +19,7 @@ from cliptail_jax import runs
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.config.fields import flatten
+from cliptail_jax.datasets.image_text import ImageText
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import read_lines
@@ -28,6 +30,7 @@ from cliptail_jax.models.open_clip import check_model
 from cliptail_jax.objectives import validate
 from cliptail_jax.pretrained.published_weights import open_weights
 from configs import clip, dino, sup
+from tests.datasets.raw_data import archive
 
 FAMILIES = {"sup": sup, "clip": clip, "dino": dino}
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1, 2**31, 2**63, 1e30, 1e-30]))
@@ -171,6 +174,23 @@ def read_model(example, folder: Path) -> None:
     check_model(config)
 
 
+def read_shards(example, folder: Path) -> None:
+    """Every sample of an archive, and every row of the parquet file beside it, becomes a record or is counted."""
+    samples, columns, change = example
+    files = {f"{key}.{kind}": content for key, of_key in samples.items() for kind, content in of_key.items()}
+    (folder / "0.tar").write_bytes(flipped(archive(files), change) if change else archive(files))
+    if columns is not None:
+        pyarrow.parquet.write_table(pyarrow.table(columns), folder / "0.parquet")
+    options = {"caption_columns": "caption,url", "label_column": "y", "classes": "cifar10"}
+    with contextlib.redirect_stderr(io.StringIO()):
+        builder = ImageText(raw=folder / "0.tar", data_dir=folder, **options)
+        records = list(builder._generate_examples())
+    keys = samples.keys() | set(columns["key"] if columns else ())
+    assert len(records) + builder.skipped.total() >= len(keys)
+    for record in records:
+        builder.info.features.encode_example(record)
+
+
 def read_table(text, folder: Path) -> None:
     (folder / "sheet.tsv").write_text(text, errors="surrogatepass")
     read_sheet(folder / "sheet.tsv", ("run", "group"))
@@ -184,6 +204,20 @@ TENSOR = st.fixed_dictionaries(
 )
 LINES = st.lists(JSON, max_size=4).map(lambda rows: "\n".join(map(json.dumps, rows)).encode())
 TABLE_TEXT = st.text("TEXT\t,\n\"'cat \u00e9", max_size=40).map(str.encode)
+FIELDS = st.one_of(JSON, st.dictionaries(st.sampled_from(["caption", "URL", "status", "y"]), JSON))
+SAMPLE = st.fixed_dictionaries(
+    {"jpg": st.sampled_from([JPEGS[0], b"<html>"])},
+    optional={
+        "json": st.one_of(st.binary(max_size=8), FIELDS.map(json.dumps).map(str.encode)),
+        "txt": st.binary(max_size=9),
+    },
+)
+ROWS = st.one_of(*(st.lists(of, min_size=2, max_size=2) for of in (st.text(max_size=4), st.none(), st.integers(0, 12))))
+SHARD = st.tuples(
+    st.dictionaries(st.text("01234", min_size=1, max_size=1), SAMPLE, max_size=3),
+    st.one_of(st.none(), st.dictionaries(st.sampled_from(["key", "caption", "status", "y", "URL"]), ROWS)),
+    st.one_of(st.none(), CHANGES),
+)
 CAPTIONS = st.one_of(st.binary(max_size=60), LINES, TABLE_TEXT)
 CONCEPT = st.fixed_dictionaries({"name": SCALARS}, optional={"synonyms": JSON, "exclude": JSON})
 PRINTABLE = st.text(max_size=20).filter(str.isprintable)
@@ -197,6 +231,7 @@ CASES = {
     "sheets": Case(st.lists(st.lists(CELLS, max_size=5).map("\t".join), max_size=5).map("\n".join), read_table),
     "safetensors": Case(st.tuples(HEADER, st.binary(max_size=40)), read_weights),
     "images": Case(st.tuples(st.integers(0, len(JPEGS) - 1), st.lists(CHANGES, min_size=1, max_size=4)), read_image),
+    "shards": Case(SHARD, read_shards),
     "models": Case(st.tuples(st.sampled_from(["", "vision_cfg", "text_cfg"]), st.sampled_from(KEYS), JSON), read_model),
 }
 

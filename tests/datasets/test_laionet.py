@@ -91,7 +91,10 @@ def test_sample_without_an_image_counts_once_though_both_files_tell_of_it(tmp_pa
     failed = {"000000001.json": b'{"status": "failed_to_resize"}', "000000001.txt": b"x"}
     (raw / "00000.tar").write_bytes(archive(sound | failed))
     build("laionet", str(tmp_path), raw=str(raw))
-    assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {"failed downloads": 1}
+    assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {
+        "failed downloads": 1,
+        "that a shard lacks and its parquet lists": 1,
+    }
 
 
 def test_what_the_json_lacks_comes_from_the_parquet_beside_the_shard(tmp_path, raw):
@@ -155,7 +158,8 @@ LACKS = "00000.tar: sample 000000007 has no {!r}; --table=PARQUET"
             "00000.tar is damaged",
         ),
         ([pair(1)], lambda raw: (raw / "00000.parquet").write_bytes(b"PAR1"), "00000.parquet is damaged"),
-        ([pair(1)], lambda raw: (raw / "00000.tar").write_bytes(archive({"1.json": b"{"})), "tar: 1.json is not JSON"),
+        ([pair(7, similarity="near")], None, "sample 000000007 has a 'similarity' that is not a number"),
+        ([pair(7, wnid=["n01440764"] * 99)], None, "sample 000000007 has the WordNet id 'n01440764 n014"),
         ([pair(1)], lambda raw: (raw / "00000.tar").unlink(), "has no shards"),
     ],
 )
