@@ -1,19 +1,25 @@
 """Random input for everything that reads what users write: each example is accepted, or refused with a UserError."""
 
 import contextlib
+import copy
 import dataclasses
+import functools
 import io
 import json
+import operator
 import shutil
 import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import pyarrow.parquet
+from flax import nnx
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.numpy import save
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.count import main as count
@@ -25,9 +31,14 @@ from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.input.bag_of_words import BagOfWords
+from cliptail_jax.input.preprocess import PREPROCESS
 from cliptail_jax.input.tokenizer import Tokenizer
-from cliptail_jax.models.open_clip import check_model
+from cliptail_jax.models.build import abstract_model
+from cliptail_jax.models.open_clip import MODEL as MODEL_KEYS
+from cliptail_jax.models.open_clip import TEXT, VISION, check_model
 from cliptail_jax.objectives import validate
+from cliptail_jax.pretrained.names import published_name, published_shape
+from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.published_weights import open_weights
 from configs import clip, dino, sup
 from tests.datasets.raw_data import archive
@@ -191,6 +202,39 @@ def read_shards(example, folder: Path) -> None:
         builder.info.features.encode_example(record)
 
 
+MODEL = {
+    "model_cfg": {
+        "embed_dim": 16,
+        "vision_cfg": {"layers": 1, "width": 16, "head_width": 8, "patch_size": 8, "image_size": 16},
+        "text_cfg": {"layers": 1, "width": 16, "heads": 2, "vocab_size": 32, "context_length": 8},
+    },
+    "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": 0.5},
+}
+
+
+@functools.cache
+def weights_of_model() -> bytes:
+    state = nnx.to_flat_state(nnx.state(abstract_model(MODEL)))
+    arrays = {published_name(path): np.ones(published_shape(path, x.shape), np.float32) for path, x in state}
+    return save({name.removeprefix("text."): array for name, array in arrays.items()})
+
+
+def read_configuration(example, folder: Path) -> None:
+    """A model whose configuration is accepted takes images and texts."""
+    (folder / "open_clip_model.safetensors").write_bytes(weights_of_model())
+    if isinstance(example, list):
+        config = copy.deepcopy(MODEL)
+        for path, key, value in example:
+            with contextlib.suppress(TypeError, KeyError):  # another change has replaced the section
+                functools.reduce(operator.getitem, path, config)[key] = copy.deepcopy(value)
+        example = json.dumps(config).encode()
+    (folder / "open_clip_config.json").write_bytes(example)
+    opened = open_published(folder)
+    model, image = opened.model, opened.preprocess(np.zeros((5, 7, 3), np.uint8))
+    assert np.isfinite(image).all()
+    jax.eval_shape(lambda: (model.encode_image(image[None]), model.encode_text(np.zeros((1, 8), np.int32))))
+
+
 def read_table(text, folder: Path) -> None:
     (folder / "sheet.tsv").write_text(text, errors="surrogatepass")
     read_sheet(folder / "sheet.tsv", ("run", "group"))
@@ -222,6 +266,30 @@ CAPTIONS = st.one_of(st.binary(max_size=60), LINES, TABLE_TEXT)
 CONCEPT = st.fixed_dictionaries({"name": SCALARS}, optional={"synonyms": JSON, "exclude": JSON})
 PRINTABLE = st.text(max_size=20).filter(str.isprintable)
 HEADER = st.one_of(JSON, st.text(max_size=30), st.dictionaries(st.text(max_size=4), TENSOR))
+SIZES = st.one_of(st.sampled_from([1, 2, 8, 16]), st.booleans(), st.integers(0, 64))
+OPTIONS = {
+    ("model_cfg",): MODEL_KEYS,
+    ("model_cfg", "vision_cfg"): VISION,
+    ("model_cfg", "text_cfg"): TEXT,
+    ("preprocess_cfg",): PREPROCESS,
+    (): MODEL,
+}
+CHOICES = [
+    value for keys in OPTIONS.values() for choices in keys.values() if type(choices) is tuple for value in choices
+]
+SETTING = st.one_of(
+    *(
+        st.tuples(
+            st.just(path), st.sampled_from(sorted(keys)), st.one_of(SIZES, st.sampled_from(CHOICES), NUMBERS, JSON)
+        )
+        for path, keys in OPTIONS.items()
+    )
+)
+CONFIGURATION = st.one_of(
+    st.lists(SETTING, min_size=1, max_size=3),
+    CHANGES.map(lambda change: flipped(json.dumps(MODEL).encode(), change)),
+    JSON.map(json.dumps).map(str.encode),
+)
 VALUES = st.one_of(SCALARS, st.tuples(NUMBERS, NUMBERS))
 CASES = {
     "configs": Case(st.tuples(st.sampled_from(sorted(FAMILIES)), st.integers(0, 10**4), VALUES), read_config),
@@ -232,6 +300,7 @@ CASES = {
     "safetensors": Case(st.tuples(HEADER, st.binary(max_size=40)), read_weights),
     "images": Case(st.tuples(st.integers(0, len(JPEGS) - 1), st.lists(CHANGES, min_size=1, max_size=4)), read_image),
     "shards": Case(SHARD, read_shards),
+    "configurations": Case(CONFIGURATION, read_configuration),
     "models": Case(st.tuples(st.sampled_from(["", "vision_cfg", "text_cfg"]), st.sampled_from(KEYS), JSON), read_model),
 }
 
