@@ -79,7 +79,7 @@ def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
             contents = {kind: archive.extractfile(member).read() for _, kind, member in members}
             row, described = downloads.pop(key, {}), read_fields(contents.get("json", b"{}"))
             if described is None:
-                skip("whose .json is not an object", f"{path}: {key}.json is not a JSON object")
+                skip("whose .json is not an object", f"{path}: {key + '.json'!r} is not a JSON object")
                 continue
             fields = row | described
             if "txt" in contents:
@@ -90,7 +90,9 @@ def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
         if has_failed(fields):
             yield Sample(key, None, fields)
         else:
-            skip("that a shard lacks and its parquet lists", f"{path} has no {key}, which the parquet beside it lists")
+            skip(
+                "that a shard lacks and its parquet lists", f"{path} has no {key!r}, which the parquet beside it lists"
+            )
 
 
 def files_of_samples(
@@ -108,11 +110,11 @@ def files_of_samples(
             if member.isfile():
                 yield match[1], match[2].lower(), member
             elif not member.isdir():
-                skip("files that are links", f"{path}: {name} is a link")
+                skip("files that are links", f"{path}: {name!r} is a link")
     archive.fileobj.seek(archive.offset)
     end = archive.fileobj.read(2 * tarfile.RECORDSIZE)  # where the next of several concatenated archives would begin
     if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
-        raise tarfile.ReadError(f"it does not end after {name}, its last file that can be read")
+        raise tarfile.ReadError(f"it does not end after {name!r}, its last file that can be read")
 
 
 def read_fields(text: bytes) -> dict | None:

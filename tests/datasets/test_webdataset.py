@@ -49,16 +49,16 @@ NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links":
 @pytest.mark.parametrize(
     ("content", "counts", "example"),
     [
-        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"{"}), NO_OBJECT, "0.tar: 1.json is not a JSON object"),
-        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"null"}), NO_OBJECT, "0.tar: 1.json is not a JSON object"),
-        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b'["y"]'}), NO_OBJECT, "0.tar: 1.json is not a JSON object"),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"{"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"null"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b'["y"]'}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
         (
             archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"[" * 200_000}),
             NO_OBJECT,
-            "0.tar: 1.json is not a JSON object",
+            "0.tar: '1.json' is not a JSON object",
         ),
-        (with_link(tarfile.LNKTYPE), LINKS, "0.tar: 2.jpg is a link"),
-        (with_link(tarfile.SYMTYPE), LINKS, "0.tar: 2.jpg is a link"),
+        (with_link(tarfile.LNKTYPE), LINKS, "0.tar: '2.jpg' is a link"),
+        (with_link(tarfile.SYMTYPE), LINKS, "0.tar: '2.jpg' is a link"),
     ],
 )
 def test_what_is_left_out_of_a_shard_is_counted_with_an_example(tmp_path, capsys, content, counts, example):
@@ -74,7 +74,7 @@ def test_samples_that_only_the_parquet_file_lists_are_counted(tmp_path, capsys):
     (tmp_path / "0.tar").write_bytes(archive(SOUND))
     assert main(["image_text", f"--data_dir={tmp_path}", f"--raw={tmp_path}/0.tar"]) == 0
     output = capsys.readouterr()
-    assert "0.tar has no 1, which the parquet beside it lists" in output.err
+    assert "0.tar has no '1', which the parquet beside it lists" in output.err
     assert "1 train records, 0 MB, skipped 2 that a shard lacks and its parquet lists" in output.out
 
 
