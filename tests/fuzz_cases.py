@@ -286,7 +286,7 @@ SETTING = st.one_of(
     )
 )
 CONFIGURATION = st.one_of(
-    st.lists(SETTING, min_size=1, max_size=3),
+    st.lists(SETTING, min_size=1, max_size=2),
     CHANGES.map(lambda change: flipped(json.dumps(MODEL).encode(), change)),
     JSON.map(json.dumps).map(str.encode),
 )
