@@ -1,34 +1,48 @@
 """Random input for everything that reads what users write: each example is accepted, or refused with a UserError."""
 
 import contextlib
+import copy
 import dataclasses
+import functools
 import io
 import json
+import operator
 import shutil
 import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
+import pyarrow.parquet
+from flax import nnx
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.numpy import save
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.config.fields import flatten
+from cliptail_jax.datasets.image_text import ImageText
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.input.bag_of_words import BagOfWords
+from cliptail_jax.input.preprocess import PREPROCESS
 from cliptail_jax.input.tokenizer import Tokenizer
-from cliptail_jax.models.open_clip import check_model
+from cliptail_jax.models.build import abstract_model
+from cliptail_jax.models.open_clip import MODEL as MODEL_KEYS
+from cliptail_jax.models.open_clip import TEXT, VISION, check_model
 from cliptail_jax.objectives import validate
+from cliptail_jax.pretrained.names import published_name, published_shape
+from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.published_weights import open_weights
 from configs import clip, dino, sup
 from tests import fuzz_study
+from tests.datasets.raw_data import archive
 
 FAMILIES = {"sup": sup, "clip": clip, "dino": dino}
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1, 2**31, 2**63, 1e30, 1e-30]))
@@ -172,6 +186,56 @@ def read_model(example, folder: Path) -> None:
     check_model(config)
 
 
+def read_shards(example, folder: Path) -> None:
+    """Every sample of an archive, and every row of the parquet file beside it, becomes a record or is counted."""
+    samples, columns, change = example
+    files = {f"{key}.{kind}": content for key, of_key in samples.items() for kind, content in of_key.items()}
+    (folder / "0.tar").write_bytes(flipped(archive(files), change) if change else archive(files))
+    if columns is not None:
+        pyarrow.parquet.write_table(pyarrow.table(columns), folder / "0.parquet")
+    options = {"caption_columns": "caption,url", "label_column": "y", "classes": "cifar10"}
+    with contextlib.redirect_stderr(io.StringIO()):
+        builder = ImageText(raw=folder / "0.tar", data_dir=folder, **options)
+        records = list(builder._generate_examples())
+    keys = samples.keys() | set(columns["key"] if columns else ())
+    assert len(records) + builder.skipped.total() >= len(keys)
+    for record in records:
+        builder.info.features.encode_example(record)
+
+
+MODEL = {
+    "model_cfg": {
+        "embed_dim": 16,
+        "vision_cfg": {"layers": 1, "width": 16, "head_width": 8, "patch_size": 8, "image_size": 16},
+        "text_cfg": {"layers": 1, "width": 16, "heads": 2, "vocab_size": 32, "context_length": 8},
+    },
+    "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": 0.5},
+}
+
+
+@functools.cache
+def weights_of_model() -> bytes:
+    state = nnx.to_flat_state(nnx.state(abstract_model(MODEL)))
+    arrays = {published_name(path): np.ones(published_shape(path, x.shape), np.float32) for path, x in state}
+    return save({name.removeprefix("text."): array for name, array in arrays.items()})
+
+
+def read_configuration(example, folder: Path) -> None:
+    """A model whose configuration is accepted takes images and texts."""
+    (folder / "open_clip_model.safetensors").write_bytes(weights_of_model())
+    if isinstance(example, list):
+        config = copy.deepcopy(MODEL)
+        for path, key, value in example:
+            with contextlib.suppress(TypeError, KeyError):  # another change has replaced the section
+                functools.reduce(operator.getitem, path, config)[key] = copy.deepcopy(value)
+        example = json.dumps(config).encode()
+    (folder / "open_clip_config.json").write_bytes(example)
+    opened = open_published(folder)
+    model, image = opened.model, opened.preprocess(np.zeros((5, 7, 3), np.uint8))
+    assert np.isfinite(image).all()
+    jax.eval_shape(lambda: (model.encode_image(image[None]), model.encode_text(np.zeros((1, 8), np.int32))))
+
+
 def read_table(text, folder: Path) -> None:
     (folder / "sheet.tsv").write_text(text, errors="surrogatepass")
     read_sheet(folder / "sheet.tsv", ("run", "group"))
@@ -185,10 +249,48 @@ TENSOR = st.fixed_dictionaries(
 )
 LINES = st.lists(JSON, max_size=4).map(lambda rows: "\n".join(map(json.dumps, rows)).encode())
 TABLE_TEXT = st.text("TEXT\t,\n\"'cat \u00e9", max_size=40).map(str.encode)
+FIELDS = st.one_of(JSON, st.dictionaries(st.sampled_from(["caption", "URL", "status", "y"]), JSON))
+SAMPLE = st.fixed_dictionaries(
+    {"jpg": st.sampled_from([JPEGS[0], b"<html>"])},
+    optional={
+        "json": st.one_of(st.binary(max_size=8), FIELDS.map(json.dumps).map(str.encode)),
+        "txt": st.binary(max_size=9),
+    },
+)
+ROWS = st.one_of(*(st.lists(of, min_size=2, max_size=2) for of in (st.text(max_size=4), st.none(), st.integers(0, 12))))
+SHARD = st.tuples(
+    st.dictionaries(st.text("01234", min_size=1, max_size=1), SAMPLE, max_size=3),
+    st.one_of(st.none(), st.dictionaries(st.sampled_from(["key", "caption", "status", "y", "URL"]), ROWS)),
+    st.one_of(st.none(), CHANGES),
+)
 CAPTIONS = st.one_of(st.binary(max_size=60), LINES, TABLE_TEXT)
 CONCEPT = st.fixed_dictionaries({"name": SCALARS}, optional={"synonyms": JSON, "exclude": JSON})
 PRINTABLE = st.text(max_size=20).filter(str.isprintable)
 HEADER = st.one_of(JSON, st.text(max_size=30), st.dictionaries(st.text(max_size=4), TENSOR))
+SIZES = st.one_of(st.sampled_from([1, 2, 8, 16]), st.booleans(), st.integers(0, 64))
+OPTIONS = {
+    ("model_cfg",): MODEL_KEYS,
+    ("model_cfg", "vision_cfg"): VISION,
+    ("model_cfg", "text_cfg"): TEXT,
+    ("preprocess_cfg",): PREPROCESS,
+    (): MODEL,
+}
+CHOICES = [
+    value for keys in OPTIONS.values() for choices in keys.values() if type(choices) is tuple for value in choices
+]
+SETTING = st.one_of(
+    *(
+        st.tuples(
+            st.just(path), st.sampled_from(sorted(keys)), st.one_of(SIZES, st.sampled_from(CHOICES), NUMBERS, JSON)
+        )
+        for path, keys in OPTIONS.items()
+    )
+)
+CONFIGURATION = st.one_of(
+    st.lists(SETTING, min_size=1, max_size=2),
+    CHANGES.map(lambda change: flipped(json.dumps(MODEL).encode(), change)),
+    JSON.map(json.dumps).map(str.encode),
+)
 VALUES = st.one_of(SCALARS, st.tuples(NUMBERS, NUMBERS))
 CASES = {
     "configs": Case(st.tuples(st.sampled_from(sorted(FAMILIES)), st.integers(0, 10**4), VALUES), read_config),
@@ -199,6 +301,8 @@ CASES = {
     "sheets": Case(st.lists(st.lists(CELLS, max_size=5).map("\t".join), max_size=5).map("\n".join), read_table),
     "safetensors": Case(st.tuples(HEADER, st.binary(max_size=40)), read_weights),
     "images": Case(st.tuples(st.integers(0, len(JPEGS) - 1), st.lists(CHANGES, min_size=1, max_size=4)), read_image),
+    "shards": Case(SHARD, read_shards),
+    "configurations": Case(CONFIGURATION, read_configuration),
     "models": Case(st.tuples(st.sampled_from(["", "vision_cfg", "text_cfg"]), st.sampled_from(KEYS), JSON), read_model),
 }
 

@@ -9,6 +9,10 @@ from cliptail_jax.outputs import check_output, check_writable_folder
 PLACES = ["file", "file/below", "dangling", "loop", "/proc/x/below", "missing/" + "é" * 128 + "/below"]
 
 
+def is_own(path):
+    return True
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -24,13 +28,13 @@ def test_a_place_that_cannot_be_made_or_written_to_is_an_error(folder, place):
     with pytest.raises(UserError, match=message):
         check_writable_folder(Path(place))
     with pytest.raises(UserError):
-        check_output(Path(place, "out.tsv"))
+        check_output(Path(place, "out.tsv"), is_own)
 
 
 @pytest.mark.parametrize("name", ["n" * 250, "."])
 def test_a_file_that_cannot_be_written_is_an_error(folder, name):
     with pytest.raises(UserError):
-        check_output(Path(name))
+        check_output(Path(name), is_own)
 
 
 @pytest.mark.parametrize("place", ["new/below", "linked/below", "."])
@@ -39,8 +43,8 @@ def test_place_that_can_be_written_is_no_error_and_left_as_it_is(folder, place):
     Path("linked").symlink_to("real")
     before = sorted(folder.rglob("*"))
     check_writable_folder(Path(place))
-    check_output(Path(place, "out.tsv"))
-    check_output(Path("file"))
+    check_output(Path(place, "out.tsv"), is_own)
+    check_output(Path("file"), is_own)
     assert sorted(folder.rglob("*")) == before
 
 

@@ -109,6 +109,8 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     labels = new_label[rows.labels]
     kept = np.flatnonzero(labels >= 0)  # indices into `rows`, of which every step keeps some
     notes: list[str] = []
+    if unlabelled := int(np.sum(rows.labels < 0)):
+        notes.append(f"{unlabelled:,} records without a label are left out")
 
     if data.held_out:
         kept = kept[seeded_split(labels[kept], data.held_out, data.seed)[0]]

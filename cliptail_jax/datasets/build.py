@@ -28,6 +28,8 @@ from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import locked
 from cliptail_jax.outputs import check_writable_folder
 
+FLAGS = ("skip_damaged",)  # options without a value
+
 
 def builder_of(name: str) -> type[StreamingBuilder]:
     """The builder class of one of `BUILDERS`, with or without a config, imported now: most need not be."""
@@ -71,7 +73,7 @@ def built_folder(name: str, data_dir: str) -> pathlib.Path:
     return resolve_data_dir(data_dir) / name / str(builder_of(name).VERSION)
 
 
-def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
+def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
     """Builds a data set of the project unless it exists, and returns its folder.
 
     It is built in a hidden folder and renamed when complete, so that an interrupted build leaves nothing that loads. Of
@@ -104,7 +106,7 @@ def build(name: str, data_dir: str, **options: str) -> pathlib.Path:
     return folder
 
 
-def check_reencoding(folder: pathlib.Path, options: dict[str, str]) -> None:
+def check_reencoding(folder: pathlib.Path, options: dict[str, str | bool]) -> None:
     """Raises UserError if a built set's images are not encoded with the given options."""
     asked = read_reencoding(options.get("short_side", ""), options.get("quality", ""))
     if asked and encoding(folder) != dataclasses.asdict(asked):
@@ -114,7 +116,7 @@ def check_reencoding(folder: pathlib.Path, options: dict[str, str]) -> None:
         )
 
 
-def build_into(name: str, folder: pathlib.Path, options: dict[str, str]) -> None:
+def build_into(name: str, folder: pathlib.Path, options: dict[str, str | bool]) -> None:
     unfinished = folder.parent / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     config = name.partition("/")[2]
@@ -165,7 +167,8 @@ def main(arguments: list[str]) -> None:
         for option, explanation in options_of(name).items():
             explanations.setdefault(option, []).append(f"{name}: {explanation}")
     for option, lines in explanations.items():
-        parser.add_argument(f"--{option}", help="; ".join(lines))
+        action = "store_true" if option in FLAGS else "store"
+        parser.add_argument(f"--{option}", action=action, help="; ".join(lines))
     options = vars(parser.parse_args(arguments))
     name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()
     already_built = os.path.isdir(built_folder(name, data_dir))

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
@@ -9,12 +10,12 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.captions import read_rows
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
-from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, read_if_exists
-from cliptail_jax.datasets.webdataset import find_shards, read_shard
+from cliptail_jax.datasets.streaming import clean_text, read_if_exists
+from cliptail_jax.datasets.webdataset import OPTIONS, ShardsBuilder
 from cliptail_jax.errors import UserError
 
 
-class ImageText(StreamingBuilder):
+class ImageText(ShardsBuilder):
     """Images with texts of any kind and, where they exist, labels."""
 
     VERSION = "1.0.0"
@@ -27,7 +28,7 @@ class ImageText(StreamingBuilder):
         "of its name (default: caption, which is also a sample's .txt)",
         "label_column": "the column or field of labels: numbers, or names of the classes (default: there are none)",
         "classes": "the vocabulary of the labels, built-in or a file; label_column needs it",
-    }
+    } | OPTIONS
 
     def __init__(
         self,
@@ -67,9 +68,9 @@ class ImageText(StreamingBuilder):
 
     def _shards(self) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each sample. A failed download has no image."""
-        for path in tqdm(find_shards(self.raw), desc=self.name, unit=" shards", disable=None):
-            for key, image, fields in read_shard(path):
-                yield f"{path.stem}/{key}", image, {name: fields.get(name.lower()) for name in self._columns()}
+        for path, (key, image, fields) in self.samples():
+            filename = clean_text(f"{path.stem}/{key}")
+            yield filename, image, {name: fields.get(name.lower()) for name in self._columns()}
 
     def _table(self) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each row."""
@@ -89,7 +90,7 @@ class ImageText(StreamingBuilder):
             return labels[text]
         if text in ("", "-1"):
             return -1
-        if not text.isdigit() or int(text) >= len(labels):
+        if not re.fullmatch("[0-9]{1,9}", text) or int(text) >= len(labels):
             known = f"a class of --classes, nor a number below {len(labels)}"
-            raise UserError(f"{self.raw} has the label {text!r}, which is not {known}")
+            raise UserError(f"{self.raw} has the label {text[:50]!r}, which is not {known}")
         return int(text)

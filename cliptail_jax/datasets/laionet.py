@@ -12,17 +12,16 @@ import numpy as np
 import pyarrow
 import pyarrow.dataset
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, naming_damage
-from cliptail_jax.datasets.webdataset import Sample, find_shards, read_shard
+from cliptail_jax.datasets.streaming import clean_text, naming_damage
+from cliptail_jax.datasets.webdataset import OPTIONS, Sample, ShardsBuilder
 from cliptail_jax.errors import UserError
 
 LABELS = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
 
 
-class Laionet(StreamingBuilder):
+class Laionet(ShardsBuilder):
     """LAION images with texts, classes of ImageNet, and the similarity of text and class definition."""
 
     VERSION = "1.0.0"
@@ -32,7 +31,7 @@ class Laionet(StreamingBuilder):
         "table": "the curated parquet, a file or a folder, to take wnid, similarity and NSFW from; it is joined by URL "
         "and TEXT",
         "similarity_column": "the column of the similarity of text and class definition (default: similarity)",
-    }
+    } | OPTIONS
 
     def __init__(self, *, table: str | os.PathLike = "", similarity_column: str = "similarity", **kwargs):
         self.table = pathlib.Path(table).expanduser() if table else None
@@ -46,12 +45,11 @@ class Laionet(StreamingBuilder):
 
     def _generate_examples(self) -> Iterator[dict]:
         curated = CuratedTable(self.table, self.similarity_column) if self.table else None
-        for path in tqdm(find_shards(self.raw), desc="laionet", unit=" shards", disable=None):
-            for sample in read_shard(path):
-                if sample.image is None:
-                    self.skipped["failed downloads"] += 1
-                elif self.is_usable(sample.image) and (example := self._example(path, sample, curated)):
-                    yield example
+        for path, sample in self.samples():
+            if sample.image is None:
+                self.skipped["failed downloads"] += 1
+            elif self.is_usable(sample.image) and (example := self._example(path, sample, curated)):
+                yield example
 
     def _example(self, shard: pathlib.Path, sample: Sample, curated: "CuratedTable | None") -> dict | None:
         """The record of a sample; None where the curated table lacks it, which is counted."""
@@ -68,15 +66,22 @@ class Laionet(StreamingBuilder):
                     f"{shard}: sample {sample.key} has no {column!r}; --table=PARQUET names the curated table "
                     "that has it, or img2dataset keeps it with --save_additional_columns"
                 )
-        if fields["wnid"] not in LABELS:
-            raise UserError(f"{shard}: sample {sample.key} has the WordNet id {fields['wnid']!r}, not ImageNet-1k's")
+        wnid = clean_text(fields["wnid"])
+        if wnid not in LABELS:
+            raise UserError(f"{shard}: sample {sample.key} has the WordNet id {wnid[:50]!r}, not ImageNet-1k's")
+        try:
+            value = float(fields[similarity])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"{shard}: sample {sample.key} has a {similarity!r} that is not a number: {error}"
+            ) from error
         return {
             "image": sample.image,
-            "label": LABELS[fields["wnid"]],
-            "wnid": fields["wnid"],
+            "label": LABELS[wnid],
+            "wnid": wnid,
             "text": clean_text(fields.get("caption")),
             "url": clean_text(fields.get("url")),
-            "similarity": float(fields[similarity]),
+            "similarity": value,
             "nsfw": clean_text(fields.get("nsfw")),
         }
 

@@ -72,7 +72,7 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
             f"{files}: the names of the classes are not those that the data set was prepared with; restore them, or, if "
             f"the change is yours, remove the tables metadata-*.parquet beside them"
         )
-    check_labels(dict(zip(table.column_names, table.columns)), features, lambda record: path)
+    check_labels(dict(zip(table.column_names, table.columns)), features, lambda record: path, "remove it")
     if "label" not in table.column_names and (columns is None or "label" in columns):
         table = table.append_column("label", pyarrow.array(np.full(len(table), -1)))
     if SUPERCLASS in table.column_names and has_written_superclasses(features):
@@ -96,15 +96,17 @@ def check_labels(
     columns: Mapping[str, Sequence | np.ndarray | pyarrow.ChunkedArray],
     features: tfds.features.FeaturesDict,
     file_of: Callable[[int], pathlib.Path],
+    remedy: str,
 ) -> None:
     """Raises UserError if a label is neither that of a class nor -1, for none; `file_of` gives a record's file."""
     for name, label in class_labels(features).items():
         if name in columns:
-            labels, classes = np.asarray(columns[name]), label.num_classes
-            if len(wrong := np.flatnonzero((labels < -1) | (labels >= classes))):
+            labels, classes = np.asarray(columns[name], float), label.num_classes  # nan where there is nothing
+            if len(wrong := np.flatnonzero(~((labels >= -1) & (labels < classes)))):
+                record = int(wrong[0])
                 raise UserError(
-                    f"{file_of(wrong[0])}: record {wrong[0]} has the {name} {labels[wrong[0]]}, and there are {classes} "
-                    "classes; remove the data set and prepare it again"
+                    f"{file_of(record)}: record {record} has the {name} {columns[name][record]}, and there are {classes} "
+                    f"classes; {remedy}"
                 )
 
 
@@ -123,7 +125,7 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
         if all(value is None for value in values):
             raise cannot_be_read(info.filepaths[0].parent / "features.json", f"no record has its feature {name!r}")
     columns["record"] = np.arange(len(records))
-    check_labels(columns, features, lambda record: shard_of(info, record))
+    check_labels(columns, features, lambda record: shard_of(info, record), "remove the data set and prepare it again")
     if SUPERCLASS in schema.names:
         names = np.array([*map(clean_name, features["coarse_label"].names), ""])  # the last is of the label -1
         columns[SUPERCLASS] = names[columns["coarse_label"]].tolist()

@@ -4,10 +4,12 @@ import collections
 import contextlib
 import dataclasses
 import io
+import lzma
 import os
 import pathlib
 import sys
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow
@@ -22,6 +24,8 @@ from cliptail_jax.datasets.reencoded import Change, read_reencoding, reencoded
 from cliptail_jax.errors import UserError
 
 SHARD_BYTES = 1 << 30
+# What the readers of archives, compressed ones among them, and of tables raise.
+DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError, pyarrow.ArrowException)
 
 
 class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
@@ -88,6 +92,12 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         else:
             return True
         return False
+
+    def skip(self, reason: str, example: object) -> None:
+        """Counts something that is skipped; the first for each reason is reported, too, in the words of `example`."""
+        if not self.skipped[reason]:
+            tqdm.write(f"note: {example}; it is skipped, and others like it are counted", file=sys.stderr)
+        self.skipped[reason] += 1
 
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
         if "raw" in self.OPTIONS and self.raw is None:
@@ -185,5 +195,7 @@ def naming_damage(path: pathlib.Path) -> Iterator[None]:
     """Turns an exception of a reader of archives or tables into a UserError that names the damaged file."""
     try:
         yield
-    except (tarfile.TarError, pyarrow.ArrowInvalid, EOFError) as error:
+    except DAMAGE as error:
+        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):  # the file system's
+            raise
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error

@@ -5,16 +5,19 @@ import json
 import pathlib
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pyarrow.parquet
+from tqdm import tqdm
 
-from cliptail_jax.datasets.streaming import naming_damage
+from cliptail_jax.datasets.streaming import StreamingBuilder, naming_damage
 from cliptail_jax.errors import UserError
 
-MEMBER = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)")  # a sample's key, and the kind of one of its files
+MEMBER = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)", re.DOTALL)  # a sample's key, and the kind of one of its files
 IMAGES = ("jpg", "jpeg", "png", "webp")
+OPTIONS = {"skip_damaged": "of a damaged shard, take the samples before the damage; it is counted"}
+Skip = Callable[[str, object], None]  # `StreamingBuilder.skip`
 
 
 class Sample(NamedTuple):
@@ -31,6 +34,29 @@ class Sample(NamedTuple):
     fields: dict
 
 
+class ShardsBuilder(StreamingBuilder):
+    """A builder of shards."""
+
+    def __init__(self, *, skip_damaged: bool = False, **kwargs):
+        self.skip_damaged = skip_damaged
+        super().__init__(**kwargs)
+
+    def samples(self) -> Iterator[tuple[pathlib.Path, Sample]]:
+        """The samples of all shards, each with its shard's path.
+
+        Raises:
+            UserError: A shard is damaged.
+        """
+        for path in tqdm(find_shards(self.raw), desc=self.name, unit=" shards", disable=None):
+            try:
+                for sample in read_shard(path, self.skip):
+                    yield path, sample
+            except UserError as error:
+                if not self.skip_damaged:
+                    raise UserError(f"{error}; download the shard again, or pass --skip_damaged") from error
+                self.skip("damaged shards, or the rest of them", error)
+
+
 def find_shards(raw: pathlib.Path) -> list[pathlib.Path]:
     """The archives in a folder, sorted by name, or `raw` itself if it is an archive."""
     paths = sorted(raw.glob("*.tar")) if raw.is_dir() else [raw]
@@ -39,28 +65,65 @@ def find_shards(raw: pathlib.Path) -> list[pathlib.Path]:
     return paths
 
 
-def read_shard(path: pathlib.Path) -> Iterator[Sample]:
+def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
     """The samples of an archive in its order, then the failed downloads that only its parquet file lists.
+
+    Others that only the parquet file lists, and samples whose .json is not an object, are skipped.
 
     Raises:
         UserError: A file is damaged.
     """
     downloads = read_downloads(path.with_suffix(".parquet"))
     with naming_damage(path), tarfile.open(path) as archive:
-        named = ((MEMBER.fullmatch(member.name), member) for member in archive if member.isfile())
-        files = ((match[1], match[2].lower(), member) for match, member in named if match)
-        for key, sample_files in itertools.groupby(files, key=lambda file: file[0]):
-            contents = {kind: archive.extractfile(member).read() for _, kind, member in sample_files}
-            try:
-                described = json.loads(contents.get("json", b"{}"))
-            except ValueError as error:
-                raise UserError(f"{path}: {key}.json is not JSON ({error})") from error
-            fields = downloads.pop(key, {}) | lower_case_names(described)
+        for key, members in itertools.groupby(files_of_samples(archive, path, skip), key=lambda file: file[0]):
+            contents = {kind: archive.extractfile(member).read() for _, kind, member in members}
+            row, described = downloads.pop(key, {}), read_fields(contents.get("json", b"{}"))
+            if described is None:
+                skip("whose .json is not an object", f"{path}: {key + '.json'!r} is not a JSON object")
+                continue
+            fields = row | described
             if "txt" in contents:
                 fields["caption"] = contents["txt"].decode(errors="replace")
             image = next((contents[kind] for kind in IMAGES if kind in contents), None)
             yield Sample(key, None if has_failed(fields) else image, fields)
-    yield from (Sample(key, None, fields) for key, fields in sorted(downloads.items()) if has_failed(fields))
+    for key, fields in sorted(downloads.items()):
+        if has_failed(fields):
+            yield Sample(key, None, fields)
+        else:
+            skip(
+                "that a shard lacks and its parquet lists", f"{path} has no {key!r}, which the parquet beside it lists"
+            )
+
+
+def files_of_samples(
+    archive: tarfile.TarFile, path: pathlib.Path, skip: Skip
+) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+    """The key and kind of each file of a sample, and its member of the archive at `path`; links are skipped.
+
+    Raises:
+        tarfile.TarError: The archive is damaged, or cut off, which tarfile itself takes for the end.
+    """
+    name = ""
+    for member in archive:
+        name = member.name
+        if match := MEMBER.fullmatch(name):
+            if member.isfile():
+                yield match[1], match[2].lower(), member
+            elif not member.isdir():
+                skip("files that are links", f"{path}: {name!r} is a link")
+    archive.fileobj.seek(archive.offset)
+    end = archive.fileobj.read(2 * tarfile.RECORDSIZE)  # where the next of several concatenated archives would begin
+    if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
+        raise tarfile.ReadError(f"it does not end after {name!r}, its last file that can be read")
+
+
+def read_fields(text: bytes) -> dict | None:
+    """The fields in the .json of a sample, with lower-case names; None if it is not an object."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return lower_case_names(fields) if isinstance(fields, dict) else None
 
 
 def read_downloads(path: pathlib.Path) -> dict[str, dict]:
@@ -69,6 +132,8 @@ def read_downloads(path: pathlib.Path) -> dict[str, dict]:
         return {}
     with naming_damage(path):
         rows = pyarrow.parquet.read_table(path).to_pylist()
+    if not all(isinstance(row.get("key"), str) for row in rows):
+        raise UserError(f"{path} has rows without a text as 'key'")
     return {row["key"]: lower_case_names(row) for row in rows}
 
 

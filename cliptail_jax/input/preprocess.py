@@ -8,15 +8,39 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float32, Num, UInt8
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import RgbImage
 from cliptail_jax.images.resizing import FILTERS, resized_center
+from cliptail_jax.models.open_clip import NUMBER, PIXELS, POSITIVE, SIDE, Kind, check_keys
 
-RESIZE_MODES = ("shortest", "longest", "squash")
 # Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 # The same for ImageNet, as torchvision's models use them.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def one_or_three(kind: Kind) -> Kind:
+    """Values of a kind, one for all channels or one for each."""
+    return Kind(
+        f"{kind.text}, or three, one for each channel",
+        lambda value: (
+            all(each in kind for each in value) and len(value) == 3
+            if isinstance(value, list | tuple)
+            else value in kind
+        ),
+    )
+
+
+# Supported values of a preprocess_cfg by key; the size of the images is that of the model.
+PREPROCESS = {
+    "size": SIDE,
+    "mode": ("RGB",),
+    "mean": one_or_three(NUMBER),
+    "std": one_or_three(POSITIVE),
+    "interpolation": tuple(FILTERS),
+    "resize_mode": ("shortest", "longest", "squash"),
+    "fill_color": (0,),
+    "short_side": Kind(f"0 or {PIXELS.text}", lambda value: value == 0 or value in PIXELS),
+}
 
 
 @dataclass(frozen=True)
@@ -72,17 +96,10 @@ def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
 
     A run's also has `short_side`. Raises UserError for unknown values.
     """
-    given = {key: value for key, value in config.items() if value is not None}
-    interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")
-    for key, value, known in (
-        ("interpolation", interpolation, FILTERS),
-        ("resize_mode", resize_mode, RESIZE_MODES),
-        ("fill_color", given.get("fill_color", 0), (0,)),
-    ):
-        if value not in known:
-            names = ", ".join(map(repr, known))
-            raise UserError(f"the model's configuration has preprocess_cfg.{key}={value!r}; {names} are supported")
+    given = {key: config[key] for key in PREPROCESS if config.get(key) is not None}
+    check_keys("preprocess_cfg.", given, PREPROCESS)
     mean, std = (three(given.get(key, default)) for key, default in (("mean", CLIP_MEAN), ("std", CLIP_STD)))
+    interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")
     return Preprocess(size, mean, std, interpolation, resize_mode, given.get("short_side", 0))
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from cliptail_jax.models.dropout import Dropout, attend_dropping
 from cliptail_jax.models.layers import Tokens, Valid, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
+from cliptail_jax.models.transformer import ACTIVATIONS, CONFIGURATION, States, head_width, split_heads
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class SelfAttention(nnx.Module):
     """Multi-head attention to all tokens but padding, with dropout of the attention probabilities."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
+        head_width(CONFIGURATION, shape.heads, shape.width)
         self.heads = shape.heads
         self.query = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
         self.key = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)

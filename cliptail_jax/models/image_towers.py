@@ -20,6 +20,7 @@ from cliptail_jax.models.convnext import CONVNEXTS, ConvNeXt
 from cliptail_jax.models.fastvit import FASTVITS, FastViT
 from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.open_clip import (
+    PIXELS,
     activation,
     architecture_names,
     check_keys,
@@ -149,6 +150,8 @@ def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_si
 
     The size for which the tower was made is always right: SigLIP's ViT-SO400M-14-384 drops what fills no patch.
     """
+    if side not in PIXELS:
+        raise UserError(f"{key}: {side} is not {PIXELS.text}")
     factor = image_tower(vision_cfg).side_multiple(vision_cfg)
     if side % factor and side != vision_cfg.get("image_size"):
         raise UserError(f"{key}: {side} is not divisible by {factor}; choose a multiple.")

@@ -19,7 +19,7 @@ from cliptail_jax.models.bert import dense
 from cliptail_jax.models.dropout import Dropout, attend_dropping
 from cliptail_jax.models.layers import Tokens, Valid, layer_norm
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import States, split_heads
+from cliptail_jax.models.transformer import CONFIGURATION, States, head_width, split_heads
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class SelfAttention(nnx.Module):
     """Multi-head attention to all tokens but padding."""
 
     def __init__(self, shape: M2M100Shape, *, dtype, rngs: nnx.Rngs):
+        head_width(CONFIGURATION, shape.heads, shape.width)
         self.heads = shape.heads
         self.k_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
         self.v_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)

@@ -15,7 +15,7 @@ from jax.nn.initializers import normal
 from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import attend
+from cliptail_jax.models.transformer import CONFIGURATION, attend, head_width
 
 EXPANSION = 4  # a bottleneck's output channels per inner channel
 STRIDE = 32  # of the last stage
@@ -76,6 +76,7 @@ class AttentionPool(nnx.Module):
         rngs: nnx.Rngs,
     ):
         options = {"dtype": dtype, "rngs": rngs} | ({} if pytorch_init else {"kernel_init": normal(width**-0.5)})
+        head_width(CONFIGURATION, heads, width)
         self.heads = heads
         self.resampling = resampling
         self.dtype = dtype

@@ -40,15 +40,16 @@ LAYERS = Kind(
     "a number of layers from 1 to 1000, or a list of them",
     lambda value: all(is_size(each, 1000) for each in (value if isinstance(value, list) and value else [value])),
 )
+LARGEST_SIDE = 4096  # positions of larger images would not fit into memory
+PIXELS = Kind(f"a number of pixels from 1 to {LARGEST_SIDE}", lambda value: is_size(value, LARGEST_SIDE))
 SIDE = Kind(
-    "a size or a pair of them",
-    lambda value: is_size(value) or (isinstance(value, list) and len(value) == 2 and all(map(is_size, value))),
+    f"{PIXELS.text}, or a pair of such numbers",
+    lambda value: all(each in PIXELS for each in (value if isinstance(value, list) and len(value) == 2 else [value])),
 )
 TOKEN = Kind("a token", lambda value: type(value) is int and 0 <= value <= 2**24)
-POSITIVE = Kind("a positive number", lambda value: type(value) in (int, float) and 0 < value < 1e6)
-NUMBER_OR_NONE = Kind(
-    "a number or null", lambda value: value is None or type(value) in (int, float) and abs(value) < 1e6
-)
+NUMBER = Kind("a number", lambda value: type(value) in (int, float) and abs(value) < 1e6)
+NUMBER_OR_NONE = Kind("a number or null", lambda value: value is None or value in NUMBER)
+POSITIVE = Kind("a positive number", lambda value: value in NUMBER and value > 1e-30)  # not 0 in float32
 FLAG = Kind("true or false", lambda value: value is None or isinstance(value, bool))
 TEXT_OR_NONE = Kind("a text or null", lambda value: value is None or isinstance(value, str))
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
@@ -90,7 +91,7 @@ VISION = TRANSFORMER | {
     "pos_embed_type": ("learnable", "sin_cos_2d"),
     "timm_pool": ("", "avg", "map", "token"),
     "timm_proj": (None, "none", "linear", "mlp"),
-    "cliptail_model_name": ANY,  # an image tower that open_clip does not have
+    "cliptail_model_name": TEXT_OR_NONE,  # an image tower that open_clip does not have
     "cliptail_initialization": ("clip", "pytorch"),  # of a modified ResNet
     "cliptail_resampling": (OTHER_GRIDS, EVERY_GRID),  # of the positions of DINO's towers
 }
@@ -105,7 +106,7 @@ TEXT = TRANSFORMER | {
     "proj_type": ("linear", "none"),
     "hf_proj_type": PROJECTIONS,
     "hf_pooler_type": POOLERS,
-    "cliptail_encoder": ANY,  # a Hugging Face encoder's config.json
+    "cliptail_encoder": OBJECT,  # a Hugging Face encoder's config.json
 }
 
 
@@ -152,9 +153,9 @@ def check_keys(prefix: str, config: Mapping[str, Any], supported: Mapping[str, A
     """Raise UserError for the first key that is not in `supported`, or whose value is not among the supported ones."""
     for key, value in config.items():
         if key not in supported:
-            raise UserError(f"the model's configuration has '{prefix}{key}', which is not supported")
+            raise UserError(f"the model's configuration has {prefix + key[:50]!r}, which is not supported")
         if value not in supported[key]:
-            given, values = f"{prefix}{key}={json.dumps(value)}", supported[key]
+            given, values = f"{prefix}{key}={json.dumps(value)[:100]}", supported[key]
             if isinstance(values, Kind):
                 raise UserError(f"the model's configuration has {given}; it takes {values.text}")
             values = ", ".join(json.dumps(each) for each in values)

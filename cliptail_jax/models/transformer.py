@@ -32,9 +32,12 @@ ACTIVATIONS = {
 }
 
 
+CONFIGURATION = "the model's configuration"  # names what has the sizes of a published model
+
+
 def head_width(key: str, heads: int, width: int) -> int:
     """The width of each head. Raises UserError that names the config field `key` unless the heads share `width` equally."""
-    if width % heads:
+    if not heads or width % heads:
         raise UserError(f"{key}: {heads} heads do not divide {width} channels; choose a divisor.")
     return width // heads
 
@@ -78,6 +81,7 @@ class MultiHeadAttention(nnx.Module):
 
     def __init__(self, width: int, heads: int, *, causal: bool, init: BlockInit, dtype, rngs: nnx.Rngs):
         zeros = nnx.initializers.zeros
+        head_width(CONFIGURATION, heads, width)
         self.heads = heads
         self.causal = causal
         self.in_proj = linear(width, 3 * width, kernel_init=init.in_proj, bias_init=zeros, dtype=dtype, rngs=rngs)

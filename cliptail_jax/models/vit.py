@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from cliptail_jax.models.layers import EPSILON, Features, Images, Mask, conv, layer_norm, linear
 from cliptail_jax.models.positions import token_positions
-from cliptail_jax.models.transformer import MLP_RATIO, Transformer, attend, pytorch_init
+from cliptail_jax.models.transformer import CONFIGURATION, MLP_RATIO, Transformer, attend, head_width, pytorch_init
 
 
 class CrossAttention(nnx.Module):
@@ -22,6 +22,7 @@ class CrossAttention(nnx.Module):
     def __init__(self, width: int, context_width: int, heads: int, *, dtype, rngs: nnx.Rngs):
         xavier = nnx.initializers.xavier_uniform()
         options = {"kernel_init": xavier, "use_bias": False, "dtype": dtype, "rngs": rngs}
+        head_width(CONFIGURATION, heads, width)
         self.heads = heads
         self.dtype = dtype
         self.q_proj = linear(width, width, **options)

@@ -73,7 +73,9 @@ def fetch(repository: str, files: list[str], revision: str | None) -> Path:
         try:
             options = {"revision": revision, "local_files_only": unreachable is not None or not answers()}
             return Path(huggingface_hub.hf_hub_download(repository, file, **options))
-        except (errors.GatedRepoError, errors.RepositoryNotFoundError, errors.HFValidationError):
+        except errors.HFValidationError:
+            raise UserError(f"{where}: the Hub was not asked, since it names its repositories OWNER/NAME") from None
+        except (errors.GatedRepoError, errors.RepositoryNotFoundError):
             raise UserError(f"{where}: the Hub has no such repository, or it requires a login") from None
         except errors.RevisionNotFoundError:
             raise UserError(f"{where}: the repository has no such revision") from None

@@ -4,12 +4,13 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_json
 from cliptail_jax.input.preprocess import read_preprocess
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.pretrained import hub
@@ -17,7 +18,7 @@ from cliptail_jax.pretrained.names import published_name
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import listed_preprocess
 from cliptail_jax.pretrained.published_weights import PublishedWeights, open_weights
-from cliptail_jax.pretrained.source import CONFIG, find, read_json
+from cliptail_jax.pretrained.source import CONFIG, find
 from cliptail_jax.pretrained.text_encoder import ENCODER_CONFIG
 from cliptail_jax.pretrained.tokenizers import published_tokenizer
 
@@ -25,6 +26,13 @@ HEAD = "class_head.safetensors"
 WEIGHTS_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
 UNUSED = ("text_decoder.", "text.transformer.pooler.")
+
+
+class Document(TypedDict, total=False):
+    """open_clip_config.json, unless the whole document is the model_cfg."""
+
+    model_cfg: dict[str, Any]
+    preprocess_cfg: dict[str, Any] | None
 
 
 def load(name_or_path: str | Path, **options) -> OpenedModel:
@@ -86,7 +94,7 @@ def _read_document(name: str, path: Path | None, architecture: str | None) -> di
         return {"model_cfg": named_architecture(architecture), "preprocess_cfg": listed_preprocess(architecture)}
     if path is None:
         raise UserError(f"{name} has no {CONFIG} in its folder: add it, or give an architecture, such as 'ViT-B-32'")
-    document = read_json(path)
+    document = read_json(path, Document)
     config = document.get("model_cfg", document)
     missing = {"embed_dim", "vision_cfg", "text_cfg"} - config.keys()
     if missing:

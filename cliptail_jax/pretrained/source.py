@@ -1,10 +1,8 @@
 """The files of a published model, in a folder or a repository of the Hugging Face Hub."""
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_digests, digest_of_file
@@ -68,17 +66,6 @@ def fetch_tokenizer(repository: str, revision: str | None) -> Path:
     with contextlib.suppress(UserError):  # not every tokenizer needs one
         hub.fetch(repository, [SETTINGS], hub.commit(path))
     return path
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The content of a configuration. Raises UserError if it is not a JSON object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a JSON file ({error}): download it again") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is not a configuration: it does not contain a JSON object")
-    return content
 
 
 def checked_digest(source: ModelFiles) -> str:

@@ -7,12 +7,12 @@ from jax.sharding import Mesh
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path
+from cliptail_jax.files import read_json, work_path
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names
-from cliptail_jax.pretrained.source import CONFIG, TOKENIZER, find, read_json
+from cliptail_jax.pretrained.source import CONFIG, TOKENIZER, find
 from cliptail_jax.pretrained.tokenizers import encoder_tokenizer
 
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]

@@ -32,11 +32,17 @@ class OpenedTransferSet:
     def labels(self, split: str) -> Int[np.ndarray, " image"] | Bool[np.ndarray, "image class"]:
         """The class of each image or, where images have objects, which classes it shows; in record order.
 
-        Objects that are marked as difficult count as absent.
+        Objects that are marked as difficult count as absent. Raises UserError if an image has no label.
         """
         source = self.sources[split]
         if not self.chosen.has_objects:
-            return source.columns("label")["label"].to_numpy()
+            labels = source.columns("label")["label"].to_numpy()
+            if len(without := np.flatnonzero(labels < 0)):
+                raise UserError(
+                    f"{len(without):,} records of {source.name}:{split} have no label, such as record {without[0]}: choose a "
+                    "split or a set with all labels"
+                )
+            return labels
         positives = np.zeros((len(source), len(self.class_names)), bool)
         for image in range(len(source)):
             objects = source.records[image]["objects"]

@@ -77,6 +77,18 @@ def test_failed_downloads_and_broken_images_are_skipped_and_counted(tmp_path, ra
     assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {"failed downloads": 2, "whose image cannot be read": 1}
 
 
+def test_sample_without_an_image_counts_once_though_both_files_tell_of_it(tmp_path, raw):
+    write_shard(raw / "00000.tar", [pair(1, image=False), pair(2)])
+    sound = {"1.jpg": jpeg(3), "1.txt": b"x", "1.json": b'{"wnid": "n01440764", "similarity": 1}'}
+    failed = {"000000001.json": b'{"status": "failed_to_resize"}', "000000001.txt": b"x"}
+    (raw / "00000.tar").write_bytes(archive(sound | failed))
+    build("laionet", str(tmp_path), raw=str(raw))
+    assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {
+        "failed downloads": 1,
+        "that a shard lacks and its parquet lists": 1,
+    }
+
+
 def test_what_the_json_lacks_comes_from_the_parquet_beside_the_shard(tmp_path, raw):
     write_shard(raw / "00000.tar", [pair(1), pair(2, GOLDFISH)], keep_metadata=False)
     build("laionet", str(tmp_path), raw=str(raw))
@@ -109,7 +121,8 @@ def test_curated_table_is_joined_by_url_and_text(tmp_path, raw):
         ([pair(7, "n00000001")], None, "00000.tar: sample 000000007 has the WordNet id 'n00000001'"),
         ([pair(1)], lambda raw: os.truncate(raw / "00000.tar", 600), "00000.tar is damaged"),
         ([pair(1)], lambda raw: (raw / "00000.parquet").write_bytes(b"PAR1"), "00000.parquet is damaged"),
-        ([pair(1)], lambda raw: (raw / "00000.tar").write_bytes(archive({"1.json": b"{"})), "tar: 1.json is not JSON"),
+        ([pair(7, similarity="near")], None, "sample 000000007 has a 'similarity' that is not a number"),
+        ([pair(7, wnid=["n01440764"] * 99)], None, "sample 000000007 has the WordNet id 'n01440764 n014"),
         ([pair(1)], lambda raw: (raw / "00000.tar").unlink(), "has no shards"),
     ],
 )

@@ -102,6 +102,8 @@ def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
     "name, revision, expected",
     [
         ("owner/other", None, "hf-hub:owner/other: the Hub has no such repository"),
+        ("not a name", None, "hf-hub:not a name: the Hub was not asked, since it names its repositories OWNER/NAME"),
+        ("../x", None, "hf-hub:../x: the Hub was not asked"),
         ("owner/name", "v2", "hf-hub:owner/name at revision v2: the repository has no such revision"),
         ("owner/name", None, "has no open_clip_model.safetensors or .*model.safetensors$"),
     ],

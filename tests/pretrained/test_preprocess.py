@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import jax
@@ -44,5 +45,5 @@ def test_a_configuration_comes_back():
 
 @pytest.mark.parametrize("key, value", [("interpolation", "lanczos"), ("resize_mode", "crop"), ("fill_color", 127)])
 def test_what_is_not_supported_is_refused_by_name(key, value):
-    with pytest.raises(UserError, match=f"preprocess_cfg.{key}={value!r}"):
+    with pytest.raises(UserError, match=f"preprocess_cfg.{key}={json.dumps(value)}"):
         read_preprocess({key: value}, 32)

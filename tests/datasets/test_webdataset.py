@@ -1,0 +1,107 @@
+"""Shards that lack something: it is an error that names them, or is counted, and never silent."""
+
+import io
+import tarfile
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.datasets.webdataset import read_shard
+from cliptail_jax.errors import UserError
+from tests.datasets.raw_data import archive, jpeg, write_shard
+
+ROWS = [{"key": f"{number}", "image": jpeg(number), "caption": f"text {number}", "y": number} for number in range(3)]
+
+
+def samples_of(shard):
+    return list(read_shard(shard, lambda reason, example: pytest.fail(str(example))))
+
+
+def test_no_cut_of_a_shard_goes_unnoticed(tmp_path):
+    shard = tmp_path / "0.tar"
+    write_shard(shard, ROWS)
+    content, right = shard.read_bytes(), samples_of(shard)
+    for size in range(0, len(content), 100):
+        shard.write_bytes(content[:size])
+        try:  # of the zeros at the end, not all are needed
+            assert samples_of(shard) == right and not content[size:].strip(b"\0")
+        except UserError as error:
+            assert f"{shard} is damaged" in str(error)
+
+
+def with_link(kind):
+    stream = io.BytesIO(archive({"1.jpg": jpeg(1), "1.txt": b"one"}))
+    with tarfile.open(fileobj=stream, mode="a") as tar:
+        link = tarfile.TarInfo("2.jpg")
+        link.type, link.linkname = kind, "1.jpg"
+        tar.addfile(link)
+    return stream.getvalue()
+
+
+SOUND = {"0.jpg": jpeg(0), "0.txt": b"zero"}
+NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "counts", "example"),
+    [
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"{"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"null"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b'["y"]'}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (
+            archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"[" * 200_000}),
+            NO_OBJECT,
+            "0.tar: '1.json' is not a JSON object",
+        ),
+        (with_link(tarfile.LNKTYPE), LINKS, "0.tar: '2.jpg' is a link"),
+        (with_link(tarfile.SYMTYPE), LINKS, "0.tar: '2.jpg' is a link"),
+    ],
+)
+def test_what_is_left_out_of_a_shard_is_counted_with_an_example(tmp_path, capsys, content, counts, example):
+    (tmp_path / "0.tar").write_bytes(content)
+    build("image_text", str(tmp_path), raw=str(tmp_path / "0.tar"))
+    assert len(open_source("image_text", str(tmp_path), "train")) == 1
+    assert skipped(tmp_path / "image_text" / "1.0.0", "train") == counts
+    assert f"{example}; it is skipped, and others like it are counted" in capsys.readouterr().err
+
+
+def test_samples_that_only_the_parquet_file_lists_are_counted(tmp_path, capsys):
+    write_shard(tmp_path / "0.tar", ROWS)
+    (tmp_path / "0.tar").write_bytes(archive(SOUND))
+    assert main(["image_text", f"--data_dir={tmp_path}", f"--raw={tmp_path}/0.tar"]) == 0
+    output = capsys.readouterr()
+    assert "0.tar has no '1', which the parquet beside it lists" in output.err
+    assert "1 train records, 0 MB, skipped 2 that a shard lacks and its parquet lists" in output.out
+
+
+@pytest.mark.parametrize("columns", [{"url": ["a"]}, {"key": [None]}, {"key": [["0"]]}, {"key": [0]}])
+def test_parquet_file_without_keys_is_an_error_that_names_it(tmp_path, columns):
+    write_shard(tmp_path / "0.tar", ROWS)
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "0.parquet")
+    with pytest.raises(UserError, match="0.parquet has rows without a text as 'key'"):
+        samples_of(tmp_path / "0.tar")
+
+
+@pytest.mark.parametrize(
+    ("damage", "left"),
+    [
+        (lambda content: content[:-10_000], 2),  # of the last sample, there may have been more
+        (lambda content: content * 2, 2),
+        (lambda content: content.replace(b"2.jpg", b"3.jpg"), 1),  # the checksum of whose header is wrong now
+    ],
+)
+def test_damaged_shard_ends_a_build_or_is_counted(tmp_path, capsys, damage, left):
+    (tmp_path / "raw").mkdir()
+    write_shard(tmp_path / "raw" / "0.tar", ROWS)
+    write_shard(tmp_path / "raw" / "1.tar", ROWS[:1])
+    shard = tmp_path / "raw" / "0.tar"
+    shard.write_bytes(damage(shard.read_bytes()))
+    command = ["image_text", f"--data_dir={tmp_path}", f"--raw={tmp_path}/raw"]
+    assert main(command) == 2
+    assert capsys.readouterr().err.endswith("; download the shard again, or pass --skip_damaged\n")
+    assert main([*command, "--skip_damaged"]) == 0
+    assert f"{left + 1} train records, 0 MB, skipped 1 damaged shards, or the rest of them" in capsys.readouterr().out
