@@ -84,7 +84,7 @@ def compiled_program(
 def _read(path: Path) -> Program | None:
     """The content of a file of the cache; None if there is no such file, or it is damaged."""
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         values["collectives"] = {kind: Traffic(*numbers) for kind, numbers in values["collectives"].items()}
         values["exchanged"] = tuple(map(tuple, values["exchanged"]))
         values["largest"] = tuple(map(tuple, values["largest"]))

@@ -125,6 +125,6 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def say_lines(lines: Connection) -> None:
-    with open(os.dup(lines.fileno()), errors="replace") as text:
+    with open(os.dup(lines.fileno()), encoding="utf-8", errors="replace") as text:
         for line in text:
             log_line(line.rstrip("\n"))
