@@ -65,7 +65,7 @@ def test_places_in_buckets_are_not_checked():
 def test_programs_refuse_a_place_before_they_read_anything(folder, capsys, program, arguments, place):
     Path("captions.txt").touch()
     Path("run").mkdir()
-    Path("run/config.json").write_text('{"config": {}}')
+    Path("run/config.json").write_text('{"config": {}}', encoding="utf-8")
     main = importlib.import_module(f"cliptail_jax.{program}").main
     assert main([argument.replace("PLACE", place) for argument in arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
