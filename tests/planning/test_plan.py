@@ -31,6 +31,8 @@ PARTS = (SUP, "--on=v5e-1", "--records=10240", CLASSES, "--json", *ONE_LAYER)
 PARTS += ("--config.batch_size=512", "--config.model.dtype=bfloat16")
 MISTAKES = {
     (SUP, "--on=v5e-7", "--records=100", CLASSES): "error: unknown topology 'v5e-7'",
+    (SUP, "--on="): "error: --on is empty: name TPU slices or hosts of GPUs",
+    (SUP, "--records=50000000000", CLASSES): "50000000000 is not an integer in the range [0, 1000000000]",
     (SUP, "--on=v5e-4", "--records=100"): "error: --records and --classes go together",
     (SUP, "--on=v5e-4", "--evaluation", "--search"): "error: --evaluation plans a step of evaluation",
     (SUP, "--on=v5e-4", "--records=1280", CLASSES, "--config.accumulate_steps=2"): "normalizes over the whole batch",
