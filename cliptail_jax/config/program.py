@@ -84,6 +84,7 @@ def run_with_config(
 
 def silence_orbax() -> None:
     """Silence the copies of an error that each of Orbax's threads and tasks logs and raises when a save fails."""
+    logging.use_absl_handler()  # as `app.run` does; a process of its own would have another
     logging.get_absl_handler().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
     report, report_thread = sys.unraisablehook, threading.excepthook
 

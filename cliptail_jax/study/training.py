@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError, reason_of
+from cliptail_jax.errors import UserError, problem, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.interrupts import note_saved
@@ -57,6 +57,8 @@ def train_run(config: ConfigDict, workdir: Path, overwrite: bool) -> str:
     except UserError as error:
         return str(error)
     except Exception as error:
+        if line := problem(error):
+            return line
         traceback.print_exc()
         return reason_of(error)
     return ""
