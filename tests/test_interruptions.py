@@ -61,7 +61,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
     assert process.returncode == 2, errors
     assert errors.count("\n") == 2 and "Traceback" not in errors, errors  # the first describes the data
     assert f"error: {tmp_path}/run cannot be written to (File too large" in errors
-    assert "no step is saved yet, and the same command goes on from there" in errors
+    assert "no step is saved yet, and the same command starts again" in errors
     finish(start(arguments))
     assert losses(tmp_path / "run") == whole
 
