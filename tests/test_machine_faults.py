@@ -14,7 +14,8 @@ from cliptail_jax.config.program import silence_copies
 from cliptail_jax.errors import problem
 from cliptail_jax.runs import stopping
 from cliptail_jax.runs.stopping import StopRequest
-from cliptail_jax.study import training
+from cliptail_jax.study import study_page, training
+from cliptail_jax.training.initialization import begin_or_resume
 from configs import sup
 
 
@@ -84,3 +85,26 @@ def test_a_program_that_waits_for_data_in_vain_ends_soon_after_sigterm(monkeypat
     with pytest.raises(Ended, match="stopped by SIGTERM while no data came for 0.05 s.*143"):
         came.extend(stop.watch(batches()))
     assert came == ["batch", "a later batch"]
+
+
+def test_why_the_page_is_not_written_is_said_once(monkeypatch, tmp_path, capsys, unchecked):
+    reasons = ["full", "full", "read-only"]
+
+    def write_page(*_, **__):
+        raise OSError(reasons.pop(0))
+
+    monkeypatch.setattr(study_page, "write_page", write_page)
+    page = study_page.StudyPage(None, tmp_path, [])
+    for _ in range(3):
+        page.after_run({})
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(": ")[2] for line in said] == ["full", "read-only"]
+
+
+@pytest.mark.parametrize("every, warns", [(3, True), (100, False)])
+def test_a_run_resumes_without_its_log_with_a_warning(every, warns, tmp_path, capsys, unchecked):
+    checkpoints = types.SimpleNamespace(newest=6, restore=lambda *_: None)
+    config = types.SimpleNamespace(log_every_steps=every)
+    objective = types.SimpleNamespace(towers=(), total_steps=12, config=config)
+    begin_or_resume(None, None, checkpoints, objective, tmp_path)
+    assert ("metrics.jsonl is missing: the log begins at this step" in "".join(capsys.readouterr())) == warns
