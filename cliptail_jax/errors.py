@@ -27,6 +27,7 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 # Errors of the file system that a user can fix.
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+OTHER_KIND = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
 
 
 # Errors of the network. They end a program that writes to a bucket after its libraries have retried for a while.
@@ -43,7 +44,7 @@ def storage_problem(error: BaseException) -> str:
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
-        if isinstance(error, OSError) and error.errno in STORAGE:
+        if isinstance(error, OSError) and error.errno in (*STORAGE, *OTHER_KIND):
             return error.strerror + (f": {error.filename}" if error.filename else "")
         if isinstance(error, OSError) and error.errno in NETWORK:
             return f"the bucket cannot be reached: {first_line(error)}"
@@ -70,12 +71,19 @@ def memory_problem(error: BaseException) -> str:
         return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
     if "Worker process was terminated unexpectedly" in str(error):  # Grain's
         return "a process that loads images was killed, perhaps because memory is short: then lower data.workers"
+    if is_shared_memory_gone(error):
+        return "another program has removed the shared memory (/dev/shm) of the processes that load images"
     if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
         return (
             "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, "
             "model.remat='blocks' or mesh.fsdp (python -m cliptail_jax.plan shows what fits)"
         )
     return ""
+
+
+def is_shared_memory_gone(error: BaseException | None) -> bool:
+    """Whether an error is that a block of Python's shared memory does not exist any more."""
+    return isinstance(error, FileNotFoundError) and str(error.filename).startswith("/psm_")
 
 
 def problem(error: BaseException) -> str:

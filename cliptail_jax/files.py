@@ -96,7 +96,7 @@ def append_text(path: Path, text: str) -> None:
     """Appends to a text file. An object cannot grow and is rewritten, which suits logs of a few megabytes."""
     with _naming(path):
         if is_remote(path):
-            path.write_text((path.read_text() if path.exists() else "") + text)
+            path.write_text((path.read_text(encoding="utf-8") if path.exists() else "") + text, encoding="utf-8")
         else:
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
@@ -196,7 +196,7 @@ def digest_of_json(value: Any, sort_keys: bool = False) -> str:
 def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on a local file, which is created; other processes wait. It ends with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
+    with open(path, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

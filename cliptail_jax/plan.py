@@ -32,10 +32,13 @@ from tqdm import tqdm  # noqa: E402
 from cliptail_jax.config.program import run_with_config  # noqa: E402
 from cliptail_jax.curation.variant import Variant, open_variant  # noqa: E402
 from cliptail_jax.errors import UserError  # noqa: E402
+from cliptail_jax.files import user_cache  # noqa: E402
 from cliptail_jax.objectives import describe_config, make_objective, validate  # noqa: E402
+from cliptail_jax.outputs import check_writable_folder  # noqa: E402
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
 from cliptail_jax.planning.hints import hints  # noqa: E402
 from cliptail_jax.planning.measuring import Measured, measure_step  # noqa: E402
+from cliptail_jax.planning.program import CACHE  # noqa: E402
 from cliptail_jax.planning.report import NOTE, as_json, table, traffic_table  # noqa: E402
 from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_batch  # noqa: E402
 from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess  # noqa: E402
@@ -44,6 +47,7 @@ from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E4
 from cliptail_jax.training.objective import Objective  # noqa: E402
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
+MOST_RECORDS, MOST_CLASSES = 10**12, 10**6
 MakeObjective = Callable[[Changes], Objective]
 
 
@@ -73,9 +77,12 @@ def versions() -> dict[str, str]:
 def main(config: ConfigDict, _: epath.Path | None) -> None:
     options = flags.FLAGS
     validate(config)
+    if not options.on:
+        raise UserError("--on is empty: name TPU slices or hosts of GPUs, such as v5e-8,h100x8")
     topologies = [find_topology(name, options.slices) for name in options.on]
     if options.evaluation and (options.measure or options.search):
         raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")
+    note_missing_cache()
     variant = planned_variant(config.data, options.records, options.classes)
 
     def make(changes: Changes) -> Objective:
@@ -103,6 +110,14 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
         print(f"\n{NOTE}")
     if mistakes:
         sys.exit(2)
+
+
+def note_missing_cache() -> None:
+    """Print a note if plans cannot be kept: the cache only saves time."""
+    try:
+        check_writable_folder(user_cache(CACHE))
+    except UserError as error:
+        print(f"note: plans are not kept: {error}", file=sys.stderr)
 
 
 def described(plan_of: PlanOf, measured: Measured | None) -> Iterator[str]:
@@ -144,8 +159,8 @@ def measure(make: MakeObjective) -> Measured:
 if __name__ == "__main__":
     flags.DEFINE_list("on", ["v5e-8"], "TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8")
     flags.DEFINE_integer("slices", 1, "Number of TPU slices of each", lower_bound=1)
-    flags.DEFINE_integer("records", 0, "Number of training records, without the data set", lower_bound=0)
-    flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", lower_bound=0)
+    flags.DEFINE_integer("records", 0, "Number of training records, without the data set", 0, MOST_RECORDS)
+    flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", 0, MOST_CLASSES)
     flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
     flags.DEFINE_bool("search", False, "Find the largest batch that fits, and what it takes for the config's to fit")
     flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")

@@ -99,7 +99,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 evaluate_and_log(StepInfo(start, state, {}))
                 if stop.requested:
                     leave(start, checkpoints)
-            for step, batch in zip(range(start + 1, total_steps + 1), input_monitor.watch(batches)):
+            for step, batch in zip(range(start + 1, total_steps + 1), input_monitor.watch(stop.watch(batches))):
                 unreadable.take_from(batch)
                 batch = to_devices(mesh, batch)
                 if step == start + 1:

@@ -74,11 +74,11 @@ def run(workdir: Path, devices: int, module: str, *arguments: str) -> None:
 def numbers_of(run_directory: Path) -> dict[str, float]:
     """Everything that a run has measured but speeds and times, by name."""
     numbers = {}
-    for line in (run_directory / "metrics.jsonl").read_text().splitlines():
+    for line in (run_directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         numbers |= {f"step {record['step']} {key}": value for key, value in record.items() if "second" not in key}
     for summary in sorted(run_directory.glob("eval/*/summary.jsonl")):
-        for line in summary.read_text().splitlines():
+        for line in summary.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
             for key, value in record.items():
                 if isinstance(value, int | float):
@@ -137,7 +137,7 @@ def main() -> int:
     parser.add_argument("--data_dir", default=str(Path.home() / "tensorflow_datasets"), help="of the glyphs data set")
     parser.add_argument("--tolerance", type=float, default=0.0, help="largest relative difference that passes")
     arguments = parser.parse_args()
-    recorded = json.loads(arguments.file.read_text()) if arguments.action == "compare" else {}
+    recorded = json.loads(arguments.file.read_text(encoding="utf-8")) if arguments.action == "compare" else {}
     measured, exceeds = {}, False
     for name, numbers in measure(arguments.data_dir):
         measured[name] = numbers

@@ -62,7 +62,7 @@ def test_place_that_can_be_written_is_no_error_and_left_as_it_is(folder, place):
 def test_programs_refuse_a_place_before_they_read_anything(folder, capsys, program, arguments):
     Path("captions.txt").touch()
     Path("run").mkdir()
-    Path("run/config.json").write_text('{"config": {}}')
+    Path("run/config.json").write_text('{"config": {}}', encoding="utf-8")
     main = importlib.import_module(f"cliptail_jax.{program}").main
     assert main([argument.replace("PLACE", "file") for argument in arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -65,7 +65,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
     (errors,) = finish(start(arguments, limit=20_000), code=2)
     assert errors.count("\n") == 2 and "Traceback" not in errors, errors  # the first describes the data
     assert f"error: {tmp_path}/run cannot be written to (File too large" in errors
-    assert "no step is saved yet, and the same command goes on from there" in errors
+    assert "no step is saved yet, and the same command starts again" in errors
     reader, writer = os.pipe()
     os.close(reader)
     process = start(["sh", "-c", 'exec "$@" >&- <&-', "sh", *arguments], stderr=writer)

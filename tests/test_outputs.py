@@ -37,17 +37,17 @@ INPUT = "is an output and an input: choose another file for the output"
 def folder(tmp_path, monkeypatch):
     """The working directory, with inputs, and files of somebody else under the names of outputs."""
     monkeypatch.chdir(tmp_path)
-    Path("V.json").write_text('[{"name": "cat"}]')
-    Path("captions.txt").write_text("a cat\n")
-    Path("frequency.tsv").write_text("cat\t3\ndog\t2\n")
+    Path("V.json").write_text('[{"name": "cat"}]', encoding="utf-8")
+    Path("captions.txt").write_text("a cat\n", encoding="utf-8")
+    Path("frequency.tsv").write_text("cat\t3\ndog\t2\n", encoding="utf-8")
     for name in ("notes.tsv", "notes.npy", "notes.json", "notes.png", "notes.html", "notes.parquet"):
-        Path(name).write_text(FOREIGN)
+        Path(name).write_text(FOREIGN, encoding="utf-8")
     Path("parts").mkdir()
     pq.write_table(pa.table({"TEXT": ["a cat"]}), "parts/0.parquet")
-    Path("queries.jsonl").write_text('{"filepath": "x", "label": 0, "caption": "a cat"}\n')
+    Path("queries.jsonl").write_text('{"filepath": "x", "label": 0, "caption": "a cat"}\n', encoding="utf-8")
     Path("run").mkdir()
-    Path("run/config.json").write_text('{"config": {"eval.sets": []}}')
-    Path("run/tokenizer.json").write_text("{}")
+    Path("run/config.json").write_text('{"config": {"eval.sets": []}}', encoding="utf-8")
+    Path("run/tokenizer.json").write_text("{}", encoding="utf-8")
     return tmp_path
 
 
@@ -89,7 +89,7 @@ def test_what_a_program_wrote_is_replaced_and_anything_else_when_asked_for(folde
     arguments = ["--captions=captions.txt", "--vocabulary=V.json", "--processes=1"]
     for output in ("new.tsv", "new.tsv", "notes.tsv"):
         assert count([*arguments, f"--output={output}", *(["--overwrite"] if output == "notes.tsv" else [])]) == 0
-        assert Path(output).read_text() == "cat\t1\n"
+        assert Path(output).read_text(encoding="utf-8") == "cat\t1\n"
     for output, more in (("new", []), ("new", []), ("notes", ["--overwrite"])):
         figure = ["class_frequency", "--frequencies", "frequency.tsv", f"--output={output}.png", *more]
         assert figures(figure) == 0 and Path(f"{output}.png").read_bytes().startswith(b"\x89PNG")
@@ -114,7 +114,7 @@ def test_what_describe_reads_is_not_its_output(folder):
     check_outputs(Path("described"), Path("queries.jsonl"), None, [], overwrite=False)
     with pytest.raises(UserError, match="notes.json exists, and this program did not write it"):
         check_outputs(Path("described"), None, Path("notes.json"), [], overwrite=False)
-    Path("run/class_frequency.tsv").write_text("cat\t3\n")
+    Path("run/class_frequency.tsv").write_text("cat\t3\n", encoding="utf-8")
     with pytest.raises(UserError, match="run contains a class_frequency.tsv that this program did not write"):
         check_outputs(Path("run"), None, None, [], overwrite=False)
 
@@ -165,6 +165,6 @@ def test_a_run_that_another_program_writes_to_is_not_evaluated(trained_run):
 )
 def test_a_head_is_known_by_the_description_beside_it(folder, beside, complaint, capsys):
     np.save("mine.npy", np.zeros(3))
-    Path("mine.json").write_text(json.dumps(beside))
+    Path("mine.json").write_text(json.dumps(beside), encoding="utf-8")
     assert make_head(["--model=no/such/model", "--vocabulary=V.json", "--output=mine.npy"]) == 2
-    assert complaint in capsys.readouterr().err and json.loads(Path("mine.json").read_text()) == beside
+    assert complaint in capsys.readouterr().err and json.loads(Path("mine.json").read_text(encoding="utf-8")) == beside

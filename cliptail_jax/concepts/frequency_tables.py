@@ -31,7 +31,7 @@ def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class
         UserError: The file cannot be read or is not a frequency table.
     """
     try:
-        rows = [line.rsplit("\t", 1) for line in path.read_text().split("\n") if line]
+        rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if line]
         names, counts = tuple(name for name, _ in rows), [int(count) for _, count in rows]
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None

@@ -13,7 +13,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.errors import UserError, exit_on_broken_pipe, problem
+from cliptail_jax.errors import UserError, exit_on_broken_pipe, is_shared_memory_gone, problem
 from cliptail_jax.files import work_path
 from cliptail_jax.interrupts import exit_despite_threads, raise_on_ctrl_c
 from cliptail_jax.outputs import check_writable_folder
@@ -61,7 +61,7 @@ def run_with_config(
 
     def start(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # users do not need the libraries' progress
-        silence_orbax()
+        silence_copies()
         workdir = workdir_flag.value and work_path(workdir_flag.value)
         only_prints = "launch" in flags.FLAGS and flags.FLAGS.launch == "print"  # commands, for other machines
         if workdir and not only_prints:
@@ -82,14 +82,15 @@ def run_with_config(
         stop(line)
 
 
-def silence_orbax() -> None:
-    """Silence the copies of an error that each of Orbax's threads and tasks logs and raises when a save fails."""
+def silence_copies() -> None:
+    """Silence the copies of an error: those of Orbax's threads and tasks when a save fails, and of Grain's arrays at their end."""
+    logging.use_absl_handler()  # as `app.run` does; a process of its own would have another
     logging.get_absl_handler().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
     report, report_thread = sys.unraisablehook, threading.excepthook
 
     def unraisablehook(args: Any) -> None:
         # TensorStore's threads report results to event loops that the first failure has closed.
-        if str(args.exc_value) != "Event loop is closed":
+        if str(args.exc_value) != "Event loop is closed" and not is_shared_memory_gone(args.exc_value):
             report(args)
 
     def excepthook(args: threading.ExceptHookArgs) -> None:

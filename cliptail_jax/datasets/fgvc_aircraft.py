@@ -37,7 +37,7 @@ class FgvcAircraft(StreamingBuilder):
         vocabulary = VOCABULARIES[self.builder_config.name]
         labels = {name: label for label, name in enumerate(vocabulary_names(vocabulary))}
         label_of_file = {}
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             name, _, class_name = line.partition(" ")
             if class_name not in labels:
                 raise UserError(f"{path} has the class {class_name!r}, not in the vocabulary {vocabulary!r}")

@@ -81,7 +81,7 @@ def require_prepared(name: str, data_dir: str) -> pathlib.Path:
 def read_document(path: pathlib.Path) -> dict[str, Any]:
     """One of the JSON files that describe a prepared data set. Raises UserError where it is missing or damaged."""
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise ValueError("it is not a JSON object")
         return document
@@ -131,7 +131,7 @@ def naming_description(folder: pathlib.Path) -> Iterator[None]:
 def check_names(path: pathlib.Path, classes: int) -> None:
     """Raises UserError for a file of labels' names that TFDS would ignore or read only in part; it may be absent."""
     try:
-        names = sum(bool(line.strip()) for line in path.read_text().split("\n"))
+        names = sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").split("\n"))
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:

@@ -112,7 +112,7 @@ TEXT = TRANSFORMER | {
 
 @cache
 def _read_table(file: str) -> dict[str, Any]:
-    table = json.loads((Path(__file__).parent / file).read_text())
+    table = json.loads((Path(__file__).parent / file).read_text(encoding="utf-8"))
     del table["source"]
     return table
 

@@ -130,10 +130,17 @@ def _plan(
     optimizer: int,
     **about: Any,
 ) -> Plan:
-    """The plan of a traced step; `parameters` and `optimizer` are bytes of a device."""
+    """The plan of a traced step; `parameters` and `optimizer` are bytes of a device.
+
+    If these alone do not fit, nothing is compiled, which could take minutes.
+    """
     name, values = f"{topology.name} × {topology.slices}", dict(flatten(objective.config))
-    needs = compiled_program(traced.lower(), name, topology.compiler_options, versions)
-    devices = topology.chip.devices
+    devices, state = topology.chip.devices, parameters + optimizer
+    available = int(topology.chip.memory / devices)
+    if state > available:
+        needs = Program(state, available)
+    else:
+        needs = compiled_program(traced.lower(), name, topology.compiler_options, versions)
     return Plan(
         topology=topology,
         fields={key: values[key] for key in MEMORY_FIELDS},

@@ -4,8 +4,8 @@ The cache is a folder in the user's cache, with files named by the hash of the p
 the versions.
 """
 
+import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import re
@@ -17,16 +17,17 @@ from typing import Any
 import jax
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import user_cache, write_json
+from cliptail_jax.files import digest_of, digest_of_json, read_json, user_cache, write_json
 from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
 # Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
 # temporaries (238.06G) exceeds available HBM (15.75G)".
 OUT_OF_MEMORY = re.compile(
-    r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm|temporaries \(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)"
+    r"Used ([\d.]+)(\w) of ([\d.]+)(\w) hbm|temporaries \(([\d.]+)(\w)\) exceeds available HBM \(([\d.]+)(\w)\)"
 )
-UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
-FORMAT = 2  # to be incremented when other things are read from programs
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
+CACHE = "plans"  # in the user's cache
+FORMAT = 3  # to be incremented when other things are read from programs
 LARGEST = 20  # the number of operations of a program that are kept, those that move most bytes
 
 
@@ -71,29 +72,38 @@ def compiled_program(
     """
     about = [FORMAT, name, dict(options), dict(versions), os.environ.get("XLA_FLAGS", "")]
     text = lowered.as_text() + json.dumps(about)
-    folder = user_cache("plans")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    path = user_cache(CACHE) / f"{digest_of([text.encode()])[:32]}.json"
     found = _read(path)
     if found is None:
         found = _compile(lowered, name, options)
-        write_json(path, dataclasses.asdict(found))
+        with contextlib.suppress(OSError):  # it is compiled again next time
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"program": dataclasses.asdict(found), "sha256": _digest(found)})
     return found
 
 
+@dataclasses.dataclass(frozen=True)
+class _Cached:
+    """A file of the cache: a program with its digest."""
+
+    program: Program
+    sha256: str
+
+
+def _digest(program: Program) -> str:
+    return digest_of_json(dataclasses.asdict(program))
+
+
 def _read(path: Path) -> Program | None:
-    """The content of a file of the cache; None if there is no such file, or it is damaged."""
+    """The program in a file of the cache; None if there is no such file, or it cannot be read or has been changed."""
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
-        values["collectives"] = {kind: Traffic(*numbers) for kind, numbers in values["collectives"].items()}
-        values["exchanged"] = tuple(map(tuple, values["exchanged"]))
-        values["largest"] = tuple(map(tuple, values["largest"]))
-        return Program(**values)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        print(f"note: {path} is damaged; the program is compiled again", file=sys.stderr)
-        return None
+        found = read_json(path, _Cached)
+    except (OSError, UserError):
+        found = _Cached(Program(0), "")
+    if found is None or found.sha256 == _digest(found.program):
+        return found and found.program
+    print(f"note: {path} is damaged; the program is compiled again", file=sys.stderr)
+    return None
 
 
 def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any]) -> Program:

@@ -57,7 +57,7 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
         ["batch", f"{plan.batch_size:,}, {plan.batch_size / topology.chips:,.10g} a chip"],
         ["memory of a chip: parameters", size(plan.parameters)],
         ["optimizer and averages", size(plan.optimizer)],
-        ["activations and the rest", size(max(program.peak - state, 0))],
+        *([["activations and the rest", size(max(program.peak - state, 0))]] if program.peak != state else []),
     ]
     if not plan.fits:
         rows.append(

@@ -93,7 +93,7 @@ def is_whole(folder: Path) -> bool:
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:
     """Write the pooled outputs of `texts` to `folder`, after those that it has."""
     embed = TextEmbedder(tower.load(DTYPES[dtype]), tower.tokenizer, pooled=True)
-    done = int((folder / DONE).read_text()) if (folder / DONE).exists() else 0
+    done = int((folder / DONE).read_text(encoding="utf-8")) if (folder / DONE).exists() else 0
     path, shape = folder / STATES, (len(texts), embed.dim)
     states = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float32, shape)
     with open(path, "r+b") as file:  # a full disk is an error here, where a later write to memory would be a crash

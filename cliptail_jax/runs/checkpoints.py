@@ -52,8 +52,9 @@ class Checkpoints:
     @property
     def saved(self) -> str:
         """A sentence on what is saved, for a program that stops."""
-        saved = f"step {self.newest} is saved" if self.newest else "no step is saved yet"
-        return f"{saved}, and the same command goes on from there"
+        if not self.newest:
+            return "no step is saved yet, and the same command starts again"
+        return f"step {self.newest} is saved, and the same command goes on from there"
 
     def __enter__(self) -> "Checkpoints":
         return self

@@ -46,7 +46,7 @@ def _lock(path: Path) -> contextlib.AbstractContextManager[None]:
 @contextlib.contextmanager
 def _file(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:  # it is not removed, since another program may be about to lock it
+    with open(path, "a+", encoding="utf-8") as file:  # it is not removed, since another program may be about to lock it
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,7 +93,7 @@ def _object(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
 

@@ -2,10 +2,16 @@
 
 import itertools
 import signal
+from collections.abc import Iterator
+from typing import TypeVar
 
 import jax
 from jax.experimental import multihost_utils
 
+from cliptail_jax.interrupts import end_at_once
+
+T = TypeVar("T")
+PATIENCE = 20.0  # seconds for the next batch, of the 30 that schedulers leave at least
 # Asked to stop, JAX picks the number after the last one that it was shown in any process, from 0 when they start. Steps
 # would not do: a session that resumes from a checkpoint, or a study's next run, passes over the number picked before it.
 _numbers = itertools.count(1)
@@ -20,7 +26,7 @@ class StopRequest:
 
     def __init__(self):
         self.requested = False
-        self._received = False
+        self._received = self._waits = False
 
     def __enter__(self) -> "StopRequest":
         if jax.process_count() == 1:  # else JAX's own handler receives the signal, and all processes agree on a step
@@ -33,6 +39,27 @@ class StopRequest:
 
     def _receive(self, *_) -> None:
         self._received = True
+        if self._waits:
+            signal.signal(signal.SIGALRM, self._give_up)
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def _give_up(self, *_) -> None:
+        end_at_once(f"stopped by SIGTERM while no data came for {PATIENCE:g} s", 128 + signal.SIGTERM)
+
+    def watch(self, batches: Iterator[T]) -> Iterator[T]:
+        """Yields the batches. If SIGTERM arrives while one is waited for, which then does not come, the program ends.
+
+        Libraries that load data may wait for ever, for example for threads that the system refuses.
+        """
+        while True:
+            self._waits = True
+            batch = next(batches, None)
+            self._waits = False
+            if self._received:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            if batch is None:
+                return
+            yield batch
 
     def after_step(self) -> None:
         """Updates `requested`, with the same result in all processes; each calls this once after each step."""

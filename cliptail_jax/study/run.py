@@ -23,7 +23,7 @@ from cliptail_jax.runs import difference_to, is_finished
 from cliptail_jax.runs.provenance import command
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
-from cliptail_jax.study.cores import cores_for
+from cliptail_jax.study.cores import jobs_at_once
 from cliptail_jax.study.launch import commands_here
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.replicates import Replicate, replicates_of
@@ -52,7 +52,7 @@ def run_study(
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
     """
     check_study(study)
-    cores = cores_for(jobs)
+    jobs = jobs_at_once(jobs)
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     started, longest = time.perf_counter(), 0.0
@@ -86,7 +86,7 @@ def run_study(
             done, another = sum(map(len, measured)), "another" if len(replicate) == 1 else "another pair"
             tqdm.write(f"{done} of {study.seeds} seeds: {another} takes some {longest / 60:.0f} minutes")
             break
-        train_runs(configs, workdir, overwrite, cores, failures, page.after_run)
+        train_runs(configs, workdir, overwrite, jobs, failures, page.after_run)
         measured.append({})
         for seed, (runs, transfer_config) in replicate.items():
             trained = {run: config for run, config in runs.items() if str(Path(seed) / run) not in failures}
@@ -96,7 +96,7 @@ def run_study(
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
         # Finished runs took their time in an earlier call.
         in_training = sum(run.seconds for runs in measured[-1].values() for run in runs.values())
-        in_training /= min(len(cores), len(configs)) or 1
+        in_training /= min(jobs, len(configs)) or 1
         longest = max(longest, in_training, time.perf_counter() - began)
         has_news = any(map(any, (of.values() for of in measured))) or not (workdir / "report.md").exists()
         if jax.process_index() == 0 and has_news:

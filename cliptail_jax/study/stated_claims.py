@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 from ml_collections import ConfigDict
@@ -24,6 +24,15 @@ NOT_CLAIMED = tuple(
 DEFAULTS = {field.key: plain_value(field.default) for field in FIELDS}
 
 
+class Stated(TypedDict, total=False):
+    """claims.json."""
+
+    claims: dict[str, dict[str, Any]]
+    recipes: dict[str, dict[str, Any]]
+    design: dict[str, Any]
+    transfer: dict[str, Any]
+
+
 def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directories: Iterable[str]) -> dict[str, Change]:
     """How claims were changed since the first run, by their keys; an empty directory starts a new study.
 
@@ -41,7 +50,7 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
         "design": {key: study.get(key) for key in ("seed", "seeds", "counterbalanced")},
         "transfer": plain(study.get("transfer") or {}),
     }
-    before = read_json(workdir / FILE)
+    before = read_json(workdir / FILE, Stated)
     if before is None:
         is_new = not any((workdir / name).exists() for name in directories)
         before = now if is_new else now | {"claims": {}}
@@ -50,6 +59,7 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
             write_json(workdir / FILE, before)
     elif "recipes" not in before:
         before = now | {"claims": {key: {**claim, "runs": None} for key, claim in before.items()}}
+    before = now | before
     changes = {}
     for key, claim in now["claims"].items():
         stated = before["claims"].get(key, {})

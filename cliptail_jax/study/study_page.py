@@ -26,7 +26,7 @@ class StudyPage:
 
     def __init__(self, study: Study, workdir: Path, runs: Sequence[str]):
         self._study, self._workdir, self._runs = study, workdir, runs
-        self._written, self._took = 0.0, 0.0
+        self._written, self._took, self._problem = 0.0, 0.0, ""
         self.address = address(workdir / PAGE)
 
     def start(self) -> None:
@@ -58,4 +58,6 @@ class StudyPage:
         try:
             self.write(failures)
         except (UserError, OSError) as error:
-            tqdm.write(f"warning: {self.address} is not written: {error}")
+            if str(error) != self._problem:  # else it is known
+                tqdm.write(f"warning: {self.address} is not written: {error}")
+            self._problem = str(error)

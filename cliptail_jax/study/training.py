@@ -1,14 +1,14 @@
 """Training the runs of a study, one after the other or several at the same time."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError, reason_of
+from cliptail_jax.errors import UserError, problem, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.interrupts import note_saved
@@ -26,21 +26,21 @@ def train_runs(
     configs: Configs,
     workdir: Path,
     overwrite: bool,
-    cores: Sequence[int],
+    jobs: int,
     failures: Failures,
     after_run: Callable[[Failures], None],
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
-    `failures` is added to, and `after_run` is called with it after each run.
+    With `jobs`, so many train at the same time. `failures` is added to, and `after_run` is called with it after each run.
     """
     calls = {name: (config, workdir / name, overwrite) for name, config in configs.items()}
-    if cores and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
+    if jobs and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
         note_saved("the same command goes on from what is saved")
-        results = call_on_cores(train_run, calls, cores)
+        results = call_on_cores(train_run, calls, jobs)
     else:
         results = ((name, train_run(*call)) for name, call in calls.items())
-    with tqdm(results, total=len(calls), unit=" runs", desc="training", disable=None if cores else True) as progress:
+    with tqdm(results, total=len(calls), unit=" runs", desc="training", disable=None if jobs else True) as progress:
         for name, failure in progress:
             if failure:
                 failures[name] = failure
@@ -57,6 +57,8 @@ def train_run(config: ConfigDict, workdir: Path, overwrite: bool) -> str:
     except UserError as error:
         return str(error)
     except Exception as error:
+        if line := problem(error):
+            return line
         traceback.print_exc()
         return reason_of(error)
     return ""

@@ -18,6 +18,7 @@ from cliptail_jax.pretrained.towers import Tower, Towers
 from cliptail_jax.runs import truncate_logs
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.directory import METRICS
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
 
@@ -117,6 +118,8 @@ def begin_or_resume(
         check_unchanged(towers, workdir)
         state = checkpoints.restore(step, state, shardings)
         log_line(f"resuming from step {step} of {objective.total_steps}")
+        if objective.config.log_every_steps <= step and not (workdir / METRICS).exists():
+            log_line(f"warning: {workdir / METRICS} is missing: the log begins at this step")
     elif tuple(towers):
         state = load_towers(state, towers, shardings)
         report(state, towers, workdir)

@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         began = time.monotonic()
         train("gs://bucket/run", f"{folder}/tfds", there)
         seconds = round(time.monotonic() - began)
-        expected = losses(Path(folder, "run/metrics.jsonl").read_text())
+        expected = losses(Path(folder, "run/metrics.jsonl").read_text(encoding="utf-8"))
         found = losses(bucket._storage.get_file("bucket", "run/metrics.jsonl").decode())
     print_report("bucket", **counts, seconds=seconds, steps=len(found), same=found == expected)
     return int(found != expected)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def print_report(benchmark: str, **numbers) -> None:
     """Prints one line of JSON with the numbers, the processor and how many of its cores this process may use."""
-    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
     machine = f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
     print(json.dumps({"benchmark": benchmark, **numbers, "machine": machine}), flush=True)

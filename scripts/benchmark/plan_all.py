@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--on", default=",".join(ON), help="slices and hosts, separated by commas")
     parser.add_argument("--again", action="store_true", help="plan again what is in scripts/plans.json")
     options = parser.parse_args(arguments)
-    plans = json.loads(PLANS.read_text()) if PLANS.exists() else {}
+    plans = json.loads(PLANS.read_text(encoding="utf-8")) if PLANS.exists() else {}
     wanted = [(program, find_topology(on).name) for on in options.on.split(",") for program in PROGRAMS]
     for program, on in (progress := tqdm(wanted, disable=None)):
         progress.set_postfix_str(f"{program} on {on}")
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (options.again or key not in plans) and (found := plan(program, on)):
             plans[key] = found
             write_json(PLANS, plans)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     write_text(PAGE, f"{before}{BEGIN}\n\n{table(plans)}\n\n{END}{rest.partition(END)[2]}")
 
 

@@ -14,7 +14,7 @@ from cliptail_jax.models import open_clip as our_open_clip
 
 def references(folder: Path) -> dict[str, str]:
     ours = Path(our_open_clip.__file__).parent / "architectures.json"
-    known = json.loads(ours.read_text())
+    known = json.loads(ours.read_text(encoding="utf-8"))
     configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
     for name, config in configs.items():
         if error := unsupported(config):

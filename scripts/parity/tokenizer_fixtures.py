@@ -98,7 +98,7 @@ def train(
 def references(folder: Path) -> dict[str, str]:
     texts, files, ids = read_texts(folder), {}, {}
     makers = {make.__name__: make for make in (bert, roberta, xlm, siglip, siglip2)}
-    cases = json.loads((folder / "pretrained_token_ids.json").read_text())
+    cases = json.loads((folder / "pretrained_token_ids.json").read_text(encoding="utf-8"))
     context = cases.pop("context")
     for kind, case in cases.items():
         name = kind.split("-")[0]

@@ -23,10 +23,12 @@ VOCABULARY = [
 def folder(tmp_path, monkeypatch):
     """The working directory, with a vocabulary of three classes and three parts in which they occur 2, 4 and 1 times."""
     monkeypatch.chdir(tmp_path)
-    pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY))
+    pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY), encoding="utf-8")
     pathlib.Path("parts").mkdir()
-    pathlib.Path("parts/a.tsv").write_text("id\tTEXT\n1\tdogs and cats\n2\ta bow tie\n3\t\n")
-    pathlib.Path("parts/b.jsonl").write_text('{"TEXT": "my puppy"}\n{"TEXT": null}\n{"TEXT": "the DOG\'s bow"}\n')
+    pathlib.Path("parts/a.tsv").write_text("id\tTEXT\n1\tdogs and cats\n2\ta bow tie\n3\t\n", encoding="utf-8")
+    pathlib.Path("parts/b.jsonl").write_text(
+        '{"TEXT": "my puppy"}\n{"TEXT": null}\n{"TEXT": "the DOG\'s bow"}\n', encoding="utf-8"
+    )
     pathlib.Path("parts/c.txt.gz").write_bytes(gzip.compress(b"dog\nkittens, tabby\nnothing"))
     return tmp_path
 
@@ -37,7 +39,7 @@ def run(*arguments, captions="parts", output="out.tsv", vocabulary="pets.json"):
 
 
 def lines(path="out.tsv"):
-    return pathlib.Path(path).read_text().splitlines()
+    return pathlib.Path(path).read_text(encoding="utf-8").splitlines()
 
 
 def left_behind():
@@ -52,20 +54,22 @@ def test_counts_come_in_the_order_of_the_vocabulary(folder, capsys):
 
 
 def test_sorted_counts_fall_and_ties_keep_the_order(folder):
-    pathlib.Path("more.json").write_text(json.dumps([{"name": "zebra"}, *VOCABULARY, {"name": "ape"}]))
+    pathlib.Path("more.json").write_text(
+        json.dumps([{"name": "zebra"}, *VOCABULARY, {"name": "ape"}]), encoding="utf-8"
+    )
     assert run("--sorted", vocabulary="more.json") == 0
     assert lines() == ["zebra\t0", "cat\t2", "Dog or puppy\t4", "bow\t1", "ape\t0"]
     assert lines("out.sorted.tsv") == ["Dog or puppy\t4", "cat\t2", "bow\t1", "zebra\t0", "ape\t0"]
 
 
 def test_words_are_counted_by_caption_most_frequent_first(folder):
-    pathlib.Path("c.txt").write_text("a dog, dogs\nDOG a cannot\nmice")
+    pathlib.Path("c.txt").write_text("a dog, dogs\nDOG a cannot\nmice", encoding="utf-8")
     assert run("--words", captions="c.txt", vocabulary=None) == 0
     assert lines() == ["a\t2", "dog\t2", "can\t1", "mouse\t1", "not\t1"]
 
 
 def test_texts_of_a_data_card_count_with_their_weights(folder):
-    pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12, "puppies": 7, "tie": 3}))
+    pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12, "puppies": 7, "tie": 3}), encoding="utf-8")
     assert run("--weights", captions="card.json") == 0
     assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12 + 7}", "bow\t0"]
     assert run("--weights", "--words", captions="card.json", vocabulary=None) == 0
@@ -74,7 +78,7 @@ def test_texts_of_a_data_card_count_with_their_weights(folder):
 
 def test_several_processes_count_the_same(folder, monkeypatch):
     monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
-    pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12}))
+    pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12}), encoding="utf-8")
     assert run("--processes=2") == 0
     assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
     assert run("--processes=2", "--weights", captions="card.json") == 0
@@ -99,7 +103,7 @@ def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_counted(folder, capsys, monkeypatch, arguments, message):
-    pathlib.Path("empty.json").write_text("[]")
+    pathlib.Path("empty.json").write_text("[]", encoding="utf-8")
     monkeypatch.setattr(corpus, "completed", None)
     before = sorted(folder.rglob("*"))
     column = [f"--column={arguments.pop('column')}"] if "column" in arguments else []
@@ -111,14 +115,14 @@ def test_a_mistake_is_one_line_before_anything_is_counted(folder, capsys, monkey
 
 
 def test_a_damaged_file_is_named_and_the_others_are_counted_and_kept(folder, capsys, monkeypatch):
-    good = pathlib.Path("parts/b.jsonl").read_text()
-    pathlib.Path("parts/b.jsonl").write_text(good + '{"TEXT": "dog')
+    good = pathlib.Path("parts/b.jsonl").read_text(encoding="utf-8")
+    pathlib.Path("parts/b.jsonl").write_text(good + '{"TEXT": "dog', encoding="utf-8")
     assert run() == 2
     error = capsys.readouterr().err
     assert "1 of 3 files not counted: parts/b.jsonl: line 4 is not JSON" in error
     assert "out.tsv has the counts of the others" in error
     assert lines() == ["cat\t2", "Dog or puppy\t2", "bow\t0"]
-    pathlib.Path("parts/b.jsonl").write_text(good)
+    pathlib.Path("parts/b.jsonl").write_text(good, encoding="utf-8")
     assert parts_read(monkeypatch) == ["parts/b.jsonl"]
     assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
     assert left_behind() == ["out.tsv"]
@@ -166,10 +170,10 @@ def test_what_has_changed_is_counted_again(folder, monkeypatch, change):
     stop_before(monkeypatch, "parts/c.txt.gz")
     arguments, again = [], ["parts/a.tsv", "parts/b.jsonl", "parts/c.txt.gz"]
     if change == "a part":
-        pathlib.Path("parts/a.tsv").write_text("TEXT\ncat\n")
+        pathlib.Path("parts/a.tsv").write_text("TEXT\ncat\n", encoding="utf-8")
         again.remove("parts/b.jsonl")
     elif change == "the vocabulary":
-        pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY[:2]))
+        pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY[:2]), encoding="utf-8")
     elif change == "the column":
         arguments = ["--column=TEXT"]
     else:

@@ -56,9 +56,9 @@ def write_debian_files(folder):
     for name in debian_wordnet.FILES:
         (folder / name).write_text("" if name.endswith((".exc", ".rev")) else HEADER)
     offset = TENCH[1:]
-    with open(folder / "data.noun", "a") as data:
+    with open(folder / "data.noun", "a", encoding="utf-8") as data:
         data.write(f"{offset} 05 n 02 tench 0 Tinca_tinca 0 000 | freshwater dace-like game fish  \n")
-    with open(folder / "index.noun", "a") as index:
+    with open(folder / "index.noun", "a", encoding="utf-8") as index:
         index.write(f"tench n 1 0 1 0 {offset}  \n")
     return folder
 

@@ -29,7 +29,7 @@ def write_images(folder):
 def write_table(path, rows=ROWS):
     if path.name.endswith(".parquet"):
         return pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    with gzip.open(path, "wt") if path.suffix == ".gz" else open(path, "w", newline="") as file:
+    with gzip.open(path, "wt") if path.suffix == ".gz" else open(path, "w", encoding="utf-8", newline="") as file:
         if ".jsonl" in path.name:
             file.write("".join(json.dumps(row) + "\n" for row in rows))
         else:

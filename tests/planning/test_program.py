@@ -37,13 +37,3 @@ def test_a_program_is_compiled_once_for_the_same_versions(planned):
     assert compiled == ["a", "b"]
     plan("a", libtpu="2")
     assert compiled == ["a", "b", "a"]
-
-
-@pytest.mark.parametrize("content", ['{"peak": 1', "[]", '{"peak": 1, "collectives": 3}'])
-def test_what_is_damaged_in_the_cache_is_compiled_again(content, planned, tmp_path, capsys):
-    plan, compiled = planned
-    plan("a")
-    (file,) = (tmp_path / "cliptail_jax" / "plans").iterdir()
-    file.write_text(content)
-    assert plan("a") == plan("a") == FOUND and len(compiled) == 2
-    assert capsys.readouterr().err == f"note: {file} is damaged; the program is compiled again\n"

@@ -88,7 +88,7 @@ def write_clip_definition(path: Path, marks: tuple[str, str], joined: bool) -> P
         "vocab": {**kept, **dict(zip(marks, ids, strict=True))},
         "merges": [" ".join(merge) for merge in merges] if joined else merges,
     }
-    path.write_text(json.dumps({"model": model, "added_tokens": []}))
+    path.write_text(json.dumps({"model": model, "added_tokens": []}), encoding="utf-8")
     return path
 
 

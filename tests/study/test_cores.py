@@ -12,7 +12,7 @@ from test_train_processes import STOPPED, finish, start, wait_for_step
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import cores
-from cliptail_jax.study.cores import call_on_cores, cores_for
+from cliptail_jax.study.cores import call_on_cores, jobs_at_once
 from tests.study.calls import end, meet, stay
 from tests.test_interruptions import workers_of
 
@@ -50,27 +50,24 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
 
 
 def test_calls_run_at_the_same_time_each_on_its_core(tmp_path, capsys):
-    usable = sorted(os.sched_getaffinity(0))
-    pair = [usable[0], usable[-1]]
     calls = dict(one=(tmp_path, "a", "b"), other=(tmp_path, "b", "a"))
-    results = dict(call_on_cores(meet, calls, pair))
+    results = dict(call_on_cores(meet, calls, 2))
     assert results.keys() == calls.keys() and all(met for _, met in results.values())
-    assert sorted(core for cores, _ in results.values() for core in cores) == pair
+    assert all(len(cores) == 1 for cores, _ in results.values())
     assert {"a is here", "b is here"} <= set(capsys.readouterr().err.splitlines())
 
 
 def test_a_killed_process_is_a_line_with_the_remedy():
-    core = sorted(os.sched_getaffinity(0))[0]
     with pytest.raises(
         UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
     ):
-        dict(call_on_cores(end, dict(one=(signal.SIGKILL,)), [core]))
+        dict(call_on_cores(end, dict(one=(signal.SIGKILL,)), 1))
 
 
 def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
-    core, began = sorted(os.sched_getaffinity(0))[0], time.monotonic()
+    began = time.monotonic()
     with pytest.raises(SystemExit) as ended:
-        for _ in call_on_cores(stay, dict(short=(0.0,), long=(60.0,)), [core, core]):
+        for _ in call_on_cores(stay, dict(short=(0.0,), long=(60.0,)), 2):
             time.sleep(0.5)  # the process that has ended its call waits for another
             os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == STOPPED and time.monotonic() - began < 30
@@ -79,14 +76,14 @@ def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
 
 def test_runs_train_at_the_same_time_on_the_cores_of_one_cpu_alone(monkeypatch):
     monkeypatch.setattr(cores.jax, "device_count", lambda: 1)
-    usable = sorted(os.sched_getaffinity(0))
-    assert (cores_for(None), cores_for(1), cores_for(2)) == (usable, (), usable[:2])
+    usable = len(os.sched_getaffinity(0))
+    assert (jobs_at_once(None), jobs_at_once(1), jobs_at_once(2)) == (usable, 0, min(usable, 2))
     monkeypatch.setattr(cores.jax, "device_count", lambda: 8)
-    assert cores_for(None) == ()
+    assert jobs_at_once(None) == 0
     with pytest.raises(
         UserError, match="--jobs=2: runs train .* on cores of one CPU, and this program has 8 devices .cpu.: leave"
     ):
-        cores_for(2)
+        jobs_at_once(2)
     monkeypatch.delattr(os, "sched_setaffinity")
     with pytest.raises(UserError, match="this system does not give a process a core of its own"):
-        cores_for(2)
+        jobs_at_once(2)

@@ -20,7 +20,7 @@ def main(workdir, data_dir, *cores):
         config.seed, config.total_epochs, config.eval.every_epochs = seed, EPOCHS, EPOCHS
         config.checkpoint.every_steps = 8
     failures = {}
-    train_runs(configs, Path(workdir), False, cores if len(cores) > 1 else (), failures, lambda failures: None)
+    train_runs(configs, Path(workdir), False, len(cores) if len(cores) > 1 else 0, failures, lambda failures: None)
     sys.exit(bool(failures))
 
 

@@ -26,7 +26,7 @@ def test_hooks_run_in_order_and_each_on_its_schedule():
 
 
 def test_a_hook_is_one_line_in_train_py(sup_config, tmp_path):
-    program, first_line = Path(train.__file__).read_text(), "        hooks = [\n"
+    program, first_line = Path(train.__file__).read_text(encoding="utf-8"), "        hooks = [\n"
     line = "            Hook(every(2), lambda info: seen.append((int(info.state.step), float(info.metrics['train/loss'])))),\n"
     seen = []
     changed = {"__name__": "train_with_one_more_hook", "seen": seen}

@@ -126,7 +126,7 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
     Raises UserError if it is no sheet, has no line, lacks a cell in one of `columns`, or has the same run twice.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot read the sheet {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -1,0 +1,110 @@
+"""What programs say, in one line, about faults of the machine."""
+
+import errno
+import logging
+import os
+import sys
+import threading
+import types
+
+import pytest
+from absl.logging import get_absl_handler
+
+from cliptail_jax.config.program import silence_copies
+from cliptail_jax.errors import problem
+from cliptail_jax.runs import stopping
+from cliptail_jax.runs.stopping import StopRequest
+from cliptail_jax.study import study_page, training
+from cliptail_jax.training.initialization import begin_or_resume
+from configs import sup
+
+
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/psm_1f"), "removed the shared memory"),
+        (IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), "run/lock"), "Is a directory: run/lock"),
+        (NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), "run/checkpoints"), "Not a directory: run/ch"),
+        (FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), "run/eval"), "File exists: run/eval"),
+        (FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "run/lock"), ""),
+    ],
+)
+def test_faults_that_a_user_can_mend_are_a_line(error, line):
+    assert line in problem(error) and bool(line) == bool(problem(error))
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The ignored exceptions that Python would print."""
+    exceptions = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: exceptions.append(args.exc_value))
+    monkeypatch.setattr(threading, "excepthook", lambda args: exceptions.append(args.exc_value))
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a new process
+    return exceptions
+
+
+def test_copies_of_an_error_are_silent_in_every_process(shown):
+    silence_copies()
+    handler = get_absl_handler()
+    assert handler in logging.root.handlers
+    copy, other = "/site-packages/orbax/checkpoint/future.py", "/elsewhere.py"
+    records = [logging.LogRecord("absl", logging.ERROR, path, 1, "", (), None) for path in (copy, other)]
+    assert [bool(handler.filter(record)) for record in records] == [False, True]
+    missing = [FileNotFoundError(errno.ENOENT, "No such file or directory", name) for name in ("/psm_1f", "/file")]
+    for error in missing:
+        sys.unraisablehook(types.SimpleNamespace(exc_value=error))
+    assert shown == missing[1:]
+
+
+def test_a_run_that_finds_the_disk_full_fails_with_a_line(monkeypatch, tmp_path, capsys):
+    def train(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/config.json")
+
+    monkeypatch.setattr(training, "train", train)
+    line = training.train_run(sup.get_config("data=glyphs_lt"), tmp_path, False)
+    assert line == "No space left on device: run/config.json" and "Traceback" not in capsys.readouterr().err
+
+
+def test_a_program_that_waits_for_data_in_vain_ends_soon_after_sigterm(monkeypatch):
+    class Ended(Exception):
+        pass
+
+    def end(reason, status):
+        raise Ended(reason, status)
+
+    def batches():
+        yield "batch"
+        stop._receive()
+        yield "a later batch"  # in time
+        stop._receive()
+        threading.Event().wait(60)
+
+    monkeypatch.setattr(stopping, "PATIENCE", 0.05)
+    monkeypatch.setattr(stopping, "end_at_once", end)
+    stop, came = StopRequest(), []
+    with pytest.raises(Ended, match="stopped by SIGTERM while no data came for 0.05 s.*143"):
+        came.extend(stop.watch(batches()))
+    assert came == ["batch", "a later batch"]
+
+
+def test_why_the_page_is_not_written_is_said_once(monkeypatch, tmp_path, capsys, unchecked):
+    reasons = ["full", "full", "read-only"]
+
+    def write_page(*_, **__):
+        raise OSError(reasons.pop(0))
+
+    monkeypatch.setattr(study_page, "write_page", write_page)
+    page = study_page.StudyPage(None, tmp_path, [])
+    for _ in range(3):
+        page.after_run({})
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(": ")[2] for line in said] == ["full", "read-only"]
+
+
+@pytest.mark.parametrize("every, warns", [(3, True), (100, False)])
+def test_a_run_resumes_without_its_log_with_a_warning(every, warns, tmp_path, capsys, unchecked):
+    checkpoints = types.SimpleNamespace(newest=6, restore=lambda *_: None)
+    config = types.SimpleNamespace(log_every_steps=every)
+    objective = types.SimpleNamespace(towers=(), total_steps=12, config=config)
+    begin_or_resume(None, None, checkpoints, objective, tmp_path)
+    assert ("metrics.jsonl is missing: the log begins at this step" in "".join(capsys.readouterr())) == warns
