@@ -99,7 +99,7 @@ def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):
         ({"captions": "parts/a.tsv", "column": "caption"}, "no column 'caption'; it has id, TEXT"),
         ({"vocabulary": "empty.json"}, "empty.json is not a JSON list of classes"),
         ({"output": "parts"}, "parts cannot be written: it is a folder"),
-        ({"captions": "parts/*.tsv", "output": "parts/a.tsv"}, "is an output, and one of the captions files too"),
+        ({"captions": "parts/*.tsv", "output": "parts/a.tsv"}, "is an output and an input: choose another file"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_counted(folder, capsys, monkeypatch, arguments, message):

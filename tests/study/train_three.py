@@ -8,7 +8,7 @@ from cliptail_jax.study.training import train_runs
 from configs import sup
 from tests.synthetic import tiny
 
-EPOCHS = 20  # 60 steps
+EPOCHS = 30  # 90 steps
 
 
 def main(workdir, data_dir, *cores):
@@ -18,7 +18,7 @@ def main(workdir, data_dir, *cores):
     for seed in (0, 1, 2):
         config = configs[f"run_{seed}"] = tiny(sup, data_dir)
         config.seed, config.total_epochs, config.eval.every_epochs = seed, EPOCHS, EPOCHS
-        config.checkpoint.every_steps = 8
+        config.checkpoint.every_steps = 4
     failures = {}
     train_runs(configs, Path(workdir), False, len(cores) if len(cores) > 1 else 0, failures, lambda failures: None)
     sys.exit(bool(failures))
