@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from cliptail_jax import train
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
@@ -68,6 +69,9 @@ def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run):
         found.append(settings)
 
 
+TWICE = "warning: with loss.logit_adjustment=1, .* already: eval.logit_adjustment=0.5 adjusts them again"
+
+
 def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_warning(sl_run, tmp_path, capsys):
     config, workdir = copied(sl_run, tmp_path)
     config.loss.logit_adjustment = 1.0
@@ -78,8 +82,18 @@ def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_wa
     for options, warned in (((0.5, True), False), ((0.5, False), True)):
         config.eval.logit_adjustment, config.eval.estimate_prior = options
         evaluate(config, workdir)
-        warning = "warning: the run was trained with loss.logit_adjustment=1, .*: eval.logit_adjustment=0.5 adjusts them again"
-        assert bool(re.search(warning, capsys.readouterr().err)) == warned
+        assert bool(re.search(TWICE, capsys.readouterr().err)) == warned
+
+
+def test_training_warns_of_logits_that_are_adjusted_twice(sup_config, tmp_path, capsys, monkeypatch):
+    def end(*_):
+        raise UserError("before the first step")
+
+    monkeypatch.setattr(train, "open_directory", end)
+    sup_config.loss.logit_adjustment, sup_config.eval.logit_adjustment = 1.0, 0.5
+    with pytest.raises(UserError, match="before the first step"):
+        train.train(sup_config, tmp_path)
+    assert re.search(TWICE, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
