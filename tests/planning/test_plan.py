@@ -8,6 +8,7 @@ import re
 import pytest
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import digest_of_json
 from cliptail_jax.plan import planned_variant
 from configs import sup
 from tests.forked_programs import run_forked
@@ -175,8 +176,8 @@ def test_two_axes_of_the_batch_are_seen(array, has):
 @needs_libtpu
 def test_a_second_plan_is_read_from_the_cache(plans, cache):
     for file in (cache / "cliptail_jax" / "plans").iterdir():
-        known = json.loads(file.read_text())
-        file.write_text(json.dumps(known | {"peak": 12345}))
+        program = json.loads(file.read_text())["program"] | {"peak": 12345}
+        file.write_text(json.dumps({"program": program, "sha256": digest_of_json(program)}))
     (again,) = run([COMMANDS["supervised"]], cache)
     assert plan_in(again) == plans["supervised"] | {"peak_bytes": 12345}
 
