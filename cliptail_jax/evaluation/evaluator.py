@@ -101,6 +101,7 @@ class Evaluator:
         options: `config.eval`.
         reading: `config.data`; the fields of `cliptail_jax.config.sections.Reading` are used.
         cache: whether images are kept in memory, decoded, from one pass to the next.
+        keep_workers: whether worker processes stay from one pass over a set to the next.
     """
 
     def __init__(
@@ -111,9 +112,10 @@ class Evaluator:
         options: ConfigDict,
         reading: ConfigDict,
         cache: bool = False,
+        keep_workers: bool = False,
     ):
         self._mesh, self._preprocess, self._options = mesh, preprocess, options
-        self._reading, self._cache = reading, cache
+        self._reading, self._cache, self._keep_workers = reading, cache, keep_workers
         self._evaluate_batch = make_evaluate_batch(graphdef, mesh, preprocess)
         self._sum_probabilities = make_sum_probabilities(graphdef, mesh, preprocess)
         self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
@@ -164,6 +166,7 @@ class Evaluator:
                 slots=local_rows(batch_size),
                 workers=self._reading.workers,
                 cache=self._cache,
+                keep_workers=self._keep_workers,
                 **evaluation_pixels(self._reading),
             )
             self._passes[name] = batches, UnreadableImages(variant, self._reading.max_unreadable)

@@ -100,7 +100,8 @@ def make_evaluate(
         class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
     else:
         class_heads = head_rows(sets, columns, graphdef, other_head)
-    evaluator = Evaluator(graphdef, mesh, preprocess, options, data, data.cache)
+    keep_workers = len(tasks) == 1  # those of several sets would be many
+    evaluator = Evaluator(graphdef, mesh, preprocess, options, data, data.cache, keep_workers)
 
     def evaluate(
         parts: ModelParts, step: int, epoch: float, give_up: Callable[[], bool] = lambda: False

@@ -6,6 +6,7 @@ the same for any number of workers, processes or devices.
 """
 
 import dataclasses
+import itertools
 import pathlib
 import sys
 import time
@@ -123,18 +124,27 @@ def evaluation_batches(
     cache: bool = False,
     fast: bool = False,
     scaled_decoding: bool = False,
+    keep_workers: bool = False,
 ) -> Callable[[], Iterator[Batch]]:
     """Returns a function that starts a pass over the examples in order: batches as in training, without augmentation.
 
     Args:
         fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
         scaled_decoding: whether large JPEGs are decoded at a fraction of their size.
+        keep_workers: whether the processes of a complete pass stay for the next one: they take seconds to start.
     """
     rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)
     transform = CenterCrop(preprocess, fast, preprocess.least_side if scaled_decoding else 0)
     load = LoadBatch(examples, transform, None, batch_size, len(rows), slots, cache_for(examples, workers, cache))
     dataset = rows.map_with_index(load)
-    return lambda: iterate(dataset, workers)
+    idle: list[Iterator[Batch]] = []
+
+    def start() -> Iterator[Batch]:
+        batches = idle.pop() if idle else iterate(dataset.repeat(), workers)
+        yield from itertools.islice(batches, len(dataset))
+        idle.append(batches)
+
+    return start if workers and keep_workers else lambda: iterate(dataset, workers)
 
 
 def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:

@@ -5,7 +5,8 @@
 The same command continues an interrupted study; finished runs are not repeated. With `--launch=print`, it prints a command
 for each run and trains nothing; `--list` alone prints all runs of the paper, from which configs/study/paper.py makes studies.
 
-On a CPU, runs train at the same time, each on one core; `--jobs` is how many, by default one a core.
+On a CPU, runs train at the same time, each on one core, first on those that no other study has; `--jobs` is how many, by
+default one a core.
 
 A study with a field `seeds` trains its runs with that many seeds, one after the other, in seed_0/, seed_1/, ...; the seeds
 count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,
