@@ -62,16 +62,7 @@ def run_study(
     check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
         check_unchanged(replicates, workdir)
-    changes = changes_of_claims(study, replicates[0][seeds[0]].runs, workdir, directories)
-    asked = Study(
-        study.title,
-        tuple(study.runs),
-        [list(replicate) for replicate in replicates],
-        {key: Claim(**claim) for key, claim in study.claims.items()},
-        changes,
-        command(),
-        commands_here(study.runs, study.get("strings", {}), workdir / seeds[0]),
-    )
+    asked = questions(study, replicates, workdir)
     page = StudyPage(asked, workdir, directories)
     page.start()
     measured: list[dict[str, Runs]] = []  # by replicate and seed
@@ -122,6 +113,21 @@ def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
                         f"{directory} contains the run of another config ({difference}): choose another --workdir, go back to "
                         "that config, or pass --overwrite to replace the run"
                     )
+
+
+def questions(study: ConfigDict, replicates: Sequence[Replicate], workdir: Path) -> Study:
+    """The study as its config states it. In an empty directory, its claims become those that are stated before any run."""
+    seeds = [seed for replicate in replicates for seed in replicate]
+    directories = [str(Path(seed) / run) for seed in seeds for run in study.runs]
+    return Study(
+        study.title,
+        tuple(study.runs),
+        [list(replicate) for replicate in replicates],
+        {key: Claim(**claim) for key, claim in study.claims.items()},
+        changes_of_claims(study, replicates[0][seeds[0]].runs, workdir, directories),
+        command(),
+        commands_here(study.runs, study.get("strings", {}), workdir / seeds[0]),
+    )
 
 
 def report(
