@@ -203,7 +203,12 @@ def locked(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON document atomically, with null for nan and infinities."""
-    write_text(path, json.dumps(finite(value), indent=1) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The text of a JSON document, with null for nan and infinities."""
+    return json.dumps(finite(value), indent=1) + "\n"
 
 
 def finite(value: Any) -> Any:
@@ -274,10 +279,14 @@ def read_lines(path: Path, kind: Any = dict[str, Any]) -> list[dict[str, Any]]:
 DIGESTS = "sha256.json"
 
 
-def write_digests(folder: Path, names: Iterable[str]) -> None:
-    """Writes the SHA-256 of the files with these names in a folder, of those that exist, to its sha256.json."""
+def write_digests(folder: Path, names: Iterable[str], still_to_write: Mapping[str, str] | None = None) -> None:
+    """Writes the SHA-256 of the files with these names in a folder, of those that exist, to its sha256.json.
+
+    `still_to_write` are texts of files that are written afterwards, by name.
+    """
     existing = [folder / name for name in names if (folder / name).exists()]
-    write_json(folder / DIGESTS, {path.name: digest_of_file(path) for path in existing})
+    digests = {path.name: digest_of_file(path) for path in existing}
+    write_json(folder / DIGESTS, digests | {n: digest_of([t.encode()]) for n, t in (still_to_write or {}).items()})
 
 
 def check_digests(folder: Path) -> None:

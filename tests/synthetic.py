@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from cliptail_jax.curation.variant import Variant
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 from cliptail_jax.planning.synthetic import synthetic_variant
@@ -56,7 +57,8 @@ def synthetic_objective(
     """The config's objective on records without images, by default equally many of each of `CLASSES` classes."""
     variant = synthetic_variant(sum(frequency) or steps_per_epoch * config.batch_size, len(frequency) or CLASSES)
     if frequency:
-        variant = dataclasses.replace(variant, labels=np.repeat(np.arange(len(frequency)), frequency))
+        labels, names = np.repeat(np.arange(len(frequency)), frequency), variant.class_names
+        variant = Variant(variant.source, variant.records, labels, names, labels, variant.captions)
     return make_objective(config, variant)
 
 

@@ -10,12 +10,10 @@ from pathlib import Path
 
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import DIGESTS
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.outputs import add_overwrite, check_writable_folder
 from cliptail_jax.pretrained.runs import open_run
-from cliptail_jax.pretrained.save import FILES, open_clip_config, save
-from cliptail_jax.pretrained.source import CONFIG
+from cliptail_jax.pretrained.save import is_export, open_clip_config, save
 
 
 def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
@@ -29,12 +27,8 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     if config is None:
         raise UserError(f"{workdir} contains no run: give the --workdir in which it was trained")
     check_writable_folder(folder)
-    contained = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if contained and not overwrite and not {CONFIG} <= contained <= {*FILES, DIGESTS}:
-        other = min(contained - {*FILES, DIGESTS} or contained)
-        raise UserError(
-            f"{folder} contains {other}, and is no earlier export: choose another --output, or pass --overwrite"
-        )
+    if folder.exists() and not overwrite and not is_export(folder):
+        raise UserError(f"{folder} is no earlier export: choose another --output, or pass --overwrite")
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)

@@ -47,8 +47,9 @@ def class_head(
 def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: dict[str, Any]) -> None:
     """Write the array to `path`, an .npy, and `description` with its digest to the .json of the same name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_array(path, head)
+    # The description first: an array without one would be somebody else's.
     write_json(path.with_suffix(".json"), description | {"digest": digest_of([head.tobytes()])})
+    save_array(path, head)
 
 
 def is_head(path: Path) -> bool:

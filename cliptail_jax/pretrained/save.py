@@ -12,7 +12,7 @@ from flax import nnx
 from safetensors.numpy import save as serialize
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import DIGESTS, write_bytes, write_digests, write_json, write_text
+from cliptail_jax.files import DIGESTS, json_text, write_bytes, write_digests, write_json, write_text
 from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
@@ -28,7 +28,7 @@ from cliptail_jax.pretrained.published_clip import HEAD, WEIGHTS_FILES
 from cliptail_jax.pretrained.source import CONFIG, TOKENIZER
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
-FILES = (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS, CONFIG)
+DESCRIBED = (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS)
 # open_clip has no model without a text tower: an image tower is saved with the smallest one, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
 
@@ -55,7 +55,8 @@ def save(
     config["vision_cfg"] = image_tower(config["vision_cfg"]).for_open_clip(config["vision_cfg"])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / DIGESTS).unlink(missing_ok=True)  # of an earlier export
+    for name in (CONFIG, DIGESTS):  # of an earlier export
+        (folder / name).unlink(missing_ok=True)
     tensors = state_dict(model)
     if not isinstance(model, CLIP):
         if isinstance(model, Classifier):
@@ -75,8 +76,15 @@ def save(
         settings = ours if isinstance(tokenizer, Tokenizer) else tokenizer.settings()
         write_json(folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
     # After all that it describes, since a folder that has a configuration counts as complete.
-    write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
-    write_digests(folder, FILES)
+    text = json_text({"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
+    write_digests(folder, DESCRIBED, {CONFIG: text})
+    write_text(folder / CONFIG, text)
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder has nothing but the files of an export, which may have been interrupted."""
+    names = {path.name for path in folder.iterdir()}
+    return names <= {*DESCRIBED, CONFIG, DIGESTS} and (DIGESTS in names or CONFIG not in names)
 
 
 def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:

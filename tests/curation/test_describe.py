@@ -32,6 +32,7 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     paths = {"import": table, "compare": theirs, "export": "again.tsv", "croissant": "new/variant.json"}
     for name, path in paths.items():
         flags.DEFINE_string(name, str(tmp_path / path), "", given)
+    flags.DEFINE_bool("overwrite", False, "", given)
     given.mark_as_parsed()
     monkeypatch.setattr(flags, "FLAGS", given)
     config = clip.get_config("data=glyphs")

@@ -311,7 +311,7 @@ def test_a_few_unreadable_images_are_left_out_and_many_are_an_error(config, tmp_
 
 
 def test_a_directory_of_a_run_is_left_alone(config, sup_run):
-    with pytest.raises(UserError, match="holds a run or an evaluation: choose another --workdir"):
+    with pytest.raises(UserError, match="contains a run or an evaluation: choose another --workdir"):
         transfer(config, sup_run)
 
 
