@@ -15,7 +15,7 @@ from cliptail_jax.curation.describe import check_outputs
 from cliptail_jax.curation.laion.__main__ import main as laion
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.evaluation.published import check_free
+from cliptail_jax.evaluation.published import check_free, check_tables
 from cliptail_jax.figures.__main__ import main as figures
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_output, files_in
@@ -138,6 +138,14 @@ def test_evaluations_of_published_models_are_not_lost_to_a_run(tmp_path):
     values = plain(sup.get_config("data=glyphs_lt"))
     with pytest.raises(UserError, match="contains the run of another config"):
         open_or_resume(tmp_path, values, FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+
+
+def test_the_tables_of_published_models_do_not_replace_others(tmp_path):
+    (tmp_path / "table.tsv").write_text("model\tset\n", encoding="utf-8")
+    check_tables(tmp_path)
+    (tmp_path / "models.tsv").write_text(FOREIGN, encoding="utf-8")
+    with pytest.raises(UserError, match="models.tsv exists, and this program did not write it"):
+        check_tables(tmp_path)
 
 
 def test_a_transfer_does_not_replace_the_report_of_a_study(tmp_path):

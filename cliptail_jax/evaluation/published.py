@@ -34,6 +34,7 @@ from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.files import digest_of_json, write_text
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
+from cliptail_jax.outputs import first_bytes
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
@@ -45,6 +46,7 @@ from cliptail_jax.runs import last_evaluations
 from cliptail_jax.runs.console import log_line
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
+TABLES = {"table.md": b"| model", "table.tsv": b"model\tset", "models.tsv": b"run\tset"}  # with their beginnings
 NAMED = 5  # skipped models, in the last line
 Tasks = dict[str, tuple[Task, ...]]  # by set, one for each class frequency
 
@@ -77,6 +79,7 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
             skip(name, str(error))
     directories = {name: workdir / slug(name) if several else workdir for name in names}
     check_free(directories, workdir)
+    check_tables(workdir)
     sets = [open_set(name, config.data.data_dir) for name in dict.fromkeys(options.sets)]
     check_frequencies(models, options.class_frequency)
     tasks = {model.name: make_tasks(model, sets, options, config.data, dtype) for model in models}
@@ -111,9 +114,10 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     if summaries and jax.process_index() == 0:
         print(markdown(summaries), end="")
         if several:
-            write_text(workdir / "table.md", markdown(summaries))
-            write_text(workdir / "table.tsv", tsv(summaries))
-            write_sheet(models, summaries, workdir / "models.tsv")
+            table, lines, sheet = (workdir / name for name in TABLES)
+            write_text(table, markdown(summaries))
+            write_text(lines, tsv(summaries))
+            write_sheet(models, summaries, sheet)
     if skipped:
         reason = "" if several else f": {skipped[names[0]]}"
         first, more = ", ".join(list(skipped)[:NAMED]), len(skipped) - NAMED
@@ -143,6 +147,14 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
             raise UserError(
                 f"{directory} contains the evaluation of {existing['eval.models'][0]}, not of {name}: give another --workdir"
             )
+
+
+def check_tables(workdir: Path) -> None:
+    """Raise UserError if a table in `workdir` is none that an evaluation of several models writes."""
+    for name, start in TABLES.items():
+        path = workdir / name
+        if path.exists() and not first_bytes(path).startswith(start):
+            raise UserError(f"{path} exists, and this program did not write it: give another --workdir")
 
 
 def check_frequencies(models: Sequence[ModelName], tables: str) -> None:

@@ -123,7 +123,7 @@ def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:
             (workdir / name).unlink(missing_ok=True)
     (workdir / DIGESTS).unlink(missing_ok=True)
     workdir.mkdir(parents=True, exist_ok=True)
-    for partial in (*workdir.glob("*.partial"), *workdir.glob("eval/*/*.partial")):  # of a killed program
+    for partial in (*workdir.glob("*.[0-9]*.partial"), *workdir.glob("eval/*/*.[0-9]*.partial")):  # of a killed program
         partial.unlink()
     write_json(workdir / CONFIG, {"config": values, **provenance()})
 
