@@ -31,7 +31,8 @@ import pytest  # noqa: E402
 
 import tests.typechecking  # noqa: E402, F401
 
-jaxtyping.install_import_hook("cliptail_jax", "tests.typechecking.check")  # before the package is imported
+# Before the package is imported; modules without shapes in their annotations need no hook, which takes time.
+jaxtyping.install_import_hook(tests.typechecking.modules_with_shapes(), "tests.typechecking.check")
 
 from configs import clip, dino, sup  # noqa: E402
 

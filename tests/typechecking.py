@@ -6,6 +6,7 @@ sets and models.
 
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jaxtyping
@@ -22,6 +23,15 @@ def check(function: Callable) -> Callable:
         return function
     function.__annotations__ = with_shapes
     return _checked(function)
+
+
+def modules_with_shapes() -> list[str]:
+    """The names of the package's modules whose annotations have shapes."""
+    root = Path(__file__).parents[1]
+    paths = root.glob("cliptail_jax/**/*.py")
+    shaped = [path for path in paths if "from jaxtyping import" in path.read_text(encoding="utf-8")]
+    names = (".".join(path.relative_to(root).with_suffix("").parts) for path in shaped)
+    return [name.removesuffix(".__init__") for name in names]
 
 
 def has_shape(hint: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -63,6 +63,7 @@ def run_study(
     if not overwrite:
         check_unchanged(replicates, workdir)
     asked = questions(study, replicates, workdir)
+    figures, path = study.get("figures", {}), study.get("path", ())
     page = StudyPage(asked, workdir, directories)
     page.start()
     measured: list[dict[str, Runs]] = []  # by replicate and seed
@@ -92,7 +93,7 @@ def run_study(
         has_news = any(map(any, (of.values() for of in measured))) or not (workdir / "report.md").exists()
         if jax.process_index() == 0 and has_news:
             seconds = time.perf_counter() - started
-            text, not_drawn = report(study, asked, measured, failures, seconds, workdir, page)
+            text, not_drawn = report(asked, figures, path, measured, failures, seconds, workdir, page)
     if jax.process_index() == 0 and has_news:
         tqdm.write(f"\n{text}\nThis report: {workdir}/report.md, and for details {page.address}")
         failures |= not_drawn
@@ -131,8 +132,9 @@ def questions(study: ConfigDict, replicates: Sequence[Replicate], workdir: Path)
 
 
 def report(
-    study: ConfigDict,
     asked: Study,
+    figures: Mapping[str, ConfigDict],
+    path: Sequence[str],
     replicates: list[dict[str, Runs]],
     failures: Failures,
     seconds: float,
@@ -146,10 +148,10 @@ def report(
     seeds = {seed: runs for replicate in replicates for seed, runs in replicate.items()}
     by_replicate = [list(replicate.values()) for replicate in replicates]
     groups, claims = groups_of(by_replicate), evaluate_claims(asked.claims, by_replicate, asked.changes)
-    drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
-    is_complete = len(seeds) == study.get("seeds", 1)
-    title = study.title if is_complete else f"{study.title}, {len(seeds)} of {study.seeds} seeds"
+    drawn, not_drawn = draw_figures(figures, seeds, workdir)
+    planned = sum(map(len, asked.replicates))
+    title = asked.title if len(seeds) == planned else f"{asked.title}, {len(seeds)} of {planned} seeds"
     asked = dataclasses.replace(asked, title=title, failures=failures | not_drawn)
-    text = write_report(asked, seeds, groups, claims, study.get("path", ()), drawn, seconds, workdir)
+    text = write_report(asked, seeds, groups, claims, path, drawn, seconds, workdir)
     page.write_report(asked, groups, claims)
     return text, not_drawn

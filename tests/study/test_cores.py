@@ -43,7 +43,7 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
     (errors,) = finish(start(arguments))
     assert "resuming from step " in errors, errors
     finish(one_core)
-    assert len(losses(folder / LATER)) == 90
+    assert len(losses(folder / LATER)) == 48
     for name in (*FIRST, LATER):
         assert losses(folder / name) == losses(tmp_path / "one" / name)
 

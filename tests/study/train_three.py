@@ -8,7 +8,7 @@ from cliptail_jax.study.training import train_runs
 from configs import sup
 from tests.synthetic import tiny
 
-EPOCHS = 30  # 90 steps
+EPOCHS = 16  # 48 steps
 
 
 def main(workdir, data_dir, *cores):
