@@ -269,8 +269,8 @@ def test_no_host_runs_old_code_where_one_cannot_be_given_the_new(cloud, tmp_path
 def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path):
     stub(tmp_path / "bin/ssh", 'mkdir -p "$CLOUD/$3" && cd "$CLOUD/$3" && HOME="$PWD" bash -c "$4"')
     stub(tmp_path / "bin/scp", 'host="${4%%:*}"; mkdir -p "$CLOUD/$host" && cp "$3" "$CLOUD/$host/${4#*:}"')
-    command = ["bash", "-c", 'echo "$JAX_COORDINATOR_ADDRESS $JAX_PROCESS_ID/$JAX_NUM_PROCESSES" | tee "$HOME/told"']
+    command = ["bash", "-c", 'echo "$JAX_COORDINATOR_ADDRESS $JAX_PROCESS_ID/$JAX_NUM_PROCESSES" | tee "$HOME/seen"']
     done = launch("gpu", "--hosts=me@one,two", "--port=99", "--", *command, **cloud)
     assert done.returncode == 0 and "one:99 0/2" in done.stdout, done.stderr
-    wait_until(lambda: (tmp_path / "two/told").exists())
-    assert (tmp_path / "two/told").read_text() == "one:99 1/2\n"
+    wait_until(lambda: (tmp_path / "two/seen").exists())
+    assert (tmp_path / "two/seen").read_text() == "one:99 1/2\n"

@@ -57,12 +57,11 @@ def run_study(
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     started, longest = time.perf_counter(), 0.0
     replicates = replicates_of(study)
-    seeds = [seed for replicate in replicates for seed in replicate]
-    directories = [str(Path(seed) / run) for seed in seeds for run in study.runs]
+    directories = [str(Path(seed) / run) for replicate in replicates for seed in replicate for run in study.runs]
     check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
         check_unchanged(replicates, workdir)
-    asked = questions(study, replicates, workdir)
+    asked = questions(study, replicates, workdir, directories)
     figures, path = study.get("figures", {}), study.get("path", ())
     page = StudyPage(asked, workdir, directories)
     page.start()
@@ -116,18 +115,17 @@ def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
                     )
 
 
-def questions(study: ConfigDict, replicates: Sequence[Replicate], workdir: Path) -> Study:
+def questions(study: ConfigDict, replicates: Sequence[Replicate], workdir: Path, directories: Sequence[str]) -> Study:
     """The study as its config states it. In an empty directory, its claims become those that are stated before any run."""
-    seeds = [seed for replicate in replicates for seed in replicate]
-    directories = [str(Path(seed) / run) for seed in seeds for run in study.runs]
+    seed, first = next(iter(replicates[0].items()))
     return Study(
         study.title,
         tuple(study.runs),
         [list(replicate) for replicate in replicates],
         {key: Claim(**claim) for key, claim in study.claims.items()},
-        changes_of_claims(study, replicates[0][seeds[0]].runs, workdir, directories),
+        changes_of_claims(study, first.runs, workdir, directories),
         command(),
-        commands_here(study.runs, study.get("strings", {}), workdir / seeds[0]),
+        commands_here(study.runs, study.get("strings", {}), workdir / seed),
     )
 
 

@@ -58,12 +58,12 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
             workdir.mkdir(parents=True, exist_ok=True)
             write_json(workdir / FILE, before)
     elif "recipes" not in before:
-        before = now | {"claims": {key: {**claim, "runs": None} for key, claim in before.items()}}
+        before = {"claims": {key: {k: v for k, v in claim.items() if k != "runs"} for key, claim in before.items()}}
     before = now | before
     changes = {}
     for key, claim in now["claims"].items():
         stated = before["claims"].get(key, {})
-        if text := "added" if not stated else changed(stated | {"runs": None}, claim | {"runs": None}):
+        if text := "added" if not stated else changed(stated, claim):
             changes[key] = Change(CLAIM, text)
         elif text := changed_recipe(before, now, claim):
             changes[key] = Change(RECIPE, text)
