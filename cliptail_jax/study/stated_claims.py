@@ -7,12 +7,13 @@ from typing import Any, TypedDict
 import jax
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.fields import difference, plain, plain_value
+from cliptail_jax.config.fields import difference, fields_of, plain, plain_value
 from cliptail_jax.files import read_json, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.claims import Change
 from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.study.replicates import Configs
+from cliptail_jax.transfer.configuration import Transfer
 
 FILE = "claims.json"
 CLAIM, RECIPE = "†", "‡"  # marks of what has changed
@@ -21,6 +22,7 @@ NOT_CLAIMED = tuple(
     f"eval.{name}"
     for name in ("every_epochs", "batch_size", "confidence", "neural_collapse", "similarity", "save_features")
 )
+OF_TRANSFER = {field.key for field in fields_of(Transfer()) if not field.is_incidental}
 DEFAULTS = {field.key: plain_value(field.default) for field in FIELDS}
 
 
@@ -48,7 +50,7 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
         "claims": {key: plain(claim) for key, claim in study.claims.items()},
         "recipes": {name: recipe(config) for name, config in runs.items()},
         "design": {key: study.get(key) for key in ("seed", "seeds", "counterbalanced")},
-        "transfer": plain(study.get("transfer") or {}),
+        "transfer": {key: value for key, value in plain(study.get("transfer") or {}).items() if key in OF_TRANSFER},
     }
     before = read_json(workdir / FILE, Stated)
     if before is None:

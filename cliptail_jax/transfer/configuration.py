@@ -6,7 +6,7 @@ from typing import Annotated
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.config.fields import NonNegative, Positive, Rule
+from cliptail_jax.config.fields import Incidental, NonNegative, Positive, Rule
 from cliptail_jax.config.sections import MeshAxes, Reading
 from cliptail_jax.errors import UserError, did_you_mean
 
@@ -56,11 +56,11 @@ class Transfer:
     image_size: Annotated[
         int, "Side of the images in pixels; 0: the model's own, at most 224 for a published model.", NonNegative
     ] = 0
-    batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
+    batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive, Incidental] = 256
     few_shot: FewShotOptions = FewShotOptions()
     finetune: FineTuneOptions = FineTuneOptions()
-    data: Reading = Reading()
-    mesh: MeshAxes = MeshAxes()
+    data: Annotated[Reading, Incidental] = Reading()
+    mesh: Annotated[MeshAxes, Incidental] = MeshAxes()
 
 
 def base_config() -> ConfigDict:

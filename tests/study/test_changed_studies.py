@@ -52,6 +52,8 @@ def test_seeds_and_transfer_belong_to_what_was_stated(of, tmp_path):
         study.seeds = 4
         assert changes() == dict.fromkeys(claims, ("‡", "seeds=2 not 4"))
     else:
+        study.transfer.data.data_dir, study.transfer.batch_size = "elsewhere", 7  # which change no number
+        assert changes() == {}
         study.transfer.sets = ("dtd",)
         assert changes() == {"probe": ("‡", "transfer.sets=['cifar100'] not ['dtd']")}
 
