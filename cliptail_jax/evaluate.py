@@ -149,4 +149,4 @@ if __name__ == "__main__":
     flags.DEFINE_bool("list", False, "Print the lists of published models, or those of a --config, and exit")
     if "--list" in sys.argv:
         sys.exit(list_models(sys.argv[1:]))
-    run_with_config(main, describe_fields, ("configs/sup.py", "configs/clip.py", "configs/zero_shot.py"))
+    run_with_config(main, describe_fields, ("sup", "clip", "zero_shot"))

@@ -171,6 +171,4 @@ if __name__ == "__main__":
         "Print which operations move most bytes from and to HBM; with --json, also the arrays of collectives",
     )
     flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
-    run_with_config(
-        main, describe_config, ("configs/sup.py", "configs/clip.py", "configs/dino.py"), workdir_required=False
-    )
+    run_with_config(main, describe_config, ("sup", "clip", "dino"), workdir_required=False)

@@ -239,4 +239,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
-    run_with_config(main, describe_config, ("configs/sup.py", "configs/clip.py", "configs/dino.py"))
+    run_with_config(main, describe_config, ("sup", "clip", "dino"))

@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
 
-Beside the arguments of configs/common.py, which select the data, it takes three of its own:
+Beside the arguments of cliptail_jax/experiments/training.py, which select the data, it takes three of its own:
 
     captions=title+tags         these text fields of the source, behind the class name
     captions=openai80           a template around the class name, drawn for each record: cname, a+cname, photo, simple,
@@ -24,7 +24,7 @@ CC12M-Cls, the raw captions instead. configs/README.md lists the study's runs.
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from configs import common
+from cliptail_jax.experiments import arguments, training
 
 CLIP = "hf-hub:timm/resnet50_clip.openai"
 TEXT = {
@@ -34,21 +34,20 @@ TEXT = {
     "roberta": dict(init="hf-hub:FacebookAI/roberta-base", freeze=True, dropout=0.1),
 }
 LOSS = {"softmax": "contrastive", "sigmoid": "sigmoid", "words": "bag_of_words"}  # by objective
-ALL_TEXT = "cname+title+tags+description"
 
 
 def get_config(arg: str = ""):
-    given = common.read(arg, "captions", "text", "loss")
-    config, preset = common.start(given)
-    config.objective = LOSS[common.choice(given, "loss", tuple(LOSS))]
-    captions(config, given.get("captions", ALL_TEXT if preset == "imagenet_captions" else ""))
-    config.text.update(TEXT[common.choice(given, "text", tuple(TEXT))])
+    given = training.read(arg, "captions", "text", "loss")
+    config, preset = training.start(given)
+    config.objective = LOSS[arguments.choice(given, "loss", tuple(LOSS))]
+    captions(config, given.get("captions", training.ALL_TEXT if preset == "imagenet_captions" else ""))
+    config.text.update(TEXT[arguments.choice(given, "text", tuple(TEXT))])
     config.data.drop_last = True
     config.optimizer.update(
         dict(name="adamw", learning_rate=1e-3, weight_decay=0.2, schedule="cosine_steps", warmup_steps=500)
     )
-    if preset in common.SMALL:
-        common.small_images(config, given)
+    if preset in training.SMALL:
+        training.small_images(config, given)
         config.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 100})
         config.eval.templates = config.data.captions.template  # a text tower so small knows no other words
         if "description" in config.data.captions.words:
@@ -56,7 +55,7 @@ def get_config(arg: str = ""):
         return config
     # The study's recipe: RN50, batch 1024, batch norm over all of it.
     config.total_epochs = 32
-    config.batch_size = common.number(given, "batch_size", 1024)
+    config.batch_size = arguments.number(given, "batch_size", 1024)
     config.data.eval_resize = 224
     config.eval.neural_collapse = True
     return config

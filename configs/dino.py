@@ -10,28 +10,26 @@ The study's runs, 100 epochs at batch 1024, which are evaluated by transfer (con
     configs/dino.py:data=laionet,vocabulary=1024      and 4096, 16384: a sample of the 65,536 prototypes in each step
 """
 
-from configs import common
-
-PROTOTYPES, SMALL_PROTOTYPES = 65536, 512
+from cliptail_jax.experiments import arguments, training
 
 
 def get_config(arg: str = ""):
-    given = common.read(arg, "prototypes", "vocabulary")
-    config, preset = common.start(given)
+    given = training.read(arg, "prototypes", "vocabulary")
+    config, preset = training.start(given)
     config.objective = "dino"
     config.eval.update(dict(sets=(), tail_classes=0))
-    default = SMALL_PROTOTYPES if preset in common.SMALL else PROTOTYPES
-    config.dino.prototypes = common.number(given, "prototypes", default)
-    config.vocabulary.size = common.number(given, "vocabulary", 0)
+    default = training.SMALL_PROTOTYPES if preset in training.SMALL else training.PROTOTYPES
+    config.dino.prototypes = arguments.number(given, "prototypes", default)
+    config.vocabulary.size = arguments.number(given, "vocabulary", 0)
     config.optimizer.update(
         dict(decay_vectors=False, clip_each_norm=3.0, schedule="cosine_steps", final_learning_rate=1e-6)
     )
     config.optimizer.warmup_from_zero = True
     config.data.drop_last = True
-    if preset in common.SMALL:
+    if preset in training.SMALL:
         return small(config, given)
     config.total_epochs = 100
-    config.batch_size = common.number(given, "batch_size", 1024)
+    config.batch_size = arguments.number(given, "batch_size", 1024)
     plain = config.dino.prototypes == default and not config.vocabulary.size
     config.dino.freeze_last_layer = 1 if plain else 0
     config.model.image.initialization = "pytorch"
@@ -40,14 +38,14 @@ def get_config(arg: str = ""):
     return config
 
 
-def small(config, given: common.Arguments):
+def small(config, given: arguments.Arguments):
     """Two crops of 32 pixels in small batches, which learn more in equal time than local crops and larger batches.
 
     configs/study/README.md lists what else was tried. Runs with and without a sample of prototypes have the same recipe.
     """
-    common.small_images(config, given)
+    training.small_images(config, given)
     config.total_epochs = 25
-    config.batch_size = common.number(given, "batch_size", 64)
+    config.batch_size = arguments.number(given, "batch_size", 64)
     config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=32))
     config.data.multi_crop.update(dict(num_local=0, local_size=16, local_scale=(0.08, 0.3), max_blur=0.0))
     config.dino.update(dict(hidden=256, bottleneck=64, teacher_momentum=0.99))

@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.train --config=configs/sup.py:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
 
-Beside the arguments of configs/common.py, which select the data, it takes eight of its own:
+Beside the arguments of cliptail_jax/experiments/training.py, which select the data, it takes eight of its own:
 
     head=clip                               the class embeddings of OpenAI's RN50, frozen, in place of head=random; from
                                             heads/rn50.npy, or what --config.head.init names
@@ -27,35 +27,35 @@ configs/README.md lists the study's runs.
 """
 
 from cliptail_jax.errors import UserError
-from configs import common
+from cliptail_jax.experiments import arguments, training
 
-HEAD = {"random": {}, "clip": dict(init="heads/rn50.npy", freeze=True)}
+HEAD = {"random": {}, "clip": dict(init=training.CLIP_HEAD, freeze=True)}
 REMEDIES = ("logit_adjustment", "margin", "class_weights")
 
 
 def get_config(arg: str = ""):
-    given = common.read(arg, "head", "vocabulary", "sampling", "group", *REMEDIES, "reweight_from")
-    config, preset = common.start(given)
+    given = training.read(arg, "head", "vocabulary", "sampling", "group", *REMEDIES, "reweight_from")
+    config, preset = training.start(given)
     config.objective = "supervised"
-    config.head.update(HEAD[common.choice(given, "head", tuple(HEAD))])
-    config.vocabulary.size = common.number(given, "vocabulary", 0)
+    config.head.update(HEAD[arguments.choice(given, "head", tuple(HEAD))])
+    config.vocabulary.size = arguments.number(given, "vocabulary", 0)
     if not config.vocabulary.size and (alone := given.keys() & {"sampling", "group"}):
         raise UserError(
             f"the config argument {min(alone)} is for a sampled vocabulary: give its size, as vocabulary=50"
         )
-    config.vocabulary.sampling = common.choice(given, "sampling", ("uniform", "linear", "sqrt"))
-    config.vocabulary.group_size = common.number(given, "group", 0)
-    config.loss.update({name: common.real(given, name, 0.0) for name in REMEDIES})
-    config.loss.reweight_from = common.number(given, "reweight_from", 0)
-    if preset in common.SMALL:
-        common.small_images(config, given)
+    config.vocabulary.sampling = arguments.choice(given, "sampling", ("uniform", "linear", "sqrt"))
+    config.vocabulary.group_size = arguments.number(given, "group", 0)
+    config.loss.update({name: arguments.real(given, name, 0.0) for name in REMEDIES})
+    config.loss.reweight_from = arguments.number(given, "reweight_from", 0)
+    if preset in training.SMALL:
+        training.small_images(config, given)
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config
     # The study's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter.
     config.total_epochs = 90
-    config.batch_size = common.number(given, "batch_size", 256)
+    config.batch_size = arguments.number(given, "batch_size", 256)
     config.batch_norm.group_size = config.batch_size // 4
-    config.vocabulary.group_size = common.number(given, "group", config.batch_size // 4)
+    config.vocabulary.group_size = arguments.number(given, "group", config.batch_size // 4)
     config.optimizer.learning_rate = 0.1 * config.batch_size / 256
     config.eval.neural_collapse = True
     return config

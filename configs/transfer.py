@@ -14,12 +14,12 @@ interrupted transfer.
 """
 
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS
+from cliptail_jax.experiments import arguments
 from cliptail_jax.transfer.configuration import base_config
-from configs import common
 
 
 def get_config(arg: str = ""):
-    given = common.read_only(arg, "models", "sets", "methods")
+    given = arguments.read_only(arg, "models", "sets", "methods")
     config = base_config()
     config.sets = tuple(TRANSFER_SETS)
     for key, value in given.items():

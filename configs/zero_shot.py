@@ -19,13 +19,13 @@ Further measures:
 """
 
 from cliptail_jax.config.zero_shot import base_config
-from configs import common
+from cliptail_jax.experiments import arguments
 
 ARGUMENTS = {"model": "RN50-quickgelu/cc12m", "sets": "imagenet", "template": ""}
 
 
 def get_config(arg: str = ""):
-    values = ARGUMENTS | common.read_only(arg, *ARGUMENTS)
+    values = ARGUMENTS | arguments.read_only(arg, *ARGUMENTS)
     config = base_config()
     config.eval.models = (values["model"],)
     config.eval.sets = tuple(values["sets"].split("+"))

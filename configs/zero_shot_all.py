@@ -14,15 +14,16 @@ the exit status is then 2. `python -m cliptail_jax.evaluate --list` prints both 
 --config=configs/zero_shot_all.py:list=today that one.
 """
 
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import arguments
 from cliptail_jax.pretrained.published import LISTS, listed_models
-from configs import common, zero_shot
 
 
 def get_config(arg: str = ""):
-    given = dict(common.read_only(arg, "list", "sets", "template"))
-    models = listed_models(common.choice(given, "list", LISTS))
+    given = dict(arguments.read_only(arg, "list", "sets", "template"))
+    models = listed_models(arguments.choice(given, "list", LISTS))
     given.pop("list", None)
-    config = zero_shot.get_config(",".join(f"{key}={value}" for key, value in given.items()))
+    config = load_config("zero_shot:" + ",".join(f"{key}={value}" for key, value in given.items()))
     config.eval.models = tuple(model.name for model in models)
     config.eval.class_frequency = "published"
     return config

@@ -11,31 +11,31 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import catalogue, training
 from cliptail_jax.objectives import FIELDS, base_config
-from configs import catalogue, common
-from configs.study import cifar100_lt, claims_small, dino_cifar100_lt, doses, mechanism, paper, quickstart
 
 FILE = Path(__file__).parent / "data" / "golden_configs.json"
 # The configs that others are compared with, by objective: those of the paper, and those of small images.
 BASES = {
-    "supervised": "sup.py:data=imagenet_captions",
-    "contrastive": "clip.py:data=imagenet_captions",
-    "dino": "dino.py:data=laionet",
+    "supervised": "sup:data=imagenet_captions",
+    "contrastive": "clip:data=imagenet_captions",
+    "dino": "dino:data=laionet",
 }
 SMALL_BASES = {
-    "supervised": "sup.py:data=glyphs_lt",
-    "contrastive": "clip.py:data=glyphs_lt",
-    "dino": "dino.py:data=glyphs_lt",
+    "supervised": "sup:data=glyphs_lt",
+    "contrastive": "clip:data=glyphs_lt",
+    "dino": "dino:data=glyphs_lt",
 }
-STUDIES = {
-    "quickstart": quickstart.get_config,
-    "cifar100_lt": cifar100_lt.get_config,
-    "dino_cifar100_lt": dino_cifar100_lt.get_config,
-    "doses": doses.get_config,
-    "mechanism": mechanism.get_config,
-    "mechanism:data=cifar100": lambda: mechanism.get_config("data=cifar100"),
-    "claims_small": claims_small.get_config,
-}
+STUDIES = (
+    "quickstart",
+    "cifar100_lt",
+    "dino_cifar100_lt",
+    "doses",
+    "mechanism",
+    "mechanism:data=cifar100",
+    "claims_small",
+)
 
 
 def changes(config: ConfigDict, base: ConfigDict) -> dict[str, Any]:
@@ -52,27 +52,27 @@ def what_trains(config: ConfigDict) -> dict[str, Any]:
 
 def training_configs() -> Iterator[tuple[str, dict[str, Any]]]:
     """For each preset and run of the paper, by config string: the changes from the base of its objective."""
-    bases, small_bases = ({name: config_of(string) for name, string in of.items()} for of in (BASES, SMALL_BASES))
+    bases, small_bases = ({name: load_config(string) for name, string in of.items()} for of in (BASES, SMALL_BASES))
     for name in BASES:
         yield f"base {BASES[name]}", changes(bases[name], base_config())
         yield f"base {SMALL_BASES[name]}", changes(small_bases[name], bases[name])
-    for preset in common.PRESETS:
+    for preset in training.PRESETS:
         for family in ("sup", "clip", "dino"):
-            config = config_of(f"{family}.py:data={preset}")
+            config = load_config(f"{family}:data={preset}")
             yield (
-                f"{family}.py:data={preset}",
-                changes(config, (small_bases if preset in common.SMALL else bases)[config.objective]),
+                f"{family}:data={preset}",
+                changes(config, (small_bases if preset in training.SMALL else bases)[config.objective]),
             )
     for string in dict.fromkeys(run.config for run in catalogue.EVERY):
-        config = catalogue.config_of(string)
-        yield string.removeprefix("configs/"), changes(config, bases[config.objective])
+        config = load_config(string)
+        yield string, changes(config, bases[config.objective])
 
 
 def study_configs() -> Iterator[tuple[str, Any]]:
     """For each small study: its own fields, the changes of its runs from their base, and what its claims compare."""
-    bases = {name: config_of(string) for name, string in SMALL_BASES.items()}
-    for name, get_config in STUDIES.items():
-        study = get_config()
+    bases = {name: load_config(string) for name, string in SMALL_BASES.items()}
+    for name in STUDIES:
+        study = load_config(name)
         yield name, {key: value for key, value in study.items() if not isinstance(value, ConfigDict)}
         for run, config in study.runs.items():
             yield f"{name}: {run}", changes(config, bases.get(config.objective, bases["contrastive"]))
@@ -85,15 +85,11 @@ def study_configs() -> Iterator[tuple[str, Any]]:
 def paper_configs() -> Iterator[tuple[str, Any]]:
     """For the studies of the paper's runs and of their small counterparts: config strings, and rows of figures."""
     for arguments in ("family=all+figures", "family=all,small=glyphs_lt"):
-        study = paper.get_config(arguments)
+        study = load_config(f"paper:{arguments}")
         if "small" in arguments:
             yield f"{arguments}: runs", study.strings.to_dict()
         for figure, sheet in study.figures.items():
             yield f"{arguments}: {figure}", [list(sheet["columns"]), *map(list, sheet["rows"])]
-
-
-def config_of(string: str) -> ConfigDict:
-    return catalogue.config_of(f"configs/{string}")
 
 
 SECTIONS = {"training": training_configs, "studies": study_configs, "paper": paper_configs}

@@ -1,6 +1,6 @@
 """The start of a program with a config: its flags, config file and --help, and user errors as one line."""
 
-import importlib.util
+import ast
 import re
 import sys
 import threading
@@ -13,10 +13,13 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
+from cliptail_jax.config.files import find_config, known_configs, load_config
 from cliptail_jax.errors import UserError, exit_on_broken_pipe, is_shared_memory_gone, problem
 from cliptail_jax.files import work_path
 from cliptail_jax.interrupts import exit_despite_threads, raise_on_ctrl_c
 from cliptail_jax.outputs import check_writable_folder
+
+CONFIG = re.compile(r"^--?config[=\n](.*)$", re.MULTILINE)  # in arguments that are joined by line feeds
 
 
 @exit_on_broken_pipe()
@@ -34,18 +37,19 @@ def run_with_config(
         workdir_required: whether --workdir must be given.
     """
     config_flag = config_flags.DEFINE_config_file(
-        "config", None, "Config file, as FILE or FILE:NAME=VALUE,NAME=VALUE; --config.FIELD=VALUE sets a field of it"
+        "config", None, "Config, as FILE or FILE:NAME=VALUE,NAME=VALUE; --config.FIELD=VALUE sets a field of it"
     )
     workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the results, also as gs://BUCKET/NAME")
     help_flag = flags.DEFINE_bool("help_config", False, "Print every field of the config with its value, and exit")
     if {"-h", "--help"} & set(sys.argv):
-        print(help_text(config_files))
+        print(help_text(config_files, config_named(with_config_flag(sys.argv))))
         return
 
     def parse(argv: list[str]) -> list[str]:
+        argv = with_config_flag(argv)
         known = config_values(argv)
         try:
-            rest = flags.FLAGS(argv)
+            rest = flags.FLAGS(with_config_path(argv))
         except flags.Error as error:
             raise flag_error(str(error), known) from None
         if help_flag.value:
@@ -54,7 +58,7 @@ def run_with_config(
         if rest[1:]:
             raise UserError(f"unknown argument '{rest[1]}'")
         if config_flag.value is None:
-            raise UserError(f"--config is missing: give a config file, as --config={config_files[0]}")
+            raise UserError(f"--config is missing: give a config, as --config={config_files[0]}")
         if workdir_required and not workdir_flag.value:
             raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/clip")
         return rest
@@ -105,38 +109,70 @@ def stop(error: Exception | str) -> None:
     exit_despite_threads(2)
 
 
-def help_text(config_files: Sequence[str]) -> str:
-    """The main module's docstring, the flags of `run_with_config` and of the main module, and the config files."""
+def help_text(config_files: Sequence[str], named: str) -> str:
+    """The main module's docstring, the flags of `run_with_config` and of the main module, and the config files.
+
+    The docstring of the config that is `named` on the command line follows.
+    """
     by_module = flags.FLAGS.flags_by_module_dict()
     lines = [sys.modules["__main__"].__doc__.strip(), "", "Flags:"]
     for flag in [*by_module[__name__], *by_module.get(sys.argv[0], ())]:
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
         lines.append(f"  {name:<18}  {flag.help}")
-    lines += ["", f"Config files, from the root of the repository: {', '.join(config_files)}."]
-    lines += ["The docstring of each explains its arguments; --help_config lists the fields of its config."]
+    lines += [
+        "",
+        f"Configs: {', '.join(config_files)}, or the path of a file. The first argument may be one, without --config.",
+    ]
+    lines += ["--help with a config shows its arguments, and --help_config its fields."]
+    if named:
+        name = named.partition(":")[0]
+        lines += ["", f"{name}:", "", ast.get_docstring(ast.parse(find_config(name).read_text(encoding="utf-8"))) or ""]
     return "\n".join(lines)
 
 
+def with_config_flag(argv: Sequence[str]) -> list[str]:
+    """The arguments, in which a first one that is no flag becomes --config."""
+    program, *arguments = argv
+    if arguments and not arguments[0].startswith("-"):
+        arguments[0] = f"--config={arguments[0]}"
+    return [program, *arguments]
+
+
+def config_named(argv: Sequence[str]) -> str:
+    """What --config names; '' without it."""
+    given = CONFIG.search("\n".join(argv))
+    return given[1] if given else ""
+
+
+def with_config_path(argv: Sequence[str]) -> list[str]:
+    """The arguments, in which --config names a file by its path, as ml_collections takes it."""
+    named = config_named(argv)
+    if not named:
+        return list(argv)
+    name, colon, arguments = named.partition(":")
+    if Path(name).is_file() and name in known_configs():
+        print(f"note: the config {name} is the file in this folder, not the package's of this name", file=sys.stderr)
+    path = f"{find_config(name)}{colon}{arguments}"
+    return CONFIG.sub(lambda flag: flag[0].removesuffix(named) + path, "\n".join(argv), count=1).split("\n")
+
+
 def config_values(argv: Sequence[str]) -> dict[str, Any]:
-    """The values of the config file that --config names, by dotted key; {} without --config.
+    """The values of the config that --config names, by dotted key; {} without --config.
 
     ml_collections reads the file again, but reports errors in many lines, so they are caught here first.
 
     Raises:
         UserError: The file cannot be read, or an argument sets a field that its config does not have.
     """
-    given = re.search(r"^--?config[=\n](.*)$", "\n".join(argv), re.MULTILINE)
-    if not given:
+    named = config_named(argv)
+    if not named:
         return {}
-    path, _, arguments = given.group(1).partition(":")
     try:
-        values = dict(flatten(read_config(path, arguments)))
+        values = dict(flatten(load_config(named)))
     except UserError:
         raise
-    except FileNotFoundError:
-        raise UserError(f"config file '{path}' does not exist") from None
     except Exception as cause:  # whatever a config file's own code raises
-        raise UserError(f"config file '{given.group(1)}' fails with {type(cause).__name__}: {cause}") from None
+        raise UserError(f"config file '{named}' fails with {type(cause).__name__}: {cause}") from None
     for key in re.findall(r"^--?(?:no)?config\.([^=\n]+)", "\n".join(argv), re.MULTILINE):
         if not any(f"{known}.".startswith(f"{key}.") for known in values):
             raise unknown_key(key, values)
@@ -150,13 +186,3 @@ def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
         return UserError(message)
     key, value = found.groups()
     return UserError(f"config key '{key}' is {value!r}; its type is {type(values[key]).__name__}")
-
-
-def read_config(path: str, arguments: str) -> ConfigDict:
-    """The config of a config file. Raises whatever the file's code raises, and FileNotFoundError if there is no file."""
-    spec = importlib.util.spec_from_file_location("config", path)
-    if spec is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(arguments) if arguments else module.get_config()

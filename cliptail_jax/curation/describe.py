@@ -206,5 +206,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")
     flags.DEFINE_bool("overwrite", False, OVERWRITE.capitalize())
     flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
-    config_files = ("configs/sup.py", "configs/clip.py", "configs/dino.py")
+    config_files = ("sup", "clip", "dino")
     run_with_config(main, describe_fields, config_files, workdir_required=False)

@@ -47,6 +47,8 @@ def commit(clone: Path) -> str:
 def command() -> str:
     """The command line of this program; '' if it is not one of the package, as in a notebook."""
     arguments = sys.orig_argv
+    if [Path(argument).name for argument in arguments[1:2]] == ["cliptail"]:
+        return shlex.join(["cliptail", *arguments[2:]])
     if "-m" not in arguments[:-1]:
         return ""
     start = arguments.index("-m")

@@ -94,10 +94,8 @@ def describe_fields(study: ConfigDict | None) -> str:
 def list_runs(arguments: list[str]) -> None:
     if others := [argument for argument in arguments if argument != "--list"]:
         raise UserError(f"--list takes no other argument: leave out '{others[0]}'")
-    try:
-        from configs.catalogue import page  # needed for the paper's study alone
-    except ModuleNotFoundError:
-        raise UserError("--list: run it from the clone's root: configs/ is there") from None
+    from cliptail_jax.experiments.catalogue import page  # needed for the paper's study alone
+
     print(page(), end="")
 
 
@@ -116,6 +114,4 @@ if __name__ == "__main__":
     flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
     if "--list" in sys.argv:
         sys.exit(list_runs(sys.argv[1:]))
-    run_with_config(
-        main, describe_fields, ("configs/study/quickstart.py", "configs/study/paper.py", "configs/study/*.py")
-    )
+    run_with_config(main, describe_fields, ("quickstart", "cifar100_lt", "mechanism", "doses", "paper"))

@@ -2,20 +2,13 @@
 
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.program import read_config
+from cliptail_jax.config.files import load_config
 from cliptail_jax.errors import UserError
-
-
-def commands_here(runs: Mapping[str, ConfigDict], strings: Mapping[str, str], workdir: epath.Path) -> dict[str, str]:
-    """As `train_commands`; {} without config strings, or where their files are not here."""
-    is_here = all(Path(string.partition(":")[0]).exists() for string in strings.values())
-    return train_commands(runs, strings, workdir) if strings and is_here else {}
 
 
 def train_commands(runs: Mapping[str, ConfigDict], strings: Mapping[str, str], workdir: epath.Path) -> dict[str, str]:
@@ -33,8 +26,7 @@ def train_commands(runs: Mapping[str, ConfigDict], strings: Mapping[str, str], w
         raise UserError("the runs of this study have no config strings of their own: train them here, without --launch")
     commands = {}
     for name, config in runs.items():
-        path, _, arguments = strings[name].partition(":")
-        fields = dict(flatten(read_config(path, arguments)))
+        fields = dict(flatten(load_config(strings[name])))
         overrides = [f"--config.{key}={value}" for key, value in flatten(config) if value != fields[key]]
         flags = [f"--config={strings[name]}", f"--workdir={workdir / name}", *overrides]
         commands[name] = shlex.join(["python", "-m", "cliptail_jax.train", *flags])

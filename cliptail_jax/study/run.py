@@ -24,7 +24,7 @@ from cliptail_jax.runs.provenance import command
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.cores import jobs_at_once
-from cliptail_jax.study.launch import commands_here
+from cliptail_jax.study.launch import train_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.replicates import Replicate, replicates_of
 from cliptail_jax.study.report import write_report
@@ -125,7 +125,7 @@ def questions(study: ConfigDict, replicates: Sequence[Replicate], workdir: Path,
         {key: Claim(**claim) for key, claim in study.claims.items()},
         changes_of_claims(study, first.runs, workdir, directories),
         command(),
-        commands_here(study.runs, study.get("strings", {}), workdir / seed),
+        train_commands(study.runs, study.strings, workdir / seed) if study.get("strings") else {},
     )
 
 

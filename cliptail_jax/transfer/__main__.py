@@ -28,4 +28,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_with_config(main, functools.partial(fields.describe, Transfer()), ("configs/transfer.py",))
+    run_with_config(main, functools.partial(fields.describe, Transfer()), ("transfer",))

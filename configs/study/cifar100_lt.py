@@ -8,10 +8,9 @@ DIR holds CIFAR-100, prepared by TFDS in ArrayRecord (which needs TensorFlow: pi
 `tfds.builder('cifar100', data_dir=DIR, file_format='array_record').download_and_prepare()`.
 """
 
-from configs import common
-from configs.study.quickstart import main_finding
+from cliptail_jax.experiments import arguments, studies
 
 
 def get_config(arg: str = ""):
-    common.read_only(arg)
-    return main_finding("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30)
+    arguments.read_only(arg)
+    return studies.main_finding("CIFAR-100-LT (ratio 100)", "cifar100_lt", epochs=30)

@@ -21,9 +21,10 @@ from collections.abc import Container
 
 from ml_collections import ConfigDict, FieldReference
 
+from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.errors import UserError
-from configs import clip, common, sup
+from cliptail_jax.experiments import studies
 
 # By data source: the long-tailed preset and its number of images, captions, the training of CLIP and SL, and tokens of class
 # names and of captions.
@@ -116,10 +117,10 @@ def get_config(arg: str = ""):
         for number, (text, statistics, higher, lower) in enumerate(CLAIMS):
             higher, lower = f"{data}_{higher}", f"{data}_{lower}"
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
-                claims[f"{data}_{number}_{statistic}"] = common.claim(text, statistic, higher, lower)
+                claims[f"{data}_{number}_{statistic}"] = studies.claim(text, statistic, higher, lower)
     title = f"The study's claims on long-tailed {' and '.join(sources)}"
     study = dict(title=title, seeds=4, counterbalanced=True, **shared)
-    study |= dict(runs=common.in_order(runs), claims=common.in_order(claims))
+    study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims))
     study["figures"] = {
         figure: dict(columns=columns, rows=shown)
         for figure, (columns, rows) in FIGURES.items()
@@ -139,14 +140,14 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
     source, preset = DATA[data], f"data={DATA[data]['preset']}"
     as_many = int(exponential(FEW, 500, 100.0).sum())  # as `clip_alone` has
     runs = {
-        "sl": sup.get_config(preset),
-        "sl_sampled": sup.get_config(f"{preset},vocabulary=20"),
-        "clip": clip.get_config(preset),
-        "clip_captions": clip.get_config(f"{preset},captions={source['captions']}"),
-        "clip_quarter": clip.get_config(f"{preset},fraction=1/4"),
-        "clip_balanced": clip.get_config(f"{preset},n={source['images']}"),
-        "clip_alone": clip.get_config(preset),
-        "clip_among": clip.get_config(f"{preset},n={as_many}"),
+        "sl": load_config(f"sup:{preset}"),
+        "sl_sampled": load_config(f"sup:{preset},vocabulary=20"),
+        "clip": load_config(f"clip:{preset}"),
+        "clip_captions": load_config(f"clip:{preset},captions={source['captions']}"),
+        "clip_quarter": load_config(f"clip:{preset},fraction=1/4"),
+        "clip_balanced": load_config(f"clip:{preset},n={source['images']}"),
+        "clip_alone": load_config(f"clip:{preset}"),
+        "clip_among": load_config(f"clip:{preset},n={as_many}"),
     }
     runs["clip_quarter"].data.keep_all_classes = True
     runs["clip_balanced"].data.profile.ratio = 10.0
@@ -164,15 +165,15 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
 def more_on_glyphs(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
     """The data with similarities."""
     return {
-        "clip_varied": clip.get_config(f"{preset},n=3500"),
-        "clip_alike": clip.get_config(f"{preset},n=3500,threshold=0.55"),
+        "clip_varied": load_config(f"clip:{preset},n=3500"),
+        "clip_alike": load_config(f"clip:{preset},n=3500,threshold=0.55"),
     }
 
 
 def more_on_composed(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
     names = {"clip_opaque": OPAQUE, "clip_mark": MARKS, "clip_parts": PARTS, "clip_opaque_cut": OPAQUE}
-    runs = {name: clip.get_config(preset) for name in ("clip_opaque", "clip_mark", "clip_parts", "clip_noisy")}
-    runs |= {name: clip.get_config(f"{preset},{CUT}") for name in ("clip_cut", "clip_opaque_cut")}
+    runs = {name: load_config(f"clip:{preset}") for name in ("clip_opaque", "clip_mark", "clip_parts", "clip_noisy")}
+    runs |= {name: load_config(f"clip:{preset},{CUT}") for name in ("clip_cut", "clip_opaque_cut")}
     for name, class_names in names.items():
         runs[name].data.class_names = class_names
     runs["clip_noisy"].data.captions.distractors = 0.3
@@ -182,11 +183,11 @@ def more_on_composed(preset: str, shared: dict[str, FieldReference]) -> dict[str
 def more_on_cifar100(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
     """The data with class names that language models know: trimmed tails."""
     runs = {
-        "sl_cut": sup.get_config(f"{preset},{CUT}"),
-        "sl_cut_head": sup.get_config(f"{preset},{CUT}"),
-        "sl_cut_head_sampled": sup.get_config(f"{preset},{CUT},vocabulary=20,sampling=linear,group=64"),
-        "clip_cut": clip.get_config(f"{preset},{CUT}"),
-        "clip_cut_text": clip.get_config(f"{preset},{CUT}"),
+        "sl_cut": load_config(f"sup:{preset},{CUT}"),
+        "sl_cut_head": load_config(f"sup:{preset},{CUT}"),
+        "sl_cut_head_sampled": load_config(f"sup:{preset},{CUT},vocabulary=20,sampling=linear,group=64"),
+        "clip_cut": load_config(f"clip:{preset},{CUT}"),
+        "clip_cut_text": load_config(f"clip:{preset},{CUT}"),
     }
     for name in ("sl_cut_head", "sl_cut_head_sampled"):
         runs[name].head.update(dict(init=shared["head"], freeze=True))

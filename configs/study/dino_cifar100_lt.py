@@ -10,26 +10,27 @@ as two views of 32 pixels. Each seed has its own assignment of frequencies to cl
 
 from ml_collections import ConfigDict, FieldReference
 
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import arguments, studies, training
 from cliptail_jax.transfer.configuration import base_config as transfer_config
-from configs import common, dino
 
-SAMPLE = dino.SMALL_PROTOTYPES // 4
+SAMPLE = training.SMALL_PROTOTYPES // 4
 
 
 def get_config(arg: str = ""):
-    common.read_only(arg)
+    arguments.read_only(arg)
     data_dir, seed = FieldReference(""), FieldReference(0)
     runs = {
-        "dino": dino.get_config("data=cifar100_lt"),
-        "dino_sampled": dino.get_config(f"data=cifar100_lt,vocabulary={SAMPLE}"),
+        "dino": load_config("dino:data=cifar100_lt"),
+        "dino_sampled": load_config(f"dino:data=cifar100_lt,vocabulary={SAMPLE}"),
     }
     for config in runs.values():
         config.seed = config.data.seed = seed
         config.data.data_dir = data_dir
     transfer = transfer_config()
     transfer.sets, transfer.data.data_dir, transfer.seed = ("cifar100",), data_dir, seed
-    text = f"A sample of {SAMPLE} of the {dino.SMALL_PROTOTYPES} prototypes helps DINO's linear probe"
-    claims = {"sampled": common.claim(text, "probe", "dino_sampled", "dino")}
+    text = f"A sample of {SAMPLE} of the {training.SMALL_PROTOTYPES} prototypes helps DINO's linear probe"
+    claims = {"sampled": studies.claim(text, "probe", "dino_sampled", "dino")}
     study = dict(title="DINO on CIFAR-100-LT (ratio 100)", seeds=4, data_dir=data_dir, seed=seed)
-    study |= dict(runs=common.in_order(runs), claims=common.in_order(claims), transfer=transfer)
+    study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims), transfer=transfer)
     return ConfigDict(study)

@@ -10,7 +10,8 @@ configs/study/mechanism.py, and batch norm has groups of 32 images, so that they
 
 from ml_collections import ConfigDict, FieldReference
 
-from configs import clip, common
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import arguments, studies
 
 IMAGES, BATCH_SIZE = 10_847, 128
 EPOCHS = 7
@@ -30,7 +31,7 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    common.read_only(arg)
+    arguments.read_only(arg)
     data_dir, seed = FieldReference(""), FieldReference(0)
     runs = {
         "clip": on_glyphs(),
@@ -49,15 +50,15 @@ def get_config(arg: str = ""):
     for config in runs.values():
         config.seed = config.data.seed = seed
         config.data.data_dir = data_dir
-    claims = common.claims_on_slopes(CLAIMS)
+    claims = studies.claims_on_slopes(CLAIMS)
     study = dict(title="CLIP's batch and captions by dose, on long-tailed glyphs", data_dir=data_dir, seed=seed)
     study |= dict(seeds=2, counterbalanced=True)
-    return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))
+    return ConfigDict(study | dict(runs=studies.in_order(runs), claims=studies.in_order(claims)))
 
 
-def on_glyphs(*arguments: str, steps: int = 0) -> ConfigDict:
+def on_glyphs(*more: str, steps: int = 0) -> ConfigDict:
     """CLIP for so many steps; 0: as many as `EPOCHS` of its batches are."""
-    config = clip.get_config(",".join(["data=glyphs_lt", *arguments]))
+    config = load_config(",".join(["clip:data=glyphs_lt", *more]))
     config.total_steps = steps or IMAGES // config.batch_size * EPOCHS
     config.optimizer.update({"learning_rate": 3e-3, "warmup_steps": config.total_steps // 6})
     config.batch_norm.group_size = 32

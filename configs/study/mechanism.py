@@ -15,7 +15,8 @@ from collections.abc import Mapping
 
 from ml_collections import ConfigDict, FieldReference
 
-from configs import clip, common, sup
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import arguments, studies
 
 # By data source: the long-tailed preset, epochs, the learning rates of all and of `sl_best`, captions, and the number of runs
 # of each kind.
@@ -56,8 +57,8 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    given = common.read_only(arg, "data")
-    source = DATA[common.choice(given, "data", tuple(DATA))]
+    given = arguments.read_only(arg, "data")
+    source = DATA[arguments.choice(given, "data", tuple(DATA))]
     data_dir, seed = FieldReference(""), FieldReference(0)
     runs = runs_on(source)
     for config in runs.values():
@@ -66,30 +67,30 @@ def get_config(arg: str = ""):
         config.seed = config.data.seed = seed
         config.data.data_dir = data_dir
         config.data.drop_last = True
-    claims = common.claims_on_slopes(CLAIMS)
-    title = f"From SL to CLIP on long-tailed {common.choice(given, 'data', tuple(DATA))}"
+    claims = studies.claims_on_slopes(CLAIMS)
+    title = f"From SL to CLIP on long-tailed {arguments.choice(given, 'data', tuple(DATA))}"
     study = dict(title=title, data_dir=data_dir, seed=seed, seeds=source["seeds"], counterbalanced=True, path=PATH)
-    return ConfigDict(study | dict(runs=common.in_order(runs), claims=common.in_order(claims)))
+    return ConfigDict(study | dict(runs=studies.in_order(runs), claims=studies.in_order(claims)))
 
 
 def runs_on(source: Mapping) -> dict[str, ConfigDict]:
     preset, late = f"data={source['preset']}", source["epochs"] * 2 // 3
     runs = {
-        "sl_linear": sup.get_config(preset),
-        "sl": sup.get_config(preset),
-        "sl_adamw": sup.get_config(preset),
-        "batch": sup.get_config(f"{preset},vocabulary=1"),
-        "counts": sup.get_config(f"{preset},vocabulary=1"),
-        "names": clip.get_config(preset),
-        "clip": clip.get_config(preset),
-        "clip_captions": clip.get_config(f"{preset},captions={source['captions']}"),
-        "sigmoid": clip.get_config(f"{preset},loss=sigmoid"),
-        "bag_of_words": clip.get_config(f"{preset},loss=words"),
-        "clip_distinct": clip.get_config(f"{preset},batch_composition=distinct"),
-        "adjusted": sup.get_config(f"{preset},logit_adjustment=1"),
-        "ldam": sup.get_config(f"{preset},margin=0.3,class_weights=0.9999,reweight_from={late}"),
-        "sl_best": sup.get_config(preset),
-        "balanced": sup.get_config(preset),
+        "sl_linear": load_config(f"sup:{preset}"),
+        "sl": load_config(f"sup:{preset}"),
+        "sl_adamw": load_config(f"sup:{preset}"),
+        "batch": load_config(f"sup:{preset},vocabulary=1"),
+        "counts": load_config(f"sup:{preset},vocabulary=1"),
+        "names": load_config(f"clip:{preset}"),
+        "clip": load_config(f"clip:{preset}"),
+        "clip_captions": load_config(f"clip:{preset},captions={source['captions']}"),
+        "sigmoid": load_config(f"clip:{preset},loss=sigmoid"),
+        "bag_of_words": load_config(f"clip:{preset},loss=words"),
+        "clip_distinct": load_config(f"clip:{preset},batch_composition=distinct"),
+        "adjusted": load_config(f"sup:{preset},logit_adjustment=1"),
+        "ldam": load_config(f"sup:{preset},margin=0.3,class_weights=0.9999,reweight_from={late}"),
+        "sl_best": load_config(f"sup:{preset}"),
+        "balanced": load_config(f"sup:{preset}"),
     }
     runs["sl_linear"].head.kind = "linear"
     runs["balanced"].data.balanced_sampling = True

@@ -9,7 +9,7 @@
                       these. Runs take --config.epochs=30, and runs on a part of the data as many steps as on all
 
 `--launch=print` prints the command that trains each run instead of training them here; the same command without it then
-writes the report, with the figures of the paper that show these runs (configs/study/sheets.py). The family `figures` has the
+writes the report, with the figures of the paper that show these runs (cliptail_jax/experiments/sheets.py). The family `figures` has the
 7 runs that figures show beyond the 170: all+figures draws complete figures. Some runs need more than the data:
 
     --config.head=heads/rn50.npy                          frozen heads: configs/sup.py says how it is made
@@ -19,11 +19,12 @@ writes the report, with the figures of the paper that show these runs (configs/s
 
 from ml_collections import ConfigDict, FieldReference
 
+from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS
 from cliptail_jax.errors import UserError
+from cliptail_jax.experiments import arguments, catalogue, sheets, small, studies
+from cliptail_jax.experiments.training import CLIP_HEAD
 from cliptail_jax.transfer.configuration import base_config as transfer_config
-from configs import catalogue, common, sup
-from configs.study import sheets, small
 
 EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]
 CORRELATIONS = ("corr_acc", "corr_pred")
@@ -37,9 +38,9 @@ CLAIMS = {
     ],
     "vocabulary": [
         *(("The full vocabulary leaves SL more biased than the smallest", CORRELATIONS,
-           f"sl_vocabulary_full_{head}", f"sl_vocabulary_50_linear_{head}") for head in sup.HEAD),
+           f"sl_vocabulary_full_{head}", f"sl_vocabulary_50_linear_{head}") for head in catalogue.TOWERS["sl"][1]),
         *(("The smallest vocabulary lifts the tail", ("tail",),
-           f"sl_vocabulary_50_linear_{head}", f"sl_vocabulary_full_{head}") for head in sup.HEAD),
+           f"sl_vocabulary_50_linear_{head}", f"sl_vocabulary_full_{head}") for head in catalogue.TOWERS["sl"][1]),
     ],
     "distribution": [
         ("SL is more biased than CLIP on the same images", CORRELATIONS,
@@ -80,7 +81,7 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    given = common.read_only(arg, "family", "small")
+    given = arguments.read_only(arg, "family", "small")
     preset = given.get("small", "")
     families = expand_families(given.get("family", "vocabulary"), preset)
     titles = [catalogue.FAMILIES[family].title for family in families]
@@ -94,7 +95,7 @@ def get_config(arg: str = ""):
         }
         runs = {name: (run.name, run) for name, run in smaller.items()}
     claims = {
-        f"{family}_{number}_{statistic}": common.claim(text, statistic, runs[higher][0], runs[lower][0], *on)
+        f"{family}_{number}_{statistic}": studies.claim(text, statistic, runs[higher][0], runs[lower][0], *on)
         for family in families
         for number, (text, statistics, higher, lower, *on) in enumerate(CLAIMS[family])
         for statistic in statistics
@@ -119,9 +120,9 @@ def study_of(
 ) -> ConfigDict:
     """The study of the runs with the given config strings. Fields that several runs share are its own."""
     shared = dict(data_dir="", seed=0, workers=0, dtype="float32") | (dict(epochs=30) if preset else {})
-    shared |= dict(head=sup.HEAD["clip"]["init"], frequency=catalogue.FREQUENCY)
+    shared |= dict(head=CLIP_HEAD, frequency=catalogue.FREQUENCY)
     shared = {name: FieldReference(value) for name, value in shared.items()}
-    runs = {name: catalogue.config_of(string) for name, string in strings.items()}
+    runs = {name: load_config(string) for name, string in strings.items()}
     for config in runs.values():
         config.seed, config.data.data_dir = shared["seed"], shared["data_dir"]
         config.data.workers, config.model.dtype = shared["workers"], shared["dtype"]
@@ -134,14 +135,14 @@ def study_of(
             config.head.init = shared["head"]
         if config.data.match.frequency:
             config.data.match.frequency = shared["frequency"]
-    study = dict(title=title, **shared, strings=common.in_order(strings), runs=common.in_order(runs))
+    study = dict(title=title, **shared, strings=studies.in_order(strings), runs=studies.in_order(runs))
     if self_supervised := tuple(name for name, config in runs.items() if not config.eval.sets):
         transfer = transfer_config()
         transfer.seed, transfer.data.data_dir = shared["seed"], shared["data_dir"]
         transfer.data.workers = shared["workers"]
         transfer.models, transfer.sets = self_supervised, transfer_sets(runs[self_supervised[0]].data.name)
         study["transfer"] = transfer
-    study.update(claims=common.in_order(claims), figures=common.in_order(figures))
+    study.update(claims=studies.in_order(claims), figures=studies.in_order(figures))
     return ConfigDict(study)
 
 

@@ -9,14 +9,15 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import config_values, flag_error
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.errors import UserError
+from cliptail_jax.experiments import training
 from cliptail_jax.objectives import FIELDS, base_config, validate
-from configs import clip, common, dino, sup, zero_shot
+from configs import clip, dino, sup, zero_shot
 from tests.forked_programs import run_forked
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("preset", common.PRESETS)
+@pytest.mark.parametrize("preset", training.PRESETS)
 def test_every_preset_of_every_family_is_valid(preset):
     for family in (sup, clip, dino):
         validate(family.get_config(f"data={preset}"))
@@ -154,7 +155,7 @@ def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
     (tmp_path / "small_config.py").write_text(SMALL_CONFIG)
     config = f"--config={tmp_path}/small_config.py"
     complaints = {
-        (): "--config is missing: give a config file, as --config=configs/sup.py",
+        (): "--config is missing: give a config, as --config=configs/sup.py",
         (config,): "--workdir is missing: name",
         (config, "--workdir=README.md/run"): "README.md/run cannot be written: no file can be made",
         (config, "--config.vocabulary.sise=3"): "unknown config key 'vocabulary.sise' (did you mean vocabulary.size",

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from cliptail_jax.config.fields import flatten
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import catalogue
 from cliptail_jax.objectives import validate
 from cliptail_jax.study.__main__ import list_runs
-from configs import catalogue
 from tests import golden_configs
 from tests.golden_configs import what_trains
 
 ROOT = Path(__file__).parents[2]
 BASES = {
-    "clip": "configs/clip.py:data=imagenet_captions",
-    "sl": "configs/sup.py:data=imagenet_captions",
-    "dino": "configs/dino.py:data=laionet",
+    "clip": "clip:data=imagenet_captions",
+    "sl": "sup:data=imagenet_captions",
+    "dino": "dino:data=laionet",
 }
 # The hyperparameters of the paper's appendix (arXiv 2405.21070).
 IMAGENET_CAPTIONS = {"data.name": "imagenet_captions", "eval.sets": ("imagenet", "imagenet_v2", "imagenet100")}
@@ -46,7 +47,7 @@ RECIPES = {
 
 @pytest.fixture(scope="module")
 def configs():
-    return {run.name: catalogue.config_of(run.config) for run in catalogue.EVERY}
+    return {run.name: load_config(run.config) for run in catalogue.EVERY}
 
 
 def test_the_study_has_170_names_of_163_different_trainings(configs):
@@ -76,7 +77,7 @@ def test_configs_are_those_of_the_golden_file(section):
 
 @pytest.mark.parametrize("method", BASES)
 def test_the_base_has_the_papers_hyperparameters(method):
-    values = dict(flatten(catalogue.config_of(BASES[method])))
+    values = dict(flatten(load_config(BASES[method])))
     assert values | RECIPES[method] == values
 
 

@@ -5,10 +5,11 @@ The values of their runs and claims are in the golden file of test_catalogue.py.
 
 import pytest
 
+from cliptail_jax.config.files import load_config
 from cliptail_jax.errors import UserError
+from cliptail_jax.experiments import catalogue
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.replicates import replicates_of
-from configs import catalogue
 from configs.study import claims_small, dino_cifar100_lt, mechanism, paper, quickstart
 from tests.golden_configs import STUDIES, what_trains
 
@@ -21,7 +22,7 @@ def test_families_are_a_study_that_trains_each_run_once(family, number):
     trained = {name: repr(what_trains(config)) for name, config in study.runs.items()}
     assert len(set(trained.values())) == number
     for name, string in study.strings.items():
-        assert repr(what_trains(catalogue.config_of(string))) == trained[name]
+        assert repr(what_trains(load_config(string))) == trained[name]
 
 
 def test_shared_fields_are_set_once():
@@ -60,7 +61,7 @@ def test_an_unknown_family_is_named(arguments, complaint):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(name):
-    config = STUDIES[name]()
+    config = load_config(name)
     check_study(config)
     config.data_dir, config.seed = "/data", 3
     assert {run.data.data_dir for run in config.runs.values()} == {"/data"}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from cliptail_jax.evaluation.results import class_results
+from cliptail_jax.experiments.studies import claim
 from cliptail_jax.metrics.bootstrap import mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report.page import write_page
 from cliptail_jax.runs.log import Log
 from cliptail_jax.study.run import run_study
-from configs.common import claim
 from tests.study.synthetic_studies import confusion_of, make_study
 
 TOY = Measure(

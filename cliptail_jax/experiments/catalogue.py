@@ -5,11 +5,8 @@
 
 import dataclasses
 import functools
-import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-
-from ml_collections import ConfigDict
 
 from cliptail_jax.runs.tables import markdown_table
 
@@ -31,14 +28,14 @@ FAMILIES = {
     "dino": Family("Sampled prototypes in self-supervision", "4.2"),
     "figures": Family("Further runs of the figures", "3 and 4"),  # not among the 170
 }
-FILES = {"clip": "configs/clip.py", "sl": "configs/sup.py", "dino": "configs/dino.py"}
+CONFIGS = {"clip": "clip", "sl": "sup", "dino": "dino"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A run with its name in the study. Two runs of different families may be the same training."""
 
-    method: str  # a key of FILES
+    method: str  # a key of CONFIGS
     family: str
     factor: str  # what distinguishes the run within its family
     tower: str  # the text tower of CLIP or the head of SL, by its key in TOWERS; '' for DINO
@@ -53,7 +50,7 @@ class Run:
     @property
     def config(self) -> str:
         """What --config= takes."""
-        return f"{FILES[self.method]}:{','.join(f'{key}={value}' for key, value in self.arguments.items())}"
+        return f"{CONFIGS[self.method]}:{','.join(f'{key}={value}' for key, value in self.arguments.items())}"
 
 
 Factors = Mapping[str, tuple[Mapping[str, Any], str]]  # arguments of the config file and the change in words, by factor
@@ -194,12 +191,6 @@ FURTHER_RUNS = (
 EVERY = (*RUNS, *FURTHER_RUNS)
 
 
-def config_of(string: str) -> ConfigDict:
-    """The config of a string such as `Run.config`."""
-    path, _, arguments = string.partition(":")
-    return importlib.import_module(path.removesuffix(".py").replace("/", ".")).get_config(arguments)
-
-
 def first_names() -> dict[str, str]:
     """For each run's name, the first name of the same training. Equal trainings have equal config strings."""
     first: dict[str, str] = {}
@@ -211,7 +202,7 @@ INTRODUCTION = """# The study's runs
 Each run is one config string: `python -m cliptail_jax.train --config=STRING --workdir=DIR --config.data.data_dir=DATA`. A
 family of runs is a study, `python -m cliptail_jax.study --config=configs/study/paper.py:family=NAME --workdir=DIR`, which
 trains each run once and writes a report; configs/study/paper.py lists what else some of them need. The arguments are
-explained in configs/common.py, clip.py, sup.py and dino.py. `python -m cliptail_jax.study --list` prints this page.
+explained in cliptail_jax/experiments/training.py and at the top of configs/clip.py, sup.py and dino.py. `python -m cliptail_jax.study --list` prints this page.
 """
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from configs import clip
-from configs.catalogue import Run
+from cliptail_jax.experiments.catalogue import Run
+from cliptail_jax.experiments.training import ALL_TEXT
 
 Cells = tuple[str, ...] | None  # None for a run that the figure does not show
 
@@ -56,8 +56,8 @@ def corpora(run: Run) -> Cells:
 
 def captions_vocabulary(run: Run) -> Cells:
     if run.method == "clip" and run.family in ("captions", "figures") and run.tower in HEADS:
-        texts = run.arguments.get("captions", clip.ALL_TEXT)
-        texts = "all text" if texts == clip.ALL_TEXT else texts.replace("title+tags+description", "all text")
+        texts = run.arguments.get("captions", ALL_TEXT)
+        texts = "all text" if texts == ALL_TEXT else texts.replace("title+tags+description", "all text")
         return "CLIP by captions", HEADS[run.tower], texts
     if run.family == "vocabulary":
         size, sampling = run.arguments.get("vocabulary", "all"), run.arguments.get("sampling", "uniform")

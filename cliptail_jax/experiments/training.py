@@ -1,4 +1,4 @@
-"""The common part of the config files: arguments, data presets, and the recipe for small images.
+"""The common part of the training configs: arguments, data presets, and the recipe for small images.
 
     data=NAME                        a preset of cliptail_jax/datasets/known_sources.py
     classes=VOCABULARY               only the classes of a built-in vocabulary or file, such as imagenet100
@@ -13,81 +13,25 @@
 Each sets fields that the README's table of controlled factors lists.
 """
 
-from collections.abc import Mapping
-from fractions import Fraction
-
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import DISTINCT, SHUFFLED
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.experiments.arguments import Arguments, choice, number, read_only, real
 from cliptail_jax.objectives import base_config
 
-Arguments = Mapping[str, str]
 BATCH = ("batch_size", "batch_classes", "batch_composition")
 ARGUMENTS = ("data", "classes", "threshold", "match", "n", "fraction", "tail_classes", "tail_shots", *BATCH)
+ALL_TEXT = "cname+title+tags+description"  # all that ImageNet-Captions has, behind the class name
+CLIP_HEAD = "heads/rn50.npy"  # which configs/sup.py explains how to make
+PROTOTYPES, SMALL_PROTOTYPES = 65536, 512  # DINO's
 SMALL = tuple(name for name, preset in PRESETS.items() if preset.small)
 
 
 def read(arg: str, *more: str) -> Arguments:
     """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` of the config file's own."""
     return read_only(arg, *ARGUMENTS, *more)
-
-
-def read_only(arg: str, *known: str) -> Arguments:
-    """The arguments of `arg`. Raises UserError where one is not `known`, or is given twice."""
-    given: Arguments = {}
-    for name, _, value in (item.partition("=") for item in arg.split(",") if item):
-        if name not in known:
-            raise UserError(f"unknown config argument '{name}'; there are {', '.join(known) or 'none'}")
-        if name in given:
-            raise UserError(f"the config argument {name} is given twice")
-        given[name] = value
-    return given
-
-
-def number(given: Arguments, name: str, default: int) -> int:
-    """The value of an argument that is a whole number."""
-    if not given.get(name, "0").isdecimal():
-        raise UserError(f"the config argument {name} is '{given[name]}'; it is a whole number")
-    return int(given.get(name, default))
-
-
-def real(given: Arguments, name: str, default: float) -> float:
-    """The value of an argument that is written as 0.25 or 1/4."""
-    try:
-        return float(Fraction(given.get(name, str(default))))
-    except (ValueError, ZeroDivisionError):
-        raise UserError(f"the config argument {name} is '{given[name]}'; it is a number such as 0.25 or 1/4") from None
-
-
-def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
-    """The value of an argument that is one of `choices`; by default the first."""
-    value = given.get(name, choices[0])
-    if value not in choices:
-        raise UserError(f"the config argument {name} is '{value}'; it is one of {', '.join(choices)}")
-    return value
-
-
-def in_order(items: Mapping) -> ConfigDict:
-    """A ConfigDict that keeps the order of the items, in which they are reported, instead of sorting the keys."""
-    return ConfigDict(items, sort_keys=False)
-
-
-def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[str, str | float]:
-    """A claim of a study (cliptail_jax.study.claims), of evaluations `on` a set if one is given."""
-    of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=MEASURES[statistic].margin)
-    return of_runs | dict(zip(["set"], on))
-
-
-def claims_on_slopes(claims: Mapping[str, tuple[str, str, str]]) -> dict[str, dict[str, str | float]]:
-    """Claims on both slopes, by key. The values of `claims` are text, run with the higher and run with the lower value."""
-    return {
-        f"{key}_{statistic}": claim(text, statistic, higher, lower)
-        for key, (text, higher, lower) in claims.items()
-        for statistic in ("slope_acc", "slope_pred")
-    }
 
 
 def start(given: Arguments) -> tuple[ConfigDict, str]:

@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from cliptail_jax.errors import UserError
-from configs import clip
-from configs.catalogue import Run
-from configs.dino import PROTOTYPES, SMALL_PROTOTYPES
+from cliptail_jax.experiments.catalogue import Run
+from cliptail_jax.experiments.training import ALL_TEXT, PROTOTYPES, SMALL_PROTOTYPES
 
 # The families that make sense on small images. The claims on trimmed tails need frozen heads and towers, which these runs
 # lack: claims_small.py tests them.
@@ -49,7 +48,7 @@ def counterpart(run: Run, preset: str) -> Run:
     """The run on small images: with fewer classes, prototypes and images, and with sizes reduced in proportion."""
     arguments = dict(run.arguments)
     if run.family == "captions":  # the captions of other families are class names
-        arguments.setdefault("captions", clip.ALL_TEXT)
+        arguments.setdefault("captions", ALL_TEXT)
     factor = run.factor.removeprefix(arguments["data"]).removeprefix("_")
     arguments["data"] = preset
     for argument in ("vocabulary", "prototypes", "tail_classes"):

@@ -1,0 +1,43 @@
+"""Config files: those of the package by short names, and any other by its path."""
+
+import importlib.util
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+import cliptail_jax
+from cliptail_jax.errors import UserError, did_you_mean
+
+PACKAGE = Path(cliptail_jax.__file__).parent
+
+
+def known_configs() -> dict[str, Path]:
+    """The package's config files by their short names: 'clip', 'quickstart'. A clone has them in configs/."""
+    installed = PACKAGE / "configs"
+    folder = installed if installed.is_dir() else PACKAGE.parent / "configs"
+    return {file.stem: file for pattern in ("*.py", "study/*.py") for file in sorted(folder.glob(pattern))}
+
+
+def find_config(name: str) -> Path:
+    """The config file at a path, or else the package's with a short name. Raises UserError if there is neither."""
+    if (path := Path(name)).is_file():
+        return path
+    known = known_configs()
+    if name in known:
+        return known[name]
+    hint = f" (did you mean {path.stem}?)" if path.stem in known else did_you_mean(path.stem, known)
+    raise UserError(f"config file '{name}' does not exist{hint}; the package's configs are {', '.join(known)}")
+
+
+def load_config(string: str) -> ConfigDict:
+    """The config of 'NAME:ARGUMENTS', such as 'clip:data=glyphs_lt', with a short name or a path for NAME.
+
+    Raises UserError if there is no such file, and whatever the file's own code raises.
+    """
+    name, _, arguments = string.partition(":")
+    spec = importlib.util.spec_from_file_location("config", find_config(name))
+    if spec is None:
+        raise UserError(f"config file '{name}' is not a Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(arguments) if arguments else module.get_config()

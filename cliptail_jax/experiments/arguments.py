@@ -1,0 +1,43 @@
+"""The arguments of a config file: what follows its name, as in `clip:data=glyphs_lt,batch_size=64`."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from cliptail_jax.errors import UserError
+
+Arguments = Mapping[str, str]
+
+
+def read_only(arg: str, *known: str) -> Arguments:
+    """The arguments of `arg`. Raises UserError where one is not `known`, or is given twice."""
+    given: Arguments = {}
+    for name, _, value in (item.partition("=") for item in arg.split(",") if item):
+        if name not in known:
+            raise UserError(f"unknown config argument '{name}'; there are {', '.join(known) or 'none'}")
+        if name in given:
+            raise UserError(f"the config argument {name} is given twice")
+        given[name] = value
+    return given
+
+
+def number(given: Arguments, name: str, default: int) -> int:
+    """The value of an argument that is a whole number."""
+    if not given.get(name, "0").isdecimal():
+        raise UserError(f"the config argument {name} is '{given[name]}'; it is a whole number")
+    return int(given.get(name, default))
+
+
+def real(given: Arguments, name: str, default: float) -> float:
+    """The value of an argument that is written as 0.25 or 1/4."""
+    try:
+        return float(Fraction(given.get(name, str(default))))
+    except (ValueError, ZeroDivisionError):
+        raise UserError(f"the config argument {name} is '{given[name]}'; it is a number such as 0.25 or 1/4") from None
+
+
+def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
+    """The value of an argument that is one of `choices`; by default the first."""
+    value = given.get(name, choices[0])
+    if value not in choices:
+        raise UserError(f"the config argument {name} is '{value}'; it is one of {', '.join(choices)}")
+    return value

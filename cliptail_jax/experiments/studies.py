@@ -1,0 +1,56 @@
+"""What the configs of studies have in common: claims, and the main finding on any data."""
+
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict, FieldReference
+
+from cliptail_jax.config.files import load_config
+from cliptail_jax.metrics.measures import MEASURES
+
+# Claims of the main finding: the text, the statistic, the run with the higher and the run with the lower value.
+MAIN_CLAIMS = {
+    "sampled_accuracy": ("SL's accuracy is more biased than with a sampled vocabulary", "slope_acc", "sl", "sl_sampled"),
+    "sampled_prediction": ("SL's predictions are more biased than with a sampled vocabulary", "slope_pred", "sl", "sl_sampled"),
+    "sampled_tail": ("A sampled vocabulary lifts the tail", "tail", "sl_sampled", "sl"),
+    "clip_accuracy": ("SL's accuracy is more biased than CLIP's", "slope_acc", "sl", "clip"),
+    "clip_prediction": ("SL's predictions are more biased than CLIP's", "slope_pred", "sl", "clip"),
+    "clip_sampled": ("A sampled vocabulary leaves accuracy more biased than CLIP's", "slope_acc", "sl_sampled", "clip"),
+}  # fmt: skip
+
+
+def in_order(items: Mapping) -> ConfigDict:
+    """A ConfigDict that keeps the order of the items, in which they are reported, instead of sorting the keys."""
+    return ConfigDict(items, sort_keys=False)
+
+
+def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[str, str | float]:
+    """A claim of a study (cliptail_jax.study.claims), of evaluations `on` a set if one is given."""
+    of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=MEASURES[statistic].margin)
+    return of_runs | dict(zip(["set"], on))
+
+
+def claims_on_slopes(claims: Mapping[str, tuple[str, str, str]]) -> dict[str, dict[str, str | float]]:
+    """Claims on both slopes, by key. The values of `claims` are text, run with the higher and run with the lower value."""
+    return {
+        f"{key}_{statistic}": claim(text, statistic, higher, lower)
+        for key, (text, higher, lower) in claims.items()
+        for statistic in ("slope_acc", "slope_pred")
+    }
+
+
+def main_finding(title: str, preset: str, epochs: int) -> ConfigDict:
+    """SL, SL with a sampled vocabulary and CLIP on class names, in mirrored pairs; and the claims of the paper on them."""
+    data_dir, seed = FieldReference(""), FieldReference(0)
+    runs = {
+        "sl": load_config(f"sup:data={preset}"),
+        "sl_sampled": load_config(f"sup:data={preset},vocabulary=20"),
+        "clip": load_config(f"clip:data={preset}"),
+    }
+    runs["clip"].model.text.context_length = 8  # enough for names, and fast
+    for config in runs.values():
+        config.total_epochs = epochs
+        config.seed = config.data.seed = seed
+        config.data.data_dir = data_dir
+    claims = {key: claim(*stated) for key, stated in MAIN_CLAIMS.items()}
+    study = dict(title=title, data_dir=data_dir, seed=seed, seeds=2, counterbalanced=True)
+    return ConfigDict(study | dict(runs=in_order(runs), claims=in_order(claims)))
