@@ -69,7 +69,3 @@ def config_flags() -> Iterator[str]:
     from cliptail_jax.objectives import FIELDS  # slow to import
 
     return (f"--config.{field.key}" for field in FIELDS)
-
-
-if __name__ == "__main__":
-    main()

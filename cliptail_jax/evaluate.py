@@ -74,7 +74,6 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     with sole_writer(workdir):
         opened = open_run(workdir, mesh=mesh)
         graphdef, state = nnx.split(opened.model)
-        frequency = opened.class_frequency
         evaluate_model = make_evaluate(
             graphdef,
             mesh,
@@ -83,11 +82,11 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             data=data,
             preprocess=opened.preprocess,
             class_names=opened.class_names,
-            frequency=frequency,
+            frequency=opened.class_frequency,
             read_prompts=opened.tokenizer if opened.has_text or opened.has_words else None,
             other_head=run.head,
         )
-        epoch = opened.step / num_steps_per_epoch(int(frequency.sum()), config.batch_size, data.drop_last)
+        epoch = opened.step / num_steps_per_epoch(runs.number_of_records(workdir), config.batch_size, data.drop_last)
         summaries = evaluate_model((state,), opened.step, epoch)
     if jax.process_index() == 0:
         print(f"{workdir}, step {opened.step:,} (epoch {epoch:g})\n\n{table(summaries)}")

@@ -132,7 +132,10 @@ def describe_data(variant: Variant, fingerprint: str, workdir: Path) -> None:
     frequency = variant.class_frequency
     write_text(workdir / "class_frequency.tsv", frequency_table(variant.class_names, frequency))
     text = f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes"
-    text += f", {frequency.max():,} to {frequency.min():,} each"
+    if len(frequency):
+        text += f", {frequency.max():,} to {frequency.min():,} each"
+    if unlabelled := variant.unlabelled:
+        text += f", {unlabelled:,} records without a class"
     if empty := np.sum(frequency == 0):
         text += f", {empty} of them empty"
     if variant.dropped_without_caption:

@@ -11,7 +11,6 @@ import pytest
 from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.config.files import find_config, known_configs
 from cliptail_jax.config.program import with_config_flag, with_config_path
-from tests.forked_programs import run_forked
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,6 +81,6 @@ def test_a_file_comes_before_a_config_of_the_package_with_its_name(tmp_path, mon
 def test_the_shell_completes_programs_configs_and_fields(line, completions, tmp_path):
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "found")}
     asked |= {"COMP_LINE": line, "COMP_POINT": str(len(line))}
-    (result,) = run_forked("cliptail_jax.cli", [[]], asked)
-    assert result.returncode == 0, result.stderr
+    main = [sys.executable, "-c", "from cliptail_jax.cli import main; main()"]
+    subprocess.run(main, env=os.environ | asked, check=True)
     assert [text.strip() for text in (tmp_path / "found").read_text().splitlines()] == completions

@@ -8,9 +8,10 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import CaptionBatch, Captions, Weights, batches_of
 from cliptail_jax.concepts.matching import ConceptIndex
+from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
-from cliptail_jax.concepts.vocabulary import Concept, check_unique
+from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES, Concept, check_unique
 from cliptail_jax.concepts.words import excluded_by, phrases_of
 from cliptail_jax.errors import UserError
 
@@ -18,21 +19,26 @@ from cliptail_jax.errors import UserError
 class ConceptCounter:
     """Counts the captions that carry each concept of a vocabulary. It pickles, and needs no WordNet once it is made.
 
-    A caption carries a concept if it has all words of one of the concept's phrases, in any order, and none of the words
-    that the concept excludes, by the rule of `cliptail_jax.concepts.words`. A missing caption carries none. Captions are
-    a list, an Arrow array, or a NumPy, Pandas or Polars column, of text or of UTF-8; invalid bytes count as spaces.
+    By the rule 'lemmas', the study's, a caption carries a concept if it has all words of one of the concept's phrases, in any
+    order, and none of the words that the concept excludes, as `cliptail_jax.concepts.words` explains. By the rule 'phrases',
+    it has one of the phrases as it is written, in any case; excluded words have no effect. A missing caption carries none.
+    Captions are a list, an Arrow array, or a NumPy, Pandas or Polars column, of text or of UTF-8; invalid bytes count as
+    spaces.
     """
 
-    def __init__(self, vocabulary: Sequence[Concept]):
+    def __init__(self, vocabulary: Sequence[Concept], rule: str = LEMMAS):
         """
         Raises:
-            UserError: The vocabulary is empty, a name occurs twice, a concept has no phrase with a word in it, or
-                WordNet is missing.
+            UserError: The vocabulary is empty, a name occurs twice, or by the rule 'lemmas', a concept has no phrase with a
+                word in it, or WordNet is missing.
         """
         self.names = tuple(concept.name for concept in vocabulary)
         if not self.names:
             raise UserError("the vocabulary is empty")
         check_unique(self.names, "the vocabulary")
+        self._phrases = PhraseMatcher(concepts_by_phrase(vocabulary)) if rule == PHRASES else None
+        if self._phrases:
+            return
         phrases = [phrases_of(concept) for concept in vocabulary]
         for name, found in zip(self.names, phrases):
             if not found:
@@ -54,7 +60,7 @@ class ConceptCounter:
         """The pairs of a caption and a concept that it carries, by index, ordered by caption, then by concept."""
         pairs, first = [np.zeros((0, 2), np.int64)], 0
         for batch in batches_of(captions):
-            concepts, rows = self._index.matches(split_captions(batch.captions))
+            rows, concepts = self._carried(batch.captions)
             order = np.argsort(rows, kind="stable")
             pairs.append(np.stack([first + rows[order].astype(np.int64), concepts[order]], axis=1))
             first += len(batch.captions)
@@ -68,5 +74,30 @@ class ConceptCounter:
         return Tally(table, len(batch.captions), count_undecodable(batch.captions))
 
     def _counts(self, batch: CaptionBatch) -> Int[np.ndarray, " concept"]:
-        concepts, rows = self._index.matches(split_captions(batch.captions))
+        rows, concepts = self._carried(batch.captions)
         return sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])
+
+    def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
+        """The pairs of a caption and a concept that it carries; those of a concept are in the order of captions."""
+        if self._phrases:
+            return self._phrases.matches(decoded(captions), lower_case=True)
+        concepts, rows = self._index.matches(split_captions(captions))
+        return rows, concepts
+
+
+def concepts_by_phrase(vocabulary: Sequence[Concept]) -> dict[str, list[int]]:
+    """The concepts that each phrase names, in lower case: its synonyms, or else its name."""
+    concepts: dict[str, list[int]] = {}
+    for i, concept in enumerate(vocabulary):
+        for phrase in dict.fromkeys(phrase.lower() for phrase in concept.synonyms or (concept.name,)):
+            concepts.setdefault(phrase, []).append(i)
+    return concepts
+
+
+def decoded(captions: pa.LargeBinaryArray) -> pa.Array:
+    """Captions as text: a missing one is empty, and bytes that are not UTF-8 become the replacement character."""
+    captions = captions.fill_null(b"")
+    try:
+        return captions.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return pa.array([caption.decode(errors="replace") for caption in captions.to_pylist()], pa.large_string())

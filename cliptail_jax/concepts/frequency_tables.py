@@ -24,11 +24,11 @@ def frequency_table(names: Sequence[str], frequency: Int[np.ndarray, " class"]) 
     return "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency))
 
 
-def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
+def read_frequency(path: Path, may_be_empty: bool = False) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
     """Reads the class names and counts of a table, in its order.
 
     Raises:
-        UserError: The file cannot be read or is not a frequency table.
+        UserError: The file cannot be read or is not a frequency table, or it is empty and must not be.
     """
     try:
         rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if line]
@@ -37,11 +37,13 @@ def read_frequency(path: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
     except ValueError:
         raise UserError(f"{path} is not a frequency table: each line is a class name, a tab, and a count") from None
-    if not names or min(counts) < 0:
-        raise UserError(f"{path} is not a frequency table: it {'has a negative count' if names else 'is empty'}")
+    if not names and not may_be_empty:
+        raise UserError(f"{path} is not a frequency table: it is empty")
+    if min(counts, default=0) < 0:
+        raise UserError(f"{path} is not a frequency table: it has a negative count")
     if problem := overflow(names, counts):
         raise UserError(f"{path}: {problem}")
-    return names, np.array(counts)
+    return names, np.array(counts, np.int64)
 
 
 def overflow(names: Sequence[str], counts: Sequence[int]) -> str:

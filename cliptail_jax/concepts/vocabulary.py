@@ -23,6 +23,7 @@ from cliptail_jax.errors import UserError, did_you_mean
 
 FOLDER = importlib.resources.files(__package__) / "vocabularies"
 BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdir() if file.name.endswith(".txt")))
+LEMMAS, PHRASES = "lemmas", "phrases"  # the rules by which captions name classes (see `ConceptCounter`)
 IMAGENET = ("imagenet1k", "imagenet1k_eval", "imagenet100")
 KEYS = ("name", "synonyms", "exclude", "wnid")
 FORM = '{"name": ..., "synonyms": [...], "exclude": [...]}'
@@ -59,6 +60,16 @@ def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
             Concept(name, tuple(phrases.split("; ")) if phrases else ()) for name, phrases in class_lines(name_or_path)
         )
     return read_vocabulary(pathlib.Path(name_or_path))
+
+
+def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
+    """The vocabulary for one of the rules: as exact phrases, ImageNet's classes have their lemmas alone, without edits.
+
+    Raises UserError as `load_vocabulary`.
+    """
+    if rule == PHRASES and name_or_path in IMAGENET:
+        return tuple(Concept(name, lemmas(wnid)) for wnid, name in imagenet_names(name_or_path).items())
+    return load_vocabulary(name_or_path)
 
 
 def vocabulary_names(name_or_path: str) -> tuple[str, ...]:

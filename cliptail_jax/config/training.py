@@ -8,6 +8,7 @@ from typing import Annotated
 
 from ml_collections import ConfigDict
 
+from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
 from cliptail_jax.config.sections import (
     FAST,
@@ -54,7 +55,16 @@ class RunEvaluation(Evaluation):
 @dataclass(frozen=True)
 class ClassMatch:
     vocabulary: Annotated[str, "Label records by the classes of this vocabulary that their words name."] = ""
+    rule: Annotated[
+        str,
+        "How words name a class, here and for an evaluation set's class frequency: 'lemmas', the study's rule, by which 'two "
+        "dogs' name a dog, or 'phrases', exactly as they are written.",
+        OneOf(LEMMAS, PHRASES),
+    ] = LEMMAS
     unique: Annotated[bool, "Whether to leave out records that name several classes."] = False
+    unmatched: Annotated[
+        str, "What to do with records that name no class: 'drop' or, without a class, 'keep'.", OneOf("drop", "keep")
+    ] = "drop"
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def croissant(variant: Variant, data: ConfigDict, file: str, content: bytes) -> 
             },
             *(images(number, split, info) for number, (split, info) in enumerate(splits, start=1)),
         ],
-        "recordSet": [records(variant, data), classes(variant, data)],
+        "recordSet": [records(variant, data), *([classes(variant, data)] if variant.class_names else [])],
     }
     return {key: value for key, value in document.items() if value}
 
@@ -115,10 +115,12 @@ def parts_of(source: Source | JoinedSource) -> list[Source]:
 def description(variant: Variant) -> str:
     frequency, source = variant.class_frequency, variant.source
     columns = "file paths, labels and captions" if variant.captions else "file paths and labels"
+    in_classes = ""
+    if len(frequency):
+        in_classes = f", in {len(frequency):,} classes of {frequency.min():,} to {frequency.max():,} records each"
     return (
-        f"A variant of {source.name} ({source.split}): {len(variant):,} of its {len(source):,} records, in "
-        f"{len(frequency):,} classes of {frequency.min():,} to {frequency.max():,} records each, as cliptail_jax selects "
-        "them with the settings listed under rai:dataPreprocessingProtocol. The record set 'records' has their "
+        f"A variant of {source.name} ({source.split}): {len(variant):,} of its {len(source):,} records{in_classes}, as "
+        "cliptail_jax selects them with the settings listed under rai:dataPreprocessingProtocol. The record set 'records' has their "
         f"{columns}; their images are those of the source, which is to be obtained separately."
     )
 
@@ -147,7 +149,7 @@ def settings(data: ConfigDict) -> Iterator[str]:
 def imbalance(variant: Variant) -> str:
     """A sentence about the imbalance of classes; '' if they are balanced."""
     frequency = variant.class_frequency
-    if frequency.min() == frequency.max():
+    if not len(frequency) or frequency.min() == frequency.max():
         return ""
     present = frequency[frequency > 0]
     empty = f" Classes without a record: {np.sum(frequency == 0):,}." if len(present) < len(frequency) else ""
@@ -175,14 +177,15 @@ def records(variant: Variant, data: ConfigDict) -> dict[str, Any]:
     epoch = " in the first epoch; each draws template and lemma anew" if data.captions.resample else ""
     columns = [
         ("filepath", "sc:Text", "The record's file name, or SET/SPLIT/RECORD where it has none."),
-        ("label", ["sc:Integer", "cr:Label"], "The label of the record's class, as in the record set 'classes'."),
+        ("label", ["sc:Integer", "cr:Label"], "The label of the record's class in the record set 'classes'; -1: none."),
         ("caption", "sc:Text", f"The record's caption{epoch}."),
     ]
     record_fields = [
         field("records", *column) | {"source": {"fileObject": {"@id": "table"}, "extract": {"column": column[0]}}}
         for column in (columns if variant.captions else columns[:2])
     ]
-    record_fields[1]["references"] = {"field": {"@id": "classes/label"}}
+    if variant.class_names:
+        record_fields[1]["references"] = {"field": {"@id": "classes/label"}}
     return {
         "@type": "cr:RecordSet",
         "@id": "records",

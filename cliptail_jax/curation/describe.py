@@ -45,14 +45,28 @@ BREAK = re.compile(r"[\t\r\n]")
 
 def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> str:
     """A description of the variant. `head_classes` and `tail_classes` default to a third each."""
+    lines = [
+        f"source       {variant.source.name} ({variant.source.split}), {len(variant.source):,} records",
+        f"records      {len(variant):,}"
+        + (f"; {variant.dropped_without_caption:,} dropped without text" if variant.dropped_without_caption else "")
+        + (f"; {variant.unlabelled:,} without a class" if variant.unlabelled else ""),
+        *(describe_classes(variant, head_classes, tail_classes) if variant.class_names else ["classes      none"]),
+        f"fingerprint  {variant.fingerprint()}",
+        *(f"note         {note}" for note in variant.notes),
+    ]
+    if variant.captions:
+        rows = np.linspace(0, len(variant) - 1, min(SAMPLES, len(variant))).astype(int)
+        lines += ["captions", *(f"  {caption}" for caption in variant.captions(rows, epoch=0))]
+    return "\n".join(lines)
+
+
+def describe_classes(variant: Variant, head_classes: int, tail_classes: int) -> list[str]:
+    """The lines on the variant's classes."""
     frequency = variant.class_frequency
     parts = head_mid_tail(frequency, head_classes or None, tail_classes or None)
     present = frequency[frequency > 0]
     most, least = frequency.argmax(), np.where(frequency > 0, frequency, frequency.max() + 1).argmin()
-    lines = [
-        f"source       {variant.source.name} ({variant.source.split}), {len(variant.source):,} records",
-        f"records      {len(variant):,}"
-        + (f"; {variant.dropped_without_caption:,} dropped without text" if variant.dropped_without_caption else ""),
+    return [
         f"classes      {len(frequency):,}, {np.sum(frequency == 0):,} of them empty",
         f"most         {frequency[most]:,}  {variant.class_names[most]}",
         f"fewest       {frequency[least]:,}  {variant.class_names[least]}",
@@ -61,13 +75,7 @@ def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> 
             for name, ids in zip(("head", "mid", "tail"), parts)
         ),
         f"imbalance    {imbalance_ratio(present):,.1f} (most / fewest), Gini {gini(frequency):.2f}",
-        f"fingerprint  {variant.fingerprint()}",
-        *(f"note         {note}" for note in variant.notes),
     ]
-    if variant.captions:
-        rows = np.linspace(0, len(variant) - 1, min(SAMPLES, len(variant))).astype(int)
-        lines += ["captions", *(f"  {caption}" for caption in variant.captions(rows, epoch=0))]
-    return "\n".join(lines)
 
 
 def comparison(variant: Variant, table: Path) -> str:
@@ -180,10 +188,11 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
     if flags.FLAGS.compare:
         print(comparison(variant, work_path(flags.FLAGS.compare)))
     folder.mkdir(parents=True, exist_ok=True)
-    write_frequency(folder / FREQUENCY, variant.class_names, variant.class_frequency)
-    frequency = {variant.source.name: variant.class_frequency}
-    save(draw_class_frequency(frequency, variant.class_frequency), folder / PICTURE)
-    print(f"written      {folder}/{FREQUENCY} and {PICTURE}")
+    if variant.class_names:
+        write_frequency(folder / FREQUENCY, variant.class_names, variant.class_frequency)
+        frequency = {variant.source.name: variant.class_frequency}
+        save(draw_class_frequency(frequency, variant.class_frequency), folder / PICTURE)
+        print(f"written      {folder}/{FREQUENCY} and {PICTURE}")
     if variant.balance:
         write_text(folder / BALANCE, tsv(("entry", "before", "after"), zip(*variant.balance)))
         print(f"written      {folder}/{BALANCE}, how often each entry occurs before and after")

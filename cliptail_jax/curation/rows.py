@@ -12,14 +12,15 @@ import pyarrow.json
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids, load_vocabulary, vocabulary_names
-from cliptail_jax.concepts.wordnet import lemmas
+from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.naming import naming
+from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_for, vocabulary_names
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.joined import JoinedSource
-from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 
+KEEP = "keep"
 JSON_LINES = ".jsonl"  # the suffix of tables in this format
 
 
@@ -32,6 +33,8 @@ class Rows:
         labels: the class of each row in `class_names`; -1 for none.
         wnids: the classes' WordNet ids, where known.
         words: each row's own text, '' where it has none; None where the config has no text fields.
+        keeps_unlabelled: whether rows without a class belong to the variant.
+        note: how many captions name classes, if they are looked for.
     """
 
     records: Int[np.ndarray, " row"]
@@ -39,6 +42,8 @@ class Rows:
     class_names: tuple[str, ...]
     wnids: tuple[str, ...] | None
     words: pa.ChunkedArray | None
+    keeps_unlabelled: bool = False
+    note: str = ""
 
 
 def all_rows(source: Source | JoinedSource, data: ConfigDict) -> Rows:
@@ -47,15 +52,16 @@ def all_rows(source: Source | JoinedSource, data: ConfigDict) -> Rows:
         return table_rows(source, Path(data.table), data.class_match.vocabulary)
     words = joined_words(source.metadata, data.captions.words)
     if data.class_match.vocabulary:
-        return class_match_rows(words, data.class_match.vocabulary, data.class_match.unique)
+        return class_match_rows(words, **data.class_match)
     labels = source.metadata["label"].to_numpy()
-    return Rows(np.arange(len(labels)), labels, source.class_names, source.wnids, words)
+    return Rows(np.arange(len(labels)), labels, source.class_names, source.wnids, words, not source.class_names)
 
 
-def class_match_rows(words: pa.ChunkedArray | None, vocabulary: str, unique: bool) -> Rows:
-    """A row for each class of a vocabulary of which a record's words contain a lemma, as a whole word in any case.
+def class_match_rows(words: pa.ChunkedArray | None, vocabulary: str, rule: str, unique: bool, unmatched: str) -> Rows:
+    """A row for each class of a vocabulary that a record's words name, by a rule of `ConceptCounter`.
 
-    With `unique`, a record that names several classes has no row.
+    With `unique`, a record that names several classes has no row. With unmatched='keep', a record that names none has a row
+    without a class.
 
     Raises:
         UserError: There are no words.
@@ -63,11 +69,16 @@ def class_match_rows(words: pa.ChunkedArray | None, vocabulary: str, unique: boo
     if words is None:
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to search")
     names, wnids = vocabulary_classes(vocabulary)
-    records, labels = class_matcher(vocabulary).matches(words, lower_case=True)
+    records, labels = ConceptCounter(vocabulary_for(vocabulary, rule), rule).matches(words)
+    note = str(naming(records, labels, len(words), len(names)))
+    others = np.setdiff1d(np.arange(len(words)), records) if unmatched == KEEP else records[:0]
     if unique:
         alone = np.bincount(records, minlength=len(words))[records] == 1
         records, labels = records[alone], labels[alone]
-    return Rows(records, labels, names, wnids, words.take(pa.array(records)))
+    records, labels = np.concatenate([records, others]), np.concatenate([labels, np.full(len(others), -1)])
+    order = np.argsort(records, kind="stable")
+    records = records[order]
+    return Rows(records, labels[order], names, wnids, words.take(pa.array(records)), unmatched == KEEP, note)
 
 
 def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
@@ -75,24 +86,11 @@ def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...
     return vocabulary_names(vocabulary), imagenet_wnids() if vocabulary == "imagenet1k" else None
 
 
-def class_matcher(vocabulary: str) -> LemmaMatcher:
-    """Matches a vocabulary's classes by WordNet's lemmas if it is ImageNet's, else by its phrases."""
-    if vocabulary == "imagenet1k":
-        phrases = [lemmas(wnid) for wnid in imagenet_wnids()]
-    else:
-        phrases = [concept.synonyms or (concept.name,) for concept in load_vocabulary(vocabulary)]
-    classes_of: dict[str, list[int]] = {}
-    for c, class_phrases in enumerate(phrases):
-        for phrase in {phrase.lower() for phrase in class_phrases}:
-            classes_of.setdefault(phrase, []).append(c)
-    return LemmaMatcher(classes_of)
-
-
 def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Rows:
     """The rows of a table of filepath, label and caption, as `curation.describe --export` writes it.
 
-    A label is a number or a name of the source's classes or, if one is given, of the vocabulary's; without the column it
-    is the record's own. A file path is a record's `filename`, or has the same last part, or is SET/SPLIT/RECORD.
+    A label is a number or a name of the source's classes or, if one is given, of the vocabulary's, and -1 for none; without
+    the column it is the record's own. A file path is a record's `filename`, or has the same last part, or is SET/SPLIT/RECORD.
 
     Raises:
         UserError: The table cannot be read, or it has unknown labels or paths.
@@ -103,21 +101,24 @@ def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Ro
         names, wnids = vocabulary_classes(vocabulary)
     records = records_of(source, table["filepath"], path)
     if "label" in table.column_names:
-        labels = labels_of(table["label"], names, path)
+        labels = labels_of(table["label"], names, path, lowest=-1)
     else:
         labels = source.metadata["label"].to_numpy()[records]
+    keeps_unlabelled = "label" in table.column_names or not names  # -1 in the table is meant
     order = np.argsort(records, kind="stable")
     words = table["caption"].fill_null("").take(pa.array(order)) if "caption" in table.column_names else None
-    return Rows(records[order], labels[order].astype(np.int64), names, wnids, words)
+    return Rows(records[order], labels[order].astype(np.int64), names, wnids, words, keeps_unlabelled)
 
 
-def labels_of(column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str) -> Int[np.ndarray, " row"]:
-    """The labels of a table's column of numbers or of class names. Raises UserError for unknown ones."""
+def labels_of(
+    column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str, lowest: int = 0
+) -> Int[np.ndarray, " row"]:
+    """The labels of a table's column of numbers, from `lowest` on, or of class names. Raises UserError for unknown ones."""
     if column.null_count:
         raise UserError(f"the table {path} has {column.null_count} rows without a label")
     if pa.types.is_integer(column.type):
         labels = column.to_numpy()
-        if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
+        if len(labels) and not (labels.min() >= lowest and labels.max() < len(names)):
             raise UserError(f"the table {path} has labels beyond the {len(names)} classes that there are")
         return labels
     if pa.types.is_nested(column.type):

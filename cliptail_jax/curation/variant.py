@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.wordnet import lemmas
+from cliptail_jax.config.training import SHUFFLED
 from cliptail_jax.curation.balance import Balance, balanced, most_frequent
 from cliptail_jax.curation.captions import Captions, first_words
 from cliptail_jax.curation.classes import select_classes
@@ -33,7 +34,7 @@ class Variant:
 
     Attributes:
         records: the index of each row's record in the source.
-        labels: the class of each row in `class_names`.
+        labels: the class of each row in `class_names`; -1 for a row without a class.
         original_labels: the labels before classes were selected.
         captions: None where the config has neither a template nor text fields.
         dropped_without_caption: the number of rows that were dropped because they have no text.
@@ -57,7 +58,12 @@ class Variant:
     @property
     def class_frequency(self) -> Int[np.ndarray, " class"]:
         """The number of rows of each class."""
-        return np.bincount(self.labels, minlength=len(self.class_names))
+        return np.bincount(self.labels[self.labels >= 0], minlength=len(self.class_names))
+
+    @property
+    def unlabelled(self) -> int:
+        """The number of rows without a class."""
+        return int(np.sum(self.labels < 0))
 
     def fingerprint(self) -> str:
         """The SHA-256 of record indices, labels, captions of the first epoch, and how images were encoded again, if they were.
@@ -91,7 +97,8 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
 
     The steps, in this order: records and labels (the source's, a table's, or the classes that captions name); classes;
     held-out records; similarity; text fields (a record without text is dropped, unless there is a template); balance;
-    class frequency (an imposed profile, or that of another variant); scale; and the tail.
+    class frequency (an imposed profile, or that of another variant); scale; and the tail. Rows without a class stay where a
+    class frequency is imposed or the tail is cut.
 
     Raises:
         UserError: The source lacks what a field refers to, or no record is left.
@@ -107,10 +114,14 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     new_label = np.full(len(rows.class_names) + 1, -1)  # the last is of rows without a class, whose label is -1
     new_label[classes] = np.arange(len(classes))
     labels = new_label[rows.labels]
-    kept = np.flatnonzero(labels >= 0)  # indices into `rows`, of which every step keeps some
-    notes: list[str] = []
-    if unlabelled := int(np.sum(rows.labels < 0)):
+    # Indices into `rows`, of which every step keeps some
+    kept = np.flatnonzero((labels >= 0) | (rows.keeps_unlabelled & (rows.labels < 0)))
+    notes = [rows.note] if rows.note else []
+    unlabelled = int(np.sum(rows.labels < 0))
+    if unlabelled and not rows.keeps_unlabelled:
         notes.append(f"{unlabelled:,} records without a label are left out")
+    elif unlabelled:
+        check_classless(data, source.name, len(classes))
 
     if data.held_out:
         kept = kept[seeded_split(labels[kept], data.held_out, data.seed)[0]]
@@ -128,15 +139,19 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         change = f"{len(kept):,} rows become {len(places):,}; {most_frequent(balance)}"
         notes.append(f"balanced to {data.balance.cap:,}: {change}")
         kept = kept[places]
+    classless, kept = kept[labels[kept] < 0], kept[labels[kept] >= 0]
     if data.profile.name:
         available = np.bincount(labels[kept], minlength=len(classes))
         counts = profile_counts(available=available, seed=data.seed, **data.profile)
         kept = kept[first_of_permutation(labels[kept], counts, data.seed)]
     if data.match.frequency:
         kept = kept[matched(labels[kept], rows.records[kept] < first, class_names, data, notes)]
+    kept = np.union1d(kept, classless)
     kept = kept[sample(labels[kept], len(classes), data.n, data.fraction, data.keep_all_classes, data.seed)]
     if data.tail.classes:
+        classless, kept = kept[labels[kept] < 0], kept[labels[kept] >= 0]
         kept = kept[trim_tail(labels[kept], len(classes), data.tail.classes, data.tail.shots, data.seed)]
+        kept = np.union1d(kept, classless)
     if not len(kept):
         raise UserError(f"the variant of '{source.name}' has no record: its selections leave none")
 
@@ -161,6 +176,25 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         )
     original = rows.labels[kept]
     return Variant(source, records, labels, class_names, original, captions, dropped, tuple(notes), balance)
+
+
+def check_classless(data: ConfigDict, name: str, classes: int) -> None:
+    """Raises UserError for what the `data` section of a config asks of classes where rows of the source `name` have none."""
+    asked = {"captions.template": data.captions.template, "batch_classes": data.batch_classes}
+    asked |= {"batch_composition": data.batch_composition != SHUFFLED, "balanced_sampling": data.balanced_sampling}
+    if not classes:
+        asked |= {
+            "profile.name": data.profile.name,
+            "match.frequency": data.match.frequency,
+            "tail.classes": data.tail.classes,
+        }
+    for key, is_set in asked.items():
+        if is_set:
+            remedy = "set data.captions.words to its text fields" if "template" in key else "leave it out"
+            raise UserError(
+                f"data.{key} needs the class of each record, which {name} lacks: {remedy}, or label records by "
+                "data.class_match.vocabulary (with unmatched='drop') or data.table"
+            )
 
 
 def fill_source(source: Source | JoinedSource, data: ConfigDict) -> JoinedSource:

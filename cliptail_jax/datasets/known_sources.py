@@ -122,7 +122,7 @@ IMAGENETS = ("imagenet", "imagenet_v2")
 
 def labelled_by_words(name: str, *fields: str) -> Preset:
     """Image-text pairs whose text fields name classes of ImageNet."""
-    match = dict(vocabulary="imagenet1k", unique=False)
+    match = dict(vocabulary="imagenet1k", rule="phrases", unique=False)
     return Preset(IMAGENETS, dict(name=name, captions=dict(words=fields), class_match=match))
 
 

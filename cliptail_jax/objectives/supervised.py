@@ -97,6 +97,12 @@ class Supervised(Objective):
                 )
 
     def __init__(self, config: ConfigDict, variant: Variant, shapes_only: bool = False):
+        if variant.unlabelled:
+            raise UserError(
+                f"objective='supervised' needs a class for each record, and {variant.unlabelled:,} of the {len(variant):,} of "
+                f"{variant.source.name} have none: label them by data.class_match.vocabulary (with unmatched='drop') or by "
+                "data.table"
+            )
         super().__init__(config, variant, shapes_only)
         classes = len(variant.class_names)
         if config.vocabulary.size > classes:

@@ -32,8 +32,9 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
-    records = int(opened.class_frequency.sum())
-    steps_per_epoch = num_steps_per_epoch(records, config["batch_size"], config["data.drop_last"])
+    steps_per_epoch = num_steps_per_epoch(
+        runs.number_of_records(workdir), config["batch_size"], config["data.drop_last"]
+    )
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
     if opened.step < total_steps:
         print(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}", file=sys.stderr)

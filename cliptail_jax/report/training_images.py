@@ -75,9 +75,9 @@ def choose_images(values: str, each: int) -> TrainingImages:
     """
     variant = open_variant(data_section(values))
     order = np.argsort(variant.labels, kind="stable")
-    ends = np.cumsum(variant.class_frequency)
-    rows = [evenly(order[start:end], each) for start, end in zip([0, *ends], ends)]
-    chosen = np.concatenate(rows).astype(np.int64)
+    ends = variant.unlabelled + np.cumsum(variant.class_frequency)  # rows without a class come first
+    rows = [evenly(order[start:end], each) for start, end in zip([variant.unlabelled, *ends], ends)]
+    chosen = np.concatenate([order[:0], *rows])
     small = dict(zip(chosen.tolist(), thumbnails(variant.source, variant.records[chosen])))
     of_class = {
         name: [TrainingImage(int(variant.records[row]), small[row]) for row in of.tolist() if small[row]]

@@ -96,7 +96,7 @@ class Run:
     @property
     def images(self) -> int | None:
         """The number of training images; None for a published model."""
-        return None if self._table[1] is None else int(self._table[1].sum())
+        return self.data.get("records")
 
     @functools.cached_property
     def log(self) -> Sequence[Mapping[str, Any]]:

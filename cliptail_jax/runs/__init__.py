@@ -6,6 +6,7 @@ from cliptail_jax.runs.directory import (
     foreign_file,
     is_finished,
     last_step,
+    number_of_records,
     open_or_resume,
     prepare_directory,
     read_config,
@@ -40,6 +41,7 @@ __all__ = [
     "read_arrays",
     "read_config",
     "read_description",
+    "number_of_records",
     "read_run_frequency",
     "write_description",
 ]

@@ -181,8 +181,19 @@ def last_step(workdir: Path) -> int | None:
 
 
 def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
-    """The class names and counts in the folder of a run or of an evaluation. Raises UserError if the file is damaged."""
-    return read_frequency(folder / FREQUENCY)
+    """The class names and counts in the folder of a run or of an evaluation; none for a run on records without classes.
+
+    Raises UserError if the file is damaged.
+    """
+    return read_frequency(folder / FREQUENCY, may_be_empty=True)
+
+
+def number_of_records(workdir: Path) -> int:
+    """The number of records that the run in `workdir` trains on. Raises UserError if that is not known."""
+    data = read_json(workdir / DATA, TrainingData)
+    if data is None:
+        raise UserError(f"{workdir / DATA} is missing: restore it from a copy, or train the run again")
+    return data["records"]
 
 
 def read_config(workdir: Path) -> dict[str, Any] | None:

@@ -177,7 +177,7 @@ def test_records_are_rows_of_each_class_that_their_words_name(tmp_path):
     )
     texts = ["paid", "an AI and a great DANE", "cat,dane", "the Danes", "AI?", "concat"]
     source = make_source([-1] * 6, (), title=texts, tags=[""] * 6)
-    match = {"vocabulary": str(vocabulary)}
+    match = {"vocabulary": str(vocabulary), "rule": "phrases"}
     every = variant_of(source, class_match=match, captions={"words": ("title",)})
     assert every.class_names == ("Great Dane", "ai", "cat")
     assert list(zip(every.records.tolist(), every.labels.tolist())) == [(1, 0), (1, 1), (2, 0), (2, 2), (4, 1)]
@@ -188,7 +188,9 @@ def test_records_are_rows_of_each_class_that_their_words_name(tmp_path):
 
 def test_imagenet_classes_are_matched_by_their_lemmas():
     source = make_source([-1] * 3, (), title=["a Tinca tinca", "tench", "mako"], tags=[""] * 3)
-    variant = variant_of(source, class_match={"vocabulary": "imagenet1k"}, captions={"words": ("title",)})
+    variant = variant_of(
+        source, class_match={"vocabulary": "imagenet1k", "rule": "phrases"}, captions={"words": ("title",)}
+    )
     assert variant.records.tolist() == [0, 1] and variant.labels.tolist() == [0, 0]
     assert len(variant.class_names) == 1000
 

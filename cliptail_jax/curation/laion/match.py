@@ -12,23 +12,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion.parts import with_columns
-from cliptail_jax.curation.lemma_matcher import LemmaMatcher
 
 PUNCTUATION = r"[!-/:-@\[-`{-~]"
 
 
 @functools.cache
-def matcher() -> LemmaMatcher:
+def matcher() -> PhraseMatcher:
     lemmas = [
         (name.replace("_", " "), label)
         for label, wnid in enumerate(imagenet_wnids())
         for name in dict.fromkeys(synset(wnid).lemma_names())
     ]
     times = Counter(lemma for lemma, _ in lemmas)
-    return LemmaMatcher({f" {lemma} ": [label] for lemma, label in lemmas if times[lemma] == 1}, whole_words=False)
+    return PhraseMatcher({f" {lemma} ": [label] for lemma, label in lemmas if times[lemma] == 1}, whole_words=False)
 
 
 def match(table: pa.Table, text: str) -> pa.Table:

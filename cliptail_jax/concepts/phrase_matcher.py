@@ -1,4 +1,4 @@
-"""Finds the lemmas of classes in texts, in one pass for all lemmas (Aho and Corasick, 1975)."""
+"""Finds the phrases of classes in texts as they are written, in one pass for all phrases (Aho and Corasick, 1975)."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -13,28 +13,28 @@ from cliptail_jax.concepts.matching import NumberSets
 BLOCK = 20_000  # texts to search at a time
 
 
-class LemmaMatcher:
-    """Finds the classes whose lemmas occur in texts."""
+class PhraseMatcher:
+    """Finds the classes whose phrases occur in texts."""
 
     def __init__(self, classes_of: Mapping[str, Sequence[int]], whole_words: bool = True):
         """
         Args:
-            classes_of: lemma -> the labels of its classes.
-            whole_words: whether a lemma matches only where it touches no word character, as regular expressions have it.
+            classes_of: phrase -> the labels of its classes.
+            whole_words: whether a phrase matches only where it touches no word character, as regular expressions have it.
         """
         self._whole_words = whole_words
-        lemmas = [lemma for lemma in classes_of if lemma]
+        phrases = [phrase for phrase in classes_of if phrase]
         self._automaton = ahocorasick.Automaton()
-        for i, lemma in enumerate(lemmas):
-            self._automaton.add_word(lemma, i)
+        for i, phrase in enumerate(phrases):
+            self._automaton.add_word(phrase, i)
         self._automaton.make_automaton()
-        self._length = np.array([len(lemma) for lemma in lemmas])
-        self._classes_of = NumberSets(classes_of[lemma] for lemma in lemmas)
+        self._length = np.array([len(phrase) for phrase in phrases], np.int64)
+        self._classes_of = NumberSets(classes_of[phrase] for phrase in phrases)
 
     def matches(
         self, texts: pa.Array | pa.ChunkedArray, lower_case: bool = False
     ) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
-        """The pairs of a text and a class whose lemma is in it, ordered by text, then by class.
+        """The pairs of a text and a class whose phrase is in it, ordered by text, then by class.
 
         With `lower_case`, texts are lower-cased first.
         """
@@ -48,17 +48,17 @@ class LemmaMatcher:
     def _in_block(self, texts: Sequence[str], start: int) -> Int[np.ndarray, "pair 2"]:
         joined = "\n" + "\n".join(texts) + "\n"
         hits = np.array(list(self._automaton.iter(joined)), np.int64).reshape(-1, 2)
-        last, lemma = hits[:, 0], hits[:, 1]
-        first = last - self._length[lemma] + 1
+        last, phrase = hits[:, 0], hits[:, 1]
+        first = last - self._length[phrase] + 1
         if self._whole_words:
             is_word = word_characters()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
             whole = ~is_word[first - 1] & ~is_word[last + 1]
-            first, lemma = first[whole], lemma[whole]
+            first, phrase = first[whole], phrase[whole]
 
         starts = 1 + np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts])])
         row = np.searchsorted(starts, first, side="right") - 1
-        # A lemma of several classes makes a pair with each of them.
-        hit, classes = self._classes_of.members(lemma)
+        # A phrase of several classes makes a pair with each of them.
+        hit, classes = self._classes_of.members(phrase)
         return np.unique(np.stack([row[hit] + start, classes], axis=1), axis=0)
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.curation.lemma_matcher import LemmaMatcher, word_characters
+from cliptail_jax.concepts.phrase_matcher import PhraseMatcher, word_characters
 
 LEMMAS = {"ai": [0], "great dane": [1], "dane": [2, 3], "jack-o'-lantern": [4], "a": [5], "crane": [6, 7], "été": [8]}
 PIECES = ["ai", "great", "dane", "jack-o'-lantern", "crane", "été", *" -a_sé9.\tß中"]
@@ -23,13 +23,13 @@ def test_matches_are_those_of_one_regular_expression_a_lemma(texts):
         if re.search(rf"(?<!\w){re.escape(lemma)}(?!\w)", text)
         for c in classes
     }
-    rows, classes = LemmaMatcher(LEMMAS).matches(pa.array(texts, pa.string()))
+    rows, classes = PhraseMatcher(LEMMAS).matches(pa.array(texts, pa.string()))
     assert list(zip(rows.tolist(), classes.tolist())) == sorted(expected)
 
 
 def test_blocks_are_joined(monkeypatch):
-    monkeypatch.setattr("cliptail_jax.curation.lemma_matcher.BLOCK", 2)
-    rows, classes = LemmaMatcher({"x": [0]}).matches(pa.array(["x", "", "y x", "x", "z"]))
+    monkeypatch.setattr("cliptail_jax.concepts.phrase_matcher.BLOCK", 2)
+    rows, classes = PhraseMatcher({"x": [0]}).matches(pa.array(["x", "", "y x", "x", "z"]))
     assert rows.tolist() == [0, 2, 3] and classes.tolist() == [0, 0, 0]
 
 
