@@ -17,14 +17,15 @@ Beside the arguments of cliptail_jax/experiments/training.py, which select the d
     loss=sigmoid                SigLIP's: each pair is classified alone, without a softmax over the batch
     loss=words                  no contrast and no text tower: a linear classifier of images into the words of their captions
 
-By default captions are class names; for ImageNet-Captions, followed by all its texts, and for LAIONet, YFCC15M-Cls and
-CC12M-Cls, the raw captions instead. configs/README.md lists the study's runs.
+By default captions are class names; for ImageNet-Captions, followed by all its texts, and for LAIONet, YFCC15M-Cls,
+CC12M-Cls and own data with texts, the raw captions instead. configs/README.md lists the study's runs.
 """
 
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.experiments import arguments, training
+from cliptail_jax.experiments.own_data import own_texts
 
 CLIP = "hf-hub:timm/resnet50_clip.openai"
 TEXT = {
@@ -38,25 +39,29 @@ LOSS = {"softmax": "contrastive", "sigmoid": "sigmoid", "words": "bag_of_words"}
 
 def get_config(arg: str = ""):
     given = training.read(arg, "captions", "text", "loss")
-    config, preset = training.start(given)
+    config, is_small = training.start(given)
     config.objective = LOSS[arguments.choice(given, "loss", tuple(LOSS))]
-    captions(config, given.get("captions", training.ALL_TEXT if preset == "imagenet_captions" else ""))
+    config.data.captions.words = config.data.captions.words or own_texts(given["data"], config.data.data_dir)
+    captions(config, given.get("captions", training.ALL_TEXT if given["data"] == "imagenet_captions" else ""))
     config.text.update(TEXT[arguments.choice(given, "text", tuple(TEXT))])
     config.data.drop_last = True
     config.optimizer.update(
         dict(name="adamw", learning_rate=1e-3, weight_decay=0.2, schedule="cosine_steps", warmup_steps=500)
     )
-    if preset in training.SMALL:
+    if is_small:
         training.small_images(config, given)
         config.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 100})
-        config.eval.templates = config.data.captions.template  # a text tower so small knows no other words
+        if config.data.captions.template:  # a text tower so small knows no other words
+            config.eval.templates = config.data.captions.template
+        else:
+            config.model.text.context_length = 32
         if "description" in config.data.captions.words:
             config.model.text.context_length = 48
         return config
     # The study's recipe: RN50, batch 1024, batch norm over all of it.
     config.total_epochs = 32
     config.batch_size = arguments.number(given, "batch_size", 1024)
-    config.data.eval_resize = 224
+    config.data.eval_resize = config.data.image_size
     config.eval.neural_collapse = True
     return config
 

@@ -15,10 +15,10 @@ from cliptail_jax.experiments import arguments, training
 
 def get_config(arg: str = ""):
     given = training.read(arg, "prototypes", "vocabulary")
-    config, preset = training.start(given)
+    config, is_small = training.start(given)
     config.objective = "dino"
     config.eval.update(dict(sets=(), tail_classes=0))
-    default = training.SMALL_PROTOTYPES if preset in training.SMALL else training.PROTOTYPES
+    default = training.SMALL_PROTOTYPES if is_small else training.PROTOTYPES
     config.dino.prototypes = arguments.number(given, "prototypes", default)
     config.vocabulary.size = arguments.number(given, "vocabulary", 0)
     config.optimizer.update(
@@ -26,7 +26,7 @@ def get_config(arg: str = ""):
     )
     config.optimizer.warmup_from_zero = True
     config.data.drop_last = True
-    if preset in training.SMALL:
+    if is_small:
         return small(config, given)
     config.total_epochs = 100
     config.batch_size = arguments.number(given, "batch_size", 1024)

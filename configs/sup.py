@@ -35,7 +35,7 @@ REMEDIES = ("logit_adjustment", "margin", "class_weights")
 
 def get_config(arg: str = ""):
     given = training.read(arg, "head", "vocabulary", "sampling", "group", *REMEDIES, "reweight_from")
-    config, preset = training.start(given)
+    config, is_small = training.start(given)
     config.objective = "supervised"
     config.head.update(HEAD[arguments.choice(given, "head", tuple(HEAD))])
     config.vocabulary.size = arguments.number(given, "vocabulary", 0)
@@ -47,7 +47,7 @@ def get_config(arg: str = ""):
     config.vocabulary.group_size = arguments.number(given, "group", 0)
     config.loss.update({name: arguments.real(given, name, 0.0) for name in REMEDIES})
     config.loss.reweight_from = arguments.number(given, "reweight_from", 0)
-    if preset in training.SMALL:
+    if is_small:
         training.small_images(config, given)
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config

@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
-from cliptail_jax.experiments import catalogue, training
+from cliptail_jax.datasets.known_sources import PRESETS
+from cliptail_jax.experiments import catalogue
 from cliptail_jax.objectives import FIELDS, base_config
 
 FILE = Path(__file__).parent / "data" / "golden_configs.json"
@@ -56,12 +57,12 @@ def training_configs() -> Iterator[tuple[str, dict[str, Any]]]:
     for name in BASES:
         yield f"base {BASES[name]}", changes(bases[name], base_config())
         yield f"base {SMALL_BASES[name]}", changes(small_bases[name], bases[name])
-    for preset in training.PRESETS:
+    for preset in PRESETS:
         for family in ("sup", "clip", "dino"):
             config = load_config(f"{family}:data={preset}")
             yield (
                 f"{family}:data={preset}",
-                changes(config, (small_bases if preset in training.SMALL else bases)[config.objective]),
+                changes(config, (small_bases if PRESETS[preset].small else bases)[config.objective]),
             )
     for string in dict.fromkeys(run.config for run in catalogue.EVERY):
         config = load_config(string)

@@ -1,6 +1,12 @@
 """The common part of the training configs: arguments, data presets, and the recipe for small images.
 
-    data=NAME                        a preset of cliptail_jax/datasets/known_sources.py
+    data=NAME                        a preset of cliptail_jax/datasets/known_sources.py, or any data set that is prepared, such as
+                                     image_folder/mine or image_text/mine: its texts are the captions, and it is evaluated on
+                                     its split val, validation or test
+    data_dir=DIR                     where it is prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets
+    recipe=small, recipe=paper       a small network, which trains in minutes on a CPU, or the paper's; by default, small for
+                                     images of up to 64 pixels
+    size=N                           the side of the images in pixels; by default 32, or that of the small images, or 224
     classes=VOCABULARY               only the classes of a built-in vocabulary or file, such as imagenet100
     threshold=S                      only records whose caption has this similarity to the class's definition (LAIONet)
     match=TSV                        the class frequency of another variant, LAIONet filled up from laionet/retrieved
@@ -19,29 +25,48 @@ from cliptail_jax.config.training import DISTINCT, SHUFFLED
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
 from cliptail_jax.experiments.arguments import Arguments, choice, number, read_only, real
+from cliptail_jax.experiments.own_data import LARGEST_SMALL, own_preset
 from cliptail_jax.objectives import base_config
 
 BATCH = ("batch_size", "batch_classes", "batch_composition")
-ARGUMENTS = ("data", "classes", "threshold", "match", "n", "fraction", "tail_classes", "tail_shots", *BATCH)
+ARGUMENTS = (
+    "data",
+    "data_dir",
+    "recipe",
+    "size",
+    "classes",
+    "threshold",
+    "match",
+    "n",
+    "fraction",
+    "tail_classes",
+    "tail_shots",
+    *BATCH,
+)
+SMALL, PAPER = "small", "paper"  # recipes
 ALL_TEXT = "cname+title+tags+description"  # all that ImageNet-Captions has, behind the class name
 CLIP_HEAD = "heads/rn50.npy"  # which configs/sup.py explains how to make
 PROTOTYPES, SMALL_PROTOTYPES = 65536, 512  # DINO's
-SMALL = tuple(name for name, preset in PRESETS.items() if preset.small)
 
 
 def read(arg: str, *more: str) -> Arguments:
-    """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` of the config file's own."""
-    return read_only(arg, *ARGUMENTS, *more)
+    """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` of the config file's own.
+
+    `data` is always among them.
+    """
+    return {"data": "glyphs_lt"} | read_only(arg, *ARGUMENTS, *more)
 
 
-def start(given: Arguments) -> tuple[ConfigDict, str]:
-    """The base config with the data that the arguments describe, and the name of their preset."""
-    name = given.get("data", "glyphs_lt")
-    if name not in PRESETS:
-        raise UserError(f"unknown data preset '{name}'; choose one of {', '.join(PRESETS)}")
-    preset, config = PRESETS[name], base_config()
+def start(given: Arguments) -> tuple[ConfigDict, bool]:
+    """The base config with the data that the arguments describe, and whether the recipe is that of small images."""
+    name, config = given["data"], base_config()
+    config.data.data_dir = given.get("data_dir", "")
+    preset = PRESETS[name] if name in PRESETS else own_preset(name, config.data.data_dir)
+    is_small = choice(given, "recipe", (SMALL if preset.small else PAPER, SMALL, PAPER)) == SMALL
     config.eval.sets = preset.evaluation_sets
     config.data.update(preset.fields)
+    if size := number(given, "size", 0):
+        config.data.update(dict(image_size=size, eval_resize=size))
     config.data.min_similarity = real(given, "threshold", config.data.min_similarity)
     config.data.n = number(given, "n", 0)
     config.data.fraction = real(given, "fraction", 1.0)
@@ -59,14 +84,15 @@ def start(given: Arguments) -> tuple[ConfigDict, str]:
         config.data.tail.update(dict(classes=tail, shots=number(given, "tail_shots", 0)))
         config.eval.tail_classes = tail
         config.eval.sets = tuple(name for name in config.eval.sets if name != "imagenet100")  # its tail is shorter
-    return config, name
+    return config, is_small
 
 
 def small_images(config: ConfigDict, given: Arguments) -> None:
-    """32-pixel images and a ResNet of 0.1 M parameters, which trains in minutes on two CPU cores."""
+    """Images of 32 pixels, or of another small size, and a ResNet of 0.1 M parameters: minutes on two CPU cores."""
     config.total_epochs = 30 if config.data.profile.name else 10
     config.batch_size = number(given, "batch_size", 128)
-    config.data.update(dict(image_size=32, eval_resize=32, crop_scale=(1.0, 1.0), shift=4, cache=True))
+    size = number(given, "size", config.data.image_size if config.data.image_size <= LARGEST_SMALL else 32)
+    config.data.update(dict(image_size=size, eval_resize=size, crop_scale=(1.0, 1.0), shift=4, cache=True))
     config.model.image.update(dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128))
     config.model.text.update(dict(width=64, layers=1, heads=2, context_length=16, vocab_size=1024))
     config.eval.templates = "cname"

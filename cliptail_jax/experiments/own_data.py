@@ -1,0 +1,49 @@
+"""What `data=NAME` selects for a prepared data set without a preset: its evaluation set, texts and size of images."""
+
+import io
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from cliptail_jax.datasets.folder import find_prepared, open_builder, resolve_data_dir
+from cliptail_jax.datasets.known_sources import PRESETS, Preset
+from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.errors import UserError, did_you_mean
+
+EVALUATED = ("val", "validation", "test")  # splits; the first that there is
+LARGEST_SMALL = 64  # pixels: larger images have the paper's recipe
+LOOKED_AT = 64  # images
+
+
+def own_preset(name: str, data_dir: str) -> Preset:
+    """The preset of a data set that is prepared below `data_dir`, evaluated on its split `val`, `validation` or `test`.
+
+    Raises UserError if there is no such set.
+    """
+    folder = find_prepared(name, data_dir) if "/" in name or name.isidentifier() else None
+    if folder is None:
+        raise UserError(
+            f"unknown data preset '{name}'{did_you_mean(name, PRESETS)}: choose one of {', '.join(PRESETS)}, or a data set "
+            f"that is prepared below {resolve_data_dir(data_dir)} (data_dir=DIR names another folder)"
+        )
+    info = open_builder(folder).info
+    split = "train" if "train" in info.splits else next(iter(info.splits))
+    size = typical_size(open_source(name, data_dir, split))
+    fields = dict(name=name, split=split) | (dict(image_size=size) if size <= LARGEST_SMALL else {})
+    sets = tuple(f"{name}:{other}" for other in EVALUATED if other in info.splits and other != split)[:1]
+    return Preset(sets, fields, small=size <= LARGEST_SMALL)
+
+
+def own_texts(name: str, data_dir: str) -> tuple[str, ...]:
+    """The text fields of a data set without a preset, which are its captions; () for one with a preset."""
+    if name in PRESETS:
+        return ()
+    features = open_builder(find_prepared(name, data_dir)).info.features
+    return tuple(key for key, kind in features.items() if isinstance(kind, tfds.features.Text) and key != "filename")
+
+
+def typical_size(source: Source) -> int:
+    """The median of the short sides of some images, in pixels."""
+    images = source.encoded_images(np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int))
+    return int(np.median([min(Image.open(io.BytesIO(image)).size) for image in images if image]))
