@@ -20,6 +20,7 @@ from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, found
 
 GROUPS = ("head", "mid", "tail")
 POINTS = "accuracies (points)"
+CLASSES, QUERIES = "classes", "queries"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Measure:
     of_probes: bool = False
     option: str = ""
     left_out: str = ""
-    over: str = "classes"
+    over: str = CLASSES
 
     @property
     def has_interval(self) -> bool:
@@ -357,7 +358,7 @@ def _retrieval() -> list[Measure]:
     """
     measures = []
     for key, name in (("image_to_text", "image→text"), ("text_to_image", "text→image")):
-        direction, common = key.replace("_", " "), {"needs": (key,), "format": ".1f", "over": "queries"}
+        direction, common = key.replace("_", " "), {"needs": (key,), "format": ".1f", "over": QUERIES}
         for k in CUTOFFS:
             measures.append(
                 Measure(
@@ -377,7 +378,7 @@ def _retrieval() -> list[Measure]:
             )  # fmt: skip
     slope = Measure(
         key="retrieval_slope", title="retrieval_slope", label="points of text→image R@5\nper decade of word frequency",
-        unit="points per decade", format=".1f", margin=3.0, is_main=True, over="queries",
+        unit="points per decade", format=".1f", margin=3.0, is_main=True, over=QUERIES,
         meaning="points of text to image recall at 5 that a caption gains if ten times as many training captions have its "
         "rarest word",
         variables=lambda results: (decades(results.word_frequency), found(results.text_to_image, 5)),
