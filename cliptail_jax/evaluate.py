@@ -31,6 +31,7 @@ from ml_collections import ConfigDict
 from cliptail_jax import runs
 from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import config_values, run_with_config
+from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.published_list import all_lists, listed, page
@@ -84,6 +85,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             class_names=opened.class_names,
             frequency=opened.class_frequency,
             read_prompts=opened.tokenizer if opened.has_text or opened.has_words else None,
+            training_captions=lambda: caption_chunks(open_variant(data)),
             other_head=run.head,
         )
         epoch = opened.step / num_steps_per_epoch(runs.number_of_records(workdir), config.batch_size, data.drop_last)

@@ -21,7 +21,7 @@ from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
-from cliptail_jax.curation.variant import Variant, open_variant
+from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import Evaluate, make_evaluate
@@ -179,6 +179,7 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
         class_names=variant.class_names,
         frequency=variant.class_frequency,
         read_prompts=objective.read_prompts,
+        training_captions=lambda: caption_chunks(variant),
     )
 
 
@@ -200,8 +201,9 @@ def evaluation_action(
             for name, summary in summaries.items():
                 log.evaluated(step, name, summary)
                 if jax.process_index() == 0:  # the process that has written them
-                    predictions = runs.read_arrays(log.workdir, name)["per_class_predictions"]
-                    log.warn(monitor.predictions(step, name, predictions))
+                    predictions = runs.read_arrays(log.workdir, name).get("per_class_predictions")
+                    if predictions is not None:  # else the set has no classes
+                        log.warn(monitor.predictions(step, name, predictions))
         stop.at_once()
 
     return evaluate_and_log

@@ -1,14 +1,20 @@
 """Counts the captions in which each word occurs, without a vocabulary."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import CaptionBatch
+from cliptail_jax.concepts.batches import CaptionBatch, Captions, batches_of
+from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
 from cliptail_jax.concepts.lexicon import Occurrences
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
-from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
+from cliptail_jax.concepts.tally import COUNTS, RunningTotal, Tally, sums_by
 from cliptail_jax.concepts.words import CONTRACTIONS, changed_words, lemma
+
+NO_WORD = -1  # the frequency of the rarest word of a caption without words
 
 
 class WordCounter:
@@ -26,7 +32,40 @@ class WordCounter:
 
     def tally(self, batch: CaptionBatch) -> Tally:
         """Counts one batch, for sums over many."""
-        words = split_captions(batch.captions)
+        lemmas, occurrences = self._occurrences(batch.captions)
+        weights = None if batch.weights is None else batch.weights[occurrences.captions]
+        counts = sums_by(occurrences.lemmas, len(lemmas), weights)
+        return Tally(pa.table([lemmas, counts], schema=COUNTS), len(batch.captions), count_undecodable(batch.captions))
+
+    def total(self, chunks: Iterable[Captions]) -> Tally:
+        """Counts captions that come in chunks."""
+        running = RunningTotal()
+        for chunk in chunks:
+            for batch in batches_of(chunk):
+                running.add(self.tally(batch))
+        return running.total()
+
+    def rarest(
+        self, captions: Captions, names: Sequence[str], frequency: Int[np.ndarray, " word"]
+    ) -> Int[np.ndarray, " caption"]:
+        """The frequency of each caption's rarest lemma: 0 for one that is not in the table, `NO_WORD` without any word.
+
+        Args:
+            names: the lemmas of the table.
+            frequency: of each of them.
+        """
+        known, frequency, lowest = pa.array(names, pa.string()), np.append(frequency, 0), []
+        for batch in batches_of(captions):
+            lemmas, occurrences = self._occurrences(batch.captions)
+            counted = frequency[pc.index_in(lemmas, known).fill_null(-1).to_numpy()]
+            of_batch = np.full(len(batch.captions), LARGEST_SUM)
+            np.minimum.at(of_batch, occurrences.captions, counted[occurrences.lemmas])
+            lowest.append(np.where(np.bincount(occurrences.captions, minlength=len(of_batch)), of_batch, NO_WORD))
+        return np.concatenate([np.zeros(0, np.int64), *lowest])
+
+    def _occurrences(self, captions: pa.LargeBinaryArray) -> tuple[pa.StringArray, Occurrences]:
+        """The lemmas of a batch of captions, and where they occur."""
+        words = split_captions(captions)
         occurring = words.words.dictionary_encode()
         changed = pc.index_in(occurring.dictionary, self._changed)
         first = pc.coalesce(self._first.take(changed), occurring.dictionary)
@@ -41,8 +80,4 @@ class WordCounter:
             len(lemmas.dictionary),
             words.num_captions,
         )
-        weights = None if batch.weights is None else batch.weights[occurrences.captions]
-        counts = sums_by(occurrences.lemmas, len(lemmas.dictionary), weights)
-        return Tally(
-            pa.table([lemmas.dictionary, counts], schema=COUNTS), len(batch.captions), count_undecodable(batch.captions)
-        )
+        return lemmas.dictionary, occurrences

@@ -46,6 +46,11 @@ class Evaluation:
     sets: Annotated[Names, "Evaluation sets: short names of cliptail_jax.datasets.known_sources, or NAME:SPLIT."] = ()
     batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
     templates: Annotated[str, "Prompt templates of the zero-shot classifier; '': each set's own.", Templates] = ""
+    captions: Annotated[
+        Names,
+        "Text fields, joined, that are the captions of sets without labels, which are evaluated by retrieval; (): those of "
+        "data.captions.words, or the set's only one.",
+    ] = ()
     logit_adjustment: Annotated[
         float,
         "τ of post-hoc logit adjustment: logits less τ log π, where π is a class's share of the training images; 0: none.",

@@ -16,7 +16,6 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.sections import evaluation_pixels
-from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.adjustment import log_prior
 from cliptail_jax.evaluation.counting import (
     ClassHead,
@@ -27,16 +26,20 @@ from cliptail_jax.evaluation.counting import (
     in_rows,
     make_evaluate_batch,
     make_sum_probabilities,
+    pass_over,
     with_progress,
 )
 from cliptail_jax.evaluation.heads import ModelParts
+from cliptail_jax.evaluation.ranks import make_rank
 from cliptail_jax.evaluation.results import ClassGroups, class_results, write_arrays
+from cliptail_jax.evaluation.retrieval import RetrievalTask, make_encode_images, rank_pairs
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import write_text
-from cliptail_jax.input.pipeline import Batch, UnreadableImages, evaluation_batches
+from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
+from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
 from cliptail_jax.runs import add_summary, evaluation_directory
@@ -118,6 +121,7 @@ class Evaluator:
         self._reading, self._cache, self._keep_workers = reading, cache, keep_workers
         self._evaluate_batch = make_evaluate_batch(graphdef, mesh, preprocess)
         self._sum_probabilities = make_sum_probabilities(graphdef, mesh, preprocess)
+        self._encode_images, self._rank = make_encode_images(graphdef, mesh, preprocess), make_rank(mesh)
         self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
 
     def measure(
@@ -128,12 +132,7 @@ class Evaluator:
         Raises UserError if no image can be read.
         """
         options, opened, variant = self._options, task.opened, task.opened.variant
-        start_pass, unreadable = self._pass_over(opened.name, variant)
-
-        def batches() -> Iterable[Batch]:
-            started = with_progress(start_pass(), variant, options.batch_size)
-            return itertools.takewhile(lambda _: not give_up(), started)
-
+        batches, unreadable = self._pass_over(opened.name, variant, give_up)
         if options.logit_adjustment:
             if options.estimate_prior:
                 prior = estimate_log_prior(self._sum_probabilities, parts, head, batches(), unreadable, self._mesh)
@@ -156,11 +155,35 @@ class Evaluator:
             options,
         )
 
-    def _pass_over(self, name: str, variant: Variant) -> tuple[Callable[[], Iterable[Batch]], UnreadableImages]:
+    def retrieve(
+        self,
+        parts: ModelParts,
+        captions: Float[np.ndarray, "caption dim"],
+        task: RetrievalTask,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> RetrievalResults | None:
+        """A pass over the images of the task's set, and the ranks of images and captions among each other.
+
+        `captions` are the features of the set's captions. Returns None and raises as `measure` does.
+        """
+        images = task.opened.images
+        batches, unreadable = self._pass_over(task.opened.name, images, give_up)
+        collector = FeatureCollector(images)
+        encode = lambda batch: self._encode_images(parts, batch["images"])  # noqa: E731
+        pass_over(encode, batches(), unreadable, [collector.add], self._mesh)
+        if give_up():
+            return None
+        found = collector.result()
+        return rank_pairs(self._rank, task, found["features"], found["records"], captions, give_up)
+
+    def _pass_over(
+        self, name: str, examples: Examples, give_up: Callable[[], bool]
+    ) -> tuple[Callable[[], Iterable[Batch]], UnreadableImages]:
+        """The function that starts a pass over a set, which ends early if `give_up` returns True."""
+        batch_size = self._options.batch_size
         if name not in self._passes:
-            batch_size = self._options.batch_size
             batches = evaluation_batches(
-                variant,
+                examples,
                 self._preprocess,
                 batch_size=batch_size,
                 slots=local_rows(batch_size),
@@ -169,8 +192,14 @@ class Evaluator:
                 keep_workers=self._keep_workers,
                 **evaluation_pixels(self._reading),
             )
-            self._passes[name] = batches, UnreadableImages(variant, self._reading.max_unreadable)
-        return self._passes[name]
+            self._passes[name] = batches, UnreadableImages(examples, self._reading.max_unreadable)
+        start_pass, unreadable = self._passes[name]
+
+        def started() -> Iterable[Batch]:
+            batches = with_progress(start_pass(), examples, batch_size)
+            return itertools.takewhile(lambda _: not give_up(), batches)
+
+        return started, unreadable
 
 
 def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measured: Measured) -> dict[str, Any]:

@@ -26,9 +26,11 @@ from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import zero_shot_heads
+from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, tsv, write_sheet
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail, recorded_settings
+from cliptail_jax.evaluation.retrieval import RetrievalTask, caption_features, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.files import digest_of_json, write_text
@@ -48,7 +50,8 @@ from cliptail_jax.runs.console import log_line
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "table.tsv": b"model\tset", "models.tsv": b"run\tset"}  # with their beginnings
 NAMED = 5  # skipped models, in the last line
-Tasks = dict[str, tuple[Task, ...]]  # by set, one for each class frequency
+# By set, a task for each class frequency; or the one of a set without labels.
+Tasks = dict[str, tuple[Task, ...] | tuple[RetrievalTask]]
 
 
 def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
@@ -80,7 +83,10 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     directories = {name: workdir / slug(name) if several else workdir for name in names}
     check_free(directories, workdir)
     check_tables(workdir)
-    sets = [open_set(name, config.data.data_dir) for name in dict.fromkeys(options.sets)]
+    folder = config.data.data_dir
+    sets = [
+        open_pairs(name, folder, options.captions) or open_set(name, folder) for name in dict.fromkeys(options.sets)
+    ]
     check_frequencies(models, options.class_frequency)
     tasks = {model.name: make_tasks(model, sets, options, config.data, dtype) for model in models}
 
@@ -173,9 +179,11 @@ def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
 
 
 def make_tasks(
-    model: ModelName, sets: Sequence[OpenedSet], options: ConfigDict, reading: ConfigDict, dtype: str
+    model: ModelName, sets: Sequence[OpenedSet | PairSet], options: ConfigDict, reading: ConfigDict, dtype: str
 ) -> Tasks:
     """The evaluations of a model: on each set, one for each table or corpus in eval.class_frequency, or one without.
+
+    On a set without labels there is one, by retrieval.
 
     Args:
         options: `config.eval`.
@@ -184,10 +192,21 @@ def make_tasks(
     """
     named = [model.corpus if name == TRAINED_ON else name for name in options.class_frequency.split("+")]
     frequency_names = list(dict.fromkeys(filter(None, named))) or [""]
-    return {
-        opened.name: tuple(make_task(name, opened, options, reading, dtype) for name in frequency_names)
-        for opened in sets
-    }
+    tasks: Tasks = {}
+    for opened in sets:
+        if isinstance(opened, PairSet):
+            settings = task_settings(opened.fingerprint(), options, reading, dtype)
+            tasks[opened.name] = (RetrievalTask(opened, settings | {"class_frequency": ""}),)
+        else:
+            named = (make_task(name, opened, options, reading, dtype) for name in frequency_names)
+            tasks[opened.name] = tuple(named)
+    return tasks
+
+
+def task_settings(fingerprint: str, options: ConfigDict, reading: ConfigDict, dtype: str) -> dict[str, Any]:
+    """The settings of an evaluation on the data of a fingerprint; other arguments as for `make_tasks`."""
+    pixels = {name: is_set for name, is_set in evaluation_pixels(reading).items() if is_set}
+    return evaluation_settings(options, uses_prompts=True) | {"data": fingerprint, "dtype": dtype, **pixels}
 
 
 def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, reading: ConfigDict, dtype: str) -> Task:
@@ -204,19 +223,16 @@ def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, readi
     if frequency_name:
         frequency = class_frequency(frequency_name, options.frequency_dir, opened.name, class_names)
     check_adjustment(options, opened.name, frequency, "give eval.class_frequency")
-    settings = evaluation_settings(options, uses_prompts=True) | {
-        "data": opened.variant.fingerprint(),
+    settings = task_settings(opened.variant.fingerprint(), options, reading, dtype) | {
         "prompts": digest_of_json(set_prompts(opened, options.templates))[:16],
         "class_frequency": frequency_name,
         "frequency": digest_of_json(frequency.tolist())[:16] if frequency_name else "",
-        "dtype": dtype,
-        **{name: is_set for name, is_set in evaluation_pixels(reading).items() if is_set},
     }
     class_groups = head_mid_tail(options, class_names, frequency)
     return Task(opened, frequency, class_groups, settings, writes_frequency=frequency is not None)
 
 
-def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
+def is_done(directory: Path, tasks: Sequence[Task | RetrievalTask], model: ModelName) -> bool:
     """Whether the last evaluations in `directory` have the settings of a set's `tasks`, and the model's current weights."""
     last = last_evaluations(directory, tasks[0].opened.name, len(tasks))
     if [recorded_settings(summary) for summary in last] != [task.settings for task in tasks]:
@@ -254,9 +270,16 @@ def evaluate_model(
     """
     opened = on_all_processes(lambda: load_clip(model, mesh, dtype))
     sets = {name: set_tasks[0].opened for name, set_tasks in tasks.items()}
+    pairs = {name: opened_set for name, opened_set in sets.items() if isinstance(opened_set, PairSet)}
+    labelled = {name: opened_set for name, opened_set in sets.items() if name not in pairs}
     graphdef, state = nnx.split(opened.model)
-    class_heads = on_all_processes(lambda: zero_shot_heads(sets, options, graphdef, mesh, tokenizer_of(opened, merges)))
-    heads = on_all_processes(lambda: class_heads((state,)))
+
+    def text_features() -> dict[str, Any]:
+        read = tokenizer_of(opened, merges)
+        captions = caption_features(pairs, options, graphdef, mesh, read)((state,))
+        return captions | (zero_shot_heads(labelled, options, graphdef, mesh, read)((state,)) if labelled else {})
+
+    texts = on_all_processes(text_features)
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
@@ -265,10 +288,14 @@ def evaluate_model(
     about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}
     adjusted = options.logit_adjustment and not options.estimate_prior  # by each class frequency
     for name, set_tasks in tasks.items():
+        if name in pairs:
+            results = evaluator.retrieve((state,), texts[name], set_tasks[0])
+            write_retrieval(directory, set_tasks[0], about, results)
+            continue
         measured = None
         for task in set_tasks:
             if measured is None or adjusted:
-                measured = evaluator.measure((state,), heads[name], task)
+                measured = evaluator.measure((state,), texts[name], task)
             write_evaluation(directory, task, about, measured)
 
 

@@ -6,23 +6,31 @@ from typing import Any
 
 from cliptail_jax.files import write_text
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure
+from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
 
 SHOWN = ("top1", "top5", *GROUPS, "corr_acc", "corr_pred", "slope_acc", "slope_pred")
-COLUMNS = [MEASURES[key] for key in SHOWN]
+RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
 SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
 Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
 
 
+def columns(summaries: Summaries) -> list[Measure]:
+    """The measures of classes, if an evaluation has classes, and recalls, if one has these."""
+    groups = [keys for keys in (SHOWN, RECALLS) if any(keys[0] in summary for summary in summaries)]
+    return [MEASURES[key] for keys in groups for key in keys]
+
+
 def markdown(summaries: Summaries) -> str:
     """A row per model, set and class frequency, with '–' for undefined numbers."""
-    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in COLUMNS]
+    shown = columns(summaries)
+    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in shown]
     rows = [["model", "set", *headings, "class frequency"]]
     for summary in summaries:
-        cells = [cell(summary, measure) for measure in COLUMNS]
+        cells = [cell(summary, measure) for measure in shown]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
 
@@ -37,13 +45,13 @@ def cell(summary: Mapping[str, Any], measure: Measure) -> str:
 
 def tsv(summaries: Summaries) -> str:
     """The same with all digits, the bounds of intervals in columns of their own, and '' for undefined numbers."""
-    rows = [["model", "set"]]
-    for measure in COLUMNS:
+    rows, shown = [["model", "set"]], columns(summaries)
+    for measure in shown:
         rows[0] += [measure.key, *((f"{measure.key}_low", f"{measure.key}_high") if measure.has_interval else ())]
     rows[0].append("class_frequency")
     for summary in summaries:
         values = []
-        for measure in COLUMNS:
+        for measure in shown:
             values += [summary.get(measure.key), *(interval(summary, measure.key) if measure.has_interval else ())]
         cells = ["" if value is None else repr(value) for value in values]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"]])

@@ -33,8 +33,9 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
     keys += ("templates",) if uses_prompts else ()
     settings = {key: options.get(key, 0) for key in keys} | {"rank_by": file_digest(options.rank_by)}
     # Evaluations from before there was such an option are without it.
-    later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX}
-    return settings | {key: options[key] for key, before in later.items() if options.get(key, before) != before}
+    later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX, "captions": ()}
+    later = {key: options[key] for key, before in later.items() if options.get(key, before) != before}
+    return settings | {key: list(value) if isinstance(value, tuple) else value for key, value in later.items()}
 
 
 def file_digest(path: str) -> str:

@@ -1,6 +1,6 @@
 """The evaluations of a run, during training and afterwards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import ModelParts, head_rows, word_heads, zero_shot_heads
+from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail
+from cliptail_jax.evaluation.retrieval import Captions, RetrievalTask, caption_features, rarest_words, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
@@ -32,6 +34,7 @@ Evaluate = Callable[..., dict[str, dict[str, Any]]]
 
 
 def run_tasks(
+    names: Sequence[str],
     options: ConfigDict,
     data: ConfigDict,
     class_names: tuple[str, ...],
@@ -41,20 +44,21 @@ def run_tasks(
     """By set, the tasks of a run, and the indices of the set's classes among the run's, None for a set with other classes.
 
     Args:
+        names: of the sets.
         options: `config.eval`.
         data: `config.data`.
         frequency: the class frequency of the training variant, in the order of `class_names`.
         settings: the result of `evaluation_settings`.
     """
     tasks, columns = {}, {}
-    for name in options.sets:
+    for name in names:
         opened = open_run_set(name, options.random_classes, data, class_names)
-        names = opened.variant.class_names
-        columns[name] = columns_of(names, class_names)
+        set_classes = opened.variant.class_names
+        columns[name] = columns_of(set_classes, class_names)
         known = None if columns[name] is None else frequency[columns[name]]
         check_adjustment(options, name, known, "give a set with the run's classes, such as 'name:split'")
-        class_groups = head_mid_tail(options, names, known)
-        tasks[name] = Task(opened, known, class_groups, settings, names != class_names and known is not None)
+        class_groups = head_mid_tail(options, set_classes, known)
+        tasks[name] = Task(opened, known, class_groups, settings, set_classes != class_names and known is not None)
     return tasks, columns
 
 
@@ -69,6 +73,7 @@ def make_evaluate(
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, " class"],
     read_prompts: ReadText | BagOfWords | None,
+    training_captions: Callable[[], Captions],
     other_head: str = "",
 ) -> Evaluate:
     """A function that evaluates a run's model on all sets of `options`, writes their files, and returns their summaries.
@@ -82,6 +87,8 @@ def make_evaluate(
         frequency: their class frequency, in the same order.
         read_prompts: from prompts to the input of the model's text tower; the words that a model classifies; None for a model
             that has neither.
+        training_captions: from nothing to the run's captions of the first epoch, whose words are counted for sets that are
+            evaluated by retrieval.
         other_head: the .npy file of a head to use instead of a supervised run's own.
     """
     if not options.sets:
@@ -92,15 +99,22 @@ def make_evaluate(
             "logit scale was learned with: set it to 0, or evaluate the run's own head"
         )
     settings = evaluation_settings(options, read_prompts is not None) | ({"head": other_head} if other_head else {})
-    tasks, columns = run_tasks(options, data, class_names, frequency, settings)
+    pairs = open_run_pairs(options, data, read_prompts)
+    words = rarest_words(workdir, pairs, training_captions)
+    retrievals = {name: RetrievalTask(opened, settings, words.get(name)) for name, opened in pairs.items()}
+    labelled = [name for name in options.sets if name not in pairs]
+    tasks, columns = run_tasks(labelled, options, data, class_names, frequency, settings)
     sets = {name: task.opened for name, task in tasks.items()}
-    if isinstance(read_prompts, BagOfWords):
+    features = caption_features(pairs, options, graphdef, mesh, read_prompts) if pairs else lambda parts: {}
+    if not sets:
+        class_heads = lambda parts: {}  # noqa: E731
+    elif isinstance(read_prompts, BagOfWords):
         class_heads = word_heads(sets, options, graphdef, read_prompts)
     elif read_prompts:
         class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
     else:
         class_heads = head_rows(sets, columns, graphdef, other_head)
-    keep_workers = len(tasks) == 1  # those of several sets would be many
+    keep_workers = len(tasks) + len(pairs) == 1  # those of several sets would be many
     evaluator = Evaluator(graphdef, mesh, preprocess, options, data, data.cache, keep_workers)
 
     def evaluate(
@@ -112,10 +126,36 @@ def make_evaluate(
             measured[name] = evaluator.measure(parts, head, tasks[name], give_up)
             if measured[name] is None:
                 return {}
-        about = {"step": step, "epoch": epoch}
-        return {name: write_evaluation(workdir, tasks[name], about, result) for name, result in measured.items()}
+        for name, captions in features(parts).items():
+            measured[name] = evaluator.retrieve(parts, captions, retrievals[name], give_up)
+            if measured[name] is None:
+                return {}
+        about, summaries = {"step": step, "epoch": epoch}, {}
+        for name in dict.fromkeys(options.sets):
+            write, task = (write_retrieval, retrievals) if name in pairs else (write_evaluation, tasks)
+            summaries[name] = write(workdir, task[name], about, measured[name])
+        return summaries
 
     return evaluate
+
+
+def open_run_pairs(
+    options: ConfigDict, data: ConfigDict, read_prompts: ReadText | BagOfWords | None
+) -> dict[str, PairSet]:
+    """By name, the sets of a run that have no labels. Raises UserError if there is one and the run has no text tower.
+
+    Arguments as for `make_evaluate`.
+    """
+    found = {}
+    for name in options.sets:
+        if opened := open_pairs(name, data.data_dir, options.captions, data.captions.words):
+            found[name] = opened
+    if found and (read_prompts is None or isinstance(read_prompts, BagOfWords)):
+        raise UserError(
+            f"eval.sets: '{next(iter(found))}' has no labels, so it is evaluated by retrieval, for which the run has no text "
+            "tower: evaluate it on a set with labels"
+        )
+    return found
 
 
 def open_run_set(name: str, num_classes: int, data: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:

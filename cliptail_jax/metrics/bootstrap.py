@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Num
 
 RESAMPLES = 2000
 LEVEL = 0.95
+NUMBERS_AT_ONCE = 2**18  # of resamples: those of a million captions would need 16 GB, and a cache is faster
 
 
 class Interval(NamedTuple):
@@ -88,16 +89,24 @@ def bootstrap(
     complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
     samples = tuple(sample[..., complete] for sample in samples)
     classes = int(complete.sum())
-    chosen = np.random.default_rng(seed).integers(0, max(classes, 1), (RESAMPLES, classes))
-    return [_resample(statistic, sample, chosen) for sample in samples]
+    rng, found = np.random.default_rng(seed), []
+    at_once = max(NUMBERS_AT_ONCE // max(classes, 1), 1)
+    for start in range(0, RESAMPLES, at_once):
+        chosen = rng.integers(0, max(classes, 1), (min(at_once, RESAMPLES - start), classes))
+        found.append([_resample(statistic, sample, chosen, check=start == 0) for sample in samples])
+    return [Bootstrapped(float(statistic(*of)), np.concatenate(parts)) for of, parts in zip(samples, zip(*found))]
 
 
 def _resample(
     statistic: Callable[..., Float[np.ndarray, "..."] | float],
     sample: Float[np.ndarray, "variable *run class"],
     chosen: Int[np.ndarray, "resample class"],
-) -> Bootstrapped:
-    value, resampled = statistic(*sample), statistic(*sample[..., chosen])
+    check: bool,
+) -> Float[np.ndarray, " resample"]:
+    resampled = statistic(*sample[..., chosen])
+    if not check:
+        return resampled
+    value = statistic(*sample)
     if np.shape(value) or np.shape(resampled) != chosen.shape[:1]:
         raise ValueError(
             f"the statistic {statistic.__name__} returns {np.shape(value)} for variables [*run, class] and "
@@ -107,7 +116,7 @@ def _resample(
     # With as many classes as resamples, shapes alone do not distinguish the axes.
     if not np.isclose(resampled[0], statistic(*sample[..., chosen[0]]), equal_nan=True):
         raise ValueError(f"the statistic {statistic.__name__} of a resample depends on the other resamples")
-    return Bootstrapped(float(value), resampled)
+    return resampled
 
 
 def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:

@@ -16,9 +16,11 @@ from cliptail_jax.metrics.calibration import Calibration, expected_calibration_e
 from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slope_within_classes
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.per_class import share_correct
+from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, found
 
 GROUPS = ("head", "mid", "tail")
 POINTS = "accuracies (points)"
+CLASSES, QUERIES = "classes", "queries"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,13 @@ class ClassResults:
         """The share of each class's examples that are predicted correctly, in 0..1; nan without examples."""
         return share_correct(self.correct, self.examples)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"examples": int(self.examples.sum())}
+
+
+Results = ClassResults | RetrievalResults
+
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
@@ -64,6 +73,7 @@ class Measure:
 
     A measure with `variables` and a `statistic` can be compared between runs over the same classes by a bootstrap of the
     classes; the others have a `value` only. One without a `value` is its statistic of the single run, with an interval.
+    In place of classes, those of retrieval have queries: images or captions.
 
     Attributes:
         key: its name in summary.jsonl, in claims and in sheets.
@@ -83,6 +93,7 @@ class Measure:
         of_probes: whether it is compared between linear probes instead of evaluations.
         option: the field of `config.eval` that an evaluation needs to compute it.
         left_out: why a class has no variable, if slopes leave such classes out.
+        over: what its statistic is over: 'classes', or 'queries' of retrieval.
     """
 
     key: str
@@ -92,15 +103,16 @@ class Measure:
     format: str
     meaning: str
     margin: float = 0.0
-    variables: Callable[[ClassResults], tuple[Num[np.ndarray, " class"], ...]] | None = None
+    variables: Callable[[Results], tuple[Num[np.ndarray, " class"], ...]] | None = None
     statistic: Callable[..., Float[np.ndarray, "..."] | float] | None = None
-    value: Callable[[ClassResults], float] | None = None
+    value: Callable[[Results], float] | None = None
     group: str = ""
     needs: Sequence[str] = ()
     is_main: bool = False
     of_probes: bool = False
     option: str = ""
     left_out: str = ""
+    over: str = CLASSES
 
     @property
     def has_interval(self) -> bool:
@@ -111,14 +123,14 @@ class Measure:
         """Whether claims can be on it."""
         return self.statistic is not None or self.of_probes
 
-    def is_known(self, results: ClassResults) -> bool:
+    def is_known(self, results: Results) -> bool:
         """Whether an evaluation has what the measure needs."""
         return all(
             name in results.groups or name in results.values or getattr(results, name, None) is not None
             for name in self.needs
         )
 
-    def compare(self, *groups: Sequence[ClassResults]) -> list[Bootstrapped]:
+    def compare(self, *groups: Sequence[Results]) -> list[Bootstrapped]:
         """The statistic of each group, a run or a mirrored pair, over the same resamples of the classes."""
         if not self.group:
             samples = (np.stack([np.stack(self.variables(run)) for run in runs], axis=1) for runs in groups)
@@ -130,7 +142,7 @@ class Measure:
             parts.append(bootstrap(self.statistic, *samples, seed=len(parts)))
         return [mean_over_parts(halves) for halves in zip(*parts)]
 
-    def classes_left_out(self, runs: Sequence[ClassResults]) -> int:
+    def classes_left_out(self, runs: Sequence[Results]) -> int:
         """The number of classes without a variable in one of the runs, which the statistic leaves out."""
         variables = np.concatenate([np.stack(self.variables(run)) for run in runs])
         return int(np.isnan(variables).any(axis=0).sum())
@@ -148,10 +160,11 @@ def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " _"]]]) -> list
     return [mean_over_parts(sets) for sets in zip(*parts)]
 
 
-def summarize(results: ClassResults) -> dict[str, float | int | list[float]]:
+def summarize(results: Results) -> dict[str, float | int | list[float]]:
     """All measures that are known of an evaluation, with KEY_interval where they have a 95 % interval.
 
-    KEY_left_out is the number of classes that a slope leaves out. Accuracies are in percent.
+    KEY_left_out is the number of classes or captions that a slope leaves out. Accuracies and recalls are in percent. The last
+    keys are the sizes of the set.
     """
     summary = {}
     for key, measure in MEASURES.items():
@@ -164,7 +177,7 @@ def summarize(results: ClassResults) -> dict[str, float | int | list[float]]:
             summary[key] = measure.value(results)
         if measure.left_out:
             summary[f"{key}_left_out"] = measure.classes_left_out([results])
-    return summary | {"examples": int(results.examples.sum())}
+    return summary | results.sizes
 
 
 def main_measures() -> list[Measure]:
@@ -247,7 +260,7 @@ def _table() -> tuple[Measure, ...]:
     main = (
         Measure(
             key="top1", title="top-1 %", label="top-1 accuracy (%)", unit=POINTS, format=".1f",
-            meaning="accuracy in percent", margin=2.0, is_main=True,
+            meaning="accuracy in percent", margin=2.0, is_main=True, needs=("correct",),
             # Claims compare means over classes; the number itself is over examples.
             variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
             value=lambda results: 100 * (results.correct.sum() / results.examples.sum()) if results.examples.any() else np.nan,
@@ -289,7 +302,7 @@ def _table() -> tuple[Measure, ...]:
         _correlation(
             "corr_acc_pred", "correlation of predictions\nand accuracy",
             "Spearman's correlation of predictions with accuracy",
-            lambda results: (results.predictions, results.accuracy), (),
+            lambda results: (results.predictions, results.accuracy), ("predictions",),
         ),
         Measure(
             key="ece", title="ECE %", label="expected calibration\nerror (%)", unit=POINTS, format=".1f",
@@ -330,7 +343,48 @@ def _table() -> tuple[Measure, ...]:
         key="probe", title="linear probe %", label="accuracy of linear probes (%)", unit=POINTS, format=".1f",
         meaning="mean accuracy over classes of linear probes in percent", margin=1.0, of_probes=True,
     )  # fmt: skip
-    return (*main, *more, probe)
+    return (*main, *more, *_retrieval(), probe)
+
+
+AVERAGE_RANKS = {"mean": np.mean, "median": lambda ranks: np.floor(np.median(ranks))}  # as in open_clip
+
+
+def _retrieval() -> list[Measure]:
+    """Recalls and ranks in both directions, and the slope of recall over the frequency of a caption's rarest word.
+
+    The slope is of recall at 5, by default the only cutoff of CLIP_benchmark: recall at 1 of a weak model is near 0 and recall
+    at 10 of a strong one near 100, where no slope is left. It is over captions, each as if it were alone, also if several
+    are of the same image.
+    """
+    measures = []
+    for key, name in (("image_to_text", "image→text"), ("text_to_image", "text→image")):
+        direction, common = key.replace("_", " "), {"needs": (key,), "format": ".1f", "over": QUERIES}
+        for k in CUTOFFS:
+            measures.append(
+                Measure(
+                    key=f"{key}_r{k}", title=f"{name} R@{k} %", label=f"{name} recall\nat {k} (%)", unit="recalls (points)",
+                    meaning=f"recall at {k} from {direction} in percent", margin=2.0, is_main=k == 1, **common,
+                    variables=lambda results, key=key, k=k: (found(getattr(results, key), k),), statistic=mean_over_classes,
+                    value=lambda results, key=key, k=k: found(getattr(results, key), k).mean(),
+                )
+            )  # fmt: skip
+        for average, of_ranks in AVERAGE_RANKS.items():
+            measures.append(
+                Measure(
+                    key=f"{key}_{average}_rank", title=f"{name} {average} rank", label=f"{average} rank,\n{name}",
+                    unit="ranks", meaning=f"{average} rank from {direction}, counted from 1", **common,
+                    value=lambda results, key=key, of_ranks=of_ranks: 1.0 + of_ranks(getattr(results, key)),
+                )
+            )  # fmt: skip
+    slope = Measure(
+        key="retrieval_slope", title="retrieval_slope", label="points of text→image R@5\nper decade of word frequency",
+        unit="points per decade", format=".1f", margin=3.0, is_main=True, over=QUERIES,
+        meaning="points of text to image recall at 5 that a caption gains if ten times as many training captions have its "
+        "rarest word",
+        variables=lambda results: (decades(results.word_frequency), found(results.text_to_image, 5)),
+        statistic=slope_within_classes, needs=("word_frequency",), left_out="a rarest word of no training caption",
+    )  # fmt: skip
+    return [*measures, slope]
 
 
 MEASURES: dict[str, Measure] = {measure.key: measure for measure in _table()}

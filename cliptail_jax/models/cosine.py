@@ -18,13 +18,18 @@ def normalize(x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
 
 
+def cosines(rows: Float[Array, "rows dim"], columns: Float[Array, "columns dim"]) -> Float[Array, "rows columns"]:
+    """Cosines of features of unit length, in float32 on every device."""
+    # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
+    return jnp.matmul(rows, columns.T, precision=jax.lax.Precision.HIGHEST)
+
+
 def cosine_logits(
     features: Float[Array, "batch dim"], class_embeddings: Float[Array, "classes dim"], logit_scale: Float[Array, ""]
 ) -> Float[Array, "batch classes"]:
     """exp(s) · cos(feature, class embedding), in float32 on every device (Radford et al. 2021, arXiv 2103.00020)."""
-    # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
-    cosines = jnp.matmul(normalize(features), normalize(class_embeddings).T, precision=jax.lax.Precision.HIGHEST)
-    return jnp.exp(logit_scale.astype(jnp.float32)) * cosines
+    scale = jnp.exp(logit_scale.astype(jnp.float32))
+    return scale * cosines(normalize(features), normalize(class_embeddings))
 
 
 def clip_logit_scale(logit_scale: Float[Array, ""]) -> Float[Array, ""]:

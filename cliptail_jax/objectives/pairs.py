@@ -46,12 +46,6 @@ def loss_of_pairs(
     return loss(normalize(images), normalize(texts), mask, *scalars)
 
 
-def cosines(images: Float[Array, "rows dim"], texts: Float[Array, "columns dim"]) -> Float[Array, "rows columns"]:
-    """Cosines of features of unit length, in float32 on every device."""
-    # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
-    return jnp.matmul(images, texts.T, precision=jax.lax.Precision.HIGHEST)
-
-
 def over_blocks(add_block: Callable, start: Any, columns: Any, rows: int, block: int) -> tuple[Any, Any]:
     """`jax.lax.scan` of `add_block` over equal blocks of `columns`, arrays [batch, ...], of at most `block` columns.
 

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.models.cosine import cosines
 from cliptail_jax.objectives.image_text import ImageText
-from cliptail_jax.objectives.pairs import cosines, loss_of_pairs, over_blocks
+from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 INITIAL_LOGIT_SCALE, INITIAL_LOGIT_BIAS = math.log(10), -10.0  # the paper's t' and b

@@ -14,7 +14,7 @@ from bokeh.resources import Resources
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
-from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.measures import CLASSES, MEASURES
 from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, tables
 from cliptail_jax.report.comparison import Comparison, Known, compare, prefixes, wrong_predictions
@@ -214,7 +214,7 @@ def left_out(comparison: Comparison, has_claims: bool) -> list[str]:
     """A note on the classes that slopes leave out, if there are any."""
     kinds = [kind for kind in comparison.kinds if any(run.evaluation for run in kind.runs)]
     classes = {k.name: max(len(run.evaluation.class_names) for run in k.runs if run.evaluation) for k in kinds}
-    leaving = [key for key, measure in MEASURES.items() if measure.left_out]
+    leaving = [key for key, measure in MEASURES.items() if measure.left_out and measure.over == CLASSES]
     numbers = {key: {kind.name: kind.left_out(key) for kind in kinds} for key in leaving}
     notes = left_out_notes(numbers, classes, any(len(kind.runs) > 1 for kind in kinds), has_claims)
     return [" ".join(notes)] if notes else []

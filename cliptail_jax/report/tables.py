@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.metrics.measures import MEASURES, Measure, main_measures
+from cliptail_jax.metrics.measures import MEASURES, QUERIES, Measure, main_measures
 from cliptail_jax.report.comparison import Comparison
 from cliptail_jax.results.directory import short_names
 from cliptail_jax.results.group import RunGroup, mean_of
@@ -67,12 +67,15 @@ def run_table(comparison: Comparison) -> Table:
 
 
 def set_table(comparison: Comparison) -> Table:
-    """A row for each kind, evaluation set and class frequency; none if no run has several."""
-    header = [(measure.title, measure.meaning) for measure in run_measures()]
+    """A row for each kind, evaluation set and class frequency; none if no run has several, and none is of retrieval.
+
+    Columns that no row has are left out.
+    """
+    measures = [*run_measures(), *(m for m in MEASURES.values() if m.over == QUERIES and not m.is_main)]
     rows, of = {}, {}
     runs = [run for kind in comparison.kinds for run in kind.runs]
-    if all(len(run.sets) < 2 and len(run.last_evaluations()) < 2 for run in runs):
-        return Table(header, rows, of)
+    if all(len(run.sets) < 2 and len(run.last_evaluations()) < 2 and run.latest is run.evaluation for run in runs):
+        return Table([], rows, of)
     short = frequency_names(comparison)
     for kind in comparison.kinds:
         for on in dict.fromkeys(on for run in kind.runs for on in run.sets):
@@ -82,9 +85,11 @@ def set_table(comparison: Comparison) -> Table:
                     found.setdefault(frequency, []).append(line)
             for frequency, lines in found.items():
                 row = f"{kind.name} on {on}" + (f", by {short[frequency]}" if len(found) > 1 else "")
-                rows[row] = [number(mean_of([line.get(m.key) for line in lines]), m.format) for m in run_measures()]
+                rows[row] = [number(mean_of([line.get(m.key) for line in lines]), m.format) for m in measures]
                 of[row] = kind.name
-    return Table(header, rows, of)
+    shown = [i for i, _ in enumerate(measures) if any(row[i].text != UNDEFINED for row in rows.values())]
+    header = [(measures[i].title, measures[i].meaning) for i in shown]
+    return Table(header, {name: [row[i] for i in shown] for name, row in rows.items()}, of)
 
 
 def measure_table(comparison: Comparison) -> Table:

@@ -10,8 +10,8 @@ import numpy as np
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, difference, mean_over_seeds
-from cliptail_jax.metrics.measures import MEASURES, Measure, compare_probes
-from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.metrics.measures import MEASURES, QUERIES, Measure, compare_probes
+from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation
 from cliptail_jax.results.run import Run
 
 Runs = Mapping[str, Run]  # by name
@@ -156,7 +156,7 @@ def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult
     )
 
 
-def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> bool:
+def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation | RetrievalEvaluation]) -> bool:
     """Whether the classes of runs are the same: by their names, or by label where runs differ in the list of names."""
     if len({evaluation.class_names for evaluation in evaluations}) == 1:
         return True
@@ -177,7 +177,7 @@ def compare(measure: Measure, higher: str, lower: str, replicate: Replicate, on:
     if measure.of_probes:
         a, b = compare_probes(*probes_of(groups, on))
     else:
-        evaluations = [[run.evaluated_on(on) if on else run.evaluation for run in runs] for runs in groups]
+        evaluations = [[run.evaluated_on(on) if on else run.latest for run in runs] for runs in groups]
         every = [evaluation for of_group in evaluations for evaluation in of_group]
         if not all(every):
             raise UserError("not both have an evaluation set")
@@ -187,6 +187,8 @@ def compare(measure: Measure, higher: str, lower: str, replicate: Replicate, on:
         if not all(measure.is_known(of_run) for of_group in results for of_run in of_group):
             option = f": set eval.{measure.option}" if measure.option else ""
             raise UserError(f"not both have {measure.key}{option}")
+        if len({len(of_run.captions) for of_group in results for of_run in of_group if measure.over == QUERIES}) > 1:
+            raise UserError("the runs are evaluated on different captions")
         a, b = measure.compare(*results)
     if np.isnan(a.value - b.value):
         raise UserError("it is undefined of one of them, as a correlation with equal values is")

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, Integer
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
+from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.runs import evaluation_directory, last_evaluation, read_arrays, read_run_frequency
 from cliptail_jax.runs.directory import FREQUENCY
 
@@ -46,7 +47,22 @@ class Evaluation:
         return self.results.accuracy
 
 
-def read_evaluation(workdir: Path, on: str) -> Evaluation:
+@dataclasses.dataclass(frozen=True)
+class RetrievalEvaluation:
+    """A run's latest evaluation on one set without labels. Attributes as for `Evaluation`; there are no classes."""
+
+    on: str
+    summary: Mapping[str, Any]
+    results: RetrievalResults
+    class_names: tuple[str, ...] = ()
+
+
+def is_retrieval(summary: Mapping[str, Any]) -> bool:
+    """Whether a line of summary.jsonl is of an evaluation by retrieval."""
+    return "text_to_image_r1" in summary
+
+
+def read_evaluation(workdir: Path, on: str) -> Evaluation | RetrievalEvaluation:
     """The latest evaluation of the run in `workdir` on a set.
 
     Raises:
@@ -54,6 +70,8 @@ def read_evaluation(workdir: Path, on: str) -> Evaluation:
     """
     directory = evaluation_directory(workdir, on)
     arrays = read_arrays(workdir, on)
+    if "text_to_image" in arrays:
+        return RetrievalEvaluation(on, last_evaluation(workdir, on) or {}, retrieval_results(arrays, directory))
     if "confusion" not in arrays:
         raise UserError(f"{directory} is incomplete: its arrays lack 'confusion'; evaluate the run again")
     confusion, classes = arrays["confusion"], len(arrays["confusion"])
@@ -91,3 +109,12 @@ def read_evaluation(workdir: Path, on: str) -> Evaluation:
         results.predictions / max(confusion.sum(), 1),
         arrays.get("predicted"),
     )
+
+
+def retrieval_results(arrays: Mapping[str, np.ndarray], directory: Path) -> RetrievalResults:
+    """The ranks in latest.npz of a set without labels. Raises UserError if an array is missing."""
+    names = [field.name for field in dataclasses.fields(RetrievalResults) if field.default is dataclasses.MISSING]
+    if missing := [name for name in names if name not in arrays]:
+        raise UserError(f"{directory} is incomplete: its arrays lack '{missing[0]}'; evaluate the run again")
+    left_out = int(arrays.get("left_out", 0))
+    return RetrievalResults(*(arrays[name] for name in names), arrays.get("word_frequency"), left_out)

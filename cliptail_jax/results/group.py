@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
-from cliptail_jax.metrics.measures import MEASURES, ClassResults, main_measures
+from cliptail_jax.metrics.measures import CLASSES, MEASURES, Results, main_measures
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.run import Run
 
@@ -45,17 +45,19 @@ class RunGroup:
 
     @functools.cached_property
     def evaluations(self) -> list[Evaluation]:
-        """Those of its runs on their first sets."""
+        """Those of its runs on their main sets, if these have labels."""
         return [run.evaluation for run in self.runs if run.evaluation]
 
     def mean(self, key: str) -> float:
-        """The mean over runs of a number of their latest evaluations on their first sets; nan if none has it."""
+        """The mean over runs of a number of their latest evaluations on their main sets; nan if none has it."""
         return mean_of([run.summary.get(key) for run in self.runs])
 
     @functools.cached_property
     def bias(self) -> Mapping[str, Estimate]:
         """The main measures with intervals, such as slopes, of all its runs together."""
-        return {measure.key: self._estimate(measure.key) for measure in main_measures() if measure.has_interval}
+        known = {key for run in self.runs for key in run.summary}
+        measures = [m for m in main_measures() if m.has_interval and (m.over == CLASSES or m.key in known)]
+        return {measure.key: self._estimate(measure.key) for measure in measures}
 
     def _estimate(self, key: str) -> Estimate:
         if key in self._known:
@@ -75,11 +77,11 @@ class RunGroup:
         return max((MEASURES[key].classes_left_out(runs) for runs in self._complete if _has(key, runs)), default=0)
 
     @functools.cached_property
-    def _complete(self) -> list[list[ClassResults]]:
+    def _complete(self) -> list[list[Results]]:
         """The results of the replicates that have all their runs, over the same classes."""
         complete = []
         for replicate in self.replicates:
-            evaluations = [run.evaluation for run in replicate if run.evaluation]
+            evaluations = [run.latest for run in replicate if run.latest]
             if len(evaluations) == self.size and len({e.class_names for e in evaluations}) == 1:
                 complete.append([evaluation.results for evaluation in evaluations])
         return complete
@@ -113,7 +115,7 @@ class RunGroup:
         return mean_of([float(np.median(rates)) for rates in logs if rates])
 
 
-def _has(key: str, results: Sequence[ClassResults]) -> bool:
+def _has(key: str, results: Sequence[Results]) -> bool:
     return all(MEASURES[key].is_known(of_run) for of_run in results)
 
 

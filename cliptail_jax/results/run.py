@@ -12,7 +12,7 @@ from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.results.evaluation import Evaluation, read_evaluation
+from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, is_retrieval, read_evaluation
 from cliptail_jax.results.transfers import Transfer, predictions_path
 from cliptail_jax.runs import read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
@@ -126,25 +126,36 @@ class Run:
         return read_summaries(self.workdir, on)
 
     @property
+    def main_set(self) -> str:
+        """The first set with labels that it was evaluated on, or else the first set; '' without one."""
+        labelled = (on for on, summaries in self.sets.items() if not is_retrieval(summaries[-1]))
+        return next(labelled, next(iter(self.sets), ""))
+
+    @property
     def summary(self) -> Summary:
-        """That of the latest evaluation on the first set; empty without one."""
+        """That of the latest evaluation on the main set; empty without one."""
         return self.summaries[-1] if self.summaries else {}
 
     @property
     def summaries(self) -> Sequence[Summary]:
-        """Those of all evaluations on the first set."""
-        return next(iter(self.sets.values()), ())
+        """Those of all evaluations on the main set."""
+        return self.sets.get(self.main_set, ())
 
     def last_evaluations(self, on: str = "") -> dict[str, Summary]:
-        """The summaries of the last evaluation on a set, by default the first, by the class frequency of each."""
+        """The summaries of the last evaluation on a set, by default the main one, by the class frequency of each."""
         return last_pass(self.sets.get(on, ()) if on else self.summaries)
 
     @functools.cached_property
-    def evaluation(self) -> Evaluation | None:
-        """The latest evaluation on the first set; None without one."""
-        return self.evaluated_on(next(iter(self.sets))) if self.sets else None
+    def latest(self) -> Evaluation | RetrievalEvaluation | None:
+        """The latest evaluation on the main set; None without one."""
+        return self.evaluated_on(self.main_set) if self.sets else None
 
-    def evaluated_on(self, on: str) -> Evaluation:
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The latest evaluation on the main set, if that has labels."""
+        return self.latest if isinstance(self.latest, Evaluation) else None
+
+    def evaluated_on(self, on: str) -> Evaluation | RetrievalEvaluation:
         """The latest evaluation on a set. Raises UserError if there is none."""
         if on not in self._evaluations:
             self._evaluations[on] = read_evaluation(self.workdir, on)

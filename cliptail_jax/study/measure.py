@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.claims import Runs
 from cliptail_jax.results.run import Run
 from cliptail_jax.study.replicates import Configs
@@ -31,7 +32,8 @@ def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
     run.check()
     _ = run.images, run.log, run.sets
     for on in eval_sets:
-        if not run.evaluated_on(on).results.groups:
+        results = run.evaluated_on(on).results
+        if isinstance(results, ClassResults) and not results.groups:
             raise UserError(f"{workdir} was not trained on the classes of {on}: a study compares runs on theirs")
     return run
 

@@ -1,11 +1,12 @@
 """The report of a study: report.md for people, report.json for programs, and pictures."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cliptail_jax.files import write_json, write_text
-from cliptail_jax.metrics.measures import MEASURES, format_of, main_measures
+from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, format_of, main_measures
 from cliptail_jax.plotting.style import save
 from cliptail_jax.report.left_out import left_out_notes
 from cliptail_jax.results.claims import ClaimResult, Runs
@@ -115,12 +116,13 @@ def draw_pictures(
 def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims, seconds: float) -> str:
     """The text of the report, without pictures."""
     several, pairs = len(seeds) > 1, sum(f"{name}_mirrored" in seeds for name in seeds)
-    measures = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in main_measures()]
-    header = ["run", "images", *measures, "minutes"]
+    measures = shown_measures(groups)
+    titles = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
+    header = ["run", "images", *titles, "minutes"]
     lines = [
         f"# {study.title}",
         "",
-        *markdown_table([header, *map(run_row, groups.values())]),
+        *markdown_table([header, *(run_row(group, measures) for group in groups.values())]),
         *left_out_line(groups, several, bool(claims)),
         *(f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()),
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
@@ -173,17 +175,23 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
 
 def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
     """A paragraph on the classes that slopes leave out, if there are any."""
-    leaving = [key for key, measure in MEASURES.items() if measure.left_out]
+    leaving = [key for key, measure in MEASURES.items() if measure.left_out and measure.over == CLASSES]
     left_out = {key: {name: group.left_out(key) for name, group in groups.items()} for key in leaving}
     classes = {name: len(group.evaluations[0].class_names) for name, group in groups.items() if group.evaluations}
     notes = left_out_notes(left_out, classes, several, has_claims)
     return ["", " ".join(notes)] if notes else []
 
 
-def run_row(group: RunGroup) -> list[str]:
+def shown_measures(groups: Groups) -> list[Measure]:
+    """The main measures, without those of retrieval if no run is evaluated by it."""
+    of_retrieval = any(not math.isnan(group.mean("text_to_image_r1")) for group in groups.values())
+    return [measure for measure in main_measures() if of_retrieval or measure.over == CLASSES]
+
+
+def run_row(group: RunGroup, measures: Sequence[Measure]) -> list[str]:
     """The cells of a group of runs."""
     cells = []
-    for measure in main_measures():
+    for measure in measures:
         value, interval = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
         cells.append(
             format_interval(value, interval, measure.format) if interval else format_number(value, measure.format)

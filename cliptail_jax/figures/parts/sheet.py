@@ -24,7 +24,7 @@ from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import is_remote, load_array, work_path
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs import evaluation_directory
 
@@ -83,7 +83,7 @@ class Entry:
         return name
 
     @property
-    def evaluation(self) -> Evaluation:
+    def evaluation(self) -> Evaluation | RetrievalEvaluation:
         """The latest evaluation on the set."""
         return self._run.evaluated_on(self.set_name)
 

@@ -1,0 +1,124 @@
+"""Sets of images with captions and without labels, which are evaluated by retrieval."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow.compute as pc
+from jaxtyping import Int
+
+from cliptail_jax.concepts.batches import is_text
+from cliptail_jax.curation.captions import joined_words
+from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import digest_of
+
+IMAGE = "filename"  # records with the same one are captions of the same image
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceImages:
+    """The images of some records, as `cliptail_jax.input.pipeline.Examples`. Their labels are their rows."""
+
+    source: Source
+    records: Int[np.ndarray, " row"]
+    captions: None = None
+
+    @property
+    def labels(self) -> Int[np.ndarray, " row"]:
+        return np.arange(len(self.records))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairSet:
+    """Images and their captions.
+
+    Attributes:
+        name: 'source:split'.
+        images: each image once, in the order of the records.
+        captions: in the order of the records.
+        caption_records: the record of each caption.
+        image_of: the row in `images` of each caption's image.
+        without_caption: the number of records that have no caption, and are left out.
+    """
+
+    name: str
+    images: SourceImages
+    captions: Sequence[str]
+    caption_records: Int[np.ndarray, " caption"]
+    image_of: Int[np.ndarray, " caption"]
+    without_caption: int
+
+    def fingerprint(self) -> str:
+        """The SHA-256 of records, captions, and how images were encoded again, if they were."""
+        numbers = (array.astype("<i8").tobytes() for array in (self.caption_records, self.image_of))
+        texts = "\n".join([*self.captions, json.dumps(self.images.source.encoding)])
+        return digest_of([*numbers, texts.encode()])
+
+
+def open_pairs(
+    name: str, data_dir: str, fields: tuple[str, ...] = (), default_fields: tuple[str, ...] = ()
+) -> PairSet | None:
+    """The set 'source:split'; None if it has labels, or `name` is the short name of a set with labels.
+
+    Args:
+        data_dir: the folder of prepared data sets.
+        fields: the text fields whose texts, joined, are a record's caption: `eval.captions`. By default the `default_fields`,
+            if the set has them, or else its only text field.
+
+    Raises:
+        UserError: the set is not there, has no such fields, or has fewer than two images with captions.
+    """
+    source_name, colon, split = name.rpartition(":")
+    if not (colon and source_name and split):
+        return None
+    source = open_source(source_name, data_dir, split)
+    if source.class_names:
+        return None
+    fields = caption_fields(name, source, fields, default_fields)
+    texts = joined_words(source.columns(*fields), fields)
+    records = np.flatnonzero(pc.not_equal(texts, "").to_numpy())
+    images = images_of(source)[records]
+    first, image_of = np.unique(images, return_index=True, return_inverse=True)[1:]
+    # In the order of the records, in place of that of the names.
+    order = np.argsort(first)
+    place = np.argsort(order)
+    if len(first) < 2:
+        number = f"{len(first)} image{'' if len(first) == 1 else 's'} with a caption in {', '.join(fields)}"
+        raise UserError(f"eval.sets: '{name}' has {number}, but retrieval chooses among two or more")
+    captions = texts.take(records).to_pylist()
+    found = SourceImages(source, records[first[order]])
+    return PairSet(name, found, captions, records, place[image_of], len(source) - len(records))
+
+
+def images_of(source: Source) -> np.ndarray:
+    """What identifies the image of each record: its file's name, or the record itself where there are no names."""
+    if IMAGE not in source.metadata.column_names:
+        return np.arange(len(source))
+    return source.metadata[IMAGE].combine_chunks().dictionary_encode().indices.to_numpy()
+
+
+def caption_fields(
+    name: str, source: Source, fields: tuple[str, ...], default_fields: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The text fields of a set's captions; arguments and errors as for `open_pairs`."""
+    schema = source.metadata.schema
+    texts = [field.name for field in schema if is_text(field.type) and field.name != IMAGE]
+    if not texts:
+        raise UserError(f"eval.sets: '{name}' has neither labels nor texts: there is nothing to evaluate on it")
+    if unknown := [field for field in fields if field not in texts]:
+        raise UserError(f"eval.captions names '{unknown[0]}', but the texts of '{name}' are {', '.join(texts)}")
+    if fields:
+        return fields
+    if default_fields and set(default_fields) <= set(texts):
+        return default_fields
+    if len(texts) > 1:
+        raise UserError(
+            f"eval.sets: '{name}' has the texts {', '.join(texts)}: name those that are captions with eval.captions, such as "
+            f"\"('{texts[0]}',)\""
+        )
+    return tuple(texts)

@@ -1,0 +1,116 @@
+"""Ranks in retrieval, counted in blocks on the devices: no more than a block of the similarities exists at a time."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+from tqdm import tqdm
+
+from cliptail_jax.evaluation.counting import gather
+from cliptail_jax.models.cosine import cosines
+from cliptail_jax.parallel.sharding import batch_sharding, local_rows, replicated, to_devices
+
+SIDE = 4096  # of a block: a device's queries at a time, and the candidates that they are compared with at once
+MULTIPLE = 128  # of a smaller block's side: products of whole tiles are rounded alike in every column
+NO_QUERY, NO_CANDIDATE = -2, -1  # the images of rows that fill up a block
+
+# From queries, their images, candidates and theirs to the ranks of the queries.
+Rank = Callable[..., Int[np.ndarray, " query"] | None]
+
+
+def make_rank(mesh: Mesh, side: int = SIDE) -> Rank:
+    """The function that ranks the candidates of queries: captions of images, or images of captions.
+
+    The rank of a query is the number of candidates that come before the best of its own, from 0: those of a higher cosine,
+    and those of the same cosine and a lower index. So equal candidates are in the order of the set, as in a stable sort and in
+    open_clip's ranks (src/open_clip_train/metrics.py), which this extends to queries with several candidates of their own.
+    CLIP_benchmark (`recall_at_k`) leaves the order of equals to torch.topk.
+
+    Each device ranks its part of the queries, in two passes over all candidates, which each device has: the first finds a
+    query's best own candidate, and the second counts. Both compute the same products, so equal features have equal cosines.
+    The memory of a device is that of all candidates and of `side`² cosines.
+    """
+    count_before = make_count_before(mesh)
+
+    def rank(
+        queries: Float[np.ndarray, "query dim"],
+        query_images: Int[np.ndarray, " query"],
+        candidates: Float[np.ndarray, "candidate dim"],
+        candidate_images: Int[np.ndarray, " candidate"],
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> Int[np.ndarray, " query"] | None:
+        """Features of unit length, and the image that each belongs to; None if `give_up` returns True before the end."""
+        width = min(side, _multiple(len(candidates), MULTIPLE))
+        features, images = _filled(candidates, candidate_images, NO_CANDIDATE, width)
+        blocks = features.reshape(-1, width, features.shape[1]), images.reshape(-1, width)
+        blocks = jax.device_put(blocks, replicated(mesh))
+        rows = mesh.size * min(side, _multiple(-(-len(queries) // mesh.size), MULTIPLE))
+        ranks = []
+        for start in tqdm(range(0, len(queries), rows), desc="ranking", unit=" blocks", disable=None, leave=False):
+            if give_up():
+                return None
+            some = slice(start, start + rows)
+            features, images = _filled(queries[some], query_images[some], NO_QUERY, rows)
+            local = local_rows(rows)
+            batch = to_devices(mesh, {"features": features[local], "images": images[local]})
+            ranks.append(gather(count_before(batch["features"], batch["images"], *blocks)))
+        return np.concatenate(ranks)[: len(queries)]
+
+    return rank
+
+
+def make_count_before(mesh: Mesh) -> Callable:
+    """The jitted function from queries and blocks of candidates to the number that come before each query's best own one."""
+
+    def count_before(
+        queries: Float[Array, "rows dim"],
+        images: Int[Array, " rows"],
+        blocks: Float[Array, "blocks width dim"],
+        block_images: Int[Array, "blocks width"],
+    ) -> Int[Array, " rows"]:
+        width = blocks.shape[1]
+        starts = width * jnp.arange(len(blocks))
+
+        def scores(block):
+            # If a product were fused with what follows, its rounding could differ between the two passes.
+            return jax.lax.optimization_barrier(cosines(queries, block))
+
+        def find_own(best, block):
+            features, of, start = block
+            own = jnp.where(of == images[:, None], scores(features), -jnp.inf)
+            highest, first = best
+            here = own.max(1)
+            better = here > highest  # of equals, the first one stays
+            return (jnp.where(better, here, highest), jnp.where(better, start + own.argmax(1), first)), None
+
+        def count(total, block):
+            features, of, start = block
+            cosine, columns = scores(features), start + jnp.arange(width)
+            before = (cosine > highest) | ((cosine == highest) & (columns < first))
+            return total + jnp.sum(before & (of != images[:, None]) & (of != NO_CANDIDATE), axis=1), None
+
+        none = jnp.zeros(len(queries), jnp.int32)
+        all_blocks = (blocks, block_images, starts)
+        (highest, first), _ = jax.lax.scan(find_own, (jnp.full(len(queries), -jnp.inf), none), all_blocks)
+        highest, first = highest[:, None], first[:, None]
+        return jax.lax.scan(count, none, all_blocks)[0]
+
+    split, whole = batch_sharding(mesh), replicated(mesh)
+    return jax.jit(count_before, in_shardings=(split, split, whole, whole), out_shardings=split)
+
+
+def _multiple(number: int, of: int) -> int:
+    """The next multiple."""
+    return -(-number // of) * of
+
+
+def _filled(
+    features: Float[np.ndarray, "row dim"], images: Int[np.ndarray, " row"], missing: int, multiple: int
+) -> tuple[Float[np.ndarray, "filled dim"], Int[np.ndarray, " filled"]]:
+    """Both with rows added, whose image is `missing`, up to a multiple of rows."""
+    more = -len(features) % multiple
+    features = np.pad(features, ((0, more), (0, 0)))
+    return features, np.pad(images.astype(np.int32), (0, more), constant_values=missing)

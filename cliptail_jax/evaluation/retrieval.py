@@ -1,0 +1,180 @@
+"""Evaluation by retrieval: the features of captions, the task, and its files."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Shaped
+from ml_collections import ConfigDict
+
+from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.concepts.word_counter import WordCounter
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.heads import ModelParts, make_encode_text
+from cliptail_jax.evaluation.pairs import PairSet
+from cliptail_jax.evaluation.ranks import Rank
+from cliptail_jax.files import npz, write_bytes
+from cliptail_jax.input.pipeline import ReadText
+from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.metrics.measures import summarize
+from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
+from cliptail_jax.models.cosine import normalize
+from cliptail_jax.parallel.sharding import batch_sharding, local_rows, to_devices
+from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length
+from cliptail_jax.runs import ARRAYS, add_summary, evaluation_directory
+from cliptail_jax.runs.console import log_line
+
+WORDS = "eval/word_frequency.tsv"  # of a run: in how many of its training captions each word occurs
+
+# From a model's parts to the features of each set's captions.
+CaptionFeatures = Callable[[ModelParts], dict[str, Float[np.ndarray, "caption dim"]]]
+Captions = Iterable[Sequence[str]]  # in chunks
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrievalTask:
+    """The evaluation of a model by retrieval.
+
+    Attributes:
+        opened: the set.
+        settings: what the results depend on; they identify a finished evaluation.
+        word_frequency: how many of the training captions have the rarest word of each caption; None where they are not known.
+    """
+
+    opened: PairSet
+    settings: Mapping[str, Any]
+    word_frequency: Int[np.ndarray, " caption"] | None = None
+
+
+def caption_features(
+    sets: Mapping[str, PairSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
+) -> CaptionFeatures:
+    """Unit-length features of captions. One that occurs repeatedly is embedded once, and has the same features everywhere.
+
+    Args:
+        options: `config.eval`.
+        read: from captions to the input of the text tower.
+    """
+    if not sets:
+        return lambda parts: {}
+    distinct = list(dict.fromkeys(caption for opened in sets.values() for caption in opened.captions))
+    row_of = {caption: row for row, caption in enumerate(distinct)}
+    rows = {name: np.array([row_of[caption] for caption in opened.captions]) for name, opened in sets.items()}
+    text, local = read(distinct), local_rows(options.batch_size)
+    encode_text = make_encode_text(graphdef, mesh)
+
+    def features(parts: ModelParts) -> dict[str, Float[np.ndarray, "caption dim"]]:
+        def encode(text: Shaped[np.ndarray, "batch length"]) -> Float[Array, "batch dim"]:
+            return encode_text(parts, to_devices(mesh, {"text": text[local]})["text"])
+
+        lengths = cut_lengths(nnx.merge(graphdef, *parts, copy=True).text, text)
+        embeddings = embed_by_length(encode, text, lengths, options.batch_size, "embedding captions")
+        return {name: embeddings[of_set] for name, of_set in rows.items()}
+
+    return features
+
+
+def make_encode_images(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
+    """The jitted function from a model's parts and images to unit-length features. `preprocess` normalizes the images."""
+
+    def encode_images(parts, images: Shaped[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
+        return normalize(nnx.merge(graphdef, *parts, copy=True).encode_image(preprocess.normalize(images)))
+
+    return jax.jit(encode_images, out_shardings=batch_sharding(mesh))
+
+
+def rank_pairs(
+    rank: Rank,
+    task: RetrievalTask,
+    images: Float[np.ndarray, "readable dim"],
+    readable: Int[np.ndarray, " readable"],
+    captions: Float[np.ndarray, "caption dim"],
+    give_up: Callable[[], bool],
+) -> RetrievalResults | None:
+    """The ranks in both directions among the images that could be read and their captions; None if `give_up` returns True.
+
+    Args:
+        images: features of unit length.
+        readable: their records, ascending.
+        captions: the features of all captions of the set.
+
+    Raises:
+        UserError: fewer than two images could be read, or features are not finite.
+    """
+    opened = task.opened
+    if len(readable) < 2:
+        raise UserError(f"only {len(readable)} of {len(opened.images)} images of {opened.name} could be read")
+    if bad := sum(int(np.sum(~np.isfinite(of).all(1))) for of in (images, captions)):
+        raise UserError(
+            f"{bad:,} images and captions of {opened.name} have features with NaN or infinite values: check the model's "
+            "weights, and model.dtype"
+        )
+    place = np.full(len(opened.images), -1)  # of each image among the readable ones
+    place[np.searchsorted(opened.images.records, readable)] = np.arange(len(readable))
+    image_of = place[opened.image_of]
+    kept = np.flatnonzero(image_of >= 0)
+    captions, image_of, rows = captions[kept], image_of[kept], np.arange(len(readable))
+    image_to_text = rank(images, rows, captions, image_of, give_up)
+    text_to_image = None if image_to_text is None else rank(captions, image_of, images, rows, give_up)
+    if text_to_image is None:
+        return None
+    return RetrievalResults(
+        image_to_text,
+        text_to_image,
+        readable,
+        opened.caption_records[kept],
+        None if task.word_frequency is None else task.word_frequency[kept],
+        opened.without_caption + len(opened.captions) - len(kept),
+    )
+
+
+def rarest_words(
+    workdir: Path, sets: Mapping[str, PairSet], training_captions: Callable[[], Captions]
+) -> dict[str, Int[np.ndarray, " caption"]]:
+    """By set, in how many training captions of a run the rarest word of each caption occurs.
+
+    The words are those of `cliptail_jax.concepts.word_counter`. They are counted once, and kept in the run's directory. Where
+    the training data are not there to be counted, there are none, and a note says why.
+    """
+    if not sets:
+        return {}
+    path, counter = workdir / WORDS, WordCounter()
+    if not path.exists():
+        try:
+            captions = training_captions()
+        except UserError as error:
+            log_line(f"note: there are no word frequencies, and no slope of retrieval ({error})")
+            return {}
+        counts = counter.total(captions).counts.sort_by([("count", "descending"), ("name", "ascending")])
+        if counts.num_rows and jax.process_index() == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_frequency(path, counts["name"].to_pylist(), counts["count"].to_numpy())
+        names, frequency = counts["name"].to_pylist(), counts["count"].to_numpy()
+    else:
+        names, frequency = read_frequency(path)
+    return {name: counter.rarest(opened.captions, names, frequency) for name, opened in sets.items()}
+
+
+def write_retrieval(
+    workdir: Path, task: RetrievalTask, about: Mapping[str, Any], results: RetrievalResults
+) -> dict[str, Any]:
+    """Write the files of an evaluation by retrieval, and return its summary, which begins with `about`.
+
+    The first process writes. The line in summary.jsonl is written last, so that latest.npz exists if it does.
+    """
+    summary = {**about, "settings": dict(task.settings), **summarize(results)}
+    if jax.process_index() == 0:
+        directory = evaluation_directory(workdir, task.opened.name)
+        directory.mkdir(parents=True, exist_ok=True)
+        known = results.word_frequency is not None
+        deciles = {"word_frequency": results.word_frequency, **by_decile(results)} if known else {}
+        ranks = {"image_to_text": results.image_to_text, "text_to_image": results.text_to_image}
+        arrays = {**ranks, "images": results.images, "captions": results.captions, **deciles}
+        write_bytes(directory / ARRAYS, npz(left_out=np.array(results.left_out), **arrays))
+        add_summary(directory, summary)
+    return summary

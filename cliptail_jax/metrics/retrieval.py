@@ -1,0 +1,85 @@
+"""Retrieval between images and captions: recalls, and how they depend on the frequency of a caption's rarest word."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+CUTOFFS = (1, 5, 10)  # k of recall at k
+DECILES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrievalResults:
+    """The ranks of one evaluation by retrieval, of which measures are functions.
+
+    Attributes:
+        image_to_text: for each image, the number of captions that come before the first of its own.
+        text_to_image: for each caption, the number of images that come before its own.
+        images: the record of each image; of several records with the same image, the first.
+        captions: the record of each caption.
+        word_frequency: in how many training captions the rarest word of each caption occurs; -1 for a caption without
+            words. None if the training captions are not known.
+        left_out: the number of records without a caption or a readable image.
+    """
+
+    image_to_text: Int[np.ndarray, " image"]
+    text_to_image: Int[np.ndarray, " caption"]
+    images: Int[np.ndarray, " image"]
+    captions: Int[np.ndarray, " caption"]
+    word_frequency: Int[np.ndarray, " caption"] | None = None
+    left_out: int = 0
+
+    # There are no classes.
+    groups: ClassVar[Mapping] = {}
+    values: ClassVar[Mapping] = {}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"images": len(self.images), "captions": len(self.captions), "left_out": self.left_out}
+
+
+def found(ranks: Int[np.ndarray, " query"], k: int) -> Float[np.ndarray, " query"]:
+    """100 for queries whose answer is among the first k, else 0: their mean is recall at k in percent."""
+    return 100.0 * (ranks < k)
+
+
+def deciles(frequency: Int[np.ndarray, " caption"]) -> Int[np.ndarray, " caption"]:
+    """The decile of each caption by frequency, from 0 for the rarest words; -1 for captions without words.
+
+    Captions of the same frequency are in the same decile, the one of their mean rank. Deciles may thus differ in size, and
+    may be empty.
+    """
+    from scipy.stats import rankdata  # which is slow to import
+
+    has_word = frequency >= 0
+    ranks = rankdata(frequency[has_word]) - 0.5
+    decile = np.full(len(frequency), -1)
+    decile[has_word] = np.minimum(ranks * DECILES / max(has_word.sum(), 1), DECILES - 1)
+    return decile
+
+
+def by_decile(results: RetrievalResults) -> dict[str, np.ndarray]:
+    """The captions of each decile of the frequency of their rarest words: recalls, and what the decile contains.
+
+    Keys: `decile_captions` [decile], their number; `decile_frequency` [decile, 2], the lowest and highest frequency; and
+    `decile_r1`, `decile_r5` and `decile_r10` [decile], the text-to-image recalls in percent. An empty decile has nan.
+    """
+    decile = deciles(results.word_frequency)
+    members: list[Bool[np.ndarray, " caption"]] = [decile == number for number in range(DECILES)]
+    frequencies = [results.word_frequency[rows] for rows in members]
+    recalls = {
+        f"decile_r{k}": np.array([mean(found(results.text_to_image[rows], k)) for rows in members]) for k in CUTOFFS
+    }
+    return {
+        "decile_captions": np.array([rows.sum() for rows in members]),
+        "decile_frequency": np.array([(f.min(), f.max()) if len(f) else (np.nan, np.nan) for f in frequencies]),
+        **recalls,
+    }
+
+
+def mean(values: Float[np.ndarray, " some"]) -> float:
+    """The mean of values; nan without any."""
+    return float(values.mean()) if len(values) else np.nan
