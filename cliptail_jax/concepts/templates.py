@@ -6,6 +6,7 @@ The longer ones are the files `template_sets/NAME.txt`, a template per line afte
 import importlib.resources
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import work_path
 
 
 def read_templates(name: str) -> tuple[str, ...]:
@@ -15,10 +16,25 @@ def read_templates(name: str) -> tuple[str, ...]:
 
 
 def templates(name: str) -> tuple[str, ...]:
-    """The templates of a set. Raises UserError for an unknown name, listing the known ones."""
-    if name not in TEMPLATE_SETS:
-        raise UserError(f"unknown template set '{name}': choose from {', '.join(TEMPLATE_SETS)}")
-    return TEMPLATE_SETS[name]
+    """The templates of a set, or of a .txt file with one a line.
+
+    Raises:
+        UserError: There is no such set or file, or a line of the file has no placeholder.
+    """
+    if name in TEMPLATE_SETS:
+        return TEMPLATE_SETS[name]
+    if not name.endswith(".txt"):
+        raise UserError(f"unknown template set '{name}': choose from {', '.join(TEMPLATE_SETS)}, or give a .txt file")
+    try:
+        lines = work_path(name).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"the file of templates {name} cannot be read: {getattr(error, 'strerror', error)}") from None
+    found = tuple(line.strip() for line in lines if line.strip())
+    if not found:
+        raise UserError(f"the file of templates {name} is empty: write a template a line, such as 'a photo of a {{}}.'")
+    if without := [line for line in found if "{}" not in line]:
+        raise UserError(f"{name} has the template '{without[0]}', which lacks {{}}, the place of the class name")
+    return found
 
 
 TEMPLATE_SETS = {

@@ -11,6 +11,10 @@ from cliptail_jax.errors import UserError
 
 Names = tuple[str, ...]
 Templates = OneOf("", *TEMPLATE_SETS)
+Prompts = Rule(
+    lambda value: value in ("", *TEMPLATE_SETS) or value.endswith((".txt", ".json")),
+    f"must be one of {', '.join(TEMPLATE_SETS)}, a .txt file of templates, or a .json file of prompts by class",
+)
 Precision = OneOf("float32", "bfloat16")
 PILLOW, FAST = "pillow", "fast"
 SOFTMAX, SIGMOID = "softmax", "sigmoid"
@@ -45,7 +49,16 @@ class Reading:
 class Evaluation:
     sets: Annotated[Names, "Evaluation sets: short names of cliptail_jax.datasets.known_sources, or NAME:SPLIT."] = ()
     batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
-    templates: Annotated[str, "Prompt templates of the zero-shot classifier; '': each set's own.", Templates] = ""
+    class_names: Annotated[
+        str,
+        "Built-in vocabulary or file with the sets' class names in prompts and captions, by label; '': the sets' own.",
+    ] = ""
+    templates: Annotated[
+        str,
+        "Prompt templates of zero-shot classifiers: a template set, a .txt file with a template a line, or a .json file from "
+        "class to prompts; '': each set's own.",
+        Prompts,
+    ] = ""
     captions: Annotated[
         Names,
         "Text fields, joined, that are the captions of sets without labels, which are evaluated by retrieval; (): those of "

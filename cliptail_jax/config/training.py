@@ -17,6 +17,7 @@ from cliptail_jax.config.sections import (
     MeshAxes,
     Names,
     Precision,
+    Prompts,
     Reading,
     Templates,
     check_evaluation,
@@ -45,7 +46,12 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class RunEvaluation(Evaluation):
-    templates: Annotated[str, "Prompt templates of contrastive models; '': each set's own.", Templates] = "openai80"
+    templates: Annotated[
+        str,
+        "Prompt templates of contrastive models: a template set, a .txt file with a template a line, or a .json file from "
+        "class to prompts; '': each set's own.",
+        Prompts,
+    ] = "openai80"
     every_epochs: Annotated[int, "Epochs between two evaluations; there is always one at the end.", Positive] = 1
     random_classes: Annotated[
         int, "Number of random classes, those of data.classes.random, that sets NAME:SPLIT have; 0: all.", NonNegative

@@ -1,6 +1,7 @@
 """Prompts of zero-shot classifiers: each class's name in each template (Radford et al., 2021)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
@@ -8,13 +9,41 @@ from jaxtyping import Shaped
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.files import read_json, work_path
 
 Prompts = tuple[tuple[str, ...], ...]  # by class, in label order
 
 
-def set_prompts(opened: OpenedSet, template_set: str) -> Prompts:
-    """The prompts of a set's classes in the templates `template_set`, or for '' in the set's own."""
-    return template_prompts(opened.prompt_names, templates(template_set) if template_set else opened.templates)
+def set_prompts(opened: OpenedSet, chosen: str) -> Prompts:
+    """The prompts of a set's classes.
+
+    Args:
+        chosen: `config.eval.templates`: a template set or a file of templates, '' for the set's own templates, or a .json
+            file, an object from each class to its prompts.
+
+    Raises:
+        UserError: a file cannot be read, a template has no placeholder, or the classes of the .json are not the set's.
+    """
+    if chosen.endswith(".json"):
+        return prompts_by_class(work_path(chosen), opened)
+    return template_prompts(opened.prompt_names, templates(chosen) if chosen else opened.templates)
+
+
+def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
+    """The prompts that a file has for the classes of a set, by their names or their names in prompts."""
+    if (given := read_json(path, dict[str, list[str]])) is None:
+        raise UserError(f"there is no file of prompts {path}: it is a JSON object from each class to its prompts")
+    prompts = []
+    for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
+        of_class = given.pop(name, None) or given.pop(in_prompts, None)
+        if not of_class:
+            raise UserError(f"{path} has no prompts for '{name}', a class of {opened.name}: give at least one")
+        prompts.append(tuple(of_class))
+    if given:
+        raise UserError(
+            f"{path} has prompts for '{next(iter(given))}', which is no class of {opened.name}: leave it out"
+        )
+    return tuple(prompts)
 
 
 def template_prompts(names: Sequence[str], templates: Sequence[str]) -> Prompts:

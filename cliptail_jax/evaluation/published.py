@@ -31,7 +31,7 @@ from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, tsv, write_sheet
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, caption_features, write_retrieval
-from cliptail_jax.evaluation.sets import OpenedSet, open_set
+from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.files import digest_of_json, write_text
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
@@ -85,7 +85,8 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
     check_tables(workdir)
     folder = config.data.data_dir
     sets = [
-        open_pairs(name, folder, options.captions) or open_set(name, folder) for name in dict.fromkeys(options.sets)
+        open_pairs(name, folder, options.captions) or with_class_names(open_set(name, folder), options.class_names)
+        for name in dict.fromkeys(options.sets)
     ]
     check_frequencies(models, options.class_frequency)
     tasks = {model.name: make_tasks(model, sets, options, config.data, dtype) for model in models}

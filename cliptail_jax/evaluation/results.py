@@ -9,6 +9,8 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
+from cliptail_jax.concepts.templates import TEMPLATE_SETS
+from cliptail_jax.concepts.vocabulary import BUILT_IN
 from cliptail_jax.config.sections import SOFTMAX
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file, npy, npz, work_path, write_bytes
@@ -21,6 +23,7 @@ from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 # What evaluations by earlier versions have in their settings, where options that were removed were not used.
 REMOVED = {"descriptors": "", "waffle": 0, "waffle_kind": "words", "waffle_seed": 0}
+COUNTED = "counted"  # a setting: the digest of the phrases by which classes were counted in captions
 SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 
 
@@ -30,12 +33,20 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
     `options` is `config.eval`. With `uses_prompts`, for a model with a text tower, they include the options for prompts.
     """
     keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
-    keys += ("templates",) if uses_prompts else ()
     settings = {key: options.get(key, 0) for key in keys} | {"rank_by": file_digest(options.rank_by)}
+    if uses_prompts:
+        settings["templates"] = options.templates
+        files = {key: options.get(key, "") for key in ("templates", "class_names")}
+        settings |= {f"{key}_file": file_digest(path) for key, path in files.items() if is_file(path)}
     # Evaluations from before there was such an option are without it.
-    later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX, "captions": ()}
+    later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX, "captions": (), "class_names": ""}
     later = {key: options[key] for key, before in later.items() if options.get(key, before) != before}
     return settings | {key: list(value) if isinstance(value, tuple) else value for key, value in later.items()}
+
+
+def is_file(name: str) -> bool:
+    """Whether a template set or a vocabulary is a file, instead of a built-in one."""
+    return bool(name) and name not in (*TEMPLATE_SETS, *BUILT_IN)
 
 
 def file_digest(path: str) -> str:
@@ -48,7 +59,9 @@ def file_digest(path: str) -> str:
 
 def recorded_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a finished evaluation, as `evaluation_settings` has them; {} if there is none."""
-    return {key: value for key, value in summary.get("settings", {}).items() if REMOVED.get(key) != value}
+    return {
+        key: value for key, value in summary.get("settings", {}).items() if REMOVED.get(key) != value and key != COUNTED
+    }
 
 
 def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: int | None = None) -> bool:

@@ -18,12 +18,13 @@ from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.adjustment import check_adjustment
+from cliptail_jax.evaluation.captioned import CaptionCounts
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import ModelParts, head_rows, word_heads, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
-from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail
+from cliptail_jax.evaluation.results import COUNTED, evaluation_settings, head_mid_tail
 from cliptail_jax.evaluation.retrieval import Captions, RetrievalTask, caption_features, rarest_words, write_retrieval
-from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names
+from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, vocabulary_of, with_class_names
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
@@ -40,6 +41,8 @@ def run_tasks(
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, " class"],
     settings: Mapping[str, Any],
+    counts: CaptionCounts | None,
+    uses_prompts: bool,
 ) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " _"] | None]]:
     """By set, the tasks of a run, and the indices of the set's classes among the run's, None for a set with other classes.
 
@@ -49,16 +52,22 @@ def run_tasks(
         data: `config.data`.
         frequency: the class frequency of the training variant, in the order of `class_names`.
         settings: the result of `evaluation_settings`.
+        counts: counts the classes of a set that are not the run's in its captions; None for a run without captions of its own.
+        uses_prompts: whether the run can be evaluated on other classes than its own.
     """
     tasks, columns = {}, {}
     for name in names:
-        opened = open_run_set(name, options.random_classes, data, class_names)
+        opened = open_run_set(name, options.random_classes, data, class_names, uses_prompts)
+        opened, digest = with_class_names(opened, options.class_names), ""
         set_classes = opened.variant.class_names
         columns[name] = columns_of(set_classes, class_names)
         known = None if columns[name] is None else frequency[columns[name]]
+        if known is None and counts:
+            known, digest = counts.frequency(opened)
         check_adjustment(options, name, known, "give a set with the run's classes, such as 'name:split'")
         class_groups = head_mid_tail(options, set_classes, known)
-        tasks[name] = Task(opened, known, class_groups, settings, set_classes != class_names and known is not None)
+        own = settings | ({COUNTED: digest} if digest else {})
+        tasks[name] = Task(opened, known, class_groups, own, set_classes != class_names and known is not None)
     return tasks, columns
 
 
@@ -88,7 +97,7 @@ def make_evaluate(
         read_prompts: from prompts to the input of the model's text tower; the words that a model classifies; None for a model
             that has neither.
         training_captions: from nothing to the run's captions of the first epoch, whose words are counted for sets that are
-            evaluated by retrieval.
+            evaluated by retrieval, and the classes that they name for sets of other classes than the run's.
         other_head: the .npy file of a head to use instead of a supervised run's own.
     """
     if not options.sets:
@@ -103,7 +112,9 @@ def make_evaluate(
     words = rarest_words(workdir, pairs, training_captions)
     retrievals = {name: RetrievalTask(opened, settings, words.get(name)) for name, opened in pairs.items()}
     labelled = [name for name in options.sets if name not in pairs]
-    tasks, columns = run_tasks(labelled, options, data, class_names, frequency, settings)
+    has_own_captions, uses_prompts = bool(data.captions.words or data.table), read_prompts is not None
+    counts = CaptionCounts(workdir, data.class_match.rule, training_captions) if has_own_captions else None
+    tasks, columns = run_tasks(labelled, options, data, class_names, frequency, settings, counts, uses_prompts)
     sets = {name: task.opened for name, task in tasks.items()}
     features = caption_features(pairs, options, graphdef, mesh, read_prompts) if pairs else lambda parts: {}
     if not sets:
@@ -158,22 +169,37 @@ def open_run_pairs(
     return found
 
 
-def open_run_set(name: str, num_classes: int, data: ConfigDict, class_names: tuple[str, ...]) -> OpenedSet:
+def open_run_set(
+    name: str, num_classes: int, data: ConfigDict, class_names: tuple[str, ...], uses_prompts: bool = False
+) -> OpenedSet:
     """An evaluation set for a run: a short name has all its classes, 'name:split' has the run's.
 
     Args:
         num_classes: `config.eval.random_classes`, the number of the run's classes to select at random; 0 for all.
         data: `config.data`.
         class_names: the run's classes.
+        uses_prompts: whether a set 'name:split' that lacks classes of the run may have all its own instead.
     """
-    if ":" not in name:
+    if ":" not in name or not class_names:
         return open_set(name, data.data_dir)
     if num_classes:
         if num_classes > len(class_names):
             raise UserError(f"eval.random_classes={num_classes}, but the run has {len(class_names)} classes")
         class_names = tuple(class_names[c] for c in random_classes(len(class_names), num_classes, data.seed))
-    variant = evaluation_variant(name, data, class_names)
-    return OpenedSet(name, variant, prompt_names(variant), templates("photo"))
+    try:
+        variant = evaluation_variant(name, data, class_names)
+    except OtherClassesError:
+        if uses_prompts and not num_classes:
+            return open_set(name, data.data_dir)
+        raise
+    vocabulary = data.class_names if variant.source.name == data.name else ""
+    return OpenedSet(
+        name, variant, prompt_names(variant), templates("photo"), vocabulary or vocabulary_of(variant.source)
+    )
+
+
+class OtherClassesError(UserError):
+    """A set lacks classes of a run."""
 
 
 def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]) -> Variant:
@@ -183,7 +209,9 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
     source = open_source(source_name, data.data_dir, split, names_file)
     absent = [c for c in class_names if c not in source.class_names]
     if absent:
-        raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
+        raise OtherClassesError(
+            f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'"
+        )
     everything = to_config(Data())  # all records, no captions
     everything.classes.names = () if class_names == source.class_names else class_names
     return make_variant(source, everything)

@@ -26,12 +26,14 @@ class OpenedSet:
         variant: all its records; frequency tables and heads are joined by `variant.class_names`.
         prompt_names: the names of the same classes in prompts; two may be equal.
         templates: its prompt templates.
+        vocabulary: the one that has the phrases by which captions name its classes; '' where only their names are known.
     """
 
     name: str
     variant: Variant
     prompt_names: tuple[str, ...]
     templates: tuple[str, ...]
+    vocabulary: str = ""
 
 
 def evaluation_set(name: str) -> EvaluationSet:
@@ -68,7 +70,36 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
     data = to_config(Data())  # all records, no captions
     data.classes.names = vocabulary_names(selected.classes) if selected.classes else ()
     variant = make_variant(source, data)
-    return OpenedSet(name, variant, prompt_names(variant, selected.source), selected.templates)
+    names = prompt_names(variant, selected.source)
+    return OpenedSet(name, variant, names, selected.templates, vocabulary_of(source) or selected.source.vocabulary)
+
+
+def vocabulary_of(source: Source) -> str:
+    """The vocabulary of ImageNet's classes, if they are those of a source; else ''."""
+    is_imagenet = source.wnids and set(source.wnids) <= set(imagenet_names("imagenet1k"))
+    return "imagenet1k" if is_imagenet else ""
+
+
+def with_class_names(opened: OpenedSet, vocabulary: str) -> OpenedSet:
+    """The set with other names of its classes in prompts and captions.
+
+    Args:
+        vocabulary: a built-in one or a file, with the classes of the set's source in the order of its labels; '' for none.
+
+    Raises:
+        UserError: it cannot be read, or has another number of classes.
+    """
+    if not vocabulary:
+        return opened
+    names, own = vocabulary_names(vocabulary), opened.variant.source.class_names
+    if len(names) != len(own):
+        raise UserError(
+            f"eval.class_names={vocabulary} has {len(names)} names, and '{opened.name}' has {len(own)} classes: give one "
+            "for each, in the order of its labels"
+        )
+    name_of = dict(zip(own, names))
+    in_prompts = tuple(name_of[name] for name in opened.variant.class_names)
+    return dataclasses.replace(opened, prompt_names=in_prompts, vocabulary=vocabulary)
 
 
 def builder_labels(source: Source) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def open_run_images(
     data = to_config(Data())
     data.update(dict(fields))
     check_built(evaluation_set(on).source.name, data.data_dir)
-    return EvaluationImages(open_run_set(on, random_classes, data, class_names).variant)
+    return EvaluationImages(open_run_set(on, random_classes, data, class_names, uses_prompts=True).variant)
 
 
 def most_informative_images(right: Bool[np.ndarray, "run image"], number: int) -> list[int]:

@@ -1,0 +1,65 @@
+"""Class frequency of evaluation sets, counted in a run's own captions."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.naming import count_named
+from cliptail_jax.concepts.vocabulary import Concept, vocabulary_for
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.results import COUNTED
+from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.files import digest_of_json
+from cliptail_jax.runs import evaluation_directory, last_evaluation, read_run_frequency
+from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.directory import FREQUENCY
+
+
+@dataclasses.dataclass(frozen=True)
+class CaptionCounts:
+    """Counts how many of a run's captions name each class of an evaluation set, once.
+
+    Attributes:
+        workdir: the run's directory, where the class frequency is kept in eval/<set>/.
+        rule: how captions name classes: `data.class_match.rule`.
+        captions: gives the run's captions of the first epoch, in chunks.
+    """
+
+    workdir: Path
+    rule: str
+    captions: Callable[[], Iterable[Sequence[str]]]
+
+    def frequency(self, opened: OpenedSet) -> tuple[Int[np.ndarray, " class"] | None, str]:
+        """The number of captions that name each class of a set, and the digest of the phrases that were looked for.
+
+        Where the training data or WordNet are not there to count, it is None, and a note says why.
+        """
+        try:
+            concepts = class_concepts(opened, self.rule)
+            digest = digest_of_json([self.rule, *map(dataclasses.asdict, concepts)])[:16]
+            folder, last = evaluation_directory(self.workdir, opened.name), last_evaluation(self.workdir, opened.name)
+            if last and last["settings"].get(COUNTED) == digest and (folder / FREQUENCY).exists():
+                return read_run_frequency(folder)[1], digest
+            found = count_named(ConceptCounter(concepts, self.rule), self.captions())
+        except UserError as error:
+            log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
+            return None, ""
+        log_line(f"classes of {opened.name}: {found}")
+        return found.counts, digest
+
+
+def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:
+    """A set's classes with the phrases that name them: those of its vocabulary, or else their names in prompts.
+
+    Raises UserError if WordNet is missing.
+    """
+    known = {concept.name: concept for concept in vocabulary_for(opened.vocabulary, rule)} if opened.vocabulary else {}
+    concepts = []
+    for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
+        concept = known.get(in_prompts) or known.get(name) or Concept(in_prompts)
+        concepts.append(dataclasses.replace(concept, name=name, synonyms=concept.synonyms or (concept.name,)))
+    return concepts
