@@ -1,0 +1,146 @@
+"""CLIP on pairs without labels, evaluated on a labelled set: class frequency counted in the captions, own names and prompts."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.datasets.build import build
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.captioned import class_concepts
+from cliptail_jax.evaluation.prompts import set_prompts
+from cliptail_jax.evaluation.sets import open_set, with_class_names
+from cliptail_jax.metrics import correlation
+from cliptail_jax.runs import read_arrays, read_run_frequency
+from cliptail_jax.runs.evaluations import read_summaries
+from cliptail_jax.train import train
+from configs import clip, sup
+
+ON, CLASSES = "glyphs:test", ("house", "tilde", "infinity", "ampersand")
+
+
+@pytest.fixture(scope="module")
+def data_dir(glyphs_dir, tmp_path_factory):
+    """Glyphs, and 40 of them with captions that name a class of ON in the plural, several, or none."""
+    folder, glyphs = tmp_path_factory.mktemp("pairs"), open_source("glyphs", str(glyphs_dir), "train")
+    captions = ["three houses"] * 16 + ["a house and a TILDE"] * 8 + ["to infinity"] * 2 + ["nothing"] * 14
+    for i, image in enumerate(glyphs.encoded_images(range(40))):
+        (folder / f"{i}.png").write_bytes(image)
+    rows = [f"{i}.png\t{caption}" for i, caption in enumerate(captions)]
+    (folder / "pairs.tsv").write_text("\n".join(["filepath\tcaption", *rows]) + "\n")
+    build("image_text/pairs", str(glyphs_dir), raw=str(folder / "pairs.tsv"))
+    return str(glyphs_dir)
+
+
+def tiny(family, data_dir, *arguments):
+    config = family.get_config(",".join(["data=image_text/pairs", f"data_dir={data_dir}", "batch_size=8", *arguments]))
+    config.eval.sets, config.eval.batch_size, config.total_steps = (ON,), 16, 2
+    config.model.image.update({"width": 4, "output_dim": 16})
+    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 64, "vocab_size": 800})
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(data_dir, tmp_path_factory):
+    config, workdir = tiny(clip, data_dir), tmp_path_factory.mktemp("run") / "clip"
+    train(config, workdir)
+    return config, workdir
+
+
+def test_unlabelled_pairs_have_slopes_on_a_labelled_set(run):
+    config, workdir = run
+    names, frequency = read_run_frequency(workdir / "eval" / "glyphs_test")
+    counted = {name: count for name, count in zip(names, frequency.tolist()) if count}
+    assert counted == {"house": 24, "tilde": 8, "infinity": 2} and len(names) == 100
+    assert read_run_frequency(workdir)[0] == ()
+    (summary,) = read_summaries(workdir, ON)
+    accuracy = read_arrays(workdir, ON)["per_class_accuracy"]
+    assert summary["corr_acc"] == pytest.approx(correlation.spearman(frequency, accuracy), nan_ok=True)
+    present = frequency > 0
+    direct = np.polyfit(np.log10(frequency[present]), 100 * accuracy[present], 1)[0]
+    assert summary["slope_acc"] == pytest.approx(direct, abs=1e-6) and summary["slope_acc_left_out"] == 97
+
+
+def test_captions_are_counted_once(run, monkeypatch, capsys):
+    config, workdir = run
+    monkeypatch.setattr("cliptail_jax.evaluate.open_variant", lambda data: pytest.fail("counted again"))
+    evaluate(config, workdir)
+    first, second = read_summaries(workdir, ON)
+    assert second["slope_acc"] == first["slope_acc"]
+
+
+def test_own_names_and_prompts_are_evaluated(run, tmp_path, capsys):
+    config, workdir = run
+    config = config.copy_and_resolve_references()
+    opened = open_set(ON, config.data.data_dir)
+    names = [f"sign {name}" for name in opened.variant.class_names]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    (tmp_path / "prompts.txt").write_text("this is {}\n\na {}, drawn\n")
+    config.eval.class_names, config.eval.templates = str(tmp_path / "names.txt"), str(tmp_path / "prompts.txt")
+    evaluate(config, workdir)
+    named = with_class_names(opened, config.eval.class_names)
+    assert set_prompts(named, config.eval.templates)[1] == (f"this is {names[1]}", f"a {names[1]}, drawn")
+    assert class_concepts(named, "lemmas")[1] == Concept(opened.variant.class_names[1], (names[1],))
+    settings = read_summaries(workdir, ON)[-1]["settings"]
+    assert settings["class_names"] == config.eval.class_names and settings["templates_file"]
+    assert "none of" not in capsys.readouterr().err
+
+
+def test_prompts_by_class_are_those_of_the_file(data_dir, tmp_path):
+    opened, path = open_set(ON, data_dir), tmp_path / "prompts.json"
+    given = {name: [f"{name} 1", f"{name} 2"] for name in opened.variant.class_names}
+    path.write_text(json.dumps(given))
+    assert set_prompts(opened, str(path)) == tuple(map(tuple, given.values()))
+
+
+def test_pairs_that_name_no_class_train_beside_those_that_do(data_dir, tmp_path):
+    config = tiny(clip, data_dir)
+    (tmp_path / "v.json").write_text(json.dumps([{"name": name} for name in CLASSES]))
+    config.data.class_match.update({"vocabulary": str(tmp_path / "v.json"), "unmatched": "keep"})
+    variant = open_variant(config.data)
+    assert len(variant) == 48 and variant.unlabelled == 14
+    assert variant.notes[0] == "18 of 40 captions name one of 4 classes, 8 several, 14 none"
+
+
+BAD = {
+    "empty.txt": ("", "eval.templates", "empty.txt is empty: write a template a line"),
+    "bare.txt": (
+        "a photo\n",
+        "eval.templates",
+        "has the template 'a photo', which lacks {}, the place of the class name",
+    ),
+    "gone.txt": (None, "eval.templates", "cannot read .*gone.txt: No such file"),
+    "few.json": ('{"comma": ["x"]}', "eval.templates", "few.json has no prompts for '.*', a class of glyphs:test"),
+    "text.json": ('{"comma": 3}', "eval.templates", "text.json is damaged .*Expected `array`"),
+    "short.txt": ("one\ntwo\n", "eval.class_names", "short.txt has 2 names, and 'glyphs:test' has 100 classes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_of_names_or_prompts_is_one_line(name, data_dir, tmp_path):
+    content, key, message = BAD[name]
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    config = tiny(clip, data_dir)
+    config.update_from_flattened_dict({key: str(tmp_path / name)})
+    with pytest.raises(UserError, match=message):
+        train(config, tmp_path / "run")
+
+
+def test_prompts_for_a_class_that_is_not_there_are_one_line(data_dir, tmp_path):
+    opened = open_set(ON, data_dir)
+    given = {name: [name] for name in (*opened.variant.class_names, "unicorn")}
+    (tmp_path / "prompts.json").write_text(json.dumps(given))
+    with pytest.raises(UserError, match="has prompts for 'unicorn', which is no class of glyphs:test: leave it out"):
+        set_prompts(opened, str(tmp_path / "prompts.json"))
+
+
+def test_sl_without_labels_is_one_line(data_dir, tmp_path):
+    with pytest.raises(
+        UserError, match="'supervised' needs a class for each record, and 40 of the 40 of image_text/pairs"
+    ):
+        train(tiny(sup, data_dir), tmp_path / "run")
