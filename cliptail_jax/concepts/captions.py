@@ -98,19 +98,32 @@ def read_part(
             yield from batches_of(captions)
 
 
+def columns_of(path: str) -> Columns:
+    """The columns of a table. Raises UserError and DamagedFileError as `read_rows`."""
+    check_format(path)
+    if FORMATS[suffix(path)].rows is None:
+        raise UserError(f"{path} is no table with columns: use one such as .tsv, .csv, .jsonl or .parquet")
+    with opened(path, open_local) as stream:
+        return FORMATS[suffix(path)].columns(stream)
+
+
+def check_columns(path: str, columns: Sequence[str]) -> None:
+    """Raises UserError where a table that is not empty lacks one of the columns."""
+    has = columns_of(path)
+    if has and (lacking := [column for column in columns if column not in has]):
+        raise UserError(f"{path} has no column {lacking[0]!r}; it has {', '.join(has)}")
+
+
 def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
-    """Reads some columns of a file, row by row.
+    """Reads some columns of a table, row by row.
 
     Raises:
-        UserError: The file's format is unknown or has no columns, or a row lacks one of them.
+        UserError: The file's format is unknown or has no columns, or the table or a row lacks one of them.
         DamagedFileError: The file cannot be read to its end.
     """
-    check_format(path)
-    rows = FORMATS[suffix(path)].rows
-    if rows is None:
-        raise UserError(f"{path} has no columns: use a table such as .tsv, .csv, .jsonl or .parquet")
+    check_columns(path, columns)
     with opened(path, open_local) as stream:
-        for number, row in enumerate(rows(stream, columns), start=1):
+        for number, row in enumerate(FORMATS[suffix(path)].rows(stream, columns), start=1):
             if lacking := [column for column in columns if column not in row]:
                 raise UserError(f"{path}, row {number}, has no {lacking[0]!r}; it has {', '.join(row)}")
             yield {column: row[column] for column in columns}

@@ -27,6 +27,7 @@ from cliptail_jax.errors import UserError
 
 CHUNK_BYTES = 1 << 22
 CHUNK_ROWS = 1 << 16
+ROWS_AT_ONCE = 64  # of tables that may contain images
 FIRST_LINES = 100  # of JSON lines: their keys are the columns
 
 # The missing values of pandas, with which the study read its tables.
@@ -81,9 +82,9 @@ def parquet_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
 
 
 def parquet_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
-    file = pa.parquet.ParquetFile(stream)
+    file = pa.parquet.ParquetFile(stream, buffer_size=CHUNK_BYTES, pre_buffer=False)
     present = [column for column in columns if column in file.schema_arrow.names]
-    for batch in file.iter_batches(CHUNK_ROWS, columns=present):
+    for batch in file.iter_batches(ROWS_AT_ONCE, columns=present):
         yield from batch.to_pylist()
 
 

@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow.parquet
@@ -41,13 +41,13 @@ class ShardsBuilder(StreamingBuilder):
         self.skip_damaged = skip_damaged
         super().__init__(**kwargs)
 
-    def samples(self) -> Iterator[tuple[pathlib.Path, Sample]]:
+    def samples(self, shards: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Sample]]:
         """The samples of all shards, each with its shard's path.
 
         Raises:
             UserError: A shard is damaged.
         """
-        for path in tqdm(find_shards(self.raw), desc=self.name, unit=" shards", disable=None):
+        for path in tqdm(shards, desc=self.name, unit=" shards", disable=None):
             try:
                 for sample in read_shard(path, self.skip):
                     yield path, sample
