@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from absl import logging
 
-from cliptail_jax.datasets.folder import encoding, open_builder, resolve_data_dir
+from cliptail_jax.datasets.folder import encoding, open_builder
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.own_splits import OwnSplits, raw_of_splits
@@ -28,6 +28,7 @@ from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import locked
 from cliptail_jax.outputs import check_writable_folder
+from cliptail_jax.prepared import resolve_data_dir
 
 FLAGS = ("skip_damaged",)  # options without a value
 

@@ -19,9 +19,10 @@ from PIL import Image
 from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
-from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint, table_path
+from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint
 from cliptail_jax.datasets.reencoded import Change, read_reencoding, reencoded
 from cliptail_jax.errors import UserError
+from cliptail_jax.prepared import table_path
 
 SHARD_BYTES = 1 << 30
 # What the readers of archives, compressed ones among them, and of tables raise.
