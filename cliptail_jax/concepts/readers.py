@@ -31,7 +31,6 @@ CHUNK_BYTES = 1 << 22
 CHUNK_ROWS = 1 << 16
 ROWS_AT_ONCE = 64  # of tables that may contain images
 FIRST_LINES = 100  # of JSON lines, or samples of a shard: their keys are the columns
-SHARD_CAPTION = "caption"  # the name of the texts in .txt files
 
 # The missing values of pandas, with which the study read its tables.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
@@ -255,26 +254,28 @@ def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, " text"]]:
 # Shards
 
 
-def shard_fields(stream: BinaryIO, column: str | None) -> Iterator[dict]:
-    """The fields of each sample that a column may be: those of its .json, unless 'caption' is asked for, and its .txt."""
+def shard_fields(stream: BinaryIO) -> Iterator[dict]:
+    """The fields of each sample: those of its .json, and its .txt as 'caption'."""
     try:
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             for key, files in samples_in(archive):
                 contents = {kind: archive.extractfile(files[kind]).read() for kind in ("json", "txt") if kind in files}
-                needs_json = "json" in contents and not (column == SHARD_CAPTION and "txt" in contents)
-                fields = json_object(contents["json"], f"{key}.json") if needs_json else {}
-                yield fields | ({SHARD_CAPTION: contents["txt"]} if "txt" in contents else {})
+                fields = json_object(contents["json"], f"{key}.json") if "json" in contents else {}
+                yield fields | ({"caption": contents["txt"]} if "txt" in contents else {})
     except ValueError as error:  # in a header
         raise DamagedFileError(str(error)) from error
 
 
 def shard_columns(stream: BinaryIO) -> Columns:
-    return kinds_of(itertools.islice(shard_fields(stream, None), FIRST_LINES))
+    samples = list(itertools.islice(shard_fields(stream), FIRST_LINES))
+    if samples and not any(samples):
+        raise DamagedFileError("its samples have neither a .txt nor fields in a .json")
+    return kinds_of(samples)
 
 
 def shard_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
     """A caption per sample; one without the field has no caption."""
-    samples = shard_fields(stream, column)
+    samples = shard_fields(stream)
     while captions := [fields.get(column) for fields in itertools.islice(samples, CHUNK_ROWS)]:
         if wrong := [caption for caption in captions if not isinstance(caption, str | bytes | None)]:
             raise DamagedFileError(f"a sample's {column} is {type(wrong[0]).__name__}, not text")
