@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.captions import check_columns
+from cliptail_jax.concepts.captions import check_columns, suffix
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
 from cliptail_jax.datasets.image_tables import class_names_in, find_image_column, read_table
 from cliptail_jax.datasets.own_splits import OwnSplits
@@ -89,7 +89,7 @@ class ImageText(OwnSplits, ShardsBuilder):
         super().check_raw()
         for split in self.raws:
             files = find_files(self.raws[split])
-            if files[0].suffix == ".tar":
+            if is_shard(files[0]):
                 check_fields(files[0], self.columns)
             else:
                 for path in files:
@@ -98,7 +98,7 @@ class ImageText(OwnSplits, ShardsBuilder):
     def _generate_examples(self, split: str) -> Iterator[dict]:
         labels = {name: label for label, name in enumerate(self.class_names)}
         files = find_files(self.raws[split])
-        for filename, image, fields in self._shards(files) if files[0].suffix == ".tar" else self._tables(files):
+        for filename, image, fields in self._shards(files) if is_shard(files[0]) else self._tables(files):
             if self.is_usable(image):
                 example = {"image": image, "filename": filename}
                 if labels:
@@ -152,9 +152,14 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
         files = [raw] if raw.exists() else sorted(map(pathlib.Path, glob.glob(str(raw), recursive=True)))
     if not files:
         raise UserError(f"{raw} has no raw data: needed is {RAW}")
-    if len({file.suffix == ".tar" for file in files}) > 1:
+    if len(set(map(is_shard, files))) > 1:
         raise UserError(f"{raw} has shards (*.tar) and tables: name either by a glob")
     return files
+
+
+def is_shard(path: pathlib.Path) -> bool:
+    """Whether a file is an archive, and not a table."""
+    return suffix(str(path)) == ".tar"
 
 
 def check_fields(shard: pathlib.Path, names: Sequence[str]) -> None:
