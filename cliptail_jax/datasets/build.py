@@ -121,9 +121,10 @@ def check_reencoding(folder: pathlib.Path, options: dict[str, str | bool]) -> No
 
 def check_splits(folder: pathlib.Path, name: str, options: dict[str, str | bool]) -> None:
     """Raises UserError if a built set lacks a split that the options name."""
+    if not issubclass(builder_of(name), OwnSplits):
+        return
     there = open_builder(folder).info.splits
-    asked = raw_of_splits(options) if issubclass(builder_of(name), OwnSplits) else {}
-    if lacking := [split for split in asked if split not in there]:
+    if lacking := [split for split in raw_of_splits(options) if split not in there]:
         raise UserError(
             f"{folder} exists, and a data set is built as a whole: to add the split {lacking[0]!r} to {', '.join(there)}, "
             "remove the folder and give all splits in one command, or choose another name"
@@ -179,9 +180,10 @@ def main(arguments: list[str]) -> None:
     explanations = {}
     for name in sorted(BUILDERS):
         for option, explanation in options_of(name).items():
-            explanations.setdefault(option, []).append(f"{name}: {explanation}")
-    for option, lines in explanations.items():
+            explanations.setdefault(option, {}).setdefault(explanation, []).append(name)
+    for option, names in explanations.items():
         action = "store_true" if option in FLAGS else "store"
+        lines = (f"{', '.join(of)}: {explanation}" for explanation, of in names.items())
         parser.add_argument(f"--{option}", action=action, help="; ".join(lines))
     options = vars(parser.parse_args(arguments))
     name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()

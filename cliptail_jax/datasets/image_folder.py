@@ -35,11 +35,11 @@ class ImageFolder(OwnSplits):
     }
 
     def __init__(self, *, class_names: str | os.PathLike = "", **kwargs):
-        self.class_names = pathlib.Path(class_names).expanduser() if class_names else None
+        self.names_file = pathlib.Path(class_names).expanduser() if class_names else None
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        names = names_of(self._classes(), self.class_names)
+        names = names_of(self._classes(), self.names_file)
         return self.dataset_info(__doc__, names, filename=tfds.features.Text())
 
     def _classes(self) -> list[str]:
@@ -47,7 +47,7 @@ class ImageFolder(OwnSplits):
 
     def check_raw(self) -> None:
         super().check_raw()
-        classes, self.totals = self._classes(), collections.Counter()
+        classes, self.totals = self._classes(), collections.Counter()  # number of image files, by split
         for split, folder in self.raws.items():
             for name in class_folders(folder):
                 if name not in classes:
@@ -55,7 +55,7 @@ class ImageFolder(OwnSplits):
                     raise UserError(
                         f"--{split}={folder} has the class {name!r}, which {first} lacks: remove or rename it"
                     )
-                count = sum(1 for _ in images_in(folder / name))
+                count = len(images_in(folder / name))
                 if not count:
                     raise UserError(
                         f"there are no images in class {name!r}: {folder / name} has no file ending in "
@@ -83,9 +83,9 @@ def class_folders(folder: pathlib.Path) -> list[str]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: image_folder needs a folder that has one of images for each class")
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if not names:
-        found = "images, but " if next(images_in(folder), None) else ""
+        found = "images, but " if images_in(folder) else ""
         raise UserError(f"{folder} has {found}no class folders: put the images of each class into a folder of its own")
     if set(names) <= USUAL_SPLITS:
         options = " ".join(f"--{name if name in ('train', 'test') else 'val'}={folder / name}" for name in names)
@@ -93,12 +93,15 @@ def class_folders(folder: pathlib.Path) -> list[str]:
     return names
 
 
-def images_in(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The image files in a folder and its subfolders, in torchvision's order."""
-    for root, _, files in sorted(os.walk(folder, followlinks=True)):
-        for name in sorted(files):
-            if name.lower().endswith(EXTENSIONS):
-                yield pathlib.Path(root, name)
+def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The image files in a folder and its subfolders, by folder, then by name, which is torchvision's order."""
+    files = [
+        pathlib.Path(root, name)
+        for root, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(EXTENSIONS)
+    ]
+    return sorted(files, key=lambda file: (str(file.parent), file.name))
 
 
 def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:

@@ -73,10 +73,10 @@ class ImageText(OwnSplits, ShardsBuilder):
         return self.dataset_info(__doc__, self.class_names, **texts)
 
     def _class_names(self) -> Sequence[str]:
+        if self.classes == "imagenet1k":
+            return imagenet_wnids()  # as in TFDS
         if self.classes:
-            return (
-                imagenet_wnids() if self.classes == "imagenet1k" else vocabulary_names(self.classes)
-            )  # ids, as in TFDS
+            return vocabulary_names(self.classes)
         first = find_files(next(iter(self.raws.values())))[0]
         if names := class_names_in(first, self.label_column):
             return names
@@ -142,6 +142,8 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
     """
     if raw.is_dir():
         files = sorted(raw.glob("*.tar")) or sorted(raw.glob("*.parquet"))
+        if not files:
+            raise UserError(f"{raw} has neither shards (*.tar) nor parquet files: name the folder of these, or a file")
         splits = sorted({match[1] for file in files if (match := OF_SPLIT.fullmatch(file.name))})
         if len(splits) > 1:
             raise UserError(
@@ -151,7 +153,7 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
     else:
         files = [raw] if raw.exists() else sorted(map(pathlib.Path, glob.glob(str(raw), recursive=True)))
     if not files:
-        raise UserError(f"{raw} has no raw data: needed is {RAW}")
+        raise UserError(f"no file matches {raw}: needed is {RAW}")
     if len(set(map(is_shard, files))) > 1:
         raise UserError(f"{raw} has shards (*.tar) and tables: name either by a glob")
     return files

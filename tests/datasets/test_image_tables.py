@@ -160,7 +160,7 @@ def test_every_file_is_checked_before_any_is_read(tmp_path, monkeypatch):
             {},
             "of the splits test, train: name those of each by a glob",
         ),
-        (["notes.md"], {}, "has no raw data: needed is a folder of shards"),
+        (["notes.md"], {}, "has neither shards .* nor parquet files"),
         (["x.tar", "x.tsv"], {"raw": "*"}, "has shards .* and tables: name either by a glob"),
         (["x.tar"], {"caption_columns": "title"}, "x.tar has no samples with the field 'title'; they have caption"),
     ],

@@ -51,7 +51,7 @@ def test_options_name_the_splits(raw, options, splits):
         (["--train=RAW/one.tsv", "--split=val"], "--split=val is the name of the split that --raw=PATH gives"),
         (["--raw=RAW/one.tsv", "--split=my split"], "--split=my split is not a name such as train, val"),
         (["--raw=RAW/one.tsv", "--split=all"], "--split=all is not a name"),
-        (["--val=RAW/none.tsv"], "none.tsv has no raw data: needed is a folder of shards"),
+        (["--val=RAW/none.tsv"], "none.tsv: needed is a folder of shards"),
         ([], "'image_text' needs --train=PATH, --val=PATH or both"),
     ],
 )
