@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from cliptail_jax import runs
+from cliptail_jax.concepts.captions import read_part
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.config.fields import flatten
@@ -196,11 +197,20 @@ def read_shards(example, folder: Path) -> None:
     options = {"caption_columns": "caption,url", "label_column": "y", "classes": "cifar10"}
     with contextlib.redirect_stderr(io.StringIO()):
         builder = ImageText(raw=folder / "0.tar", data_dir=folder, **options)
-        records = list(builder._generate_examples())
+        records = list(builder._generate_examples("train"))
     keys = samples.keys() | set(columns["key"] if columns else ())
     assert len(records) + builder.skipped.total() >= len(keys)
     for record in records:
         builder.info.features.encode_example(record)
+
+
+def read_shard_captions(example, folder: Path) -> None:
+    """Every sample of a shard is a caption, perhaps a missing one."""
+    samples, _, change = example
+    files = {f"{key}.{kind}": content for key, of_key in samples.items() for kind, content in of_key.items()}
+    (folder / "0.tar").write_bytes(flipped(archive(files), change) if change else archive(files))
+    captions = sum(len(batch.captions) for batch in read_part(str(folder / "0.tar")))
+    assert change or captions == sum(map(bool, samples.values()))
 
 
 MODEL = {
@@ -302,6 +312,7 @@ CASES = {
     "safetensors": Case(st.tuples(HEADER, st.binary(max_size=40)), read_weights),
     "images": Case(st.tuples(st.integers(0, len(JPEGS) - 1), st.lists(CHANGES, min_size=1, max_size=4)), read_image),
     "shards": Case(SHARD, read_shards),
+    "captions of shards": Case(SHARD, read_shard_captions),
     "configurations": Case(CONFIGURATION, read_configuration),
     "models": Case(st.tuples(st.sampled_from(["", "vision_cfg", "text_cfg"]), st.sampled_from(KEYS), JSON), read_model),
 }

@@ -42,11 +42,11 @@ def main(arguments: list[str]) -> None:
     prog, form = "python -m cliptail_jax.concepts.beam", argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
     add_arguments(parser)
-    parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a JSON file")
+    parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a .json or .txt file")
     options, beam_options = parser.parse_known_args(arguments)
     if beam is None:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
-    parts, counter = match(options.captions), ConceptCounter(load_vocabulary(options.vocabulary))
+    parts, counter = match(options.captions, options.data_dir), ConceptCounter(load_vocabulary(options.vocabulary))
     check_part(parts[0], options.column, open_any)
     pipeline = open_pipeline(beam_options)
     unfinished = f"{options.output}.unfinished"
@@ -113,14 +113,14 @@ def running(pipeline: "beam.Pipeline") -> Iterator["beam.Pipeline"]:
         raise UserError(f"--runner={runner}: {reason or 'nobody answers at its --job_endpoint'}") from error
 
 
-def match(pattern: str) -> list[str]:
-    """Finds the files of a path or a glob of any file system, or of a local folder.
+def match(pattern: str, data_dir: str) -> list[str]:
+    """Finds the files of a path or a glob of any file system, or of a local folder or prepared data set.
 
     Raises:
         UserError: There is none, or one is of an unknown format.
     """
     if "://" not in pattern:
-        return [os.path.abspath(path) for path in find_parts(pattern)]
+        return [os.path.abspath(path) for path in find_parts(pattern, data_dir)]
     paths = [found.path for found in FileSystems.match([pattern])[0].metadata_list]
     if not paths:
         raise UserError(f"no captions file matches {pattern}")

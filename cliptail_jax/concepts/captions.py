@@ -9,6 +9,7 @@ import gzip
 import os
 import pathlib
 import shutil
+import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +20,20 @@ import pyarrow as pa
 from cliptail_jax.concepts.batches import CaptionBatch, batches_of
 from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError, read_card
 from cliptail_jax.errors import UserError
+from cliptail_jax.prepared import find_tables, resolve_data_dir
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
 KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
-READ_ERRORS = DamagedFileError, OSError, EOFError, zlib.error, pa.ArrowException, csv.Error, UnicodeEncodeError
+READ_ERRORS = (
+    DamagedFileError,
+    OSError,
+    EOFError,
+    zlib.error,
+    pa.ArrowException,
+    csv.Error,
+    UnicodeEncodeError,
+    tarfile.TarError,
+)
 
 Open = Callable[[str], BinaryIO]
 open_local: Open = functools.partial(open, mode="rb")
@@ -31,24 +42,33 @@ open_local: Open = functools.partial(open, mode="rb")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of a program that counts captions."""
     columns = f"{', '.join(USUAL_COLUMNS)}, else the only one of text"
-    parser.add_argument("--captions", required=True, help="a file, a glob (quoted), or a folder")
+    captions = "a file, a glob (quoted), a folder, or a prepared data set: image_text/mine, or image_text/mine:train"
+    parser.add_argument("--captions", required=True, help=captions)
+    default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
+    parser.add_argument("--data_dir", default="", help=f"the folder of prepared data sets; {default}")
     parser.add_argument("--column", help=f"the column of captions; default: {columns}")
     parser.add_argument("--output", required=True, help="the .tsv file to write")
 
 
-def find_parts(pattern: str) -> list[str]:
-    """Finds the captions files of a path, a glob or a folder, sorted by name.
+def find_parts(pattern: str, data_dir: str = "") -> list[str]:
+    """Finds the captions files of a path, a glob or a folder, sorted by name, or the tables of a prepared data set.
+
+    A folder with shards is these alone: the tables beside them describe the same captions.
 
     Raises:
-        UserError: There is none, or one is of an unknown format.
+        UserError: There is none, or one is of an unknown format; or the data set lacks the split.
     """
     if os.path.isdir(pattern):
         paths = [path for path in glob.glob(os.path.join(glob.escape(pattern), "*")) if suffix(path) in FORMATS]
+        paths = [path for path in paths if suffix(path) == ".tar"] or paths
     else:
         paths = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
-    paths = sorted(filter(os.path.isfile, paths))
+    paths = sorted(filter(os.path.isfile, paths)) or [str(path) for path in find_tables(pattern, data_dir)]
     if not paths:
-        raise UserError(f"no captions file matches {pattern}: there must be files ending in {KNOWN_SUFFIXES}")
+        raise UserError(
+            f"no captions file matches {pattern}: there must be files ending in {KNOWN_SUFFIXES}, or a data set of this "
+            f"name that is prepared below {resolve_data_dir(data_dir)}"
+        )
     for path in paths:
         check_format(path)
     return paths
@@ -98,19 +118,32 @@ def read_part(
             yield from batches_of(captions)
 
 
+def columns_of(path: str) -> Columns:
+    """The columns of a table. Raises UserError and DamagedFileError as `read_rows`."""
+    check_format(path)
+    if FORMATS[suffix(path)].rows is None:
+        raise UserError(f"{path} is no table with columns: use one such as .tsv, .csv, .jsonl or .parquet")
+    with opened(path, open_local) as stream:
+        return FORMATS[suffix(path)].columns(stream)
+
+
+def check_columns(path: str, columns: Sequence[str]) -> None:
+    """Raises UserError where a table that is not empty lacks one of the columns."""
+    has = columns_of(path)
+    if has and (lacking := [column for column in columns if column not in has]):
+        raise UserError(f"{path} has no column {lacking[0]!r}; it has {', '.join(has)}")
+
+
 def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
-    """Reads some columns of a file, row by row.
+    """Reads some columns of a table, row by row.
 
     Raises:
-        UserError: The file's format is unknown or has no columns, or a row lacks one of them.
+        UserError: The file's format is unknown or has no columns, or the table or a row lacks one of them.
         DamagedFileError: The file cannot be read to its end.
     """
-    check_format(path)
-    rows = FORMATS[suffix(path)].rows
-    if rows is None:
-        raise UserError(f"{path} has no columns: use a table such as .tsv, .csv, .jsonl or .parquet")
+    check_columns(path, columns)
     with opened(path, open_local) as stream:
-        for number, row in enumerate(rows(stream, columns), start=1):
+        for number, row in enumerate(FORMATS[suffix(path)].rows(stream, columns), start=1):
             if lacking := [column for column in columns if column not in row]:
                 raise UserError(f"{path}, row {number}, has no {lacking[0]!r}; it has {', '.join(row)}")
             yield {column: row[column] for column in columns}

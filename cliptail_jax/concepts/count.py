@@ -3,7 +3,8 @@
     python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --vocabulary=imagenet1k --output=counts.tsv
 
 It writes a line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with a
-header, JSON lines, or .txt with one caption per line, each also with .gz. A run that was interrupted or killed continues
+header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz; a prepared data set
+is counted by its name. A run that was interrupted or killed continues
 with the files that it had not finished. A damaged file is named and skipped, and the exit status is not 0.
 """
 
@@ -43,7 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
     add_arguments(parser)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a JSON file")
+    what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a .json or .txt file")
     what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
     parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
     parser.add_argument(
@@ -64,7 +65,7 @@ def count(options: argparse.Namespace) -> None:
         UserError: A flag is wrong; or files are damaged, and the counts of the others have been written.
     """
     start = time.monotonic()
-    parts, output = find_parts(options.captions), pathlib.Path(options.output)
+    parts, output = find_parts(options.captions, options.data_dir), pathlib.Path(options.output)
     outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
     for path in outputs:
         check_output(path, is_counts, [*parts, options.vocabulary or ""], options.overwrite)

@@ -1,4 +1,4 @@
-"""The file formats of captions: parquet, TSV and CSV with a header, JSON lines, and text with one caption per line.
+"""The file formats of captions: parquet, TSV and CSV with a header, JSON lines, shards, text with one caption per line.
 
 A format reads the captions of an open file as Arrow arrays of text or of UTF-8, with nulls for missing ones; bytes that
 are not UTF-8 are kept. Where a file has columns, its rows can be read, too. Files are read in chunks, but for MetaCLIP's
@@ -11,7 +11,8 @@ import functools
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -23,11 +24,13 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import arrow_chunks, is_text
 from cliptail_jax.concepts.frequency_tables import overflow
+from cliptail_jax.concepts.shards import samples_in
 from cliptail_jax.errors import UserError
 
 CHUNK_BYTES = 1 << 22
 CHUNK_ROWS = 1 << 16
-FIRST_LINES = 100  # of JSON lines: their keys are the columns
+ROWS_AT_ONCE = 64  # of tables that may contain images
+FIRST_LINES = 100  # of JSON lines, or samples of a shard: their keys are the columns
 
 # The missing values of pandas, with which the study read its tables.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
@@ -81,9 +84,9 @@ def parquet_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
 
 
 def parquet_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
-    file = pa.parquet.ParquetFile(stream)
+    file = pa.parquet.ParquetFile(stream, buffer_size=CHUNK_BYTES, pre_buffer=False)
     present = [column for column in columns if column in file.schema_arrow.names]
-    for batch in file.iter_batches(CHUNK_ROWS, columns=present):
+    for batch in file.iter_batches(ROWS_AT_ONCE, columns=present):
         yield from batch.to_pylist()
 
 
@@ -179,11 +182,16 @@ def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iter
 
 
 def json_columns(stream: BinaryIO) -> Columns:
+    return kinds_of(json_line(*line) for line in zip(itertools.islice(stream, FIRST_LINES), itertools.count(1)))
+
+
+def kinds_of(objects: Iterable[dict]) -> Columns:
+    """The keys of objects, each with the type of its last value that is not null."""
     columns = {}
-    for number, line in enumerate(itertools.islice(stream, FIRST_LINES), start=1):
-        for name, value in json_line(line, number).items():
+    for fields in objects:
+        for name, value in fields.items():
             if value is not None or name not in columns:
-                columns[name] = "text" if isinstance(value, str | None) else type(value).__name__
+                columns[name] = "text" if isinstance(value, str | bytes | None) else type(value).__name__
     return columns
 
 
@@ -243,6 +251,37 @@ def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, " text"]]:
     return arrow_chunks(list(card))[0], np.array(list(card.values()), np.int64)
 
 
+# Shards
+
+
+def shard_fields(stream: BinaryIO) -> Iterator[dict]:
+    """The fields of each sample: those of its .json, and its .txt as 'caption'."""
+    try:
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            for key, files in samples_in(archive):
+                contents = {kind: archive.extractfile(files[kind]).read() for kind in ("json", "txt") if kind in files}
+                fields = json_object(contents["json"], f"{key}.json") if "json" in contents else {}
+                yield fields | ({"caption": contents["txt"]} if "txt" in contents else {})
+    except ValueError as error:  # in a header
+        raise DamagedFileError(str(error)) from error
+
+
+def shard_columns(stream: BinaryIO) -> Columns:
+    samples = list(itertools.islice(shard_fields(stream), FIRST_LINES))
+    if samples and not any(samples):
+        raise DamagedFileError("its samples have neither a .txt nor fields in a .json")
+    return kinds_of(samples)
+
+
+def shard_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
+    """A caption per sample; one without the field has no caption."""
+    samples = shard_fields(stream)
+    while captions := [fields.get(column) for fields in itertools.islice(samples, CHUNK_ROWS)]:
+        if wrong := [caption for caption in captions if not isinstance(caption, str | bytes | None)]:
+            raise DamagedFileError(f"a sample's {column} is {type(wrong[0]).__name__}, not text")
+        yield arrow_chunks(captions)[0]
+
+
 # Text
 
 
@@ -264,5 +303,6 @@ FORMATS = {
     ".jsonl": JSON_LINES,
     ".ndjson": JSON_LINES,
     ".json": JSON_LINES,
+    ".tar": Format(shard_columns, shard_captions, None),
     ".txt": Format(lambda stream: {}, text_captions, None),
 }

@@ -45,9 +45,10 @@ class Concept:
 
 
 def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
-    """Loads a built-in vocabulary (one of `BUILT_IN`) or a JSON file: a list of {"name", "synonyms", "exclude"}.
+    """Loads a built-in vocabulary (one of `BUILT_IN`) or a file.
 
-    Only "name" is required. An entry may have a WordNet id "wnid", which is ignored.
+    A .txt file has a name a line. Any other is JSON, a list of {"name", "synonyms", "exclude"}, of which only "name" is
+    required; an entry may have a WordNet id "wnid", which is ignored.
 
     Raises:
         UserError: There is no such vocabulary, the file cannot be read or has another form, a name occurs twice, or
@@ -128,17 +129,20 @@ def imagenet_concept(wnid: str, name: str, edit: dict) -> Concept:
 
 
 def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
+    is_text = path.suffix.lower() == ".txt"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_text(encoding="utf-8-sig")
+        entries = [{"name": line} for line in content.splitlines() if line.strip()] if is_text else json.loads(content)
     except FileNotFoundError as error:
         known = f"of that name{did_you_mean(str(path).lower(), BUILT_IN)}: there is {', '.join(BUILT_IN)}"
         raise UserError(f"no vocabulary file {path}, and no built-in vocabulary {known}") from error
     except OSError as error:
         raise UserError(f"vocabulary file {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
-        raise UserError(f"vocabulary file {path} is not JSON: {error}") from error
+        raise UserError(f"vocabulary file {path} is not {'UTF-8' if is_text else 'JSON'}: {error}") from error
     if not isinstance(entries, list) or not entries:
-        raise UserError(f"vocabulary file {path} is not a JSON list of classes: {FORM}, ...")
+        form = "has no class names, one a line" if is_text else f"is not a JSON list of classes: {FORM}, ..."
+        raise UserError(f"vocabulary file {path} {form}")
     concepts = tuple(concept(entry, f"vocabulary file {path}, entry {i}") for i, entry in enumerate(entries, start=1))
     check_unique([concept.name for concept in concepts], f"vocabulary file {path}")
     return concepts

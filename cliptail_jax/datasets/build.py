@@ -1,7 +1,7 @@
 """Builds one of the project's own data sets: `python -m cliptail_jax.datasets.build glyphs --data_dir=DIR`.
 
-All but glyphs and glyphs/composed are made from raw data, which --raw names; cliptail_jax/datasets/README.md describes
-them.
+All but glyphs and glyphs/composed are made from raw data, which --raw names, or --train, --val and --test;
+cliptail_jax/datasets/README.md describes them.
 """
 
 import argparse
@@ -19,14 +19,16 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from absl import logging
 
-from cliptail_jax.datasets.folder import encoding, open_builder, resolve_data_dir
+from cliptail_jax.datasets.folder import encoding, open_builder
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.own_splits import OwnSplits, raw_of_splits
 from cliptail_jax.datasets.reencoded import read_reencoding
 from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import locked
 from cliptail_jax.outputs import check_writable_folder
+from cliptail_jax.prepared import resolve_data_dir
 
 FLAGS = ("skip_damaged",)  # options without a value
 
@@ -39,13 +41,13 @@ def builder_of(name: str) -> type[StreamingBuilder]:
 def options_of(name: str) -> dict[str, str]:
     """The options of a data set's builder, with their explanations."""
     builder = builder_of(name)
-    return builder.OPTIONS | (builder.REENCODING if "raw" in builder.OPTIONS else {})
+    return builder.OPTIONS | (builder.REENCODING if builder.OPTIONS else {})
 
 
 def needs_no_raw_data(name: str) -> bool:
     """Whether a data set of the project is generated, without raw data."""
     is_own = name.partition("/")[0] in BUILDERS and ":" not in name  # of which only one version can be made
-    return is_own and "raw" not in builder_of(name).OPTIONS
+    return is_own and not builder_of(name).OPTIONS
 
 
 def full_name(name: str) -> str:
@@ -90,6 +92,7 @@ def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
     folder = built_folder(name, data_dir)
     if os.path.isdir(folder):
         check_reencoding(folder, options)
+        check_splits(folder, name, options)
         return folder
     check_writable_folder(folder.parent)
     known = options_of(name)
@@ -113,6 +116,18 @@ def check_reencoding(folder: pathlib.Path, options: dict[str, str | bool]) -> No
         raise UserError(
             f"{folder} exists without --short_side={asked.short_side} --quality={asked.quality}: remove it, or build into "
             "another --data_dir"
+        )
+
+
+def check_splits(folder: pathlib.Path, name: str, options: dict[str, str | bool]) -> None:
+    """Raises UserError if a built set lacks a split that the options name."""
+    if not issubclass(builder_of(name), OwnSplits):
+        return
+    there = open_builder(folder).info.splits
+    if lacking := [split for split in raw_of_splits(options) if split not in there]:
+        raise UserError(
+            f"{folder} exists, and a data set is built as a whole: to add the split {lacking[0]!r} to {', '.join(there)}, "
+            "remove the folder and give all splits in one command, or choose another name"
         )
 
 
@@ -165,9 +180,10 @@ def main(arguments: list[str]) -> None:
     explanations = {}
     for name in sorted(BUILDERS):
         for option, explanation in options_of(name).items():
-            explanations.setdefault(option, []).append(f"{name}: {explanation}")
-    for option, lines in explanations.items():
+            explanations.setdefault(option, {}).setdefault(explanation, []).append(name)
+    for option, names in explanations.items():
         action = "store_true" if option in FLAGS else "store"
+        lines = (f"{', '.join(of)}: {explanation}" for explanation, of in names.items())
         parser.add_argument(f"--{option}", action=action, help="; ".join(lines))
     options = vars(parser.parse_args(arguments))
     name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()

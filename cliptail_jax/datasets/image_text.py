@@ -1,89 +1,127 @@
-"""Any images with texts, from shards in WebDataset's format or a table of paths and captions (YFCC15M, CC12M)."""
+"""Any images with texts, labels or both, from shards in WebDataset's format or from tables (YFCC15M, CC12M)."""
 
+import contextlib
+import glob
+import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.captions import read_rows
+from cliptail_jax.concepts.captions import check_columns, suffix
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
-from cliptail_jax.datasets.streaming import clean_text, read_if_exists
-from cliptail_jax.datasets.webdataset import OPTIONS, ShardsBuilder
+from cliptail_jax.datasets.image_tables import class_names_in, find_image_column, read_table
+from cliptail_jax.datasets.own_splits import OwnSplits
+from cliptail_jax.datasets.streaming import clean_text
+from cliptail_jax.datasets.webdataset import OPTIONS, ShardsBuilder, read_shard
 from cliptail_jax.errors import UserError
 
+RAW = "a folder of shards (*.tar) or of parquet files, or one shard or table (.tsv, .csv, .jsonl, .parquet), or a glob"
+OF_SPLIT = re.compile(r"(.+?)-\d+-of-\d+.*")  # as Hugging Face names files: train-00000-of-00012.parquet
+FIRST_SAMPLES = 100  # of a shard, to find out what fields there are
 
-class ImageText(ShardsBuilder):
+
+class ImageText(OwnSplits, ShardsBuilder):
     """Images with texts of any kind and, where they exist, labels."""
 
     VERSION = "1.0.0"
-    ANY_CONFIG = True  # the config is the set's name: image_text/yfcc15m
     OPTIONS = {
-        "raw": "a folder of shards (*.tar), one shard, or a table of paths and captions (.tsv, .csv, .jsonl, .parquet)",
+        "raw": f"{RAW}; it becomes the split that --split names",
+        "split": "the name of the split that --raw gives (default: train)",
+        "train": f"{RAW}, for the split train",
+        "val": "the same for the split val",
+        "test": "the same for the split test",
         "images": "the folder that the table's paths are relative to (default: the table's)",
-        "path_column": "the table's column of image paths (default: filepath)",
+        "image_column": "the table's column of images: paths, encoded images, or structs of bytes and path (default: "
+        "filepath, else the one of encoded images)",
         "caption_columns": "the columns of texts, or fields of the samples' .json, as A,B,...; each becomes a field "
-        "of its name (default: caption, which is also a sample's .txt)",
+        "of its name (default: caption, which is also a sample's .txt; '' for labels alone); a list gives a record for "
+        "each of its texts",
         "label_column": "the column or field of labels: numbers, or names of the classes (default: there are none)",
-        "classes": "the vocabulary of the labels, built-in or a file; label_column needs it",
+        "classes": "the vocabulary of the labels, built-in or a file (default: the class names that the parquet files of a "
+        "Hugging Face data set contain)",
     } | OPTIONS
 
     def __init__(
         self,
         *,
         images: str | os.PathLike = "",
-        path_column: str = "filepath",
+        image_column: str = "",
         caption_columns: str = "caption",
         label_column: str = "",
         classes: str = "",
         **kwargs,
     ):
         self.images = pathlib.Path(images).expanduser() if images else None
-        self.path_column, self.label_column = path_column, label_column
-        self.caption_columns = caption_columns.split(",")
-        if bool(label_column) != bool(classes):
-            raise UserError("data set 'image_text' takes --label_column and --classes together, or neither")
-        if taken := set(self.caption_columns) & {"image", "label", "filename", ""}:
+        self.image_column, self.label_column, self.classes = image_column, label_column, classes
+        self.caption_columns = caption_columns.split(",") if caption_columns else []
+        self.columns = [*self.caption_columns, *filter(None, [label_column])]
+        if classes and not label_column:
+            raise UserError(f"--classes={classes} needs --label_column=NAME, the column or field of the labels")
+        if not self.columns:
+            raise UserError("--caption_columns is empty: images without texts need labels, by --label_column=NAME")
+        if taken := set(self.caption_columns) & {"image", "label", "filename", "record", ""}:
             raise UserError(f"--caption_columns={caption_columns} has {min(taken)!r}, which cannot be a text's name")
-        names = vocabulary_names(classes) if classes else ()
-        self.class_names = imagenet_wnids() if classes == "imagenet1k" else names  # ids, as in TFDS
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
+        self.class_names = self._class_names() if self.label_column and self.raws else ()
         texts = {column: tfds.features.Text() for column in ("filename", *self.caption_columns)}
         return self.dataset_info(__doc__, self.class_names, **texts)
 
-    def _generate_examples(self) -> Iterator[dict]:
-        is_sharded = self.raw.is_dir() or self.raw.suffix == ".tar"
+    def _class_names(self) -> Sequence[str]:
+        if self.classes == "imagenet1k":
+            return imagenet_wnids()  # as in TFDS
+        if self.classes:
+            return vocabulary_names(self.classes)
+        first = find_files(next(iter(self.raws.values())))[0]
+        if names := class_names_in(first, self.label_column):
+            return names
+        raise UserError(
+            f"--label_column={self.label_column} needs --classes, the vocabulary of the labels: {first} has no class names "
+            "as the parquet files of Hugging Face have them"
+        )
+
+    def check_raw(self) -> None:
+        super().check_raw()
+        for split in self.raws:
+            files = find_files(self.raws[split])
+            if is_shard(files[0]):
+                check_fields(files[0], self.columns)
+            else:
+                for path in files:
+                    check_columns(str(path), [self.image_column or find_image_column(path), *self.columns])
+
+    def _generate_examples(self, split: str) -> Iterator[dict]:
         labels = {name: label for label, name in enumerate(self.class_names)}
-        for filename, image, fields in self._shards() if is_sharded else self._table():
+        files = find_files(self.raws[split])
+        for filename, image, fields in self._shards(files) if is_shard(files[0]) else self._tables(files):
             if self.is_usable(image):
                 example = {"image": image, "filename": filename}
-                example |= {column: clean_text(fields.get(column)) for column in self.caption_columns}
                 if labels:
-                    example["label"] = self._label(fields.get(self.label_column), labels)
-                yield example
+                    example["label"] = self._label(fields.get(self.label_column), labels, split)
+                for texts in captions_of(fields, self.caption_columns):
+                    yield example | texts
 
-    def _shards(self) -> Iterator[tuple[str, bytes | None, dict]]:
+    def _shards(self, files: list[pathlib.Path]) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each sample. A failed download has no image."""
-        for path, (key, image, fields) in self.samples():
+        for path, (key, image, fields) in self.samples(files):
             filename = clean_text(f"{path.stem}/{key}")
-            yield filename, image, {name: fields.get(name.lower()) for name in self._columns()}
+            yield filename, image, {name: fields.get(name.lower()) for name in self.columns}
 
-    def _table(self) -> Iterator[tuple[str, bytes | None, dict]]:
+    def _tables(self, files: list[pathlib.Path]) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each row."""
-        folder = self.images or self.raw.parent
-        rows = read_rows(str(self.raw), [self.path_column, *self._columns()])
-        for row in tqdm(rows, desc=self.name, unit=" rows", disable=None):
-            filename = clean_text(row[self.path_column])
-            yield filename, read_if_exists(folder / filename), row
+        with tqdm(desc=self.name, unit=" rows", disable=None) as progress:
+            for path in files:
+                column = self.image_column or find_image_column(path)
+                for row in read_table(path, column, self.columns, self.images or path.parent):
+                    progress.update()
+                    yield row
 
-    def _columns(self) -> list[str]:
-        return [*self.caption_columns, *filter(None, [self.label_column])]
-
-    def _label(self, value: object, labels: dict[str, int]) -> int:
+    def _label(self, value: object, labels: dict[str, int], split: str) -> int:
         """The label that a value is: a class name, or a number as such or as text; -1 where it is missing."""
         text = clean_text(value).strip()
         if text in labels:
@@ -91,6 +129,64 @@ class ImageText(ShardsBuilder):
         if text in ("", "-1"):
             return -1
         if not re.fullmatch("[0-9]{1,9}", text) or int(text) >= len(labels):
-            known = f"a class of --classes, nor a number below {len(labels)}"
-            raise UserError(f"{self.raw} has the label {text[:50]!r}, which is not {known}")
+            known = f"a class of {'--classes' if self.classes else 'the file'}, nor a number below {len(labels)}"
+            raise UserError(f"{self.raws[split]} has the label {text[:50]!r}, which is not {known}")
         return int(text)
+
+
+def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
+    """The shards or tables that a path, a glob or a folder names, sorted; of a folder with shards, only these.
+
+    Raises:
+        UserError: There are none, or they are of several kinds or splits.
+    """
+    if raw.is_dir():
+        files = sorted(raw.glob("*.tar")) or sorted(raw.glob("*.parquet"))
+        if not files:
+            raise UserError(f"{raw} has neither shards (*.tar) nor parquet files: name the folder of these, or a file")
+        splits = sorted({match[1] for file in files if (match := OF_SPLIT.fullmatch(file.name))})
+        if len(splits) > 1:
+            raise UserError(
+                f"{raw} has files of the splits {', '.join(splits)}: name those of each by a glob, such as "
+                f"--train='{raw}/{splits[-1]}-*'"
+            )
+    else:
+        files = [raw] if raw.exists() else sorted(map(pathlib.Path, glob.glob(str(raw), recursive=True)))
+    if not files:
+        raise UserError(f"no file matches {raw}: needed is {RAW}")
+    if len(set(map(is_shard, files))) > 1:
+        raise UserError(f"{raw} has shards (*.tar) and tables: name either by a glob")
+    return files
+
+
+def is_shard(path: pathlib.Path) -> bool:
+    """Whether a file is an archive, and not a table."""
+    return suffix(str(path)) == ".tar"
+
+
+def check_fields(shard: pathlib.Path, names: Sequence[str]) -> None:
+    """Raises UserError if none of a shard's first samples has a field; damage is reported when the shard is read."""
+    fields = {}
+    with contextlib.suppress(UserError):
+        for sample in itertools.islice(read_shard(shard, lambda *_: None), FIRST_SAMPLES):
+            fields |= sample.fields
+    if fields and (lacking := [name for name in names if name.lower() not in fields]):
+        raise UserError(f"{shard} has no samples with the field {lacking[0]!r}; they have {', '.join(fields)}")
+
+
+def captions_of(fields: dict, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The texts of each of an image's records: one for every caption where a column is a list, else one.
+
+    Of lists of different lengths, the shorter ones end with empty texts.
+    """
+    lists = {name: fields[name] for name in columns if isinstance(fields.get(name), list)}
+    for place in range(max(1, *map(len, lists.values())) if lists else 1):
+        yield {
+            name: text_of(next(iter(lists[name][place:]), None) if name in lists else fields.get(name))
+            for name in columns
+        }
+
+
+def text_of(value: object) -> str:
+    """A caption as a text; COCO's sentences are objects with the text as 'raw'."""
+    return clean_text(value["raw"] if isinstance(value, dict) and "raw" in value else value)

@@ -171,6 +171,7 @@ KNOWN_SOURCES = (
             )
         },
     ),
+    KnownSource("image_folder", builder="image_folder:ImageFolder"),
     KnownSource(
         "image_text",
         builder="image_text:ImageText",

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.streaming import clean_text, naming_damage
-from cliptail_jax.datasets.webdataset import OPTIONS, Sample, ShardsBuilder
+from cliptail_jax.datasets.webdataset import OPTIONS, Sample, ShardsBuilder, find_shards
 from cliptail_jax.errors import UserError
 
 LABELS = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
@@ -45,7 +45,7 @@ class Laionet(ShardsBuilder):
 
     def _generate_examples(self) -> Iterator[dict]:
         curated = CuratedTable(self.table, self.similarity_column) if self.table else None
-        for path, sample in self.samples():
+        for path, sample in self.samples(find_shards(self.raw)):
             if sample.image is None:
                 self.skipped["failed downloads"] += 1
             elif self.is_usable(sample.image) and (example := self._example(path, sample, curated)):

@@ -21,12 +21,12 @@ from cliptail_jax.datasets.metadata_table import (
     origin,
     read_table,
     save_table,
-    table_path,
     table_schema,
 )
 from cliptail_jax.datasets.records import open_records, read_records, shard_of
 from cliptail_jax.datasets.superclasses import KIND_OF, WRITTEN, kind_of
 from cliptail_jax.errors import UserError
+from cliptail_jax.prepared import table_path
 
 SCAN_BATCH = 1000
 

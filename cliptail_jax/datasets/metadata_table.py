@@ -17,13 +17,10 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, digest_of_json, file_size, is_remote, readable, replacing
+from cliptail_jax.prepared import table_path
 
 WRITE_BATCH = 1 << 16
 SUPERCLASS = "superclass"
-
-
-def table_path(folder: pathlib.Path, split: str) -> pathlib.Path:
-    return folder / f"metadata-{split}.parquet"
 
 
 def table_schema(features: tfds.features.FeaturesDict) -> pyarrow.Schema:

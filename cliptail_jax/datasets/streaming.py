@@ -19,9 +19,10 @@ from PIL import Image
 from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
-from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint, table_path
+from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint
 from cliptail_jax.datasets.reencoded import Change, read_reencoding, reencoded
 from cliptail_jax.errors import UserError
+from cliptail_jax.prepared import table_path
 
 SHARD_BYTES = 1 << 30
 # What the readers of archives, compressed ones among them, and of tables raise.
@@ -36,7 +37,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     folder when it is complete.
 
     `OPTIONS` are the arguments of the constructor beyond TFDS's, each with its explanation on the command line. A set
-    without the option `raw` is made from nothing. Unlike TFDS's, `_generate_examples` yields records without keys.
+    without options is made from nothing. Unlike TFDS's, `_generate_examples` yields records without keys.
     """
 
     OPTIONS: dict[str, str] = {}
@@ -99,11 +100,19 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
             tqdm.write(f"note: {example}; it is skipped, and others like it are counted", file=sys.stderr)
         self.skipped[reason] += 1
 
-    def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
-        if "raw" in self.OPTIONS and self.raw is None:
+    def check_raw(self) -> None:
+        """Raises UserError unless the raw data are there."""
+        if self.OPTIONS and self.raw is None:
             raise UserError(f"data set {self.name!r} needs --raw=PATH: {self.OPTIONS['raw']}")
         if self.raw and not self.raw.exists():
             raise UserError(f"data set {self.name!r}: there is no {self.raw}; --raw names {self.OPTIONS['raw']}")
+
+    def raw_of(self, split: str) -> pathlib.Path | None:
+        """The raw data of a split."""
+        return self.raw
+
+    def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
+        self.check_raw()
         if self.info.file_format.value != "array_record":
             raise UserError(f"data set {self.name!r} is written as file_format='array_record' only")
         return [self._write_split(*split) for split in self._split_generators(dl_manager).items()]
@@ -124,7 +133,9 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
             print(f"{self.name} {split}: {change.describe()}", file=sys.stderr)
         if not table.count:
             left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"
-            raise UserError(f"data set {self.name!r}: {self.raw} gives no record of the split {split!r} ({left_out})")
+            raise UserError(
+                f"data set {self.name!r}: {self.raw_of(split)} gives no record of the split {split!r} ({left_out})"
+            )
         table.finish(fingerprint(shards.rename(template), shards.counts), self.skipped)
         return tfds.core.SplitInfo(
             name=split, shard_lengths=shards.counts, num_bytes=shards.num_bytes, filename_template=template
@@ -180,7 +191,9 @@ def decodes(image: bytes) -> bool:
 
 
 def read_if_exists(path: pathlib.Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    return (
+        path.read_bytes() if os.path.isfile(path) else None
+    )  # Path.is_file raises an error for a name that is too long
 
 
 def clean_text(value: object) -> str:

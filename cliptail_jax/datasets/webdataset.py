@@ -1,20 +1,18 @@
 """Shards of image-text data as img2dataset writes them: archives in WebDataset's format, each with a parquet file."""
 
-import itertools
 import json
 import pathlib
-import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow.parquet
 from tqdm import tqdm
 
+from cliptail_jax.concepts.shards import samples_in
 from cliptail_jax.datasets.streaming import StreamingBuilder, naming_damage
 from cliptail_jax.errors import UserError
 
-MEMBER = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)", re.DOTALL)  # a sample's key, and the kind of one of its files
 IMAGES = ("jpg", "jpeg", "png", "webp")
 OPTIONS = {"skip_damaged": "of a damaged shard, take the samples before the damage; it is counted"}
 Skip = Callable[[str, object], None]  # `StreamingBuilder.skip`
@@ -41,13 +39,13 @@ class ShardsBuilder(StreamingBuilder):
         self.skip_damaged = skip_damaged
         super().__init__(**kwargs)
 
-    def samples(self) -> Iterator[tuple[pathlib.Path, Sample]]:
+    def samples(self, shards: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Sample]]:
         """The samples of all shards, each with its shard's path.
 
         Raises:
             UserError: A shard is damaged.
         """
-        for path in tqdm(find_shards(self.raw), desc=self.name, unit=" shards", disable=None):
+        for path in tqdm(shards, desc=self.name, unit=" shards", disable=None):
             try:
                 for sample in read_shard(path, self.skip):
                     yield path, sample
@@ -74,9 +72,13 @@ def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
         UserError: A file is damaged.
     """
     downloads = read_downloads(path.with_suffix(".parquet"))
+
+    def on_link(name: str) -> None:
+        skip("files that are links", f"{path}: {name!r} is a link")
+
     with naming_damage(path), tarfile.open(path) as archive:
-        for key, members in itertools.groupby(files_of_samples(archive, path, skip), key=lambda file: file[0]):
-            contents = {kind: archive.extractfile(member).read() for _, kind, member in members}
+        for key, members in samples_in(archive, on_link):
+            contents = {kind: archive.extractfile(member).read() for kind, member in members.items()}
             row, described = downloads.pop(key, {}), read_fields(contents.get("json", b"{}"))
             if described is None:
                 skip("whose .json is not an object", f"{path}: {key + '.json'!r} is not a JSON object")
@@ -93,28 +95,6 @@ def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
             skip(
                 "that a shard lacks and its parquet lists", f"{path} has no {key!r}, which the parquet beside it lists"
             )
-
-
-def files_of_samples(
-    archive: tarfile.TarFile, path: pathlib.Path, skip: Skip
-) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
-    """The key and kind of each file of a sample, and its member of the archive at `path`; links are skipped.
-
-    Raises:
-        tarfile.TarError: The archive is damaged, or cut off, which tarfile itself takes for the end.
-    """
-    name = ""
-    for member in archive:
-        name = member.name
-        if match := MEMBER.fullmatch(name):
-            if member.isfile():
-                yield match[1], match[2].lower(), member
-            elif not member.isdir():
-                skip("files that are links", f"{path}: {name!r} is a link")
-    archive.fileobj.seek(archive.offset)
-    end = archive.fileobj.read(2 * tarfile.RECORDSIZE)  # where the next of several concatenated archives would begin
-    if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
-        raise tarfile.ReadError(f"it does not end after {name!r}, its last file that can be read")
 
 
 def read_fields(text: bytes) -> dict | None:

@@ -1,11 +1,14 @@
 """Decodes images. libjpeg-turbo decodes ordinary JPEGs directly, with Pillow's pixels in two thirds of the time."""
 
 import io
+import os
 
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image
+
+from cliptail_jax.errors import UserError
 
 RgbImage = UInt8[np.ndarray, "height width 3"]
 
@@ -34,6 +37,33 @@ def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
     """
     image = _decode_plain_jpeg(encoded, least_side)
     return _decode_with_pillow(encoded) if image is None else image
+
+
+def as_rgb(image: np.ndarray | Image.Image | str | os.PathLike) -> RgbImage:
+    """The pixels of an image that is given as the path of a file, as Pillow's, of any mode, or as uint8 pixels.
+
+    Pillow's images are converted, and files decoded, as `decode_image` does.
+
+    Raises:
+        UserError: It is none of these, or no image.
+    """
+    if isinstance(image, str | os.PathLike):
+        try:
+            with open(image, "rb") as file:
+                return decode_image(file.read())
+        except OSError as error:
+            raise UserError(f"image {image} cannot be read: {error.strerror}") from error
+        except UnreadableImageError as error:
+            raise UserError(f"{image} is not an image, or is damaged: {error}") from error
+    if isinstance(image, Image.Image):
+        try:
+            return np.array(image.convert("RGB"))
+        except Exception as error:  # as in `_decode_with_pillow`: Pillow decodes a file when its pixels are needed
+            raise UserError(f"the image of Pillow cannot be decoded: {' '.join(str(error).split())}") from error
+    if not hasattr(image, "shape") or image.dtype != np.uint8 or image.shape[2:] != (3,) or not all(image.shape):
+        has = f"an array {list(image.shape)} of {image.dtype}" if hasattr(image, "shape") else type(image).__name__
+        raise UserError(f"an image is Pillow's, a path, or an array [height, width, 3] of uint8, not {has}")
+    return np.asarray(image)
 
 
 def _decode_plain_jpeg(encoded: bytes, least_side: int) -> RgbImage | None:

@@ -1,5 +1,6 @@
 """Preprocesses images for a model; a published model's preprocessing comes from open_clip's preprocess_cfg."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import numpy as np
 from jax import Array
 from jaxtyping import Float32, Num, UInt8
+from PIL import Image
 
-from cliptail_jax.images.decoding import RgbImage
+from cliptail_jax.images.decoding import RgbImage, as_rgb
 from cliptail_jax.images.resizing import FILTERS, resized_center
 from cliptail_jax.models.open_clip import NUMBER, PIXELS, POSITIVE, SIDE, Kind, check_keys
 
@@ -58,9 +60,13 @@ class Preprocess:
     resize_mode: str = "shortest"
     short_side: int = 0
 
-    def __call__(self, image: RgbImage) -> Float32[np.ndarray, "size size 3"]:
-        """The model's input."""
-        return self.normalize(self.square(image))
+    def __call__(self, image: np.ndarray | Image.Image | str | os.PathLike) -> Float32[np.ndarray, "size size 3"]:
+        """The model's input of one image: Pillow's, of any mode, the path of a file, or uint8 pixels [height, width, 3].
+
+        Raises:
+            UserError: It is none of these, or no image.
+        """
+        return self.normalize(self.square(as_rgb(image)))
 
     def normalize(
         self, images: Num[Array | np.ndarray, "*images height width 3"]

@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--model", required=True, help="a published CLIP, BERT or RoBERTa, or a CLIP run's work directory"
     )
-    parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a JSON file")
+    parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a .json or .txt file")
     parser.add_argument("--template", default="a+cname", choices=TEMPLATE_SETS)
     parser.add_argument(
         "--synonyms", action="store_true", help="average over a class's synonyms instead of using only its name"

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
-from cliptail_jax.datasets.folder import VERSION
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS, KnownSource, TransferSet
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.prepared import VERSION
 from cliptail_jax.transfer.scores import accuracy, mean_average_precision, mean_per_class_accuracy
 
 METRICS = {

@@ -65,7 +65,7 @@ def test_columns_may_have_any_names_and_images_lie_anywhere(tmp_path):
         f"--raw={tmp_path}/t.jsonl",
         f"--images={tmp_path}/images",
     ]
-    assert main([*arguments, "--path_column=path", "--caption_columns=title,description"]) == 0
+    assert main([*arguments, "--image_column=path", "--caption_columns=title,description"]) == 0
     _, rows = open_rows(tmp_path, "image_text/my_set")
     assert [(row["title"], row["description"]) for row in rows] == [(f"title {i}", "") for i in range(3)]
 
@@ -165,9 +165,9 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"path_column": "path"}, "t.csv, row 1, has no 'path'; it has filepath, caption, label"),
+        ({"image_column": "path"}, "t.csv has no column 'path'; it has filepath, caption, label"),
         ({"caption_columns": "caption,label"}, "--caption_columns=caption,label has 'label'"),
-        ({"label_column": "label"}, "--label_column and --classes together"),
+        ({"label_column": "label"}, "--label_column=label needs --classes"),
         ({"table": "x"}, "'image_text' takes --raw, .*, and not --table"),
     ],
 )
@@ -181,7 +181,7 @@ def test_bad_option_is_an_error_that_names_it(tmp_path, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.txt", b"a caption", "t.txt has no columns"),
+        ("t.txt", b"a caption", "t.txt is no table"),
         ("t.parquet", b"PAR1", "t.parquet: .*footer"),
         ("t.csv", b"filepath,caption\n", "gives no record"),
     ],

@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from cliptail_jax.curation.joined import JoinedSource
-from cliptail_jax.datasets.folder import find_prepared, resolve_data_dir
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.prepared import find_prepared, resolve_data_dir
 from tests.datasets.prepared_files import damage, edit_json
 
 CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar100" / "3.0.2"

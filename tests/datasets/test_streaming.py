@@ -7,13 +7,13 @@ from raw_data import jpeg, write_shard
 
 from cliptail_jax.datasets import streaming
 from cliptail_jax.datasets.build import build, main
-from cliptail_jax.datasets.folder import prepared_names
 from cliptail_jax.datasets.metadata import load_metadata, scan
 from cliptail_jax.datasets.records import open_records
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.datasets.streaming import clean_text, decodes
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.reencoding import Reencoding
+from cliptail_jax.prepared import prepared_names
 
 
 @pytest.fixture

@@ -1,0 +1,146 @@
+"""Any labelled images in one folder for each class, as torchvision's ImageFolder reads them."""
+
+import collections
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from cliptail_jax.concepts.vocabulary import concept
+from cliptail_jax.datasets.metadata import clean_name
+from cliptail_jax.datasets.own_splits import OwnSplits
+from cliptail_jax.datasets.streaming import clean_text, read_if_exists
+from cliptail_jax.errors import UserError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+USUAL_SPLITS = {"train", "val", "valid", "validation", "test"}
+MAPPED = "a JSON object, or lines of folder <TAB> name"
+
+
+class ImageFolder(OwnSplits):
+    """Images in one folder for each class, sorted by class and file name. Files in nested folders count, links are followed.
+
+    The classes are the folders of the split train, or else of the first split; other splits may lack some of them.
+    """
+
+    VERSION = "1.0.0"
+    OPTIONS = {
+        "train": "a folder that has one folder of images for each class",
+        "val": "the same for the split val",
+        "test": "the same for the split test",
+        "class_names": f"a file with the class names of the folders: {MAPPED} (default: the folders' names)",
+    }
+
+    def __init__(self, *, class_names: str | os.PathLike = "", **kwargs):
+        self.names_file = pathlib.Path(class_names).expanduser() if class_names else None
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        names = names_of(self._classes(), self.names_file)
+        return self.dataset_info(__doc__, names, filename=tfds.features.Text())
+
+    def _classes(self) -> list[str]:
+        return class_folders(next(iter(self.raws.values()))) if self.raws else []
+
+    def check_raw(self) -> None:
+        super().check_raw()
+        classes, self.totals = self._classes(), collections.Counter()  # number of image files, by split
+        for split, folder in self.raws.items():
+            for name in class_folders(folder):
+                if name not in classes:
+                    first = next(iter(self.raws.values()))
+                    raise UserError(
+                        f"--{split}={folder} has the class {name!r}, which {first} lacks: remove or rename it"
+                    )
+                count = len(images_in(folder / name))
+                if not count:
+                    raise UserError(
+                        f"there are no images in class {name!r}: {folder / name} has no file ending in "
+                        f"{', '.join(EXTENSIONS)}; put images there, or remove the folder"
+                    )
+                self.totals[split] += count
+
+    def _generate_examples(self, split: str) -> Iterator[dict]:
+        folder, labels = self.raws[split], {name: label for label, name in enumerate(self._classes())}
+        with tqdm(total=self.totals[split], desc=f"{self.name} {split}", unit=" images", disable=None) as progress:
+            for name in class_folders(folder):
+                for path in images_in(folder / name):
+                    progress.update()
+                    image = read_if_exists(path)
+                    if self.is_usable(image):
+                        filename = clean_text(path.relative_to(folder).as_posix())
+                        yield {"image": image, "label": labels[name], "filename": filename}
+
+
+def class_folders(folder: pathlib.Path) -> list[str]:
+    """The names of the class folders in a folder, sorted.
+
+    Raises:
+        UserError: It is not a folder, or does not have class folders.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: image_folder needs a folder that has one of images for each class")
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if not names:
+        found = "images, but " if images_in(folder) else ""
+        raise UserError(f"{folder} has {found}no class folders: put the images of each class into a folder of its own")
+    if set(names) <= USUAL_SPLITS:
+        options = " ".join(f"--{name if name in ('train', 'test') else 'val'}={folder / name}" for name in names)
+        raise UserError(f"{folder} has the folders {', '.join(names)}, which are splits, not classes: pass {options}")
+    return names
+
+
+def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The image files in a folder and its subfolders, by folder, then by name, which is torchvision's order."""
+    files = [
+        pathlib.Path(root, name)
+        for root, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(EXTENSIONS)
+    ]
+    return sorted(files, key=lambda file: (str(file.parent), file.name))
+
+
+def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:
+    """The class names of folders, which are their own unless a file has others.
+
+    Raises:
+        UserError: The file cannot be read, lacks a folder, or has a name that is no class name; or two classes have the
+            same name.
+    """
+    where, mapping = (f"--class_names={path}", read_mapping(path)) if path else ("the folders", {f: f for f in folders})
+    folder_of = {}
+    for folder in folders:
+        if folder not in mapping:
+            raise UserError(f"{where} has no name for the folder {folder!r}: add it")
+        name = concept({"name": mapping[folder]}, f"{where}, folder {folder!r}").name.strip()
+        other = folder_of.setdefault(clean_name(name), folder)
+        if other != folder:
+            raise UserError(
+                f"the folders {other!r} and {folder!r} have the same class name {clean_name(name)!r}: give each a name of "
+                f"its own{' there' if path else ', by --class_names=FILE'}"
+            )
+        mapping[folder] = name
+    return [mapping[folder] for folder in folders]
+
+
+def read_mapping(path: pathlib.Path) -> dict[str, str]:
+    """Reads a JSON object, or lines of folder <TAB> name."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        mapping = json.loads(text) if path.suffix.lower() == ".json" else None
+    except OSError as error:
+        raise UserError(f"--class_names={path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"--class_names={path} is not {MAPPED}: {error}") from error
+    if mapping is None:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if wrong := [line for line in lines if line.count("\t") != 1]:
+            raise UserError(f"--class_names={path} is not {MAPPED}: {wrong[0][:50]!r}")
+        mapping = dict(line.split("\t") for line in lines)
+    if not isinstance(mapping, dict):
+        raise UserError(f"--class_names={path} is not {MAPPED}")
+    return mapping

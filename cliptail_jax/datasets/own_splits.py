@@ -1,0 +1,55 @@
+"""Builders of a user's own data, which the command line names split by split: --train=RAW --val=RAW --test=RAW."""
+
+import pathlib
+import re
+from collections.abc import Mapping
+
+import tensorflow_datasets as tfds
+
+from cliptail_jax.datasets.streaming import StreamingBuilder
+from cliptail_jax.errors import UserError
+
+SPLITS = ("train", "val", "test")
+NAME = re.compile("(?!all$)[a-z_]+[a-z_0-9]*")  # TFDS has the name 'all' for all splits
+
+
+def raw_of_splits(options: Mapping[str, str | bool]) -> dict[str, pathlib.Path]:
+    """The raw data of each split that the options `train`, `val`, `test`, and `raw` with `split` name.
+
+    Raises:
+        UserError: A split has an impossible name, or is named twice, or `split` is without `raw`.
+    """
+    raws = {split: options[split] for split in SPLITS if options.get(split)}
+    if name := options.get("split"):
+        if not options.get("raw"):
+            raise UserError(f"--split={name} is the name of the split that --raw=PATH gives: give that, too")
+        if not NAME.fullmatch(name):
+            raise UserError(f"--split={name} is not a name such as train, val or test_2, in lower case")
+    if options.get("raw"):
+        if (name or "train") in raws:
+            raise UserError(f"the split {name or 'train'} is given twice: by --raw and by --{name or 'train'}")
+        raws[name or "train"] = options["raw"]
+    return {split: pathlib.Path(raw).expanduser() for split, raw in raws.items()}
+
+
+class OwnSplits(StreamingBuilder):
+    """A builder of sets of any name after the slash. Each of its splits has raw data of its own, `self.raws[split]`.
+
+    `_generate_examples` takes the name of a split.
+    """
+
+    ANY_CONFIG = True
+
+    def __init__(self, *, raw: str = "", split: str = "", train: str = "", val: str = "", test: str = "", **kwargs):
+        self.raws = raw_of_splits({"raw": raw, "split": split, "train": train, "val": val, "test": test})
+        super().__init__(**kwargs)
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        return {split: self._generate_examples(split) for split in self.raws}
+
+    def check_raw(self) -> None:
+        if not self.raws:
+            raise UserError(f"data set {self.name!r} needs --train=PATH, --val=PATH or both: {self.OPTIONS['train']}")
+
+    def raw_of(self, split: str) -> pathlib.Path:
+        return self.raws[split]

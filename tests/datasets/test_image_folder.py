@@ -1,0 +1,114 @@
+import json
+import re
+
+import pytest
+from raw_data import jpeg
+
+from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.prepared import prepared_names
+
+
+def write(folder, *names):
+    """Writes a JPEG of its own for each file name, and anything else for names of other files."""
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(jpeg(number, (40, 30)))
+    return folder
+
+
+def rows(data_dir, split, name="image_folder/mine"):
+    source = open_source(name, str(data_dir), split)
+    return source, [(row["filename"], row["label"]) for row in source.metadata.to_pylist()]
+
+
+def test_classes_are_sorted_folders_and_images_are_sorted_files_in_them(tmp_path):
+    names = ["b/2.JPG", "b/1.jpeg", "a_c/deep/er/x.Png", "a_c/z.webp", "a_c/notes.txt", "a_c/deep.jpg", "loose.jpg"]
+    train = write(tmp_path / "raw", *names)
+    build("image_folder/mine", str(tmp_path), train=str(train))
+    source, found = rows(tmp_path, "train")
+    assert source.class_names == ("a c", "b")
+    expected = ["a_c/deep.jpg", "a_c/z.webp", "a_c/deep/er/x.Png", "b/1.jpeg", "b/2.JPG"]  # a folder's files come first
+    assert found == [(name, int(name[0] == "b")) for name in expected]
+    assert source.encoded_images(range(5)) == [(train / name).read_bytes() for name in expected]
+
+
+def test_splits_have_their_names_and_the_classes_of_the_first(tmp_path):
+    write(tmp_path / "one", "ape/1.jpg", "bee/1.jpg", "cat/1.jpg")
+    write(tmp_path / "two", "cat/2.jpg", "ape/2.jpg")
+    arguments = [f"--val={tmp_path / 'two'}", f"--train={tmp_path / 'one'}", f"--data_dir={tmp_path}"]
+    assert main(["image_folder/mine", *arguments]) == 0
+    assert rows(tmp_path, "val")[0].class_names == ("ape", "bee", "cat")
+    assert rows(tmp_path, "val")[1] == [("ape/2.jpg", 0), ("cat/2.jpg", 2)]
+    build("image_folder/tests", str(tmp_path), test=str(tmp_path / "two"))
+    assert rows(tmp_path, "test", "image_folder/tests")[0].class_names == ("ape", "cat")
+
+
+def test_folders_of_wordnet_ids_have_the_names_of_their_classes(tmp_path):
+    build("image_folder/mine", str(tmp_path), train=str(write(tmp_path / "raw", "n01443537/1.jpg", "n01440764/1.jpg")))
+    source = rows(tmp_path, "train")[0]
+    assert source.class_names == ("tench", "goldfish") and source.wnids == ("n01440764", "n01443537")
+
+
+@pytest.mark.parametrize("name", ["names.json", "names.tsv"])
+def test_a_file_gives_folders_their_class_names(tmp_path, name):
+    train, names = write(tmp_path / "raw", "01/1.jpg", "02/1.jpg"), {"02": "great auk", "01": "crème", "03": "unused"}
+    lines = "".join(f"{folder}\t{name}\n" for folder, name in names.items())
+    (tmp_path / name).write_text(json.dumps(names) if name.endswith("json") else lines, encoding="utf-8")
+    build("image_folder/mine", str(tmp_path), train=str(train), class_names=str(tmp_path / name))
+    assert rows(tmp_path, "train")[0].class_names == ("crème", "great auk")
+
+
+def test_what_is_no_image_is_skipped_and_counted_and_large_images_are_encoded_again(tmp_path):
+    train = write(tmp_path / "raw", "a/1.jpg", "a/2.jpg", "b/1.jpg")
+    (train / "a" / "1.jpg").write_text("<html>", encoding="utf-8")
+    (train / "b" / "gone.jpg").symlink_to("nowhere")
+    folder = build("image_folder/mine", str(tmp_path), train=str(train), short_side="8", quality="80")
+    source, found = rows(tmp_path, "train")
+    assert found == [("a/2.jpg", 0), ("b/1.jpg", 1)]
+    assert skipped(folder, "train") == {"whose image cannot be read": 1, "without an image": 1}
+    assert source.encoding == {"short_side": 8, "quality": 80}
+    assert len(source.encoded_images([0])[0]) < len(jpeg(1, (40, 30)))
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ([], "--train=RAW/nowhere", "RAW/nowhere is not a folder"),
+        (["1.jpg"], "--train=RAW/1.jpg", "RAW/1.jpg is not a folder"),
+        (["1.jpg"], "--train=RAW", "RAW has images, but no class folders: put the images of each class into a folder"),
+        (["notes.txt"], "--train=RAW", "RAW has no class folders"),
+        (["a/1.jpg", "b/x.txt"], "--train=RAW", "no images in class 'b': RAW/b has no file ending in .jpg, .jpeg"),
+        (
+            ["train/a/1.jpg", "val/a/1.jpg"],
+            "--train=RAW",
+            "which are splits, not classes: pass --train=RAW/train --val=",
+        ),
+        (["t/a/1.jpg", "v/b/1.jpg"], "--train=RAW/t --val=RAW/v", "--val=RAW/v has the class 'b', which RAW/t lacks"),
+        (["t/a/1.jpg", "v/a/x.txt"], "--train=RAW/t --val=RAW/v", "no images in class 'a': RAW/v/a has no file"),
+        (["a b/1.jpg", "a_b/1.jpg"], "--train=RAW", "the folders 'a b' and 'a_b' have the same class name 'a b'"),
+        (["a/1.jpg"], "", "'image_folder' needs --train=PATH"),
+        (["a/1.jpg"], "--raw=RAW", "'image_folder' takes --train, .*, and not --raw"),
+        (["a/1.jpg"], "--train=RAW --class_names=RAW/none.tsv", "none.tsv cannot be read: No such file"),
+        (["a/1.jpg", "b/1.jpg"], "--train=RAW --class_names=RAW/a.tsv", "a.tsv has no name for the folder 'b': add it"),
+        (["a/1.jpg", "c/1.jpg"], "--train=RAW --class_names=RAW/a.tsv", "'a' and 'c' have the same class name 'ape'"),
+        (["a/1.jpg"], "--train=RAW --class_names=RAW/bad.tsv", "bad.tsv is not .* lines of folder <TAB> name: 'ape'"),
+        (["a/1.jpg"], "--train=RAW --class_names=RAW/list.json", "list.json is not a JSON object"),
+        (["a/1.jpg"], "--train=RAW --class_names=RAW/number.json", "folder 'a': name 7 is not one line of text"),
+        (["broken/1.jpg"], "--train=RAW", r"RAW gives no record of the split 'train' \(1 whose image cannot be read\)"),
+    ],
+)
+def test_folders_that_are_no_data_set_are_refused_in_one_line(tmp_path, capsys, files, options, message):
+    raw = write(tmp_path / "raw", *files)
+    contents = {"a.tsv": "a\tape\nc\tape\n", "bad.tsv": "ape\n", "list.json": '["ape"]', "number.json": '{"a": 7}'}
+    for name, content in contents.items() if "class_names" in options else ():
+        (raw / name).write_text(content, encoding="utf-8")
+    if (raw / "broken").exists():
+        (raw / "broken" / "1.jpg").write_bytes(b"no image")
+    raw.mkdir(exist_ok=True)
+    arguments = options.replace("RAW", str(raw)).split()
+    assert main(["image_folder/mine", f"--data_dir={tmp_path}/tfds", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message.replace("RAW", re.escape(str(raw))), error) and error.count("\n") == 1
+    assert prepared_names(tmp_path / "tfds") == []

@@ -1,0 +1,173 @@
+"""Tables that contain the images, captions that are lists, and the layout of Hugging Face's data sets."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from raw_data import archive, jpeg
+
+from cliptail_jax.datasets.build import build
+from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+IMAGES = [jpeg(number) for number in range(3)]
+NAMED = [{"bytes": image, "path": f"{number}.jpg"} for number, image in enumerate(IMAGES)]
+UNNAMED = [{"bytes": image, "path": None} for image in IMAGES]
+
+
+def write(path, columns, class_names=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    features = {"label": {"names": class_names, "_type": "ClassLabel"}} if class_names else {}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    pa.parquet.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
+    return path
+
+
+def built(tmp_path, raw, **options):
+    build("image_text/mine", str(tmp_path / "tfds"), raw=str(raw), **options)
+    source = open_source("image_text/mine", str(tmp_path / "tfds"), "train")
+    return source, source.metadata.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "filenames"),
+    [
+        ("image", pa.array(NAMED, STRUCT), ["0.jpg", "1.jpg", "2.jpg"]),
+        ("img", pa.array(UNNAMED, STRUCT), ["t/0", "t/1", "t/2"]),
+        ("png", pa.array(IMAGES, pa.binary()), ["t/0", "t/1", "t/2"]),
+        ("image", pa.array(IMAGES, pa.large_binary()), ["t/0", "t/1", "t/2"]),
+    ],
+)
+def test_encoded_images_are_found_in_their_column(tmp_path, name, images, filenames):
+    raw = write(tmp_path / "t.parquet", {"id": [7, 8, 9], "caption": ["a", None, "c"], name: images})
+    source, rows = built(tmp_path, raw)
+    assert source.encoded_images(range(3)) == IMAGES
+    assert [row["filename"] for row in rows] == filenames
+    assert [row["caption"] for row in rows] == ["a", "", "c"]
+
+
+def test_a_struct_without_bytes_names_a_file(tmp_path):
+    raw = write(tmp_path / "t.parquet", {"image": pa.array([{"path": "0.jpg"}], STRUCT), "caption": ["a"]})
+    (tmp_path / "0.jpg").write_bytes(IMAGES[0])
+    source, rows = built(tmp_path, raw)
+    assert source.encoded_images([0]) == IMAGES[:1] and rows[0]["filename"] == "0.jpg"
+
+
+def test_a_folder_of_parquet_files_is_read_in_order(tmp_path):
+    for number in (1, 0, 2):
+        path = tmp_path / "data" / f"train-0000{number}-of-00003.parquet"
+        write(path, {"image": pa.array([NAMED[number]], STRUCT), "caption": [str(number)]})
+    assert [row["caption"] for row in built(tmp_path, tmp_path / "data")[1]] == ["0", "1", "2"]
+
+
+def test_what_is_no_image_is_skipped_and_counted(tmp_path):
+    images = pa.array([IMAGES[0], b"GIF8 no more", None, b""], pa.binary())
+    raw = write(tmp_path / "t.parquet", {"image": images, "caption": list("abcd")})
+    assert [row["caption"] for row in built(tmp_path, raw)[1]] == ["a"]
+    folder = tmp_path / "tfds/image_text/mine/1.0.0"
+    assert skipped(folder, "train") == {"whose image cannot be read": 2, "without an image": 1}
+
+
+def test_each_caption_of_a_list_is_a_record_of_the_same_image(tmp_path):
+    captions = [["a dog", "a hound"], [], ["a cat"]]
+    raw = write(
+        tmp_path / "t.parquet", {"image": pa.array(NAMED, STRUCT), "caption": captions, "title": ["x", "y", "z"]}
+    )
+    source, rows = built(tmp_path, raw, caption_columns="caption,title")
+    assert [tuple(row.values())[:3] for row in rows] == [
+        ("a dog", "0.jpg", "x"),
+        ("a hound", "0.jpg", "x"),
+        ("", "1.jpg", "y"),
+        ("a cat", "2.jpg", "z"),
+    ]
+    assert source.encoded_images(range(4)) == [IMAGES[place] for place in (0, 0, 1, 2)]
+
+
+def test_lists_are_read_from_json_and_from_shards_too(tmp_path):
+    sentences = [{"raw": "a dog", "tokens": ["a", "dog"]}, {"raw": "a hound", "tokens": ["a", "hound"]}]  # COCO's form
+    (tmp_path / "0.jpg").write_bytes(IMAGES[0])
+    (tmp_path / "t.jsonl").write_text(json.dumps({"filepath": "0.jpg", "sentences": sentences}), encoding="utf-8")
+    rows = built(tmp_path, tmp_path / "t.jsonl", caption_columns="sentences")[1]
+    assert [(row["filename"], row["sentences"]) for row in rows] == [("0.jpg", "a dog"), ("0.jpg", "a hound")]
+    fields = json.dumps({"texts": ["a dog", "a hound"], "more": ["b"]}).encode()
+    (tmp_path / "s.tar").write_bytes(archive({"7.jpg": IMAGES[0], "7.json": fields}))
+    build("image_text/shards", str(tmp_path / "tfds"), raw=str(tmp_path / "s.tar"), caption_columns="texts,more")
+    table = open_source("image_text/shards", str(tmp_path / "tfds"), "train").columns("filename", "texts", "more")
+    assert table.to_pylist() == [
+        {"filename": "s/7", "texts": "a dog", "more": "b"},
+        {"filename": "s/7", "texts": "a hound", "more": ""},
+    ]
+
+
+@pytest.mark.parametrize("classes", ["", "CLASSES"])
+def test_labels_need_no_captions_and_their_names_are_those_of_the_file_or_of_a_list(tmp_path, classes):
+    (tmp_path / "classes.txt").write_text("airplane\nbird\n\n", encoding="utf-8")
+    columns = {"img": pa.array(UNNAMED, STRUCT), "label": pa.array([1, -1, 0])}
+    raw = write(tmp_path / "t.parquet", columns, ["plane", "bird"])
+    classes = classes.replace("CLASSES", str(tmp_path / "classes.txt"))
+    source, rows = built(tmp_path, raw, caption_columns="", label_column="label", classes=classes)
+    assert source.class_names == ("airplane" if classes else "plane", "bird")
+    assert rows == [{"filename": f"t/{row}", "label": label} for row, label in enumerate((1, -1, 0))]
+
+
+TABLE = {"image": pa.array(NAMED, STRUCT), "caption": list("abc"), "label": [0, 1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        (TABLE, {"caption_columns": "text"}, "t.parquet has no column 'text'; it has image, caption, label"),
+        (TABLE, {"image_column": "png"}, "t.parquet has no column 'png'; it has image, caption, label"),
+        (TABLE, {"label_column": "y", "classes": "cifar10"}, "has no column 'y'; it has image, caption, label"),
+        (TABLE, {"image_column": "label"}, "t.parquet, row 1: 'label' is neither a path nor an encoded image: '0'"),
+        (TABLE, {"caption_columns": ""}, "images without texts need labels, by --label_column=NAME"),
+        (TABLE, {"caption_columns": "record"}, "has 'record', which cannot be a text's name"),
+        (TABLE, {"classes": "cifar10"}, "--classes=cifar10 needs --label_column=NAME"),
+        (
+            TABLE,
+            {"label_column": "label"},
+            "needs --classes, the vocabulary of the labels: .*t.parquet has no class names",
+        ),
+        ({"caption": ["a"]}, {}, "which column of .* has the images. it has caption: name it with --image_column"),
+        ({"a": [b"x"], "b": [b"y"], "caption": ["a"]}, {}, "which column of .* has the images. it has a, b, caption"),
+        ({"image": [b"x"], "caption": ["a"]}, {}, r"no record of the split 'train' \(1 whose image cannot be read\)"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_in_one_line(tmp_path, columns, options, message):
+    raw = write(tmp_path / "t.parquet", columns)
+    with pytest.raises(UserError, match=message) as error:
+        built(tmp_path, raw, **options)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "tfds/image_text/mine/1.0.0").exists()
+
+
+def test_every_file_is_checked_before_any_is_read(tmp_path, monkeypatch):
+    write(tmp_path / "data" / "a.parquet", TABLE)
+    write(tmp_path / "data" / "b.parquet", {"image": pa.array(NAMED, STRUCT)})
+    monkeypatch.setattr("cliptail_jax.datasets.image_text.read_table", None)
+    with pytest.raises(UserError, match="b.parquet has no column 'caption'; it has image"):
+        built(tmp_path, tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        (
+            ["train-0-of-1.parquet", "test-0-of-1.parquet"],
+            {},
+            "of the splits test, train: name those of each by a glob",
+        ),
+        (["notes.md"], {}, "has neither shards .* nor parquet files"),
+        (["x.tar", "x.tsv"], {"raw": "*"}, "has shards .* and tables: name either by a glob"),
+        (["x.tar"], {"caption_columns": "title"}, "x.tar has no samples with the field 'title'; they have caption"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused_in_one_line(tmp_path, files, options, message):
+    for name in files:
+        (tmp_path / name).write_bytes(archive({"1.jpg": IMAGES[0], "1.txt": b"one"}) if name.endswith("tar") else b"")
+    options = dict(options)
+    with pytest.raises(UserError, match=message):
+        built(tmp_path, tmp_path / options.pop("raw", ""), **options)
