@@ -30,7 +30,7 @@ except ImportError:  # it is an extra
 from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.vocabulary import load_vocabulary
+from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.errors import UserError, command_line
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> None:
     options, beam_options = parser.parse_known_args(arguments)
     if beam is None:
         raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
-    parts, counter = match(options.captions, options.data_dir), ConceptCounter(load_vocabulary(options.vocabulary))
+    parts = match(options.captions, options.data_dir)
+    counter = ConceptCounter(vocabulary_for(options.vocabulary, options.rule), options.rule)
     check_part(parts[0], options.column, open_any)
     pipeline = open_pipeline(beam_options)
     unfinished = f"{options.output}.unfinished"

@@ -22,15 +22,16 @@ from cliptail_jax.concepts.captions import add_arguments, find_parts
 from cliptail_jax.concepts.corpus import count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.finished import FinishedParts
+from cliptail_jax.concepts.naming import Naming
 from cliptail_jax.concepts.tally import COUNTS, Tally
-from cliptail_jax.concepts.vocabulary import load_vocabulary
+from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import replacing
 from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
 
-RULE = 1  # to be increased when a change of the code changes counts
+VERSION = 2  # to be increased when a change of the code changes counts
 
 
 @command_line
@@ -69,9 +70,9 @@ def count(options: argparse.Namespace) -> None:
     outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
     for path in outputs:
         check_output(path, is_counts, [*parts, options.vocabulary or ""], options.overwrite)
-    vocabulary = None if options.words else load_vocabulary(options.vocabulary)
-    counter = WordCounter() if options.words else ConceptCounter(vocabulary)
-    job = repr((RULE, vocabulary, options.column, options.weights))
+    vocabulary = None if options.words else vocabulary_for(options.vocabulary, options.rule)
+    counter = WordCounter() if options.words else ConceptCounter(vocabulary, options.rule)
+    job = repr((VERSION, options.rule, vocabulary, options.column, options.weights))
     finished = FinishedParts(output, job, parts)
     tally, damaged = count_corpus(counter, parts, finished, options.column, options.weights, options.processes)
     if len(damaged) < len(parts):
@@ -80,6 +81,9 @@ def count(options: argparse.Namespace) -> None:
         if options.sorted:
             write_counts(outputs[1], frequent_first(counts))
         report(tally, output, time.monotonic() - start)
+        if vocabulary:
+            none = tally.captions - tally.one - tally.several
+            print(Naming(counts["count"].to_numpy(), tally.one, tally.several, none))
     if damaged:
         others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
         raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")

@@ -1,6 +1,6 @@
 """Counts how many captions carry each concept of a vocabulary: `ConceptCounter(vocabulary).count(captions)`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import CaptionBatch, Captions, Weights, batches_of
 from cliptail_jax.concepts.matching import ConceptIndex
+from cliptail_jax.concepts.naming import Naming, naming
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
@@ -53,7 +54,7 @@ class ConceptCounter:
         """
         counts = np.zeros(len(self.names), np.int64)
         for batch in batches_of(captions, weights):
-            counts += self._counts(batch)
+            counts += self._sums(batch, *self._carried(batch.captions))
         return dict(zip(self.names, counts.tolist()))
 
     def matches(self, captions: Captions) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
@@ -66,15 +67,26 @@ class ConceptCounter:
             first += len(batch.captions)
         return tuple(np.concatenate(pairs).T)
 
+    def naming(self, chunks: Iterable[Captions]) -> Naming:
+        """How many captions, which come in chunks, name each concept, and how many name one, several or none."""
+        classes = len(self.names)
+        total = Naming(np.zeros(classes, np.int64), 0, 0, 0)
+        for captions in chunks:
+            total += naming(*self.matches(captions), len(captions), classes)
+        return total
+
     def tally(self, batch: CaptionBatch) -> Tally:
         """Counts one batch, for sums over many."""
-        counts = self._counts(batch)
+        rows, concepts = self._carried(batch.captions)
+        counts, named = self._sums(batch, rows, concepts), np.bincount(rows, minlength=len(batch.captions))
         found = np.flatnonzero(counts)
         table = pa.table([[self.names[concept] for concept in found], counts[found]], schema=COUNTS)
-        return Tally(table, len(batch.captions), count_undecodable(batch.captions))
+        one, several = int(np.sum(named == 1)), int(np.sum(named > 1))
+        return Tally(table, len(batch.captions), count_undecodable(batch.captions), one, several)
 
-    def _counts(self, batch: CaptionBatch) -> Int[np.ndarray, " concept"]:
-        rows, concepts = self._carried(batch.captions)
+    def _sums(
+        self, batch: CaptionBatch, rows: Int[np.ndarray, " pair"], concepts: Int[np.ndarray, " pair"]
+    ) -> Int[np.ndarray, " concept"]:
         return sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])
 
     def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:

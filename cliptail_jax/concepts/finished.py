@@ -34,7 +34,7 @@ class FinishedParts:
 
     def save(self, part: str, tally: Tally) -> None:
         """Saves the tally of a part. Raises UserError where it cannot be written."""
-        numbers = json.dumps({"captions": tally.captions, "undecodable": tally.undecodable})
+        numbers = json.dumps({key: value for key, value in vars(tally).items() if key != "counts"})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._files[part]) as partial:

@@ -1,14 +1,9 @@
 """How many captions name classes: one, several or none, and each class."""
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Int
-
-from cliptail_jax.concepts.batches import Captions
-from cliptail_jax.concepts.counter import ConceptCounter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +22,10 @@ class Naming:
             f"{self.none:,} none"
         )
 
+    def __add__(self, other: "Naming") -> "Naming":
+        numbers = (self.one + other.one, self.several + other.several, self.none + other.none)
+        return Naming(self.counts + other.counts, *numbers)
+
 
 def naming(
     captions: Int[np.ndarray, " pair"], classes: Int[np.ndarray, " pair"], num_captions: int, num_classes: int
@@ -35,12 +34,3 @@ def naming(
     named = np.bincount(np.bincount(captions, minlength=num_captions), minlength=2)
     counts = np.bincount(classes, minlength=num_classes)
     return Naming(counts, int(named[1]), int(named[2:].sum()), int(named[0]))
-
-
-def count_named(counter: ConceptCounter, chunks: Iterable[Captions]) -> Naming:
-    """The numbers over all captions of some chunks."""
-    total = Naming(np.zeros(len(counter.names), np.int64), 0, 0, 0)
-    for chunk in chunks:
-        of = naming(*counter.matches(pa.array(chunk, pa.large_string())), len(chunk), len(counter.names))
-        total = Naming(total.counts + of.counts, total.one + of.one, total.several + of.several, total.none + of.none)
-    return total

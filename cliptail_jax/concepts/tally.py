@@ -24,11 +24,14 @@ class Tally:
         counts: each name that occurs, and the number of captions in which it does, or the sum of their weights.
         captions: the number of captions.
         undecodable: how many of them have bytes that are not UTF-8.
+        one, several: how many of them have one name of a vocabulary, and several.
     """
 
     counts: pa.Table
     captions: int
     undecodable: int
+    one: int = 0
+    several: int = 0
 
 
 @runtime_checkable
@@ -51,8 +54,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
     counts = pa.concat_tables([tally.counts for tally in tallies]).group_by("name").aggregate([("count", "sum")])
     return Tally(
         pa.table([counts["name"], counts["count_sum"]], schema=COUNTS),
-        sum(tally.captions for tally in tallies),
-        sum(tally.undecodable for tally in tallies),
+        *(sum(getattr(tally, name) for tally in tallies) for name in ("captions", "undecodable", "one", "several")),
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Int
 
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.naming import count_named
 from cliptail_jax.concepts.vocabulary import Concept, vocabulary_for
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
@@ -44,7 +43,7 @@ class CaptionCounts:
             folder, last = evaluation_directory(self.workdir, opened.name), last_evaluation(self.workdir, opened.name)
             if last and last["settings"].get(COUNTED) == digest and (folder / FREQUENCY).exists():
                 return read_run_frequency(folder)[1], digest
-            found = count_named(ConceptCounter(concepts, self.rule), self.captions())
+            found = ConceptCounter(concepts, self.rule).naming(self.captions())
         except UserError as error:
             log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
             return None, ""

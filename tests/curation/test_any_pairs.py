@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.naming import count_named
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.curation.describe import describe, table_of
 from cliptail_jax.errors import UserError
@@ -57,7 +56,7 @@ def test_as_many_records_train_as_are_counted(pairs, vocabulary, rule):
     variant = variant_of(pairs, class_match={"vocabulary": vocabulary, "rule": rule}, captions={"words": ("title",)})
     counter = ConceptCounter(load_vocabulary(vocabulary), rule)
     assert list(counter.count(TEXTS).values()) == variant.class_frequency.tolist()
-    named = count_named(counter, [TEXTS[:3], TEXTS[3:]])
+    named = counter.naming([TEXTS[:3], TEXTS[3:]])
     assert named.counts.tolist() == variant.class_frequency.tolist() and variant.notes == (str(named),)
 
 
