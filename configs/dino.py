@@ -46,7 +46,7 @@ def small(config, given: arguments.Arguments):
     training.small_images(config, given)
     config.total_epochs = 25
     config.batch_size = arguments.number(given, "batch_size", 64)
-    config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=32))
+    config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=config.data.image_size))
     config.data.multi_crop.update(dict(num_local=0, local_size=16, local_scale=(0.08, 0.3), max_blur=0.0))
     config.dino.update(dict(hidden=256, bottleneck=64, teacher_momentum=0.99))
     # SGD at the study's rate learns too little in minutes.

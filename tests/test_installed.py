@@ -1,16 +1,26 @@
 """The package installed from its wheel, without the clone: the command `cliptail`, and configs by short names."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
+import tarfile
+import textwrap
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.config.files import find_config, known_configs
 from cliptail_jax.config.program import with_config_flag, with_config_path
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.runs import read_run_frequency
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +94,63 @@ def test_the_shell_completes_programs_configs_and_fields(line, completions, tmp_
     main = [sys.executable, "-c", "from cliptail_jax.cli import main; main()"]
     subprocess.run(main, env=os.environ | asked, check=True)
     assert [text.strip() for text in (tmp_path / "found").read_text().splitlines()] == completions
+
+
+@pytest.fixture(scope="module")
+def own_data(tmp_path_factory):
+    """A folder with data of the names in the README's section on own data: images of 16 pixels of four colours."""
+    folder, rng, colours = tmp_path_factory.mktemp("own"), np.random.default_rng(0), ("red", "green", "blue", "grey")
+
+    def png(colour: int) -> bytes:
+        image = rng.integers(0, 128, (16, 16, 3), np.uint8)
+        image[..., colour % 3] += 127 if colour < 3 else 0
+        Image.fromarray(image).save(buffer := io.BytesIO(), "png")
+        return buffer.getvalue()
+
+    def pairs(number: int) -> list[tuple[bytes, str]]:
+        of = [min(int(rng.exponential()), 3) for _ in range(number)]
+        return [(png(colour), f"the {colours[colour]} ones, number {i}") for i, colour in enumerate(of)]
+
+    for split, each in (("train", 8), ("val", 4)):
+        for number, colour in enumerate(colours):
+            (folder / "photos" / split / colour).mkdir(parents=True)
+            for i in range(each):
+                (folder / "photos" / split / colour / f"{i}.png").write_bytes(png(number))
+        for kind in ("shards", "hub"):
+            (folder / kind).mkdir(exist_ok=True)
+        with tarfile.open(folder / "shards" / f"{split}-00000.tar", "w") as shard:
+            for i, (image, caption) in enumerate(pairs(16 * each)):
+                for suffix, content in (("png", image), ("txt", caption.encode())):
+                    member = tarfile.TarInfo(f"{i:05}.{suffix}")
+                    member.size = len(content)
+                    shard.addfile(member, io.BytesIO(content))
+        rows = [
+            {"image": {"bytes": image, "path": f"{i}.png"}, "caption": text}
+            for i, (image, text) in enumerate(pairs(128))
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), folder / "hub" / f"{split}-00000-of-00001.parquet")
+    (folder / "prompts.txt").write_text("the {} ones\nsomething {}\n")
+    (folder / "cat.jpg").write_bytes(png(0))
+    return folder
+
+
+def test_the_readmes_examples_on_own_data_run_as_they_are(installed, own_data, tmp_path):
+    section = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## ")[0]
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
+    *commands, python = blocks
+    (own_data / "similarity.py").write_text(f"{python}\nassert similarity.shape == (1, 2)\n")
+    environment = os.environ | {"PYTHONPATH": str(installed), "TFDS_DATA_DIR": str(tmp_path)}
+    environment |= {"PATH": f"{installed / 'bin'}:{os.environ['PATH']}", "XLA_FLAGS": ""}
+    for script in [*commands, "cliptail report --workdir=runs/clip", f"{sys.executable} similarity.py"]:
+        result = subprocess.run(["bash", "-ec", script], cwd=own_data, env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        print(script, result.stdout, result.stderr)
+    (labelled,) = (own_data / "runs/clip/eval").glob("image_folder*")
+    summary = json.loads((labelled / "summary.jsonl").read_text().splitlines()[-1])
+    names, frequency = read_run_frequency(labelled)
+    captions = open_source("image_text/pairs", str(tmp_path), "train").metadata["caption"].to_pylist()
+    assert frequency.tolist() == [sum(name in caption.split() for caption in captions) for name in names]
+    assert summary["top1"] is not None and summary["slope_acc_left_out"] == np.sum(frequency == 0)
+    (retrieval,) = (own_data / "runs/clip/eval").glob("image_text*")
+    assert json.loads((retrieval / "summary.jsonl").read_text().splitlines()[-1])["image_to_text_r5"] > 0
+    assert (own_data / "runs/clip/report.html").exists()

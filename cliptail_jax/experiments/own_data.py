@@ -1,5 +1,6 @@
 """What `data=NAME` selects for a prepared data set without a preset: its evaluation set, texts and size of images."""
 
+import functools
 import io
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 
 from cliptail_jax.datasets.folder import find_prepared, open_builder, resolve_data_dir
 from cliptail_jax.datasets.known_sources import PRESETS, Preset
-from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError, did_you_mean
 
 EVALUATED = ("val", "validation", "test")  # splits; the first that there is
@@ -29,10 +30,16 @@ def own_preset(name: str, data_dir: str) -> Preset:
         )
     info = open_builder(folder).info
     split = "train" if "train" in info.splits else next(iter(info.splits))
-    size = typical_size(open_source(name, data_dir, split))
-    fields = dict(name=name, split=split) | (dict(image_size=size) if size <= LARGEST_SMALL else {})
     sets = tuple(f"{name}:{other}" for other in EVALUATED if other in info.splits and other != split)[:1]
-    return Preset(sets, fields, small=size <= LARGEST_SMALL)
+    return Preset(sets, dict(name=name, split=split), small=typical_size(name, data_dir, split) <= LARGEST_SMALL)
+
+
+def small_size(name: str, data_dir: str) -> int:
+    """The side in pixels of images for small networks: that of a set of small images without a preset, or 32."""
+    if name in PRESETS:
+        return 32
+    preset = own_preset(name, data_dir)
+    return typical_size(name, data_dir, preset.fields["split"]) if preset.small else 32
 
 
 def own_texts(name: str, data_dir: str) -> tuple[str, ...]:
@@ -43,7 +50,18 @@ def own_texts(name: str, data_dir: str) -> tuple[str, ...]:
     return tuple(key for key, kind in features.items() if isinstance(kind, tfds.features.Text) and key != "filename")
 
 
-def typical_size(source: Source) -> int:
+def small_epochs(name: str, data_dir: str, batch_size: int) -> int:
+    """The epochs of a small network: 10, or for a set without a preset as many as 1,000 steps take, from 10 to 100."""
+    if name in PRESETS:
+        return 10
+    split = own_preset(name, data_dir).fields["split"]
+    records = open_builder(find_prepared(name, data_dir)).info.splits[split].num_examples
+    return min(max(1000 * batch_size // records, 10), 100)
+
+
+@functools.cache
+def typical_size(name: str, data_dir: str, split: str) -> int:
     """The median of the short sides of some images, in pixels."""
+    source = open_source(name, data_dir, split)
     images = source.encoded_images(np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int))
     return int(np.median([min(Image.open(io.BytesIO(image)).size) for image in images if image]))

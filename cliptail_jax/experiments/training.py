@@ -3,6 +3,7 @@
     data=NAME                        a preset of cliptail_jax/datasets/known_sources.py, or any data set that is prepared, such as
                                      image_folder/mine or image_text/mine: its texts are the captions, and it is evaluated on
                                      its split val, validation or test
+    sets=A+B                         the sets to evaluate on instead: short names, or NAME:SPLIT
     data_dir=DIR                     where it is prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets
     recipe=small, recipe=paper       a small network, which trains in minutes on a CPU, or the paper's; by default, small for
                                      images of up to 64 pixels
@@ -25,13 +26,14 @@ from cliptail_jax.config.training import DISTINCT, SHUFFLED
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
 from cliptail_jax.experiments.arguments import Arguments, choice, number, read_only, real
-from cliptail_jax.experiments.own_data import LARGEST_SMALL, own_preset
+from cliptail_jax.experiments.own_data import own_preset, small_epochs, small_size
 from cliptail_jax.objectives import base_config
 
 BATCH = ("batch_size", "batch_classes", "batch_composition")
 ARGUMENTS = (
     "data",
     "data_dir",
+    "sets",
     "recipe",
     "size",
     "classes",
@@ -64,6 +66,8 @@ def start(given: Arguments) -> tuple[ConfigDict, bool]:
     preset = PRESETS[name] if name in PRESETS else own_preset(name, config.data.data_dir)
     is_small = choice(given, "recipe", (SMALL if preset.small else PAPER, SMALL, PAPER)) == SMALL
     config.eval.sets = preset.evaluation_sets
+    if sets := given.get("sets"):
+        config.eval.sets = tuple(sets.split("+"))
     config.data.update(preset.fields)
     if size := number(given, "size", 0):
         config.data.update(dict(image_size=size, eval_resize=size))
@@ -74,7 +78,7 @@ def start(given: Arguments) -> tuple[ConfigDict, bool]:
     config.data.batch_composition = choice(given, "batch_composition", (SHUFFLED, DISTINCT))
     if classes := given.get("classes"):
         config.data.classes.vocabulary = classes
-    if classes == "imagenet100":
+    if classes == "imagenet100" and not sets:
         config.eval.sets = ("imagenet100",)
     if table := given.get("match"):
         config.data.match.update(dict(frequency=table, fill=preset.fill))
@@ -89,9 +93,10 @@ def start(given: Arguments) -> tuple[ConfigDict, bool]:
 
 def small_images(config: ConfigDict, given: Arguments) -> None:
     """Images of 32 pixels, or of another small size, and a ResNet of 0.1 M parameters: minutes on two CPU cores."""
-    config.total_epochs = 30 if config.data.profile.name else 10
     config.batch_size = number(given, "batch_size", 128)
-    size = number(given, "size", config.data.image_size if config.data.image_size <= LARGEST_SMALL else 32)
+    epochs = small_epochs(given["data"], config.data.data_dir, config.batch_size)
+    config.total_epochs = 30 if config.data.profile.name else epochs
+    size = number(given, "size", small_size(given["data"], config.data.data_dir))
     config.data.update(dict(image_size=size, eval_resize=size, crop_scale=(1.0, 1.0), shift=4, cache=True))
     config.model.image.update(dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128))
     config.model.text.update(dict(width=64, layers=1, heads=2, context_length=16, vocab_size=1024))

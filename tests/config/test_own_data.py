@@ -1,0 +1,68 @@
+"""`data=NAME` for prepared sets without a preset."""
+
+import pytest
+from PIL import Image
+
+from cliptail_jax.config.files import load_config
+from cliptail_jax.datasets.build import build
+from cliptail_jax.errors import UserError
+from cliptail_jax.objectives import validate
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """image_folder/small and image_folder/large, and image_text/pairs, with two texts, of which only train is there."""
+    folder = tmp_path_factory.mktemp("own")
+    for name, size in (("small", 24), ("large", 80)):
+        for split in ("train", "val"):
+            (folder / name / split / "cat").mkdir(parents=True)
+            Image.new("RGB", (size + 10, size)).save(folder / name / split / "cat" / "0.png")
+        build(f"image_folder/{name}", str(folder / "tfds"), **{s: str(folder / name / s) for s in ("train", "val")})
+    (folder / "pairs.tsv").write_text("filepath\ttitle\ttags\nsmall/train/cat/0.png\ta cat\tgrey\n")
+    texts = "title,tags"
+    build("image_text/pairs", str(folder / "tfds"), raw=str(folder / "pairs.tsv"), caption_columns=texts)
+    return folder / "tfds"
+
+
+@pytest.mark.parametrize(
+    "arguments, size, is_small",
+    [
+        ("data=image_folder/small", 24, True),
+        ("data=image_folder/large", 224, False),
+        ("data=image_folder/large,recipe=small", 32, True),
+        ("data=image_folder/large,recipe=small,size=72", 72, True),
+        ("data=image_folder/small,recipe=paper", 224, False),
+        ("data=image_folder/small,recipe=paper,size=96", 96, False),
+        ("data=cifar100_lt", 32, True),
+        ("data=cifar100_lt,size=40", 40, True),
+    ],
+)
+def test_the_recipe_follows_from_the_size_of_images_unless_it_is_given(arguments, size, is_small, data_dir):
+    for family in ("sup", "clip", "dino"):
+        config = load_config(f"{family}:{arguments},data_dir={data_dir}")
+        validate(config)
+        assert config.data.image_size == size and config.data.data_dir == str(data_dir)
+        assert (config.model.image.name == "basic_resnet") == is_small
+
+
+def test_labelled_images_have_their_class_names_as_captions_and_pairs_their_texts(data_dir):
+    labelled = load_config(f"clip:data=image_folder/small,data_dir={data_dir}")
+    assert labelled.eval.sets == ("image_folder/small:val",)
+    assert labelled.data.captions.template == "cname" and labelled.data.captions.words == ()
+    pairs = load_config(f"clip:data=image_text/pairs,data_dir={data_dir}")
+    assert pairs.data.captions.template == "" and pairs.data.captions.words == ("tags", "title") and not pairs.eval.sets
+    chosen = load_config(f"clip:data=image_text/pairs,data_dir={data_dir},captions=tags,sets=cifar100+a:test")
+    assert chosen.data.captions.words == ("tags",) and chosen.eval.sets == ("cifar100", "a:test")
+
+
+def test_few_images_are_seen_more_often(data_dir):
+    assert load_config(f"sup:data=image_folder/small,data_dir={data_dir}").total_epochs == 100
+    assert load_config("sup:data=cifar100").total_epochs == 10
+
+
+@pytest.mark.parametrize("name", ["image_folder/gone", "glypsh", "a b"])
+def test_an_unknown_set_is_one_line(name, data_dir):
+    with pytest.raises(
+        UserError, match=f"unknown data preset '{name}'.* or a data set that is prepared below {data_dir}"
+    ):
+        load_config(f"sup:data={name},data_dir={data_dir}")
