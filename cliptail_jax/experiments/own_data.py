@@ -43,11 +43,12 @@ def small_size(name: str, data_dir: str) -> int:
 
 
 def own_texts(name: str, data_dir: str) -> tuple[str, ...]:
-    """The text fields of a data set without a preset, which are its captions; () for one with a preset."""
+    """The text fields of a data set without a preset, which are its captions, by name; () for one with a preset."""
     if name in PRESETS:
         return ()
     features = open_builder(find_prepared(name, data_dir)).info.features
-    return tuple(key for key, kind in features.items() if isinstance(kind, tfds.features.Text) and key != "filename")
+    texts = (key for key, kind in features.items() if isinstance(kind, tfds.features.Text) and key != "filename")
+    return tuple(sorted(texts))  # TFDS does not keep their order
 
 
 def small_epochs(name: str, data_dir: str, batch_size: int) -> int:
