@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
 from flax import nnx
 from ml_collections import ConfigDict
@@ -39,6 +40,7 @@ from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.metrics.measures import format_of, title_of
+from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -92,6 +94,9 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
         summaries = evaluate_model((state,), opened.step, epoch)
     if jax.process_index() == 0:
         print(f"{workdir}, step {opened.step:,} (epoch {epoch:g})\n\n{table(summaries)}")
+        for name in summaries:
+            if "decile_captions" in (arrays := runs.read_arrays(workdir, name)):
+                print(f"\n{name}\n{decile_table(arrays)}")
     return summaries
 
 
@@ -100,6 +105,20 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     all_keys = dict.fromkeys(key for summary in summaries.values() for key in summary)
     keys = [key for key in all_keys if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
     rows = [["", *summaries], *([title_of(key), *(cell(s, key) for s in summaries.values())] for key in keys)]
+    return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
+
+
+def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
+    """Text-to-image recalls, a line for each decile of the frequency of captions' rarest words.
+
+    `arrays` are as from `cliptail_jax.metrics.retrieval.by_decile`.
+    """
+    rows = [["rarest word in training", "captions", *(title_of(f"text_to_image_r{k}") for k in CUTOFFS)]]
+    for decile in np.flatnonzero(arrays["decile_captions"]):
+        low, high = arrays["decile_frequency"][decile]
+        recalls = (arrays[f"decile_r{k}"][decile] for k in CUTOFFS)
+        frequency = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
+        rows.append([frequency, f"{arrays['decile_captions'][decile]:,}", *(f"{recall:.1f}" for recall in recalls)])
     return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
 
 

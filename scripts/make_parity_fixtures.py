@@ -1,11 +1,12 @@
-"""Writes the references of the tests: outputs of torch, torchvision, transformers and open_clip for small inputs.
+"""Writes the references of the tests: outputs of torch, torchvision, transformers, open_clip and others.
 
 Needs the extra `parity`, which the tests themselves do not need. From the root of the repository:
 
     python scripts/make_parity_fixtures.py [NAME ...]    # names from MAKERS below; all by default
 
-Made with torch 2.13, torchvision 0.28, timm 1.0.31, transformers 5.24 and open_clip 3.3.0. In each module of parity/,
-`references(folder)` returns the contents of files by name: arrays, or a text. `folder` has the files made before.
+Made with torch 2.13, torchvision 0.28, timm 1.0.31, transformers 5.24, open_clip 3.3.0 and clip-benchmark 1.6.2. In each
+module of parity/, `references(folder)` returns the contents of files by name: arrays, or a text. `folder` has the files made
+before.
 """
 
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-MAKERS = "input model tokenizer pretrained encoder positions siglip view dino architecture".split()
+MAKERS = "input model tokenizer pretrained encoder positions siglip view dino architecture retrieval".split()
 
 
 def main(names: list[str]) -> None:

@@ -36,6 +36,7 @@ HEADINGS = {
     "groups": "Head, mid and tail",
     "loss": "Training loss",
     "top1": "Accuracy during training",
+    "recall": "Recall by the frequency of a caption's rarest word",
     "calibration": "Calibration",
 }
 

@@ -25,6 +25,7 @@ from bokeh.plotting import figure
 
 from cliptail_jax.metrics.groups import group_means
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.retrieval import by_decile
 from cliptail_jax.report.comparison import ComparedGroup, Comparison, wrong_predictions
 from cliptail_jax.results.run import Run
 
@@ -76,6 +77,7 @@ class Plots:
             "top-1 accuracy (%)",
             lambda run: [(s["step"], s.get("top1")) for s in run.summaries if not run.is_published],
         )
+        self._curve("recall", "text→image recall at 5 (%)", recall_by_decile, "decile of the rarest word's frequency")
         self._calibration()
         if comparison.evaluated:
             self.confusions = [self._confusion(f"confusion_{place}") for place in ("a", "b")]
@@ -261,7 +263,9 @@ class Plots:
         plot.xaxis.axis_label = "accuracy (%)"
         plot.add_tools(HoverTool(tooltips=[("runs", "@kind"), ("@group", "@x{0.0} %")]))
 
-    def _curve(self, name: str, label: str, points_of: Callable[[Run], Sequence[Point]]) -> None:
+    def _curve(
+        self, name: str, label: str, points_of: Callable[[Run], Sequence[Point]], over: str = "training step"
+    ) -> None:
         """A line for each run, thinned out to LONGEST points, with the marker of its kind at some of them."""
         curves = []
         for number, kind in enumerate(self._comparison.kinds):
@@ -271,7 +275,7 @@ class Plots:
                     curves.append((number, kind, run, thinned(points)))
         if not curves:
             return
-        plot = self._figure(name, f"{label} by training step, a line with markers for each run.", height=340)
+        plot = self._figure(name, f"{label} by {over}, a line with markers for each run.", height=340)
         lines = []
         for number, kind, run, points in curves:
             steps, values = (np.array(column, np.float32) for column in zip(*points))
@@ -288,9 +292,9 @@ class Plots:
             for renderer, colours in ((line, ["line_color"]), (drawn, ["fill_color", "line_color"])):
                 self._shows(kind, renderer)
                 self._shows(kind, renderer.glyph, *colours)
-        plot.xaxis.axis_label, plot.yaxis.axis_label = "step", label
+        plot.xaxis.axis_label, plot.yaxis.axis_label = over, label
         plot.x_range.only_visible = plot.y_range.only_visible = True
-        tooltips = [("run", "$name"), ("step", "@step{0,0}"), (label, "@value{0.000}")]
+        tooltips = [("run", "$name"), (over, "@step{0,0}"), (label, "@value{0.000}")]
         plot.add_tools(HoverTool(renderers=lines, tooltips=tooltips, line_policy="nearest"))
 
     def _calibration(self) -> None:
@@ -354,6 +358,13 @@ def marked(length: int, offset: float) -> list[int]:
     if length <= MARKED:
         return list(range(length))
     return [int((number + offset) * length / MARKED) for number in range(MARKED)]
+
+
+def recall_by_decile(run: Run) -> list[Point]:
+    """Decile, from 1 for the rarest words, and text-to-image recall at 5; nothing without frequencies of words."""
+    if run.retrieval is None or run.retrieval.results.word_frequency is None:
+        return []
+    return list(enumerate(by_decile(run.retrieval.results)["decile_r5"].tolist(), 1))
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:

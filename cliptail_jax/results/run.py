@@ -155,6 +155,12 @@ class Run:
         """The latest evaluation on the main set, if that has labels."""
         return self.latest if isinstance(self.latest, Evaluation) else None
 
+    @functools.cached_property
+    def retrieval(self) -> RetrievalEvaluation | None:
+        """The latest evaluation on the first set without labels; None without one."""
+        without_labels = (on for on, summaries in self.sets.items() if is_retrieval(summaries[-1]))
+        return next(map(self.evaluated_on, without_labels), None)
+
     def evaluated_on(self, on: str) -> Evaluation | RetrievalEvaluation:
         """The latest evaluation on a set. Raises UserError if there is none."""
         if on not in self._evaluations:

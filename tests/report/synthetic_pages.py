@@ -79,6 +79,6 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
         )
         summary = {"step": steps, "top1": 60.0, "head": 70.0, "mid": 60.0, "tail": 50.0, "settings": {}}
         summary |= {key: 0.5 for key in ("slope_acc", "slope_pred", "corr_acc", "corr_pred")}
-        run.__dict__ |= {"sets": {evaluation.on: [summary]}, "evaluation": evaluation}
+        run.__dict__ |= {"sets": {evaluation.on: [summary]}, "latest": evaluation}
         made.append(run)
     return Contents(Path("synthetic"), made, None, [], [])

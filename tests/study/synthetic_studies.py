@@ -86,7 +86,7 @@ def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyp
     evaluation = Evaluation(on, names, summarize(results), results, confusion, results.predictions / confusion.sum())
     run = Run(Path(name))
     noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
-    run.__dict__ |= dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", evaluation=evaluation)
+    run.__dict__ |= dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
     run.__dict__ |= {"sets": {on: [evaluation.summary]}, **files}
     return run
 

@@ -1,0 +1,301 @@
+"""Evaluation by retrieval of runs and published models, from a set without labels to its files, tables and page."""
+
+import csv
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from cliptail_jax.concepts.words import lemmas_of
+from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.datasets.build import build
+from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluate import evaluate, table
+from cliptail_jax.evaluation import pairs, retrieval
+from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.evaluation.ranks import make_rank
+from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.files import read_lines
+from cliptail_jax.metrics.retrieval import CUTOFFS
+from cliptail_jax.pretrained.model import open_model
+from cliptail_jax.report.page import write_page
+from cliptail_jax.results.claims import Claim, evaluate_claim
+from cliptail_jax.results.run import Run
+from cliptail_jax.train import train
+from configs import clip, sup, zero_shot
+from tests.synthetic import mesh_of, tiny
+
+SET, FOLDER = "image_text/pairs:train", "image_text_pairs_train"
+IMAGES, CAPTIONS = 24, 60
+
+
+def write_rows(folder, rows):
+    with open(folder / "rows.tsv", "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0], delimiter="\t")
+        table.writeheader()
+        table.writerows(rows)
+    return str(folder / "rows.tsv")
+
+
+@pytest.fixture(scope="module")
+def data_dir(glyphs_dir, tmp_path_factory):
+    """The glyphs and three sets without labels: pairs, in which images have several captions, some equal and some empty;
+    `texts`, with two texts; and `one`, with a single image. `nothing` has no captions."""
+    folder = tmp_path_factory.mktemp("pairs")
+    (folder / "glyphs").symlink_to(glyphs_dir / "glyphs")
+    rng = np.random.default_rng(0)
+    for number in range(IMAGES):
+        pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    names = open_source("glyphs", str(folder), "test").class_names
+    rows = []
+    for number in rng.permutation(np.append(np.arange(IMAGES), rng.integers(0, IMAGES, CAPTIONS - IMAGES))):
+        words = [names[rng.integers(12)], *rng.choice(["zebra", "letter", "mark", "with"], 2)]
+        caption = "" if rng.random() < 0.1 else " ".join(words[: rng.integers(1, 4)])
+        rows.append({"filepath": f"{number}.png", "caption": caption, "title": f"title {rng.integers(5)}"})
+    build("image_text/pairs", str(folder), raw=write_rows(folder, rows))
+    build("image_text/texts", str(folder), raw=write_rows(folder, rows), caption_columns="caption,title")
+    build("image_text/one", str(folder), raw=write_rows(folder, [rows[0] | {"caption": text} for text in "ab"]))
+    build("image_text/nothing", str(folder), raw=write_rows(folder, [row | {"caption": ""} for row in rows]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make_config(data_dir, small_config):
+    def make(family, *sets):
+        config = small_config(family)
+        config.data.data_dir, config.eval.sets, config.total_epochs = str(data_dir), sets, 1
+        config.eval.batch_size = 16
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def run(make_config, tmp_path_factory):
+    """A run that is evaluated on labels and by retrieval, at the end of its training."""
+    config = make_config(clip, SET, "glyphs:test")
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    train(config, workdir)
+    return config, workdir
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    config, workdir = run
+    return config.copy_and_resolve_references(), shutil.copytree(workdir, tmp_path / "run")
+
+
+def evaluated(workdir):
+    folder = workdir / "eval" / FOLDER
+    return read_lines(folder / "summary.jsonl")[-1], dict(np.load(folder / "latest.npz"))
+
+
+def direct(model, data_dir):
+    """Recalls by the whole matrix of cosines, with one image and one caption at a time."""
+    source = open_source("image_text/pairs", str(data_dir), "train")
+    rows = [(row["filename"], row["caption"]) for row in source.metadata.to_pylist()]
+    names = list(dict.fromkeys(name for name, caption in rows if caption))
+    captions = [(names.index(name), caption) for name, caption in rows if caption]
+    unit = lambda x: np.float64(x) / np.linalg.norm(np.float64(x))  # noqa: E731
+    encode_image, encode_text = jax.jit(model.model.encode_image), jax.jit(model.model.encode_text)
+    image = lambda name: model.preprocess(np.asarray(Image.open(data_dir / name)))[None]  # noqa: E731
+    images = np.stack([unit(encode_image(image(name))[0]) for name in names])
+    texts = np.stack([unit(encode_text(model.tokenizer([caption]))[0]) for _, caption in captions])
+    cosines = np.round(images @ texts.T, 6)
+    owner = np.array([index for index, _ in captions])
+    order = np.argsort(-cosines, axis=1, kind="stable")
+    image_to_text = (owner[order] == np.arange(len(names))[:, None]).argmax(1)
+    text_to_image = (np.argsort(-cosines.T, axis=1, kind="stable") == owner[:, None]).argmax(1)
+    return image_to_text, text_to_image, [caption for _, caption in captions]
+
+
+def check_recalls(line, image_to_text, text_to_image):
+    for name, ranks in (("image_to_text", image_to_text), ("text_to_image", text_to_image)):
+        for k in CUTOFFS:
+            assert line[f"{name}_r{k}"] == pytest.approx(100 * np.mean(ranks < k))
+
+
+def test_a_run_has_the_recalls_of_a_direct_computation_and_the_frequency_of_the_rarest_words(run, data_dir):
+    config, workdir = run
+    line, arrays = evaluated(workdir)
+    image_to_text, text_to_image, captions = direct(open_model(str(workdir)), data_dir)
+    np.testing.assert_array_equal(arrays["image_to_text"], image_to_text)
+    np.testing.assert_array_equal(arrays["text_to_image"], text_to_image)
+    check_recalls(line, image_to_text, text_to_image)
+    assert (line["images"], line["captions"], line["left_out"]) == (len(image_to_text), len(captions), CAPTIONS - len(captions))
+
+    variant = open_variant(config.data)
+    training = [lemmas_of(caption) for caption in variant.captions(range(len(variant)), epoch=0)]
+    counts = [min(sum(word in words for words in training) for word in lemmas_of(text)) for text in captions]
+    np.testing.assert_array_equal(arrays["word_frequency"], counts)
+    assert line["retrieval_slope_left_out"] == sum(count == 0 for count in counts) > 0
+    assert arrays["decile_captions"].sum() == len(captions)
+    assert len(line["retrieval_slope_interval"]) == 2
+
+
+def test_training_evaluates_on_both_sets_and_prints_recalls(make_config, tmp_path, capsys):
+    config = make_config(clip, "glyphs:test", SET)
+    config.total_steps = 2
+    train(config, tmp_path / "run")
+    lines = [line for line in capsys.readouterr().err.splitlines() if "epoch" in line and ":t" in line]
+    assert "top1" in lines[-2] and "text_to_image_r1" in lines[-1] and "retrieval_slope" in lines[-1]
+
+
+def test_words_are_counted_once_and_results_are_known_by_the_option_for_captions(copied, monkeypatch):
+    config, workdir = copied
+    assert is_evaluated(workdir, config.eval, uses_prompts=True)
+    monkeypatch.setattr(retrieval.WordCounter, "total", lambda *_: pytest.fail("counted again"))
+    config.eval.sets, config.eval.captions = (SET,), ("caption",)
+    assert not is_evaluated(workdir, config.eval, uses_prompts=True)
+    before, _ = evaluated(workdir)
+    (summary,) = evaluate(config, workdir).values()
+    assert is_evaluated(workdir, config.eval, uses_prompts=True)
+    measures = {key for key in before if key not in ("settings", "step", "epoch")}
+    assert all(before[key] == summary[key] for key in measures)
+    assert "text→image R@5 %" in table({SET: summary})
+
+
+def test_without_the_training_data_recalls_have_no_slope_and_a_note_says_why(copied, capsys, monkeypatch):
+    config, workdir = copied
+    (workdir / retrieval.WORDS).unlink()
+    config.eval.sets = (SET,)
+
+    def missing(data):
+        raise UserError("data set 'glyphs' is not prepared")
+
+    monkeypatch.setattr("cliptail_jax.evaluate.open_variant", missing)
+    (summary,) = evaluate(config, workdir).values()
+    assert "text_to_image_r1" in summary and "retrieval_slope" not in summary
+    assert "no slope of retrieval (data set 'glyphs' is not prepared)" in capsys.readouterr().err
+    assert "word_frequency" not in evaluated(workdir)[1]
+
+
+def test_the_page_is_on_the_set_with_labels_and_has_the_recalls_of_the_other(run):
+    _, workdir = run
+    found = Run(workdir)
+    assert (found.main_set, found.evaluation.on, "top1" in found.summary) == ("glyphs:test", "glyphs:test", True)
+    text = write_page(workdir, output=workdir / "report.html", images=0).read_text()
+    assert "text→image R@10 %" in text and "text→image R@1 %" in text and "retrieval_slope" in text
+
+
+def test_a_page_on_retrieval_alone_has_its_recalls_and_no_classes(copied):
+    config, workdir = copied
+    shutil.rmtree(workdir / "eval" / "glyphs_test")
+    run = Run(workdir, eval_sets=(SET,))
+    assert run.evaluation is None and run.latest.on == SET
+    text = write_page(workdir, images=0).read_text()
+    assert "image→text R@5 %" in text and 'id="classes-part"' not in text
+
+
+def test_claims_compare_runs_by_retrieval_on_the_same_captions(run, copied):
+    _, other = copied
+    runs = {"a": Run(run[1]), "b": Run(other)}
+    for statistic in ("retrieval_slope", "text_to_image_r5"):
+        (seed,) = evaluate_claim(Claim("equal", statistic, "a", "b", 0.1, SET), [[runs]]).by_seed
+        assert seed[0] == seed[1]
+    path = other / "eval" / FOLDER / "latest.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **{name: array[1:] if len(array.shape) else array for name, array in arrays.items()})
+    tested = evaluate_claim(
+        Claim("equal", "text_to_image_r5", "a", "b", 0.1, SET), [[{"a": runs["a"], "b": Run(other)}]]
+    )
+    assert tested.obstacle == "the runs are evaluated on different captions"
+
+
+def test_published_models_are_evaluated_by_retrieval_once_without_word_frequency(
+    data_dir, make_model, tmp_path, capsys
+):
+    config = zero_shot.get_config(f"model={make_model(1)},sets=glyphs:test+{SET},template=simple")
+    config.data.data_dir, config.eval.batch_size = str(data_dir), 16
+    evaluate_published(config, tmp_path / "run")
+    line, arrays = evaluated(tmp_path / "run")
+    image_to_text, text_to_image, _ = direct(open_model(str(make_model(1))), data_dir)
+    check_recalls(line, image_to_text, text_to_image)
+    assert "word_frequency" not in arrays and "retrieval_slope" not in line
+    header = capsys.readouterr().out.splitlines()[0]
+    assert "top-1 %" in header and "image→text R@1 %" in header
+    evaluate_published(config, tmp_path / "run")
+    assert "is already evaluated" in capsys.readouterr().err
+    assert len(read_lines(tmp_path / "run" / "eval" / FOLDER / "summary.jsonl")) == 1
+    write_page(tmp_path / "run", images=0)
+
+
+def test_images_that_cannot_be_read_and_their_captions_are_left_out():
+    rng = np.random.default_rng(0)
+    images, captions = (rng.normal(size=(n, 4)).astype(np.float32) for n in (5, 12))
+    image_of = np.append(np.arange(5), rng.integers(0, 5, 7))
+    source_images = pairs.SourceImages(source=None, records=np.array([0, 2, 3, 7, 8]))
+    opened = pairs.PairSet("x", source_images, ["a"] * 12, np.arange(100, 112), image_of, without_caption=3)
+    task = retrieval.RetrievalTask(opened, {}, np.arange(12))
+    rank = make_rank(mesh_of(1), side=128)
+    read = np.array([0, 3, 8])  # all but rows 1 and 3
+    found = retrieval.rank_pairs(rank, task, images[[0, 2, 4]], read, captions, lambda: False)
+    kept = np.isin(image_of, [0, 2, 4])
+    expected = rank(captions[kept], np.searchsorted([0, 2, 4], image_of[kept]), images[[0, 2, 4]], np.arange(3))
+    np.testing.assert_array_equal(found.text_to_image, expected)
+    np.testing.assert_array_equal(found.captions, 100 + np.flatnonzero(kept))
+    np.testing.assert_array_equal(found.word_frequency, np.flatnonzero(kept))
+    assert found.images.tolist() == [0, 3, 8] and found.left_out == 3 + np.sum(~kept)
+    with pytest.raises(UserError, match="only 1 of 5 images of x could be read"):
+        retrieval.rank_pairs(rank, task, images[:1], read[:1], captions, lambda: False)
+    with pytest.raises(UserError, match="1 images and captions of x have features with NaN"):
+        retrieval.rank_pairs(rank, task, images[[0, 2, 4]], read, with_nan(captions), lambda: False)
+
+
+def with_nan(features):
+    features = features.copy()
+    features[3, 1] = np.nan
+    return features
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "reason"),
+    [
+        (
+            clip,
+            {"sets": ("image_text/one:train",)},
+            "has 1 image with a caption in caption, but retrieval chooses among two",
+        ),
+        (clip, {"sets": ("image_text/nothing:train",)}, "has 0 images with a caption in caption"),
+        (clip, {"sets": ("image_text/texts:train",)}, "has the texts caption, title: name those .* with eval.captions"),
+        (clip, {"sets": (SET,), "captions": ("text",)}, "eval.captions names 'text', but the texts of .* are caption"),
+        (sup, {"sets": (SET,)}, "has no labels, so it is evaluated by retrieval, for which the run has no text tower"),
+        ("loss=words", {"sets": (SET,)}, "has no labels, so it is evaluated by retrieval"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(family, options, reason, make_config, tmp_path):
+    config = make_config(sup if family is sup else clip, *options["sets"])
+    if family == "loss=words":
+        config = bag_of_words(config)
+    config.eval.update(options)
+    with pytest.raises(UserError, match=reason) as error:
+        train(config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+def bag_of_words(config):
+    words = tiny(clip, config.data.data_dir, "loss=words")
+    words.eval.update({"sets": config.eval.sets})
+    return words
+
+
+def test_a_set_without_labels_and_texts_is_refused(data_dir, monkeypatch):
+    source = open_source("image_text/pairs", str(data_dir), "train")
+    source.__dict__["metadata"] = source.metadata.select(["filename", "label"])
+    monkeypatch.setattr(pairs, "open_source", lambda *_: source)
+    with pytest.raises(UserError, match="has neither labels nor texts"):
+        pairs.open_pairs(SET, str(data_dir))
+
+
+def test_the_captions_of_a_run_are_the_default_where_the_set_has_them(data_dir):
+    opened = pairs.open_pairs("image_text/texts:train", str(data_dir), (), ("title",))
+    assert all(caption.startswith("title") for caption in opened.captions) and opened.without_caption == 0
+    both = pairs.open_pairs("image_text/texts:train", str(data_dir), ("title", "caption"), ("title",))
+    assert both.captions[0].startswith(opened.captions[0]) and both.fingerprint() != opened.fingerprint()
+    assert (
+        pairs.open_pairs("glyphs:test", str(data_dir)) is None and pairs.open_pairs("imagenet", str(data_dir)) is None
+    )
