@@ -192,7 +192,9 @@ def test_a_request_that_waits_is_named_once_a_state_with_the_command_that_cancel
     (tmp_path / "queue").write_text("CREATING\n" + 3 * "WAITING_FOR_RESOURCES\n" + 2 * "PROVISIONING\n" + "ACTIVE\n")
     done = launch("tpu", *SLICE, "--", "true", **cloud)
     assert done.returncode == 0, done.stderr
-    cancel = "This cancels it, which interrupting this script does not: gcloud compute tpus queued-resources delete slice"
+    cancel = (
+        "This cancels it, which interrupting this script does not: gcloud compute tpus queued-resources delete slice"
+    )
     expected = [f"{line} {cancel} --zone=us-central2-b --force" for line in WAITING.splitlines()]
     assert [line for line in done.stderr.splitlines() if "cancels" in line] == expected
 
