@@ -34,18 +34,18 @@ def train_runs(
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
     With `jobs`, so many train at the same time. `failures` is added to, and `after_run` is called with it after each run.
-    `order` has the names of all runs of the study, by which they are numbered; by default they are these.
+    `order` has the names of all runs of the study, which are numbered by it; by default these are all.
     """
-    order = list(order or configs)
-    labels = {name: f"run {order.index(name) + 1} of {len(order)}, {name}" for name in configs}
-    calls = {name: (config, workdir / name, overwrite, labels[name]) for name, config in configs.items()}
+    total, first = len(order or configs), order.index(next(iter(configs))) if order else 0
+    labels = (f"run {number} of {total}, {name}" for number, name in enumerate(configs, first + 1))
+    calls = {name: (config, workdir / name, overwrite, next(labels)) for name, config in configs.items()}
     if jobs and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
         note_saved("the same command goes on from what is saved")
         results = call_on_cores(train_run, calls, jobs)
     else:
         results = ((name, train_run(*call)) for name, call in calls.items())
     bar = dict(bar_format="runs |{bar}| {n_fmt} of {total_fmt} are done, {elapsed}", disable=None if jobs else True)
-    with tqdm(results, total=len(order), initial=order.index(next(iter(configs))), **bar) as progress:
+    with tqdm(results, total=total, initial=first, **bar) as progress:
         for name, failure in progress:
             if failure:
                 failures[name] = failure
