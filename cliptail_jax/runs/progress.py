@@ -177,11 +177,15 @@ class RunProgress:
         self._running.append((step, loss))
         while self._running and self._running[0][1].is_ready():
             self._done = self._running.popleft()
+        if self._done is None:
+            return
+        (since, before), (step, loss) = self._times[0], self._done
         now = time.perf_counter()
-        if self._done and now - self._shown >= BETWEEN_BARS:
-            (since, before), (step, loss) = self._times[0], self._done
+        if now - self._shown >= BETWEEN_BARS:
             self._times.append((now, step))
             self._show(step=step, loss=float(loss), speed=(step - before) / (now - since))
+        else:
+            self._progress = dataclasses.replace(self._progress, step=step)
 
     def _show(self, **changes) -> None:
         self._progress = dataclasses.replace(self._progress, **changes)
