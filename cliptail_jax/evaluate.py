@@ -45,7 +45,7 @@ from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validat
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.runs import open_run
-from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
 
@@ -141,6 +141,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
             evaluate_published(config, workdir)
     else:
         evaluate(config, workdir)
+    if jax.process_index() == 0:
+        print(f"\n{last_lines(workdir)}")
 
 
 def describe_fields(config: ConfigDict | None) -> str:

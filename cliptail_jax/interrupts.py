@@ -43,8 +43,9 @@ def end(number: int, frame: FrameType | None) -> None:
 
 def end_at_once(reason: str, status: int) -> NoReturn:
     """Ends the program with one line, whatever its threads wait for. What is saved stays, as after SIGKILL."""
+    erase = "\x1b[J" if os.isatty(2) else ""  # the bars below the first one
     with contextlib.suppress(OSError):
-        os.write(2, f"\n{reason}{_saved and '; '}{_saved}\n".encode())
+        os.write(2, f"\n{erase}{reason}{_saved and '; '}{_saved}\n".encode())
     _exit(status)
 
 

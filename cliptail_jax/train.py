@@ -35,9 +35,10 @@ from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
-from cliptail_jax.runs.console import log_line, progress_bar
+from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.log import Log, warnings_of
+from cliptail_jax.runs.progress import RunProgress
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.training.hooks import Hook, StepInfo, every, run_hooks
 from cliptail_jax.training.initialization import begin_or_resume, init_state
@@ -47,8 +48,11 @@ from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.step import jit_train_step, make_train_step
 
 
-def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
-    """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one."""
+def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
+    """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one.
+
+    `label` names the run where its progress is shown; by default it is `workdir`.
+    """
     validate(config)
     if runs.is_finished(workdir, plain(config), FIELDS):
         log_line(f"{workdir} is already trained to its end")
@@ -60,7 +64,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
     for warning in objective.evaluated_run(config, plain(config)).warnings:
         log_line(f"warning: {warning}")
     total_steps, schedule = objective.total_steps, objective.schedule
-    with sole_writer(workdir):
+    with sole_writer(workdir), RunProgress(label or str(workdir), total_steps, config.batch_size) as progress:
         open_directory(workdir, plain(config), objective, overwrite)
         optimizer = objective.make_optimizer()
         graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
@@ -71,30 +75,29 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
         batches = make_batches(objective, start)
 
         stop, log = StopRequest(), Log(workdir, config.batch_size, objective.steps_per_epoch, start)
-        progress = progress_bar(str(workdir), start * config.batch_size, total_steps * config.batch_size)
         unreadable = UnreadableImages(objective.variant, config.data.max_unreadable)
         input_monitor = InputMonitor(config.data.workers, config.data.canvas)
         learning_monitor = LearningMonitor(objective.chance_loss, total_steps // 5, warnings_of(workdir))
-        evaluate_and_log = evaluation_action(evaluate, log, learning_monitor, stop)
+        evaluate_and_log = evaluation_action(evaluate, log, progress, learning_monitor, stop)
 
         each_step, logged = every(1), every(config.log_every_steps, last=total_steps)
         evaluated = every(config.eval.every_epochs * objective.steps_per_epoch, last=total_steps)
         saved = every(config.checkpoint.every_steps, last=total_steps)
         hooks = [
             Hook(each_step, lambda info: input_monitor.started(info.metrics["train/loss"])),
-            Hook(each_step, lambda info: progress.update(config.batch_size)),
             Hook(each_step, lambda info: log.add(info.step, info.metrics)),
             Hook(each_step, lambda info: log.measured(input_monitor.report())),
             Hook(logged, lambda info: log.write(info.step, info.metrics, float(schedule(info.step - 1)))),
             Hook(logged, lambda info: log.warn(learning_monitor.loss(info.step, float(info.metrics["train/loss"])))),
-            Hook(logged, lambda info: progress.set_postfix(loss=f"{info.metrics['train/loss']:.3f}", refresh=False)),
+            Hook(each_step, lambda info: progress.after_step(info.step, info.metrics["train/loss"])),
             Hook(logged, lambda info: unreadable.check()),
             Hook(each_step, lambda info: stop.after_step()),
             Hook(lambda step: evaluated(step) and not stop.requested, evaluate_and_log),
             Hook(lambda step: saved(step) or stop.requested, lambda info: save(info, log, checkpoints)),
             Hook(lambda step: stop.requested, lambda info: leave(info.step, checkpoints)),
         ]
-        with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, progress, exit_if_peer_lost():
+        with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, exit_if_peer_lost():
+            progress.begin(start)
             if evaluated(start) and not has_evaluation(objective, workdir, start):  # a stop has left it out
                 evaluate_and_log(StepInfo(start, state, {}))
                 if stop.requested:
@@ -103,7 +106,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
                 unreadable.take_from(batch)
                 batch = to_devices(mesh, batch)
                 if step == start + 1:
-                    with log.compiling():
+                    with log.compiling(), progress.doing("compiling"):
                         train_step = train_step.lower(state, batch).compile()
                 state, metrics = train_step(state, batch)
                 run_hooks(hooks, StepInfo(step, state, metrics))
@@ -189,14 +192,14 @@ def has_evaluation(objective: Objective, workdir: Path, step: int) -> bool:
 
 
 def evaluation_action(
-    evaluate: Evaluate, log: Log, monitor: LearningMonitor, stop: StopRequest
+    evaluate: Evaluate, log: Log, progress: RunProgress, monitor: LearningMonitor, stop: StopRequest
 ) -> Callable[[StepInfo], None]:
     """The action that evaluates the model and logs its results. A request to stop ends it early, without results."""
 
     def evaluate_and_log(info: StepInfo) -> None:
         step = info.step
         log.check_finite()
-        with log.paused():
+        with log.paused(), progress.doing("evaluating"):
             summaries = evaluate(info.state.parts(), step, log.epoch(step), stop.at_once)
             for name, summary in summaries.items():
                 log.evaluated(step, name, summary)
@@ -240,6 +243,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
     ignore_closed_terminal()
     distributed.initialize()
     train(config, workdir, flags.FLAGS.overwrite)
+    log_line(last_lines(workdir))
 
 
 if __name__ == "__main__":

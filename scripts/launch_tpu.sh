@@ -11,7 +11,7 @@
 #
 #   --name=NAME        of the slice, and of the queued resource that requests it
 #   --zone=ZONE        as us-central2-b
-#   --type=TYPE        as v4-8, v5litepod-16, v5p-8, v6e-8
+#   --type=TYPE        as v4-8, v5e-16 (or v5litepod-16, gcloud's name for it), v5p-8, v6e-8
 #   --project=PROJECT  gcloud's own if left out
 #   --version=VERSION  of the image of the TPU VM; follows from the type if left out
 #   --spot             at the price of preemptible machines
@@ -44,6 +44,7 @@ if [ "${type##*-}" -gt 8 ] 2>/dev/null; then # in all generations that is more t
     esac
   done
 fi
+type="${type/#v5e-/v5litepod-}" # in all other generations, gcloud and cliptail_jax.plan have the same names
 fetch="${fetch%/}"
 [[ "$fetch" != /* ]] || fail "--fetch=$fetch: give it relative to the folder of the code, as runs/x, or as gs://BUCKET/x"
 if [ -z "$version" ]; then
@@ -52,6 +53,7 @@ if [ -z "$version" ]; then
   v5litepod-*) version=v2-alpha-tpuv5-lite ;;
   v5p-*) version=v2-alpha-tpuv5 ;;
   v6e-*) version=v2-alpha-tpuv6e ;;
+  tpu7x-*) fail "--type=$type: Cloud TPU's queued resources have no TPU7x, only Compute Engine and GKE have; use v6e or v5p" ;;
   *) [ -n "$stop" ] || fail "--type=$type: its image is not known here; name one with --version" ;;
   esac
 fi
@@ -85,8 +87,19 @@ give_back() {
   run "${delete_slice[@]}" --quiet
 }
 
+progress() { # STATE OF THE REQUEST, STATE OF THE SLICE: a line in words, for those in which a request is not over
+  case "$1" in
+  CREATING) echo "is received" ;;
+  ACCEPTED | WAITING_FOR_RESOURCES) echo "waits in the queue until there are free chips" ;;
+  PROVISIONING) echo "is being fulfilled" ;;
+  SUSPENDING | DELETING) echo "is ending, and its slice is being deleted" ;;
+  ACTIVE) echo "is fulfilled, and its slice is ${2:-not there}" ;;
+  *) echo "is in a state that this script does not know" ;;
+  esac
+}
+
 await_slice() {
-  local state requested lost=0
+  local state requested seen="" lost=0
   while state="$(slice_state)" && [ "$state" != READY ]; do
     requested="$("${show_request[@]}" 2>/dev/null || true)"
     case "$requested" in
@@ -95,14 +108,19 @@ await_slice() {
       request
       ;;
     SUSPENDED) give_back ;;
-    FAILED) fail "the request for $name has failed: see $(quoted "${show_request[@]::6}"), and delete it" ;;
+    FAILED) fail "the request for $name has failed: see $(quoted "${show_request[@]::6}"), and delete it by $(quoted "${delete_slice[@]}")" ;;
     *)
       # A preemption may take a while to show in the request; a slice that was stopped or deleted never does.
       case "$requested $state" in "ACTIVE " | "ACTIVE STOPPED" | "ACTIVE PREEMPTED") ((lost += 1)) ;; esac
       [ "$lost" -lt 20 ] ||
         fail "the request for $name is ACTIVE, but its slice is ${state:-gone}: start that, or give up the request by" \
           "$(quoted "${delete_slice[@]}")"
-      note "the request for $name is $requested, its slice ${state:-not there}" && sleep "$poll"
+      if [ "$requested $state" != "$seen" ]; then
+        note "$requested: the request for $name $(progress "$requested" "$state")." \
+          "This cancels it, which interrupting this script does not: $(quoted "${delete_slice[@]}")"
+        seen="$requested $state"
+      fi
+      sleep "$poll"
       ;;
     esac
   done

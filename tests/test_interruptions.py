@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,17 +25,34 @@ from test_train_processes import (
 )
 
 from cliptail_jax.runs.checkpoints import newest_valid_step
+from tests.terminal import Terminal
 
 STEPS = {"total_epochs": 20, "checkpoint__every_steps": 10, "eval__sets": "()"}  # 60
 INTERRUPTED = 128 + signal.SIGINT
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, glyphs_dir):
-    """The losses of an uninterrupted run. Others reuse what it has compiled."""
-    workdir = tmp_path_factory.mktemp("whole")
-    finish(start(command(workdir, glyphs_dir, **STEPS)))
-    return losses(workdir)
+def uninterrupted(tmp_path_factory, glyphs_dir):
+    """An uninterrupted run in a terminal, and what that shows. Others reuse what the run has compiled."""
+    workdir, terminal = tmp_path_factory.mktemp("whole"), Terminal()
+    finish(start(command(workdir, glyphs_dir, **STEPS), stderr=terminal.end))
+    return workdir, terminal.text()
+
+
+@pytest.fixture(scope="module")
+def whole(uninterrupted):
+    """The losses of the uninterrupted run."""
+    return losses(uninterrupted[0])
+
+
+def test_a_terminal_shows_a_bar_from_the_start_and_at_the_end_where_the_results_are(uninterrupted):
+    workdir, shown = uninterrupted
+    *bars, results, see = [line for line in shown.splitlines() if line.strip()]
+    stages = ("preparing", "step 0/60, loading the first images", "step 0/60, compiling")
+    at = [next(i for i, line in enumerate(bars) if re.search(rf"\|.*\| {stage}$", line.rstrip())) for stage in stages]
+    assert at == sorted(at) and re.search(r"\| step \d+/60, loss \d\.\d{3}, \d+ images/s, 00:\d\d left", shown)
+    assert results == f"Results:      {workdir}"
+    assert see == f"To see them:  python -m cliptail_jax.report --workdir={workdir}"
 
 
 def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninterrupted_one(whole, tmp_path, glyphs_dir):
@@ -63,7 +81,9 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
     """And without its terminal: with a closed pipe for stderr and no other stream."""
     arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
     (errors,) = finish(start(arguments, limit=20_000), code=2)
-    assert errors.count("\n") == 2 and "Traceback" not in errors, errors  # the first describes the data
+    *before, line = errors.splitlines()  # what describes the data, and the progress without a terminal
+    assert [text.rpartition(", ")[2] for text in before[1:]] == ["loading the first images", "compiling"], errors
+    assert line.startswith("error: ") and "Traceback" not in errors, errors
     assert f"error: {tmp_path}/run cannot be written to (File too large" in errors
     assert "no step is saved yet, and the same command starts again" in errors
     reader, writer = os.pipe()
@@ -119,7 +139,7 @@ def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_the
     wait_for_step(1, tmp_path / "run", process)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     (errors,) = finish(process, code=2)
-    assert errors.count("\n") == 2 and "error: a process that loads images was killed" in errors, errors
+    assert errors.count("\n") == 4 and "error: a process that loads images was killed" in errors, errors
     assert "is saved" in errors and "the same command" in errors
     assert len(losses(tmp_path / "run")) < len(whole)
     finish(start(command(tmp_path / "run", glyphs_dir, **STEPS)))  # with another number of workers, none

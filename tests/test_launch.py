@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cliptail_jax.planning.topologies import find_topology
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 COMMAND = ["python", "-m", "cliptail_jax.train", "--config.title=it's $HOME 'a b'"]
 SLICE = ["--name=slice", "--zone=us-central2-b", "--type=v4-32"]
@@ -61,8 +63,22 @@ def test_project_image_and_a_bucket_to_fetch_are_passed_on():
     assert all("--project=mine" in words for words in done if words[:3] == ["gcloud", "compute", "tpus"])
     assert "--runtime-version=special" in done[3] and "--spot" not in done[3]
     assert done[-1] == ["gcloud", "storage", "rsync", "--recursive", "gs://bucket/runs/x", "runs/x"]
-    by_type = dry_run("tpu", "--name=a", "--zone=b", "--type=v5litepod-8", "--", "true")
-    assert "--runtime-version=v2-alpha-tpuv5-lite" in by_type[3]
+
+
+@pytest.mark.parametrize(
+    "name, requested, image",
+    [
+        ("v4-8", "v4-8", "tpu-ubuntu2204-base"),
+        ("v5e-16", "v5litepod-16", "v2-alpha-tpuv5-lite"),
+        ("v5litepod-16", "v5litepod-16", "v2-alpha-tpuv5-lite"),
+        ("v5p-8", "v5p-8", "v2-alpha-tpuv5"),
+        ("v6e-8", "v6e-8", "v2-alpha-tpuv6e"),
+    ],
+)
+def test_a_slice_is_requested_by_the_name_and_with_the_image_that_gcloud_has_for_it(name, requested, image):
+    request = dry_run("tpu", "--name=a", "--zone=b", f"--type={name}", "--", "true")[3]
+    assert {f"--accelerator-type={requested}", f"--runtime-version={image}"} < set(request)
+    assert find_topology(name) == find_topology(requested)
 
 
 def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
@@ -90,6 +106,7 @@ def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_s
         ("tpu", ["--nmae=a"], "unknown argument '--nmae=a'"),
         ("tpu", [*SLICE, "python"], "unknown argument 'python'; .* comes after --"),
         ("tpu", ["--name=a", "--zone=b", "--type=v9-8", "--", "true"], "--type=v9-8: .* --version"),
+        ("tpu", ["--name=a", "--zone=b", "--type=tpu7x-8", "--", "true"], "--type=tpu7x-8: .* have no TPU7x"),
         ("tpu", [*SLICE, "--", "train", "--workdir=runs/x"], "--workdir=runs/x: .* --workdir=gs://BUCKET/runs/x"),
         ("tpu", [*SLICE, "--fetch=/runs/x", "--", "true"], "--fetch=/runs/x: give it relative"),
         ("gpu", ["--hosts=,", "--", "true"], "--hosts has an empty name"),
@@ -113,6 +130,7 @@ def stub(path, script):
 
 GCLOUD = """
 echo "$@" >>"$CLOUD/asked"
+ready() { echo READY >"$CLOUD/slice"; echo ACTIVE >"$CLOUD/request"; mkdir -p "$CLOUD"/{0,1}; }
 worker=; command=
 for argument; do
   case "$argument" in --worker=*) worker="${argument#*=}" ;; --command=*) command="${argument#*=}" ;; esac
@@ -120,8 +138,10 @@ done
 [ "$worker" != all ] && workers="$worker" || workers="0 1"
 case "$3 $4" in
 "tpu-vm describe") cat "$CLOUD/slice" ;;
-"queued-resources describe") cat "$CLOUD/request" ;;
-"queued-resources create") echo READY >"$CLOUD/slice"; echo ACTIVE >"$CLOUD/request"; mkdir -p "$CLOUD"/{0,1} ;;
+"queued-resources describe") # each line of the file is a state, the last of which stays
+  head -n 1 "$CLOUD/request" && [ $(wc -l <"$CLOUD/request") -le 1 ] || sed -i 1d "$CLOUD/request"
+  [ "$(cat "$CLOUD/request")" != ACTIVE ] || [ -e "$CLOUD/slice" ] || ready ;;
+"queued-resources create") [ -e "$CLOUD/queue" ] && cp "$CLOUD/queue" "$CLOUD/request" || ready ;;
 "queued-resources delete") rm -rf "$CLOUD"/{slice,request,0,1} ;;
 "tpu-vm scp") [ ! -e "$CLOUD/unreachable" ] || exit 1; for w in $workers; do cp "$5" "$CLOUD/$w/cliptail_jax.tar.gz"; done ;;
 "tpu-vm ssh") for w in $workers; do (cd "$CLOUD/$w" && HOME="$PWD" bash -c "$command") || exit; done ;;
@@ -159,6 +179,24 @@ def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up
     assert not (tmp_path / "slice").exists() and requests(tmp_path) == 1
     installed = (tmp_path / "installed").read_text().splitlines()
     assert len(installed) == 2 and all(line.endswith("--editable .[tpu]") for line in installed)  # nothing to test with
+
+
+WAITING = """\
+CREATING: the request for slice is received.
+WAITING_FOR_RESOURCES: the request for slice waits in the queue until there are free chips.
+PROVISIONING: the request for slice is being fulfilled.
+"""
+
+
+def test_a_request_that_waits_is_named_once_a_state_with_the_command_that_cancels_it(cloud, tmp_path):
+    (tmp_path / "queue").write_text("CREATING\n" + 3 * "WAITING_FOR_RESOURCES\n" + 2 * "PROVISIONING\n" + "ACTIVE\n")
+    done = launch("tpu", *SLICE, "--", "true", **cloud)
+    assert done.returncode == 0, done.stderr
+    cancel = (
+        "This cancels it, which interrupting this script does not: gcloud compute tpus queued-resources delete slice"
+    )
+    expected = [f"{line} {cancel} --zone=us-central2-b --force" for line in WAITING.splitlines()]
+    assert [line for line in done.stderr.splitlines() if "cancels" in line] == expected
 
 
 def test_a_preempted_slice_is_requested_anew_and_the_command_goes_on(cloud, tmp_path):

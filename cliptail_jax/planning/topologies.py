@@ -1,7 +1,7 @@
 """Slices of TPUs and hosts of GPUs by the names that clouds use, and the devices that XLA compiles for.
 
 The number in the name of a v4, v5p or tpu7x slice counts TensorCores, two a chip; that of a v5e or v6e slice counts chips.
-`h100x8` is a host with eight GPUs, `h100x8x4` are four such hosts.
+`gcloud` calls v5e slices v5litepod. `h100x8` is a host with eight GPUs, `h100x8x4` are four such hosts.
 """
 
 import dataclasses
@@ -63,6 +63,7 @@ CHIPS = {
 FLAT = {1: (1, 1), 4: (2, 2), 8: (2, 4), 16: (4, 4), 32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16)}
 CUBIC = {8: (2, 2, 1), 16: (2, 2, 2), 32: (2, 2, 4), 64: (2, 4, 4), 128: (4, 4, 4), 256: (4, 4, 8), 512: (4, 8, 8)}
 SHAPES = {"v4": CUBIC, "v5e": FLAT, "v5p": CUBIC, "v6e": FLAT, "tpu7x": CUBIC}
+GCLOUD = {"v5litepod": "v5e"}  # gcloud's names of kinds that it does not call as the documentation does
 GPUS = ("a100", "h100", "h200")
 GPUS_OF_A_HOST = 8
 EXTRAS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # with the compilers
@@ -73,7 +74,7 @@ class Topology:
     """Chips that a run is planned for.
 
     Attributes:
-        name: as given by the user.
+        name: with the kind of chip as `CHIPS` calls it.
         chip: the kind of chip.
         shape: for TPUs, the chips along each axis of a slice; for GPUs, the GPUs per host and the number of hosts.
         slices: the number of TPU slices.
@@ -139,10 +140,14 @@ class Topology:
 
 
 def find_topology(name: str, slices: int = 1) -> Topology:
-    """The topology called `name`, such as 'v5e-8' or 'h100x8x4'. Raises UserError if there is none, with the nearest name."""
+    """The topology called `name`, such as 'v5e-8', 'v5litepod-8' (the same slice) or 'h100x8x4'.
+
+    Raises UserError if there is none, with the nearest name.
+    """
     kind, _, number = name.partition("-")
+    kind = GCLOUD.get(kind, kind)
     if kind in SHAPES and number.isdecimal() and int(number) in SHAPES[kind]:
-        return Topology(name, CHIPS[kind], SHAPES[kind][int(number)], slices)
+        return Topology(f"{kind}-{int(number)}", CHIPS[kind], SHAPES[kind][int(number)], slices)
     kind, *numbers = name.split("x")
     if kind in GPUS and 1 <= len(numbers) <= 2 and all(part.isdecimal() and int(part) > 0 for part in numbers):
         each, hosts = int(numbers[0]), int((numbers[1:] or ["1"])[0])

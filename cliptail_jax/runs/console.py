@@ -1,6 +1,8 @@
 """Printing for the user of a program."""
 
+import shlex
 import sys
+from pathlib import Path
 
 import jax
 from tqdm import tqdm
@@ -12,6 +14,7 @@ def log_line(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
 
 
-def progress_bar(label: str, done: int, total: int) -> tqdm:
-    """A progress bar over images, which is shown in terminals only."""
-    return tqdm(total=total, initial=done, unit=" images", unit_scale=True, desc=label, disable=None)
+def last_lines(results: str | Path, page: str = "", workdir: str | Path = "") -> str:
+    """The last lines of a program: where its results are, and the page that shows them or the command that writes it."""
+    command = f"python -m cliptail_jax.report --workdir={shlex.quote(str(workdir or results))}"
+    return f"Results:      {results}\nTo see them:  {page or command}"

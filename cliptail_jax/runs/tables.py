@@ -17,6 +17,12 @@ def pad_columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[cell.ljust(width) for cell, width in zip(row, widths)] for row in rows]
 
 
+def plain_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table for a terminal. The first column is aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
 def format_number(value: float | None, format_spec: str) -> str:
     """The number, or '–' for None and nan."""
     return UNDEFINED if value is None or math.isnan(value) else format(value, format_spec)

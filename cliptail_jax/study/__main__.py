@@ -6,7 +6,7 @@ The same command continues an interrupted study; finished runs are not repeated.
 for each run and trains nothing; `--list` alone prints all runs of the paper, from which configs/study/paper.py makes studies.
 
 On a CPU, runs train at the same time, each on one core, first on those that no other study has; `--jobs` is how many, by
-default one a core.
+default one a core. Each has a bar in a terminal, and otherwise prints a line a minute.
 
 A study with a field `seeds` trains its runs with that many seeds, one after the other, in seed_0/, seed_1/, ...; the seeds
 count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,

@@ -28,6 +28,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.interrupts import end_with_parent
 from cliptail_jax.parallel.host_memory import keep_freed_memory
 from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.progress import clear, send_progress, show_or_print
 
 T = TypeVar("T")
 
@@ -58,8 +59,8 @@ def jobs_at_once(jobs: int | None) -> int:
 def call_on_cores(function: Callable[..., T], calls: Mapping[str, Sequence[Any]], jobs: int) -> Iterator[tuple[str, T]]:
     """Calls a function with the arguments of each of `calls` in so many processes, on a core each of those of this process.
 
-    What the processes write to stderr goes through this one, in whole lines. SIGTERM is passed on to them, and ends this
-    program when they have saved what they do.
+    What the processes write to stderr goes through this one, in whole lines, and so does the progress of their runs.
+    SIGTERM is passed on to them, and ends this program when they have saved what they do.
 
     Yields:
         The names of the calls with what they return, as they end.
@@ -103,6 +104,7 @@ def call_on_cores(function: Callable[..., T], calls: Mapping[str, Sequence[Any]]
         signal.signal(signal.SIGTERM, before)
         stderr.close()
         reader.join(timeout=1.0)
+        clear()
 
 
 def begin(cores: SimpleQueue, stderr: Connection, cache: str | None) -> None:
@@ -110,6 +112,7 @@ def begin(cores: SimpleQueue, stderr: Connection, cache: str | None) -> None:
     core = take_core()
     os.sched_setaffinity(0, {cores.get() if core is None else core})
     os.dup2(stderr.fileno(), 2)
+    send_progress()
     end_with_parent()
     keep_freed_memory()
     silence_copies()
@@ -152,4 +155,4 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
 def say_lines(lines: Connection) -> None:
     with open(os.dup(lines.fileno()), encoding="utf-8", errors="replace") as text:
         for line in text:
-            log_line(line.rstrip("\n"))
+            show_or_print(line.rstrip("\n"))

@@ -33,8 +33,8 @@ def write_report(
     figures: Sequence[str],
     seconds: float,
     workdir: Path,
-) -> str:
-    """Write report.md and report.json, and return the text.
+) -> None:
+    """Write report.md and report.json.
 
     Args:
         seeds: the trained runs by the names of their directories; the only one of a study without seeds is ''.
@@ -59,7 +59,6 @@ def write_report(
         "commands": study.commands,
     }
     write_json(workdir / "report.json", content)
-    return text
 
 
 def run_numbers(run: Run) -> dict:
@@ -219,6 +218,12 @@ def claims_table(claims: Claims, several: bool) -> list[str]:
 
 
 def transfer_section(groups: Groups, several: bool) -> list[str]:
+    rows = transfer_rows(groups)
+    where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
+    return ["", *markdown_table(rows), "", f"More of the transfer: {where}"] if rows else []
+
+
+def transfer_rows(groups: Groups) -> list[list[str]]:
     """A row for each group of runs, and a column for each set and method; nothing if there are no transfer results."""
     by_name = {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}
     results = [result for of_name in by_name.values() for result in of_name]
@@ -230,8 +235,7 @@ def transfer_section(groups: Groups, several: bool) -> list[str]:
         if own:
             cells = ([r for r in own if (r["set"], r["method"]) == column] for column in columns)
             rows.append([name, *map(score, cells)])
-    where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
-    return ["", *markdown_table(rows), "", f"More of the transfer: {where}"]
+    return rows
 
 
 def score(results: Sequence[Transfer]) -> str:

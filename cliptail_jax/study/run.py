@@ -1,6 +1,7 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import FILE as STUDY
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs import difference_to, is_finished
+from cliptail_jax.runs.console import last_lines
 from cliptail_jax.runs.provenance import command
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
@@ -31,6 +33,7 @@ from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import draw_figures
 from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.study_page import StudyPage
+from cliptail_jax.study.summary import summary
 from cliptail_jax.study.training import Failures, train_runs
 
 
@@ -58,6 +61,8 @@ def run_study(
     started, longest = time.perf_counter(), 0.0
     replicates = replicates_of(study)
     directories = [str(Path(seed) / run) for replicate in replicates for seed in replicate for run in study.runs]
+    # The runs of a mirrored pair together, which take equally long.
+    order = [str(Path(seed) / run) for replicate in replicates for run in study.runs for seed in replicate]
     check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
         check_unchanged(replicates, workdir)
@@ -70,14 +75,13 @@ def run_study(
     for replicate in replicates:
         began = time.perf_counter()
         fits = not budget or began - started + longest <= 60 * budget
-        # The runs of a mirrored pair together, which take equally long.
         configs = {str(Path(seed) / run): replicate[seed].runs[run] for run in study.runs for seed in replicate}
         finished = (is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items())
         if measured and not broadcast_from_first(fits or all(finished)):
             done, another = sum(map(len, measured)), "another" if len(replicate) == 1 else "another pair"
             tqdm.write(f"{done} of {study.seeds} seeds: {another} takes some {longest / 60:.0f} minutes")
             break
-        train_runs(configs, workdir, overwrite, jobs, failures, page.after_run)
+        train_runs(configs, workdir, overwrite, jobs, failures, page.after_run, order)
         measured.append({})
         for seed, (runs, transfer_config) in replicate.items():
             trained = {run: config for run, config in runs.items() if str(Path(seed) / run) not in failures}
@@ -94,7 +98,7 @@ def run_study(
             seconds = time.perf_counter() - started
             text, not_drawn = report(asked, figures, path, measured, failures, seconds, workdir, page)
     if jax.process_index() == 0 and has_news:
-        tqdm.write(f"\n{text}\nThis report: {workdir}/report.md, and for details {page.address}")
+        tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', page.address)}")
         failures |= not_drawn
     if failures:
         names = [str(Path(seed) / run) for replicate in measured for seed in replicate for run in study.runs]
@@ -141,7 +145,7 @@ def report(
 ) -> tuple[str, Failures]:
     """Test the claims, draw the figures and write the report and the page on the runs so far, by replicate and seed.
 
-    Returns the report's text, and why figures could not be drawn.
+    Returns a summary for a terminal, and why figures could not be drawn.
     """
     seeds = {seed: runs for replicate in replicates for seed, runs in replicate.items()}
     by_replicate = [list(replicate.values()) for replicate in replicates]
@@ -150,6 +154,6 @@ def report(
     planned = sum(map(len, asked.replicates))
     title = asked.title if len(seeds) == planned else f"{asked.title}, {len(seeds)} of {planned} seeds"
     asked = dataclasses.replace(asked, title=title, failures=failures | not_drawn)
-    text = write_report(asked, seeds, groups, claims, path, drawn, seconds, workdir)
+    write_report(asked, seeds, groups, claims, path, drawn, seconds, workdir)
     page.write_report(asked, groups, claims)
-    return text, not_drawn
+    return summary(asked, groups, len(seeds), claims, shutil.get_terminal_size().columns), not_drawn

@@ -1,7 +1,7 @@
 """Training the runs of a study, one after the other or several at the same time."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -29,18 +29,23 @@ def train_runs(
     jobs: int,
     failures: Failures,
     after_run: Callable[[Failures], None],
+    order: Sequence[str] = (),
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
     With `jobs`, so many train at the same time. `failures` is added to, and `after_run` is called with it after each run.
+    `order` has the names of all runs of the study, which are numbered by it; by default these are all.
     """
-    calls = {name: (config, workdir / name, overwrite) for name, config in configs.items()}
+    total, first = len(order or configs), order.index(next(iter(configs))) if order else 0
+    labels = (f"run {number} of {total}, {name}" for number, name in enumerate(configs, first + 1))
+    calls = {name: (config, workdir / name, overwrite, next(labels)) for name, config in configs.items()}
     if jobs and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
         note_saved("the same command goes on from what is saved")
         results = call_on_cores(train_run, calls, jobs)
     else:
         results = ((name, train_run(*call)) for name, call in calls.items())
-    with tqdm(results, total=len(calls), unit=" runs", desc="training", disable=None if jobs else True) as progress:
+    bar = dict(bar_format="runs |{bar}| {n_fmt} of {total_fmt} are done, {elapsed}", disable=None if jobs else True)
+    with tqdm(results, total=total, initial=first, **bar) as progress:
         for name, failure in progress:
             if failure:
                 failures[name] = failure
@@ -48,10 +53,10 @@ def train_runs(
             after_run(failures)
 
 
-def train_run(config: ConfigDict, workdir: Path, overwrite: bool) -> str:
+def train_run(config: ConfigDict, workdir: Path, overwrite: bool, label: str) -> str:
     """Train and evaluate a run. Returns why it failed, '' if it did not."""
     try:
-        train(config, workdir, overwrite)
+        train(config, workdir, overwrite, label)
         if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
             evaluate(config, workdir)
     except UserError as error:

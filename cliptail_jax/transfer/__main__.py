@@ -18,13 +18,18 @@ def main(config: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
-    from cliptail_jax.transfer.program import transfer
+    from cliptail_jax.transfer.program import TransferFailed, print_report, transfer
 
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
     with sole_writer(workdir):
-        transfer(config, workdir)
+        try:
+            transfer(config, workdir)
+        except TransferFailed:
+            print_report(workdir)
+            raise
+    print_report(workdir)
 
 
 if __name__ == "__main__":

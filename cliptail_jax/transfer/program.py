@@ -31,7 +31,7 @@ from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.results.transfers import FILE, Transfer, TransferKey
-from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
@@ -54,7 +54,7 @@ class TransferFailed(UserError):
 
 
 def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
-    """Computes and writes all results, in the order of models, sets and methods, and writes and prints the report.
+    """Computes and writes all results, in the order of models, sets and methods, and writes the report.
 
     Raises:
         UserError: the config is not valid; nothing has been computed.
@@ -83,13 +83,18 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
         workdir.mkdir(parents=True, exist_ok=True)
         if not (workdir / FILE).exists():  # all has failed
             write_text(workdir / FILE, "")
-        text = markdown(results, [opened.chosen for opened in sets], failures)
-        write_text(workdir / "report.md", text)
-        page = write_page(workdir, title="Transfer", failures=failures, overwrite=True)
-        print(f"{text}\nThis report: {workdir}/report.md, and to sort and filter {address(page)}")
+        write_text(workdir / "report.md", markdown(results, [opened.chosen for opened in sets], failures))
+        write_page(workdir, title="Transfer", failures=failures, overwrite=True)
     if failures:
         raise TransferFailed(failures, results)
     return results
+
+
+def print_report(workdir: Path) -> None:
+    """Print the report of a transfer that has ended, and where it is."""
+    if jax.process_index() == 0:
+        text = (workdir / "report.md").read_text(encoding="utf-8")
+        print(f"{text}\n{last_lines(workdir / 'report.md', address(workdir / PAGE))}")
 
 
 def check_directories(names: Sequence[str]) -> None:

@@ -16,6 +16,10 @@ def test_a_name_has_the_chips_and_hosts_that_clouds_sell(name, chips, hosts):
     assert (topology.name, topology.chips, topology.hosts) == (name, chips, hosts)
 
 
+def test_a_slice_has_the_name_of_the_documentation_and_that_of_gcloud():
+    assert find_topology("v5litepod-16") == find_topology("v5e-16")
+
+
 def test_several_slices_have_the_chips_of_all():
     topology = find_topology("v5e-16", slices=2)
     assert (topology.chips, topology.hosts) == (32, 8)
@@ -27,7 +31,7 @@ def test_several_slices_have_the_chips_of_all():
     "name, complaint",
     [
         ("v5e-9", r"unknown topology 'v5e-9' \(did you mean v5e-"),
-        ("v5litepod-8", "unknown topology 'v5litepod-8'.*there are v4-{8,16,"),
+        ("v5litepod-9", "unknown topology 'v5litepod-9'.*there are v4-{8,16,"),
         ("h100x4x2", "unknown topology 'h100x4x2'"),
     ],
 )

@@ -35,7 +35,7 @@ SLOPES = {"sl": 0.5, "sl_sampled": 0.3, "clip": 0.1}
 def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
     """A study of SLOPES in mirrored pairs, as `study` writes it. The run `broken` fails."""
 
-    def train(config, workdir, overwrite=False):
+    def train(config, workdir, overwrite=False, label=""):
         if runs.is_finished(workdir, plain(config), FIELDS):
             return
         if workdir.name == broken:

@@ -33,7 +33,7 @@ def trains(monkeypatch, pictures):
     """
     slopes, trained = {}, []
 
-    def train(config, workdir, overwrite=False):
+    def train(config, workdir, overwrite=False, label=""):
         if runs.is_finished(workdir, plain(config), FIELDS):
             return
         trained.append(workdir.name)

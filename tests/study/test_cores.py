@@ -1,6 +1,7 @@
 """Runs of a study that train at the same time, on a core each: their numbers, and how they end with the program."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.study import cores
 from cliptail_jax.study.cores import call_on_cores, jobs_at_once
 from tests.study.calls import end, meet, stay
+from tests.terminal import Terminal
 from tests.test_interruptions import workers_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives no process a core")
@@ -29,12 +31,20 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
     folder, one_core = tmp_path / "both", start([*program, str(tmp_path / "one"), str(glyphs_dir), cores[0]])
     arguments = [*program, str(folder), str(glyphs_dir), *cores]
 
-    process = start(arguments)
+    terminal = Terminal()
+    process = start(arguments, stderr=terminal.end)
     wait_until(lambda: any(folder.glob("run_*/checkpoints/*.sha256.json")), process)
     workers = workers_of(process.pid)
     assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)  # the other two see that it is gone
     process.wait()
+    shown = terminal.text()
+    assert "| 0 of 3 are done, " in shown
+    for number in (1, 2):  # a bar each
+        label = f"run {number} of 3, run_{number - 1}"
+        assert re.search(rf"{label} \|.*\| preparing", shown) and re.search(rf"{label} \|.*\| step \d+/48", shown), (
+            shown
+        )
     deadline = time.time() + 20
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         time.sleep(0.05)
@@ -42,6 +52,7 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
 
     (errors,) = finish(start(arguments))
     assert "resuming from step " in errors, errors
+    assert "run 3 of 3, run_2: step 0/48, compiling\n" in errors and "|" not in errors  # in a file, there are no bars
     finish(one_core)
     assert len(losses(folder / LATER)) == 48
     for name in (*FIRST, LATER):

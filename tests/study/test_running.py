@@ -108,7 +108,7 @@ def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkey
     trains[0].update(a=0.8, b=0.0)
     whole = training.train
 
-    def train(config, workdir, overwrite=False):
+    def train(config, workdir, overwrite=False, label=""):
         if workdir.parts[-2:] == ("seed_3_mirrored", "b"):
             raise UserError("the loss is nan")
         whole(config, workdir, overwrite)

@@ -1,0 +1,194 @@
+"""How far runs are: a bar for each in a terminal, and elsewhere a line a minute."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+
+import jax
+from jax import Array
+from jaxtyping import Float
+from tqdm import tqdm
+
+from cliptail_jax.runs.console import log_line
+
+BETWEEN_LINES, BETWEEN_BARS = 60.0, 0.5  # seconds
+WINDOW = 60  # times over which the speed is measured
+SENT = "\x1e"  # the first character of a line by which a process of a study sends its progress to the program
+LEAST_BAR = 6  # columns
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        label: names the run.
+        total: all its steps.
+        step: the steps done; None before it is known where the run starts.
+        doing: what it does besides steps, such as 'compiling'; '' while it trains.
+        loss: of the last of these steps; None before the first of a session.
+        speed: steps per second; None before it is known.
+        batch_size: images of a step.
+        is_over: whether this was the last of the run.
+    """
+
+    label: str
+    total: int
+    step: int | None = None
+    doing: str = ""
+    loss: float | None = None
+    speed: float | None = None
+    batch_size: int = 0
+    is_over: bool = False
+
+    @property
+    def text(self) -> str:
+        """For example 'step 40/85, loss 3.214, 1,240 images/s, 00:04 left'."""
+        parts = [] if self.step is None else [f"step {self.step:,}/{self.total:,}"]
+        if self.doing:
+            return ", ".join([*parts, self.doing])
+        parts += [] if self.loss is None else [f"loss {self.loss:.3f}"]
+        if self.speed:
+            left = tqdm.format_interval((self.total - self.step) / self.speed)
+            parts += [f"{self.speed * self.batch_size:,.0f} images/s", f"{left} left"]
+        return ", ".join(parts)
+
+
+class Display:
+    """Bars on stderr if it is a terminal, else lines."""
+
+    def __init__(self):
+        self._bars: dict[str, tqdm] = {}
+        self._lines: dict[str, tuple[float, str]] = {}  # when the last one was printed, and what the run did
+
+    def show(self, progress: Progress) -> None:
+        if progress.is_over:
+            self._end(progress.label)
+        elif sys.stderr.isatty():
+            self._draw(progress)
+        elif progress.step is not None:  # what describes its data is printed before
+            self._print(progress)
+
+    def clear(self) -> None:
+        """Remove the bars of runs that have ended without a word."""
+        for label in list(self._bars):
+            self._end(label)
+
+    def _draw(self, progress: Progress) -> None:
+        if (bar := self._bars.get(progress.label)) is None:
+            bar = tqdm(total=progress.total, leave=False, dynamic_ncols=True, bar_format="{desc}")
+            self._bars[progress.label] = bar
+        columns = (bar.format_dict["ncols"] or 80) - len(progress.text) - LEAST_BAR - len(" || ")
+        label = shortened(progress.label, columns).replace("{", "{{").replace("}", "}}")
+        bar.bar_format, bar.n = f"{label} |{{bar}}| {progress.text}", progress.step or 0
+        bar.refresh()
+
+    def _print(self, progress: Progress) -> None:
+        began = progress.doing if progress.speed is None else ""  # a minute may pass before the first step
+        when, before = self._lines.get(progress.label, (-BETWEEN_LINES, ""))
+        if began not in ("", before) or time.monotonic() - when >= BETWEEN_LINES:
+            log_line(f"{progress.label}: {progress.text}")
+            self._lines[progress.label] = time.monotonic(), began
+
+    def _end(self, label: str) -> None:
+        self._lines.pop(label, None)
+        if bar := self._bars.pop(label, None):
+            bar.close()
+
+
+def shortened(label: str, columns: int) -> str:
+    """The label without its middle if it is longer than so many columns."""
+    if len(label) <= columns:
+        return label
+    half = max(columns - 1, 2) // 2
+    return f"{label[:half]}…{label[-half:]}"
+
+
+class Sender:
+    """What processes of a study have in place of a display: their stderr goes to the program, which shows all their runs."""
+
+    def show(self, progress: Progress) -> None:
+        with contextlib.suppress(OSError):  # as when the program was killed
+            os.write(2, f"{SENT}{json.dumps(dataclasses.asdict(progress))}\n".encode())
+
+
+_display: Display | Sender = Display()
+
+
+def send_progress() -> None:
+    """From now on, this process sends its progress to the program that started it, which reads its stderr."""
+    global _display
+    _display = Sender()
+
+
+def show_or_print(line: str) -> None:
+    """Show the progress that a line of a process has, or print the line if it has none."""
+    if line.startswith(SENT):
+        _display.show(Progress(**json.loads(line.removeprefix(SENT))))
+    else:
+        log_line(line)
+
+
+def clear() -> None:
+    """Remove the bars of processes that were killed."""
+    _display.clear()
+
+
+class RunProgress:
+    """Shows the progress of one session of a run while this context is open, on the first process.
+
+    It does not wait for the devices: a step counts when its loss is there.
+    """
+
+    def __init__(self, label: str, total: int, batch_size: int):
+        self._progress = Progress(label, total, doing="preparing", batch_size=batch_size)
+        self._running: deque[tuple[int, Float[Array, ""]]] = deque()
+        self._done: tuple[int, Float[Array, ""]] | None = None
+        self._times: deque[tuple[float, int]] = deque(maxlen=WINDOW)
+        self._shown = 0.0
+
+    def __enter__(self) -> "RunProgress":
+        self._show()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._show(is_over=True)
+
+    def begin(self, start: int) -> None:
+        """Show that the steps after `start` begin as soon as their images are there."""
+        self._show(step=start, doing="loading the first images")
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Show what the run does inside this context. It does not count in the speed."""
+        self._show(doing=what)
+        yield
+        self._show(doing="")
+        self._times.clear()
+        self._times.append((time.perf_counter(), self._progress.step))
+
+    def after_step(self, step: int, loss: Float[Array, ""]) -> None:
+        """Show a step that was dispatched, once it is done."""
+        self._running.append((step, loss))
+        while self._running and self._running[0][1].is_ready():
+            self._done = self._running.popleft()
+        if self._done is None:
+            return
+        (since, before), (step, loss) = self._times[0], self._done
+        now = time.perf_counter()
+        if now - self._shown >= BETWEEN_BARS:
+            self._times.append((now, step))
+            self._show(step=step, loss=float(loss), speed=(step - before) / (now - since))
+        else:
+            self._progress = dataclasses.replace(self._progress, step=step)
+
+    def _show(self, **changes) -> None:
+        self._progress = dataclasses.replace(self._progress, **changes)
+        self._shown = time.perf_counter()
+        if jax.process_index() == 0:
+            _display.show(self._progress)

@@ -1,0 +1,81 @@
+"""What a study prints at its end: its runs and verdicts as tables that fit a terminal. The report has the details."""
+
+import textwrap
+from collections.abc import Sequence
+
+from cliptail_jax.metrics.measures import format_of, main_measures
+from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.results.study import Study
+from cliptail_jax.runs.tables import format_interval, format_number, pad_columns, plain_table
+from cliptail_jax.study.report import Claims, Groups, left_out_line, transfer_rows
+from cliptail_jax.study.stated_claims import CLAIM, RECIPE
+
+UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
+FOOTNOTES = {
+    UNCORRECTED: "inconclusive when corrected for the number of claims",
+    CLAIM: "added or changed after the first run",
+    RECIPE: "the recipe of its runs was changed after the first run",
+}
+
+
+def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: int) -> str:
+    """The results of a study with so many seeds, 1 if it has none, in lines of at most `columns` characters if names are short."""
+    lines = [study.title, "", *runs_table(groups)]
+    if transferred := transfer_rows(groups):
+        lines += ["", *plain_table(transferred)]
+    if claims:
+        lines += ["", *claims_table(claims, columns)]
+    means = f"Means over {seeds} runs of each kind. " if seeds > 1 else ""
+    notes = [f"{means}The report explains the columns, and has their intervals."]
+    notes += [f"{name} failed: {reason}" for name, reason in study.failures.items()]
+    notes += [f"{name}: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings]
+    notes += left_out_line(groups, seeds > 1, bool(claims))[1:]
+    for note in notes:
+        lines += ["", *textwrap.wrap(note, columns)]
+    return "\n".join(lines)
+
+
+def runs_table(groups: Groups) -> list[str]:
+    """A row for each kind of runs: its main measures, with their titles in two lines."""
+    titles = ["run", "images", *(measure.title.replace("_", " ") for measure in main_measures()), "minutes"]
+    above, below = zip(*(title.rpartition(" ")[::2] for title in titles))
+    rows = [
+        [
+            name,
+            f"{group.images:,.0f}",
+            *(format_number(group.value(measure.key), measure.format) for measure in main_measures()),
+            f"{group.minutes:.1f}",
+        ]
+        for name, group in groups.items()
+    ]
+    return plain_table([above, below, *rows])
+
+
+def claims_table(claims: Claims, columns: int) -> list[str]:
+    """A row for each claim: the verdict, the difference, and the claim in as many lines as it takes; then the footnotes."""
+    rows = [("verdict", "difference [95 %]"), *((verdict(c), difference_of(c)) for c in claims.values())]
+    left = ["  ".join(row) + "  " for row in pad_columns(rows)]
+    texts = [["claim"], *(wrapped_claim(c, max(columns - len(left[0]), 20)) for c in claims.values())]
+    lines = []
+    for start, text in zip(left, texts):
+        lines += [start + text[0], *(" " * len(start) + more for more in text[1:])]
+    shown = "".join(verdict(c) + c.change.mark for c in claims.values())
+    notes = [f"{mark} {meaning}" for mark, meaning in FOOTNOTES.items() if mark in shown]
+    return [*lines, *([""] if notes else []), *notes]
+
+
+def verdict(claim: ClaimResult) -> str:
+    return claim.verdict + (UNCORRECTED if claim.corrected != claim.verdict else "")
+
+
+def difference_of(claim: ClaimResult) -> str:
+    if not claim.difference:
+        return format_number(None, "")
+    estimate = claim.difference
+    return format_interval(estimate.value, (estimate.low, estimate.high), format_of(claim.statistic))
+
+
+def wrapped_claim(claim: ClaimResult, columns: int) -> Sequence[str]:
+    statistic = f"{claim.statistic} on {claim.on}" if claim.on else claim.statistic
+    parts = (claim.text + claim.change.mark, f"{statistic}: {claim.higher} − {claim.lower}", claim.obstacle)
+    return [line for part in parts for line in textwrap.wrap(part, columns)]
