@@ -65,6 +65,14 @@ def test_unlabelled_pairs_have_slopes_on_a_labelled_set(run):
     assert summary["slope_acc"] == pytest.approx(direct, abs=1e-6) and summary["slope_acc_left_out"] == 97
 
 
+@pytest.mark.parametrize("loss", ["sigmoid", "words"])
+def test_other_losses_on_captions_train_without_labels(loss, data_dir, tmp_path):
+    config = tiny(clip, data_dir, f"loss={loss}")
+    train(config, tmp_path / "run")
+    (summary,) = read_summaries(tmp_path / "run", ON)
+    assert summary["slope_acc_left_out"] == 97
+
+
 def test_captions_are_counted_once(run, monkeypatch, capsys):
     config, workdir = run
     monkeypatch.setattr("cliptail_jax.evaluate.open_variant", lambda data: pytest.fail("counted again"))

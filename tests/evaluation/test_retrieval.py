@@ -126,7 +126,11 @@ def test_a_run_has_the_recalls_of_a_direct_computation_and_the_frequency_of_the_
     np.testing.assert_array_equal(arrays["image_to_text"], image_to_text)
     np.testing.assert_array_equal(arrays["text_to_image"], text_to_image)
     check_recalls(line, image_to_text, text_to_image)
-    assert (line["images"], line["captions"], line["left_out"]) == (len(image_to_text), len(captions), CAPTIONS - len(captions))
+    assert (line["images"], line["captions"], line["left_out"]) == (
+        len(image_to_text),
+        len(captions),
+        CAPTIONS - len(captions),
+    )
 
     variant = open_variant(config.data)
     training = [lemmas_of(caption) for caption in variant.captions(range(len(variant)), epoch=0)]
