@@ -63,8 +63,8 @@ class ClassMatch:
     vocabulary: Annotated[str, "Label records by the classes of this vocabulary that their words name."] = ""
     rule: Annotated[
         str,
-        "How words name a class, here and for an evaluation set's class frequency: 'lemmas', the study's rule, by which 'two "
-        "dogs' name a dog, or 'phrases', exactly as they are written.",
+        "How words name a class, here, in balancing and for an evaluation set's class frequency: 'lemmas', the study's rule, by "
+        "which 'two dogs' name a dog, or 'phrases', exactly as they are written.",
         OneOf(LEMMAS, PHRASES),
     ] = LEMMAS
     unique: Annotated[bool, "Whether to leave out records that name several classes."] = False

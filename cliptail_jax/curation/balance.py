@@ -8,7 +8,7 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
+from cliptail_jax.concepts.vocabulary import Concept, vocabulary_for
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.curation.selection import balanced_rows
 from cliptail_jax.errors import UserError
@@ -27,13 +27,13 @@ def balanced(
 ) -> tuple[Int[np.ndarray, " place"], Balance]:
     """The indices into `kept` of the rows that MetaCLIP's rule keeps.
 
-    Entries are the class names, or a vocabulary's concepts; a record has the entries that its words mention. All rows of a
+    Entries are the class names, or a vocabulary's concepts; a record has the entries that its words mention, by `data.class_match.rule`. All rows of a
     record are kept, or none.
     """
     if rows.words is None:
         raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")
-    path = data.balance.vocabulary
-    counter = ConceptCounter(load_vocabulary(path) if path else [Concept(name) for name in class_names])
+    path, rule = data.balance.vocabulary, data.class_match.rule
+    counter = ConceptCounter(vocabulary_for(path, rule) if path else [Concept(name) for name in class_names], rule)
     _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
     carriers, entries = counter.matches(rows.words.take(pa.array(kept[first])))
     stay = balanced_rows(carriers, entries, data.balance.cap, len(counter.names), data.seed)
