@@ -148,7 +148,8 @@ def open_run_pairs(
     """
     found = {}
     for name in options.sets:
-        if opened := open_pairs(name, data.data_dir, options.captions, data.captions.words):
+        fields = options.captions, data.captions.words
+        if opened := open_pairs(name, data.data_dir, *fields, data.name, data.class_names):
             found[name] = opened
     if found and (read_prompts is None or isinstance(read_prompts, BagOfWords)):
         raise UserError(
