@@ -51,13 +51,13 @@ class RetrievalTask:
 
 
 def caption_features(
-    sets: Mapping[str, PairSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
+    sets: Mapping[str, PairSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText | None
 ) -> CaptionFeatures:
     """Unit-length features of captions. One that occurs repeatedly is embedded once, and has the same features everywhere.
 
     Args:
         options: `config.eval`.
-        read: from captions to the input of the text tower.
+        read: from captions to the input of the text tower; None if there are no sets.
     """
     if not sets:
         return lambda parts: {}

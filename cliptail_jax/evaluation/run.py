@@ -105,10 +105,8 @@ def make_evaluate(
     labelled = [name for name in options.sets if name not in pairs]
     tasks, columns = run_tasks(labelled, options, data, class_names, frequency, settings)
     sets = {name: task.opened for name, task in tasks.items()}
-    features = caption_features(pairs, options, graphdef, mesh, read_prompts) if pairs else lambda parts: {}
-    if not sets:
-        class_heads = lambda parts: {}  # noqa: E731
-    elif isinstance(read_prompts, BagOfWords):
+    features = caption_features(pairs, options, graphdef, mesh, read_prompts)
+    if isinstance(read_prompts, BagOfWords):
         class_heads = word_heads(sets, options, graphdef, read_prompts)
     elif read_prompts:
         class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
