@@ -42,6 +42,8 @@ def zero_shot_heads(
         UserError: truncated to the tower's context, the prompts of different classes are the same; or confidence is to be
             measured by a logit bias that the model does not have.
     """
+    if not sets:
+        return lambda parts: {}
     prompts = {name: set_prompts(opened, options.templates) for name, opened in sets.items()}
     sizes = {name: [len(class_prompts) for class_prompts in one_set] for name, one_set in prompts.items()}
     flat = {name: list(itertools.chain.from_iterable(one_set)) for name, one_set in prompts.items()}

@@ -61,7 +61,12 @@ class PairSet:
 
 
 def open_pairs(
-    name: str, data_dir: str, fields: tuple[str, ...] = (), default_fields: tuple[str, ...] = ()
+    name: str,
+    data_dir: str,
+    fields: tuple[str, ...] = (),
+    default_fields: tuple[str, ...] = (),
+    training_set: str = "",
+    class_names: str = "",
 ) -> PairSet | None:
     """The set 'source:split'; None if it has labels, or `name` is the short name of a set with labels.
 
@@ -69,6 +74,7 @@ def open_pairs(
         data_dir: the folder of prepared data sets.
         fields: the text fields whose texts, joined, are a record's caption: `eval.captions`. By default the `default_fields`,
             if the set has them, or else its only text field.
+        training_set, class_names: `data.name`, and the names of its classes where it has labels: `data.class_names`.
 
     Raises:
         UserError: the set is not there, has no such fields, or has fewer than two images with captions.
@@ -76,7 +82,7 @@ def open_pairs(
     source_name, colon, split = name.rpartition(":")
     if not (colon and source_name and split):
         return None
-    source = open_source(source_name, data_dir, split)
+    source = open_source(source_name, data_dir, split, class_names if source_name == training_set else "")
     if source.class_names:
         return None
     fields = caption_fields(name, source, fields, default_fields)

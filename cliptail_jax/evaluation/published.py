@@ -199,8 +199,8 @@ def make_tasks(
             settings = task_settings(opened.fingerprint(), options, reading, dtype)
             tasks[opened.name] = (RetrievalTask(opened, settings | {"class_frequency": ""}),)
         else:
-            named = (make_task(name, opened, options, reading, dtype) for name in frequency_names)
-            tasks[opened.name] = tuple(named)
+            of_set = (make_task(name, opened, options, reading, dtype) for name in frequency_names)
+            tasks[opened.name] = tuple(of_set)
     return tasks
 
 
@@ -275,12 +275,10 @@ def evaluate_model(
     labelled = {name: opened_set for name, opened_set in sets.items() if name not in pairs}
     graphdef, state = nnx.split(opened.model)
 
-    def text_features() -> dict[str, Any]:
-        read = tokenizer_of(opened, merges)
-        captions = caption_features(pairs, options, graphdef, mesh, read)((state,))
-        return captions | (zero_shot_heads(labelled, options, graphdef, mesh, read)((state,)) if labelled else {})
-
-    texts = on_all_processes(text_features)
+    read = on_all_processes(lambda: tokenizer_of(opened, merges))
+    class_heads = on_all_processes(lambda: zero_shot_heads(labelled, options, graphdef, mesh, read))
+    features = on_all_processes(lambda: caption_features(pairs, options, graphdef, mesh, read))
+    texts = on_all_processes(lambda: class_heads((state,)) | features((state,)))
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:

@@ -28,8 +28,7 @@ from cliptail_jax.parallel.sharding import batch_sharding, local_rows, to_device
 from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length
 from cliptail_jax.runs import ARRAYS, add_summary, evaluation_directory
 from cliptail_jax.runs.console import log_line
-
-WORDS = "eval/word_frequency.tsv"  # of a run: in how many of its training captions each word occurs
+from cliptail_jax.runs.directory import WORD_FREQUENCY
 
 # From a model's parts to the features of each set's captions.
 CaptionFeatures = Callable[[ModelParts], dict[str, Float[np.ndarray, "caption dim"]]]
@@ -52,13 +51,13 @@ class RetrievalTask:
 
 
 def caption_features(
-    sets: Mapping[str, PairSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
+    sets: Mapping[str, PairSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText | None
 ) -> CaptionFeatures:
     """Unit-length features of captions. One that occurs repeatedly is embedded once, and has the same features everywhere.
 
     Args:
         options: `config.eval`.
-        read: from captions to the input of the text tower.
+        read: from captions to the input of the text tower; None if there are no sets.
     """
     if not sets:
         return lambda parts: {}
@@ -143,7 +142,7 @@ def rarest_words(
     """
     if not sets:
         return {}
-    path, counter = workdir / WORDS, WordCounter()
+    path, counter = workdir / WORD_FREQUENCY, WordCounter()
     if not path.exists():
         try:
             captions = training_captions()
@@ -152,7 +151,6 @@ def rarest_words(
             return {}
         counts = counter.total(captions).counts.sort_by([("count", "descending"), ("name", "ascending")])
         if counts.num_rows and jax.process_index() == 0:
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_frequency(path, counts["name"].to_pylist(), counts["count"].to_numpy())
         names, frequency = counts["name"].to_pylist(), counts["count"].to_numpy()
     else:

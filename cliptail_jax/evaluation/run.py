@@ -116,10 +116,8 @@ def make_evaluate(
     counts = CaptionCounts(workdir, data.class_match.rule, training_captions) if has_own_captions else None
     tasks, columns = run_tasks(labelled, options, data, class_names, frequency, settings, counts, uses_prompts)
     sets = {name: task.opened for name, task in tasks.items()}
-    features = caption_features(pairs, options, graphdef, mesh, read_prompts) if pairs else lambda parts: {}
-    if not sets:
-        class_heads = lambda parts: {}  # noqa: E731
-    elif isinstance(read_prompts, BagOfWords):
+    features = caption_features(pairs, options, graphdef, mesh, read_prompts)
+    if isinstance(read_prompts, BagOfWords):
         class_heads = word_heads(sets, options, graphdef, read_prompts)
     elif read_prompts:
         class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
@@ -159,7 +157,8 @@ def open_run_pairs(
     """
     found = {}
     for name in options.sets:
-        if opened := open_pairs(name, data.data_dir, options.captions, data.captions.words):
+        fields = options.captions, data.captions.words
+        if opened := open_pairs(name, data.data_dir, *fields, data.name, data.class_names):
             found[name] = opened
     if found and (read_prompts is None or isinstance(read_prompts, BagOfWords)):
         raise UserError(

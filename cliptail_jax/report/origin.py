@@ -69,7 +69,7 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
         "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
         "captions": lambda run: captions_of(run.config),
         "prompts": lambda run: shown(run.summary.get("settings", {}).get("templates", "")),
-        "evaluated on": lambda run: run.evaluation.on if run.evaluation else "",
+        "evaluated on": lambda run: run.latest.on if run.latest else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
         "software": lambda run: software_of(run.noted),
         "hardware": lambda run: hardware_of(run.noted),

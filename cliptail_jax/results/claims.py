@@ -27,7 +27,7 @@ class Claim:
         higher: the run that is claimed to be higher in a statistic, the key of a measure.
         lower: the other run.
         margin: within which a difference counts as none; measures have one each, see `configs.common.claim`.
-        set: the evaluation or transfer set; by default the first.
+        set: the evaluation or transfer set; by default the first, of a measure of retrieval the first without labels.
     """
 
     text: str
@@ -177,7 +177,8 @@ def compare(measure: Measure, higher: str, lower: str, replicate: Replicate, on:
     if measure.of_probes:
         a, b = compare_probes(*probes_of(groups, on))
     else:
-        evaluations = [[run.evaluated_on(on) if on else run.latest for run in runs] for runs in groups]
+        kind = "retrieval" if measure.over == QUERIES else "evaluation"
+        evaluations = [[run.evaluated_on(on) if on else getattr(run, kind) for run in runs] for runs in groups]
         every = [evaluation for of_group in evaluations for evaluation in of_group]
         if not all(every):
             raise UserError("not both have an evaluation set")

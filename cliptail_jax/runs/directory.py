@@ -31,6 +31,7 @@ from cliptail_jax.runs.records import LogLine, RunDocument, TrainingData
 Values = Mapping[str, Any]  # of a config, by dotted key
 METRICS, SUMMARY = "metrics.jsonl", "summary.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
+WORD_FREQUENCY = "word_frequency.tsv"  # in how many of the training captions each word occurs
 FOLDERS = ("checkpoints", "eval", "tensorboard")
 # config.json comes last: it is the last to be removed with another run.
 FILES = (
@@ -41,6 +42,7 @@ FILES = (
     "initialization.tsv",
     "tokenizer.json",
     "words.json",
+    WORD_FREQUENCY,
     "towers.json",
     CONFIG,
 )

@@ -1,6 +1,7 @@
 """Evaluation by retrieval of runs and published models, from a set without labels to its files, tables and page."""
 
 import csv
+import json
 import shutil
 
 import jax
@@ -13,13 +14,13 @@ from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluate import evaluate, table
+from cliptail_jax.evaluate import decile_table, evaluate, table
 from cliptail_jax.evaluation import pairs, retrieval
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.ranks import make_rank
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.files import read_lines
-from cliptail_jax.metrics.retrieval import CUTOFFS
+from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results.claims import Claim, evaluate_claim
@@ -163,9 +164,30 @@ def test_words_are_counted_once_and_results_are_known_by_the_option_for_captions
     assert "text→image R@5 %" in table({SET: summary})
 
 
+def test_deciles_are_printed_with_the_frequencies_that_they_have():
+    frequency = np.repeat([0, 3, 4, 90], [50, 20, 20, 10])
+    found = RetrievalResults(
+        np.zeros(2, int), np.repeat([9, 4, 0], [50, 40, 10]), np.arange(2), np.arange(100), frequency
+    )
+    lines = [line.split("  ") for line in decile_table(by_decile(found)).splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert cells[0] == [
+        "rarest word in training",
+        "captions",
+        "text→image R@1 %",
+        "text→image R@5 %",
+        "text→image R@10 %",
+    ]
+    assert cells[1] == ["0", "50", "0.0", "0.0", "100.0"]
+    assert cells[-1] == ["90", "10", "100.0", "100.0", "100.0"]
+
+
 def test_without_the_training_data_recalls_have_no_slope_and_a_note_says_why(copied, capsys, monkeypatch):
     config, workdir = copied
-    (workdir / retrieval.WORDS).unlink()
+    (workdir / "word_frequency.tsv").unlink()  # as of a run that was not evaluated by retrieval in training
+    digests = json.loads((workdir / "sha256.json").read_text())
+    digests.pop("word_frequency.tsv")
+    (workdir / "sha256.json").write_text(json.dumps(digests))
     config.eval.sets = (SET,)
 
     def missing(data):
@@ -199,8 +221,9 @@ def test_claims_compare_runs_by_retrieval_on_the_same_captions(run, copied):
     _, other = copied
     runs = {"a": Run(run[1]), "b": Run(other)}
     for statistic in ("retrieval_slope", "text_to_image_r5"):
-        (seed,) = evaluate_claim(Claim("equal", statistic, "a", "b", 0.1, SET), [[runs]]).by_seed
-        assert seed[0] == seed[1]
+        for on in (SET, ""):  # the first without labels
+            (seed,) = evaluate_claim(Claim("equal", statistic, "a", "b", 0.1, on), [[runs]]).by_seed
+            assert seed[0] == seed[1] == pytest.approx(runs["a"].retrieval.summary[statistic])
     path = other / "eval" / FOLDER / "latest.npz"
     arrays = dict(np.load(path))
     np.savez(path, **{name: array[1:] if len(array.shape) else array for name, array in arrays.items()})
