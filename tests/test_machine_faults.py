@@ -61,7 +61,7 @@ def test_a_run_that_finds_the_disk_full_fails_with_a_line(monkeypatch, tmp_path,
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/config.json")
 
     monkeypatch.setattr(training, "train", train)
-    line = training.train_run(sup.get_config("data=glyphs_lt"), tmp_path, False)
+    line = training.train_run(sup.get_config("data=glyphs_lt"), tmp_path, False, "")
     assert line == "No space left on device: run/config.json" and "Traceback" not in capsys.readouterr().err
 
 

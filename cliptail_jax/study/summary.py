@@ -19,7 +19,7 @@ FOOTNOTES = {
 
 
 def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: int) -> str:
-    """The results of a study with so many seeds, 1 if it has none, in lines of at most `columns` characters if names are short."""
+    """The results of a study with so many seeds, 1 if it has none, for a terminal with so many columns."""
     lines = [study.title, "", *runs_table(groups)]
     if transferred := transfer_rows(groups):
         lines += ["", *plain_table(transferred)]
@@ -65,10 +65,12 @@ def claims_table(claims: Claims, columns: int) -> list[str]:
 
 
 def verdict(claim: ClaimResult) -> str:
+    """Its verdict, marked if it is another one when corrected for the number of claims."""
     return claim.verdict + (UNCORRECTED if claim.corrected != claim.verdict else "")
 
 
 def difference_of(claim: ClaimResult) -> str:
+    """The difference with its interval; '–' of a claim that was not tested."""
     if not claim.difference:
         return format_number(None, "")
     estimate = claim.difference
@@ -76,6 +78,7 @@ def difference_of(claim: ClaimResult) -> str:
 
 
 def wrapped_claim(claim: ClaimResult, columns: int) -> Sequence[str]:
+    """The claim, what it compares, and why it was not tested, in lines of so many characters."""
     statistic = f"{claim.statistic} on {claim.on}" if claim.on else claim.statistic
     parts = (claim.text + claim.change.mark, f"{statistic}: {claim.higher} − {claim.lower}", claim.obstacle)
     return [line for part in parts for line in textwrap.wrap(part, columns)]

@@ -22,7 +22,7 @@ from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import Linear, fit_binary_path, fit_path, predict
-from cliptail_jax.transfer.program import transfer
+from cliptail_jax.transfer.program import print_report, transfer
 from configs import transfer as config_file
 from tests.tiny_clip import PREPROCESS
 
@@ -264,8 +264,11 @@ def test_what_fails_is_told_and_the_rest_is_measured(config, tmp_path, sup_run, 
     assert "unknown transfer set 'glyhs'" in report
     assert "data set 'colours' has no split 'validation'" in report
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 1
-    shown = capsys.readouterr()
-    assert shown.err.count("error: ") == 5 and shown.out.startswith("# Transfer")
+    assert capsys.readouterr().err.count("error: ") == 5
+    print_report(tmp_path / "out")
+    page = f"file://{tmp_path}/out/report.html"
+    last = f"Results:      {tmp_path}/out/report.md\nTo see them:  {page}\n"
+    assert capsys.readouterr().out == f"{report}\n{last}"
 
 
 def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypatch):
