@@ -24,7 +24,7 @@ def in_order(items: Mapping) -> ConfigDict:
 
 
 def claim(text: str, statistic: str, higher: str, lower: str, *on: str) -> dict[str, str | float]:
-    """A claim of a study (cliptail_jax.study.claims), of evaluations `on` a set if one is given."""
+    """A claim of a study (cliptail_jax.results.claims), of evaluations `on` a set if one is given."""
     of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=MEASURES[statistic].margin)
     return of_runs | dict(zip(["set"], on))
 

@@ -26,7 +26,7 @@ class Claim:
     Attributes:
         higher: the run that is claimed to be higher in a statistic, the key of a measure.
         lower: the other run.
-        margin: within which a difference counts as none; measures have one each, see `configs.common.claim`.
+        margin: within which a difference counts as none; measures have one each, see `cliptail_jax.experiments.studies.claim`.
         set: the evaluation or transfer set; by default the first, of a measure of retrieval the first without labels.
     """
 

@@ -31,7 +31,7 @@ from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 FIELDS = """\
 title: Title of the report.
 runs: A training config for each run, by the run's name.
-claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.study.claims).
+claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.results.claims).
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
 strings: The config string of each run, for --launch=print. Optional.
 transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
