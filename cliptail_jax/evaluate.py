@@ -103,7 +103,11 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     """One line per number, with its 95 % interval where it has one, and one column per set."""
     all_keys = dict.fromkeys(key for summary in summaries.values() for key in summary)
-    keys = [key for key in all_keys if key not in ("step", "epoch", "settings") and not key.endswith("_interval")]
+    keys = [
+        key
+        for key in all_keys
+        if key not in ("step", "epoch", "settings") and not key.endswith(("_interval", "_beyond"))
+    ]
     rows = [["", *summaries], *([title_of(key), *(cell(s, key) for s in summaries.values())] for key in keys)]
     return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
 

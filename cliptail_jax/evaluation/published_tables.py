@@ -12,7 +12,7 @@ from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
 
-SHOWN = ("top1", "top5", *GROUPS, "corr_acc", "corr_pred", "slope_acc", "slope_pred")
+SHOWN = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
 SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
 Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`

@@ -124,6 +124,12 @@ def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:
     return Bootstrapped(*(np.mean(values, axis=0) for values in zip(*parts)))
 
 
+def if_defined(found: Bootstrapped) -> Bootstrapped:
+    """The statistic, undefined if more than 2.5 % of its resamples are."""
+    undefined = np.mean(np.isnan(found.resampled)) > (1 - LEVEL) / 2
+    return Bootstrapped(np.nan, np.full_like(found.resampled, np.nan)) if undefined else found
+
+
 def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray, "..."] | float:
     """The mean over runs and classes; nan over no class."""
     return y.mean(axis=(0, -1)) if y.shape[-1] else np.full(y.shape[1:-1], np.nan)
@@ -133,7 +139,10 @@ def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
     """The interval that 95 % of the defined values lie in."""
     defined = values[~np.isnan(values)]
     outside = 50 * (1 - LEVEL)
-    return Interval(*np.percentile(defined, [outside, 100 - outside])) if defined.size else Interval(np.nan, np.nan)
+    if not defined.size:
+        return Interval(np.nan, np.nan)
+    method = "nearest" if np.isinf(defined).any() else "linear"  # which would take differences of infinities
+    return Interval(*np.percentile(defined, [outside, 100 - outside], method=method))
 
 
 def difference(a: Bootstrapped, b: Bootstrapped) -> Bootstrapped:
@@ -161,7 +170,7 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
     values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
     together = resampled.mean(axis=0)
     value, (low, high) = float(values.mean()), percentiles(together)
-    if len(seeds) == 1 or np.isnan(low):
+    if len(seeds) == 1 or not np.isfinite([value, low, high]).all():
         return Estimate(value, float(low), float(high))
     of_classes = np.nanvar(together)
     of_both = np.nanmean(np.var(resampled - values[:, None], axis=0, ddof=1))

@@ -11,15 +11,24 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from cliptail_jax.metrics.bootstrap import Bootstrapped, bootstrap, mean_over_classes, mean_over_parts, percentiles
+from cliptail_jax.metrics.bootstrap import (
+    Bootstrapped,
+    bootstrap,
+    if_defined,
+    mean_over_classes,
+    mean_over_parts,
+    percentiles,
+)
 from cliptail_jax.metrics.calibration import Calibration, expected_calibration_error, mean_confidence
 from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slope_within_classes
 from cliptail_jax.metrics.groups import group_accuracy
+from cliptail_jax.metrics.odds import images_for_half, odds_slope
 from cliptail_jax.metrics.per_class import share_correct
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, found
 
 GROUPS = ("head", "mid", "tail")
 POINTS = "accuracies (points)"
+UNSEEN = "no training or test image"
 CLASSES, QUERIES = "classes", "queries"
 
 
@@ -93,6 +102,7 @@ class Measure:
         of_probes: whether it is compared between linear probes instead of evaluations.
         option: the field of `config.eval` that an evaluation needs to compute it.
         left_out: why a class has no variable, if slopes leave such classes out.
+        must_be_defined: whether it is undefined if more than 2.5 % of its resamples are.
         over: what its statistic is over: 'classes', or 'queries' of retrieval.
     """
 
@@ -112,6 +122,7 @@ class Measure:
     of_probes: bool = False
     option: str = ""
     left_out: str = ""
+    must_be_defined: bool = False
     over: str = CLASSES
 
     @property
@@ -134,7 +145,8 @@ class Measure:
         """The statistic of each group, a run or a mirrored pair, over the same resamples of the classes."""
         if not self.group:
             samples = (np.stack([np.stack(self.variables(run)) for run in runs], axis=1) for runs in groups)
-            return bootstrap(self.statistic, *samples)
+            found = bootstrap(self.statistic, *samples)
+            return list(map(if_defined, found)) if self.must_be_defined else found
         parts = []
         for runs in zip(*groups):  # the group has other classes in the other half of a mirrored pair
             rows = runs[0].groups[self.group]
@@ -163,7 +175,8 @@ def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " _"]]]) -> list
 def summarize(results: Results) -> dict[str, float | int | list[float]]:
     """All measures that are known of an evaluation, with KEY_interval where they have a 95 % interval.
 
-    KEY_left_out is the number of classes or captions that a slope leaves out. Accuracies and recalls are in percent. The last
+    KEY_left_out is the number of classes or captions that a slope leaves out, and KEY_beyond is '<' or '>' for a number far
+    outside of the data. Accuracies and recalls are in percent. The last
     keys are the sizes of the set.
     """
     summary = {}
@@ -173,6 +186,8 @@ def summarize(results: Results) -> dict[str, float | int | list[float]]:
         if measure.has_interval:
             (found,) = measure.compare([results])
             summary[key], summary[f"{key}_interval"] = found.value, list(percentiles(found.resampled))
+            if np.isinf(found.value):  # JSON has no infinity
+                summary[f"{key}_beyond"] = "<" if found.value < 0 else ">"
         else:
             summary[key] = measure.value(results)
         if measure.left_out:
@@ -202,6 +217,12 @@ def label_of(key: str) -> str:
 
 def _share_of_predictions(results: ClassResults) -> Float[np.ndarray, " class"]:
     return results.predictions / max(results.predictions.sum(), 1)
+
+
+def _right_by_decades(results: ClassResults) -> tuple[Num[np.ndarray, " class"], ...]:
+    """log10 of class frequency, and the examples of each class that are right, and all; nan for a class without any."""
+    examples = np.where(results.examples > 0, results.examples, np.nan)
+    return decades(results.frequency), results.correct, examples
 
 
 def _overconfidence(results: ClassResults, group: str) -> float:
@@ -270,6 +291,24 @@ def _table() -> tuple[Measure, ...]:
             meaning="share of images whose class is among the five likeliest, in percent", needs=("top5",),
             value=lambda results: 100 * results.top5 / max(results.examples.sum(), 1),
         ),
+        Measure(
+            key="odds_acc", title="odds_acc", label="log-odds of being right\nper decade of frequency",
+            unit="log-odds per decade", format=".2f",
+            meaning="by how much the log-odds of being right grow with ten times as many images", margin=0.2, is_main=True,
+            variables=_right_by_decades, statistic=odds_slope, needs=("frequency",), left_out=UNSEEN,
+        ),
+        Measure(
+            key="f50", title="f50", label="images for an accuracy of 50 %", unit="images", format=",.1f",
+            meaning="the number of images with which a class is recognized half of the time", is_main=True,
+            variables=_right_by_decades, statistic=images_for_half, needs=("frequency",), must_be_defined=True,
+        ),
+        Measure(
+            key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
+            unit="decades per decade", format=".2f",
+            meaning="powers of ten by which it is then predicted more often", margin=0.05, is_main=True,
+            variables=lambda results: (decades(results.frequency), decades(_share_of_predictions(results))),
+            statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
+        ),
         _of_group("head", "most frequent"),
         _of_group("mid", "middle"),
         _of_group("tail", "rarest"),
@@ -278,14 +317,7 @@ def _table() -> tuple[Measure, ...]:
             unit="points per decade", format=".1f",
             meaning="points of accuracy that a class gains with ten times as many images", margin=3.0, is_main=True,
             variables=lambda results: (decades(results.frequency), 100 * results.accuracy),
-            statistic=slope_within_classes, needs=("frequency",), left_out="no training or test image",
-        ),
-        Measure(
-            key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
-            unit="decades per decade", format=".2f",
-            meaning="powers of ten by which it is then predicted more often", margin=0.05, is_main=True,
-            variables=lambda results: (decades(results.frequency), decades(_share_of_predictions(results))),
-            statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
+            statistic=slope_within_classes, needs=("frequency",), left_out=UNSEEN,
         ),
         _correlation(
             "corr_acc", "correlation of frequency\nand accuracy (corr_acc)",

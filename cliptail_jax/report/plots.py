@@ -11,6 +11,7 @@ from bokeh.models import (
     CustomJS,
     CustomJSHover,
     FactorRange,
+    FixedTicker,
     GroupFilter,
     HoverTool,
     IndexFilter,
@@ -22,9 +23,11 @@ from bokeh.models import (
     Span,
 )
 from bokeh.plotting import figure
+from jaxtyping import Float, Int
 
 from cliptail_jax.metrics.groups import group_means
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.metrics.retrieval import by_decile
 from cliptail_jax.report.comparison import ComparedGroup, Comparison, wrong_predictions
 from cliptail_jax.results.run import Run
@@ -68,7 +71,7 @@ class Plots:
             self.points = self._class_source()
             self._by_frequency("accuracy", "accuracy (%)", "accuracy")
             self._by_frequency("predictions", "share of predictions (%)", "share of predictions")
-        self._plane("slopes", "top1", "slope_acc")
+        self._plane("slopes", "top1", "odds_acc")
         self._plane("correlations", "corr_acc", "corr_pred")
         self._groups()
         self._curve("loss", "training loss", lambda run: [(line["step"], line.get("train/loss")) for line in run.log])
@@ -117,7 +120,8 @@ class Plots:
     def _class_source(self) -> ColumnDataSource:
         """A row for each class and run."""
         columns: dict[str, list] = {
-            key: [] for key in ("kind", "seed", "class", "x", "images", "accuracy", "share", "y", "name", "wrong")
+            key: []
+            for key in ("kind", "seed", "class", "x", "images", "accuracy", "odds", "share", "y", "name", "wrong")
         }
         labels = self._comparison.labels
         for kind in self._comparison.evaluated:
@@ -133,6 +137,7 @@ class Plots:
                 columns["x"].append(np.maximum(evaluation.frequency, UNSEEN).astype(np.float32))
                 columns["images"].append(evaluation.frequency.astype(np.int32))
                 columns["accuracy"].append((100 * evaluation.accuracy).astype(np.float32))
+                columns["odds"].append(log_odds(evaluation.accuracy).astype(np.float32))
                 columns["share"].append((100 * evaluation.share).astype(np.float32))
                 columns["y"].append(100 * np.maximum(evaluation.share, UNSEEN / examples).astype(np.float32))
                 columns["name"] += labels[:number]
@@ -142,14 +147,23 @@ class Plots:
         return ColumnDataSource(data, name="points")
 
     def _by_frequency(self, name: str, label: str, what: str) -> None:
-        """A marker for each class and run, and a line through the means of groups of classes of similar frequency."""
+        """A marker for each class and run, the means of groups of classes of similar frequency, and a line.
+
+        Accuracy is on an axis of log-odds, and its line is the regression of `odds_acc`, with a cross at f50; the line of
+        predictions goes through the means.
+        """
+        line = (
+            "through these"
+            if name == "predictions"
+            else "by logistic regression, with a cross at f50 on an axis of log-odds"
+        )
         about = (
-            f"Class frequency, on a logarithmic axis, against {what}: a marker for each class and run, and a line for each "
-            "kind of runs through the means of ten groups of classes. The table of classes below has the numbers."
+            f"Class frequency, on a logarithmic axis, against {what}: a marker for each class and run, and for each kind of "
+            f"runs the means of ten groups of classes, and a line {line}. The table of classes below has the numbers."
         )
         scale = "log" if name == "predictions" else "linear"
         plot = self._figure(name, about, SELECTING, height=440, x_axis_type="log", y_axis_type=scale)
-        y = "y" if name == "predictions" else "accuracy"
+        y = "y" if name == "predictions" else "odds"
         crowded = sum(len(kind.shared) for kind in self._comparison.evaluated) * self._comparison.classes
         alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
         markers = []
@@ -170,18 +184,28 @@ class Plots:
             frequency = np.concatenate([evaluation.frequency for evaluation in known])
             value = np.concatenate([getattr(e, "share" if name == "predictions" else "accuracy") for e in known])
             means = group_means(frequency, value)
-            line = ColumnDataSource(dict(x=np.maximum(means[0], UNSEEN), y=100 * means[1]))
+            x, of_groups = np.maximum(means[0], UNSEEN), 100 * means[1] if name == "predictions" else log_odds(means[1])
+            line = (x, of_groups) if name == "predictions" else odds_curve(kind, frequency)
             lines = [
-                plot.line("x", "y", source=line, color=kind.look.colour, line_width=2.5, line_dash=kind.look.dash),
-                plot.scatter("x", "y", source=line, size=9, color=kind.look.colour, **self._marker(kind)),
+                plot.line(*line, color=kind.look.colour, line_width=2.5, line_dash=kind.look.dash),
+                plot.scatter(x, of_groups, size=9, color=kind.look.colour, **self._marker(kind)),
             ]
-            for drawn, colours in zip(lines, (["line_color"], ["fill_color", "line_color"])):
+            if name == "accuracy" and math.isfinite(kind.value("f50")):
+                at_one, per_decade = kind.odds_line
+                half = 10 ** (-at_one / per_decade)
+                lines.append(
+                    plot.scatter([half], [0], size=16, line_width=3, line_color=kind.look.colour, marker="cross")
+                )
+            for drawn, colours in zip(lines, (["line_color"], ["fill_color", "line_color"], ["line_color"])):
                 self._shows(kind, drawn)
                 self._shows(kind, drawn.glyph, *colours)
         plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
         plot.xaxis.formatter = PrintfTickFormatter(format="%g")
         if name == "accuracy":
-            plot.y_range = Range1d(-3, 103)
+            places = log_odds(np.array(TICKS) / 100).tolist()
+            plot.y_range = Range1d(places[0] - 0.3, places[-1] + 0.3)
+            plot.yaxis.ticker = FixedTicker(ticks=places)
+            plot.yaxis.major_label_overrides = {place: f"{tick:g}" for place, tick in zip(places, TICKS)}
         else:
             plot.yaxis.formatter = PrintfTickFormatter(format="%g")
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
@@ -372,3 +396,12 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     if len(points) <= LONGEST:
         return list(points)
     return [points[round(place)] for place in np.linspace(0, len(points) - 1, LONGEST)]
+
+
+def odds_curve(
+    kind: ComparedGroup, frequency: Int[np.ndarray, " class"]
+) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
+    """The regression of a kind's log-odds of being right, over the range of its class frequencies."""
+    at_one, per_decade = kind.odds_line
+    x = np.geomspace(max(frequency.min(), 1), frequency.max())
+    return x, log_odds(1 / (1 + np.exp(-at_one - per_decade * np.log10(x))))

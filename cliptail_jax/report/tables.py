@@ -135,12 +135,14 @@ def value_of(cell: Cell) -> float | int | str | None:
 
 
 def number(value: float, form: str) -> Cell:
+    if math.isinf(value):
+        return Cell(format_number(value, form))
     return Cell(UNDEFINED, -math.inf) if math.isnan(value) else Cell(format_number(value, form), float(value))
 
 
 def with_interval(group: RunGroup, measure: Measure) -> Cell:
     value, bounds = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
-    if bounds is None or math.isnan(value):
+    if bounds is None or not math.isfinite(value):
         return number(value, measure.format)
     return Cell(format_interval(value, bounds, measure.format), value, bounds)
 

@@ -191,7 +191,7 @@ def compare(measure: Measure, higher: str, lower: str, replicate: Replicate, on:
         if len({len(of_run.captions) for of_group in results for of_run in of_group if measure.over == QUERIES}) > 1:
             raise UserError("the runs are evaluated on different captions")
         a, b = measure.compare(*results)
-    if np.isnan(a.value - b.value):
+    if not np.isfinite(a.value - b.value):
         raise UserError("it is undefined of one of them, as a correlation with equal values is")
     return [a, b]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, Results, main_measures
+from cliptail_jax.metrics.odds import firth_regression
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.run import Run
 
@@ -64,11 +65,22 @@ class RunGroup:
             return self._known[key]
         if len(self.runs) == self.size == 1:
             summary = self.runs[0].summary
+            if beyond := summary.get(f"{key}_beyond"):
+                return Estimate(-math.inf if beyond == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
             return Estimate(*(math.nan if number is None else number for number in numbers))
         found = [MEASURES[key].compare(results)[0] for results in self._complete if _has(key, results)]
         defined = [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
         return mean_over_seeds(defined) if defined else UNDEFINED
+
+    @functools.cached_property
+    def odds_line(self) -> tuple[float, float]:
+        """Log-odds of being right at one image and per decade: the regression of `odds_acc` over all its runs together."""
+        known = [
+            np.stack(MEASURES["odds_acc"].variables(e.results)) for e in self.evaluations if e.frequency is not None
+        ]
+        classes = np.concatenate([np.zeros((3, 0)), *known], axis=1)
+        return firth_regression(*classes[:, None, ~np.isnan(classes).any(axis=0)])
 
     def left_out(self, key: str) -> int:
         """How many classes a measure leaves out: the largest number of any replicate."""

@@ -121,7 +121,7 @@ class Log:
         """Print the main numbers of an evaluation, and add all of them to the events."""
         # A set with classes that the run was not trained on has no measures of class frequency.
         main = [measure for measure in main_measures() if measure.key in summary]
-        numbers = [f"{measure.key} {summary[measure.key]:{measure.format}}" for measure in main]
+        numbers = [f"{m.key} {summary.get(f'{m.key}_beyond') or format(summary[m.key], m.format)}" for m in main]
         log_line("  ".join([str(self.workdir), f"epoch {summary['epoch']:g}", name, *numbers]))
         if self._writes:
             numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}

@@ -75,6 +75,7 @@ Summary = TypedDict(
     {"step": Required[int], "epoch": Number, "settings": Settings, "weights": str, "model": str}
     | {key: Number for key in MEASURES}
     | {f"{key}_interval": tuple[Number, Number] for key in MEASURES}
-    | {f"{key}_left_out": int for key in MEASURES},
+    | {f"{key}_left_out": int for key in MEASURES}
+    | {f"{key}_beyond": str for key in MEASURES},
     total=False,
 )

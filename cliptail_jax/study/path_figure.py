@@ -10,7 +10,7 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.plotting.style import add_grid, legend_below, style
 from cliptail_jax.results.group import RunGroup
 
-PANELS = ("slope_acc", "slope_pred")
+PANELS = ("odds_acc", "slope_pred")
 
 
 def draw_path(groups: Mapping[str, RunGroup], path: Sequence[str], title: str) -> Figure:

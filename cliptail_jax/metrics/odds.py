@@ -1,0 +1,122 @@
+"""Log-odds of being right by class frequency: logistic regression with Firth's penalty.
+
+Unlike points of accuracy, log-odds do not depend on how near a model is to 0 or 100 %.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+ITERATIONS = 200
+LARGEST_STEP = 5.0  # of the linear predictor, in an iteration
+TOLERANCE = 1e-9
+
+SHOWN = 0.005  # pictures show shares from this to 1 less this
+TICKS = (0.5, 1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5)  # of their axes, in percent
+
+Resampled = Float[np.ndarray, "run ... class"]
+
+
+def log_odds(share: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."] | float:
+    """log(p / (1 − p)) of shares in 0..1 for pictures, which show 0 as 0.5 % and 1 as 99.5 %."""
+    share = np.clip(share, SHOWN, 1 - SHOWN)
+    return np.log(share / (1 - share))
+
+
+def odds_slope(x: Resampled, correct: Resampled, examples: Resampled) -> Float[np.ndarray, "..."] | float:
+    """The slope b of logit P(right) = a + b x, over the classes of all runs together; nan if x is constant.
+
+    With x = log10 of class frequency, it is the log-odds of being right per decade.
+    """
+    return firth_regression(x, correct, examples)[1]
+
+
+def images_for_half(x: Resampled, correct: Resampled, examples: Resampled) -> Float[np.ndarray, "..."] | float:
+    """10^(−a/b), the class frequency at which a class is right half of the time, of the regression of `odds_slope`.
+
+    nan unless b is above 0; −inf and inf if it is more than a decade below or above all of the frequencies, whose log10 is x.
+    """
+    a, b = firth_regression(x, correct, examples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = np.where(np.asarray(b) > 0, -np.asarray(a) / b, np.nan)
+    if not x.shape[-1]:
+        return half
+    low, high = x.min(axis=(0, -1)) - 1, x.max(axis=(0, -1)) + 1
+    return np.where(half < low, -np.inf, np.where(half > high, np.inf, 10 ** np.clip(half, low, high)))[()]
+
+
+def firth_regression(
+    x: Resampled, correct: Resampled, examples: Resampled
+) -> tuple[Float[np.ndarray, "..."] | float, Float[np.ndarray, "..."] | float]:
+    """Intercept a and slope b of logit P(right) = a + b x, where `correct` of `examples` are right.
+
+    They maximize the likelihood with Jeffreys' prior, Σ log binomial + ½ log det I(a, b) with the Fisher information I (Firth,
+    1993, Biometrika 80), so they are finite also where classes are all right or all wrong. Fisher scoring solves
+    Σ (k − n p + h (½ − p)) (1, x) = 0, with the leverages h of the weighted regression (Heinze & Schemper, 2002), and halves
+    steps that do not increase the penalized likelihood. Each resample is a regression of its own, over the first and the last
+    axis.
+    """
+    shape, rows = x.shape[1:-1], x.shape[0] * x.shape[-1]
+    if not rows:
+        return np.full(shape, np.nan), np.full(shape, np.nan)
+    x, k, n = (np.moveaxis(side, 0, -2).reshape(-1, rows) for side in (x, correct, examples))
+    centre = x.mean(axis=-1, keepdims=True)
+    constant = np.ptp(x, axis=-1) < 1e-9
+    data = np.stack([np.where(constant[:, None], np.linspace(-1, 1, x.shape[-1]), x - centre), k, n])
+    a, b = _maximize(data)
+    a, b = np.where(constant, np.nan, a - b * centre[:, 0]), np.where(constant, np.nan, b)
+    return (a.reshape(shape), b.reshape(shape)) if shape else (float(a[0]), float(b[0]))
+
+
+def _maximize(
+    data: Float[np.ndarray, "3 resample row"],
+) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
+    """Intercept and slope of each resample of x, k and n, x centred."""
+    beta = _weighted_line(*data)
+    value, step = _objective_and_step(beta, *data)
+    running = np.arange(beta.shape[1])
+    for _ in range(ITERATIONS):
+        here, tried = data[:, running], beta[:, running] + step
+        new_value, new_step = _objective_and_step(tried, *here)
+        better = new_value >= value - 1e-12 * np.abs(value)
+        beta[:, running[better]] = tried[:, better]
+        value = np.where(better, new_value, value)
+        step = np.where(better, new_step, step / 2)
+        going = np.abs(step).max(axis=0) > TOLERANCE * (1 + np.abs(beta[:, running]).max(axis=0))
+        running, value, step = running[going], value[going], step[:, going]
+        if not running.size:
+            break
+    return beta[0], beta[1]
+
+
+def _weighted_line(
+    x: Float[np.ndarray, "resample row"], k: Float[np.ndarray, "resample row"], n: Float[np.ndarray, "resample row"]
+) -> Float[np.ndarray, "2 resample"]:
+    """Intercept and slope of the weighted least-squares line through the empirical logits, to begin with."""
+    right, wrong = k + 0.5, n - k + 0.5
+    weight, logit = right * wrong / (n + 1), np.log(right / wrong)
+    s0, s1, s2 = weight.sum(-1), (weight * x).sum(-1), (weight * x * x).sum(-1)
+    t0, t1 = (weight * logit).sum(-1), (weight * x * logit).sum(-1)
+    det = np.maximum(s0 * s2 - s1 * s1, np.finfo(float).tiny)
+    return np.stack([s2 * t0 - s1 * t1, s0 * t1 - s1 * t0]) / det
+
+
+def _objective_and_step(
+    beta: Float[np.ndarray, "2 resample"],
+    x: Float[np.ndarray, "resample row"],
+    k: Float[np.ndarray, "resample row"],
+    n: Float[np.ndarray, "resample row"],
+) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, "2 resample"]]:
+    """The penalized log-likelihood at intercepts and slopes, and the step of Fisher scoring from there."""
+    eta = beta[0][:, None] + beta[1][:, None] * x
+    p = 1 / (1 + np.exp(-eta))
+    w = n * p * (1 - p)
+    wx = w * x
+    s0, s1, s2 = w.sum(-1), wx.sum(-1), (wx * x).sum(-1)
+    det = np.maximum(s0 * s2 - s1 * s1, np.finfo(float).tiny)
+    objective = (k * eta - n * np.logaddexp(0, eta)).sum(-1) + np.log(det) / 2
+    leverage = w * (s2[:, None] - (2 * s1[:, None] - s0[:, None] * x) * x) / det[:, None]
+    residual = k - n * p + leverage * (0.5 - p)
+    u0, u1 = residual.sum(-1), (residual * x).sum(-1)
+    step = np.stack([s2 * u0 - s1 * u1, s0 * u1 - s1 * u0]) / det
+    change = np.abs(step[0]) + np.abs(step[1]) * np.abs(x).max(axis=-1)
+    return objective, step * np.minimum(1, LARGEST_STEP / np.maximum(change, LARGEST_STEP))
