@@ -49,7 +49,7 @@ def get_config(arg: str = ""):
         dict(name="adamw", learning_rate=1e-3, weight_decay=0.2, schedule="cosine_steps", warmup_steps=500)
     )
     if is_small:
-        training.small_images(config, given)
+        config.update(training.small_images(given, bool(config.data.profile.name)))
         config.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 100})
         if config.data.captions.template:  # a text tower so small knows no other words
             config.eval.templates = config.data.captions.template

@@ -43,7 +43,7 @@ def small(config, given: arguments.Arguments):
 
     configs/study/README.md lists what else was tried. Runs with and without a sample of prototypes have the same recipe.
     """
-    training.small_images(config, given)
+    config.update(training.small_images(given, bool(config.data.profile.name)))
     config.total_epochs = 25
     config.batch_size = arguments.number(given, "batch_size", 64)
     config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=config.data.image_size))

@@ -48,7 +48,7 @@ def get_config(arg: str = ""):
     config.loss.update({name: arguments.real(given, name, 0.0) for name in REMEDIES})
     config.loss.reweight_from = arguments.number(given, "reweight_from", 0)
     if is_small:
-        training.small_images(config, given)
+        config.update(training.small_images(given, bool(config.data.profile.name)))
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config
     # The study's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter.

@@ -3,11 +3,11 @@
 import textwrap
 from collections.abc import Sequence
 
-from cliptail_jax.metrics.measures import format_of, main_measures
+from cliptail_jax.metrics.measures import format_of
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs.tables import format_interval, format_number, pad_columns, plain_table
-from cliptail_jax.study.report import Claims, Groups, left_out_line, transfer_rows
+from cliptail_jax.study.report import Claims, Groups, left_out_line, shown_measures, transfer_rows
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
@@ -37,13 +37,14 @@ def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: i
 
 def runs_table(groups: Groups) -> list[str]:
     """A row for each kind of runs: its main measures, with their titles in two lines."""
-    titles = ["run", "images", *(measure.title.replace("_", " ") for measure in main_measures()), "minutes"]
+    measures = shown_measures(groups)
+    titles = ["run", "images", *(measure.title.replace("_", " ") for measure in measures), "minutes"]
     above, below = zip(*(title.rpartition(" ")[::2] for title in titles))
     rows = [
         [
             name,
             f"{group.images:,.0f}",
-            *(format_number(group.value(measure.key), measure.format) for measure in main_measures()),
+            *(format_number(group.value(measure.key), measure.format) for measure in measures),
             f"{group.minutes:.1f}",
         ]
         for name, group in groups.items()

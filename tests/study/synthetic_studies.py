@@ -33,7 +33,9 @@ def confusion_of(slope, seed, frequency=FREQUENCY):
 
 def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY):
     """The files of a finished run, as left by `train`."""
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=True)
+    runs.open_or_resume(
+        workdir, plain(config), FIELDS, {"records": int(np.sum(frequency)), "fingerprint": "abc"}, overwrite=True
+    )
     write_frequency(workdir / "class_frequency.tsv", names, frequency)
     write_evaluations(
         workdir, config.eval.sets, confusion, frequency, evaluation_settings(config.eval, uses_prompts=False)
