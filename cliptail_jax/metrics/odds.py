@@ -108,12 +108,13 @@ def _objective_and_step(
 ) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, "2 resample"]]:
     """The penalized log-likelihood at intercepts and slopes, and the step of Fisher scoring from there."""
     eta = beta[0][:, None] + beta[1][:, None] * x
-    p = 1 / (1 + np.exp(-eta))
+    log_sum = np.logaddexp(0, eta)
+    p = np.exp(eta - log_sum)
     w = n * p * (1 - p)
     wx = w * x
     s0, s1, s2 = w.sum(-1), wx.sum(-1), (wx * x).sum(-1)
     det = np.maximum(s0 * s2 - s1 * s1, np.finfo(float).tiny)
-    objective = (k * eta - n * np.logaddexp(0, eta)).sum(-1) + np.log(det) / 2
+    objective = (k * eta - n * log_sum).sum(-1) + np.log(det) / 2
     leverage = w * (s2[:, None] - (2 * s1[:, None] - s0[:, None] * x) * x) / det[:, None]
     residual = k - n * p + leverage * (0.5 - p)
     u0, u1 = residual.sum(-1), (residual * x).sum(-1)

@@ -18,18 +18,20 @@ def left_out_notes(
         several: whether kinds have several runs, of which the largest number is given.
         has_claims: whether there are claims on them.
     """
-    notes = []
+    notes, alike = [], {}  # slopes that leave out the same classes
     for slope, numbers in left_out.items():
-        if numbers := {kind: number for kind, number in numbers.items() if number}:
-            which = ", ".join(f"{kind} {number:,} of {classes[kind]:,}" for kind, number in numbers.items())
-            most = " (the largest number of any seed or pair)" if several else ""
+        if numbers := tuple((kind, number) for kind, number in numbers.items() if number):
+            alike.setdefault((MEASURES[slope].left_out, numbers), []).append(slope)
+    for (why, numbers), slopes in alike.items():
+        which = ", ".join(f"{kind} {number:,} of {classes[kind]:,}" for kind, number in numbers)
+        most = " (the largest number of any seed or pair)" if several else ""
+        names, ending = " and ".join(slopes), "" if len(slopes) > 1 else "s"
+        notes.append(f"{names} leave{ending} out classes with {why}, which have no logarithm: {which}{most}.")
+        if many := [kind for kind, number in numbers if number > MANY * classes[kind]]:
+            do = "do not" if len(slopes) > 1 else "does not"
             notes.append(
-                f"{slope} leaves out classes with {MEASURES[slope].left_out}, which have no logarithm: {which}{most}."
+                f"These are more than a tenth of the classes of {', '.join(many)}, and {names} {do} describe them."
             )
-            if many := [kind for kind, number in numbers.items() if number > MANY * classes[kind]]:
-                notes.append(
-                    f"These are more than a tenth of the classes of {', '.join(many)}, and {slope} does not describe them."
-                )
     if notes and has_claims:
         notes.append(
             "A claim compares its two runs on the classes that have a logarithm in both, so that its slopes can differ from "

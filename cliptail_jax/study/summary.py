@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from cliptail_jax.metrics.measures import format_of
+from cliptail_jax.metrics.measures import Measure, format_of
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs.tables import format_interval, format_number, pad_columns, plain_table
@@ -20,7 +20,7 @@ FOOTNOTES = {
 
 def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: int) -> str:
     """The results of a study with so many seeds, 1 if it has none, for a terminal with so many columns."""
-    lines = [study.title, "", *runs_table(groups)]
+    lines = [study.title, "", *runs_table(groups, columns)]
     if transferred := transfer_rows(groups):
         lines += ["", *plain_table(transferred)]
     if claims:
@@ -35,9 +35,16 @@ def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: i
     return "\n".join(lines)
 
 
-def runs_table(groups: Groups) -> list[str]:
-    """A row for each kind of runs: its main measures, with their titles in two lines."""
+def runs_table(groups: Groups, columns: int) -> list[str]:
+    """A row for each kind of runs: those of its main measures for which there is space, with their titles in two lines."""
     measures = shown_measures(groups)
+    while max(map(len, lines := table_of(groups, measures))) > columns and len(measures) > 1:
+        measures = measures[:-1]
+    return lines
+
+
+def table_of(groups: Groups, measures: Sequence[Measure]) -> list[str]:
+    """The lines of the table with some measures."""
     titles = ["run", "images", *(measure.title.replace("_", " ") for measure in measures), "minutes"]
     above, below = zip(*(title.rpartition(" ")[::2] for title in titles))
     rows = [

@@ -21,7 +21,10 @@ from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.parallel.sharding import make_mesh
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, copied, evaluation_files
 
-INTERVALS = {f"{name}_interval" for name in ("corr_acc", "corr_pred", "corr_acc_pred", "slope_acc", "slope_pred")}
+INTERVALS = {
+    f"{name}_interval"
+    for name in ("corr_acc", "corr_pred", "corr_acc_pred", "odds_acc", "f50", "slope_acc", "slope_pred")
+}
 COLLAPSE = {
     "within_class_similarity", "nc1", "nc2_mean", "nc2_nearest", "nc2_head_mean", "nc2_head_nearest"
 }  # fmt: skip

@@ -57,7 +57,7 @@ def test_a_wrong_figure_is_named(figures, message):
 def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
     kinds = {name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "batch", "names", "clip"))}
     figure = draw_path(kinds, ("sl", "batch", "failed", "clip"), "From SL to CLIP")
-    for axes, key in zip(figure.axes, ("slope_acc", "slope_pred"), strict=True):
+    for axes, key in zip(figure.axes, ("odds_acc", "slope_pred"), strict=True):
         drawn = [child for child in axes.get_children() if isinstance(child, Annotation) and child.arrowprops]
         arrows = [arrow for arrow in drawn if arrow.arrowprops["arrowstyle"] == "-|>"]
         at = {line.get_label(): line for line in axes.lines if line.get_label() in kinds}

@@ -8,7 +8,7 @@ from cliptail_jax.study import run as study
 from cliptail_jax.transfer.program import TransferFailed
 from tests.study.synthetic_studies import FREQUENCY, claim, make_transfer_study, read_report
 
-UNKNOWN = "|".join("–" * 8)  # accuracies and what follows class frequency
+UNKNOWN = "|".join("–" * 10)
 
 
 def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_own(trains, probes, tmp_path):

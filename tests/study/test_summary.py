@@ -40,11 +40,11 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
     report = read_report(tmp_path)[1]
     start = lines.index("By hand")
     above, below, *runs = lines[start + 2 : start + 6]
-    assert above.split() == ["top-1", "slope", "slope", "corr", "corr"]
-    assert below.split() == ["run", "images", "%", "head", "mid", "tail", "acc", "pred", "acc", "pred", "minutes"]
+    assert above.split() == ["top-1", "odds", "slope", "slope"]  # for more there is no space
+    assert below.split() == ["run", "images", "%", "acc", "f50", "pred", "head", "mid", "tail", "acc", "minutes"]
     for name, row in zip(("biased", "fair"), runs, strict=True):
         assert row.split()[0] == name and len(row) == len(below)
-        assert row.split()[6:10] == [f"{report['bias'][name][key]['value']:{spec}}" for key, spec in SHOWN.items()]
+        assert row.split()[3:6] == [f"{report['bias'][name][key]['value']:{spec}}" for key, spec in SHOWN.items()]
 
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("verdict ")) :]
     column = table[0].index("claim")
@@ -58,7 +58,7 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
     assert "so very much more than another corr_acc: biased − fair" in texts
 
 
-SHOWN = {"slope_acc": ".1f", "slope_pred": ".2f", "corr_acc": ".2f", "corr_pred": ".2f"}
+SHOWN = {"odds_acc": ".2f", "f50": ",.1f", "slope_pred": ".2f"}
 
 
 def test_what_holds_only_in_part_is_marked_and_what_failed_is_named(trains, printed, tmp_path):
