@@ -5,6 +5,7 @@ import pytest
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.results.claims import ClaimResult, correct_for_number
+from cliptail_jax.runs.tables import format_number
 from cliptail_jax.study.run import run_study
 from cliptail_jax.study.summary import claims_table
 from tests.study.synthetic_studies import claim, make_seeded_study, make_study, make_transfer_study, read_report
@@ -44,7 +45,9 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
     assert below.split() == ["run", "images", "%", "acc", "f50", "pred", "head", "mid", "tail", "acc", "minutes"]
     for name, row in zip(("biased", "fair"), runs, strict=True):
         assert row.split()[0] == name and len(row) == len(below)
-        assert row.split()[3:6] == [f"{report['bias'][name][key]['value']:{spec}}" for key, spec in SHOWN.items()]
+        assert row.split()[3:6] == [
+            format_number(report["bias"][name][key]["value"], spec) for key, spec in SHOWN.items()
+        ]
 
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("verdict ")) :]
     column = table[0].index("claim")
