@@ -73,11 +73,11 @@ def test_the_shell_completes_programs_configs_and_fields(line, completions, tmp_
 
 @pytest.fixture(scope="module")
 def own_data(tmp_path_factory):
-    """A folder with data of the names in the README's section on own data: images of 16 pixels of four colours."""
+    """A folder with data of the names in the README's section on own data: images of 8 pixels of four colours."""
     folder, rng, colours = tmp_path_factory.mktemp("own"), np.random.default_rng(0), ("red", "green", "blue", "grey")
 
     def png(colour: int) -> bytes:
-        image = rng.integers(0, 128, (16, 16, 3), np.uint8)
+        image = rng.integers(0, 128, (8, 8, 3), np.uint8)
         image[..., colour % 3] += 127 if colour < 3 else 0
         Image.fromarray(image).save(buffer := io.BytesIO(), "png")
         return buffer.getvalue()
@@ -113,6 +113,8 @@ def own_data(tmp_path_factory):
 PROGRAM = """
 import cliptail_jax.datasets.image_folder, cliptail_jax.datasets.image_text, cliptail_jax.study.run, cliptail_jax.train
 from cliptail_jax.cli import main
+from cliptail_jax.concepts.words import changed_words
+changed_words()
 if __name__ == "__main__":
     main()
 """
