@@ -28,14 +28,18 @@ for number, arguments in enumerate(commands):
 
 
 def run_forked(
-    program: str, commands: Sequence[Sequence[str]], environment: dict[str, str] | None = None, preamble: str = ""
+    program: str,
+    commands: Sequence[Sequence[str]],
+    environment: dict[str, str] | None = None,
+    preamble: str = "",
+    cwd: Path = ROOT,
 ) -> list[subprocess.CompletedProcess]:
-    """The outcomes of `python -m PROGRAM` with each list of arguments. `preamble` is code that runs before."""
+    """The outcomes of `python -m PROGRAM` with each list of arguments in a folder. `preamble` is code that runs before."""
     with tempfile.TemporaryDirectory() as folder:
         given = json.dumps([program, folder, list(map(list, commands))])
         environment = os.environ | (environment or {})
         subprocess.run(
-            [sys.executable, "-c", preamble + SERVER], input=given, cwd=ROOT, env=environment, text=True, check=True
+            [sys.executable, "-c", preamble + SERVER], input=given, cwd=cwd, env=environment, text=True, check=True
         )
 
         def outcome(number: int) -> subprocess.CompletedProcess:

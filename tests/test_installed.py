@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,8 @@ from cliptail_jax.config.files import find_config, known_configs
 from cliptail_jax.config.program import with_config_flag, with_config_path
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.runs import read_run_frequency
+from cliptail_jax.runs.provenance import command
+from tests.forked_programs import run_forked
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,34 +37,6 @@ def installed(tmp_path_factory):
     subprocess.run([*pip, f"--target={folder}", str(ROOT)], check=True)
     assert sorted(ROOT.iterdir()) == before  # no build folder
     return folder
-
-
-def cliptail(installed, *arguments, **environment):
-    command, environment = [sys.executable, str(installed / "bin" / "cliptail"), *arguments], os.environ | environment
-    environment["PYTHONPATH"] = str(installed)
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
-
-
-def test_an_installed_package_trains_from_another_folder(installed, glyphs_dir, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    arguments = ("--config.total_steps=1", "--config.batch_size=8", "--config.eval.sets=()")
-    result = cliptail(installed, "train", "sup:data=glyphs", "--workdir=run", *arguments, TFDS_DATA_DIR=str(glyphs_dir))
-    assert result.returncode == 0, result.stderr
-    written = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert written["config"]["total_steps"] == 1
-    assert written["command"].startswith("cliptail train sup:data=glyphs --workdir=run")
-
-
-def test_an_installed_package_lists_its_programs_and_finds_its_studies(installed, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert all(f"  {name}" in cliptail(installed, "--help").stdout for name in PROGRAMS)
-    commands = cliptail(installed, "study", "paper:family=distribution", "--workdir=paper", "--launch=print")
-    assert commands.returncode == 0, commands.stderr
-    assert "--config=clip:data=imagenet_captions,text=random" in commands.stdout
-    unknown = cliptail(installed, "train", "clop")
-    assert unknown.returncode == 2 and unknown.stderr.startswith(
-        "error: config file 'clop' does not exist (did you mean"
-    )
 
 
 def test_short_names_are_those_of_files_and_unique():
@@ -98,11 +73,11 @@ def test_the_shell_completes_programs_configs_and_fields(line, completions, tmp_
 
 @pytest.fixture(scope="module")
 def own_data(tmp_path_factory):
-    """A folder with data of the names in the README's section on own data: images of 16 pixels of four colours."""
+    """A folder with data of the names in the README's section on own data: images of 8 pixels of four colours."""
     folder, rng, colours = tmp_path_factory.mktemp("own"), np.random.default_rng(0), ("red", "green", "blue", "grey")
 
     def png(colour: int) -> bytes:
-        image = rng.integers(0, 128, (16, 16, 3), np.uint8)
+        image = rng.integers(0, 128, (8, 8, 3), np.uint8)
         image[..., colour % 3] += 127 if colour < 3 else 0
         Image.fromarray(image).save(buffer := io.BytesIO(), "png")
         return buffer.getvalue()
@@ -134,23 +109,66 @@ def own_data(tmp_path_factory):
     return folder
 
 
-def test_the_readmes_examples_on_own_data_run_as_they_are(installed, own_data, tmp_path):
+# Imports what the programs do, of which each is then a fork.
+PROGRAM = """
+import cliptail_jax.datasets.image_folder, cliptail_jax.datasets.image_text, cliptail_jax.study.run, cliptail_jax.train
+from cliptail_jax.cli import main
+from cliptail_jax.concepts.words import changed_words
+changed_words()
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def examples(installed, own_data, tmp_path_factory):
+    """The outcomes of the commands in the README's section on own data, in a folder without the clone; and its Python."""
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "program.py").write_text(PROGRAM)
     section = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## ")[0]
-    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
-    *commands, python = blocks
-    (own_data / "similarity.py").write_text(f"{python}\nassert similarity.shape == (1, 2)\n")
-    environment = os.environ | {"PYTHONPATH": str(installed), "TFDS_DATA_DIR": str(tmp_path)}
-    environment |= {"PATH": f"{installed / 'bin'}:{os.environ['PATH']}", "XLA_FLAGS": ""}
-    for script in [*commands, "cliptail report --workdir=runs/clip", f"{sys.executable} similarity.py"]:
-        result = subprocess.run(["bash", "-ec", script], cwd=own_data, env=environment, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr
-        print(script, result.stdout, result.stderr)
+    *blocks, python = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
+    lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
+    lines += [
+        "cliptail report --workdir=runs/clip",
+        "cliptail study paper:family=distribution --workdir=paper --launch=print",
+        "cliptail train clop",
+        "cliptail --help",
+    ]
+    commands = [shlex.split(line) for line in lines]
+    assert all(name == "cliptail" for name, *_ in commands)
+    environment = {"PYTHONPATH": f"{folder}:{installed}", "TFDS_DATA_DIR": str(folder / "tfds"), "XLA_FLAGS": ""}
+    outcomes = run_forked("program", [rest for _, *rest in commands], environment, cwd=own_data)
+    return dict(zip(lines, outcomes)), python, folder / "tfds"
+
+
+def test_the_readmes_examples_on_own_data_run_as_they_are(examples, own_data, monkeypatch):
+    outcomes, python, data_dir = examples
+    assert len(outcomes) == 10
+    for line, outcome in outcomes.items():
+        assert outcome.returncode == (2 if "clop" in line else 0), outcome.stderr
     (labelled,) = (own_data / "runs/clip/eval").glob("image_folder*")
     summary = json.loads((labelled / "summary.jsonl").read_text().splitlines()[-1])
     names, frequency = read_run_frequency(labelled)
-    captions = open_source("image_text/pairs", str(tmp_path), "train").metadata["caption"].to_pylist()
+    captions = open_source("image_text/pairs", str(data_dir), "train").metadata["caption"].to_pylist()
     assert frequency.tolist() == [sum(name in caption.split() for caption in captions) for name in names]
     assert summary["top1"] is not None and summary["slope_acc_left_out"] == np.sum(frequency == 0)
     (retrieval,) = (own_data / "runs/clip/eval").glob("image_text*")
     assert json.loads((retrieval / "summary.jsonl").read_text().splitlines()[-1])["image_to_text_r5"] > 0
     assert (own_data / "runs/clip/report.html").exists()
+    monkeypatch.chdir(own_data)
+    exec(python, found := {})
+    assert found["similarity"].shape == (1, 2)
+
+
+def test_an_installed_package_lists_its_programs_and_finds_its_studies(examples):
+    outcomes, *_ = examples
+    assert all(f"  {name}" in outcomes["cliptail --help"].stdout for name in PROGRAMS)
+    (commands,) = (outcome.stdout for line, outcome in outcomes.items() if "--launch=print" in line)
+    assert "--config=clip:data=imagenet_captions,text=random" in commands
+    unknown = outcomes["cliptail train clop"].stderr.splitlines()[-1]
+    assert unknown.startswith("error: config file 'clop' does not exist (did you mean")
+
+
+def test_a_run_notes_the_command_as_it_was_typed(monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "/env/bin/cliptail", "train", "sup:data=a b", "--workdir=run"])
+    assert command() == "cliptail train 'sup:data=a b' --workdir=run"

@@ -52,12 +52,12 @@ def own_texts(name: str, data_dir: str) -> tuple[str, ...]:
 
 
 def small_epochs(name: str, data_dir: str, batch_size: int) -> int:
-    """The epochs of a small network: 10, or for a set without a preset as many as 1,000 steps take, from 10 to 100."""
+    """The epochs of a small network: 10, or for a set without a preset as many as 1,000 steps take, from 10 to 50."""
     if name in PRESETS:
         return 10
     split = own_preset(name, data_dir).fields["split"]
     records = open_builder(find_prepared(name, data_dir)).info.splits[split].num_examples
-    return min(max(1000 * batch_size // records, 10), 100)
+    return min(max(1000 * batch_size // records, 10), 50)
 
 
 @functools.cache

@@ -97,13 +97,14 @@ def small_images(given: Arguments, is_long_tailed: bool) -> dict[str, Any]:
     """The fields of the recipe for small images: 32 pixels, and a ResNet of 0.1 M parameters: minutes on two CPU cores."""
     batch_size, data, data_dir = number(given, "batch_size", 128), given["data"], given.get("data_dir", "")
     size = number(given, "size", small_size(data, data_dir))
+    epochs = 30 if is_long_tailed else small_epochs(data, data_dir, batch_size)
     return dict(
-        total_epochs=30 if is_long_tailed else small_epochs(data, data_dir, batch_size),
+        total_epochs=epochs,
         batch_size=batch_size,
         data=dict(image_size=size, eval_resize=size, crop_scale=(1.0, 1.0), shift=4, cache=True),
         model=dict(
             image=dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128),
             text=dict(width=64, layers=1, heads=2, context_length=16, vocab_size=1024),
         ),
-        eval=dict(templates="cname", every_epochs=5),
+        eval=dict(templates="cname", every_epochs=max(5, epochs // 6)),
     )

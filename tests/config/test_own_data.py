@@ -56,7 +56,7 @@ def test_labelled_images_have_their_class_names_as_captions_and_pairs_their_text
 
 
 def test_few_images_are_seen_more_often(data_dir):
-    assert load_config(f"sup:data=image_folder/small,data_dir={data_dir}").total_epochs == 100
+    assert load_config(f"sup:data=image_folder/small,data_dir={data_dir}").total_epochs == 50
     assert load_config("sup:data=cifar100").total_epochs == 10
 
 
