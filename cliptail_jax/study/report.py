@@ -143,6 +143,8 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
             "frequencies is reversed, so each class is as often rare as frequent. Slopes have fixed effects of classes."
         )
     notes.append(
+        "odds_acc is the log-odds of being right per decade of class frequency, by logistic regression with Firth's penalty, "
+        "and f50 the images with which a class is right half of the time (< or > if that is far from all frequencies). "
         "slope_acc is points of accuracy per decade of class frequency, and slope_pred decades of predictions per decade, "
         "over the classes that have a logarithm of both; corr_acc and corr_pred are Spearman's correlations of class "
         f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over classes"

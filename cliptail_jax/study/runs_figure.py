@@ -51,9 +51,12 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     for place in "CD":  # the axis of the panel above, too
         panels[place].set_xlabel("top-1 accuracy (%)")
     by_frequency.set_title(f"accuracy of {GROUPS} groups of classes; | is f50", fontsize=10)
+    bounds = by_frequency.get_ylim()  # which ticks would widen
     by_frequency.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
+    by_frequency.set_ylim(bounds)
     by_frequency.set_xscale("symlog", linthresh=1, linscale=0.3)
     frequencies = np.concatenate([e.frequency for group in groups.values() for e in group.evaluations])
+    by_frequency.set_xlim(frequencies.min() / 2, 1.5 * frequencies.max())
     by_frequency.xaxis.set_major_locator(FixedLocator(ticks(frequencies.min(), frequencies.max())))
     by_frequency.xaxis.set_minor_locator(NullLocator())
     by_frequency.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -1,8 +1,9 @@
 """How often the intervals of claims contain the truth, and whether estimates are biased, in simulated studies.
 
-    python scripts/benchmark/coverage.py [--studies=2000]
+    python scripts/benchmark/coverage.py [--studies=2000] [--measure=slope_acc]
 
-Two kinds of runs whose accuracy depends on class frequency by known slopes. The classes that are easy for the first kind
+Two kinds of runs whose accuracy depends on class frequency by known slopes; the truth of odds_acc, which is none of the
+simulation's numbers, is the mean over LARGE other studies. The classes that are easy for the first kind
 alone are frequent in the first run of a pair, so a single run confounds the two. Prints one JSON line for each design.
 """
 
@@ -16,8 +17,9 @@ from tqdm import tqdm
 
 from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.metrics.bootstrap import difference, mean_over_seeds
-from cliptail_jax.metrics.measures import MEASURES, ClassResults
+from cliptail_jax.metrics.measures import MEASURES, ClassResults, Measure
 
+LARGE = 20_000  # studies
 CLASSES, EXAMPLES = 100, 50  # of each class in the evaluation set
 SIZES = exponential(CLASSES, 500, 100.0)
 SLOPES = 12.0, 5.0  # of the two kinds, points per decade
@@ -56,24 +58,36 @@ def simulated_run(
     return ClassResults(rng.binomial(EXAMPLES, accuracy), examples, predictions=examples, frequency=frequency)
 
 
+def true_difference(measure: Measure) -> float:
+    """The mean difference between the kinds over many studies of a pair."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(LARGE):
+        (pair,) = simulated_study(rng, 1, 0.0)
+        samples = (np.stack([np.stack(measure.variables(run)) for run in kind], axis=1) for kind in pair)
+        found.append(np.subtract(*(measure.statistic(*sample) for sample in samples)))
+    return float(np.mean(found))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
-    studies = parser.parse_args(arguments).studies
-    truth = SLOPES[0] - SLOPES[1]
+    parser.add_argument("--measure", choices=("slope_acc", "odds_acc"), default="slope_acc")
+    options = parser.parse_args(arguments)
+    studies, measure = options.studies, MEASURES[options.measure]
+    truth = SLOPES[0] - SLOPES[1] if measure.key == "slope_acc" else true_difference(measure)
     mirrored = [("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0)]
     for design, pairs, sd in [("single runs", 1, 0.0), *mirrored]:
         rng = np.random.default_rng(0)
-        slope_acc = MEASURES["slope_acc"].compare
         runs, intervals = 1 if design == "single runs" else 2, []
         for _ in tqdm(range(studies), desc=f"{pairs} {design}, {sd}", disable=None, leave=False):
             study = simulated_study(rng, pairs, sd)
             intervals.append(
-                mean_over_seeds([difference(*slope_acc(*(kind[:runs] for kind in pair))) for pair in study])
+                mean_over_seeds([difference(*measure.compare(*(kind[:runs] for kind in pair))) for pair in study])
             )
         errors = np.array([found.value for found in intervals]) - truth
         print_report(
             "coverage",
+            measure=measure.key,
             design=design,
             number=pairs,
             sd_of_seeds=sd,
