@@ -141,7 +141,7 @@ def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkey
         ({"runs.b.eval.sets": ()}, "run 'b': eval.sets is empty"),
         (
             {"claims.c.statistic": "corr_accuracy"},
-            "claims.c.statistic is 'corr_accuracy'; it is one of top1, head, mid",
+            "claims.c.statistic is 'corr_accuracy'; it is one of top1, odds_acc, f50",
         ),
         ({"claims.c.statistic": "probe"}, "claims.c is on linear probes: the study needs a transfer"),
         ({"claims.c.higher": "z"}, "claims.c names the run 'z'; the study has a, b"),
