@@ -58,7 +58,8 @@ def complete() -> None:
     for name, (_, takes_config, what) in PROGRAMS.items():
         program = programs.add_parser(name, help=what)
         if takes_config:
-            program.add_argument("config").completer = argcomplete.completers.ChoicesCompleter(known_configs())
+            configs = [c for c, file in known_configs().items() if (file.parent.name == "study") == (name == "study")]
+            program.add_argument("config").completer = argcomplete.completers.ChoicesCompleter(configs)
             for flag in ("--config", "--workdir", *(config_flags() if "--config." in os.environ["COMP_LINE"] else ())):
                 program.add_argument(flag)
     argcomplete.autocomplete(parser)

@@ -39,7 +39,7 @@ LOSS = {"softmax": "contrastive", "sigmoid": "sigmoid", "words": "bag_of_words"}
 
 def get_config(arg: str = ""):
     given = training.read(arg, "captions", "text", "loss")
-    config, is_small = training.start(given)
+    config, is_small = training.start(given, retrieves=given.get("loss") != "words")
     config.objective = LOSS[arguments.choice(given, "loss", tuple(LOSS))]
     config.data.captions.words = config.data.captions.words or own_texts(given["data"], config.data.data_dir)
     captions(config, given.get("captions", training.ALL_TEXT if given["data"] == "imagenet_captions" else ""))

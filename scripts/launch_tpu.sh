@@ -54,7 +54,7 @@ if [ -z "$version" ]; then
   v5p-*) version=v2-alpha-tpuv5 ;;
   v6e-*) version=v2-alpha-tpuv6e ;;
   tpu7x-*) fail "--type=$type: Cloud TPU's queued resources have no TPU7x, only Compute Engine and GKE have; use v6e or v5p" ;;
-  *) [ -n "$stop" ] || fail "--type=$type: its image is not known here; name one with --version" ;;
+  *) [ -n "$stop" ] || fail "--type=$type: its image is not known here (those of v4, v5e, v5p and v6e are); name one with --version" ;;
   esac
 fi
 [ -n "$dry_run" ] || command -v gcloud >/dev/null || fail "gcloud is missing: https://cloud.google.com/sdk/docs/install"

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from cliptail_jax.cli import PROGRAMS
-from cliptail_jax.config.files import find_config, known_configs
+from cliptail_jax.config.files import find_config, known_configs, load_config
 from cliptail_jax.config.program import with_config_flag, with_config_path
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.runs import read_run_frequency
@@ -48,10 +48,14 @@ def test_a_file_comes_before_a_config_of_the_package_with_its_name(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     argv = with_config_flag(["train", "clip:data=glyphs", "--workdir=clip"])
     assert with_config_path(argv)[1] == f"--config={ROOT / 'configs' / 'clip.py'}:data=glyphs"
-    Path("clip").write_text("")
-    assert find_config("clip") == Path("clip")
-    assert with_config_path(argv) == ["train", "--config=clip:data=glyphs", "--workdir=clip"]
-    assert "the config clip is the file in this folder, not the package's" in capsys.readouterr().err
+    Path("clip").write_text("no Python")
+    assert find_config("clip") == known_configs()["clip"]
+    Path("clip.py").write_text(
+        "from cliptail_jax.config.files import load_config\n\nget_config = lambda arg='': load_config('sup')"
+    )
+    assert load_config("clip:x").objective == "supervised"
+    assert with_config_path(argv) == ["train", "--config=clip.py:data=glyphs", "--workdir=clip"]
+    assert "the config clip is clip.py in this folder, not the package's" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,11 @@ BAD = {
     ),
     "gone.txt": (None, "eval.templates", "cannot read .*gone.txt: No such file"),
     "few.json": ('{"comma": ["x"]}', "eval.templates", "few.json has no prompts for '.*', a class of glyphs:test"),
-    "text.json": ('{"comma": 3}', "eval.templates", "text.json is damaged .*Expected `array`"),
+    "text.json": (
+        '{"comma": 3}',
+        "eval.templates",
+        "text.json is no JSON object from each class to a list of its prompts: Expected `array`",
+    ),
     "short.txt": ("one\ntwo\n", "eval.class_names", "short.txt has 2 names, and 'glyphs:test' has 100 classes"),
 }
 

@@ -180,7 +180,7 @@ def caption_column(path: str, columns: Columns, requested: str | None) -> str:
         return ""
     has = f"it has {', '.join(columns)}"
     if requested is None:
-        texts = [name for name, kind in columns.items() if kind == "text"]
+        texts = [name for name, kind in columns.items() if kind == "text" and name != "filename"]
         likely = [name for name in USUAL_COLUMNS if name in texts][:1] or texts
         if len(likely) != 1:
             raise UserError(f"which column of {path} has the captions? {has}: name it with --column")

@@ -19,10 +19,14 @@ def known_configs() -> dict[str, Path]:
 
 
 def find_config(name: str) -> Path:
-    """The config file at a path, or else the package's with a short name. Raises UserError if there is neither."""
-    if (path := Path(name)).is_file():
-        return path
-    known = known_configs()
+    """The config file at a path, which ends in .py; for a shorter name, NAME.py in this folder, or else the package's.
+
+    Raises UserError if there is none.
+    """
+    path, known = Path(name), known_configs()
+    here = path if path.suffix == ".py" else Path(f"{name}.py")
+    if here.is_file():
+        return here
     if name in known:
         return known[name]
     hint = f" (did you mean {path.stem}?)" if path.stem in known else did_you_mean(path.stem, known)
@@ -36,8 +40,6 @@ def load_config(string: str) -> ConfigDict:
     """
     name, _, arguments = string.partition(":")
     spec = importlib.util.spec_from_file_location("config", find_config(name))
-    if spec is None:
-        raise UserError(f"config file '{name}' is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config(arguments) if arguments else module.get_config()

@@ -150,9 +150,10 @@ def with_config_path(argv: Sequence[str]) -> list[str]:
     if not named:
         return list(argv)
     name, colon, arguments = named.partition(":")
-    if Path(name).is_file() and name in known_configs():
-        print(f"note: the config {name} is the file in this folder, not the package's of this name", file=sys.stderr)
-    path = f"{find_config(name)}{colon}{arguments}"
+    file, known = find_config(name), known_configs()
+    if name in known and not file.samefile(known[name]):
+        print(f"note: the config {name} is {file} in this folder, not the package's of this name", file=sys.stderr)
+    path = f"{file}{colon}{arguments}"
     return CONFIG.sub(lambda flag: flag[0].removesuffix(named) + path, "\n".join(argv), count=1).split("\n")
 
 

@@ -28,7 +28,7 @@ class ImageFolder(OwnSplits):
 
     VERSION = "1.0.0"
     OPTIONS = {
-        "train": "a folder that has one folder of images for each class",
+        "train": "a folder that contains a folder of images for each class",
         "val": "the same for the split val",
         "test": "the same for the split test",
         "class_names": f"a file with the class names of the folders: {MAPPED} (default: the folders' names)",
@@ -70,7 +70,7 @@ class ImageFolder(OwnSplits):
                 for path in images_in(folder / name):
                     progress.update()
                     image = read_if_exists(path)
-                    if self.is_usable(image):
+                    if self.is_usable(image, path):
                         filename = clean_text(path.relative_to(folder).as_posix())
                         yield {"image": image, "label": labels[name], "filename": filename}
 
@@ -82,7 +82,7 @@ def class_folders(folder: pathlib.Path) -> list[str]:
         UserError: It is not a folder, or does not have class folders.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder: image_folder needs a folder that has one of images for each class")
+        raise UserError(f"{folder} is not a folder: name a folder that contains a folder of images for each class")
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if not names:
         found = "images, but " if images_in(folder) else ""

@@ -20,7 +20,7 @@ from cliptail_jax.datasets.webdataset import OPTIONS, ShardsBuilder, read_shard
 from cliptail_jax.errors import UserError
 
 RAW = "a folder of shards (*.tar) or of parquet files, or one shard or table (.tsv, .csv, .jsonl, .parquet), or a glob"
-OF_SPLIT = re.compile(r"(.+?)-\d+-of-\d+.*")  # as Hugging Face names files: train-00000-of-00012.parquet
+OF_SPLIT = re.compile(r"(.+?)-\d+(-of-\d+)?\.\w+")  # as files are named: train-00000-of-00012.parquet, val-00000.tar
 FIRST_SAMPLES = 100  # of a shard, to find out what fields there are
 
 
@@ -99,7 +99,7 @@ class ImageText(OwnSplits, ShardsBuilder):
         labels = {name: label for label, name in enumerate(self.class_names)}
         files = find_files(self.raws[split])
         for filename, image, fields in self._shards(files) if is_shard(files[0]) else self._tables(files):
-            if self.is_usable(image):
+            if self.is_usable(image, filename):
                 example = {"image": image, "filename": filename}
                 if labels:
                     example["label"] = self._label(fields.get(self.label_column), labels, split)

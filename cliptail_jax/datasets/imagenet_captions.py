@@ -47,7 +47,7 @@ class ImagenetCaptions(StreamingBuilder):
                 filenames = sorted(captions[wnid])
                 for filename, image in zip(filenames, read_class(wnid, filenames)):
                     progress.update()
-                    if self.is_usable(image):
+                    if self.is_usable(image, filename):
                         entry = captions[wnid][filename]
                         texts = {name: clean_text(entry.get(name)) for name in TEXTS}
                         yield {"image": image, "label": label, "wnid": wnid, "filename": filename, **texts}

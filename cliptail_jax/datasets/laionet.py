@@ -48,7 +48,9 @@ class Laionet(ShardsBuilder):
         for path, sample in self.samples(find_shards(self.raw)):
             if sample.image is None:
                 self.skipped["failed downloads"] += 1
-            elif self.is_usable(sample.image) and (example := self._example(path, sample, curated)):
+            elif self.is_usable(sample.image, f"{path.stem}/{sample.key}") and (
+                example := self._example(path, sample, curated)
+            ):
                 yield example
 
     def _example(self, shard: pathlib.Path, sample: Sample, curated: "CuratedTable | None") -> dict | None:

@@ -22,7 +22,9 @@ def raw_of_splits(options: Mapping[str, str | bool]) -> dict[str, pathlib.Path]:
     raws = {split: options[split] for split in SPLITS if options.get(split)}
     if name := options.get("split"):
         if not options.get("raw"):
-            raise UserError(f"--split={name} is the name of the split that --raw=PATH gives: give that, too")
+            raise UserError(
+                f"--split={name} names the split of --raw=PATH: give that, or --val and --test in its place"
+            )
         if not NAME.fullmatch(name):
             raise UserError(f"--split={name} is not a name such as train, val or test_2, in lower case")
     if options.get("raw"):
@@ -49,7 +51,9 @@ class OwnSplits(StreamingBuilder):
 
     def check_raw(self) -> None:
         if not self.raws:
-            raise UserError(f"data set {self.name!r} needs --train=PATH, --val=PATH or both: {self.OPTIONS['train']}")
+            raise UserError(
+                f"data set {self.name!r} needs --train=PATH, --val=PATH or --test=PATH: {self.OPTIONS['train']}"
+            )
 
     def raw_of(self, split: str) -> pathlib.Path:
         return self.raws[split]

@@ -81,15 +81,15 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         """The records of the images in a folder, given the label of each file name; those that are missing are skipped."""
         for filename, label in tqdm(labels.items(), desc=f"{self.name} {split}", unit=" images", disable=None):
             image = read_if_exists(folder / filename)
-            if self.is_usable(image):
+            if self.is_usable(image, folder / filename):
                 yield {"image": image, "label": label, "filename": filename}
 
-    def is_usable(self, image: bytes | None) -> bool:
-        """Whether there is an image that can be decoded; if not, its record is counted as skipped."""
+    def is_usable(self, image: bytes | None, name: object) -> bool:
+        """Whether there is an image that can be decoded; if not, the record called `name` is counted as skipped."""
         if image is None:
-            self.skipped["without an image"] += 1
+            self.skip("without an image", f"there is no image {name}")
         elif not decodes(image):
-            self.skipped["whose image cannot be read"] += 1
+            self.skip("whose image cannot be read", f"{name} is no image that can be read")
         else:
             return True
         return False

@@ -94,8 +94,8 @@ def open_pairs(
     order = np.argsort(first)
     place = np.argsort(order)
     if len(first) < 2:
-        number = f"{len(first)} image{'' if len(first) == 1 else 's'} with a caption in {', '.join(fields)}"
-        raise UserError(f"eval.sets: '{name}' has {number}, but retrieval chooses among two or more")
+        number = f"{len(first)} image{'' if len(first) == 1 else 's'} with captions ({', '.join(fields)})"
+        raise UserError(f"eval.sets: '{name}' has {number}, and retrieval needs two or more: leave it out")
     captions = texts.take(records).to_pylist()
     found = SourceImages(source, records[first[order]])
     return PairSet(name, found, captions, records, place[image_of], len(source) - len(records))

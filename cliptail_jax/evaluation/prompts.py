@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from jaxtyping import Shaped
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import OpenedSet
-from cliptail_jax.files import read_json, work_path
+from cliptail_jax.files import work_path
 
 Prompts = tuple[tuple[str, ...], ...]  # by class, in label order
 
@@ -31,8 +32,12 @@ def set_prompts(opened: OpenedSet, chosen: str) -> Prompts:
 
 def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
     """The prompts that a file has for the classes of a set, by their names or their names in prompts."""
-    if (given := read_json(path, dict[str, list[str]])) is None:
-        raise UserError(f"there is no file of prompts {path}: it is a JSON object from each class to its prompts")
+    try:
+        given = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+    except OSError as error:
+        raise UserError(f"the file of prompts {path} cannot be read: {error.strerror or error}") from None
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path} is no JSON object from each class to a list of its prompts: {error}") from None
     prompts = []
     for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
         of_class = given.pop(name, None) or given.pop(in_prompts, None)

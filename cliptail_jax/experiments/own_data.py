@@ -7,30 +7,37 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from cliptail_jax.datasets.folder import find_prepared, open_builder, resolve_data_dir
+from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.known_sources import PRESETS, Preset
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.prepared import find_prepared, prepared_names, resolve_data_dir
 
 EVALUATED = ("val", "validation", "test")  # splits; the first that there is
 LARGEST_SMALL = 64  # pixels: larger images have the paper's recipe
 LOOKED_AT = 64  # images
 
 
-def own_preset(name: str, data_dir: str) -> Preset:
+def own_preset(name: str, data_dir: str, retrieves: bool = False) -> Preset:
     """The preset of a data set that is prepared below `data_dir`, evaluated on its split `val`, `validation` or `test`.
 
-    Raises UserError if there is no such set.
+    `retrieves` is whether a set without labels can be evaluated, by retrieval. Raises UserError if there is no such set.
     """
     folder = find_prepared(name, data_dir) if "/" in name or name.isidentifier() else None
     if folder is None:
+        root = resolve_data_dir(data_dir)
+        prepared = [found.partition(":")[0] for found in prepared_names(root)]
         raise UserError(
-            f"unknown data preset '{name}'{did_you_mean(name, PRESETS)}: choose one of {', '.join(PRESETS)}, or a data set "
-            f"that is prepared below {resolve_data_dir(data_dir)} (data_dir=DIR names another folder)"
+            f"unknown data preset '{name}'{did_you_mean(name, [*PRESETS, *prepared])}: choose one of {', '.join(PRESETS)}, or a "
+            f"data set that is prepared below {root} (there: {', '.join(prepared) or 'none'}; `cliptail build` prepares "
+            "one, and data_dir=DIR names another folder)"
         )
     info = open_builder(folder).info
     split = "train" if "train" in info.splits else next(iter(info.splits))
-    sets = tuple(f"{name}:{other}" for other in EVALUATED if other in info.splits and other != split)[:1]
+    can_evaluate = retrieves or "label" in info.features
+    sets = tuple(f"{name}:{other}" for other in EVALUATED if can_evaluate and other in info.splits and other != split)[
+        :1
+    ]
     return Preset(sets, dict(name=name, split=split), small=typical_size(name, data_dir, split) <= LARGEST_SMALL)
 
 

@@ -61,12 +61,15 @@ def read(arg: str, *more: str) -> Arguments:
     return {"data": "glyphs_lt"} | read_only(arg, *ARGUMENTS, *more)
 
 
-def start(given: Arguments) -> tuple[ConfigDict, bool]:
-    """The base config with the data that the arguments describe, and whether the recipe is that of small images."""
+def start(given: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
+    """The base config with the data that the arguments describe, and whether the recipe is that of small images.
+
+    `retrieves` is whether the run can be evaluated by retrieval, on sets without labels.
+    """
     name, config = given["data"], base_config()
     config.data.data_dir = given.get("data_dir", "")
-    preset = PRESETS[name] if name in PRESETS else own_preset(name, config.data.data_dir)
-    is_small = choice(given, "recipe", (SMALL if preset.small else PAPER, SMALL, PAPER)) == SMALL
+    preset = PRESETS[name] if name in PRESETS else own_preset(name, config.data.data_dir, retrieves)
+    is_small = choice({"recipe": SMALL if preset.small else PAPER} | given, "recipe", (SMALL, PAPER)) == SMALL
     config.eval.sets = preset.evaluation_sets
     if sets := given.get("sets"):
         config.eval.sets = tuple(sets.split("+"))

@@ -57,6 +57,10 @@ def base_config() -> ConfigDict:
 
 def validate(config: ConfigDict) -> None:
     """Raise UserError that names the first key that is unknown, missing, or has an invalid value."""
+    if "runs" in config:
+        raise UserError(
+            "this config is one of a study, which `cliptail study` trains: give a training config, such as clip"
+        )
     if config.get("objective") not in OBJECTIVES:
         raise UserError(
             f"config key 'objective' is {config.get('objective')!r}; it is one of {', '.join(map(repr, OBJECTIVES))} "

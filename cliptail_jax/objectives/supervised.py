@@ -100,8 +100,8 @@ class Supervised(Objective):
         if variant.unlabelled:
             raise UserError(
                 f"objective='supervised' needs a class for each record, and {variant.unlabelled:,} of the {len(variant):,} of "
-                f"{variant.source.name} have none: label them by data.class_match.vocabulary (with unmatched='drop') or by "
-                "data.table"
+                f"{variant.source.name} have none: label them by the classes that their texts name, with data.class_match.vocabulary=FILE "
+                "(and unmatched='drop') and data.captions.words, or by data.table"
             )
         super().__init__(config, variant, shapes_only)
         classes = len(variant.class_names)

@@ -56,6 +56,10 @@ def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[st
     images = ((slot, rng.integers(0, 256, (side, side, 3), np.uint8)) for slot in range(batch_size))
     arrays = objective.transform(np.arange(batch_size), images, epoch=0)
     arrays.pop("reduced", None)  # which only the loader uses
-    batch = {**arrays, "labels": rng.integers(0, classes, batch_size, np.int32), "mask": np.ones(batch_size, bool)}
+    batch = {
+        **arrays,
+        "labels": rng.integers(0, max(classes, 1), batch_size, np.int32),
+        "mask": np.ones(batch_size, bool),
+    }
     text = objective.random_text(rng, batch_size)
     return batch if text is None else batch | {"text": text}

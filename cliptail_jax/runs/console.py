@@ -14,7 +14,13 @@ def log_line(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
 
 
+def is_installed_command() -> bool:
+    """Whether this program was started as `cliptail NAME`, not as `python -m cliptail_jax.NAME`."""
+    return [Path(argument).name for argument in sys.orig_argv[1:2]] == ["cliptail"]
+
+
 def last_lines(results: str | Path, page: str = "", workdir: str | Path = "") -> str:
     """The last lines of a program: where its results are, and the page that shows them or the command that writes it."""
-    command = f"python -m cliptail_jax.report --workdir={shlex.quote(str(workdir or results))}"
+    program = "cliptail report" if is_installed_command() else "python -m cliptail_jax.report"
+    command = f"{program} --workdir={shlex.quote(str(workdir or results))}"
     return f"Results:      {results}\nTo see them:  {page or command}"

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from cliptail_jax.runs.console import is_installed_command
+
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 CLONE = Path(__file__).parents[2]
 
@@ -47,7 +49,7 @@ def commit(clone: Path) -> str:
 def command() -> str:
     """The command line of this program; '' if it is not one of the package, as in a notebook."""
     arguments = sys.orig_argv
-    if [Path(argument).name for argument in arguments[1:2]] == ["cliptail"]:
+    if is_installed_command():
         return shlex.join(["cliptail", *arguments[2:]])
     if "-m" not in arguments[:-1]:
         return ""

@@ -114,4 +114,8 @@ if __name__ == "__main__":
     flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
     if "--list" in sys.argv:
         sys.exit(list_runs(sys.argv[1:]))
-    run_with_config(main, describe_fields, ("quickstart", "cifar100_lt", "mechanism", "doses", "paper"))
+    run_with_config(
+        main,
+        describe_fields,
+        ("quickstart", "cifar100_lt", "mechanism", "doses", "claims_small", "dino_cifar100_lt", "paper"),
+    )

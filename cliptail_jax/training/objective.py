@@ -89,7 +89,7 @@ class Objective(abc.ABC):
         if self.steps_per_epoch == 0:
             raise UserError(
                 f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {len(variant)} "
-                "records"
+                "records: set a smaller batch_size"
             )
         if rule := composition_of(data):
             check_composition(rule, variant.class_frequency, config.batch_size, self.steps_per_epoch)

@@ -48,11 +48,11 @@ def test_options_name_the_splits(raw, options, splits):
     ("options", "message"),
     [
         (["--raw=RAW/one.tsv", "--train=RAW/two.tsv"], "the split train is given twice: by --raw and by --train"),
-        (["--train=RAW/one.tsv", "--split=val"], "--split=val is the name of the split that --raw=PATH gives"),
+        (["--train=RAW/one.tsv", "--split=val"], "--split=val names the split of --raw=PATH: give that"),
         (["--raw=RAW/one.tsv", "--split=my split"], "--split=my split is not a name such as train, val"),
         (["--raw=RAW/one.tsv", "--split=all"], "--split=all is not a name"),
         (["--val=RAW/none.tsv"], "none.tsv: needed is a folder of shards"),
-        ([], "'image_text' needs --train=PATH, --val=PATH or both"),
+        ([], "'image_text' needs --train=PATH, --val=PATH or --test=PATH"),
     ],
 )
 def test_impossible_splits_are_refused_in_one_line(raw, capsys, options, message):

@@ -285,9 +285,9 @@ def with_nan(features):
         (
             clip,
             {"sets": ("image_text/one:train",)},
-            "has 1 image with a caption in caption, but retrieval chooses among two",
+            "has 1 image with captions .caption., and retrieval needs two or more",
         ),
-        (clip, {"sets": ("image_text/nothing:train",)}, "has 0 images with a caption in caption"),
+        (clip, {"sets": ("image_text/nothing:train",)}, "has 0 images with captions .caption., and"),
         (clip, {"sets": ("image_text/texts:train",)}, "has the texts caption, title: name those .* with eval.captions"),
         (clip, {"sets": (SET,), "captions": ("text",)}, "eval.captions names 'text', but the texts of .* are caption"),
         (sup, {"sets": (SET,)}, "has no labels, so it is evaluated by retrieval, for which the run has no text tower"),
