@@ -15,6 +15,8 @@ from cliptail_jax.evaluation.captioned import class_concepts
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.metrics import correlation
+from cliptail_jax.objectives import make_objective
+from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.runs import read_arrays, read_run_frequency
 from cliptail_jax.runs.evaluations import read_summaries
 from cliptail_jax.train import train
@@ -103,6 +105,12 @@ def test_prompts_by_class_are_those_of_the_file(data_dir, tmp_path):
     given = {name: [f"{name} 1", f"{name} 2"] for name in opened.variant.class_names}
     path.write_text(json.dumps(given))
     assert set_prompts(opened, str(path)) == tuple(map(tuple, given.values()))
+
+
+def test_a_step_on_pairs_without_labels_can_be_planned(data_dir):
+    config = tiny(clip, data_dir)
+    batch = random_batch(make_objective(config, open_variant(config.data)), 8, classes=0)
+    assert not batch["labels"].any() and batch["text"].shape[0] == 8
 
 
 def test_pairs_that_name_no_class_train_beside_those_that_do(data_dir, tmp_path):

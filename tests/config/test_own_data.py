@@ -11,7 +11,7 @@ from cliptail_jax.objectives import validate
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """image_folder/small and image_folder/large, and image_text/pairs, with two texts, of which only train is there."""
+    """image_folder/small and image_folder/large, and image_text/pairs, with two texts, of which both splits are the same."""
     folder = tmp_path_factory.mktemp("own")
     for name, size in (("small", 24), ("large", 80)):
         for split in ("train", "val"):
@@ -20,7 +20,8 @@ def data_dir(tmp_path_factory):
         build(f"image_folder/{name}", str(folder / "tfds"), **{s: str(folder / name / s) for s in ("train", "val")})
     (folder / "pairs.tsv").write_text("filepath\ttitle\ttags\nsmall/train/cat/0.png\ta cat\tgrey\n")
     texts = "title,tags"
-    build("image_text/pairs", str(folder / "tfds"), raw=str(folder / "pairs.tsv"), caption_columns=texts)
+    pairs = dict.fromkeys(("train", "val"), str(folder / "pairs.tsv"))
+    build("image_text/pairs", str(folder / "tfds"), caption_columns=texts, **pairs)
     return folder / "tfds"
 
 
@@ -50,9 +51,14 @@ def test_labelled_images_have_their_class_names_as_captions_and_pairs_their_text
     assert labelled.eval.sets == ("image_folder/small:val",)
     assert labelled.data.captions.template == "cname" and labelled.data.captions.words == ()
     pairs = load_config(f"clip:data=image_text/pairs,data_dir={data_dir}")
-    assert pairs.data.captions.template == "" and pairs.data.captions.words == ("tags", "title") and not pairs.eval.sets
+    assert pairs.data.captions.template == "" and pairs.data.captions.words == ("tags", "title")
     chosen = load_config(f"clip:data=image_text/pairs,data_dir={data_dir},captions=tags,sets=cifar100+a:test")
     assert chosen.data.captions.words == ("tags",) and chosen.eval.sets == ("cifar100", "a:test")
+
+
+def test_pairs_without_labels_are_evaluated_by_a_run_with_a_text_tower_alone(data_dir):
+    for string, sets in (("clip:", ("image_text/pairs:val",)), ("clip:loss=words,", ()), ("sup:", ())):
+        assert load_config(f"{string}data=image_text/pairs,data_dir={data_dir}").eval.sets == sets
 
 
 def test_few_images_are_seen_more_often(data_dir):

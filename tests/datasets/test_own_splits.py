@@ -4,7 +4,9 @@ import pytest
 from raw_data import jpeg
 
 from cliptail_jax.datasets.build import main
+from cliptail_jax.datasets.image_text import find_files
 from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
 
 
 @pytest.fixture
@@ -68,3 +70,13 @@ def test_a_split_cannot_be_added_to_a_built_set(raw, capsys):
     error = capsys.readouterr().err
     assert "a data set is built as a whole: to add the split 'val' to train, remove the folder and" in error
     assert captions(raw) == {"train": ["one"]}
+
+
+def test_shards_of_several_splits_in_a_folder_are_refused(tmp_path):
+    for name in ("train-00000.tar", "train-00001.tar", "val-00000.tar"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"has files of the splits train, val: name those of each by a glob, such as --train="
+    ):
+        find_files(tmp_path)
+    assert [file.name for file in find_files(tmp_path / "train-*")] == ["train-00000.tar", "train-00001.tar"]
