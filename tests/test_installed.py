@@ -48,10 +48,11 @@ def test_a_file_comes_before_a_config_of_the_package_with_its_name(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     argv = with_config_flag(["train", "clip:data=glyphs", "--workdir=clip"])
     assert with_config_path(argv)[1] == f"--config={ROOT / 'configs' / 'clip.py'}:data=glyphs"
-    Path("clip").write_text("no Python")
+    Path("clip").write_text("no Python", encoding="utf-8")
     assert find_config("clip") == known_configs()["clip"]
     Path("clip.py").write_text(
-        "from cliptail_jax.config.files import load_config\n\nget_config = lambda arg='': load_config('sup')"
+        "from cliptail_jax.config.files import load_config\n\nget_config = lambda arg='': load_config('sup')",
+        encoding="utf-8",
     )
     assert load_config("clip:x").objective == "supervised"
     assert with_config_path(argv) == ["train", "--config=clip.py:data=glyphs", "--workdir=clip"]
