@@ -63,8 +63,7 @@ class RunGroup:
     def _estimate(self, key: str) -> Estimate:
         if key in self._known:
             return self._known[key]
-        if len(self.runs) == self.size == 1:
-            summary = self.runs[0].summary
+        if len(self.runs) == self.size == 1 and key in (summary := self.runs[0].summary):
             if beyond := summary.get(f"{key}_beyond"):
                 return Estimate(-math.inf if beyond == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
