@@ -35,9 +35,8 @@ def own_preset(name: str, data_dir: str, retrieves: bool = False) -> Preset:
     info = open_builder(folder).info
     split = "train" if "train" in info.splits else next(iter(info.splits))
     can_evaluate = retrieves or "label" in info.features
-    sets = tuple(f"{name}:{other}" for other in EVALUATED if can_evaluate and other in info.splits and other != split)[
-        :1
-    ]
+    evaluated = [other for other in EVALUATED if can_evaluate and other in info.splits and other != split]
+    sets = tuple(f"{name}:{other}" for other in evaluated[:1])
     return Preset(sets, dict(name=name, split=split), small=typical_size(name, data_dir, split) <= LARGEST_SMALL)
 
 

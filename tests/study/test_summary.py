@@ -1,4 +1,4 @@
-"""What a study prints at its end, of made-up runs."""
+"""What a study prints at its end, on synthetic runs."""
 
 import pytest
 
