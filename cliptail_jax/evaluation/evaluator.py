@@ -229,5 +229,6 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
             measured.predicted,
             task.opened.variant.class_names if task.frequency is None else None,
         )
-        add_summary(directory, summary)
+        by_class = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
+        add_summary(directory, summary, {"step": about["step"], "settings": dict(task.settings), **by_class})
     return summary

@@ -4,7 +4,7 @@ Intervals cover 95 % and are percentiles; resamples in which a statistic is unde
 not used, because it cannot use the same resample of the classes for several runs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,13 +88,17 @@ def bootstrap(
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
     samples = tuple(sample[..., complete] for sample in samples)
-    classes = int(complete.sum())
-    rng, found = np.random.default_rng(seed), []
-    at_once = max(NUMBERS_AT_ONCE // max(classes, 1), 1)
-    for start in range(0, RESAMPLES, at_once):
-        chosen = rng.integers(0, max(classes, 1), (min(at_once, RESAMPLES - start), classes))
-        found.append([_resample(statistic, sample, chosen, check=start == 0) for sample in samples])
+    found = []
+    for chosen in resamples_of(int(complete.sum()), seed):
+        found.append([_resample(statistic, sample, chosen, check=not found) for sample in samples])
     return [Bootstrapped(float(statistic(*of)), np.concatenate(parts)) for of, parts in zip(samples, zip(*found))]
+
+
+def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resample class"]]:
+    """RESAMPLES times as many classes, drawn with replacement, in blocks that do not need much memory."""
+    rng, at_once = np.random.default_rng(seed), max(NUMBERS_AT_ONCE // max(classes, 1), 1)
+    for start in range(0, RESAMPLES, at_once):
+        yield rng.integers(0, max(classes, 1), (min(at_once, RESAMPLES - start), classes))
 
 
 def _resample(
@@ -148,6 +152,20 @@ def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
 def difference(a: Bootstrapped, b: Bootstrapped) -> Bootstrapped:
     """a − b, of two samples of one call of `bootstrap`."""
     return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
+
+
+def difference_of_estimates(a: Estimate, b: Estimate) -> Estimate:
+    """a − b, of independent estimates.
+
+    The distances of the bounds are combined as if they were standard errors (MOVER: Zou & Donner, 2008, Statistics in Medicine
+    27), and the degrees of freedom by Welch (1947) and Satterthwaite.
+    """
+    value = a.value - b.value
+    below, above = np.hypot(a.value - a.low, b.high - b.value), np.hypot(a.high - a.value, b.value - b.low)
+    variances = [((of.high - of.low) / quantile(LEVEL, of.degrees)) ** 2 for of in (a, b)]
+    by_degrees = sum(variance**2 / of.degrees for variance, of in zip(variances, (a, b)))
+    degrees = sum(variances) ** 2 / by_degrees if by_degrees else np.inf
+    return Estimate(value, value - float(below), value + float(above), float(degrees))
 
 
 def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:

@@ -154,6 +154,11 @@ class Measure:
             parts.append(bootstrap(self.statistic, *samples, seed=len(parts)))
         return [mean_over_parts(halves) for halves in zip(*parts)]
 
+    def point(self, runs: Sequence[Results]) -> float:
+        """The statistic of a run or a mirrored pair, without resamples."""
+        sample = np.stack([np.stack(self.variables(run)) for run in runs], axis=1).astype(np.float64)
+        return float(self.statistic(*sample[..., ~np.isnan(sample).any(axis=(0, 1))]))
+
     def classes_left_out(self, runs: Sequence[Results]) -> int:
         """The number of classes without a variable in one of the runs, which the statistic leaves out."""
         variables = np.concatenate([np.stack(self.variables(run)) for run in runs])

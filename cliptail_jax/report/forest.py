@@ -38,25 +38,13 @@ class Row(NamedTuple):
 
     Attributes:
         interval: value, low and high of the difference, and `difference` as text; None and '–' if it was not tested.
-        obstacle: why it was not tested.
-        mark: '†' if it was added or changed after the study's first run, '‡' if runs that it compares were.
-        change: what was changed.
         seeds: the differences of seeds or pairs, if there are several.
     """
 
     number: int
-    text: str
-    higher: str
-    lower: str
-    statistic: str
+    claim: ClaimResult
     difference: str
     interval: tuple[float, float, float] | None
-    obstacle: str
-    margin: float
-    verdict: str
-    corrected: str
-    mark: str
-    change: str
     seeds: Sequence[float]
 
 
@@ -86,7 +74,7 @@ def forest(claims: Iterable[ClaimResult], runs: Sequence[str] = ("*",)) -> list[
     """The claims on runs that match one of the patterns, by unit."""
     by_unit: dict[str, list[Row]] = {}
     for number, claim in enumerate(claims, 1):
-        if matches(claim.higher, runs) and matches(claim.lower, runs):
+        if all(matches(name, runs) for name in claim.runs):
             by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(row_of(number, claim))
     return [Group(unit, *ends_of(rows), rows) for unit, rows in by_unit.items()]
 
@@ -94,7 +82,7 @@ def forest(claims: Iterable[ClaimResult], runs: Sequence[str] = ("*",)) -> list[
 def ends_of(rows: Sequence[Row]) -> tuple[float, float]:
     """The ends of an axis for intervals and margins."""
     tested = [row for row in rows if row.interval]
-    ends = [0.0, *(end for row in tested for end in (*row.interval[1:], row.margin, -row.margin))]
+    ends = [0.0, *(end for row in tested for end in (*row.interval[1:], row.claim.margin, -row.claim.margin))]
     return min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1
 
 
@@ -103,33 +91,19 @@ def row_of(number: int, claim: ClaimResult) -> Row:
     if found:
         interval = found.value, found.low, found.high
         text = format_interval(found.value, interval[1:], format_of(claim.statistic))
-        if len(claim.by_seed) > 1:
+        if len(claim.by_seed) > 1 and not claim.minus:
             seeds = [higher - lower for higher, lower in claim.by_seed]
-    return Row(
-        number,
-        claim.text,
-        claim.higher,
-        claim.lower,
-        f"{claim.statistic} on {claim.on}" if claim.on else claim.statistic,
-        text,
-        interval,
-        claim.obstacle,
-        claim.margin,
-        claim.verdict,
-        claim.corrected,
-        claim.change.mark,
-        claim.change.text,
-        seeds,
-    )
+    return Row(number, claim, text, interval, seeds)
 
 
 def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     """The claims as a header and rows for programs."""
-    header = ["claim", "text", "higher", "lower", "statistic", "unit", "difference", "low", "high", "margin", "verdict"]
+    header = ["claim", "text", "compared", "statistic", "unit", "difference", "low", "high", "margin", "verdict"]
     rows = []
     for group in groups:
         for row in group.rows:
-            about = [row.number, row.text, row.higher, row.lower, row.statistic, group.unit]
-            tested = [*(row.interval or [None] * 3), row.margin, row.verdict, row.corrected, row.obstacle]
-            rows.append([*about, *tested, row.mark, row.change])
+            claim, interval = row.claim, row.interval or [None] * 3
+            about = [row.number, claim.text, claim.compared, claim.measured, group.unit]
+            tested = [*interval, claim.margin, claim.verdict, claim.corrected, claim.obstacle]
+            rows.append([*about, *tested, *claim.change])
     return [*header, "corrected", "obstacle", "mark", "change"], rows

@@ -197,9 +197,9 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[f
     if on:
         parts.append(f"Evaluated on {', '.join(on)}")
     if rows := [row for group in groups for row in group.rows]:
-        supported = sum(row.corrected == "supported" for row in rows)
+        supported = sum(row.claim.corrected == "supported" for row in rows)
         if len(rows) == 1:
-            parts.append(f"The only claim is {rows[0].corrected}")
+            parts.append(f"The only claim is {rows[0].claim.corrected}")
         else:
             verb = "is" if supported == 1 else "are"
             parts.append(f"Of {len(rows)} claims, {supported} {verb} supported, corrected for their number")
@@ -208,7 +208,9 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[f
 
 def changes_marked(groups: Sequence[forest.Group], mark: str) -> list[str]:
     """The changes to the claims with a mark."""
-    return list(dict.fromkeys(row.change for group in groups for row in group.rows if row.mark == mark))
+    return list(
+        dict.fromkeys(row.claim.change.text for group in groups for row in group.rows if row.claim.change.mark == mark)
+    )
 
 
 def left_out(comparison: Comparison, has_claims: bool) -> list[str]:

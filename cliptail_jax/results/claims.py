@@ -1,45 +1,69 @@
-"""Hypotheses that one run exceeds another in a statistic, stated before the runs and tested by bootstrap.
-
-The interval of the paired difference decides, over classes and over seeds or mirrored pairs."""
+"""Hypotheses on the statistics of runs, stated before the runs, and the verdicts on them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
+from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
+from cliptail_jax.metrics.measures import MEASURES
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, difference, mean_over_seeds
-from cliptail_jax.metrics.measures import MEASURES, QUERIES, Measure, compare_probes
-from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation
-from cliptail_jax.results.run import Run
-
-Runs = Mapping[str, Run]  # by name
-Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
+SUPPORTED, CONTRADICTED = "supported", "contradicted"
+EQUAL_ACCURACY = "equal accuracy"
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A claim in a study's config.
+    """A claim in a study's config: that one run exceeds another in a statistic, or that both are equal in it.
 
     Attributes:
-        higher: the run that is claimed to be higher in a statistic, the key of a measure.
-        lower: the other run.
+        statistic: the key of a measure.
+        higher: the run that is claimed to be higher, or a number.
+        lower: the other run, or a number.
         margin: within which a difference counts as none; measures have one each, see `cliptail_jax.experiments.studies.claim`.
         set: the evaluation or transfer set; by default the first, of a measure of retrieval the first without labels.
+        equal: whether it is claimed that the difference lies within ± the margin.
+        at: "equal accuracy" compares the runs where each is as accurate as the least accurate of them is at its end; "" at
+            their ends.
+        minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
+        study: the directory of another study, which has the runs of `minus`; "" if they are in this one.
     """
 
     text: str
     statistic: str
-    higher: str
-    lower: str
+    higher: str | float
+    lower: str | float
     margin: float = 0.0
     set: str = ""
+    equal: bool = False
+    at: str = ""
+    minus: Sequence[str] = ()
+    study: str = ""
 
     def __post_init__(self):
         if self.statistic not in MEASURES:
             raise ValueError(f"there is no measure '{self.statistic}'")
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs of this study that it compares."""
+        names = (self.higher, self.lower, *(() if self.study else self.minus))
+        return [name for name in names if isinstance(name, str)]
+
+    @property
+    def compared(self) -> str:
+        """What is compared with what."""
+        text = f"{self.higher} − {self.lower}"
+        return (
+            f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
+            if self.minus
+            else text
+        )
+
+    @property
+    def measured(self) -> str:
+        """The statistic, and where it is measured."""
+        return self.statistic + f" on {self.set}" * bool(self.set) + f" at {self.at}" * bool(self.at)
 
 
 class Change(NamedTuple):
@@ -55,27 +79,21 @@ class Change(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class ClaimResult:
-    """The test of a claim that run `higher` exceeds run `lower` in a statistic.
+class ClaimResult(Claim):
+    """The test of a claim.
 
     Attributes:
-        by_seed: the statistic of both runs, of each seed or mirrored pair.
+        by_seed: the statistic of the first two runs, of each seed or mirrored pair.
         difference: their difference; None if the claim could not be tested, which `obstacle` explains.
-        margin: differences of at most so much count as none.
-        on: the set, if the claim names one.
+        at_chance: whether it was not tested because a run is no better than chance.
         corrected: the verdict that is corrected for the number of claims, by `correct_for_number`.
         change: how the claim was changed after the first run.
     """
 
-    text: str
-    statistic: str
-    higher: str
-    lower: str
-    by_seed: Sequence[tuple[float, float]]
-    difference: Estimate | None
+    by_seed: Sequence[tuple[float, float]] = ()
+    difference: Estimate | None = None
     obstacle: str = ""
-    margin: float = 0.0
-    on: str = ""
+    at_chance: bool = False
     corrected: str = ""
     change: Change = Change()
 
@@ -87,22 +105,30 @@ class ClaimResult:
         """The verdict by the interval of a level.
 
         "no effect" if it lies within ± the margin; else "supported" if it lies above 0, "contradicted" if below 0, and
-        "inconclusive" if it contains 0.
+        "inconclusive" if it contains 0. Of a claim that runs are equal, "supported" if it lies within ± the margin,
+        "contradicted" if it lies outside, and else "inconclusive".
         """
         if self.difference is None:
-            return NOT_TESTED
+            return f"{NOT_TESTED} (at chance)" if self.at_chance else NOT_TESTED
         low, high = self.difference.interval(level)
-        if self.margin and -self.margin <= low and high <= self.margin:
+        within = -self.margin <= low and high <= self.margin
+        if self.equal:
+            outside = low > self.margin or high < -self.margin
+            return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
+        if self.margin and within:
             return NO_EFFECT
         if low > 0:
-            return "supported"
-        return "contradicted" if high < 0 else INCONCLUSIVE
+            return SUPPORTED
+        return CONTRADICTED if high < 0 else INCONCLUSIVE
 
     @property
     def p_value(self) -> float:
         """1 − the highest level at which the verdict holds; 0.05 or more of one that is "inconclusive"."""
-        if self.verdict == NO_EFFECT:
-            return max(self.difference.p_value(bound) for bound in (-self.margin, self.margin))
+        by_bound = [self.difference.p_value(bound) for bound in (-self.margin, self.margin)]
+        if self.equal and abs(self.difference.value) > self.margin:
+            return by_bound[self.difference.value > 0]
+        if self.equal or self.verdict == NO_EFFECT:
+            return max(by_bound)
         return self.difference.p_value()
 
 
@@ -119,88 +145,4 @@ def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
         if verdict != results[i].verdict:
             break
         verdicts[i] = verdict
-    return [dataclasses.replace(result, corrected=verdicts.get(i, NOT_TESTED)) for i, result in enumerate(results)]
-
-
-def evaluate_claims(
-    claims: Mapping[str, Claim], replicates: Sequence[Replicate], changes: Mapping[str, Change]
-) -> dict[str, ClaimResult]:
-    """The tests of claims by key, corrected for their number. `changes` are those since the first run."""
-    results = correct_for_number([evaluate_claim(claim, replicates) for claim in claims.values()])
-    return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
-
-
-def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult:
-    """Test a claim by the interval of the mean difference over seeds or mirrored pairs.
-
-    One of them is left out if one of its runs failed or its statistic is undefined.
-    """
-    compared, obstacles = [], []
-    for replicate in replicates:
-        try:
-            compared.append(compare(MEASURES[claim.statistic], claim.higher, claim.lower, replicate, claim.set))
-        except UserError as obstacle:
-            obstacles.append(str(obstacle))
-    by_seed = [(higher.value, lower.value) for higher, lower in compared]
-    tested = mean_over_seeds([difference(*both) for both in compared]) if compared else None
-    return ClaimResult(
-        claim.text,
-        claim.statistic,
-        claim.higher,
-        claim.lower,
-        by_seed,
-        tested,
-        obstacle="" if compared else next(iter(obstacles), "no run has finished"),
-        margin=claim.margin,
-        on=claim.set,
-    )
-
-
-def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation | RetrievalEvaluation]) -> bool:
-    """Whether the classes of runs are the same: by their names, or by label where runs differ in the list of names."""
-    if len({evaluation.class_names for evaluation in evaluations}) == 1:
-        return True
-    lists, selections = zip(*(run.names_and_selection() for run in runs))
-    sizes = {len(evaluation.class_names) for evaluation in evaluations}
-    return len(set(lists)) > 1 and len(sizes) == 1 and all(selection == selections[0] for selection in selections)
-
-
-def compare(measure: Measure, higher: str, lower: str, replicate: Replicate, on: str) -> list[Bootstrapped]:
-    """The measure of two runs on a set: by default on their first one, or of probes on all that both have.
-
-    Raises:
-        UserError: a run failed, or there is nothing to compare, or the measure is undefined.
-    """
-    if failed := [name for name in (higher, lower) if not all(name in runs for runs in replicate)]:
-        raise UserError(f"{' and '.join(failed)} failed")
-    groups = [[runs[name] for runs in replicate] for name in (higher, lower)]
-    if measure.of_probes:
-        a, b = compare_probes(*probes_of(groups, on))
-    else:
-        kind = "retrieval" if measure.over == QUERIES else "evaluation"
-        evaluations = [[run.evaluated_on(on) if on else getattr(run, kind) for run in runs] for runs in groups]
-        every = [evaluation for of_group in evaluations for evaluation in of_group]
-        if not all(every):
-            raise UserError("not both have an evaluation set")
-        if not same_classes([run for runs in groups for run in runs], every):
-            raise UserError("the runs have different classes")
-        results = [[evaluation.results for evaluation in of_group] for of_group in evaluations]
-        if not all(measure.is_known(of_run) for of_group in results for of_run in of_group):
-            option = f": set eval.{measure.option}" if measure.option else ""
-            raise UserError(f"not both have {measure.key}{option}")
-        if len({len(of_run.captions) for of_group in results for of_run in of_group if measure.over == QUERIES}) > 1:
-            raise UserError("the runs are evaluated on different captions")
-        a, b = measure.compare(*results)
-    if not np.isfinite(a.value - b.value):
-        raise UserError("it is undefined of one of them, as a correlation with equal values is")
-    return [a, b]
-
-
-def probes_of(groups: Sequence[Sequence[Run]], on: str) -> list[list[list[np.ndarray]]]:
-    """For each run of each group, the accuracies of its linear probe on each set that all runs have, or on one set."""
-    accuracies = [[run.probe_accuracies() for run in runs] for runs in groups]
-    first, *others = (of_run for of_group in accuracies for of_run in of_group)
-    sets = [name for name in first if all(name in other for other in others) and on in ("", name)]
-    if not sets:
-        raise UserError("there is no linear probe of both")
-    return [[[of_run[name] for name in sets] for of_run in of_group] for of_group in accuracies]
+    return [dataclasses.replace(result, corrected=verdicts.get(i, result.verdict)) for i, result in enumerate(results)]

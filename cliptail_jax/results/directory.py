@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote
-from cliptail_jax.results.claims import ClaimResult, evaluate_claims
+from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study, read_study
+from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.results.transfers import Transfer, read_transfers
 from cliptail_jax.runs.directory import CONFIG
 

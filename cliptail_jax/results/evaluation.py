@@ -14,6 +14,7 @@ from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.runs import evaluation_directory, last_evaluation, read_arrays, read_run_frequency
 from cliptail_jax.runs.directory import FREQUENCY
+from cliptail_jax.runs.evaluations import read_class_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,22 @@ def read_evaluation(workdir: Path, on: str) -> Evaluation | RetrievalEvaluation:
         results.predictions / max(confusion.sum(), 1),
         arrays.get("predicted"),
     )
+
+
+def read_course(workdir: Path, evaluation: Evaluation) -> dict[int, ClassResults]:
+    """By step, the results of all evaluations on the set of the latest one, with its settings; {} by earlier versions.
+
+    They have the class frequency and the groups of the latest one.
+    """
+    return {
+        line["step"]: ClassResults(
+            *(np.array(line[key]) for key in ("correct", "examples", "predictions")),
+            frequency=evaluation.frequency,
+            groups=evaluation.results.groups,
+        )
+        for line in read_class_counts(workdir, evaluation.on)
+        if len(line["correct"]) == len(evaluation.class_names)
+    }
 
 
 def retrieval_results(arrays: Mapping[str, np.ndarray], directory: Path) -> RetrievalResults:

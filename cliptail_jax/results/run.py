@@ -12,7 +12,13 @@ from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, is_retrieval, read_evaluation
+from cliptail_jax.results.evaluation import (
+    Evaluation,
+    RetrievalEvaluation,
+    is_retrieval,
+    read_course,
+    read_evaluation,
+)
 from cliptail_jax.results.transfers import Transfer, predictions_path
 from cliptail_jax.runs import read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
@@ -166,6 +172,10 @@ class Run:
         if on not in self._evaluations:
             self._evaluations[on] = read_evaluation(self.workdir, on)
         return self._evaluations[on]
+
+    def course(self, on: str) -> Mapping[int, ClassResults]:
+        """By step, the results by class of all evaluations on a set with labels; {} by earlier versions."""
+        return read_course(self.workdir, self.evaluated_on(on))
 
     def names_and_selection(self) -> tuple[str, dict[str, Any]]:
         """The list that its classes are named by, and the other fields that its classes depend on.

@@ -6,6 +6,11 @@ from pathlib import Path
 
 from cliptail_jax.files import read_json, write_json
 from cliptail_jax.results.claims import Change, Claim
+from cliptail_jax.results.run import Run
+from cliptail_jax.runs.directory import CONFIG
+
+Runs = Mapping[str, Run]  # by name
+Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
 
 FILE = "study.json"
 
@@ -31,6 +36,16 @@ class Study:
     command: str = ""
     commands: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def finished_runs(study: Study, workdir: Path) -> list[list[Runs]]:
+    """The finished runs of a study in `workdir`, by replicate and directory. Raises UserError for a damaged one."""
+
+    def runs_in(seed: str) -> dict[str, Run]:
+        found = {name: Run(workdir / seed / name, name, seed) for name in study.runs}
+        return {name: run for name, run in found.items() if (run.workdir / CONFIG).exists() and run.is_finished}
+
+    return [[runs_in(seed) for seed in replicate or [""]] for replicate in study.replicates]
 
 
 def write_study(workdir: Path, study: Study) -> None:

@@ -29,7 +29,7 @@ from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.runs.records import LogLine, RunDocument, TrainingData
 
 Values = Mapping[str, Any]  # of a config, by dotted key
-METRICS, SUMMARY = "metrics.jsonl", "summary.jsonl"
+METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
 WORD_FREQUENCY = "word_frequency.tsv"  # in how many of the training captions each word occurs
 FOLDERS = ("checkpoints", "eval", "tensorboard")
@@ -211,7 +211,7 @@ def read_document(workdir: Path) -> RunDocument | None:
 
 def truncate_logs(workdir: Path, step: int) -> None:
     """Remove the log lines of steps after `step`, from which the run is continued."""
-    for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}")]:
+    for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}"), *workdir.glob(f"eval/*/{COUNTS}")]:
         kept = [record for record in read_lines(path, LogLine) if record["step"] <= step]
         if path.exists():
             write_text(path, "".join(map(line_of, kept)))

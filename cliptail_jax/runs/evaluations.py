@@ -1,4 +1,4 @@
-"""The files of a run's evaluations: a line of numbers for each, and the arrays of the latest."""
+"""The files of a run's evaluations: lines of numbers and of class counts for each, and the arrays of the latest."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from cliptail_jax.files import line_of, load_arrays, read_lines, write_text
-from cliptail_jax.runs.directory import SUMMARY
-from cliptail_jax.runs.records import Summary
+from cliptail_jax.runs.directory import COUNTS, SUMMARY
+from cliptail_jax.runs.records import ClassCounts, Summary
 
 ARRAYS = "latest.npz"
 
@@ -33,10 +33,22 @@ def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
     return load_arrays(evaluation_directory(workdir, name) / ARRAYS)
 
 
-def add_summary(directory: Path, summary: Mapping[str, Any]) -> None:
-    """Append the numbers of an evaluation to those in its folder."""
-    path = directory / SUMMARY
-    write_text(path, "".join(map(line_of, [*read_lines(path), summary])))
+def read_class_counts(workdir: Path, name: str) -> list[ClassCounts]:
+    """The counts by class of the run's evaluations with the last one's settings on the set 'name:split', by step.
+
+    Evaluations by earlier versions have none. Raises UserError if a line is damaged.
+    """
+    lines = read_lines(evaluation_directory(workdir, name) / COUNTS, ClassCounts)
+    same = [line for line in lines if line["settings"] == lines[-1]["settings"]]
+    by_step = {line["step"]: line for line in same}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def add_summary(directory: Path, summary: Mapping[str, Any], counts: ClassCounts | None = None) -> None:
+    """Append the numbers of an evaluation, and its counts by class, to those in its folder, the numbers last."""
+    for name, record in ((COUNTS, counts), (SUMMARY, summary)):
+        if record is not None:
+            write_text(directory / name, "".join(map(line_of, [*read_lines(directory / name), record])))
 
 
 def evaluation_directory(workdir: Path, name: str) -> Path:

@@ -69,6 +69,16 @@ class Settings(TypedDict, total=False):
     class_frequency: str
 
 
+class ClassCounts(TypedDict):
+    """A line of class_counts.jsonl: the counts of an evaluation, by class in label order."""
+
+    step: int
+    settings: Settings
+    correct: list[int]
+    examples: list[int]
+    predictions: list[int]
+
+
 # A line of summary.jsonl.
 Summary = TypedDict(
     "Summary",

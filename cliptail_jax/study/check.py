@@ -1,15 +1,15 @@
 """Checks of a study's config before anything is trained."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.measures import MEASURES, QUERIES
 from cliptail_jax.objectives import validate
-from cliptail_jax.results.claims import Claim
+from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.study.sheets import check_figures
 from cliptail_jax.transfer import configuration as transfer_configuration
 from cliptail_jax.transfer.sets import transfer_set
@@ -42,7 +42,12 @@ def check_study(study: ConfigDict) -> None:
     if unknown := [name for name in study.get("path", ()) if name not in study.runs]:
         raise UserError(f"path names the run '{unknown[0]}'; the study has {', '.join(study.runs)}")
     eval_sets = {name: config.eval.sets for name, config in study.runs.items()}
-    check_claims(study.claims, eval_sets, transfer)
+    once = [
+        name
+        for name, config in study.runs.items()
+        if not config.total_steps and config.eval.every_epochs >= config.total_epochs
+    ]
+    check_claims(study.claims, eval_sets, once, transfer)
     check_figures(study.get("figures", {}), tuple(study.runs))
 
 
@@ -76,47 +81,76 @@ def check_transfer(transfer: ConfigDict, runs: tuple[str, ...]) -> None:
         raise UserError(f"transfer: {error}") from None
 
 
-def check_claims(claims: ConfigDict, eval_sets: Mapping[str, Sequence[str]], transfer: ConfigDict | None) -> None:
+def check_claims(
+    claims: ConfigDict,
+    eval_sets: Mapping[str, Sequence[str]],
+    evaluated_once: Container[str],
+    transfer: ConfigDict | None,
+) -> None:
     """Raise UserError if a claim is incomplete or cannot be tested.
 
     Args:
         claims: the claims by key.
         eval_sets: the evaluation sets of each run of the study.
+        evaluated_once: the runs that are only evaluated at their end, as far as that is known.
         transfer: the study's transfer config, if it has one.
     """
-    for key, claim in claims.items():
-        if missing := {"text", "statistic", "higher", "lower"} - set(claim):
+    for key, fields in claims.items():
+        if missing := {"text", "statistic", "higher", "lower"} - set(fields):
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
         known = [field.name for field in dataclasses.fields(Claim)]
-        if unknown := [name for name in claim if name not in known]:
+        if unknown := [name for name in fields if name not in known]:
             raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
         comparable = [name for name, measure in MEASURES.items() if measure.is_comparable]
-        if claim.statistic not in comparable:
-            raise UserError(f"claims.{key}.statistic is '{claim.statistic}'; it is one of {', '.join(comparable)}")
-        margin = claim.get("margin", 0.0)
-        if type(margin) not in (int, float) or not 0 <= margin < np.inf:
+        if fields.statistic not in comparable:
+            raise UserError(f"claims.{key}.statistic is '{fields.statistic}'; it is one of {', '.join(comparable)}")
+        claim = Claim(**fields)
+        if type(claim.margin) not in (int, float) or not 0 <= claim.margin < np.inf:
             raise UserError(
-                f"claims.{key}.margin is {margin!r}; it is the largest difference that counts as none, 0 or more"
+                f"claims.{key}.margin is {claim.margin!r}; it is the largest difference that counts as none, 0 or more"
             )
+        if len(claim.minus) not in (0, 2):
+            raise UserError(f"claims.{key}.minus is {claim.minus!r}; it names two runs, whose difference is subtracted")
         of_probes = MEASURES[claim.statistic].of_probes
-        for run in (claim.higher, claim.lower):
+        for run in claim.runs:
             if run not in eval_sets:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(eval_sets)}")
-            if not of_probes and claim.get("set", "") not in ("", *eval_sets[run]):
+            if not of_probes and claim.set not in ("", *eval_sets[run]):
                 raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
         if of_probes:
             check_probes(key, claim, tuple(eval_sets), transfer)
+        if claim.at:
+            check_at(key, claim, evaluated_once)
 
 
-def check_probes(key: str, claim: ConfigDict, runs: Sequence[str], transfer: ConfigDict | None) -> None:
+def check_at(key: str, claim: Claim, evaluated_once: Container[str]) -> None:
+    """Raise UserError if the runs of a claim cannot be compared where it says."""
+    if claim.at != EQUAL_ACCURACY:
+        raise UserError(f"claims.{key}.at is '{claim.at}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs")
+    measure = MEASURES[claim.statistic]
+    if (
+        measure.of_probes
+        or measure.over == QUERIES
+        or measure.group
+        or not {*measure.needs} <= {"frequency", "correct"}
+    ):
+        able = [name for name, m in MEASURES.items() if m.statistic and {*m.needs} == {"frequency"}]
+        raise UserError(f"claims.{key}: '{claim.statistic}' is not compared at equal accuracy; {', '.join(able)} are")
+    if once := [run for run in claim.runs if run in evaluated_once]:
+        raise UserError(
+            f"claims.{key} compares runs at equal accuracy, which needs several evaluations, and run '{once[0]}' has one: set "
+            "its eval.every_epochs to 1"
+        )
+
+
+def check_probes(key: str, claim: Claim, runs: Sequence[str], transfer: ConfigDict | None) -> None:
     """Raise UserError if the study does not probe both runs on the claim's set."""
     if transfer is None or "probe" not in transfer.methods:
         raise UserError(f"claims.{key} is on linear probes: the study needs a transfer with the method 'probe'")
-    for run in (claim.higher, claim.lower):
+    for run in claim.runs:
         if run not in (transfer.models or runs):
             raise UserError(f"claims.{key} names the run '{run}', which is not among transfer.models")
-    on = claim.get("set", "")
-    if on not in ("", *transfer.sets):
-        raise UserError(f"claims.{key}.set is '{on}'; the transfer has {', '.join(transfer.sets)}")
-    if all(transfer_set(name).has_objects for name in ([on] if on else transfer.sets)):
+    if claim.set not in ("", *transfer.sets):
+        raise UserError(f"claims.{key}.set is '{claim.set}'; the transfer has {', '.join(transfer.sets)}")
+    if all(transfer_set(name).has_objects for name in ([claim.set] if claim.set else transfer.sets)):
         raise UserError(f"claims.{key} compares accuracies by class, which its set does not have: choose another set")

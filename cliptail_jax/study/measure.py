@@ -7,8 +7,8 @@ from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.results.claims import Runs
 from cliptail_jax.results.run import Run
+from cliptail_jax.results.study import Runs
 from cliptail_jax.study.replicates import Configs
 from cliptail_jax.study.training import Failures
 from cliptail_jax.transfer.program import TransferFailed, transfer

@@ -9,10 +9,10 @@ from cliptail_jax.files import write_json, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, format_of, main_measures
 from cliptail_jax.plotting.style import save
 from cliptail_jax.report.left_out import left_out_notes
-from cliptail_jax.results.claims import ClaimResult, Runs
+from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.study import Study
+from cliptail_jax.results.study import Runs, Study
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
 from cliptail_jax.study.claims_figure import draw_claims
@@ -212,8 +212,7 @@ def claims_table(claims: Claims, several: bool) -> list[str]:
             difference = format_interval(c.difference.value, (c.difference.low, c.difference.high), digits)
         means = [format_number(mean_of(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
-        statistic = f"{c.statistic} on {c.on}" if c.on else c.statistic
-        claim = f"{c.text}{c.change.mark} ({statistic}: {c.higher} − {c.lower})"
+        claim = f"{c.text}{c.change.mark} ({c.measured}: {c.compared})"
         cells = [" − ".join(means), positive] if several else []
         rows.append([claim, *cells, difference, f"{c.margin:g}", f"**{c.verdict}**", c.corrected])
     return markdown_table(rows)

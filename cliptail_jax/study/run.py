@@ -16,10 +16,11 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.report.page import PAGE
-from cliptail_jax.results.claims import Claim, Runs, evaluate_claims
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import FILE as STUDY
-from cliptail_jax.results.study import Study
+from cliptail_jax.results.study import Runs, Study
+from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.runs import difference_to, is_finished
 from cliptail_jax.runs.console import last_lines
 from cliptail_jax.runs.provenance import command

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.fields import difference, fields_of, plain, plain_value
 from cliptail_jax.files import read_json, write_json
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.results.claims import Change
+from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.study.replicates import Configs
 from cliptail_jax.transfer.configuration import Transfer
@@ -47,7 +47,10 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
         directories: of its runs, in `workdir`.
     """
     now = {
-        "claims": {key: plain(claim) for key, claim in study.claims.items()},
+        "claims": {
+            key: {name: value for name, value in plain(claim).items() if name != "study"}  # which may be moved
+            for key, claim in study.claims.items()
+        },
         "recipes": {name: recipe(config) for name, config in runs.items()},
         "design": {key: study.get(key) for key in ("seed", "seeds", "counterbalanced")},
         "transfer": {key: value for key, value in plain(study.get("transfer") or {}).items() if key in OF_TRANSFER},
@@ -77,7 +80,7 @@ def changed_recipe(before: Mapping[str, Any], now: Mapping[str, Any], claim: Map
     texts = [changed(before["design"], now["design"])]
     if claim["statistic"] in METHODS:
         texts.append(changed(before["transfer"], now["transfer"], "transfer."))
-    for name in dict.fromkeys((claim["higher"], claim["lower"])):
+    for name in dict.fromkeys(Claim(**claim).runs):
         recipes = (DEFAULTS | of["recipes"].get(name, {}) for of in (before, now))
         if text := changed(*recipes):
             texts.append(f"{name}: {text}")

@@ -87,6 +87,5 @@ def difference_of(claim: ClaimResult) -> str:
 
 def wrapped_claim(claim: ClaimResult, columns: int) -> Sequence[str]:
     """The claim, what it compares, and why it was not tested, in lines of so many characters."""
-    statistic = f"{claim.statistic} on {claim.on}" if claim.on else claim.statistic
-    parts = (claim.text + claim.change.mark, f"{statistic}: {claim.higher} − {claim.lower}", claim.obstacle)
+    parts = (claim.text + claim.change.mark, f"{claim.measured}: {claim.compared}", claim.obstacle)
     return [line for part in parts for line in textwrap.wrap(part, columns)]

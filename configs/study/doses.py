@@ -15,7 +15,7 @@ from cliptail_jax.experiments import arguments, studies
 
 IMAGES, BATCH_SIZE = 10_847, 128
 EPOCHS = 7
-# The claim, the run with the higher and the run with the lower value of both slopes.
+# The claim, the run with the higher and the run with the lower value of each slope.
 CLAIMS = {
     "images": ("A larger batch leaves CLIP more biased, at equal images", "images_512", "images_32"),
     "steps": ("A larger batch leaves CLIP more biased, at equal steps", "steps_512", "steps_32"),
@@ -32,7 +32,7 @@ CLAIMS = {
 
 def get_config(arg: str = ""):
     arguments.read_only(arg)
-    data_dir, seed = FieldReference(""), FieldReference(0)
+    data_dir, seed = FieldReference(""), FieldReference(studies.FIRST_SEED)
     runs = {
         "clip": on_glyphs(),
         "images_32": on_glyphs("batch_size=32"),
@@ -50,7 +50,7 @@ def get_config(arg: str = ""):
     for config in runs.values():
         config.seed = config.data.seed = seed
         config.data.data_dir = data_dir
-    claims = studies.claims_on_slopes(CLAIMS)
+    claims = studies.claims_on(studies.SLOPES, CLAIMS)
     study = dict(title="CLIP's batch and captions by dose, on long-tailed glyphs", data_dir=data_dir, seed=seed)
     study |= dict(seeds=2, counterbalanced=True)
     return ConfigDict(study | dict(runs=studies.in_order(runs), claims=studies.in_order(claims)))
@@ -63,5 +63,5 @@ def on_glyphs(*more: str, steps: int = 0) -> ConfigDict:
     config.optimizer.update({"learning_rate": 3e-3, "warmup_steps": config.total_steps // 6})
     config.batch_norm.group_size = 32
     config.model.text.context_length = 16 if config.data.captions.words else 8
-    config.eval.every_epochs = 10000  # only at the end
+    config.eval.every_epochs = 1
     return config

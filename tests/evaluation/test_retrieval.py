@@ -23,8 +23,9 @@ from cliptail_jax.files import read_lines
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.report.page import write_page
-from cliptail_jax.results.claims import Claim, evaluate_claim
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
+from cliptail_jax.results.testing import evaluate_claim
 from cliptail_jax.train import train
 from configs import clip, sup, zero_shot
 from tests.synthetic import mesh_of, tiny

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number, evaluate_claim
+from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number
 from cliptail_jax.results.run import Run
+from cliptail_jax.results.testing import evaluate_claim
 from cliptail_jax.study.run import run_study
 from tests.study.synthetic_studies import NAMES, claim, confusion_of, make_study, read_report, write_run
 
@@ -36,7 +37,7 @@ def test_runs_that_name_the_same_classes_otherwise_are_compared_by_label(first, 
 
 
 def result(value, half, margin=0.0):
-    return ClaimResult("", "corr_acc", "a", "b", [], Estimate(value, value - half, value + half), margin=margin)
+    return ClaimResult("", "corr_acc", "a", "b", margin, difference=Estimate(value, value - half, value + half))
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ def test_what_holds_only_in_part_is_marked_and_what_failed_is_named(trains, prin
 def test_a_verdict_that_does_not_hold_with_all_others_is_marked():
     """One interval of five barely excludes 0: corrected for their number, it would be half as long again."""
     made = [
-        ClaimResult("One leans", "corr_acc", "a", "b", [], Estimate(x, x - 1.0, x + 1.0)) for x in (1.1, 9, 0, 0, 0)
+        ClaimResult("One leans", "corr_acc", "a", "b", difference=Estimate(x, x - 1.0, x + 1.0))
+        for x in (1.1, 9, 0, 0, 0)
     ]
     lines = claims_table(dict(enumerate(correct_for_number(made))), 80)
     verdicts = [line.split()[0] for line in lines[1:] if line.strip(" ") and line[0] != " "]

@@ -1,0 +1,76 @@
+"""Measures of runs at equal accuracy: each where its accuracy is the least of their last ones, between two evaluations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.metrics.bootstrap import Bootstrapped, if_defined, resamples_of
+from cliptail_jax.metrics.measures import ClassResults, Measure
+
+Course = Sequence[ClassResults]  # the evaluations of a run's training, in order
+
+
+def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> list[Bootstrapped]:
+    """The measure of each group, a run or a mirrored pair, at equal accuracy, over the same resamples of the classes.
+
+    In each resample, all groups are compared at the accuracy that the least accurate one has at its end (the mean over classes
+    and runs). The measure of the others is interpolated linearly between the first evaluation that is as accurate and the one
+    before it. It is undefined, as is the whole if more than 2.5 % of its resamples are, for a group whose first evaluation is
+    more accurate already.
+
+    Classes that the measure leaves out of one of the evaluations that are interpolated are left out of all.
+
+    Args:
+        measure: over classes, not over head, mid or tail.
+        groups: of each group, its runs, which have as many evaluations.
+    """
+    accuracy = [np.array([[e.accuracy for e in run] for run in runs]).mean(axis=0) for runs in groups]
+    variables = [np.array([[np.stack(measure.variables(e)) for e in run] for run in runs], float) for runs in groups]
+    # A class may lack a variable in early evaluations, as one that is not predicted yet, where it does not matter.
+    left_out = np.any([np.isnan(of).any(axis=0) for of in accuracy], axis=0)
+    left_out |= np.any([np.isnan(of[:, -1]).any(axis=(0, 1)) for of in variables], axis=0)
+    places = _places([of[:, ~left_out] for of in accuracy], np.arange(np.sum(~left_out))[None])
+    for of, (before, _) in zip(variables, places):
+        left_out |= np.isnan(of[:, max(before[0], 0) :]).any(axis=(0, 1, 2))
+    accuracy = [of[:, ~left_out] for of in accuracy]
+    variables = [np.moveaxis(of[..., ~left_out], (1, 2, 0), (0, 1, 2)) for of in variables]
+    classes = int(np.sum(~left_out))
+    blocks = [np.arange(classes)[None], *resamples_of(classes)]
+    found = [_interpolated(measure, accuracy, variables, chosen) for chosen in blocks]
+    return [if_defined(Bootstrapped(float(of[0]), of[1:])) for of in (np.concatenate(parts) for parts in zip(*found))]
+
+
+def _places(
+    accuracy: Sequence[Float[np.ndarray, "evaluation class"]], chosen: Int[np.ndarray, "resample class"]
+) -> list[tuple[Int[np.ndarray, " resample"], Float[np.ndarray, " resample"]]]:
+    """For each group, the evaluation before the common accuracy, -1 if there is none, and how far it is to the next one."""
+    times = np.stack([np.bincount(row, minlength=chosen.shape[1]) for row in chosen]) / max(chosen.shape[1], 1)
+    courses = [of @ times.T for of in accuracy]
+    common = np.min([course[-1] for course in courses], axis=0)
+    found = []
+    for course in courses:
+        after = np.where(course[-1] <= common, len(course) - 1, np.argmax(course >= common, axis=0))
+        low, high = (np.take_along_axis(course, np.maximum(place, 0)[None], 0)[0] for place in (after - 1, after))
+        share = np.where(high <= common, 1.0, (common - low) / np.where(high > low, high - low, 1))
+        found.append((after - 1, share))
+    return found
+
+
+def _interpolated(
+    measure: Measure,
+    accuracy: Sequence[Float[np.ndarray, "evaluation class"]],
+    variables: Sequence[Float[np.ndarray, "evaluation variable run class"]],
+    chosen: Int[np.ndarray, "resample class"],
+) -> list[Float[np.ndarray, " resample"]]:
+    """The measure of each group in each resample of the classes."""
+    found = []
+    for of, (before, share) in zip(variables, _places(accuracy, chosen)):
+        values = np.full((2, len(chosen)), np.nan)
+        for side in (0, 1):
+            for place in set((before + side).tolist()) - {-1}:
+                rows = before + side == place
+                values[side, rows] = measure.statistic(*of[place][..., chosen[rows]])
+        # Where an evaluation is just as accurate, the one before it does not matter, and need not exist.
+        found.append(np.where(share == 1, values[1], values[0] + share * (values[1] - values[0])))
+    return found
