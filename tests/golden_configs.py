@@ -78,8 +78,9 @@ def study_configs() -> Iterator[tuple[str, Any]]:
         for run, config in study.runs.items():
             yield f"{name}: {run}", changes(config, bases.get(config.objective, bases["contrastive"]))
         for key, claim in study.claims.items():
-            changed = [*changes(study.runs[claim.higher], study.runs[claim.lower])]
-            yield f"{name}: claim {key}", [claim.statistic, claim.margin, claim.higher, claim.lower, changed]
+            stated = {field: value for field, value in claim.items() if field != "text"}
+            runs = [study.runs[run] for run in (claim.higher, claim.lower) if isinstance(run, str)]
+            yield f"{name}: claim {key}", stated | {"changed": [*changes(*runs)] if len(runs) > 1 else []}
         yield f"{name}: figures", json.loads(study.get("figures", ConfigDict()).to_json())
 
 

@@ -42,7 +42,7 @@ def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> li
 
 
 def _places(
-    accuracy: Sequence[Float[np.ndarray, "evaluation class"]], chosen: Int[np.ndarray, "resample class"]
+    accuracy: Sequence[Float[np.ndarray, "_ class"]], chosen: Int[np.ndarray, "resample class"]
 ) -> list[tuple[Int[np.ndarray, " resample"], Float[np.ndarray, " resample"]]]:
     """For each group, the evaluation before the common accuracy, -1 if there is none, and how far it is to the next one."""
     times = np.stack([np.bincount(row, minlength=chosen.shape[1]) for row in chosen]) / max(chosen.shape[1], 1)
@@ -59,8 +59,8 @@ def _places(
 
 def _interpolated(
     measure: Measure,
-    accuracy: Sequence[Float[np.ndarray, "evaluation class"]],
-    variables: Sequence[Float[np.ndarray, "evaluation variable run class"]],
+    accuracy: Sequence[Float[np.ndarray, "_ class"]],
+    variables: Sequence[Float[np.ndarray, "_ variable run class"]],
     chosen: Int[np.ndarray, "resample class"],
 ) -> list[Float[np.ndarray, " resample"]]:
     """The measure of each group in each resample of the classes."""

@@ -98,12 +98,20 @@ def row_of(number: int, claim: ClaimResult) -> Row:
 
 def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     """The claims as a header and rows for programs."""
-    header = ["claim", "text", "compared", "statistic", "unit", "difference", "low", "high", "margin", "verdict"]
+    header = ["claim", "text", "higher", "lower", "minus", "statistic", "unit", "difference", "low", "high", "margin"]
     rows = []
     for group in groups:
         for row in group.rows:
             claim, interval = row.claim, row.interval or [None] * 3
-            about = [row.number, claim.text, claim.compared, claim.measured, group.unit]
+            about = [
+                row.number,
+                claim.text,
+                claim.higher,
+                claim.lower,
+                " − ".join(claim.minus),
+                claim.measured,
+                group.unit,
+            ]
             tested = [*interval, claim.margin, claim.verdict, claim.corrected, claim.obstacle]
             rows.append([*about, *tested, *claim.change])
-    return [*header, "corrected", "obstacle", "mark", "change"], rows
+    return [*header, "verdict", "corrected", "obstacle", "mark", "change"], rows

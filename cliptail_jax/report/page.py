@@ -147,6 +147,7 @@ def render(
         notes=[
             *comparison.notes,
             *without_frequency(comparison),
+            *at_chance(comparison),
             *left_out(comparison, bool(groups)),
         ],
         claim_groups=groups,
@@ -235,6 +236,15 @@ def without_frequency(comparison: Comparison) -> list[str]:
     return [
         f"The class frequency of {', '.join(names)} is not known, so there are no correlations, no slopes and no plots of "
         "them: give --config.eval.class_frequency to their evaluation."
+    ]
+
+
+def at_chance(comparison: Comparison) -> list[str]:
+    """Notes on kinds of runs that are no better than chance."""
+    return [
+        f"{kind.name} is at chance, where a small slope is no robustness: {kind.chance_note}. Claims on it are not tested."
+        for kind in comparison.kinds
+        if kind.chance_note
     ]
 
 

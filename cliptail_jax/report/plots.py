@@ -223,12 +223,20 @@ class Plots:
         )
 
     def _plane(self, name: str, x: str, y: str) -> None:
-        """A marker for each kind at two of its measures, with intervals where they are known."""
+        """A marker for each kind at two of its measures, with intervals where they are known.
+
+        With top-1 as x, a line shows each kind's path to its marker, through the evaluations during the training.
+        """
         x_label, y_label = (MEASURES[key].label.replace("\n", " ") for key in (x, y))
         kinds = [kind for kind in self._comparison.kinds if not math.isnan(kind.value(x) + kind.value(y))]
-        if len(kinds) < 2:
+        paths = {kind.name: kind.path(y) if x == "top1" else [] for kind in kinds}
+        if len(kinds) < 2 and not any(len(path) > 1 for path in paths.values()):
             return
         about = f"{x_label} against {y_label}: a marker for each kind of runs. The table of runs has the numbers."
+        if any(paths.values()):
+            about += (
+                " A line shows how a kind came there, by the evaluations during its training that are above chance."
+            )
         plot = self._figure(name, about, height=360, x_axis_label=x_label, y_axis_label=y_label)
         markers = []
         for kind in kinds:
@@ -247,6 +255,11 @@ class Plots:
             self._shows(kind, drawn)
             self._shows(kind, drawn.glyph, "fill_color", "line_color")
             markers.append(drawn)
+            if paths[kind.name]:
+                look = dict(line_color=kind.look.colour, line_dash=kind.look.dash, line_width=1.5, line_alpha=0.6)
+                line = plot.line(*zip(*paths[kind.name]), **look)
+                self._shows(kind, line)
+                self._shows(kind, line.glyph, "line_color")
         plot.x_range.only_visible = plot.y_range.only_visible = True
         if y != "top1":
             plot.add_layout(Span(location=0, dimension="width", line_width=1))

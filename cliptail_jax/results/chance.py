@@ -6,10 +6,13 @@ from cliptail_jax.metrics.bootstrap import Bootstrapped, mean_over_seeds
 from cliptail_jax.metrics.measures import MEASURES, ClassResults
 
 
-def chance_note(replicates: Sequence[Sequence[ClassResults]]) -> str:
-    """Why runs count as at chance: the interval of their accuracy reaches down to twice the odds of chance; else ''.
+def twice_chance(classes: int) -> float:
+    """The accuracy in percent with twice the odds of chance: over many classes 200 / classes, which over two would be 100."""
+    return 200 / (classes + 1)
 
-    Over many classes, twice the odds are twice the accuracy of chance, 1 / classes; over two, the latter would be 100 %.
+
+def chance_note(replicates: Sequence[Sequence[ClassResults]]) -> str:
+    """Why runs count as at chance: the interval of their accuracy reaches down to twice chance; '' if it does not.
 
     Args:
         replicates: the results of the runs of each seed or mirrored pair, over the same classes.
@@ -18,7 +21,7 @@ def chance_note(replicates: Sequence[Sequence[ClassResults]]) -> str:
     if classes < 2:
         return ""
     accuracies: list[Bootstrapped] = [MEASURES["top1"].compare(results)[0] for results in replicates]
-    estimate, bound = mean_over_seeds(accuracies), 100 * 2 / (classes + 1)
+    estimate, bound = mean_over_seeds(accuracies), twice_chance(classes)
     if not estimate.low <= bound:
         return ""
     interval = f"{estimate.value:.1f} % [{estimate.low:.1f}, {estimate.high:.1f}]"

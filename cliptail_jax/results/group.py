@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
-from cliptail_jax.metrics.measures import CLASSES, MEASURES, Results, main_measures
+from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
+from cliptail_jax.results.chance import chance_note, twice_chance
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.run import Run
 
@@ -96,6 +97,34 @@ class RunGroup:
             if len(evaluations) == self.size and len({e.class_names for e in evaluations}) == 1:
                 complete.append([evaluation.results for evaluation in evaluations])
         return complete
+
+    @functools.cached_property
+    def chance_note(self) -> str:
+        """Why its runs are no better than chance; '' if they are."""
+        return chance_note([results for results in self._complete if isinstance(results[0], ClassResults)])
+
+    @property
+    def title(self) -> str:
+        """Its name, with a mark if its runs are at chance."""
+        return f"{self.name} (at chance)" if self.chance_note else self.name
+
+    def path(self, key: str) -> list[tuple[float, float]]:
+        """Top-1 in percent and a measure at the evaluations during the training that all its runs have, in order.
+
+        Those at chance are left out, where slopes mean little, and so are undefined values.
+        """
+        courses = [[run.course for run in replicate if run.course] for replicate in self.replicates]
+        courses = [of_replicate for of_replicate in courses if len(of_replicate) == self.size]
+        every = [course for of_replicate in courses for course in of_replicate]
+        points = []
+        for step in [step for step in every[0] if all(step in course for course in every)] if every else ():
+            results = [[course[step] for course in of_replicate] for of_replicate in courses]
+            top1 = mean_of([MEASURES["top1"].value(of_run) for of_replicate in results for of_run in of_replicate])
+            known = all(_has(key, of_replicate) for of_replicate in results)
+            value = mean_of([MEASURES[key].point(of_replicate) for of_replicate in results]) if known else math.nan
+            if top1 > twice_chance(len(results[0][0].correct)) and math.isfinite(value):
+                points.append((top1, value))
+        return points
 
     def value(self, key: str) -> float:
         """A measure: of all runs together, or its mean over runs."""

@@ -173,9 +173,10 @@ class Run:
             self._evaluations[on] = read_evaluation(self.workdir, on)
         return self._evaluations[on]
 
-    def course(self, on: str) -> Mapping[int, ClassResults]:
-        """By step, the results by class of all evaluations on a set with labels; {} by earlier versions."""
-        return read_course(self.workdir, self.evaluated_on(on))
+    @functools.cached_property
+    def course(self) -> Mapping[int, ClassResults]:
+        """By step, the results by class of all evaluations on the main set; {} by earlier versions, or without labels."""
+        return read_course(self.workdir, self.evaluation) if self.evaluation else {}
 
     def names_and_selection(self) -> tuple[str, dict[str, Any]]:
         """The list that its classes are named by, and the other fields that its classes depend on.

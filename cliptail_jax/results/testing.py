@@ -18,7 +18,7 @@ from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
 from cliptail_jax.metrics.measures import MEASURES, QUERIES, compare_probes
 from cliptail_jax.results.chance import chance_note
 from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number
-from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation
+from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, read_course
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Replicate, finished_runs, read_study
 
@@ -150,7 +150,7 @@ def courses_of(runs: Sequence[Run], on: str) -> list[list]:
 
     Raises UserError for runs that have one evaluation, or only the counts of the last one, as those of earlier versions.
     """
-    courses = [run.course(on or run.main_set) for run in runs]
+    courses = [read_course(run.workdir, run.evaluated_on(on)) if on else run.course for run in runs]
     for run, course in zip(runs, courses):
         if len(course) < 2:
             what = "one evaluation" if len(course) == len(run.sets[on or run.main_set]) else "no class counts"

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.measures import MEASURES, QUERIES
+from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.objectives import validate
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.study.sheets import check_figures
@@ -127,14 +127,8 @@ def check_at(key: str, claim: Claim, evaluated_once: Container[str]) -> None:
     """Raise UserError if the runs of a claim cannot be compared where it says."""
     if claim.at != EQUAL_ACCURACY:
         raise UserError(f"claims.{key}.at is '{claim.at}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs")
-    measure = MEASURES[claim.statistic]
-    if (
-        measure.of_probes
-        or measure.over == QUERIES
-        or measure.group
-        or not {*measure.needs} <= {"frequency", "correct"}
-    ):
-        able = [name for name, m in MEASURES.items() if m.statistic and {*m.needs} == {"frequency"}]
+    able = [name for name, measure in MEASURES.items() if tuple(measure.needs) == ("frequency",)]
+    if claim.statistic not in able:
         raise UserError(f"claims.{key}: '{claim.statistic}' is not compared at equal accuracy; {', '.join(able)} are")
     if once := [run for run in claim.runs if run in evaluated_once]:
         raise UserError(

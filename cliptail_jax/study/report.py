@@ -197,7 +197,7 @@ def run_row(group: RunGroup, measures: Sequence[Measure]) -> list[str]:
         cells.append(
             format_interval(value, interval, measure.format) if interval else format_number(value, measure.format)
         )
-    return [group.name, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"]
+    return [group.title, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"]
 
 
 def claims_table(claims: Claims, several: bool) -> list[str]:

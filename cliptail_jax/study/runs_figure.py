@@ -24,6 +24,8 @@ PANELS = {
     "corr_pred": ("D", "predictions (corr_pred)", "Spearman correlation"),
 }
 
+PATHS = ("odds_acc", "slope_pred")  # with lines through the evaluations during the training
+
 
 def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     """Slopes and correlations against accuracy, and log-odds of being right by class frequency, of groups of runs by name.
@@ -38,6 +40,8 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     for i, (name, group) in enumerate(groups.items()):
         for key, (place, *_) in PANELS.items():
             draw_estimate(panels[place], group.mean("top1"), group.bias[key], i)
+            if key in PATHS and (path := group.path(key)):
+                panels[place].plot(*zip(*path), color=style(i)["color"], linewidth=1, alpha=0.5, zorder=1)
         frequencies, accuracies = zip(*((e.frequency, e.accuracy) for e in group.evaluations))
         frequency, accuracy = group_means(np.concatenate(frequencies), np.concatenate(accuracies), GROUPS)
         by_frequency.plot(frequency, log_odds(accuracy), **style(i) | {"linestyle": ""}, markersize=6, label=name)

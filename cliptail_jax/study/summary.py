@@ -49,12 +49,12 @@ def table_of(groups: Groups, measures: Sequence[Measure]) -> list[str]:
     above, below = zip(*(title.rpartition(" ")[::2] for title in titles))
     rows = [
         [
-            name,
+            group.title,
             f"{group.images:,.0f}",
             *(format_number(group.value(measure.key), measure.format) for measure in measures),
             f"{group.minutes:.1f}",
         ]
-        for name, group in groups.items()
+        for group in groups.values()
     ]
     return plain_table([above, below, *rows])
 

@@ -10,9 +10,21 @@ from hypothesis import strategies as st
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number
 from cliptail_jax.results.run import Run
+from cliptail_jax.results.study import Study, finished_runs, write_study
 from cliptail_jax.results.testing import evaluate_claim
+from cliptail_jax.runs import add_summary, evaluation_directory
 from cliptail_jax.study.run import run_study
-from tests.study.synthetic_studies import NAMES, claim, confusion_of, make_study, read_report, write_run
+from tests.study.synthetic_studies import (
+    CLASSES,
+    FREQUENCY,
+    NAMES,
+    claim,
+    confusion_of,
+    make_seeded_study,
+    make_study,
+    read_report,
+    write_run,
+)
 
 
 def test_runs_over_other_classes_are_not_compared(tmp_path):
@@ -36,8 +48,9 @@ def test_runs_that_name_the_same_classes_otherwise_are_compared_by_label(first, 
     assert evaluate_claim(Claim(**study.claims.c), [[runs]]).verdict == ("not tested" if first else "supported")
 
 
-def result(value, half, margin=0.0):
-    return ClaimResult("", "corr_acc", "a", "b", margin, difference=Estimate(value, value - half, value + half))
+def result(value, half, margin=0.0, equal=False):
+    estimate = Estimate(value, value - half, value + half)
+    return ClaimResult("", "corr_acc", "a", "b", margin, equal=equal, difference=estimate)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +68,17 @@ def test_the_verdict_is_where_the_interval_lies(value, half, margin, verdict):
     assert result(value, half, margin).verdict == verdict
 
 
-@given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 3))
-def test_the_p_value_is_the_level_up_to_which_the_verdict_holds(value, half, margin):
-    claimed = result(value, half, margin)
+@pytest.mark.parametrize(
+    ("value", "half", "verdict"),
+    [(0.5, 1.0, "supported"), (-3.0, 1.0, "contradicted"), (3.0, 1.0, "contradicted"), (1.6, 1.0, "inconclusive")],
+)
+def test_runs_that_are_claimed_to_be_equal_are_so_within_the_margin(value, half, verdict):
+    assert result(value, half, margin=1.6, equal=True).verdict == verdict
+
+
+@given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 3), st.booleans())
+def test_the_p_value_is_the_level_up_to_which_the_verdict_holds(value, half, margin, equal):
+    claimed = result(value, half, margin, equal)
     level = 1 - claimed.p_value
     if claimed.verdict == "inconclusive":
         assert level <= 0.95
@@ -84,6 +105,81 @@ def test_a_correction_never_turns_no_effect_into_an_effect():
     assert (small.verdict, small.verdict_at(0.975)) == ("no effect", "supported")
     assert [claimed.corrected for claimed in correct_for_number([clear, small])] == ["supported", "no effect"]
     assert [claimed.corrected for claimed in correct_for_number([small, small])] == 2 * ["inconclusive"]
+
+
+@pytest.fixture
+def four(tmp_path):
+    """Runs a to d in one mirrored pair, in the directory of a study."""
+    study = make_seeded_study(2, *"abcd")
+    study.counterbalanced = True
+    for seed, frequency in (("seed_3", FREQUENCY), ("seed_3_mirrored", FREQUENCY[::-1])):
+        for number, (name, slope) in enumerate(zip("abcd", (0.8, 0.5, 0.4, 0.0))):
+            write_run(
+                study.runs[name], tmp_path / seed / name, confusion_of(slope, number, frequency), frequency=frequency
+            )
+    stated = Study("Four", tuple("abcd"), [["seed_3", "seed_3_mirrored"]])
+    write_study(tmp_path, stated)
+    return finished_runs(stated, tmp_path)
+
+
+def evaluated(runs, higher, lower, **more):
+    return evaluate_claim(Claim("", "odds_acc", higher, lower, margin=0.2, **more), runs)
+
+
+def test_a_difference_of_differences_is_compared_over_the_same_classes(four):
+    found = evaluated(four, "a", "b", minus=("c", "d"))
+    first, second = evaluated(four, "a", "b").difference, evaluated(four, "c", "d").difference
+    assert found.difference.value == pytest.approx(first.value - second.value)
+    assert evaluated(four, "a", "b", minus=("a", "b")).difference[:3] == (0, 0, 0)
+    assert found.compared == "(a − b) − (c − d)"
+
+
+def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
+    (value, low, high, _), there = evaluated(four, "a", "b").difference, dict(minus=("a", "b"), study=str(tmp_path))
+    twice = np.hypot(value - low, high - value)
+    np.testing.assert_allclose(evaluated(four, "a", "b", **there).difference[:3], [0, -twice, twice])
+    assert evaluated(four, "a", "b", **there | {"minus": ("a", "e")}).obstacle == f"in {tmp_path}, e failed"
+    assert evaluated(four, "a", "b", minus=("a", "b"), study="/nowhere").obstacle == "there is no study in /nowhere"
+
+
+def test_a_run_is_compared_with_a_number(four):
+    found, own = evaluated(four, 1.0, "a"), evaluated(four, "a", 0.0)
+    assert own.by_seed == [(own.difference.value, 0.0)] and own.difference.value > 0.5
+    np.testing.assert_allclose(found.difference.interval(0.95), np.subtract(1, own.difference.interval(0.95))[::-1])
+    assert found.compared == "1.0 − a"
+
+
+def test_runs_are_compared_at_equal_accuracy_by_their_class_counts(four):
+    obstacle = evaluated(four, "a", "b", at="equal accuracy").obstacle
+    assert obstacle.startswith("a has no class counts, and a comparison at equal accuracy needs those of several")
+    for run in (*four[0][0].values(), *four[0][1].values()):
+        results = run.evaluation.results
+        for step, share in ((4, 0.5), (8, 1.0)):  # half as often right at first
+            numbers = {"correct": (share * results.correct).astype(int), "examples": results.examples}
+            numbers |= {"predictions": results.predictions}
+            counts = {key: array.tolist() for key, array in numbers.items()}
+            add_summary(
+                evaluation_directory(run.workdir, run.main_set), run.summary, {"step": step, "settings": {}} | counts
+            )
+    found = evaluated(finished_again(four), "a", "d", at="equal accuracy")
+    assert found.verdict == "supported" and found.measured == "odds_acc at equal accuracy"
+    higher, lower = found.by_seed[0]
+    at_end = evaluated(four, "a", "d").by_seed[0]
+    assert (higher == at_end[0]) != (lower == at_end[1])  # one of them is interpolated
+
+
+def finished_again(replicates):
+    return [[{name: Run(run.workdir) for name, run in runs.items()} for runs in pair] for pair in replicates]
+
+
+def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
+    study = make_study("a", "chance")
+    write_run(study.runs.a, tmp_path / "a", confusion_of(0.5, 0))
+    write_run(study.runs.chance, tmp_path / "chance", np.ones((CLASSES, CLASSES), int))
+    runs = [[{name: Run(tmp_path / name) for name in study.runs}]]
+    found = evaluated(runs, "a", "chance")
+    assert found.verdict == "not tested (at chance)" and correct_for_number([found])[0].corrected == found.verdict
+    assert found.obstacle == "chance is at chance: its top-1 of 1.7 % [1.7, 1.7] is not above twice chance, 3.3 %"
 
 
 def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains, tmp_path):

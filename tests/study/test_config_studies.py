@@ -79,6 +79,7 @@ def test_a_wrong_argument_of_a_study_is_named():
     "study, run, seeds", [(claims_small, "glyphs_sl", 2), (dino_cifar100_lt, "dino", 4), (mechanism, "sl", 4)]
 )
 def test_each_seed_or_pair_assigns_frequencies_anew(study, run, seeds):
-    replicates = replicates_of(study.get_config())
+    config = study.get_config()
+    replicates = replicates_of(config)
     seeds_of = [{configs.runs[run].data.seed for configs in replicate.values()} for replicate in replicates]
-    assert seeds_of == [{seed} for seed in range(seeds)]
+    assert seeds_of == [{config.seed + seed} for seed in range(seeds)]

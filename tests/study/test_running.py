@@ -147,6 +147,20 @@ def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkey
         ({"claims.c.higher": "z"}, "claims.c names the run 'z'; the study has a, b"),
         ({"claims.c.margin": -0.1}, "claims.c.margin is -0.1; it is the largest difference that counts as none"),
         ({"claims.c.set": "dtd"}, "claims.c.set is 'dtd', which run 'a' is not evaluated on"),
+        (
+            {"claims.c.at": "the start"},
+            "claims.c.at is 'the start'; it is 'equal accuracy', or '' for the end of the runs",
+        ),
+        (
+            {"claims.c.at": "equal accuracy", "claims.c.statistic": "tail"},
+            "'tail' is not compared at equal accuracy; odds_acc",
+        ),
+        (
+            {"claims.c.at": "equal accuracy", "runs.b.eval.every_epochs": 99},
+            "claims.c compares runs at equal accuracy, .* run 'b' has one: set its eval.every_epochs to 1",
+        ),
+        ({"claims.c.minus": ("a",)}, "claims.c.minus is .*; it names two runs, whose difference is subtracted"),
+        ({"claims.c.minus": ("a", "z")}, "claims.c names the run 'z'; the study has a, b"),
     ],
 )
 def test_a_mistake_is_named_before_anything_is_trained(changes, message, trains, tmp_path):

@@ -1,0 +1,86 @@
+"""Measures at equal accuracy, against a direct computation of each resample."""
+
+import numpy as np
+import pytest
+
+from cliptail_jax.metrics.bootstrap import RESAMPLES
+from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
+from cliptail_jax.metrics.measures import MEASURES, ClassResults
+
+CLASSES, EXAMPLES = 30, 40
+FREQUENCY = np.geomspace(500, 5, CLASSES).astype(int)
+
+
+def a_course(seed, odds, bias, frequency=FREQUENCY):
+    """Evaluations with these log-odds of being right at 50 images, which grow by `bias` with a decade of frequency."""
+    rng, course = np.random.default_rng(seed), []
+    for at_50 in odds:
+        p = 1 / (1 + np.exp(-at_50 - bias * np.log10(frequency / 50) - rng.normal(0, 0.3, CLASSES)))
+        predictions = rng.multinomial(CLASSES * EXAMPLES, p / p.sum())
+        examples = np.full(CLASSES, EXAMPLES)
+        course.append(ClassResults(rng.binomial(EXAMPLES, p), examples, predictions, frequency=frequency))
+    return course
+
+
+def directly(key, groups, chosen):
+    """The measure of each group over the chosen classes, evaluation by evaluation."""
+
+    def over_chosen(e):
+        parts = (getattr(e, name)[chosen] for name in ("correct", "examples", "predictions"))
+        return ClassResults(*parts, frequency=e.frequency[chosen])
+
+    courses = [[[over_chosen(e) for e in run] for run in runs] for runs in groups]
+    accuracy = [[np.mean([e.accuracy.mean() for e in at]) for at in zip(*runs)] for runs in courses]
+    target, found = min(of[-1] for of in accuracy), []
+    for runs, curve in zip(courses, accuracy):
+        at = [MEASURES[key].point(list(evaluations)) for evaluations in zip(*runs)]
+        if curve[-1] == target:
+            found.append(at[-1])
+            continue
+        after = next(i for i, a in enumerate(curve) if a >= target)
+        share = (target - curve[after - 1]) / (curve[after] - curve[after - 1]) if after else np.nan
+        found.append(at[after - 1] + share * (at[after] - at[after - 1]) if after else np.nan)
+    return found
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("key", ["odds_acc", "slope_acc"])
+def test_each_resample_is_interpolated_where_it_is_as_accurate_as_the_other(key, mirrored):
+    groups = [[a_course(0, np.linspace(-2, 2, 7), 2.0)], [a_course(1, np.linspace(-3, 0.3, 5), 1.0)]]
+    if mirrored:
+        groups[0].append(a_course(2, np.linspace(-2, 2, 7), 2.0, FREQUENCY[::-1]))
+        groups[1].append(a_course(3, np.linspace(-3, 0.3, 5), 1.0, FREQUENCY[::-1]))
+    found = compare_at_equal_accuracy(MEASURES[key], *groups)
+    every = np.random.default_rng(0).integers(0, CLASSES, (RESAMPLES, CLASSES))
+    np.testing.assert_allclose([of.value for of in found], directly(key, groups, np.arange(CLASSES)), rtol=1e-6)
+    for i in (0, 1, 7, 400):
+        np.testing.assert_allclose([of.resampled[i] for of in found], directly(key, groups, every[i]), rtol=1e-6)
+
+
+def test_a_run_and_its_own_beginning_do_not_differ():
+    longer = a_course(0, np.linspace(-2.5, 2.5, 6), 1.5)
+    a, b = compare_at_equal_accuracy(MEASURES["odds_acc"], [longer], [longer[:3]])
+    assert a.value == b.value == MEASURES["odds_acc"].point([longer[2]])
+    np.testing.assert_array_equal(a.resampled, b.resampled)
+
+
+def test_more_groups_are_compared_where_the_least_accurate_of_them_is():
+    groups = [[a_course(seed, np.linspace(-2.5, end, 5), 1.0)] for seed, end in enumerate((2.0, 1.0, 0.0))]
+    found = compare_at_equal_accuracy(MEASURES["odds_acc"], *groups)
+    np.testing.assert_allclose([of.value for of in found], directly("odds_acc", groups, np.arange(CLASSES)), rtol=1e-6)
+
+
+def test_a_run_that_is_never_less_accurate_is_not_comparable():
+    early, late = a_course(0, [-2.0, -1.0], 1.0), a_course(1, [1.0, 2.0], 1.0)
+    a, b = compare_at_equal_accuracy(MEASURES["odds_acc"], [late], [early])
+    assert np.isnan(a.value) and np.isnan(a.resampled).all()
+    assert b.value == MEASURES["odds_acc"].point([early[-1]])
+
+
+def test_classes_that_are_not_predicted_early_on_matter_only_where_that_is_interpolated():
+    longer, other = a_course(0, np.linspace(-4, 2, 6), 1.0), a_course(1, np.linspace(-3, 1, 4), 1.0)
+    before = compare_at_equal_accuracy(MEASURES["slope_pred"], [longer], [other])
+    longer[0].predictions[:20] = other[0].predictions[:20] = 0
+    for a, b in zip(before, compare_at_equal_accuracy(MEASURES["slope_pred"], [longer], [other])):
+        assert a.value == b.value
+        np.testing.assert_array_equal(a.resampled, b.resampled)
