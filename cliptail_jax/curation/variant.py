@@ -76,9 +76,7 @@ class Variant:
     def fingerprint(self) -> str:
         """The SHA-256 of record indices, labels, captions of the first epoch, and how images were encoded again, if they were.
 
-        If labels in training are others, they count, too.
-
-        It is equal only for equal variants.
+        Where labels in training are others, it is of these, too. It is equal only for equal variants.
         """
         numbers = (self.records.astype("<i8").tobytes(), self.labels.astype("<i8").tobytes())
         given = [] if self.given_labels is None else [b"given", self.given_labels.astype("<i8").tobytes()]
