@@ -13,7 +13,6 @@ from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
-from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import FIELDS
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
 
@@ -65,10 +64,12 @@ def test_intervals_of_simulated_classes_contain_the_coefficients(purity):
     assert all(float(text.split()[0]) > TRUE[2] for text in alone)  # each stands for a part of the other
 
 
-def test_separated_classes_are_an_error(purity):
-    x = np.stack([np.ones(4), np.arange(4.0)], axis=1)
-    with pytest.raises(UserError, match="does not converge"):
-        purity.fit(x, np.array([0, 0, 9, 9]), np.full(4, 9), np.ones((1, 4)))
+def test_separated_resamples_are_nan_and_leave_the_others_as_they_are(purity):
+    x, correct = np.stack([np.ones(4), np.arange(4.0)], axis=1), np.array([0, 3, 9, 9])
+    weights = np.array([[1.0, 0, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]])
+    separated, found, single = purity.fit(x, correct, np.full(4, 9), weights)
+    assert np.isnan([*separated, *single]).all()
+    np.testing.assert_array_equal(found, purity.fit(x, correct, np.full(4, 9), weights[1:2])[0])
 
 
 @pytest.fixture(scope="module")
