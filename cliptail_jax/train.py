@@ -154,7 +154,7 @@ def make_batches(objective: Objective, start: int) -> Iterator[Batch]:
     """This process's part of the training batches from step `start` on."""
     config, data = objective.config, objective.config.data
     return training_batches(
-        objective.variant,
+        objective.variant.given,
         objective.transform,
         objective.read,
         seed=config.seed,

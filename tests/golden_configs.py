@@ -35,6 +35,8 @@ STUDIES = (
     "doses",
     "mechanism",
     "mechanism:data=cifar100",
+    "noise",
+    "noise:data=cifar100",
     "claims_small",
 )
 

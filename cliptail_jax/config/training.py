@@ -26,6 +26,7 @@ from cliptail_jax.errors import UserError
 
 IN_STEP = "step"
 SHUFFLED, DISTINCT = "shuffled", "distinct"
+UNIFORM, BY_FREQUENCY = "uniform", "frequency"
 MAX_BLUR = 2.0  # pixels: the largest radius of a multi-crop view's blur, at 224 pixels
 
 ShareRange = Rule(
@@ -125,6 +126,26 @@ class CaptionOptions:
     distractors: Annotated[
         float, "Share of captions with another class's name in the template, a random one; the words stay.", Share
     ] = 0.0
+    distractor_sampling: Annotated[
+        str,
+        "Probability of the other class: 'uniform', or by its 'frequency' in the variant, so that of the captions that name a "
+        "class about the same share is right for all.",
+        OneOf(UNIFORM, BY_FREQUENCY),
+    ] = UNIFORM
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    noise: Annotated[
+        float,
+        "Share of records with another class as label in training, for objectives that train on labels: the class that a "
+        "distractor in the record's caption names. Loss, class weights, priors, sampled vocabularies and batches by class take "
+        "the wrong labels; selections, class frequency and evaluation the true ones.",
+        Share,
+    ] = 0.0
+    noise_sampling: Annotated[
+        str, "As data.captions.distractor_sampling, of the wrong label.", OneOf(UNIFORM, BY_FREQUENCY)
+    ] = UNIFORM
 
 
 @dataclass(frozen=True)
@@ -163,6 +184,7 @@ class Data(Reading):
     keep_all_classes: Annotated[bool, "Whether a sample loses no class."] = False
     tail: Tail = Tail()
     captions: CaptionOptions = CaptionOptions()
+    labels: LabelOptions = LabelOptions()
     image_size: Annotated[int, "Side of the images in pixels; with DINO that of a global crop.", Positive] = 224
     crop_scale: Annotated[
         tuple[float, ...], "Share of the area that a random resized crop keeps; with DINO a global crop.", ShareRange

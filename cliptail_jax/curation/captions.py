@@ -17,28 +17,25 @@ from cliptail_jax.errors import UserError
 class Captions:
     """Captions by row of a variant.
 
-    A record's template, phrase and named class depend on the seed and on its index in the source.
+    A record's template and phrase depend on the seed and on its index in the source.
 
     Attributes:
         templates: to choose from; () for none.
         phrases: by class, to choose from: its name, or the lemmas of its synset.
-        labels: by row.
+        named: by row, the class that the template names.
         records: by row, ascending.
         words: each row's own text, '' where it has none.
         resample: whether template and phrase are chosen anew in each epoch.
-        distractors: the share of records whose template names another class, drawn uniformly: the same one in every
-            epoch and for any larger share. Their words do not change.
         in_apposition: whether the words describe the class and follow a comma: "a train, a kind of vehicle".
     """
 
     templates: tuple[str, ...]
     phrases: tuple[tuple[str, ...], ...]
-    labels: Int[np.ndarray, " row"]
+    named: Int[np.ndarray, " row"]
     records: Int[np.ndarray, " row"]
     words: pa.Array | None
     seed: int
     resample: bool
-    distractors: float = 0.0
     in_apposition: bool = False
 
     def __call__(self, rows: Sequence[int | np.integer] | Int[np.ndarray, " row"], epoch: int) -> list[str]:
@@ -49,7 +46,7 @@ class Captions:
             return words
         epoch, records = epoch if self.resample else 0, self.records[rows]
         row_templates = [self.templates[t] for t in self._templates(records, epoch)]
-        phrases = self._phrases(records, self._classes(records, self.labels[rows]), epoch)
+        phrases = self._phrases(records, self.named[rows], epoch)
         sentences = [template.format(phrase) for template, phrase in zip(row_templates, phrases)]
         if self.in_apposition:
             return [f"{text.removesuffix('.')}, {more}" if more else text for text, more in zip(sentences, words)]
@@ -60,19 +57,11 @@ class Captions:
             return np.zeros(len(records), np.int64)
         return _random_choices(self.seed, epoch, len(self.templates), int(self.records[-1]) + 1)[records]
 
-    def _classes(self, records: Int[np.ndarray, " some"], labels: Int[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:
-        """The classes that captions name: the labels', or those of distractors."""
-        if not self.distractors:
-            return labels
-        whether, which = _random_pairs(self.seed, int(self.records[-1]) + 1)[records].T
-        other = (which * (len(self.phrases) - 1)).astype(np.int64)  # among the classes without the label's
-        return np.where(whether < self.distractors, other + (other >= labels), labels)
-
-    def _phrases(self, records: Int[np.ndarray, " some"], labels: Int[np.ndarray, " some"], epoch: int) -> list[str]:
+    def _phrases(self, records: Int[np.ndarray, " some"], named: Int[np.ndarray, " some"], epoch: int) -> list[str]:
         if all(len(phrases) == 1 for phrases in self.phrases):
-            return [self.phrases[c][0] for c in labels]
+            return [self.phrases[c][0] for c in named]
         uniforms = _random_uniforms(self.seed, epoch, int(self.records[-1]) + 1)[records]
-        return [self.phrases[c][int(uniform * len(self.phrases[c]))] for c, uniform in zip(labels, uniforms)]
+        return [self.phrases[c][int(uniform * len(self.phrases[c]))] for c, uniform in zip(named, uniforms)]
 
 
 @functools.lru_cache(maxsize=2)
@@ -85,12 +74,6 @@ def _random_choices(seed: int, epoch: int, choices: int, size: int) -> Int[np.nd
 def _random_uniforms(seed: int, epoch: int, size: int) -> Float[np.ndarray, " record"]:
     """A number in [0, 1) for each of the first `size` records of a source, independent of its template."""
     return np.random.default_rng([seed, epoch, 1]).random(size)
-
-
-@functools.lru_cache(maxsize=2)
-def _random_pairs(seed: int, size: int) -> Float[np.ndarray, "record 2"]:
-    """Two numbers in [0, 1) for each of the first `size` records of a source, independent of template and phrase."""
-    return np.random.default_rng([seed, 0, 2]).random((size, 2))
 
 
 def first_words(texts: pa.Array, count: int) -> pa.Array:

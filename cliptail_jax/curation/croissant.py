@@ -28,7 +28,7 @@ STATED = ("name", "split", "seed")
 SELECTION = (
     *STATED,
     *("class_names", "table", "class_match", "held_out", "classes", "min_similarity", "balance", "profile", "match"),
-    *("n", "fraction", "keep_all_classes", "tail", "captions"),
+    *("n", "fraction", "keep_all_classes", "tail", "captions", "labels"),
 )
 
 # Properties that a published document should have, but that a variant does not know.

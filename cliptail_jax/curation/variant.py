@@ -19,6 +19,7 @@ from cliptail_jax.curation.balance import Balance, balanced, most_frequent
 from cliptail_jax.curation.captions import Captions, first_words
 from cliptail_jax.curation.classes import select_classes
 from cliptail_jax.curation.joined import JoinedSource, open_splits
+from cliptail_jax.curation.noise import describe_mistakes, with_mistakes
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.curation.rows import all_rows
 from cliptail_jax.curation.selection import first_of_permutation, sample, seeded_split, trim_tail
@@ -40,6 +41,7 @@ class Variant:
         dropped_without_caption: the number of rows that were dropped because they have no text.
         notes: for the log: shortfalls and changes of class frequencies.
         balance: the frequencies of entries before and after balancing, if enabled.
+        given_labels: the labels in training, where some are wrong; None where they are `labels`.
     """
 
     source: Source | JoinedSource
@@ -51,6 +53,7 @@ class Variant:
     dropped_without_caption: int = 0
     notes: tuple[str, ...] = ()
     balance: Balance | None = None
+    given_labels: Int[np.ndarray, " row"] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -65,15 +68,21 @@ class Variant:
         """The number of rows without a class."""
         return int(np.sum(self.labels < 0))
 
+    @property
+    def given(self) -> "Variant":
+        """What training knows: the variant with the labels that may be wrong, and the class frequency of these."""
+        return self if self.given_labels is None else dataclasses.replace(self, labels=self.given_labels)
+
     def fingerprint(self) -> str:
         """The SHA-256 of record indices, labels, captions of the first epoch, and how images were encoded again, if they were.
 
-        It is equal only for equal variants.
+        Where labels in training are others, it is of these, too. It is equal only for equal variants.
         """
         numbers = (self.records.astype("<i8").tobytes(), self.labels.astype("<i8").tobytes())
+        given = [] if self.given_labels is None else [b"given", self.given_labels.astype("<i8").tobytes()]
         texts = ("\n".join(captions).encode() + b"\n" for captions in caption_chunks(self))
         encoding = [json.dumps(self.source.encoding).encode()] if self.source.encoding else []
-        return digest_of(itertools.chain(numbers, texts, encoding))
+        return digest_of(itertools.chain(numbers, given, texts, encoding))
 
 
 def caption_chunks(variant: Variant) -> Iterator[list[str]]:
@@ -97,8 +106,8 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
 
     The steps, in this order: records and labels (the source's, a table's, or the classes that captions name); classes;
     held-out records; similarity; text fields (a record without text is dropped, unless there is a template); balance;
-    class frequency (an imposed profile, or that of another variant); scale; and the tail. Rows without a class stay where a
-    class frequency is imposed or the tail is cut.
+    class frequency (an imposed profile, or that of another variant); scale; the tail; and mistakes in captions and labels. Rows
+    without a class stay where a class frequency is imposed or the tail is cut.
 
     Raises:
         UserError: The source lacks what a field refers to, or no record is left.
@@ -109,8 +118,6 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     rows = all_rows(source, data)
     classes = select_classes(rows.class_names, data.classes, data.seed)
     class_names = tuple(rows.class_names[c] for c in classes)
-    if data.captions.distractors and len(class_names) == 1:
-        raise UserError("data.captions.distractors names another class, and the variant has one class only")
     new_label = np.full(len(rows.class_names) + 1, -1)  # the last is of rows without a class, whose label is -1
     new_label[classes] = np.arange(len(classes))
     labels = new_label[rows.labels]
@@ -156,6 +163,14 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         raise UserError(f"the variant of '{source.name}' has no record: its selections leave none")
 
     records, labels = rows.records[kept], labels[kept]
+
+    def with_noise(share: float, sampling: str, field: str) -> Int[np.ndarray, " row"]:
+        given = with_mistakes(labels, records, len(classes), share, sampling, data.seed, field)
+        if share:
+            notes.append(describe_mistakes(labels, given, len(classes), field))
+        return given
+
+    given_labels = with_noise(data.labels.noise, data.labels.noise_sampling, "data.labels.noise")
     prompts = templates(data.captions.template) if data.captions.template else ()
     captions = None
     if rows.words is not None or prompts:
@@ -163,25 +178,32 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         if words is not None and data.captions.max_words:
             words = first_words(words, data.captions.max_words)
         phrases = class_phrases(class_names, rows.wnids and [rows.wnids[c] for c in classes], data)
+        named = with_noise(data.captions.distractors, data.captions.distractor_sampling, "data.captions.distractors")
         captions = Captions(
             prompts,
             phrases,
-            labels,
+            named,
             records,
             words,
             data.seed,
             data.captions.resample,
-            data.captions.distractors,
             in_apposition=data.captions.words[:1] == (KIND_OF,),
         )
     original = rows.labels[kept]
-    return Variant(source, records, labels, class_names, original, captions, dropped, tuple(notes), balance)
+    given_labels = given_labels if data.labels.noise else None
+    return Variant(
+        source, records, labels, class_names, original, captions, dropped, tuple(notes), balance, given_labels
+    )
 
 
 def check_classless(data: ConfigDict, name: str, classes: int) -> None:
     """Raises UserError for what the `data` section of a config asks of classes where rows of the source `name` have none."""
     asked = {"captions.template": data.captions.template, "batch_classes": data.batch_classes}
-    asked |= {"batch_composition": data.batch_composition != SHUFFLED, "balanced_sampling": data.balanced_sampling}
+    asked |= {
+        "labels.noise": data.labels.noise,
+        "batch_composition": data.batch_composition != SHUFFLED,
+        "balanced_sampling": data.balanced_sampling,
+    }
     if not classes:
         asked |= {
             "profile.name": data.profile.name,

@@ -24,6 +24,12 @@ MAIN_CLAIMS = {
     "clip_sampled": ("A sampled vocabulary leaves accuracy more biased than CLIP's", "slope_acc", "sl_sampled", "clip"),
 }  # fmt: skip
 
+# By data source: its long-tailed preset, the epochs of a run, and the learning rate of AdamW that is best for CLIP on names.
+LONG_TAILED = {
+    "glyphs": dict(preset="glyphs_lt", epochs=7, learning_rate=3e-3),
+    "cifar100": dict(preset="cifar100_lt", epochs=30, learning_rate=2e-3),
+}
+
 
 def in_order(items: Mapping) -> ConfigDict:
     """A ConfigDict that keeps the order of the items, in which they are reported, instead of sorting the keys."""
@@ -51,6 +57,28 @@ def claims_on(
         for key, (text, higher, lower) in claims.items()
         for statistic in statistics
     }
+
+
+def adamw(source: Mapping[str, Any]) -> ConfigDict:
+    """CLIP's optimizer on a source of `LONG_TAILED`."""
+    optimizer = load_config(f"clip:data={source['preset']}").optimizer
+    optimizer.learning_rate = source["learning_rate"]
+    return optimizer
+
+
+def equal_training(
+    title: str, source: Mapping[str, Any], runs: Mapping[str, ConfigDict], claims: Mapping[str, Mapping], **more
+) -> ConfigDict:
+    """A study in mirrored pairs of runs with the same images and epochs, on a source of `LONG_TAILED`."""
+    data_dir, seed = FieldReference(""), FieldReference(FIRST_SEED)
+    for config in runs.values():
+        config.total_epochs = source["epochs"]
+        config.eval.every_epochs = 1
+        config.seed = config.data.seed = seed
+        config.data.data_dir = data_dir
+        config.data.drop_last = True
+    study = dict(title=title, data_dir=data_dir, seed=seed, counterbalanced=True, **more)
+    return ConfigDict(study | dict(runs=in_order(runs), claims=in_order(claims)))
 
 
 def main_finding(title: str, preset: str, epochs: int) -> ConfigDict:

@@ -74,6 +74,11 @@ def validate(config: ConfigDict) -> None:
             f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{config.objective}' does not learn: set it to "
             f"'{SOFTMAX}', or train with objective='sigmoid'"
         )
+    if config.data.labels.noise and not objective.trains_on_labels:
+        raise UserError(
+            f"data.labels.noise makes labels wrong, which objective='{config.objective}' does not train on: leave it at 0; "
+            "data.captions.distractors makes captions wrong"
+        )
     objective.validate(config)
     check_sections(config)
 

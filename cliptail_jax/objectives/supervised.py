@@ -76,6 +76,7 @@ class Supervised(Objective):
     """A classifier of the variant's classes."""
 
     sections = {"head": Head(), "loss": Loss(), "vocabulary": Vocabulary()}
+    trains_on_labels = True
 
     @classmethod
     def validate(cls, config: ConfigDict) -> None:
@@ -116,7 +117,7 @@ class Supervised(Objective):
                 f"{self.total_steps / self.steps_per_epoch:g} epochs"
             )
         self.head = self._open_head()
-        frequency = variant.class_frequency
+        frequency = variant.given.class_frequency
         self._sampling = sampling_weights(frequency, config.vocabulary.sampling)
         if section.logit_adjustment:
             self._adjustment = np.float32(section.logit_adjustment * log_prior(frequency))

@@ -62,6 +62,7 @@ class Objective(abc.ABC):
         steps_per_epoch: the number of batches in an epoch of the variant.
         total_steps: the number of steps of the run.
         towers: the trained towers that the run starts from.
+        trains_on_labels: whether the loss takes labels, so that some of them may be wrong by data.labels.noise.
         has_logit_bias: whether the model learns a bias of its logits, and thus the probability of each pair by itself.
         uses_prompts: whether the run has captions and its model is evaluated by prompts: it has a text tower or classifies
             words.
@@ -71,6 +72,7 @@ class Objective(abc.ABC):
     """
 
     sections: Mapping[str, Section] = {}
+    trains_on_labels: bool = False
     has_logit_bias: bool = False
     uses_prompts: bool = False
     read: ReadText | None = None
@@ -92,7 +94,7 @@ class Objective(abc.ABC):
                 "records: set a smaller batch_size"
             )
         if rule := composition_of(data):
-            check_composition(rule, variant.class_frequency, config.batch_size, self.steps_per_epoch)
+            check_composition(rule, variant.given.class_frequency, config.batch_size, self.steps_per_epoch)
         self.total_steps = config.total_steps or config.total_epochs * self.steps_per_epoch
         if self.total_steps >= 2**31:
             key = "total_steps" if config.total_steps else "total_epochs"

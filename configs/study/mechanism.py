@@ -22,16 +22,9 @@ from ml_collections import ConfigDict, FieldReference
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
-# By data source: the long-tailed preset, epochs, the learning rates of all and of `sl_best`, captions, and the number of runs
-# of each kind.
-DATA = {
-    "glyphs": dict(
-        preset="glyphs_lt", epochs=7, learning_rate=3e-3, sl_learning_rate=1e-2, captions="a+cname+tags", seeds=8
-    ),
-    "cifar100": dict(
-        preset="cifar100_lt", epochs=30, learning_rate=2e-3, sl_learning_rate=1e-2, captions="a+cname+kind_of", seeds=4
-    ),
-}
+# By data source: captions, and the number of runs of each kind.
+DATA = {"glyphs": dict(captions="a+cname+tags", seeds=8), "cifar100": dict(captions="a+cname+kind_of", seeds=4)}
+SL_LEARNING_RATE = 1e-2  # of `sl_best`
 PATH = ("sl_linear", "sl", "sl_adamw", "batch", "counts", "names", "clip", "clip_captions")
 # The claim, the run with the higher and the run with the lower value of each slope.
 CLAIMS = {
@@ -67,23 +60,13 @@ EQUAL = {
 
 def get_config(arg: str = ""):
     given = arguments.read_only(arg, "data")
-    name = arguments.choice(given, "data", tuple(DATA))
-    source = DATA[name]
-    data_dir, seed = FieldReference(""), FieldReference(studies.FIRST_SEED)
-    runs = runs_on(source)
-    for config in runs.values():
-        config.total_epochs = source["epochs"]
-        config.eval.every_epochs = 1
-        config.seed = config.data.seed = seed
-        config.data.data_dir = data_dir
-        config.data.drop_last = True
-    title = f"From SL to CLIP on long-tailed {name}"
-    study = dict(title=title, data_dir=data_dir, seed=seed, seeds=source["seeds"], counterbalanced=True, path=PATH)
-    claims = stated_claims()
-    if name != "glyphs":
-        study["glyphs"] = FieldReference("runs/mechanism")  # the directory of the study on glyphs
-        claims |= claims_across(study["glyphs"])
-    return ConfigDict(study | dict(runs=studies.in_order(runs), claims=studies.in_order(claims)))
+    data = arguments.choice(given, "data", tuple(DATA))
+    source, claims, more = studies.LONG_TAILED[data] | DATA[data], stated_claims(), {}
+    if data != "glyphs":
+        more["glyphs"] = FieldReference("runs/mechanism")  # the directory of the study on glyphs
+        claims |= claims_across(more["glyphs"])
+    title = f"From SL to CLIP on long-tailed {data}"
+    return studies.equal_training(title, source, runs_on(source), claims, seeds=source["seeds"], path=PATH, **more)
 
 
 def stated_claims() -> dict[str, studies.Stated]:
@@ -126,12 +109,11 @@ def runs_on(source: Mapping) -> dict[str, ConfigDict]:
     runs["balanced"].data.balanced_sampling = True
     runs["counts"].loss.count_in_batch = True
     runs["names"].contrastive.text_to_image = False
-    runs["clip"].optimizer.learning_rate = source["learning_rate"]
     for name, config in runs.items():
         if name not in ("sl_linear", "sl"):
-            config.optimizer = runs["clip"].optimizer.copy_and_resolve_references()
+            config.optimizer = studies.adamw(source)
         if name == "sl_best":
-            config.optimizer.learning_rate = source["sl_learning_rate"]
+            config.optimizer.learning_rate = SL_LEARNING_RATE
         if config.objective != "supervised":
             config.model.text.context_length = 16 if name == "clip_captions" else 8
     return runs

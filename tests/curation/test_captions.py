@@ -1,8 +1,5 @@
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,50 +61,6 @@ def test_words_follow_the_template_with_a_single_space():
     words = pa.array(["in the fog", ""])
     assert make_captions([0, 1], ("a {}",), words)([0, 1], 0) == ["a crane in the fog", "a pickup truck"]
     assert make_captions([0, 1], (), words)([0, 1], 0) == ["in the fog", ""]
-
-
-TEN = tuple("abcdefghij")
-
-
-def called(share, records=range(20_000), seed=0, epoch=0, resample=False):
-    """The class by which each record's caption calls it, where record r is of class r % 10."""
-    records = np.asarray(records)
-    phrases = tuple((name,) for name in TEN)
-    captions = Captions(("{}",), phrases, records % 10, records, None, seed, resample, distractors=share)
-    return np.array([TEN.index(text) for text in captions(range(len(records)), epoch)])
-
-
-@pytest.mark.parametrize("share", [0, 0.1, 1])
-def test_distractors_are_so_large_a_share_of_each_class(share):
-    wrong = called(share) != np.arange(20_000) % 10
-    of_class = wrong.reshape(-1, 10).mean(0)  # of 2,000 records each
-    assert np.all(np.abs(of_class - share) <= 4.5 * np.sqrt(share * (1 - share) / 2000))
-
-
-def test_distractor_is_any_of_the_other_classes_equally_often():
-    times = np.zeros((10, 10))
-    np.add.at(times, (np.arange(20_000) % 10, called(1.0)), 1)
-    assert np.all(np.diag(times) == 0)
-    expected = 2000 / 9
-    chi_square = np.sum((times[~np.eye(10, dtype=bool)] - expected) ** 2 / expected)
-    assert 40 < chi_square < 140  # 80 degrees of freedom
-
-
-def test_distractors_are_the_same_in_every_epoch_and_those_of_a_smaller_share_among_those_of_a_larger():
-    labels, some, more = np.arange(20_000) % 10, called(0.2), called(0.5)
-    np.testing.assert_array_equal(called(0.2, epoch=7, resample=True), some)
-    assert np.all(some[some != labels] == more[some != labels])
-    assert np.mean(called(0.2, seed=1) == some) < 0.8
-
-
-def test_distractor_leaves_template_and_words_as_they_are():
-    words = pa.array([f"word{record}" for record in range(50)])
-    labels, names = np.arange(50) % 2, (("crane",), ("truck",))
-    captions = Captions(OPENAI80, names, labels, np.arange(50), words, 0, False)
-    swapped = dataclasses.replace(captions, distractors=1.0)(range(50), 0)
-    for caption, other, label in zip(captions(range(50), 0), swapped, labels):
-        name, wrong = names[label][0], names[1 - label][0]
-        assert other == caption.replace(name, wrong) != caption
 
 
 def test_first_words_are_those_before_the_dose():

@@ -1,0 +1,149 @@
+"""Is a class recognized for the purity of its captions, or for its number of images? Regressions by class of noisy runs.
+
+    python scripts/noise_purity.py --workdir=runs/noise [--workdir=runs/noise_cifar100] --output=purity.png
+
+Reads the finished runs of configs/study/noise.py. In the training data of a run, n captions that name a class are right, and m
+wrong (labels, of SL); both are counted. Over all classes of all runs of a study, separately for CLIP and SL,
+
+    logit P(right) = a + b1 log10((n + ½) / (m + ½)) + b2 log10(n + ½):
+
+b1 is the gain in log-odds of being right with ten times the odds of purity, n / m, at equal n, and b2 that with ten times as
+many images at equal purity. Beside them are the slopes of each alone. Adding ½ keeps the odds of classes finite that no wrong
+caption names. The likelihood is that of independent examples; intervals are 95 % percentiles over resamples of the classes, in
+which a class has all its runs, and do not cover other seeds.
+
+Without noise, purity is 1 whatever n, and its odds infinite. The first line leaves these runs out. The second has them with the
+same ½, by which their odds are 2 n + 1: that is a choice, not a measurement, so conclusions should not depend on it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import expit
+
+from cliptail_jax.curation.noise import right_and_wrong
+from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.metrics.bootstrap import RESAMPLES, percentiles
+from cliptail_jax.metrics.odds import LARGEST_STEP, TICKS, log_odds
+from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
+from cliptail_jax.report.training_images import data_section, data_values
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.run import Run
+
+# Newton's method converges in about ten iterations, or grows by about 1 in each. The term of the matrix keeps it regular.
+ITERATIONS, TOLERANCE, REGULAR = 25, 1e-9, 1e-14
+GROUPS = 10  # of classes, in the picture
+COLUMNS = ("study", "loss", "runs", "b1: purity, at equal n", "b2: n, at equal purity", "purity alone", "n alone")
+
+
+class Cells(NamedTuple):
+    """The classes of a run: counts of its training data, and of the evaluation's examples."""
+
+    name: str
+    loss: str
+    right: Int[np.ndarray, " class"]
+    wrong: Int[np.ndarray, " class"]
+    correct: Int[np.ndarray, " class"]
+    examples: Int[np.ndarray, " class"]
+
+
+def cells_of(run: Run) -> Cells:
+    """Raises UserError if the run's training data are not there, or are others than it was trained on."""
+    variant = open_variant(data_section(data_values(run.config)))
+    if variant.fingerprint() != run.data.get("fingerprint"):
+        raise UserError(f"{run.workdir} was trained on other data than are prepared now")
+    is_sl = run.config["objective"] == "supervised"
+    given = variant.given.labels if is_sl else variant.captions.named
+    counts, results = right_and_wrong(variant.labels, given, len(variant.class_names)), run.evaluation.results
+    return Cells(run.name, "SL" if is_sl else "CLIP", *counts, results.correct, results.examples)
+
+
+def terms(right: Int[np.ndarray, " row"], wrong: Int[np.ndarray, " row"]) -> Float[np.ndarray, "row 3"]:
+    """1, log10 of the odds of purity and log10 of the number of right captions, each with ½ added."""
+    n, m = right + 0.5, wrong + 0.5
+    return np.stack([np.ones(len(n)), np.log10(n / m), np.log10(n)], axis=1)
+
+
+def fit(
+    x: Float[np.ndarray, "row term"],
+    correct: Int[np.ndarray, " row"],
+    examples: Int[np.ndarray, " row"],
+    weights: Float[np.ndarray, "resample row"],
+) -> Float[np.ndarray, "resample term"]:
+    """β of the largest likelihood of logit P = x β, where each resample counts rows so many times, by Newton's method.
+
+    nan where there is none, because a line separates right from wrong; intervals leave such resamples out.
+    """
+    beta = np.zeros((len(weights), x.shape[1]))
+    products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+    for _ in range(ITERATIONS):
+        p = expit(beta @ x.T)
+        information = ((weights * (examples * p * (1 - p))) @ products).reshape(-1, x.shape[1], x.shape[1])
+        gradient = (weights * (correct - examples * p)) @ x
+        step = np.linalg.solve(information + REGULAR * np.eye(x.shape[1]), gradient[..., None])[..., 0]
+        beta += step * (LARGEST_STEP / np.abs(step @ x.T).max(axis=1, keepdims=True).clip(LARGEST_STEP))
+    return np.where(np.abs(step).max(axis=1, keepdims=True) < TOLERANCE, beta, np.nan)
+
+
+def estimates(runs: Sequence[Cells]) -> list[str]:
+    """b1, b2, and the slopes of purity and of n alone, with intervals."""
+    classes = len(runs[0].right)
+    chosen = np.random.default_rng(0).integers(0, classes, (RESAMPLES, classes))
+    times = np.stack([np.ones(classes), *(np.bincount(of_one, minlength=classes) for of_one in chosen)])
+    right, wrong, correct, examples = (np.concatenate(counts) for counts in list(zip(*runs))[2:])
+    x, weights = terms(right, wrong), np.tile(times, len(runs))
+    both, purity, images = (fit(x[:, of], correct, examples, weights) for of in ([0, 1, 2], [0, 1], [0, 2]))
+    slopes = both[:, 1], both[:, 2], purity[:, 1], images[:, 1]
+    return ["{:.2f} [{:.2f}, {:.2f}]".format(b[0], *percentiles(b[1:])) for b in slopes]
+
+
+def draw(axes: Axes, runs: Sequence[Cells]) -> None:
+    """Accuracy against odds of purity of groups of classes of similar frequency, for each kind of noise and share."""
+    for number, name in enumerate(dict.fromkeys(cells.name for cells in runs if cells.wrong.any())):
+        counts = np.concatenate([np.stack(cells[2:]) for cells in runs if cells.name == name], axis=1)
+        groups = np.array_split(counts[:, np.argsort(counts[0], kind="stable")], GROUPS, axis=1)
+        n, m, correct, examples = np.stack([group.sum(axis=1) for group in groups], axis=1)
+        label = name.partition("_")[2].replace("_", " ") + " %"
+        axes.plot((n + 0.5) / (m + 0.5), log_odds(correct / examples), **style(number) | {"linestyle": ""}, label=label)
+    axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
+    axes.set(xscale="log", xlabel="right captions (labels) per wrong one", ylabel="accuracy (%)")
+    add_grid(axes)
+
+
+@command_line
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=Path, action="append", required=True, help="of a study; several are allowed")
+    add_output(parser)
+    options = parser.parse_args(arguments)
+    check_output(options.output, options.overwrite)
+    panels = {}
+    for workdir in options.workdir:
+        for run in read_directory(workdir).runs:
+            if run.is_finished and run.evaluation:
+                cells = cells_of(run)
+                panels.setdefault((str(workdir), cells.loss), []).append(cells)
+    panels = {key: runs for key, runs in panels.items() if any(cells.wrong.any() for cells in runs)}
+    if not panels:
+        raise UserError("no finished run has wrong captions or labels: give the --workdir of configs/study/noise.py")
+    figure = Figure(figsize=(4.2 * len(panels), 4), layout="constrained")
+    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
+    for axes, ((study, loss), runs) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+        for what, some in (("with noise", [cells for cells in runs if cells.wrong.any()]), ("all", runs)):
+            print(f"| {' | '.join([study, loss, f'{len(some)}, {what}', *estimates(some)])} |")
+        draw(axes, runs)
+        axes.set_title(f"{study}: {loss}", fontsize=10)
+    legend_below(figure)
+    save(figure, options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

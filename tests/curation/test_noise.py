@@ -1,0 +1,144 @@
+"""Mistakes about the class of records, in captions and in labels."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cliptail_jax.concepts.templates import templates
+from cliptail_jax.curation.captions import Captions
+from cliptail_jax.curation.describe import describe
+from cliptail_jax.curation.noise import describe_mistakes, right_and_wrong, with_mistakes
+from cliptail_jax.errors import UserError
+from tests.curation.zoo import NAMES, variant_of
+
+LABELS = np.random.default_rng(0).choice(10, 20_000, p=np.arange(10, 0, -1) / 55)
+SAMPLINGS = ("uniform", "frequency")
+
+
+def mistaken(share, sampling="uniform", labels=LABELS, records=None, seed=0, classes=10):
+    records = np.arange(len(labels)) if records is None else records
+    return with_mistakes(labels, records, classes, share, sampling, seed, "data.labels.noise")
+
+
+def direct_mistakes(labels, records, share, sampling, seed):
+    """From the definition, record by record: the line of all other classes, each as long as its weight."""
+    rng, numbers = np.random.default_rng([seed, 0, 2]), {}
+    for record in range(max(records) + 1):
+        numbers[record] = rng.random(), rng.random()
+    given = []
+    for label, record in zip(labels, records):
+        whether, which = numbers[record]
+        others = [c for c in range(10) if c != label]
+        line = others if sampling == "uniform" else [c for c in others for _ in range(np.sum(labels == c))]
+        given.append(line[int(which * len(line))] if whether < share else label)
+    return given
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("share", [0, 0.3, 1])
+def test_mistakes_equal_the_definition(sampling, share):
+    labels, records = LABELS[:300] // 2 * 2, np.arange(300) * 3  # half of the classes have no record
+    np.testing.assert_array_equal(
+        mistaken(share, sampling, labels, records, seed=5), direct_mistakes(labels, records, share, sampling, 5)
+    )
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("share", [0, 0.1, 1])
+def test_mistakes_are_so_large_a_share_of_each_class(share, sampling):
+    wrong, n = np.bincount(LABELS, mistaken(share, sampling) != LABELS), np.bincount(LABELS)
+    assert np.all(np.abs(wrong - share * n) <= 4.5 * np.sqrt(share * (1 - share) * n))
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_other_class_has_the_stated_probability(sampling):
+    times, n = np.zeros((10, 10)), np.bincount(LABELS)
+    np.add.at(times, (LABELS, mistaken(1.0, sampling)), 1)
+    assert np.all(np.diag(times) == 0)
+    weights = np.where(np.eye(10), 0, 1 if sampling == "uniform" else n)
+    expected = n[:, None] * weights / weights.sum(1, keepdims=True)
+    off = ~np.eye(10, dtype=bool)
+    chi_square = np.sum((times - expected)[off] ** 2 / expected[off])
+    assert 40 < chi_square < 140  # 80 degrees of freedom
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_purity_is_that_of_the_closed_form_and_about_equal_for_all_classes_by_frequency(sampling):
+    """Of those that name class c, (1−ε) n_c are right, and ε Σ_k≠c n_k p(c | k) wrong."""
+    share, n = 0.3, np.bincount(LABELS)
+    right, wrong = right_and_wrong(LABELS, mistaken(share, sampling), 10)
+    if sampling == "uniform":
+        expected = share * (n.sum() - n) / 9
+    else:
+        odds = n / (n.sum() - n)
+        expected = share * n * (odds.sum() - odds)
+    np.testing.assert_allclose(right, (1 - share) * n, atol=4 * np.sqrt(share * (1 - share) * n.max()))
+    np.testing.assert_allclose(wrong, expected, atol=4 * np.sqrt(expected.max()))
+    purity = (1 - share) * n / ((1 - share) * n + expected)
+    assert np.ptp(purity) < 0.05 if sampling == "frequency" else np.ptp(purity) > 0.3
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_mistakes_of_a_smaller_share_are_among_those_of_a_larger(sampling):
+    some, more = mistaken(0.2, sampling), mistaken(0.5, sampling)
+    assert np.all(some[some != LABELS] == more[some != LABELS])
+    assert np.mean(mistaken(0.2, sampling, seed=1) == some) < 0.9
+
+
+def test_mistake_of_a_record_is_the_same_among_other_records():
+    kept = np.flatnonzero(np.random.default_rng(1).random(len(LABELS)) < 0.1)
+    np.testing.assert_array_equal(mistaken(0.5, labels=LABELS[kept], records=kept), mistaken(0.5)[kept])
+
+
+def test_distractor_leaves_template_and_words_as_they_are():
+    words = pa.array([f"word{record}" for record in range(50)])
+    labels, names = np.arange(50) % 2, (("crane",), ("truck",))
+    captions = Captions(templates("openai80"), names, labels, np.arange(50), words, 0, False)
+    swapped = dataclasses.replace(captions, named=1 - labels)(range(50), 0)
+    for caption, other, label in zip(captions(range(50), 0), swapped, labels):
+        name, wrong = names[label][0], names[1 - label][0]
+        assert other == caption.replace(name, wrong) != caption
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_wrong_labels_are_the_classes_that_distractors_name_and_leave_the_truth_as_it_is(sampling):
+    clean = variant_of(profile={"name": "exponential", "ratio": 8.0})
+    noisy = variant_of(
+        profile={"name": "exponential", "ratio": 8.0},
+        labels={"noise": 0.4, "noise_sampling": sampling},
+        captions={"template": "cname", "distractors": 0.4, "distractor_sampling": sampling},
+    )
+    for epoch in (0, 3):
+        assert noisy.captions(range(len(noisy)), epoch) == [NAMES[c] for c in noisy.given.labels]
+    assert 0.2 < np.mean(noisy.given.labels != noisy.labels) < 0.6
+    for truth in ("records", "labels", "original_labels", "class_frequency"):
+        np.testing.assert_array_equal(getattr(noisy, truth), getattr(clean, truth))
+    np.testing.assert_array_equal(noisy.given.class_frequency, np.bincount(noisy.given.labels, minlength=6))
+    assert clean.given is clean and not clean.notes
+    assert all(note in describe(noisy) for note in noisy.notes)
+    wrong = np.sum(noisy.given.labels != noisy.labels)
+    assert [note.partition(" name")[0] for note in noisy.notes] == [
+        f"data.{field}: {wrong} of {len(noisy)}" for field in ("labels.noise", "captions.distractors")
+    ]
+
+
+def test_fingerprint_covers_wrong_labels():
+    noises = [{}, {"noise": 0.1}, {"noise": 0.2}, {"noise": 0.2, "noise_sampling": "frequency"}]
+    assert len({variant_of(labels=noise).fingerprint() for noise in noises}) == 4
+    assert variant_of(labels=noises[1]).fingerprint() == variant_of(labels=noises[1]).fingerprint()
+
+
+def test_note_has_the_purity_of_head_mid_and_tail():
+    labels = np.repeat([0, 1, 2], [6, 3, 1])
+    given = np.where(np.arange(10) == 0, 2, labels)
+    expected = "x: 1 of 10 name another class (10.0%); of those that name a class of head, mid and tail, 100.0%, 100.0% and 50.0%"
+    assert describe_mistakes(labels, given, 3, "x").startswith(expected)
+
+
+def test_one_class_cannot_be_mistaken():
+    with pytest.raises(UserError, match="data.labels.noise names another class, and the variant has one class only"):
+        variant_of(classes={"names": ("ant",)}, labels={"noise": 0.1})
+    with pytest.raises(UserError, match="data.labels.noise names another class, and .* one class with records"):
+        variant_of(classes={"names": ("ant", "eel")}, labels={"noise": 0.1, "noise_sampling": "frequency"})

@@ -1,0 +1,114 @@
+"""The regressions of scripts/noise_purity.py, on simulated classes with known coefficients."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from cliptail_jax import runs
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.fields import plain
+from cliptail_jax.config.files import load_config
+from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.objectives import FIELDS
+from tests.figures.synthetic_runs import biased_confusion, write_evaluations
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+TRUE = np.array([-1.0, 1.5, 0.6])  # intercept, purity, images
+CLASSES, EXAMPLES = 100, 50
+
+
+@pytest.fixture
+def purity(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import noise_purity
+
+    return noise_purity
+
+
+def simulated(purity, rng, shares=(0.1, 0.3)):
+    """Runs with uniform noise and with noise by frequency."""
+    n = np.round(500 * 100 ** -np.linspace(0, 1, CLASSES)).astype(int)
+    simulated_runs = []
+    for share in shares:
+        for name, m in (("uniform", np.full(CLASSES, n.mean())), ("frequency", n)):
+            counts = rng.binomial(n, 1 - share), rng.poisson(share * m)
+            correct = rng.binomial(EXAMPLES, expit(purity.terms(*counts) @ TRUE))
+            simulated_runs.append(purity.Cells(f"{name}_{share}", "CLIP", *counts, correct, np.full(CLASSES, EXAMPLES)))
+    return simulated_runs
+
+
+def test_fit_is_the_maximum_of_the_likelihood(purity):
+    cells = simulated(purity, np.random.default_rng(0))
+    right, wrong, correct, examples = (np.concatenate(counts) for counts in list(zip(*cells))[2:])
+    x, weights = purity.terms(right, wrong), np.random.default_rng(1).integers(0, 4, (2, len(right)))
+
+    def loss(beta, times):
+        eta = x @ beta
+        return np.sum(times * (examples * np.logaddexp(0, eta) - correct * eta))
+
+    found = purity.fit(x, correct, examples, weights.astype(float))
+    for beta, times in zip(found, weights):
+        direct = minimize(loss, np.zeros(3), (times,), method="BFGS", options={"gtol": 1e-7})
+        np.testing.assert_allclose(beta, direct.x, atol=1e-5)
+
+
+def test_intervals_of_simulated_classes_contain_the_coefficients(purity):
+    purity_slope, images_slope, *alone = purity.estimates(simulated(purity, np.random.default_rng(2)))
+    for text, true in ((purity_slope, TRUE[1]), (images_slope, TRUE[2])):
+        value, low, high = map(float, re.findall(r"-?[\d.]+", text))
+        assert low <= true <= high and low <= value <= high and high - low < 0.2
+    assert all(float(text.split()[0]) > TRUE[2] for text in alone)  # each stands for a part of the other
+
+
+def test_separated_resamples_are_nan_and_leave_the_others_as_they_are(purity):
+    x, correct = np.stack([np.ones(4), np.arange(4.0)], axis=1), np.array([0, 3, 9, 9])
+    weights = np.array([[1.0, 0, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]])
+    separated, found, single = purity.fit(x, correct, np.full(4, 9), weights)
+    assert np.isnan([*separated, *single]).all()
+    np.testing.assert_array_equal(found, purity.fit(x, correct, np.full(4, 9), weights[1:2])[0])
+
+
+@pytest.fixture(scope="module")
+def study(glyphs_dir, tmp_path_factory):
+    """Finished runs of the study, some of them, whose evaluations are invented."""
+    workdir, config = tmp_path_factory.mktemp("noise"), load_config("noise")
+    config.data_dir = str(glyphs_dir)
+    for name in ("clip", "clip_uniform_30", "clip_frequency_30", "sl_uniform_30"):
+        run, folder = config.runs[name], workdir / "seed_0" / name
+        variant, values = open_variant(run.data), plain(run)
+        data = {"records": len(variant), "fingerprint": variant.fingerprint()}
+        runs.open_or_resume(folder, values, FIELDS, data, overwrite=False)
+        write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
+        confusion = biased_confusion(variant.class_frequency, 0.3, np.random.default_rng(0))
+        write_evaluations(folder, run.eval.sets, confusion, variant.class_frequency)
+        runs.finish(folder, step=8, seconds=90.0)
+    return workdir
+
+
+def test_program_prints_a_table_of_both_losses_and_draws_a_picture(purity, study, tmp_path, capsys):
+    assert purity.main([f"--workdir={study}", f"--output={tmp_path}/purity.png"]) == 0
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    runs_of = [("CLIP", "2, with noise"), ("CLIP", "3, all"), ("SL", "1, with noise"), ("SL", "1, all")]
+    assert [tuple(row[1:3]) for row in rows[2:]] == runs_of
+    assert {len(row) for row in rows[2:]} == {len(purity.COLUMNS)} and (tmp_path / "purity.png").stat().st_size > 10_000
+
+
+def test_counts_are_those_of_the_captions(purity, study, glyphs_dir):
+    (run,) = (run for run in purity.read_directory(study).runs if run.name == "clip_uniform_30")
+    config = load_config("noise")
+    config.data_dir = str(glyphs_dir)
+    variant, cells = open_variant(config.runs.clip_uniform_30.data), purity.cells_of(run)
+    named = np.array([variant.class_names.index(text) for text in variant.captions(range(len(variant)), epoch=0)])
+    for c in range(len(variant.class_names)):
+        assert cells.right[c] == np.sum((named == c) & (variant.labels == c))
+        assert cells.wrong[c] == np.sum((named == c) & (variant.labels != c))
+
+
+def test_mistakes_are_one_line(purity, study, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert purity.main([f"--workdir={tmp_path}/empty", f"--output={tmp_path}/purity.png"]) == 2
+    assert capsys.readouterr().err.startswith("error: no finished run has wrong captions or labels")
