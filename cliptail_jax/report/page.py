@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parent
 HEADINGS = {
     "accuracy": "Class frequency and accuracy",
     "predictions": "Class frequency and predictions",
-    "slopes": "Slopes of accuracy",
+    "slopes": "Bias by accuracy, with the paths of the training",
     "correlations": "Correlations with class frequency",
     "groups": "Head, mid and tail",
     "loss": "Training loss",

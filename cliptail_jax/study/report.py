@@ -101,7 +101,9 @@ def draw_pictures(
     pictures = []
     if shown := {name: group for name, group in groups.items() if group.evaluations}:
         save(draw_runs(shown, title), folder / "study")
-        caption = "slopes and correlations against accuracy, and accuracy by class frequency"
+        caption = (
+            "slopes, with their paths during the training, and correlations by accuracy; accuracy by class frequency"
+        )
         pictures.append(f"\n![{caption}](figures/study.png)\n")
         if path:
             save(draw_path(shown, path, title), folder / "path")
@@ -153,7 +155,8 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
     if claims:
         notes.append(
             "A claim is supported where the interval of the paired difference lies above 0, contradicted where it lies "
-            "below, has no effect where it lies within ± the margin, and else is inconclusive. The last column is "
+            "below, has no effect where it lies within ± the margin, and else is inconclusive. One that runs are equal is supported "
+            "where it lies within ± the margin, and contradicted where it lies outside. The last column is "
             "corrected for the number of claims, so that all its verdicts hold together with 95 % confidence (Holm, 1979)."
         )
         late, changed = ([c.change.text for c in claims.values() if c.change.mark == mark] for mark in (CLAIM, RECIPE))

@@ -18,8 +18,8 @@ from cliptail_jax.results.group import RunGroup
 GROUPS = 10
 # The place, title and axis of each measure.
 PANELS = {
-    "odds_acc": ("A", "accuracy (odds_acc)", "log-odds per decade"),
-    "slope_pred": ("B", "predictions (slope_pred)", "decades per decade"),
+    "odds_acc": ("A", "accuracy (odds_acc), with paths", "log-odds per decade"),
+    "slope_pred": ("B", "predictions (slope_pred), with paths", "decades per decade"),
     "corr_acc": ("C", "accuracy (corr_acc)", "Spearman correlation"),
     "corr_pred": ("D", "predictions (corr_pred)", "Spearman correlation"),
 }
