@@ -51,9 +51,10 @@ def write_report(
     content = {
         "title": study.title,
         "runs": by_seed.get("", by_seed),
+        "means": {name: mean_numbers(group) for name, group in groups.items()},
         "bias": {name: bias_numbers(group) for name, group in groups.items()},
         "failures": study.failures,
-        "claims": [claim_numbers(claim) for claim in claims.values()],
+        "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
         "seconds": seconds,
         "command": study.command,
         "commands": study.commands,
@@ -67,10 +68,21 @@ def run_numbers(run: Run) -> dict:
     return {**run.summary, **measured, "transfer": list(run.transfers)}
 
 
+def mean_numbers(group: RunGroup) -> dict[str, float | str]:
+    """The means over a group's runs of what has no interval, and why the group is at chance."""
+    means = {measure.key: group.mean(measure.key) for measure in main_measures() if not measure.has_interval}
+    return means | {"images": group.images, "minutes": group.minutes, "chance_note": group.chance_note}
+
+
 def bias_numbers(group: RunGroup) -> dict[str, dict]:
-    """The measures of a group of runs; slopes with the number of classes that they leave out."""
+    """The measures of a group of runs; slopes with the number of classes that they leave out.
+
+    `beyond` is '<' or '>' for a number far outside of the data, since JSON has no infinity.
+    """
     return {
-        key: estimate._asdict() | ({"left_out": group.left_out(key)} if MEASURES[key].left_out else {})
+        key: estimate._asdict()
+        | ({"left_out": group.left_out(key)} if MEASURES[key].left_out else {})
+        | ({"beyond": format_number(estimate.value, "")} if math.isinf(estimate.value) else {})
         for key, estimate in group.bias.items()
     }
 
@@ -118,12 +130,10 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
     """The text of the report, without pictures."""
     several, pairs = len(seeds) > 1, sum(f"{name}_mirrored" in seeds for name in seeds)
     measures = shown_measures(groups)
-    titles = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
-    header = ["run", "images", *titles, "minutes"]
     lines = [
         f"# {study.title}",
         "",
-        *markdown_table([header, *(run_row(group, measures) for group in groups.values())]),
+        *runs_table(groups, measures),
         *left_out_line(groups, several, bool(claims)),
         *(f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()),
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
@@ -190,6 +200,13 @@ def shown_measures(groups: Groups) -> list[Measure]:
     """The main measures, without those of retrieval if no run is evaluated by it."""
     of_retrieval = any(not math.isnan(group.mean("text_to_image_r1")) for group in groups.values())
     return [measure for measure in main_measures() if of_retrieval or measure.over == CLASSES]
+
+
+def runs_table(groups: Groups, measures: Sequence[Measure]) -> list[str]:
+    """A row for each group of runs, and a column for each measure."""
+    titles = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
+    header = ["run", "images", *titles, "minutes"]
+    return markdown_table([header, *(run_row(group, measures) for group in groups.values())])
 
 
 def run_row(group: RunGroup, measures: Sequence[Measure]) -> list[str]:

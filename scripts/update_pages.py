@@ -1,0 +1,132 @@
+"""Write the tables of results into the pages, so that no number in them is typed:
+
+    python scripts/update_pages.py quickstart=runs/quickstart mechanism=runs/mechanism
+
+takes the results of these studies from their work directories into configs/study/results/, and writes the tables of all pages
+from there. A table stands between two comments, of which the first states it:
+
+    <!-- table: runs quickstart -->                        the runs of a study
+    <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
+    <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
+    <!-- end -->
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cliptail_jax.files import write_json, write_text
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.measures import CLASSES, MEASURES, main_measures
+from cliptail_jax.results.claims import Change, ClaimResult
+from cliptail_jax.runs.tables import format_interval, format_number, markdown_table
+from cliptail_jax.study.report import claims_table, runs_table
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
+TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
+KEPT = ("title", "means", "bias", "claims")  # of report.json
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredGroup:
+    """The numbers of a group of runs in report.json, as tables take them from a `RunGroup`."""
+
+    name: str
+    means: Mapping[str, Any]
+    bias: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} (at chance)" if self.means["chance_note"] else self.name
+
+    @property
+    def images(self) -> float:
+        return self.means["images"]
+
+    @property
+    def minutes(self) -> float:
+        return self.means["minutes"]
+
+    def value(self, key: str) -> float:
+        value = self.bias[key].get("beyond", self.bias[key]["value"]) if key in self.bias else self.means.get(key)
+        return {None: math.nan, "<": -math.inf, ">": math.inf}.get(value, value)
+
+    def interval(self, key: str) -> tuple[float, float] | None:
+        bounds = self.bias[key]["low"], self.bias[key]["high"]
+        return None if None in bounds else bounds
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", nargs="*", metavar="NAME=WORKDIR")
+    for study in parser.parse_args(arguments).studies:
+        name, _, workdir = study.partition("=")
+        RESULTS.mkdir(exist_ok=True)
+        report = json.loads((Path(workdir) / "report.json").read_text())
+        write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT})
+    for page in PAGES:
+        write_text(page, with_tables(page.read_text()))
+
+
+def with_tables(text: str) -> str:
+    """A page with its tables written anew."""
+    return TABLE.sub(lambda found: "\n".join([found[1], *table(*found[2].split()), "", "<!-- end -->"]), text)
+
+
+def table(kind: str, *names: str) -> list[str]:
+    """The lines of a table."""
+    if kind == "runs":
+        measures = [measure for measure in main_measures() if measure.over == CLASSES]
+        return runs_table(groups_of(names[0]), measures)
+    if kind == "claims":
+        claims = [
+            claim_of(claim) for claim in stored(names[0])["claims"] if claim["statistic"] in (names[1:] or MEASURES)
+        ]
+        return claims_table(dict(enumerate(claims)), several=True)
+    if kind != "odds":
+        raise SystemExit(f"there is no table '{kind}': it is runs, claims or odds")
+    studies = {name: groups_of(name) for name in names}
+    rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
+    for run in dict.fromkeys(run for groups in studies.values() for run in groups):
+        rows.append([run, *(cell for groups in studies.values() for cell in odds_cells(groups.get(run)))])
+    return markdown_table(rows)
+
+
+def odds_cells(group: StoredGroup | None) -> list[str]:
+    if group is None:
+        return ["", "", ""]
+    cells = [format_number(group.value("top1"), ".1f")]
+    cells.append(format_interval(group.value("odds_acc"), group.interval("odds_acc"), ".2f"))
+    return [*cells, format_number(group.value("f50"), ".1f")]
+
+
+def groups_of(name: str) -> dict[str, StoredGroup]:
+    study = stored(name)
+    return {run: StoredGroup(run, means, study["bias"][run]) for run, means in study["means"].items()}
+
+
+def claim_of(fields: Mapping[str, Any]) -> ClaimResult:
+    """A claim from report.json."""
+    known = {field.name: fields[field.name] for field in dataclasses.fields(ClaimResult)}
+    difference = known["difference"] and Estimate(
+        **{k: math.inf if v is None else v for k, v in known["difference"].items()}
+    )
+    return ClaimResult(**known | {"difference": difference, "change": Change(**known["change"])})
+
+
+def stored(name: str) -> dict[str, Any]:
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: give the study's work directory as {name}=DIR")
+    return json.loads(path.read_text())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,41 @@
+"""The tables of results on pages are those of the committed results."""
+
+import json
+import shutil
+
+import pytest
+
+from scripts import update_pages
+from tests.study.synthetic_studies import claim, make_seeded_study
+
+
+@pytest.mark.parametrize("page", update_pages.PAGES, ids=lambda page: str(page.relative_to(update_pages.ROOT)))
+def test_tables_of_pages_are_made_from_the_committed_results(page):
+    text = page.read_text(encoding="utf-8")
+    assert update_pages.with_tables(text) == text, "run scripts/update_pages.py"
+
+
+def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
+    from cliptail_jax.study.run import run_study
+
+    trains[0].update(a=0.8, b=0.0)
+    claims = dict(one=claim("odds_acc", "a", "b", margin=0.2), other=claim("tail", "b", "a"))
+    run_study(make_seeded_study(2, "a", "b", **claims), tmp_path / "study")
+    (page := tmp_path / "page.md").write_text(
+        "<!-- table: runs made -->\n<!-- end -->\n<!-- table: claims made -->\n<!-- end -->\n"
+    )
+    monkeypatch.setattr(update_pages, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(update_pages, "PAGES", [page])
+    update_pages.main([f"made={tmp_path / 'study'}"])
+    lines, report = page.read_text().splitlines(), (tmp_path / "study/report.md").read_text().splitlines()
+    tables = [line for line in lines if line.startswith("|")]
+    assert tables == [line for line in report if line.startswith("|")] and len(tables) == 8
+    update_pages.main([])
+    assert page.read_text().splitlines() == lines
+    page.write_text("<!-- table: odds made other -->\n<!-- end -->\n")
+    shutil.copy(tmp_path / "results/made.json", tmp_path / "results/other.json")
+    update_pages.main([])
+    row = next(line for line in page.read_text().splitlines() if line.startswith("| a |")).split(" | ")
+    assert row[1:4] == [*row[4:6], row[6].removesuffix(" |")]
+    bias = json.loads((tmp_path / "results/made.json").read_text())["bias"]["a"]["odds_acc"]
+    assert row[2].startswith(f"{bias['value']:.2f} [{bias['low']:.2f}, ")
