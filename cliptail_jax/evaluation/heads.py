@@ -27,6 +27,7 @@ NEVER = -1e9  # the score of a class that is never predicted
 
 ModelParts = tuple[nnx.State, ...]  # what `nnx.merge` joins with a model's definition
 ClassHeads = Callable[[ModelParts], dict[str, ClassHead]]  # by set
+TextFeatures = dict[str, Float[np.ndarray, "text dim"]]  # by set
 
 
 def zero_shot_heads(
@@ -47,29 +48,50 @@ def zero_shot_heads(
     prompts = {name: set_prompts(opened, options.templates) for name, opened in sets.items()}
     sizes = {name: [len(class_prompts) for class_prompts in one_set] for name, one_set in prompts.items()}
     flat = {name: list(itertools.chain.from_iterable(one_set)) for name, one_set in prompts.items()}
-    distinct = list(dict.fromkeys(itertools.chain.from_iterable(flat.values())))
-    row_of = {prompt: row for row, prompt in enumerate(distinct)}
-    rows = {name: [row_of[prompt] for prompt in one_set] for name, one_set in flat.items()}
-    text = read(distinct)
+    inputs, embed = embed_texts(flat, options.batch_size, graphdef, mesh, read, "embedding prompts")
     for name, opened in sets.items():
-        check_distinct(text[rows[name]], sizes[name], opened.prompt_names, options.templates)
-    encode_text = make_encode_text(graphdef, mesh)
-    local = local_rows(options.batch_size)
+        check_distinct(inputs[name], sizes[name], opened.prompt_names, options.templates)
 
     def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
-        def encode(text: Shaped[np.ndarray, "batch length"]) -> Float[Array, "batch dim"]:
-            return encode_text(parts, to_devices(mesh, {"text": text[local]})["text"])
-
         model = nnx.merge(graphdef, *parts, copy=True)
         bias = learned_bias(model) if options.confidence == SIGMOID else None
-        embeddings = embed_by_length(
-            encode, text, cut_lengths(model.text, text), options.batch_size, "embedding prompts"
-        )
+        heads = {name: zero_shot_head(embeddings, sizes[name]) for name, embeddings in embed(parts).items()}
         scale = gather(model.logit_scale[...])
-        heads = {name: zero_shot_head(embeddings[rows[name]], sizes[name]) for name in sets}
         return {name: ClassHead(head, logit_scale=scale, logit_bias=bias) for name, head in heads.items()}
 
     return class_heads
+
+
+def embed_texts(
+    texts: Mapping[str, Sequence[str]],
+    batch_size: int,
+    graphdef: nnx.GraphDef,
+    mesh: Mesh,
+    read: ReadText | None,
+    doing: str,
+) -> tuple[dict[str, Shaped[np.ndarray, "text length"]], Callable[[ModelParts], TextFeatures]]:
+    """By set, the input of the text tower for its texts, and the function that embeds them by a model at unit length.
+
+    A text that occurs repeatedly is embedded once, and has the same features everywhere. `doing` is shown with the progress.
+    Without texts, `read` may be None.
+    """
+    if not texts:
+        return {}, lambda parts: {}
+    distinct = list(dict.fromkeys(itertools.chain.from_iterable(texts.values())))
+    row_of = {text: row for row, text in enumerate(distinct)}
+    rows = {name: np.array([row_of[text] for text in of_set]) for name, of_set in texts.items()}
+    inputs, local = read(distinct), local_rows(batch_size)
+    encode_text = make_encode_text(graphdef, mesh)
+
+    def embed(parts: ModelParts) -> TextFeatures:
+        def encode(text: Shaped[np.ndarray, "batch length"]) -> Float[Array, "batch dim"]:
+            return encode_text(parts, to_devices(mesh, {"text": text[local]})["text"])
+
+        lengths = cut_lengths(nnx.merge(graphdef, *parts, copy=True).text, inputs)
+        embeddings = embed_by_length(encode, inputs, lengths, batch_size, doing)
+        return {name: embeddings[of_set] for name, of_set in rows.items()}
+
+    return {name: inputs[of_set] for name, of_set in rows.items()}, embed
 
 
 def learned_bias(model: nnx.Module) -> Float[np.ndarray, ""]:

@@ -25,12 +25,12 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
-from cliptail_jax.evaluation.heads import zero_shot_heads
+from cliptail_jax.evaluation.heads import embed_texts, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, tsv, write_sheet
 from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail, recorded_settings
-from cliptail_jax.evaluation.retrieval import RetrievalTask, caption_features, write_retrieval
+from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.files import digest_of_json, write_text
@@ -277,7 +277,8 @@ def evaluate_model(
 
     read = on_all_processes(lambda: tokenizer_of(opened, merges))
     class_heads = on_all_processes(lambda: zero_shot_heads(labelled, options, graphdef, mesh, read))
-    features = on_all_processes(lambda: caption_features(pairs, options, graphdef, mesh, read))
+    captions, size = {name: opened_set.captions for name, opened_set in pairs.items()}, options.batch_size
+    _, features = on_all_processes(lambda: embed_texts(captions, size, graphdef, mesh, read, "embedding captions"))
     texts = on_all_processes(lambda: class_heads((state,)) | features((state,)))
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)

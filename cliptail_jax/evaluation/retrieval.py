@@ -10,28 +10,22 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.heads import ModelParts, make_encode_text
 from cliptail_jax.evaluation.pairs import PairSet
 from cliptail_jax.evaluation.ranks import Rank
 from cliptail_jax.files import npz, write_bytes
-from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
 from cliptail_jax.models.cosine import normalize
-from cliptail_jax.parallel.sharding import batch_sharding, local_rows, to_devices
-from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length
+from cliptail_jax.parallel.sharding import batch_sharding
 from cliptail_jax.runs import ARRAYS, add_summary, evaluation_directory
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import WORD_FREQUENCY
 
-# From a model's parts to the features of each set's captions.
-CaptionFeatures = Callable[[ModelParts], dict[str, Float[np.ndarray, "caption dim"]]]
 Captions = Iterable[Sequence[str]]  # in chunks
 
 
@@ -48,34 +42,6 @@ class RetrievalTask:
     opened: PairSet
     settings: Mapping[str, Any]
     word_frequency: Int[np.ndarray, " caption"] | None = None
-
-
-def caption_features(
-    sets: Mapping[str, PairSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText | None
-) -> CaptionFeatures:
-    """Unit-length features of captions. One that occurs repeatedly is embedded once, and has the same features everywhere.
-
-    Args:
-        options: `config.eval`.
-        read: from captions to the input of the text tower; None if there are no sets.
-    """
-    if not sets:
-        return lambda parts: {}
-    distinct = list(dict.fromkeys(caption for opened in sets.values() for caption in opened.captions))
-    row_of = {caption: row for row, caption in enumerate(distinct)}
-    rows = {name: np.array([row_of[caption] for caption in opened.captions]) for name, opened in sets.items()}
-    text, local = read(distinct), local_rows(options.batch_size)
-    encode_text = make_encode_text(graphdef, mesh)
-
-    def features(parts: ModelParts) -> dict[str, Float[np.ndarray, "caption dim"]]:
-        def encode(text: Shaped[np.ndarray, "batch length"]) -> Float[Array, "batch dim"]:
-            return encode_text(parts, to_devices(mesh, {"text": text[local]})["text"])
-
-        lengths = cut_lengths(nnx.merge(graphdef, *parts, copy=True).text, text)
-        embeddings = embed_by_length(encode, text, lengths, options.batch_size, "embedding captions")
-        return {name: embeddings[of_set] for name, of_set in rows.items()}
-
-    return features
 
 
 def make_encode_images(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:

@@ -20,10 +20,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.captioned import CaptionCounts
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
-from cliptail_jax.evaluation.heads import ModelParts, head_rows, word_heads, zero_shot_heads
+from cliptail_jax.evaluation.heads import ModelParts, embed_texts, head_rows, word_heads, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.results import COUNTED, evaluation_settings, head_mid_tail
-from cliptail_jax.evaluation.retrieval import Captions, RetrievalTask, caption_features, rarest_words, write_retrieval
+from cliptail_jax.evaluation.retrieval import Captions, RetrievalTask, rarest_words, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, vocabulary_of, with_class_names
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
@@ -116,7 +116,8 @@ def make_evaluate(
     counts = CaptionCounts(workdir, data.class_match.rule, training_captions) if has_own_captions else None
     tasks, columns = run_tasks(labelled, options, data, class_names, frequency, settings, counts, uses_prompts)
     sets = {name: task.opened for name, task in tasks.items()}
-    features = caption_features(pairs, options, graphdef, mesh, read_prompts)
+    captions = {name: opened.captions for name, opened in pairs.items()}
+    _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read_prompts, "embedding captions")
     if isinstance(read_prompts, BagOfWords):
         class_heads = word_heads(sets, options, graphdef, read_prompts)
     elif read_prompts:
@@ -135,8 +136,8 @@ def make_evaluate(
             measured[name] = evaluator.measure(parts, head, tasks[name], give_up)
             if measured[name] is None:
                 return {}
-        for name, captions in features(parts).items():
-            measured[name] = evaluator.retrieve(parts, captions, retrievals[name], give_up)
+        for name, embeddings in features(parts).items():
+            measured[name] = evaluator.retrieve(parts, embeddings, retrievals[name], give_up)
             if measured[name] is None:
                 return {}
         about, summaries = {"step": step, "epoch": epoch}, {}
