@@ -128,9 +128,9 @@ def test_how_often_and_where_a_run_writes_is_incidental():
         (["--config=configs/sup.py", "--config.optimizer.momentum=0.5"], "did you mean optimizer.sgd.momentum or"),
         (
             ["--config=configs/sup.py", "--config.optimizer.b2=0.5"],
-            "did you mean optimizer.lion.b2 or optimizer.adamw.b2",
+            "did you mean optimizer.lion.b2 or optimizer.adamw.b2?",
         ),
-        (["--config=configs/sup.py", "--config.optimizer.nesterov"], "did you mean optimizer.sgd.nesterov"),
+        (["--config=configs/sup.py", "--config.optimizer.eps=0.5"], "did you mean optimizer.adamw.eps?"),
         (["--config=configs/sup.py", "--noconfig.data.flop"], "did you mean data.flip"),
     ],
 )
