@@ -117,7 +117,7 @@ def scale_by_muon_and_adam(section: ConfigDict) -> optax.GradientTransformation:
 
     A hidden matrix is the kernel of a linear layer or convolution, [..., in, out], but for the convolution of the pixels. Class
     embeddings, prototypes, tables of tokens and positions and bare projections of features are left to AdamW, as are vectors.
-    A convolution's kernel counts as the matrix [height width in, out].
+    A convolution's kernel counts as the matrix [height width in, out], and a fused projection to queries, keys and values as one.
 
     Muon's update is the matrix U Vᵀ of M = U S Vᵀ, roughly, by five Newton-Schulz iterations (optax has their formula), where
     M is the momentum as Nesterov has it, bias-corrected. Multiplied by 0.2 √max(height width in, out), its root mean square is
