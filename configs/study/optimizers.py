@@ -18,8 +18,8 @@ study's. Nobody has looked at the bias of these runs.
     lion    3e-4  22.5    1e-3  24.8    3e-3  18.9
     muon    3e-3  90.3    1e-2  92.9    3e-2  92.7
 
-Lion learns least at any rate, and without weight decay as slowly: where it is compared with SGD at equal accuracy, SGD is at
-its beginning.
+Lion learns least at any rate, and its training loss falls no faster without weight decay. Where it is compared with SGD at
+equal accuracy, SGD has only begun.
 """
 
 from ml_collections import ConfigDict, FieldReference
